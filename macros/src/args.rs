@@ -1,0 +1,239 @@
+//! The attribute's arguments, as written: which keys, in which form, with which literals.
+//!
+//! First stage. Entries are split at their commas before they are read, so that a mistake in one does not
+//! hide a mistake in the next. What the literals say is the business of [`crate::check`].
+
+use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
+use syn::parse::Parser;
+use syn::{Lit, LitStr, Path};
+
+use crate::diagnostics::{self, Diagnostics};
+
+/// What was written between the parentheses of the attribute. Every value keeps its span.
+#[derive(Default)]
+pub(crate) struct Args {
+    pub(crate) services: Option<List>,
+    pub(crate) roles: Option<List>,
+    pub(crate) scopes: Option<List>,
+    pub(crate) max_age: Option<LitStr>,
+    pub(crate) krate: Option<Path>,
+}
+
+/// The parenthesized values of `services`, `roles` or `scopes`.
+pub(crate) struct List {
+    pub(crate) key: Key,
+    pub(crate) span: Span,
+    pub(crate) values: Vec<LitStr>,
+    /// Whether something stood there that is no string literal. It was reported where it stood.
+    pub(crate) spoiled: bool,
+}
+
+/// A key of the attribute.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Services,
+    Roles,
+    Scopes,
+    MaxAge,
+    Crate,
+}
+
+impl Key {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Services,
+        Self::Roles,
+        Self::Scopes,
+        Self::MaxAge,
+        Self::Crate,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::Roles => "roles",
+            Self::Scopes => "scopes",
+            Self::MaxAge => "max_age",
+            Self::Crate => "crate",
+        }
+    }
+
+    fn named(name: &Ident) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| name == key.as_str())
+    }
+}
+
+impl Args {
+    pub(crate) fn parse(attribute: TokenStream, errors: &mut Diagnostics) -> Self {
+        let mut args = Self::default();
+        for entry in split_at_commas(attribute, errors) {
+            args.entry(&entry, errors);
+        }
+        args
+    }
+
+    fn entry(&mut self, entry: &[TokenTree], errors: &mut Diagnostics) {
+        let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
+            return errors.push(diagnostics::no_key(entry));
+        };
+        let Some(key) = Key::named(name) else {
+            return errors.push(diagnostics::unknown_key(name));
+        };
+        let first = match key {
+            Key::Services => insert(&mut self.services, list(key, name, value, errors)),
+            Key::Roles => insert(&mut self.roles, list(key, name, value, errors)),
+            Key::Scopes => insert(&mut self.scopes, list(key, name, value, errors)),
+            Key::MaxAge => insert(&mut self.max_age, max_age(name, value, errors)),
+            Key::Crate => insert(&mut self.krate, krate(name, value, errors)),
+        };
+        if let Occurrence::Repeated = first {
+            errors.push(diagnostics::repeated_key(key, name.span()));
+        }
+    }
+}
+
+enum Occurrence {
+    First,
+    Repeated,
+}
+
+/// Keeps the first value of a key. A malformed one leaves the slot empty, and was reported already.
+fn insert<T>(slot: &mut Option<T>, value: Option<T>) -> Occurrence {
+    if slot.is_some() {
+        return Occurrence::Repeated;
+    }
+    *slot = value;
+    Occurrence::First
+}
+
+/// `("a", "b")`, the part of a list entry that follows its key.
+fn list(key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<List> {
+    match value {
+        [TokenTree::Group(group), rest @ ..] if group.delimiter() == Delimiter::Parenthesis => {
+            if let Some(extra) = rest.first() {
+                errors.push(diagnostics::missing_comma(extra));
+            }
+            Some(List::parse(key, group, errors))
+        }
+        _ => {
+            errors.push(diagnostics::not_a_list(key, name, value));
+            None
+        }
+    }
+}
+
+impl List {
+    fn parse(key: Key, group: &Group, errors: &mut Diagnostics) -> Self {
+        let mut values = Vec::new();
+        let mut spoiled = false;
+        for entry in split_at_commas(group.stream(), errors) {
+            let Some((value, rest)) = entry.split_first() else {
+                continue;
+            };
+            match string(value) {
+                Some(text) => {
+                    values.push(text);
+                    if let Some(extra) = rest.first() {
+                        errors.push(diagnostics::missing_comma(extra));
+                    }
+                }
+                None => {
+                    spoiled = true;
+                    errors.push(diagnostics::not_a_string(key, &entry));
+                }
+            }
+        }
+        Self {
+            key,
+            span: group.span(),
+            values,
+            spoiled,
+        }
+    }
+}
+
+/// `= "24h"`, the part of the `max_age` entry that follows its key.
+fn max_age(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<LitStr> {
+    let [TokenTree::Punct(equals), value, rest @ ..] = value else {
+        errors.push(diagnostics::not_an_age(name, value));
+        return None;
+    };
+    if equals.as_char() != '=' {
+        errors.push(diagnostics::not_an_age(name, &[equals.clone().into()]));
+        return None;
+    }
+    let Some(text) = string(value) else {
+        errors.push(diagnostics::not_a_string(
+            Key::MaxAge,
+            std::slice::from_ref(value),
+        ));
+        return None;
+    };
+    if let Some(extra) = rest.first() {
+        errors.push(diagnostics::missing_comma(extra));
+    }
+    Some(text)
+}
+
+/// `= path::to`, the part of the `crate` entry that follows its key.
+fn krate(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<Path> {
+    let path = match value {
+        [TokenTree::Punct(equals), first, ..]
+            if equals.as_char() == '=' && !matches!(first, TokenTree::Literal(_)) =>
+        {
+            let path = value.iter().skip(1).cloned().collect();
+            Path::parse_mod_style.parse2(path).ok()
+        }
+        _ => None,
+    };
+    if path.is_none() {
+        errors.push(diagnostics::not_a_crate_path(name, value));
+    }
+    path
+}
+
+/// The string literal that a token is. A macro by example wraps what it passes on in invisible groups.
+fn string(token: &TokenTree) -> Option<LitStr> {
+    match literal(token).map(Lit::new) {
+        Some(Lit::Str(text)) if text.suffix().is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+pub(crate) fn literal(token: &TokenTree) -> Option<Literal> {
+    match token {
+        TokenTree::Literal(literal) => Some(literal.clone()),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            match (tokens.next(), tokens.next()) {
+                (Some(token), None) => literal(&token),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The entries of a comma-separated list, none of them empty. A comma with nothing before it is reported.
+fn split_at_commas(list: TokenStream, errors: &mut Diagnostics) -> Vec<Vec<TokenTree>> {
+    let mut entries = Vec::new();
+    let mut entry = Vec::new();
+    for token in list {
+        match &token {
+            TokenTree::Punct(punct) if punct.as_char() == ',' => {
+                if entry.is_empty() {
+                    errors.push(diagnostics::stray_comma(punct));
+                } else {
+                    entries.push(std::mem::take(&mut entry));
+                }
+            }
+            _ => entry.push(token),
+        }
+    }
+    if !entry.is_empty() {
+        entries.push(entry);
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests;

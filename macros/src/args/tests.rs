@@ -1,0 +1,95 @@
+//! Which forms of the attribute are read, and as what.
+
+use super::*;
+use proc_macro2::Group;
+use quote::quote;
+
+fn parse(attribute: TokenStream) -> Args {
+    let mut errors = Diagnostics::default();
+    let args = Args::parse(attribute, &mut errors);
+    let errors: Vec<_> = errors
+        .into_errors()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(errors, [""; 0]);
+    args
+}
+
+fn values(list: Option<List>) -> Vec<String> {
+    list.expect("the key is present")
+        .values
+        .iter()
+        .map(LitStr::value)
+        .collect()
+}
+
+#[test]
+fn attribute_without_keys_is_empty() {
+    let args = parse(quote!());
+    assert!(args.services.is_none() && args.roles.is_none() && args.scopes.is_none());
+    assert!(args.max_age.is_none() && args.krate.is_none());
+}
+
+#[test]
+fn every_key_is_read() {
+    let args = parse(quote! {
+        services("a", "b"), roles("admin"), scopes("x:y"), max_age = "24h", crate = path::to
+    });
+    assert_eq!(values(args.services), ["a", "b"]);
+    assert_eq!(values(args.roles), ["admin"]);
+    assert_eq!(values(args.scopes), ["x:y"]);
+    assert_eq!(args.max_age.map(|age| age.value()), Some("24h".to_owned()));
+    assert_eq!(quote_path(args.krate), "path :: to");
+}
+
+#[test]
+fn keys_may_come_in_any_order_with_trailing_commas() {
+    let args = parse(quote!(
+        crate = crate::deep::down,
+        max_age = "1h",
+        scopes("x", "y",),
+        services("a",),
+    ));
+    assert_eq!(values(args.services), ["a"]);
+    assert_eq!(values(args.scopes), ["x", "y"]);
+    assert_eq!(quote_path(args.krate), "crate :: deep :: down");
+}
+
+#[test]
+fn raw_strings_are_strings() {
+    let args = parse(quote!(services(r"a", r##"b"##), max_age = r"1h"));
+    assert_eq!(values(args.services), ["a", "b"]);
+    assert_eq!(args.max_age.map(|age| age.value()), Some("1h".to_owned()));
+}
+
+#[test]
+fn literals_passed_on_by_a_macro_by_example_are_strings() {
+    let passed_on = |text: &str| {
+        let literal = TokenTree::Literal(Literal::string(text));
+        let once = Group::new(Delimiter::None, literal.into());
+        Group::new(Delimiter::None, TokenTree::Group(once).into())
+    };
+    let (service, age) = (passed_on("a"), passed_on("1h"));
+    let args = parse(quote!(services(#service), max_age = #age));
+    assert_eq!(values(args.services), ["a"]);
+    assert_eq!(args.max_age.map(|age| age.value()), Some("1h".to_owned()));
+}
+
+#[test]
+fn crate_path_may_be_absolute_or_relative() {
+    for path in [
+        "::service_only",
+        "crate::facade",
+        "super::facade",
+        "self::facade",
+        "facade",
+    ] {
+        let args = parse(format!("crate = {path}").parse().expect("tokens"));
+        assert_eq!(quote_path(args.krate).replace(' ', ""), path);
+    }
+}
+
+fn quote_path(path: Option<Path>) -> String {
+    quote!(#path).to_string()
+}

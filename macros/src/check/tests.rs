@@ -1,0 +1,120 @@
+//! What the checks let through. What they refuse is told in `diagnostics/tests.rs`.
+
+use super::*;
+
+fn accepted(attribute: &str) -> Policy {
+    let mut errors = Diagnostics::default();
+    let attribute = attribute.parse().expect("tokens");
+    let policy = policy(Args::parse(attribute, &mut errors), &mut errors);
+    let errors: Vec<_> = errors
+        .into_errors()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(errors, [""; 0]);
+    policy
+}
+
+fn guardable(item: &str) -> Function {
+    let mut errors = Diagnostics::default();
+    let function = function(Item::parse(item.parse().expect("tokens")), &mut errors);
+    let errors: Vec<_> = errors
+        .into_errors()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(errors, [""; 0], "{item}");
+    function.expect("a function")
+}
+
+#[test]
+fn values_of_a_list_are_joined_by_spaces_in_their_order() {
+    let policy = accepted(r#"services("b", "a"), roles("x"), scopes("r:2", "r:1")"#);
+    assert_eq!(policy.services, "b a");
+    assert_eq!(policy.roles, "x");
+    assert_eq!(policy.scopes, "r:2 r:1");
+}
+
+#[test]
+fn service_names_at_the_edge_of_the_rule_are_accepted() {
+    let longest = "x".repeat(MAX_SERVICE_NAME_BYTES);
+    for name in ["a", "7", "a-b_c.d", "A--b..c__9", longest.as_str()] {
+        assert_eq!(accepted(&format!("services({name:?})")).services, name);
+    }
+}
+
+#[test]
+fn every_character_of_a_scope_token_is_accepted() {
+    let all: String = ('\x21'..='\x7e')
+        .filter(|c| !matches!(c, '"' | '\\'))
+        .collect();
+    assert_eq!(all.len(), 92);
+    let policy = accepted(&format!("roles({all:?}), scopes({all:?})"));
+    assert_eq!((policy.roles, policy.scopes), (all.clone(), all));
+}
+
+#[test]
+fn as_many_names_as_a_list_may_have_are_accepted() {
+    let names: Vec<_> = (0..MAX_NAMES).map(|n| format!("\"service-{n}\"")).collect();
+    let policy = accepted(&format!("services({})", names.join(", ")));
+    assert_eq!(policy.services.split(' ').count(), MAX_NAMES);
+}
+
+#[test]
+fn ages_are_read_in_the_words_of_a_duration() {
+    let day = 24 * 60 * 60;
+    for (age, seconds) in [
+        ("1s", 1),
+        ("90s", 90),
+        ("15min", 15 * 60),
+        ("24h", day),
+        ("1h 30min", 90 * 60),
+        ("1.5h", 90 * 60),
+        ("1000ms", 1),
+        ("7days", 7 * day),
+        ("366days", 366 * day),
+    ] {
+        let policy = accepted(&format!("max_age = {age:?}"));
+        assert_eq!(policy.max_age, Some(Duration::from_secs(seconds)), "{age}");
+    }
+}
+
+#[test]
+fn functions_of_every_shape_without_self_are_guardable() {
+    for item in [
+        "fn f() {}",
+        "async fn f(a: A, b: B) -> C {}",
+        "fn f<'a, T: Fn(&'a str) -> bool>(t: T) -> impl Sized + 'a where T: Send {}",
+        "pub(in a::b) async fn f(mut a: A, (b, ..): (B, C), [d, ..]: [D; 3], S { e, .. }: S) {}",
+        // A path that begins with `self`, and lifetimes and names that look like a receiver.
+        "fn f(self::State(state): self::State<Db>) {}",
+        "fn f(selfish: &'a mut self::Me) {}",
+        "fn f(#[allow(unused)] a: A) {}",
+        // The body is not parsed, so what an editor sees while a person types does no harm.
+        "fn f(a: A) { a. }",
+    ] {
+        guardable(item);
+    }
+}
+
+#[test]
+fn guard_of_the_users_own_is_an_ordinary_argument() {
+    for item in [
+        "fn f(guard: Guard) {}",
+        "fn f(guard: self::Guard<T>) {}",
+        "fn f(guard: MutexGuard<'_, T>) {}",
+        "fn f(guard: parking_lot::Guard<T>) {}",
+        "fn f(extract::Guard(guard): extract::Guard<T>) {}",
+        "fn f(id: Id, guard: Guard<T>) {}",
+        "fn f(guard: Option<Guard<T>>) {}",
+    ] {
+        guardable(item);
+    }
+}
+
+#[test]
+fn attributes_that_only_resemble_ours_are_left_alone() {
+    guardable(
+        "#[service_only_docs] #[doc = \"service_only\"] #[my::attribute(service_only)] fn f() {}",
+    );
+}

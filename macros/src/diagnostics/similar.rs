@@ -1,0 +1,34 @@
+//! Which key was meant by an unknown one.
+
+use crate::args::Key;
+
+/// The key that was meant: begun and not finished, or written with a slip or two.
+pub(super) fn similar_key(written: &str) -> Option<Key> {
+    Key::ALL
+        .into_iter()
+        .map(|key| (edit_distance(written, key.as_str()), key))
+        .filter(|(distance, key)| {
+            *distance <= 2 || (written.len() >= 3 && key.as_str().starts_with(written))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, key)| key)
+}
+
+/// Levenshtein's distance, in one row.
+pub(super) fn edit_distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (above, l) in left.chars().enumerate() {
+        let mut diagonal = above;
+        let mut before = above + 1;
+        for (cell, r) in row.iter_mut().skip(1).zip(right.chars()) {
+            let substituted = diagonal + usize::from(l != r);
+            diagonal = *cell;
+            *cell = substituted.min(*cell + 1).min(before + 1);
+            before = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = above + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,579 @@
+//! Every message and where it points, without a compiler.
+//!
+//! A row is an attribute (or an item), and below it each mistake as the compiler shows it: carets under the
+//! exact token, then the message.
+
+use super::similar::edit_distance;
+use super::*;
+use crate::args::Args;
+use crate::check;
+use crate::item::Item;
+
+/// The mistakes of an attribute, in the order they are found.
+pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
+    let mut errors = Diagnostics::default();
+    let tokens = attribute.parse().expect("tokens");
+    check::policy(Args::parse(tokens, &mut errors), &mut errors);
+    errors.into_errors()
+}
+
+pub(crate) fn mistakes_of_item(item: &str) -> Vec<Error> {
+    let mut errors = Diagnostics::default();
+    let tokens: TokenStream = item.parse().expect("tokens");
+    check::function(Item::parse(tokens), &mut errors);
+    errors.into_errors()
+}
+
+fn each_is_refused(mistakes_of: fn(&str) -> Vec<Error>, rows: &[&[&str]]) {
+    for row in rows {
+        let (source, expected) = row.split_first().expect("a source");
+        let shown: Vec<_> = mistakes_of(source).iter().map(show).collect();
+        assert_eq!(shown, expected, "\n{source}\n{}\n", shown.join("\n"));
+    }
+}
+
+fn show(error: &Error) -> String {
+    let (start, end) = (error.span().start(), error.span().end());
+    assert_eq!((start.line, end.line), (1, 1), "rows are one line long");
+    let carets = "^".repeat(end.column - start.column);
+    format!("{}{carets} {error}", " ".repeat(start.column))
+}
+
+#[test]
+fn unknown_key_is_told_with_the_key_that_was_meant() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"services("a"), scope("b:c")"#,
+                r#"               ^^^^^ unknown key `scope`, did you mean `scopes`?"#,
+            ],
+            &[
+                r#"service("a")"#,
+                r#"^^^^^^^ unknown key `service`, did you mean `services`?"#,
+            ],
+            &[
+                r#"max = "24h""#,
+                r#"^^^ unknown key `max`, did you mean `max_age`?"#,
+            ],
+            &[
+                r#"maxage = "24h""#,
+                r#"^^^^^^ unknown key `maxage`, did you mean `max_age`?"#,
+            ],
+            &[
+                r#"krate = a"#,
+                r#"^^^^^ unknown key `krate`, did you mean `crate`?"#,
+            ],
+            &[
+                r#"permissions("a")"#,
+                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `max_age`, `crate`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn key_of_the_verifier_is_sent_to_the_verifier() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"issuer = "https://id.example""#,
+                r#"^^^^^^ `issuer` is no key of the attribute; say it once, on the `Verifier`"#,
+            ],
+            &[
+                r#"roles("a"), audience("b")"#,
+                r#"            ^^^^^^^^ `audience` is no key of the attribute; say it once, on the `Verifier`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn repeated_key_is_refused_where_it_is_repeated() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"scopes("a"), scopes("b")"#,
+                r#"             ^^^^^^ `scopes` is said twice; put all values into one list"#,
+            ],
+            &[
+                r#"max_age = "1h", max_age = "2h""#,
+                r#"                ^^^^^^^ `max_age` is said twice; keep one"#,
+            ],
+            &[
+                r#"crate = a, crate = b"#,
+                r#"           ^^^^^ `crate` is said twice; keep one"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn wrong_form_of_a_key_is_answered_with_the_right_one() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"services = "a""#,
+                r#"         ^^^^^ `services` takes a list in parentheses; write `services("a")`"#,
+            ],
+            &[
+                r#"roles = ["a", "b"]"#,
+                r#"      ^^^^^^^^^^^^ `roles` takes a list in parentheses; write `roles("a" , "b")`"#,
+            ],
+            &[
+                r#"scopes["a"]"#,
+                r#"      ^^^^^ `scopes` takes a list in parentheses; write `scopes("a")`"#,
+            ],
+            &[
+                r#"scopes"#,
+                r#"^^^^^^ `scopes` takes a list in parentheses; write `scopes("..")`"#,
+            ],
+            &[
+                r#"max_age("24h")"#,
+                r#"       ^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#,
+            ],
+            &[
+                r#"max_age"#,
+                r#"^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#,
+            ],
+            &[
+                r#"max_age ="#,
+                r#"        ^ `max_age` takes one value; write `max_age = "24h"`"#,
+            ],
+            &[
+                r#"max_age: "1h""#,
+                r#"       ^ `max_age` takes one value; write `max_age = "24h"`"#,
+            ],
+            &[
+                r#"crate = "a::b""#,
+                r#"      ^^^^^^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+            ],
+            &[
+                r#"crate = a::b<c>"#,
+                r#"      ^^^^^^^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+            ],
+            &[
+                r#"crate(a)"#,
+                r#"     ^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn value_that_is_no_string_literal_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"services("a", orders)"#,
+                r#"              ^^^^^^ `services` takes string literals, found `orders`; write `"orders"`"#,
+            ],
+            &[
+                r#"services(b"orders")"#,
+                r#"         ^^^^^^^^^ `services` takes string literals, found `b"orders"`; write `"orders"`"#,
+            ],
+            &[
+                r#"roles(c"admin")"#,
+                r#"      ^^^^^^^^ `roles` takes string literals, found `c"admin"`; write `"admin"`"#,
+            ],
+            &[
+                r#"roles('a', 7)"#,
+                r#"      ^^^ `roles` takes string literals, found `'a'`; write `"a"`"#,
+                r#"           ^ `roles` takes string literals, found `7`; write `"7"`"#,
+            ],
+            &[
+                r#"scopes(names::DELETE)"#,
+                r#"       ^^^^^^^^^^^^^ `scopes` takes string literals, found `names :: DELETE`"#,
+            ],
+            &[
+                r#"max_age = 24h"#,
+                r#"          ^^^ `max_age` takes a string literal, found `24h`; write `"24h"`"#,
+            ],
+            &[
+                r#"max_age = DAY"#,
+                r#"          ^^^ `max_age` takes a string literal, found `DAY`; write `"DAY"`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn punctuation_out_of_place_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"services("a" "b")"#,
+                r#"             ^^^ expected `,` before `"b"`"#,
+            ],
+            &[
+                r#"services("a") roles("b")"#,
+                r#"              ^^^^^ expected `,` before `roles`"#,
+            ],
+            &[
+                r#"max_age = "1h" roles("b")"#,
+                r#"               ^^^^^ expected `,` before `roles`"#,
+            ],
+            &[
+                r#"services("a"),, roles("b")"#,
+                r#"              ^ nothing stands before this `,`; remove it"#,
+            ],
+            &[
+                r#"services(, "a")"#,
+                r#"         ^ nothing stands before this `,`; remove it"#,
+            ],
+            &[
+                r#""orders""#,
+                r#"^^^^^^^^ expected a key, found `"orders"`; name a service by `services("orders")`"#,
+            ],
+            &[
+                r#"= 1"#,
+                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `max_age`, `crate`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn empty_list_is_refused_with_what_it_would_mean() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"services()"#,
+                r#"        ^^ `services()` would allow nobody; name a service, or leave the key out to allow every service"#,
+            ],
+            &[
+                r#"services("a"), roles()"#,
+                r#"                    ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
+            ],
+            &[
+                r#"scopes()"#,
+                r#"      ^^ `scopes()` asks for nothing; name a scope, or leave the key out"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn repeated_value_is_refused_where_it_is_repeated() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r##"services("a", "b", r"a")"##,
+                r##"                   ^^^^ "a" stands in `services` twice; keep one"##,
+            ],
+            &[
+                r#"scopes("x:y", "x:y")"#,
+                r#"              ^^^^^ "x:y" stands in `scopes` twice; keep one"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn service_name_that_no_token_carries_is_refused_with_its_flaw() {
+    let rule = "write 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or digit";
+    let long = "x".repeat(254);
+    for (name, flaw) in [
+        ("", "it is empty"),
+        ("orders api", "it has ' '"),
+        ("orders/api", "it has '/'"),
+        ("ördërs", "it has 'ö'"),
+        ("a\nb", "it has '\\n'"),
+        ("-a", "it does not start with a letter or digit"),
+        ("a.", "it does not end with a letter or digit"),
+        (&long, "it has 254 characters"),
+    ] {
+        let source = format!("services({name:?})");
+        let carets = "^".repeat(source.chars().count() - "services()".len());
+        let mistake = format!("         {carets} {name:?} is not a service name, {flaw}; {rule}");
+        each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
+    }
+}
+
+#[test]
+fn scope_or_role_that_is_no_scope_token_is_refused_with_its_flaw() {
+    let rule = r#"write printable ASCII without space, `"` and `\` (RFC 6749 section 3.3)"#;
+    for (key, kind) in [("scopes", "scope"), ("roles", "role")] {
+        for (name, flaw) in [
+            ("", "it is empty"),
+            ("a\"b", "it has '\"'"),
+            ("a\\b", "it has '\\\\'"),
+            ("a\tb", "it has '\\t'"),
+            ("größe", "it has 'ö'"),
+            ("a\u{7f}", "it has '\\u{7f}'"),
+        ] {
+            let source = format!("{key}({name:?})");
+            let carets = "^".repeat(source.chars().count() - key.len() - 2);
+            let indent = " ".repeat(key.len() + 1);
+            let mistake = format!("{indent}{carets} {name:?} is not a {kind}, {flaw}; {rule}");
+            each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
+        }
+    }
+}
+
+#[test]
+fn several_scopes_in_one_string_are_taken_apart() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"scopes("a:read  a:write")"#,
+                r#"       ^^^^^^^^^^^^^^^^^ "a:read  a:write" has a space, and a value of `scopes` is one word; write `scopes("a:read", "a:write")`"#,
+            ],
+            &[
+                r#"roles(" ")"#,
+                r#"      ^^^ " " has a space, and a value of `roles` is one word; name one"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn age_that_is_no_duration_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"max_age = """#,
+                r#"          ^^ "" is not an age, value was empty; write a duration such as `"24h"` or `"15min"`"#,
+            ],
+            &[
+                r#"max_age = "24""#,
+                r#"          ^^^^ "24" is not an age, time unit needed, for example 24sec or 24ms; write a duration such as `"24h"` or `"15min"`"#,
+            ],
+            &[
+                r#"max_age = "-1h""#,
+                r#"          ^^^^^ "-1h" is not an age, expected number at 0; write a duration such as `"24h"` or `"15min"`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn age_beyond_all_numbers_is_refused_without_a_panic() {
+    for age in [
+        "18446744073709551615s 1s",
+        "18446744073709551615years",
+        "99999999999999999999s",
+        "18446744073709551615s 999999999999ms",
+        "1.00000000000000000000001h",
+    ] {
+        let errors = mistakes_of_attribute(&format!("max_age = {age:?}"));
+        assert_eq!(errors.len(), 1, "{age}");
+    }
+}
+
+#[test]
+fn age_that_would_refuse_everything_or_nothing_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"max_age = "0s""#,
+                r#"          ^^^^ a `max_age` of zero would refuse every token; write one second or more, or leave the key out"#,
+            ],
+            &[
+                r#"max_age = "1500ms""#,
+                r#"          ^^^^^^^^ a token says its age in whole seconds, and "1500ms" has a fraction of one; write whole seconds"#,
+            ],
+            &[
+                r#"max_age = "366days 1s""#,
+                r#"          ^^^^^^^^^^^^ "366days 1s" is longer than any token lives by default (365 days), so it would refuse nothing; write at most 366 days, or leave the key out"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn thirty_third_name_of_a_list_is_refused() {
+    let names: Vec<_> = (0..34).map(|n| format!("\"s{n:02}\"")).collect();
+    let source = format!("services({})", names.join(", "));
+    let indent = " ".repeat("services(".len() + 32 * "\"s00\", ".len());
+    let mistake = format!(
+        "{indent}^^^^^ `services` has 34 values, 32 at most; give their callers one role or scope to ask for"
+    );
+    each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
+}
+
+#[test]
+fn list_of_too_much_text_is_refused() {
+    let names: Vec<_> = (0..9)
+        .map(|n| format!("\"{n}{}\"", "x".repeat(249)))
+        .collect();
+    let source = format!("roles({})", names.join(", "));
+    let carets = "^".repeat(source.len() - "roles".len());
+    let mistake = format!(
+        "     {carets} `roles` has 2258 bytes of text, 2048 at most; give their callers one role or scope to ask for"
+    );
+    each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
+}
+
+#[test]
+fn all_mistakes_of_an_attribute_come_at_once() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[&[
+            r#"service("a"), roles(), max_age("1h"), scopes("a b", b"c")"#,
+            r#"^^^^^^^ unknown key `service`, did you mean `services`?"#,
+            r#"                              ^^^^^^ `max_age` takes one value; write `max_age = "1h"`"#,
+            r#"                                                    ^^^^ `scopes` takes string literals, found `b"c"`; write `"c"`"#,
+            r#"                   ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
+            r#"                                             ^^^^^ "a b" has a space, and a value of `scopes` is one word; write `scopes("a", "b")`"#,
+        ]],
+    );
+}
+
+#[test]
+fn mistake_on_a_later_line_is_shown_on_that_line() {
+    let errors = mistakes_of_attribute("\n    services(\"a\"),\n    scope(\"b\"),\n");
+    let starts: Vec<_> = errors.iter().map(|error| error.span().start()).collect();
+    assert_eq!(starts.len(), 1);
+    assert_eq!((starts[0].line, starts[0].column), (3, 4));
+}
+
+#[test]
+fn method_is_sent_to_its_impl_block() {
+    let message = "`delete_order` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`";
+    for receiver in [
+        "self",
+        "mut self",
+        "&self",
+        "&mut self",
+        "&'a self",
+        "&'a mut self",
+        "self: Arc<Self>",
+        "mut self: Box<Self>",
+        "&'static self",
+    ] {
+        let source = format!("fn delete_order({receiver}, id: Uuid) {{}}");
+        let carets = "^".repeat(
+            receiver
+                .find("self:")
+                .map_or(receiver.len(), |at| at + "self".len()),
+        );
+        let mistake = format!("                {carets} {message}");
+        each_is_refused(mistakes_of_item, &[&[&source, &mistake]]);
+    }
+}
+
+#[test]
+fn item_that_is_no_function_is_told_where_the_attribute_goes() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                "pub struct Orders;",
+                "    ^^^^^^ `#[service_only]` goes on a function, not on a `struct`; put it on the handler",
+            ],
+            &[
+                "mod orders {}",
+                "^^^ `#[service_only]` goes on a function; put it on each handler in this module",
+            ],
+            &[
+                "pub trait Orders {}",
+                "    ^^^^^ `#[service_only]` goes on a function with a body; put it on the functions that implement this trait",
+            ],
+            &[
+                "impl Orders {}",
+                "^^^^ `#[service_only]` on an `impl` block guards nothing yet; put it on each function in it that takes no `self`",
+            ],
+            &[
+                "const ORDERS: fn() = f;",
+                "^^^^^ `#[service_only]` goes on a function, found `const`; put it on the handler",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn function_that_cannot_be_guarded_is_told_why() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                "async fn list(id: Id) -> Orders;",
+                "         ^^^^ `list` has no body to guard; put `#[service_only]` on the function that implements it",
+            ],
+            &[
+                "pub const fn list() {}",
+                "    ^^^^^ `list` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
+            ],
+            &[
+                "unsafe fn list() {}",
+                "^^^^^^ `list` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
+            ],
+            &[
+                "extern \"C\" fn list(id: Id, ...) {}",
+                "^^^^^^ `list` is `extern`, and a hidden argument would change what foreign code has to pass; remove `extern`, or guard a function that calls it",
+            ],
+            &[
+                "fn list(id: Id, ids: ...) {}",
+                "                     ^^^ `list` takes any number of arguments; name each one",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn function_that_is_guarded_twice_is_refused() {
+    let message = "`list` already has `#[service_only]`; put all keys into one attribute";
+    let own = "`list` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
+               (a `Guard` of your own goes by its path, such as `self::Guard`)";
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                "#[inline] #[service_only] fn list() {}",
+                &format!("            ^^^^^^^^^^^^ {message}"),
+            ],
+            &[
+                "#[::service_only::service_only(roles(\"a\"))] fn list() {}",
+                &format!("  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {message}"),
+            ],
+            &[
+                "fn list(guard: Guard<Admin>, id: Id) {}",
+                &format!("        ^^^^^^^^^^^^^^^^^^^ {own}"),
+            ],
+            &[
+                "fn list(_: ::service_only::private::Guard<Admin>) {}",
+                &format!("        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {own}"),
+            ],
+        ],
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_function_come_at_once() {
+    each_is_refused(
+        mistakes_of_item,
+        &[&[
+            "#[service_only] const unsafe fn f(&self);",
+            "                ^^^^^ `f` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
+            "                      ^^^^^^ `f` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
+            "  ^^^^^^^^^^^^ `f` already has `#[service_only]`; put all keys into one attribute",
+            "                                  ^^^^^ `f` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`",
+        ]],
+    );
+}
+
+#[test]
+fn edits_are_counted() {
+    for (left, right, edits) in [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("abc", "", 3),
+        ("scope", "scopes", 1),
+        ("kitten", "sitting", 3),
+        ("flaw", "lawn", 2),
+        ("ö", "o", 1),
+    ] {
+        assert_eq!(edit_distance(left, right), edits, "{left} and {right}");
+    }
+}

@@ -1,0 +1,132 @@
+//! What is wrong with a value: one that no token could carry, or that would not mean what it seems to.
+
+use std::fmt::Display;
+
+use proc_macro2::Span;
+use syn::{Error, LitStr};
+
+use crate::args::Key;
+use crate::check::{MAX_AGE_DAYS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES};
+
+pub(crate) fn empty_list(key: Key, span: Span) -> Error {
+    let message = match key {
+        Key::Services => {
+            "`services()` would allow nobody; name a service, or leave the key out to allow every service"
+        }
+        Key::Roles => {
+            "`roles()` would allow nobody; name a role, or leave the key out to allow every role"
+        }
+        _ => "`scopes()` asks for nothing; name a scope, or leave the key out",
+    };
+    Error::new(span, message)
+}
+
+pub(crate) fn too_many_names(key: Key, count: usize, first_extra: &LitStr) -> Error {
+    let key = key.as_str();
+    Error::new(
+        first_extra.span(),
+        format!(
+            "`{key}` has {count} values, {MAX_NAMES} at most; give their callers one role or scope to ask for"
+        ),
+    )
+}
+
+pub(crate) fn list_too_long(key: Key, bytes: usize, span: Span) -> Error {
+    let key = key.as_str();
+    Error::new(
+        span,
+        format!(
+            "`{key}` has {bytes} bytes of text, {MAX_LIST_BYTES} at most; give their callers one role or scope to ask for"
+        ),
+    )
+}
+
+pub(crate) fn repeated_value(key: Key, value: &LitStr) -> Error {
+    let key = key.as_str();
+    Error::new(
+        value.span(),
+        format!("{:?} stands in `{key}` twice; keep one", value.value()),
+    )
+}
+
+pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is not a service name, {reason}; write 1 to {MAX_SERVICE_NAME_BYTES} ASCII letters, digits, `-`, `_`, `.`, \
+             starting and ending with a letter or digit",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn several_in_one(key: Key, value: &LitStr) -> Error {
+    let key = key.as_str();
+    let text = value.value();
+    let apart = text
+        .split_ascii_whitespace()
+        .map(|one| format!("{one:?}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let remedy = if apart.is_empty() {
+        "name one".to_owned()
+    } else {
+        format!("write `{key}({apart})`")
+    };
+    Error::new(
+        value.span(),
+        format!("{text:?} has a space, and a value of `{key}` is one word; {remedy}"),
+    )
+}
+
+pub(crate) fn bad_scope_token(key: Key, value: &LitStr, reason: impl Display) -> Error {
+    let kind = match key {
+        Key::Roles => "role",
+        _ => "scope",
+    };
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is not a {kind}, {reason}; write printable ASCII without space, `\"` and `\\` (RFC 6749 section 3.3)",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn bad_age(value: &LitStr, reason: impl Display) -> Error {
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is not an age, {reason}; write a duration such as `\"24h\"` or `\"15min\"`",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn zero_age(value: &LitStr) -> Error {
+    Error::new(
+        value.span(),
+        "a `max_age` of zero would refuse every token; write one second or more, or leave the key out",
+    )
+}
+
+pub(crate) fn fractional_age(value: &LitStr) -> Error {
+    Error::new(
+        value.span(),
+        format!(
+            "a token says its age in whole seconds, and {:?} has a fraction of one; write whole seconds",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn age_beyond_lifetime(value: &LitStr) -> Error {
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is longer than any token lives by default (365 days), so it would refuse nothing; \
+             write at most {MAX_AGE_DAYS} days, or leave the key out",
+            value.value()
+        ),
+    )
+}

@@ -1,0 +1,350 @@
+//! What the attribute writes: a snapshot of each shape, and what holds for all of them.
+
+use std::panic::catch_unwind;
+
+use proc_macro2::{Delimiter, Literal};
+use proptest::prelude::*;
+
+use super::*;
+use crate::diagnostics::tests::{mistakes_of_attribute, mistakes_of_item};
+
+fn expand(attribute: &str, item: &str) -> TokenStream {
+    service_only(
+        attribute.parse().expect("tokens"),
+        item.parse().expect("tokens"),
+    )
+}
+
+/// Formatted source, in which the words of a text are byte strings instead of 39 digits each.
+fn readable(tokens: TokenStream) -> String {
+    let file = syn::parse2(with_words_as_text(tokens)).expect("a file");
+    prettyplease::unparse(&file)
+}
+
+fn with_words_as_text(tokens: TokenStream) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Group(group) => {
+                Group::new(group.delimiter(), with_words_as_text(group.stream())).into()
+            }
+            TokenTree::Literal(literal) => match literal.to_string().parse::<u128>() {
+                Ok(word) if word > u128::from(u64::MAX) => {
+                    let text: Vec<u8> = word
+                        .to_be_bytes()
+                        .into_iter()
+                        .filter(|byte| *byte != 0)
+                        .collect();
+                    Literal::byte_string(&text).into()
+                }
+                _ => literal.into(),
+            },
+            token => token,
+        })
+        .collect()
+}
+
+macro_rules! assert_expansion {
+    ($name:literal, $attribute:literal, $item:literal) => {
+        assert_expansion!($name, $attribute, $item, |guarded| guarded)
+    };
+    ($name:literal, $attribute:literal, $item:literal, $around:expr) => {
+        let around: fn(TokenStream) -> TokenStream = $around;
+        let shown = readable(around(expand($attribute, $item)));
+        insta::with_settings!({
+            description => format!("#[service_only({})]\n{}", $attribute, $item),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
+            insta::assert_snapshot!($name, shown);
+        });
+    };
+}
+
+#[test]
+fn free_function_gets_its_guard_first() {
+    assert_expansion!(
+        "free_function",
+        "",
+        "async fn list() -> Json<Orders> { load().await }"
+    );
+}
+
+#[test]
+fn policy_and_arguments_stand_side_by_side() {
+    assert_expansion!(
+        "policy_and_arguments",
+        r#"services("gateway", "billing"), roles("admin"), scopes("tenants:read", "tenants:delete"), max_age = "24h""#,
+        "pub async fn delete_tenant(Path(id): Path<Uuid>, caller: Caller) -> Result<Json<Summary>, Error> { delete(id).await }"
+    );
+}
+
+#[test]
+fn function_of_an_impl_block_needs_nothing_beside_it() {
+    assert_expansion!(
+        "function_of_an_impl_block",
+        r#"roles("admin")"#,
+        "pub(crate) async fn list(State(db): State<Db>) -> Response { db.list().await }",
+        |guarded| quote!(impl Handlers { #guarded })
+    );
+}
+
+#[test]
+fn generics_and_where_clause_stay() {
+    assert_expansion!(
+        "generics",
+        "",
+        "async fn list<S, F: Fn(u8) -> bool, const N: usize>(State(s): State<S>, f: F) -> impl IntoResponse where S: Store<N> + Clone { s.list(f) }"
+    );
+}
+
+#[test]
+fn lifetimes_and_impl_trait_stay() {
+    assert_expansion!(
+        "lifetimes",
+        "",
+        "fn find<'a, 'b: 'a>(names: &'a [&'b str], is: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'b str> + 'a { names.iter().copied().filter(move |n| is(n)) }"
+    );
+}
+
+#[test]
+fn attributes_stay_in_place_and_order() {
+    assert_expansion!(
+        "attributes",
+        "",
+        "/// Lists the orders.\n#[cfg_attr(test, inline)]\n#[instrument(skip_all)]\nasync fn list(#[allow(unused)] first: First, #[cfg(test)] second: Second) {}"
+    );
+}
+
+#[test]
+fn raw_identifier_is_written_as_text_without_its_prefix() {
+    assert_expansion!("raw_identifier", "", "async fn r#type(r#in: In) {}");
+}
+
+#[test]
+fn path_of_the_crate_replaces_its_name() {
+    assert_expansion!(
+        "path_of_the_crate",
+        r#"services("a"), crate = my_platform::service_only"#,
+        "async fn list() {}"
+    );
+}
+
+#[test]
+fn long_names_nest() {
+    assert_expansion!(
+        "long_names",
+        r#"services("reconciliation-of-the-northern-region", "reconciliation-of-the-southern-region")"#,
+        "async fn reconcile_the_ledgers_of_all_regions_after_the_nightly_import_has_finished() {}"
+    );
+}
+
+#[test]
+fn mistakes_follow_the_item_as_it_was_written() {
+    assert_expansion!(
+        "mistakes",
+        r#"scope("a"), services()"#,
+        "/// Lists.\n#[inline]\npub const fn list(id: Id) -> u8 { 1 }"
+    );
+}
+
+#[test]
+fn line_is_that_of_the_function_name() {
+    let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list() {}").to_string();
+    let function = text::of("list", &quote!(::service_only::private)).to_string();
+    assert!(guarded.contains(&format!("{function} , 4 ,")), "{guarded}");
+}
+
+#[test]
+fn age_is_written_in_seconds_and_no_age_as_the_largest() {
+    let item = "fn list() {}";
+    assert!(
+        expand(r#"max_age = "24h""#, item)
+            .to_string()
+            .contains(", 86400 >")
+    );
+    assert!(
+        expand("", item)
+            .to_string()
+            .contains(&format!(", {} >", u64::MAX))
+    );
+}
+
+#[test]
+fn empty_parentheses_are_no_keys() {
+    let item = "fn list() {}";
+    assert_eq!(expand("", item).to_string(), expand(" ", item).to_string());
+}
+
+/// Guarding changes the argument list and no other token.
+#[test]
+fn everything_but_the_argument_list_is_the_same_tokens() {
+    for item in GOOD_ITEMS {
+        let written: TokenStream = item.parse().expect("tokens");
+        let guarded = service_only(TokenStream::new(), written.clone());
+        let mut added = 0;
+        for (before, after) in written.into_iter().zip(guarded) {
+            match (&before, &after) {
+                (TokenTree::Group(before), TokenTree::Group(after))
+                    if before.to_string() != after.to_string() =>
+                {
+                    let (before, after) = (before.stream().to_string(), after.stream().to_string());
+                    assert!(
+                        after.starts_with("_ : :: service_only :: private :: Guard <"),
+                        "{after}"
+                    );
+                    assert!(after.ends_with(&before), "{after}");
+                    added += 1;
+                }
+                _ => assert_eq!(before.to_string(), after.to_string()),
+            }
+        }
+        assert_eq!(added, 1, "{item}");
+    }
+}
+
+#[test]
+fn bad_attribute_leaves_every_item_unchanged_and_says_each_mistake_once() {
+    for attribute in BAD_ATTRIBUTES {
+        for item in GOOD_ITEMS {
+            assert_unchanged(attribute, item, mistakes_of_attribute(attribute).len());
+        }
+    }
+}
+
+#[test]
+fn bad_item_is_left_unchanged_and_its_mistakes_are_said_once() {
+    for item in BAD_ITEMS {
+        assert_unchanged(r#"services("a")"#, item, mistakes_of_item(item).len());
+    }
+}
+
+#[test]
+fn mistakes_of_attribute_and_item_come_together() {
+    for attribute in BAD_ATTRIBUTES {
+        for item in BAD_ITEMS {
+            let count = mistakes_of_attribute(attribute).len() + mistakes_of_item(item).len();
+            assert_unchanged(attribute, item, count);
+        }
+    }
+}
+
+fn assert_unchanged(attribute: &str, item: &str, mistakes: usize) {
+    assert!(mistakes > 0, "{attribute} on {item}");
+    let written: TokenStream = item.parse().expect("tokens");
+    let count = written.clone().into_iter().count();
+    let mut expanded = expand(attribute, item).into_iter();
+    let kept: TokenStream = expanded.by_ref().take(count).collect();
+    assert_eq!(kept.to_string(), written.to_string());
+    let errors = expanded.collect::<TokenStream>().to_string();
+    assert_eq!(
+        errors.matches(":: core :: compile_error !").count(),
+        mistakes,
+        "{errors}"
+    );
+}
+
+const BAD_ATTRIBUTES: &[&str] = &[
+    r#"scope("a")"#,
+    r#"services()"#,
+    r#"services("a", "a")"#,
+    r#"services("a b")"#,
+    r#"services = "a""#,
+    r#"services(a), roles(1)"#,
+    r#"scopes("a"), scopes("b")"#,
+    r#"max_age("24h")"#,
+    r#"max_age = "0s""#,
+    r#"max_age = "400 days""#,
+    r#"crate = "a""#,
+    r#","#,
+    r#""a""#,
+];
+
+const GOOD_ITEMS: &[&str] = &[
+    "fn f() {}",
+    "/// Doc.\n#[a] pub(crate) async fn f(a: A, b: B) -> C { a.b() }",
+    "fn f<'a, F: Fn(&'a str) -> bool>(#[x] f: F,) -> impl Sized + 'a where F: Send { f }",
+    "async fn r#type((a, b): (A, B)) { a. }",
+];
+
+const BAD_ITEMS: &[&str] = &[
+    "struct S { a: u8 }",
+    "impl S { fn f() {} }",
+    "fn f(&self) {}",
+    "fn f();",
+    "const fn f() {}",
+    "#[service_only] fn f() {}",
+    "fn f(guard: Guard<A>) {}",
+];
+
+proptest! {
+    #[test]
+    fn no_attribute_and_no_item_panics(attribute in tokens(), item in tokens()) {
+        let (attribute, item) = (attribute.to_string(), item.to_string());
+        let expanded = catch_unwind(|| expand(&attribute, &item).to_string());
+        prop_assert!(expanded.is_ok());
+    }
+}
+
+/// Tokens that resemble an attribute or an item, in any order.
+fn tokens() -> impl Strategy<Value = TokenStream> {
+    let words = prop::sample::select(vec![
+        "services",
+        "roles",
+        "scopes",
+        "max_age",
+        "crate",
+        "fn",
+        "f",
+        "self",
+        "pub",
+        "async",
+        "const",
+        "impl",
+        "Guard",
+        "::",
+        ":",
+        ",",
+        "=",
+        "<",
+        ">",
+        "->",
+        "&",
+        "'a",
+        "#",
+        ";",
+        "...",
+        "_",
+        "\"a\"",
+        "\"24h\"",
+        "\"\"",
+        "b\"a\"",
+        "c\"a\"",
+        "'c'",
+        "1",
+        "1.5",
+        "true",
+        "r#type",
+        "\"99999999999999999999y\"",
+    ]);
+    let leaf = words.prop_map(|word| word.parse::<TokenStream>().expect("tokens"));
+    leaf.prop_recursive(4, 64, 8, |inner| {
+        let delimiter = prop::sample::select(vec![
+            Delimiter::Parenthesis,
+            Delimiter::Bracket,
+            Delimiter::Brace,
+            Delimiter::None,
+        ]);
+        (
+            prop::option::of(delimiter),
+            prop::collection::vec(inner, 0..8),
+        )
+            .prop_map(|(delimiter, tokens)| {
+                let tokens: TokenStream = tokens.into_iter().collect();
+                match delimiter {
+                    Some(delimiter) => TokenTree::Group(Group::new(delimiter, tokens)).into(),
+                    None => tokens,
+                }
+            })
+    })
+}

@@ -1,0 +1,43 @@
+//! Text as a type, since a `&str` cannot be a const generic on stable Rust.
+//!
+//! `Text<A, B, C, D, Rest>` holds 64 bytes in four big-endian words, padded with zeros; what is longer goes on
+//! in `Rest`. No text at all is `()`.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+pub(super) const WORD_BYTES: usize = 16;
+const NODE_BYTES: usize = 4 * WORD_BYTES;
+
+pub(super) fn of(text: &str, private: &TokenStream) -> TokenStream {
+    let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
+    let nested = nodes.fold(None, |rest: Option<TokenStream>, node| {
+        let words = (0..4).map(|n| Literal::u128_unsuffixed(word(node, n)));
+        let rest = rest.into_iter();
+        Some(quote!(#private::Text<#(#words),* #(, #rest)*>))
+    });
+    nested.unwrap_or_else(|| quote!(()))
+}
+
+/// The n-th 16 bytes, padded with zeros.
+fn word(text: &[u8], n: usize) -> u128 {
+    let mut word = [0; WORD_BYTES];
+    let bytes = text.iter().skip(n * WORD_BYTES);
+    for (slot, byte) in word.iter_mut().zip(bytes) {
+        *slot = *byte;
+    }
+    u128::from_be_bytes(word)
+}
+
+/// The first 128 bytes of the user's module path. Only the compiler knows it, so it computes the words.
+pub(super) fn of_module_path(private: &TokenStream) -> TokenStream {
+    let words = |numbers: std::ops::Range<usize>| {
+        let numbers = numbers.map(Literal::usize_unsuffixed);
+        quote!(#({ #private::word(::core::module_path!(), #numbers) }),*)
+    };
+    let (first, second) = (words(0..4), words(4..8));
+    quote!(#private::Text<#first, #private::Text<#second>>)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Text survives the way into a type and back.
+
+use super::*;
+use proc_macro2::TokenTree;
+use proptest::prelude::*;
+
+/// The text that a type holds, read from its integer literals in order, outer node first.
+pub(in crate::expand) fn decode(ty: TokenStream) -> String {
+    let mut bytes = Vec::new();
+    collect(ty, &mut bytes);
+    let padding = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    bytes.truncate(bytes.len() - padding);
+    String::from_utf8(bytes).expect("text")
+}
+
+fn collect(tokens: TokenStream, bytes: &mut Vec<u8>) {
+    for token in tokens {
+        if let TokenTree::Literal(word) = token {
+            let word: u128 = word.to_string().parse().expect("a word");
+            bytes.extend(word.to_be_bytes());
+        }
+    }
+}
+
+fn encode(text: &str) -> TokenStream {
+    of(text, &quote!(p))
+}
+
+#[test]
+fn no_text_is_the_unit() {
+    assert_eq!(encode("").to_string(), "()");
+}
+
+#[test]
+fn words_are_big_endian_and_padded_with_zeros() {
+    let word = u128::from_be_bytes(*b"ab\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(
+        encode("ab").to_string(),
+        format!("p :: Text < {word} , 0 , 0 , 0 >")
+    );
+}
+
+#[test]
+fn text_of_one_node_is_not_nested() {
+    let nodes = |length: usize| {
+        encode(&"x".repeat(length))
+            .to_string()
+            .matches("Text")
+            .count()
+    };
+    assert_eq!([1, 16, 17, 64].map(nodes), [1; 4]);
+    assert_eq!([65, 128].map(nodes), [2; 2]);
+    assert_eq!(nodes(crate::check::MAX_LIST_BYTES), 32);
+}
+
+#[test]
+fn longer_text_goes_on_in_the_fifth_parameter() {
+    let sixty_four = "x".repeat(64);
+    let text = encode(&format!("{sixty_four}y")).to_string();
+    let rest = encode("y").to_string();
+    assert!(text.ends_with(&format!(", {rest} >")), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives_the_round_trip(text in "[^\0]{0,300}") {
+        prop_assert_eq!(decode(encode(&text)), text);
+    }
+}

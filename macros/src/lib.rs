@@ -1,0 +1,67 @@
+//! The attribute `#[service_only]`: a handler that only other services may call.
+//!
+//! This crate knows syntax and nothing else. It reads the attribute and the signature, checks both,
+//! and puts one hidden argument first, whose type carries the policy. What that argument does with a
+//! request is said in the crate `service-only`, which re-exports the attribute and is the one to depend on.
+
+use proc_macro::TokenStream;
+
+mod args;
+mod check;
+mod diagnostics;
+mod expand;
+mod item;
+
+/// Lets only authenticated services call a handler, and of those only the ones its keys admit.
+///
+/// The handler runs for a caller whose token the `Verifier` accepted and whose claims satisfy every key
+/// below. Everyone else is refused before any other argument is extracted, so nothing of a stranger's
+/// request is parsed, and each decision leaves one audit event.
+///
+/// # Keys
+///
+/// All are optional, in any order. Without keys, every authenticated service may call.
+///
+/// | key | admits | example |
+/// | --- | --- | --- |
+/// | `services(..)` | a caller with one of these names | `services("orders", "billing")` |
+/// | `roles(..)` | a caller with one of these roles | `roles("admin")` |
+/// | `scopes(..)` | a caller with all of these scopes | `scopes("tenants:read", "tenants:delete")` |
+/// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
+/// | `crate = ..` | (no one: it names the path of the crate `service_only`, for a renamed or re-exported one) | `crate = my_platform::service_only` |
+///
+/// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or
+///   digit.
+/// - A role and a scope are scope-tokens of RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
+/// - An age is a duration in words, `"90s"`, `"15min"`, `"24h"`, `"7days"`, in whole seconds, of at most 366
+///   days: a token lives for 365 days by default, so a longer age would refuse nothing.
+/// - A list has 1 to 32 values, none of them twice, 2048 bytes in all.
+///
+/// Who the issuer is, which keys and which audience count: that is said once, on the `Verifier`.
+///
+/// # What it goes on
+///
+/// A function without `self`, free or in an `impl` block; it may be generic, take any arguments and return
+/// anything. Its body, its return type and its other attributes stay as they are.
+///
+/// # What it refuses
+///
+/// Everything that would make a policy look stricter or laxer than it is, at compile time and at the token
+/// that says it: an unknown or repeated key, an empty list, a value that no token could carry, a function that
+/// is guarded twice.
+///
+/// # Example
+///
+/// ```ignore
+/// use service_only::{service_only, Caller};
+///
+/// #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"), max_age = "24h")]
+/// async fn delete_tenant(Path(id): Path<Uuid>, caller: Caller) -> Result<Json<Summary>, ApiError> {
+///     tracing::info!(tenant = %id, by = caller.service(), "deleting");
+///     // ...
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand::service_only(attribute.into(), item.into()).into()
+}

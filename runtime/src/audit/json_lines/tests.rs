@@ -1,0 +1,150 @@
+use std::sync::{Condvar, MutexGuard};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::{audit::Decision, clock::Timestamp};
+
+fn event(path: &str) -> AuditEvent {
+    AuditEvent {
+        id: Uuid::nil(),
+        time: Timestamp::from_unix(1_767_225_600),
+        decision: Decision::Allow,
+        status: 200,
+        code: None,
+        stage: None,
+        reason: None,
+        endpoint: None,
+        method: None,
+        route: None,
+        path: Some(path.to_owned()),
+        service: Some("orders".to_owned()),
+        jti: None,
+        kid: None,
+        issuer: None,
+        client_address: None,
+        trace_id: None,
+        duration_us: 7,
+        unverified_service: None,
+    }
+}
+
+/// Memory that a test can look into while the writer has it.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn lines(&self) -> Vec<String> {
+        let bytes: MutexGuard<'_, Vec<u8>> = self.0.lock().unwrap();
+        String::from_utf8(bytes.clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A disk that does not answer until it is told to.
+#[derive(Clone, Default)]
+struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stuck {
+    fn release(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut free = self.0.0.lock().unwrap();
+        while !*free {
+            free = self.0.1.wait(free).unwrap();
+        }
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Broken;
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("no space left on device"))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::Error::other("no space left on device"))
+    }
+}
+
+#[test]
+fn a_record_is_one_line_of_json_with_the_names_of_the_contract() {
+    let out = Shared::default();
+    let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
+    audit.record(&event("/a\n\u{1b}b")).unwrap();
+    audit.flush().unwrap();
+    let expected = concat!(
+        r#"{"id":"00000000-0000-0000-0000-000000000000","time":"2026-01-01T00:00:00.000000Z","#,
+        r#""decision":"allow","status":200,"url.path":"/a\n\u001bb","service":"orders","duration_us":7}"#
+    );
+    assert_eq!(out.lines(), [expected]);
+}
+
+#[test]
+fn what_was_accepted_is_written_when_the_last_clone_is_dropped() {
+    let out = Shared::default();
+    let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
+    let clone = audit.clone();
+    for _ in 0..100 {
+        audit.record(&event("/")).unwrap();
+    }
+    drop(audit);
+    clone.record(&event("/")).unwrap();
+    drop(clone);
+    assert_eq!(out.lines().len(), 101);
+}
+
+#[test]
+fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
+    let disk = Stuck::default();
+    let audit = JsonLinesAudit::to_writer_with_queue(disk.clone(), 2).unwrap();
+    // Larger than the buffer in front of the disk, so that the writer is stuck with the first.
+    let large = event(&"x".repeat(64 * 1024));
+    let results: Vec<_> = (0..10).map(|_| audit.record(&large)).collect();
+    let lost = results.iter().filter(|result| result.is_err()).count();
+    // The queue holds two, and the writer has at most one in hand.
+    assert!((7..=8).contains(&lost), "{lost}");
+    assert_eq!(audit.dropped(), lost as u64);
+    disk.release();
+}
+
+#[test]
+fn a_failing_disk_is_counted_and_told_to_who_flushes() {
+    let audit = JsonLinesAudit::to_writer(Broken).unwrap();
+    audit.record(&event(&"x".repeat(64 * 1024))).unwrap();
+    assert!(audit.flush().is_err());
+    assert_eq!(audit.dropped(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_readable_by_its_owner_only_and_is_appended_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    for _ in 0..2 {
+        let audit = JsonLinesAudit::to_file(&path).unwrap();
+        audit.record(&event("/")).unwrap();
+        drop(audit);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,55 @@
+//! Audit records as `tracing` events of the target `service_only::audit`.
+
+use tracing::{Level, event};
+
+use super::{AuditError, AuditEvent, AuditSink, Decision};
+
+/// Writes each record as one `tracing` event: `INFO` for an allowed caller, `WARN` for a refused
+/// one. The default sink.
+///
+/// What becomes of the event is the subscriber's matter; without one it is gone.
+#[derive(Debug, Copy, Clone, Default)]
+pub struct TracingAudit;
+
+/// The target of the events, to filter by.
+const TARGET: &str = "service_only::audit";
+
+impl AuditSink for TracingAudit {
+    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
+        // The fields are those of the JSON record. `tracing` needs the level and the names when
+        // compiling, hence the macro.
+        macro_rules! emit {
+            ($level:expr, $message:literal) => {
+                event!(
+                    target: TARGET,
+                    $level,
+                    id = %event.id,
+                    time = %event.time,
+                    decision = event.decision.as_str(),
+                    status = event.status,
+                    code = event.code.map(|code| code.as_str()),
+                    stage = event.stage.map(|stage| stage.as_str()),
+                    reason = event.reason.as_deref(),
+                    endpoint = event.endpoint.map(tracing::field::display),
+                    http.request.method = event.method.as_deref(),
+                    http.route = event.route.as_deref(),
+                    url.path = event.path.as_deref(),
+                    service = event.service.as_deref(),
+                    jti = event.jti.as_deref(),
+                    kid = event.kid.as_deref(),
+                    issuer = event.issuer.as_deref(),
+                    client.address = event.client_address.as_deref(),
+                    trace_id = event.trace_id.as_deref(),
+                    duration_us = event.duration_us,
+                    unverified.service = event.unverified_service.as_deref(),
+                    $message
+                )
+            };
+        }
+        match event.decision {
+            Decision::Allow => emit!(Level::INFO, "service call allowed"),
+            Decision::Deny => emit!(Level::WARN, "service call refused"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether verified claims meet a policy. Pure: claims, a policy and an instant in, a verdict out.
+
+use crate::{
+    claims::ServiceClaims,
+    clock::Timestamp,
+    denial::{Code, Denial, quoted},
+    policy::Policy,
+};
+
+/// The instant that times are compared at, and how far the clocks may be apart.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Instant {
+    pub(crate) now: Timestamp,
+    pub(crate) leeway_seconds: u64,
+}
+
+/// Checks services, roles, scopes and age, in this order.
+pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant) -> Result<(), Denial> {
+    service(claims, policy)?;
+    role(claims, policy)?;
+    scopes(claims, policy)?;
+    age(claims, policy, at)
+}
+
+fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+    let allowed = policy.allowed_services();
+    if allowed.is_empty() || allowed.contains(&claims.service.as_str()) {
+        return Ok(());
+    }
+    let reason = format!("the service is `{}`, allowed: {}", claims.service, allowed.join(", "));
+    Err(Denial::new(Code::ServiceNotAllowed, reason))
+}
+
+fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+    let allowed = policy.allowed_roles();
+    let role = claims.role.as_deref();
+    if allowed.is_empty() || role.is_some_and(|role| allowed.contains(&role)) {
+        return Ok(());
+    }
+    let role = role.map_or_else(|| "absent".to_owned(), |role| format!("`{}`", quoted(role)));
+    Err(Denial::new(Code::RoleNotAllowed, format!("the role is {role}, allowed: {}", allowed.join(", "))))
+}
+
+fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+    let required = policy.required_scopes().iter();
+    let missing: Vec<String> =
+        required.filter(|scope| !claims.scope.contains(scope)).map(|scope| (*scope).to_owned()).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Denial::missing_scopes_of(missing)) }
+}
+
+fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant) -> Result<(), Denial> {
+    let Some(max_age) = policy.allowed_age() else {
+        return Ok(());
+    };
+    let max_age = max_age.as_secs();
+    let Some(iat) = claims.iat else {
+        return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
+    };
+    let leeway = i64::try_from(at.leeway_seconds).unwrap_or(i64::MAX);
+    // Within the leeway, the issuer's clock may be ahead of this one: such a token is new.
+    match u64::try_from(at.now.unix().saturating_add(leeway).saturating_sub(iat)) {
+        Ok(age) if age <= max_age.saturating_add(at.leeway_seconds) => Ok(()),
+        Ok(age) => {
+            let age = age.saturating_sub(at.leeway_seconds);
+            let reason = format!("the token was issued {age} s ago, allowed: {max_age} s");
+            Err(Denial::new(Code::TooOld, reason))
+        }
+        // A token "from the future" would stay fresh for as long as its `iat` is ahead.
+        Err(_) => Err(Denial::new(
+            Code::TooOld,
+            "the token says that it is issued in the future, so its age is unknown",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use super::*;
+
+const NOW: i64 = 1_767_225_600;
+
+fn claims() -> ServiceClaims {
+    ServiceClaims {
+        sub: "orders".to_owned(),
+        service: "orders".parse().unwrap(),
+        user_id: None,
+        role: Some("admin".to_owned()),
+        email: None,
+        issuer: "bakery-auth".to_owned(),
+        aud: Vec::new(),
+        exp: NOW + 60,
+        iat: Some(NOW - 60),
+        nbf: None,
+        jti: None,
+        scope: "tenants:read tenants:delete".parse().unwrap(),
+    }
+}
+
+fn verdict(claims: &ServiceClaims, policy: Policy<'_>) -> Option<Code> {
+    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 0 };
+    authorize(claims, &policy, at).err().map(|denial| denial.code())
+}
+
+#[test]
+fn a_policy_that_asks_for_nothing_is_met_by_every_service() {
+    assert_eq!(verdict(&claims(), Policy::any_service()), None);
+}
+
+#[test]
+fn any_of_the_services_is_enough_and_is_compared_exactly() {
+    let cases: [(&[&str], Option<Code>); 5] = [
+        (&["orders"], None),
+        (&["sales", "orders"], None),
+        (&["sales"], Some(Code::ServiceNotAllowed)),
+        (&["Orders"], Some(Code::ServiceNotAllowed)),
+        (&["orders "], Some(Code::ServiceNotAllowed)),
+    ];
+    for (services, expected) in cases {
+        assert_eq!(verdict(&claims(), Policy::any_service().services(services)), expected, "{services:?}");
+    }
+}
+
+#[test]
+fn any_of_the_roles_is_enough_and_no_role_is_none_of_them() {
+    let policy = Policy::any_service().roles(&["operator", "admin"]);
+    assert_eq!(verdict(&claims(), policy), None);
+    let other = ServiceClaims { role: Some("Admin".to_owned()), ..claims() };
+    assert_eq!(verdict(&other, policy), Some(Code::RoleNotAllowed));
+    let none = ServiceClaims { role: None, ..claims() };
+    assert_eq!(verdict(&none, policy), Some(Code::RoleNotAllowed));
+}
+
+#[test]
+fn every_scope_is_needed_and_the_missing_ones_are_named() {
+    assert_eq!(verdict(&claims(), Policy::any_service().scopes(&["tenants:delete", "tenants:read"])), None);
+    let policy = Policy::any_service().scopes(&["tenants:read", "tenants", "users:read"]);
+    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 0 };
+    let denial = authorize(&claims(), &policy, at).unwrap_err();
+    assert_eq!(
+        (denial.code(), denial.missing_scopes()),
+        (Code::MissingScope, &["tenants".to_owned(), "users:read".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_token_is_fresh_up_to_and_at_its_age() {
+    for (age, expected) in [(60, None), (61, None), (59, Some(Code::TooOld)), (0, Some(Code::TooOld))] {
+        let policy = Policy::any_service().max_age(Duration::from_secs(age));
+        assert_eq!(verdict(&claims(), policy), expected, "{age}");
+    }
+}
+
+#[test]
+fn a_token_without_an_issue_time_or_from_the_future_is_not_fresh() {
+    let policy = Policy::any_service().max_age(Duration::from_secs(3600));
+    for iat in [None, Some(NOW + 1), Some(i64::MAX), Some(i64::MIN)] {
+        assert_eq!(verdict(&ServiceClaims { iat, ..claims() }, policy), Some(Code::TooOld), "{iat:?}");
+    }
+}
+
+#[test]
+fn leeway_moves_both_ends_of_the_age() {
+    let policy = Policy::any_service().max_age(Duration::from_secs(10));
+    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 5 };
+    for (iat, fresh) in [(NOW + 5, true), (NOW + 6, false), (NOW - 15, false), (NOW - 10, true)] {
+        let verdict = authorize(&ServiceClaims { iat: Some(iat), ..claims() }, &policy, at);
+        assert_eq!(verdict.is_ok(), fresh, "{}", iat - NOW);
+    }
+}

@@ -1,0 +1,159 @@
+//! The one bearer token of a request (RFC 6750 section 2.1). The first stage of the pipeline.
+//!
+//! A token is taken from the `Authorization` header and from nowhere else: not from the query (it
+//! ends up in logs), not from the body, not from a cookie.
+
+use crate::denial::{Code, Denial};
+
+/// The longest token that is looked at, in bytes. 8 KiB must work, and HTTP servers refuse header
+/// fields somewhere between 8 and 64 KiB; a service token has 500 to 1,500 bytes.
+pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
+
+/// A token as it came, with the right alphabet and length, and nothing known about it yet.
+#[derive(Copy, Clone)]
+pub(crate) struct BearerToken<'r>(&'r str);
+
+impl<'r> BearerToken<'r> {
+    /// Finds the token in the values of all `Authorization` headers of a request.
+    pub(crate) fn from_header_values<'v: 'r>(
+        mut values: impl Iterator<Item = &'v [u8]>,
+    ) -> Result<Self, Denial> {
+        let Some(value) = values.next() else {
+            return Err(Denial::new(Code::MissingToken, "the request has no `Authorization` header"));
+        };
+        if values.next().is_some() {
+            // Two headers invite two readers to take different ones.
+            return Err(invalid("the request has more than one `Authorization` header"));
+        }
+        let Some((scheme, rest)) = split_scheme(value) else {
+            return Err(invalid("the `Authorization` header has no token after its scheme"));
+        };
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            return Err(Denial::new(
+                Code::MissingToken,
+                "the `Authorization` header is not of scheme Bearer",
+            ));
+        }
+        let token = rest.trim_ascii_start_spaces();
+        if token.is_empty() {
+            return Err(invalid("the `Authorization` header has no token after its scheme"));
+        }
+        if token.len() > MAX_TOKEN_LENGTH {
+            return Err(too_large(token.len()));
+        }
+        if !is_b64token(token) {
+            return Err(invalid("the bearer token has characters that RFC 6750 does not allow"));
+        }
+        match std::str::from_utf8(token) {
+            Ok(text) => Ok(Self(text)),
+            Err(_) => Err(invalid("the bearer token has characters that RFC 6750 does not allow")),
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'r str {
+        self.0
+    }
+}
+
+pub(crate) fn too_large(length: usize) -> Denial {
+    Denial::new(Code::TooLarge, format!("the token has {length} bytes, more than {MAX_TOKEN_LENGTH}"))
+}
+
+fn invalid(reason: &'static str) -> Denial {
+    Denial::new(Code::InvalidRequest, reason)
+}
+
+/// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4; a scheme alone has no rest.
+fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = value.iter().position(|&byte| byte == b' ')?;
+    value.split_at_checked(end)
+}
+
+trait TrimSpaces {
+    fn trim_ascii_start_spaces(&self) -> &Self;
+}
+
+impl TrimSpaces for [u8] {
+    /// Spaces only: a tab is not `SP`.
+    fn trim_ascii_start_spaces(&self) -> &Self {
+        let start = self.iter().position(|&byte| byte != b' ').unwrap_or(self.len());
+        self.get(start..).unwrap_or_default()
+    }
+}
+
+/// `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(token: &[u8]) -> bool {
+    let end = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+    let (body, _padding) = token.split_at_checked(end).unwrap_or_default();
+    !body.is_empty() && body.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(values: &[&str]) -> Result<String, Code> {
+        BearerToken::from_header_values(values.iter().map(|value| value.as_bytes()))
+            .map(|token| token.as_str().to_owned())
+            .map_err(|denial| denial.code())
+    }
+
+    #[test]
+    fn one_bearer_header_gives_its_token() {
+        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer   a.b.c"] {
+            assert_eq!(parse(&[value]), Ok("a.b.c".to_owned()), "{value:?}");
+        }
+        assert_eq!(parse(&["Bearer abc=="]), Ok("abc==".to_owned()));
+    }
+
+    #[test]
+    fn no_header_and_another_scheme_are_a_missing_token() {
+        assert_eq!(parse(&[]), Err(Code::MissingToken));
+        for value in ["Basic YTpi", "DPoP a.b.c", "Token a.b.c", "BearerX a.b.c"] {
+            assert_eq!(parse(&[value]), Err(Code::MissingToken), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn two_headers_and_malformed_ones_are_an_invalid_request() {
+        assert_eq!(parse(&["Bearer a.b.c", "Bearer a.b.c"]), Err(Code::InvalidRequest));
+        assert_eq!(parse(&["Basic YTpi", "Bearer a.b.c"]), Err(Code::InvalidRequest));
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer    ",
+            "Bearer\ta.b.c",
+            "a.b.c",
+            "Bearer a b",
+            "Bearer a.b.c ",
+            "Bearer a.b.c, Bearer d.e.f",
+            "Bearer \ta",
+            "Bearer a.b.c\u{0}",
+            "Bearer é",
+            "Bearer =",
+            "Bearer a=b",
+            " Bearer\u{a0}a",
+        ] {
+            let code = parse(&[value]);
+            let expected = if value.starts_with(' ') { Code::MissingToken } else { Code::InvalidRequest };
+            assert_eq!(code, Err(expected), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_the_longest_length_passes_and_one_byte_more_does_not() {
+        let longest = "a".repeat(MAX_TOKEN_LENGTH);
+        assert_eq!(parse(&[&format!("Bearer {longest}")]), Ok(longest.clone()));
+        assert_eq!(parse(&[&format!("Bearer {longest}a")]), Err(Code::TooLarge));
+    }
+
+    #[test]
+    fn bytes_that_are_not_ascii_never_panic() {
+        for byte in 0..=255_u8 {
+            let value = [b"Bearer a".as_slice(), &[byte], b"c"].concat();
+            let parsed = BearerToken::from_header_values(std::iter::once(value.as_slice()));
+            assert_eq!(parsed.is_ok(), byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte), "{byte}");
+        }
+    }
+}

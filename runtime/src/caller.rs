@@ -1,0 +1,108 @@
+//! Proof that a service was verified. There is one constructor, and only the verifier calls it.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    claims::{Scopes, ServiceClaims, UserClaims},
+    keys::KeyId,
+};
+
+/// A verified service. That one exists means: the signature, the issuer, the audience, the times and
+/// the kind of its token were checked.
+///
+/// Cheap to clone. As an argument of a handler it is optional; on a handler without
+/// `#[service_only]` it authenticates by itself.
+#[derive(Clone)]
+pub struct Caller(Arc<Verified>);
+
+struct Verified {
+    claims: ServiceClaims,
+    key_id: Option<KeyId>,
+}
+
+impl Caller {
+    /// The one constructor: claims whose token the verifier has accepted.
+    pub(crate) fn verified(claims: ServiceClaims, key_id: Option<KeyId>) -> Self {
+        Self(Arc::new(Verified { claims, key_id }))
+    }
+
+    /// The name of the calling service.
+    pub fn service(&self) -> &str {
+        self.0.claims.service.as_str()
+    }
+
+    /// The `role` claim.
+    pub fn role(&self) -> Option<&str> {
+        self.0.claims.role.as_deref()
+    }
+
+    /// The scopes of the token.
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.claims.scope
+    }
+
+    /// Whether the token carries `scope`.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().contains(scope)
+    }
+
+    /// The `jti` claim: the token's name for logs.
+    pub fn jti(&self) -> Option<&str> {
+        self.0.claims.jti.as_deref()
+    }
+
+    /// The issuer whose key signed the token.
+    pub fn issuer(&self) -> &str {
+        &self.0.claims.issuer
+    }
+
+    /// The key that signed the token, where it has a name.
+    pub fn key_id(&self) -> Option<&KeyId> {
+        self.0.key_id.as_ref()
+    }
+
+    /// All claims.
+    pub fn claims(&self) -> &ServiceClaims {
+        &self.0.claims
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("service", &self.service())
+            .field("issuer", &self.issuer())
+            .field("jti", &self.jti())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whom a token stands for, where users are let through as well: at a gateway.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Identity {
+    /// A verified service.
+    Service(Caller),
+    /// A verified user (`type: "access"`). A guarded handler refuses one with 403.
+    User(User),
+}
+
+/// A verified user. Like [`Caller`], it exists only because the verifier accepted a token.
+#[derive(Debug, Clone)]
+pub struct User(Arc<UserClaims>);
+
+impl User {
+    pub(crate) fn verified(claims: UserClaims) -> Self {
+        Self(Arc::new(claims))
+    }
+
+    /// The user's id: `user_id`, or `sub` where that is absent.
+    pub fn id(&self) -> Option<&str> {
+        self.0.user_id.as_deref().or(self.0.sub.as_deref())
+    }
+
+    /// All claims.
+    pub fn claims(&self) -> &UserClaims {
+        &self.0
+    }
+}

@@ -1,0 +1,318 @@
+//! The claims of a token: how they are read from a payload whose signature was checked, and the
+//! types that they become.
+
+use std::{borrow::Cow, error::Error, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize, Serializer, de::MapAccess};
+
+use crate::{
+    denial::{Code, Denial, quoted},
+    json::{self, JsonError, Number, Value},
+};
+
+/// The longest service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
+pub const MAX_SERVICE_NAME: usize = 253;
+
+/// The name of a service: 1 to 253 ASCII letters, digits, `-`, `_` and `.`, a letter or digit first
+/// and last. Names are compared byte for byte.
+///
+/// ```
+/// use service_only::ServiceName;
+///
+/// assert!("tenant-deletion-orchestrator".parse::<ServiceName>().is_ok());
+/// assert!("../gateway".parse::<ServiceName>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ServiceName(String);
+
+impl ServiceName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = InvalidServiceName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidServiceName> {
+        let bytes = name.as_bytes();
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let ends = [bytes.first(), bytes.last()];
+        let valid = bytes.len() <= MAX_SERVICE_NAME
+            && bytes.iter().all(inside)
+            && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric));
+        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidServiceName) }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for ServiceName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is not a service name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidServiceName;
+
+impl fmt::Display for InvalidServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a service name is 1 to {MAX_SERVICE_NAME} ASCII letters, digits, `-`, `_` and `.`, \
+             and starts and ends with a letter or digit"
+        )
+    }
+}
+
+impl Error for InvalidServiceName {}
+
+/// Scopes that one token may carry. More is a mistake of the issuer, and each costs a comparison per
+/// scope that a handler asks for.
+pub const MAX_SCOPES: usize = 256;
+
+/// The scopes of a token: the `scope` claim, a string with spaces between (RFC 8693 section 4.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(String);
+
+impl Scopes {
+    /// Whether `scope` is among them, byte for byte.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.iter().any(|held| held == scope)
+    }
+
+    /// The scopes, in the token's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = InvalidScope;
+
+    fn from_str(scopes: &str) -> Result<Self, InvalidScope> {
+        let valid = scopes.split(' ').filter(|scope| !scope.is_empty()).all(is_scope_token)
+            && scopes.split(' ').count() <= MAX_SCOPES;
+        if valid { Ok(Self(scopes.to_owned())) } else { Err(InvalidScope) }
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A text that is not a list of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidScope;
+
+impl fmt::Display for InvalidScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a scope is printable ASCII without space, `\"` and `\\` (RFC 6749 section 3.3), \
+             and a token has at most {MAX_SCOPES}"
+        )
+    }
+}
+
+impl Error for InvalidScope {}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// The claims of a service token, typed. Data: anyone may build one, and having one proves nothing.
+/// Proof is a [`Caller`](crate::Caller).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceClaims {
+    /// `sub`: equal to `service`.
+    pub sub: String,
+    /// `service`: who calls.
+    pub service: ServiceName,
+    /// `user_id`: equal to `service` in tokens minted here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// `role`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// `email`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// `iss`: who minted the token.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// `aud`: for whom it was minted; empty when the claim is absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aud: Vec<String>,
+    /// `exp`, in seconds since the Unix epoch: valid before this instant.
+    pub exp: i64,
+    /// `iat`, in seconds since the Unix epoch: when it was minted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// `nbf`, in seconds since the Unix epoch: valid from this instant on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// `jti`: the token's name, by which it is revoked and appears in logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// `scope`: what it may be used for.
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    pub scope: Scopes,
+}
+
+/// The claims of a user's access token (`type: "access"`): for a gateway, which forwards users too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserClaims {
+    /// `sub`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// `user_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// `role`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// `email`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// `iss`.
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    /// `exp`, in seconds since the Unix epoch.
+    pub exp: i64,
+    /// `iat`, in seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// `jti`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+}
+
+/// Audiences that one token may name, for the same reason as [`MAX_SCOPES`].
+pub const MAX_AUDIENCES: usize = 64;
+
+/// The claims as the payload has them, before anything is compared.
+///
+/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`) must have it. A `type` or
+/// `is_service` of another type is not a service's, which is decided later and is 403. The rest is
+/// not laid down: a value of another type counts as absent, and grants nothing.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct RawClaims<'p> {
+    pub(crate) iss: Option<Cow<'p, str>>,
+    pub(crate) aud: Option<Vec<Cow<'p, str>>>,
+    pub(crate) exp: Option<f64>,
+    pub(crate) nbf: Option<f64>,
+    pub(crate) iat: Option<f64>,
+    pub(crate) sub: Option<Value<'p>>,
+    pub(crate) service: Option<Value<'p>>,
+    pub(crate) kind: Option<Value<'p>>,
+    pub(crate) is_service: Option<Value<'p>>,
+    pub(crate) user_id: Option<Cow<'p, str>>,
+    pub(crate) role: Option<Cow<'p, str>>,
+    pub(crate) email: Option<Cow<'p, str>>,
+    pub(crate) jti: Option<Cow<'p, str>>,
+    pub(crate) scope: Option<Cow<'p, str>>,
+}
+
+impl<'p> RawClaims<'p> {
+    /// Reads a payload. Only the verifier calls this, and only after it has checked the signature.
+    pub(crate) fn parse(payload: &'p [u8]) -> Result<Self, Denial> {
+        let mut claims = Self::default();
+        json::read_object(payload, &mut claims).map_err(|error| match error {
+            JsonError::Malformed(why) => Denial::new(Code::Malformed, format!("the payload: {why}")),
+            JsonError::WrongType(why) => Denial::new(Code::BadClaimType, why),
+        })?;
+        Ok(claims)
+    }
+}
+
+impl<'de> json::Members<'de> for RawClaims<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "exp" => self.exp = Some(number(name, map)?),
+            "nbf" => self.nbf = Some(number(name, map)?),
+            "iat" => self.iat = Some(number(name, map)?),
+            _ => self.text_member(name, map.next_value()?)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'p> RawClaims<'p> {
+    fn text_member<E: serde::de::Error>(&mut self, name: &str, value: Value<'p>) -> Result<(), E> {
+        match name {
+            "iss" => {
+                self.iss = Some(value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))?);
+            }
+            "aud" => {
+                self.aud = Some(match value {
+                    Value::Text(text) => vec![text],
+                    Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => texts,
+                    _ => return Err(json::wrong_type(name, "a string or a short array of strings")),
+                });
+            }
+            "sub" => self.sub = Some(value),
+            "service" => self.service = Some(value),
+            "type" => self.kind = Some(value),
+            "is_service" => self.is_service = Some(value),
+            "user_id" => self.user_id = value.into_text(),
+            "role" => self.role = value.into_text(),
+            "email" => self.email = value.into_text(),
+            "jti" => self.jti = value.into_text(),
+            "scope" => self.scope = value.into_text(),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn number<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<f64, A::Error> {
+    // A value of the wrong type and one out of range are told apart by serde_json's own error.
+    match map.next_value::<Number>() {
+        Ok(Number(number)) => Ok(number),
+        Err(error) if error.to_string().starts_with("invalid type") => {
+            Err(json::wrong_type(name, "a number"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The name that an unverified payload gives its service, for the audit's `unverified.service`.
+/// Best effort: a payload that cannot be read has none.
+pub(crate) fn unverified_service(payload: &[u8]) -> Option<String> {
+    let claims = RawClaims::parse(payload).ok()?;
+    let name = claims.service.and_then(Value::into_text).or_else(|| claims.sub.and_then(Value::into_text))?;
+    Some(quoted(&name))
+}
+
+/// For `Deserialize` of configuration files: a service name is a string.
+impl<'de> Deserialize<'de> for ServiceName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;

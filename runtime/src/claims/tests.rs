@@ -1,0 +1,95 @@
+use super::*;
+
+fn parse(json: &str) -> Result<RawClaims<'_>, Code> {
+    RawClaims::parse(json.as_bytes()).map_err(|denial| denial.code())
+}
+
+#[test]
+fn service_names_have_an_alphabet_and_a_length() {
+    let longest = "a".repeat(MAX_SERVICE_NAME);
+    for name in ["a", "9", "orders", "alert-processor", "a.b_c-D", &longest] {
+        assert!(name.parse::<ServiceName>().is_ok(), "{name}");
+    }
+    let too_long = format!("{longest}a");
+    for name in [
+        "", "-a", "a-", ".a", "a.", "_a", "a b", "a/b", "../a", "a\n", "ä", "a\0", "orders;x", "оrders",
+        &too_long,
+    ] {
+        assert!(name.parse::<ServiceName>().is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn scopes_are_compared_whole() {
+    let scopes: Scopes = "tenants:read  tenants:delete".parse().unwrap();
+    assert!(scopes.contains("tenants:read") && scopes.contains("tenants:delete"));
+    assert!(!scopes.contains("tenants") && !scopes.contains("tenants:del") && !scopes.contains(""));
+    assert_eq!(scopes.iter().count(), 2);
+    for text in ["a\"b", "a\\b", "a\tb", "ä", "a\u{7f}"] {
+        assert!(text.parse::<Scopes>().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_number_of_scopes_is_bounded() {
+    let scopes = |count| vec!["a"; count].join(" ").parse::<Scopes>();
+    assert!(scopes(MAX_SCOPES).is_ok() && scopes(MAX_SCOPES + 1).is_err());
+}
+
+#[test]
+fn registered_claims_must_have_their_type() {
+    for json in [
+        r#"{"exp":"1"}"#,
+        r#"{"exp":null}"#,
+        r#"{"exp":true}"#,
+        r#"{"exp":[1]}"#,
+        r#"{"nbf":"1"}"#,
+        r#"{"iat":{}}"#,
+        r#"{"iss":1}"#,
+        r#"{"iss":null}"#,
+        r#"{"iss":["bakery-auth"]}"#,
+        r#"{"aud":null}"#,
+        r#"{"aud":1}"#,
+        r#"{"aud":{"a":1}}"#,
+        r#"{"aud":["a",1]}"#,
+    ] {
+        assert_eq!(parse(json), Err(Code::BadClaimType), "{json}");
+    }
+}
+
+#[test]
+fn a_number_out_of_range_is_malformed() {
+    assert_eq!(parse(r#"{"exp":1e999}"#), Err(Code::Malformed));
+    assert_eq!(parse(&format!(r#"{{"nbf":{}}}"#, "9".repeat(5000))), Err(Code::Malformed));
+}
+
+#[test]
+fn other_claims_of_another_type_grant_nothing() {
+    let claims = parse(r#"{"role":["admin"],"scope":["a"],"jti":1,"email":{},"user_id":null}"#).unwrap();
+    assert_eq!(claims, RawClaims::default());
+}
+
+#[test]
+fn an_audience_is_a_text_or_a_bounded_list_of_texts() {
+    assert_eq!(parse(r#"{"aud":"a"}"#).unwrap().aud, Some(vec!["a".into()]));
+    assert_eq!(parse(r#"{"aud":["a","b"]}"#).unwrap().aud, Some(vec!["a".into(), "b".into()]));
+    assert_eq!(parse(r#"{"aud":[]}"#).unwrap().aud, Some(vec![]));
+    let list = |count| format!(r#"{{"aud":{}}}"#, serde_json::json!(vec!["a"; count]));
+    assert!(parse(&list(MAX_AUDIENCES)).is_ok());
+    assert_eq!(parse(&list(MAX_AUDIENCES + 1)), Err(Code::BadClaimType));
+}
+
+#[test]
+fn names_of_claims_are_compared_exactly() {
+    let claims = parse(r#"{"Iss":"a","EXP":1,"iss ":"b","Type":"service"}"#).unwrap();
+    assert_eq!(claims, RawClaims::default());
+}
+
+#[test]
+fn an_unverified_name_is_escaped_and_cut() {
+    assert_eq!(unverified_service(br#"{"service":"a\nb"}"#).as_deref(), Some("a\\u{a}b"));
+    assert_eq!(unverified_service(br#"{"sub":"anna"}"#).as_deref(), Some("anna"));
+    assert_eq!(unverified_service(b"not json"), None);
+    let long = format!(r#"{{"service":"{}"}}"#, "x".repeat(5000));
+    assert!(unverified_service(long.as_bytes()).unwrap().len() <= crate::denial::MAX_QUOTED);
+}

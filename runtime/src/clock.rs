@@ -1,0 +1,145 @@
+//! Time, and the only place that reads it.
+//!
+//! A verifier compares `exp`, `nbf` and `iat` at one instant that it asks of its
+//! [`Clock`], so a test can hold the clock still and nothing else has to sleep.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Serialize, Serializer};
+
+/// An instant in UTC, counted in nanoseconds since 1970-01-01T00:00:00Z.
+///
+/// `Display` and `Serialize` write RFC 3339 with microseconds, such as
+/// `2026-01-01T00:00:00.000000Z`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    seconds: i64,
+    nanos: u32,
+}
+
+impl Timestamp {
+    /// The instant `seconds` after (or, negative, before) the Unix epoch.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self { seconds, nanos: 0 }
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down: what RFC 7519 calls a NumericDate.
+    pub const fn unix(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds within the second, below 1,000,000,000.
+    pub const fn subsec_nanos(self) -> u32 {
+        self.nanos
+    }
+
+    /// The instant `duration` later. Stops at the largest instant instead of wrapping around.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let nanos = self.nanos + duration.subsec_nanos();
+        let carry = i64::from(nanos / NANOS_PER_SECOND);
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            seconds: self.seconds.saturating_add(seconds).saturating_add(carry),
+            nanos: nanos % NANOS_PER_SECOND,
+        }
+    }
+}
+
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = i32::try_from(self.nanos).unwrap_or(0);
+        match jiff::Timestamp::new(self.seconds, nanos) {
+            Ok(time) => write!(f, "{time:.6}"),
+            // Outside of the years -9999 to 9999 there is no RFC 3339 form.
+            Err(_) => write!(f, "@{}", self.seconds),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Where a verifier, an issuer and the audit get the time from.
+pub trait Clock: Send + Sync + 'static {
+    /// The current instant.
+    fn now(&self) -> Timestamp;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}
+
+/// The operating system's clock: the default everywhere.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => Timestamp::from_unix(0).plus(since),
+            // A clock before 1970 makes every token "not yet valid" or leaves `iat` in the future;
+            // the epoch itself is the closest instant that keeps `exp` from being extended.
+            Err(_) => Timestamp::from_unix(0),
+        }
+    }
+}
+
+/// A clock that stands still, for `--now` and for tests.
+#[derive(Copy, Clone, Debug)]
+pub struct FixedClock(pub Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// Measures how long a decision took, for `duration_us` of the audit record.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed_us(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_reads_as_rfc_3339_with_microseconds() {
+        let time = Timestamp::from_unix(1_767_225_600).plus(Duration::from_nanos(1_234_567));
+        assert_eq!(time.to_string(), "2026-01-01T00:00:00.001234Z");
+    }
+
+    #[test]
+    fn adding_carries_nanoseconds_and_stops_at_the_end_of_time() {
+        let half = Duration::from_millis(600);
+        let time = Timestamp::from_unix(7).plus(half).plus(half);
+        assert_eq!((time.unix(), time.subsec_nanos()), (8, 200_000_000));
+        assert_eq!(Timestamp::from_unix(i64::MAX).plus(Duration::MAX).unix(), i64::MAX);
+    }
+
+    #[test]
+    fn an_instant_without_an_rfc_3339_form_is_shown_as_a_number() {
+        assert_eq!(Timestamp::from_unix(i64::MAX).to_string(), format!("@{}", i64::MAX));
+    }
+}

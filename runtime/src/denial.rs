@@ -1,0 +1,265 @@
+//! Why a caller was refused, for the operator. What the caller itself learns is in `rejection`.
+
+use std::{borrow::Cow, error::Error, fmt};
+
+use serde::{Serialize, Serializer};
+
+/// A refusal: at which stage, by which rule, and the two values that were compared.
+///
+/// `Display` is the sentence for the operator. It may quote the token, escaped and cut, and says
+/// whose word each value is; it never holds the token itself and never reaches the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    code: Code,
+    reason: Cow<'static, str>,
+    missing_scopes: Vec<String>,
+}
+
+impl Denial {
+    pub(crate) fn new(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, reason: reason.into(), missing_scopes: Vec::new() }
+    }
+
+    pub(crate) fn missing_scopes_of(scopes: Vec<String>) -> Self {
+        let reason = format!("the token lacks the scope `{}`", scopes.join(" "));
+        Self { code: Code::MissingScope, reason: reason.into(), missing_scopes: scopes }
+    }
+
+    /// The stable name of the rule that refused.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The stage of the verification that refused; the first failing one is the one reported.
+    pub fn stage(&self) -> Stage {
+        self.code.stage()
+    }
+
+    /// The HTTP status that stands for this refusal: 400, 401, 403 or 503.
+    pub fn status(&self) -> u16 {
+        self.code.status()
+    }
+
+    /// The sentence for the operator.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The scopes that the caller lacks; empty unless the code is [`Code::MissingScope`].
+    pub fn missing_scopes(&self) -> &[String] {
+        &self.missing_scopes
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for Denial {}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $stage:ident, $status:literal;)*) => {
+        /// The rule that refused. The names are stable: dashboards and alerts may be built on them.
+        #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code, for dashboards, alerts and documentation.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// The code as the audit and the command line write it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The stage that this code belongs to.
+            pub const fn stage(self) -> Stage {
+                match self { $(Self::$variant => Stage::$stage,)* }
+            }
+
+            /// The HTTP status that stands for this code.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No token came with the request.
+    MissingToken = "missing_token", Bearer, 401;
+    /// More than one `Authorization` header, or one that RFC 6750 section 2.1 does not allow.
+    InvalidRequest = "invalid_request", Bearer, 400;
+    /// The token is longer than the limit.
+    TooLarge = "too_large", Token, 401;
+    /// Not a JWS in compact form: segments, base64url or JSON are wrong.
+    Malformed = "malformed", Token, 401;
+    /// `crit` names an extension, and none is implemented (RFC 7515 section 4.1.11).
+    Crit = "crit", Header, 401;
+    /// `typ` says that this is another kind of JWT (RFC 8725 section 3.11).
+    WrongTyp = "wrong_typ", Header, 401;
+    /// `alg` is none of the verifier's algorithms.
+    AlgNotAllowed = "alg_not_allowed", Header, 401;
+    /// No key of the verifier has the token's `kid`.
+    UnknownKey = "unknown_key", Key, 401;
+    /// The key that `kid` names is not for the token's `alg`.
+    KeyAlgMismatch = "key_alg_mismatch", Key, 401;
+    /// The signature does not verify.
+    BadSignature = "bad_signature", Signature, 401;
+    /// A claim that must be there is not.
+    MissingClaim = "missing_claim", Claims, 401;
+    /// A claim has a JSON type that it must not have.
+    BadClaimType = "bad_claim_type", Claims, 401;
+    /// A claim has a value that it must not have.
+    BadClaimValue = "bad_claim_value", Claims, 401;
+    /// `iss` is not the issuer that the key belongs to.
+    WrongIssuer = "wrong_issuer", Claims, 401;
+    /// `aud` does not hold the verifier's audience, or stands where none is expected.
+    WrongAudience = "wrong_audience", Claims, 401;
+    /// The token has expired.
+    Expired = "expired", Claims, 401;
+    /// The token is not valid yet.
+    NotYetValid = "not_yet_valid", Claims, 401;
+    /// `sub` and `service` name two different things.
+    SubServiceMismatch = "sub_service_mismatch", Claims, 401;
+    /// The token is authentic, but not a service's.
+    NotService = "not_service", Service, 403;
+    /// The service is none of those that the handler allows.
+    ServiceNotAllowed = "service_not_allowed", Policy, 403;
+    /// The role is none of those that the handler allows.
+    RoleNotAllowed = "role_not_allowed", Policy, 403;
+    /// The token lacks a scope that the handler needs.
+    MissingScope = "missing_scope", Policy, 403;
+    /// The token was issued longer ago than the handler allows.
+    TooOld = "too_old", Policy, 403;
+    /// The audit record could not be written, and the verifier was told to require it.
+    AuditUnavailable = "audit_unavailable", Audit, 503;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The stages of a verification, in order.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Finding the one bearer token of the request.
+    Bearer,
+    /// Splitting and decoding the token.
+    Token,
+    /// Reading its header.
+    Header,
+    /// Choosing the key.
+    Key,
+    /// Checking the signature.
+    Signature,
+    /// Comparing the claims.
+    Claims,
+    /// Deciding whether it is a service's token.
+    Service,
+    /// Applying the handler's policy.
+    Policy,
+    /// Writing the audit record.
+    Audit,
+}
+
+impl Stage {
+    /// The stage as the audit writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Token => "token",
+            Self::Header => "header",
+            Self::Key => "key",
+            Self::Signature => "signature",
+            Self::Claims => "claims",
+            Self::Service => "service",
+            Self::Policy => "policy",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The longest piece of an unverified token that is ever shown, in characters.
+pub const MAX_QUOTED: usize = 128;
+
+/// Text from outside, fit for a log line: printable ASCII stays, everything else becomes `\u{…}`,
+/// and no more than [`MAX_QUOTED`] characters are written.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len().min(MAX_QUOTED));
+    for character in text.chars() {
+        let width = match character {
+            '\\' => 2,
+            ' '..='~' => 1,
+            _ => character.escape_unicode().len(),
+        };
+        // Characters are ASCII once escaped, so bytes count characters.
+        if quoted.len() + width > MAX_QUOTED - 1 {
+            quoted.push('~');
+            break;
+        }
+        match character {
+            '\\' => quoted.push_str("\\\\"),
+            ' '..='~' => quoted.push(character),
+            _ => quoted.extend(character.escape_unicode()),
+        }
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_has_no_control_characters_and_a_bounded_length() {
+        assert_eq!(quoted("orders"), "orders");
+        assert_eq!(quoted("a\r\nb\u{202e}\\"), "a\\u{d}\\u{a}b\\u{202e}\\\\");
+        let long = quoted(&"\n".repeat(1000));
+        assert!(long.len() <= MAX_QUOTED && long.ends_with('~'), "{long}");
+        assert!(long.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    }
+
+    #[test]
+    fn codes_are_unique_snake_case_names() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn everything_up_to_the_claims_is_401_and_everything_after_is_403() {
+        for code in Code::ALL {
+            let expected = match code.stage() {
+                Stage::Bearer => continue,
+                stage if stage <= Stage::Claims => 401,
+                Stage::Audit => 503,
+                _ => 403,
+            };
+            assert_eq!(code.status(), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The one choke point: authenticate, authorize, record. Every way in ends here.
+
+use std::{fmt, marker::PhantomData};
+
+use uuid::Uuid;
+
+use crate::{
+    audit::{AuditEvent, Decision},
+    authorize::{self, authorize},
+    bearer::BearerToken,
+    caller::{Caller, Identity},
+    clock::{Stopwatch, Timestamp},
+    denial::{Code, Denial},
+    policy::{Endpoint, Policy},
+    rejection::Rejection,
+    verifier::{Known, Verifier, user_refused},
+};
+
+/// A policy and an endpoint carried by a type; what the attribute puts into the signature.
+pub trait StaticPolicy: 'static {
+    /// What the handler asks of its caller.
+    const POLICY: Policy<'static>;
+    /// The handler.
+    const ENDPOINT: Endpoint;
+}
+
+/// The hidden first argument of a guarded handler: proof that the policy `P` was met.
+///
+/// It has one constructor, at the end of `enforce`.
+pub struct Guard<P> {
+    caller: Caller,
+    policy: PhantomData<fn() -> P>,
+}
+
+impl<P: StaticPolicy> Guard<P> {
+    /// Decides about one request. The only way to a guard.
+    pub(crate) fn enforce<'r>(
+        verifier: &Verifier,
+        authorization: impl Iterator<Item = &'r [u8]>,
+        request: RequestContext,
+    ) -> Result<Self, Rejection> {
+        let request = RequestContext { endpoint: Some(P::ENDPOINT), ..request };
+        let caller = verifier.enforce_request(authorization, &P::POLICY, request)?;
+        Ok(Self { caller, policy: PhantomData })
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<P> fmt::Debug for Guard<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.caller).finish()
+    }
+}
+
+/// What a framework knows of the request, for the audit record. Nothing here decides.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) method: Option<String>,
+    pub(crate) route: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) client_address: Option<String>,
+    pub(crate) trace_id: Option<String>,
+}
+
+impl Verifier {
+    /// A request: its `Authorization` headers, a policy, and what to record beside the decision.
+    pub(crate) fn enforce_request<'r>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+        policy: &Policy<'_>,
+        request: RequestContext,
+    ) -> Result<Caller, Rejection> {
+        let decided = self.decide(request, |verifier, now, known| {
+            let token = BearerToken::from_header_values(authorization)?;
+            verifier.permit(token.as_str(), policy, now, known)
+        });
+        decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
+    }
+
+    pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
+        let decided = self.decide(RequestContext::default(), |verifier, now, known| {
+            verifier.permit(token, policy, now, known)
+        });
+        decided.map_err(|(denial, _)| denial)
+    }
+
+    pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
+        let decided = self
+            .decide(RequestContext::default(), |verifier, now, known| verifier.identify(token, now, known));
+        decided.map_err(|(denial, _)| denial)
+    }
+
+    /// Authenticates, and applies the policy to a service.
+    fn permit(
+        &self,
+        token: &str,
+        policy: &Policy<'_>,
+        now: Timestamp,
+        known: &mut Known,
+    ) -> Result<Caller, Denial> {
+        let Identity::Service(caller) = self.identify(token, now, known)? else {
+            return Err(user_refused());
+        };
+        known.caller = Some(caller.clone());
+        let at = authorize::Instant { now, leeway_seconds: self.leeway().as_secs() };
+        authorize(caller.claims(), policy, at)?;
+        Ok(caller)
+    }
+
+    /// Runs a decision at one instant, and writes exactly one record of it.
+    fn decide<T: Recorded>(
+        &self,
+        request: RequestContext,
+        decision: impl FnOnce(&Self, Timestamp, &mut Known) -> Result<T, Denial>,
+    ) -> Result<T, (Denial, Uuid)> {
+        let stopwatch = Stopwatch::start();
+        let now = self.now();
+        let mut known = Known::default();
+        let decided = decision(self, now, &mut known);
+        let event = event(now, &decided, known, request, stopwatch.elapsed_us());
+        let recorded = self.audit().record(&event);
+        if let Err(error) = &recorded {
+            tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+        }
+        match decided {
+            Ok(_) if recorded.is_err() && self.requires_audit() => {
+                Err((Denial::new(Code::AuditUnavailable, "the audit record could not be written"), event.id))
+            }
+            decided => decided.map_err(|denial| (denial, event.id)),
+        }
+    }
+}
+
+/// What an accepted token says of itself in the audit.
+trait Recorded {
+    fn caller(&self) -> Option<&Caller>;
+}
+
+impl Recorded for Caller {
+    fn caller(&self) -> Option<&Caller> {
+        Some(self)
+    }
+}
+
+impl Recorded for Identity {
+    fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Service(caller) => Some(caller),
+            Self::User(_) => None,
+        }
+    }
+}
+
+fn event<T: Recorded>(
+    now: Timestamp,
+    decided: &Result<T, Denial>,
+    known: Known,
+    request: RequestContext,
+    duration_us: u64,
+) -> AuditEvent {
+    let denial = decided.as_ref().err();
+    let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
+    AuditEvent {
+        id: event_id(now),
+        time: now,
+        decision: if denial.is_none() { Decision::Allow } else { Decision::Deny },
+        status: denial.map_or(200, Denial::status),
+        code: denial.map(Denial::code),
+        stage: denial.map(Denial::stage),
+        reason: denial.map(|denial| denial.reason().to_owned()),
+        endpoint: request.endpoint,
+        method: request.method,
+        route: request.route,
+        path: request.path,
+        service: caller.map(|caller| caller.service().to_owned()),
+        jti: caller.and_then(Caller::jti).map(crate::denial::quoted),
+        kid: known.kid,
+        issuer: caller.map(|caller| caller.issuer().to_owned()),
+        client_address: request.client_address,
+        trace_id: request.trace_id,
+        duration_us,
+        unverified_service: known.unverified_service,
+    }
+}
+
+/// RFC 9562 section 5.7, from the verifier's clock, so that records sort by time.
+fn event_id(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.unix()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.subsec_nanos()))
+}

@@ -1,0 +1,126 @@
+//! axum 0.8: a guard and a caller are extractors; a rejection is a response.
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, FromRef, FromRequestParts, MatchedPath},
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
+    request::Parts,
+};
+
+use crate::{
+    caller::Caller,
+    guard::{Guard, RequestContext, StaticPolicy},
+    policy::Policy,
+    rejection::Rejection,
+    trace_context::trace_id,
+    verifier::Verifier,
+};
+
+/// A router state that a verifier can be taken from: `Verifier` itself, or any state for which
+/// `Verifier: FromRef<State>`, for example by `#[derive(FromRef)]`.
+#[diagnostic::on_unimplemented(
+    message = "the router state `{Self}` holds no `Verifier`, so a guarded handler cannot check its caller",
+    label = "this handler is guarded",
+    note = "give the router a state with a verifier: `.with_state(verifier)`, or a field `verifier: Verifier` in a state that derives `FromRef`"
+)]
+pub trait HasVerifier {
+    /// The verifier of this state.
+    fn verifier(&self) -> Verifier;
+}
+
+// So that the message above is shown, rather than what this blanket needs.
+#[diagnostic::do_not_recommend]
+impl<S> HasVerifier for S
+where
+    Verifier: FromRef<S>,
+{
+    fn verifier(&self) -> Verifier {
+        Verifier::from_ref(self)
+    }
+}
+
+impl<S, P> FromRequestParts<S> for Guard<P>
+where
+    S: HasVerifier + Send + Sync,
+    P: StaticPolicy,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let verifier = state.verifier();
+        let guard = Self::enforce(&verifier, authorization(parts), context(parts))?;
+        parts.extensions.insert(Decided { verifier, caller: guard.caller().clone() });
+        Ok(guard)
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: HasVerifier + Send + Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let verifier = state.verifier();
+        match parts.extensions.get::<Decided>() {
+            Some(decided) if decided.verifier.is_same_as(&verifier) => return Ok(decided.caller.clone()),
+            _ => {}
+        }
+        let caller =
+            verifier.enforce_request(authorization(parts), &Policy::any_service(), context(parts))?;
+        parts.extensions.insert(Decided { verifier, caller: caller.clone() });
+        Ok(caller)
+    }
+}
+
+/// Left in the request by a guard for an argument `caller: Caller` that follows: one request, one
+/// decision, one record. Another verifier's decision does not count.
+#[derive(Clone)]
+struct Decided {
+    verifier: Verifier,
+    caller: Caller,
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body()));
+        // A status that is none would be a defect here; it must not become a success.
+        *response.status_mut() =
+            StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(Self::CONTENT_TYPE));
+        // A refusal is about one caller and one moment.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge().and_then(|challenge| HeaderValue::from_str(challenge).ok())
+        {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+fn authorization(parts: &Parts) -> impl Iterator<Item = &[u8]> {
+    parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)
+}
+
+/// The longest path that is recorded, in bytes.
+const MAX_PATH: usize = 1024;
+
+fn context(parts: &Parts) -> RequestContext {
+    let path = parts.uri.path();
+    RequestContext {
+        endpoint: None,
+        method: Some(parts.method.as_str().to_owned()),
+        route: parts.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned()),
+        path: Some(path.get(..MAX_PATH).unwrap_or(path).to_owned()),
+        client_address: parts
+            .extensions
+            .get::<ConnectInfo<std::net::SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip().to_string()),
+        trace_id: parts.headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
+    }
+}

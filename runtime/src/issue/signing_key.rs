@@ -1,0 +1,380 @@
+//! Private keys: made, read from files, and used to sign through jsonwebtoken.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    digest,
+    encoding::AsDer,
+    hmac, rand,
+    rsa::KeySize,
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair,
+    },
+};
+use jsonwebtoken::{
+    DecodingKey, EncodingKey,
+    crypto::{JwtSigner, aws_lc::DEFAULT_PROVIDER},
+};
+use pkcs8::der::Decode;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{IssueError, base64url};
+use crate::keys::{Algorithm, KeyError, KeyId, KeyType, Prepared, VerifyingKey, check_secret};
+
+/// A private key, or an HMAC secret, with its algorithm and name.
+///
+/// `Debug` shows the algorithm and the key id. The material is zeroed on drop.
+pub struct SigningKey {
+    algorithm: Algorithm,
+    kid: KeyId,
+    /// PKCS#8 of a private key, or the bytes of a secret.
+    secret: Zeroizing<Vec<u8>>,
+    encoding: EncodingKey,
+    public: Public,
+    verifying: VerifyingKey,
+}
+
+/// The public half.
+#[derive(Clone)]
+enum Public {
+    Secret,
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Ec { crv: &'static str, x: Vec<u8>, y: Vec<u8> },
+    Ed25519 { x: Vec<u8> },
+}
+
+impl Public {
+    fn prepared(&self, algorithm: Algorithm) -> Result<Prepared, KeyError> {
+        let no_point = |_| KeyError::unusable("the point of the key is none");
+        let key = match self {
+            Self::Secret => return Err(KeyError::unusable("a secret has no public half")),
+            Self::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            Self::Ec { x, y, .. } => {
+                DecodingKey::from_ec_components(&base64url(x), &base64url(y)).map_err(no_point)?
+            }
+            Self::Ed25519 { x } => DecodingKey::from_ed_components(&base64url(x)).map_err(no_point)?,
+        };
+        Prepared::new(algorithm, &key)
+    }
+}
+
+impl SigningKey {
+    /// A new key: an RSA key has 3072 bits, which NIST SP 800-57 holds good beyond 2030; a secret is
+    /// as long as the hash.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
+        match algorithm.key_type() {
+            KeyType::Secret => Self::generate_secret(algorithm),
+            KeyType::Rsa => Self::generate_rsa(algorithm, 3072),
+            KeyType::P256 | KeyType::P384 => {
+                let key = EcdsaKeyPair::generate(ecdsa(algorithm)?).map_err(|_| no_randomness())?;
+                let document = key.to_pkcs8v1().map_err(|_| no_randomness())?;
+                Self::from_pkcs8(algorithm, document.as_ref())
+            }
+            KeyType::Ed25519 => {
+                let key = Ed25519KeyPair::generate().map_err(|_| no_randomness())?;
+                let document = key.to_pkcs8v1().map_err(|_| no_randomness())?;
+                Self::from_pkcs8(algorithm, document.as_ref())
+            }
+        }
+    }
+
+    /// A new RSA key of 2048, 3072, 4096 or 8192 bits.
+    ///
+    /// # Errors
+    /// When the size is another, or `algorithm` does not use RSA.
+    pub fn generate_rsa(algorithm: Algorithm, bits: usize) -> Result<Self, KeyError> {
+        let size = match bits {
+            2048 => KeySize::Rsa2048,
+            3072 => KeySize::Rsa3072,
+            4096 => KeySize::Rsa4096,
+            8192 => KeySize::Rsa8192,
+            _ => {
+                return Err(KeyError::unusable(format!(
+                    "RSA keys of {bits} bits are not made; use 2048, 3072, 4096 or 8192"
+                )));
+            }
+        };
+        if algorithm.key_type() != KeyType::Rsa {
+            return Err(KeyError::unusable(format!("{algorithm} does not use RSA")));
+        }
+        let key = RsaKeyPair::generate(size).map_err(|_| no_randomness())?;
+        let document =
+            AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&key).map_err(|_| no_randomness())?;
+        Self::from_pkcs8(algorithm, document.as_ref())
+    }
+
+    /// The text of a new secret is base64url, so that a file and a variable can hold it; the text
+    /// itself is the secret, longer than the hash.
+    fn generate_secret(algorithm: Algorithm) -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new(vec![0; algorithm.hash_length()]);
+        rand::fill(&mut bytes).map_err(|_| no_randomness())?;
+        let text = Zeroizing::new(base64url(&*bytes));
+        Self::hmac(algorithm, text.as_bytes())
+    }
+
+    /// An HMAC secret.
+    ///
+    /// # Errors
+    /// As [`VerifyingKey::hmac`].
+    pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        check_secret(algorithm, secret)?;
+        // A name that tells nothing of the secret: a PRF under it, cut to 96 bits. A thumbprint
+        // would be a hash of the secret for everyone to see (RFC 7638 section 7).
+        let prf = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let tag = hmac::sign(&prf, b"service-only kid");
+        let kid = KeyId::new(base64url(tag.as_ref().first_chunk::<12>().unwrap_or(&[0; 12])));
+        let prepared = Prepared::new(algorithm, &DecodingKey::from_secret(secret))?;
+        Ok(Self {
+            algorithm,
+            verifying: VerifyingKey::named(kid.clone(), algorithm, prepared),
+            kid,
+            secret: Zeroizing::new(secret.to_vec()),
+            encoding: EncodingKey::from_secret(secret),
+            public: Public::Secret,
+        })
+    }
+
+    /// A private key in PEM: `PRIVATE KEY` (PKCS#8), for RSA also `RSA PRIVATE KEY`, for ECDSA also
+    /// `EC PRIVATE KEY`. Its name is the RFC 7638 thumbprint of the public key.
+    ///
+    /// # Errors
+    /// When the text is not one such block, the key is of another type than `algorithm` needs, or
+    /// it is weak; see [`VerifyingKey::from_pem`].
+    pub fn from_pem(algorithm: Algorithm, text: &[u8]) -> Result<Self, KeyError> {
+        let remedy = "expected one PEM block `PRIVATE KEY` (PKCS#8)";
+        // EC keys of OpenSSL come with a block of their parameters in front.
+        let blocks = pem::parse_many(text)
+            .map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
+        let mut blocks = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
+        let (Some(block), None) = (blocks.next(), blocks.next()) else {
+            return Err(KeyError::unusable(format!("not exactly one PEM block; {remedy}")));
+        };
+        let tag = block.tag().to_owned();
+        let der = Zeroizing::new(block.into_contents());
+        match (tag.as_str(), algorithm.key_type()) {
+            (_, KeyType::Secret) => Err(KeyError::unusable(format!(
+                "{algorithm} uses a secret, and the file holds a private key"
+            ))),
+            ("PRIVATE KEY", _) => Self::from_pkcs8(algorithm, &der),
+            ("RSA PRIVATE KEY", KeyType::Rsa) => {
+                let key = RsaKeyPair::from_der(&der).map_err(|error| unusable(algorithm, &error))?;
+                let document = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&key)
+                    .map_err(|_| no_randomness())?;
+                Self::from_pkcs8(algorithm, document.as_ref())
+            }
+            ("EC PRIVATE KEY", KeyType::P256 | KeyType::P384) => {
+                let key = EcdsaKeyPair::from_private_key_der(ecdsa(algorithm)?, &der)
+                    .map_err(|error| unusable(algorithm, &error))?;
+                let document = key.to_pkcs8v1().map_err(|_| no_randomness())?;
+                Self::from_pkcs8(algorithm, document.as_ref())
+            }
+            ("ENCRYPTED PRIVATE KEY", _) => Err(KeyError::unusable(
+                "the private key is encrypted: `openssl pkey -in FILE` asks for the passphrase and writes it in the clear",
+            )),
+            _ => Err(KeyError::unusable(format!("a PEM block of another kind; {remedy}"))),
+        }
+    }
+
+    fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        let (encoding, public) = match algorithm.key_type() {
+            KeyType::Secret => return Err(KeyError::unusable(format!("{algorithm} uses a secret"))),
+            KeyType::Rsa => {
+                let key = RsaKeyPair::from_pkcs8(der).map_err(|error| unusable(algorithm, &error))?;
+                let parts = aws_lc_rs::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public_key());
+                // jsonwebtoken wants the RFC 8017 structure inside.
+                let info =
+                    pkcs8::PrivateKeyInfo::from_der(der).map_err(|error| unusable(algorithm, &error))?;
+                (EncodingKey::from_rsa_der(info.private_key), Public::Rsa { n: parts.n, e: parts.e })
+            }
+            KeyType::P256 | KeyType::P384 => {
+                let key = EcdsaKeyPair::from_pkcs8(ecdsa(algorithm)?, der)
+                    .map_err(|error| unusable(algorithm, &error))?;
+                let (crv, length) =
+                    if algorithm.key_type() == KeyType::P256 { ("P-256", 32) } else { ("P-384", 48) };
+                let point = key.public_key().as_ref().strip_prefix(&[4]).unwrap_or_default();
+                let (x, y) = point
+                    .split_at_checked(length)
+                    .ok_or_else(|| KeyError::unusable("the point of the key is compressed"))?;
+                (EncodingKey::from_ec_der(der), Public::Ec { crv, x: x.to_vec(), y: y.to_vec() })
+            }
+            KeyType::Ed25519 => {
+                let key = Ed25519KeyPair::from_pkcs8(der).map_err(|error| unusable(algorithm, &error))?;
+                (EncodingKey::from_ed_der(der), Public::Ed25519 { x: key.public_key().as_ref().to_vec() })
+            }
+        };
+        let kid = KeyId::new(thumbprint(&public));
+        // Refuses what a verifier would refuse.
+        let verifying = VerifyingKey::named(kid.clone(), algorithm, public.prepared(algorithm)?);
+        Ok(Self { algorithm, kid, secret: Zeroizing::new(der.to_vec()), encoding, public, verifying })
+    }
+
+    /// The same key under another name.
+    #[must_use]
+    pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
+        self.kid = KeyId::new(kid);
+        self.verifying = self.verifying.with_kid(self.kid.as_str());
+        self
+    }
+
+    /// The algorithm that it signs by.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key's name.
+    pub fn kid(&self) -> &KeyId {
+        &self.kid
+    }
+
+    /// What verifies its signatures, under the same name. For an HMAC key, that is the secret.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.verifying.clone()
+    }
+
+    /// The public key as a JWK. An HMAC key has none.
+    pub fn public_jwk(&self) -> Option<PublicJwk> {
+        let mut jwk = PublicJwk {
+            kty: "",
+            crv: None,
+            n: None,
+            e: None,
+            x: None,
+            y: None,
+            key_use: "sig",
+            alg: self.algorithm,
+            kid: self.kid.clone(),
+        };
+        match &self.public {
+            Public::Secret => return None,
+            Public::Rsa { n, e } => {
+                jwk.kty = "RSA";
+                jwk.n = Some(base64url(n));
+                jwk.e = Some(base64url(e));
+            }
+            Public::Ec { crv, x, y } => {
+                jwk.kty = "EC";
+                jwk.crv = Some(crv);
+                jwk.x = Some(base64url(x));
+                jwk.y = Some(base64url(y));
+            }
+            Public::Ed25519 { x } => {
+                jwk.kty = "OKP";
+                jwk.crv = Some("Ed25519");
+                jwk.x = Some(base64url(x));
+            }
+        }
+        Some(jwk)
+    }
+
+    /// What belongs in the key's file: PKCS#8 in PEM, or the bytes of the secret.
+    pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
+        match self.public {
+            Public::Secret => self.secret.clone(),
+            _ => {
+                Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", self.secret.to_vec())).into_bytes())
+            }
+        }
+    }
+
+    /// The signature over `message`, as a JWS has it (RFC 7518 section 3). For test kits, which make
+    /// tokens that an [`Issuer`](super::Issuer) does not.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IssueError> {
+        let failed = |_| IssueError::new("the crypto backend could not sign");
+        // The backend's provider is named directly: the process-wide one panics when a program has
+        // enabled two and installed none.
+        let signer: Box<dyn JwtSigner> =
+            (DEFAULT_PROVIDER.signer_factory)(&self.algorithm.to_jsonwebtoken(), &self.encoding)
+                .map_err(failed)?;
+        signer.try_sign(message).map_err(|_| IssueError::new("the crypto backend could not sign"))
+    }
+
+    /// A JWS in compact form over two JSON objects.
+    pub(super) fn sign_json(
+        &self,
+        header: &impl Serialize,
+        payload: &impl Serialize,
+    ) -> Result<String, IssueError> {
+        let json = |error: serde_json::Error| IssueError::new(error.to_string());
+        let header = base64url(serde_json::to_vec(header).map_err(json)?);
+        let payload = base64url(serde_json::to_vec(payload).map_err(json)?);
+        let signed = format!("{header}.{payload}");
+        let signature = base64url(self.sign(signed.as_bytes())?);
+        Ok(format!("{signed}.{signature}"))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A public key as a JWK (RFC 7517), for a JWK set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublicJwk {
+    kty: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crv: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+    #[serde(rename = "use")]
+    key_use: &'static str,
+    alg: Algorithm,
+    kid: KeyId,
+}
+
+impl PublicJwk {
+    /// The set of these keys, as the text of a JWK set.
+    pub fn set<'k>(keys: impl IntoIterator<Item = &'k PublicJwk>) -> String {
+        let keys: Vec<_> = keys.into_iter().collect();
+        serde_json::json!({ "keys": keys }).to_string()
+    }
+}
+
+/// RFC 7638 section 3: the required members in lexicographic order, hashed.
+fn thumbprint(public: &Public) -> String {
+    let members = match public {
+        Public::Secret => String::new(),
+        Public::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n)),
+        Public::Ec { crv, x, y } => {
+            format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, base64url(x), base64url(y))
+        }
+        Public::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
+    };
+    base64url(digest::digest(&digest::SHA256, members.as_bytes()))
+}
+
+fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {
+    match algorithm {
+        Algorithm::ES256 => Ok(&ECDSA_P256_SHA256_FIXED_SIGNING),
+        Algorithm::ES384 => Ok(&ECDSA_P384_SHA384_FIXED_SIGNING),
+        _ => Err(KeyError::unusable(format!("{algorithm} does not use ECDSA"))),
+    }
+}
+
+fn unusable(algorithm: Algorithm, error: &dyn fmt::Display) -> KeyError {
+    KeyError::unusable(format!(
+        "not a private key for {algorithm} ({error}); name the algorithm that it was made for"
+    ))
+}
+
+fn no_randomness() -> KeyError {
+    KeyError::unreadable("the crypto backend could not make the key")
+}

@@ -1,0 +1,224 @@
+//! Keys that verify: what they are for, how they are read, and how one is chosen.
+//!
+//! A key knows its own algorithms; the token's `alg` only has to agree (RFC 8725 section 3.1). Keys
+//! are read once, refused when they are weak, and kept ready for the crypto backend.
+//! jsonwebtoken's types carry the key material in; aws-lc-rs, which is also jsonwebtoken's backend
+//! here, checks signatures with keys that stay parsed.
+
+mod algorithm;
+mod jwks;
+mod prepared;
+mod set;
+mod weak;
+
+use std::fmt;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use jwks::MAX_JWKS_BYTES;
+pub use set::{KeySet, MAX_KEYS, SkippedKey};
+pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
+
+#[cfg(feature = "issue")]
+pub(crate) use self::{algorithm::KeyType, weak::check_secret};
+
+use jsonwebtoken::DecodingKey;
+pub(crate) use prepared::Prepared;
+use serde::{Serialize, Serializer};
+
+/// A key's kid starts with this when it is for development only: `service-token dev` makes such
+/// keys. A verifier that is compiled without debug assertions, as release builds are, refuses them.
+pub const DEVELOPMENT_KID_PREFIX: &str = "dev-only.";
+
+/// The longest `kid` that a key may have, in bytes. Thumbprints have 43.
+pub const MAX_KID_LENGTH: usize = 256;
+
+/// The name of a key (`kid`): an opaque text, compared byte for byte.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(Box<str>);
+
+impl KeyId {
+    /// A key id of any text.
+    pub fn new(kid: impl Into<String>) -> Self {
+        Self(kid.into().into_boxed_str())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the key is for development only.
+    pub fn is_development(&self) -> bool {
+        self.0.starts_with(DEVELOPMENT_KID_PREFIX)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A public key, or an HMAC secret, ready to verify with exactly the algorithms that it is for.
+///
+/// `Debug` shows the algorithms and the key id. The secret of an HMAC key is zeroed on drop.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    kid: Option<KeyId>,
+    /// A key that was given by itself and without a name answers for any `kid`; a key of a JWK set
+    /// that has no `kid` answers only for tokens that name none.
+    answers_any_kid: bool,
+    prepared: Vec<(Algorithm, Prepared)>,
+}
+
+impl VerifyingKey {
+    /// An HMAC secret, for one algorithm.
+    ///
+    /// # Errors
+    /// When `algorithm` is not HS256, HS384 or HS512, or the secret is shorter than the algorithm's
+    /// hash: 32, 48 or 64 bytes (RFC 7518 section 3.2).
+    pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        weak::check_secret(algorithm, secret)?;
+        let key = DecodingKey::from_secret(secret);
+        Ok(Self::given(vec![(algorithm, Prepared::new(algorithm, &key)?)]))
+    }
+
+    /// An HMAC secret, for every HMAC algorithm that it is long enough for: one of 64 bytes serves
+    /// HS256, HS384 and HS512.
+    ///
+    /// # Errors
+    /// When the secret is shorter than 32 bytes (RFC 7518 section 3.2).
+    pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
+        weak::check_secret(Algorithm::HS256, secret)?;
+        let key = DecodingKey::from_secret(secret);
+        let long_enough = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
+            .into_iter()
+            .filter(|algorithm| weak::check_secret(*algorithm, secret).is_ok());
+        let prepared = long_enough
+            .map(|algorithm| Ok((algorithm, Prepared::new(algorithm, &key)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::given(prepared))
+    }
+
+    /// A public key in PEM: `PUBLIC KEY` (RFC 5280), for RSA also `RSA PUBLIC KEY` (RFC 8017).
+    ///
+    /// # Errors
+    /// When the text is not one such block, the key is of another type than `algorithm` needs, or
+    /// it is weak: RSA below 2048 bits or with an exponent below 65537, Ed25519 of small order.
+    pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self::given(vec![(algorithm, Prepared::from_pem(algorithm, pem)?)]))
+    }
+
+    /// The same key under a name; only tokens with this `kid`, or with none, are its own then.
+    #[must_use]
+    pub fn with_kid(self, kid: impl Into<String>) -> Self {
+        Self { kid: Some(KeyId::new(kid)), answers_any_kid: false, ..self }
+    }
+
+    /// The key's name.
+    pub fn kid(&self) -> Option<&KeyId> {
+        self.kid.as_ref()
+    }
+
+    /// The algorithms that the key is for.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.prepared.iter().map(|(algorithm, _)| *algorithm)
+    }
+
+    /// Whether `signature` is this key's over `message`, by `algorithm`. `false` too where the key
+    /// is not for that algorithm.
+    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.prepared
+            .iter()
+            .find(|(own, _)| *own == algorithm)
+            .is_some_and(|(_, prepared)| prepared.verifies(message, signature))
+    }
+
+    pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.algorithms().any(|own| own == algorithm)
+    }
+
+    #[cfg(feature = "issue")]
+    pub(crate) fn named(kid: KeyId, algorithm: Algorithm, prepared: Prepared) -> Self {
+        Self::of_set(Some(kid), vec![(algorithm, prepared)])
+    }
+
+    fn given(prepared: Vec<(Algorithm, Prepared)>) -> Self {
+        Self { kid: None, answers_any_kid: true, prepared }
+    }
+
+    fn of_set(kid: Option<KeyId>, prepared: Vec<(Algorithm, Prepared)>) -> Self {
+        Self { kid, answers_any_kid: false, prepared }
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithms: Vec<_> = self.algorithms().collect();
+        f.debug_struct("VerifyingKey")
+            .field("kid", &self.kid)
+            .field("algorithms", &algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key or a set of keys that cannot be used; says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyError {
+    kind: KeyErrorKind,
+    message: String,
+}
+
+/// The kinds of [`KeyError`].
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyErrorKind {
+    /// The key could be used, but must not: it is too weak.
+    Weak,
+    /// The key is not what it has to be: another type, or no key at all.
+    Unusable,
+    /// The file could not be read.
+    Unreadable,
+}
+
+impl KeyError {
+    pub(crate) fn weak(message: impl Into<String>) -> Self {
+        Self { kind: KeyErrorKind::Weak, message: message.into() }
+    }
+
+    pub(crate) fn unusable(message: impl Into<String>) -> Self {
+        Self { kind: KeyErrorKind::Unusable, message: message.into() }
+    }
+
+    pub(crate) fn unreadable(message: impl Into<String>) -> Self {
+        Self { kind: KeyErrorKind::Unreadable, message: message.into() }
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> KeyErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+#[cfg(test)]
+mod tests;

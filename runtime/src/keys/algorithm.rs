@@ -1,0 +1,130 @@
+//! The signature algorithms that exist here (RFC 7518 section 3.1, RFC 8037). `none` is not one.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! algorithms {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        /// A JWS signature algorithm.
+        #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Algorithm { $($(#[$doc])* $name,)* }
+
+        impl Algorithm {
+            /// All of them.
+            pub const ALL: [Algorithm; [$(stringify!($name)),*].len()] = [$(Algorithm::$name),*];
+
+            /// The name in the `alg` header, compared byte for byte.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            #[cfg(feature = "issue")]
+            pub(crate) const fn to_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
+                match self { $(Self::$name => jsonwebtoken::Algorithm::$name,)* }
+            }
+        }
+    };
+}
+
+algorithms! {
+    /// HMAC with SHA-256.
+    HS256
+    /// HMAC with SHA-384.
+    HS384
+    /// HMAC with SHA-512.
+    HS512
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512
+    /// RSASSA-PSS with SHA-256.
+    PS256
+    /// RSASSA-PSS with SHA-384.
+    PS384
+    /// RSASSA-PSS with SHA-512.
+    PS512
+    /// ECDSA on P-256 with SHA-256.
+    ES256
+    /// ECDSA on P-384 with SHA-384.
+    ES384
+    /// EdDSA on Ed25519.
+    EdDSA
+}
+
+/// The type of key that an algorithm needs.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum KeyType {
+    Secret,
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Algorithm {
+    /// Whether one secret both signs and verifies (HMAC). Whoever verifies can mint then.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self.key_type(), KeyType::Secret)
+    }
+
+    pub(crate) const fn key_type(self) -> KeyType {
+        match self {
+            Self::HS256 | Self::HS384 | Self::HS512 => KeyType::Secret,
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => KeyType::Rsa,
+            Self::ES256 => KeyType::P256,
+            Self::ES384 => KeyType::P384,
+            Self::EdDSA => KeyType::Ed25519,
+        }
+    }
+
+    /// The output of the algorithm's hash in bytes: the least length of an HMAC secret.
+    pub(crate) const fn hash_length(self) -> usize {
+        match self {
+            Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
+            Self::HS384 | Self::RS384 | Self::PS384 | Self::ES384 => 48,
+            Self::HS512 | Self::RS512 | Self::PS512 | Self::EdDSA => 64,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnknownAlgorithm)
+    }
+}
+
+impl Serialize for Algorithm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A name that is none of the algorithms.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub struct UnknownAlgorithm;
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Algorithm::ALL.map(Algorithm::as_str).join(", ");
+        write!(f, "unknown algorithm, use one of {names}")
+    }
+}
+
+impl Error for UnknownAlgorithm {}

@@ -1,0 +1,134 @@
+//! One key, parsed for one algorithm, ready to check a signature without being parsed again.
+
+use aws_lc_rs::{hmac, rsa, signature as sig};
+use jsonwebtoken::{DecodingKey, DecodingKeyKind};
+
+use super::{Algorithm, KeyError, algorithm::KeyType, weak};
+
+/// A key that the backend has parsed. jsonwebtoken's own verifiers copy the key per token and parse
+/// RSA keys every time; these do neither, and can be shared between threads.
+#[derive(Clone)]
+pub(crate) enum Prepared {
+    Secret(Box<hmac::Key>),
+    Public(sig::ParsedPublicKey),
+}
+
+impl Prepared {
+    /// Takes the material out of jsonwebtoken's key: a secret, `n` and `e`, a SEC 1 point, or the 32
+    /// bytes of an Ed25519 key.
+    pub(crate) fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, KeyError> {
+        match (algorithm.key_type(), key.kind()) {
+            (KeyType::Secret, DecodingKeyKind::SecretOrDer(secret)) => {
+                let hash = hmac_algorithm(algorithm).ok_or_else(|| mismatch(algorithm))?;
+                Ok(Self::Secret(Box::new(hmac::Key::new(hash, secret))))
+            }
+            (KeyType::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                weak::check_rsa(n, e)?;
+                let parameters = rsa_parameters(algorithm).ok_or_else(|| mismatch(algorithm))?;
+                let components = rsa::PublicKeyComponents { n, e };
+                let parsed = components.to_parsed_public_key(parameters);
+                Ok(Self::Public(
+                    parsed.map_err(|_| KeyError::unusable("the RSA modulus and exponent are not a key"))?,
+                ))
+            }
+            (KeyType::P256 | KeyType::P384 | KeyType::Ed25519, DecodingKeyKind::SecretOrDer(point)) => {
+                if algorithm.key_type() == KeyType::Ed25519 {
+                    weak::check_ed25519(point)?;
+                }
+                let verification = verification_algorithm(algorithm).ok_or_else(|| mismatch(algorithm))?;
+                let parsed = sig::ParsedPublicKey::new(verification, point);
+                Ok(Self::Public(
+                    parsed.map_err(|_| KeyError::unusable(format!("not a public key for {algorithm}")))?,
+                ))
+            }
+            _ => Err(mismatch(algorithm)),
+        }
+    }
+
+    pub(super) fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        let block = one_public_block(pem)?;
+        let der = block.contents();
+        match algorithm.key_type() {
+            KeyType::Secret => Err(KeyError::unusable(format!(
+                "{algorithm} uses a secret, and the file holds a public key; a public key is never a secret"
+            ))),
+            KeyType::Rsa => {
+                let key = rsa::PublicKey::from_der(der).map_err(|_| mismatch(algorithm))?;
+                let parts = rsa::PublicKeyComponents::<Vec<u8>>::from(&key);
+                Self::new(algorithm, &DecodingKey::from_rsa_raw_components(&parts.n, &parts.e))
+            }
+            KeyType::P256 | KeyType::P384 | KeyType::Ed25519 => {
+                let verification = verification_algorithm(algorithm).ok_or_else(|| mismatch(algorithm))?;
+                let parsed = sig::ParsedPublicKey::new(verification, der).map_err(|_| mismatch(algorithm))?;
+                if algorithm.key_type() == KeyType::Ed25519 {
+                    // RFC 8410 section 4: the key is the last 32 bytes of the structure.
+                    weak::check_ed25519(der.last_chunk::<32>().ok_or_else(|| mismatch(algorithm))?)?;
+                }
+                Ok(Self::Public(parsed))
+            }
+        }
+    }
+
+    /// In constant time for secrets.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::Public(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+}
+
+fn mismatch(algorithm: Algorithm) -> KeyError {
+    KeyError::unusable(format!("the key is not one for {algorithm}; name the algorithm that it was made for"))
+}
+
+fn one_public_block(text: &[u8]) -> Result<pem::Pem, KeyError> {
+    let remedy = "expected one PEM block `PUBLIC KEY`, or `RSA PUBLIC KEY`";
+    let mut blocks =
+        pem::parse_many(text).map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
+    let block = blocks.pop().ok_or_else(|| KeyError::unusable(format!("no PEM block; {remedy}")))?;
+    if !blocks.is_empty() {
+        return Err(KeyError::unusable(format!("more than one PEM block; {remedy}")));
+    }
+    match block.tag() {
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => Ok(block),
+        tag if tag.ends_with("PRIVATE KEY") => Err(KeyError::unusable(
+            "this is a private key, and a verifier needs the public one: `openssl pkey -in FILE -pubout` writes it",
+        )),
+        "CERTIFICATE" => Err(KeyError::unusable(
+            "this is a certificate, and nothing here checks one: `openssl x509 -in FILE -pubkey -noout` writes its key",
+        )),
+        _ => Err(KeyError::unusable(format!("a PEM block of another kind; {remedy}"))),
+    }
+}
+
+fn hmac_algorithm(algorithm: Algorithm) -> Option<hmac::Algorithm> {
+    match algorithm {
+        Algorithm::HS256 => Some(hmac::HMAC_SHA256),
+        Algorithm::HS384 => Some(hmac::HMAC_SHA384),
+        Algorithm::HS512 => Some(hmac::HMAC_SHA512),
+        _ => None,
+    }
+}
+
+/// The sizes in the names are those of aws-lc-rs; ours are in `weak`.
+fn rsa_parameters(algorithm: Algorithm) -> Option<&'static sig::RsaParameters> {
+    match algorithm {
+        Algorithm::RS256 => Some(&sig::RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RS384 => Some(&sig::RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::RS512 => Some(&sig::RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::PS256 => Some(&sig::RSA_PSS_2048_8192_SHA256),
+        Algorithm::PS384 => Some(&sig::RSA_PSS_2048_8192_SHA384),
+        Algorithm::PS512 => Some(&sig::RSA_PSS_2048_8192_SHA512),
+        _ => None,
+    }
+}
+
+fn verification_algorithm(algorithm: Algorithm) -> Option<&'static dyn sig::VerificationAlgorithm> {
+    match algorithm {
+        Algorithm::ES256 => Some(&sig::ECDSA_P256_SHA256_FIXED),
+        Algorithm::ES384 => Some(&sig::ECDSA_P384_SHA384_FIXED),
+        Algorithm::EdDSA => Some(&sig::ED25519),
+        _ => None,
+    }
+}

@@ -1,0 +1,188 @@
+//! An immutable set of keys, and the choice of one for a token.
+
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+
+use super::{Algorithm, KeyError, KeyId, VerifyingKey, jwks};
+use crate::denial::{Code, Denial, quoted};
+
+/// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
+pub const MAX_KEYS: usize = 10_000;
+
+/// An immutable set of keys. Cheap to clone.
+#[derive(Clone)]
+pub struct KeySet(Arc<Keys>);
+
+struct Keys {
+    keys: Vec<VerifyingKey>,
+    by_kid: HashMap<KeyId, usize>,
+    skipped: Vec<SkippedKey>,
+}
+
+impl KeySet {
+    /// A set of given keys.
+    ///
+    /// # Errors
+    /// When there is none, more than [`MAX_KEYS`], or two with the same `kid`.
+    pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
+        Self::assemble(keys.into_iter().collect(), Vec::new())
+    }
+
+    /// The keys of a JWK set (RFC 7517 section 5). A member that is not understood, is not for
+    /// signatures or is weak does not hurt its neighbours: it is left out and listed in
+    /// [`KeySet::skipped`].
+    ///
+    /// # Errors
+    /// When the text is no JWK set, or is too large, or no key of it can be used, or two usable keys
+    /// have the same `kid`.
+    pub fn from_jwks(json: &[u8]) -> Result<Self, KeyError> {
+        let (keys, skipped) = jwks::parse(json)?;
+        Self::assemble(keys, skipped)
+    }
+
+    /// The keys of a JWK set in a file; see [`KeySet::from_jwks`].
+    ///
+    /// # Errors
+    /// As [`KeySet::from_jwks`], and when the file cannot be read. The message names the file.
+    pub fn from_jwks_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let path = path.as_ref();
+        let json = read_bounded(path)?;
+        Self::from_jwks(&json)
+            .map_err(|error| KeyError { message: format!("{}: {error}", path.display()), ..error })
+    }
+
+    fn assemble(keys: Vec<VerifyingKey>, skipped: Vec<SkippedKey>) -> Result<Self, KeyError> {
+        if keys.is_empty() {
+            let why: Vec<_> = skipped.iter().map(SkippedKey::to_string).collect();
+            let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
+            return Err(KeyError::unusable(format!("no usable key{why}")));
+        }
+        if keys.len() > MAX_KEYS {
+            return Err(KeyError::unusable(format!("{} keys, more than {MAX_KEYS}", keys.len())));
+        }
+        let mut by_kid = HashMap::with_capacity(keys.len());
+        for (index, key) in keys.iter().enumerate() {
+            let Some(kid) = key.kid() else { continue };
+            if by_kid.insert(kid.clone(), index).is_some() {
+                return Err(KeyError::unusable(format!(
+                    "two keys have the `kid` `{}`; give each key its own",
+                    quoted(kid.as_str())
+                )));
+            }
+        }
+        Ok(Self(Arc::new(Keys { keys, by_kid, skipped })))
+    }
+
+    /// The members of the JWK set that were left out, with the reason.
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.0.skipped
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.0.keys
+    }
+
+    /// How many keys there are; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.keys.len()
+    }
+
+    /// The algorithms that the keys are for, each once, in the order of [`Algorithm::ALL`].
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        let used = |algorithm: &Algorithm| self.keys().iter().any(|key| key.is_for(*algorithm));
+        Algorithm::ALL.into_iter().filter(used).collect()
+    }
+
+    /// The one key for a token that says `algorithm` and `kid`.
+    ///
+    /// A `kid` that names no key ends it: no other key is tried. A token without `kid` gets the only
+    /// key that is for its algorithm, if there is exactly one.
+    pub(crate) fn key_for(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<&VerifyingKey, Denial> {
+        let key = match kid {
+            Some(kid) => self.named(kid)?,
+            None => self.only_one_for(algorithm)?,
+        };
+        if key.is_for(algorithm) {
+            return Ok(key);
+        }
+        let own = key.algorithms().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
+        let reason = format!("the token says `alg` is `{algorithm}`, and its key is for {own}");
+        Err(Denial::new(Code::KeyAlgMismatch, reason))
+    }
+
+    fn named(&self, kid: &str) -> Result<&VerifyingKey, Denial> {
+        let named = self.0.by_kid.get(&KeyId::new(kid)).and_then(|&index| self.0.keys.get(index));
+        let unnamed = match self.keys() {
+            [only] if only.answers_any_kid => Some(only),
+            _ => None,
+        };
+        named.or(unnamed).ok_or_else(|| {
+            let reason = format!("the token says `kid` is `{}`, and no key has that name", quoted(kid));
+            Denial::new(Code::UnknownKey, reason)
+        })
+    }
+
+    fn only_one_for(&self, algorithm: Algorithm) -> Result<&VerifyingKey, Denial> {
+        let mut fitting = self.keys().iter().filter(|key| key.is_for(algorithm));
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => {
+                let reason = format!("the token has no `kid`, and no key is for `{algorithm}`");
+                Err(Denial::new(Code::KeyAlgMismatch, reason))
+            }
+            (Some(_), Some(_)) => {
+                let reason = format!("the token has no `kid`, and several keys are for `{algorithm}`");
+                Err(Denial::new(Code::UnknownKey, reason))
+            }
+        }
+    }
+}
+
+impl From<VerifyingKey> for KeySet {
+    fn from(key: VerifyingKey) -> Self {
+        let by_kid = key.kid().cloned().map(|kid| (kid, 0)).into_iter().collect();
+        Self(Arc::new(Keys { keys: vec![key], by_kid, skipped: Vec::new() }))
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys()).finish()
+    }
+}
+
+/// A member of a JWK set that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedKey {
+    pub(super) index: usize,
+    pub(super) kid: Option<String>,
+    pub(super) error: KeyError,
+}
+
+impl SkippedKey {
+    /// Why it was left out.
+    pub fn error(&self) -> &KeyError {
+        &self.error
+    }
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}", self.index + 1)?;
+        if let Some(kid) = &self.kid {
+            write!(f, " (`{}`)", quoted(kid))?;
+        }
+        write!(f, ": {}", self.error)
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyError> {
+    use std::io::Read;
+    let unreadable = |error| KeyError::unreadable(format!("{}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that what is too long is refused rather than cut.
+    file.take(jwks::MAX_JWKS_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}

@@ -1,0 +1,300 @@
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    denial::{Code, Denial},
+    issue::SigningKey,
+};
+
+fn signing(algorithm: Algorithm) -> SigningKey {
+    match algorithm.key_type() {
+        KeyType::Rsa => SigningKey::generate_rsa(algorithm, 2048).unwrap(),
+        _ => SigningKey::generate(algorithm).unwrap(),
+    }
+}
+
+fn jwk(key: &SigningKey) -> Value {
+    serde_json::to_value(key.public_jwk().unwrap()).unwrap()
+}
+
+fn set(keys: &[Value]) -> Result<KeySet, KeyError> {
+    KeySet::from_jwks(json!({ "keys": keys }).to_string().as_bytes())
+}
+
+fn code<T>(result: Result<T, Denial>) -> Option<Code> {
+    result.err().map(|denial| denial.code())
+}
+
+#[test]
+fn a_secret_serves_the_hmac_algorithms_that_it_is_long_enough_for() {
+    let served = |length: usize| {
+        VerifyingKey::secret(&vec![7; length])
+            .map(|key| key.algorithms().collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
+    assert_eq!(served(31), []);
+    assert_eq!(served(32), [Algorithm::HS256]);
+    assert_eq!(served(48), [Algorithm::HS256, Algorithm::HS384]);
+    assert_eq!(served(64), [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]);
+}
+
+#[test]
+fn a_key_verifies_its_own_signature_and_no_other() {
+    for algorithm in [
+        Algorithm::HS256,
+        Algorithm::HS384,
+        Algorithm::HS512,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+    ] {
+        let key = signing(algorithm);
+        let verifying = key.verifying_key();
+        let signature = key.sign(b"message").unwrap();
+        assert!(verifying.verifies(algorithm, b"message", &signature), "{algorithm}");
+        assert!(!verifying.verifies(algorithm, b"another", &signature), "{algorithm}");
+        assert!(
+            !signing(algorithm).verifying_key().verifies(algorithm, b"message", &signature),
+            "{algorithm}"
+        );
+        for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert!(!verifying.verifies(other, b"message", &signature), "{algorithm} as {other}");
+        }
+    }
+}
+
+#[test]
+fn one_rsa_key_of_a_set_serves_every_rsa_algorithm_and_keeps_them_apart() {
+    let pem = signing(Algorithm::RS256).to_secret_bytes();
+    let mut public = jwk(&SigningKey::from_pem(Algorithm::RS256, &pem).unwrap());
+    public.as_object_mut().unwrap().remove("alg");
+    let keys = set(&[public]).unwrap();
+    let rsa = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.key_type() == KeyType::Rsa);
+    assert_eq!(keys.algorithms(), rsa.clone().collect::<Vec<_>>());
+    for algorithm in rsa.clone() {
+        let signature = SigningKey::from_pem(algorithm, &pem).unwrap().sign(b"message").unwrap();
+        for other in rsa.clone() {
+            assert_eq!(keys.keys()[0].verifies(other, b"message", &signature), other == algorithm);
+        }
+    }
+}
+
+#[test]
+fn a_secret_must_be_as_long_as_the_hash() {
+    for (algorithm, least) in [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)] {
+        assert!(VerifyingKey::hmac(algorithm, &vec![1; least]).is_ok());
+        let error = VerifyingKey::hmac(algorithm, &vec![1; least - 1]).unwrap_err();
+        assert_eq!(error.kind(), KeyErrorKind::Weak);
+        assert!(error.to_string().contains("keygen"), "{error}");
+    }
+    assert!(VerifyingKey::hmac(Algorithm::ES256, &[1; 64]).is_err());
+}
+
+#[test]
+fn a_pem_of_the_wrong_kind_is_refused_with_what_to_do() {
+    let key = signing(Algorithm::ES256);
+    let private = key.to_secret_bytes();
+    let cases: [(&[u8], &str); 6] = [
+        (&private, "openssl pkey"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "openssl x509"),
+        (b"", "no PEM block"),
+        (b"not pem", "no PEM block"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not one for ES256"),
+        (b"-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n", "not PEM"),
+    ];
+    for (pem, message) in cases {
+        let error = VerifyingKey::from_pem(Algorithm::ES256, pem).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_public_pem_is_never_a_secret() {
+    let pem = b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+    assert!(VerifyingKey::from_pem(Algorithm::HS256, pem).is_err());
+}
+
+#[test]
+fn debug_shows_no_key_material() {
+    let secret = [b'S'; 40];
+    let key = VerifyingKey::hmac(Algorithm::HS256, &secret).unwrap().with_kid("k1");
+    assert_eq!(format!("{key:?}"), r#"VerifyingKey { kid: Some("k1"), algorithms: [HS256], .. }"#);
+    let signing = SigningKey::hmac(Algorithm::HS256, &secret).unwrap();
+    assert!(!format!("{signing:?}").contains("SSS") && !format!("{signing:?}").contains("83, 83"));
+}
+
+#[test]
+fn broken_and_foreign_neighbours_are_skipped_and_listed() {
+    let good = jwk(&signing(Algorithm::ES256));
+    let mut encryption = jwk(&signing(Algorithm::ES256));
+    encryption["use"] = json!("enc");
+    let mut cut = jwk(&signing(Algorithm::ES256));
+    cut["x"] = json!("AAAA");
+    let neighbours = [
+        encryption,
+        cut,
+        json!({"kty": "LATTICE", "kid": "pq"}),
+        json!({"kty": "oct", "k": "c2VjcmV0"}),
+        json!(null),
+        json!("text"),
+        json!(1),
+        json!([good]),
+        json!({}),
+        json!({"kty": 1}),
+    ];
+    let keys = set(&[&neighbours[..], std::slice::from_ref(&good)].concat()).unwrap();
+    assert_eq!((keys.len(), keys.skipped().len()), (1, neighbours.len()));
+    assert_eq!(keys.skipped()[2].to_string(), "key 3 (`pq`): its `kty` and `crv` are not supported");
+}
+
+#[test]
+fn a_jwk_must_fit_in_every_member() {
+    let good = jwk(&signing(Algorithm::ES256));
+    let spoiled = |name: &str, value: Value| {
+        let mut jwk = good.clone();
+        jwk[name] = value;
+        set(&[jwk])
+    };
+    for (name, value) in [
+        ("kty", json!("RSA")),
+        ("kty", json!("ec")),
+        ("kty", json!(null)),
+        ("crv", json!("P-384")),
+        ("crv", json!("secp256k1")),
+        ("crv", json!(1)),
+        ("alg", json!("ES384")),
+        ("alg", json!("none")),
+        ("alg", json!(1)),
+        ("use", json!("enc")),
+        ("use", json!("")),
+        ("use", json!(["sig"])),
+        ("key_ops", json!(["sign"])),
+        ("key_ops", json!([])),
+        ("key_ops", json!("verify")),
+        ("x", json!(good["y"])),
+        ("x", json!(format!("{}=", good["x"].as_str().unwrap()))),
+        ("y", json!(null)),
+        ("d", json!("AAAA")),
+        ("kid", json!(1)),
+        ("kid", json!("k".repeat(MAX_KID_LENGTH + 1))),
+    ] {
+        assert!(spoiled(name, value.clone()).is_err(), "{name}: {value}");
+    }
+    for (name, value) in [
+        ("key_ops", json!(["verify"])),
+        ("key_ops", json!(["sign", "verify"])),
+        ("x5t", json!("dGVzdA")),
+        ("kid", json!("k".repeat(MAX_KID_LENGTH))),
+    ] {
+        assert!(spoiled(name, value.clone()).is_ok(), "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_set_is_refused() {
+    for text in [
+        "",
+        "{}",
+        "[]",
+        r#"{"keys":{}}"#,
+        r#"{"keys":[]}"#,
+        r#"{"keys":null}"#,
+        r#"{"KEYS":[]}"#,
+        "{\"keys\":[]",
+    ] {
+        assert!(KeySet::from_jwks(text.as_bytes()).is_err(), "{text}");
+    }
+    let padding = " ".repeat(MAX_JWKS_BYTES + 1);
+    assert!(KeySet::from_jwks(padding.as_bytes()).unwrap_err().to_string().contains("larger"));
+}
+
+#[test]
+fn the_number_of_keys_is_bounded() {
+    let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
+    let many = |count: usize| KeySet::new((0..count).map(|index| key.clone().with_kid(index.to_string())));
+    assert_eq!(many(MAX_KEYS).unwrap().len(), MAX_KEYS);
+    assert!(many(MAX_KEYS + 1).is_err());
+    assert!(many(0).is_err());
+}
+
+#[test]
+fn two_keys_of_one_name_are_refused() {
+    let mut first = jwk(&signing(Algorithm::ES256));
+    let mut second = jwk(&signing(Algorithm::EdDSA));
+    first["kid"] = json!("dup");
+    second["kid"] = json!("dup");
+    let error = set(&[first, second]).unwrap_err();
+    assert!(error.to_string().contains("`dup`"), "{error}");
+}
+
+#[test]
+fn a_kid_picks_one_key_and_an_unknown_one_ends_it() {
+    let (first, second) = (signing(Algorithm::ES256), signing(Algorithm::ES256));
+    let keys = set(&[jwk(&first), jwk(&second)]).unwrap();
+    let found = keys.key_for(Algorithm::ES256, Some(second.kid().as_str())).unwrap();
+    assert_eq!(found.kid(), Some(second.kid()));
+    assert_eq!(code(keys.key_for(Algorithm::ES256, Some("other"))), Some(Code::UnknownKey));
+    assert_eq!(code(keys.key_for(Algorithm::ES256, Some(""))), Some(Code::UnknownKey));
+    assert_eq!(code(keys.key_for(Algorithm::ES384, Some(first.kid().as_str()))), Some(Code::KeyAlgMismatch));
+}
+
+#[test]
+fn without_a_kid_only_a_single_fitting_key_is_taken() {
+    let (ec, ed) = (signing(Algorithm::ES256), signing(Algorithm::EdDSA));
+    let keys = set(&[jwk(&ec), jwk(&ed)]).unwrap();
+    assert_eq!(keys.key_for(Algorithm::EdDSA, None).unwrap().kid(), Some(ed.kid()));
+    assert_eq!(code(keys.key_for(Algorithm::RS256, None)), Some(Code::KeyAlgMismatch));
+    let keys = set(&[jwk(&ec), jwk(&signing(Algorithm::ES256))]).unwrap();
+    assert_eq!(code(keys.key_for(Algorithm::ES256, None)), Some(Code::UnknownKey));
+}
+
+#[test]
+fn a_nameless_key_answers_any_kid_only_when_it_was_given_alone() {
+    let secret = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
+    let alone = KeySet::from(secret.clone());
+    assert!(alone.key_for(Algorithm::HS256, Some("whatever")).is_ok());
+    let named = KeySet::from(secret.clone().with_kid("k1"));
+    assert_eq!(code(named.key_for(Algorithm::HS256, Some("whatever"))), Some(Code::UnknownKey));
+    let two = KeySet::new([secret, signing(Algorithm::ES256).verifying_key()]).unwrap();
+    assert_eq!(code(two.key_for(Algorithm::HS256, Some("whatever"))), Some(Code::UnknownKey));
+    let mut of_set = jwk(&signing(Algorithm::ES256));
+    of_set.as_object_mut().unwrap().remove("kid");
+    let set = set(&[of_set]).unwrap();
+    assert_eq!(code(set.key_for(Algorithm::ES256, Some("whatever"))), Some(Code::UnknownKey));
+    assert!(set.key_for(Algorithm::ES256, None).is_ok());
+}
+
+#[test]
+fn key_files_come_back_as_the_same_key() {
+    for algorithm in
+        [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256, Algorithm::PS512]
+    {
+        let key = signing(algorithm);
+        let again = SigningKey::from_pem(algorithm, &key.to_secret_bytes()).unwrap();
+        assert_eq!((again.kid(), again.public_jwk()), (key.kid(), key.public_jwk()), "{algorithm}");
+    }
+    let secret = signing(Algorithm::HS512);
+    assert!(secret.public_jwk().is_none() && secret.to_secret_bytes().len() == 86);
+    let again = SigningKey::hmac(Algorithm::HS512, &secret.to_secret_bytes()).unwrap();
+    assert_eq!(again.kid(), secret.kid());
+}
+
+#[test]
+fn a_private_key_of_another_type_is_refused() {
+    let pem = signing(Algorithm::ES256).to_secret_bytes();
+    for algorithm in [Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256, Algorithm::HS256] {
+        assert!(SigningKey::from_pem(algorithm, &pem).is_err(), "{algorithm}");
+    }
+}
+
+/// The example of RFC 7638 section 3.1 is RSA, and its key is the JWK of RFC 7638; RFC 8037 appendix
+/// A.3 has the thumbprint of an Ed25519 key.
+#[test]
+fn thumbprints_are_those_of_the_rfc() {
+    let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", pair.to_pkcs8v1().unwrap().as_ref().to_vec()));
+    let key = SigningKey::from_pem(Algorithm::EdDSA, pem.as_bytes()).unwrap();
+    assert_eq!(key.kid().as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}

@@ -1,0 +1,86 @@
+//! Handlers that only other services may call.
+//!
+//! Put [`#[service_only]`](service_only) on a handler. From then on it runs only for a caller that
+//! presents a valid service token: 401 when the token is missing or not authentic, 403 when it is
+//! authentic but not a service's or not an allowed one, and one audit record for every attempt.
+//!
+//! Two questions, two places. *Who is it?* is said once, on the [`Verifier`]: issuer, keys,
+//! audience. *May it do this?* is said on the handler: services, roles, scopes, freshness.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] mod example {
+//! use axum::{Router, routing::delete};
+//! use service_only::{Algorithm, Caller, Verifier, VerifyingKey, service_only};
+//!
+//! #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
+//! async fn delete_tenant(caller: Caller) -> String {
+//!     format!("deleted for {}", caller.service())
+//! }
+//!
+//! # pub
+//! fn app(public_key: &[u8]) -> Result<Router, Box<dyn std::error::Error>> {
+//!     let verifier = Verifier::builder()
+//!         .issuer("bakery-auth")
+//!         .keys(VerifyingKey::from_pem(Algorithm::ES256, public_key)?)
+//!         .build()?;
+//!     Ok(Router::new().route("/tenant", delete(delete_tenant)).with_state(verifier))
+//! }
+//! # }
+//! ```
+
+// Without a framework nobody asks for what only requests need.
+#![cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the integrations"))]
+
+mod audit;
+mod authorize;
+mod bearer;
+mod caller;
+mod claims;
+mod clock;
+mod denial;
+mod guard;
+mod integration;
+#[cfg(feature = "issue")]
+mod issue;
+mod json;
+mod keys;
+mod policy;
+#[doc(hidden)]
+pub mod private;
+mod rejection;
+mod token;
+#[cfg(feature = "axum")]
+mod trace_context;
+mod verifier;
+
+pub use service_only_macros::service_only;
+
+#[cfg(feature = "axum")]
+pub use crate::integration::HasVerifier;
+#[cfg(feature = "issue")]
+pub use crate::issue::{
+    DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,
+    SigningKey, TokenRequest,
+};
+pub use crate::{
+    audit::{
+        AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, NoAudit, TracingAudit,
+    },
+    bearer::MAX_TOKEN_LENGTH,
+    caller::{Caller, Identity, User},
+    claims::{
+        InvalidScope, InvalidServiceName, MAX_AUDIENCES, MAX_SCOPES, MAX_SERVICE_NAME, Scopes, ServiceClaims,
+        ServiceName, UserClaims,
+    },
+    clock::{Clock, FixedClock, SystemClock, Timestamp},
+    denial::{Code, Denial, MAX_QUOTED, Stage},
+    json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
+    keys::{
+        Algorithm, DEVELOPMENT_KID_PREFIX, KeyError, KeyErrorKind, KeyId, KeySet, MAX_JWKS_BYTES, MAX_KEYS,
+        MAX_KID_LENGTH, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, SkippedKey, UnknownAlgorithm,
+        VerifyingKey,
+    },
+    policy::{Endpoint, Policy},
+    rejection::Rejection,
+    verifier::{BuildError, MAX_LEEWAY, Verifier, VerifierBuilder},
+};

@@ -1,0 +1,118 @@
+//! What a handler asks of its caller, and the name of the handler that asks.
+//!
+//! A [`Policy`] is data, built in a `const`. Whether a caller meets it is decided in `authorize`.
+
+use std::{fmt, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+/// What a handler asks of its caller: any of the services, any of the roles, all of the scopes, and
+/// a token issued no longer ago than `max_age`. A list that is left out asks for nothing.
+///
+/// ```
+/// use service_only::Policy;
+///
+/// const POLICY: Policy<'static> = Policy::any_service()
+///     .services(&["tenant-deletion-orchestrator"])
+///     .scopes(&["tenants:delete"]);
+/// assert_eq!(POLICY.allowed_services(), ["tenant-deletion-orchestrator"]);
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Policy<'a> {
+    services: &'a [&'a str],
+    roles: &'a [&'a str],
+    scopes: &'a [&'a str],
+    max_age: Option<Duration>,
+}
+
+impl<'a> Policy<'a> {
+    /// Any verified service may call; what `#[service_only]` without keys means.
+    pub const fn any_service() -> Self {
+        Self { services: &[], roles: &[], scopes: &[], max_age: None }
+    }
+
+    /// Only these services may call: the token's `service` equals one of them, byte for byte.
+    #[must_use]
+    pub const fn services(self, services: &'a [&'a str]) -> Self {
+        Self { services, ..self }
+    }
+
+    /// Only these roles may call: the token's `role` equals one of them, byte for byte.
+    #[must_use]
+    pub const fn roles(self, roles: &'a [&'a str]) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// The token's `scope` must hold every one of these.
+    #[must_use]
+    pub const fn scopes(self, scopes: &'a [&'a str]) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// The token must have an `iat`, no further back than this.
+    #[must_use]
+    pub const fn max_age(self, max_age: Duration) -> Self {
+        Self { max_age: Some(max_age), ..self }
+    }
+
+    /// The services that may call; empty for any.
+    pub const fn allowed_services(&self) -> &'a [&'a str] {
+        self.services
+    }
+
+    /// The roles that may call; empty for any.
+    pub const fn allowed_roles(&self) -> &'a [&'a str] {
+        self.roles
+    }
+
+    /// The scopes that a caller needs, all of them.
+    pub const fn required_scopes(&self) -> &'a [&'a str] {
+        self.scopes
+    }
+
+    /// How long ago the token may have been issued.
+    pub const fn allowed_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+}
+
+/// The handler that a decision is about, known when compiling.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    module_path: &'static str,
+    function: &'static str,
+    line: u32,
+}
+
+impl Endpoint {
+    pub(crate) const fn new(module_path: &'static str, function: &'static str, line: u32) -> Self {
+        Self { module_path, function, line }
+    }
+
+    /// The module that the handler stands in, as `module_path!()` gives it, cut at 128 bytes.
+    pub const fn module_path(&self) -> &'static str {
+        self.module_path
+    }
+
+    /// The handler's name.
+    pub const fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The line that the handler's name stands on.
+    pub const fn line(&self) -> u32 {
+        self.line
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.module_path, self.function)
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

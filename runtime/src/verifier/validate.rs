@@ -1,0 +1,197 @@
+//! Our policy on a token whose mechanism was checked elsewhere: kind, issuer, audience, times, and
+//! whether it is a service's. Pure: nothing here reads a clock or a key.
+
+use std::{borrow::Cow, time::Duration};
+
+use crate::{
+    caller::{Caller, Identity, User},
+    claims::{RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
+    clock::Timestamp,
+    denial::{Code, Denial, quoted},
+    json::Value,
+    keys::{Algorithm, KeyId},
+};
+
+/// What the claims are compared with.
+#[derive(Debug)]
+pub(super) struct Expectations {
+    pub(super) issuer: String,
+    pub(super) audience: Vec<String>,
+    pub(super) leeway: Duration,
+}
+
+/// `exp`, `nbf` and `iat` as whole seconds.
+pub(super) struct Times {
+    exp: i64,
+    nbf: Option<i64>,
+    iat: Option<i64>,
+}
+
+/// `typ`, if there, is `JWT` (RFC 7519 section 5.1): another kind of JWT is no service token, whoever
+/// signed it (RFC 8725 section 3.11). A media type is compared without case (RFC 7515 section 4.1.9).
+pub(super) fn typ(typ: Option<&str>) -> Result<(), Denial> {
+    match typ {
+        None => Ok(()),
+        Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
+        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
+        Some(typ) => Err(Denial::new(
+            Code::WrongTyp,
+            format!("the token says `typ` is `{}`, expected `JWT`", quoted(typ)),
+        )),
+    }
+}
+
+pub(super) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {
+    let key = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid.as_str())));
+    Denial::new(Code::BadSignature, format!("the {algorithm} signature does not verify under {key}"))
+}
+
+impl Expectations {
+    /// RFC 7519 section 4.1: issuer, audience and times, at one instant.
+    pub(super) fn check(&self, claims: &RawClaims<'_>, now: Timestamp) -> Result<Times, Denial> {
+        self.issuer(claims.iss.as_deref())?;
+        self.audience(claims.aud.as_deref())?;
+        self.times(claims, now)
+    }
+
+    /// Equal byte for byte: RFC 7519 section 4.1.1 knows no normalisation.
+    fn issuer(&self, iss: Option<&str>) -> Result<(), Denial> {
+        let iss = iss.ok_or_else(|| missing("iss"))?;
+        if iss == self.issuer {
+            return Ok(());
+        }
+        let reason = format!("the token says `iss` is `{}`, expected `{}`", quoted(iss), self.issuer);
+        Err(Denial::new(Code::WrongIssuer, reason))
+    }
+
+    /// RFC 7519 section 4.1.3: a token that names an audience is for nobody else, also where no
+    /// audience was configured.
+    fn audience(&self, aud: Option<&[Cow<'_, str>]>) -> Result<(), Denial> {
+        let expected = self.audience.join("`, `");
+        match (aud, self.audience.as_slice()) {
+            (None, []) => Ok(()),
+            (None, _) => Err(missing("aud")),
+            (Some(_), []) => Err(Denial::new(
+                Code::WrongAudience,
+                "the token has an `aud`, and this verifier was given no audience",
+            )),
+            (Some(aud), own) if aud.iter().any(|named| own.iter().any(|own| own == named)) => Ok(()),
+            (Some(aud), _) => {
+                let found = aud.iter().map(|named| quoted(named)).collect::<Vec<_>>().join("`, `");
+                let reason = format!("the token says `aud` is `{}`, expected `{expected}`", quoted(&found));
+                Err(Denial::new(Code::WrongAudience, reason))
+            }
+        }
+    }
+
+    /// `now < exp + leeway` and `now + leeway >= nbf`. `iat` must be a number and decides nothing
+    /// here; a policy's `max_age` looks at it.
+    fn times(&self, claims: &RawClaims<'_>, now: Timestamp) -> Result<Times, Denial> {
+        let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX);
+        // Rounded against the token: a fraction never makes it valid for longer.
+        let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
+        let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
+        let iat = claims.iat.map(|iat| seconds(iat.floor()));
+        if now.unix() >= exp.saturating_add(leeway) {
+            let reason = format!("the token expired at {}, and it is {now}", Timestamp::from_unix(exp));
+            return Err(Denial::new(Code::Expired, reason));
+        }
+        if let Some(nbf) = nbf.filter(|&nbf| now.unix().saturating_add(leeway) < nbf) {
+            let reason = format!("the token is valid from {} on, and it is {now}", Timestamp::from_unix(nbf));
+            return Err(Denial::new(Code::NotYetValid, reason));
+        }
+        Ok(Times { exp, nbf, iat })
+    }
+}
+
+/// Whole seconds of a NumericDate that is already rounded. What is beyond an `i64` becomes the
+/// nearest one: the comparison comes out the same.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+fn seconds(rounded: f64) -> i64 {
+    rounded as i64
+}
+
+fn missing(claim: &str) -> Denial {
+    Denial::new(Code::MissingClaim, format!("the token has no `{claim}`"))
+}
+
+/// Whom the token stands for. Its `type` decides: `service` with `is_service: true`, or `access`.
+pub(super) fn identity(claims: RawClaims<'_>, times: &Times, kid: Option<KeyId>) -> Result<Identity, Denial> {
+    match &claims.kind {
+        Some(Value::Text(kind)) if kind == "service" => {
+            if claims.is_service != Some(Value::Bool(true)) {
+                return Err(Denial::new(
+                    Code::NotService,
+                    "`type` is `service`, and `is_service` is not `true`",
+                ));
+            }
+            service(claims, times).map(|claims| Identity::Service(Caller::verified(claims, kid)))
+        }
+        Some(Value::Text(kind)) if kind == "access" => {
+            Ok(Identity::User(User::verified(user(claims, times))))
+        }
+        Some(Value::Text(kind)) => {
+            let reason = format!("the token says `type` is `{}`, expected `service`", quoted(kind));
+            Err(Denial::new(Code::NotService, reason))
+        }
+        _ => Err(Denial::new(Code::NotService, "the token has no `type`, or one that is not a string")),
+    }
+}
+
+/// The refusal of an authentic user at a guarded handler.
+pub(crate) fn user_refused() -> Denial {
+    Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
+}
+
+fn service(claims: RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial> {
+    let service: ServiceName = match claims.service {
+        Some(Value::Text(name)) => name.parse().map_err(|error| {
+            Denial::new(
+                Code::BadClaimValue,
+                format!("the token says `service` is `{}`: {error}", quoted(&name)),
+            )
+        })?,
+        Some(_) => return Err(Denial::new(Code::BadClaimType, "`service` must be a string")),
+        None => return Err(missing("service")),
+    };
+    match claims.sub {
+        Some(Value::Text(sub)) if sub == service.as_str() => {}
+        Some(Value::Text(sub)) => {
+            let reason = format!("the token says `sub` is `{}` and `service` is `{service}`", quoted(&sub));
+            return Err(Denial::new(Code::SubServiceMismatch, reason));
+        }
+        Some(_) => return Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
+        None => return Err(missing("sub")),
+    }
+    Ok(ServiceClaims {
+        sub: service.as_str().to_owned(),
+        service,
+        user_id: claims.user_id.map(Cow::into_owned),
+        role: claims.role.map(Cow::into_owned),
+        email: claims.email.map(Cow::into_owned),
+        issuer: claims.iss.map(Cow::into_owned).unwrap_or_default(),
+        aud: claims.aud.unwrap_or_default().into_iter().map(Cow::into_owned).collect(),
+        exp: times.exp,
+        iat: times.iat,
+        nbf: times.nbf,
+        jti: claims.jti.map(Cow::into_owned),
+        // A `scope` that is not one grants nothing.
+        scope: claims.scope.and_then(|scope| scope.parse::<Scopes>().ok()).unwrap_or_default(),
+    })
+}
+
+fn user(claims: RawClaims<'_>, times: &Times) -> UserClaims {
+    UserClaims {
+        sub: claims.sub.and_then(Value::into_text).map(Cow::into_owned),
+        user_id: claims.user_id.map(Cow::into_owned),
+        role: claims.role.map(Cow::into_owned),
+        email: claims.email.map(Cow::into_owned),
+        issuer: claims.iss.map(Cow::into_owned).unwrap_or_default(),
+        exp: times.exp,
+        iat: times.iat,
+        jti: claims.jti.map(Cow::into_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests;

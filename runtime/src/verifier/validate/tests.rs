@@ -1,0 +1,211 @@
+use super::*;
+
+const NOW: i64 = 1_767_225_600;
+
+fn payload() -> serde_json::Value {
+    serde_json::json!({
+        "sub": "orders", "user_id": "orders", "service": "orders", "type": "service", "is_service": true,
+        "role": "admin", "iss": "bakery-auth", "iat": NOW - 60, "exp": NOW + 60, "jti": "j1",
+    })
+}
+
+fn with(changes: serde_json::Value) -> serde_json::Value {
+    let mut payload = payload();
+    for (name, value) in changes.as_object().unwrap() {
+        payload[name] = value.clone();
+    }
+    payload
+}
+
+fn without(claim: &str) -> serde_json::Value {
+    let mut payload = payload();
+    payload.as_object_mut().unwrap().remove(claim);
+    payload
+}
+
+fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result<Identity, Code> {
+    let expectations = Expectations {
+        issuer: "bakery-auth".to_owned(),
+        audience: audience.iter().map(|&name| name.to_owned()).collect(),
+        leeway: Duration::from_secs(leeway),
+    };
+    let text = payload.to_string();
+    let claims = RawClaims::parse(text.as_bytes()).map_err(|denial| denial.code())?;
+    let now = Timestamp::from_unix(NOW);
+    expectations
+        .check(&claims, now)
+        .and_then(|times| identity(claims, &times, None))
+        .map_err(|denial| denial.code())
+}
+
+fn verdict(payload: &serde_json::Value) -> Option<Code> {
+    decide(payload, &[], 0).err()
+}
+
+#[test]
+fn a_service_token_becomes_a_caller_with_its_claims() {
+    let Ok(Identity::Service(caller)) = decide(&with(serde_json::json!({"scope": "a b"})), &[], 0) else {
+        panic!("not a service");
+    };
+    assert_eq!((caller.service(), caller.role(), caller.jti()), ("orders", Some("admin"), Some("j1")));
+    assert!(caller.has_scope("a") && caller.has_scope("b") && !caller.has_scope("c"));
+}
+
+#[test]
+fn a_user_token_becomes_a_user_and_other_types_are_nobody() {
+    let user = without("service");
+    let user = {
+        let mut user = user;
+        user["type"] = "access".into();
+        user["is_service"] = true.into();
+        user
+    };
+    assert!(matches!(decide(&user, &[], 0), Ok(Identity::User(_))), "`is_service` makes no user a service");
+    for kind in ["refresh", "SERVICE", "service ", "", "admin"] {
+        assert_eq!(verdict(&with(serde_json::json!({"type": kind}))), Some(Code::NotService), "{kind:?}");
+    }
+    for kind in [serde_json::json!(null), serde_json::json!(["service"]), serde_json::json!(true)] {
+        assert_eq!(verdict(&with(serde_json::json!({"type": kind}))), Some(Code::NotService), "{kind}");
+    }
+    assert_eq!(verdict(&without("type")), Some(Code::NotService));
+}
+
+#[test]
+fn is_service_must_be_the_boolean_true() {
+    for value in [
+        serde_json::json!(false),
+        serde_json::json!("true"),
+        serde_json::json!(1),
+        serde_json::json!(null),
+        serde_json::json!([true]),
+    ] {
+        assert_eq!(
+            verdict(&with(serde_json::json!({"is_service": value}))),
+            Some(Code::NotService),
+            "{value}"
+        );
+    }
+    assert_eq!(verdict(&without("is_service")), Some(Code::NotService));
+}
+
+#[test]
+fn the_issuer_is_compared_byte_for_byte() {
+    assert_eq!(verdict(&without("iss")), Some(Code::MissingClaim));
+    for iss in [
+        "",
+        "Bakery-auth",
+        "bakery-auth ",
+        " bakery-auth",
+        "bakery-auth/",
+        "bakery-aut",
+        "bakery-auth\0",
+        "bаkery-auth",
+    ] {
+        assert_eq!(verdict(&with(serde_json::json!({"iss": iss}))), Some(Code::WrongIssuer), "{iss:?}");
+    }
+}
+
+#[test]
+fn an_expected_audience_must_be_named() {
+    let audience =
+        |aud: serde_json::Value, own: &[&str]| decide(&with(serde_json::json!({"aud": aud})), own, 0).err();
+    assert_eq!(audience("orders".into(), &["orders"]), None);
+    assert_eq!(audience("orders".into(), &["sales", "orders"]), None);
+    assert_eq!(audience(vec!["x", "orders"].into(), &["orders"]), None);
+    assert_eq!(audience(vec!["x", "Orders"].into(), &["orders"]), Some(Code::WrongAudience));
+    assert_eq!(audience(Vec::<String>::new().into(), &["orders"]), Some(Code::WrongAudience));
+    assert_eq!(audience("orders eu".into(), &["orders"]), Some(Code::WrongAudience));
+    assert_eq!(decide(&payload(), &["orders"], 0).err(), Some(Code::MissingClaim));
+}
+
+#[test]
+fn an_audience_that_nobody_expects_is_somebody_elses() {
+    for aud in [serde_json::json!("orders"), serde_json::json!([]), serde_json::json!("")] {
+        assert_eq!(verdict(&with(serde_json::json!({"aud": aud}))), Some(Code::WrongAudience), "{aud}");
+    }
+}
+
+#[test]
+fn times_are_compared_on_both_sides_of_every_boundary() {
+    let at = |claim: &str, offset: i64, leeway: u64| {
+        decide(&with(serde_json::json!({claim: NOW + offset})), &[], leeway).err()
+    };
+    let cases = [
+        ("exp", 1, 0, None),
+        ("exp", 0, 0, Some(Code::Expired)),
+        ("exp", -1, 0, Some(Code::Expired)),
+        ("exp", -29, 30, None),
+        ("exp", -30, 30, Some(Code::Expired)),
+        ("nbf", 0, 0, None),
+        ("nbf", 1, 0, Some(Code::NotYetValid)),
+        ("nbf", 30, 30, None),
+        ("nbf", 31, 30, Some(Code::NotYetValid)),
+        ("iat", 3600, 0, None),
+    ];
+    for (claim, offset, leeway, expected) in cases {
+        assert_eq!(at(claim, offset, leeway), expected, "{claim} {offset} {leeway}");
+    }
+    assert_eq!(verdict(&without("exp")), Some(Code::MissingClaim));
+}
+
+#[test]
+fn extreme_times_neither_wrap_nor_panic() {
+    let exp = |value: serde_json::Value| decide(&with(serde_json::json!({"exp": value})), &[], 300).err();
+    for past in [
+        serde_json::json!(0),
+        serde_json::json!(-1),
+        serde_json::json!(i64::MIN),
+        serde_json::json!(-1e300),
+        serde_json::json!(1e-300),
+    ] {
+        assert_eq!(exp(past.clone()), Some(Code::Expired), "{past}");
+    }
+    for future in [serde_json::json!(i64::MAX), serde_json::json!(u64::MAX), serde_json::json!(1e300)] {
+        assert_eq!(exp(future.clone()), None, "{future}");
+    }
+    assert_eq!(verdict(&with(serde_json::json!({"nbf": 1e300}))), Some(Code::NotYetValid));
+    assert_eq!(verdict(&with(serde_json::json!({"nbf": -1e300}))), None);
+}
+
+#[test]
+fn fractions_of_a_second_never_extend_a_token() {
+    let now = 1_767_225_600.0;
+    assert_eq!(verdict(&with(serde_json::json!({"exp": now + 0.9}))), Some(Code::Expired));
+    assert_eq!(verdict(&with(serde_json::json!({"nbf": now + 0.1}))), Some(Code::NotYetValid));
+}
+
+#[test]
+fn service_and_subject_are_one_valid_name() {
+    let cases = [
+        (serde_json::json!({"service": "sales"}), Code::SubServiceMismatch),
+        (serde_json::json!({"sub": "Orders"}), Code::SubServiceMismatch),
+        (serde_json::json!({"sub": null}), Code::BadClaimType),
+        (serde_json::json!({"service": ["orders"]}), Code::BadClaimType),
+        (serde_json::json!({"service": "", "sub": ""}), Code::BadClaimValue),
+        (serde_json::json!({"service": "../x", "sub": "../x"}), Code::BadClaimValue),
+        (serde_json::json!({"service": "a".repeat(254), "sub": "a".repeat(254)}), Code::BadClaimValue),
+    ];
+    for (changes, expected) in cases {
+        assert_eq!(verdict(&with(changes.clone())), Some(expected), "{changes}");
+    }
+    assert_eq!(verdict(&without("service")), Some(Code::MissingClaim));
+    assert_eq!(verdict(&without("sub")), Some(Code::MissingClaim));
+}
+
+#[test]
+fn only_the_type_jwt_or_none_is_a_service_token() {
+    for ok in [None, Some("JWT"), Some("jwt")] {
+        assert!(typ(ok).is_ok(), "{ok:?}");
+    }
+    for other in ["at+jwt", "application/at+jwt", "JOSE", "JWT ", "service", "application/jwt"] {
+        assert_eq!(typ(Some(other)).unwrap_err().code(), Code::WrongTyp, "{other}");
+    }
+    assert_eq!(typ(Some("")).unwrap_err().code(), Code::Malformed);
+}
+
+#[test]
+fn an_authentic_user_token_that_has_expired_is_401() {
+    let mut user = with(serde_json::json!({"type": "access", "exp": NOW - 1}));
+    user["is_service"] = false.into();
+    assert_eq!(verdict(&user), Some(Code::Expired));
+}
