@@ -23,8 +23,10 @@ pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant
 }
 
 fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
-    let allowed = policy.allowed_services();
-    if allowed.is_empty() || allowed.contains(&claims.service.as_str()) {
+    let Some(allowed) = policy.allowed_services() else {
+        return Ok(());
+    };
+    if allowed.contains(&claims.service.as_str()) {
         return Ok(());
     }
     let reason = format!("the service is `{}`, allowed: {}", claims.service, allowed.join(", "));
@@ -32,9 +34,11 @@ fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
 }
 
 fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
-    let allowed = policy.allowed_roles();
+    let Some(allowed) = policy.allowed_roles() else {
+        return Ok(());
+    };
     let role = claims.role.as_deref();
-    if allowed.is_empty() || role.is_some_and(|role| allowed.contains(&role)) {
+    if role.is_some_and(|role| allowed.contains(&role)) {
         return Ok(());
     }
     let role = role.map_or_else(|| "absent".to_owned(), |role| format!("`{}`", quoted(role)));

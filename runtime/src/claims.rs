@@ -164,7 +164,7 @@ pub struct ServiceClaims {
     #[serde(rename = "iss")]
     pub issuer: String,
     /// `aud`: for whom it was minted; empty when the claim is absent.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "audience")]
     pub aud: Vec<String>,
     /// `exp`, in seconds since the Unix epoch: valid before this instant.
     pub exp: i64,
@@ -180,6 +180,14 @@ pub struct ServiceClaims {
     /// `scope`: what it may be used for.
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     pub scope: Scopes,
+}
+
+/// RFC 7519 section 4.1.3: one audience may be a string, and most readers expect that.
+fn audience<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    match aud {
+        [only] => serializer.serialize_str(only),
+        several => several.serialize(serializer),
+    }
 }
 
 /// The claims of a user's access token (`type: "access"`): for a gateway, which forwards users too.

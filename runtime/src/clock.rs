@@ -89,9 +89,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => Timestamp::from_unix(0).plus(since),
-            // A clock before 1970 makes every token "not yet valid" or leaves `iat` in the future;
-            // the epoch itself is the closest instant that keeps `exp` from being extended.
-            Err(_) => Timestamp::from_unix(0),
+            // A clock before 1970 is broken. At the end of time, every token has expired.
+            Err(_) => Timestamp::from_unix(i64::MAX),
         }
     }
 }

@@ -15,12 +15,12 @@ use serde::{Serialize, Serializer};
 /// const POLICY: Policy<'static> = Policy::any_service()
 ///     .services(&["tenant-deletion-orchestrator"])
 ///     .scopes(&["tenants:delete"]);
-/// assert_eq!(POLICY.allowed_services(), ["tenant-deletion-orchestrator"]);
+/// assert_eq!(POLICY.required_scopes(), ["tenants:delete"]);
 /// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Policy<'a> {
-    services: &'a [&'a str],
-    roles: &'a [&'a str],
+    services: Option<&'a [&'a str]>,
+    roles: Option<&'a [&'a str]>,
     scopes: &'a [&'a str],
     max_age: Option<Duration>,
 }
@@ -28,19 +28,21 @@ pub struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// Any verified service may call; what `#[service_only]` without keys means.
     pub const fn any_service() -> Self {
-        Self { services: &[], roles: &[], scopes: &[], max_age: None }
+        Self { services: None, roles: None, scopes: &[], max_age: None }
     }
 
-    /// Only these services may call: the token's `service` equals one of them, byte for byte.
+    /// Only these services may call: the token's `service` equals one of them, byte for byte. An
+    /// empty list lets nobody in.
     #[must_use]
     pub const fn services(self, services: &'a [&'a str]) -> Self {
-        Self { services, ..self }
+        Self { services: Some(services), ..self }
     }
 
-    /// Only these roles may call: the token's `role` equals one of them, byte for byte.
+    /// Only these roles may call: the token's `role` equals one of them, byte for byte. An empty list
+    /// lets nobody in.
     #[must_use]
     pub const fn roles(self, roles: &'a [&'a str]) -> Self {
-        Self { roles, ..self }
+        Self { roles: Some(roles), ..self }
     }
 
     /// The token's `scope` must hold every one of these.
@@ -55,13 +57,13 @@ impl<'a> Policy<'a> {
         Self { max_age: Some(max_age), ..self }
     }
 
-    /// The services that may call; empty for any.
-    pub const fn allowed_services(&self) -> &'a [&'a str] {
+    /// The services that may call; `None` for any.
+    pub const fn allowed_services(&self) -> Option<&'a [&'a str]> {
         self.services
     }
 
-    /// The roles that may call; empty for any.
-    pub const fn allowed_roles(&self) -> &'a [&'a str] {
+    /// The roles that may call; `None` for any.
+    pub const fn allowed_roles(&self) -> Option<&'a [&'a str]> {
         self.roles
     }
 

@@ -33,9 +33,10 @@ fn a_policy_that_asks_for_nothing_is_met_by_every_service() {
 
 #[test]
 fn any_of_the_services_is_enough_and_is_compared_exactly() {
-    let cases: [(&[&str], Option<Code>); 5] = [
+    let cases: [(&[&str], Option<Code>); 6] = [
         (&["orders"], None),
         (&["sales", "orders"], None),
+        (&[], Some(Code::ServiceNotAllowed)),
         (&["sales"], Some(Code::ServiceNotAllowed)),
         (&["Orders"], Some(Code::ServiceNotAllowed)),
         (&["orders "], Some(Code::ServiceNotAllowed)),
@@ -51,6 +52,7 @@ fn any_of_the_roles_is_enough_and_no_role_is_none_of_them() {
     assert_eq!(verdict(&claims(), policy), None);
     let other = ServiceClaims { role: Some("Admin".to_owned()), ..claims() };
     assert_eq!(verdict(&other, policy), Some(Code::RoleNotAllowed));
+    assert_eq!(verdict(&claims(), Policy::any_service().roles(&[])), Some(Code::RoleNotAllowed));
     let none = ServiceClaims { role: None, ..claims() };
     assert_eq!(verdict(&none, policy), Some(Code::RoleNotAllowed));
 }

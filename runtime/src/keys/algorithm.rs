@@ -4,6 +4,8 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::denial::quoted;
+
 macro_rules! algorithms {
     ($($(#[$doc:meta])* $name:ident)*) => {
         /// A JWS signature algorithm.
@@ -100,7 +102,10 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnknownAlgorithm)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+            .ok_or_else(|| UnknownAlgorithm(quoted(name)))
     }
 }
 
@@ -117,13 +122,13 @@ impl<'de> Deserialize<'de> for Algorithm {
 }
 
 /// A name that is none of the algorithms.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub struct UnknownAlgorithm;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownAlgorithm(String);
 
 impl fmt::Display for UnknownAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = Algorithm::ALL.map(Algorithm::as_str).join(", ");
-        write!(f, "unknown algorithm, use one of {names}")
+        write!(f, "unknown algorithm `{}`, use one of {names}", self.0)
     }
 }
 
