@@ -1,0 +1,127 @@
+//! `service-token verify --batch`: many cases in one process, one answer a line, in order.
+//!
+//! Other programs drive this, so nothing that a line holds may end it: a line that is not a case
+//! gets `config_error` with the id if one could be read. Each case brings its own configuration;
+//! verifiers are kept between lines, because cases often share one.
+
+mod case;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+use service_only::Policy;
+use zeroize::Zeroizing;
+
+use super::Exit;
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::verdict::Answer;
+
+use case::{Case, CaseVerifier, ConfigText};
+
+/// A longer line is answered and skipped, never held in memory.
+const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Verifiers kept at once: bounds the memory, far above what a run of cases shares.
+const MAX_VERIFIERS: usize = 1024;
+
+/// Where a line ended.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum LineEnd {
+    Complete,
+    TooLong,
+}
+
+#[derive(Serialize)]
+struct BatchAnswer {
+    id: Value,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+pub(crate) fn run(source: &Path) -> Outcome<Exit> {
+    if source == Path::new("-") {
+        answer_all(&mut io::stdin().lock())?;
+    } else {
+        let file = File::open(source).map_err(|error| Problem::io("read", source, &error))?;
+        answer_all(&mut BufReader::new(file))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
+    let mut verifiers = Verifiers::default();
+    let mut line = Zeroizing::new(Vec::new());
+    while let Some(end) = read_line(input, &mut line)? {
+        if line.trim_ascii().is_empty() && end == LineEnd::Complete {
+            continue;
+        }
+        output::json(&verifiers.answer(&line, end))?;
+    }
+    Ok(())
+}
+
+/// Reads the next line without its newline; `None` at the end of the input.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Outcome<Option<LineEnd>> {
+    let failed = |error| Problem::new(ProblemCode::Io, format!("cannot read the batch: {error}"));
+    line.clear();
+    input.take(MAX_LINE_BYTES).read_until(b'\n', line).map_err(failed)?;
+    match line.last() {
+        None => Ok(None),
+        Some(b'\n') => {
+            line.pop();
+            Ok(Some(LineEnd::Complete))
+        }
+        Some(_) if (line.len() as u64) < MAX_LINE_BYTES => Ok(Some(LineEnd::Complete)),
+        Some(_) => {
+            input.skip_until(b'\n').map_err(failed)?;
+            Ok(Some(LineEnd::TooLong))
+        }
+    }
+}
+
+/// The verifiers made so far, by their configuration; a broken one is remembered as broken.
+#[derive(Default)]
+struct Verifiers {
+    made: HashMap<ConfigText, Outcome<CaseVerifier>>,
+}
+
+impl Verifiers {
+    fn answer(&mut self, line: &[u8], end: LineEnd) -> BatchAnswer {
+        let case = match end {
+            LineEnd::Complete => Case::parse(line),
+            LineEnd::TooLong => {
+                let reason = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+                Err(Problem::new(ProblemCode::BadCase, reason))
+            }
+        };
+        match case {
+            Ok(case) => BatchAnswer { answer: self.decide(&case), id: case.id },
+            Err(problem) => BatchAnswer { id: case::find_id(line), answer: Answer::config_error(&problem) },
+        }
+    }
+
+    fn decide(&mut self, case: &Case) -> Answer {
+        if self.made.len() >= MAX_VERIFIERS {
+            self.made.clear();
+        }
+        let text = ConfigText::of(&case.config);
+        match self.made.entry(text).or_insert_with(|| CaseVerifier::build(&case.config)) {
+            Ok(CaseVerifier { verifier, allowed_services: None }) => {
+                Answer::of(verifier, &Policy::any_service(), &case.token)
+            }
+            Ok(CaseVerifier { verifier, allowed_services: Some(services) }) => {
+                let services: Vec<&str> = services.iter().map(String::as_str).collect();
+                Answer::of(verifier, &Policy::any_service().services(&services), &case.token)
+            }
+            Err(problem) => Answer::config_error(problem),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

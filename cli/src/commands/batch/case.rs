@@ -1,0 +1,194 @@
+//! One line of a batch: its id, its configuration, its token.
+//!
+//! The outline of a line is read before its configuration, so that a wrong configuration is
+//! answered under the right id. The token stays bytes: JSON can write strings that are no text
+//! (lone surrogates), and a token of that kind is a bad token, not a bad case.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use service_only::{Algorithm, KeySet, Verifier};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::expectations::Expectations;
+use crate::key_file;
+use crate::keys;
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+/// A line that is a case.
+#[derive(Deserialize)]
+pub(super) struct Case {
+    #[serde(default)]
+    pub(super) id: Value,
+    pub(super) config: Value,
+    pub(super) token: TokenBytes,
+}
+
+impl Case {
+    pub(super) fn parse(line: &[u8]) -> Outcome<Self> {
+        let bad = |why: String| Problem::new(ProblemCode::BadCase, why);
+        let text = std::str::from_utf8(line).map_err(|_| bad("the line is not UTF-8".to_owned()))?;
+        // Only the position: serde_json's message may quote a value, and that may be a secret.
+        serde_json::from_str(text).map_err(|error| {
+            let kind = if error.is_data() { "not a case" } else { "not JSON" };
+            bad(format!("the line is {kind} at column {}", error.column()))
+                .help("a case is `{\"id\", \"config\": {…}, \"token\": \"…\"}`")
+        })
+    }
+}
+
+/// The id of a line that is not a case, as far as it can be read; else null.
+pub(super) fn find_id(line: &[u8]) -> Value {
+    let mut id = Value::Null;
+    let text = String::from_utf8_lossy(line);
+    // The rest of the line is broken by definition; what was found before the break counts.
+    let _ = serde_json::Deserializer::from_str(&text).deserialize_map(IdVisitor(&mut id));
+    id
+}
+
+struct IdVisitor<'a>(&'a mut Value);
+
+impl<'de> Visitor<'de> for IdVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "id" {
+                *self.0 = map.next_value()?;
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// A JSON string as bytes, which need not be text.
+pub(super) struct TokenBytes(Zeroizing<Vec<u8>>);
+
+impl std::ops::Deref for TokenBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = TokenBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<TokenBytes, E> {
+                Ok(TokenBytes(Zeroizing::new(bytes.to_vec())))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<TokenBytes, E> {
+                Ok(TokenBytes(Zeroizing::new(text.as_bytes().to_vec())))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// A configuration as text, by which its verifier is found again. It may hold a secret.
+#[derive(Eq, Hash, PartialEq, Zeroize, ZeroizeOnDrop)]
+pub(super) struct ConfigText(String);
+
+impl ConfigText {
+    pub(super) fn of(config: &Value) -> Self {
+        Self(config.to_string())
+    }
+}
+
+/// The verifier of a configuration, and the services that it allows, where it says so.
+pub(super) struct CaseVerifier {
+    pub(super) verifier: Verifier,
+    pub(super) allowed_services: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseConfig {
+    jwks: Option<Value>,
+    hmac_secret_b64url: Option<Zeroizing<String>>,
+    algorithms: Vec<String>,
+    issuer: String,
+    audience: Option<String>,
+    #[serde(default)]
+    leeway_s: u64,
+    now: i64,
+    allowed_services: Option<Vec<String>>,
+}
+
+impl CaseVerifier {
+    pub(super) fn build(config: &Value) -> Outcome<Self> {
+        let config = CaseConfig::deserialize(config).map_err(|error| {
+            Problem::new(ProblemCode::BadConfig, without_values(&error.to_string()))
+                .help("a config has `jwks` or `hmac_secret_b64url`, `algorithms`, `issuer`, `audience`, `leeway_s`, `now` and optionally `allowed_services`")
+        })?;
+        let algorithms = config.algorithms()?;
+        let verifier = Expectations {
+            issuer: Some(&config.issuer),
+            audience: config.audience.as_deref(),
+            algorithms: &algorithms,
+            leeway: Duration::from_secs(config.leeway_s),
+            now: Some(config.now),
+        }
+        .verifier(config.keys(&algorithms)?)?;
+        Ok(Self { verifier, allowed_services: config.allowed_services })
+    }
+}
+
+impl CaseConfig {
+    fn algorithms(&self) -> Outcome<Vec<Algorithm>> {
+        if self.algorithms.is_empty() {
+            return Err(
+                Problem::new(ProblemCode::BadConfig, "`algorithms` is empty").help("name at least one")
+            );
+        }
+        let parse = |name: &String| {
+            name.parse::<Algorithm>()
+                .map_err(|error| Problem::new(ProblemCode::UnknownAlgorithm, error.to_string()))
+        };
+        self.algorithms.iter().map(parse).collect()
+    }
+
+    fn keys(&self, algorithms: &[Algorithm]) -> Outcome<KeySet> {
+        match (&self.jwks, &self.hmac_secret_b64url) {
+            (Some(jwks), None) => {
+                let json = Zeroizing::new(jwks.to_string());
+                KeySet::from_jwks(json.as_bytes()).map_err(|error| Problem::key(&error))
+            }
+            (None, Some(secret)) => keys::from_secret(&key_file::secret_from_base64url(secret)?, algorithms),
+            _ => Err(Problem::new(
+                ProblemCode::BadConfig,
+                "a config has either `jwks` or `hmac_secret_b64url`",
+            )
+            .help("give exactly one of them")),
+        }
+    }
+}
+
+/// serde's message without the offending value: it might be a secret in the wrong place.
+fn without_values(message: &str) -> String {
+    match message.split_once("invalid type: ") {
+        Some((_, rest)) => {
+            let expected = rest.rsplit_once(", expected ").map_or("another", |(_, expected)| expected);
+            format!("a member has the wrong type, expected {expected}")
+        }
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,146 @@
+//! `service-token dev`: from nothing to a guarded handler that answers, in a minute.
+//!
+//! Makes a key for this user's machine on first use, outside of every repository, and a token
+//! that lives for an hour. The key's id starts with `dev-only.`, and a verifier that is built for
+//! release refuses such a key, so that it cannot end up in production unnoticed.
+
+mod guide;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use service_only::{Algorithm, DEVELOPMENT_KID_PREFIX, Issuer, ServiceName, SigningKey};
+
+use super::{Exit, keygen};
+use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
+use crate::key_file::{KeySource, SecretEncoding};
+use crate::members;
+use crate::new_file::{self, NewFile, Overwrite};
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+const KEY_FILE: &str = "development-key.pem";
+const JWKS_FILE: &str = "jwks.json";
+const ALGORITHM: Algorithm = Algorithm::ES256;
+
+/// Long enough to try something, too short to matter in a shell history or a screenshot.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The `iss` of development tokens, which no real verifier expects.
+const DEFAULT_ISSUER: &str = "dev-only";
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token dev orders
+  curl -H \"Authorization: Bearer $(service-token dev orders)\" http://127.0.0.1:3000/
+
+The token alone goes to standard output; the lines that make a local service accept it, and the
+curl line, go to standard error.";
+
+/// Mint a short-lived token with a development key, for trying things on this machine
+///
+/// The key is made on first use and kept in your state directory, outside of every repository.
+/// A verifier that is built for release refuses it.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DevOptions {
+    /// Name of the service that calls
+    name: ServiceName,
+    /// Issuer (`iss`) of the token
+    #[arg(long, value_name = "ISSUER", default_value = DEFAULT_ISSUER)]
+    issuer: String,
+    /// Audience (`aud`) of the token [default: none]
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// Role of the service
+    #[arg(long, value_name = "ROLE", default_value = DEFAULT_ROLE)]
+    role: String,
+    /// Scope of the token (repeatable)
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<ScopeToken>,
+    /// How long the token lives [default: 1h, long enough to try something and too short to
+    /// matter in a shell history]
+    #[arg(long, value_name = "DURATION")]
+    lifetime: Option<Lifetime>,
+    /// Directory of the key [default: $XDG_STATE_HOME/service-only or ~/.local/state/service-only]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &DevOptions) -> Outcome<Exit> {
+    let dir = options.dir.clone().map_or_else(state_directory, Ok)?;
+    let (key, jwks) = development_key(&dir)?;
+    let kid = key.kid().to_string();
+    let token = options.mint(key)?;
+    match options.format {
+        Format::Json => output::json(&json!({
+            "service": options.name.as_str(),
+            "token": token.as_str(),
+            "issuer": options.issuer,
+            "kid": kid,
+            "jwks": jwks.display().to_string(),
+            "expires": members::instant(token.claims().exp),
+        }))?,
+        Format::Text => {
+            output::result(token.as_str())?;
+            output::aside(&guide::guide(options, &jwks));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl DevOptions {
+    fn mint(&self, key: SigningKey) -> Outcome<service_only::MintedToken> {
+        let refused =
+            |error: &dyn std::fmt::Display| Problem::usage(format!("no token for `{}`: {error}", self.name));
+        let lifetime = self.lifetime.map_or(LIFETIME, |Lifetime(duration)| duration);
+        let mut builder = Issuer::builder().issuer(&self.issuer).key(key).lifetime(lifetime);
+        if let Some(audience) = &self.audience {
+            builder = builder.audience(audience);
+        }
+        let issuer = builder.build().map_err(|error| refused(&error))?;
+        let mut request = issuer.token_for(self.name.as_str()).role(&self.role);
+        for ScopeToken(scope) in &self.scope {
+            request = request.scope(scope);
+        }
+        request.mint().map_err(|error| refused(&error))
+    }
+}
+
+/// The key of this machine, made on first use, and the file of its public half.
+fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
+    let (path, jwks) = (dir.join(KEY_FILE), dir.join(JWKS_FILE));
+    if !path.exists() {
+        let key = SigningKey::generate(ALGORITHM)
+            .map_err(|error| Problem::new(ProblemCode::BadKey, format!("no development key: {error}")))?;
+        new_file::private_directory(dir)?;
+        new_file::write_all(&[NewFile::secret(&path, key.to_secret_bytes())], Overwrite::Refuse)?;
+        output::note(&format!("made a development key: `{}`", path.display()));
+    }
+    let source = KeySource { path, algorithm: ALGORITHM, kid: None, encoding: SecretEncoding::Raw };
+    let key = source.load()?;
+    let kid = format!("{DEVELOPMENT_KID_PREFIX}{}", key.kid());
+    let key = key.with_kid(kid);
+    let set = keygen::public_set(&key)?;
+    // Compared each time, so that the pair cannot drift apart.
+    if std::fs::read(&jwks).ok().as_deref() != Some(set.as_bytes()) {
+        new_file::write_all(&[NewFile::public(&jwks, set)], Overwrite::Replace)?;
+    }
+    Ok((key, std::path::absolute(&jwks).unwrap_or(jwks)))
+}
+
+/// Where the XDG base directory specification puts what a program keeps between runs.
+fn state_directory() -> Outcome<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    named
+        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))
+        .map(|state| state.join("service-only"))
+        .ok_or_else(|| {
+            Problem::usage("there is no home directory for the development key").help("pass `--dir DIR`")
+        })
+}

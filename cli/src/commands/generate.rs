@@ -1,0 +1,134 @@
+//! `service-token generate`: mint a token for one service, or for every service of the configuration.
+//!
+//! The one command whose purpose is to print tokens. What surrounds them (the table, warnings)
+//! goes to standard error, so that a pipe carries tokens and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::Exit;
+use crate::members;
+use crate::new_file::{self, NewFile, Overwrite};
+use crate::output::{self, Format};
+use crate::problem::Outcome;
+use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token generate orders
+  service-token generate orders --lifetime 30d --scope orders:read
+  service-token generate --all --out-dir tokens
+  service-token generate orders --key key.pem --algorithm ES256 --issuer bakery-auth";
+
+/// Mint a token for one service, or for every service of the configuration
+///
+/// The token is printed on standard output, ready for a pipe. With --all, each line is
+/// `NAME TOKEN`, and a table of what was made appears on standard error.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct GenerateOptions {
+    #[command(flatten)]
+    choice: ServiceChoice,
+    #[command(flatten)]
+    signing: SigningOptions,
+    #[command(flatten)]
+    token: TokenOptions,
+    /// Write one file for each service, `NAME.token` with mode 0600, in place of printing tokens
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Replace token files that are there already
+    #[arg(long, requires = "out_dir")]
+    force: bool,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &GenerateOptions) -> Outcome<Exit> {
+    let tokens = signing::mint(&options.signing, &options.choice, &options.token)?;
+    match &options.out_dir {
+        Some(dir) => write_files(dir, &tokens, options)?,
+        None => print(&tokens, options)?,
+    }
+    if options.choice.all {
+        output::aside(&table(&tokens).to_string());
+    }
+    Ok(Exit::Done)
+}
+
+fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
+    match (options.format, tokens) {
+        (Format::Json, [one]) if !options.choice.all => output::json(&with_token(one)),
+        (Format::Json, all) => output::json(&all.iter().map(with_token).collect::<Vec<_>>()),
+        (Format::Text, all) if options.choice.all => all
+            .iter()
+            .try_for_each(|made| output::result(&format!("{} {}", made.service, made.token.as_str()))),
+        (Format::Text, all) => all.iter().try_for_each(|made| output::result(made.token.as_str())),
+    }
+}
+
+fn write_files(dir: &Path, tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
+    let files: Vec<_> = tokens
+        .iter()
+        .map(|made| {
+            let content = Zeroizing::new(format!("{}\n", made.token.as_str()).into_bytes());
+            NewFile::secret(dir.join(format!("{}.token", made.service)), content)
+        })
+        .collect();
+    new_file::private_directory(dir)?;
+    new_file::write_all(&files, Overwrite::from_force(options.force))?;
+    match options.format {
+        Format::Json => output::json(&tokens.iter().zip(&files).map(with_file).collect::<Vec<_>>()),
+        Format::Text => files.iter().try_for_each(|file| output::result(&file.path().display().to_string())),
+    }
+}
+
+fn with_token(made: &ServiceToken) -> Value {
+    described(made, "token", made.token.as_str())
+}
+
+fn with_file((made, file): (&ServiceToken, &NewFile)) -> Value {
+    described(made, "file", &file.path().display().to_string())
+}
+
+fn described(made: &ServiceToken, key: &str, value: &str) -> Value {
+    let claims = made.token.claims();
+    json!({
+        "service": made.service.as_str(),
+        key: value,
+        "jti": claims.jti,
+        "kid": made.token.kid().as_str(),
+        "role": claims.role,
+        "scope": claims.scope,
+        "expires": expiry(made),
+        "exp": claims.exp,
+    })
+}
+
+fn table(tokens: &[ServiceToken]) -> Table {
+    let mut table = Table::new();
+    // The width of the terminal counts, and there is none to fit where standard error is a file.
+    table.load_style(UTF8_FULL_CONDENSED).use_stderr().set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["service", "role", "scopes", "expires", "jti", "kid"]);
+    for made in tokens {
+        let claims = made.token.claims();
+        table.add_row([
+            made.service.to_string(),
+            claims.role.clone().unwrap_or_default(),
+            claims.scope.to_string(),
+            expiry(made),
+            claims.jti.clone().unwrap_or_default(),
+            made.token.kid().to_string(),
+        ]);
+    }
+    table
+}
+
+fn expiry(made: &ServiceToken) -> String {
+    members::instant(made.token.claims().exp)
+}

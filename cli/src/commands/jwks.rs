@@ -1,0 +1,109 @@
+//! `service-token jwks`: the public half of the signing keys, for the services that verify.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use service_only::{Algorithm, SigningKey};
+
+use super::Exit;
+use crate::arguments::algorithm_parser;
+use crate::config::{Config, DEFAULT_FILE};
+use crate::key_file::{KeySource, SecretEncoding};
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token jwks > jwks.json
+  service-token jwks --key old.pem --algorithm RS256 --key new.pem --algorithm ES256";
+
+/// Print the public JWK set of the signing keys
+///
+/// Services verify with this set; it holds nothing secret. Name every key whose tokens are still
+/// in use, the new one and the old one alike.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct JwksOptions {
+    /// Configuration file [default: `service-token.toml`, unless --key names a key]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Private key file (repeatable, each with its --algorithm)
+    #[arg(long, value_name = "FILE", requires = "algorithm")]
+    key: Vec<PathBuf>,
+    /// Algorithm of the key in the --key of the same position
+    #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
+    algorithm: Vec<Algorithm>,
+    /// Key id of the key in the --key of the same position [default: the RFC 7638 thumbprint]
+    #[arg(long, value_name = "KID", requires = "key")]
+    kid: Vec<String>,
+}
+
+pub(crate) fn run(options: &JwksOptions) -> Outcome<Exit> {
+    let config = Config::find(options.config.as_deref(), options.key.is_empty())?;
+    let mut sources = options.sources()?;
+    sources.extend(config.map(|config| config.key));
+    if sources.is_empty() {
+        return Err(Problem::usage(format!("no signing key: there is no `{DEFAULT_FILE}` here"))
+            .help("name a configuration with `--config FILE`, or pass `--key FILE --algorithm ALG`"));
+    }
+    output::pretty_json(&key_set(&sources)?)?;
+    Ok(Exit::Done)
+}
+
+impl JwksOptions {
+    fn sources(&self) -> Outcome<Vec<KeySource>> {
+        if self.algorithm.len() != self.key.len() {
+            return Err(Problem::usage("each `--key` needs its own `--algorithm`")
+                .help("write them in pairs, such as `--key a.pem --algorithm ES256`"));
+        }
+        if !self.kid.is_empty() && self.kid.len() != self.key.len() {
+            return Err(Problem::usage("`--kid` names the keys, so there is one for each `--key` or none")
+                .help("leave `--kid` away to use thumbprints"));
+        }
+        let kids = self.kid.iter().cloned().map(Some).chain(std::iter::repeat(None));
+        let keys = self.key.iter().zip(&self.algorithm).zip(kids);
+        Ok(keys
+            .map(|((path, &algorithm), kid)| KeySource {
+                path: path.clone(),
+                algorithm,
+                kid,
+                encoding: SecretEncoding::Raw,
+            })
+            .collect())
+    }
+}
+
+fn key_set(sources: &[KeySource]) -> Outcome<Value> {
+    let mut seen: Vec<(String, &KeySource)> = Vec::new();
+    let mut keys = Vec::new();
+    for source in sources {
+        if source.algorithm.is_symmetric() {
+            return Err(no_public_part(source));
+        }
+        let key = source.load()?;
+        if let Some((kid, earlier)) = seen.iter().find(|(kid, _)| kid == key.kid().as_str()) {
+            return Err(duplicate(kid, earlier, source));
+        }
+        seen.push((key.kid().to_string(), source));
+        keys.push(public_jwk(&key).ok_or_else(|| no_public_part(source))?);
+    }
+    Ok(json!({ "keys": keys }))
+}
+
+/// The public JWK of a key; an HMAC secret has none.
+pub(crate) fn public_jwk(key: &SigningKey) -> Option<Value> {
+    serde_json::to_value(key.public_jwk()?).ok()
+}
+
+fn no_public_part(source: &KeySource) -> Problem {
+    let place = source.path.display();
+    Problem::new(ProblemCode::BadKey, format!("the {} key in `{place}` is an HMAC secret and has no public part", source.algorithm))
+        .help("who verifies with it needs the secret itself and could mint with it too; an asymmetric key, such as ES256, avoids that")
+}
+
+fn duplicate(kid: &str, earlier: &KeySource, later: &KeySource) -> Problem {
+    let (earlier, later) = (earlier.path.display(), later.path.display());
+    Problem::new(ProblemCode::BadKey, format!("`{earlier}` and `{later}` have the same kid `{kid}`"))
+        .help("name each key once, or give them different `--kid`s")
+}

@@ -1,0 +1,185 @@
+//! `service-token k8s-secret`: service tokens as Kubernetes Secrets, one for each service.
+//!
+//! Equal in effect to `kubectl create secret generic NAME --from-literal=token=… --dry-run=client
+//! -o yaml`, without the token appearing among a process's arguments. A manifest holds its token
+//! by nature: pipe it into `kubectl apply` or seal it, and keep it out of the repository.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde::Serialize;
+use service_only::ServiceName;
+use zeroize::Zeroizing;
+
+use super::Exit;
+use crate::new_file::{self, NewFile, Overwrite};
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token k8s-secret orders --namespace bakery | kubectl apply -f -
+  service-token k8s-secret --all --out-dir secrets
+  service-token k8s-secret orders --name orders-credentials";
+
+/// Mint tokens and print them as Kubernetes Secrets
+///
+/// Each Secret is named `NAME-service-token` and holds the token under the key `token`. The
+/// manifests hold the tokens: apply or seal them, and do not commit them.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SecretOptions {
+    #[command(flatten)]
+    choice: ServiceChoice,
+    #[command(flatten)]
+    signing: SigningOptions,
+    #[command(flatten)]
+    token: TokenOptions,
+    /// Name of the Secret [default: `NAME-service-token`]
+    #[arg(long = "name", value_name = "SECRET", conflicts_with = "all")]
+    secret_name: Option<String>,
+    /// Namespace of the Secret [default: none, so that `kubectl apply -n` decides]
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Write one file for each service, `SECRET.yaml` with mode 0600, in place of printing
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Replace manifests that are there already
+    #[arg(long, requires = "out_dir")]
+    force: bool,
+}
+
+/// The manifest, with its members in the order of kubectl's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Secret<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    r#type: &'static str,
+    data: Data,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Data {
+    token: Zeroizing<String>,
+}
+
+pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
+    if let Some(namespace) = &options.namespace {
+        check_namespace(namespace)?;
+    }
+    let tokens = signing::mint(&options.signing, &options.choice, &options.token)?;
+    // Every name is checked before the first manifest leaves.
+    let named = tokens
+        .iter()
+        .map(|made| Ok((options.name_for(&made.service)?, made)))
+        .collect::<Outcome<Vec<_>>>()?;
+    match &options.out_dir {
+        Some(dir) => {
+            let files = named
+                .iter()
+                .map(|(name, made)| {
+                    Ok(NewFile::secret(dir.join(format!("{name}.yaml")), options.manifest(name, made)?))
+                })
+                .collect::<Outcome<Vec<_>>>()?;
+            new_file::private_directory(dir)?;
+            new_file::write_all(&files, Overwrite::from_force(options.force))?;
+            for file in &files {
+                output::result(&file.path().display().to_string())?;
+            }
+        }
+        None => {
+            for (name, made) in &named {
+                output::result("---")?;
+                output::result_bytes(&options.manifest(name, made)?)?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl SecretOptions {
+    fn name_for(&self, service: &ServiceName) -> Outcome<String> {
+        let name = self.secret_name.clone().unwrap_or_else(|| format!("{service}-service-token"));
+        if is_subdomain(&name) {
+            return Ok(name);
+        }
+        let reason = format!("`{name}` is not a name for a Kubernetes Secret");
+        let rule = "use lower-case letters, digits, `-` and `.`, a letter or digit at both ends of every part, 253 characters at most";
+        Err(Problem::usage(reason).help(match self.secret_name {
+            Some(_) => rule.to_owned(),
+            None => format!("{rule}; choose one with `service-token k8s-secret {service} --name SECRET`"),
+        }))
+    }
+
+    fn manifest(&self, name: &str, made: &ServiceToken) -> Outcome<Zeroizing<Vec<u8>>> {
+        let secret = Secret {
+            api_version: "v1",
+            kind: "Secret",
+            metadata: Metadata { name, namespace: self.namespace.as_deref() },
+            r#type: "Opaque",
+            data: Data { token: Zeroizing::new(STANDARD.encode(made.token.as_str())) },
+        };
+        serde_norway::to_string(&secret)
+            .map(|yaml| Zeroizing::new(yaml.into_bytes()))
+            .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write the manifest: {error}")))
+    }
+}
+
+fn check_namespace(namespace: &str) -> Outcome<()> {
+    if is_label(namespace) {
+        return Ok(());
+    }
+    Err(Problem::usage(format!("`{namespace}` is not a Kubernetes namespace")).help(
+        "use lower-case letters, digits and `-`, a letter or digit at both ends, 63 characters at most",
+    ))
+}
+
+/// A DNS-1123 subdomain, which the name of a Secret must be.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label_of_any_length)
+}
+
+/// A DNS-1123 label, which a namespace must be.
+fn is_label(name: &str) -> bool {
+    name.len() <= 63 && is_label_of_any_length(name)
+}
+
+fn is_label_of_any_length(label: &str) -> bool {
+    let letter_or_digit = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [label.as_bytes().first(), label.as_bytes().last()];
+    ends.iter().all(|end| end.is_some_and(letter_or_digit))
+        && label.bytes().all(|byte| letter_or_digit(&byte) || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_dns_subdomains() {
+        for name in ["orders-service-token", "a", "0.a-b.c", &"a".repeat(253)] {
+            assert!(is_subdomain(name), "{name}");
+        }
+        for name in ["", "Orders", "a_b", "-a", "a-", "a..b", ".a", "a.-b", "ä", &"a".repeat(254)] {
+            assert!(!is_subdomain(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_dns_labels() {
+        assert!(is_label("bakery-1"));
+        assert!(!is_label("bakery.eu") && !is_label(&"a".repeat(64)));
+    }
+}

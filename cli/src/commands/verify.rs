@@ -1,0 +1,175 @@
+//! `service-token verify`: would a service accept this token?
+//!
+//! The decision is the runtime's, the same that a guarded handler gets. This module finds the
+//! keys and the expectations in options and configuration, and speaks the answer.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use service_only::{Algorithm, Policy, ServiceName};
+use zeroize::Zeroizing;
+
+use super::{Exit, batch};
+use crate::arguments::algorithm_parser;
+use crate::config::Config;
+use crate::expectations::Expectations;
+use crate::keys::KeyOptions;
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::verdict::Answer;
+
+/// More of standard input than this is no token; what was read says so.
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
+
+/// Options that every case of a batch says for itself.
+const EACH_CASE_SAYS: [&str; 11] = [
+    "config",
+    "key_source",
+    "secret_encoding",
+    "issuer",
+    "audience",
+    "algorithms",
+    "leeway",
+    "now",
+    "service",
+    "role",
+    "scope",
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token verify - < orders.token
+  service-token verify --jwks jwks.json --issuer bakery-auth --scope orders:read - < orders.token
+  JWT_SECRET=… service-token verify --secret-env JWT_SECRET --issuer bakery-auth - < orders.token
+  service-token verify --batch cases.jsonl
+
+Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbidden (403).";
+
+/// Verify a token as a service would
+///
+/// Without a key option, issuer, audience and key come from `service-token.toml`. Secrets come
+/// from a file or the environment, never as an argument, because every user of the machine can
+/// read arguments in `ps`; for the same reason prefer `-` to a TOKEN argument.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VerifyOptions {
+    /// The token, or `-` to read it from standard input, byte for byte but for one final newline
+    #[arg(value_name = "TOKEN", required_unless_present = "batch", conflicts_with = "batch")]
+    token: Option<OsString>,
+    /// Verify JSON lines from FILE, or `-`: `{"id", "config", "token"}` each, one answer a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = EACH_CASE_SAYS)]
+    batch: Option<PathBuf>,
+    /// Configuration file [default: `service-token.toml`, unless an option names a key]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyOptions,
+    /// The issuer (`iss`) that the token must have
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// The audience that the token must name; without one, a token that names any is refused
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// Algorithms to accept, such as `HS256,ES256` [default: those that the keys are for]
+    #[arg(long, value_name = "ALGS", value_delimiter = ',', value_parser = algorithm_parser())]
+    algorithms: Vec<Algorithm>,
+    /// Seconds that clocks may differ; 0, because a leeway lengthens every token's life
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    leeway: u64,
+    /// Verify as if it were this instant, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// Allow only this service (repeatable, or separated by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    service: Vec<ServiceName>,
+    /// Allow only this role (repeatable: any of them)
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// Require this scope (repeatable: all of them)
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
+    if let Some(source) = &options.batch {
+        return batch::run(source);
+    }
+    let token = token_bytes(options.token.as_deref().unwrap_or_default())?;
+    let answer = match options.decide(&token) {
+        Ok(answer) => answer,
+        // JSON is asked for by programs: they get their answer in every case.
+        Err(problem) if options.format == Format::Json => {
+            output::problem(&problem);
+            Answer::config_error(&problem)
+        }
+        Err(problem) => return Err(problem),
+    };
+    match options.format {
+        Format::Json => output::json(&answer)?,
+        Format::Text => {
+            for line in answer.lines() {
+                output::result(&line)?;
+            }
+        }
+    }
+    Ok(answer.exit())
+}
+
+impl VerifyOptions {
+    fn decide(&self, token: &[u8]) -> Outcome<Answer> {
+        let config = Config::find(self.config.as_deref(), !self.keys.any())?;
+        let keys = self.keys.load(&self.algorithms, config.as_ref())?;
+        for skipped in keys.skipped() {
+            output::note(&format!("not used: {skipped}"));
+        }
+        let verifier = Expectations {
+            issuer: self.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str())),
+            audience: self
+                .audience
+                .as_deref()
+                .or(config.as_ref().and_then(|config| config.audience.as_deref())),
+            algorithms: &self.algorithms,
+            leeway: Duration::from_secs(self.leeway),
+            now: self.now,
+        }
+        .verifier(keys)?;
+
+        let services: Vec<&str> = self.service.iter().map(ServiceName::as_str).collect();
+        let roles: Vec<&str> = self.role.iter().map(String::as_str).collect();
+        let scopes: Vec<&str> = self.scope.iter().map(String::as_str).collect();
+        let mut policy = Policy::any_service();
+        if !services.is_empty() {
+            policy = policy.services(&services);
+        }
+        if !roles.is_empty() {
+            policy = policy.roles(&roles);
+        }
+        if !scopes.is_empty() {
+            policy = policy.scopes(&scopes);
+        }
+        Ok(Answer::of(&verifier, &policy, token))
+    }
+}
+
+/// The token of an argument: itself, or for `-` standard input without one final newline.
+pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
+    if argument != "-" {
+        return Ok(Zeroizing::new(argument.as_encoded_bytes().to_vec()));
+    }
+    let mut token = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    io::stdin()
+        .lock()
+        .take(MAX_TOKEN_BYTES)
+        .read_to_end(&mut token)
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
+    if token.last() == Some(&b'\n') {
+        token.pop();
+    }
+    Ok(token)
+}

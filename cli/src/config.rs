@@ -1,0 +1,203 @@
+//! `service-token.toml`: who issues, with which key, for which services.
+//!
+//! The file is data that people write by hand, so it is read strictly: an unknown key, a wrong
+//! type or a value out of its rules is refused with the file, the line, the key and the remedy.
+//! Values are parsed into types that cannot be wrong while their place in the file is known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+use service_only::{Algorithm, Scopes, ServiceName};
+
+use crate::key_file::{self, KeySource, SecretEncoding};
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+/// The file that is read when no key and no other configuration is named.
+pub(crate) const DEFAULT_FILE: &str = "service-token.toml";
+
+/// The role of a service that names none: what the handlers of the first services expected.
+pub(crate) const DEFAULT_ROLE: &str = "admin";
+
+/// The whole configuration, with paths made relative to where the program runs.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) path: PathBuf,
+    pub(crate) issuer: String,
+    pub(crate) audience: Option<String>,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) key: KeySource,
+    pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
+}
+
+/// What the tokens of one service say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServiceEntry {
+    pub(crate) role: Option<String>,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Config {
+    pub(crate) fn load(path: &Path) -> Outcome<Self> {
+        let bytes = key_file::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            Problem::new(ProblemCode::BadConfig, format!("`{}` is not UTF-8 text", path.display()))
+                .help("save it as UTF-8")
+        })?;
+        let document: Document = toml::from_str(text).map_err(|error| explain(path, text, &error))?;
+        Ok(document.placed(path))
+    }
+
+    /// The named file; or the default one, where it exists and `wanted` says that something is missing.
+    pub(crate) fn find(named: Option<&Path>, wanted: bool) -> Outcome<Option<Self>> {
+        match named {
+            Some(path) => Self::load(path).map(Some),
+            None if wanted && Path::new(DEFAULT_FILE).exists() => {
+                Self::load(Path::new(DEFAULT_FILE)).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    issuer: Parsed<Filled>,
+    audience: Option<Parsed<Filled>>,
+    lifetime: Option<Parsed<Lifetime>>,
+    key: Key,
+    #[serde(default)]
+    services: BTreeMap<ServiceName, Service>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    file: Parsed<Filled>,
+    algorithm: Parsed<Algorithm>,
+    kid: Option<Parsed<Filled>>,
+    encoding: Option<SecretEncoding>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    role: Option<Parsed<Filled>>,
+    #[serde(default)]
+    scopes: Vec<Parsed<ScopeToken>>,
+}
+
+impl Document {
+    fn placed(self, path: &Path) -> Config {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Config {
+            path: path.to_owned(),
+            issuer: self.issuer.0.0,
+            audience: self.audience.map(|audience| audience.0.0),
+            lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
+            key: KeySource {
+                path: folder.join(self.key.file.0.0),
+                algorithm: self.key.algorithm.0,
+                kid: self.key.kid.map(|kid| kid.0.0),
+                encoding: self.key.encoding.unwrap_or(SecretEncoding::Raw),
+            },
+            services: self.services.into_iter().map(|(name, service)| (name, service.into())).collect(),
+        }
+    }
+}
+
+impl From<Service> for ServiceEntry {
+    fn from(service: Service) -> Self {
+        Self {
+            role: service.role.map(|role| role.0.0),
+            scopes: service.scopes.into_iter().map(|scope| scope.0.0).collect(),
+        }
+    }
+}
+
+/// Anything with `FromStr`, parsed while the TOML reader still knows where it stands.
+struct Parsed<T>(T);
+
+impl<'de, T> Deserialize<'de> for Parsed<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A text that is not empty.
+struct Filled(String);
+
+impl FromStr for Filled {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() { Err("must not be empty") } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+/// How long tokens live, such as `365d` or `1h 30m`.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Lifetime(pub(crate) Duration);
+
+impl FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration.as_secs() > 0 => Ok(Self(duration)),
+            Ok(_) => Err("a lifetime is at least one second".to_owned()),
+            Err(_) => Err(format!("`{text}` is not a lifetime; write one such as `365d`, `12h` or `1h 30m`")),
+        }
+    }
+}
+
+/// One scope: a scope-token of RFC 6749 section 3.3.
+#[derive(Clone, Debug)]
+pub(crate) struct ScopeToken(pub(crate) String);
+
+impl FromStr for ScopeToken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let one = !text.is_empty() && !text.contains(' ');
+        if one && text.parse::<Scopes>().is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "`{text}` is not a scope; write printable ASCII without spaces, such as `tenants:delete`"
+            ))
+        }
+    }
+}
+
+/// Turns the TOML reader's words into: file, line, key, what is wrong, the next step.
+fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message =
+        error.message().replace("unknown field", "unknown key").replace("missing field", "missing key");
+    let (what, remedy) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what.to_owned(), format!("expected {expected}")),
+        None => (message, "`service-token init` writes an example with every key explained".to_owned()),
+    };
+    let key =
+        text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    let place = match key {
+        "" => format!("{}:{line}", path.display()),
+        key if what.contains(&format!("`{key}`")) => format!("{}:{line}", path.display()),
+        key => format!("{}:{line}: key `{key}`", path.display()),
+    };
+    Problem::new(ProblemCode::BadConfig, what).at(place).help(remedy)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! One valid file, one thing spoiled at a time.
+
+use super::*;
+
+const VALID: &str = r#"
+issuer = "bakery-auth"
+lifetime = "30d"
+
+[key]
+file = "keys/signing.pem"
+algorithm = "ES256"
+
+[services]
+orders = { role = "reader", scopes = ["orders:read"] }
+inventory = {}
+"#;
+
+fn load(text: &str) -> Outcome<Config> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("service-token.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&path)
+}
+
+fn name(text: &str) -> ServiceName {
+    text.parse().unwrap()
+}
+
+fn refusal(from: &str, to: &str) -> String {
+    let text = VALID.replacen(from, to, 1);
+    assert_ne!(text, VALID);
+    load(&text).unwrap_err().to_string()
+}
+
+#[test]
+fn valid_file_is_read_and_its_key_lies_beside_it() {
+    let config = load(VALID).unwrap();
+    assert_eq!(config.key.path, config.path.with_file_name("keys/signing.pem"));
+    assert_eq!(config.key.encoding, SecretEncoding::Raw);
+    assert_eq!(config.lifetime, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.services[&name("orders")].role.as_deref(), Some("reader"));
+    assert_eq!(config.services[&name("inventory")].role, None);
+}
+
+#[test]
+fn unknown_key_is_named_with_its_line_and_the_known_ones() {
+    let text = refusal("lifetime", "lifetimes");
+    assert!(
+        text.contains("service-token.toml:3: unknown key `lifetimes`; expected one of `issuer`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn unknown_key_of_a_service_is_named() {
+    let text = refusal("scopes =", "scope =");
+    assert!(text.contains(":10") && text.contains("unknown key `scope`"), "{text}");
+}
+
+#[test]
+fn unknown_algorithm_is_named_with_its_key() {
+    let text = refusal("ES256", "none");
+    assert!(text.contains(":7: key `algorithm`") && text.contains("ES256"), "{text}");
+}
+
+#[test]
+fn wrong_type_is_named_with_its_key() {
+    let text = refusal("\"bakery-auth\"", "5");
+    assert!(text.contains(":2: key `issuer`") && text.contains("expected a string"), "{text}");
+}
+
+#[test]
+fn missing_and_empty_values_are_refused() {
+    assert!(refusal("issuer = \"bakery-auth\"", "").contains("missing key `issuer`"));
+    assert!(refusal("bakery-auth", "").contains("must not be empty"));
+}
+
+#[test]
+fn name_scope_and_lifetime_follow_their_rules() {
+    assert!(refusal("inventory =", "\"in ventory\" =").contains("in ventory"));
+    assert!(refusal("orders:read", "orders read").contains("`orders read` is not a scope"));
+    assert!(refusal("30d", "soon").contains("`soon` is not a lifetime"));
+    assert!(refusal("30d", "0s").contains("at least one second"));
+}
+
+#[test]
+fn service_named_twice_is_refused() {
+    assert!(refusal("inventory =", "orders =").contains("duplicate key"));
+}
+
+#[test]
+fn broken_syntax_and_bytes_are_refused_without_panic() {
+    for text in ["issuer = ", "[", "\u{0}", "issuer = \"a\"\n[key", "= = ="] {
+        assert_eq!(load(text).unwrap_err().code(), ProblemCode::BadConfig);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.toml");
+    std::fs::write(&path, b"issuer = \"\xff\"").unwrap();
+    assert!(Config::load(&path).unwrap_err().to_string().contains("not UTF-8"));
+}

@@ -1,0 +1,226 @@
+//! Reading keys and secrets from files and the environment.
+//!
+//! Secrets never come as arguments, because every user of the machine can read those in `ps`.
+//! What is read stays in buffers that are zeroed, and the size is bounded before anything is
+//! parsed. A key file that others than its owner can read works, with a warning.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+use service_only::{Algorithm, SigningKey};
+use zeroize::Zeroizing;
+
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+/// No key or key set comes near this.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The shortest HMAC secret of any algorithm: RFC 7518 section 3.2.
+pub(crate) const MIN_SECRET_BYTES: usize = 32;
+
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// How the bytes of an HMAC secret are written down.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SecretEncoding {
+    /// The secret is what the base64url text stands for.
+    Base64url,
+    /// The secret is the text; one final newline of a file is dropped.
+    Utf8,
+    /// The secret is the bytes, all of them; so `keygen` writes it.
+    Raw,
+}
+
+impl SecretEncoding {
+    fn decode(self, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+        match self {
+            // A public key as a secret is the classic confusion: RFC 8725 section 2.1.
+            _ if bytes.trim_ascii().starts_with(b"-----BEGIN") => {
+                Err("is a key in PEM, and that is no secret")
+            }
+            Self::Raw => Ok(bytes),
+            Self::Utf8 if std::str::from_utf8(&bytes).is_ok() => Ok(bytes),
+            Self::Utf8 => Err("is not UTF-8 text"),
+            Self::Base64url => {
+                BASE64URL.decode(bytes.trim_ascii()).map(Zeroizing::new).map_err(|_| "is not base64url text")
+            }
+        }
+    }
+}
+
+/// Reads an HMAC secret from a file.
+pub(crate) fn secret_from_file(path: &Path, encoding: SecretEncoding) -> Outcome<Zeroizing<Vec<u8>>> {
+    let mut bytes = read(path)?;
+    warn_if_others_can_read(path);
+    if encoding == SecretEncoding::Utf8 && bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    encoding.decode(bytes).map_err(|why| {
+        Problem::new(ProblemCode::BadKey, format!("the secret in `{}` {why}", path.display())).help(
+            "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
+        )
+    })
+}
+
+/// Reads an HMAC secret from an environment variable.
+pub(crate) fn secret_from_variable(name: &str, encoding: SecretEncoding) -> Outcome<Zeroizing<Vec<u8>>> {
+    let value = std::env::var_os(name).ok_or_else(|| {
+        Problem::new(ProblemCode::BadKey, format!("the environment variable `{name}` is not set"))
+            .help(format!("export `{name}`, or name a file with `--secret-file`"))
+    })?;
+    let bytes = Zeroizing::new(value.into_encoded_bytes());
+    encoding.decode(bytes).map_err(|why| {
+        Problem::new(ProblemCode::BadKey, format!("the secret in the variable `{name}` {why}")).help(
+            "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
+        )
+    })
+}
+
+/// Reads a base64url secret that stands in a configuration.
+pub(crate) fn secret_from_base64url(text: &str) -> Outcome<Zeroizing<Vec<u8>>> {
+    SecretEncoding::Base64url
+        .decode(Zeroizing::new(text.as_bytes().to_vec()))
+        .map_err(|why| Problem::new(ProblemCode::BadKey, format!("the secret {why}")))
+}
+
+/// Refuses a secret that is too short for every algorithm: a configuration error, not a denial.
+pub(crate) fn check_secret_length(secret: &[u8], needed: usize) -> Outcome<()> {
+    if secret.len() >= needed {
+        return Ok(());
+    }
+    let reason =
+        format!("the HMAC secret has {} bytes, {needed} are needed (RFC 7518 section 3.2)", secret.len());
+    Err(Problem::new(ProblemCode::WeakKey, reason)
+        .help("make one with `service-token keygen --algorithm HS256 --out FILE`"))
+}
+
+/// The length of the hash, which the secret must reach.
+pub(crate) fn hash_bytes(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::HS512 => 64,
+        Algorithm::HS384 => 48,
+        _ => MIN_SECRET_BYTES,
+    }
+}
+
+/// Where a signing key is and how to read it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeySource {
+    pub(crate) path: std::path::PathBuf,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) encoding: SecretEncoding,
+}
+
+impl KeySource {
+    /// Reads the key, with every error naming the file.
+    pub(crate) fn load(&self) -> Outcome<SigningKey> {
+        let key = if self.algorithm.is_symmetric() { self.load_secret()? } else { self.load_pem()? };
+        Ok(match &self.kid {
+            Some(kid) => key.with_kid(kid.as_str()),
+            None => key,
+        })
+    }
+
+    fn load_secret(&self) -> Outcome<SigningKey> {
+        let secret = secret_from_file(&self.path, self.encoding)?;
+        check_secret_length(&secret, hash_bytes(self.algorithm))
+            .map_err(|problem| problem.at(self.place()))?;
+        SigningKey::hmac(self.algorithm, &secret).map_err(|error| self.unusable(&error))
+    }
+
+    fn load_pem(&self) -> Outcome<SigningKey> {
+        let pem = read(&self.path)?;
+        warn_if_others_can_read(&self.path);
+        SigningKey::from_pem(self.algorithm, &pem).map_err(|error| self.unusable(&error))
+    }
+
+    fn place(&self) -> String {
+        format!("key file `{}`", self.path.display())
+    }
+
+    fn unusable(&self, error: &service_only::KeyError) -> Problem {
+        Problem::key(error).at(self.place()).help(format!(
+            "it must hold a private key for {}; make one with `service-token keygen --algorithm {} --out FILE`",
+            self.algorithm, self.algorithm
+        ))
+    }
+}
+
+/// Reads a file of bounded size into a buffer that is zeroed.
+pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
+    let failed = |error| Problem::io("read", path, &error).help("check the path and its permissions");
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    // Room for the whole file at once: a buffer that grows leaves copies of its content behind.
+    let room = usize::try_from(size.min(MAX_FILE_BYTES)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", path.display());
+        return Err(Problem::new(ProblemCode::BadKey, reason).help("name a key file"));
+    }
+    Ok(bytes)
+}
+
+fn warn_if_others_can_read(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(found) = std::fs::metadata(path) else { return };
+        let mode = found.permissions().mode() & 0o777;
+        if found.is_file() && mode & 0o077 != 0 {
+            let path = path.display();
+            output::warning(&format!(
+                "others can read the key file `{path}` (mode {mode:04o}); run `chmod 600 {path}`"
+            ));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: SecretEncoding, bytes: &[u8]) -> Option<Vec<u8>> {
+        encoding.decode(Zeroizing::new(bytes.to_vec())).ok().map(|secret| secret.to_vec())
+    }
+
+    #[test]
+    fn base64url_text_may_be_padded_and_end_in_a_newline() {
+        assert_eq!(decode(SecretEncoding::Base64url, b"_-8=\n"), Some(vec![0xff, 0xef]));
+        assert_eq!(decode(SecretEncoding::Base64url, b"_-8"), Some(vec![0xff, 0xef]));
+        assert_eq!(decode(SecretEncoding::Base64url, b"/+8="), None);
+    }
+
+    #[test]
+    fn text_must_be_text_and_raw_bytes_may_be_anything() {
+        assert_eq!(decode(SecretEncoding::Utf8, b"\xff"), None);
+        assert_eq!(decode(SecretEncoding::Raw, b"\xff\n"), Some(b"\xff\n".to_vec()));
+    }
+
+    #[test]
+    fn key_in_pem_is_no_secret() {
+        let pem = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+        assert_eq!(decode(SecretEncoding::Raw, pem), None);
+        assert_eq!(decode(SecretEncoding::Utf8, pem), None);
+    }
+
+    #[test]
+    fn secret_of_31_bytes_is_weak() {
+        assert_eq!(check_secret_length(&[7; 31], MIN_SECRET_BYTES).unwrap_err().code(), ProblemCode::WeakKey);
+        assert!(check_secret_length(&[7; 32], MIN_SECRET_BYTES).is_ok());
+    }
+}

@@ -1,0 +1,35 @@
+//! `service-token`, the operator's command: make keys, mint service tokens, verify and inspect them.
+//!
+//! This file parses the command line and turns the outcome into an exit code. Each command is a
+//! module of `commands`; what several of them need (configuration, key files, careful writing,
+//! escaping) stands beside it. No decision about a token is made here: that is the runtime's work.
+
+mod arguments;
+mod commands;
+mod config;
+mod escape;
+mod expectations;
+mod key_file;
+mod keys;
+mod members;
+mod new_file;
+mod output;
+mod problem;
+mod signing;
+mod verdict;
+
+use std::process::ExitCode;
+
+use arguments::Cli;
+use commands::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Cli::from_command_line() {
+        Ok(cli) => commands::run(cli.command).unwrap_or_else(|problem| {
+            output::problem(&problem);
+            Exit::Misuse
+        }),
+        Err(exit) => exit,
+    };
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,100 @@
+//! Where the program speaks: results on standard output, everything else on standard error.
+//!
+//! Colours appear only on a terminal and never with `NO_COLOR`; `anstream` decides that. What
+//! goes to standard error is escaped here, so that no caller can forget it.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::escape;
+use crate::problem::{Outcome, Problem, ProblemCode};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default();
+
+/// How a result is written.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people and shell scripts.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Writes one line of result, flushed at once so that a reader on a pipe can follow.
+///
+/// The caller answers for its content: nothing from a token goes here unescaped.
+pub(crate) fn result(text: &str) -> Outcome<()> {
+    result_bytes(text.as_bytes())?;
+    result_bytes(b"\n")
+}
+
+/// Writes result bytes as they are.
+pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}")))
+}
+
+/// Writes one JSON value as one line of result.
+pub(crate) fn json(value: &impl Serialize) -> Outcome<()> {
+    result(&escape::json(value).map_err(unspeakable)?)
+}
+
+/// Writes one JSON value over several lines of result.
+pub(crate) fn pretty_json(value: &impl Serialize) -> Outcome<()> {
+    result(&escape::pretty_json(value).map_err(unspeakable)?)
+}
+
+/// Says something that helps, on standard error.
+pub(crate) fn note(text: &str) {
+    say(NOTE, "note", text);
+}
+
+/// Says something that should worry the operator, on standard error.
+pub(crate) fn warning(text: &str) {
+    say(WARNING, "warning", text);
+}
+
+/// Says why the command ends, on standard error.
+pub(crate) fn problem(problem: &Problem) {
+    say(ERROR, "error", problem.reason());
+    if let Some(remedy) = problem.remedy() {
+        say(NOTE, "help", remedy);
+    }
+}
+
+/// Writes help that was asked for, which may hold colours of our own, on standard output.
+pub(crate) fn help(text: &str) {
+    // Help that nobody reads to its end, as in `--help | head -1`, is no error.
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
+/// Writes plain text on standard error.
+pub(crate) fn aside(text: &str) {
+    emit(&escape::lines(text));
+}
+
+/// Writes text that may hold colours of our own on standard error.
+pub(crate) fn styled(text: &str) {
+    emit(text);
+}
+
+fn say(style: Style, label: &str, text: &str) {
+    emit(&format!("{style}{label}{style:#}: {}", escape::lines(text)));
+}
+
+fn emit(text: &str) {
+    // When standard error is gone there is nobody left to tell.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+fn unspeakable(error: serde_json::Error) -> Problem {
+    Problem::new(ProblemCode::Io, format!("cannot write the result as JSON: {error}"))
+}

@@ -1,0 +1,113 @@
+//! Why a command could not do its work: what is wrong, where, and the next step.
+//!
+//! Every problem ends the command with exit code 2 and leaves nothing written. The code is stable
+//! and goes into JSON answers; the text is for the operator. No problem ever holds a token or a
+//! secret.
+
+use std::fmt;
+use std::path::Path;
+
+use service_only::{KeyError, KeyErrorKind};
+
+/// The outcome of a step that can end the command.
+pub(crate) type Outcome<T> = Result<T, Problem>;
+
+/// What kind of problem, in the word that JSON answers use.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum ProblemCode {
+    /// The command line asks for something that does not fit together.
+    Usage,
+    /// The configuration cannot be read or does not make sense.
+    BadConfig,
+    /// A line of a batch is not a case.
+    BadCase,
+    /// A key file or a key set cannot be used.
+    BadKey,
+    /// A secret is shorter than the hash it is for: RFC 7518 section 3.2.
+    WeakKey,
+    /// An algorithm that this program does not know.
+    UnknownAlgorithm,
+    /// A file is there already.
+    Exists,
+    /// The operating system said no.
+    Io,
+}
+
+impl ProblemCode {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::BadConfig => "bad_config",
+            Self::BadCase => "bad_case",
+            Self::BadKey => "bad_key",
+            Self::WeakKey => "weak_key",
+            Self::UnknownAlgorithm => "unknown_algorithm",
+            Self::Exists => "exists",
+            Self::Io => "io",
+        }
+    }
+}
+
+/// One problem, with its remedy where one is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    code: ProblemCode,
+    reason: String,
+    remedy: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: ProblemCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), remedy: None }
+    }
+
+    pub(crate) fn usage(reason: impl Into<String>) -> Self {
+        Self::new(ProblemCode::Usage, reason)
+    }
+
+    /// A key that the runtime refuses, in its words.
+    pub(crate) fn key(error: &KeyError) -> Self {
+        let code = match error.kind() {
+            KeyErrorKind::Weak => ProblemCode::WeakKey,
+            _ => ProblemCode::BadKey,
+        };
+        Self::new(code, error.to_string())
+    }
+
+    pub(crate) fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self::new(ProblemCode::Io, format!("cannot {doing} `{}`: {error}", path.display()))
+    }
+
+    pub(crate) fn help(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says first where the problem was met.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.reason = format!("{place}: {}", self.reason);
+        self
+    }
+
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.code
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From options and configuration to an issuer, and from a service's entry to its token.
+//!
+//! Shared by every command that signs. The rule is the same everywhere: when a key is named on the
+//! command line, a configuration is read only when it is named too; otherwise `service-token.toml`
+//! of the current directory supplies what is missing. An option always wins over the file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use service_only::{Algorithm, Issuer, MintedToken, ServiceName};
+
+use crate::arguments::algorithm_parser;
+use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
+use crate::key_file::{KeySource, SecretEncoding};
+use crate::output;
+use crate::problem::{Outcome, Problem};
+
+/// Which key signs, and in whose name.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SigningOptions {
+    /// Configuration file [default: `service-token.toml`, unless --key names a key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Private key file, in place of the configuration's
+    #[arg(long, value_name = "FILE", requires = "algorithm")]
+    pub(crate) key: Option<PathBuf>,
+    /// Algorithm of the key in --key
+    #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
+    pub(crate) algorithm: Option<Algorithm>,
+    /// Key id of the key in --key [default: the RFC 7638 thumbprint, which needs no bookkeeping]
+    #[arg(long, value_name = "KID", requires = "key")]
+    pub(crate) kid: Option<String>,
+    /// How the HMAC secret in --key is written [default: raw, byte for byte]
+    #[arg(long, value_name = "ENCODING", requires = "key")]
+    pub(crate) secret_encoding: Option<SecretEncoding>,
+    /// Issuer (`iss`) of the token, in place of the configuration's
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+}
+
+/// What the token says beyond its service's entry in the configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TokenOptions {
+    /// How long tokens live, such as `30d` [default: the configuration's, else 365d, because a
+    /// token that nobody renews yet must not end in the night; prefer 90d or less]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) lifetime: Option<Lifetime>,
+    /// Audience (`aud`) of the token, in place of the configuration's
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: Option<String>,
+    /// Role of the service, in place of the configuration's [default: admin]
+    #[arg(long, value_name = "ROLE", conflicts_with = "all")]
+    pub(crate) role: Option<String>,
+    /// Scope of the token, in place of the configuration's (repeatable)
+    #[arg(long, value_name = "SCOPE", conflicts_with = "all")]
+    pub(crate) scope: Vec<ScopeToken>,
+}
+
+/// Which services get a token.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServiceChoice {
+    /// Name of the service
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) name: Option<ServiceName>,
+    /// Every service of the configuration file
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Accept a NAME that the configuration does not list
+    #[arg(long, requires = "name")]
+    pub(crate) allow_unlisted: bool,
+}
+
+/// A service and its new token.
+pub(crate) struct ServiceToken {
+    pub(crate) service: ServiceName,
+    pub(crate) token: MintedToken,
+}
+
+/// Mints one token for each chosen service, and warns of those that live long.
+pub(crate) fn mint(
+    signing: &SigningOptions,
+    choice: &ServiceChoice,
+    options: &TokenOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
+    let services = chosen(choice, config.as_ref())?;
+    let issuer = issuer(signing, config.as_ref(), options)?;
+    let tokens = services
+        .into_iter()
+        .map(|(service, entry)| {
+            let token = mint_one(&issuer, &service, &entry, options)?;
+            Ok(ServiceToken { service, token })
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    warn_of_long_lives(&tokens);
+    Ok(tokens)
+}
+
+/// The key that the options or the configuration name.
+pub(crate) fn key_source(signing: &SigningOptions, config: Option<&Config>) -> Outcome<KeySource> {
+    match (&signing.key, signing.algorithm, config) {
+        (Some(path), Some(algorithm), _) => Ok(KeySource {
+            path: path.clone(),
+            algorithm,
+            kid: signing.kid.clone(),
+            encoding: signing.secret_encoding.unwrap_or(SecretEncoding::Raw),
+        }),
+        (_, _, Some(config)) => Ok(config.key.clone()),
+        _ => Err(Problem::usage(format!("no signing key: there is no `{DEFAULT_FILE}` here"))
+            .help("write one with `service-token init`, name one with `--config FILE`, or pass `--key FILE --algorithm ALG --issuer ISSUER`")),
+    }
+}
+
+fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOptions) -> Outcome<Issuer> {
+    let name = signing
+        .issuer
+        .as_deref()
+        .or(config.map(|config| config.issuer.as_str()))
+        .filter(|name| !name.is_empty());
+    let source = key_source(signing, config)?;
+    let name = name.ok_or_else(|| {
+        Problem::usage("no issuer").help("pass `--issuer ISSUER`, the `iss` that verifiers expect")
+    })?;
+
+    let mut builder = Issuer::builder().issuer(name).key(source.load()?);
+    if let Some(lifetime) = lifetime(config, options) {
+        builder = builder.lifetime(lifetime);
+    }
+    if let Some(audience) =
+        options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()))
+    {
+        builder = builder.audience(audience);
+    }
+    builder.build().map_err(|error| Problem::usage(error.to_string()))
+}
+
+fn lifetime(config: Option<&Config>, options: &TokenOptions) -> Option<Duration> {
+    options.lifetime.map(|Lifetime(duration)| duration).or(config.and_then(|config| config.lifetime))
+}
+
+/// The services of `choice` with their entries; a name that a configuration does not list is most
+/// likely a typing error, and its token would be a credential for nobody.
+fn chosen(choice: &ServiceChoice, config: Option<&Config>) -> Outcome<BTreeMap<ServiceName, ServiceEntry>> {
+    let Some(name) = &choice.name else {
+        return match config {
+            Some(config) if !config.services.is_empty() => Ok(config.services.clone()),
+            Some(config) => Err(Problem::usage(format!("`{}` lists no service", config.path.display()))
+                .help("add one under `[services]`, such as `orders = { role = \"admin\" }`")),
+            None => Err(Problem::usage("`--all` needs a configuration file")
+                .help("write one with `service-token init`, or name one with `--config FILE`")),
+        };
+    };
+    let listed = config.and_then(|config| config.services.get(name));
+    match (listed, config) {
+        (None, Some(config)) if !choice.allow_unlisted => {
+            Err(Problem::usage(format!("`{name}` is not a service of `{}`", config.path.display()))
+                .help("add it under `[services]`, or pass `--allow-unlisted`"))
+        }
+        (entry, _) => Ok(BTreeMap::from([(name.clone(), entry.cloned().unwrap_or_default())])),
+    }
+}
+
+fn mint_one(
+    issuer: &Issuer,
+    service: &ServiceName,
+    entry: &ServiceEntry,
+    options: &TokenOptions,
+) -> Outcome<MintedToken> {
+    let refused =
+        |error: service_only::IssueError| Problem::usage(format!("no token for `{service}`: {error}"));
+    let role = options.role.as_deref().or(entry.role.as_deref()).unwrap_or(DEFAULT_ROLE);
+    let overriding: Vec<String> = options.scope.iter().map(|ScopeToken(scope)| scope.clone()).collect();
+    let scopes = if overriding.is_empty() { &entry.scopes } else { &overriding };
+
+    let mut request = issuer.token_for(service.as_str()).role(role);
+    for scope in scopes {
+        request = request.scope(scope.as_str());
+    }
+    request.mint().map_err(refused)
+}
+
+fn warn_of_long_lives(tokens: &[ServiceToken]) {
+    let mut by_warning = BTreeMap::<&str, Vec<&str>>::new();
+    for made in tokens {
+        if let Some(warning) = made.token.warning() {
+            by_warning.entry(warning).or_default().push(made.service.as_str());
+        }
+    }
+    for (warning, services) in by_warning {
+        output::warning(&format!("{}: {warning}", services.join(", ")));
+    }
+}

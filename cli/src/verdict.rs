@@ -1,0 +1,105 @@
+//! The answer to "is this token good?", in the words of the command's contract.
+//!
+//! `verify` and `verify --batch` speak through this one type, so that text, JSON and exit code
+//! cannot disagree.
+
+use serde::Serialize;
+use serde_json::Value;
+use service_only::{Caller, Denial, Policy, Verifier};
+
+use crate::commands::Exit;
+use crate::escape;
+use crate::members;
+use crate::problem::Problem;
+
+/// One decision, as JSON answers state it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    verdict: Verdict,
+    code: &'static str,
+    reason: String,
+    claims: Option<Value>,
+}
+
+/// The four outcomes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// Authentic and allowed.
+    Accept,
+    /// Not authentic.
+    #[serde(rename = "reject_401")]
+    Reject401,
+    /// Authentic and forbidden.
+    #[serde(rename = "reject_403")]
+    Reject403,
+    /// There is no verifier to ask.
+    ConfigError,
+}
+
+impl Answer {
+    /// Asks the verifier. Bytes that are not text cannot be a token.
+    pub(crate) fn of(verifier: &Verifier, policy: &Policy<'_>, token: &[u8]) -> Self {
+        let Ok(token) = std::str::from_utf8(token) else {
+            return Self::refused(Verdict::Reject401, "malformed", "the token is not text".to_owned());
+        };
+        match verifier.verify_with(token, policy) {
+            Ok(caller) => Self::accepted(&caller),
+            Err(denial) => Self::denied(&denial),
+        }
+    }
+
+    fn accepted(caller: &Caller) -> Self {
+        let reason = format!("service `{}` is authentic and allowed", caller.service());
+        Self { verdict: Verdict::Accept, code: "ok", reason, claims: Some(claims(caller)) }
+    }
+
+    fn denied(denial: &Denial) -> Self {
+        let verdict = match denial.status() {
+            403 => Verdict::Reject403,
+            _ => Verdict::Reject401,
+        };
+        Self::refused(verdict, denial.code().as_str(), denial.to_string())
+    }
+
+    /// The answer where no decision could be made.
+    pub(crate) fn config_error(problem: &Problem) -> Self {
+        Self::refused(Verdict::ConfigError, problem.code().as_str(), problem.to_string())
+    }
+
+    fn refused(verdict: Verdict, code: &'static str, reason: String) -> Self {
+        Self { verdict, code, reason, claims: None }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self.verdict {
+            Verdict::Accept => Exit::Done,
+            Verdict::Reject401 => Exit::NotAuthentic,
+            Verdict::Reject403 => Exit::Forbidden,
+            Verdict::ConfigError => Exit::Misuse,
+        }
+    }
+
+    /// The decision for people: one line, then the claims one a line, all of it escaped.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let headline = match self.verdict {
+            Verdict::Accept => format!("accepted: {}", self.reason),
+            Verdict::Reject401 => format!("refused, not authentic (401 {}): {}", self.code, self.reason),
+            Verdict::Reject403 => format!("refused, forbidden (403 {}): {}", self.code, self.reason),
+            Verdict::ConfigError => format!("not decided ({}): {}", self.code, self.reason),
+        };
+        let claims = self.claims.as_ref().and_then(Value::as_object);
+        let details = claims.map(members::lines).unwrap_or_default();
+        std::iter::once(escape::one_line(&headline)).chain(details).collect()
+    }
+}
+
+/// The verified claims, with the two that make it a service's token and are true of every caller.
+fn claims(caller: &Caller) -> Value {
+    let mut claims = serde_json::to_value(caller.claims()).unwrap_or(Value::Null);
+    if let Some(members) = claims.as_object_mut() {
+        members.insert("type".to_owned(), "service".into());
+        members.insert("is_service".to_owned(), true.into());
+    }
+    claims
+}

@@ -1,0 +1,80 @@
+//! Kubernetes Secrets, compared with kubectl's own.
+
+use std::process::Command;
+
+use serde_json::Value;
+use serde_norway as yaml;
+
+use crate::sandbox::Sandbox;
+
+fn documents(text: &str) -> Vec<Value> {
+    use serde::Deserialize as _;
+    yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect()
+}
+
+fn token_of(secret: &Value) -> String {
+    use base64::Engine as _;
+    let data = secret["data"]["token"].as_str().unwrap();
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(data).unwrap()).unwrap()
+}
+
+/// What the API server makes of a Secret: no type means Opaque, and an empty time means none.
+fn effect(mut secret: Value) -> Value {
+    let members = secret.as_object_mut().unwrap();
+    members.entry("type").or_insert("Opaque".into());
+    let metadata = members["metadata"].as_object_mut().unwrap();
+    metadata.retain(|_, value| !value.is_null());
+    secret
+}
+
+#[test]
+fn every_service_gets_a_secret_with_a_token_that_verifies() {
+    let sandbox = Sandbox::configured();
+    let ran = sandbox.run(&["k8s-secret", "--all", "--namespace", "bakery"]).done();
+    let secrets = documents(&ran.stdout);
+    let names: Vec<_> = secrets.iter().map(|secret| secret["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["inventory-service-token", "orders-service-token"]);
+    for secret in &secrets {
+        assert_eq!((&secret["kind"], &secret["type"]), (&"Secret".into(), &"Opaque".into()));
+        assert_eq!(secret["metadata"]["namespace"], "bakery");
+        sandbox.feed(&["verify", "-"], token_of(secret)).done();
+    }
+}
+
+#[test]
+fn secret_is_equal_in_effect_to_kubectls() {
+    let sandbox = Sandbox::configured();
+    let ours =
+        documents(&sandbox.run(&["k8s-secret", "orders", "--namespace", "bakery"]).done().stdout).remove(0);
+    let literal = format!("--from-literal=token={}", token_of(&ours));
+    let kubectl = Command::new("kubectl")
+        .args(["create", "secret", "generic", "orders-service-token", &literal])
+        .args(["--namespace=bakery", "--dry-run=client", "-o", "yaml"])
+        .output();
+    let Ok(output) = kubectl else {
+        eprintln!("skipped: kubectl is not installed");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let theirs = documents(std::str::from_utf8(&output.stdout).unwrap()).remove(0);
+    assert_eq!(effect(ours), effect(theirs));
+}
+
+#[test]
+fn out_dir_gets_one_private_manifest_for_each_service() {
+    let sandbox = Sandbox::configured();
+    let ran = sandbox.run(&["k8s-secret", "--all", "--out-dir", "secrets"]).done();
+    assert_eq!(ran.stdout, "secrets/inventory-service-token.yaml\nsecrets/orders-service-token.yaml\n");
+    #[cfg(unix)]
+    assert_eq!(sandbox.mode("secrets/orders-service-token.yaml"), 0o600);
+    assert!(sandbox.run(&["k8s-secret", "orders", "--out-dir", "secrets"]).refused().contains("--force"));
+}
+
+#[test]
+fn name_that_kubernetes_would_refuse_is_refused_here_with_a_way_out() {
+    let sandbox = Sandbox::configured();
+    let message = sandbox.run(&["k8s-secret", "Big_Orders", "--allow-unlisted"]).refused();
+    assert!(message.contains("`Big_Orders-service-token`") && message.contains("--name SECRET"), "{message}");
+    sandbox.run(&["k8s-secret", "Big_Orders", "--allow-unlisted", "--name", "big-orders"]).done();
+    sandbox.run(&["k8s-secret", "orders", "--namespace", "no.dots"]).refused();
+}

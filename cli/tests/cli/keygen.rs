@@ -1,0 +1,109 @@
+//! New keys: what is written, for whom, and what is never overwritten.
+
+use service_only::Algorithm;
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn every_algorithm_gets_a_key_that_signs_and_verifies() {
+    let sandbox = Sandbox::new();
+    for algorithm in Algorithm::ALL.map(Algorithm::as_str) {
+        let key = format!("{algorithm}.key");
+        let mut arguments = vec!["keygen", "--algorithm", algorithm, "--out", &key, "--format", "json"];
+        if algorithm.starts_with("RS") || algorithm.starts_with("PS") {
+            arguments.extend(["--bits", "2048"]);
+        }
+        let made = sandbox.run(&arguments).done().json();
+        assert_eq!((&made["algorithm"], &made["path"]), (&algorithm.into(), &key.clone().into()));
+
+        let minted = sandbox
+            .run(&[
+                "generate",
+                "orders",
+                "--key",
+                &key,
+                "--algorithm",
+                algorithm,
+                "--issuer",
+                "i",
+                "--format",
+                "json",
+            ])
+            .done()
+            .json();
+        assert_eq!(minted["kid"], made["kid"], "{algorithm}");
+        let keys: &[&str] = if algorithm.starts_with("HS") {
+            &["--secret-file", &key]
+        } else {
+            sandbox.write(
+                "jwks.json",
+                sandbox.run(&["jwks", "--key", &key, "--algorithm", algorithm]).done().stdout,
+            );
+            &["--jwks", "jwks.json"]
+        };
+        let arguments = [&["verify", "--issuer", "i", "-"], keys].concat();
+        sandbox.feed(&arguments, minted["token"].as_str().unwrap()).done();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn private_key_is_for_its_owner_and_public_set_for_everybody() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["keygen", "--out", "key.pem", "--public-out", "jwks.json"]).done();
+    assert_eq!((sandbox.mode("key.pem"), sandbox.mode("jwks.json")), (0o600, 0o644));
+    assert!(sandbox.read("key.pem").starts_with("-----BEGIN PRIVATE KEY-----"));
+    let set: serde_json::Value = serde_json::from_str(&sandbox.read("jwks.json")).unwrap();
+    assert!(set["keys"][0].get("d").is_none());
+    let kid = set["keys"][0]["kid"].as_str().unwrap();
+    assert!(ran.stdout.contains(&format!("kid: {kid}\nalgorithm: ES256\npath: key.pem\n")), "{}", ran.stdout);
+}
+
+#[test]
+fn existing_key_is_kept_without_force_and_nothing_is_written_beside_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("key.pem", "precious");
+    let message = sandbox.run(&["keygen", "--out", "key.pem", "--public-out", "jwks.json"]).refused();
+    assert!(message.contains("`key.pem` exists already") && message.contains("--force"), "{message}");
+    assert_eq!((sandbox.read("key.pem").as_str(), sandbox.names().len()), ("precious", 1));
+
+    sandbox.run(&["keygen", "--out", "key.pem", "--force"]).done();
+    assert_ne!(sandbox.read("key.pem"), "precious");
+}
+
+#[test]
+fn existing_public_file_keeps_the_private_one_from_being_written() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jwks.json", "{}");
+    sandbox.run(&["keygen", "--out", "key.pem", "--public-out", "jwks.json"]).refused();
+    assert_eq!(sandbox.names(), ["jwks.json"]);
+}
+
+#[test]
+fn hmac_secret_is_text_and_has_no_public_part() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["keygen", "--algorithm", "HS256", "--out", "secret"]).done();
+    let text = sandbox.read("secret");
+    assert!(text.len() >= 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+    let message = sandbox
+        .run(&["keygen", "--algorithm", "HS256", "--out", "other", "--public-out", "jwks.json"])
+        .refused();
+    assert!(message.contains("no public part"), "{message}");
+    assert_eq!(sandbox.names(), ["secret"]);
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["keygen", "--out", "k", "--bits", "2048"]).refused().contains("--bits"));
+    assert!(
+        sandbox
+            .run(&["keygen", "--algorithm", "RS256", "--bits", "1024", "--out", "k"])
+            .refused()
+            .contains("1024")
+    );
+    assert!(sandbox.run(&["keygen", "--algorithm", "none", "--out", "k"]).refused().contains("EdDSA"));
+    assert!(sandbox.run(&["keygen"]).refused().contains("--out FILE"));
+    assert!(sandbox.run(&["keygen", "--out", "no/such/k"]).refused().contains("no/such"));
+    assert!(sandbox.names().is_empty());
+}

@@ -1,0 +1,16 @@
+//! The built program, run as an operator runs it: every command, exit code and file mode.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod corpus;
+mod dev;
+mod generate;
+mod inspect;
+mod interop;
+mod jwks;
+mod k8s_secret;
+mod keygen;
+mod misuse;
+mod sandbox;
+mod setup;
+mod verify;

@@ -1,0 +1,235 @@
+//! Verifying: key sources, expectations, policy, and the exit code of each outcome.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+const SECRET: &str = "a secret of the bakery, 32 bytes";
+
+/// A sandbox with a secret and a token of `orders` that it signs.
+fn with_secret() -> (Sandbox, String) {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret", SECRET);
+    let token = sandbox
+        .run(&[
+            "generate",
+            "orders",
+            "--key",
+            "secret",
+            "--algorithm",
+            "HS256",
+            "--secret-encoding",
+            "raw",
+            "--issuer",
+            "i",
+            "--scope",
+            "orders:read",
+            "--lifetime",
+            "1h",
+        ])
+        .done()
+        .line()
+        .to_owned();
+    (sandbox, token)
+}
+
+const EXPECT: [&str; 5] = ["verify", "--secret-file", "secret", "--issuer", "i"];
+
+fn expect<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [EXPECT.as_slice(), more].concat()
+}
+
+#[test]
+fn accepted_token_ends_with_0_and_shows_its_claims() {
+    let (sandbox, token) = with_secret();
+    let answer = sandbox.feed(&expect(&["--format", "json", "-"]), &token).done().json();
+    assert_eq!((&answer["verdict"], &answer["code"]), (&"accept".into(), &"ok".into()));
+    let claims = &answer["claims"];
+    assert_eq!(
+        (&claims["service"], &claims["iss"], &claims["type"]),
+        (&"orders".into(), &"i".into(), &"service".into())
+    );
+
+    let text = sandbox.run(&expect(&[&token])).done().stdout;
+    assert!(text.starts_with("accepted: ") && text.contains("service: \"orders\""), "{text}");
+    assert!(!text.contains(&token));
+}
+
+#[test]
+fn token_that_is_not_authentic_ends_with_1() {
+    let (sandbox, token) = with_secret();
+    for (code, arguments) in [
+        ("wrong_issuer", vec!["verify", "--secret-file", "secret", "--issuer", "other"]),
+        ("missing_claim", expect(&["--audience", "a"])),
+        ("expired", expect(&["--now", "4102444800"])),
+    ] {
+        let ran = sandbox.feed(&[arguments.as_slice(), &["--format", "json", "-"]].concat(), &token);
+        assert_eq!((ran.code, &ran.json()["code"]), (1, &code.into()), "{}", ran.stdout);
+        assert_eq!((&ran.json()["verdict"], &ran.json()["claims"]), (&"reject_401".into(), &Value::Null));
+    }
+}
+
+#[test]
+fn policy_that_is_not_met_ends_with_3() {
+    let (sandbox, token) = with_secret();
+    for (code, policy) in [
+        ("service_not_allowed", ["--service", "inventory"]),
+        ("role_not_allowed", ["--role", "reader"]),
+        ("missing_scope", ["--scope", "orders:write"]),
+    ] {
+        let ran = sandbox.feed(&[expect(&policy), vec!["--format", "json", "-"]].concat(), &token);
+        assert_eq!((ran.code, &ran.json()["verdict"]), (3, &"reject_403".into()), "{}", ran.stdout);
+        assert_eq!(ran.json()["code"], code);
+    }
+    let met = [
+        "--service",
+        "inventory,orders",
+        "--role",
+        "reader",
+        "--role",
+        "admin",
+        "--scope",
+        "orders:read",
+        "-",
+    ];
+    sandbox.feed(&expect(&met), &token).done();
+}
+
+#[test]
+fn secret_comes_from_file_or_variable_in_three_encodings() {
+    let (sandbox, token) = with_secret();
+    sandbox.write("text", format!("{SECRET}\n"));
+    sandbox.write("base64", "YSBzZWNyZXQgb2YgdGhlIGJha2VyeSwgMzIgYnl0ZXM\n");
+    for (file, encoding) in [("secret", "raw"), ("text", "utf8"), ("base64", "base64url")] {
+        let arguments =
+            ["verify", "--secret-file", file, "--secret-encoding", encoding, "--issuer", "i", "-"];
+        sandbox.feed(&arguments, &token).done();
+    }
+    let variable = ["verify", "--secret-env", "BAKERY_SECRET", "--issuer", "i", "-"];
+    assert_eq!(sandbox.run_with(&variable, token.as_bytes(), &[("BAKERY_SECRET", SECRET)]).code, 0);
+    let message = sandbox.feed(&variable, &token).refused();
+    assert!(message.contains("`BAKERY_SECRET` is not set"), "{message}");
+}
+
+#[test]
+fn standard_input_loses_one_newline_and_no_more() {
+    let (sandbox, token) = with_secret();
+    sandbox.feed(&expect(&["-"]), format!("{token}\n")).done();
+    for spoiled in
+        [format!("{token}\n\n"), format!("{token}\r\n"), format!(" {token}"), format!("{token} \n")]
+    {
+        assert_eq!(sandbox.feed(&expect(&["-"]), &spoiled).code, 1, "{spoiled:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_token_are_refused_without_panic_or_echo() {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret", SECRET);
+    let huge = vec![b'a'; 3_000_000];
+    for bytes in [b"".as_slice(), b"\xff\xff.\xff.\xff", b"\x1b[31m.a.b", b"....", b"-", &huge] {
+        let ran = sandbox.feed(&expect(&["-"]), bytes);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stdout.len() < 500 && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn public_key_needs_exactly_one_algorithm() {
+    let sandbox = Sandbox::configured();
+    sandbox.write("not.pem", "-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n");
+    let verify = ["verify", "--public-key", "not.pem", "--issuer", "i", "x"];
+    assert!(sandbox.run(&verify).refused().contains("--algorithms"));
+    assert!(
+        sandbox
+            .run(&[verify.as_slice(), &["--algorithms", "ES256,ES384"]].concat())
+            .refused()
+            .contains("exactly one")
+    );
+    assert!(
+        sandbox
+            .run(&[verify.as_slice(), &["--algorithms", "ES256"]].concat())
+            .refused()
+            .contains("`not.pem`")
+    );
+}
+
+#[test]
+fn configuration_supplies_key_issuer_and_audience() {
+    let sandbox = Sandbox::configured();
+    let token = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    sandbox.run(&["verify", &token]).done();
+    assert_eq!(sandbox.run(&["verify", "--issuer", "other", &token]).code, 1);
+
+    std::fs::create_dir(sandbox.path("elsewhere")).unwrap();
+    std::fs::rename(sandbox.path("service-token.toml"), sandbox.path("elsewhere/c.toml")).unwrap();
+    std::fs::rename(sandbox.path("signing.pem"), sandbox.path("elsewhere/signing.pem")).unwrap();
+    sandbox.run(&["verify", "--config", "elsewhere/c.toml", &token]).done();
+    assert!(sandbox.run(&["verify", &token]).refused().contains("no key to verify with"));
+}
+
+#[test]
+fn what_cannot_become_a_verifier_ends_with_2_and_answers_in_json_too() {
+    let (sandbox, token) = with_secret();
+    sandbox.write("short", "short");
+    sandbox.write("empty.json", r#"{"keys":[]}"#);
+    for (code, arguments) in [
+        ("weak_key", vec!["verify", "--secret-file", "short", "--issuer", "i"]),
+        ("weak_key", expect(&["--algorithms", "HS512"])),
+        ("bad_config", expect(&["--algorithms", "ES256"])),
+        ("bad_config", expect(&["--leeway", "100000"])),
+        ("bad_config", vec!["verify", "--secret-file", "secret"]),
+        ("bad_key", vec!["verify", "--jwks", "empty.json", "--issuer", "i"]),
+        ("io", vec!["verify", "--jwks", "missing.json", "--issuer", "i"]),
+    ] {
+        let ran = sandbox.feed(&[arguments.as_slice(), &["--format", "json", "-"]].concat(), &token);
+        assert_eq!((ran.code, &ran.json()["verdict"]), (2, &"config_error".into()), "{}", ran.stdout);
+        assert_eq!(ran.json()["code"], code, "{}", ran.stdout);
+        sandbox.feed(&[arguments.as_slice(), &["-"]].concat(), &token).refused();
+    }
+}
+
+#[test]
+fn batch_answers_each_line_in_order_and_survives_bad_ones() {
+    let (sandbox, token) = with_secret();
+    let case = |id: &str, services: Value| {
+        json!({
+            "id": id,
+            "config": {
+                "hmac_secret_b64url": "YSBzZWNyZXQgb2YgdGhlIGJha2VyeSwgMzIgYnl0ZXM", "algorithms": ["HS256", "HS512"],
+                "issuer": "i", "audience": null, "leeway_s": 0, "now": 1_767_225_600, "allowed_services": services,
+            },
+            "token": token,
+        })
+        .to_string()
+    };
+    let lines = [
+        case("one", json!(["orders"])),
+        "{\"id\":\"two\",".to_owned(),
+        case("three", json!(["inventory"])),
+        "nonsense".to_owned(),
+        case("five", Value::Null),
+        case("six", json!([])),
+    ];
+    sandbox.write("cases.jsonl", lines.join("\n"));
+    let from_file = sandbox.run(&["verify", "--batch", "cases.jsonl"]).done();
+    let answers: Vec<Value> =
+        from_file.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seen: Vec<_> =
+        answers.iter().map(|answer| (answer["id"].as_str(), answer["verdict"].as_str().unwrap())).collect();
+    assert_eq!(
+        seen,
+        [
+            (Some("one"), "accept"),
+            (Some("two"), "config_error"),
+            (Some("three"), "reject_403"),
+            (None, "config_error"),
+            (Some("five"), "accept"),
+            (Some("six"), "reject_403"),
+        ]
+    );
+    assert!(!from_file.stdout.contains(&token));
+    let from_stdin = sandbox.feed(&["verify", "--batch", "-"], lines.join("\n")).done();
+    assert_eq!(from_stdin.stdout, from_file.stdout);
+    sandbox.run(&["verify", "--batch", "missing.jsonl"]).refused();
+}
