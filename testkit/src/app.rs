@@ -1,0 +1,225 @@
+//! Calls to an axum router inside the test's own process: no port, no client, no waiting.
+
+use std::{
+    future::{Future, IntoFuture},
+    net::SocketAddr,
+    pin::Pin,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http::{
+    HeaderName, HeaderValue, Method, Request, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use serde::Serialize;
+use tower::ServiceExt;
+
+use crate::{audit::RecordingAudit, fail::OrFail, fixture::Fixture, response::TestResponse};
+
+/// Calls `router`; short for [`TestApp::new`].
+pub fn call(router: Router) -> TestApp {
+    TestApp::new(router)
+}
+
+/// A router to call. It goes through everything that a request from the network goes through, but
+/// for the network.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use axum::{Router, routing::get};
+/// use service_only::{Verifier, service_only};
+/// use service_only_testkit::{TestApp, TestAuthority, assert_denied};
+///
+/// #[service_only]
+/// async fn stock() -> &'static str {
+///     "12 loaves"
+/// }
+///
+/// let authority = TestAuthority::new();
+/// let router = Router::new().route("/stock", get(stock)).with_state(authority.verifier());
+/// let app = TestApp::new(router).audit(authority.audit());
+///
+/// let response = app.get("/stock").bearer(authority.service("orders").token()).await;
+/// assert_eq!((response.status().as_u16(), response.text()), (200, "12 loaves"));
+///
+/// assert_denied!(app.get("/stock").await, 401);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TestApp {
+    router: Router,
+    audit: Option<RecordingAudit>,
+}
+
+impl TestApp {
+    /// An app of this router.
+    pub fn new(router: Router) -> Self {
+        Self { router, audit: None }
+    }
+
+    /// The audit that a failing assertion about a response shows.
+    #[must_use]
+    pub fn audit(self, audit: &RecordingAudit) -> Self {
+        Self { audit: Some(audit.clone()), ..self }
+    }
+
+    /// Starts a GET request.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> TestRequest {
+        self.request(Method::GET, path)
+    }
+
+    /// Starts a HEAD request.
+    #[track_caller]
+    pub fn head(&self, path: &str) -> TestRequest {
+        self.request(Method::HEAD, path)
+    }
+
+    /// Starts a POST request.
+    #[track_caller]
+    pub fn post(&self, path: &str) -> TestRequest {
+        self.request(Method::POST, path)
+    }
+
+    /// Starts a PUT request.
+    #[track_caller]
+    pub fn put(&self, path: &str) -> TestRequest {
+        self.request(Method::PUT, path)
+    }
+
+    /// Starts a PATCH request.
+    #[track_caller]
+    pub fn patch(&self, path: &str) -> TestRequest {
+        self.request(Method::PATCH, path)
+    }
+
+    /// Starts a DELETE request.
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> TestRequest {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Starts a request of any method; `path` may have a query.
+    ///
+    /// # Panics
+    /// When `path` is not one that a request line could carry.
+    #[track_caller]
+    pub fn request(&self, method: Method, path: &str) -> TestRequest {
+        let uri: Uri = path.parse().or_fail("the path of a request");
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        TestRequest { app: self.clone(), request }
+    }
+}
+
+/// A request about to be sent. Await it, or call [`send`](Self::send).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use axum::{Router, routing::post};
+/// use service_only::service_only;
+/// use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
+///
+/// #[service_only]
+/// async fn order(body: String) -> String {
+///     format!("ordered {body}")
+/// }
+///
+/// let authority = TestAuthority::new();
+/// let token = authority.service("shop").token();
+/// let app = call(Router::new().route("/orders", post(order)).with_state(authority.verifier()));
+///
+/// let response = app.post("/orders").bearer(&token).header("x-priority", "1").body("bread").await;
+/// assert_allowed!(response);
+///
+/// // A second `Authorization` header makes the request ambiguous.
+/// let response = app.post("/orders").bearer(&token).authorization("Basic YTpi").await;
+/// assert_denied!(response, 400);
+/// # }
+/// ```
+#[must_use = "nothing is sent until the request is awaited"]
+#[derive(Debug)]
+pub struct TestRequest {
+    app: TestApp,
+    request: Request<Body>,
+}
+
+impl TestRequest {
+    /// Adds `Authorization: Bearer …`. Said twice, the request has two headers, which is refused
+    /// with 400.
+    #[track_caller]
+    pub fn bearer(self, token: impl AsRef<str>) -> Self {
+        self.authorization(format!("Bearer {}", token.as_ref()))
+    }
+
+    /// Adds an `Authorization` header of any value.
+    ///
+    /// # Panics
+    /// When the value is not one that HTTP allows.
+    #[track_caller]
+    pub fn authorization(self, value: impl AsRef<[u8]>) -> Self {
+        self.header(AUTHORIZATION, value)
+    }
+
+    /// Adds a header. One of the same name that is there already stays.
+    ///
+    /// # Panics
+    /// When name or value is not one that HTTP allows.
+    #[track_caller]
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName, Error: std::fmt::Display>,
+        value: impl AsRef<[u8]>,
+    ) -> Self {
+        let name = name.try_into().or_fail("the name of a header");
+        let value = HeaderValue::from_bytes(value.as_ref()).or_fail("the value of a header");
+        self.request.headers_mut().append(name, value);
+        self
+    }
+
+    /// Adds the `Authorization` headers of a fixture: one, none or several.
+    #[track_caller]
+    pub fn fixture(self, fixture: &Fixture) -> Self {
+        fixture.authorization().iter().fold(self, |request, value| request.authorization(value))
+    }
+
+    /// Sends a JSON body.
+    #[track_caller]
+    pub fn json(self, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).or_fail("the body of a request");
+        self.header(CONTENT_TYPE, "application/json").body(body)
+    }
+
+    /// Sends a body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
+    /// The address that the connection comes from, as `ConnectInfo` gives it.
+    pub fn from_address(mut self, address: SocketAddr) -> Self {
+        self.request.extensions_mut().insert(ConnectInfo(address));
+        self
+    }
+
+    /// Sends the request and reads the whole response.
+    pub async fn send(self) -> TestResponse {
+        let Self { app: TestApp { router, audit }, request } = self;
+        let line = format!("{} {}", request.method(), request.uri());
+        let response = match router.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        TestResponse::read(line, response, audit).await
+    }
+}
+
+impl IntoFuture for TestRequest {
+    type Output = TestResponse;
+    type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

@@ -1,0 +1,185 @@
+//! Assertions about a decision that show the audit trail when they fail.
+
+mod answer;
+
+use std::fmt;
+
+use serde_json::Value;
+use service_only::{AuditEvent, Decision};
+
+pub use answer::Answer;
+
+use crate::{audit::RecordingAudit, fail::fail};
+
+/// Asserts that a caller was refused with this status, and was challenged where it was 401 (RFC 9110
+/// section 15.5.2).
+///
+/// Takes any [`Answer`](crate::Answer): a response, or a status alone. A failure shows the audit: the
+/// app's own ([`TestApp::audit`](crate::TestApp::audit)), or one that stands behind the status.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use axum::{Router, routing::get};
+/// # use service_only::{Verifier, service_only};
+/// use service_only_testkit::{TestAuthority, assert_denied, call};
+/// # #[service_only(services("orders"))] async fn stock() {}
+///
+/// let authority = TestAuthority::new();
+/// let app = call(Router::new().route("/stock", get(stock)).with_state(authority.verifier()));
+///
+/// assert_denied!(app.get("/stock").await, 401);
+/// let response = app.get("/stock").bearer(authority.user("anna").token()).await;
+/// assert_denied!(response, 403, authority.audit());
+/// # }
+/// ```
+#[macro_export]
+macro_rules! assert_denied {
+    ($response:expr, $status:expr $(,)?) => {
+        $crate::__private::denied(&$response, $status, ::core::option::Option::None)
+    };
+    ($response:expr, $status:expr, $audit:expr $(,)?) => {
+        $crate::__private::denied(&$response, $status, ::core::option::Option::Some(&$audit))
+    };
+}
+
+/// Asserts that a caller was let through: the status is 200 to 299.
+///
+/// Takes what [`assert_denied!`](crate::assert_denied) takes, and shows the audit in the same way.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use axum::{Router, routing::get};
+/// # use service_only::{Verifier, service_only};
+/// use service_only_testkit::{TestAuthority, assert_allowed, call};
+/// # #[service_only(services("orders"))] async fn stock() {}
+///
+/// let authority = TestAuthority::new();
+/// let app = call(Router::new().route("/stock", get(stock)).with_state(authority.verifier()));
+/// let response = app.get("/stock").bearer(authority.service("orders").token()).await;
+/// assert_allowed!(response, authority.audit());
+/// # }
+/// ```
+#[macro_export]
+macro_rules! assert_allowed {
+    ($response:expr $(,)?) => {
+        $crate::__private::allowed(&$response, ::core::option::Option::None)
+    };
+    ($response:expr, $audit:expr $(,)?) => {
+        $crate::__private::allowed(&$response, ::core::option::Option::Some(&$audit))
+    };
+}
+
+/// Asserts what the latest record of an audit says: the decision, and any of its fields by name.
+///
+/// The fields are those of [`AuditEvent`]: `code`, `stage`, `status`, `service`, `endpoint`,
+/// `method`, `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`,
+/// `unverified_service`.
+///
+/// ```
+/// use service_only_testkit::{TestAuthority, assert_audited};
+///
+/// let authority = TestAuthority::new();
+/// let verifier = authority.verifier();
+///
+/// let _ = verifier.verify(&authority.service("orders").token());
+/// assert_audited!(authority.audit(), allow, service = "orders");
+///
+/// let _ = verifier.verify(&authority.user("anna").token());
+/// assert_audited!(authority.audit(), deny, code = "not_service", status = 403);
+/// ```
+#[macro_export]
+macro_rules! assert_audited {
+    ($audit:expr, allow $(, $field:ident = $value:expr)* $(,)?) => {
+        $crate::__private::audited(
+            &$audit,
+            $crate::__private::Decision::Allow,
+            &[$((::core::stringify!($field), $crate::__private::Value::from($value))),*],
+        )
+    };
+    ($audit:expr, deny $(, $field:ident = $value:expr)* $(,)?) => {
+        $crate::__private::audited(
+            &$audit,
+            $crate::__private::Decision::Deny,
+            &[$((::core::stringify!($field), $crate::__private::Value::from($value))),*],
+        )
+    };
+}
+
+#[track_caller]
+#[doc(hidden)]
+pub fn denied(answer: &dyn Answer, status: u16, audit: Option<&dyn AsRef<RecordingAudit>>) {
+    if answer.status_code() != status {
+        fail_about(answer, audit, format_args!("expected a refusal with {status}"));
+    }
+    if status == 401 && answer.has_challenge() == Some(false) {
+        fail_about(answer, audit, format_args!("expected a 401 with `WWW-Authenticate`"));
+    }
+}
+
+#[track_caller]
+#[doc(hidden)]
+pub fn allowed(answer: &dyn Answer, audit: Option<&dyn AsRef<RecordingAudit>>) {
+    if !answer.status_code().is_success() {
+        fail_about(answer, audit, format_args!("expected the caller to be let through"));
+    }
+}
+
+#[track_caller]
+fn fail_about(
+    answer: &dyn Answer,
+    audit: Option<&dyn AsRef<RecordingAudit>>,
+    expected: fmt::Arguments<'_>,
+) -> ! {
+    let answered = answer.describe();
+    match audit.map(AsRef::as_ref).or(answer.audit()) {
+        Some(audit) => fail(format_args!("{expected}\n\n{answered}\n\n{audit}")),
+        None => fail(format_args!("{expected}\n\n{answered}")),
+    }
+}
+
+#[track_caller]
+#[doc(hidden)]
+pub fn audited(audit: &dyn AsRef<RecordingAudit>, decision: Decision, fields: &[(&str, Value)]) {
+    let audit = audit.as_ref();
+    let Some(event) = audit.last() else {
+        fail(format_args!("expected the record of a decision ({}), and {audit}", decision.as_str()));
+    };
+    let mut differences = Vec::new();
+    if event.decision != decision {
+        differences.push(format!("decision: expected `{}`", decision.as_str()));
+    }
+    for (name, expected) in fields {
+        let found = field(&event, name);
+        if found != *expected {
+            differences.push(format!("{name}: expected {expected}, found {found}"));
+        }
+    }
+    if !differences.is_empty() {
+        let differences = differences.join("\n    ");
+        fail(format_args!("the latest record is not the one expected\n    {differences}\n\n{audit}"));
+    }
+}
+
+/// A field of a record as the audit log writes it, under the name of the Rust field.
+#[track_caller]
+fn field(event: &AuditEvent, name: &str) -> Value {
+    let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::from);
+    match name {
+        "status" => event.status.into(),
+        "code" => event.code.map_or(Value::Null, |code| code.as_str().into()),
+        "stage" => event.stage.map_or(Value::Null, |stage| stage.as_str().into()),
+        "endpoint" => event.endpoint.map_or(Value::Null, |endpoint| endpoint.to_string().into()),
+        "reason" => text(&event.reason),
+        "method" => text(&event.method),
+        "route" => text(&event.route),
+        "path" => text(&event.path),
+        "service" => text(&event.service),
+        "jti" => text(&event.jti),
+        "kid" => text(&event.kid),
+        "issuer" => text(&event.issuer),
+        "client_address" => text(&event.client_address),
+        "trace_id" => text(&event.trace_id),
+        "unverified_service" => text(&event.unverified_service),
+        _ => fail(format_args!("an audit record has no field `{name}`")),
+    }
+}

@@ -1,0 +1,178 @@
+//! An audit that keeps its records in memory, for a test to look at.
+
+mod table;
+mod until;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
+
+use serde::{Serialize, Serializer};
+use service_only::{AuditError, AuditEvent, AuditSink, Decision};
+
+pub use until::Until;
+
+use crate::fail::fail;
+
+/// Keeps every record. Clones share one list.
+///
+/// `Display` is a table of the records, which the assertions of this crate show when they fail.
+///
+/// ```
+/// use service_only_testkit::TestAuthority;
+///
+/// let authority = TestAuthority::new();
+/// let _ = authority.verifier().verify(&authority.service("orders").expired().token());
+///
+/// let event = authority.audit().only();
+/// assert_eq!(event.status, 401);
+/// assert_eq!(event.unverified_service.as_deref(), Some("orders"));
+/// println!("{}", authority.audit());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct RecordingAudit(Arc<Mutex<Recorded>>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    events: Vec<AuditEvent>,
+    failing: Option<String>,
+    waiting: Vec<Waker>,
+}
+
+impl RecordingAudit {
+    /// An audit without records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All records, in the order in which they came.
+    pub fn events(&self) -> Vec<AuditEvent> {
+        self.lock().events.clone()
+    }
+
+    /// The latest record.
+    pub fn last(&self) -> Option<AuditEvent> {
+        self.lock().events.last().cloned()
+    }
+
+    /// The one record that there is.
+    ///
+    /// # Panics
+    /// When there is none, or more than one: one decision makes exactly one record.
+    #[track_caller]
+    pub fn only(&self) -> AuditEvent {
+        match <[AuditEvent; 1]>::try_from(self.events()) {
+            Ok([event]) => event,
+            Err(events) => {
+                fail(format_args!("expected exactly one record, found {}\n\n{self}", events.len()))
+            }
+        }
+    }
+
+    /// The records of callers that were let through.
+    pub fn allowed(&self) -> Vec<AuditEvent> {
+        self.decided(Decision::Allow)
+    }
+
+    /// The records of callers that were refused.
+    pub fn denials(&self) -> Vec<AuditEvent> {
+        self.decided(Decision::Deny)
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all records.
+    pub fn clear(&self) {
+        self.lock().events.clear();
+    }
+
+    /// Waits until there are `count` records, and gives them: for a service that runs elsewhere in
+    /// the test's process. Waits without end, so put a time limit of your runtime around it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let verifier = authority.verifier();
+    /// let token = authority.service("orders").token();
+    /// std::thread::spawn(move || verifier.verify(&token).is_ok());
+    ///
+    /// let events = authority.audit().until(1).await;
+    /// assert_eq!(events.len(), 1);
+    /// # }
+    /// ```
+    pub fn until(&self, count: usize) -> Until {
+        Until::new(self.clone(), count)
+    }
+
+    /// From now on loses every record, with this reason: for a test of
+    /// [`require_audit`](service_only::VerifierBuilder::require_audit).
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let strict = authority.verifier_builder().require_audit().build().unwrap();
+    /// let token = authority.service("orders").token();
+    /// assert!(strict.verify(&token).is_ok());
+    ///
+    /// authority.audit().fail_with("the disk is full");
+    /// assert_eq!(strict.verify(&token).unwrap_err().status(), 503);
+    /// assert!(authority.verifier().verify(&token).is_ok());
+    /// ```
+    pub fn fail_with(&self, reason: impl Into<String>) {
+        self.lock().failing = Some(reason.into());
+    }
+
+    fn decided(&self, decision: Decision) -> Vec<AuditEvent> {
+        self.lock().events.iter().filter(|event| event.decision == decision).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AuditSink for RecordingAudit {
+    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
+        let mut recorded = self.lock();
+        if let Some(reason) = &recorded.failing {
+            return Err(AuditError::new(reason.as_str()));
+        }
+        recorded.events.push(event.clone());
+        let waiting = std::mem::take(&mut recorded.waiting);
+        drop(recorded);
+        waiting.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+}
+
+impl AsRef<Self> for RecordingAudit {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// The list of records, as the JSON lines of the audit log: for a snapshot.
+impl Serialize for RecordingAudit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.events().serialize(serializer)
+    }
+}
+
+impl fmt::Display for RecordingAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        table::write(f, &self.events())
+    }
+}

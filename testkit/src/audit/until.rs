@@ -1,0 +1,39 @@
+//! Waiting for records without sleeping or polling.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use service_only::AuditEvent;
+
+use super::RecordingAudit;
+
+/// Ready when the audit has enough records; made by [`RecordingAudit::until`].
+#[must_use = "a future does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct Until {
+    audit: RecordingAudit,
+    count: usize,
+}
+
+impl Until {
+    pub(super) fn new(audit: RecordingAudit, count: usize) -> Self {
+        Self { audit, count }
+    }
+}
+
+impl Future for Until {
+    type Output = Vec<AuditEvent>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<AuditEvent>> {
+        let mut recorded = self.audit.lock();
+        if recorded.events.len() >= self.count {
+            return Poll::Ready(recorded.events.clone());
+        }
+        // Under the lock that `record` takes, so that no record slips in between.
+        recorded.waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+}

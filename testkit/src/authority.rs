@@ -1,0 +1,231 @@
+//! Who mints the tokens of a test, and the verifier that believes them.
+
+mod keys;
+mod verifying;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use service_only::{Algorithm, SigningKey};
+use uuid::Uuid;
+
+use crate::{audit::RecordingAudit, clock::ManualClock, draft::TokenDraft};
+
+/// An issuer of tokens that lives as long as one test: its own key, its own clock, its own audit.
+///
+/// Nothing is shared between two authorities, so tests run in parallel and in any order. Clones of
+/// one authority share everything. Tokens are really signed, and [`TestAuthority::verifier`] really
+/// verifies them.
+///
+/// ```
+/// use service_only_testkit::TestAuthority;
+///
+/// let authority = TestAuthority::new();
+/// let verifier = authority.verifier();
+///
+/// let caller = verifier.verify(&authority.service("orders").token()).unwrap();
+/// assert_eq!(caller.service(), "orders");
+///
+/// let denial = verifier.verify(&authority.service("orders").expired().token()).unwrap_err();
+/// assert_eq!(denial.code().as_str(), "expired");
+/// ```
+#[derive(Debug, Clone)]
+pub struct TestAuthority {
+    issuer: String,
+    audience: Option<String>,
+    clock: ManualClock,
+    audit: RecordingAudit,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: Arc<SigningKey>,
+    /// A key that the verifier does not know, for forgeries. RSA keys are slow to make, so it is
+    /// made when first needed.
+    impostor: OnceLock<Arc<SigningKey>>,
+    seed: Option<u64>,
+    minted: AtomicU64,
+}
+
+impl TestAuthority {
+    /// The `iss` of an authority that was not given another.
+    pub const ISSUER: &'static str = "test-authority";
+
+    /// An authority with a new ES256 key: the fastest to make of those that the RFCs recommend.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self::with(Algorithm::ES256)
+    }
+
+    /// An authority with a new key for `algorithm`. RSA keys have 2048 bits, the least that a
+    /// verifier takes, because larger ones are slow to make.
+    ///
+    /// ```
+    /// use service_only::Algorithm;
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::with(Algorithm::HS512);
+    /// assert!(authority.verifier().verify(&authority.service("orders").token()).is_ok());
+    ///
+    /// // A verifier of one algorithm refuses a token of another.
+    /// let other = TestAuthority::with(Algorithm::EdDSA);
+    /// let denial = authority.verifier().verify(&other.service("orders").token()).unwrap_err();
+    /// assert_eq!(denial.code().as_str(), "alg_not_allowed");
+    /// ```
+    #[track_caller]
+    pub fn with(algorithm: Algorithm) -> Self {
+        Self::from_key(keys::generate(algorithm))
+    }
+
+    /// An authority whose key and tokens are the same each time that `seed` is: for snapshots of
+    /// whole tokens. The key is for EdDSA, whose signatures involve no chance (RFC 8032).
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let token = |seed| TestAuthority::seeded(seed).service("orders").token();
+    /// assert_eq!(token(7), token(7));
+    /// assert_ne!(token(7), token(8));
+    /// ```
+    #[track_caller]
+    pub fn seeded(seed: u64) -> Self {
+        Self::assemble(keys::seeded("key", seed), Some(seed))
+    }
+
+    /// An authority with a given key, for a key from a file or a fixed HMAC secret.
+    ///
+    /// ```
+    /// use service_only::{Algorithm, SigningKey};
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let key = SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+    /// let authority = TestAuthority::from_key(key.with_kid("2026-01"));
+    /// assert_eq!(authority.kid(), "2026-01");
+    ///
+    /// // The name is the key's: a token that names another key is refused.
+    /// let token = authority.service("orders").header("kid", "2025-12").token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "unknown_key");
+    /// ```
+    pub fn from_key(key: SigningKey) -> Self {
+        Self::assemble(key, None)
+    }
+
+    fn assemble(key: SigningKey, seed: Option<u64>) -> Self {
+        Self {
+            issuer: Self::ISSUER.to_owned(),
+            audience: None,
+            clock: ManualClock::new(),
+            audit: RecordingAudit::new(),
+            shared: Arc::new(Shared {
+                key: Arc::new(key),
+                impostor: OnceLock::new(),
+                seed,
+                minted: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The same authority with another `iss`, in its tokens and its verifiers.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new().issuer("bakery-auth");
+    /// let caller = authority.verifier().verify(&authority.service("orders").token()).unwrap();
+    /// assert_eq!(caller.issuer(), "bakery-auth");
+    ///
+    /// // The comparison is byte for byte.
+    /// let token = authority.service("orders").claim("iss", "Bakery-Auth").token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "wrong_issuer");
+    /// ```
+    #[must_use]
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), ..self }
+    }
+
+    /// The same authority with an `aud` in its tokens, which its verifiers expect.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new().audience("orders");
+    /// let verifier = authority.verifier();
+    /// assert!(verifier.verify(&authority.service("invoices").token()).is_ok());
+    ///
+    /// let denial = verifier.verify(&authority.service("invoices").audience("stock").token());
+    /// assert_eq!(denial.unwrap_err().code().as_str(), "wrong_audience");
+    /// ```
+    #[must_use]
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        Self { audience: Some(audience.into()), ..self }
+    }
+
+    /// Starts a service's token. It is valid as it is; see [`TokenDraft`].
+    pub fn service(&self, name: impl Into<String>) -> TokenDraft {
+        TokenDraft::service(self, name.into())
+    }
+
+    /// Starts a user's token (`type: "access"`): authentic, and refused with 403 by a guarded
+    /// handler.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let denial = authority.verifier().verify(&authority.user("anna").token()).unwrap_err();
+    /// assert_eq!((denial.status(), denial.code().as_str()), (403, "not_service"));
+    /// ```
+    pub fn user(&self, id: impl Into<String>) -> TokenDraft {
+        TokenDraft::user(self, id.into())
+    }
+
+    /// The clock of this authority and of its verifiers.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// The audit of this authority's verifiers.
+    pub fn audit(&self) -> &RecordingAudit {
+        &self.audit
+    }
+
+    pub(crate) fn shared_key(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.shared.key)
+    }
+
+    pub(crate) fn iss(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) fn aud(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// A key of the same algorithm that no verifier of this authority knows.
+    #[track_caller]
+    pub(crate) fn impostor(&self) -> Arc<SigningKey> {
+        let key = self.shared.impostor.get_or_init(|| {
+            Arc::new(match self.shared.seed {
+                Some(seed) => keys::seeded("impostor", seed),
+                None => keys::generate(self.key().algorithm()),
+            })
+        });
+        Arc::clone(key)
+    }
+
+    /// A `jti` that no other token of this authority has.
+    pub(crate) fn next_jti(&self) -> Uuid {
+        let count = self.shared.minted.fetch_add(1, Ordering::Relaxed);
+        self.shared.seed.map_or_else(Uuid::new_v4, |seed| keys::seeded_uuid(seed, count))
+    }
+}
+
+impl Default for TestAuthority {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,81 @@
+//! The other side of an authority: the verifier that believes it, and its public key.
+
+use service_only::{KeySet, PublicJwk, SigningKey, Verifier, VerifierBuilder};
+
+use super::{TestAuthority, keys};
+use crate::fail::{OrFail, fail};
+
+impl TestAuthority {
+    /// A verifier that believes this authority, by its clock, and records into its audit.
+    #[track_caller]
+    pub fn verifier(&self) -> Verifier {
+        self.verifier_builder().build().or_fail("the verifier of a test authority")
+    }
+
+    /// The builder of such a verifier, for a test that wants one thing different.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    /// use std::time::Duration;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let lenient = authority.verifier_builder().leeway(Duration::from_secs(30)).build().unwrap();
+    /// let token = authority.service("orders").expired_for(Duration::from_secs(29)).token();
+    /// assert!(lenient.verify(&token).is_ok());
+    /// assert!(authority.verifier().verify(&token).is_err());
+    /// ```
+    pub fn verifier_builder(&self) -> VerifierBuilder {
+        let builder = Verifier::builder()
+            .issuer(&self.issuer)
+            .keys(self.keys())
+            .clock(self.clock.clone())
+            .audit(self.audit.clone());
+        match &self.audience {
+            Some(audience) => builder.audience(audience),
+            None => builder,
+        }
+    }
+
+    /// The keys that verify this authority's tokens.
+    pub fn keys(&self) -> KeySet {
+        self.key().verifying_key().into()
+    }
+
+    /// The public key as the text of a JWK set (RFC 7517), for a program that reads one.
+    ///
+    /// ```
+    /// use service_only::KeySet;
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let keys = KeySet::from_jwks(TestAuthority::new().jwks().as_bytes()).unwrap();
+    /// assert_eq!(keys.len(), 1);
+    /// ```
+    ///
+    /// # Panics
+    /// When the authority signs by HMAC: its secret belongs in no JWK set.
+    #[track_caller]
+    pub fn jwks(&self) -> String {
+        match self.key().public_jwk() {
+            Some(jwk) => PublicJwk::set([&jwk]),
+            None => {
+                fail(format_args!("an authority of {} has no public key; use `keys`", self.key().algorithm()))
+            }
+        }
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> &SigningKey {
+        &self.shared.key
+    }
+
+    /// The name of the key that signs.
+    pub fn kid(&self) -> &str {
+        self.key().kid().as_str()
+    }
+
+    /// The public key in PEM, as it would be published; `None` for HMAC.
+    #[track_caller]
+    pub(crate) fn public_pem(&self) -> Option<String> {
+        keys::public_pem(self.key())
+    }
+}

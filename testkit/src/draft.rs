@@ -1,0 +1,257 @@
+//! A token about to be minted: valid as it starts, changed one property at a time.
+
+mod edit;
+mod spoil;
+mod times;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use service_only::SigningKey;
+
+use self::edit::Edit;
+use crate::{authority::TestAuthority, fail::OrFail, token::FixtureToken};
+
+/// How long a token lives when nothing else is said: long enough for any test, and short enough to
+/// be outlived by one step of the clock.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// A token about to be minted. It starts valid, with the claims that the real issuer mints, and any
+/// claim and header can be changed, also into something that no issuer would sign.
+///
+/// Changes apply in the order in which they are said. What is wrong with a token has a name:
+/// [`expired`](Self::expired), [`wrong_key`](Self::wrong_key), [`tampered`](Self::tampered) and so
+/// on; [`fixtures`](Self::fixtures) spoils the same token in every way, one at a time.
+///
+/// ```
+/// use service_only::Policy;
+/// use service_only_testkit::TestAuthority;
+/// use std::time::Duration;
+///
+/// let authority = TestAuthority::new().audience("orders");
+/// let policy = Policy::any_service().services(&["orchestrator"]).scopes(&["tenants:delete"]);
+/// let draft = authority
+///     .service("orchestrator")
+///     .scope("tenants:delete")
+///     .expires_in(Duration::from_secs(60));
+///
+/// assert!(authority.verifier().verify_with(&draft.token(), &policy).is_ok());
+///
+/// let denial = authority.verifier().verify_with(&draft.without_claim("scope").token(), &policy);
+/// assert_eq!(denial.unwrap_err().code().as_str(), "missing_scope");
+/// ```
+#[must_use = "nothing is minted until `token` is called"]
+#[derive(Clone)]
+pub struct TokenDraft {
+    authority: TestAuthority,
+    // Sorted, so that a seeded token is the same whatever features of serde_json a program has on.
+    header: BTreeMap<String, Value>,
+    claims: BTreeMap<String, Value>,
+    /// `None` leaves the signature empty.
+    key: Option<Arc<SigningKey>>,
+    edits: Vec<Edit>,
+}
+
+impl TokenDraft {
+    pub(crate) fn service(authority: &TestAuthority, name: String) -> Self {
+        Self::start(authority)
+            .claim("email", format!("{name}@internal.service"))
+            .claim("is_service", true)
+            .claim("role", "admin")
+            .claim("type", "service")
+            .claim("user_id", name.as_str())
+            .named(&name)
+    }
+
+    pub(crate) fn user(authority: &TestAuthority, id: String) -> Self {
+        Self::start(authority)
+            .claim("email", format!("{id}@users.example"))
+            .claim("role", "user")
+            .claim("sub", id.as_str())
+            .claim("type", "access")
+            .claim("user_id", id)
+    }
+
+    fn start(authority: &TestAuthority) -> Self {
+        let key = authority.shared_key();
+        let draft = Self {
+            authority: authority.clone(),
+            header: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            key: None,
+            edits: Vec::new(),
+        };
+        let draft = draft
+            .header("typ", "JWT")
+            .sign_with(key)
+            .claim("iss", authority.iss())
+            .claim("jti", authority.next_jti().to_string())
+            .issued_ago(Duration::ZERO)
+            .expires_in(DEFAULT_LIFETIME);
+        match authority.aud() {
+            Some(audience) => draft.audience(audience),
+            None => draft,
+        }
+    }
+
+    fn named(self, service: &str) -> Self {
+        self.claim("service", service).claim("sub", service)
+    }
+
+    /// Adds a scope to the `scope` claim (RFC 8693 section 4.2). A new token has none.
+    pub fn scope(self, scope: impl AsRef<str>) -> Self {
+        let scope = match self.claims.get("scope").and_then(Value::as_str) {
+            Some(held) => format!("{held} {}", scope.as_ref()),
+            None => scope.as_ref().to_owned(),
+        };
+        self.claim("scope", scope)
+    }
+
+    /// Adds scopes.
+    pub fn scopes(self, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        scopes.into_iter().fold(self, Self::scope)
+    }
+
+    /// Sets the `role`. A service's is `admin` when nothing is said, as the real issuer mints it.
+    pub fn role(self, role: impl Into<String>) -> Self {
+        self.claim("role", role.into())
+    }
+
+    /// Sets the `aud`, instead of the authority's.
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        self.claim("aud", audience.into())
+    }
+
+    /// Sets any claim to any JSON value.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").claim("tenant", 7).token();
+    /// assert!(authority.verifier().verify(&token).is_ok());
+    ///
+    /// let token = authority.service("orders").claim("exp", "tomorrow").token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "bad_claim_type");
+    /// ```
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Leaves a claim out.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").without_claim("email").token();
+    /// assert!(authority.verifier().verify(&token).is_ok());
+    ///
+    /// let token = authority.service("orders").without_claim("exp").token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "missing_claim");
+    /// ```
+    pub fn without_claim(mut self, name: &str) -> Self {
+        self.claims.remove(name);
+        self
+    }
+
+    /// Sets any header parameter to any JSON value.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").header("x-note", "ignored").token();
+    /// assert!(authority.verifier().verify(&token).is_ok());
+    ///
+    /// let token = authority.service("orders").header("crit", ["x-note"].as_slice()).token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "crit");
+    /// ```
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.header.insert(name.into(), value.into());
+        self
+    }
+
+    /// Leaves a header parameter out.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// // With one key there is no doubt about which is meant.
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").without_header("kid").token();
+    /// assert!(authority.verifier().verify(&token).is_ok());
+    ///
+    /// let token = authority.service("orders").without_header("alg").token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "malformed");
+    /// ```
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.remove(name);
+        self
+    }
+
+    /// Says another algorithm in the header, and signs as before.
+    pub fn algorithm_header(self, name: impl Into<String>) -> Self {
+        self.header("alg", name.into())
+    }
+
+    /// Signs with the key of another authority, under that key's algorithm and name.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let (authority, other) = (TestAuthority::new(), TestAuthority::new());
+    /// let token = authority.service("orders").signed_by(&other).token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "unknown_key");
+    /// assert!(other.verifier().verify(&token).is_ok());
+    /// ```
+    pub fn signed_by(self, other: &TestAuthority) -> Self {
+        self.sign_with(other.shared_key())
+    }
+
+    /// Mints the token.
+    #[track_caller]
+    pub fn token(&self) -> FixtureToken {
+        let header = edit::header_json(&self.edits, json!(self.header).to_string());
+        let claims = edit::claims_json(&self.edits, json!(self.claims).to_string());
+        let signed = format!("{}.{}", base64url(header), base64url(claims));
+        let signature = match &self.key {
+            Some(key) => key.sign(signed.as_bytes()).or_fail("the signature of a token"),
+            None => Vec::new(),
+        };
+        let token = format!("{signed}.{}", base64url(signature));
+        FixtureToken::from_text(edit::token(&self.edits, token))
+    }
+
+    /// The authority that this token started from.
+    pub(crate) fn authority(&self) -> &TestAuthority {
+        &self.authority
+    }
+
+    /// The `service` that the token says.
+    pub(crate) fn service_name(&self) -> Option<&str> {
+        self.claims.get("service").and_then(Value::as_str)
+    }
+
+    fn sign_with(self, key: Arc<SigningKey>) -> Self {
+        let (algorithm, kid) = (key.algorithm().as_str(), key.kid().as_str().to_owned());
+        Self { key: Some(key), ..self }.header("alg", algorithm).header("kid", kid)
+    }
+}
+
+impl fmt::Debug for TokenDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenDraft")
+            .field("header", &format_args!("{}", json!(self.header)))
+            .field("claims", &format_args!("{}", json!(self.claims)))
+            .field("key", &self.key)
+            .field("edits", &self.edits.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

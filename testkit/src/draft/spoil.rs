@@ -1,0 +1,115 @@
+//! One named defect each: everything else about the token stays as it was.
+
+use std::{sync::Arc, time::Duration};
+
+use service_only::{Algorithm, SigningKey};
+
+use super::{TokenDraft, base64url};
+use crate::{fail::OrFail, token::FixtureToken};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl TokenDraft {
+    /// Expired an hour ago, which no leeway covers.
+    pub fn expired(self) -> Self {
+        self.issued_ago(2 * HOUR).expired_for(HOUR)
+    }
+
+    /// Valid only from an hour from now on, which no leeway covers.
+    pub fn not_yet_valid(self) -> Self {
+        self.valid_in(HOUR).expires_in(2 * HOUR)
+    }
+
+    /// Signed by a key that the verifier does not have, in the name of the one that it has.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let denial = authority.verifier().verify(&authority.service("orders").wrong_key().token());
+    /// assert_eq!(denial.unwrap_err().code().as_str(), "bad_signature");
+    /// ```
+    #[track_caller]
+    pub fn wrong_key(self) -> Self {
+        let impostor = self.authority.impostor();
+        Self { key: Some(impostor), ..self }
+    }
+
+    /// Signed by a key that the verifier does not have, under that key's own name.
+    #[track_caller]
+    pub fn unknown_key(self) -> Self {
+        let impostor = self.authority.impostor();
+        self.sign_with(impostor)
+    }
+
+    /// From an issuer that the verifier was not told of, signed by the right key.
+    pub fn wrong_issuer(self) -> Self {
+        self.claim("iss", "https://issuer.somewhere-else.example")
+    }
+
+    /// For an audience that is not the verifier's.
+    pub fn wrong_audience(self) -> Self {
+        self.audience("somewhere-else")
+    }
+
+    /// Of another service: authentic, and refused where the handler names the services that may
+    /// call.
+    pub fn other_service(self) -> Self {
+        let name = "some-other-service";
+        self.named(name).claim("user_id", name).claim("email", format!("{name}@internal.service"))
+    }
+
+    /// With no scope at all.
+    pub fn without_scopes(self) -> Self {
+        self.without_claim("scope")
+    }
+
+    /// A user's token: `type` is `access`, and nothing says that it is a service's.
+    pub fn user_token(self) -> Self {
+        self.claim("type", "access").without_claim("is_service").without_claim("service")
+    }
+
+    /// Changed after it was signed: the role is another than the issuer said.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").tampered().token();
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "bad_signature");
+    /// ```
+    pub fn tampered(self) -> Self {
+        self.edit_token(|token| {
+            let mut claims = FixtureToken::from_text(token.as_str()).claims();
+            if let Some(claims) = claims.as_object_mut() {
+                claims.insert("role".to_owned(), "tampered".into());
+            }
+            match token.split('.').collect::<Vec<_>>().as_slice() {
+                [header, _, signature] => format!("{header}.{}.{signature}", base64url(claims.to_string())),
+                _ => token,
+            }
+        })
+    }
+
+    /// Not signed, and saying so: `alg` is `none` (RFC 7519 section 6).
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let token = authority.service("orders").unsigned().token();
+    /// assert!(token.ends_with('.'));
+    /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "alg_not_allowed");
+    /// ```
+    pub fn unsigned(self) -> Self {
+        Self { key: None, ..self }.algorithm_header("none").without_header("kid")
+    }
+
+    /// Signed by HMAC with `secret`, in the name of the right key: what a verifier falls for that
+    /// takes the algorithm from the token and a public key for a secret.
+    #[track_caller]
+    pub(crate) fn signed_by_secret(self, secret: &[u8]) -> Self {
+        let key = SigningKey::hmac(Algorithm::HS256, secret).or_fail("an HMAC key of public bytes");
+        Self { key: Some(Arc::new(key)), ..self }.algorithm_header("HS256")
+    }
+}

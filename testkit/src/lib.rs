@@ -1,0 +1,88 @@
+//! Tests for services that are guarded by [`#[service_only]`](service_only::service_only), with
+//! tokens that are really signed and a verifier that really verifies.
+//!
+//! A guard that is replaced in tests is a guard that nobody tests. Here a test makes its own
+//! authority, mints a valid token, spoils one thing, and states the exact denial:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use axum::{Router, routing::delete};
+//! use service_only::{Caller, Verifier, service_only};
+//! use service_only_testkit::{TestAuthority, assert_allowed, assert_audited, assert_denied, call};
+//!
+//! #[service_only(services("orchestrator"), scopes("tenants:delete"))]
+//! async fn delete_tenant(caller: Caller) -> String {
+//!     format!("deleted for {}", caller.service())
+//! }
+//!
+//! fn app(verifier: Verifier) -> Router {
+//!     Router::new().route("/tenant/{id}", delete(delete_tenant)).with_state(verifier)
+//! }
+//!
+//! let authority = TestAuthority::new();
+//! let app = call(app(authority.verifier())).audit(authority.audit());
+//! let valid = authority.service("orchestrator").scope("tenants:delete");
+//!
+//! let response = app.delete("/tenant/7").bearer(valid.token()).await;
+//! assert_allowed!(response);
+//! assert_eq!(response.text(), "deleted for orchestrator");
+//!
+//! let response = app.delete("/tenant/7").bearer(valid.clone().expired().token()).await;
+//! assert_denied!(response, 401);
+//! assert_audited!(authority.audit(), deny, code = "expired", route = "/tenant/{id}");
+//!
+//! // Everything else that may be wrong, one at a time.
+//! for fixture in valid.fixtures() {
+//!     let response = app.delete("/tenant/7").fixture(&fixture).await;
+//!     fixture.assert_met(&response, authority.audit());
+//! }
+//! # }
+//! ```
+//!
+//! | a test wants | it takes |
+//! | --- | --- |
+//! | keys, a verifier, tokens | [`TestAuthority`] |
+//! | a token with something wrong | [`TokenDraft`], or all of them: [`TokenDraft::fixtures`] |
+//! | to move the time | [`ManualClock`], at [`TestAuthority::clock`] |
+//! | to see what was recorded | [`RecordingAudit`], at [`TestAuthority::audit`] |
+//! | to call a router | [`call`], which gives a [`TestApp`] |
+//! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
+//! | a snapshot | [`snapshot::settings`] |
+//!
+//! Nothing is global, nothing listens on a port, nothing sleeps: two tests share nothing.
+//!
+//! The crate mints tokens and is for tests only. It belongs into `[dev-dependencies]`, which no build
+//! of a service contains.
+
+mod app;
+mod assertions;
+mod audit;
+mod authority;
+mod clock;
+mod draft;
+mod fail;
+mod fixture;
+mod response;
+pub mod snapshot;
+mod token;
+
+pub use crate::{
+    app::{TestApp, TestRequest, call},
+    assertions::Answer,
+    audit::{RecordingAudit, Until},
+    authority::TestAuthority,
+    clock::ManualClock,
+    draft::{DEFAULT_LIFETIME, TokenDraft},
+    fixture::{Defect, Fixture},
+    response::TestResponse,
+    token::FixtureToken,
+};
+
+/// What the macros of this crate name.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde_json::Value;
+    pub use service_only::Decision;
+
+    pub use crate::assertions::{allowed, audited, denied};
+}

@@ -1,0 +1,130 @@
+//! What a router answered, read to its end.
+
+use std::fmt;
+
+use axum::response::Response;
+use http::{
+    HeaderMap, StatusCode,
+    header::{AsHeaderName, CONTENT_TYPE, WWW_AUTHENTICATE},
+};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    audit::RecordingAudit,
+    fail::{OrFail, fail},
+};
+
+/// The answer to a [`TestRequest`](crate::TestRequest). `Display` shows all of it, for a message.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use axum::{Router, routing::get};
+/// # use service_only::service_only;
+/// # use service_only_testkit::{TestAuthority, call};
+/// # #[service_only] async fn stock() -> &'static str { "12 loaves" }
+/// # let authority = TestAuthority::new();
+/// # let app = call(Router::new().route("/stock", get(stock)).with_state(authority.verifier()));
+/// let response = app.get("/stock").bearer(authority.service("orders").token()).await;
+/// assert_eq!(response.text(), "12 loaves");
+///
+/// let response = app.get("/stock").await;
+/// assert_eq!(response.challenge(), Some(r#"Bearer realm="service""#));
+/// assert_eq!(response.problem()["title"], "A valid service token is required");
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TestResponse {
+    /// Method and URI of the request, for a failing assertion.
+    request: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    audit: Option<RecordingAudit>,
+}
+
+impl TestResponse {
+    pub(crate) async fn read(request: String, response: Response, audit: Option<RecordingAudit>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.or_fail("the body of the response").to_bytes().to_vec();
+        Self { request, status: parts.status, headers: parts.headers, body, audit }
+    }
+
+    /// The status. Compares with a number: `response.status() == 403`.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The first header of this name, where it is text.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The challenge of a refusal: `WWW-Authenticate`.
+    pub fn challenge(&self) -> Option<&str> {
+        self.header(WWW_AUTHENTICATE)
+    }
+
+    /// The body.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    /// When it is not UTF-8.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).or_fail("the body of the response is no text")
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON of that type.
+    #[track_caller]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).or_fail("the body of the response is not the JSON wanted")
+    }
+
+    /// The problem document of a refusal (RFC 9457).
+    ///
+    /// # Panics
+    /// When the body is not one: the media type is another, or `status` is not the response's own.
+    #[track_caller]
+    pub fn problem(&self) -> Value {
+        if self.header(CONTENT_TYPE) != Some("application/problem+json") {
+            fail(format_args!("expected a problem document\n\n{self}"));
+        }
+        let problem: Value = self.json();
+        if problem.get("status") != Some(&Value::from(self.status.as_u16())) {
+            fail(format_args!("the problem's `status` is not the response's {}\n\n{problem:#}", self.status));
+        }
+        problem
+    }
+
+    pub(crate) fn recorded(&self) -> Option<&RecordingAudit> {
+        self.audit.as_ref()
+    }
+}
+
+/// The request, the status, the headers and the body, as a failing assertion shows them.
+impl fmt::Display for TestResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answered {}", self.request, self.status)?;
+        for (name, value) in &self.headers {
+            write!(f, "\n    {name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        if !self.body.is_empty() {
+            write!(f, "\n    {}", String::from_utf8_lossy(&self.body))?;
+        }
+        Ok(())
+    }
+}

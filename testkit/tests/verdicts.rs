@@ -1,0 +1,157 @@
+//! Each fixture gets the verdict that it states: from a verifier, and from a guarded axum handler.
+
+use axum::{Router, routing::delete};
+use service_only::{Algorithm, Caller, Code, Decision, Policy, service_only};
+use service_only_testkit::{
+    Defect, Fixture, TestAuthority, TestResponse, TokenDraft, assert_allowed, call, snapshot,
+};
+
+const POLICY: Policy<'static> = Policy::any_service().services(&["orchestrator"]).scopes(&["tenants:delete"]);
+
+#[service_only(services("orchestrator"), scopes("tenants:delete"))]
+async fn delete_tenant(caller: Caller) -> String {
+    format!("deleted for {}", caller.service())
+}
+
+fn valid(authority: &TestAuthority) -> TokenDraft {
+    authority.service("orchestrator").scope("tenants:delete")
+}
+
+fn assert_verdicts(authority: &TestAuthority) {
+    let verifier = authority.verifier();
+    for fixture in valid(authority).fixtures() {
+        let Some(token) = fixture.token() else { continue };
+        let verdict = verifier.verify_with(token, &POLICY);
+        let code = verdict.as_ref().err().map(|denial| denial.code());
+        assert_eq!(code, fixture.code(), "{}: {verdict:?}", fixture.name());
+        let event = authority.audit().only();
+        assert_eq!((event.status, event.code), (fixture.status(), fixture.code()), "{}", fixture.name());
+        authority.audit().clear();
+    }
+}
+
+#[test]
+fn every_fixture_gets_its_verdict_under_every_algorithm() {
+    for algorithm in Algorithm::ALL {
+        assert_verdicts(&TestAuthority::with(algorithm));
+    }
+}
+
+#[test]
+fn every_fixture_gets_its_verdict_where_an_audience_is_expected() {
+    assert_verdicts(&TestAuthority::new().audience("orders"));
+}
+
+#[test]
+fn every_fixture_gets_its_verdict_from_a_seeded_authority() {
+    assert_verdicts(&TestAuthority::seeded(7));
+}
+
+#[tokio::test]
+async fn every_fixture_gets_its_answer_from_a_guarded_handler_and_one_record() {
+    let authority = TestAuthority::new().audience("orders");
+    let app =
+        call(Router::new().route("/tenant/{id}", delete(delete_tenant)).with_state(authority.verifier()));
+    for fixture in valid(&authority).fixtures() {
+        let response = app.delete("/tenant/7").fixture(&fixture).await;
+        fixture.assert_met(&response, authority.audit());
+        assert_contract(&fixture, &response, &authority);
+        authority.audit().clear();
+    }
+}
+
+/// The wire of design section 5: status, challenge, problem, and the id of the one record.
+fn assert_contract(fixture: &Fixture, response: &TestResponse, authority: &TestAuthority) {
+    let event = authority.audit().only();
+    assert_eq!(event.route.as_deref(), Some("/tenant/{id}"));
+    assert_eq!(event.path.as_deref(), Some("/tenant/7"));
+    let Some(defect) = fixture.defect() else {
+        assert_allowed!(response);
+        assert_eq!(event.decision, Decision::Allow);
+        return assert_eq!(response.text(), "deleted for orchestrator");
+    };
+    let challenge = match (defect.status(), defect) {
+        (400, _) => r#"Bearer realm="service", error="invalid_request""#,
+        (401, Defect::NoToken | Defect::OtherScheme) => r#"Bearer realm="service""#,
+        (401, _) => r#"Bearer realm="service", error="invalid_token""#,
+        _ => r#"Bearer realm="service""#,
+    };
+    assert_eq!(event.decision, Decision::Deny, "{defect}");
+    assert_eq!(response.challenge(), Some(challenge), "{defect}");
+    assert_eq!(response.problem().get("instance"), Some(&event.id.urn().to_string().into()), "{defect}");
+    assert!(!response.text().contains(defect.code().as_str()), "{defect}: the wire tells the reason");
+}
+
+#[test]
+fn a_defect_that_cannot_be_is_left_out() {
+    let has = |authority: &TestAuthority, defect| valid(authority).fixture(defect).is_some();
+    let (asymmetric, secret) = (TestAuthority::new(), TestAuthority::with(Algorithm::HS256));
+    assert!(has(&asymmetric, Defect::PublicKeyAsSecret) && !has(&secret, Defect::PublicKeyAsSecret));
+    assert!(has(&asymmetric, Defect::EmbeddedKey) && !has(&secret, Defect::EmbeddedKey));
+    assert!(!has(&asymmetric, Defect::WithoutAudience));
+    assert!(has(&asymmetric.audience("orders"), Defect::WithoutAudience));
+}
+
+#[test]
+fn every_defect_has_a_name_of_its_own_and_says_what_the_attack_is() {
+    let mut names: Vec<_> = Defect::ALL.iter().map(|defect| defect.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Defect::ALL.len());
+    for defect in Defect::ALL {
+        assert!(defect.attack().ends_with('.') && !defect.source().is_empty(), "{defect}");
+    }
+}
+
+#[test]
+fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
+    let uncovered = |code: &&Code| !Defect::ALL.iter().any(|defect| defect.code() == **code);
+    let left_out: Vec<_> = Code::ALL.iter().filter(uncovered).map(|code| code.as_str()).collect();
+    // They depend on several keys, on what the handler asks for, and on the sink.
+    assert_eq!(
+        left_out,
+        ["key_alg_mismatch", "role_not_allowed", "missing_scope", "too_old", "audit_unavailable"]
+    );
+}
+
+#[test]
+fn the_catalogue_reads_as_a_table() {
+    let rows = Defect::ALL.iter().map(|defect| {
+        format!(
+            "{:<24} {} {:<20} {}",
+            defect.name(),
+            defect.status(),
+            defect.code().as_str(),
+            defect.source()
+        )
+    });
+    snapshot::settings().bind(|| insta::assert_snapshot!("catalogue", rows.collect::<Vec<_>>().join("\n")));
+}
+
+#[tokio::test]
+async fn a_fixture_that_is_let_through_fails_the_test_and_shows_the_audit() {
+    // The hole: a handler for any service, where the fixture expects one for the orchestrator.
+    #[service_only]
+    async fn open_to_any_service() {}
+
+    let authority = TestAuthority::new();
+    let app = call(Router::new().route("/", delete(open_to_any_service)).with_state(authority.verifier()));
+    let fixture = valid(&authority).fixture(Defect::OtherService).unwrap();
+    let response = app.delete("/").fixture(&fixture).await;
+
+    let message = panic_message(|| fixture.assert_met(&response, authority.audit()));
+    insta::assert_snapshot!(message, @r"
+    fixture `other_service`: expected 403 and service_not_allowed
+
+    DELETE / answered 200 OK
+        content-length: 0
+
+    decision  status  code  service             request   endpoint             reason
+    allow     200     -     some-other-service  DELETE /  open_to_any_service  -
+    ");
+}
+
+fn panic_message(run: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).err();
+    panic.and_then(|panic| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
