@@ -79,6 +79,10 @@ pub struct AuditEvent {
     /// The verified service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The verified user, where a gateway lets users through: the `user_id` or `sub`, escaped and
+    /// cut.
+    #[serde(rename = "user.id", skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The verified token's `jti`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
@@ -88,6 +92,9 @@ pub struct AuditEvent {
     /// The verified token's issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe` or `oauth`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<&'static str>,
     /// The address of the peer of the connection, never one from a header.
     #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
     pub client_address: Option<String>,

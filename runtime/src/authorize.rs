@@ -2,20 +2,13 @@
 
 use crate::{
     claims::ServiceClaims,
-    clock::Timestamp,
     denial::{Code, Denial, quoted},
     policy::Policy,
+    verifier::Moment,
 };
 
-/// The instant that times are compared at, and how far the clocks may be apart.
-#[derive(Debug, Copy, Clone)]
-pub(crate) struct Instant {
-    pub(crate) now: Timestamp,
-    pub(crate) leeway_seconds: u64,
-}
-
 /// Checks services, roles, scopes and age, in this order.
-pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant) -> Result<(), Denial> {
+pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     service(claims, policy)?;
     role(claims, policy)?;
     scopes(claims, policy)?;
@@ -52,7 +45,7 @@ fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     if missing.is_empty() { Ok(()) } else { Err(Denial::missing_scopes_of(missing)) }
 }
 
-fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant) -> Result<(), Denial> {
+fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     let Some(max_age) = policy.allowed_age() else {
         return Ok(());
     };
@@ -60,12 +53,12 @@ fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Instant) -> Result<(), D
     let Some(iat) = claims.iat else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
-    let leeway = i64::try_from(at.leeway_seconds).unwrap_or(i64::MAX);
+    let leeway = at.leeway_seconds();
     // Within the leeway, the issuer's clock may be ahead of this one: such a token is new.
     match u64::try_from(at.now.unix().saturating_add(leeway).saturating_sub(iat)) {
-        Ok(age) if age <= max_age.saturating_add(at.leeway_seconds) => Ok(()),
+        Ok(age) if age <= max_age.saturating_add(at.leeway.as_secs()) => Ok(()),
         Ok(age) => {
-            let age = age.saturating_sub(at.leeway_seconds);
+            let age = age.saturating_sub(at.leeway.as_secs());
             let reason = format!("the token was issued {age} s ago, allowed: {max_age} s");
             Err(Denial::new(Code::TooOld, reason))
         }

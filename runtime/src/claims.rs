@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer, de::MapAccess};
 
 use crate::{
     denial::{Code, Denial, quoted},
-    json::{self, JsonError, Number, Value},
+    json::{self, JsonError, Number, Tree, Value},
 };
 
 /// The longest service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
@@ -242,6 +242,29 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) email: Option<Cow<'p, str>>,
     pub(crate) jti: Option<Cow<'p, str>>,
     pub(crate) scope: Option<Cow<'p, str>>,
+    pub(crate) client_id: Option<Value<'p>>,
+    pub(crate) kubernetes: Option<BoundAccount>,
+}
+
+/// The `kubernetes.io` claim of a bound service-account token, as far as it is compared.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct BoundAccount {
+    pub(crate) namespace: Option<String>,
+    pub(crate) service_account: Option<String>,
+}
+
+impl From<Tree> for BoundAccount {
+    fn from(claim: Tree) -> Self {
+        let text = |tree: Option<&Tree>| match tree {
+            Some(Tree::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let account = claim.member("serviceaccount");
+        Self {
+            namespace: text(claim.member("namespace")),
+            service_account: text(account.and_then(|account| account.member("name"))),
+        }
+    }
 }
 
 impl<'p> RawClaims<'p> {
@@ -262,6 +285,7 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
             "exp" => self.exp = Some(number(name, map)?),
             "nbf" => self.nbf = Some(number(name, map)?),
             "iat" => self.iat = Some(number(name, map)?),
+            "kubernetes.io" => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
             _ => self.text_member(name, map.next_value()?)?,
         }
         Ok(())
@@ -290,6 +314,7 @@ impl<'p> RawClaims<'p> {
             "email" => self.email = value.into_text(),
             "jti" => self.jti = value.into_text(),
             "scope" => self.scope = value.into_text(),
+            "client_id" => self.client_id = Some(value),
             _ => {}
         }
         Ok(())

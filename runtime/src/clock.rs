@@ -48,6 +48,17 @@ impl Timestamp {
             nanos: nanos % NANOS_PER_SECOND,
         }
     }
+
+    /// The time from `earlier` to here; `None` when `earlier` is in fact later, as after a clock was
+    /// set back.
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        let seconds = self.seconds.checked_sub(earlier.seconds)?;
+        let (seconds, nanos) = match self.nanos.checked_sub(earlier.nanos) {
+            Some(nanos) => (seconds, nanos),
+            None => (seconds - 1, self.nanos + NANOS_PER_SECOND - earlier.nanos),
+        };
+        Some(Duration::new(u64::try_from(seconds).ok()?, nanos))
+    }
 }
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
@@ -135,6 +146,24 @@ mod tests {
         let time = Timestamp::from_unix(7).plus(half).plus(half);
         assert_eq!((time.unix(), time.subsec_nanos()), (8, 200_000_000));
         assert_eq!(Timestamp::from_unix(i64::MAX).plus(Duration::MAX).unix(), i64::MAX);
+    }
+
+    #[test]
+    fn the_time_between_two_instants_borrows_nanoseconds_and_is_never_negative() {
+        let ms = Duration::from_millis;
+        let at = |millis| Timestamp::from_unix(-1).plus(ms(millis));
+        for (later, earlier, between) in [
+            (0, 0, Some(ms(0))),
+            (1700, 600, Some(ms(1100))),
+            (1600, 700, Some(ms(900))),
+            (2000, 999, Some(ms(1001))),
+            (999, 1000, None),
+            (0, 2000, None),
+        ] {
+            assert_eq!(at(later).since(at(earlier)), between, "{later} {earlier}");
+        }
+        let (first, last) = (Timestamp::from_unix(i64::MIN), Timestamp::from_unix(i64::MAX));
+        assert_eq!((last.since(first), first.since(last)), (None, None), "further apart than seconds count");
     }
 
     #[test]

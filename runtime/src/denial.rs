@@ -105,6 +105,8 @@ codes! {
     WrongTyp = "wrong_typ", Header, 401;
     /// `alg` is none of the verifier's algorithms.
     AlgNotAllowed = "alg_not_allowed", Header, 401;
+    /// The issuer's keys are not to be had, and none are left to trust.
+    KeysUnavailable = "keys_unavailable", Key, 503;
     /// No key of the verifier has the token's `kid`.
     UnknownKey = "unknown_key", Key, 401;
     /// The key that `kid` names is not for the token's `alg`.
@@ -125,8 +127,14 @@ codes! {
     Expired = "expired", Claims, 401;
     /// The token is not valid yet.
     NotYetValid = "not_yet_valid", Claims, 401;
+    /// The token lives longer than its issuer's tokens may.
+    LivesTooLong = "lives_too_long", Claims, 401;
     /// `sub` and `service` name two different things.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
+    /// The token, its service's tokens of that age, or its key is revoked.
+    Revoked = "revoked", Revocation, 401;
+    /// Whether the token is revoked cannot be known.
+    RevocationUnavailable = "revocation_unavailable", Revocation, 503;
     /// The token is authentic, but not a service's.
     NotService = "not_service", Service, 403;
     /// The service is none of those that the handler allows.
@@ -143,7 +151,7 @@ codes! {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -170,6 +178,8 @@ pub enum Stage {
     Signature,
     /// Comparing the claims.
     Claims,
+    /// Asking whether it was revoked.
+    Revocation,
     /// Deciding whether it is a service's token.
     Service,
     /// Applying the handler's policy.
@@ -188,6 +198,7 @@ impl Stage {
             Self::Key => "key",
             Self::Signature => "signature",
             Self::Claims => "claims",
+            Self::Revocation => "revocation",
             Self::Service => "service",
             Self::Policy => "policy",
             Self::Audit => "audit",
@@ -197,7 +208,7 @@ impl Stage {
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -255,8 +266,8 @@ mod tests {
         for code in Code::ALL {
             let expected = match code.stage() {
                 Stage::Bearer => continue,
-                stage if stage <= Stage::Claims => 401,
-                Stage::Audit => 503,
+                _ if code.as_str().ends_with("_unavailable") => 503,
+                stage if stage <= Stage::Revocation => 401,
                 _ => 403,
             };
             assert_eq!(code.status(), expected, "{code}");

@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::{
     audit::{AuditEvent, Decision},
-    authorize::{self, authorize},
+    authorize::authorize,
     bearer::BearerToken,
-    caller::{Caller, Identity},
+    caller::{Caller, Identity, User},
     clock::{Stopwatch, Timestamp},
-    denial::{Code, Denial},
+    denial::{Code, Denial, quoted},
     policy::{Endpoint, Policy},
     rejection::Rejection,
-    verifier::{Known, Verifier, user_refused},
+    verifier::{Known, Moment, Verifier, user_refused},
 };
 
 /// A policy and an endpoint carried by a type; what the attribute puts into the signature.
@@ -75,23 +75,37 @@ impl Verifier {
         policy: &Policy<'_>,
         request: RequestContext,
     ) -> Result<Caller, Rejection> {
-        let decided = self.decide(request, |verifier, now, known| {
+        let decided = self.decide(request, |verifier, at, known| {
             let token = BearerToken::from_header_values(authorization)?;
-            verifier.permit(token.as_str(), policy, now, known)
+            verifier.permit(token.as_str(), policy, at, known)
+        });
+        decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
+    }
+
+    /// A request of a service or of a user, without a policy: what a gateway forwards.
+    #[cfg(feature = "axum")]
+    pub(crate) fn enforce_identity_request<'r>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+        request: RequestContext,
+    ) -> Result<Identity, Rejection> {
+        let decided = self.decide(request, |verifier, at, known| {
+            let token = BearerToken::from_header_values(authorization)?;
+            verifier.identify(token.as_str(), at, known)
         });
         decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
     }
 
     pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
-        let decided = self.decide(RequestContext::default(), |verifier, now, known| {
-            verifier.permit(token, policy, now, known)
+        let decided = self.decide(RequestContext::default(), |verifier, at, known| {
+            verifier.permit(token, policy, at, known)
         });
         decided.map_err(|(denial, _)| denial)
     }
 
     pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
-        let decided = self
-            .decide(RequestContext::default(), |verifier, now, known| verifier.identify(token, now, known));
+        let decided =
+            self.decide(RequestContext::default(), |verifier, at, known| verifier.identify(token, at, known));
         decided.map_err(|(denial, _)| denial)
     }
 
@@ -100,14 +114,13 @@ impl Verifier {
         &self,
         token: &str,
         policy: &Policy<'_>,
-        now: Timestamp,
+        at: Moment,
         known: &mut Known,
     ) -> Result<Caller, Denial> {
-        let Identity::Service(caller) = self.identify(token, now, known)? else {
+        let Identity::Service(caller) = self.identify(token, at, known)? else {
             return Err(user_refused());
         };
         known.caller = Some(caller.clone());
-        let at = authorize::Instant { now, leeway_seconds: self.leeway().as_secs() };
         authorize(caller.claims(), policy, at)?;
         Ok(caller)
     }
@@ -116,13 +129,13 @@ impl Verifier {
     fn decide<T: Recorded>(
         &self,
         request: RequestContext,
-        decision: impl FnOnce(&Self, Timestamp, &mut Known) -> Result<T, Denial>,
+        decision: impl FnOnce(&Self, Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, (Denial, Uuid)> {
         let stopwatch = Stopwatch::start();
-        let now = self.now();
+        let at = self.moment();
         let mut known = Known::default();
-        let decided = decision(self, now, &mut known);
-        let event = event(now, &decided, known, request, stopwatch.elapsed_us());
+        let decided = decision(self, at, &mut known);
+        let event = event(at.now, &decided, known, request, stopwatch.elapsed_us());
         let recorded = self.audit().record(&event);
         if let Err(error) = &recorded {
             tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
@@ -138,7 +151,13 @@ impl Verifier {
 
 /// What an accepted token says of itself in the audit.
 trait Recorded {
-    fn caller(&self) -> Option<&Caller>;
+    fn caller(&self) -> Option<&Caller> {
+        None
+    }
+
+    fn user(&self) -> Option<&User> {
+        None
+    }
 }
 
 impl Recorded for Caller {
@@ -154,6 +173,13 @@ impl Recorded for Identity {
             Self::User(_) => None,
         }
     }
+
+    fn user(&self) -> Option<&User> {
+        match self {
+            Self::Service(_) => None,
+            Self::User(user) => Some(user),
+        }
+    }
 }
 
 fn event<T: Recorded>(
@@ -165,6 +191,9 @@ fn event<T: Recorded>(
 ) -> AuditEvent {
     let denial = decided.as_ref().err();
     let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
+    let user = decided.as_ref().ok().and_then(Recorded::user);
+    let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
+    let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
     AuditEvent {
         id: event_id(now),
         time: now,
@@ -178,9 +207,11 @@ fn event<T: Recorded>(
         route: request.route,
         path: request.path,
         service: caller.map(|caller| caller.service().to_owned()),
-        jti: caller.and_then(Caller::jti).map(crate::denial::quoted),
+        user: user.and_then(User::id).map(quoted),
+        jti: jti.map(quoted),
         kid: known.kid,
-        issuer: caller.map(|caller| caller.issuer().to_owned()),
+        profile: known.profile,
+        issuer: issuer.map(str::to_owned),
         client_address: request.client_address,
         trace_id: request.trace_id,
         duration_us,

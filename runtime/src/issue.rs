@@ -15,6 +15,7 @@ use crate::{
     claims::{Scopes, ServiceClaims, ServiceName, is_scope_token},
     clock::{Clock, SystemClock},
     keys::KeyId,
+    verifier::STRICT_TYP,
 };
 
 /// How long a token lives when nothing else is said: 365 days, as in the system that this replaces.
@@ -24,6 +25,10 @@ pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(365 * DAY);
 /// Tokens that live longer than this, 90 days, are minted with a warning: whoever finds one has that
 /// long to use it.
 pub const LONG_LIFETIME: Duration = Duration::from_secs(90 * DAY);
+
+/// How long a strict token lives when nothing else is said: an hour, of which a renewal has half to
+/// succeed.
+pub const STRICT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// Tokens that live longer than this, ten years, are not minted.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * DAY);
@@ -50,6 +55,7 @@ pub struct Issuer {
     key: Arc<SigningKey>,
     audience: Vec<String>,
     lifetime: Duration,
+    strict: bool,
     clock: Box<dyn Clock>,
 }
 
@@ -92,6 +98,7 @@ pub struct IssuerBuilder {
     key: Option<Arc<SigningKey>>,
     audience: Vec<String>,
     lifetime: Option<Duration>,
+    strict: bool,
     clock: Option<Box<dyn Clock>>,
 }
 
@@ -110,6 +117,14 @@ impl IssuerBuilder {
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
         self
+    }
+
+    /// Mints strict tokens, for verifiers that
+    /// [trust strict ones](crate::TrustedIssuer::strict): `typ` is `service+jwt`, the key must be a
+    /// private key, and an audience must be said. Tokens live for [`STRICT_LIFETIME`] then, unless
+    /// said otherwise.
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// How long tokens live, in whole seconds. Left out, it is [`DEFAULT_LIFETIME`].
@@ -137,10 +152,21 @@ impl IssuerBuilder {
                 "an audience is empty; leave `.audience(…)` out for tokens without `aud`",
             ));
         }
-        let lifetime = self.lifetime.unwrap_or(DEFAULT_LIFETIME);
+        if self.strict && self.audience.is_empty() {
+            return Err(IssueError::new(
+                "a strict token is for somebody; name the services with `.audience(…)`",
+            ));
+        }
+        if self.strict && key.algorithm().is_symmetric() {
+            let algorithm = key.algorithm();
+            return Err(IssueError::new(format!(
+                "{algorithm} uses a secret, and strict tokens a key pair, such as ES256"
+            )));
+        }
+        let lifetime = self.lifetime.unwrap_or(if self.strict { STRICT_LIFETIME } else { DEFAULT_LIFETIME });
         check_lifetime(lifetime)?;
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock));
-        Ok(Issuer { issuer, key, audience: self.audience, lifetime, clock })
+        Ok(Issuer { issuer, key, audience: self.audience, lifetime, strict: self.strict, clock })
     }
 }
 
@@ -230,7 +256,7 @@ impl TokenRequest<'_> {
             scope,
         };
         let key = &self.issuer.key;
-        let token = sign_claims(key, &claims)?;
+        let token = sign_claims(key, &claims, self.issuer.strict)?;
         if self.lifetime > LONG_LIFETIME {
             tracing::warn!(
                 service = %claims.service,
@@ -253,9 +279,12 @@ struct Payload<'c> {
     is_service: bool,
 }
 
-fn sign_claims(key: &SigningKey, claims: &ServiceClaims) -> Result<String, IssueError> {
+fn sign_claims(key: &SigningKey, claims: &ServiceClaims, strict: bool) -> Result<String, IssueError> {
     let mut header = jsonwebtoken::Header::new(key.algorithm().to_jsonwebtoken());
     header.kid = Some(key.kid().as_str().to_owned());
+    if strict {
+        header.typ = Some(STRICT_TYP.to_owned());
+    }
     let payload = Payload { claims, kind: "service", is_service: true };
     key.sign_json(&header, &payload)
 }

@@ -6,16 +6,24 @@
 //! here, checks signatures with keys that stay parsed.
 
 mod algorithm;
+mod file;
 mod jwks;
 mod prepared;
+mod ring;
 mod set;
+mod source;
 mod weak;
 
 use std::fmt;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use file::{DEFAULT_POLL_INTERVAL, FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
 pub use jwks::MAX_JWKS_BYTES;
+#[cfg(feature = "issue")]
+pub use ring::SigningRing;
+pub use ring::{KeyRing, KeyState, MAX_RETIRED};
 pub use set::{KeySet, MAX_KEYS, SkippedKey};
+pub use source::{KeySource, KeysUnavailable, Refresh};
 pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
 
 #[cfg(feature = "issue")]
@@ -222,3 +230,6 @@ impl std::error::Error for KeyError {}
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod vectors;

@@ -48,6 +48,7 @@ mod policy;
 #[doc(hidden)]
 pub mod private;
 mod rejection;
+mod revocation;
 mod token;
 #[cfg(feature = "axum")]
 mod trace_context;
@@ -60,8 +61,10 @@ pub use crate::integration::HasVerifier;
 #[cfg(feature = "issue")]
 pub use crate::issue::{
     DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,
-    SigningKey, TokenRequest,
+    STRICT_LIFETIME, SigningKey, TokenRequest,
 };
+#[cfg(feature = "issue")]
+pub use crate::keys::SigningRing;
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, NoAudit, TracingAudit,
@@ -76,11 +79,16 @@ pub use crate::{
     denial::{Code, Denial, MAX_QUOTED, Stage},
     json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
     keys::{
-        Algorithm, DEVELOPMENT_KID_PREFIX, KeyError, KeyErrorKind, KeyId, KeySet, MAX_JWKS_BYTES, MAX_KEYS,
-        MAX_KID_LENGTH, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, SkippedKey, UnknownAlgorithm,
-        VerifyingKey,
+        Algorithm, DEFAULT_POLL_INTERVAL, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError,
+        KeyErrorKind, KeyId, KeyRing, KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES,
+        MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS,
+        MIN_RSA_EXPONENT, Refresh, SkippedKey, UnknownAlgorithm, VerifyingKey,
     },
     policy::{Endpoint, Policy},
     rejection::Rejection,
-    verifier::{BuildError, MAX_LEEWAY, Verifier, VerifierBuilder},
+    revocation::{
+        MAX_REVOCATIONS, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,
+        RevocationStore, RevocationsFull,
+    },
+    verifier::{BuildError, MAX_LEEWAY, TrustedIssuer, Verifier, VerifierBuilder},
 };

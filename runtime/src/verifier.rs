@@ -1,23 +1,32 @@
 //! Authentication, on one screen: from the text of a token to the proof that a service sent it.
 
 mod builder;
+mod issuer;
+mod kind;
+mod refresh;
+mod usage;
 mod validate;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
-use validate::Expectations;
-pub(crate) use validate::user_refused;
+use issuer::Trusted;
+pub use issuer::TrustedIssuer;
+#[cfg(feature = "issue")]
+pub(crate) use kind::STRICT_TYP;
+use usage::OldProfile;
+pub(crate) use validate::{Moment, user_refused};
 
 use crate::{
     audit::AuditSink,
     caller::{Caller, Identity},
     claims::{RawClaims, unverified_service},
-    clock::{Clock, Timestamp},
-    denial::Denial,
-    keys::{Algorithm, KeySet, VerifyingKey},
+    clock::Clock,
+    denial::{Code, Denial},
+    keys::{KeyId, KeySet},
     policy::Policy,
-    token::Segments,
+    revocation::{PresentedToken, RevocationStatus, RevocationStore},
+    token::{Header, Segments},
 };
 
 /// Verifies service tokens: keys, expectations, clock and audit. The only thing that a guarded
@@ -40,19 +49,26 @@ use crate::{
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
-    keys: KeySet,
-    algorithms: Vec<Algorithm>,
-    expectations: Expectations,
+    issuers: Vec<Trusted>,
+    revocation: Option<Revocation>,
+    leeway: std::time::Duration,
     clock: Box<dyn Clock>,
     audit: Box<dyn AuditSink>,
     require_audit: bool,
     realm: String,
+    old_profile: OldProfile,
+}
+
+struct Revocation {
+    store: Box<dyn RevocationStore>,
+    accept_on_outage: bool,
 }
 
 /// What is known of a token when its decision is recorded.
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) kid: Option<String>,
+    pub(crate) profile: Option<&'static str>,
     pub(crate) unverified_service: Option<String>,
     /// A caller that was authenticated, whatever the policy says of it.
     pub(crate) caller: Option<Caller>,
@@ -68,7 +84,8 @@ impl Verifier {
     /// have `#[service_only]`. Uses the CPU only and never waits.
     ///
     /// # Errors
-    /// When the token is not authentic (401) or not a service's (403).
+    /// When the token is not authentic (401) or not a service's (403), or a dependency of the
+    /// verifier failed closed (503).
     pub fn verify(&self, token: &str) -> Result<Caller, Denial> {
         self.verify_with(token, &Policy::any_service())
     }
@@ -90,42 +107,98 @@ impl Verifier {
         self.enforce_identity(token)
     }
 
-    /// The stages of authentication; the first that fails is the one reported.
-    pub(crate) fn identify(
-        &self,
-        token: &str,
-        now: Timestamp,
-        known: &mut Known,
-    ) -> Result<Identity, Denial> {
-        let segments = Segments::split(token)?;
-        let payload = segments.payload();
-        let key = self.signing_key(&segments).inspect_err(|_| {
-            known.unverified_service = payload.as_deref().ok().and_then(unverified_service);
-        })?;
-        // Only from here on are the claims the issuer's.
-        known.kid = key.kid().map(|kid| kid.as_str().to_owned());
-        let payload = payload?;
-        let claims = RawClaims::parse(&payload)?;
-        self.0
-            .expectations
-            .check(&claims, now)
-            .and_then(|times| validate::identity(claims, &times, key.kid().cloned()))
-            .inspect_err(|_| known.unverified_service = unverified_service(&payload))
+    /// How many tokens of the compatible profile each service has sent, where the strict one is
+    /// accepted too: who still has to move. Services beyond the first 1,024 are counted together.
+    pub fn old_profile_tokens(&self) -> BTreeMap<String, u64> {
+        self.0.old_profile.counts()
     }
 
-    /// The key whose signature is on the token.
-    fn signing_key(&self, segments: &Segments<'_>) -> Result<&VerifyingKey, Denial> {
-        let header = segments.header()?;
-        validate::typ(header.typ.as_deref())?;
-        // The algorithm must be allowed and the key's own: RFC 8725 section 3.1.
-        let algorithm = header.algorithm(&self.0.algorithms)?;
-        let key = self.0.keys.key_for(algorithm, header.kid.as_deref())?;
-        let signature = segments.signature()?;
-        if key.verifies(algorithm, segments.signed(), &signature) {
-            Ok(key)
-        } else {
-            Err(validate::bad_signature(algorithm, key.kid()))
+    /// The stages of authentication; the first that fails is the one reported.
+    pub(crate) fn identify(&self, token: &str, at: Moment, known: &mut Known) -> Result<Identity, Denial> {
+        let segments = Segments::split(token)?;
+        let payload = segments.payload();
+        let identity = segments.header().and_then(|header| self.by_any_issuer(&header, &segments, at, known));
+        identity.inspect_err(|_| {
+            known.unverified_service = payload.as_deref().ok().and_then(unverified_service);
+        })
+    }
+
+    /// The first issuer that stands for the token; else the refusal that came furthest.
+    fn by_any_issuer(
+        &self,
+        header: &Header,
+        segments: &Segments<'_>,
+        at: Moment,
+        known: &mut Known,
+    ) -> Result<Identity, Denial> {
+        let mut refusal: Option<Denial> = None;
+        for issuer in &self.0.issuers {
+            match self.by_issuer(issuer, header, segments, at, known) {
+                Ok(identity) => return Ok(identity),
+                Err(denial) => match &refusal {
+                    Some(earlier) if earlier.stage() >= denial.stage() => {}
+                    _ => refusal = Some(denial),
+                },
+            }
         }
+        Err(refusal.unwrap_or_else(|| Denial::new(Code::UnknownKey, "no issuer is trusted")))
+    }
+
+    fn by_issuer(
+        &self,
+        issuer: &Trusted,
+        header: &Header,
+        segments: &Segments<'_>,
+        at: Moment,
+        known: &mut Known,
+    ) -> Result<Identity, Denial> {
+        let kid = issuer.check_signature(header, segments)?;
+        // Only from here on are the claims the issuer's.
+        known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
+        let payload = segments.payload()?;
+        let claims = RawClaims::parse(&payload)?;
+        let times = issuer.expectations.check(issuer.kind, &claims, at)?;
+        let name = &issuer.expectations.issuer;
+        let identity = issuer.kind.identity(claims, &times, name, &issuer.names, kid.clone())?;
+        self.check_revocation(&identity, name, kid.as_ref())?;
+        known.profile = Some(issuer.kind.as_str());
+        self.count_old_profile(issuer, &identity);
+        Ok(identity)
+    }
+
+    fn check_revocation(&self, identity: &Identity, issuer: &str, kid: Option<&KeyId>) -> Result<(), Denial> {
+        let Some(revocation) = &self.0.revocation else { return Ok(()) };
+        let (jti, service, issued_at) = match identity {
+            Identity::Service(caller) => (caller.jti(), Some(caller.service()), caller.claims().iat),
+            Identity::User(user) => (user.claims().jti.as_deref(), None, user.claims().iat),
+        };
+        let token = PresentedToken { issuer, jti, service, issued_at, key_id: kid.map(KeyId::as_str) };
+        let why = match revocation.store.status(&token) {
+            Ok(RevocationStatus::Good) => return Ok(()),
+            Ok(RevocationStatus::TokenRevoked) => "the token is revoked",
+            Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
+            Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
+            Err(outage) => {
+                tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
+                if revocation.accept_on_outage {
+                    return Ok(());
+                }
+                let reason = format!("revocation cannot be checked: {outage}");
+                return Err(Denial::new(Code::RevocationUnavailable, reason));
+            }
+        };
+        Err(Denial::new(Code::Revoked, why))
+    }
+
+    fn count_old_profile(&self, issuer: &Trusted, identity: &Identity) {
+        let old = issuer.kind == kind::Kind::Compatible;
+        if let (true, Identity::Service(caller)) = (old && self.accepts_strict(), identity) {
+            self.0.old_profile.count(caller.service());
+        }
+    }
+
+    fn accepts_strict(&self) -> bool {
+        self.0.issuers.iter().any(|issuer| issuer.kind == kind::Kind::Strict)
     }
 
     /// Whether both share one state.
@@ -134,12 +207,8 @@ impl Verifier {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.now()
-    }
-
-    pub(crate) fn leeway(&self) -> Duration {
-        self.0.expectations.leeway
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.0.clock.now(), leeway: self.0.leeway }
     }
 
     pub(crate) fn audit(&self) -> &dyn AuditSink {
@@ -155,12 +224,38 @@ impl Verifier {
     }
 }
 
+impl Trusted {
+    /// The name of the key whose signature is on the token.
+    fn check_signature(&self, header: &Header, segments: &Segments<'_>) -> Result<Option<KeyId>, Denial> {
+        let keys = self.keys_now()?;
+        self.kind.check_typ(header.typ.as_deref())?;
+        // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
+        let algorithm = header.algorithm(&self.accepted(&keys))?;
+        let key = keys.key_for(algorithm, header.kid.as_deref())?;
+        let signature = segments.signature()?;
+        if key.verifies(algorithm, segments.signed(), &signature) {
+            Ok(key.kid().cloned())
+        } else {
+            Err(validate::bad_signature(algorithm, key.kid()))
+        }
+    }
+
+    fn keys_now(&self) -> Result<KeySet, Denial> {
+        let keys = self.keys.snapshot().map_err(|error| {
+            Denial::new(Code::KeysUnavailable, format!("the keys of `{}`: {error}", self.expectations.issuer))
+        })?;
+        // A source may have changed since the verifier was built.
+        match self.check_keys(&keys, cfg!(debug_assertions)) {
+            Err(error @ BuildError::DevelopmentKey(_)) => {
+                Err(Denial::new(Code::UnknownKey, error.to_string()))
+            }
+            _ => Ok(keys),
+        }
+    }
+}
+
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier")
-            .field("expectations", &self.0.expectations)
-            .field("algorithms", &self.0.algorithms)
-            .field("keys", &self.0.keys)
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("issuers", &self.0.issuers).finish_non_exhaustive()
     }
 }

@@ -107,10 +107,21 @@ fn every_defect_has_a_name_of_its_own_and_says_what_the_attack_is() {
 fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
     let uncovered = |code: &&Code| !Defect::ALL.iter().any(|defect| defect.code() == **code);
     let left_out: Vec<_> = Code::ALL.iter().filter(uncovered).map(|code| code.as_str()).collect();
-    // They depend on several keys, on what the handler asks for, and on the sink.
+    // They depend on several keys or their source, on the profile, on what the handler asks for, on
+    // the revocation store, and on the sink.
     assert_eq!(
         left_out,
-        ["key_alg_mismatch", "role_not_allowed", "missing_scope", "too_old", "audit_unavailable"]
+        [
+            "keys_unavailable",
+            "key_alg_mismatch",
+            "lives_too_long",
+            "revoked",
+            "revocation_unavailable",
+            "role_not_allowed",
+            "missing_scope",
+            "too_old",
+            "audit_unavailable"
+        ]
     );
 }
 

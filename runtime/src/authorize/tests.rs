@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Timestamp;
 
 const NOW: i64 = 1_767_225_600;
 
@@ -22,7 +23,7 @@ fn claims() -> ServiceClaims {
 }
 
 fn verdict(claims: &ServiceClaims, policy: Policy<'_>) -> Option<Code> {
-    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 0 };
+    let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
     authorize(claims, &policy, at).err().map(|denial| denial.code())
 }
 
@@ -61,7 +62,7 @@ fn any_of_the_roles_is_enough_and_no_role_is_none_of_them() {
 fn every_scope_is_needed_and_the_missing_ones_are_named() {
     assert_eq!(verdict(&claims(), Policy::any_service().scopes(&["tenants:delete", "tenants:read"])), None);
     let policy = Policy::any_service().scopes(&["tenants:read", "tenants", "users:read"]);
-    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 0 };
+    let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
     let denial = authorize(&claims(), &policy, at).unwrap_err();
     assert_eq!(
         (denial.code(), denial.missing_scopes()),
@@ -88,7 +89,7 @@ fn a_token_without_an_issue_time_or_from_the_future_is_not_fresh() {
 #[test]
 fn leeway_moves_both_ends_of_the_age() {
     let policy = Policy::any_service().max_age(Duration::from_secs(10));
-    let at = Instant { now: Timestamp::from_unix(NOW), leeway_seconds: 5 };
+    let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(5) };
     for (iat, fresh) in [(NOW + 5, true), (NOW + 6, false), (NOW - 15, false), (NOW - 10, true)] {
         let verdict = authorize(&ServiceClaims { iat: Some(iat), ..claims() }, &policy, at);
         assert_eq!(verdict.is_ok(), fresh, "{}", iat - NOW);

@@ -12,7 +12,7 @@ use http::{
 };
 
 use crate::{
-    caller::Caller,
+    caller::{Caller, Identity},
     guard::{Guard, RequestContext, StaticPolicy},
     policy::Policy,
     rejection::Rejection,
@@ -52,6 +52,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
+        await_unknown_key(&verifier, parts).await;
         let guard = Self::enforce(&verifier, authorization(parts), context(parts))?;
         parts.extensions.insert(Decided { verifier, caller: guard.caller().clone() });
         Ok(guard)
@@ -70,6 +71,7 @@ where
             Some(decided) if decided.verifier.is_same_as(&verifier) => return Ok(decided.caller.clone()),
             _ => {}
         }
+        await_unknown_key(&verifier, parts).await;
         let caller =
             verifier.enforce_request(authorization(parts), &Policy::any_service(), context(parts))?;
         parts.extensions.insert(Decided { verifier, caller: caller.clone() });
@@ -83,6 +85,19 @@ where
 struct Decided {
     verifier: Verifier,
     caller: Caller,
+}
+
+/// For a gateway, which forwards services and users: authenticates either, with one record. A handler
+/// wants `#[service_only]` or [`Caller`].
+impl<S> FromRequestParts<S> for Identity
+where
+    S: HasVerifier + Send + Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        state.verifier().enforce_identity_request(authorization(parts), context(parts))
+    }
 }
 
 impl IntoResponse for Rejection {
@@ -100,6 +115,13 @@ impl IntoResponse for Rejection {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+/// At most once a request, and bounded by the key source.
+async fn await_unknown_key(verifier: &Verifier, parts: &Parts) {
+    if let Some(refresh) = verifier.refresh_keys_for_request(authorization(parts)) {
+        refresh.await;
     }
 }
 

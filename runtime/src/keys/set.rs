@@ -15,6 +15,7 @@ pub struct KeySet(Arc<Keys>);
 struct Keys {
     keys: Vec<VerifyingKey>,
     by_kid: HashMap<KeyId, usize>,
+    algorithms: Vec<Algorithm>,
     skipped: Vec<SkippedKey>,
 }
 
@@ -45,7 +46,7 @@ impl KeySet {
     /// As [`KeySet::from_jwks`], and when the file cannot be read. The message names the file.
     pub fn from_jwks_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
-        let json = read_bounded(path)?;
+        let json = read_bounded(path, jwks::MAX_JWKS_BYTES)?;
         Self::from_jwks(&json)
             .map_err(|error| KeyError { message: format!("{}: {error}", path.display()), ..error })
     }
@@ -69,7 +70,7 @@ impl KeySet {
                 )));
             }
         }
-        Ok(Self(Arc::new(Keys { keys, by_kid, skipped })))
+        Ok(Self(Arc::new(Keys { algorithms: algorithms(&keys), keys, by_kid, skipped })))
     }
 
     /// The members of the JWK set that were left out, with the reason.
@@ -89,9 +90,13 @@ impl KeySet {
     }
 
     /// The algorithms that the keys are for, each once, in the order of [`Algorithm::ALL`].
-    pub fn algorithms(&self) -> Vec<Algorithm> {
-        let used = |algorithm: &Algorithm| self.keys().iter().any(|key| key.is_for(*algorithm));
-        Algorithm::ALL.into_iter().filter(used).collect()
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.0.algorithms
+    }
+
+    /// Whether a key has this name.
+    pub fn has(&self, kid: &str) -> bool {
+        self.0.by_kid.contains_key(&KeyId::new(kid))
     }
 
     /// The one key for a token that says `algorithm` and `kid`.
@@ -142,7 +147,8 @@ impl KeySet {
 impl From<VerifyingKey> for KeySet {
     fn from(key: VerifyingKey) -> Self {
         let by_kid = key.kid().cloned().map(|kid| (kid, 0)).into_iter().collect();
-        Self(Arc::new(Keys { keys: vec![key], by_kid, skipped: Vec::new() }))
+        let keys = vec![key];
+        Self(Arc::new(Keys { algorithms: algorithms(&keys), keys, by_kid, skipped: Vec::new() }))
     }
 }
 
@@ -177,12 +183,17 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyError> {
+fn algorithms(keys: &[VerifyingKey]) -> Vec<Algorithm> {
+    let used = |algorithm: &Algorithm| keys.iter().any(|key| key.is_for(*algorithm));
+    Algorithm::ALL.into_iter().filter(used).collect()
+}
+
+/// Reads a file up to one byte more than `limit`, so that what is too long is refused rather than cut.
+pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, KeyError> {
     use std::io::Read;
     let unreadable = |error| KeyError::unreadable(format!("{}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    // One byte more than is allowed, so that what is too long is refused rather than cut.
-    file.take(jwks::MAX_JWKS_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

@@ -1,5 +1,7 @@
 //! Keys that would work and must not be used.
 
+mod roca;
+
 use super::{Algorithm, KeyError};
 
 /// RSA keys below this are refused (RFC 7518 section 3.3).
@@ -44,6 +46,9 @@ pub(super) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     }
     if exponent % 2 == 0 {
         return Err(KeyError::unusable("the RSA exponent is even"));
+    }
+    if roca::is_fingerprinted(n) {
+        return Err(KeyError::weak("the RSA key can be factored (ROCA, CVE-2017-15361): make a new one"));
     }
     Ok(())
 }

@@ -2,25 +2,34 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use super::{Expectations, Inner, Verifier};
+use super::{Inner, Revocation, TrustedIssuer, Verifier, usage::OldProfile};
 use crate::{
     audit::{AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
     denial::quoted,
-    keys::{Algorithm, KeySet},
+    keys::{Algorithm, KeySource},
+    revocation::RevocationStore,
 };
 
 /// The largest leeway: clocks that are further apart are a fault to repair, not to allow for.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// Builds a [`Verifier`].
+///
+/// [`issuer`](Self::issuer), [`keys`](Self::keys), [`audience`](Self::audience) and
+/// [`algorithms`](Self::algorithms) describe one issuer of compatible service tokens: the same as
+/// one [`TrustedIssuer::compatible`] given to [`trust`](Self::trust). Other kinds of tokens, and
+/// more issuers, are given to `trust`.
 #[must_use = "a builder does nothing until `build` is called"]
 #[derive(Default)]
 pub struct VerifierBuilder {
     issuer: Option<String>,
-    keys: Option<KeySet>,
+    keys: Option<Arc<dyn KeySource>>,
     audience: Vec<String>,
     algorithms: Option<Vec<Algorithm>>,
+    trusted: Vec<TrustedIssuer>,
+    revocation: Option<Box<dyn RevocationStore>>,
+    accept_on_outage: bool,
     leeway: Duration,
     clock: Option<Box<dyn Clock>>,
     audit: Option<Box<dyn AuditSink>>,
@@ -29,14 +38,33 @@ pub struct VerifierBuilder {
 }
 
 impl VerifierBuilder {
-    /// The issuer whose tokens are accepted: equal to `iss`, byte for byte. Required.
+    /// The issuer whose tokens are accepted: equal to `iss`, byte for byte. Required, unless an
+    /// issuer is given to [`trust`](Self::trust).
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// The issuer's keys. Required.
-    pub fn keys(self, keys: impl Into<KeySet>) -> Self {
-        Self { keys: Some(keys.into()), ..self }
+    /// The keys of that issuer: a [`KeySet`](crate::KeySet), a key, or anything that publishes keys.
+    pub fn keys(self, keys: impl KeySource) -> Self {
+        Self { keys: Some(Arc::new(keys)), ..self }
+    }
+
+    /// Trusts an issuer; may be said again for another.
+    pub fn trust(mut self, issuer: TrustedIssuer) -> Self {
+        self.trusted.push(issuer);
+        self
+    }
+
+    /// Asks a store whether a token is revoked. Left out, only expiry ends a token.
+    pub fn revocation(self, store: impl RevocationStore) -> Self {
+        Self { revocation: Some(Box::new(store)), ..self }
+    }
+
+    /// Lets tokens in whose revocation cannot be checked because the store is out. Left out, they
+    /// are refused (503): an attacker who can take the store down must not gain a revoked token by
+    /// it.
+    pub fn dangerously_accept_on_revocation_outage(self) -> Self {
+        Self { accept_on_outage: true, ..self }
     }
 
     /// An audience that this service is known by; may be said again for another name. A token must
@@ -87,50 +115,63 @@ impl VerifierBuilder {
     /// When the issuer or the keys are missing, when a list is empty or a value cannot mean
     /// anything, or when a key is for development and this is a release build.
     pub fn build(self) -> Result<Verifier, BuildError> {
-        let issuer = self.issuer.filter(|issuer| !issuer.is_empty()).ok_or(BuildError::NoIssuer)?;
-        let keys = self.keys.ok_or(BuildError::NoKeys)?;
-        if self.audience.iter().any(String::is_empty) {
-            return Err(BuildError::EmptyAudience);
-        }
         if self.leeway > MAX_LEEWAY || self.leeway.subsec_nanos() != 0 {
             return Err(BuildError::Leeway(self.leeway));
         }
-        refuse_development_keys(&keys, cfg!(debug_assertions))?;
-        let algorithms = accepted_algorithms(self.algorithms, &keys)?;
         let realm = self.realm.unwrap_or_else(|| "service".to_owned());
         if !is_quotable(&realm) {
             return Err(BuildError::Realm(quoted(&realm)));
         }
+        let own = OwnIssuer {
+            issuer: self.issuer,
+            keys: self.keys,
+            audience: self.audience,
+            algorithms: self.algorithms,
+        };
+        let own = own.trusted(self.trusted.is_empty())?;
+        let issuers =
+            own.into_iter().chain(self.trusted).map(TrustedIssuer::build).collect::<Result<Vec<_>, _>>()?;
+        let accept_on_outage = self.accept_on_outage;
         Ok(Verifier(Arc::new(Inner {
-            keys,
-            algorithms,
-            expectations: Expectations { issuer, audience: self.audience, leeway: self.leeway },
+            issuers,
+            revocation: self.revocation.map(|store| Revocation { store, accept_on_outage }),
+            leeway: self.leeway,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
             audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
             require_audit: self.require_audit,
             realm,
+            old_profile: OldProfile::default(),
         })))
     }
 }
 
-fn accepted_algorithms(said: Option<Vec<Algorithm>>, keys: &KeySet) -> Result<Vec<Algorithm>, BuildError> {
-    let own = keys.algorithms();
-    let Some(said) = said else { return Ok(own) };
-    if said.is_empty() {
-        return Err(BuildError::NoAlgorithms);
-    }
-    if !said.iter().any(|algorithm| own.contains(algorithm)) {
-        return Err(BuildError::NoKeyForAlgorithms);
-    }
-    Ok(said)
+/// The issuer that the builder's own methods describe.
+struct OwnIssuer {
+    issuer: Option<String>,
+    keys: Option<Arc<dyn KeySource>>,
+    audience: Vec<String>,
+    algorithms: Option<Vec<Algorithm>>,
 }
 
-/// A key for development lies unprotected on some machine; a release build must not trust it.
-fn refuse_development_keys(keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
-    let development = keys.keys().iter().filter_map(|key| key.kid()).find(|kid| kid.is_development());
-    match development {
-        Some(kid) if !development_build => Err(BuildError::DevelopmentKey(quoted(kid.as_str()))),
-        _ => Ok(()),
+impl OwnIssuer {
+    /// Nothing said at all is fine where others are trusted; half of it said is a mistake.
+    fn trusted(self, required: bool) -> Result<Option<TrustedIssuer>, BuildError> {
+        let silent = self.issuer.is_none()
+            && self.keys.is_none()
+            && self.audience.is_empty()
+            && self.algorithms.is_none();
+        if silent && !required {
+            return Ok(None);
+        }
+        let issuer = self.issuer.filter(|issuer| !issuer.is_empty()).ok_or(BuildError::NoIssuer)?;
+        let mut trusted = TrustedIssuer::compatible(issuer).keys(self.keys.ok_or(BuildError::NoKeys)?);
+        for audience in self.audience {
+            trusted = trusted.audience(audience);
+        }
+        Ok(Some(match self.algorithms {
+            Some(algorithms) => trusted.algorithms(algorithms),
+            None => trusted,
+        }))
     }
 }
 
@@ -148,8 +189,22 @@ pub enum BuildError {
     NoIssuer,
     /// No keys were said.
     NoKeys,
+    /// An issuer's keys are not to be had.
+    KeysUnavailable(String),
     /// An empty audience was said.
     EmptyAudience,
+    /// No audience was said, and this kind of tokens must have one.
+    NoAudience(String),
+    /// An algorithm was said that this kind of tokens may not use.
+    AlgorithmNotForKind(Algorithm),
+    /// A maximum lifetime is zero, or not whole seconds.
+    Lifetime,
+    /// Names were given to subjects, and this kind of tokens names its services itself.
+    NamesNotForKind,
+    /// A subject was given two names.
+    NamedTwice(String),
+    /// A subject was given a name that is no service name.
+    ServiceName(String),
     /// An empty list of algorithms was said.
     NoAlgorithms,
     /// None of the keys is for one of the algorithms that were said.
@@ -165,6 +220,22 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::KeysUnavailable(why) => write!(f, "the keys are not to be had: {why}"),
+            Self::NoAudience(issuer) => {
+                write!(f, "no audience for the tokens of `{issuer}`; name this service with `.audience(…)`")
+            }
+            Self::AlgorithmNotForKind(algorithm) => {
+                write!(
+                    f,
+                    "this kind of tokens may not be signed with {algorithm}; use a key pair that it allows"
+                )
+            }
+            Self::Lifetime => f.write_str("a maximum lifetime is zero or not whole seconds"),
+            Self::NamesNotForKind => {
+                f.write_str("these tokens name their service themselves; leave `.name(…)` out")
+            }
+            Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),
+            Self::ServiceName(name) => write!(f, "`{name}` is no service name"),
             Self::NoIssuer => f.write_str("no issuer; name the `iss` of your tokens with `.issuer(…)`"),
             Self::NoKeys => f.write_str("no keys; give the issuer's keys with `.keys(…)`"),
             Self::EmptyAudience => {

@@ -1,8 +1,9 @@
-//! Our policy on a token whose mechanism was checked elsewhere: kind, issuer, audience, times, and
-//! whether it is a service's. Pure: nothing here reads a clock or a key.
+//! Our policy on a token whose mechanism was checked elsewhere: issuer, audience, times, and whether
+//! it is a service's. Pure: nothing here reads a clock or a key.
 
 use std::{borrow::Cow, time::Duration};
 
+use super::kind::Kind;
 use crate::{
     caller::{Caller, Identity, User},
     claims::{RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
@@ -17,28 +18,27 @@ use crate::{
 pub(super) struct Expectations {
     pub(super) issuer: String,
     pub(super) audience: Vec<String>,
-    pub(super) leeway: Duration,
+    pub(super) max_lifetime: Option<Duration>,
+}
+
+/// The instant that times are compared at, and how far the clocks may be apart.
+#[derive(Debug, Copy, Clone)]
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    pub(crate) leeway: Duration,
+}
+
+impl Moment {
+    pub(crate) fn leeway_seconds(self) -> i64 {
+        i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX)
+    }
 }
 
 /// `exp`, `nbf` and `iat` as whole seconds.
 pub(super) struct Times {
-    exp: i64,
-    nbf: Option<i64>,
-    iat: Option<i64>,
-}
-
-/// `typ`, if there, is `JWT` (RFC 7519 section 5.1): another kind of JWT is no service token, whoever
-/// signed it (RFC 8725 section 3.11). A media type is compared without case (RFC 7515 section 4.1.9).
-pub(super) fn typ(typ: Option<&str>) -> Result<(), Denial> {
-    match typ {
-        None => Ok(()),
-        Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
-        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
-        Some(typ) => Err(Denial::new(
-            Code::WrongTyp,
-            format!("the token says `typ` is `{}`, expected `JWT`", quoted(typ)),
-        )),
-    }
+    pub(super) exp: i64,
+    pub(super) nbf: Option<i64>,
+    pub(super) iat: Option<i64>,
 }
 
 pub(super) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {
@@ -48,10 +48,15 @@ pub(super) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial
 
 impl Expectations {
     /// RFC 7519 section 4.1: issuer, audience and times, at one instant.
-    pub(super) fn check(&self, claims: &RawClaims<'_>, now: Timestamp) -> Result<Times, Denial> {
-        self.issuer(claims.iss.as_deref())?;
+    pub(super) fn check(&self, kind: Kind, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
+        if kind.compares_issuer() {
+            self.issuer(claims.iss.as_deref())?;
+        }
         self.audience(claims.aud.as_deref())?;
-        self.times(claims, now)
+        let times = times(claims, at)?;
+        kind.check_required(claims)?;
+        self.lifetime(&times, at)?;
+        Ok(times)
     }
 
     /// Equal byte for byte: RFC 7519 section 4.1.1 knows no normalisation.
@@ -84,24 +89,37 @@ impl Expectations {
         }
     }
 
-    /// `now < exp + leeway` and `now + leeway >= nbf`. `iat` must be a number and decides nothing
-    /// here; a policy's `max_age` looks at it.
-    fn times(&self, claims: &RawClaims<'_>, now: Timestamp) -> Result<Times, Denial> {
-        let leeway = i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX);
-        // Rounded against the token: a fraction never makes it valid for longer.
-        let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
-        let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
-        let iat = claims.iat.map(|iat| seconds(iat.floor()));
-        if now.unix() >= exp.saturating_add(leeway) {
-            let reason = format!("the token expired at {}, and it is {now}", Timestamp::from_unix(exp));
-            return Err(Denial::new(Code::Expired, reason));
+    /// Bounds `exp - iat`, and what remains: an `iat` in the future would stretch the first.
+    fn lifetime(&self, times: &Times, at: Moment) -> Result<(), Denial> {
+        let Some(most) = self.max_lifetime else { return Ok(()) };
+        let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
+        let iat = times.iat.ok_or_else(|| missing("iat"))?;
+        let (life, remaining) = (times.exp.saturating_sub(iat), times.exp.saturating_sub(at.now.unix()));
+        if life <= most && remaining <= most.saturating_add(at.leeway_seconds()) {
+            return Ok(());
         }
-        if let Some(nbf) = nbf.filter(|&nbf| now.unix().saturating_add(leeway) < nbf) {
-            let reason = format!("the token is valid from {} on, and it is {now}", Timestamp::from_unix(nbf));
-            return Err(Denial::new(Code::NotYetValid, reason));
-        }
-        Ok(Times { exp, nbf, iat })
+        let reason = format!("the token lives {life} s and {remaining} s of it remain, allowed: {most} s");
+        Err(Denial::new(Code::LivesTooLong, reason))
     }
+}
+
+/// `now < exp + leeway` and `now + leeway >= nbf`. `iat` must be a number and decides nothing here;
+/// a bounded lifetime and a policy's `max_age` look at it.
+fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
+    let (now, leeway) = (at.now, at.leeway_seconds());
+    // Rounded against the token: a fraction never makes it valid for longer.
+    let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
+    let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
+    let iat = claims.iat.map(|iat| seconds(iat.floor()));
+    if now.unix() >= exp.saturating_add(leeway) {
+        let reason = format!("the token expired at {}, and it is {now}", Timestamp::from_unix(exp));
+        return Err(Denial::new(Code::Expired, reason));
+    }
+    if let Some(nbf) = nbf.filter(|&nbf| now.unix().saturating_add(leeway) < nbf) {
+        let reason = format!("the token is valid from {} on, and it is {now}", Timestamp::from_unix(nbf));
+        return Err(Denial::new(Code::NotYetValid, reason));
+    }
+    Ok(Times { exp, nbf, iat })
 }
 
 /// Whole seconds of a NumericDate that is already rounded. What is beyond an `i64` becomes the
@@ -111,7 +129,7 @@ fn seconds(rounded: f64) -> i64 {
     rounded as i64
 }
 
-fn missing(claim: &str) -> Denial {
+pub(super) fn missing(claim: &str) -> Denial {
     Denial::new(Code::MissingClaim, format!("the token has no `{claim}`"))
 }
 
@@ -128,7 +146,7 @@ pub(super) fn identity(claims: RawClaims<'_>, times: &Times, kid: Option<KeyId>)
             service(claims, times).map(|claims| Identity::Service(Caller::verified(claims, kid)))
         }
         Some(Value::Text(kind)) if kind == "access" => {
-            Ok(Identity::User(User::verified(user(claims, times))))
+            user(claims, times).map(|claims| Identity::User(User::verified(claims)))
         }
         Some(Value::Text(kind)) => {
             let reason = format!("the token says `type` is `{}`, expected `service`", quoted(kind));
@@ -180,9 +198,15 @@ fn service(claims: RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial
     })
 }
 
-fn user(claims: RawClaims<'_>, times: &Times) -> UserClaims {
-    UserClaims {
-        sub: claims.sub.and_then(Value::into_text).map(Cow::into_owned),
+fn user(claims: RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
+    let sub = match claims.sub {
+        None => None,
+        Some(Value::Text(sub)) => Some(sub.into_owned()),
+        // RFC 7519 section 4.1.2.
+        Some(_) => return Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
+    };
+    Ok(UserClaims {
+        sub,
         user_id: claims.user_id.map(Cow::into_owned),
         role: claims.role.map(Cow::into_owned),
         email: claims.email.map(Cow::into_owned),
@@ -190,7 +214,7 @@ fn user(claims: RawClaims<'_>, times: &Times) -> UserClaims {
         exp: times.exp,
         iat: times.iat,
         jti: claims.jti.map(Cow::into_owned),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -41,18 +41,6 @@ fn a_realm_fits_into_a_challenge() {
 }
 
 #[test]
-fn a_release_build_refuses_a_development_key() {
-    let development = KeySet::from(key().with_kid("dev-only.1"));
-    let refused = BuildError::DevelopmentKey("dev-only.1".to_owned());
-    assert_eq!(refuse_development_keys(&development, false), Err(refused));
-    assert_eq!(refuse_development_keys(&development, true), Ok(()));
-    let other = KeySet::new([key().with_kid("prod-1"), key().with_kid("not-dev-only.1")]).unwrap();
-    assert_eq!(refuse_development_keys(&other, false), Ok(()));
-    let mixed = KeySet::new([key().with_kid("prod-1"), key().with_kid("dev-only.2")]).unwrap();
-    assert!(refuse_development_keys(&mixed, false).is_err());
-}
-
-#[test]
 fn the_build_profile_decides_about_development_keys() {
     let built = builder().keys(key().with_kid("dev-only.1")).build();
     assert_eq!(built.is_ok(), cfg!(debug_assertions));

@@ -1,0 +1,69 @@
+//! What tells that a file is another one than before, without reading it.
+
+use std::{
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Where a path leads, and what the file system says of the file there. Two equal stamps mean the
+/// same content, but for a change within the coarseness of the file's times.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stamp {
+    File {
+        /// The path without symbolic links: Kubernetes swaps one on the way.
+        target: PathBuf,
+        length: u64,
+        modified: Option<SystemTime>,
+        identity: Identity,
+    },
+    /// There is no file to be seen, and why.
+    Missing(io::ErrorKind),
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> Self {
+        Self::of_file(path).unwrap_or_else(|error| Self::Missing(error.kind()))
+    }
+
+    fn of_file(path: &Path) -> io::Result<Self> {
+        let target = fs::canonicalize(path)?;
+        let metadata = fs::metadata(&target)?;
+        Ok(Self::File {
+            target,
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            identity: Identity::of(&metadata),
+        })
+    }
+}
+
+/// Which file it is, where the system has a number for that, and when its inode last changed: a file
+/// that was copied with its times differs in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+    #[cfg(unix)]
+    changed: (i64, i64),
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self {}
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether a token of an unknown key may make anybody look for it. Pure: the caller brings the time.
+//!
+//! An attacker names keys as he likes. So it is not remembered which names were looked up in vain,
+//! which would need memory for each, but that a look was taken: for the rest of the interval every
+//! name that is not there has its answer.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+pub(super) struct Gate {
+    interval: Duration,
+    wait: Duration,
+    /// When a token last made somebody look.
+    asked: Option<Timestamp>,
+    /// When the flight under way departed.
+    departed: Option<Timestamp>,
+    /// How many flights have landed. The one under way is the next.
+    landed: u64,
+}
+
+/// What a request may do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Make a flight depart, and wait for it.
+    Depart { flight: u64, wait: Duration },
+    /// Wait for the flight that is under way.
+    Join { flight: u64, wait: Duration },
+    /// Decide with what is there.
+    Refuse,
+}
+
+impl Gate {
+    pub(super) fn new(interval: Duration, wait: Duration) -> Self {
+        Self { interval, wait, asked: None, departed: None, landed: 0 }
+    }
+
+    pub(super) fn ask(&mut self, now: Timestamp) -> Answer {
+        let flight = self.landed + 1;
+        if let Some(departed) = self.departed {
+            // All who wait for one flight stop at the same instant: a slow issuer holds up no request
+            // after that.
+            let flown = now.since(departed).unwrap_or_default();
+            return match self.wait.checked_sub(flown) {
+                Some(wait) if !wait.is_zero() => Answer::Join { flight, wait },
+                _ => Answer::Refuse,
+            };
+        }
+        if self.asked.is_some_and(|asked| !self.is_over(asked, now)) {
+            return Answer::Refuse;
+        }
+        (self.asked, self.departed) = (Some(now), Some(now));
+        Answer::Depart { flight, wait: self.wait }
+    }
+
+    /// A flight departs by itself, or because somebody asked.
+    pub(super) fn depart(&mut self, now: Timestamp) {
+        self.departed.get_or_insert(now);
+    }
+
+    /// The number of the flight that has landed.
+    pub(super) fn land(&mut self) -> u64 {
+        self.departed = None;
+        self.landed += 1;
+        self.landed
+    }
+
+    /// A clock that was set back must not close the gate for long.
+    fn is_over(&self, asked: Timestamp, now: Timestamp) -> bool {
+        now.since(asked).is_none_or(|passed| passed >= self.interval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+    const WAIT: Duration = Duration::from_secs(2);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix(1_767_225_600).plus(Duration::from_millis(millis))
+    }
+
+    /// What happens at a millisecond.
+    enum Step {
+        Ask(Answer),
+        Depart,
+        Land(u64),
+    }
+    use Step::{Ask, Depart, Land};
+
+    fn departs(flight: u64) -> Step {
+        Ask(Answer::Depart { flight, wait: WAIT })
+    }
+
+    fn joins(flight: u64, wait: u64) -> Step {
+        Ask(Answer::Join { flight, wait: Duration::from_millis(wait) })
+    }
+
+    fn refused() -> Step {
+        Ask(Answer::Refuse)
+    }
+
+    #[test]
+    fn the_gate_opens_once_an_interval_and_a_flight_is_shared_while_it_is_young() {
+        let days: [(&str, &[(u64, Step)]); 5] = [
+            ("one look an interval", &[
+                (0, departs(1)),
+                (100, Land(1)),
+                (101, refused()),
+                (29_999, refused()),
+                (30_000, departs(2)),
+                (30_001, joins(2, 1999)),
+                (30_100, Land(2)),
+                (30_101, refused()),
+                (60_000, departs(3)),
+            ]),
+            ("a flight on schedule is shared, and does not use up the interval", &[
+                (0, Depart),
+                (500, joins(1, 1500)),
+                (600, Land(1)),
+                (601, departs(2)),
+                (700, Land(2)),
+                (701, refused()),
+            ]),
+            ("nobody waits for a slow flight after the first have stopped waiting", &[
+                (0, departs(1)),
+                (1, Depart),
+                (1_999, joins(1, 1)),
+                (2_000, refused()),
+                (40_000, refused()),
+                (40_001, Land(1)),
+                (40_002, departs(2)),
+            ]),
+            ("a clock that was set back opens the gate", &[
+                (50_000, departs(1)),
+                (50_001, Land(1)),
+                (50_002, refused()),
+                (10_000, departs(2)),
+                (10_001, Land(2)),
+                (39_999, refused()),
+            ]),
+            ("a clock that was set back during a flight waits no longer than ever", &[
+                (50_000, departs(1)),
+                (10_000, joins(1, 2000)),
+            ]),
+        ];
+        for (day, steps) in days {
+            let mut gate = Gate::new(INTERVAL, WAIT);
+            for (millis, step) in steps {
+                match step {
+                    Ask(answer) => assert_eq!(gate.ask(at(*millis)), *answer, "{day}, {millis} ms"),
+                    Depart => gate.depart(at(*millis)),
+                    Land(flight) => assert_eq!(gate.land(), *flight, "{day}, {millis} ms"),
+                }
+            }
+        }
+    }
+}

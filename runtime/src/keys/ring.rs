@@ -1,0 +1,298 @@
+//! Rotation: keys that come and go with an overlap, so that no valid token is refused on the way.
+//!
+//! A key is announced, so that verifiers learn it before it signs; then active, the one that signs;
+//! then retiring, while the tokens that it signed live on; then retired. Time alone moves it from
+//! retiring to retired: there is no task that could be late.
+
+#[cfg(feature = "issue")]
+mod signing;
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+#[cfg(feature = "issue")]
+pub use signing::SigningRing;
+
+use super::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable, MAX_KEYS, VerifyingKey};
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    denial::quoted,
+};
+
+/// Retired keys that a ring remembers, so that none comes back under its old name. A ring that
+/// rotates every day forgets after almost three years.
+pub const MAX_RETIRED: usize = 1_000;
+
+/// What a key of a [`KeyRing`] is for at the moment.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub enum KeyState {
+    /// Published and trusted, and signs nothing yet: verifiers have time to learn it.
+    Announced,
+    /// The one that signs.
+    Active,
+    /// Signs nothing any more; its tokens are good until this instant, and no longer.
+    Retiring {
+        /// The first instant at which the key is retired.
+        until: Timestamp,
+    },
+    /// Trusted no more.
+    Retired,
+}
+
+/// The verifying keys of an issuer that rotates them. Cheap to clone; all clones are one ring.
+///
+/// ```
+/// use std::time::Duration;
+/// use service_only::{Algorithm, KeyRing, KeyState, Verifier, VerifyingKey};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (old, new) = (VerifyingKey::hmac(Algorithm::HS256, &[7; 32])?, VerifyingKey::hmac(Algorithm::HS256, &[8; 32])?);
+/// // The issuer's tokens live for an hour.
+/// let ring = KeyRing::new(old.with_kid("2026-01"), Duration::from_secs(3600))?;
+/// let verifier = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).build()?;
+///
+/// ring.announce(new.with_kid("2026-02"))?;
+/// // … once every verifier has refreshed its copy of the published keys …
+/// ring.activate("2026-02")?;
+/// assert_eq!(ring.state("2026-02"), Some(KeyState::Active));
+/// assert!(matches!(ring.state("2026-01"), Some(KeyState::Retiring { .. })));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct KeyRing(Arc<Ring>);
+
+struct Ring {
+    overlap: Duration,
+    clock: Box<dyn Clock>,
+    /// Taken to change the ring, and once when a retiring key's time has come.
+    entries: Mutex<Entries>,
+    /// Read for every token.
+    published: ArcSwap<Published>,
+}
+
+struct Published {
+    keys: KeySet,
+    /// When the first of the keys retires.
+    good_until: Option<Timestamp>,
+}
+
+struct Entries {
+    /// Announced, active and retiring, in the order of their announcement.
+    live: Vec<(VerifyingKey, KeyState)>,
+    /// The oldest first.
+    retired: VecDeque<KeyId>,
+}
+
+impl KeyRing {
+    /// A ring whose first key is active at once.
+    ///
+    /// `overlap` is how long a key that signs no more is still trusted. It must be at least the life
+    /// of the longest token, or valid tokens are refused; each minute beyond it serves only thieves.
+    /// That depends on the issuer, so there is no default.
+    ///
+    /// # Errors
+    /// When the key has no `kid`.
+    pub fn new(active: VerifyingKey, overlap: Duration) -> Result<Self, KeyError> {
+        Self::with_clock(active, overlap, SystemClock)
+    }
+
+    /// The same, with the time from `clock`.
+    ///
+    /// # Errors
+    /// As [`KeyRing::new`].
+    pub fn with_clock(
+        active: VerifyingKey,
+        overlap: Duration,
+        clock: impl Clock,
+    ) -> Result<Self, KeyError> {
+        name_of(&active)?;
+        let published = ArcSwap::from_pointee(Published {
+            keys: KeySet::from(active.clone()),
+            good_until: None,
+        });
+        let entries = Entries { live: vec![(active, KeyState::Active)], retired: VecDeque::new() };
+        let (clock, entries) = (Box::new(clock), Mutex::new(entries));
+        Ok(Self(Arc::new(Ring { overlap, clock, entries, published })))
+    }
+
+    /// Adds a key that is trusted from now on and signs nothing yet.
+    ///
+    /// Publish the set, and wait for as long as the slowest verifier keeps its copy, before
+    /// [`KeyRing::activate`].
+    ///
+    /// # Errors
+    /// When the key has no `kid`, or the ring has or had one of that name, or is full.
+    pub fn announce(&self, key: VerifyingKey) -> Result<(), KeyError> {
+        let kid = name_of(&key)?.clone();
+        self.change(|entries, _| {
+            if let Some(state) = entries.state(kid.as_str()) {
+                return Err(refused(kid.as_str(), state, "give the new key a name of its own"));
+            }
+            if entries.live.len() >= MAX_KEYS {
+                return Err(KeyError::unusable(format!("the ring holds {MAX_KEYS} keys; retire some")));
+            }
+            entries.live.push((key, KeyState::Announced));
+            Ok(())
+        })
+    }
+
+    /// Makes an announced key the one that signs. The former one is retiring from now on, until the
+    /// overlap is over. A retiring key can be made active again: that takes a rotation back.
+    ///
+    /// # Errors
+    /// When the ring has no key of this name, or it is active or retired.
+    pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
+        self.change(|entries, now| {
+            match entries.state(kid) {
+                Some(KeyState::Announced | KeyState::Retiring { .. }) => {}
+                Some(state) => return Err(refused(kid, state, "announce another key to rotate")),
+                None => return Err(unknown(kid)),
+            }
+            let until = now.plus(self.0.overlap);
+            for (key, state) in &mut entries.live {
+                if is_named(key, kid) {
+                    *state = KeyState::Active;
+                } else if *state == KeyState::Active {
+                    *state = KeyState::Retiring { until };
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the trust in a key at once, whatever overlap is left: for a key that was stolen, or one
+    /// that was announced and will not be used. The active key cannot be retired; activate another
+    /// one first.
+    ///
+    /// # Errors
+    /// When the ring has no key of this name, or it is active or retired already.
+    pub fn retire(&self, kid: &str) -> Result<(), KeyError> {
+        self.change(|entries, _| match entries.state(kid) {
+            Some(KeyState::Announced | KeyState::Retiring { .. }) => {
+                entries.retire(|key, _| is_named(key, kid));
+                Ok(())
+            }
+            Some(state @ KeyState::Active) => Err(refused(kid, state, "activate another key first")),
+            Some(state @ KeyState::Retired) => Err(refused(kid, state, "there is nothing left to do")),
+            None => Err(unknown(kid)),
+        })
+    }
+
+    /// The state of a key now; `None` for a name that the ring does not know.
+    pub fn state(&self, kid: &str) -> Option<KeyState> {
+        self.settled().state(kid)
+    }
+
+    /// All keys and their states now: the retired ones first, and otherwise in the order of their
+    /// announcement. Of the retired ones, the latest [`MAX_RETIRED`].
+    pub fn states(&self) -> Vec<(KeyId, KeyState)> {
+        let entries = self.settled();
+        let retired = entries.retired.iter().map(|kid| (kid.clone(), KeyState::Retired));
+        let live = entries.live.iter().filter_map(|(key, state)| Some((key.kid()?.clone(), *state)));
+        retired.chain(live).collect()
+    }
+
+    /// Changes the ring as it is now; a change that fails changes nothing.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Entries, Timestamp) -> Result<(), KeyError>,
+    ) -> Result<(), KeyError> {
+        let mut entries = self.settled();
+        change(&mut entries, self.0.clock.now())?;
+        self.publish(&entries)
+    }
+
+    /// The entries, with all those retired whose time has come.
+    fn settled(&self) -> MutexGuard<'_, Entries> {
+        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.0.clock.now();
+        entries.retire(|_, state| matches!(state, KeyState::Retiring { until } if now >= *until));
+        entries
+    }
+
+    fn publish(&self, entries: &Entries) -> Result<(), KeyError> {
+        let keys = KeySet::new(entries.live.iter().map(|(key, _)| key.clone()))?;
+        self.0.published.store(Arc::new(Published { keys, good_until: entries.first_retirement() }));
+        Ok(())
+    }
+}
+
+impl KeySource for KeyRing {
+    fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+        let published = self.0.published.load();
+        match published.good_until {
+            Some(until) if self.0.clock.now() >= until => {}
+            _ => return Ok(published.keys.clone()),
+        }
+        self.publish(&self.settled()).map_err(|error| KeysUnavailable::new(error.to_string()))?;
+        Ok(self.0.published.load().keys.clone())
+    }
+}
+
+impl Entries {
+    fn state(&self, kid: &str) -> Option<KeyState> {
+        let live = self.live.iter().find(|(key, _)| is_named(key, kid)).map(|(_, state)| *state);
+        live.or_else(|| self.retired.iter().any(|own| own.as_str() == kid).then_some(KeyState::Retired))
+    }
+
+    fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) {
+        let retired = &mut self.retired;
+        self.live.retain(|(key, state)| {
+            let over = is_over(key, state);
+            if over {
+                tracing::info!(target: "service_only", kid = key.kid().map(KeyId::as_str), "a key is retired");
+                retired.extend(key.kid().cloned());
+            }
+            !over
+        });
+        let forgotten = retired.len().saturating_sub(MAX_RETIRED);
+        retired.drain(..forgotten);
+    }
+
+    fn first_retirement(&self) -> Option<Timestamp> {
+        let retiring = self.live.iter().filter_map(|(_, state)| match state {
+            KeyState::Retiring { until } => Some(*until),
+            _ => None,
+        });
+        retiring.min()
+    }
+}
+
+fn is_named(key: &VerifyingKey, kid: &str) -> bool {
+    key.kid().is_some_and(|own| own.as_str() == kid)
+}
+
+fn name_of(key: &VerifyingKey) -> Result<&KeyId, KeyError> {
+    key.kid().ok_or_else(|| {
+        KeyError::unusable("a key that rotates needs a name: `.with_kid(…)` gives it the one in its tokens")
+    })
+}
+
+fn unknown(kid: &str) -> KeyError {
+    KeyError::unusable(format!("the ring has no key `{}`; announce it first", quoted(kid)))
+}
+
+fn refused(kid: &str, state: KeyState, remedy: &str) -> KeyError {
+    KeyError::unusable(format!("the key `{}` is {state}; {remedy}", quoted(kid)))
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Announced => f.write_str("announced"),
+            Self::Active => f.write_str("active"),
+            Self::Retiring { until } => write!(f, "retiring until {until}"),
+            Self::Retired => f.write_str("retired"),
+        }
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.states()).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! The issuer's side of a rotation: the private keys, of which the active one signs.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+use super::{KeyRing, KeyState};
+use crate::{
+    clock::{Clock, SystemClock},
+    issue::{PublicJwk, SigningKey},
+    keys::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable},
+};
+
+/// The signing keys of an issuer that rotates them. Cheap to clone; all clones are one ring.
+///
+/// It is also a [`KeySource`] of all that are announced, active or retiring, for a verifier in the
+/// same process; its [`jwks`](Self::jwks) is what the others need.
+///
+/// ```
+/// use std::time::Duration;
+/// use service_only::{Algorithm, SigningKey, SigningRing};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ring = SigningRing::new(SigningKey::generate(Algorithm::ES256)?, Duration::from_secs(3600))?;
+///
+/// let next = SigningKey::generate(Algorithm::ES256)?;
+/// let kid = next.kid().clone();
+/// ring.announce(next)?;
+/// assert!(ring.jwks().contains(kid.as_str()));
+/// // … once every verifier has refreshed its copy …
+/// ring.activate(kid.as_str())?;
+/// assert_eq!(ring.signing_key().kid(), &kid);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SigningRing(Arc<Signing>);
+
+struct Signing {
+    ring: KeyRing,
+    active: ArcSwap<SigningKey>,
+    /// All but the retired, by name. Held during every change, so that both sides agree.
+    keys: Mutex<BTreeMap<KeyId, Arc<SigningKey>>>,
+}
+
+impl SigningRing {
+    /// A ring whose first key signs at once. `overlap` is as in [`KeyRing::new`].
+    ///
+    /// # Errors
+    /// As [`KeyRing::new`].
+    pub fn new(active: impl Into<Arc<SigningKey>>, overlap: Duration) -> Result<Self, KeyError> {
+        Self::with_clock(active, overlap, SystemClock)
+    }
+
+    /// The same, with the time from `clock`.
+    ///
+    /// # Errors
+    /// As [`KeyRing::new`].
+    pub fn with_clock(
+        active: impl Into<Arc<SigningKey>>,
+        overlap: Duration,
+        clock: impl Clock,
+    ) -> Result<Self, KeyError> {
+        let active = active.into();
+        let ring = KeyRing::with_clock(active.verifying_key(), overlap, clock)?;
+        let keys = Mutex::new(BTreeMap::from([(active.kid().clone(), Arc::clone(&active))]));
+        Ok(Self(Arc::new(Signing { ring, active: ArcSwap::new(active), keys })))
+    }
+
+    /// Adds a key that is published from now on and signs nothing yet.
+    ///
+    /// # Errors
+    /// As [`KeyRing::announce`].
+    pub fn announce(&self, key: impl Into<Arc<SigningKey>>) -> Result<(), KeyError> {
+        let key = key.into();
+        let mut keys = self.keys();
+        self.0.ring.announce(key.verifying_key())?;
+        keys.insert(key.kid().clone(), key);
+        Ok(())
+    }
+
+    /// Makes an announced key the one that signs; see [`KeyRing::activate`].
+    ///
+    /// # Errors
+    /// As [`KeyRing::activate`].
+    pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
+        let keys = self.keys();
+        self.0.ring.activate(kid)?;
+        if let Some(key) = keys.get(&KeyId::new(kid)) {
+            self.0.active.store(Arc::clone(key));
+        }
+        Ok(())
+    }
+
+    /// Ends the trust in a key at once; see [`KeyRing::retire`]. The private key is dropped, and its
+    /// material zeroed.
+    ///
+    /// # Errors
+    /// As [`KeyRing::retire`].
+    pub fn retire(&self, kid: &str) -> Result<(), KeyError> {
+        let mut keys = self.keys();
+        self.0.ring.retire(kid)?;
+        keys.remove(&KeyId::new(kid));
+        Ok(())
+    }
+
+    /// The key that signs now. Ask for every token: a key that is kept signs on after its time.
+    pub fn signing_key(&self) -> Arc<SigningKey> {
+        self.0.active.load_full()
+    }
+
+    /// All keys and their states now; see [`KeyRing::states`].
+    pub fn states(&self) -> Vec<(KeyId, KeyState)> {
+        self.0.ring.states()
+    }
+
+    /// The JWK set to publish: the public keys of all that are announced, active or retiring. HMAC
+    /// keys have none.
+    pub fn jwks(&self) -> String {
+        let keys = self.keys();
+        let public: Vec<_> = keys.values().filter_map(|key| key.public_jwk()).collect();
+        PublicJwk::set(&public)
+    }
+
+    /// Without those that the time has retired since.
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<KeyId, Arc<SigningKey>>> {
+        let mut keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|kid, _| self.0.ring.state(kid.as_str()) != Some(KeyState::Retired));
+        keys
+    }
+}
+
+impl KeySource for SigningRing {
+    fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+        self.0.ring.snapshot()
+    }
+}
+
+impl fmt::Debug for SigningRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningRing").field(&self.0.ring).finish()
+    }
+}

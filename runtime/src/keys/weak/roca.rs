@@ -1,0 +1,72 @@
+//! RSA keys of the ROCA kind (CVE-2017-15361): made by a widespread chip whose primes are powers of
+//! 65537 modulo a product of small primes, and therefore factored at moderate cost.
+
+/// Whether the modulus has the fingerprint of such a key: modulo each small prime, it is a power of
+/// 65537. One in 10^50 other keys has it too.
+pub(super) fn is_fingerprinted(modulus: &[u8]) -> bool {
+    (3..=LARGEST_PRIME)
+        .filter(|&candidate| is_prime(candidate))
+        .all(|prime| is_power_of_65537(remainder(modulus, prime), prime))
+}
+
+/// "The Return of Coppersmith's Attack", section 2.3: keys of 1984 bits and more are built on the
+/// primes up to this one.
+const LARGEST_PRIME: u32 = 701;
+
+fn is_prime(candidate: u32) -> bool {
+    (2..).take_while(|factor| factor * factor <= candidate).all(|factor| !candidate.is_multiple_of(factor))
+}
+
+fn remainder(number: &[u8], prime: u32) -> u32 {
+    number.iter().fold(0, |remainder, &byte| (remainder << 8 | u32::from(byte)) % prime)
+}
+
+fn is_power_of_65537(value: u32, prime: u32) -> bool {
+    let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
+    // The powers repeat after fewer than `prime` of them.
+    powers.take(prime as usize).any(|power| power == value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 65537 to the power `exponent`, big-endian.
+    fn power(exponent: usize) -> Vec<u8> {
+        let times_65537 = |number: &Vec<u8>| {
+            let shifted = [number.as_slice(), &[0, 0]].concat();
+            let padded = [&[0, 0], number.as_slice()].concat();
+            let mut carry = 0;
+            let mut sum: Vec<u8> = shifted
+                .iter()
+                .zip(&padded)
+                .rev()
+                .map(|(&a, &b)| {
+                    carry += u16::from(a) + u16::from(b);
+                    let [high, low] = carry.to_be_bytes();
+                    carry = u16::from(high);
+                    low
+                })
+                .collect();
+            sum.push(carry as u8);
+            sum.reverse();
+            Some(sum)
+        };
+        std::iter::successors(Some(vec![1]), times_65537).nth(exponent).unwrap()
+    }
+
+    #[test]
+    fn a_power_of_65537_has_the_fingerprint_and_its_neighbours_have_not() {
+        for exponent in [0, 1, 2, 3, 64, 128, 200] {
+            let mut number = power(exponent);
+            assert!(is_fingerprinted(&number), "{exponent}");
+            *number.last_mut().unwrap() ^= 2;
+            assert!(!is_fingerprinted(&number), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn a_number_divisible_by_a_small_prime_has_no_fingerprint() {
+        assert!(!is_fingerprinted(&[0]) && !is_fingerprinted(&[3]) && !is_fingerprinted(&[0x02, 0xbd]));
+    }
+}

@@ -1,0 +1,79 @@
+//! Tokens that are refused although nothing is wrong with them: revoked by name, by service, or with
+//! their key.
+//!
+//! A token is named by its issuer and `jti`, never by a hash of its text: an ECDSA signature has a
+//! twin that verifies too, so one token has more than one text.
+
+mod memory;
+
+use std::{error::Error, fmt};
+
+pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
+
+/// What a store is asked about. The claims are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresentedToken<'t> {
+    /// The issuer whose key signed it.
+    pub issuer: &'t str,
+    /// Its `jti`.
+    pub jti: Option<&'t str>,
+    /// The service that it names.
+    pub service: Option<&'t str>,
+    /// Its `iat`, in seconds since the Unix epoch.
+    pub issued_at: Option<i64>,
+    /// The key that signed it.
+    pub key_id: Option<&'t str>,
+}
+
+/// What a store knows of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevocationStatus {
+    /// Nothing speaks against it.
+    Good,
+    /// Revoked by its `jti`.
+    TokenRevoked,
+    /// Issued before an instant up to which all tokens of the service are revoked.
+    ServiceRevoked,
+    /// Signed by a revoked key.
+    KeyRevoked,
+}
+
+/// Knows which tokens are revoked.
+///
+/// `status` is asked for every token, after its claims were checked: it must not wait for a network
+/// or a disk.
+pub trait RevocationStore: Send + Sync + 'static {
+    /// What is known of a token.
+    ///
+    /// # Errors
+    /// When it cannot be known. What that means is the verifier's setting; it refuses (503) unless
+    /// told otherwise.
+    fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage>;
+}
+
+impl<R: RevocationStore + ?Sized> RevocationStore for std::sync::Arc<R> {
+    fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        (**self).status(token)
+    }
+}
+
+/// A store that cannot answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationOutage(String);
+
+impl RevocationOutage {
+    /// An outage with its reason, for the operator.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for RevocationOutage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for RevocationOutage {}

@@ -1,0 +1,223 @@
+//! One issuer that a verifier trusts: its keys, its audience, and how its tokens name a service.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    builder::BuildError,
+    kind::{Kind, MAX_STRICT_LIFETIME},
+    validate::Expectations,
+};
+use crate::{
+    claims::ServiceName,
+    denial::quoted,
+    keys::{Algorithm, KeySet, KeySource},
+};
+
+/// An issuer to trust, with its own keys, audience and algorithms. A verifier may have several; a key
+/// of one never verifies a token of another.
+///
+/// ```
+/// use service_only::{KeySet, TrustedIssuer, Verifier};
+/// # fn build(own: KeySet, cluster: KeySet) -> Result<Verifier, service_only::BuildError> {
+/// Verifier::builder()
+///     .trust(TrustedIssuer::strict("bakery-auth").keys(own).audience("orders"))
+///     .trust(
+///         TrustedIssuer::kubernetes("https://kubernetes.default.svc.cluster.local")
+///             .keys(cluster)
+///             .audience("orders")
+///             .name("system:serviceaccount:bakery:orchestrator", "tenant-deletion-orchestrator"),
+///     )
+///     .build()
+/// # }
+/// ```
+#[must_use = "an issuer is trusted once it is given to `VerifierBuilder::trust`"]
+pub struct TrustedIssuer {
+    kind: Kind,
+    issuer: String,
+    keys: Option<Arc<dyn KeySource>>,
+    audience: Vec<String>,
+    algorithms: Option<Vec<Algorithm>>,
+    max_lifetime: Option<Duration>,
+    names: Vec<(String, String)>,
+}
+
+impl TrustedIssuer {
+    /// Service tokens as the bakery platform's original mints them. `iss` is the issuer; `aud`,
+    /// `jti` and a bounded life are optional.
+    pub fn compatible(issuer: impl Into<String>) -> Self {
+        Self::of(Kind::Compatible, issuer)
+    }
+
+    /// Service tokens as they should be: signed by a private key, `typ: service+jwt`, for a named
+    /// audience, with a `jti`, and living no longer than [`TrustedIssuer::max_lifetime`]. What an
+    /// [`Issuer`](crate::IssuerBuilder::strict) mints that was told to be strict.
+    pub fn strict(issuer: impl Into<String>) -> Self {
+        Self::of(Kind::Strict, issuer)
+    }
+
+    /// Bound service-account tokens of a Kubernetes cluster. The service is
+    /// `NAMESPACE.SERVICEACCOUNT`, unless [`TrustedIssuer::name`] says otherwise.
+    pub fn kubernetes(issuer: impl Into<String>) -> Self {
+        Self::of(Kind::Kubernetes, issuer)
+    }
+
+    /// JWT-SVIDs of a SPIFFE trust domain, such as `bakery.example`. The service is the path of the
+    /// SPIFFE ID with `.` for `/`, unless [`TrustedIssuer::name`] says otherwise; a path that has a
+    /// `.` itself needs a name, or two paths could become one service.
+    pub fn spiffe(trust_domain: impl Into<String>) -> Self {
+        Self::of(Kind::Spiffe, trust_domain)
+    }
+
+    /// Access tokens of RFC 9068 that an OAuth 2.0 server gave for client credentials. The service
+    /// is the `client_id`, which must also be the `sub`: otherwise the token is a user's.
+    pub fn oauth(issuer: impl Into<String>) -> Self {
+        Self::of(Kind::OAuth, issuer)
+    }
+
+    fn of(kind: Kind, issuer: impl Into<String>) -> Self {
+        Self {
+            kind,
+            issuer: issuer.into(),
+            keys: None,
+            audience: Vec::new(),
+            algorithms: None,
+            max_lifetime: None,
+            names: Vec::new(),
+        }
+    }
+
+    /// The issuer's keys. Required.
+    pub fn keys(self, keys: impl KeySource) -> Self {
+        Self { keys: Some(Arc::new(keys)), ..self }
+    }
+
+    /// See [`VerifierBuilder::audience`](crate::VerifierBuilder::audience). Required, but for
+    /// compatible tokens.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience.push(audience.into());
+        self
+    }
+
+    /// See [`VerifierBuilder::algorithms`](crate::VerifierBuilder::algorithms). None but compatible
+    /// tokens may be signed with a secret.
+    pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        Self { algorithms: Some(algorithms.into_iter().collect()), ..self }
+    }
+
+    /// The longest life of a token, in whole seconds: both `exp - iat` and what remains of it. Left
+    /// out, it is 24 hours for strict tokens, which a renewal can keep up with and a thief cannot
+    /// sit out, and unbounded for the others, whose issuers bound it.
+    pub fn max_lifetime(self, lifetime: Duration) -> Self {
+        Self { max_lifetime: Some(lifetime), ..self }
+    }
+
+    /// Names the service of a subject: a `sub` of Kubernetes or SPIFFE, a `client_id` of OAuth.
+    pub fn name(mut self, subject: impl Into<String>, service: impl Into<String>) -> Self {
+        self.names.push((subject.into(), service.into()));
+        self
+    }
+
+    pub(super) fn build(self) -> Result<Trusted, BuildError> {
+        let keys = self.keys.ok_or(BuildError::NoKeys)?;
+        if self.issuer.is_empty() {
+            return Err(BuildError::NoIssuer);
+        }
+        if self.audience.iter().any(String::is_empty) {
+            return Err(BuildError::EmptyAudience);
+        }
+        if self.audience.is_empty() && self.kind.requires_audience() {
+            return Err(BuildError::NoAudience(quoted(&self.issuer)));
+        }
+        let algorithms = self.algorithms;
+        if let Some(said) = &algorithms {
+            if said.is_empty() {
+                return Err(BuildError::NoAlgorithms);
+            }
+            if let Some(other) = said.iter().find(|algorithm| !self.kind.may_use(**algorithm)) {
+                return Err(BuildError::AlgorithmNotForKind(*other));
+            }
+        }
+        if self.max_lifetime.is_some_and(|life| life.as_secs() == 0 || life.subsec_nanos() != 0) {
+            return Err(BuildError::Lifetime);
+        }
+        let strict = (self.kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
+        let trusted = Trusted {
+            names: names(self.kind, self.names)?,
+            expectations: Expectations {
+                issuer: self.issuer,
+                audience: self.audience,
+                max_lifetime: self.max_lifetime.or(strict),
+            },
+            kind: self.kind,
+            keys,
+            algorithms,
+        };
+        // What changes later is checked again with every token; what is wrong already is said now.
+        match trusted.keys.snapshot() {
+            Ok(keys) => trusted.check_keys(&keys, cfg!(debug_assertions))?,
+            Err(error) if error.is_pending() => {}
+            Err(error) => return Err(BuildError::KeysUnavailable(error.to_string())),
+        }
+        Ok(trusted)
+    }
+}
+
+fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, ServiceName>, BuildError> {
+    if !names.is_empty() && !kind.has_subjects() {
+        return Err(BuildError::NamesNotForKind);
+    }
+    let mut table = BTreeMap::new();
+    for (subject, service) in names {
+        let name = service.parse().map_err(|_| BuildError::ServiceName(quoted(&service)))?;
+        if table.insert(subject.clone(), name).is_some() {
+            return Err(BuildError::NamedTwice(quoted(&subject)));
+        }
+    }
+    Ok(table)
+}
+
+/// An issuer as the verifier holds it.
+pub(super) struct Trusted {
+    pub(super) kind: Kind,
+    pub(super) expectations: Expectations,
+    pub(super) keys: Arc<dyn KeySource>,
+    pub(super) algorithms: Option<Vec<Algorithm>>,
+    pub(super) names: BTreeMap<String, ServiceName>,
+}
+
+impl Trusted {
+    /// Whether tokens may be signed by `algorithm`: one that was said, or else one that a key is
+    /// for, and in any case one of the kind's own.
+    pub(super) fn accepted(&self, keys: &KeySet) -> Vec<Algorithm> {
+        let said = self.algorithms.as_deref();
+        let of_keys = keys.algorithms();
+        let accepted = said.unwrap_or(of_keys).iter().copied();
+        accepted.filter(|algorithm| self.kind.may_use(*algorithm)).collect()
+    }
+
+    pub(super) fn check_keys(&self, keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
+        let development = keys.keys().iter().filter_map(|key| key.kid()).find(|kid| kid.is_development());
+        if let (Some(kid), false) = (development, development_build) {
+            // Such a key lies unprotected on some machine.
+            return Err(BuildError::DevelopmentKey(quoted(kid.as_str())));
+        }
+        let accepted = self.accepted(keys);
+        if !keys.algorithms().iter().any(|algorithm| accepted.contains(algorithm)) {
+            return Err(BuildError::NoKeyForAlgorithms);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Trusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustedIssuer")
+            .field("kind", &self.kind)
+            .field("expectations", &self.expectations)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use super::*;
+use crate::{Code, Verifier, VerifyingKey, issue::SigningKey, keys::KeysUnavailable};
+
+fn public() -> VerifyingKey {
+    SigningKey::generate(Algorithm::ES256).unwrap().verifying_key()
+}
+
+fn secret() -> VerifyingKey {
+    VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap()
+}
+
+fn built(issuer: TrustedIssuer) -> Result<(), BuildError> {
+    Verifier::builder().trust(issuer).build().map(|_| ())
+}
+
+type Constructor = fn(&str) -> TrustedIssuer;
+
+const DEMANDING: [Constructor; 4] = [
+    |issuer| TrustedIssuer::strict(issuer),
+    |issuer| TrustedIssuer::kubernetes(issuer),
+    |issuer| TrustedIssuer::spiffe(issuer),
+    |issuer| TrustedIssuer::oauth(issuer),
+];
+
+#[test]
+fn all_but_compatible_tokens_need_an_audience_and_a_key_pair() {
+    for kind in DEMANDING {
+        assert_eq!(built(kind("x").keys(public()).audience("orders")), Ok(()));
+        assert_eq!(built(kind("x").keys(public())), Err(BuildError::NoAudience("x".to_owned())));
+        assert_eq!(built(kind("x").keys(secret()).audience("orders")), Err(BuildError::NoKeyForAlgorithms));
+        let said = kind("x").keys(public()).audience("orders").algorithms([Algorithm::HS256]);
+        assert_eq!(built(said), Err(BuildError::AlgorithmNotForKind(Algorithm::HS256)));
+    }
+    assert_eq!(built(TrustedIssuer::compatible("x").keys(secret())), Ok(()));
+}
+
+#[test]
+fn an_empty_value_is_an_error_and_never_a_check_switched_off() {
+    let strict = || TrustedIssuer::strict("x").keys(public()).audience("orders");
+    assert_eq!(built(TrustedIssuer::strict("").keys(public()).audience("orders")), Err(BuildError::NoIssuer));
+    assert_eq!(built(TrustedIssuer::strict("x").audience("orders")), Err(BuildError::NoKeys));
+    assert_eq!(built(strict().audience("")), Err(BuildError::EmptyAudience));
+    assert_eq!(built(strict().algorithms([])), Err(BuildError::NoAlgorithms));
+    assert_eq!(built(strict().max_lifetime(Duration::ZERO)), Err(BuildError::Lifetime));
+    assert_eq!(built(strict().max_lifetime(Duration::from_millis(1500))), Err(BuildError::Lifetime));
+}
+
+#[test]
+fn names_are_for_subjects_of_other_systems_and_given_once() {
+    let oauth = || TrustedIssuer::oauth("x").keys(public()).audience("orders");
+    assert_eq!(built(oauth().name("client-7", "orders")), Ok(()));
+    let twice = oauth().name("client-7", "orders").name("client-7", "sales");
+    assert_eq!(built(twice), Err(BuildError::NamedTwice("client-7".to_owned())));
+    assert_eq!(built(oauth().name("client-7", "../x")), Err(BuildError::ServiceName("../x".to_owned())));
+    let strict = TrustedIssuer::strict("x").keys(public()).audience("orders").name("a", "b");
+    assert_eq!(built(strict), Err(BuildError::NamesNotForKind));
+}
+
+#[test]
+fn a_release_build_refuses_a_development_key_wherever_it_comes_from() {
+    let development = KeySet::from(secret().with_kid("dev-only.1"));
+    let trusted = TrustedIssuer::compatible("x").keys(secret()).build().unwrap();
+    let refused = BuildError::DevelopmentKey("dev-only.1".to_owned());
+    assert_eq!(trusted.check_keys(&development, false), Err(refused));
+    assert_eq!(trusted.check_keys(&development, true), Ok(()));
+    let mixed = KeySet::new([secret().with_kid("prod-1"), secret().with_kid("dev-only.2")]).unwrap();
+    assert!(trusted.check_keys(&mixed, false).is_err());
+    let other = KeySet::new([secret().with_kid("prod-1"), secret().with_kid("not-dev-only.1")]).unwrap();
+    assert_eq!(trusted.check_keys(&other, false), Ok(()));
+}
+
+/// A source that loses its keys after the verifier was built.
+struct Losing(std::sync::atomic::AtomicU32, VerifyingKey);
+
+impl KeySource for Losing {
+    fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+        match self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Ok(self.1.clone().into()),
+            _ => Err(KeysUnavailable::new("the issuer is down")),
+        }
+    }
+}
+
+#[test]
+fn a_source_without_keys_fails_the_build_and_later_closes_the_verifier() {
+    let source = Losing(1.into(), public());
+    let refused = built(TrustedIssuer::compatible("x").keys(source));
+    assert_eq!(refused, Err(BuildError::KeysUnavailable("the issuer is down".to_owned())));
+    let verifier = Verifier::builder().issuer("x").keys(Losing(0.into(), public())).build().unwrap();
+    let denial = verifier.verify("eyJhbGciOiJFUzI1NiJ9.e30.AAAA").unwrap_err();
+    assert_eq!((denial.code(), denial.status()), (Code::KeysUnavailable, 503));
+}

@@ -1,0 +1,245 @@
+//! The kinds of tokens, and how each names a service. Pure, like `validate`.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use super::validate::{self, Times, missing};
+use crate::{
+    caller::{Caller, Identity},
+    claims::{RawClaims, Scopes, ServiceClaims, ServiceName},
+    denial::{Code, Denial, quoted},
+    json::Value,
+    keys::{Algorithm, KeyId},
+};
+
+/// The longest life of a strict token unless said otherwise; see `TrustedIssuer::max_lifetime`.
+pub(super) const MAX_STRICT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The `typ` of a strict service token (RFC 8725 section 3.11).
+pub(crate) const STRICT_TYP: &str = "service+jwt";
+
+/// What kind of tokens an issuer mints.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Compatible,
+    Strict,
+    Kubernetes,
+    Spiffe,
+    OAuth,
+}
+
+impl Kind {
+    /// The kind as the audit writes it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compatible => "compatible",
+            Self::Strict => "strict",
+            Self::Kubernetes => "kubernetes",
+            Self::Spiffe => "spiffe",
+            Self::OAuth => "oauth",
+        }
+    }
+
+    pub(super) const fn requires_audience(self) -> bool {
+        !matches!(self, Self::Compatible)
+    }
+
+    /// Whether services are named by a subject of another system.
+    pub(super) const fn has_subjects(self) -> bool {
+        matches!(self, Self::Kubernetes | Self::Spiffe | Self::OAuth)
+    }
+
+    /// A secret that verifies can mint, so only compatible tokens may have one. JWT-SVID section 4
+    /// lists the algorithms of SPIFFE, and EdDSA is none of them.
+    pub(super) const fn may_use(self, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Compatible => true,
+            Self::Spiffe => !algorithm.is_symmetric() && !matches!(algorithm, Algorithm::EdDSA),
+            Self::Strict | Self::Kubernetes | Self::OAuth => !algorithm.is_symmetric(),
+        }
+    }
+
+    /// Whether `typ` is this kind's. A media type is compared without case (RFC 7515 section 4.1.9);
+    /// another kind of JWT is refused whoever signed it (RFC 8725 section 3.11).
+    pub(super) fn check_typ(self, typ: Option<&str>) -> Result<(), Denial> {
+        let (own, optional): (&[&str], _) = match self {
+            // RFC 7519 section 5.1.
+            Self::Compatible | Self::Kubernetes => (&["JWT"], true),
+            Self::Strict => (&[STRICT_TYP, "application/service+jwt"], false),
+            // JWT-SVID section 2.
+            Self::Spiffe => (&["JWT", "JOSE"], true),
+            // RFC 9068 section 2.1.
+            Self::OAuth => (&["at+jwt", "application/at+jwt"], false),
+        };
+        match typ {
+            Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
+            Some(typ) if own.iter().any(|own| own.eq_ignore_ascii_case(typ)) => Ok(()),
+            None if optional => Ok(()),
+            None => {
+                let reason = format!("the token has no `typ`, expected `{}`", own.join("` or `"));
+                Err(Denial::new(Code::WrongTyp, reason))
+            }
+            Some(typ) => {
+                let expected = own.join("` or `");
+                let reason = format!("the token says `typ` is `{}`, expected `{expected}`", quoted(typ));
+                Err(Denial::new(Code::WrongTyp, reason))
+            }
+        }
+    }
+
+    /// Whether `iss` is compared. A JWT-SVID need not have one; its trust domain is in its `sub`.
+    pub(super) const fn compares_issuer(self) -> bool {
+        !matches!(self, Self::Spiffe)
+    }
+
+    /// Claims that this kind must have beside `iss`, `aud` and `exp`.
+    pub(super) fn check_required(self, claims: &RawClaims<'_>) -> Result<(), Denial> {
+        let (jti, iat) = match self {
+            // RFC 9068 section 2.2.
+            Self::Strict | Self::OAuth => (true, true),
+            Self::Compatible | Self::Kubernetes | Self::Spiffe => (false, false),
+        };
+        if jti && claims.jti.as_deref().is_none_or(str::is_empty) {
+            return Err(missing("jti"));
+        }
+        if iat && claims.iat.is_none() {
+            return Err(missing("iat"));
+        }
+        Ok(())
+    }
+
+    /// Whom the token stands for.
+    pub(super) fn identity(
+        self,
+        claims: RawClaims<'_>,
+        times: &Times,
+        issuer: &str,
+        names: &BTreeMap<String, ServiceName>,
+        kid: Option<KeyId>,
+    ) -> Result<Identity, Denial> {
+        let service = match self {
+            Self::Compatible | Self::Strict => return validate::identity(claims, times, kid),
+            Self::Kubernetes => kubernetes(&claims)?,
+            Self::Spiffe => spiffe(&claims, issuer)?,
+            Self::OAuth => oauth(&claims)?,
+        };
+        let name = service.name(names)?;
+        let claims = ServiceClaims {
+            sub: service.subject.into_owned(),
+            service: name,
+            user_id: None,
+            role: None,
+            email: None,
+            issuer: issuer.to_owned(),
+            aud: claims.aud.unwrap_or_default().into_iter().map(Cow::into_owned).collect(),
+            exp: times.exp,
+            iat: times.iat,
+            nbf: times.nbf,
+            jti: claims.jti.map(Cow::into_owned),
+            scope: match self {
+                Self::OAuth => {
+                    claims.scope.and_then(|scope| scope.parse::<Scopes>().ok()).unwrap_or_default()
+                }
+                _ => Scopes::default(),
+            },
+        };
+        Ok(Identity::Service(Caller::verified(claims, kid)))
+    }
+}
+
+/// A service as another system names it.
+struct Foreign<'c> {
+    subject: Cow<'c, str>,
+    /// The name that it has here when none was said; `None` where that could be another's too.
+    default: Option<String>,
+}
+
+impl Foreign<'_> {
+    fn name(&self, names: &BTreeMap<String, ServiceName>) -> Result<ServiceName, Denial> {
+        if let Some(name) = names.get(&*self.subject) {
+            return Ok(name.clone());
+        }
+        let unnamed = || {
+            let reason = format!("the subject `{}` has no service name; give it one", quoted(&self.subject));
+            Denial::new(Code::BadClaimValue, reason)
+        };
+        let name: ServiceName =
+            self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
+        // A name that was given to one subject is not another's by accident.
+        if names.values().any(|taken| *taken == name) { Err(unnamed()) } else { Ok(name) }
+    }
+}
+
+fn subject<'c>(claims: &RawClaims<'c>) -> Result<Cow<'c, str>, Denial> {
+    match &claims.sub {
+        Some(Value::Text(sub)) => Ok(sub.clone()),
+        Some(_) => Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
+        None => Err(missing("sub")),
+    }
+}
+
+/// `system:serviceaccount:NAMESPACE:NAME`, and a `kubernetes.io` claim that agrees: only bound tokens
+/// have one. A namespace has no `.`, so two accounts never become one service.
+fn kubernetes<'c>(claims: &RawClaims<'c>) -> Result<Foreign<'c>, Denial> {
+    let subject = subject(claims)?;
+    let not_an_account = || {
+        let reason = format!("the token says `sub` is `{}`, which is no service account", quoted(&subject));
+        Denial::new(Code::NotService, reason)
+    };
+    let account = subject.strip_prefix("system:serviceaccount:").ok_or_else(not_an_account)?;
+    let (namespace, name) = account.split_once(':').ok_or_else(not_an_account)?;
+    if namespace.is_empty() || namespace.contains('.') || name.is_empty() || name.contains(':') {
+        return Err(not_an_account());
+    }
+    let bound = claims.kubernetes.as_ref().ok_or_else(|| missing("kubernetes.io"))?;
+    if bound.namespace.as_deref() != Some(namespace) || bound.service_account.as_deref() != Some(name) {
+        return Err(Denial::new(
+            Code::SubServiceMismatch,
+            "`sub` and `kubernetes.io` name two different accounts",
+        ));
+    }
+    Ok(Foreign { default: Some(format!("{namespace}.{name}")), subject })
+}
+
+/// `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
+fn spiffe<'c>(claims: &RawClaims<'c>, trust_domain: &str) -> Result<Foreign<'c>, Denial> {
+    let subject = subject(claims)?;
+    let id = subject.strip_prefix("spiffe://").ok_or_else(|| {
+        Denial::new(
+            Code::BadClaimValue,
+            format!("the token says `sub` is `{}`, which is no SPIFFE ID", quoted(&subject)),
+        )
+    })?;
+    let (domain, path) = id.split_once('/').unwrap_or((id, ""));
+    if domain != trust_domain {
+        let reason =
+            format!("the token is of the trust domain `{}`, expected `{trust_domain}`", quoted(domain));
+        return Err(Denial::new(Code::WrongIssuer, reason));
+    }
+    let segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if !path.split('/').all(segment) {
+        let reason = format!("the token says `sub` is `{}`, which names no workload", quoted(&subject));
+        return Err(Denial::new(Code::BadClaimValue, reason));
+    }
+    let default = (!path.contains('.')).then(|| path.replace('/', "."));
+    Ok(Foreign { default, subject })
+}
+
+/// RFC 9068 section 2.2: with client credentials, `sub` is the client itself.
+fn oauth<'c>(claims: &RawClaims<'c>) -> Result<Foreign<'c>, Denial> {
+    let subject = subject(claims)?;
+    let client = match &claims.client_id {
+        Some(Value::Text(client)) => client.clone(),
+        Some(_) => return Err(Denial::new(Code::BadClaimType, "`client_id` must be a string")),
+        None => return Err(missing("client_id")),
+    };
+    if client != subject {
+        return Err(Denial::new(Code::NotService, "`sub` is not `client_id`: the token is a user's"));
+    }
+    Ok(Foreign { default: Some(client.clone().into_owned()), subject: client })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The one wait that a request may make: for a key that a source has not loaded yet.
+//!
+//! It comes before the decision, never inside of it, so that a decision uses the CPU only and is
+//! recorded once.
+
+use std::{future::poll_fn, task::Poll};
+
+use super::{Verifier, issuer::Trusted};
+#[cfg(feature = "axum")]
+use crate::bearer::BearerToken;
+use crate::{
+    keys::{Algorithm, MAX_KID_LENGTH, Refresh},
+    token::{Header, Segments},
+};
+
+impl Verifier {
+    /// A bounded wait for newer keys, when the token names a key that no issuer's keys have and a
+    /// key source offers to look; `None` otherwise, which is nearly always. Await it, then call
+    /// [`Verifier::verify`] as if nothing had been. `#[service_only]` does that by itself.
+    ///
+    /// Decides and records nothing. The name of the key is not to be believed yet: a source such as
+    /// `RemoteJwks` bounds how often it can make anybody look.
+    ///
+    /// ```
+    /// # use service_only::{Caller, Denial, Verifier};
+    /// async fn receive(verifier: &Verifier, token: &str) -> Result<Caller, Denial> {
+    ///     if let Some(refresh) = verifier.refresh_keys_for(token) {
+    ///         refresh.await;
+    ///     }
+    ///     verifier.verify(token)
+    /// }
+    /// ```
+    pub fn refresh_keys_for(&self, token: &str) -> Option<Refresh<'_>> {
+        let header = Segments::split(token).and_then(|segments| segments.header()).ok()?;
+        let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_LENGTH)?;
+        if header.algorithm(&Algorithm::ALL).is_err() || self.0.issuers.iter().any(|issuer| issuer.has(kid)) {
+            return None;
+        }
+        let candidates = self.0.issuers.iter().filter(|issuer| issuer.reads(&header));
+        let refreshes: Vec<_> = candidates.filter_map(|issuer| issuer.keys.refresh_for(kid)).collect();
+        (!refreshes.is_empty()).then(|| all(refreshes))
+    }
+
+    /// The same for the `Authorization` headers of a request.
+    #[cfg(feature = "axum")]
+    pub(crate) fn refresh_keys_for_request<'r>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+    ) -> Option<Refresh<'_>> {
+        let token = BearerToken::from_header_values(authorization).ok()?;
+        self.refresh_keys_for(token.as_str())
+    }
+}
+
+impl Trusted {
+    fn has(&self, kid: &str) -> bool {
+        self.keys.snapshot().is_ok_and(|keys| keys.has(kid))
+    }
+
+    fn reads(&self, header: &Header) -> bool {
+        self.kind.check_typ(header.typ.as_deref()).is_ok()
+    }
+}
+
+/// All at once, so that several issuers cost no more time than the slowest.
+fn all(mut refreshes: Vec<Refresh<'_>>) -> Refresh<'_> {
+    Box::pin(poll_fn(move |context| {
+        refreshes.retain_mut(|refresh| refresh.as_mut().poll(context).is_pending());
+        if refreshes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }))
+}

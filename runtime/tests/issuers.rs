@@ -1,0 +1,251 @@
+//! Several issuers in one verifier: each with its own keys and kind of tokens, and never another's.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use service_only::{
+    Algorithm, Caller, Code, FixedClock, Issuer, KeySet, NoAudit, SigningKey, Timestamp, TrustedIssuer,
+    Verifier,
+};
+
+const NOW: i64 = 1_767_225_600;
+const CLOCK: FixedClock = FixedClock(Timestamp::from_unix(NOW));
+
+/// A token of any header and claims; `alg` and `kid` are the key's unless said.
+fn sign(key: &SigningKey, header: Value, claims: &Value) -> String {
+    let mut head = json!({"alg": key.algorithm(), "kid": key.kid()});
+    head.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", part(&head), part(claims));
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
+    format!("{signed}.{signature}")
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(Algorithm::ES256).unwrap()
+}
+
+fn with(claims: &Value, changes: Value) -> Value {
+    let mut claims = claims.clone();
+    claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    claims
+}
+
+fn without(claims: &Value, name: &str) -> Value {
+    let mut claims = claims.clone();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+struct Fleet {
+    verifier: Verifier,
+    keys: BTreeMap<&'static str, SigningKey>,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let names = ["strict", "compatible", "kubernetes", "spiffe", "oauth"];
+        let keys: BTreeMap<_, _> = names.into_iter().map(|name| (name, key())).collect();
+        let of = |name: &str| KeySet::from(keys[name].verifying_key());
+        let verifier = Verifier::builder()
+            .trust(TrustedIssuer::strict("bakery-auth").keys(of("strict")).audience("orders"))
+            .trust(TrustedIssuer::compatible("bakery-auth").keys(of("compatible")))
+            .trust(
+                TrustedIssuer::kubernetes("https://cluster")
+                    .keys(of("kubernetes"))
+                    .audience("orders")
+                    .name("system:serviceaccount:bakery:orchestrator", "orchestrator"),
+            )
+            .trust(TrustedIssuer::spiffe("bakery.example").keys(of("spiffe")).audience("orders"))
+            .trust(TrustedIssuer::oauth("https://idp").keys(of("oauth")).audience("orders"))
+            .clock(CLOCK)
+            .audit(NoAudit)
+            .build()
+            .unwrap();
+        Self { verifier, keys }
+    }
+
+    fn verdict(&self, token: &str) -> Result<String, Code> {
+        let decided = self.verifier.verify(token);
+        decided.map(|caller: Caller| caller.service().to_owned()).map_err(|denial| denial.code())
+    }
+}
+
+/// A good token of each issuer: header and claims, and the service that it names.
+fn good() -> Vec<(&'static str, Value, Value, &'static str)> {
+    let service = json!({
+        "sub": "orders", "service": "orders", "type": "service", "is_service": true, "iss": "bakery-auth",
+        "iat": NOW, "exp": NOW + 3600, "jti": "j1",
+    });
+    let bound = json!({
+        "iss": "https://cluster", "aud": ["orders"], "iat": NOW, "nbf": NOW, "exp": NOW + 3607, "jti": "j2",
+        "sub": "system:serviceaccount:bakery:orchestrator",
+        "kubernetes.io": {"namespace": "bakery", "serviceaccount": {"name": "orchestrator", "uid": "u1"}},
+    });
+    let svid = json!({"sub": "spiffe://bakery.example/sales", "aud": "orders", "exp": NOW + 300});
+    let access = json!({
+        "iss": "https://idp", "aud": "orders", "sub": "pos", "client_id": "pos", "iat": NOW, "exp": NOW + 300,
+        "jti": "j3", "scope": "tenants:delete",
+    });
+    vec![
+        ("strict", json!({"typ": "service+jwt"}), with(&service, json!({"aud": "orders"})), "orders"),
+        ("compatible", json!({"typ": "JWT"}), service, "orders"),
+        ("kubernetes", json!({}), bound, "orchestrator"),
+        ("spiffe", json!({"typ": "JWT"}), svid, "sales"),
+        ("oauth", json!({"typ": "at+jwt"}), access, "pos"),
+    ]
+}
+
+#[test]
+fn every_issuers_token_is_verified_and_names_its_service() {
+    let fleet = Fleet::new();
+    for (issuer, header, claims, service) in good() {
+        let token = sign(&fleet.keys[issuer], header, &claims);
+        assert_eq!(fleet.verdict(&token), Ok(service.to_owned()), "{issuer}");
+    }
+}
+
+#[test]
+fn a_key_of_one_issuer_never_verifies_a_token_of_another() {
+    let fleet = Fleet::new();
+    for (issuer, header, claims, _) in good() {
+        for (other, key) in fleet.keys.iter().filter(|(other, _)| **other != issuer) {
+            let token = sign(key, header.clone(), &claims);
+            assert!(fleet.verdict(&token).is_err(), "{issuer} signed by {other}");
+            // Not even under the right name of the key.
+            let kid = fleet.keys[issuer].kid();
+            let token = sign(key, with(&header, json!({"kid": kid})), &claims);
+            assert_eq!(fleet.verdict(&token), Err(Code::BadSignature), "{issuer} forged by {other}");
+        }
+    }
+}
+
+#[test]
+fn one_property_spoiled_spoils_the_token() {
+    let fleet = Fleet::new();
+    for (issuer, header, claims, _) in good() {
+        let key = &fleet.keys[issuer];
+        let verdict =
+            |header: &Value, claims: &Value| fleet.verdict(&sign(key, header.clone(), claims)).unwrap_err();
+        assert_eq!(verdict(&header, &with(&claims, json!({"exp": NOW}))), Code::Expired, "{issuer}");
+        assert_eq!(
+            verdict(&header, &with(&claims, json!({"aud": "sales"}))),
+            Code::WrongAudience,
+            "{issuer}"
+        );
+        assert_eq!(verdict(&with(&header, json!({"typ": "dpop+jwt"})), &claims), Code::WrongTyp, "{issuer}");
+        assert_eq!(verdict(&with(&header, json!({"crit": ["x"]})), &claims), Code::Crit, "{issuer}");
+        if issuer != "spiffe" {
+            assert_eq!(
+                verdict(&header, &with(&claims, json!({"iss": "https://evil"}))),
+                Code::WrongIssuer,
+                "{issuer}"
+            );
+        }
+        if issuer != "compatible" {
+            assert_eq!(verdict(&header, &without(&claims, "aud")), Code::MissingClaim, "{issuer}");
+        }
+    }
+}
+
+#[test]
+fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
+    let authority = key();
+    let verifier = Verifier::builder()
+        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let (_, header, claims, _) = good().swap_remove(0);
+    let day = 24 * 60 * 60;
+    let verdict = |iat: i64, exp: i64| {
+        let token = sign(&authority, header.clone(), &with(&claims, json!({"iat": iat, "exp": exp})));
+        verifier.verify(&token).err().map(|denial| denial.code())
+    };
+    assert_eq!(verdict(NOW, NOW + day), None);
+    assert_eq!(verdict(NOW - 60, NOW + day), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW, NOW + day + 1), Some(Code::LivesTooLong));
+    // An issue time in the future does not stretch what remains.
+    assert_eq!(verdict(NOW + 365 * day, NOW + 366 * day), Some(Code::LivesTooLong));
+    assert_eq!(verdict(i64::MIN, NOW + 1), Some(Code::LivesTooLong));
+}
+
+#[test]
+fn a_strict_issuer_mints_what_a_strict_verifier_takes() {
+    let authority = key();
+    let verifier = Verifier::builder()
+        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let issuer =
+        Issuer::builder().issuer("bakery-auth").key(authority).audience("orders").strict().clock(CLOCK);
+    let token = issuer.build().unwrap().token_for("sales").mint().unwrap();
+    assert_eq!(verifier.verify(token.as_str()).unwrap().service(), "sales");
+    assert_eq!(token.claims().exp - NOW, 3600);
+
+    let no_audience = Issuer::builder().issuer("bakery-auth").key(key()).strict().build();
+    assert!(no_audience.unwrap_err().to_string().contains("audience"));
+    let secret = SigningKey::generate(Algorithm::HS256).unwrap();
+    let secret = Issuer::builder().issuer("bakery-auth").key(secret).audience("orders").strict().build();
+    assert!(secret.unwrap_err().to_string().contains("key pair"));
+}
+
+#[test]
+fn who_still_sends_the_old_profile_is_counted_where_the_new_one_is_taken_too() {
+    let fleet = Fleet::new();
+    for (issuer, header, claims, _) in good() {
+        fleet.verdict(&sign(&fleet.keys[issuer], header, &claims)).unwrap();
+    }
+    assert_eq!(fleet.verifier.old_profile_tokens(), BTreeMap::from([("orders".to_owned(), 1)]));
+
+    // Where only the old one is taken there is nothing to move from.
+    let authority = key();
+    let only_old = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(authority.verifying_key())
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let (_, header, claims, _) = good().swap_remove(1);
+    only_old.verify(&sign(&authority, header, &claims)).unwrap();
+    assert!(only_old.old_profile_tokens().is_empty());
+}
+
+#[test]
+fn the_refusal_that_came_furthest_is_the_one_reported() {
+    let fleet = Fleet::new();
+    let (_, header, claims, _) = good().swap_remove(4);
+    let expired = sign(&fleet.keys["oauth"], header.clone(), &with(&claims, json!({"exp": NOW - 1})));
+    assert_eq!(fleet.verdict(&expired), Err(Code::Expired));
+    let stranger = key();
+    assert_eq!(fleet.verdict(&sign(&stranger, header, &claims)), Err(Code::UnknownKey));
+}
+
+#[test]
+fn leeway_does_not_lengthen_a_bounded_life() {
+    let authority = key();
+    let verifier = Verifier::builder()
+        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
+        .leeway(Duration::from_secs(60))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let (_, header, claims, _) = good().swap_remove(0);
+    let day = 24 * 60 * 60;
+    let verdict = |iat: i64, exp: i64| {
+        let token = sign(&authority, header.clone(), &with(&claims, json!({"iat": iat, "exp": exp})));
+        verifier.verify(&token).err().map(|denial| denial.code())
+    };
+    // The issuer's clock may be ahead by the leeway, its tokens live no longer for it.
+    assert_eq!(verdict(NOW + 60, NOW + 60 + day), None);
+    assert_eq!(verdict(NOW + 61, NOW + 61 + day), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW, NOW + day + 1), Some(Code::LivesTooLong));
+}

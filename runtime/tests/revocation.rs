@@ -1,0 +1,117 @@
+//! Revoked tokens are refused at once, and an outage of the store means what was chosen.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use service_only::{
+    Algorithm, Code, FixedClock, Issuer, MemoryRevocations, MintedToken, NoAudit, PresentedToken,
+    RevocationOutage, RevocationStatus, RevocationStore, SigningKey, Timestamp, Verifier, VerifierBuilder,
+};
+
+const NOW: i64 = 1_767_225_600;
+const CLOCK: FixedClock = FixedClock(Timestamp::from_unix(NOW));
+
+fn world() -> (Issuer, VerifierBuilder) {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let builder =
+        Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).clock(CLOCK).audit(NoAudit);
+    let issuer = Issuer::builder().issuer("bakery-auth").key(key).clock(CLOCK).build().unwrap();
+    (issuer, builder)
+}
+
+fn mint(issuer: &Issuer, service: &str) -> MintedToken {
+    issuer.token_for(service).mint().unwrap()
+}
+
+fn verdict(verifier: &Verifier, token: &str) -> Option<Code> {
+    verifier.verify(token).err().map(|denial| denial.code())
+}
+
+#[test]
+fn a_token_is_refused_from_the_moment_it_is_revoked() {
+    let (issuer, builder) = world();
+    let revocations = MemoryRevocations::new();
+    let verifier = builder.revocation(revocations.clone()).build().unwrap();
+    let (token, other) = (mint(&issuer, "orders"), mint(&issuer, "orders"));
+    assert_eq!(verdict(&verifier, token.as_str()), None);
+    let claims = token.claims();
+    revocations.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+    let denial = verifier.verify(token.as_str()).unwrap_err();
+    assert_eq!((denial.code(), denial.status()), (Code::Revoked, 401));
+    assert_eq!(verdict(&verifier, other.as_str()), None);
+}
+
+#[test]
+fn a_service_and_a_key_are_revoked_as_a_whole() {
+    let (issuer, builder) = world();
+    let revocations = MemoryRevocations::new();
+    let verifier = builder.revocation(revocations.clone()).build().unwrap();
+    let (orders, sales) = (mint(&issuer, "orders"), mint(&issuer, "sales"));
+    revocations.revoke_service("bakery-auth", "orders", NOW).unwrap();
+    assert_eq!(verdict(&verifier, orders.as_str()), Some(Code::Revoked));
+    assert_eq!(verdict(&verifier, sales.as_str()), None);
+    revocations.revoke_key("bakery-auth", issuer.key().kid().as_str()).unwrap();
+    assert_eq!(verdict(&verifier, sales.as_str()), Some(Code::Revoked));
+}
+
+#[test]
+fn another_text_of_a_revoked_token_is_revoked_too() {
+    // An ECDSA signature (r, s) has a twin (r, n - s); a store that names tokens by a hash of their
+    // text would let it in. Two signatures over the same claims stand for the twin here.
+    let (issuer, builder) = world();
+    let revocations = MemoryRevocations::new();
+    let verifier = builder.revocation(revocations.clone()).build().unwrap();
+    let token = mint(&issuer, "orders");
+    let (signed, _) = token.as_str().rsplit_once('.').unwrap();
+    let again = issuer.key().sign(signed.as_bytes()).unwrap();
+    let again = format!(
+        "{signed}.{}",
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, again)
+    );
+    assert!(again != token.as_str() && verdict(&verifier, &again).is_none());
+    let claims = token.claims();
+    revocations.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+    assert_eq!(verdict(&verifier, &again), Some(Code::Revoked));
+}
+
+/// A store that can be taken down.
+#[derive(Clone, Default)]
+struct Flaky {
+    down: Arc<AtomicBool>,
+}
+
+impl RevocationStore for Flaky {
+    fn status(&self, _: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(RevocationOutage::new("the database is down"));
+        }
+        Ok(RevocationStatus::Good)
+    }
+}
+
+#[test]
+fn an_outage_refuses_unless_it_was_said_otherwise() {
+    for accept in [false, true] {
+        let (issuer, builder) = world();
+        let store = Flaky::default();
+        let builder = builder.revocation(store.clone());
+        let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
+        let verifier = builder.build().unwrap();
+        let token = mint(&issuer, "orders");
+        assert_eq!(verdict(&verifier, token.as_str()), None);
+        store.down.store(true, Ordering::SeqCst);
+        match verifier.verify(token.as_str()) {
+            Ok(_) => assert!(accept),
+            Err(denial) => {
+                assert_eq!((denial.code(), denial.status()), (Code::RevocationUnavailable, 503));
+                assert!(!accept);
+            }
+        }
+        // Nobody who is not authentic gets as far as the store.
+        assert_eq!(verdict(&verifier, "a.b.c"), Some(Code::Malformed));
+    }
+}
