@@ -1,0 +1,126 @@
+//! The demonstration's login service: one key that signs, and tokens of every kind that the
+//! platform sees. In production this is `service-token` and the identity provider; the services
+//! and the gateway get the public key only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde_json::{Value, json};
+use service_only::{
+    Algorithm, AuditSink, Clock, FixedClock, Issuer, KeySet, SigningKey, SystemClock, Timestamp, Verifier,
+};
+use uuid::Uuid;
+
+use crate::catalogue::{DELETE_SCOPE, ORCHESTRATOR};
+
+/// `iss` of every token of the platform.
+pub const ISSUER: &str = "https://auth.bakery.example";
+
+/// `aud` of every token of the platform.
+pub const AUDIENCE: &str = "bakery-platform";
+
+/// Tokens of the demonstration live this long: enough to try things by hand.
+pub const LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// A signing key and what is minted with it.
+pub struct Authority {
+    key: Arc<SigningKey>,
+    issuer: Issuer,
+}
+
+impl Authority {
+    /// One with a new ES256 key.
+    pub fn new() -> anyhow::Result<Self> {
+        let key = Arc::new(SigningKey::generate(Algorithm::ES256).context("cannot generate a signing key")?);
+        let issuer = issuer(&key, SystemClock)?;
+        Ok(Self { key, issuer })
+    }
+
+    /// The public keys, as the JWK set that a service is configured with.
+    pub fn jwks(&self) -> anyhow::Result<String> {
+        let key = self.key.public_jwk().context("the signing key has no public half")?;
+        Ok(format!("{:#}", json!({ "keys": [key] })))
+    }
+
+    /// A verifier that holds the public keys only, as a service's or the gateway's does.
+    pub fn verifier(&self, audit: impl AuditSink) -> anyhow::Result<Verifier> {
+        let keys = KeySet::from_jwks(self.jwks()?.as_bytes())?;
+        Ok(Verifier::builder()
+            .issuer(ISSUER)
+            .audience(AUDIENCE)
+            .keys(keys)
+            .audit(audit)
+            .realm("bakery")
+            .build()?)
+    }
+
+    /// The orchestrator's token.
+    pub fn orchestrator(&self) -> anyhow::Result<String> {
+        orchestrator(&self.issuer)
+    }
+
+    /// The orchestrator's token of two hours ago, which lived for one.
+    pub fn expired(&self) -> anyhow::Result<String> {
+        let then = SystemClock.now().unix() - 2 * LIFETIME.as_secs() as i64;
+        orchestrator(&issuer(&self.key, FixedClock(Timestamp::from_unix(then)))?)
+    }
+
+    /// A genuine token of a service that may not delete tenants.
+    pub fn service(&self, name: &str) -> anyhow::Result<String> {
+        Ok(self.issuer.token_for(name).scope(DELETE_SCOPE).mint()?.as_str().to_owned())
+    }
+
+    /// A genuine token of a person, an administrator even.
+    pub fn user(&self) -> anyhow::Result<String> {
+        let now = SystemClock.now().unix();
+        self.sign(&json!({
+            "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME.as_secs() as i64,
+            "sub": "user-17", "user_id": "user-17", "email": "ana@obrador-la-luna.example", "role": "admin",
+            "type": "access", "jti": Uuid::new_v4(),
+        }))
+    }
+
+    /// A signed token with any claims, for what an issuer of services does not mint.
+    pub fn sign(&self, claims: &Value) -> anyhow::Result<String> {
+        let header =
+            json!({ "typ": "JWT", "alg": self.key.algorithm().as_str(), "kid": self.key.kid().as_str() });
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature = self.key.sign(signed.as_bytes())?;
+        Ok(format!("{signed}.{}", BASE64URL.encode(signature)))
+    }
+}
+
+/// The same token with its claims changed to say that `service` sent it; the signature stays.
+pub fn tampered(token: &str, service: &str) -> anyhow::Result<String> {
+    let mut parts = token.splitn(3, '.');
+    let (Some(header), Some(payload), Some(signature)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(anyhow!("a token has three parts"));
+    };
+    let mut claims: Value = serde_json::from_slice(&BASE64URL.decode(payload)?)?;
+    let fields = claims.as_object_mut().context("the claims are an object")?;
+    for name in ["sub", "service"] {
+        fields.insert(name.to_owned(), service.into());
+    }
+    Ok(format!("{header}.{}.{signature}", encode(&claims)))
+}
+
+fn issuer(key: &Arc<SigningKey>, clock: impl Clock) -> anyhow::Result<Issuer> {
+    Ok(Issuer::builder()
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .key(Arc::clone(key))
+        .lifetime(LIFETIME)
+        .clock(clock)
+        .build()?)
+}
+
+fn orchestrator(issuer: &Issuer) -> anyhow::Result<String> {
+    Ok(issuer.token_for(ORCHESTRATOR).scope(DELETE_SCOPE).mint()?.as_str().to_owned())
+}
+
+fn encode(value: &Value) -> String {
+    BASE64URL.encode(value.to_string())
+}

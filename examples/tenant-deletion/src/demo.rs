@@ -1,0 +1,169 @@
+//! The main job, start to end, in one process: what a newcomer sees first. Each step checks what
+//! it shows, so that a demonstration that ends well has proved its point.
+
+mod attempts;
+mod platform;
+mod state;
+
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use comfy_table::{Cell, CellAlignment, Color};
+use service_only::JsonLinesAudit;
+
+use self::platform::{Platform, SERVE_PORT};
+use self::state::{StateDir, shown};
+use crate::audit_table::{self, Rows};
+use crate::authority::Authority;
+use crate::catalogue::ORCHESTRATOR;
+use crate::cli::Demo;
+use crate::orchestrator::{self, Client, Patience, Report};
+use crate::serve::Shutdown;
+use crate::tenant::{LEAVING, STAYING, TenantId};
+use crate::terminal::Terminal;
+
+const AUDIT_LOG: &str = "audit.jsonl";
+const HEADER_FILE: &str = "orchestrator.header";
+
+/// Runs the demonstration.
+pub async fn run(options: Demo) -> anyhow::Result<()> {
+    let mut terminal = Terminal::stdout();
+    let state = StateDir::create(options.state_dir)?;
+    let shutdown = if options.serve { Shutdown::at_signal()? } else { Shutdown::default() };
+    let audit = JsonLinesAudit::to_file(state.file(AUDIT_LOG)).context("cannot open the audit log")?;
+    let authority = Authority::new()?;
+    let token = authority.orchestrator()?;
+    state.write("jwks.json", &authority.jwks()?)?;
+    state.write("orchestrator.token", &token)?;
+    state.write(HEADER_FILE, &format!("Authorization: Bearer {token}\n"))?;
+
+    let port = if options.serve { SERVE_PORT } else { 0 };
+    let platform = Platform::start(&state, &authority, audit.clone(), port, shutdown).await?;
+    terminal.heading(
+        "Started",
+        format_args!("twelve services with a database each, and the gateway at {}", platform.gateway),
+    )?;
+
+    terminal.heading("Refused", "six attempts to delete a tenant, through the gateway and past it")?;
+    attempts::refuse_all(&authority, &platform, &mut terminal).await?;
+
+    let client = Client::new(&format!("http://{}", platform.gateway), &token, Patience::default())?;
+    delete(&client, &platform, &mut terminal).await?;
+
+    tokio::task::spawn_blocking(move || audit.flush()).await??;
+    terminal.heading("Audit", "one record per decision, read back from the log; by kind")?;
+    audit_table::print(&audit_table::read(&state.file(AUDIT_LOG))?, Rows::Kinds, &mut terminal)?;
+
+    files(&state, &mut terminal)?;
+    if options.serve {
+        serving(&state, &platform, &mut terminal)?;
+        platform.asked_to_stop().await;
+        terminal.line("\nStopping.")?;
+    } else {
+        next(&state, &mut terminal)?;
+    }
+    platform.stop().await;
+    Ok(())
+}
+
+/// Previews and deletes the tenant that leaves, and shows that the other one is whole.
+async fn delete(client: &Client, platform: &Platform, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let before = counts(platform, STAYING.id)?;
+    let started = Instant::now();
+    let preview = orchestrator::preview(client, LEAVING.id).await;
+    ensure!(preview.complete, "a service did not answer the preview");
+    let found = preview.found();
+    let report = orchestrator::delete(client, preview).await;
+    let took = started.elapsed();
+    let after = counts(platform, STAYING.id)?;
+    let left = counts(platform, LEAVING.id)?;
+
+    terminal.heading(
+        "Deleted",
+        format_args!(
+            "{found} records of {}, previewed and deleted as {ORCHESTRATOR} in {} ms",
+            LEAVING.name,
+            took.as_millis()
+        ),
+    )?;
+    let staying = [format!("{}, before", STAYING.name), "after".to_owned()];
+    let [staying_before, staying_after] = &staying;
+    let mut table = terminal.table(&["service", "found", "deleted", "left", staying_before, staying_after]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (((line, before), after), left) in report.services.iter().zip(&before).zip(&after).zip(&left) {
+        table.add_row([
+            Cell::new(line.service),
+            Cell::new(line.found.unwrap_or_default()),
+            Cell::new(line.deleted.unwrap_or_default()).fg(Color::Green),
+            Cell::new(left),
+            Cell::new(before),
+            Cell::new(after),
+        ]);
+    }
+    let sum = |counts: &[u64]| counts.iter().sum::<u64>();
+    table.add_row([
+        Cell::new("in all"),
+        Cell::new(found),
+        Cell::new(report.deleted()).fg(Color::Green),
+        Cell::new(sum(&left)),
+        Cell::new(sum(&before)),
+        Cell::new(sum(&after)),
+    ]);
+    terminal.print_table(&table)?;
+    check(&report, found, sum(&left), before == after)
+}
+
+fn check(report: &Report, found: u64, left: u64, whole: bool) -> anyhow::Result<()> {
+    ensure!(report.complete, "a service did not delete the tenant");
+    ensure!(
+        found > 0 && report.deleted() == found,
+        "{found} records were found and {} deleted",
+        report.deleted()
+    );
+    ensure!(left == 0, "{left} records of the deleted tenant are left");
+    ensure!(whole, "the other tenant has lost records");
+    Ok(())
+}
+
+/// Counts in the databases themselves, not through what is being demonstrated.
+fn counts(platform: &Platform, tenant: TenantId) -> anyhow::Result<Vec<u64>> {
+    platform.services.iter().map(|running| Ok(running.store.count(tenant)?.total)).collect()
+}
+
+fn files(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
+    terminal.heading("Files", shown(state.path()))?;
+    terminal.line("  *.db                 a SQLite database for each service")?;
+    terminal.line("  audit.jsonl          the audit log, one JSON object a line")?;
+    terminal.line("  jwks.json            the public key, all that services and gateway hold")?;
+    terminal
+        .line("  orchestrator.token   its token, for an hour; orchestrator.header is the same for curl")?;
+    Ok(())
+}
+
+fn next(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
+    terminal.heading("Next", "every row of the audit; or keep it running, and ask from a second terminal")?;
+    let log = shown(&state.file(AUDIT_LOG));
+    terminal.line(format_args!("  cargo run -p tenant-deletion -- audit --all {log}"))?;
+    terminal.line("  cargo run -p tenant-deletion -- --serve")?;
+    terminal.line(curl(state, &format!("127.0.0.1:{SERVE_PORT}")))?;
+    Ok(())
+}
+
+fn serving(state: &StateDir, platform: &Platform, terminal: &mut Terminal) -> anyhow::Result<()> {
+    terminal.heading("Serving", "until Ctrl-C")?;
+    terminal.line(format_args!("  {:<16} http://{}", "gateway", platform.gateway))?;
+    for running in &platform.services {
+        terminal.line(format_args!("  {:<16} http://{}", running.service.name, running.address))?;
+    }
+    terminal.heading("Try", "in a second terminal")?;
+    terminal.line(curl(state, &platform.gateway.to_string()))?;
+    Ok(())
+}
+
+/// The token is read from the file: on the command line it would show in the list of processes.
+fn curl(state: &StateDir, gateway: &str) -> String {
+    let header = shown(&state.file(HEADER_FILE));
+    format!("  curl -H @{header} http://{gateway}/api/v1/orders/tenant/{}/deletion-preview", STAYING.id)
+}

@@ -1,0 +1,228 @@
+//! The gateway: the one door from outside, a reverse proxy that knows who is asking.
+//!
+//! A request has a canonical path, a verified token and a known service, in this order, or it
+//! ends here. Then what the client claims to be is removed, what the token says is set, and both
+//! bodies pass through as they come. Whether the caller *may* is for the service to say.
+
+mod body;
+mod headers;
+mod path;
+mod upstreams;
+
+use std::error::Error as StdError;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, StatusCode, Uri, Version, header};
+use http_body_util::{LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use service_only::{Identity, Rejection, Verifier};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tower_http::timeout::TimeoutBody;
+
+use self::body::Passing;
+use self::path::{PathError, ServicePath};
+pub use self::upstreams::{UpstreamError, Upstreams};
+use crate::problem::problem;
+
+type OutboundBody = Passing<Limited<Body>>;
+
+/// How much and how long the gateway lets pass.
+#[derive(Copy, Clone, Debug)]
+pub struct Limits {
+    /// The largest request body. The largest legitimate one is a year of sales as CSV, about
+    /// 4 MiB.
+    pub body: usize,
+    /// How long neither the request body nor the answer's head may move. A deletion takes
+    /// milliseconds; ten seconds is a service in trouble.
+    pub upstream: Duration,
+    /// How long a connection to a service may take to open, inside one network.
+    pub connect: Duration,
+    /// How long the answer's body may stand still.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 10 * 1024 * 1024,
+            upstream: Duration::from_secs(10),
+            connect: Duration::from_secs(2),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The reverse proxy. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    verifier: Verifier,
+    upstreams: Upstreams,
+    limits: Limits,
+    client: Client<HttpConnector, OutboundBody>,
+}
+
+/// Why a request ends at the gateway.
+enum Refusal {
+    Path(PathError),
+    Unauthenticated(Rejection),
+    UnknownService,
+    BodyTooLarge,
+    UpstreamUnreachable(String),
+    UpstreamTimeout,
+}
+
+impl Gateway {
+    /// A gateway to `upstreams` for callers that `verifier` authenticates.
+    pub fn new(verifier: Verifier, upstreams: Upstreams, limits: Limits) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(limits.connect));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits.idle)
+            .build(connector);
+        Self(Arc::new(Inner { verifier, upstreams, limits, client }))
+    }
+
+    /// `/healthz` and `/readyz` of the gateway itself; everything else is forwarded.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { "alive\n" }))
+            // A gateway that exists has usable keys; a service that is down is not its illness.
+            .route("/readyz", get(|| async { "ready\n" }))
+            .fallback(handle)
+            .with_state(self)
+    }
+
+    async fn forward(&self, request: Request) -> Result<Response, Refusal> {
+        let target = request.uri().clone();
+        let path = ServicePath::parse(&target).map_err(Refusal::Path)?;
+        let (mut parts, body) = request.into_parts();
+        let identity = Identity::from_request_parts(&mut parts, &self.0.verifier)
+            .await
+            .map_err(Refusal::Unauthenticated)?;
+        let upstream =
+            path.service.and_then(|name| self.0.upstreams.find(name)).ok_or(Refusal::UnknownService)?;
+        if declared_length(&parts.headers).is_some_and(|length| length > self.0.limits.body as u64) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let (body, moved) = Passing::new(Limited::new(body, self.0.limits.body));
+        let outbound = outbound(parts, body, upstream, &identity);
+        let answer = self.send(outbound, moved).await?;
+        Ok(self.inbound(answer))
+    }
+
+    /// Waits for the head of the answer for as long as something moves.
+    async fn send(
+        &self,
+        request: Request<OutboundBody>,
+        moved: watch::Receiver<Instant>,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let mut answer = self.0.client.request(request);
+        loop {
+            let deadline = *moved.borrow() + self.0.limits.upstream;
+            tokio::select! {
+                answer = &mut answer => return answer.map_err(|error| failed(&error)),
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+            if *moved.borrow() + self.0.limits.upstream <= Instant::now() {
+                return Err(Refusal::UpstreamTimeout);
+            }
+        }
+    }
+
+    fn inbound(&self, answer: Response<Incoming>) -> Response {
+        let (mut parts, body) = answer.into_parts();
+        headers::remove_hop_by_hop(&mut parts.headers);
+        Response::from_parts(parts, Body::new(TimeoutBody::new(self.0.limits.idle, body)))
+    }
+}
+
+async fn handle(State(gateway): State<Gateway>, request: Request) -> Response {
+    gateway.forward(request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// The request as it goes to the service: only method, path, query, cleaned headers and body are
+/// taken over, nothing that a connection or an extension carried.
+fn outbound(
+    parts: http::request::Parts,
+    body: OutboundBody,
+    upstream: &Authority,
+    identity: &Identity,
+) -> Request<OutboundBody> {
+    let mut request = Request::new(body);
+    let mut fields = parts.headers;
+    headers::remove_hop_by_hop(&mut fields);
+    headers::remove_claimed_identity(&mut fields);
+    headers::set_identity(&mut fields, identity, client_address(&parts.extensions));
+    // The client library names the service in `Host`, from the target below.
+    fields.remove(header::HOST);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = target(upstream, parts.uri.path_and_query());
+    *request.headers_mut() = fields;
+    *request.version_mut() = Version::HTTP_11;
+    request
+}
+
+fn target(upstream: &Authority, path: Option<&PathAndQuery>) -> Uri {
+    let mut target = http::uri::Parts::default();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Some(upstream.clone());
+    target.path_and_query = path.cloned().or_else(|| Some(PathAndQuery::from_static("/")));
+    // Scheme, authority and path are all there, so this cannot fail.
+    Uri::from_parts(target).unwrap_or_default()
+}
+
+fn client_address(extensions: &http::Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn failed(error: &hyper_util::client::legacy::Error) -> Refusal {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut reasons = Vec::new();
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return Refusal::BodyTooLarge;
+        }
+        reasons.push(error.to_string());
+        cause = error.source();
+    }
+    Refusal::UpstreamUnreachable(reasons.join(": "))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unauthenticated(rejection) => rejection.into_response(),
+            Self::Path(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+            Self::UnknownService => problem(StatusCode::NOT_FOUND, "no service answers under this path"),
+            Self::BodyTooLarge => problem(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"),
+            Self::UpstreamUnreachable(reason) => {
+                tracing::warn!(reason, "service unreachable");
+                problem(StatusCode::BAD_GATEWAY, "the service could not be reached")
+            }
+            Self::UpstreamTimeout => {
+                tracing::warn!("service timed out");
+                problem(StatusCode::GATEWAY_TIMEOUT, "the service did not answer in time")
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What the gateway does to header fields: takes away what the client may not say, and says
+//! what the verified token says.
+//!
+//! A service behind the gateway may read `x-user-id` and the like, so a client must not be able to
+//! write them in any spelling that some server folds together. CGI and its descendants map `-`,
+//! `_` and more to one character: all of them are read as `-` here.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use service_only::{Caller, Identity, User};
+
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const USER_TYPE: HeaderName = HeaderName::from_static("x-user-type");
+const USER_ROLE: HeaderName = HeaderName::from_static("x-user-role");
+const USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+const SERVICE_NAME: HeaderName = HeaderName::from_static("x-service-name");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Fields that are about one connection (RFC 9110 section 7.6.1), and `expect`, which this
+/// gateway answers itself.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Prefixes of fields by which the gateway vouches for something, in folded spelling.
+const VOUCHED_FOR: [&str; 3] = ["x-user-", "x-service-", "x-forwarded-"];
+
+/// Removes the fields about one connection, those that `Connection` names included.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // The one field that services decide by was verified here and stays, whoever names it.
+        .filter(|name| name != header::AUTHORIZATION)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Removes every field by which a client could claim to be somebody.
+pub(super) fn remove_claimed_identity(headers: &mut HeaderMap) {
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| vouches(name)).cloned().collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+}
+
+/// Sets the fields of the verified identity. A claim that the token does not have sets nothing.
+pub(super) fn set_identity(headers: &mut HeaderMap, identity: &Identity, client: Option<IpAddr>) {
+    match identity {
+        Identity::Service(caller) => set_service(headers, caller),
+        Identity::User(user) => set_user(headers, user),
+        // A kind of identity that this gateway does not know vouches for nothing.
+        _ => {}
+    }
+    if let Some(client) = client {
+        set(headers, FORWARDED_FOR, Some(&client.to_string()));
+    }
+}
+
+fn set_service(headers: &mut HeaderMap, caller: &Caller) {
+    let claims = caller.claims();
+    set(headers, USER_ID, claims.user_id.as_deref());
+    set(headers, USER_TYPE, Some("service"));
+    set(headers, USER_ROLE, claims.role.as_deref());
+    set(headers, USER_EMAIL, claims.email.as_deref());
+    set(headers, SERVICE_NAME, Some(caller.service()));
+}
+
+fn set_user(headers: &mut HeaderMap, user: &User) {
+    let claims = user.claims();
+    set(headers, USER_ID, user.id());
+    set(headers, USER_TYPE, Some("access"));
+    set(headers, USER_ROLE, claims.role.as_deref());
+    set(headers, USER_EMAIL, claims.email.as_deref());
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    // `from_str` takes visible ASCII only: a claim with a line break or with letters that servers
+    // decode differently becomes no field rather than a doubtful one.
+    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+fn vouches(name: &HeaderName) -> bool {
+    // `http` has lower-cased the name already.
+    let folded: String =
+        name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    folded == "forwarded" || VOUCHED_FOR.iter().any(|prefix| folded.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn identity_is_removed_in_every_spelling() {
+        let mut seen = headers(&[
+            ("X-User-Type", "service"),
+            ("x-user-type", "service"),
+            ("X_User_Type", "service"),
+            ("X-User_Type", "service"),
+            ("x.user.type", "service"),
+            ("X_SERVICE_NAME", "orders"),
+            ("x-service-anything", "1"),
+            ("X-User-", "1"),
+            ("X-Forwarded-For", "10.0.0.1"),
+            ("Forwarded", "for=10.0.0.1"),
+            ("x-username", "stays"),
+            ("x-request-id", "stays"),
+            ("authorization", "Bearer stays"),
+        ]);
+        remove_claimed_identity(&mut seen);
+        let mut left: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "x-request-id", "x-username"]);
+    }
+
+    #[test]
+    fn fields_named_in_connection_are_removed_but_authorization_stays() {
+        let mut seen = headers(&[
+            ("connection", "close, X-Secret-Hop ,authorization"),
+            ("connection", "x-other,,\u{7e}"),
+            ("x-secret-hop", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "Basic eA=="),
+            ("authorization", "Bearer stays"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut seen);
+        let mut left: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "authorization"]);
+    }
+}

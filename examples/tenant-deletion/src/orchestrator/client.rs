@@ -1,0 +1,183 @@
+//! One call to one service through the gateway, tried again while trying again can help.
+//!
+//! Both calls may be repeated: a preview changes nothing, and a deletion that was already done
+//! deletes nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use backon::{ExponentialBuilder, Retryable};
+use http::{HeaderValue, Method, StatusCode, header};
+use reqwest::Url;
+use reqwest::redirect::Policy;
+use uuid::Uuid;
+
+use crate::catalogue::Service;
+use crate::store::Records;
+use crate::tenant::TenantId;
+
+/// How often a call is tried, and how long each try may take.
+#[derive(Copy, Clone, Debug)]
+pub struct Patience {
+    /// Tries in all. With the default pause, five tries bridge the few seconds in which a
+    /// service is replaced.
+    pub attempts: u32,
+    /// The pause before the second try. It doubles from try to try, up to five seconds, with
+    /// jitter, so that twelve calls do not come back at the same instant.
+    pub pause: Duration,
+    /// How long one try may take: longer than the gateway's ten seconds, so that its 504 arrives
+    /// before this side gives up.
+    pub timeout: Duration,
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 5, pause: Duration::from_millis(250), timeout: Duration::from_secs(15) }
+    }
+}
+
+/// What a service is asked.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Preview,
+    Delete,
+}
+
+/// The answer of a service, and after how many tries.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Result<Records, CallError>,
+    pub(super) attempts: u32,
+}
+
+/// Why a call brought no records.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("timed out")]
+    Timeout,
+    #[error("gateway unreachable")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("{} {}", .0.as_u16(), .0.canonical_reason().unwrap_or("unknown status"))]
+    Status(StatusCode),
+    #[error("answered with something other than its records")]
+    Nonsense,
+}
+
+impl CallError {
+    /// Whether the same call may succeed later. A 401 or 403 will not.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Unreachable(_) => true,
+            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Nonsense => false,
+        }
+    }
+}
+
+/// The gateway, the token and the patience to call through it.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    gateway: Url,
+    authorization: HeaderValue,
+    trace: Uuid,
+    patience: Patience,
+}
+
+impl Client {
+    /// A client of the gateway at `gateway` (`http://HOST:PORT`) that presents `token`.
+    pub fn new(gateway: &str, token: &str, patience: Patience) -> anyhow::Result<Self> {
+        let gateway: Url = gateway.parse().with_context(|| format!("`{gateway}` is not a URL"))?;
+        // Both are in one network, whose mesh encrypts where that is wanted: the gateway speaks no TLS.
+        ensure!(
+            gateway.scheme() == "http" && gateway.path() == "/" && gateway.query().is_none(),
+            "`{gateway}` is not of the form http://HOST:PORT"
+        );
+        // The error of `from_str` does not repeat the token.
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
+            .context("the token has characters that no token has; is it the right file?")?;
+        authorization.set_sensitive(true);
+        let http = reqwest::Client::builder()
+            .timeout(patience.timeout)
+            // The token is for the gateway and for nobody whom it, or the environment, points to.
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()
+            .context("cannot set up the HTTP client")?;
+        Ok(Self { http, gateway, authorization, trace: Uuid::new_v4(), patience })
+    }
+
+    /// The same, with the token from a file that holds it and at most a final line break.
+    pub fn with_token_file(gateway: &str, file: &Path, patience: Patience) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the token file `{}`", file.display()))?;
+        let token = text.trim_end();
+        ensure!(!token.is_empty(), "the token file `{}` is empty", file.display());
+        Self::new(gateway, token, patience).with_context(|| format!("token file `{}`", file.display()))
+    }
+
+    /// The trace of everything that this client asks (W3C Trace Context): the audit trails of gateway
+    /// and services name it, so that one run can be found in all of them.
+    pub fn trace_id(&self) -> String {
+        self.trace.simple().to_string()
+    }
+
+    pub(super) async fn call(&self, ask: Ask, service: &'static Service, tenant: TenantId) -> Answer {
+        let retries = self.patience.attempts.saturating_sub(1);
+        let schedule = ExponentialBuilder::default()
+            .with_min_delay(self.patience.pause)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(retries as usize)
+            .with_jitter();
+        let mut attempts = 0;
+        let outcome = (|| {
+            attempts += 1;
+            self.call_once(ask, service, tenant)
+        })
+        .retry(schedule)
+        .when(CallError::is_transient)
+        .notify(|error, pause| tracing::info!(%service, %error, ?pause, "trying again"))
+        .await;
+        Answer { outcome, attempts }
+    }
+
+    async fn call_once(&self, ask: Ask, service: &Service, tenant: TenantId) -> Result<Records, CallError> {
+        let mut url = self.gateway.clone();
+        let (method, path) = match ask {
+            Ask::Preview => (Method::GET, format!("/api/v1/{service}/tenant/{tenant}/deletion-preview")),
+            Ask::Delete => (Method::DELETE, format!("/api/v1/{service}/tenant/{tenant}")),
+        };
+        url.set_path(&path);
+        let span = Uuid::new_v4().as_u64_pair().0;
+        let request = self
+            .http
+            .request(method, url)
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header("traceparent", format!("00-{}-{span:016x}-01", self.trace.simple()));
+        let response = request.send().await.map_err(CallError::of)?;
+        if response.status() != StatusCode::OK {
+            return Err(CallError::Status(response.status()));
+        }
+        let records: Records = response.json().await.map_err(CallError::of)?;
+        // An answer about something else must not count as this deletion.
+        if records.service != service.name || records.tenant_id != tenant {
+            return Err(CallError::Nonsense);
+        }
+        Ok(records)
+    }
+}
+
+impl CallError {
+    fn of(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_decode() {
+            Self::Nonsense
+        } else {
+            Self::Unreachable(error)
+        }
+    }
+}

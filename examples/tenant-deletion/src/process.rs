@@ -1,0 +1,150 @@
+//! Each part as a process of its own: builds it from its flags, runs it, ends it on a signal.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use axum::Router;
+use service_only::{JsonLinesAudit, KeySet, Verifier};
+use tracing_subscriber::EnvFilter;
+
+use crate::audit_table::{self, Rows};
+use crate::cli::{AuditArgs, Command, Format, GatewayArgs, OrchestrateArgs, ServiceArgs, Trust};
+use crate::gateway::{Gateway, Limits, Upstreams};
+use crate::orchestrator::{self, Client, Consent, Patience, Report};
+use crate::serve::{self, Shutdown};
+use crate::store::{Contents, Store};
+use crate::terminal::Terminal;
+
+/// Everything was done.
+pub const DONE: ExitCode = ExitCode::SUCCESS;
+
+/// A service failed, or nobody agreed: run it again.
+const INCOMPLETE: u8 = 1;
+
+/// Usage or configuration: nothing was done.
+pub const COULD_NOT: u8 = 2;
+
+/// Sends the log to standard error: JSON for the parts that run in a cluster, text for people.
+/// `RUST_LOG` chooses how much.
+pub fn log_to_stderr(command: Option<&Command>) {
+    let server = matches!(command, Some(Command::Service(_) | Command::Gateway(_)));
+    // Where there is a progress bar, lines in between would break it.
+    let batch = matches!(command, Some(Command::Orchestrate(_))) && !std::io::stderr().is_terminal();
+    let default = if server || batch { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if server {
+        log.json().init();
+    } else {
+        log.with_ansi(false).init();
+    }
+}
+
+/// Runs one service until a signal.
+pub async fn service(args: ServiceArgs) -> anyhow::Result<()> {
+    let (verifier, audit) = verifier(&args.trust)?;
+    let contents = if args.demo_data { Contents::Demonstration } else { Contents::Empty };
+    let store = Store::open(args.name, &args.database, contents)?;
+    run(args.name.name, args.listen, crate::service::router(store, verifier), audit).await
+}
+
+/// Runs the gateway until a signal.
+pub async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
+    let (verifier, audit) = verifier(&args.trust)?;
+    let upstreams = Upstreams::parse(args.upstreams.iter().map(String::as_str))?;
+    if !upstreams.missing().is_empty() {
+        tracing::warn!(missing = upstreams.missing().join(","), "these services are not routed");
+    }
+    let limits = Limits { body: args.max_body, upstream: args.upstream_timeout, ..Limits::default() };
+    run("gateway", args.listen, Gateway::new(verifier, upstreams, limits).router(), audit).await
+}
+
+/// Deletes one tenant, or previews it.
+pub async fn orchestrate(args: OrchestrateArgs) -> anyhow::Result<ExitCode> {
+    let consent = if args.yes { Consent::Given } else { Consent::Ask };
+    if !args.preview_only {
+        consent.can_be_had()?;
+    }
+    let patience = Patience { attempts: args.attempts, pause: args.pause, timeout: args.timeout };
+    let client = Client::with_token_file(&args.gateway, &args.token_file, patience)?;
+    let mut terminal = Terminal::stdout();
+    let preview = orchestrator::preview(&client, args.tenant).await;
+    if args.preview_only {
+        return finish(&preview, args.format, &mut terminal);
+    }
+    if preview.found() == 0 {
+        return finish(&preview.settled(), args.format, &mut terminal);
+    }
+    if consent == Consent::Ask {
+        // Part of the question, not of the result.
+        preview.print(&mut Terminal::stderr())?;
+    }
+    if !consent.obtain(&preview).await? {
+        terminal.line("Nothing was deleted.")?;
+        return Ok(ExitCode::from(INCOMPLETE));
+    }
+    finish(&orchestrator::delete(&client, preview).await, args.format, &mut terminal)
+}
+
+/// Prints an audit log.
+pub fn audit(args: &AuditArgs) -> anyhow::Result<()> {
+    let rows = if args.all { Rows::Decisions } else { Rows::Kinds };
+    Ok(audit_table::print(&audit_table::read(&args.file)?, rows, &mut Terminal::stdout())?)
+}
+
+/// Says on standard error why the process could not do its work.
+pub fn complain(error: &anyhow::Error) {
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+}
+
+fn finish(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {
+    match format {
+        Format::Json => terminal.line(serde_json::to_string_pretty(report)?)?,
+        Format::Text => report.print(terminal)?,
+    }
+    if report.complete {
+        return Ok(DONE);
+    }
+    let failed = report.failed().map(|line| line.service).collect::<Vec<_>>().join(", ");
+    // Standard error: the report above may be JSON.
+    let _ = writeln!(std::io::stderr(), "not done: {failed}; run it again to finish the rest");
+    Ok(ExitCode::from(INCOMPLETE))
+}
+
+async fn run(
+    name: &'static str,
+    listen: std::net::SocketAddr,
+    router: Router,
+    audit: Option<JsonLinesAudit>,
+) -> anyhow::Result<()> {
+    // Before the socket: a signal that comes while starting is not missed.
+    let shutdown = Shutdown::at_signal().context("cannot wait for signals")?;
+    let (listener, address) = serve::bind(listen).await?;
+    tracing::info!(name, %address, "listening");
+    serve::serve(listener, router, shutdown).await;
+    tracing::info!(name, "stopped");
+    if let Some(audit) = audit {
+        audit.flush().context("the end of the audit log was not written")?;
+    }
+    Ok(())
+}
+
+fn verifier(trust: &Trust) -> anyhow::Result<(Verifier, Option<JsonLinesAudit>)> {
+    let keys =
+        KeySet::from_jwks_file(&trust.jwks).with_context(|| format!("key set `{}`", trust.jwks.display()))?;
+    for skipped in keys.skipped() {
+        tracing::warn!(%skipped, "a key of the set cannot be used");
+    }
+    let mut builder = Verifier::builder().issuer(&trust.issuer).keys(keys).realm("bakery");
+    if let Some(audience) = &trust.audience {
+        builder = builder.audience(audience);
+    }
+    let Some(file) = &trust.audit_log else {
+        return Ok((builder.build()?, None));
+    };
+    let audit = JsonLinesAudit::to_file(file)
+        .with_context(|| format!("cannot open the audit log `{}`", file.display()))?;
+    Ok((builder.audit(audit.clone()).build()?, Some(audit)))
+}

@@ -1,0 +1,63 @@
+//! The one place that writes to standard output and, for questions, to standard error. Colours only
+//! on a terminal, and none where `NO_COLOR` is set.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use console::{Style, Term};
+
+/// An output for people.
+pub struct Terminal {
+    out: Box<dyn Write + Send>,
+    coloured: bool,
+}
+
+impl Terminal {
+    /// The process's standard output.
+    pub fn stdout() -> Self {
+        let coloured = console::colors_enabled() && Term::stdout().features().is_attended();
+        Self { out: Box::new(io::stdout()), coloured }
+    }
+
+    /// The process's standard error, for what is not the result.
+    pub fn stderr() -> Self {
+        let coloured = console::colors_enabled_stderr() && Term::stderr().features().is_attended();
+        Self { out: Box::new(io::stderr()), coloured }
+    }
+
+    /// A line.
+    pub fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// A heading, with a blank line above it.
+    pub fn heading(&mut self, title: impl Display, remark: impl Display) -> io::Result<()> {
+        let bold = self.style(Style::new().bold());
+        let dim = self.style(Style::new().dim());
+        writeln!(self.out, "\n{}  {}", bold.apply_to(title), dim.apply_to(remark))
+    }
+
+    /// A table with these columns, to be filled and given to [`Terminal::print_table`].
+    pub fn table(&self, columns: &[&str]) -> Table {
+        let mut table = Table::new();
+        // As wide as its content: columns squeezed into a narrow terminal read worse than cut ones.
+        table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(columns);
+        if self.coloured {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table
+    }
+
+    /// Prints a table.
+    pub fn print_table(&mut self, table: &Table) -> io::Result<()> {
+        self.line(table)
+    }
+
+    fn style(&self, style: Style) -> Style {
+        style.force_styling(self.coloured)
+    }
+}

@@ -1,0 +1,71 @@
+//! The audit trail of one service and the gateway in front of it, as a person would read it.
+
+use http::{Method, header};
+use serde_json::Value;
+use service_only_testkit::TestAuthority;
+use tenant_deletion::catalogue::{DELETE_SCOPE, ORCHESTRATOR, find};
+use tenant_deletion::gateway::{Gateway, Limits, Upstreams};
+use tenant_deletion::serve::Shutdown;
+use tenant_deletion::service;
+use tenant_deletion::store::{Contents, Store};
+use tenant_deletion::tenant::LEAVING;
+
+use service_only::JsonLinesAudit;
+
+use crate::town::{delete_path, http, preview_path, serve};
+
+#[tokio::test]
+async fn audit_trail_of_six_refusals_a_preview_and_a_deletion() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("audit.jsonl");
+    let audit = JsonLinesAudit::to_file(&file).unwrap();
+    let authority = TestAuthority::new().audience("bakery-platform");
+    let verifier = || authority.verifier_builder().realm("bakery").audit(audit.clone()).build().unwrap();
+    let shutdown = Shutdown::default();
+    let store =
+        Store::open(find("orders").unwrap(), directory.path().join("orders.db"), Contents::Demonstration)
+            .unwrap();
+    let orders = serve(service::router(store, verifier()), &shutdown).await;
+    let upstreams = Upstreams::parse([format!("orders=http://{orders}").as_str()]).unwrap();
+    let gateway = serve(Gateway::new(verifier(), upstreams, Limits::default()).router(), &shutdown).await;
+
+    let orchestrator = authority.service(ORCHESTRATOR).scope(DELETE_SCOPE);
+    let (preview, delete) = (preview_path("orders", LEAVING.id), delete_path("orders", LEAVING.id));
+    let http = http();
+    for (method, path, token) in [
+        (Method::DELETE, &delete, None),
+        (Method::DELETE, &delete, Some("not.a.token".to_owned())),
+        (Method::DELETE, &delete, Some(orchestrator.clone().expired().token().to_string())),
+        (Method::DELETE, &delete, Some(authority.user("ana").token().to_string())),
+        (Method::DELETE, &delete, Some(authority.service("orders").token().to_string())),
+        (Method::DELETE, &delete, Some(orchestrator.clone().tampered().token().to_string())),
+        (Method::GET, &preview, Some(orchestrator.token().to_string())),
+        (Method::DELETE, &delete, Some(orchestrator.token().to_string())),
+    ] {
+        let mut request = http.request(method, format!("http://{gateway}{path}"));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .send()
+            .await
+            .unwrap();
+    }
+
+    audit.flush().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("eyJ"), "a token stands in the audit log");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(authority.kid(), "[kid]");
+    settings.bind(|| {
+        insta::assert_json_snapshot!(events, {
+            "[].id" => "[id]",
+            "[].time" => "[time]",
+            "[].jti" => "[jti]",
+            "[].duration_us" => "[duration]",
+        });
+    });
+    shutdown.begin();
+}

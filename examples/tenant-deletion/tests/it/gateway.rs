@@ -1,0 +1,387 @@
+//! What the gateway lets through, what it takes away and what it says itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header;
+use serde_json::Value;
+use tenant_deletion::catalogue::ORCHESTRATOR;
+use tenant_deletion::gateway::Limits;
+use tenant_deletion::tenant::STAYING;
+
+use crate::raw::{Raw, request};
+use crate::town::{ClosedPort, Place, Town, echo, mirror, preview_path};
+
+/// A town whose `orders` is replaced.
+async fn with_orders(limits: Limits, orders: Router) -> Town {
+    Town::start_with(limits, move |service, router| {
+        Place::Open(if service.name == "orders" { orders.clone() } else { router })
+    })
+    .await
+}
+
+/// What the echo upstream saw, field by field.
+fn seen(body: &str) -> BTreeMap<String, Vec<String>> {
+    let echoed: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no echo but {body:?}"));
+    let mut fields = BTreeMap::<String, Vec<String>>::new();
+    for field in echoed["headers"].as_array().unwrap() {
+        let (name, value) = (field[0].as_str().unwrap(), field[1].as_str().unwrap());
+        fields.entry(name.to_owned()).or_default().push(value.to_owned());
+    }
+    fields
+}
+
+/// The values of a field, which must be there once.
+fn one<'f>(fields: &'f BTreeMap<String, Vec<String>>, name: &str) -> Option<&'f str> {
+    let values = fields.get(name)?;
+    assert_eq!(values.len(), 1, "{name}: {values:?}");
+    Some(&values[0])
+}
+
+const FORGED: [&str; 14] = [
+    "X-User-Type: service",
+    "x-user-type: service",
+    "X_User_Type: service",
+    "X-User_Type: service",
+    "x_user-type: service",
+    "X.User.Type: service",
+    "X-USER-ID: root",
+    "X-User-Role: owner",
+    "X-User-Email: root@example.com",
+    "X-User-Anything: 1",
+    "X-Service-Name: tenant-deletion-orchestrator",
+    "X_SERVICE_NAME: tenant-deletion-orchestrator",
+    "X-Service-Token: 1",
+    "X-Forwarded-For: 10.0.0.1",
+];
+
+#[tokio::test]
+async fn identity_comes_from_the_token_and_never_from_the_client() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let user = format!("Authorization: Bearer {}", town.authority.user("ana").role("baker").token());
+    let service = format!("Authorization: Bearer {}", town.token());
+    let bare = town.authority.user("ana").without_claim("role").without_claim("email").token();
+    let bare = format!("Authorization: Bearer {bare}");
+
+    for connection in
+        ["close", "close, X-User-Type, x-user-id, X_User_Type, authorization", "close,x-service-name"]
+    {
+        let ask = async |authorization: &str| {
+            let connection = format!("Connection: {connection}");
+            let mut head =
+                vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", authorization, &connection];
+            head.extend(FORGED);
+            let answer = request(town.gateway, &head, "").await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            seen(&answer.body)
+        };
+
+        let fields = ask(&user).await;
+        assert_eq!(one(&fields, "x-user-id"), Some("ana"));
+        assert_eq!(one(&fields, "x-user-type"), Some("access"));
+        assert_eq!(one(&fields, "x-user-role"), Some("baker"));
+        assert_eq!(one(&fields, "x-user-email"), Some("ana@users.example"));
+        assert_eq!(one(&fields, "x-service-name"), None);
+        assert_eq!(one(&fields, "x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(one(&fields, "authorization"), Some(user.strip_prefix("Authorization: ").unwrap()));
+        assert_no_forgery(&fields);
+
+        let fields = ask(&bare).await;
+        assert_eq!(one(&fields, "x-user-id"), Some("ana"));
+        assert_eq!((one(&fields, "x-user-role"), one(&fields, "x-user-email")), (None, None));
+        assert_no_forgery(&fields);
+
+        let fields = ask(&service).await;
+        assert_eq!(one(&fields, "x-user-type"), Some("service"));
+        assert_eq!(one(&fields, "x-service-name"), Some(ORCHESTRATOR));
+        assert_no_forgery(&fields);
+    }
+}
+
+fn assert_no_forgery(fields: &BTreeMap<String, Vec<String>>) {
+    let known =
+        ["x-user-id", "x-user-type", "x-user-role", "x-user-email", "x-service-name", "x-forwarded-for"];
+    for name in fields.keys() {
+        let folded = name.replace(['_', '.'], "-");
+        let vouches =
+            ["x-user-", "x-service-", "x-forwarded-"].iter().any(|prefix| folded.starts_with(prefix));
+        assert!(!vouches || known.contains(&name.as_str()), "{name} reached the service");
+    }
+}
+
+#[tokio::test]
+async fn fields_of_one_connection_stay_on_it_in_both_directions() {
+    let upstream =
+        echo().layer(axum::middleware::map_response(|mut response: axum::response::Response| async {
+            let headers = response.headers_mut();
+            headers.insert("keep-alive", "timeout=5".parse().unwrap());
+            headers.insert(header::CONNECTION, "keep-alive, x-between".parse().unwrap());
+            headers.insert("x-between", "1".parse().unwrap());
+            headers.insert("x-end-to-end", "1".parse().unwrap());
+            response
+        }));
+    let town = with_orders(Limits::default(), upstream).await;
+    let answer = request(
+        town.gateway,
+        &[
+            "POST /api/v1/orders/things?a=1&b=%2F HTTP/1.1",
+            "Host: gateway.example",
+            &format!("Authorization: Bearer {}", town.token()),
+            "Connection: close, X-Hop",
+            "X-Hop: 1",
+            "X-End: 1",
+            "Keep-Alive: timeout=5",
+            "TE: trailers",
+            "Upgrade: websocket",
+            "Proxy-Authorization: Basic eA==",
+            "Content-Length: 5",
+        ],
+        "hello",
+    )
+    .await;
+    let fields = seen(&answer.body);
+    for gone in ["x-hop", "connection", "keep-alive", "te", "upgrade", "proxy-authorization"] {
+        assert_eq!(one(&fields, gone), None, "{gone}");
+    }
+    assert_eq!(one(&fields, "x-end"), Some("1"));
+    assert_eq!(one(&fields, "host"), Some(town.services["orders"].to_string().as_str()));
+    let echoed: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(echoed["target"], "/api/v1/orders/things?a=1&b=%2F");
+    assert_eq!(echoed["body"], "hello");
+
+    let head = answer.head.to_lowercase();
+    assert!(head.contains("x-end-to-end: 1"));
+    assert!(!head.contains("x-between") && !head.contains("keep-alive: "), "{head}");
+}
+
+#[tokio::test]
+async fn identity_in_a_trailer_does_not_arrive() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let head = [
+        "POST /api/v1/orders/things HTTP/1.1",
+        "Host: gateway",
+        &format!("Authorization: Bearer {}", town.token()),
+        "Connection: close",
+        "Transfer-Encoding: chunked",
+        "Trailer: X-User-Type",
+    ];
+    let answer = request(town.gateway, &head, "5\r\nhello\r\n0\r\nX-User-Type: root\r\n\r\n").await;
+    let echoed: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(echoed["body"], "hello");
+    assert_eq!(echoed["trailers"], Value::Null);
+}
+
+#[tokio::test]
+async fn odd_target_gets_400_whoever_asks() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let tenant = STAYING.id;
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    for target in [
+        format!("//api/v1/orders/tenant/{tenant}"),
+        format!("/api//v1/orders/tenant/{tenant}"),
+        format!("/api/v1/orders/tenant/{tenant}/"),
+        format!("/api/v1/orders/tenant/{tenant}//deletion-preview"),
+        format!("/api/v1/sales/../orders/tenant/{tenant}"),
+        format!("/api/v1/./orders/tenant/{tenant}"),
+        format!("/api/v1/sales/%2e%2e/orders/tenant/{tenant}"),
+        format!("/api/v1/sales/%2E./orders/tenant/{tenant}"),
+        format!("/api/v1/orders%2Ftenant/{tenant}"),
+        format!("/api/v1/orders%2ftenant/{tenant}"),
+        format!("/api/v1/orders%5Ctenant/{tenant}"),
+        format!("/api/v1/orders\\tenant/{tenant}"),
+        format!("/api/v1/%6frders/tenant/{tenant}"),
+        format!("/api/v1/orders;x=1/tenant/{tenant}"),
+        format!("/api/v1/orders/tenant/{tenant}%00"),
+        format!("/api/v1/orders/tenant/{tenant}%"),
+        "/api/v1/orders/tenant/caf\u{e9}".to_owned(),
+        "*".to_owned(),
+        "orders".to_owned(),
+        String::new(),
+    ] {
+        for head in [&[][..], &[authorization.as_str()]] {
+            let line = format!("DELETE {target} HTTP/1.1");
+            let mut lines = vec![line.as_str(), "Host: gateway", "Connection: close"];
+            lines.extend(head);
+            let answer = request(town.gateway, &lines, "").await;
+            assert_eq!(answer.status, 400, "{target}");
+        }
+    }
+    let connect = ["CONNECT orders:80 HTTP/1.1", "Host: orders:80", &authorization, "Connection: close"];
+    assert_eq!(request(town.gateway, &connect, "").await.status, 400);
+}
+
+#[tokio::test]
+async fn absolute_form_is_read_as_its_path_and_the_host_is_not_followed() {
+    let town = Town::start().await;
+    let target = format!("GET http://elsewhere.example{} HTTP/1.1", preview_path("orders", STAYING.id));
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    let answer =
+        request(town.gateway, &[&target, "Host: elsewhere.example", &authorization, "Connection: close"], "")
+            .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains(r#""service":"orders""#));
+}
+
+#[tokio::test]
+async fn body_whose_end_is_stated_twice_has_one_end_for_the_service() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    let post = async |framing: [&str; 2]| {
+        let mut head = vec!["POST /api/v1/orders/things HTTP/1.1", "Host: gateway", &authorization];
+        head.extend(framing);
+        // What a smuggler would have the service read as a second request.
+        request(town.gateway, &head, "0\r\n\r\nGET /api/v1/orders/smuggled HTTP/1.1\r\n\r\n").await
+    };
+    for framing in [
+        ["Content-Length: 48", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 48"],
+    ] {
+        // `Transfer-Encoding` wins (RFC 9112 section 6.3), and the service is told of it alone.
+        let mut connection = Raw::connect(town.gateway).await;
+        let head =
+            ["POST /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close", &authorization];
+        connection.send(format!("{}\r\n{}\r\n\r\n0\r\n\r\n", head.join("\r\n"), framing.join("\r\n"))).await;
+        let answer = connection.answer().await;
+        let fields = seen(&answer.body);
+        assert_eq!(one(&fields, "content-length"), None, "{framing:?}");
+        assert_eq!(one(&fields, "transfer-encoding"), Some("chunked"), "{framing:?}");
+    }
+    for framing in [
+        ["Content-Length: 48", "Content-Length: 0"],
+        ["Content-Length: 48, 0", "X: 1"],
+        ["Transfer-Encoding: gzip", "X: 1"],
+        ["Transfer-Encoding: chunked, gzip", "X: 1"],
+        ["Transfer-Encoding: xchunked", "Content-Length: 48"],
+    ] {
+        assert_eq!(post(framing).await.status, 400, "{framing:?}");
+    }
+    assert!(
+        town.gateway_audit
+            .events()
+            .iter()
+            .all(|event| event.path.as_deref() != Some("/api/v1/orders/smuggled"))
+    );
+}
+
+#[tokio::test]
+async fn two_authorization_fields_are_400_and_another_scheme_is_401() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let bearer = format!("Authorization: Bearer {}", town.token());
+    for (fields, status, challenge) in [
+        (vec![bearer.as_str(), bearer.as_str()], 400, r#"Bearer realm="bakery", error="invalid_request""#),
+        (
+            vec![bearer.as_str(), "Authorization: Basic eA=="],
+            400,
+            r#"Bearer realm="bakery", error="invalid_request""#,
+        ),
+        (vec!["Authorization: Basic eA=="], 401, r#"Bearer realm="bakery""#),
+        (vec![], 401, r#"Bearer realm="bakery""#),
+    ] {
+        town.gateway_audit.clear();
+        let mut head = vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close"];
+        head.extend(&fields);
+        let answer = request(town.gateway, &head, "").await;
+        assert_eq!(answer.status, status, "{fields:?}");
+        assert!(
+            answer.head.to_lowercase().contains(&format!("www-authenticate: {challenge}\r\n").to_lowercase())
+        );
+        assert_eq!(town.gateway_audit.only().status, status);
+    }
+}
+
+#[tokio::test]
+async fn path_of_no_known_service_is_404_for_those_who_may_know() {
+    let town = Town::start().await;
+    for path in ["/api/v1/payroll/tenant/x", "/api/v2/orders/tenant/x", "/metrics", "/api/v1/ORDERS/tenant/x"]
+    {
+        let url = format!("http://{}{path}", town.gateway);
+        assert_eq!(town.http.get(&url).send().await.unwrap().status(), 401, "{path}");
+        assert_eq!(
+            town.http.get(&url).bearer_auth(town.token()).send().await.unwrap().status(),
+            404,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_at_once() {
+    let town = with_orders(Limits::default(), mirror()).await;
+    let mut connection = Raw::connect(town.gateway).await;
+    let token = town.token();
+    connection
+        .send(format!(
+            "POST /api/v1/orders/import HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\n\
+             Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
+    // Each chunk comes back before the next one is sent: nothing waits for the whole body.
+    for chunk in ["first", "second", "third"] {
+        connection.send(format!("{:x}\r\n{chunk}\r\n", chunk.len())).await;
+        connection.until(chunk).await;
+    }
+    connection.send("0\r\n\r\n").await;
+    connection.until("0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn body_beyond_the_limit_is_413_whether_or_not_it_says_its_length() {
+    let town = with_orders(Limits { body: 1000, ..Limits::default() }, echo()).await;
+    let url = format!("http://{}/api/v1/orders/import", town.gateway);
+    let post = |body: String| town.http.post(&url).bearer_auth(town.token()).body(body).send();
+    assert_eq!(post("x".repeat(1000)).await.unwrap().status(), 200);
+    assert_eq!(post("x".repeat(1001)).await.unwrap().status(), 413);
+
+    let head = [
+        "POST /api/v1/orders/import HTTP/1.1",
+        "Host: gateway",
+        "Connection: close",
+        "Transfer-Encoding: chunked",
+        &format!("Authorization: Bearer {}", town.token()),
+    ];
+    let chunk = format!("400\r\n{}\r\n0\r\n\r\n", "x".repeat(0x400));
+    assert_eq!(request(town.gateway, &head, &chunk).await.status, 413);
+}
+
+#[tokio::test]
+async fn service_that_is_down_is_502_and_one_that_is_silent_is_504() {
+    let (_closed, down) = ClosedPort::new();
+    let limits = Limits { upstream: Duration::from_millis(200), ..Limits::default() };
+    let town = Town::start_with(limits, |service, router| match service.name {
+        "orders" => Place::At(down),
+        "sales" => Place::Open(Router::new().fallback(std::future::pending::<()>)),
+        _ => Place::Open(router),
+    })
+    .await;
+    for (service, status) in [("orders", 502), ("sales", 504)] {
+        let url = format!("http://{}{}", town.gateway, preview_path(service, STAYING.id));
+        let answer = town.http.get(url).bearer_auth(town.token()).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = answer.text().await.unwrap();
+        assert!(!body.contains("127.0.0.1"), "the wire must not say where services are: {body}");
+    }
+}
+
+#[tokio::test]
+async fn upload_that_keeps_moving_outlives_the_timeout() {
+    // Longer in all than the timeout, shorter between chunks.
+    let limits = Limits { upstream: Duration::from_millis(1500), ..Limits::default() };
+    let town = with_orders(limits, echo()).await;
+    let mut connection = Raw::connect(town.gateway).await;
+    connection
+        .send(format!(
+            "POST /api/v1/orders/import HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {}\r\n\
+             Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            town.token()
+        ))
+        .await;
+    for _ in 0..4 {
+        // The passing of time is what this test is about.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        connection.send("1\r\nx\r\n").await;
+    }
+    connection.send("0\r\n\r\n").await;
+    assert_eq!(connection.answer().await.status, 200);
+}

@@ -1,0 +1,23 @@
+//! The platform on real sockets: real routers, a real gateway, real databases, and at the end real
+//! processes. Every test has its own, so they run in parallel and in any order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should say where and stop"
+)]
+
+mod audit;
+mod gateway;
+mod guarded;
+mod manifests;
+mod orchestrator;
+mod processes;
+mod raw;
+mod serve;
+#[cfg(unix)]
+mod terminal;
+mod town;
