@@ -1,0 +1,74 @@
+//! The README shows exactly the code that is compiled and tested here.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+const README: &str = include_str!("../../../README.md");
+
+/// The code blocks of the README in one language, in order.
+fn blocks(language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in README.lines() {
+        match (&mut block, line) {
+            (None, line) if line.strip_prefix("```") == Some(language) => block = Some(String::new()),
+            (Some(_), "```") => blocks.extend(block.take()),
+            (Some(text), line) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_quick_start_of_the_readme_is_this_crate() {
+    let main = include_str!("../src/main.rs");
+    let test = include_str!("../src/tests.rs");
+    // The first line of the file is its documentation.
+    let main = main.split_once("\n\n").unwrap().1;
+    assert_eq!(blocks("rust"), [main, test]);
+    assert!(main.lines().count() <= 40, "the quick start has forty lines at most");
+}
+
+#[test]
+fn the_audit_record_of_the_readme_is_json_with_the_names_that_are_written() {
+    let record = blocks("json").swap_remove(0);
+    for name in ["id", "time", "decision", "status", "code", "stage", "reason", "endpoint", "duration_us"] {
+        assert!(record.contains(&format!("\"{name}\":")), "{name}");
+    }
+}
+
+/// All Rust code of the workspace, for looking up names of tests.
+fn sources(folder: &std::path::Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, text);
+        } else if name.ends_with(".rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut code = String::new();
+    sources(&root, &mut code);
+    let page = include_str!("../../../SECURITY.md");
+    // The last column of the table of attacks.
+    let rows =
+        page.lines().filter(|line| line.starts_with('|')).filter(|line| line.matches('|').count() == 4);
+    let names: Vec<&str> = rows
+        .filter_map(|row| row.rsplit('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('_'))
+        .collect();
+    assert!(names.len() > 50, "only {} tests are named", names.len());
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
+    }
+}
