@@ -15,6 +15,7 @@ use service_only::{Algorithm, Scopes, ServiceName};
 
 use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 
 /// The file that is read when no key and no other configuration is named.
 pub(crate) const DEFAULT_FILE: &str = "service-token.toml";
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     pub(crate) audience: Option<String>,
     pub(crate) lifetime: Option<Duration>,
+    pub(crate) profile: Option<Profile>,
     pub(crate) key: KeySource,
     pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
 }
@@ -69,6 +71,7 @@ struct Document {
     issuer: Parsed<Filled>,
     audience: Option<Parsed<Filled>>,
     lifetime: Option<Parsed<Lifetime>>,
+    profile: Option<Parsed<Profile>>,
     key: Key,
     #[serde(default)]
     services: BTreeMap<ServiceName, Service>,
@@ -99,6 +102,7 @@ impl Document {
             issuer: self.issuer.0.0,
             audience: self.audience.map(|audience| audience.0.0),
             lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
+            profile: self.profile.map(|profile| profile.0),
             key: KeySource {
                 path: folder.join(self.key.file.0.0),
                 algorithm: self.key.algorithm.0,

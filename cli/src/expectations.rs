@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use service_only::{Algorithm, FixedClock, KeySet, NoAudit, Timestamp, Verifier};
+use service_only::{Algorithm, FixedClock, KeySet, NoAudit, Timestamp, TrustedIssuer, Verifier};
 
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 
 /// The expectations, before they are checked.
 pub(crate) struct Expectations<'a> {
@@ -15,6 +16,7 @@ pub(crate) struct Expectations<'a> {
     pub(crate) audience: Option<&'a str>,
     /// Empty: those that the keys are for.
     pub(crate) algorithms: &'a [Algorithm],
+    pub(crate) profile: Profile,
     pub(crate) leeway: Duration,
     /// `None`: the system's clock.
     pub(crate) now: Option<i64>,
@@ -27,13 +29,18 @@ impl Expectations<'_> {
                 .help("name the `iss` that tokens must have: `--issuer ISSUER`")
         })?;
         // The answer on standard output is the record of the decision; there is no service to audit.
-        let mut builder = Verifier::builder().issuer(issuer).keys(keys).leeway(self.leeway).audit(NoAudit);
+        let mut trusted = match self.profile {
+            Profile::Compatible => TrustedIssuer::compatible(issuer),
+            Profile::Strict => TrustedIssuer::strict(issuer),
+        }
+        .keys(keys);
         if let Some(audience) = self.audience {
-            builder = builder.audience(audience);
+            trusted = trusted.audience(audience);
         }
         if !self.algorithms.is_empty() {
-            builder = builder.algorithms(self.algorithms.iter().copied());
+            trusted = trusted.algorithms(self.algorithms.iter().copied());
         }
+        let mut builder = Verifier::builder().trust(trusted).leeway(self.leeway).audit(NoAudit);
         if let Some(now) = self.now {
             builder = builder.clock(FixedClock(Timestamp::from_unix(now)));
         }

@@ -15,6 +15,7 @@ mod members;
 mod new_file;
 mod output;
 mod problem;
+mod profile;
 mod signing;
 mod verdict;
 

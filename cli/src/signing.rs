@@ -16,6 +16,7 @@ use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, Se
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::output;
 use crate::problem::{Outcome, Problem};
+use crate::profile::Profile;
 
 /// Which key signs, and in whose name.
 #[derive(Args, Clone, Debug)]
@@ -44,9 +45,12 @@ pub(crate) struct SigningOptions {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TokenOptions {
     /// How long tokens live, such as `30d` [default: the configuration's, else 365d, because a
-    /// token that nobody renews yet must not end in the night; prefer 90d or less]
+    /// token that nobody renews yet must not end in the night; prefer 90d or less; strict: 1h]
     #[arg(long, value_name = "DURATION")]
     pub(crate) lifetime: Option<Lifetime>,
+    /// What the token must be, in place of the configuration's [default: compatible]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub(crate) profile: Option<Profile>,
     /// Audience (`aud`) of the token, in place of the configuration's
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
@@ -125,7 +129,13 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     })?;
 
     let mut builder = Issuer::builder().issuer(name).key(source.load()?);
-    if let Some(lifetime) = lifetime(config, options) {
+    let profile = options.profile.or(config.and_then(|config| config.profile)).unwrap_or_default();
+    let lifetime = lifetime(config, options);
+    if profile == Profile::Strict {
+        builder = builder.strict();
+        warn_of_a_life_that_strict_verifiers_refuse(lifetime);
+    }
+    if let Some(lifetime) = lifetime {
         builder = builder.lifetime(lifetime);
     }
     if let Some(audience) =
@@ -134,6 +144,16 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
         builder = builder.audience(audience);
     }
     builder.build().map_err(|error| Problem::usage(error.to_string()))
+}
+
+/// A verifier takes strict tokens of a day unless it was told otherwise.
+fn warn_of_a_life_that_strict_verifiers_refuse(lifetime: Option<Duration>) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    if lifetime.is_some_and(|lifetime| lifetime > DAY) {
+        output::warning(
+            "a strict verifier refuses tokens that live longer than 24 h, unless it was told otherwise",
+        );
+    }
 }
 
 fn lifetime(config: Option<&Config>, options: &TokenOptions) -> Option<Duration> {

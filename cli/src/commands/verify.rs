@@ -19,19 +19,21 @@ use crate::expectations::Expectations;
 use crate::keys::KeyOptions;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 use crate::verdict::Answer;
 
 /// More of standard input than this is no token; what was read says so.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// Options that every case of a batch says for itself.
-const EACH_CASE_SAYS: [&str; 11] = [
+const EACH_CASE_SAYS: [&str; 12] = [
     "config",
     "key_source",
     "secret_encoding",
     "issuer",
     "audience",
     "algorithms",
+    "profile",
     "leeway",
     "now",
     "service",
@@ -76,6 +78,9 @@ pub(crate) struct VerifyOptions {
     /// Algorithms to accept, such as `HS256,ES256` [default: those that the keys are for]
     #[arg(long, value_name = "ALGS", value_delimiter = ',', value_parser = algorithm_parser())]
     algorithms: Vec<Algorithm>,
+    /// What the token must be, in place of the configuration's [default: compatible]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    profile: Option<Profile>,
     /// Seconds that clocks may differ; 0, because a leeway lengthens every token's life
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     leeway: u64,
@@ -135,6 +140,7 @@ impl VerifyOptions {
                 .as_deref()
                 .or(config.as_ref().and_then(|config| config.audience.as_deref())),
             algorithms: &self.algorithms,
+            profile: self.profile.or(config.as_ref().and_then(|config| config.profile)).unwrap_or_default(),
             leeway: Duration::from_secs(self.leeway),
             now: self.now,
         }

@@ -11,6 +11,7 @@ mod jwks;
 mod k8s_secret;
 mod keygen;
 mod misuse;
+mod profile;
 mod sandbox;
 mod setup;
 mod verify;

@@ -17,6 +17,7 @@ use crate::expectations::Expectations;
 use crate::key_file;
 use crate::keys;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 
 /// A line that is a case.
 #[derive(Deserialize)]
@@ -144,6 +145,7 @@ impl CaseVerifier {
             issuer: Some(&config.issuer),
             audience: config.audience.as_deref(),
             algorithms: &algorithms,
+            profile: Profile::Compatible,
             leeway: Duration::from_secs(config.leeway_s),
             now: Some(config.now),
         }
