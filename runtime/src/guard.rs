@@ -117,8 +117,12 @@ impl Verifier {
         at: Moment,
         known: &mut Known,
     ) -> Result<Caller, Denial> {
-        let Identity::Service(caller) = self.identify(token, at, known)? else {
-            return Err(user_refused());
+        let caller = match self.identify(token, at, known)? {
+            Identity::Service(caller) => caller,
+            Identity::User(user) => {
+                known.user = Some(user);
+                return Err(user_refused());
+            }
         };
         known.caller = Some(caller.clone());
         authorize(caller.claims(), policy, at)?;
@@ -191,7 +195,7 @@ fn event<T: Recorded>(
 ) -> AuditEvent {
     let denial = decided.as_ref().err();
     let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
-    let user = decided.as_ref().ok().and_then(Recorded::user);
+    let user = decided.as_ref().ok().and_then(Recorded::user).or(known.user.as_ref());
     let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
     let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
     AuditEvent {

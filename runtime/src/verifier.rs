@@ -19,7 +19,7 @@ pub(crate) use validate::{Moment, user_refused};
 
 use crate::{
     audit::AuditSink,
-    caller::{Caller, Identity},
+    caller::{Caller, Identity, User},
     claims::{RawClaims, unverified_service},
     clock::Clock,
     denial::{Code, Denial},
@@ -72,6 +72,8 @@ pub(crate) struct Known {
     pub(crate) unverified_service: Option<String>,
     /// A caller that was authenticated, whatever the policy says of it.
     pub(crate) caller: Option<Caller>,
+    /// A user who was authenticated and refused because a service is wanted.
+    pub(crate) user: Option<User>,
 }
 
 impl Verifier {

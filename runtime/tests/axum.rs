@@ -24,6 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
     Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, SigningKey,
     Timestamp, Verifier, service_only,
@@ -338,6 +339,27 @@ async fn a_token_that_was_not_verified_is_recorded_as_unverified() {
     let event = world.audit.only();
     assert_eq!((event.service, event.jti, event.issuer, event.kid), (None, None, None, None));
     assert_eq!(event.unverified_service.as_deref(), Some("orchestrator"));
+}
+
+#[tokio::test]
+async fn an_authentic_user_is_refused_and_recorded_as_a_user() {
+    let world = World::new();
+    let key = world.issuer.key();
+    let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let header = part(serde_json::json!({"alg": "ES256", "kid": key.kid()}));
+    let claims = part(serde_json::json!({
+        "sub": "7d9f", "user_id": "anna", "type": "access", "iss": "bakery-auth", "exp": NOW.unix() + 60, "jti": "u1",
+    }));
+    let signed = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
+    let (status, ..) = world.get("/open", &format!("{signed}.{signature}")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let event = world.audit.only();
+    assert_eq!(event.code.unwrap().as_str(), "not_service");
+    assert_eq!(
+        (event.user.as_deref(), event.jti.as_deref(), event.service),
+        (Some("anna"), Some("u1"), None)
+    );
 }
 
 /// Loses every record.

@@ -40,6 +40,26 @@ fn without(claims: &Value, name: &str) -> Value {
     claims
 }
 
+const DAY: i64 = 24 * 60 * 60;
+
+/// A verifier of strict tokens only.
+fn strict(authority: &SigningKey, leeway: u64) -> Verifier {
+    Verifier::builder()
+        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
+        .leeway(Duration::from_secs(leeway))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap()
+}
+
+/// What it says of a strict token with these times.
+fn strict_verdict(verifier: &Verifier, authority: &SigningKey, iat: i64, exp: i64) -> Option<Code> {
+    let (_, header, claims, _) = good().swap_remove(0);
+    let token = sign(authority, header, &with(&claims, json!({"iat": iat, "exp": exp})));
+    verifier.verify(&token).err().map(|denial| denial.code())
+}
+
 struct Fleet {
     verifier: Verifier,
     keys: BTreeMap<&'static str, SigningKey>,
@@ -154,35 +174,20 @@ fn one_property_spoiled_spoils_the_token() {
 #[test]
 fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
     let authority = key();
-    let verifier = Verifier::builder()
-        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
-        .clock(CLOCK)
-        .audit(NoAudit)
-        .build()
-        .unwrap();
-    let (_, header, claims, _) = good().swap_remove(0);
-    let day = 24 * 60 * 60;
-    let verdict = |iat: i64, exp: i64| {
-        let token = sign(&authority, header.clone(), &with(&claims, json!({"iat": iat, "exp": exp})));
-        verifier.verify(&token).err().map(|denial| denial.code())
-    };
-    assert_eq!(verdict(NOW, NOW + day), None);
-    assert_eq!(verdict(NOW - 60, NOW + day), Some(Code::LivesTooLong));
-    assert_eq!(verdict(NOW, NOW + day + 1), Some(Code::LivesTooLong));
+    let verifier = strict(&authority, 0);
+    let verdict = |iat, exp| strict_verdict(&verifier, &authority, iat, exp);
+    assert_eq!(verdict(NOW, NOW + DAY), None);
+    assert_eq!(verdict(NOW - 60, NOW + DAY), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW, NOW + DAY + 1), Some(Code::LivesTooLong));
     // An issue time in the future does not stretch what remains.
-    assert_eq!(verdict(NOW + 365 * day, NOW + 366 * day), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW + 365 * DAY, NOW + 366 * DAY), Some(Code::LivesTooLong));
     assert_eq!(verdict(i64::MIN, NOW + 1), Some(Code::LivesTooLong));
 }
 
 #[test]
 fn a_strict_issuer_mints_what_a_strict_verifier_takes() {
     let authority = key();
-    let verifier = Verifier::builder()
-        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
-        .clock(CLOCK)
-        .audit(NoAudit)
-        .build()
-        .unwrap();
+    let verifier = strict(&authority, 0);
     let issuer =
         Issuer::builder().issuer("bakery-auth").key(authority).audience("orders").strict().clock(CLOCK);
     let token = issuer.build().unwrap().token_for("sales").mint().unwrap();
@@ -231,21 +236,10 @@ fn the_refusal_that_came_furthest_is_the_one_reported() {
 #[test]
 fn leeway_does_not_lengthen_a_bounded_life() {
     let authority = key();
-    let verifier = Verifier::builder()
-        .trust(TrustedIssuer::strict("bakery-auth").keys(authority.verifying_key()).audience("orders"))
-        .leeway(Duration::from_secs(60))
-        .clock(CLOCK)
-        .audit(NoAudit)
-        .build()
-        .unwrap();
-    let (_, header, claims, _) = good().swap_remove(0);
-    let day = 24 * 60 * 60;
-    let verdict = |iat: i64, exp: i64| {
-        let token = sign(&authority, header.clone(), &with(&claims, json!({"iat": iat, "exp": exp})));
-        verifier.verify(&token).err().map(|denial| denial.code())
-    };
+    let verifier = strict(&authority, 60);
+    let verdict = |iat, exp| strict_verdict(&verifier, &authority, iat, exp);
     // The issuer's clock may be ahead by the leeway, its tokens live no longer for it.
-    assert_eq!(verdict(NOW + 60, NOW + 60 + day), None);
-    assert_eq!(verdict(NOW + 61, NOW + 61 + day), Some(Code::LivesTooLong));
-    assert_eq!(verdict(NOW, NOW + day + 1), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW + 60, NOW + 60 + DAY), None);
+    assert_eq!(verdict(NOW + 61, NOW + 61 + DAY), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW, NOW + DAY + 1), Some(Code::LivesTooLong));
 }

@@ -24,6 +24,8 @@ pub struct Decision {
     #[serde(rename = "url.path")]
     path: Option<String>,
     service: Option<String>,
+    #[serde(rename = "user.id")]
+    user: Option<String>,
     #[serde(rename = "unverified.service")]
     unverified_service: Option<String>,
     duration_us: u64,
@@ -118,10 +120,11 @@ impl Decision {
 
     /// A name that was not verified stands in quotes.
     fn caller(&self) -> String {
-        match (&self.service, &self.unverified_service) {
-            (Some(service), _) => service.clone(),
-            (None, Some(claimed)) => format!("“{claimed}”?"),
-            (None, None) => "–".to_owned(),
+        match (&self.service, &self.user, &self.unverified_service) {
+            (Some(service), ..) => service.clone(),
+            (None, Some(user), _) => format!("user {user}"),
+            (None, None, Some(claimed)) => format!("“{claimed}”?"),
+            (None, None, None) => "–".to_owned(),
         }
     }
 }
