@@ -74,6 +74,7 @@ const REDACTIONS: [(&str, &str); 5] = [
 ///       "jti": "[uuid]",
 ///       "kid": "[kid]",
 ///       "issuer": "test-authority",
+///       "profile": "compatible",
 ///       "duration_us": "[duration]"
 ///     }
 ///     "#);
