@@ -14,7 +14,7 @@ pub use signing_key::{PublicJwk, SigningKey};
 use crate::{
     claims::{Scopes, ServiceClaims, ServiceName, is_scope_token},
     clock::{Clock, SystemClock},
-    keys::KeyId,
+    keys::{KeyId, SigningRing},
     verifier::STRICT_TYP,
 };
 
@@ -52,7 +52,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// ```
 pub struct Issuer {
     issuer: String,
-    key: Arc<SigningKey>,
+    keys: Keys,
     audience: Vec<String>,
     lifetime: Duration,
     strict: bool,
@@ -78,15 +78,43 @@ impl Issuer {
         }
     }
 
-    /// The key that signs.
-    pub fn key(&self) -> &SigningKey {
-        &self.key
+    /// The key that signs now.
+    pub fn key(&self) -> Arc<SigningKey> {
+        self.keys.current()
     }
+}
+
+/// What signs: one key for good, or whichever of a ring is active.
+enum Keys {
+    One(Arc<SigningKey>),
+    Ring(SigningRing),
+}
+
+impl Keys {
+    fn current(&self) -> Arc<SigningKey> {
+        match self {
+            Self::One(key) => Arc::clone(key),
+            Self::Ring(ring) => ring.signing_key(),
+        }
+    }
+}
+
+/// A strict token is not signed with a secret, which every verifier would have to hold.
+fn refuse_secret(key: &SigningKey) -> Result<(), IssueError> {
+    let algorithm = key.algorithm();
+    if algorithm.is_symmetric() {
+        let message = format!("{algorithm} uses a secret, and strict tokens a key pair, such as ES256");
+        return Err(IssueError::new(message));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issuer").field("issuer", &self.issuer).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Issuer")
+            .field("issuer", &self.issuer)
+            .field("key", &self.key())
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +123,7 @@ impl fmt::Debug for Issuer {
 #[derive(Default)]
 pub struct IssuerBuilder {
     issuer: Option<String>,
-    key: Option<Arc<SigningKey>>,
+    keys: Option<Keys>,
     audience: Vec<String>,
     lifetime: Option<Duration>,
     strict: bool,
@@ -108,9 +136,14 @@ impl IssuerBuilder {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// The key that signs. Required.
+    /// The key that signs. Required, unless a ring is given.
     pub fn key(self, key: impl Into<Arc<SigningKey>>) -> Self {
-        Self { key: Some(key.into()), ..self }
+        Self { keys: Some(Keys::One(key.into())), ..self }
+    }
+
+    /// Keys that are rotated: each token is signed by the one that is active then.
+    pub fn ring(self, ring: SigningRing) -> Self {
+        Self { keys: Some(Keys::Ring(ring)), ..self }
     }
 
     /// An `aud` of every token; may be said again. Left out, tokens have none.
@@ -145,8 +178,8 @@ impl IssuerBuilder {
         let issuer = self.issuer.filter(|issuer| !issuer.is_empty());
         let issuer = issuer
             .ok_or_else(|| IssueError::new("no issuer; name the `iss` of your tokens with `.issuer(…)`"))?;
-        let key =
-            self.key.ok_or_else(|| IssueError::new("no key; give the one that signs with `.key(…)`"))?;
+        let keys =
+            self.keys.ok_or_else(|| IssueError::new("no key; give the one that signs with `.key(…)`"))?;
         if self.audience.iter().any(String::is_empty) {
             return Err(IssueError::new(
                 "an audience is empty; leave `.audience(…)` out for tokens without `aud`",
@@ -157,16 +190,13 @@ impl IssuerBuilder {
                 "a strict token is for somebody; name the services with `.audience(…)`",
             ));
         }
-        if self.strict && key.algorithm().is_symmetric() {
-            let algorithm = key.algorithm();
-            return Err(IssueError::new(format!(
-                "{algorithm} uses a secret, and strict tokens a key pair, such as ES256"
-            )));
+        if self.strict {
+            refuse_secret(&keys.current())?;
         }
         let lifetime = self.lifetime.unwrap_or(if self.strict { STRICT_LIFETIME } else { DEFAULT_LIFETIME });
         check_lifetime(lifetime)?;
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock));
-        Ok(Issuer { issuer, key, audience: self.audience, lifetime, strict: self.strict, clock })
+        Ok(Issuer { issuer, keys, audience: self.audience, lifetime, strict: self.strict, clock })
     }
 }
 
@@ -255,8 +285,12 @@ impl TokenRequest<'_> {
             jti: Some(Uuid::new_v4().to_string()),
             scope,
         };
-        let key = &self.issuer.key;
-        let token = sign_claims(key, &claims, self.issuer.strict)?;
+        let key = self.issuer.key();
+        if self.issuer.strict {
+            // A ring may have come to one since the issuer was built.
+            refuse_secret(&key)?;
+        }
+        let token = sign_claims(&key, &claims, self.issuer.strict)?;
         if self.lifetime > LONG_LIFETIME {
             tracing::warn!(
                 service = %claims.service,

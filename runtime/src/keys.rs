@@ -9,6 +9,8 @@ mod algorithm;
 mod file;
 mod jwks;
 mod prepared;
+#[cfg(feature = "remote")]
+mod remote;
 mod ring;
 mod set;
 mod source;
@@ -19,6 +21,11 @@ use std::fmt;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use file::{DEFAULT_POLL_INTERVAL, FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
 pub use jwks::MAX_JWKS_BYTES;
+#[cfg(feature = "remote")]
+pub use remote::{
+    DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
+    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
+};
 #[cfg(feature = "issue")]
 pub use ring::SigningRing;
 pub use ring::{KeyRing, KeyState, MAX_RETIRED};

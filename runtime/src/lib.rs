@@ -38,6 +38,9 @@ mod caller;
 mod claims;
 mod clock;
 mod denial;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod integration;
 #[cfg(feature = "issue")]
@@ -65,6 +68,11 @@ pub use crate::issue::{
 };
 #[cfg(feature = "issue")]
 pub use crate::keys::SigningRing;
+#[cfg(feature = "remote")]
+pub use crate::keys::{
+    DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
+    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
+};
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, NoAudit, TracingAudit,

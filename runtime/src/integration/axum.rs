@@ -96,7 +96,9 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        state.verifier().enforce_identity_request(authorization(parts), context(parts))
+        let verifier = state.verifier();
+        await_unknown_key(&verifier, parts).await;
+        verifier.enforce_identity_request(authorization(parts), context(parts))
     }
 }
 

@@ -172,7 +172,9 @@ impl FileKeysBuilder {
             )));
         }
         if self.file.format == Format::Jwks && self.file.kid.is_some() {
-            return Err(KeyError::unusable("the keys of a JWK set bring their own names; leave out `.kid(…)`"));
+            return Err(KeyError::unusable(
+                "the keys of a JWK set bring their own names; leave out `.kid(…)`",
+            ));
         }
         let stamp = Stamp::of(&self.file.path);
         let (keys, content) = self.file.load()?;

@@ -109,14 +109,7 @@ impl KeySource for RemoteJwks {
         // A wait needs a timer, and so a runtime.
         tokio::runtime::Handle::try_current().ok()?;
         let mut landed = self.0.landed.clone();
-        let (flight, wait) = match self.0.shared.gate().ask(self.0.shared.clock.now()) {
-            Answer::Depart { flight, wait } => {
-                self.0.shared.wake.notify_one();
-                (flight, wait)
-            }
-            Answer::Join { flight, wait } => (flight, wait),
-            Answer::Refuse => return None,
-        };
+        let (flight, wait) = self.0.shared.board()?;
         Some(Box::pin(async move {
             // Late, or with the task gone, there is nothing to wait for: what is there decides.
             let _ = tokio::time::timeout(wait, landed.wait_for(|last| *last >= flight)).await;
@@ -135,11 +128,24 @@ impl Shared {
         let age = self.clock.now().since(loaded.at).unwrap_or_default();
         if age > self.max_staleness {
             let (place, most) = (&self.place, self.max_staleness);
-            let reason =
-                format!("{place}: the last fetch was {age:?} ago, more than {most:?}{}", self.why());
+            let reason = format!("{place}: the last fetch was {age:?} ago, more than {most:?}{}", self.why());
             return Err(KeysUnavailable::new(reason));
         }
         Ok(loaded.keys.clone())
+    }
+
+    /// The flight to wait for, and for how long.
+    fn board(&self) -> Option<(u64, Duration)> {
+        let mut gate = self.gate();
+        match gate.ask(self.clock.now()) {
+            Answer::Depart { flight, wait } => {
+                // Within the gate, so that a flight that departs by itself takes this call along.
+                self.wake.notify_one();
+                Some((flight, wait))
+            }
+            Answer::Join { flight, wait } => Some((flight, wait)),
+            Answer::Refuse => None,
+        }
     }
 
     fn why(&self) -> String {

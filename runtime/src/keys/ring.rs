@@ -104,16 +104,10 @@ impl KeyRing {
     ///
     /// # Errors
     /// As [`KeyRing::new`].
-    pub fn with_clock(
-        active: VerifyingKey,
-        overlap: Duration,
-        clock: impl Clock,
-    ) -> Result<Self, KeyError> {
+    pub fn with_clock(active: VerifyingKey, overlap: Duration, clock: impl Clock) -> Result<Self, KeyError> {
         name_of(&active)?;
-        let published = ArcSwap::from_pointee(Published {
-            keys: KeySet::from(active.clone()),
-            good_until: None,
-        });
+        let published =
+            ArcSwap::from_pointee(Published { keys: KeySet::from(active.clone()), good_until: None });
         let entries = Entries { live: vec![(active, KeyState::Active)], retired: VecDeque::new() };
         let (clock, entries) = (Box::new(clock), Mutex::new(entries));
         Ok(Self(Arc::new(Ring { overlap, clock, entries, published })))

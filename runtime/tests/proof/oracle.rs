@@ -15,11 +15,14 @@ pub(crate) fn verdict(claims: &Value, audience: Option<&str>, leeway: i64) -> Ve
     if !(has_issuer(claims) && has_audience(claims, audience) && is_in_time(claims, leeway)) {
         return Verdict::Refuse(401);
     }
-    if claims.get("type") != Some(&Value::from("service")) || claims.get("is_service") != Some(&true.into()) {
-        return Verdict::Refuse(403);
+    let sub = claims.get("sub");
+    match claims.get("type").and_then(Value::as_str) {
+        Some("service") if claims.get("is_service") == Some(&Value::from(true)) => {}
+        Some("access") if sub.is_some_and(|sub| !sub.is_string()) => return Verdict::Refuse(401),
+        _ => return Verdict::Refuse(403),
     }
     match claims.get("service").and_then(Value::as_str) {
-        Some(service) if is_service_name(service) && claims.get("sub") == Some(&Value::from(service)) => {
+        Some(service) if is_service_name(service) && sub == Some(&Value::from(service)) => {
             Verdict::Accept(service.to_owned())
         }
         _ => Verdict::Refuse(401),

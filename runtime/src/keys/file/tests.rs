@@ -24,8 +24,7 @@ fn eventually(what: impl Fn() -> bool) {
 #[test]
 fn the_thread_ends_promptly_with_the_last_clone() {
     let (_folder, path) = file(SECRET);
-    let keys =
-        FileKeys::hmac(Algorithm::HS256, path).poll_every(Duration::from_secs(3600)).open().unwrap();
+    let keys = FileKeys::hmac(Algorithm::HS256, path).poll_every(Duration::from_secs(3600)).open().unwrap();
     let shared: Weak<Shared> = Arc::downgrade(&keys.0.shared);
     let clone = keys.clone();
     drop(keys);

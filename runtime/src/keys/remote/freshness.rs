@@ -128,8 +128,8 @@ mod tests {
         assert_eq!([1, 2, 3, 4].map(longest), [10, 20, 40, 80]);
         assert_eq!([7, 8, 1000, u32::MAX].map(longest), [600; 4]);
         for failures in [1, 5, u32::MAX] {
-            assert_eq!(BOUNDS.retry(failures, 0), BOUNDS.retry(failures, 255).mul_f64(0.5).max(BOUNDS.retry(failures, 0)));
             assert!(BOUNDS.retry(failures, 0) >= Duration::from_millis(500), "never at once");
+            assert!(BOUNDS.retry(failures, 0) <= BOUNDS.retry(failures, 255), "spread by chance");
         }
         let impatient = Bounds { min: Duration::from_millis(10), max: Duration::from_millis(100) };
         assert!(impatient.retry(9, 255) <= impatient.max, "an operator who wants fresher keys gets them");

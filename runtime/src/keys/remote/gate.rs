@@ -105,46 +105,58 @@ mod tests {
     #[test]
     fn the_gate_opens_once_an_interval_and_a_flight_is_shared_while_it_is_young() {
         let days: [(&str, &[(u64, Step)]); 5] = [
-            ("one look an interval", &[
-                (0, departs(1)),
-                (100, Land(1)),
-                (101, refused()),
-                (29_999, refused()),
-                (30_000, departs(2)),
-                (30_001, joins(2, 1999)),
-                (30_100, Land(2)),
-                (30_101, refused()),
-                (60_000, departs(3)),
-            ]),
-            ("a flight on schedule is shared, and does not use up the interval", &[
-                (0, Depart),
-                (500, joins(1, 1500)),
-                (600, Land(1)),
-                (601, departs(2)),
-                (700, Land(2)),
-                (701, refused()),
-            ]),
-            ("nobody waits for a slow flight after the first have stopped waiting", &[
-                (0, departs(1)),
-                (1, Depart),
-                (1_999, joins(1, 1)),
-                (2_000, refused()),
-                (40_000, refused()),
-                (40_001, Land(1)),
-                (40_002, departs(2)),
-            ]),
-            ("a clock that was set back opens the gate", &[
-                (50_000, departs(1)),
-                (50_001, Land(1)),
-                (50_002, refused()),
-                (10_000, departs(2)),
-                (10_001, Land(2)),
-                (39_999, refused()),
-            ]),
-            ("a clock that was set back during a flight waits no longer than ever", &[
-                (50_000, departs(1)),
-                (10_000, joins(1, 2000)),
-            ]),
+            (
+                "one look an interval",
+                &[
+                    (0, departs(1)),
+                    (100, Land(1)),
+                    (101, refused()),
+                    (29_999, refused()),
+                    (30_000, departs(2)),
+                    (30_001, joins(2, 1999)),
+                    (30_100, Land(2)),
+                    (30_101, refused()),
+                    (60_000, departs(3)),
+                ],
+            ),
+            (
+                "a flight on schedule is shared, and does not use up the interval",
+                &[
+                    (0, Depart),
+                    (500, joins(1, 1500)),
+                    (600, Land(1)),
+                    (601, departs(2)),
+                    (700, Land(2)),
+                    (701, refused()),
+                ],
+            ),
+            (
+                "nobody waits for a slow flight after the first have stopped waiting",
+                &[
+                    (0, departs(1)),
+                    (1, Depart),
+                    (1_999, joins(1, 1)),
+                    (2_000, refused()),
+                    (40_000, refused()),
+                    (40_001, Land(1)),
+                    (40_002, departs(2)),
+                ],
+            ),
+            (
+                "a clock that was set back opens the gate",
+                &[
+                    (50_000, departs(1)),
+                    (50_001, Land(1)),
+                    (50_002, refused()),
+                    (10_000, departs(2)),
+                    (10_001, Land(2)),
+                    (39_999, refused()),
+                ],
+            ),
+            (
+                "a clock that was set back during a flight waits no longer than ever",
+                &[(50_000, departs(1)), (10_000, joins(1, 2000))],
+            ),
         ];
         for (day, steps) in days {
             let mut gate = Gate::new(INTERVAL, WAIT);

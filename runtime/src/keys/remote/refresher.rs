@@ -1,6 +1,6 @@
 //! The one task that fetches: on time, and when it is woken.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use tokio::sync::watch;
@@ -33,6 +33,8 @@ impl Refresher {
     /// Fetches once, and says when to do so again.
     pub(super) async fn fly(&mut self) -> Result<Duration, RemoteError> {
         self.shared.gate().depart(self.shared.clock.now());
+        // Whoever called until now is on this flight.
+        pin!(self.shared.wake.notified()).enable();
         let fetched = self.fetcher.fetch().await;
         let next = self.take(fetched);
         let flight = self.shared.gate().land();

@@ -1,0 +1,22 @@
+//! A JWK set: every member becomes a key or is listed as left out.
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use service_only::{KeySet, MAX_KEYS, MAX_KID_LENGTH};
+
+fuzz_target!(|json: &[u8]| {
+    let Ok(set) = KeySet::from_jwks(json) else { return };
+    let read: Value = serde_json::from_slice(json).unwrap();
+    let members = read["keys"].as_array().unwrap();
+    assert_eq!(set.len() + set.skipped().len(), members.len());
+    assert!((1..=MAX_KEYS).contains(&set.len()));
+    let kids: Vec<&str> = set.keys().iter().filter_map(|key| key.kid()).map(|kid| kid.as_str()).collect();
+    assert_eq!(kids.iter().collect::<BTreeSet<_>>().len(), kids.len());
+    assert!(kids.iter().all(|kid| kid.len() <= MAX_KID_LENGTH));
+    for key in set.keys() {
+        assert!(key.algorithms().next().is_some() && key.algorithms().all(|own| !own.is_symmetric()));
+    }
+});

@@ -1,0 +1,255 @@
+//! What can be said of a remote JWK set, and why it is as it is when nothing is said.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+
+use super::{
+    Remote, RemoteError, RemoteJwks, Shared,
+    fetch::{Fetcher, Limits, Place, Transport},
+    freshness::Bounds,
+    gate::Gate,
+    refresher::Refresher,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    keys::{MAX_JWKS_BYTES, MAX_KEYS},
+};
+
+/// How long one fetch may take, discovery included: ten seconds. No request waits that long for it.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer, in bytes: 1 MiB, 200 times the set of a large provider.
+pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+
+/// Keys that a set may hold: a rotation needs three, large providers publish ten.
+pub const DEFAULT_REMOTE_KEYS: usize = 100;
+
+/// How long the last good keys are served while the issuer is down: six hours. Longer than most
+/// outages; and whoever cuts the line to the issuer cannot keep a withdrawn key alive for longer.
+pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(6 * 3600);
+
+/// How often tokens of unknown keys can cause a fetch: every 30 seconds. That is the longest time for
+/// which an attacker who names unknown keys can hide one that was used before it was announced.
+pub const DEFAULT_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a request waits for the fetch that its token caused: two seconds.
+pub const DEFAULT_UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
+
+/// An issuer that asks for more is fetched from once a minute all the same.
+const DEFAULT_MIN_REFRESH: Duration = Duration::from_secs(60);
+
+/// A key that the issuer withdrew is trusted for at most this long: an hour.
+const DEFAULT_MAX_REFRESH: Duration = Duration::from_secs(3600);
+
+/// Below this, fetching is a busy loop.
+const LEAST_REFRESH: Duration = Duration::from_millis(10);
+
+/// Below this, unknown keys are a way to load the issuer.
+const LEAST_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Describes a remote JWK set; [`start`](Self::start) fetches it.
+#[must_use = "nothing is fetched until `start` is called"]
+pub struct RemoteJwksBuilder {
+    place: Place,
+    transport: Transport,
+    limits: Limits,
+    min_refresh: Duration,
+    max_refresh: Duration,
+    max_staleness: Duration,
+    unknown_kid_interval: Duration,
+    unknown_kid_wait: Duration,
+    clock: Box<dyn Clock>,
+}
+
+impl RemoteJwksBuilder {
+    pub(super) fn of(place: Place) -> Self {
+        Self {
+            place,
+            transport: Transport::default(),
+            limits: Limits {
+                timeout: DEFAULT_TIMEOUT,
+                bytes: DEFAULT_MAX_RESPONSE_BYTES,
+                keys: DEFAULT_REMOTE_KEYS,
+            },
+            min_refresh: DEFAULT_MIN_REFRESH,
+            max_refresh: DEFAULT_MAX_REFRESH,
+            max_staleness: DEFAULT_MAX_STALENESS,
+            unknown_kid_interval: DEFAULT_UNKNOWN_KID_INTERVAL,
+            unknown_kid_wait: DEFAULT_UNKNOWN_KID_WAIT,
+            clock: Box::new(SystemClock),
+        }
+    }
+
+    /// The bounds, least and most, of the time between two fetches. Between them the answer's
+    /// `Cache-Control` decides; without one it is five minutes. Left out, they are a minute, so that
+    /// no issuer can ask for a storm, and an hour, for which a withdrawn key may stay trusted.
+    pub fn refresh_between(self, min: Duration, max: Duration) -> Self {
+        Self { min_refresh: min, max_refresh: max, ..self }
+    }
+
+    /// How long one fetch may take, discovery included. Left out, it is [`DEFAULT_TIMEOUT`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// The largest answer that is read, in bytes, up to [`MAX_JWKS_BYTES`]. Left out, it is
+    /// [`DEFAULT_MAX_RESPONSE_BYTES`].
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// The keys that the set may hold, usable or not, up to [`MAX_KEYS`]. Left out, it is
+    /// [`DEFAULT_REMOTE_KEYS`].
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.limits.keys = keys;
+        self
+    }
+
+    /// How long the last good keys are served when no fetch succeeds any more. After that, a
+    /// verifier answers 503. Left out, it is [`DEFAULT_MAX_STALENESS`].
+    pub fn max_staleness(self, staleness: Duration) -> Self {
+        Self { max_staleness: staleness, ..self }
+    }
+
+    /// At most one fetch per interval, a second or more, is caused by tokens that name unknown keys.
+    /// Left out, it is [`DEFAULT_UNKNOWN_KID_INTERVAL`].
+    pub fn unknown_kid_interval(self, interval: Duration) -> Self {
+        Self { unknown_kid_interval: interval, ..self }
+    }
+
+    /// How long a request waits for such a fetch. Left out, it is [`DEFAULT_UNKNOWN_KID_WAIT`].
+    pub fn unknown_kid_wait(self, wait: Duration) -> Self {
+        Self { unknown_kid_wait: wait, ..self }
+    }
+
+    /// The authorities, in PEM, that may vouch for the server, instead of those of the operating
+    /// system: `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt` for the Kubernetes API.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.transport.roots = Some(pem.into());
+        self
+    }
+
+    /// Sends the token in this file as `Authorization: Bearer`, as the Kubernetes API wants it. The
+    /// file is read for every fetch, so it may be rotated. The token is sent over HTTPS only, and
+    /// only to the origin that was named here, not to another one that a discovery document names.
+    pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.transport.bearer = Some(path.into());
+        self
+    }
+
+    /// Follows up to three redirects, over HTTPS and within one origin. Left out, a redirect is an
+    /// error: keys are not taken from where somebody else points.
+    pub fn follow_redirects(mut self) -> Self {
+        self.transport.follow_redirects = true;
+        self
+    }
+
+    /// Fetches over plain HTTP where the URL says so. Whoever can change the traffic then chooses
+    /// the keys, and with them every caller. For tests, and where a mesh encrypts the traffic.
+    pub fn dangerously_allow_http(mut self) -> Self {
+        self.transport.allow_http = true;
+        self
+    }
+
+    /// Where the time comes from that the age of keys is measured by. Left out, it is
+    /// [`SystemClock`].
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Box::new(clock), ..self }
+    }
+
+    /// Fetches the keys, and goes on doing so in the background.
+    ///
+    /// # Errors
+    /// When something was said that cannot be, or the keys cannot be fetched. Where an issuer may be
+    /// down while services start, [`start_lazily`](Self::start_lazily) is for that.
+    pub async fn start(self) -> Result<RemoteJwks, RemoteError> {
+        let mut refresher = self.prepare()?;
+        let next = refresher.fly().await?;
+        Ok(spawn(refresher, next))
+    }
+
+    /// Fetches the keys in the background from the beginning. Until they are there, a verifier
+    /// answers 503, after a wait that is as long as for an unknown key.
+    ///
+    /// # Errors
+    /// When something was said that cannot be, or there is no tokio runtime to run on.
+    pub fn start_lazily(self) -> Result<RemoteJwks, RemoteError> {
+        Ok(spawn(self.prepare()?, Duration::ZERO))
+    }
+
+    fn prepare(self) -> Result<Refresher, RemoteError> {
+        self.check().map_err(RemoteError::Configuration)?;
+        let fetcher = Fetcher::new(self.place, self.transport, self.limits)?;
+        let shared = Shared {
+            place: fetcher.place(),
+            max_staleness: self.max_staleness,
+            clock: self.clock,
+            current: ArcSwapOption::empty(),
+            last_error: ArcSwapOption::empty(),
+            gate: Mutex::new(Gate::new(self.unknown_kid_interval, self.unknown_kid_wait)),
+            wake: Notify::new(),
+        };
+        Ok(Refresher {
+            shared: Arc::new(shared),
+            fetcher,
+            bounds: Bounds { min: self.min_refresh, max: self.max_refresh },
+            landed: watch::Sender::new(0),
+            failures: 0,
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { min_refresh: min, max_refresh: max, max_staleness: staleness, .. } = self;
+        if *min < LEAST_REFRESH || min > max {
+            return Err(format!(
+                "keys would be fetched every {min:?} to {max:?}; {LEAST_REFRESH:?} is the least"
+            ));
+        }
+        if staleness < max {
+            return Err(format!(
+                "keys would be too old after {staleness:?}, before the next fetch after up to {max:?}"
+            ));
+        }
+        if self.unknown_kid_interval < LEAST_UNKNOWN_KID_INTERVAL {
+            let (found, least) = (self.unknown_kid_interval, LEAST_UNKNOWN_KID_INTERVAL);
+            return Err(format!("unknown keys would cause a fetch every {found:?}; {least:?} is the least"));
+        }
+        if self.limits.timeout.is_zero() || self.unknown_kid_wait.is_zero() {
+            return Err("a time of zero waits for nothing".to_owned());
+        }
+        if !(1..=MAX_KEYS).contains(&self.limits.keys) {
+            return Err(format!("a set of {} keys is not one of 1 to {MAX_KEYS}", self.limits.keys));
+        }
+        if !(1..=MAX_JWKS_BYTES).contains(&self.limits.bytes) {
+            return Err(format!("{} bytes are not 1 to {MAX_JWKS_BYTES}", self.limits.bytes));
+        }
+        Handle::try_current().map(drop).map_err(|_| "there is no tokio runtime to fetch on".to_owned())
+    }
+}
+
+fn spawn(refresher: Refresher, first: Duration) -> RemoteJwks {
+    let (shared, landed) = (Arc::clone(&refresher.shared), refresher.landed.subscribe());
+    let task = tokio::spawn(refresher.run(first)).abort_handle();
+    RemoteJwks(Arc::new(Remote { shared, landed, task }))
+}
+
+impl fmt::Debug for RemoteJwksBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteJwksBuilder")
+            .field("place", &self.place)
+            .field("refresh", &(self.min_refresh..=self.max_refresh))
+            .finish_non_exhaustive()
+    }
+}
