@@ -118,11 +118,25 @@ pub trait AuditSink: Send + Sync + 'static {
     /// When the record is lost. The verifier logs that; told to
     /// [require the audit](crate::VerifierBuilder::require_audit), it refuses the caller.
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError>;
+
+    /// Whether a record would be kept now. Asked before a caller is let in where the audit is
+    /// [required](crate::VerifierBuilder::require_audit), so that a sink which writes later can say
+    /// that it could not write what came before.
+    ///
+    /// # Errors
+    /// When records are being lost.
+    fn ready(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
 }
 
 impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
         (**self).record(event)
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        (**self).ready()
     }
 }
 
@@ -131,6 +145,10 @@ impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
         let (first, second) = (self.0.record(event), self.1.record(event));
         first.and(second)
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        self.0.ready().and(self.1.ready())
     }
 }
 

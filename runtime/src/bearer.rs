@@ -149,6 +149,11 @@ mod tests {
     }
 
     #[test]
+    fn eight_kibibytes_work_and_a_hundred_kilobytes_do_not() {
+        const { assert!(MAX_TOKEN_LENGTH > 8 * 1024 && MAX_TOKEN_LENGTH < 100_000) };
+    }
+
+    #[test]
     fn bytes_that_are_not_ascii_never_panic() {
         for byte in 0..=255_u8 {
             let value = [b"Bearer a".as_slice(), &[byte], b"c"].concat();

@@ -223,7 +223,7 @@ pub const MAX_AUDIENCES: usize = 64;
 
 /// The claims as the payload has them, before anything is compared.
 ///
-/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`) must have it. A `type` or
+/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`, `jti`) must have it. A `type` or
 /// `is_service` of another type is not a service's, which is decided later and is 403. The rest is
 /// not laid down: a value of another type counts as absent, and grants nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -312,7 +312,10 @@ impl<'p> RawClaims<'p> {
             "user_id" => self.user_id = value.into_text(),
             "role" => self.role = value.into_text(),
             "email" => self.email = value.into_text(),
-            "jti" => self.jti = value.into_text(),
+            "jti" => {
+                // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
+                self.jti = Some(value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))?);
+            }
             "scope" => self.scope = value.into_text(),
             "client_id" => self.client_id = Some(value),
             _ => {}

@@ -17,12 +17,12 @@ pub struct Denial {
 
 impl Denial {
     pub(crate) fn new(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into(), missing_scopes: Vec::new() }
+        Self { code, reason: bounded(reason.into()), missing_scopes: Vec::new() }
     }
 
     pub(crate) fn missing_scopes_of(scopes: Vec<String>) -> Self {
         let reason = format!("the token lacks the scope `{}`", scopes.join(" "));
-        Self { code: Code::MissingScope, reason: reason.into(), missing_scopes: scopes }
+        Self { code: Code::MissingScope, reason: bounded(reason.into()), missing_scopes: scopes }
     }
 
     /// The stable name of the rule that refused.
@@ -218,25 +218,52 @@ pub const MAX_QUOTED: usize = 128;
 /// Text from outside, fit for a log line: printable ASCII stays, everything else becomes `\u{…}`,
 /// and no more than [`MAX_QUOTED`] characters are written.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len().min(MAX_QUOTED));
+    escaped(text, MAX_QUOTED, Backslash::Doubled).into_owned()
+}
+
+/// The longest sentence of a denial, in characters.
+const MAX_REASON: usize = 1024;
+
+/// Whatever a reason was put together from, a parser's own words included, it is one bounded line.
+fn bounded(reason: Cow<'static, str>) -> Cow<'static, str> {
+    match escaped(&reason, MAX_REASON, Backslash::Kept) {
+        Cow::Borrowed(_) => reason,
+        Cow::Owned(escaped) => Cow::Owned(escaped),
+    }
+}
+
+/// Whether a backslash is text, or the mark of an escape that was written before.
+#[derive(Copy, Clone, PartialEq)]
+pub(crate) enum Backslash {
+    Doubled,
+    Kept,
+}
+
+/// `text` in printable ASCII, of at most `longest` characters; a `~` at the end says that it was cut.
+pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'_, str> {
+    let plain = |byte| matches!(byte, b' '..=b'~') && (byte != b'\\' || backslash == Backslash::Kept);
+    if text.len() < longest && text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len().min(longest));
     for character in text.chars() {
         let width = match character {
-            '\\' => 2,
+            '\\' if backslash == Backslash::Doubled => 2,
             ' '..='~' => 1,
             _ => character.escape_unicode().len(),
         };
         // Characters are ASCII once escaped, so bytes count characters.
-        if quoted.len() + width > MAX_QUOTED - 1 {
-            quoted.push('~');
+        if escaped.len() + width >= longest {
+            escaped.push('~');
             break;
         }
         match character {
-            '\\' => quoted.push_str("\\\\"),
-            ' '..='~' => quoted.push(character),
-            _ => quoted.extend(character.escape_unicode()),
+            '\\' if backslash == Backslash::Doubled => escaped.push_str("\\\\"),
+            ' '..='~' => escaped.push(character),
+            _ => escaped.extend(character.escape_unicode()),
         }
     }
-    quoted
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]
@@ -250,6 +277,43 @@ mod tests {
         let long = quoted(&"\n".repeat(1000));
         assert!(long.len() <= MAX_QUOTED && long.ends_with('~'), "{long}");
         assert!(long.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    }
+
+    #[test]
+    fn a_denial_shows_its_reason_and_its_names() {
+        let denial = Denial::new(Code::TooOld, "the token was issued 60 s ago, allowed: 5 s");
+        assert_eq!(denial.reason(), "the token was issued 60 s ago, allowed: 5 s");
+        assert_eq!(denial.to_string(), denial.reason());
+        assert_eq!(
+            (denial.code().to_string(), denial.stage().to_string()),
+            ("too_old".into(), "policy".into())
+        );
+        assert_eq!(format!("{:>9}|{:<8}|", Code::Crit, Stage::Key), "     crit|key     |");
+        for stage in Code::ALL.iter().map(|code| code.stage()) {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.as_str());
+        }
+    }
+
+    #[test]
+    fn text_is_cut_only_where_it_does_not_fit() {
+        let fits = "x".repeat(MAX_QUOTED - 1);
+        assert_eq!(quoted(&fits), fits);
+        let escapes = "\\".repeat(10);
+        assert_eq!(quoted(&escapes), escapes.repeat(2));
+        assert_eq!(quoted("a\\b c~\n"), "a\\\\b c~\\u{a}");
+        // The mark of a cut takes the last place.
+        let cut = quoted(&"x".repeat(MAX_QUOTED));
+        assert_eq!(cut, format!("{}~", "x".repeat(MAX_QUOTED - 1)));
+        let wide = quoted(&"\\".repeat(MAX_QUOTED));
+        assert_eq!(wide, format!("{}~", "\\".repeat(MAX_QUOTED - 2)));
+    }
+
+    #[test]
+    fn a_reason_is_one_bounded_line_of_printable_ascii() {
+        let denial = Denial::new(Code::Malformed, format!("the header: {}\r\n\u{9b}1m", "é".repeat(5000)));
+        assert!(denial.reason().len() <= MAX_REASON && denial.reason().ends_with('~'));
+        assert!(denial.reason().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        assert_eq!(Denial::new(Code::Malformed, "a `\\u{a}`").reason(), "a `\\u{a}`", "escaped once");
     }
 
     #[test]

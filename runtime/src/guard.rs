@@ -1,6 +1,6 @@
 //! The one choke point: authenticate, authorize, record. Every way in ends here.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use uuid::Uuid;
 
@@ -10,7 +10,8 @@ use crate::{
     bearer::BearerToken,
     caller::{Caller, Identity, User},
     clock::{Stopwatch, Timestamp},
-    denial::{Code, Denial, quoted},
+    denial::{Backslash, Code, Denial, escaped, quoted},
+    keys::MAX_KID_LENGTH,
     policy::{Endpoint, Policy},
     rejection::Rejection,
     verifier::{Known, Moment, Verifier, user_refused},
@@ -138,19 +139,34 @@ impl Verifier {
         let stopwatch = Stopwatch::start();
         let at = self.moment();
         let mut known = Known::default();
-        let decided = decision(self, at, &mut known);
+        let decided = decision(self, at, &mut known).and_then(|decided| self.auditable(decided));
         let event = event(at.now, &decided, known, request, stopwatch.elapsed_us());
         let recorded = self.audit().record(&event);
         if let Err(error) = &recorded {
             tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
         }
         match decided {
-            Ok(_) if recorded.is_err() && self.requires_audit() => {
-                Err((Denial::new(Code::AuditUnavailable, "the audit record could not be written"), event.id))
-            }
+            Ok(_) if recorded.is_err() && self.requires_audit() => Err((audit_unavailable(), event.id)),
             decided => decided.map_err(|denial| (denial, event.id)),
         }
     }
+}
+
+impl Verifier {
+    /// Where the audit is required, asks whether a record would be written, before it says "allow".
+    fn auditable<T>(&self, decided: T) -> Result<T, Denial> {
+        match self.requires_audit().then(|| self.audit().ready()) {
+            Some(Err(error)) => {
+                tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
+                Err(audit_unavailable())
+            }
+            _ => Ok(decided),
+        }
+    }
+}
+
+fn audit_unavailable() -> Denial {
+    Denial::new(Code::AuditUnavailable, "the audit record could not be written")
 }
 
 /// What an accepted token says of itself in the audit.
@@ -207,19 +223,33 @@ fn event<T: Recorded>(
         stage: denial.map(Denial::stage),
         reason: denial.map(|denial| denial.reason().to_owned()),
         endpoint: request.endpoint,
-        method: request.method,
-        route: request.route,
-        path: request.path,
+        method: request.method.map(|method| logged(method, MAX_METHOD)),
+        route: request.route.map(|route| logged(route, MAX_PATH)),
+        path: request.path.map(|path| logged(path, MAX_PATH)),
         service: caller.map(|caller| caller.service().to_owned()),
         user: user.and_then(User::id).map(quoted),
         jti: jti.map(quoted),
-        kid: known.kid,
+        kid: known.kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
         profile: known.profile,
-        issuer: issuer.map(str::to_owned),
+        issuer: issuer.map(|issuer| logged(issuer.to_owned(), MAX_PATH)),
         client_address: request.client_address,
         trace_id: request.trace_id,
         duration_us,
         unverified_service: known.unverified_service,
+    }
+}
+
+/// The longest path, route or issuer that is recorded, in characters.
+const MAX_PATH: usize = 1024;
+
+/// The longest method that is recorded, in characters. The longest registered one has 17.
+const MAX_METHOD: usize = 32;
+
+/// A path may hold any text above ASCII, a key's name any at all.
+fn logged(text: String, longest: usize) -> String {
+    match escaped(&text, longest, Backslash::Doubled) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
     }
 }
 

@@ -12,9 +12,10 @@ use uuid::Uuid;
 pub use signing_key::{PublicJwk, SigningKey};
 
 use crate::{
-    claims::{Scopes, ServiceClaims, ServiceName, is_scope_token},
+    bearer::MAX_TOKEN_LENGTH,
+    claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, is_scope_token},
     clock::{Clock, SystemClock},
-    keys::{KeyId, SigningRing},
+    keys::{KeyId, MAX_KID_LENGTH, SigningRing},
     verifier::STRICT_TYP,
 };
 
@@ -291,6 +292,7 @@ impl TokenRequest<'_> {
             refuse_secret(&key)?;
         }
         let token = sign_claims(&key, &claims, self.issuer.strict)?;
+        refuse_unreadable(&token, &claims, key.kid())?;
         if self.lifetime > LONG_LIFETIME {
             tracing::warn!(
                 service = %claims.service,
@@ -301,6 +303,31 @@ impl TokenRequest<'_> {
         }
         Ok(MintedToken { token, kid: key.kid().clone(), long: self.lifetime > LONG_LIFETIME, claims })
     }
+}
+
+/// A token that no verifier reads, or none ever accepts, would only be found out when it is used.
+fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result<(), IssueError> {
+    if claims.aud.iter().any(String::is_empty) {
+        return Err(IssueError::new("an audience is empty; leave it out for a token without `aud`"));
+    }
+    if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
+        return Err(IssueError::new("the token expires before it becomes valid; say an earlier `nbf`"));
+    }
+    if kid.as_str().len() > MAX_KID_LENGTH {
+        let length = kid.as_str().len();
+        return Err(IssueError::new(format!("the `kid` has {length} bytes, more than {MAX_KID_LENGTH}")));
+    }
+    if claims.aud.len() > MAX_AUDIENCES {
+        let count = claims.aud.len();
+        return Err(IssueError::new(format!("{count} audiences, and a token has at most {MAX_AUDIENCES}")));
+    }
+    if token.len() > MAX_TOKEN_LENGTH {
+        let length = token.len();
+        return Err(IssueError::new(format!(
+            "the token has {length} bytes, and no verifier reads more than {MAX_TOKEN_LENGTH}"
+        )));
+    }
+    Ok(())
 }
 
 /// The payload: the claims, and those two that make it a service's.

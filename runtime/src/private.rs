@@ -209,7 +209,10 @@ mod tests {
         type Open = Site<Short, Short, 7, (), (), (), { u64::MAX }>;
         type Closed = Site<Short, Short, 7, Two, Short, Long, 60>;
         assert_eq!(Open::POLICY, Policy::any_service());
-        assert_eq!(Open::ENDPOINT.to_string(), "delete_tenant::delete_tenant");
+        let endpoint = Open::ENDPOINT;
+        assert_eq!(endpoint.to_string(), "delete_tenant::delete_tenant");
+        let parts = (endpoint.module_path(), endpoint.function(), endpoint.line());
+        assert_eq!(parts, ("delete_tenant", "delete_tenant", 7));
         assert_eq!(Closed::POLICY.allowed_services(), Some(&["orders", "gateway"][..]));
         assert_eq!(Closed::POLICY.allowed_roles(), Some(&["delete_tenant"][..]));
         assert_eq!(Closed::POLICY.required_scopes().len(), 2);

@@ -10,8 +10,8 @@ mod validate;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
-use issuer::Trusted;
 pub use issuer::TrustedIssuer;
+use issuer::{Trusted, refuse_development_kid};
 #[cfg(feature = "issue")]
 pub(crate) use kind::STRICT_TYP;
 use usage::OldProfile;
@@ -230,6 +230,7 @@ impl Trusted {
     /// The name of the key whose signature is on the token.
     fn check_signature(&self, header: &Header, segments: &Segments<'_>) -> Result<Option<KeyId>, Denial> {
         let keys = self.keys_now()?;
+        refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(header.typ.as_deref())?;
         // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
         let algorithm = header.algorithm(&self.accepted(&keys))?;

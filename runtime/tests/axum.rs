@@ -22,12 +22,12 @@ use axum::{
     extract::{FromRef, FromRequestParts, Path, State},
     http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{any, delete, get, post},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
-    Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, SigningKey,
-    Timestamp, Verifier, service_only,
+    Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, JsonLinesAudit,
+    SigningKey, Timestamp, Verifier, service_only,
 };
 use tower::ServiceExt;
 
@@ -121,6 +121,7 @@ struct World {
     app: Router,
     audit: Recorded,
     issuer: Issuer,
+    verifier: Verifier,
 }
 
 impl World {
@@ -146,8 +147,9 @@ impl World {
             .route("/caller", get(only_caller))
             .route("/impl", get(Handlers::in_an_impl))
             .route("/type", get(nested::r#type))
-            .with_state(AppState { verifier, greeting: "hello" });
-        Self { app, audit, issuer }
+            .route("/any/{*path}", any(open))
+            .with_state(AppState { verifier: verifier.clone(), greeting: "hello" });
+        Self { app, audit, issuer, verifier }
     }
 
     fn token(&self, service: &str) -> String {
@@ -394,6 +396,81 @@ async fn a_lost_record_refuses_the_caller_only_where_the_audit_is_required() {
         assert_eq!(status, expected);
         assert!(!headers.contains_key("www-authenticate"));
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_full_disk_refuses_callers_where_the_audit_is_required() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        eprintln!("skipped: there is no /dev/full");
+        return;
+    };
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let audit = JsonLinesAudit::to_writer(full).unwrap();
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(key.verifying_key())
+        .audit(audit.clone())
+        .require_audit()
+        .build()
+        .unwrap();
+    let issuer = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();
+    let token = issuer.token_for("orders").mint().unwrap();
+    // The writer finds out with the first record, which it has to be given.
+    let _ = verifier.verify(token.as_str());
+    let _ = audit.flush();
+    for _ in 0..100 {
+        assert_eq!(verifier.verify(token.as_str()).unwrap_err().status(), 503);
+    }
+    let _ = audit.flush();
+    assert_eq!(audit.dropped(), 101, "every record is counted");
+}
+
+#[test]
+fn the_default_audit_counts_as_none_where_nobody_takes_its_events() {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let verifier = Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).require_audit();
+    let verifier = verifier.build().unwrap();
+    let issuer = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();
+    let token = issuer.token_for("orders").mint().unwrap();
+    assert_eq!(verifier.verify(token.as_str()).unwrap_err().code().as_str(), "audit_unavailable");
+    tracing::subscriber::with_default(tracing_subscriber::fmt().with_writer(std::io::sink).finish(), || {
+        assert!(verifier.verify(token.as_str()).is_ok());
+    });
+}
+
+#[tokio::test]
+async fn no_text_of_a_request_reaches_the_record_raw_or_without_bound() {
+    let world = World::new();
+    let long = "é".repeat(5000);
+    for path in ["/any/a\u{202e}b\u{85}c\u{2028}".to_owned(), format!("/any/{long}")] {
+        let uri = http::Uri::from_maybe_shared(path.into_bytes()).unwrap();
+        let header = URL_SAFE_NO_PAD.encode(format!("\"{long}\""));
+        let mut request = Request::get(uri).header(AUTHORIZATION, format!("Bearer {header}.e30.AAAA"));
+        request = request.method(http::Method::from_bytes("M".repeat(5000).as_bytes()).unwrap());
+        world.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let event = world.audit.only();
+        assert_eq!(event.code.unwrap().as_str(), "malformed");
+        for (text, longest) in [(event.path, 1024), (event.reason, 1024), (event.method, 32)] {
+            let text = text.unwrap();
+            assert!(text.len() <= longest, "{} bytes", text.len());
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_layer_has_replaced_is_asked_about_again() {
+    let world = World::new();
+    let verifier = world.verifier.clone();
+    let bearer = |service: &str| format!("Bearer {}", world.token(service)).parse().unwrap();
+    let request = Request::get("/").header(AUTHORIZATION, bearer("first")).body(()).unwrap();
+    let (mut parts, ()) = request.into_parts();
+    assert_eq!(Caller::from_request_parts(&mut parts, &verifier).await.unwrap().service(), "first");
+    parts.headers.insert(AUTHORIZATION, bearer("second"));
+    assert_eq!(Caller::from_request_parts(&mut parts, &verifier).await.unwrap().service(), "second");
+    parts.headers.append(AUTHORIZATION, bearer("third"));
+    assert_eq!(Caller::from_request_parts(&mut parts, &verifier).await.unwrap_err().status(), 400);
 }
 
 #[tokio::test]

@@ -79,8 +79,18 @@ impl Fleet {
                     .audience("orders")
                     .name("system:serviceaccount:bakery:orchestrator", "orchestrator"),
             )
-            .trust(TrustedIssuer::spiffe("bakery.example").keys(of("spiffe")).audience("orders"))
-            .trust(TrustedIssuer::oauth("https://idp").keys(of("oauth")).audience("orders"))
+            .trust(
+                TrustedIssuer::spiffe("bakery.example")
+                    .keys(of("spiffe"))
+                    .audience("orders")
+                    .name("spiffe://bakery.example/sales", "sales"),
+            )
+            .trust(
+                TrustedIssuer::oauth("https://idp")
+                    .keys(of("oauth"))
+                    .audience("orders")
+                    .name("client-7", "pos"),
+            )
             .clock(CLOCK)
             .audit(NoAudit)
             .build()
@@ -107,7 +117,7 @@ fn good() -> Vec<(&'static str, Value, Value, &'static str)> {
     });
     let svid = json!({"sub": "spiffe://bakery.example/sales", "aud": "orders", "exp": NOW + 300});
     let access = json!({
-        "iss": "https://idp", "aud": "orders", "sub": "pos", "client_id": "pos", "iat": NOW, "exp": NOW + 300,
+        "iss": "https://idp", "aud": "orders", "sub": "client-7", "client_id": "client-7", "iat": NOW, "exp": NOW + 300,
         "jti": "j3", "scope": "tenants:delete",
     });
     vec![
@@ -180,7 +190,8 @@ fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
     assert_eq!(verdict(NOW - 60, NOW + DAY), Some(Code::LivesTooLong));
     assert_eq!(verdict(NOW, NOW + DAY + 1), Some(Code::LivesTooLong));
     // An issue time in the future does not stretch what remains.
-    assert_eq!(verdict(NOW + 365 * DAY, NOW + 366 * DAY), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW + 365 * DAY, NOW + 366 * DAY), Some(Code::NotYetValid));
+    assert_eq!(verdict(NOW + 1, NOW + 60), Some(Code::NotYetValid));
     assert_eq!(verdict(i64::MIN, NOW + 1), Some(Code::LivesTooLong));
 }
 
@@ -224,6 +235,19 @@ fn who_still_sends_the_old_profile_is_counted_where_the_new_one_is_taken_too() {
 }
 
 #[test]
+fn where_several_issuers_are_trusted_a_subject_without_a_name_is_no_service() {
+    let fleet = Fleet::new();
+    // Each would be called `orchestrator` by itself, which is what a Kubernetes account is called here.
+    let mut tokens = good();
+    let (_, header, access, _) = tokens.swap_remove(4);
+    let client = with(&access, json!({"sub": "orchestrator", "client_id": "orchestrator"}));
+    assert_eq!(fleet.verdict(&sign(&fleet.keys["oauth"], header, &client)), Err(Code::BadClaimValue));
+    let (_, header, svid, _) = tokens.swap_remove(3);
+    let workload = with(&svid, json!({"sub": "spiffe://bakery.example/orchestrator"}));
+    assert_eq!(fleet.verdict(&sign(&fleet.keys["spiffe"], header, &workload)), Err(Code::BadClaimValue));
+}
+
+#[test]
 fn the_refusal_that_came_furthest_is_the_one_reported() {
     let fleet = Fleet::new();
     let (_, header, claims, _) = good().swap_remove(4);
@@ -240,6 +264,6 @@ fn leeway_does_not_lengthen_a_bounded_life() {
     let verdict = |iat, exp| strict_verdict(&verifier, &authority, iat, exp);
     // The issuer's clock may be ahead by the leeway, its tokens live no longer for it.
     assert_eq!(verdict(NOW + 60, NOW + 60 + DAY), None);
-    assert_eq!(verdict(NOW + 61, NOW + 61 + DAY), Some(Code::LivesTooLong));
+    assert_eq!(verdict(NOW + 61, NOW + 62), Some(Code::NotYetValid));
     assert_eq!(verdict(NOW, NOW + DAY + 1), Some(Code::LivesTooLong));
 }

@@ -24,7 +24,10 @@ use proof::{
     signing::{NOW, compact, key, sign, token, verifier},
 };
 use proptest::{collection::vec, option, prelude::*, sample, strategy::ValueTree, test_runner::TestRunner};
-use service_only::{Algorithm, Caller, FixedClock, Issuer, KeySet, Timestamp, Verifier, VerifyingKey};
+use service_only::{
+    Algorithm, Caller, Clock, FixedClock, Issuer, KeySet, MAX_AUDIENCES, MAX_TOKEN_LENGTH, SystemClock,
+    Timestamp, TrustedIssuer, Verifier, VerifyingKey,
+};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -220,7 +223,8 @@ proptest! {
         scopes in vec("[!#-\\[\\]-~]{1,12}", 0..6),
         audience in option::of("\\PC{1,20}"),
         kid in option::of("\\PC{0,40}"),
-        lifetime in 1..=3650 * 86_400_u64,
+        lifetime in (1..=3650 * 86_400_u64).prop_map(Duration::from_secs),
+        strict in any::<bool>(),
         not_before in option::of(-1_000_000_000_000..=NOW.unix()),
     ) {
         let signing = proof::signing::copy(key(algorithm));
@@ -229,8 +233,14 @@ proptest! {
             None => signing,
         };
         let verifying = signing.verifying_key();
-        let minter = Issuer::builder().issuer(&issuer).key(signing).clock(FixedClock(NOW)).build().unwrap();
-        let request = minter.token_for(&service).role(&role).scopes(&scopes).lifetime(Duration::from_secs(lifetime));
+        let strict = strict && audience.is_some() && !algorithm.is_symmetric();
+        let minter = Issuer::builder().issuer(&issuer).key(signing).clock(FixedClock(NOW));
+        let minter = match &audience {
+            Some(audience) if strict => minter.strict().audience(audience),
+            _ => minter,
+        };
+        let minter = minter.build().unwrap();
+        let request = minter.token_for(&service).role(&role).scopes(&scopes).lifetime(lifetime);
         let request = match &audience {
             Some(audience) => request.audience(audience),
             None => request,
@@ -241,18 +251,17 @@ proptest! {
         };
         let minted = request.mint().unwrap();
         let verify_at = |seconds: i64| {
-            let builder = Verifier::builder()
-                .issuer(&issuer)
-                .keys(verifying.clone())
-                .clock(FixedClock(Timestamp::from_unix(seconds)))
-                .audit(service_only::NoAudit);
-            let builder = match &audience {
-                Some(audience) => builder.audience(audience),
-                None => builder,
+            let trusted = if strict { TrustedIssuer::strict } else { TrustedIssuer::compatible };
+            let trusted = trusted(issuer.clone()).keys(verifying.clone()).max_lifetime(lifetime);
+            let trusted = match &audience {
+                Some(audience) => trusted.audience(audience),
+                None => trusted,
             };
+            let clock = FixedClock(Timestamp::from_unix(seconds));
+            let builder = Verifier::builder().trust(trusted).clock(clock).audit(service_only::NoAudit);
             builder.build().unwrap().verify(minted.as_str())
         };
-        let end = NOW.unix() + i64::try_from(lifetime).unwrap();
+        let end = NOW.plus(lifetime).unix();
         for now in [NOW.unix(), end - 1] {
             let caller = verify_at(now).unwrap();
             prop_assert_eq!(caller.claims(), minted.claims());
@@ -262,6 +271,30 @@ proptest! {
         }
         prop_assert_eq!(verify_at(end).unwrap_err().code().as_str(), "expired");
     }
+}
+
+#[test]
+fn a_token_that_no_verifier_would_read_is_not_minted() {
+    let issuer = |audiences: usize| {
+        let names = (0..audiences).map(|index| format!("service-{index}"));
+        let builder =
+            Issuer::builder().issuer("bakery-auth").key(proof::signing::copy(key(Algorithm::ES256)));
+        names.fold(builder, service_only::IssuerBuilder::audience).build().unwrap()
+    };
+    assert!(issuer(MAX_AUDIENCES).token_for("orders").mint().is_ok());
+    let error = issuer(MAX_AUDIENCES + 1).token_for("orders").mint().unwrap_err();
+    assert_eq!(error.to_string(), "65 audiences, and a token has at most 64");
+    let error = issuer(0).token_for("orders").scope("s".repeat(MAX_TOKEN_LENGTH)).mint().unwrap_err();
+    assert!(error.to_string().contains("no verifier reads more than 16384"), "{error}");
+    let refused = |request: service_only::TokenRequest<'_>| request.mint().unwrap_err().to_string();
+    let one = issuer(1);
+    assert!(refused(one.token_for("orders").audience("")).contains("audience"));
+    let lifetime = Duration::from_secs(60);
+    let soon = SystemClock.now().unix() + 3600;
+    assert!(refused(one.token_for("orders").lifetime(lifetime).not_before(soon)).contains("`nbf`"));
+    let key = proof::signing::copy(key(Algorithm::ES256)).with_kid("k".repeat(257));
+    let named = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();
+    assert!(refused(named.token_for("orders")).contains("`kid`"));
 }
 
 proptest! {

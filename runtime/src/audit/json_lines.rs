@@ -2,15 +2,14 @@
 
 use std::{
     fs::OpenOptions,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread::JoinHandle,
-    time::Duration,
 };
 
 use super::{AuditError, AuditEvent, AuditSink};
@@ -18,22 +17,29 @@ use super::{AuditError, AuditEvent, AuditSink};
 /// Records that may wait for the writer: some seconds of a busy service, about 4 MiB.
 pub const DEFAULT_QUEUE: usize = 8192;
 
-/// How long a record may stay in the buffer when no other follows it.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// The buffer is written when it has grown to this, or when no record is waiting.
+const BUFFER: usize = 64 * 1024;
 
 /// Writes each record as one line of JSON.
 ///
-/// Records wait in a bounded queue for a writer thread. A full queue or a failing disk loses the
-/// record: it is counted ([`JsonLinesAudit::dropped`]), the caller of the sink is told, and the
-/// verifier logs it. Cloning shares the writer; when the last clone is dropped, what was accepted
-/// is written and flushed.
+/// Records wait in a bounded queue for a writer thread, which writes as soon as none is waiting. A
+/// full queue or a failing disk loses records: each is counted ([`JsonLinesAudit::dropped`]) and
+/// logged, and until the disk takes one again the sink is not [ready](AuditSink::ready). Cloning
+/// shares the writer; when the last clone is dropped, what was accepted is written and flushed.
 #[derive(Clone)]
 pub struct JsonLinesAudit(Arc<Handle>);
 
 struct Handle {
     queue: Option<SyncSender<Message>>,
-    dropped: Arc<AtomicU64>,
+    losses: Arc<Losses>,
     writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer could not write.
+#[derive(Default)]
+struct Losses {
+    records: AtomicU64,
+    failing: AtomicBool,
 }
 
 enum Message {
@@ -69,17 +75,17 @@ impl JsonLinesAudit {
     /// When the thread cannot be started.
     pub fn to_writer_with_queue(writer: impl Write + Send + 'static, records: usize) -> io::Result<Self> {
         let (queue, messages) = mpsc::sync_channel(records);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&dropped);
+        let losses = Arc::new(Losses::default());
+        let shared = Arc::clone(&losses);
         let thread = std::thread::Builder::new()
             .name("service-only-audit".to_owned())
-            .spawn(move || Writer { out: BufWriter::new(writer), lost, failed: false }.run(&messages))?;
-        Ok(Self(Arc::new(Handle { queue: Some(queue), dropped, writer: Mutex::new(Some(thread)) })))
+            .spawn(move || Writer::new(writer, shared).run(&messages))?;
+        Ok(Self(Arc::new(Handle { queue: Some(queue), losses, writer: Mutex::new(Some(thread)) })))
     }
 
     /// Records lost so far, because the queue was full or the writer failed.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+        self.0.losses.records.load(Ordering::Relaxed)
     }
 
     /// Waits until everything accepted so far is written and flushed. Blocks on the disk: for
@@ -104,12 +110,19 @@ impl AuditSink for JsonLinesAudit {
             None => Err(TrySendError::Disconnected(message)),
         };
         sent.map_err(|error| {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            self.0.losses.records.fetch_add(1, Ordering::Relaxed);
             AuditError::new(match error {
                 TrySendError::Full(_) => "the audit queue is full",
                 TrySendError::Disconnected(_) => "the audit writer has ended",
             })
         })
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        if self.0.losses.failing.load(Ordering::Relaxed) {
+            return Err(AuditError::new("the audit log cannot be written"));
+        }
+        Ok(())
     }
 }
 
@@ -126,51 +139,87 @@ impl Drop for Handle {
 }
 
 struct Writer<W: Write> {
-    out: BufWriter<W>,
-    lost: Arc<AtomicU64>,
-    failed: bool,
+    out: W,
+    losses: Arc<Losses>,
+    buffer: Vec<u8>,
+    /// Records in the buffer.
+    buffered: u64,
+    /// The last write may have ended within a line.
+    torn: bool,
 }
 
 impl<W: Write> Writer<W> {
+    fn new(out: W, losses: Arc<Losses>) -> Self {
+        Self { out, losses, buffer: Vec::with_capacity(BUFFER), buffered: 0, torn: false }
+    }
+
     fn run(mut self, messages: &Receiver<Message>) {
-        loop {
-            match messages.recv_timeout(FLUSH_INTERVAL) {
-                Ok(Message::Record(event)) => self.write(&event),
-                Ok(Message::Flush(done)) => {
-                    // Nobody waiting any more is no error.
-                    let _ = done.send(self.out.flush());
+        while let Ok(message) = messages.recv() {
+            self.take(message);
+            while let Ok(message) = messages.try_recv() {
+                self.take(message);
+            }
+            // A failure is reported where it happens, and by `ready`.
+            let _ = self.write();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Record(event) => {
+                self.add(&event);
+                if self.buffer.len() >= BUFFER {
+                    let _ = self.write();
                 }
-                Err(RecvTimeoutError::Timeout) => self.flush(),
-                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            Message::Flush(done) => {
+                // Nobody waiting any more is no error.
+                let _ = done.send(self.write());
             }
         }
-        self.flush();
     }
 
-    fn write(&mut self, event: &AuditEvent) {
-        let line = serde_json::to_vec(event).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            self.out.write_all(&line)
-        });
-        if let Err(error) = line {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            self.report(&error);
-        } else {
-            self.failed = false;
+    fn add(&mut self, event: &AuditEvent) {
+        let start = self.buffer.len();
+        match serde_json::to_writer(&mut self.buffer, event) {
+            Ok(()) => {
+                self.buffer.push(b'\n');
+                self.buffered += 1;
+            }
+            Err(error) => {
+                self.buffer.truncate(start);
+                self.failed(1, &error.into());
+            }
         }
     }
 
-    fn flush(&mut self) {
-        if let Err(error) = self.out.flush() {
-            self.report(&error);
+    /// Writes the buffer. What cannot be written is lost, and counted: kept, it would grow for as
+    /// long as the disk is full.
+    fn write(&mut self) -> io::Result<()> {
+        let records = std::mem::take(&mut self.buffered);
+        let line_end: &[u8] = if self.torn && records > 0 { b"\n" } else { b"" };
+        let written = self.out.write_all(line_end).and_then(|()| self.out.write_all(&self.buffer));
+        let written = written.and_then(|()| self.out.flush());
+        self.buffer.clear();
+        match &written {
+            Ok(()) if records > 0 => {
+                self.torn = false;
+                self.losses.failing.store(false, Ordering::Relaxed);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.torn = true;
+                self.failed(records, error);
+            }
         }
+        written
     }
 
-    /// Once per failure, not once per record.
-    fn report(&mut self, error: &io::Error) {
-        if !self.failed {
-            tracing::error!(target: "service_only::audit", %error, "the audit log cannot be written");
-            self.failed = true;
+    /// Logged once per failure, not once per record.
+    fn failed(&self, records: u64, error: &io::Error) {
+        self.losses.records.fetch_add(records, Ordering::Relaxed);
+        if !self.losses.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(target: "service_only::audit", %error, records, "the audit log cannot be written");
         }
     }
 }

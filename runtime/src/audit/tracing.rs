@@ -1,13 +1,15 @@
 //! Audit records as `tracing` events of the target `service_only::audit`.
 
-use tracing::{Level, event};
+use tracing::{Level, event, event_enabled};
 
 use super::{AuditError, AuditEvent, AuditSink, Decision};
 
 /// Writes each record as one `tracing` event: `INFO` for an allowed caller, `WARN` for a refused
 /// one. The default sink.
 ///
-/// What becomes of the event is the subscriber's matter; without one it is gone.
+/// What becomes of the event is the subscriber's matter. Without one, or with one that filters `INFO`
+/// of this target, the record of an allowed caller is gone: a verifier that requires the audit
+/// refuses then.
 #[derive(Debug, Copy, Clone, Default)]
 pub struct TracingAudit;
 
@@ -53,5 +55,14 @@ impl AuditSink for TracingAudit {
             Decision::Deny => emit!(Level::WARN, "service call refused"),
         }
         Ok(())
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        if event_enabled!(target: TARGET, Level::INFO) {
+            return Ok(());
+        }
+        Err(AuditError::new(
+            "no `tracing` subscriber takes the level INFO of the target `service_only::audit`",
+        ))
     }
 }

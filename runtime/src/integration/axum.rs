@@ -54,7 +54,7 @@ where
         let verifier = state.verifier();
         await_unknown_key(&verifier, parts).await;
         let guard = Self::enforce(&verifier, authorization(parts), context(parts))?;
-        parts.extensions.insert(Decided { verifier, caller: guard.caller().clone() });
+        parts.extensions.insert(Decided::new(verifier, guard.caller(), parts));
         Ok(guard)
     }
 }
@@ -68,23 +68,39 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         match parts.extensions.get::<Decided>() {
-            Some(decided) if decided.verifier.is_same_as(&verifier) => return Ok(decided.caller.clone()),
+            Some(decided) if decided.is_about(&verifier, parts) => return Ok(decided.caller.clone()),
             _ => {}
         }
         await_unknown_key(&verifier, parts).await;
         let caller =
             verifier.enforce_request(authorization(parts), &Policy::any_service(), context(parts))?;
-        parts.extensions.insert(Decided { verifier, caller: caller.clone() });
+        parts.extensions.insert(Decided::new(verifier, &caller, parts));
         Ok(caller)
     }
 }
 
 /// Left in the request by a guard for an argument `caller: Caller` that follows: one request, one
-/// decision, one record. Another verifier's decision does not count.
+/// decision, one record. Another verifier's decision does not count, nor one about another token that
+/// a layer has replaced since.
 #[derive(Clone)]
 struct Decided {
     verifier: Verifier,
+    authorization: Option<HeaderValue>,
     caller: Caller,
+}
+
+impl Decided {
+    fn new(verifier: Verifier, caller: &Caller, parts: &Parts) -> Self {
+        let authorization = parts.headers.get(AUTHORIZATION).cloned();
+        Self { verifier, authorization, caller: caller.clone() }
+    }
+
+    fn is_about(&self, verifier: &Verifier, parts: &Parts) -> bool {
+        let mut now = parts.headers.get_all(AUTHORIZATION).iter();
+        self.verifier.is_same_as(verifier)
+            && now.next() == self.authorization.as_ref()
+            && now.next().is_none()
+    }
 }
 
 /// For a gateway, which forwards services and users: authenticates either, with one record. A handler
@@ -131,16 +147,12 @@ fn authorization(parts: &Parts) -> impl Iterator<Item = &[u8]> {
     parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)
 }
 
-/// The longest path that is recorded, in bytes.
-const MAX_PATH: usize = 1024;
-
 fn context(parts: &Parts) -> RequestContext {
-    let path = parts.uri.path();
     RequestContext {
         endpoint: None,
         method: Some(parts.method.as_str().to_owned()),
         route: parts.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned()),
-        path: Some(path.get(..MAX_PATH).unwrap_or(path).to_owned()),
+        path: Some(parts.uri.path().to_owned()),
         client_address: parts
             .extensions
             .get::<ConnectInfo<std::net::SocketAddr>>()

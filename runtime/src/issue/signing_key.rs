@@ -276,7 +276,11 @@ impl SigningKey {
         match self.public {
             Public::Secret => self.secret.clone(),
             _ => {
-                Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", self.secret.to_vec())).into_bytes())
+                let block = pem::Pem::new("PRIVATE KEY", self.secret.to_vec());
+                let text = Zeroizing::new(pem::encode(&block).into_bytes());
+                // The copy within the block is a private key too.
+                drop(Zeroizing::new(block.into_contents()));
+                text
             }
         }
     }

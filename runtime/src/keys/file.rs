@@ -219,12 +219,12 @@ enum Format {
 
 impl KeyFile {
     fn load(&self) -> Result<(KeySet, Content), KeyError> {
-        let bytes = Zeroizing::new(self.read()?);
+        let bytes = self.read()?;
         let content = Content(digest(&SHA256, &bytes));
         Ok((self.parse(&bytes)?, content))
     }
 
-    fn read(&self) -> Result<Vec<u8>, KeyError> {
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let limit = match self.format {
             Format::Jwks => MAX_JWKS_BYTES,
             Format::Pem(_) | Format::Hmac(_) => MAX_KEY_FILE_BYTES,

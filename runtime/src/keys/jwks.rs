@@ -6,11 +6,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use serde::{
     Deserialize,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{self, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{
-    Algorithm, KeyError, KeyId, MAX_KID_LENGTH, SkippedKey, VerifyingKey, algorithm::KeyType,
+    Algorithm, KeyError, KeyId, MAX_KEYS, MAX_KID_LENGTH, SkippedKey, VerifyingKey, algorithm::KeyType,
     prepared::Prepared,
 };
 use crate::json::{self, JsonError, Value};
@@ -68,6 +68,10 @@ impl<'de> Deserialize<'de> for JwkList {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JwkList, A::Error> {
                 let mut list = Vec::new();
                 while let Some(jwk) = seq.next_element::<Jwk>()? {
+                    // Here, since a member of two bytes takes a hundred times as many once it is read.
+                    if list.len() == MAX_KEYS {
+                        return Err(de::Error::custom(format_args!("more than {MAX_KEYS} keys")));
+                    }
                     list.push(jwk);
                 }
                 Ok(JwkList(list))
@@ -155,7 +159,7 @@ impl<'de> Deserialize<'de> for Jwk {
                 let mut seen: Vec<String> = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     let value = map.next_value::<Value<'de>>()?;
-                    if seen.contains(&name) || seen.len() == json::MAX_JSON_MEMBERS {
+                    if seen.len() == json::MAX_JSON_MEMBERS || seen.contains(&name) {
                         jwk.ambiguous = true;
                         continue;
                     }
@@ -222,7 +226,8 @@ impl Jwk {
     /// RFC 7517 sections 4.2 and 4.3.
     fn check_purpose(&self) -> Result<(), KeyError> {
         match self.key_use.optional("use")? {
-            None | Some("sig") => {}
+            // A SPIFFE bundle says that a key is for JWT-SVIDs.
+            None | Some("sig" | "jwt-svid") => {}
             Some(_) => return Err(KeyError::unusable("`use` is not `sig`")),
         }
         match &self.key_ops {

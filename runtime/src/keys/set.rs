@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
+use zeroize::Zeroizing;
+
 use super::{Algorithm, KeyError, KeyId, VerifyingKey, jwks};
 use crate::denial::{Code, Denial, quoted};
 
@@ -53,9 +55,7 @@ impl KeySet {
 
     fn assemble(keys: Vec<VerifyingKey>, skipped: Vec<SkippedKey>) -> Result<Self, KeyError> {
         if keys.is_empty() {
-            let why: Vec<_> = skipped.iter().map(SkippedKey::to_string).collect();
-            let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
-            return Err(KeyError::unusable(format!("no usable key{why}")));
+            return Err(KeyError::unusable(format!("no usable key{}", reasons(&skipped))));
         }
         if keys.len() > MAX_KEYS {
             return Err(KeyError::unusable(format!("{} keys, more than {MAX_KEYS}", keys.len())));
@@ -158,6 +158,18 @@ impl fmt::Debug for KeySet {
     }
 }
 
+/// Reasons that one message gives; a set may be full of unusable keys.
+const MAX_REASONS: usize = 8;
+
+fn reasons(skipped: &[SkippedKey]) -> String {
+    let mut reasons: Vec<_> = skipped.iter().take(MAX_REASONS).map(SkippedKey::to_string).collect();
+    match skipped.len().checked_sub(MAX_REASONS) {
+        None | Some(0) => {}
+        Some(more) => reasons.push(format!("and {more} more")),
+    }
+    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
+}
+
 /// A member of a JWK set that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedKey {
@@ -189,11 +201,13 @@ fn algorithms(keys: &[VerifyingKey]) -> Vec<Algorithm> {
 }
 
 /// Reads a file up to one byte more than `limit`, so that what is too long is refused rather than cut.
-pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, KeyError> {
+pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     use std::io::Read;
     let unreadable = |error| KeyError::unreadable(format!("{}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
+    // Room for all of it at once: a vector that grows leaves copies of a secret behind.
+    let size = file.metadata().map_err(unreadable)?.len().min(limit as u64);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 2));
     file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

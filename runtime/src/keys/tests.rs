@@ -182,6 +182,7 @@ fn a_jwk_must_fit_in_every_member() {
         assert!(spoiled(name, value.clone()).is_err(), "{name}: {value}");
     }
     for (name, value) in [
+        ("use", json!("jwt-svid")),
         ("key_ops", json!(["verify"])),
         ("key_ops", json!(["sign", "verify"])),
         ("x5t", json!("dGVzdA")),
@@ -216,6 +217,15 @@ fn the_number_of_keys_is_bounded() {
     assert_eq!(many(MAX_KEYS).unwrap().len(), MAX_KEYS);
     assert!(many(MAX_KEYS + 1).is_err());
     assert!(many(0).is_err());
+}
+
+#[test]
+fn the_number_of_members_of_a_jwk_set_is_bounded_whatever_they_are() {
+    let members = |count: usize| set(&vec![json!(1); count]).unwrap_err().to_string();
+    let full = members(MAX_KEYS);
+    assert!(full.contains("; key 8: ") && full.ends_with("; and 9992 more"), "{full}");
+    assert!(members(8).ends_with("key 8: it is not an object"));
+    assert!(members(MAX_KEYS + 1).contains("more than 10000 keys"));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::clock::{Clock, SystemClock};
 /// Revocations that a store holds unless told otherwise: a million tokens need about 200 MiB.
 pub const MAX_REVOCATIONS: usize = 1_000_000;
 
-/// Expired entries that one new revocation removes, so that none waits long for its turn.
-const PURGE_STEP: usize = 16;
+/// Expired entries that are removed in one go, some microseconds: nobody who asks waits longer.
+const PURGE_STEP: usize = 256;
 
 /// Revocations in memory. Cheap to clone; all clones share one state.
 ///
@@ -63,14 +63,15 @@ impl MemoryRevocations {
     }
 
     /// Revokes one token, by its issuer and `jti`. Forgotten when the token has expired:
-    /// `expires_at` is its `exp`, to which five minutes of leeway are added.
+    /// `expires_at` is its `exp`, to which five minutes of leeway are added; a token that has expired
+    /// already is refused anyway, and is not kept. `issuer` is the name that the verifier trusts it
+    /// by: the `iss`, or the trust domain of a SPIFFE token.
     ///
     /// # Errors
     /// When the store is full. Nothing is forgotten to make room: that would let a revoked token in.
     pub fn revoke_token(&self, issuer: &str, jti: &str, expires_at: i64) -> Result<(), RevocationsFull> {
         let forget_at = expires_at.saturating_add(MAX_LEEWAY_SECONDS);
-        let mut state = self.write();
-        state.purge(self.0.clock.now().unix(), PURGE_STEP);
+        let mut state = self.write_with_room();
         let known = state.tokens.get(issuer).and_then(|tokens| tokens.get_key_value(jti));
         if let Some((name, old)) = known.map(|(name, old)| (Arc::clone(name), *old)) {
             // Said twice, the later expiry holds.
@@ -81,7 +82,7 @@ impl MemoryRevocations {
             }
             return Ok(());
         }
-        self.make_room(&mut state)?;
+        self.check_room(&state)?;
         let name: Arc<str> = jti.into();
         state.expiries.insert((forget_at, issuer.to_owned(), Arc::clone(&name)));
         state.tokens.entry(issuer.to_owned()).or_default().insert(name, forget_at);
@@ -90,14 +91,15 @@ impl MemoryRevocations {
     }
 
     /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
-    /// seconds since the Unix epoch. A token without `iat` is among them.
+    /// seconds since the Unix epoch. A token without `iat` is among them. Where the issuer's clock may
+    /// be ahead, `issued_by` should be ahead as far.
     ///
     /// # Errors
     /// When the store is full.
     pub fn revoke_service(&self, issuer: &str, service: &str, issued_by: i64) -> Result<(), RevocationsFull> {
-        let mut state = self.write();
+        let mut state = self.write_with_room();
         if !state.services.get(issuer).is_some_and(|services| services.contains_key(service)) {
-            self.make_room(&mut state)?;
+            self.check_room(&state)?;
             state.count += 1;
         }
         let services = state.services.entry(issuer.to_owned()).or_default();
@@ -113,9 +115,9 @@ impl MemoryRevocations {
     /// # Errors
     /// When the store is full.
     pub fn revoke_key(&self, issuer: &str, kid: &str) -> Result<(), RevocationsFull> {
-        let mut state = self.write();
+        let mut state = self.write_with_room();
         if !state.keys.get(issuer).is_some_and(|keys| keys.contains(kid)) {
-            self.make_room(&mut state)?;
+            self.check_room(&state)?;
             state.keys.entry(issuer.to_owned()).or_default().insert(kid.to_owned());
             state.count += 1;
         }
@@ -132,11 +134,21 @@ impl MemoryRevocations {
         self.len() == 0
     }
 
-    fn make_room(&self, state: &mut State) -> Result<(), RevocationsFull> {
-        if state.count >= self.0.limit {
-            state.purge(self.0.clock.now().unix(), usize::MAX);
-        }
+    fn check_room(&self, state: &State) -> Result<(), RevocationsFull> {
         if state.count >= self.0.limit { Err(RevocationsFull { limit: self.0.limit }) } else { Ok(()) }
+    }
+
+    /// The state for a change, with room for one entry if expired ones can make it. Readers get
+    /// their turn between the steps.
+    fn write_with_room(&self) -> RwLockWriteGuard<'_, State> {
+        let now = self.0.clock.now().unix();
+        loop {
+            let mut state = self.write();
+            let purged = state.purge(now, PURGE_STEP);
+            if state.count < self.0.limit || purged < PURGE_STEP {
+                return state;
+            }
+        }
     }
 
     // A writer that panics leaves a state in which every entry is whole, so its poison means nothing.
@@ -153,11 +165,12 @@ impl MemoryRevocations {
 const MAX_LEEWAY_SECONDS: i64 = 300;
 
 impl State {
-    fn purge(&mut self, now: i64, most: usize) {
-        for _ in 0..most {
+    /// Removes up to `most` entries that have expired, and says how many.
+    fn purge(&mut self, now: i64, most: usize) -> usize {
+        for purged in 0..most {
             match self.expiries.first() {
                 Some((forget_at, ..)) if *forget_at <= now => {}
-                _ => break,
+                _ => return purged,
             }
             if let Some((_, issuer, jti)) = self.expiries.pop_first() {
                 if let Some(tokens) = self.tokens.get_mut(&issuer) {
@@ -166,6 +179,7 @@ impl State {
                 self.count -= 1;
             }
         }
+        most
     }
 }
 
@@ -289,6 +303,22 @@ mod tests {
             assert_eq!(status(&store, token(jti)), RevocationStatus::TokenRevoked);
         }
         assert_eq!(store.len(), 2);
+    }
+
+    #[test]
+    fn a_store_full_of_expired_entries_makes_room_for_new_ones() {
+        let store = store(1000);
+        for index in 0..1000 {
+            // Put in while they were good, by a store whose clock has moved on since.
+            let mut state = store.write();
+            let jti: Arc<str> = index.to_string().into();
+            state.expiries.insert((NOW - 1, "bakery-auth".to_owned(), Arc::clone(&jti)));
+            state.tokens.entry("bakery-auth".to_owned()).or_default().insert(jti, NOW - 1);
+            state.count += 1;
+        }
+        store.revoke_key("bakery-auth", "k1").unwrap();
+        assert!(store.len() < 1000);
+        assert_eq!(status(&store, token("j1")), RevocationStatus::KeyRevoked);
     }
 
     #[test]

@@ -129,8 +129,12 @@ impl VerifierBuilder {
             algorithms: self.algorithms,
         };
         let own = own.trusted(self.trusted.is_empty())?;
-        let issuers =
+        let mut issuers =
             own.into_iter().chain(self.trusted).map(TrustedIssuer::build).collect::<Result<Vec<_>, _>>()?;
+        let several = issuers.len() > 1;
+        for issuer in &mut issuers {
+            issuer.names.only_given = several;
+        }
         let accept_on_outage = self.accept_on_outage;
         Ok(Verifier(Arc::new(Inner {
             issuers,
@@ -201,6 +205,8 @@ pub enum BuildError {
     Lifetime,
     /// Names were given to subjects, and this kind of tokens names its services itself.
     NamesNotForKind,
+    /// A SPIFFE trust domain has a scheme, a port or other letters than it may have.
+    TrustDomain(String),
     /// A subject was given two names.
     NamedTwice(String),
     /// A subject was given a name that is no service name.
@@ -233,6 +239,12 @@ impl fmt::Display for BuildError {
             Self::Lifetime => f.write_str("a maximum lifetime is zero or not whole seconds"),
             Self::NamesNotForKind => {
                 f.write_str("these tokens name their service themselves; leave `.name(…)` out")
+            }
+            Self::TrustDomain(name) => {
+                write!(
+                    f,
+                    "`{name}` is no trust domain; write it as in `spiffe://TRUST-DOMAIN/…`, in lower case"
+                )
             }
             Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),
             Self::ServiceName(name) => write!(f, "`{name}` is no service name"),

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     builder::BuildError,
-    kind::{Kind, MAX_STRICT_LIFETIME},
+    kind::{Kind, MAX_STRICT_LIFETIME, Names},
     validate::Expectations,
 };
 use crate::{
     claims::ServiceName,
-    denial::quoted,
-    keys::{Algorithm, KeySet, KeySource},
+    denial::{Code, Denial, quoted},
+    keys::{Algorithm, DEVELOPMENT_KID_PREFIX, KeySet, KeySource},
 };
 
 /// An issuer to trust, with its own keys, audience and algorithms. A verifier may have several; a key
@@ -111,7 +111,9 @@ impl TrustedIssuer {
         Self { max_lifetime: Some(lifetime), ..self }
     }
 
-    /// Names the service of a subject: a `sub` of Kubernetes or SPIFFE, a `client_id` of OAuth.
+    /// Names the service of a subject: a `sub` of Kubernetes or SPIFFE, a `client_id` of OAuth. Where
+    /// a verifier trusts several issuers, a subject without a name is refused: left to themselves, two
+    /// systems could come to one name for two services.
     pub fn name(mut self, subject: impl Into<String>, service: impl Into<String>) -> Self {
         self.names.push((subject.into(), service.into()));
         self
@@ -121,6 +123,9 @@ impl TrustedIssuer {
         let keys = self.keys.ok_or(BuildError::NoKeys)?;
         if self.issuer.is_empty() {
             return Err(BuildError::NoIssuer);
+        }
+        if self.kind == Kind::Spiffe && !is_trust_domain(&self.issuer) {
+            return Err(BuildError::TrustDomain(quoted(&self.issuer)));
         }
         if self.audience.iter().any(String::is_empty) {
             return Err(BuildError::EmptyAudience);
@@ -142,7 +147,7 @@ impl TrustedIssuer {
         }
         let strict = (self.kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
         let trusted = Trusted {
-            names: names(self.kind, self.names)?,
+            names: Names { given: names(self.kind, self.names)?, only_given: false },
             expectations: Expectations {
                 issuer: self.issuer,
                 audience: self.audience,
@@ -160,6 +165,11 @@ impl TrustedIssuer {
         }
         Ok(trusted)
     }
+}
+
+/// SPIFFE-ID section 2.1: lower case, no scheme, no port.
+fn is_trust_domain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
 }
 
 fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, ServiceName>, BuildError> {
@@ -182,7 +192,7 @@ pub(super) struct Trusted {
     pub(super) expectations: Expectations,
     pub(super) keys: Arc<dyn KeySource>,
     pub(super) algorithms: Option<Vec<Algorithm>>,
-    pub(super) names: BTreeMap<String, ServiceName>,
+    pub(super) names: Names,
 }
 
 impl Trusted {
@@ -206,6 +216,17 @@ impl Trusted {
             return Err(BuildError::NoKeyForAlgorithms);
         }
         Ok(())
+    }
+}
+
+/// A token that was signed with a key for development, whatever name the key was given here.
+pub(super) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
+    match kid {
+        Some(kid) if !development_build && kid.starts_with(DEVELOPMENT_KID_PREFIX) => {
+            let reason = format!("the token says `kid` is `{}`, a key for development", quoted(kid));
+            Err(Denial::new(Code::UnknownKey, reason))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -113,7 +113,7 @@ impl Kind {
         claims: RawClaims<'_>,
         times: &Times,
         issuer: &str,
-        names: &BTreeMap<String, ServiceName>,
+        names: &Names,
         kid: Option<KeyId>,
     ) -> Result<Identity, Denial> {
         let service = match self {
@@ -146,6 +146,15 @@ impl Kind {
     }
 }
 
+/// The names that subjects of another system have here.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) given: BTreeMap<String, ServiceName>,
+    /// Whether a subject without a given name has none at all. So it is where several issuers are
+    /// trusted: each could come to a name that means another's service.
+    pub(super) only_given: bool,
+}
+
 /// A service as another system names it.
 struct Foreign<'c> {
     subject: Cow<'c, str>,
@@ -154,18 +163,21 @@ struct Foreign<'c> {
 }
 
 impl Foreign<'_> {
-    fn name(&self, names: &BTreeMap<String, ServiceName>) -> Result<ServiceName, Denial> {
-        if let Some(name) = names.get(&*self.subject) {
+    fn name(&self, names: &Names) -> Result<ServiceName, Denial> {
+        if let Some(name) = names.given.get(&*self.subject) {
             return Ok(name.clone());
         }
         let unnamed = || {
             let reason = format!("the subject `{}` has no service name; give it one", quoted(&self.subject));
             Denial::new(Code::BadClaimValue, reason)
         };
+        if names.only_given {
+            return Err(unnamed());
+        }
         let name: ServiceName =
             self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
         // A name that was given to one subject is not another's by accident.
-        if names.values().any(|taken| *taken == name) { Err(unnamed()) } else { Ok(name) }
+        if names.given.values().any(|taken| *taken == name) { Err(unnamed()) } else { Ok(name) }
     }
 }
 

@@ -89,11 +89,17 @@ impl Expectations {
         }
     }
 
-    /// Bounds `exp - iat`, and what remains: an `iat` in the future would stretch the first.
+    /// Bounds `exp - iat`, and what remains. An `iat` in the future would stretch the first, and
+    /// outlive a revocation of all that was issued up to now.
     fn lifetime(&self, times: &Times, at: Moment) -> Result<(), Denial> {
         let Some(most) = self.max_lifetime else { return Ok(()) };
         let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
         let iat = times.iat.ok_or_else(|| missing("iat"))?;
+        if iat > at.now.unix().saturating_add(at.leeway_seconds()) {
+            let reason =
+                format!("the token says that it is issued at {}, in the future", Timestamp::from_unix(iat));
+            return Err(Denial::new(Code::NotYetValid, reason));
+        }
         let (life, remaining) = (times.exp.saturating_sub(iat), times.exp.saturating_sub(at.now.unix()));
         if life <= most && remaining <= most.saturating_add(at.leeway_seconds()) {
             return Ok(());

@@ -12,7 +12,8 @@ pub(crate) enum Verdict {
 }
 
 pub(crate) fn verdict(claims: &Value, audience: Option<&str>, leeway: i64) -> Verdict {
-    if !(has_issuer(claims) && has_audience(claims, audience) && is_in_time(claims, leeway)) {
+    let named = claims.get("jti").is_none_or(Value::is_string);
+    if !(named && has_issuer(claims) && has_audience(claims, audience) && is_in_time(claims, leeway)) {
         return Verdict::Refuse(401);
     }
     let sub = claims.get("sub");

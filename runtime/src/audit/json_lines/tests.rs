@@ -128,12 +128,62 @@ fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
     disk.release();
 }
 
+/// A disk that is full until something is deleted.
+#[derive(Clone, Default)]
+struct Full {
+    room: Arc<AtomicBool>,
+    written: Shared,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room.load(Ordering::SeqCst) { self.written.write(bytes) } else { Broken.write(bytes) }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_failing_disk_is_counted_and_told_to_who_flushes() {
     let audit = JsonLinesAudit::to_writer(Broken).unwrap();
-    audit.record(&event(&"x".repeat(64 * 1024))).unwrap();
-    assert!(audit.flush().is_err());
-    assert_eq!(audit.dropped(), 1);
+    for _ in 0..5 {
+        audit.record(&event("/")).unwrap();
+    }
+    // Some were written as soon as they came, and the flush found the rest.
+    let _ = audit.flush();
+    assert_eq!(audit.dropped(), 5);
+    assert!(audit.ready().is_err());
+}
+
+#[test]
+fn a_disk_that_has_room_again_makes_the_audit_ready_again() {
+    let disk = Full::default();
+    let audit = JsonLinesAudit::to_writer(disk.clone()).unwrap();
+    assert!(audit.ready().is_ok());
+    audit.record(&event("/lost")).unwrap();
+    let _ = audit.flush();
+    assert!(audit.ready().is_err());
+    disk.room.store(true, Ordering::SeqCst);
+    // Nothing but a record can show that there is room.
+    audit.flush().unwrap();
+    assert!(audit.ready().is_err());
+    audit.record(&event("/kept")).unwrap();
+    audit.flush().unwrap();
+    assert!(audit.ready().is_ok());
+    assert_eq!((audit.dropped(), disk.written.lines().len()), (1, 2), "a line end, and the record");
+}
+
+#[test]
+fn records_are_written_without_anybody_flushing() {
+    let out = Shared::default();
+    let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
+    audit.record(&event("/")).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while out.lines().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the record was not written");
+        std::thread::yield_now();
+    }
 }
 
 #[cfg(unix)]

@@ -8,7 +8,6 @@ use reqwest::{
     redirect::{Attempt, Policy},
 };
 use serde::de::MapAccess;
-use zeroize::Zeroizing;
 
 use super::{RemoteError, freshness::fresh_for};
 use crate::{
@@ -124,7 +123,7 @@ impl Fetcher {
         let bearer = self.bearer.as_ref().filter(|_| url.origin() == self.home.origin());
         let mut request = self.client.get(url).header(ACCEPT, "application/jwk-set+json, application/json");
         if let Some(path) = bearer {
-            let token = Zeroizing::new(read_bounded(path, MAX_BEARER_BYTES).map_err(RemoteError::Keys)?);
+            let token = read_bounded(path, MAX_BEARER_BYTES).map_err(RemoteError::Keys)?;
             let token = std::str::from_utf8(&token).map_err(|_| no_answer("the bearer token is not text"))?;
             request = request.bearer_auth(token.trim());
         }

@@ -57,6 +57,15 @@ fn names_are_for_subjects_of_other_systems_and_given_once() {
 }
 
 #[test]
+fn a_trust_domain_is_a_name_and_no_url() {
+    let spiffe = |domain: &str| built(TrustedIssuer::spiffe(domain).keys(public()).audience("orders"));
+    assert_eq!(spiffe("bakery.example"), Ok(()));
+    for domain in ["spiffe://bakery.example", "bakery.example/x", "Bakery.example", "bakery.example:443"] {
+        assert_eq!(spiffe(domain), Err(BuildError::TrustDomain(domain.to_owned())));
+    }
+}
+
+#[test]
 fn a_release_build_refuses_a_development_key_wherever_it_comes_from() {
     let development = KeySet::from(secret().with_kid("dev-only.1"));
     let trusted = TrustedIssuer::compatible("x").keys(secret()).build().unwrap();
@@ -67,6 +76,11 @@ fn a_release_build_refuses_a_development_key_wherever_it_comes_from() {
     assert!(trusted.check_keys(&mixed, false).is_err());
     let other = KeySet::new([secret().with_kid("prod-1"), secret().with_kid("not-dev-only.1")]).unwrap();
     assert_eq!(trusted.check_keys(&other, false), Ok(()));
+    // Nor a token that names one, where a key without a name would answer for it.
+    assert!(refuse_development_kid(Some("dev-only.1"), false).is_err());
+    assert!(refuse_development_kid(Some("dev-only.1"), true).is_ok());
+    assert!(refuse_development_kid(Some("prod-1"), false).is_ok());
+    assert!(refuse_development_kid(None, false).is_ok());
 }
 
 /// A source that loses its keys after the verifier was built.

@@ -5,7 +5,8 @@ use super::*;
 fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> Result<ServiceClaims, Code> {
     let text = payload.to_string();
     let claims = RawClaims::parse(text.as_bytes()).unwrap();
-    let names = names.iter().map(|(subject, name)| ((*subject).to_owned(), name.parse().unwrap())).collect();
+    let given = names.iter().map(|(subject, name)| ((*subject).to_owned(), name.parse().unwrap())).collect();
+    let names = Names { given, only_given: false };
     let times = Times { exp: 60, nbf: None, iat: Some(0) };
     match kind.identity(claims, &times, issuer, &names, None) {
         Ok(Identity::Service(caller)) => Ok(caller.claims().clone()),
@@ -62,12 +63,7 @@ fn strict_and_oauth_tokens_have_a_name_and_an_issue_time() {
     };
     for kind in [Kind::Strict, Kind::OAuth] {
         assert_eq!(required(kind, json!({"jti": "j", "iat": 1})), None);
-        for payload in [
-            json!({"iat": 1}),
-            json!({"jti": "", "iat": 1}),
-            json!({"jti": 1, "iat": 1}),
-            json!({"jti": "j"}),
-        ] {
+        for payload in [json!({"iat": 1}), json!({"jti": "", "iat": 1}), json!({"jti": "j"})] {
             assert_eq!(required(kind, payload.clone()), Some(Code::MissingClaim), "{payload}");
         }
     }

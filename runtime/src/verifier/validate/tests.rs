@@ -44,10 +44,14 @@ fn verdict(payload: &serde_json::Value) -> Option<Code> {
 
 #[test]
 fn a_service_token_becomes_a_caller_with_its_claims() {
-    let Ok(Identity::Service(caller)) = decide(&with(serde_json::json!({"scope": "a b"})), &[], 0) else {
+    let Ok(Identity::Service(caller)) =
+        decide(&with(serde_json::json!({"scope": "a b", "email": "orders@x"})), &[], 0)
+    else {
         panic!("not a service");
     };
     assert_eq!((caller.service(), caller.role(), caller.jti()), ("orders", Some("admin"), Some("j1")));
+    let claims = caller.claims();
+    assert_eq!((claims.user_id.as_deref(), claims.email.as_deref()), (Some("orders"), Some("orders@x")));
     assert!(caller.has_scope("a") && caller.has_scope("b") && !caller.has_scope("c"));
 }
 
