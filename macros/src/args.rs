@@ -39,13 +39,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Services,
-        Self::Roles,
-        Self::Scopes,
-        Self::MaxAge,
-        Self::Crate,
-    ];
+    pub(crate) const ALL: [Self; 5] = [Self::Services, Self::Roles, Self::Scopes, Self::MaxAge, Self::Crate];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -142,12 +136,7 @@ impl List {
                 }
             }
         }
-        Self {
-            key,
-            span: group.span(),
-            values,
-            spoiled,
-        }
+        Self { key, span: group.span(), values, spoiled }
     }
 }
 
@@ -162,10 +151,7 @@ fn max_age(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Optio
         return None;
     }
     let Some(text) = string(value) else {
-        errors.push(diagnostics::not_a_string(
-            Key::MaxAge,
-            std::slice::from_ref(value),
-        ));
+        errors.push(diagnostics::not_a_string(Key::MaxAge, std::slice::from_ref(value)));
         return None;
     };
     if let Some(extra) = rest.first() {

@@ -41,18 +41,8 @@ pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
 }
 
 /// The values of a list, joined by spaces, which no value contains.
-fn list(
-    list: Option<List>,
-    errors: &mut Diagnostics,
-    check: fn(Key, &LitStr, &mut Diagnostics),
-) -> String {
-    let Some(List {
-        key,
-        span,
-        values,
-        spoiled,
-    }) = list
-    else {
+fn list(list: Option<List>, errors: &mut Diagnostics, check: fn(Key, &LitStr, &mut Diagnostics)) -> String {
+    let Some(List { key, span, values, spoiled }) = list else {
         return String::new();
     };
     if values.is_empty() && !spoiled {
@@ -83,10 +73,7 @@ fn service_name(_: Key, value: &LitStr, errors: &mut Diagnostics) {
     let outer = |c: char| !c.is_ascii_alphanumeric();
     let reason = if name.is_empty() {
         "it is empty".to_owned()
-    } else if let Some(c) = name
-        .chars()
-        .find(|c| outer(*c) && !matches!(c, '-' | '_' | '.'))
-    {
+    } else if let Some(c) = name.chars().find(|c| outer(*c) && !matches!(c, '-' | '_' | '.')) {
         format!("it has {c:?}")
     } else if name.len() > MAX_SERVICE_NAME_BYTES {
         format!("it has {} characters", name.len())
@@ -106,14 +93,8 @@ fn scope_token(key: Key, value: &LitStr, errors: &mut Diagnostics) {
     let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
     match name.chars().find(|c| !allowed(*c)) {
         Some(' ') => errors.push(diagnostics::several_in_one(key, value)),
-        Some(c) => errors.push(diagnostics::bad_scope_token(
-            key,
-            value,
-            format!("it has {c:?}"),
-        )),
-        None if name.is_empty() => {
-            errors.push(diagnostics::bad_scope_token(key, value, "it is empty"))
-        }
+        Some(c) => errors.push(diagnostics::bad_scope_token(key, value, format!("it has {c:?}"))),
+        None if name.is_empty() => errors.push(diagnostics::bad_scope_token(key, value, "it is empty")),
         None => {}
     }
 }
@@ -123,9 +104,7 @@ fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {
         Err(error) => diagnostics::bad_age(value, error),
         Ok(Duration::ZERO) => diagnostics::zero_age(value),
         Ok(age) if age.subsec_nanos() != 0 => diagnostics::fractional_age(value),
-        Ok(age) if age.as_secs() > MAX_AGE_DAYS * 24 * 60 * 60 => {
-            diagnostics::age_beyond_lifetime(value)
-        }
+        Ok(age) if age.as_secs() > MAX_AGE_DAYS * 24 * 60 * 60 => diagnostics::age_beyond_lifetime(value),
         Ok(age) => return Some(age),
     };
     errors.push(error);

@@ -49,11 +49,7 @@ fn at(tokens: &[TokenTree], message: String) -> Error {
 
 /// At the tokens, or at the name where there are none.
 fn at_or(tokens: &[TokenTree], name: &Ident, message: String) -> Error {
-    if tokens.is_empty() {
-        Error::new(name.span(), message)
-    } else {
-        at(tokens, message)
-    }
+    if tokens.is_empty() { Error::new(name.span(), message) } else { at(tokens, message) }
 }
 
 #[cfg(test)]

@@ -32,12 +32,7 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
 }
 
 fn with_argument_in_front(function: Function, guard: TokenStream) -> TokenStream {
-    let Function {
-        head,
-        arguments,
-        tail,
-        ..
-    } = function;
+    let Function { head, arguments, tail, .. } = function;
     let written = arguments.stream();
     let mut guarded = Group::new(arguments.delimiter(), quote!(_: #guard, #written));
     guarded.set_span(arguments.span());

@@ -67,9 +67,7 @@ impl Item {
 }
 
 fn is_qualifier(word: &Ident) -> bool {
-    ["const", "async", "unsafe", "safe", "extern"]
-        .iter()
-        .any(|qualifier| word == qualifier)
+    ["const", "async", "unsafe", "safe", "extern"].iter().any(|qualifier| word == qualifier)
 }
 
 impl Function {

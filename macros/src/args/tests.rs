@@ -7,21 +7,13 @@ use quote::quote;
 fn parse(attribute: TokenStream) -> Args {
     let mut errors = Diagnostics::default();
     let args = Args::parse(attribute, &mut errors);
-    let errors: Vec<_> = errors
-        .into_errors()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0]);
     args
 }
 
 fn values(list: Option<List>) -> Vec<String> {
-    list.expect("the key is present")
-        .values
-        .iter()
-        .map(LitStr::value)
-        .collect()
+    list.expect("the key is present").values.iter().map(LitStr::value).collect()
 }
 
 #[test]
@@ -45,12 +37,7 @@ fn every_key_is_read() {
 
 #[test]
 fn keys_may_come_in_any_order_with_trailing_commas() {
-    let args = parse(quote!(
-        crate = crate::deep::down,
-        max_age = "1h",
-        scopes("x", "y",),
-        services("a",),
-    ));
+    let args = parse(quote!(crate = crate::deep::down, max_age = "1h", scopes("x", "y",), services("a",),));
     assert_eq!(values(args.services), ["a"]);
     assert_eq!(values(args.scopes), ["x", "y"]);
     assert_eq!(quote_path(args.krate), "crate :: deep :: down");
@@ -78,13 +65,7 @@ fn literals_passed_on_by_a_macro_by_example_are_strings() {
 
 #[test]
 fn crate_path_may_be_absolute_or_relative() {
-    for path in [
-        "::service_only",
-        "crate::facade",
-        "super::facade",
-        "self::facade",
-        "facade",
-    ] {
+    for path in ["::service_only", "crate::facade", "super::facade", "self::facade", "facade"] {
         let args = parse(format!("crate = {path}").parse().expect("tokens"));
         assert_eq!(quote_path(args.krate).replace(' ', ""), path);
     }

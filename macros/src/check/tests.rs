@@ -6,11 +6,7 @@ fn accepted(attribute: &str) -> Policy {
     let mut errors = Diagnostics::default();
     let attribute = attribute.parse().expect("tokens");
     let policy = policy(Args::parse(attribute, &mut errors), &mut errors);
-    let errors: Vec<_> = errors
-        .into_errors()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0]);
     policy
 }
@@ -18,11 +14,7 @@ fn accepted(attribute: &str) -> Policy {
 fn guardable(item: &str) -> Function {
     let mut errors = Diagnostics::default();
     let function = function(Item::parse(item.parse().expect("tokens")), &mut errors);
-    let errors: Vec<_> = errors
-        .into_errors()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
     function.expect("a function")
 }
@@ -45,9 +37,7 @@ fn service_names_at_the_edge_of_the_rule_are_accepted() {
 
 #[test]
 fn every_character_of_a_scope_token_is_accepted() {
-    let all: String = ('\x21'..='\x7e')
-        .filter(|c| !matches!(c, '"' | '\\'))
-        .collect();
+    let all: String = ('\x21'..='\x7e').filter(|c| !matches!(c, '"' | '\\')).collect();
     assert_eq!(all.len(), 92);
     let policy = accepted(&format!("roles({all:?}), scopes({all:?})"));
     assert_eq!((policy.roles, policy.scopes), (all.clone(), all));
@@ -114,7 +104,5 @@ fn guard_of_the_users_own_is_an_ordinary_argument() {
 
 #[test]
 fn attributes_that_only_resemble_ours_are_left_alone() {
-    guardable(
-        "#[service_only_docs] #[doc = \"service_only\"] #[my::attribute(service_only)] fn f() {}",
-    );
+    guardable("#[service_only_docs] #[doc = \"service_only\"] #[my::attribute(service_only)] fn f() {}");
 }

@@ -11,14 +11,10 @@ use crate::args::{self, Key};
 pub(crate) fn no_key(entry: &[TokenTree]) -> Error {
     let found = quote!(#(#entry)*);
     match entry.first().and_then(args::literal).map(Lit::new) {
-        Some(Lit::Str(_)) => at(
-            entry,
-            format!("expected a key, found `{found}`; name a service by `services({found})`"),
-        ),
-        _ => at(
-            entry,
-            format!("expected a key, found `{found}`; the keys are {}", keys()),
-        ),
+        Some(Lit::Str(_)) => {
+            at(entry, format!("expected a key, found `{found}`; name a service by `services({found})`"))
+        }
+        _ => at(entry, format!("expected a key, found `{found}`; the keys are {}", keys())),
     }
 }
 
@@ -62,11 +58,7 @@ pub(crate) fn not_a_list(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
         [TokenTree::Punct(_), literal @ TokenTree::Literal(_)] => literal.to_string(),
         _ => r#""..""#.to_owned(),
     };
-    at_or(
-        value,
-        name,
-        format!("`{key}` takes a list in parentheses; write `{key}({values})`"),
-    )
+    at_or(value, name, format!("`{key}` takes a list in parentheses; write `{key}({values})`"))
 }
 
 pub(crate) fn not_an_age(name: &Ident, value: &[TokenTree]) -> Error {
@@ -77,11 +69,7 @@ pub(crate) fn not_an_age(name: &Ident, value: &[TokenTree]) -> Error {
     let age = age
         .filter(|token| args::literal(token).is_some())
         .map_or_else(|| r#""24h""#.to_owned(), |token| token.to_string());
-    at_or(
-        value,
-        name,
-        format!("`max_age` takes one value; write `max_age = {age}`"),
-    )
+    at_or(value, name, format!("`max_age` takes one value; write `max_age = {age}`"))
 }
 
 pub(crate) fn not_a_crate_path(name: &Ident, value: &[TokenTree]) -> Error {

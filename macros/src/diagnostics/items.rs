@@ -63,11 +63,7 @@ pub(crate) fn bad_qualifier(function: &Ident, qualifier: &Ident) -> Error {
 }
 
 pub(crate) fn variadic(function: &Ident, dots: &[TokenTree]) -> Error {
-    at_or(
-        dots,
-        function,
-        format!("`{function}` takes any number of arguments; name each one"),
-    )
+    at_or(dots, function, format!("`{function}` takes any number of arguments; name each one"))
 }
 
 pub(crate) fn guarded_twice(function: &Ident, attribute: &Group) -> Error {

@@ -7,9 +7,7 @@ pub(super) fn similar_key(written: &str) -> Option<Key> {
     Key::ALL
         .into_iter()
         .map(|key| (edit_distance(written, key.as_str()), key))
-        .filter(|(distance, key)| {
-            *distance <= 2 || (written.len() >= 3 && key.as_str().starts_with(written))
-        })
+        .filter(|(distance, key)| *distance <= 2 || (written.len() >= 3 && key.as_str().starts_with(written)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)
 }

@@ -48,22 +48,10 @@ fn unknown_key_is_told_with_the_key_that_was_meant() {
                 r#"services("a"), scope("b:c")"#,
                 r#"               ^^^^^ unknown key `scope`, did you mean `scopes`?"#,
             ],
-            &[
-                r#"service("a")"#,
-                r#"^^^^^^^ unknown key `service`, did you mean `services`?"#,
-            ],
-            &[
-                r#"max = "24h""#,
-                r#"^^^ unknown key `max`, did you mean `max_age`?"#,
-            ],
-            &[
-                r#"maxage = "24h""#,
-                r#"^^^^^^ unknown key `maxage`, did you mean `max_age`?"#,
-            ],
-            &[
-                r#"krate = a"#,
-                r#"^^^^^ unknown key `krate`, did you mean `crate`?"#,
-            ],
+            &[r#"service("a")"#, r#"^^^^^^^ unknown key `service`, did you mean `services`?"#],
+            &[r#"max = "24h""#, r#"^^^ unknown key `max`, did you mean `max_age`?"#],
+            &[r#"maxage = "24h""#, r#"^^^^^^ unknown key `maxage`, did you mean `max_age`?"#],
+            &[r#"krate = a"#, r#"^^^^^ unknown key `krate`, did you mean `crate`?"#],
             &[
                 r#"permissions("a")"#,
                 r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `max_age`, `crate`"#,
@@ -102,10 +90,7 @@ fn repeated_key_is_refused_where_it_is_repeated() {
                 r#"max_age = "1h", max_age = "2h""#,
                 r#"                ^^^^^^^ `max_age` is said twice; keep one"#,
             ],
-            &[
-                r#"crate = a, crate = b"#,
-                r#"           ^^^^^ `crate` is said twice; keep one"#,
-            ],
+            &[r#"crate = a, crate = b"#, r#"           ^^^^^ `crate` is said twice; keep one"#],
         ],
     );
 }
@@ -123,30 +108,12 @@ fn wrong_form_of_a_key_is_answered_with_the_right_one() {
                 r#"roles = ["a", "b"]"#,
                 r#"      ^^^^^^^^^^^^ `roles` takes a list in parentheses; write `roles("a" , "b")`"#,
             ],
-            &[
-                r#"scopes["a"]"#,
-                r#"      ^^^^^ `scopes` takes a list in parentheses; write `scopes("a")`"#,
-            ],
-            &[
-                r#"scopes"#,
-                r#"^^^^^^ `scopes` takes a list in parentheses; write `scopes("..")`"#,
-            ],
-            &[
-                r#"max_age("24h")"#,
-                r#"       ^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#,
-            ],
-            &[
-                r#"max_age"#,
-                r#"^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#,
-            ],
-            &[
-                r#"max_age ="#,
-                r#"        ^ `max_age` takes one value; write `max_age = "24h"`"#,
-            ],
-            &[
-                r#"max_age: "1h""#,
-                r#"       ^ `max_age` takes one value; write `max_age = "24h"`"#,
-            ],
+            &[r#"scopes["a"]"#, r#"      ^^^^^ `scopes` takes a list in parentheses; write `scopes("a")`"#],
+            &[r#"scopes"#, r#"^^^^^^ `scopes` takes a list in parentheses; write `scopes("..")`"#],
+            &[r#"max_age("24h")"#, r#"       ^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#],
+            &[r#"max_age"#, r#"^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#],
+            &[r#"max_age ="#, r#"        ^ `max_age` takes one value; write `max_age = "24h"`"#],
+            &[r#"max_age: "1h""#, r#"       ^ `max_age` takes one value; write `max_age = "24h"`"#],
             &[
                 r#"crate = "a::b""#,
                 r#"      ^^^^^^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
@@ -206,26 +173,14 @@ fn punctuation_out_of_place_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
-            &[
-                r#"services("a" "b")"#,
-                r#"             ^^^ expected `,` before `"b"`"#,
-            ],
-            &[
-                r#"services("a") roles("b")"#,
-                r#"              ^^^^^ expected `,` before `roles`"#,
-            ],
-            &[
-                r#"max_age = "1h" roles("b")"#,
-                r#"               ^^^^^ expected `,` before `roles`"#,
-            ],
+            &[r#"services("a" "b")"#, r#"             ^^^ expected `,` before `"b"`"#],
+            &[r#"services("a") roles("b")"#, r#"              ^^^^^ expected `,` before `roles`"#],
+            &[r#"max_age = "1h" roles("b")"#, r#"               ^^^^^ expected `,` before `roles`"#],
             &[
                 r#"services("a"),, roles("b")"#,
                 r#"              ^ nothing stands before this `,`; remove it"#,
             ],
-            &[
-                r#"services(, "a")"#,
-                r#"         ^ nothing stands before this `,`; remove it"#,
-            ],
+            &[r#"services(, "a")"#, r#"         ^ nothing stands before this `,`; remove it"#],
             &[
                 r#""orders""#,
                 r#"^^^^^^^^ expected a key, found `"orders"`; name a service by `services("orders")`"#,
@@ -251,10 +206,7 @@ fn empty_list_is_refused_with_what_it_would_mean() {
                 r#"services("a"), roles()"#,
                 r#"                    ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
             ],
-            &[
-                r#"scopes()"#,
-                r#"      ^^ `scopes()` asks for nothing; name a scope, or leave the key out"#,
-            ],
+            &[r#"scopes()"#, r#"      ^^ `scopes()` asks for nothing; name a scope, or leave the key out"#],
         ],
     );
 }
@@ -268,17 +220,15 @@ fn repeated_value_is_refused_where_it_is_repeated() {
                 r##"services("a", "b", r"a")"##,
                 r##"                   ^^^^ "a" stands in `services` twice; keep one"##,
             ],
-            &[
-                r#"scopes("x:y", "x:y")"#,
-                r#"              ^^^^^ "x:y" stands in `scopes` twice; keep one"#,
-            ],
+            &[r#"scopes("x:y", "x:y")"#, r#"              ^^^^^ "x:y" stands in `scopes` twice; keep one"#],
         ],
     );
 }
 
 #[test]
 fn service_name_that_no_token_carries_is_refused_with_its_flaw() {
-    let rule = "write 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or digit";
+    let rule =
+        "write 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or digit";
     let long = "x".repeat(254);
     for (name, flaw) in [
         ("", "it is empty"),
@@ -327,10 +277,7 @@ fn several_scopes_in_one_string_are_taken_apart() {
                 r#"scopes("a:read  a:write")"#,
                 r#"       ^^^^^^^^^^^^^^^^^ "a:read  a:write" has a space, and a value of `scopes` is one word; write `scopes("a:read", "a:write")`"#,
             ],
-            &[
-                r#"roles(" ")"#,
-                r#"      ^^^ " " has a space, and a value of `roles` is one word; name one"#,
-            ],
+            &[r#"roles(" ")"#, r#"      ^^^ " " has a space, and a value of `roles` is one word; name one"#],
         ],
     );
 }
@@ -404,9 +351,7 @@ fn thirty_third_name_of_a_list_is_refused() {
 
 #[test]
 fn list_of_too_much_text_is_refused() {
-    let names: Vec<_> = (0..9)
-        .map(|n| format!("\"{n}{}\"", "x".repeat(249)))
-        .collect();
+    let names: Vec<_> = (0..9).map(|n| format!("\"{n}{}\"", "x".repeat(249))).collect();
     let source = format!("roles({})", names.join(", "));
     let carets = "^".repeat(source.len() - "roles".len());
     let mistake = format!(
@@ -440,7 +385,8 @@ fn mistake_on_a_later_line_is_shown_on_that_line() {
 
 #[test]
 fn method_is_sent_to_its_impl_block() {
-    let message = "`delete_order` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`";
+    let message =
+        "`delete_order` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`";
     for receiver in [
         "self",
         "mut self",
@@ -453,11 +399,7 @@ fn method_is_sent_to_its_impl_block() {
         "&'static self",
     ] {
         let source = format!("fn delete_order({receiver}, id: Uuid) {{}}");
-        let carets = "^".repeat(
-            receiver
-                .find("self:")
-                .map_or(receiver.len(), |at| at + "self".len()),
-        );
+        let carets = "^".repeat(receiver.find("self:").map_or(receiver.len(), |at| at + "self".len()));
         let mistake = format!("                {carets} {message}");
         each_is_refused(mistakes_of_item, &[&[&source, &mistake]]);
     }
@@ -529,18 +471,12 @@ fn function_that_is_guarded_twice_is_refused() {
     each_is_refused(
         mistakes_of_item,
         &[
-            &[
-                "#[inline] #[service_only] fn list() {}",
-                &format!("            ^^^^^^^^^^^^ {message}"),
-            ],
+            &["#[inline] #[service_only] fn list() {}", &format!("            ^^^^^^^^^^^^ {message}")],
             &[
                 "#[::service_only::service_only(roles(\"a\"))] fn list() {}",
                 &format!("  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {message}"),
             ],
-            &[
-                "fn list(guard: Guard<Admin>, id: Id) {}",
-                &format!("        ^^^^^^^^^^^^^^^^^^^ {own}"),
-            ],
+            &["fn list(guard: Guard<Admin>, id: Id) {}", &format!("        ^^^^^^^^^^^^^^^^^^^ {own}")],
             &[
                 "fn list(_: ::service_only::private::Guard<Admin>) {}",
                 &format!("        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {own}"),

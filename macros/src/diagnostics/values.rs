@@ -13,9 +13,7 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
         Key::Services => {
             "`services()` would allow nobody; name a service, or leave the key out to allow every service"
         }
-        Key::Roles => {
-            "`roles()` would allow nobody; name a role, or leave the key out to allow every role"
-        }
+        Key::Roles => "`roles()` would allow nobody; name a role, or leave the key out to allow every role",
         _ => "`scopes()` asks for nothing; name a scope, or leave the key out",
     };
     Error::new(span, message)
@@ -43,10 +41,7 @@ pub(crate) fn list_too_long(key: Key, bytes: usize, span: Span) -> Error {
 
 pub(crate) fn repeated_value(key: Key, value: &LitStr) -> Error {
     let key = key.as_str();
-    Error::new(
-        value.span(),
-        format!("{:?} stands in `{key}` twice; keep one", value.value()),
-    )
+    Error::new(value.span(), format!("{:?} stands in `{key}` twice; keep one", value.value()))
 }
 
 pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
@@ -63,20 +58,9 @@ pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
 pub(crate) fn several_in_one(key: Key, value: &LitStr) -> Error {
     let key = key.as_str();
     let text = value.value();
-    let apart = text
-        .split_ascii_whitespace()
-        .map(|one| format!("{one:?}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let remedy = if apart.is_empty() {
-        "name one".to_owned()
-    } else {
-        format!("write `{key}({apart})`")
-    };
-    Error::new(
-        value.span(),
-        format!("{text:?} has a space, and a value of `{key}` is one word; {remedy}"),
-    )
+    let apart = text.split_ascii_whitespace().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+    let remedy = if apart.is_empty() { "name one".to_owned() } else { format!("write `{key}({apart})`") };
+    Error::new(value.span(), format!("{text:?} has a space, and a value of `{key}` is one word; {remedy}"))
 }
 
 pub(crate) fn bad_scope_token(key: Key, value: &LitStr, reason: impl Display) -> Error {

@@ -9,10 +9,7 @@ use super::*;
 use crate::diagnostics::tests::{mistakes_of_attribute, mistakes_of_item};
 
 fn expand(attribute: &str, item: &str) -> TokenStream {
-    service_only(
-        attribute.parse().expect("tokens"),
-        item.parse().expect("tokens"),
-    )
+    service_only(attribute.parse().expect("tokens"), item.parse().expect("tokens"))
 }
 
 /// Formatted source, in which the words of a text are byte strings instead of 39 digits each.
@@ -30,11 +27,7 @@ fn with_words_as_text(tokens: TokenStream) -> TokenStream {
             }
             TokenTree::Literal(literal) => match literal.to_string().parse::<u128>() {
                 Ok(word) if word > u128::from(u64::MAX) => {
-                    let text: Vec<u8> = word
-                        .to_be_bytes()
-                        .into_iter()
-                        .filter(|byte| *byte != 0)
-                        .collect();
+                    let text: Vec<u8> = word.to_be_bytes().into_iter().filter(|byte| *byte != 0).collect();
                     Literal::byte_string(&text).into()
                 }
                 _ => literal.into(),
@@ -63,11 +56,7 @@ macro_rules! assert_expansion {
 
 #[test]
 fn free_function_gets_its_guard_first() {
-    assert_expansion!(
-        "free_function",
-        "",
-        "async fn list() -> Json<Orders> { load().await }"
-    );
+    assert_expansion!("free_function", "", "async fn list() -> Json<Orders> { load().await }");
 }
 
 #[test]
@@ -158,16 +147,8 @@ fn line_is_that_of_the_function_name() {
 #[test]
 fn age_is_written_in_seconds_and_no_age_as_the_largest() {
     let item = "fn list() {}";
-    assert!(
-        expand(r#"max_age = "24h""#, item)
-            .to_string()
-            .contains(", 86400 >")
-    );
-    assert!(
-        expand("", item)
-            .to_string()
-            .contains(&format!(", {} >", u64::MAX))
-    );
+    assert!(expand(r#"max_age = "24h""#, item).to_string().contains(", 86400 >"));
+    assert!(expand("", item).to_string().contains(&format!(", {} >", u64::MAX)));
 }
 
 #[test]
@@ -189,10 +170,7 @@ fn everything_but_the_argument_list_is_the_same_tokens() {
                     if before.to_string() != after.to_string() =>
                 {
                     let (before, after) = (before.stream().to_string(), after.stream().to_string());
-                    assert!(
-                        after.starts_with("_ : :: service_only :: private :: Guard <"),
-                        "{after}"
-                    );
+                    assert!(after.starts_with("_ : :: service_only :: private :: Guard <"), "{after}");
                     assert!(after.ends_with(&before), "{after}");
                     added += 1;
                 }
@@ -237,11 +215,7 @@ fn assert_unchanged(attribute: &str, item: &str, mistakes: usize) {
     let kept: TokenStream = expanded.by_ref().take(count).collect();
     assert_eq!(kept.to_string(), written.to_string());
     let errors = expanded.collect::<TokenStream>().to_string();
-    assert_eq!(
-        errors.matches(":: core :: compile_error !").count(),
-        mistakes,
-        "{errors}"
-    );
+    assert_eq!(errors.matches(":: core :: compile_error !").count(), mistakes, "{errors}");
 }
 
 const BAD_ATTRIBUTES: &[&str] = &[
@@ -335,16 +309,12 @@ fn tokens() -> impl Strategy<Value = TokenStream> {
             Delimiter::Brace,
             Delimiter::None,
         ]);
-        (
-            prop::option::of(delimiter),
-            prop::collection::vec(inner, 0..8),
-        )
-            .prop_map(|(delimiter, tokens)| {
-                let tokens: TokenStream = tokens.into_iter().collect();
-                match delimiter {
-                    Some(delimiter) => TokenTree::Group(Group::new(delimiter, tokens)).into(),
-                    None => tokens,
-                }
-            })
+        (prop::option::of(delimiter), prop::collection::vec(inner, 0..8)).prop_map(|(delimiter, tokens)| {
+            let tokens: TokenStream = tokens.into_iter().collect();
+            match delimiter {
+                Some(delimiter) => TokenTree::Group(Group::new(delimiter, tokens)).into(),
+                None => tokens,
+            }
+        })
     })
 }

@@ -51,9 +51,7 @@ impl Argument {
         let path = path(self.ty()?);
         let ours = match path.as_slice() {
             [name] => name == "Guard",
-            [.., parent, name] => {
-                name == "Guard" && (parent == "private" || parent == "service_only")
-            }
+            [.., parent, name] => name == "Guard" && (parent == "private" || parent == "service_only"),
             [] => false,
         };
         let generic = self.0.iter().any(|token| is_punct(token, '<'));

@@ -28,14 +28,8 @@ fn function_is_cut_at_its_argument_list() {
         function.head.to_string(),
         quote!(#[doc = "Deletes."] #[inline] pub(crate) async fn delete).to_string()
     );
-    assert_eq!(
-        function.arguments.stream().to_string(),
-        quote!(id: Uuid).to_string()
-    );
-    assert_eq!(
-        text(function.tail),
-        quote!(-> Result<(), Error> { remove(id).await }).to_string()
-    );
+    assert_eq!(function.arguments.stream().to_string(), quote!(id: Uuid).to_string());
+    assert_eq!(text(function.tail), quote!(-> Result<(), Error> { remove(id).await }).to_string());
 }
 
 #[test]
@@ -43,10 +37,7 @@ fn parentheses_and_arrows_in_generics_are_not_the_argument_list() {
     let function = function(quote! {
         fn f<F: Fn(A) -> B, G: Into<Vec<Vec<(A, B)>>>, const N: usize>(first: F, second: G) {}
     });
-    assert_eq!(
-        text(function.arguments.stream()),
-        quote!(first: F, second: G).to_string()
-    );
+    assert_eq!(text(function.arguments.stream()), quote!(first: F, second: G).to_string());
 }
 
 #[test]
@@ -62,10 +53,7 @@ fn first_argument_ends_at_the_first_comma_outside_of_brackets() {
         (quote!([a, b]: [A; 2], c: C), quote!([a, b]: [A; 2])),
     ] {
         let function = function(quote!(fn f(#arguments) {}));
-        assert_eq!(
-            text(function.first_argument().tokens().to_vec()),
-            first.to_string()
-        );
+        assert_eq!(text(function.first_argument().tokens().to_vec()), first.to_string());
     }
 }
 
@@ -122,12 +110,7 @@ fn other_items_are_named_by_their_word() {
 
 #[test]
 fn tokens_that_are_no_item_do_not_panic() {
-    for tokens in [
-        "", "#", "pub", "fn", "fn f", "fn f<", "fn f<T>", "fn (a)", "<>", "async", "# [a]", "1",
-    ] {
-        assert!(
-            matches!(Item::parse(tokens.parse().expect("tokens")), Item::Other(_)),
-            "{tokens}"
-        );
+    for tokens in ["", "#", "pub", "fn", "fn f", "fn f<", "fn f<T>", "fn (a)", "<>", "async", "# [a]", "1"] {
+        assert!(matches!(Item::parse(tokens.parse().expect("tokens")), Item::Other(_)), "{tokens}");
     }
 }

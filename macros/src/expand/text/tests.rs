@@ -34,20 +34,12 @@ fn no_text_is_the_unit() {
 #[test]
 fn words_are_big_endian_and_padded_with_zeros() {
     let word = u128::from_be_bytes(*b"ab\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    assert_eq!(
-        encode("ab").to_string(),
-        format!("p :: Text < {word} , 0 , 0 , 0 >")
-    );
+    assert_eq!(encode("ab").to_string(), format!("p :: Text < {word} , 0 , 0 , 0 >"));
 }
 
 #[test]
 fn text_of_one_node_is_not_nested() {
-    let nodes = |length: usize| {
-        encode(&"x".repeat(length))
-            .to_string()
-            .matches("Text")
-            .count()
-    };
+    let nodes = |length: usize| encode(&"x".repeat(length)).to_string().matches("Text").count();
     assert_eq!([1, 16, 17, 64].map(nodes), [1; 4]);
     assert_eq!([65, 128].map(nodes), [2; 2]);
     assert_eq!(nodes(crate::check::MAX_LIST_BYTES), 32);
