@@ -308,3 +308,31 @@ fn thumbprints_are_those_of_the_rfc() {
     let key = SigningKey::from_pem(Algorithm::EdDSA, pem.as_bytes()).unwrap();
     assert_eq!(key.kid().as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
+
+#[test]
+fn a_set_file_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let error = |path: &std::path::Path| KeySet::from_jwks_file(path).unwrap_err();
+    assert_eq!(error(&path).kind(), KeyErrorKind::Unreadable);
+    assert!(error(&path).to_string().contains("jwks.json"));
+    std::fs::write(&path, "{}").unwrap();
+    assert_eq!(error(&path).kind(), KeyErrorKind::Unusable);
+    assert!(error(&path).to_string().contains("jwks.json: not a JWK set"), "{}", error(&path));
+
+    // Spaces after the object, up to the limit and one more.
+    let set = json!({ "keys": [jwk(&signing(Algorithm::ES256))] }).to_string();
+    let padded = |length: usize| format!("{set}{}", " ".repeat(length - set.len()));
+    std::fs::write(&path, padded(MAX_JWKS_BYTES)).unwrap();
+    assert_eq!(KeySet::from_jwks_file(&path).unwrap().len(), 1);
+    std::fs::write(&path, padded(MAX_JWKS_BYTES + 1)).unwrap();
+    assert!(error(&path).to_string().contains("larger than"), "{}", error(&path));
+}
+
+#[test]
+fn a_set_says_which_names_it_has() {
+    let key = signing(Algorithm::ES256);
+    let keys = set(&[jwk(&key)]).unwrap();
+    assert!(keys.has(key.kid().as_str()) && !keys.has("other") && !keys.has(""));
+    assert!(format!("{keys:?}").contains(key.kid().as_str()));
+}

@@ -166,3 +166,15 @@ fn roles_and_scopes_of_other_systems_grant_nothing_by_accident() {
         (None, true, "bakery.orders")
     );
 }
+
+#[test]
+fn a_strict_token_lives_for_a_day_at_most() {
+    assert_eq!(MAX_STRICT_LIFETIME.as_secs(), 86_400);
+}
+
+#[test]
+fn every_kind_has_a_name_and_all_but_spiffe_compare_the_issuer() {
+    let kinds = [Kind::Compatible, Kind::Strict, Kind::Kubernetes, Kind::Spiffe, Kind::OAuth];
+    assert_eq!(kinds.map(Kind::as_str), ["compatible", "strict", "kubernetes", "spiffe", "oauth"]);
+    assert_eq!(kinds.map(Kind::compares_issuer), [true, true, true, false, true]);
+}
