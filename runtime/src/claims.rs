@@ -221,6 +221,10 @@ pub struct UserClaims {
 /// Audiences that one token may name, for the same reason as [`MAX_SCOPES`].
 pub const MAX_AUDIENCES: usize = 64;
 
+/// The longest text claim that is read, in bytes. Names, ids and addresses have a fraction of it, and
+/// what is kept of a token is kept per caller. `scope` is bounded by [`MAX_SCOPES`] and the token.
+pub const MAX_CLAIM_LENGTH: usize = 4096;
+
 /// The claims as the payload has them, before anything is compared.
 ///
 /// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`, `jti`) must have it. A `type` or
@@ -270,12 +274,37 @@ impl From<Tree> for BoundAccount {
 impl<'p> RawClaims<'p> {
     /// Reads a payload. Only the verifier calls this, and only after it has checked the signature.
     pub(crate) fn parse(payload: &'p [u8]) -> Result<Self, Denial> {
+        let claims = Self::read(payload)?;
+        claims.check_lengths()?;
+        Ok(claims)
+    }
+
+    fn read(payload: &'p [u8]) -> Result<Self, Denial> {
         let mut claims = Self::default();
         json::read_object(payload, &mut claims).map_err(|error| match error {
             JsonError::Malformed(why) => Denial::new(Code::Malformed, format!("the payload: {why}")),
             JsonError::WrongType(why) => Denial::new(Code::BadClaimType, why),
         })?;
         Ok(claims)
+    }
+}
+
+impl RawClaims<'_> {
+    fn check_lengths(&self) -> Result<(), Denial> {
+        let text = |value: &Option<Value<'_>>| match value {
+            Some(Value::Text(text)) => text.len(),
+            _ => 0,
+        };
+        let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti];
+        let lengths = kept.into_iter().flatten().map(|text| text.len());
+        let lengths = lengths.chain([text(&self.sub), text(&self.service), text(&self.client_id)]);
+        match lengths.max() {
+            Some(longest) if longest > MAX_CLAIM_LENGTH => {
+                let reason = format!("a claim has {longest} bytes, more than {MAX_CLAIM_LENGTH}");
+                Err(Denial::new(Code::BadClaimValue, reason))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -338,7 +367,7 @@ fn number<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<f64, A::Err
 /// The name that an unverified payload gives its service, for the audit's `unverified.service`.
 /// Best effort: a payload that cannot be read has none.
 pub(crate) fn unverified_service(payload: &[u8]) -> Option<String> {
-    let claims = RawClaims::parse(payload).ok()?;
+    let claims = RawClaims::read(payload).ok()?;
     let name = claims.service.and_then(Value::into_text).or_else(|| claims.sub.and_then(Value::into_text))?;
     Some(quoted(&name))
 }

@@ -80,8 +80,8 @@ pub use crate::{
     bearer::MAX_TOKEN_LENGTH,
     caller::{Caller, Identity, User},
     claims::{
-        InvalidScope, InvalidServiceName, MAX_AUDIENCES, MAX_SCOPES, MAX_SERVICE_NAME, Scopes, ServiceClaims,
-        ServiceName, UserClaims,
+        InvalidScope, InvalidServiceName, MAX_AUDIENCES, MAX_CLAIM_LENGTH, MAX_SCOPES, MAX_SERVICE_NAME,
+        Scopes, ServiceClaims, ServiceName, UserClaims,
     },
     clock::{Clock, FixedClock, SystemClock, Timestamp},
     denial::{Code, Denial, MAX_QUOTED, Stage},

@@ -99,6 +99,15 @@ fn an_audience_is_a_text_or_a_bounded_list_of_texts() {
 }
 
 #[test]
+fn the_length_of_a_text_claim_is_bounded() {
+    for name in ["iss", "sub", "service", "user_id", "role", "email", "jti", "client_id"] {
+        let of_length = |length: usize| format!(r#"{{"{name}":"{}"}}"#, "a".repeat(length));
+        assert!(parse(&of_length(MAX_CLAIM_LENGTH)).is_ok(), "{name}");
+        assert_eq!(parse(&of_length(MAX_CLAIM_LENGTH + 1)), Err(Code::BadClaimValue), "{name}");
+    }
+}
+
+#[test]
 fn names_of_claims_are_compared_exactly() {
     let claims = parse(r#"{"Iss":"a","EXP":1,"iss ":"b","Type":"service"}"#).unwrap();
     assert_eq!(claims, RawClaims::default());
