@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
 pub use issuer::TrustedIssuer;
-use issuer::{Trusted, refuse_development_kid};
+use issuer::{Trusted, refuse_development_keys, refuse_development_kid};
 #[cfg(feature = "issue")]
 pub(crate) use kind::STRICT_TYP;
 use usage::OldProfile;
@@ -247,13 +247,9 @@ impl Trusted {
         let keys = self.keys.snapshot().map_err(|error| {
             Denial::new(Code::KeysUnavailable, format!("the keys of `{}`: {error}", self.expectations.issuer))
         })?;
-        // A source may have changed since the verifier was built.
-        match self.check_keys(&keys, cfg!(debug_assertions)) {
-            Err(error @ BuildError::DevelopmentKey(_)) => {
-                Err(Denial::new(Code::UnknownKey, error.to_string()))
-            }
-            _ => Ok(keys),
-        }
+        refuse_development_keys(&keys, cfg!(debug_assertions))
+            .map_err(|error| Denial::new(Code::UnknownKey, error.to_string()))?;
+        Ok(keys)
     }
 }
 

@@ -18,7 +18,16 @@ struct Keys {
     keys: Vec<VerifyingKey>,
     by_kid: HashMap<KeyId, usize>,
     algorithms: Vec<Algorithm>,
+    /// One for development, if there is any: asked for with every token.
+    development: Option<KeyId>,
     skipped: Vec<SkippedKey>,
+}
+
+impl Keys {
+    fn new(keys: Vec<VerifyingKey>, by_kid: HashMap<KeyId, usize>, skipped: Vec<SkippedKey>) -> Self {
+        let development = keys.iter().filter_map(VerifyingKey::kid).find(|kid| kid.is_development());
+        Self { algorithms: algorithms(&keys), development: development.cloned(), keys, by_kid, skipped }
+    }
 }
 
 impl KeySet {
@@ -70,7 +79,7 @@ impl KeySet {
                 )));
             }
         }
-        Ok(Self(Arc::new(Keys { algorithms: algorithms(&keys), keys, by_kid, skipped })))
+        Ok(Self(Arc::new(Keys::new(keys, by_kid, skipped))))
     }
 
     /// The members of the JWK set that were left out, with the reason.
@@ -92,6 +101,11 @@ impl KeySet {
     /// The algorithms that the keys are for, each once, in the order of [`Algorithm::ALL`].
     pub fn algorithms(&self) -> &[Algorithm] {
         &self.0.algorithms
+    }
+
+    /// A key that is for development, if there is one.
+    pub(crate) fn development_key(&self) -> Option<&KeyId> {
+        self.0.development.as_ref()
     }
 
     /// Whether a key has this name.
@@ -147,8 +161,7 @@ impl KeySet {
 impl From<VerifyingKey> for KeySet {
     fn from(key: VerifyingKey) -> Self {
         let by_kid = key.kid().cloned().map(|kid| (kid, 0)).into_iter().collect();
-        let keys = vec![key];
-        Self(Arc::new(Keys { algorithms: algorithms(&keys), keys, by_kid, skipped: Vec::new() }))
+        Self(Arc::new(Keys::new(vec![key], by_kid, Vec::new())))
     }
 }
 
