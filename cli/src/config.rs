@@ -16,6 +16,7 @@ use service_only::{Algorithm, Scopes, ServiceName};
 use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
+use crate::redact;
 
 /// The file that is read when no key and no other configuration is named.
 pub(crate) const DEFAULT_FILE: &str = "service-token.toml";
@@ -189,8 +190,8 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let line = before.matches('\n').count() + 1;
     let message =
         error.message().replace("unknown field", "unknown key").replace("missing field", "missing key");
-    let (what, remedy) = match message.split_once(", expected ") {
-        Some((what, expected)) => (what.to_owned(), format!("expected {expected}")),
+    let (what, remedy) = match message.rsplit_once(", expected ") {
+        Some((what, expected)) => (without_value(what).to_owned(), format!("expected {expected}")),
         None => (message, "`service-token init` writes an example with every key explained".to_owned()),
     };
     let key =
@@ -198,9 +199,17 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let place = match key {
         "" => format!("{}:{line}", path.display()),
         key if what.contains(&format!("`{key}`")) => format!("{}:{line}", path.display()),
-        key => format!("{}:{line}: key `{key}`", path.display()),
+        key => format!("{}:{line}: key `{}`", path.display(), redact::foreign(key)),
     };
-    Problem::new(ProblemCode::BadConfig, what).at(place).help(remedy)
+    Problem::new(ProblemCode::BadConfig, redact::foreign(&what)).at(place).help(redact::foreign(&remedy))
+}
+
+/// A value of the wrong type is not quoted: it may be a secret where a file should be named.
+fn without_value(what: &str) -> &str {
+    match what.strip_prefix("invalid ") {
+        Some(_) => what.split(['"', '`']).next().unwrap_or_default().trim_end(),
+        None => what,
+    }
 }
 
 #[cfg(test)]

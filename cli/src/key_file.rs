@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::variable::VariableName;
 
 /// No key or key set comes near this.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -73,17 +74,28 @@ pub(crate) fn secret_from_file(path: &Path, encoding: SecretEncoding) -> Outcome
 }
 
 /// Reads an HMAC secret from an environment variable.
-pub(crate) fn secret_from_variable(name: &str, encoding: SecretEncoding) -> Outcome<Zeroizing<Vec<u8>>> {
-    let value = std::env::var_os(name).ok_or_else(|| {
-        Problem::new(ProblemCode::BadKey, format!("the environment variable `{name}` is not set"))
-            .help(format!("export `{name}`, or name a file with `--secret-file`"))
-    })?;
+pub(crate) fn secret_from_variable(
+    name: &VariableName,
+    encoding: SecretEncoding,
+) -> Outcome<Zeroizing<Vec<u8>>> {
+    let value = std::env::var_os(name.as_str()).ok_or_else(|| not_set(name))?;
     let bytes = Zeroizing::new(value.into_encoded_bytes());
     encoding.decode(bytes).map_err(|why| {
-        Problem::new(ProblemCode::BadKey, format!("the secret in the variable `{name}` {why}")).help(
+        Problem::new(ProblemCode::BadKey, format!("the secret in the variable `{}` {why}", name.as_str())).help(
             "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
         )
     })
+}
+
+/// What is not the name of a variable may be what should have been in one.
+fn not_set(name: &VariableName) -> Problem {
+    let reason = match name.plain() {
+        Some(name) => format!("the environment variable `{name}` is not set"),
+        None => "the environment variable that `--secret-env` names is not set".to_owned(),
+    };
+    Problem::new(ProblemCode::BadKey, reason).help(
+        "export it and give its name, never the secret, to `--secret-env`; or name a file with `--secret-file`",
+    )
 }
 
 /// Reads a base64url secret that stands in a configuration.

@@ -8,6 +8,7 @@ use service_only::{Algorithm, KeySet, VerifyingKey};
 use crate::config::Config;
 use crate::key_file::{self, MIN_SECRET_BYTES, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::variable::{VariableName, VariableNameParser};
 
 /// One source of keys.
 #[derive(Args, Debug)]
@@ -18,9 +19,9 @@ pub(crate) struct KeyOptions {
     /// File with the HMAC secret
     #[arg(long, value_name = "FILE", group = "key_source")]
     secret_file: Option<PathBuf>,
-    /// Environment variable with the HMAC secret
-    #[arg(long, value_name = "VAR", group = "key_source")]
-    secret_env: Option<String>,
+    /// Name of the environment variable with the HMAC secret
+    #[arg(long, value_name = "VAR", group = "key_source", value_parser = VariableNameParser)]
+    secret_env: Option<VariableName>,
     /// PEM file with one public key; --algorithms names its algorithm
     #[arg(long, value_name = "FILE", group = "key_source", requires = "algorithms")]
     public_key: Option<PathBuf>,
@@ -53,7 +54,7 @@ impl KeyOptions {
             let encoding = self.secret_encoding.unwrap_or(SecretEncoding::Utf8);
             let secret = key_file::secret_from_variable(name, encoding)?;
             return from_secret(&secret, algorithms)
-                .map_err(|problem| problem.at(format!("variable `{name}`")));
+                .map_err(|problem| problem.at(format!("variable `{}`", name.as_str())));
         }
         if let Some(path) = &self.public_key {
             return from_pem(path, algorithms);

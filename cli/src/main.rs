@@ -16,7 +16,9 @@ mod new_file;
 mod output;
 mod problem;
 mod profile;
+mod redact;
 mod signing;
+mod variable;
 mod verdict;
 
 use std::process::ExitCode;

@@ -3,15 +3,17 @@
 //! Keys and tokens are written to a temporary file of the same directory, with their mode set
 //! before the first byte, flushed to the disk, and only then renamed. The rename replaces a
 //! symbolic link itself, never what it points to. Several files are checked and staged together,
-//! so that a refusal leaves none of them behind.
+//! and what was renamed before a failure is put back, so that a refusal leaves nothing changed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
 
+use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// What may happen to a file that is there already.
@@ -59,8 +61,35 @@ impl NewFile {
     }
 }
 
-/// Refuses a path that is taken, before any work is done for it.
-pub(crate) fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
+/// Refuses paths that are taken and paths of one and the same file, before any work is done for them.
+pub(crate) fn check_targets(paths: &[&Path], overwrite: Overwrite) -> Outcome<()> {
+    let mut seen = HashMap::new();
+    for path in paths {
+        // The second content would replace the first, and a lost key is lost with all of its tokens.
+        if let Some(first) = seen.insert(identity(path), path) {
+            let reason = format!("`{}` and `{}` are the same file", first.display(), path.display());
+            return Err(Problem::usage(reason).help("name two files"));
+        }
+    }
+    paths.iter().try_for_each(|path| check_free(path, overwrite))
+}
+
+/// What two paths have in common when a rename to one of them replaces the other.
+fn identity(path: &Path) -> PathBuf {
+    let directory = directory_of(path);
+    // A directory that is not there is refused when the files are staged.
+    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    match path.file_name() {
+        // Here `Key.pem` and `key.pem` are usually one file.
+        Some(name) if cfg!(any(windows, target_vendor = "apple")) => {
+            directory.join(name.to_ascii_lowercase())
+        }
+        Some(name) => directory.join(name),
+        None => directory,
+    }
+}
+
+fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => {
             Err(Problem::new(ProblemCode::Exists, format!("`{}` is a directory", path.display()))
@@ -75,23 +104,39 @@ pub(crate) fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
 
 /// Writes all files, or none when one of them is refused.
 pub(crate) fn write_all(files: &[NewFile], overwrite: Overwrite) -> Outcome<()> {
-    for file in files {
-        check_free(&file.path, overwrite)?;
-    }
+    check_targets(&files.iter().map(NewFile::path).collect::<Vec<_>>(), overwrite)?;
     let staged = files.iter().map(stage).collect::<Outcome<Vec<_>>>()?;
-    for (file, temporary) in files.iter().zip(staged) {
-        publish(&file.path, temporary, overwrite)?;
-    }
-    Ok(())
+    publish_all(files, staged, overwrite)
 }
 
-/// Makes a directory that only its owner can enter, with its parents; one that exists stays as it is.
+/// Makes a directory that only its owner can enter, with its parents; one that exists stays as it
+/// is, with a warning when others can replace what is written into it.
 pub(crate) fn private_directory(path: &Path) -> Outcome<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| Problem::io("create the directory", path, &error))
+    builder.create(path).map_err(|error| Problem::io("create the directory", path, &error))?;
+    warn_if_others_can_write(path);
+    Ok(())
+}
+
+fn warn_if_others_can_write(directory: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(found) = fs::metadata(directory) else { return };
+        let mode = found.permissions().mode() & 0o7777;
+        if mode & 0o022 != 0 {
+            let directory = directory.display();
+            output::warning(&format!(
+                "others can write to the directory `{directory}` (mode {mode:04o}) and put files of their own \
+                 in place of these; choose another, or run `chmod go-w {directory}`"
+            ));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
 }
 
 fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
@@ -113,6 +158,56 @@ fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
         .and_then(|()| temporary.as_file().sync_all())
         .map_err(|error| Problem::io("write", &file.path, &error))?;
     Ok(temporary)
+}
+
+/// Renames the staged files into place; when one is refused, those before it are put back.
+fn publish_all(files: &[NewFile], staged: Vec<NamedTempFile>, overwrite: Overwrite) -> Outcome<()> {
+    let mut published = Vec::with_capacity(files.len());
+    for (file, temporary) in files.iter().zip(staged) {
+        let before = Before::keep(&file.path, overwrite);
+        if let Err(problem) = publish(&file.path, temporary, overwrite) {
+            for (path, before) in published.into_iter().rev() {
+                put_back(path, before);
+            }
+            return Err(problem);
+        }
+        published.push((file.path(), before));
+    }
+    Ok(())
+}
+
+/// What stood under a name before this run.
+enum Before {
+    Nothing,
+    /// The old file under a second name, which goes when all is done.
+    Kept(TempPath),
+    /// An old file on a file system that gives no second name.
+    Lost,
+}
+
+impl Before {
+    fn keep(path: &Path, overwrite: Overwrite) -> Self {
+        if overwrite == Overwrite::Refuse || fs::symlink_metadata(path).is_err() {
+            return Self::Nothing;
+        }
+        let mut builder = tempfile::Builder::new();
+        let kept = builder
+            .prefix(".service-token-")
+            .make_in(directory_of(path), |name| fs::hard_link(path, name).map(|()| name.to_owned()));
+        kept.map_or(Self::Lost, |kept| Self::Kept(kept.into_temp_path()))
+    }
+}
+
+fn put_back(path: &Path, before: Before) {
+    let undone = match before {
+        Before::Nothing => fs::remove_file(path),
+        Before::Kept(kept) => kept.persist(path).map_err(|refused| refused.error),
+        Before::Lost => Err(io::Error::other("the old file is gone")),
+    };
+    if let Err(error) = undone {
+        output::warning(&format!("`{}` is new, and stays: {error}", path.display()));
+    }
+    sync_directory(directory_of(path));
 }
 
 fn publish(path: &Path, temporary: NamedTempFile, overwrite: Overwrite) -> Outcome<()> {

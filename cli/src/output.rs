@@ -1,7 +1,8 @@
 //! Where the program speaks: results on standard output, everything else on standard error.
 //!
 //! Colours appear only on a terminal and never with `NO_COLOR`; `anstream` decides that. What
-//! goes to standard error is escaped here, so that no caller can forget it.
+//! goes to standard error is escaped here and loses tokens and secrets here, so that no caller can
+//! forget it.
 
 use std::io::{self, Write};
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::redact;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -78,16 +80,16 @@ pub(crate) fn help(text: &str) {
 
 /// Writes plain text on standard error.
 pub(crate) fn aside(text: &str) {
-    emit(&escape::lines(text));
+    emit(&escape::lines(&redact::tokens(text)));
 }
 
 /// Writes text that may hold colours of our own on standard error.
 pub(crate) fn styled(text: &str) {
-    emit(text);
+    emit(&redact::message(text));
 }
 
 fn say(style: Style, label: &str, text: &str) {
-    emit(&format!("{style}{label}{style:#}: {}", escape::lines(text)));
+    emit(&format!("{style}{label}{style:#}: {}", escape::lines(&redact::message(text))));
 }
 
 fn emit(text: &str) {

@@ -11,6 +11,7 @@ use crate::commands::Exit;
 use crate::escape;
 use crate::members;
 use crate::problem::Problem;
+use crate::redact;
 
 /// One decision, as JSON answers state it.
 #[derive(Debug, Serialize)]
@@ -41,7 +42,7 @@ impl Answer {
     /// Asks the verifier. Bytes that are not text cannot be a token.
     pub(crate) fn of(verifier: &Verifier, policy: &Policy<'_>, token: &[u8]) -> Self {
         let Ok(token) = std::str::from_utf8(token) else {
-            return Self::refused(Verdict::Reject401, "malformed", "the token is not text".to_owned());
+            return Self::refused(Verdict::Reject401, "malformed", "the token is not text");
         };
         match verifier.verify_with(token, policy) {
             Ok(caller) => Self::accepted(&caller),
@@ -59,16 +60,17 @@ impl Answer {
             403 => Verdict::Reject403,
             _ => Verdict::Reject401,
         };
-        Self::refused(verdict, denial.code().as_str(), denial.to_string())
+        Self::refused(verdict, denial.code().as_str(), &denial.to_string())
     }
 
     /// The answer where no decision could be made.
     pub(crate) fn config_error(problem: &Problem) -> Self {
-        Self::refused(Verdict::ConfigError, problem.code().as_str(), problem.to_string())
+        Self::refused(Verdict::ConfigError, problem.code().as_str(), &problem.to_string())
     }
 
-    fn refused(verdict: Verdict, code: &'static str, reason: String) -> Self {
-        Self { verdict, code, reason, claims: None }
+    fn refused(verdict: Verdict, code: &'static str, reason: &str) -> Self {
+        // It may quote what was given on the command line, and that may be a token.
+        Self { verdict, code, reason: redact::message(reason), claims: None }
     }
 
     pub(crate) fn exit(&self) -> Exit {

@@ -29,6 +29,9 @@ const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 /// Verifiers kept at once: bounds the memory, far above what a run of cases shares.
 const MAX_VERIFIERS: usize = 1024;
 
+/// Text of their configurations kept at once; a key set that was read takes about as much again.
+const MAX_CONFIG_BYTES: usize = 64 * 1024 * 1024;
+
 /// Where a line ended.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum LineEnd {
@@ -55,7 +58,8 @@ pub(crate) fn run(source: &Path) -> Outcome<Exit> {
 
 fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
     let mut verifiers = Verifiers::default();
-    let mut line = Zeroizing::new(Vec::new());
+    // Room for the longest line at once: a buffer that grows leaves copies of its content behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES as usize));
     while let Some(end) = read_line(input, &mut line)? {
         if line.trim_ascii().is_empty() && end == LineEnd::Complete {
             continue;
@@ -105,12 +109,12 @@ impl Verifiers {
         }
     }
 
-    fn decide(&mut self, case: &Case) -> Answer {
-        if self.made.len() >= MAX_VERIFIERS {
-            self.made.clear();
+    fn decide(&mut self, case: &Case<'_>) -> Answer {
+        let text = ConfigText::of(case.config);
+        if !self.made.contains_key(&text) {
+            self.make_room_for(text.bytes());
         }
-        let text = ConfigText::of(&case.config);
-        match self.made.entry(text).or_insert_with(|| CaseVerifier::build(&case.config)) {
+        match self.made.entry(text).or_insert_with(|| CaseVerifier::build(case.config)) {
             Ok(CaseVerifier { verifier, allowed_services: None }) => {
                 Answer::of(verifier, &Policy::any_service(), &case.token)
             }
@@ -120,6 +124,16 @@ impl Verifiers {
             }
             Err(problem) => Answer::config_error(problem),
         }
+    }
+
+    fn make_room_for(&mut self, more: usize) {
+        if self.made.len() >= MAX_VERIFIERS || self.bytes() + more > MAX_CONFIG_BYTES {
+            self.made.clear();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.made.keys().map(ConfigText::bytes).sum()
     }
 }
 

@@ -70,9 +70,8 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let config = Config::find(options.config.as_deref(), options.out.is_none())?;
     let plan = Plan::new(options, config.as_ref())?;
     let overwrite = Overwrite::from_force(options.force);
-    for path in [Some(&plan.out), options.public_out.as_ref()].into_iter().flatten() {
-        new_file::check_free(path, overwrite)?;
-    }
+    let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
+    new_file::check_targets(&targets.collect::<Vec<_>>(), overwrite)?;
 
     let key = plan.make()?;
     let mut files = vec![NewFile::secret(&plan.out, key.to_secret_bytes())];

@@ -20,6 +20,38 @@ fn existing_file_is_kept_without_force_and_nothing_else_is_written() {
 }
 
 #[test]
+fn failure_after_the_first_file_leaves_everything_as_it_was() {
+    for (overwrite, before) in
+        [(Overwrite::Refuse, None), (Overwrite::Replace, None), (Overwrite::Replace, Some("precious"))]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b, c) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c"));
+        if let Some(before) = before {
+            fs::write(&a, before).unwrap();
+        }
+        let files = [secret(a.clone(), "new"), secret(b.clone(), "new"), secret(c.clone(), "new")];
+        let staged = files.iter().map(stage).collect::<Outcome<Vec<_>>>().unwrap();
+        // What appears between the check and the rename, and cannot be replaced.
+        fs::create_dir(&c).unwrap();
+
+        publish_all(&files, staged, overwrite).unwrap_err();
+
+        assert_eq!(fs::read_to_string(&a).ok().as_deref(), before, "{overwrite:?}");
+        assert!(!b.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + usize::from(before.is_some()));
+    }
+}
+
+#[test]
+fn two_contents_for_one_file_are_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [secret(dir.path().join("a"), "key"), secret(dir.path().join("./a"), "set")];
+    let problem = write_all(&files, Overwrite::Replace).unwrap_err();
+    assert_eq!(problem.code(), ProblemCode::Usage);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn force_replaces_whole_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");

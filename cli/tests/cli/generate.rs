@@ -84,6 +84,24 @@ fn out_dir_gets_one_private_file_for_each_service() {
     sandbox.feed(&["verify", "-"], &token).done();
 }
 
+#[cfg(unix)]
+#[test]
+fn out_dir_that_others_can_write_gets_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::configured();
+    std::fs::create_dir(sandbox.path("open")).unwrap();
+    for (mode, warned) in [(0o777, true), (0o775, true), (0o757, true), (0o755, false), (0o700, false)] {
+        std::fs::set_permissions(sandbox.path("open"), std::fs::Permissions::from_mode(mode)).unwrap();
+        for command in ["generate", "k8s-secret"] {
+            let ran = sandbox.run(&[command, "orders", "--out-dir", "open", "--force"]).done();
+            let warning = format!("warning: others can write to the directory `open` (mode {mode:04o})");
+            assert_eq!(ran.stderr.contains(&warning), warned, "{mode:o}: {}", ran.stderr);
+        }
+    }
+    let fresh = sandbox.run(&["generate", "orders", "--out-dir", "fresh"]).done();
+    assert_eq!(fresh.stderr, "");
+}
+
 #[test]
 fn existing_token_file_is_kept_and_no_other_is_written() {
     let sandbox = Sandbox::configured();

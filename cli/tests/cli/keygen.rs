@@ -80,6 +80,52 @@ fn existing_public_file_keeps_the_private_one_from_being_written() {
 }
 
 #[test]
+fn one_file_for_both_halves_is_refused_however_it_is_spelled_and_nothing_is_written() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("keys")).unwrap();
+    let absolute = sandbox.path("same.pem");
+    for (out, public) in [
+        ("same.pem", "same.pem"),
+        ("same.pem", "./same.pem"),
+        ("same.pem", "keys/../same.pem"),
+        ("same.pem", absolute.to_str().unwrap()),
+        ("keys/same.pem", "keys//same.pem"),
+    ] {
+        for more in [&[][..], &["--force"]] {
+            let keygen = ["keygen", "--out", out, "--public-out", public];
+            let message = sandbox.run(&[&keygen, more].concat()).refused();
+            assert!(message.contains("same file") && message.contains(public), "{message}");
+        }
+    }
+    assert_eq!(sandbox.names(), ["keys"]);
+    assert!(std::fs::read_dir(sandbox.path("keys")).unwrap().next().is_none());
+
+    sandbox.run(&["keygen", "--out", "same.pem"]).done();
+    let key = sandbox.read("same.pem");
+    sandbox.run(&["keygen", "--out", "same.pem", "--public-out", "./same.pem", "--force"]).refused();
+    assert_eq!(sandbox.read("same.pem"), key);
+}
+
+#[cfg(unix)]
+#[test]
+fn one_file_for_both_halves_is_refused_through_a_linked_directory_too() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("keys")).unwrap();
+    std::os::unix::fs::symlink("keys", sandbox.path("link")).unwrap();
+    sandbox.run(&["keygen", "--out", "keys/same.pem", "--public-out", "link/same.pem", "--force"]).refused();
+    assert!(std::fs::read_dir(sandbox.path("keys")).unwrap().next().is_none());
+    sandbox.run(&["keygen", "--out", "keys/key.pem", "--public-out", "link/jwks.json"]).done();
+}
+
+#[test]
+fn public_file_that_is_the_configured_key_is_refused() {
+    let sandbox = Sandbox::configured();
+    let key = sandbox.read("signing.pem");
+    sandbox.run(&["keygen", "--public-out", "signing.pem", "--force"]).refused();
+    assert_eq!(sandbox.read("signing.pem"), key);
+}
+
+#[test]
 fn hmac_secret_is_text_and_has_no_public_part() {
     let sandbox = Sandbox::new();
     sandbox.run(&["keygen", "--algorithm", "HS256", "--out", "secret"]).done();

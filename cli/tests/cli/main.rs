@@ -12,6 +12,7 @@ mod k8s_secret;
 mod keygen;
 mod misuse;
 mod profile;
+mod redaction;
 mod sandbox;
 mod setup;
 mod verify;

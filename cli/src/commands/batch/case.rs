@@ -1,8 +1,9 @@
 //! One line of a batch: its id, its configuration, its token.
 //!
 //! The outline of a line is read before its configuration, so that a wrong configuration is
-//! answered under the right id. The token stays bytes: JSON can write strings that are no text
-//! (lone surrogates), and a token of that kind is a bad token, not a bad case.
+//! answered under the right id. The configuration stays the text of the line, which is zeroed, for
+//! it may hold a secret; the token stays bytes: JSON can write strings that are no text (lone
+//! surrogates), and a token of that kind is a bad token, not a bad case.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use service_only::{Algorithm, KeySet, Verifier};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -18,18 +20,20 @@ use crate::key_file;
 use crate::keys;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
+use crate::redact;
 
 /// A line that is a case.
 #[derive(Deserialize)]
-pub(super) struct Case {
+pub(super) struct Case<'line> {
     #[serde(default)]
     pub(super) id: Value,
-    pub(super) config: Value,
+    #[serde(borrow)]
+    pub(super) config: &'line RawValue,
     pub(super) token: TokenBytes,
 }
 
-impl Case {
-    pub(super) fn parse(line: &[u8]) -> Outcome<Self> {
+impl<'line> Case<'line> {
+    pub(super) fn parse(line: &'line [u8]) -> Outcome<Self> {
         let bad = |why: String| Problem::new(ProblemCode::BadCase, why);
         let text = std::str::from_utf8(line).map_err(|_| bad("the line is not UTF-8".to_owned()))?;
         // Only the position: serde_json's message may quote a value, and that may be a secret.
@@ -44,7 +48,7 @@ impl Case {
 /// The id of a line that is not a case, as far as it can be read; else null.
 pub(super) fn find_id(line: &[u8]) -> Value {
     let mut id = Value::Null;
-    let text = String::from_utf8_lossy(line);
+    let text = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
     // The rest of the line is broken by definition; what was found before the break counts.
     let _ = serde_json::Deserializer::from_str(&text).deserialize_map(IdVisitor(&mut id));
     id
@@ -109,8 +113,12 @@ impl<'de> Deserialize<'de> for TokenBytes {
 pub(super) struct ConfigText(String);
 
 impl ConfigText {
-    pub(super) fn of(config: &Value) -> Self {
-        Self(config.to_string())
+    pub(super) fn of(config: &RawValue) -> Self {
+        Self(config.get().to_owned())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -122,8 +130,9 @@ pub(super) struct CaseVerifier {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CaseConfig {
-    jwks: Option<Value>,
+struct CaseConfig<'line> {
+    #[serde(borrow)]
+    jwks: Option<&'line RawValue>,
     hmac_secret_b64url: Option<Zeroizing<String>>,
     algorithms: Vec<String>,
     issuer: String,
@@ -135,8 +144,8 @@ struct CaseConfig {
 }
 
 impl CaseVerifier {
-    pub(super) fn build(config: &Value) -> Outcome<Self> {
-        let config = CaseConfig::deserialize(config).map_err(|error| {
+    pub(super) fn build(config: &RawValue) -> Outcome<Self> {
+        let config: CaseConfig<'_> = serde_json::from_str(config.get()).map_err(|error| {
             Problem::new(ProblemCode::BadConfig, without_values(&error.to_string()))
                 .help("a config has `jwks` or `hmac_secret_b64url`, `algorithms`, `issuer`, `audience`, `leeway_s`, `now` and optionally `allowed_services`")
         })?;
@@ -154,7 +163,7 @@ impl CaseVerifier {
     }
 }
 
-impl CaseConfig {
+impl CaseConfig<'_> {
     fn algorithms(&self) -> Outcome<Vec<Algorithm>> {
         if self.algorithms.is_empty() {
             return Err(
@@ -162,8 +171,9 @@ impl CaseConfig {
             );
         }
         let parse = |name: &String| {
-            name.parse::<Algorithm>()
-                .map_err(|error| Problem::new(ProblemCode::UnknownAlgorithm, error.to_string()))
+            name.parse::<Algorithm>().map_err(|error| {
+                Problem::new(ProblemCode::UnknownAlgorithm, redact::foreign(&error.to_string()))
+            })
         };
         self.algorithms.iter().map(parse).collect()
     }
@@ -171,8 +181,7 @@ impl CaseConfig {
     fn keys(&self, algorithms: &[Algorithm]) -> Outcome<KeySet> {
         match (&self.jwks, &self.hmac_secret_b64url) {
             (Some(jwks), None) => {
-                let json = Zeroizing::new(jwks.to_string());
-                KeySet::from_jwks(json.as_bytes()).map_err(|error| Problem::key(&error))
+                KeySet::from_jwks(jwks.get().as_bytes()).map_err(|error| Problem::key(&error))
             }
             (None, Some(secret)) => keys::from_secret(&key_file::secret_from_base64url(secret)?, algorithms),
             _ => Err(Problem::new(
@@ -184,13 +193,15 @@ impl CaseConfig {
     }
 }
 
-/// serde's message without the offending value: it might be a secret in the wrong place.
+/// serde's message without the offending name or value: it might be a secret in the wrong place.
 fn without_values(message: &str) -> String {
-    match message.split_once("invalid type: ") {
-        Some((_, rest)) => {
-            let expected = rest.rsplit_once(", expected ").map_or("another", |(_, expected)| expected);
-            format!("a member has the wrong type, expected {expected}")
-        }
-        None => message.to_owned(),
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    if message.starts_with("unknown field") {
+        return "a member of the config is not known".to_owned();
     }
+    if message.starts_with("invalid") {
+        let expected = message.rsplit_once(", expected ").map_or("another", |(_, expected)| expected);
+        return format!("a member has the wrong type, expected {expected}");
+    }
+    message.to_owned()
 }

@@ -107,6 +107,52 @@ fn wrong_type_in_a_configuration_does_not_echo_the_value() {
 }
 
 #[test]
+fn secret_in_the_place_of_a_member_or_an_algorithm_is_not_echoed() {
+    for answer in [
+        case(|case| case["config"][SECRET] = 1.into()),
+        case(|case| case["config"]["algorithms"] = serde_json::json!([SECRET])),
+        case(|case| case["config"]["hunter2"] = 1.into()),
+        case(|case| case["config"] = SECRET.into()),
+    ] {
+        let reason = answer["reason"].as_str().unwrap();
+        assert_eq!(answer["verdict"], "config_error", "{reason}");
+        assert!(!reason.contains("AAAAA") && !reason.contains("hunter2"), "{reason}");
+    }
+}
+
+#[test]
+fn kept_configurations_are_bounded_by_their_bytes() {
+    let mut verifiers = Verifiers::default();
+    let padding = " ".repeat(10 * 1024 * 1024);
+    for issuer in 0..8 {
+        let line = format!(
+            r#"{{"id":{issuer},"config":{{{padding}"hmac_secret_b64url":"{SECRET}","algorithms":["HS256"],"issuer":"{issuer}","now":0}},"token":"a.b.c"}}"#
+        );
+        let answer = serde_json::to_value(verifiers.answer(line.as_bytes(), LineEnd::Complete)).unwrap();
+        assert_eq!(answer["code"], "malformed");
+        assert!(verifiers.bytes() <= MAX_CONFIG_BYTES, "{}", verifiers.bytes());
+    }
+    assert!(!verifiers.made.is_empty());
+}
+
+#[test]
+fn kept_configurations_are_bounded_by_their_number_and_found_again() {
+    let mut verifiers = Verifiers::default();
+    let mut ask = |issuer: usize| {
+        let line = format!(
+            r#"{{"config":{{"hmac_secret_b64url":"{SECRET}","algorithms":["HS256"],"issuer":"{issuer}","now":0}},"token":"a.b.c"}}"#
+        );
+        verifiers.answer(line.as_bytes(), LineEnd::Complete);
+        verifiers.made.len()
+    };
+    for issuer in 0..MAX_VERIFIERS {
+        assert_eq!(ask(issuer), issuer + 1);
+    }
+    assert_eq!(ask(5), MAX_VERIFIERS);
+    assert_eq!(ask(MAX_VERIFIERS), 1);
+}
+
+#[test]
 fn huge_line_is_answered_and_the_next_one_read() {
     let mut input = br#"{"id":"huge","config":{},"token":""#.to_vec();
     input.resize(input.len() + usize::try_from(MAX_LINE_BYTES).unwrap() + 5, b'a');
