@@ -1,9 +1,11 @@
 //! The gateway: the one door from outside, a reverse proxy that knows who is asking.
 //!
-//! A request has a canonical path, a verified token and a known service, in this order, or it
-//! ends here. Then what the client claims to be is removed, what the token says is set, and both
-//! bodies pass through as they come. Whether the caller *may* is for the service to say.
+//! A request has a known method, one host, a canonical path, a verified token and a known service,
+//! in this order, or it ends here. Then what the client claims to be is removed, what the token
+//! says is set, and both bodies pass through as they come. Whether the caller *may* is for the
+//! service to say, and so the caller's token goes on to it.
 
+mod admission;
 mod body;
 mod headers;
 mod path;
@@ -20,7 +22,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use http_body_util::{LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -77,6 +79,8 @@ struct Inner {
 
 /// Why a request ends at the gateway.
 enum Refusal {
+    Method,
+    Host,
     Path(PathError),
     Unauthenticated(Rejection),
     UnknownService,
@@ -109,6 +113,12 @@ impl Gateway {
     }
 
     async fn forward(&self, request: Request) -> Result<Response, Refusal> {
+        if !admission::is_forwarded(request.method()) {
+            return Err(Refusal::Method);
+        }
+        if !admission::has_one_host(request.headers(), request.version()) {
+            return Err(Refusal::Host);
+        }
         let target = request.uri().clone();
         let path = ServicePath::parse(&target).map_err(Refusal::Path)?;
         let (mut parts, body) = request.into_parts();
@@ -167,7 +177,7 @@ fn outbound(
     let mut request = Request::new(body);
     let mut fields = parts.headers;
     headers::remove_hop_by_hop(&mut fields);
-    headers::remove_claimed_identity(&mut fields);
+    headers::remove_claims_of_the_client(&mut fields);
     headers::set_identity(&mut fields, identity, client_address(&parts.extensions));
     // The client library names the service in `Host`, from the target below.
     fields.remove(header::HOST);
@@ -212,6 +222,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Unauthenticated(rejection) => rejection.into_response(),
+            Self::Method => {
+                let mut response =
+                    problem(StatusCode::METHOD_NOT_ALLOWED, "no service answers to this method");
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(admission::METHODS));
+                response
+            }
+            Self::Host => problem(StatusCode::BAD_REQUEST, "the request must name exactly one host"),
             Self::Path(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
             Self::UnknownService => problem(StatusCode::NOT_FOUND, "no service answers under this path"),
             Self::BodyTooLarge => problem(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"),

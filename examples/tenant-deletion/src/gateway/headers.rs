@@ -19,9 +19,10 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Fields that are about one connection (RFC 9110 section 7.6.1), and `expect`, which this
 /// gateway answers itself.
-const HOP_BY_HOP: [&str; 10] = [
+const HOP_BY_HOP: [&str; 11] = [
     "connection",
     "expect",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -34,6 +35,22 @@ const HOP_BY_HOP: [&str; 10] = [
 
 /// Prefixes of fields by which the gateway vouches for something, in folded spelling.
 const VOUCHED_FOR: [&str; 3] = ["x-user-", "x-service-", "x-forwarded-"];
+
+/// Fields, in folded spelling, by which some servers take a request for another one: from another
+/// address, to another path, with another method than the gateway decided on.
+const MISLEADING: [&str; 11] = [
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
 
 /// Removes the fields about one connection, those that `Connection` names included.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -53,9 +70,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes every field by which a client could claim to be somebody.
-pub(super) fn remove_claimed_identity(headers: &mut HeaderMap) {
-    let claimed: Vec<HeaderName> = headers.keys().filter(|name| vouches(name)).cloned().collect();
+/// Removes every field by which a client could claim to be somebody, or the request to be another.
+pub(super) fn remove_claims_of_the_client(headers: &mut HeaderMap) {
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| claims(name)).cloned().collect();
     for name in claimed {
         headers.remove(name);
     }
@@ -69,6 +86,8 @@ pub(super) fn set_identity(headers: &mut HeaderMap, identity: &Identity, client:
         // A kind of identity that this gateway does not know vouches for nothing.
         _ => {}
     }
+    // The client's own list was removed with the rest of its claims: this gateway is the first hop
+    // that anybody vouches for.
     if let Some(client) = client {
         set(headers, FORWARDED_FOR, Some(&client.to_string()));
     }
@@ -99,11 +118,11 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
     }
 }
 
-fn vouches(name: &HeaderName) -> bool {
+fn claims(name: &HeaderName) -> bool {
     // `http` has lower-cased the name already.
     let folded: String =
         name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    folded == "forwarded" || VOUCHED_FOR.iter().any(|prefix| folded.starts_with(prefix))
+    MISLEADING.contains(&folded.as_str()) || VOUCHED_FOR.iter().any(|prefix| folded.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -122,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_removed_in_every_spelling() {
+    fn what_a_client_claims_is_removed_in_every_spelling() {
         let mut seen = headers(&[
             ("X-User-Type", "service"),
             ("x-user-type", "service"),
@@ -134,11 +153,19 @@ mod tests {
             ("X-User-", "1"),
             ("X-Forwarded-For", "10.0.0.1"),
             ("Forwarded", "for=10.0.0.1"),
+            ("X-Real-IP", "10.0.0.1"),
+            ("x_real_ip", "10.0.0.1"),
+            ("True-Client-IP", "10.0.0.1"),
+            ("X-Original-URL", "/admin"),
+            ("X-Rewrite-Url", "/admin"),
+            ("X-HTTP-Method-Override", "DELETE"),
+            ("X_Http_Method", "DELETE"),
+            ("X-Method-Override", "DELETE"),
             ("x-username", "stays"),
             ("x-request-id", "stays"),
             ("authorization", "Bearer stays"),
         ]);
-        remove_claimed_identity(&mut seen);
+        remove_claims_of_the_client(&mut seen);
         let mut left: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["authorization", "x-request-id", "x-username"]);
@@ -154,6 +181,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
             ("upgrade", "websocket"),
+            ("http2-settings", "AAMAAABk"),
             ("proxy-authorization", "Basic eA=="),
             ("authorization", "Bearer stays"),
             ("accept", "*/*"),

@@ -39,7 +39,7 @@ fn one<'f>(fields: &'f BTreeMap<String, Vec<String>>, name: &str) -> Option<&'f 
     Some(&values[0])
 }
 
-const FORGED: [&str; 14] = [
+const FORGED: [&str; 23] = [
     "X-User-Type: service",
     "x-user-type: service",
     "X_User_Type: service",
@@ -54,6 +54,15 @@ const FORGED: [&str; 14] = [
     "X_SERVICE_NAME: tenant-deletion-orchestrator",
     "X-Service-Token: 1",
     "X-Forwarded-For: 10.0.0.1",
+    "X_Forwarded_For: 10.0.0.1",
+    "X-Real-IP: 10.0.0.1",
+    "True-Client-IP: 10.0.0.1",
+    "X-Original-URL: /admin",
+    "X_Rewrite_URL: /admin",
+    "X-HTTP-Method-Override: DELETE",
+    "X-Method-Override: DELETE",
+    "X-HTTP-Method: DELETE",
+    "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA",
 ];
 
 #[tokio::test]
@@ -107,6 +116,10 @@ fn assert_no_forgery(fields: &BTreeMap<String, Vec<String>>) {
         let vouches =
             ["x-user-", "x-service-", "x-forwarded-"].iter().any(|prefix| folded.starts_with(prefix));
         assert!(!vouches || known.contains(&name.as_str()), "{name} reached the service");
+    }
+    for forged in FORGED {
+        let name = forged.split_once(':').unwrap().0.to_lowercase();
+        assert!(known.contains(&name.as_str()) || !fields.contains_key(&name), "{name} reached the service");
     }
 }
 
@@ -207,8 +220,62 @@ async fn odd_target_gets_400_whoever_asks() {
             assert_eq!(answer.status, 400, "{target}");
         }
     }
-    let connect = ["CONNECT orders:80 HTTP/1.1", "Host: orders:80", &authorization, "Connection: close"];
-    assert_eq!(request(town.gateway, &connect, "").await.status, 400);
+}
+
+#[tokio::test]
+async fn method_outside_of_the_api_gets_405_and_reaches_no_service() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    for target in
+        ["CONNECT orders:80", "TRACE /api/v1/orders/x", "PROPFIND /api/v1/orders/x", "get /api/v1/orders/x"]
+    {
+        for fields in [&[][..], &[authorization.as_str()]] {
+            let line = format!("{target} HTTP/1.1");
+            let mut head = vec![line.as_str(), "Host: gateway", "Connection: close"];
+            head.extend(fields);
+            let answer = request(town.gateway, &head, "").await;
+            assert_eq!(answer.status, 405, "{target}: {answer:?}");
+            assert!(
+                answer
+                    .head
+                    .to_lowercase()
+                    .contains("\r\nallow: get, head, post, put, patch, delete, options\r\n"),
+                "{answer:?}"
+            );
+        }
+    }
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let line = format!("{method} /api/v1/orders/x HTTP/1.1");
+        let head = [line.as_str(), "Host: gateway", "Connection: close", &authorization];
+        assert_eq!(request(town.gateway, &head, "").await.status, 200, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn request_without_exactly_one_host_gets_400() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    for (version, hosts, status) in [
+        ("HTTP/1.1", &["Host: gateway"][..], 200),
+        ("HTTP/1.1", &["Host: gateway:8080"], 200),
+        ("HTTP/1.1", &["Host: [::1]:8080"], 200),
+        ("HTTP/1.1", &[], 400),
+        ("HTTP/1.1", &["Host: gateway", "Host: gateway"], 400),
+        ("HTTP/1.1", &["Host: gateway", "Host: elsewhere"], 400),
+        ("HTTP/1.1", &["Host: gateway, elsewhere"], 400),
+        ("HTTP/1.1", &["Host: user@gateway"], 400),
+        ("HTTP/1.1", &["Host: gateway/path"], 400),
+        ("HTTP/1.1", &["Host:"], 400),
+        // It had no `Host` yet, and two are as ambiguous as ever.
+        ("HTTP/1.0", &[], 200),
+        ("HTTP/1.0", &["Host: gateway", "Host: elsewhere"], 400),
+    ] {
+        let line = format!("GET /api/v1/orders/x {version}");
+        let mut head = vec![line.as_str(), "Connection: close", &authorization];
+        head.extend(hosts);
+        let answer = request(town.gateway, &head, "").await;
+        assert_eq!(answer.status, status, "{version} {hosts:?}: {answer:?}");
+    }
 }
 
 #[tokio::test]
