@@ -172,7 +172,7 @@ mod tests {
     fn paths_names_and_sentences_stay() {
         for text in [
             "cannot read `keys/signing.pem`: No such file or directory (os error 2)",
-            "/home/anna/bakery/platform/keys/of/production/service-token.toml.backup-2026",
+            "/srv/bakery/platform/keys/of/production/service-token.toml.backup-2026",
             "https://tenant-deletion-orchestrator.bakery.svc.cluster.local:8080/api/v1",
             "orders.0c5a1de0-7e57-4b1a-9f0e-5019a4d30001.token",
             "keyJson.pem, 1.2.3-alpha.4 and 10.0.0.1 … Zürich…",

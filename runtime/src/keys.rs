@@ -237,6 +237,3 @@ impl std::error::Error for KeyError {}
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod vectors;

@@ -16,9 +16,9 @@ use base64::{
 };
 use serde_json::{Value, json};
 
-use super::{Algorithm, KeyError, KeySet, VerifyingKey};
 use crate::{
     denial::{Code, Denial},
+    keys::{Algorithm, KeyError, KeySet, VerifyingKey},
     token::Segments,
 };
 use principles::{CONTRADICTIONS, PRINCIPLES};

@@ -1,0 +1,209 @@
+//! One token: what it is to say, the limits that every verifier has, and the signature.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{DAY, IssueError, Issuer, LONG_LIFETIME, SigningKey, check_lifetime, refuse_secret};
+use crate::{
+    bearer::MAX_TOKEN_LENGTH,
+    claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, is_scope_token},
+    keys::{KeyId, MAX_KID_LENGTH},
+    verifier::STRICT_TYP,
+};
+
+/// A token about to be minted.
+#[must_use = "nothing is minted until `mint` is called"]
+#[derive(Debug, Clone)]
+pub struct TokenRequest<'i> {
+    issuer: &'i Issuer,
+    service: String,
+    role: String,
+    scopes: Vec<String>,
+    audience: Vec<String>,
+    lifetime: Duration,
+    not_before: Option<i64>,
+}
+
+impl<'i> TokenRequest<'i> {
+    pub(super) fn new(issuer: &'i Issuer, service: String) -> Self {
+        Self {
+            issuer,
+            service,
+            role: "admin".to_owned(),
+            scopes: Vec::new(),
+            audience: issuer.audience.clone(),
+            lifetime: issuer.lifetime,
+            not_before: None,
+        }
+    }
+}
+
+impl TokenRequest<'_> {
+    /// The `role`. Left out, it is `admin`, as in the system that this replaces.
+    pub fn role(self, role: impl Into<String>) -> Self {
+        Self { role: role.into(), ..self }
+    }
+
+    /// Adds a scope.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Adds scopes.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// The `aud` of this token instead of the issuer's.
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        Self { audience: vec![audience.into()], ..self }
+    }
+
+    /// How long this token lives, in whole seconds, instead of the issuer's lifetime.
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime, ..self }
+    }
+
+    /// The `nbf`, in seconds since the Unix epoch.
+    pub fn not_before(self, not_before: i64) -> Self {
+        Self { not_before: Some(not_before), ..self }
+    }
+
+    /// Signs it.
+    ///
+    /// # Errors
+    /// When the service name, a scope, the role or the lifetime is not valid.
+    pub fn mint(self) -> Result<MintedToken, IssueError> {
+        check_lifetime(self.lifetime)?;
+        let service: ServiceName = self.service.parse().map_err(|error| {
+            IssueError::new(format!("`{}`: {error}", crate::denial::quoted(&self.service)))
+        })?;
+        if self.scopes.iter().any(|scope| !is_scope_token(scope)) || !is_scope_token(&self.role) {
+            return Err(IssueError::new("a role or scope is printable ASCII without space, `\"` and `\\`"));
+        }
+        let scope: Scopes =
+            self.scopes.join(" ").parse().map_err(|error| IssueError::new(format!("{error}")))?;
+        let now = self.issuer.clock.now();
+        let claims = ServiceClaims {
+            sub: service.as_str().to_owned(),
+            user_id: Some(service.as_str().to_owned()),
+            role: Some(self.role),
+            email: Some(format!("{service}@internal.service")),
+            service,
+            issuer: self.issuer.issuer.clone(),
+            aud: self.audience,
+            exp: now.plus(self.lifetime).unix(),
+            iat: Some(now.unix()),
+            nbf: self.not_before,
+            jti: Some(Uuid::new_v4().to_string()),
+            scope,
+        };
+        let key = self.issuer.key();
+        if self.issuer.strict {
+            // A ring may have come to one since the issuer was built.
+            refuse_secret(&key)?;
+        }
+        let token = sign_claims(&key, &claims, self.issuer.strict)?;
+        refuse_unreadable(&token, &claims, key.kid())?;
+        if self.lifetime > LONG_LIFETIME {
+            tracing::warn!(
+                service = %claims.service,
+                jti = claims.jti,
+                days = self.lifetime.as_secs() / DAY,
+                "minted a token that lives longer than 90 days"
+            );
+        }
+        Ok(MintedToken { token, kid: key.kid().clone(), long: self.lifetime > LONG_LIFETIME, claims })
+    }
+}
+
+/// A token that no verifier reads, or none ever accepts, would only be found out when it is used.
+fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result<(), IssueError> {
+    if claims.aud.iter().any(String::is_empty) {
+        return Err(IssueError::new("an audience is empty; leave it out for a token without `aud`"));
+    }
+    if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
+        return Err(IssueError::new("the token expires before it becomes valid; say an earlier `nbf`"));
+    }
+    if kid.as_str().len() > MAX_KID_LENGTH {
+        let length = kid.as_str().len();
+        return Err(IssueError::new(format!("the `kid` has {length} bytes, more than {MAX_KID_LENGTH}")));
+    }
+    if claims.aud.len() > MAX_AUDIENCES {
+        let count = claims.aud.len();
+        return Err(IssueError::new(format!("{count} audiences, and a token has at most {MAX_AUDIENCES}")));
+    }
+    if token.len() > MAX_TOKEN_LENGTH {
+        let length = token.len();
+        return Err(IssueError::new(format!(
+            "the token has {length} bytes, and no verifier reads more than {MAX_TOKEN_LENGTH}"
+        )));
+    }
+    Ok(())
+}
+
+/// The payload: the claims, and those two that make it a service's.
+#[derive(Serialize)]
+struct Payload<'c> {
+    #[serde(flatten)]
+    claims: &'c ServiceClaims,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    is_service: bool,
+}
+
+fn sign_claims(key: &SigningKey, claims: &ServiceClaims, strict: bool) -> Result<String, IssueError> {
+    let mut header = jsonwebtoken::Header::new(key.algorithm().to_jsonwebtoken());
+    header.kid = Some(key.kid().as_str().to_owned());
+    if strict {
+        header.typ = Some(STRICT_TYP.to_owned());
+    }
+    let payload = Payload { claims, kind: "service", is_service: true };
+    key.sign_json(&header, &payload)
+}
+
+/// A signed token.
+///
+/// `Debug` does not show it.
+#[derive(Clone)]
+pub struct MintedToken {
+    token: String,
+    claims: ServiceClaims,
+    kid: KeyId,
+    long: bool,
+}
+
+impl MintedToken {
+    /// The token: a secret, to be stored as one.
+    pub fn as_str(&self) -> &str {
+        &self.token
+    }
+
+    /// Its claims.
+    pub fn claims(&self) -> &ServiceClaims {
+        &self.claims
+    }
+
+    /// The key that signed it.
+    pub fn kid(&self) -> &KeyId {
+        &self.kid
+    }
+
+    /// What an operator should know of it: that it lives longer than [`LONG_LIFETIME`].
+    pub fn warning(&self) -> Option<&'static str> {
+        self.long.then_some("this token lives longer than 90 days: whoever finds it has that long to use it")
+    }
+}
+
+impl fmt::Debug for MintedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MintedToken")
+            .field("claims", &self.claims)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
