@@ -76,11 +76,9 @@ impl Verifier {
         policy: &Policy<'_>,
         request: RequestContext,
     ) -> Result<Caller, Rejection> {
-        let decided = self.decide(request, |verifier, at, known| {
-            let token = BearerToken::from_header_values(authorization)?;
-            verifier.permit(token.as_str(), policy, at, known)
-        });
-        decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
+        self.decide_request(authorization, request, |verifier, token, at, known| {
+            verifier.permit(token, policy, at, known)
+        })
     }
 
     /// A request of a service or of a user, without a policy: what a gateway forwards.
@@ -90,9 +88,19 @@ impl Verifier {
         authorization: impl Iterator<Item = &'r [u8]>,
         request: RequestContext,
     ) -> Result<Identity, Rejection> {
+        self.decide_request(authorization, request, Self::identify)
+    }
+
+    /// Decides about the one bearer token of a request, and makes a refusal fit for the wire.
+    fn decide_request<'r, T: Recorded>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+        request: RequestContext,
+        decision: impl FnOnce(&Self, &str, Moment, &mut Known) -> Result<T, Denial>,
+    ) -> Result<T, Rejection> {
         let decided = self.decide(request, |verifier, at, known| {
             let token = BearerToken::from_header_values(authorization)?;
-            verifier.identify(token.as_str(), at, known)
+            decision(verifier, token.as_str(), at, known)
         });
         decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
     }
@@ -150,9 +158,7 @@ impl Verifier {
             decided => decided.map_err(|denial| (denial, event.id)),
         }
     }
-}
 
-impl Verifier {
     /// Where the audit is required, asks whether a record would be written, before it says "allow".
     fn auditable<T>(&self, decided: T) -> Result<T, Denial> {
         match self.requires_audit().then(|| self.audit().ready()) {

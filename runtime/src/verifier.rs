@@ -118,10 +118,9 @@ impl Verifier {
     /// The stages of authentication; the first that fails is the one reported.
     pub(crate) fn identify(&self, token: &str, at: Moment, known: &mut Known) -> Result<Identity, Denial> {
         let segments = Segments::split(token)?;
-        let payload = segments.payload();
         let identity = segments.header().and_then(|header| self.by_any_issuer(&header, &segments, at, known));
         identity.inspect_err(|_| {
-            known.unverified_service = payload.as_deref().ok().and_then(unverified_service);
+            known.unverified_service = segments.payload().ok().as_deref().and_then(unverified_service);
         })
     }
 
