@@ -52,6 +52,7 @@ mod policy;
 pub mod private;
 mod rejection;
 mod revocation;
+mod routes;
 mod token;
 #[cfg(feature = "axum")]
 mod trace_context;
@@ -98,5 +99,6 @@ pub use crate::{
         MAX_REVOCATIONS, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,
         RevocationStore, RevocationsFull,
     },
+    routes::{Access, Route, RouteTable},
     verifier::{BuildError, MAX_LEEWAY, TrustedIssuer, Verifier, VerifierBuilder},
 };

@@ -1,0 +1,194 @@
+//! Who may call what, as data: the routes of a program and what each asks of its caller. A closed
+//! router fills it, tests look at it, exports are made of it. Nothing here decides.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{Endpoint, Policy};
+
+/// The routes of one program. Serializes to the JSON that `service-token endpoints` reads.
+///
+/// ```
+/// use service_only::{Access, Policy, Route, RouteTable};
+///
+/// const ORCHESTRATOR: Policy<'static> = Policy::any_service().services(&["orchestrator"]);
+/// let table = RouteTable::new("orders")
+///     .route(Route::new(["DELETE"], "/tenants/{id}", Access::from(&ORCHESTRATOR)))
+///     .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")));
+/// assert_eq!(table.routes()[0].path(), "/tenants/{id}");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteTable {
+    service: String,
+    routes: Vec<Route>,
+}
+
+impl RouteTable {
+    /// A table without routes, of the service with this name.
+    pub fn new(service: impl Into<String>) -> Self {
+        Self { service: service.into(), routes: Vec::new() }
+    }
+
+    /// Adds a route.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// The service that answers.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The routes, in the order they were added.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+}
+
+impl Extend<Route> for RouteTable {
+    fn extend<T: IntoIterator<Item = Route>>(&mut self, routes: T) {
+        self.routes.extend(routes);
+    }
+}
+
+/// One path, the methods that it answers, and who may call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    methods: Vec<String>,
+    path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handler: Option<Handler>,
+    access: Access,
+}
+
+/// Where the handler of a route stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Handler {
+    endpoint: String,
+    line: u32,
+}
+
+impl Route {
+    /// A route. No methods stands for any method; a parameter of the path is written `{name}`, and
+    /// one that takes the rest of the path `{*name}`.
+    pub fn new<M: Into<String>>(
+        methods: impl IntoIterator<Item = M>,
+        path: impl Into<String>,
+        access: Access,
+    ) -> Self {
+        let methods = methods.into_iter().map(Into::into).collect();
+        Self { methods, path: path.into(), handler: None, access }
+    }
+
+    /// Says which handler answers.
+    #[must_use]
+    pub fn handled_by(self, endpoint: &Endpoint) -> Self {
+        let handler = Handler { endpoint: endpoint.to_string(), line: endpoint.line() };
+        Self { handler: Some(handler), ..self }
+    }
+
+    /// The methods that the route answers; none for any method.
+    pub fn methods(&self) -> &[String] {
+        &self.methods
+    }
+
+    /// The template of the path, such as `/tenants/{id}`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The handler as `module::path::function`, where it is known.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.handler.as_ref().map(|handler| handler.endpoint.as_str())
+    }
+
+    /// The line that the handler stands on, where it is known.
+    pub fn line(&self) -> Option<u32> {
+        self.handler.as_ref().map(|handler| handler.line)
+    }
+
+    /// Who may call.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Access {
+    /// Services that meet a policy. Its words are those of [`Policy`].
+    ServiceOnly {
+        /// Any of these; absent for any service. An empty list lets nobody in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        services: Option<Vec<String>>,
+        /// Any of these; absent for any role. An empty list lets nobody in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roles: Option<Vec<String>>,
+        /// All of these.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scopes: Vec<String>,
+        /// The greatest age of a token, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_age: Option<u64>,
+    },
+    /// Anybody, and why.
+    Public {
+        /// The reason that was given in the code.
+        reason: String,
+    },
+}
+
+impl Access {
+    /// Anybody, for this reason.
+    pub fn public(reason: impl Into<String>) -> Self {
+        Self::Public { reason: reason.into() }
+    }
+}
+
+impl From<&Policy<'_>> for Access {
+    fn from(policy: &Policy<'_>) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        Self::ServiceOnly {
+            services: policy.allowed_services().map(owned),
+            roles: policy.allowed_roles().map(owned),
+            scopes: owned(policy.required_scopes()),
+            max_age: policy.allowed_age().map(|age| age.as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy<'static> = Policy::any_service().services(&["a", "b"]).scopes(&["x:y"]);
+
+    #[test]
+    fn a_table_comes_back_from_its_json() {
+        let table = RouteTable::new("orders")
+            .route(Route::new(["GET", "DELETE"], "/tenants/{id}", Access::from(&POLICY)))
+            .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website")));
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
+    }
+
+    #[test]
+    fn an_unknown_word_in_a_table_is_an_error() {
+        let json = r#"{"service":"orders","routes":[{"methods":[],"path":"/","access":{"service_only":{"scope":["a"]}}}]}"#;
+        assert!(serde_json::from_str::<RouteTable>(json).is_err());
+    }
+
+    #[test]
+    fn a_policy_that_lets_nobody_in_is_not_one_that_lets_everybody_in() {
+        let nobody = Access::from(&Policy::any_service().services(&[]));
+        assert_ne!(nobody, Access::from(&Policy::any_service()));
+        let json = serde_json::to_string(&nobody).unwrap();
+        assert_eq!(serde_json::from_str::<Access>(&json).unwrap(), nobody);
+    }
+}
