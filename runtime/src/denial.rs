@@ -295,6 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_is_doubled_unless_it_was_written_by_an_escape() {
+        assert_eq!(escaped("a\\\n", 32, Backslash::Doubled), "a\\\\\\u{a}");
+        assert_eq!(escaped("a\\\n", 32, Backslash::Kept), "a\\\\u{a}");
+        // Three characters, a backslash that counts once, and no room for another.
+        assert_eq!(escaped("\\abcd", 5, Backslash::Kept), "\\abc~");
+        assert_eq!(escaped("\\abcd", 5, Backslash::Doubled), "\\\\ab~");
+    }
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        for backslash in [Backslash::Doubled, Backslash::Kept] {
+            assert!(matches!(escaped("plain ~text", 32, backslash), Cow::Borrowed("plain ~text")));
+        }
+        assert!(matches!(escaped("a\\b", 32, Backslash::Kept), Cow::Borrowed("a\\b")));
+    }
+
+    #[test]
     fn text_is_cut_only_where_it_does_not_fit() {
         let fits = "x".repeat(MAX_QUOTED - 1);
         assert_eq!(quoted(&fits), fits);

@@ -56,6 +56,24 @@ fn a_service_token_becomes_a_caller_with_its_claims() {
 }
 
 #[test]
+fn a_token_of_another_type_is_refused_in_its_own_words() {
+    let reason = |payload: serde_json::Value| {
+        let text = payload.to_string();
+        let claims = RawClaims::parse(text.as_bytes()).unwrap();
+        let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
+        let expectations =
+            Expectations { issuer: "bakery-auth".to_owned(), audience: vec![], max_lifetime: None };
+        let times = expectations.check(Kind::Compatible, &claims, at).unwrap();
+        identity(claims, &times, None).unwrap_err().reason().to_owned()
+    };
+    let said = reason(with(serde_json::json!({"type": "refresh"})));
+    assert_eq!(said, "the token says `type` is `refresh`, expected `service`");
+    let unsaid = "the token has no `type`, or one that is not a string";
+    assert_eq!(reason(without("type")), unsaid);
+    assert_eq!(reason(with(serde_json::json!({"type": ["service"]}))), unsaid);
+}
+
+#[test]
 fn a_user_token_becomes_a_user_and_other_types_are_nobody() {
     let user = without("service");
     let user = {
