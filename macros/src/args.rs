@@ -9,6 +9,10 @@ use syn::{Lit, LitStr, Path};
 
 use crate::diagnostics::{self, Diagnostics};
 
+pub(crate) use public::PublicArgs;
+
+mod public;
+
 /// What was written between the parentheses of the attribute. Every value keeps its span.
 #[derive(Default)]
 pub(crate) struct Args {

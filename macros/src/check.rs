@@ -9,14 +9,17 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::LitStr;
 
-use crate::args::{Args, Key, List};
+use crate::args::{Args, Key, List, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Function, Item};
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
 pub(crate) const MAX_NAMES: usize = 32;
-/// Thirty-two nodes of text, a quarter of how deep the compiler's default recursion limit lets types be nested.
-pub(crate) const MAX_LIST_BYTES: usize = 2048;
+/// Three lists and a name make some fifty nodes of text, less than half of how deep the compiler's default
+/// recursion limit lets types be nested.
+pub(crate) const MAX_LIST_BYTES: usize = 1024;
+/// One sentence.
+pub(crate) const MAX_REASON_BYTES: usize = 256;
 pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
 /// What the attribute asks of a caller, ready to be written into a type.
@@ -38,6 +41,33 @@ pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
         max_age: args.max_age.and_then(|value| max_age(&value, errors)),
         krate: args.krate.map(ToTokens::into_token_stream),
     }
+}
+
+/// What `#[public]` says, ready to be written.
+pub(crate) struct Public {
+    pub(crate) reason: String,
+    /// The path of the crate `service_only`, where it was said.
+    pub(crate) krate: Option<TokenStream>,
+}
+
+pub(crate) fn public(args: PublicArgs, errors: &mut Diagnostics) -> Public {
+    if !args.reasoned {
+        errors.push(diagnostics::no_reason());
+    }
+    let reason = args.reason.map(|reason| reason_text(&reason, errors)).unwrap_or_default();
+    Public { reason, krate: args.krate.map(ToTokens::into_token_stream) }
+}
+
+fn reason_text(reason: &LitStr, errors: &mut Diagnostics) -> String {
+    let text = reason.value();
+    if text.trim().is_empty() {
+        errors.push(diagnostics::bad_reason(reason, "and this one is empty"));
+    } else if text.chars().any(char::is_control) {
+        errors.push(diagnostics::bad_reason(reason, "on one line"));
+    } else if text.len() > MAX_REASON_BYTES {
+        errors.push(diagnostics::reason_too_long(reason, text.len()));
+    }
+    text
 }
 
 /// The values of a list, joined by spaces, which no value contains.
@@ -111,12 +141,42 @@ fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {
     None
 }
 
-/// The function under the attribute, if it is one that can be guarded.
-pub(crate) fn function(item: Item, errors: &mut Diagnostics) -> Option<Function> {
+/// Which of the two attributes is at work. On one handler they contradict each other.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    ServiceOnly,
+    Public,
+}
+
+impl Attribute {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceOnly => "#[service_only]",
+            Self::Public => "#[public]",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ServiceOnly => "service_only",
+            Self::Public => "public",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::ServiceOnly => Self::Public,
+            Self::Public => Self::ServiceOnly,
+        }
+    }
+}
+
+/// The function under the attribute, if it is one that can take the hidden argument.
+pub(crate) fn function(item: Item, attribute: Attribute, errors: &mut Diagnostics) -> Option<Function> {
     let function = match item {
         Item::Function(function) => function,
         Item::Other(kind) => {
-            errors.push(diagnostics::not_a_function(kind.as_ref()));
+            errors.push(diagnostics::not_a_function(attribute, kind.as_ref()));
             return None;
         }
     };
@@ -124,17 +184,26 @@ pub(crate) fn function(item: Item, errors: &mut Diagnostics) -> Option<Function>
     for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
         errors.push(diagnostics::bad_qualifier(name, qualifier));
     }
-    for attribute in function.attributes_named("service_only") {
-        errors.push(diagnostics::guarded_twice(name, attribute));
+    for again in function.attributes_named(attribute.name()) {
+        errors.push(diagnostics::said_twice(attribute, name, again));
+    }
+    for contradiction in function.attributes_named(attribute.other().name()) {
+        errors.push(diagnostics::contradiction(name, contradiction));
     }
     let first = function.first_argument();
     if let Some(receiver) = first.receiver() {
-        errors.push(diagnostics::takes_self(name, receiver));
+        errors.push(diagnostics::takes_self(attribute, name, receiver));
     } else if !function.has_body() {
-        errors.push(diagnostics::no_body(name));
+        errors.push(diagnostics::no_body(attribute, name));
     }
     if let Some(guard) = first.guard() {
-        errors.push(diagnostics::takes_a_guard(name, guard));
+        errors.push(match attribute {
+            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, guard),
+            Attribute::Public => diagnostics::guarded_and_public(name),
+        });
+    }
+    if first.is_public() {
+        errors.push(diagnostics::guarded_and_public(name));
     }
     let dots = function.variadic_dots();
     if !dots.is_empty() && !function.qualifiers.iter().any(|word| word == "extern") {

@@ -9,11 +9,13 @@ use syn::Error;
 
 mod entries;
 mod items;
+mod public;
 mod similar;
 mod values;
 
 pub(crate) use entries::*;
 pub(crate) use items::*;
+pub(crate) use public::*;
 pub(crate) use values::*;
 
 /// The mistakes found so far.

@@ -35,7 +35,7 @@ mod item;
 /// - A role and a scope are scope-tokens of RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
 /// - An age is a duration in words, `"90s"`, `"15min"`, `"24h"`, `"7days"`, in whole seconds, of at most 366
 ///   days: a token lives for 365 days by default, so a longer age would refuse nothing.
-/// - A list has 1 to 32 values, none of them twice, 2048 bytes in all.
+/// - A list has 1 to 32 values, none of them twice, 1024 bytes in all.
 ///
 /// Who the issuer is, which keys and which audience count: that is said once, on the `Verifier`.
 ///
@@ -64,4 +64,37 @@ mod item;
 #[proc_macro_attribute]
 pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::service_only(attribute.into(), item.into()).into()
+}
+
+/// Says that anybody may call a handler, and why.
+///
+/// A closed router (`service_only::ClosedRouter`) takes guarded handlers and public ones, and nothing else; so
+/// the routes of a program that are open to strangers are those that say so. The reason is for the person who
+/// reviews it, and stands in the program's list of endpoints. A public handler authenticates nobody and leaves
+/// no audit event.
+///
+/// # Keys
+///
+/// | key | says |
+/// | --- | --- |
+/// | `reason = ".."` | why anybody may call; 1 to 256 bytes on one line |
+/// | `crate = ..` | the path of the crate `service_only`, for a renamed or re-exported one |
+///
+/// # What it refuses
+///
+/// A missing or an empty reason, a key of `#[service_only]`, and a handler that is guarded as well.
+///
+/// # Example
+///
+/// ```ignore
+/// use service_only::public;
+///
+/// #[public(reason = "load balancers have no token")]
+/// async fn healthz() -> &'static str {
+///     "ok"
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand::public(attribute.into(), item.into()).into()
 }

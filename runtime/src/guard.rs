@@ -22,7 +22,32 @@ pub trait StaticPolicy: 'static {
     /// What the handler asks of its caller.
     const POLICY: Policy<'static>;
     /// The handler.
-    const ENDPOINT: Endpoint;
+    fn endpoint() -> Endpoint;
+}
+
+/// A reason and an endpoint carried by a type; what `#[public]` puts into the signature.
+pub trait StaticReason: 'static {
+    /// Why anybody may call.
+    fn reason() -> &'static str;
+    /// The handler.
+    fn endpoint() -> Endpoint;
+}
+
+/// The hidden first argument of a handler that anybody may call.
+pub struct Public<R>(PhantomData<fn() -> R>);
+
+impl<R: StaticReason> Public<R> {
+    /// Asks nothing of the caller.
+    #[cfg(feature = "axum")]
+    pub(crate) const fn anybody() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Public<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Public")
+    }
 }
 
 /// The hidden first argument of a guarded handler: proof that the policy `P` was met.
@@ -40,7 +65,7 @@ impl<P: StaticPolicy> Guard<P> {
         authorization: impl Iterator<Item = &'r [u8]>,
         request: RequestContext,
     ) -> Result<Self, Rejection> {
-        let request = RequestContext { endpoint: Some(P::ENDPOINT), ..request };
+        let request = RequestContext { endpoint: Some(P::endpoint()), ..request };
         let caller = verifier.enforce_request(authorization, &P::POLICY, request)?;
         Ok(Self { caller, policy: PhantomData })
     }

@@ -42,6 +42,7 @@ mod denial;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod handler;
 mod integration;
 #[cfg(feature = "issue")]
 mod issue;
@@ -50,6 +51,7 @@ mod keys;
 mod policy;
 #[doc(hidden)]
 pub mod private;
+mod registry;
 mod rejection;
 mod revocation;
 mod routes;
@@ -58,7 +60,7 @@ mod token;
 mod trace_context;
 mod verifier;
 
-pub use service_only_macros::service_only;
+pub use service_only_macros::{public, service_only};
 
 #[cfg(feature = "axum")]
 pub use crate::integration::HasVerifier;
@@ -86,6 +88,7 @@ pub use crate::{
     },
     clock::{Clock, FixedClock, SystemClock, Timestamp},
     denial::{Code, Denial, MAX_QUOTED, Stage},
+    handler::{GuardedHandler, PolicyTable, guarded, policy_of},
     json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
     keys::{
         Algorithm, DEFAULT_POLL_INTERVAL, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError,
@@ -94,6 +97,7 @@ pub use crate::{
         MIN_RSA_EXPONENT, Refresh, SkippedKey, UnknownAlgorithm, VerifyingKey,
     },
     policy::{Endpoint, Policy},
+    registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
     rejection::Rejection,
     revocation::{
         MAX_REVOCATIONS, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,

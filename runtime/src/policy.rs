@@ -78,20 +78,32 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// The handler that a decision is about, known when compiling.
+/// A handler: where it stands, known when compiling.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     module_path: &'static str,
     function: &'static str,
+    file: &'static str,
     line: u32,
 }
 
 impl Endpoint {
-    pub(crate) const fn new(module_path: &'static str, function: &'static str, line: u32) -> Self {
-        Self { module_path, function, line }
+    pub(crate) const fn new(
+        module_path: &'static str,
+        function: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self {
+        Self { module_path, function, file, line }
     }
 
-    /// The module that the handler stands in, as `module_path!()` gives it, cut at 128 bytes.
+    /// One that the program's list does not know; only the names are poorer.
+    pub(crate) const fn unregistered(function: &'static str, line: u32) -> Self {
+        Self::new("", function, "", line)
+    }
+
+    /// The module that the handler stands in, as `module_path!()` gives it. Empty where the platform
+    /// cannot list a program's endpoints.
     pub const fn module_path(&self) -> &'static str {
         self.module_path
     }
@@ -99,6 +111,11 @@ impl Endpoint {
     /// The handler's name.
     pub const fn function(&self) -> &'static str {
         self.function
+    }
+
+    /// The file that the handler stands in, as `file!()` gives it. Empty as the module is.
+    pub const fn file(&self) -> &'static str {
+        self.file
     }
 
     /// The line that the handler's name stands on.
@@ -109,7 +126,10 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}::{}", self.module_path, self.function)
+        match self.module_path {
+            "" => f.write_str(self.function),
+            module => write!(f, "{module}::{}", self.function),
+        }
     }
 }
 

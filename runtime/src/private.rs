@@ -13,46 +13,70 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-pub use crate::guard::{Guard, StaticPolicy};
-use crate::policy::{Endpoint, Policy};
+#[doc(hidden)]
+pub use inventory;
+
+pub use crate::{
+    __register_guarded as register_guarded, __register_public as register_public,
+    guard::{Guard, Public, StaticPolicy, StaticReason},
+    registry::{Asks, Registration},
+};
+use crate::{
+    policy::{Endpoint, Policy},
+    registry,
+};
+
+/// Puts a guarded handler into the list of [`endpoints`](crate::endpoints).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_guarded {
+    ($key:literal, $text:literal, $line:literal, $max_age:literal) => {
+        $crate::private::inventory::submit! {
+            $crate::private::Registration {
+                key: $key,
+                module_path: ::core::module_path!(),
+                file: ::core::file!(),
+                line: $line,
+                asks: $crate::private::Asks::Policy { text: $text, max_age: $max_age },
+            }
+        }
+    };
+}
+
+/// Puts a public handler into the list of [`public_endpoints`](crate::public_endpoints).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_public {
+    ($key:literal, $function:literal, $reason:literal, $line:literal) => {
+        $crate::private::inventory::submit! {
+            $crate::private::Registration {
+                key: $key,
+                module_path: ::core::module_path!(),
+                file: ::core::file!(),
+                line: $line,
+                asks: $crate::private::Asks::Nothing { function: $function, reason: $reason },
+            }
+        }
+    };
+}
 
 /// Sixty-four bytes of text, big-endian and padded with zeros, and what follows them.
 pub struct Text<const A: u128, const B: u128, const C: u128, const D: u128, Rest = ()>(
     PhantomData<fn() -> Rest>,
 );
 
-/// The `n`-th sixteen bytes of a text as a word of a [`Text`]. Of a text that is longer than 128
-/// bytes, only `module_path!()` can be one, the words past the eighth are never asked for.
-pub const fn word(text: &str, n: usize) -> u128 {
-    let bytes = text.as_bytes();
-    let (mut word, mut index) = (0, 0);
-    while index < WORD {
-        word <<= 8;
-        let at = n * WORD + index;
-        if at < bytes.len() {
-            word |= bytes[at] as u128;
-        }
-        index += 1;
-    }
-    word
-}
-
 const WORD: usize = 16;
-/// The attribute takes lists of at most this many bytes.
-const CAPACITY: usize = 2048;
+/// Three lists, of which the attribute takes at most 1024 bytes each, and a name.
+const CAPACITY: usize = 4096;
 
 /// A text in a type.
 pub trait TypeText: 'static {
     /// The text.
     const BUFFER: Buffer;
-    /// The text as a string.
-    const TEXT: &'static str = Self::BUFFER_REF.as_str();
     /// The text in a place that lives forever.
     const BUFFER_REF: &'static Buffer = &Self::BUFFER;
-    /// The text's parts, which are separated by spaces, and padding.
-    const PARTS: [&'static str; MAX_NAMES] = parts(Self::TEXT);
-    /// The text's parts.
-    const LIST: &'static [&'static str] = first(&Self::PARTS, count(Self::TEXT));
+    /// The text as a string.
+    const TEXT: &'static str = Self::BUFFER_REF.as_str();
 }
 
 /// Names that one list of the attribute may have.
@@ -100,18 +124,50 @@ impl Buffer {
         let (text, _) = self.bytes.split_at(self.length);
         match std::str::from_utf8(text) {
             Ok(text) => text,
-            // A module path in other letters may be cut within one; a name that is shown in the
-            // audit is all that suffers.
-            Err(error) => match std::str::from_utf8(text.split_at(error.valid_up_to()).0) {
-                Ok(text) => text,
-                Err(_) => "",
-            },
+            // The attribute wrote text. An empty list would ask for nothing, so this must not compile.
+            Err(_) => unreachable!(),
         }
     }
 }
 
-const fn count(text: &str) -> usize {
-    let bytes = text.as_bytes();
+/// The `n`-th line of a text; none is empty.
+const fn line(text: &'static str, n: usize) -> &'static str {
+    part(text, b'\n', n)
+}
+
+/// What stands before the `n`-th separator, and after the one before it.
+const fn part(text: &'static str, separator: u8, n: usize) -> &'static str {
+    let (mut rest, mut skipped) = (text, 0);
+    loop {
+        let bytes = rest.as_bytes();
+        let mut end = 0;
+        while end < bytes.len() && bytes[end] != separator {
+            end += 1;
+        }
+        if skipped == n {
+            return rest.split_at(end).0;
+        }
+        if end == bytes.len() {
+            return "";
+        }
+        rest = rest.split_at(end + 1).1;
+        skipped += 1;
+    }
+}
+
+/// The words of a line.
+const fn words(line: &'static str) -> [&'static str; MAX_NAMES] {
+    let mut words = [""; MAX_NAMES];
+    let mut word = 0;
+    while word < count(line) {
+        words[word] = part(line, b' ', word);
+        word += 1;
+    }
+    words
+}
+
+const fn count(line: &str) -> usize {
+    let bytes = line.as_bytes();
     if bytes.is_empty() {
         return 0;
     }
@@ -125,63 +181,88 @@ const fn count(text: &str) -> usize {
     count
 }
 
-const fn parts(text: &'static str) -> [&'static str; MAX_NAMES] {
-    let mut parts = [""; MAX_NAMES];
-    let (mut rest, mut part) = (text, 0);
-    while part < count(text) {
-        let bytes = rest.as_bytes();
-        let mut end = 0;
-        while end < bytes.len() && bytes[end] != b' ' {
-            end += 1;
-        }
-        parts[part] = rest.split_at(end).0;
-        if end < bytes.len() {
-            rest = rest.split_at(end + 1).1;
-        }
-        part += 1;
-    }
-    parts
+const fn first(words: &'static [&'static str; MAX_NAMES], count: usize) -> &'static [&'static str] {
+    words.split_at(count).0
 }
 
-const fn first(parts: &'static [&'static str; MAX_NAMES], count: usize) -> &'static [&'static str] {
-    parts.split_at(count).0
+/// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
+/// the roles and the scopes by words. By its key the type finds where the handler stands.
+pub struct Site<const KEY: u64, Words, const LINE: u32, const MAX_AGE: u64>(PhantomData<fn() -> Words>);
+
+impl<const KEY: u64, Words: TypeText, const LINE: u32, const MAX_AGE: u64> Site<KEY, Words, LINE, MAX_AGE> {
+    const SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 1));
+    const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
+    const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
 }
 
-/// Where a guarded handler stands and what it asks for, in a type.
-#[expect(clippy::type_complexity, reason = "the types are only names")]
-pub struct Site<Module, Function, const LINE: u32, Services, Roles, Scopes, const MAX_AGE: u64>(
-    PhantomData<fn() -> (Module, Function, Services, Roles, Scopes)>,
-);
-
-impl<Module, Function, const LINE: u32, Services, Roles, Scopes, const MAX_AGE: u64> StaticPolicy
-    for Site<Module, Function, LINE, Services, Roles, Scopes, MAX_AGE>
+impl<const KEY: u64, Words, const LINE: u32, const MAX_AGE: u64> StaticPolicy
+    for Site<KEY, Words, LINE, MAX_AGE>
 where
-    Module: TypeText,
-    Function: TypeText,
-    Services: TypeText,
-    Roles: TypeText,
-    Scopes: TypeText,
+    Words: TypeText,
 {
-    const POLICY: Policy<'static> = {
-        // The attribute refuses an empty list, so none stands for a key that was left out.
-        let policy = Policy::any_service().scopes(Scopes::LIST);
-        let policy = if Services::LIST.is_empty() { policy } else { policy.services(Services::LIST) };
-        let policy = if Roles::LIST.is_empty() { policy } else { policy.roles(Roles::LIST) };
-        match MAX_AGE {
-            u64::MAX => policy,
-            seconds => policy.max_age(Duration::from_secs(seconds)),
-        }
-    };
-    const ENDPOINT: Endpoint = Endpoint::new(Module::TEXT, Function::TEXT, LINE);
+    const POLICY: Policy<'static> = policy(
+        first(&Self::SERVICES, count(line(Words::TEXT, 1))),
+        first(&Self::ROLES, count(line(Words::TEXT, 2))),
+        first(&Self::SCOPES, count(line(Words::TEXT, 3))),
+        MAX_AGE,
+    );
+
+    fn endpoint() -> Endpoint {
+        registry::endpoint(KEY).unwrap_or(Endpoint::unregistered(line(Words::TEXT, 0), LINE))
+    }
+}
+
+/// The attribute refuses an empty list, so none stands for a key that was left out; `u64::MAX` seconds
+/// for no age.
+pub(crate) const fn policy<'a>(
+    services: &'a [&'a str],
+    roles: &'a [&'a str],
+    scopes: &'a [&'a str],
+    max_age: u64,
+) -> Policy<'a> {
+    let policy = Policy::any_service().scopes(scopes);
+    let policy = if services.is_empty() { policy } else { policy.services(services) };
+    let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
+    match max_age {
+        u64::MAX => policy,
+        seconds => policy.max_age(Duration::from_secs(seconds)),
+    }
+}
+
+/// A public handler, in a type.
+pub struct OpenSite<const KEY: u64, Words, const LINE: u32>(PhantomData<fn() -> Words>);
+
+impl<const KEY: u64, Words: TypeText, const LINE: u32> StaticReason for OpenSite<KEY, Words, LINE> {
+    fn reason() -> &'static str {
+        registry::reason(KEY).unwrap_or_default()
+    }
+
+    fn endpoint() -> Endpoint {
+        registry::endpoint(KEY).unwrap_or(Endpoint::unregistered(Words::TEXT, LINE))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Short = Text<{ word("delete_tenant", 0) }, 0, 0, 0>;
-    type Two = Text<{ word("orders gateway", 0) }, 0, 0, 0>;
-    const LONG: &str = "a-very-long-service-name.that-goes-on-and-on.until-it-needs-a-second-node of-words";
+    /// As the attribute computes it.
+    const fn word(text: &str, n: usize) -> u128 {
+        let bytes = text.as_bytes();
+        let (mut word, mut index) = (0, 0);
+        while index < WORD {
+            word <<= 8;
+            let at = n * WORD + index;
+            if at < bytes.len() {
+                word |= bytes[at] as u128;
+            }
+            index += 1;
+        }
+        word
+    }
+
+    const LONG: &str =
+        "list\norders gateway\nadmin\nan:order a:second.scope-that-goes-on-until-it-needs-a-node more";
     type Long = Text<
         { word(LONG, 0) },
         { word(LONG, 1) },
@@ -189,40 +270,26 @@ mod tests {
         { word(LONG, 3) },
         Text<{ word(LONG, 4) }, { word(LONG, 5) }, { word(LONG, 6) }, { word(LONG, 7) }>,
     >;
+    type Bare = Text<{ word("list\n\n\n", 0) }, 0, 0, 0>;
 
     #[test]
     fn texts_come_back_from_their_types() {
-        assert_eq!(Short::TEXT, "delete_tenant");
         assert_eq!(Long::TEXT, LONG);
+        assert_eq!(Bare::TEXT, "list\n\n\n");
         assert_eq!(<() as TypeText>::TEXT, "");
     }
 
     #[test]
-    fn lists_come_back_from_their_types() {
-        assert_eq!(Two::LIST, ["orders", "gateway"]);
-        assert_eq!(Long::LIST, LONG.split(' ').collect::<Vec<_>>());
-        assert!(<() as TypeText>::LIST.is_empty());
-    }
-
-    #[test]
-    fn a_site_carries_its_policy_and_endpoint() {
-        type Open = Site<Short, Short, 7, (), (), (), { u64::MAX }>;
-        type Closed = Site<Short, Short, 7, Two, Short, Long, 60>;
+    fn a_site_carries_its_policy_and_the_name_of_its_function() {
+        type Open = Site<7, Bare, 7, { u64::MAX }>;
+        type Closed = Site<7, Long, 7, 60>;
         assert_eq!(Open::POLICY, Policy::any_service());
-        let endpoint = Open::ENDPOINT;
-        assert_eq!(endpoint.to_string(), "delete_tenant::delete_tenant");
-        let parts = (endpoint.module_path(), endpoint.function(), endpoint.line());
-        assert_eq!(parts, ("delete_tenant", "delete_tenant", 7));
+        let endpoint = Open::endpoint();
+        assert_eq!((endpoint.to_string().as_str(), endpoint.line()), ("list", 7));
         assert_eq!(Closed::POLICY.allowed_services(), Some(&["orders", "gateway"][..]));
-        assert_eq!(Closed::POLICY.allowed_roles(), Some(&["delete_tenant"][..]));
-        assert_eq!(Closed::POLICY.required_scopes().len(), 2);
+        assert_eq!(Closed::POLICY.allowed_roles(), Some(&["admin"][..]));
+        let scopes = ["an:order", "a:second.scope-that-goes-on-until-it-needs-a-node", "more"];
+        assert_eq!(Closed::POLICY.required_scopes(), scopes);
         assert_eq!(Closed::POLICY.allowed_age(), Some(Duration::from_secs(60)));
-    }
-
-    #[test]
-    fn a_module_path_that_is_cut_within_a_letter_stays_text() {
-        const PATH: &str = "aaaaaaaaaaaaaaaé";
-        type Cut = Text<{ word(PATH, 0) }, 0, 0, 0>;
-        assert_eq!(Cut::TEXT, "aaaaaaaaaaaaaaa");
     }
 }

@@ -13,7 +13,7 @@ fn accepted(attribute: &str) -> Policy {
 
 fn guardable(item: &str) -> Function {
     let mut errors = Diagnostics::default();
-    let function = function(Item::parse(item.parse().expect("tokens")), &mut errors);
+    let function = function(Item::parse(item.parse().expect("tokens")), Attribute::ServiceOnly, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
     function.expect("a function")

@@ -4,47 +4,49 @@ use proc_macro2::{Group, Ident, Span, TokenTree};
 use syn::Error;
 
 use super::at_or;
+use crate::check::Attribute;
 
-pub(crate) fn not_a_function(kind: Option<&Ident>) -> Error {
+pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Error {
+    let attribute = attribute.as_str();
     let Some(kind) = kind else {
-        return Error::new(Span::call_site(), "`#[service_only]` goes on a function");
+        return Error::new(Span::call_site(), format!("`{attribute}` goes on a function"));
     };
     let message = match kind.to_string().as_str() {
         "impl" => {
-            "`#[service_only]` on an `impl` block guards nothing yet; put it on each function in it that takes no `self`"
-                .to_owned()
+            format!(
+                "`{attribute}` on an `impl` block does nothing; put it on each function in it that takes no `self`"
+            )
         }
         "trait" => {
-            "`#[service_only]` goes on a function with a body; put it on the functions that implement this trait"
-                .to_owned()
+            format!(
+                "`{attribute}` goes on a function with a body; put it on the functions that implement this trait"
+            )
         }
         "mod" => {
-            "`#[service_only]` goes on a function; put it on each handler in this module".to_owned()
+            format!("`{attribute}` goes on a function; put it on each handler in this module")
         }
         "struct" | "enum" | "union" | "type" => {
-            format!("`#[service_only]` goes on a function, not on a `{kind}`; put it on the handler")
+            format!("`{attribute}` goes on a function, not on a `{kind}`; put it on the handler")
         }
-        kind => format!("`#[service_only]` goes on a function, found `{kind}`; put it on the handler"),
+        kind => format!("`{attribute}` goes on a function, found `{kind}`; put it on the handler"),
     };
     Error::new(kind.span(), message)
 }
 
-pub(crate) fn takes_self(function: &Ident, receiver: &[TokenTree]) -> Error {
+pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &[TokenTree]) -> Error {
+    let attribute = attribute.as_str();
     at_or(
         receiver,
         function,
-        format!(
-            "`{function}` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`"
-        ),
+        format!("`{function}` takes `self`; put `{attribute}` on the `impl` block, above `#[async_trait]`"),
     )
 }
 
-pub(crate) fn no_body(function: &Ident) -> Error {
+pub(crate) fn no_body(attribute: Attribute, function: &Ident) -> Error {
+    let attribute = attribute.as_str();
     Error::new(
         function.span(),
-        format!(
-            "`{function}` has no body to guard; put `#[service_only]` on the function that implements it"
-        ),
+        format!("`{function}` has no body; put `{attribute}` on the function that implements it"),
     )
 }
 
@@ -66,10 +68,26 @@ pub(crate) fn variadic(function: &Ident, dots: &[TokenTree]) -> Error {
     at_or(dots, function, format!("`{function}` takes any number of arguments; name each one"))
 }
 
-pub(crate) fn guarded_twice(function: &Ident, attribute: &Group) -> Error {
+pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Group) -> Error {
+    let attribute = attribute.as_str();
     Error::new_spanned(
-        attribute.stream(),
-        format!("`{function}` already has `#[service_only]`; put all keys into one attribute"),
+        again.stream(),
+        format!("`{function}` already has `{attribute}`; put all keys into one attribute"),
+    )
+}
+
+pub(crate) fn contradiction(function: &Ident, other: &Group) -> Error {
+    Error::new_spanned(
+        other.stream(),
+        format!("`{function}` cannot be both `#[service_only]` and `#[public]`; keep one"),
+    )
+}
+
+/// Said again, under another name or by a macro, so that only the hidden argument shows it.
+pub(crate) fn guarded_and_public(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!("`{function}` cannot be both `#[service_only]` and `#[public]`; keep one"),
     )
 }
 

@@ -18,9 +18,24 @@ pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
 }
 
 pub(crate) fn mistakes_of_item(item: &str) -> Vec<Error> {
+    mistakes_under(check::Attribute::ServiceOnly, item)
+}
+
+fn mistakes_of_public_item(item: &str) -> Vec<Error> {
+    mistakes_under(check::Attribute::Public, item)
+}
+
+fn mistakes_under(attribute: check::Attribute, item: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     let tokens: TokenStream = item.parse().expect("tokens");
-    check::function(Item::parse(tokens), &mut errors);
+    check::function(Item::parse(tokens), attribute, &mut errors);
+    errors.into_errors()
+}
+
+fn mistakes_of_reason(attribute: &str) -> Vec<Error> {
+    let mut errors = Diagnostics::default();
+    let tokens = attribute.parse().expect("tokens");
+    check::public(crate::args::PublicArgs::parse(tokens, &mut errors), &mut errors);
     errors.into_errors()
 }
 
@@ -351,13 +366,94 @@ fn thirty_third_name_of_a_list_is_refused() {
 
 #[test]
 fn list_of_too_much_text_is_refused() {
-    let names: Vec<_> = (0..9).map(|n| format!("\"{n}{}\"", "x".repeat(249))).collect();
+    let names: Vec<_> = (0..5).map(|n| format!("\"{n}{}\"", "x".repeat(249))).collect();
     let source = format!("roles({})", names.join(", "));
     let carets = "^".repeat(source.len() - "roles".len());
     let mistake = format!(
-        "     {carets} `roles` has 2258 bytes of text, 2048 at most; give their callers one role or scope to ask for"
+        "     {carets} `roles` has 1254 bytes of text, 1024 at most; give their callers one role or scope to ask for"
     );
     each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
+}
+
+#[test]
+fn public_without_a_reason_is_refused() {
+    let example = "write `reason = \"load balancers have no token\"`";
+    assert_eq!(
+        mistakes_of_reason("").iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [format!("`#[public]` lets anybody call, and needs a reason; {example}")]
+    );
+    let rows = [
+        (
+            r#"reason = "  ""#,
+            "         ^^^^ a reason is for the person who reviews this, and this one is empty; ",
+        ),
+        (r#"reason = "a\nb""#, "         ^^^^^^ a reason is for the person who reviews this, on one line; "),
+        (r#""why""#, "^^^^^ expected a key, found `\"why\"`; "),
+        ("reason", "^^^^^^ expected a string; "),
+        ("reason = 7", "       ^^^ expected a string; "),
+    ];
+    for (source, mistake) in rows {
+        each_is_refused(mistakes_of_reason, &[&[source, &format!("{mistake}{example}")]]);
+    }
+    let long = format!("reason = {:?}", "x".repeat(257));
+    let mistake = format!("         {} the reason has 257 bytes, 256 at most", "^".repeat(259));
+    each_is_refused(mistakes_of_reason, &[&[&long, &mistake]]);
+}
+
+#[test]
+fn public_knows_its_own_keys_only() {
+    each_is_refused(
+        mistakes_of_reason,
+        &[
+            &[
+                r#"reason = "why", services("a")"#,
+                r#"                ^^^^^^^^ `services` is a key of `#[service_only]`; what is public asks nothing of its caller"#,
+            ],
+            &[
+                r#"reason = "a", why"#,
+                r#"              ^^^ unknown key `why`; the keys are `reason`, `crate`"#,
+            ],
+            &[r#"reason = "a", reason = "b""#, r#"              ^^^^^^ `reason` is said twice; keep one"#],
+        ],
+    );
+}
+
+#[test]
+fn handler_cannot_be_guarded_and_public() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                r#"#[public(reason = "a")] fn list() {}"#,
+                r#"  ^^^^^^^^^^^^^^^^^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
+            ],
+            &[
+                r#"fn list(_: ::service_only::private::Public<P>) {}"#,
+                r#"   ^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
+            ],
+        ],
+    );
+    each_is_refused(
+        mistakes_of_public_item,
+        &[
+            &[
+                r#"#[service_only::service_only] fn list() {}"#,
+                r#"  ^^^^^^^^^^^^^^^^^^^^^^^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
+            ],
+            &[
+                r#"fn list(_: ::service_only::private::Guard<P>) {}"#,
+                r#"   ^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
+            ],
+            &[
+                r#"#[public(reason = "a")] fn list() {}"#,
+                r#"  ^^^^^^^^^^^^^^^^^^^^ `list` already has `#[public]`; put all keys into one attribute"#,
+            ],
+            &[
+                r#"fn list(&self) {}"#,
+                r#"        ^^^^^ `list` takes `self`; put `#[public]` on the `impl` block, above `#[async_trait]`"#,
+            ],
+        ],
+    );
 }
 
 #[test]
@@ -424,7 +520,7 @@ fn item_that_is_no_function_is_told_where_the_attribute_goes() {
             ],
             &[
                 "impl Orders {}",
-                "^^^^ `#[service_only]` on an `impl` block guards nothing yet; put it on each function in it that takes no `self`",
+                "^^^^ `#[service_only]` on an `impl` block does nothing; put it on each function in it that takes no `self`",
             ],
             &[
                 "const ORDERS: fn() = f;",
@@ -441,7 +537,7 @@ fn function_that_cannot_be_guarded_is_told_why() {
         &[
             &[
                 "async fn list(id: Id) -> Orders;",
-                "         ^^^^ `list` has no body to guard; put `#[service_only]` on the function that implements it",
+                "         ^^^^ `list` has no body; put `#[service_only]` on the function that implements it",
             ],
             &[
                 "pub const fn list() {}",

@@ -1,32 +1,64 @@
-//! The type of the hidden argument: the policy and the endpoint, said in const generics.
+//! The type of the hidden argument: the policy, said in const generics, and the handler's registration.
 //!
-//! A type needs no item beside the function, so one expansion serves free functions and `impl` blocks, and a
-//! handler costs the compiler a type instead of a struct and its impls. The tokens are spanned at the
-//! attribute, so that is where the compiler shows what is wrong with the guard.
+//! A type needs no item beside the function, so one expansion serves free functions and `impl` blocks. The
+//! registration stands inside of a const argument, the one place of a signature that takes items. The tokens
+//! are spanned at the attribute, so that is where the compiler shows what is wrong with the guard.
 
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 
+use super::key::SiteKey;
 use super::text;
-use crate::check::Policy;
+use crate::check::{Policy, Public};
 
-/// `Guard<Site<Module, Function, LINE, Services, Roles, Scopes, MAX_AGE>>`.
+/// `Guard<Site<KEY, Text, LINE, MAX_AGE>>`.
 pub(super) fn guard_type(policy: &Policy, name: &Ident) -> TokenStream {
-    let private = match &policy.krate {
-        Some(path) => quote!(#path::private),
-        None => quote!(::service_only::private),
-    };
-    let module = text::of_module_path(&private);
-    let function = text::of(&name.unraw().to_string(), &private);
-    let line = Literal::usize_unsuffixed(name.span().start().line);
-    let services = text::of(&policy.services, &private);
-    let roles = text::of(&policy.roles, &private);
-    let scopes = text::of(&policy.scopes, &private);
+    let private = private(policy.krate.as_ref());
+    let site = site(policy, name, &private);
+    quote!(#private::Guard<#site>)
+}
+
+fn site(policy: &Policy, name: &Ident, private: &TokenStream) -> TokenStream {
+    let function = name.unraw().to_string();
+    let text = [&function, &policy.services, &policy.roles, &policy.scopes].map(String::as_str).join("\n");
     let max_age = Literal::u64_unsuffixed(policy.max_age.map_or(u64::MAX, |age| age.as_secs()));
+    let (key, line) = (SiteKey::of(name, &text).literal(), line(name));
+    let words = text::of(&text, private);
     quote! {
-        #private::Guard<
-            #private::Site<#module, #function, #line, #services, #roles, #scopes, #max_age>
+        #private::Site<
+            { #private::register_guarded!(#key, #text, #line, #max_age); #key },
+            #words,
+            #line,
+            #max_age
         >
     }
+}
+
+/// `Public<OpenSite<KEY, Text, LINE>>`.
+pub(super) fn public_type(public: &Public, name: &Ident) -> TokenStream {
+    let private = private(public.krate.as_ref());
+    let (function, reason) = (name.unraw().to_string(), &public.reason);
+    let (key, line) = (SiteKey::of(name, reason).literal(), line(name));
+    let words = text::of(&function, &private);
+    quote! {
+        #private::Public<
+            #private::OpenSite<
+                { #private::register_public!(#key, #function, #reason, #line); #key },
+                #words,
+                #line
+            >
+        >
+    }
+}
+
+fn private(krate: Option<&TokenStream>) -> TokenStream {
+    match krate {
+        Some(path) => quote!(#path::private),
+        None => quote!(::service_only::private),
+    }
+}
+
+fn line(name: &Ident) -> Literal {
+    Literal::usize_unsuffixed(name.span().start().line)
 }

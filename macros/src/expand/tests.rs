@@ -69,6 +69,24 @@ fn policy_and_arguments_stand_side_by_side() {
 }
 
 #[test]
+fn public_function_gets_its_reason_first() {
+    let reason = r#"reason = "load balancers have no token""#;
+    let written = public(
+        reason.parse().expect("tokens"),
+        quote!(
+            async fn healthz() {}
+        ),
+    );
+    insta::with_settings!({
+        description => format!("#[public({reason})]\nasync fn healthz() {{}}"),
+        omit_expression => true,
+        prepend_module_to_snapshot => false,
+    }, {
+        insta::assert_snapshot!("public_function", readable(written));
+    });
+}
+
+#[test]
 fn function_of_an_impl_block_needs_nothing_beside_it() {
     assert_expansion!(
         "function_of_an_impl_block",
@@ -140,8 +158,8 @@ fn mistakes_follow_the_item_as_it_was_written() {
 #[test]
 fn line_is_that_of_the_function_name() {
     let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list() {}").to_string();
-    let function = text::of("list", &quote!(::service_only::private)).to_string();
-    assert!(guarded.contains(&format!("{function} , 4 ,")), "{guarded}");
+    let text = text::of("list\n\n\n", &quote!(::service_only::private)).to_string();
+    assert!(guarded.contains(&format!("{text} , 4 ,")), "{guarded}");
 }
 
 #[test]

@@ -29,15 +29,5 @@ fn word(text: &[u8], n: usize) -> u128 {
     u128::from_be_bytes(word)
 }
 
-/// The first 128 bytes of the user's module path. Only the compiler knows it, so it computes the words.
-pub(super) fn of_module_path(private: &TokenStream) -> TokenStream {
-    let words = |numbers: std::ops::Range<usize>| {
-        let numbers = numbers.map(Literal::usize_unsuffixed);
-        quote!(#({ #private::word(::core::module_path!(), #numbers) }),*)
-    };
-    let (first, second) = (words(0..4), words(4..8));
-    quote!(#private::Text<#first, #private::Text<#second>>)
-}
-
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,12 @@ impl Argument {
         (ours && generic).then_some(self.0.as_slice())
     }
 
+    /// Whether the type is the hidden argument of `#[public]`.
+    pub(crate) fn is_public(&self) -> bool {
+        let path = self.ty().map(path).unwrap_or_default();
+        matches!(path.as_slice(), [.., parent, name] if parent == "private" && name == "Public")
+    }
+
     fn ty(&self) -> Option<&[TokenTree]> {
         let mut after_joint = false;
         let colon = self.0.iter().position(|token| {

@@ -1,5 +1,7 @@
 //! axum 0.8: a guard and a caller are extractors; a rejection is a response.
 
+use std::convert::Infallible;
+
 use axum::{
     body::Body,
     extract::{ConnectInfo, FromRef, FromRequestParts, MatchedPath},
@@ -13,7 +15,7 @@ use http::{
 
 use crate::{
     caller::{Caller, Identity},
-    guard::{Guard, RequestContext, StaticPolicy},
+    guard::{Guard, Public, RequestContext, StaticPolicy, StaticReason},
     policy::Policy,
     rejection::Rejection,
     trace_context::trace_id,
@@ -56,6 +58,18 @@ where
         let guard = Self::enforce(&verifier, authorization(parts), context(parts))?;
         parts.extensions.insert(Decided::new(verifier, guard.caller(), parts));
         Ok(guard)
+    }
+}
+
+impl<S, R> FromRequestParts<S> for Public<R>
+where
+    S: Send + Sync,
+    R: StaticReason,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::anybody())
     }
 }
 

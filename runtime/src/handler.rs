@@ -1,0 +1,167 @@
+//! What a handler asks of its caller, read from the handler itself, and a table of it for review.
+
+use std::fmt;
+
+use crate::{
+    guard::{Guard, StaticPolicy},
+    policy::Policy,
+    registry::GuardedEndpoint,
+};
+
+/// A function that `#[service_only]` guards, with up to 16 arguments of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not guarded",
+    label = "this function has no policy",
+    note = "put `#[service_only]` above it"
+)]
+pub trait GuardedHandler<Arguments> {
+    /// The handler and what it asks of its caller.
+    fn guarded() -> GuardedEndpoint;
+}
+
+/// What a guarded handler asks of its caller. It is the policy that is enforced, read from the
+/// handler's type. A generic handler is named with its types.
+///
+/// ```
+/// use service_only::{policy_of, service_only};
+///
+/// #[service_only(scopes("tenants:delete"))]
+/// async fn delete_tenant() {}
+///
+/// assert_eq!(policy_of(delete_tenant).required_scopes(), ["tenants:delete"]);
+/// ```
+///
+/// A function without the attribute has none:
+///
+/// ```compile_fail,E0277
+/// async fn delete_tenant() {}
+///
+/// service_only::policy_of(delete_tenant);
+/// ```
+pub fn policy_of<H, Arguments>(handler: H) -> Policy<'static>
+where
+    H: GuardedHandler<Arguments>,
+{
+    *guarded(handler).policy()
+}
+
+/// A guarded handler with its place and its policy.
+pub fn guarded<H, Arguments>(_: H) -> GuardedEndpoint
+where
+    H: GuardedHandler<Arguments>,
+{
+    H::guarded()
+}
+
+macro_rules! guarded_handlers {
+    ($($argument:ident)*) => {
+        impl<F, R, P, $($argument),*> GuardedHandler<(Guard<P>, $($argument,)*)> for F
+        where
+            F: FnOnce(Guard<P>, $($argument),*) -> R,
+            P: StaticPolicy,
+        {
+            fn guarded() -> GuardedEndpoint {
+                GuardedEndpoint::new(P::endpoint(), P::POLICY)
+            }
+        }
+    };
+}
+
+guarded_handlers!();
+guarded_handlers!(A);
+guarded_handlers!(A B);
+guarded_handlers!(A B C);
+guarded_handlers!(A B C D);
+guarded_handlers!(A B C D E);
+guarded_handlers!(A B C D E G);
+guarded_handlers!(A B C D E G H);
+guarded_handlers!(A B C D E G H I);
+guarded_handlers!(A B C D E G H I J);
+guarded_handlers!(A B C D E G H I J K);
+guarded_handlers!(A B C D E G H I J K L);
+guarded_handlers!(A B C D E G H I J K L M);
+guarded_handlers!(A B C D E G H I J K L M N);
+guarded_handlers!(A B C D E G H I J K L M N O);
+guarded_handlers!(A B C D E G H I J K L M N O Q);
+guarded_handlers!(A B C D E G H I J K L M N O Q S);
+
+/// Who may call what, as text that a person reads in a review. Made for a snapshot: it names no line,
+/// so that moving a handler changes nothing.
+///
+/// ```
+/// use service_only::{policy_table, service_only};
+///
+/// #[service_only(services("billing", "orders"), scopes("tenants:read"), max_age = "24h")]
+/// async fn show_tenant() {}
+///
+/// #[service_only(roles("admin"))]
+/// async fn delete_tenant() {}
+///
+/// let table = policy_table![show_tenant, delete_tenant].to_string();
+/// let words: Vec<_> = table.lines().nth(2).unwrap().split_whitespace().skip(1).collect();
+/// assert_eq!(words, ["billing", "orders", "any", "tenants:read", "86400s"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyTable(Vec<GuardedEndpoint>);
+
+/// The [`PolicyTable`] of some guarded handlers; of the whole program's by
+/// `PolicyTable::from_iter(endpoints())`.
+#[macro_export]
+macro_rules! policy_table {
+    ($($handler:expr),* $(,)?) => {
+        <$crate::PolicyTable as ::core::iter::FromIterator<_>>::from_iter([$($crate::guarded($handler)),*])
+    };
+}
+
+impl FromIterator<GuardedEndpoint> for PolicyTable {
+    fn from_iter<T: IntoIterator<Item = GuardedEndpoint>>(endpoints: T) -> Self {
+        Self(endpoints.into_iter().collect())
+    }
+}
+
+const COLUMNS: usize = 5;
+
+impl fmt::Display for PolicyTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["endpoint", "services", "roles", "scopes", "max_age"].map(str::to_owned);
+        let rule = [0; COLUMNS].map(|_| String::new());
+        let rows: Vec<_> = [head, rule].into_iter().chain(self.0.iter().map(row)).collect();
+        let width = |column: usize| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..COLUMNS).map(width).collect();
+        for (number, row) in rows.iter().enumerate() {
+            let cells: Vec<_> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| match number {
+                    1 => "-".repeat(*width),
+                    _ => format!("{cell:width$}"),
+                })
+                .collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn row(guarded: &GuardedEndpoint) -> [String; COLUMNS] {
+    let policy = guarded.policy();
+    let any_of = |names: Option<&[&str]>| match names {
+        None => "any".to_owned(),
+        Some([]) => "nobody".to_owned(),
+        Some(names) => names.join(" "),
+    };
+    let scopes = match policy.required_scopes() {
+        [] => "none".to_owned(),
+        scopes => scopes.join(" "),
+    };
+    let age = policy.allowed_age().map_or("any".to_owned(), |age| format!("{}s", age.as_secs()));
+    [
+        guarded.endpoint().to_string(),
+        any_of(policy.allowed_services()),
+        any_of(policy.allowed_roles()),
+        scopes,
+        age,
+    ]
+}

@@ -1,0 +1,176 @@
+//! Every guarded and every public handler of the program, whichever crate it stands in. The attributes
+//! write the list, the linker gathers it. It names; what is enforced travels in the handler's type.
+
+use std::{collections::HashMap, fmt, sync::LazyLock};
+
+use crate::{
+    policy::{Endpoint, Policy},
+    private::policy,
+};
+
+/// A guarded handler and what it asks of its caller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct GuardedEndpoint {
+    endpoint: Endpoint,
+    policy: Policy<'static>,
+}
+
+impl GuardedEndpoint {
+    pub(crate) const fn new(endpoint: Endpoint, policy: Policy<'static>) -> Self {
+        Self { endpoint, policy }
+    }
+
+    /// The handler.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What it asks of its caller.
+    pub const fn policy(&self) -> &Policy<'static> {
+        &self.policy
+    }
+}
+
+/// A handler that anybody may call, and why.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct PublicEndpoint {
+    endpoint: Endpoint,
+    reason: &'static str,
+}
+
+impl PublicEndpoint {
+    /// The handler.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The reason that `#[public]` gives.
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+/// Every handler of the program that `#[service_only]` guards, in the order of their names. Handlers of
+/// all crates that are linked in are there, whether a router has them or not.
+///
+/// ```
+/// use service_only::{endpoints, service_only};
+///
+/// #[service_only(services("billing"))]
+/// async fn invoices() {}
+///
+/// let [invoices] = &endpoints()[..] else { panic!("there is one") };
+/// assert_eq!(invoices.endpoint().function(), "invoices");
+/// assert_eq!(invoices.policy().allowed_services(), Some(&["billing"][..]));
+/// ```
+pub fn endpoints() -> Vec<GuardedEndpoint> {
+    REGISTRY.guarded.clone()
+}
+
+/// Every handler of the program that is `#[public]`, in the order of their names.
+pub fn public_endpoints() -> Vec<PublicEndpoint> {
+    REGISTRY.public.clone()
+}
+
+pub(crate) fn endpoint(key: u64) -> Option<Endpoint> {
+    REGISTRY.by_key.get(&key).map(|entry| entry.endpoint)
+}
+
+pub(crate) fn reason(key: u64) -> Option<&'static str> {
+    REGISTRY.by_key.get(&key).and_then(|entry| entry.reason)
+}
+
+/// What the attributes write down of a handler.
+pub struct Registration {
+    /// Ties it to the handler's type.
+    pub key: u64,
+    /// `module_path!()`.
+    pub module_path: &'static str,
+    /// `file!()`.
+    pub file: &'static str,
+    /// Where the handler's name stands.
+    pub line: u32,
+    /// What the handler asks of its caller.
+    pub asks: Asks,
+}
+
+/// What a registered handler asks of its caller.
+pub enum Asks {
+    /// The text of `Site`, and its age in seconds.
+    Policy {
+        /// Four lines: the function, the services, the roles, the scopes.
+        text: &'static str,
+        /// In seconds, `u64::MAX` for any.
+        max_age: u64,
+    },
+    /// A public handler asks nothing.
+    Nothing {
+        /// The handler's name.
+        function: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+inventory::collect!(Registration);
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::gather);
+
+#[derive(Default)]
+struct Registry {
+    guarded: Vec<GuardedEndpoint>,
+    public: Vec<PublicEndpoint>,
+    by_key: HashMap<u64, Entry>,
+}
+
+struct Entry {
+    endpoint: Endpoint,
+    reason: Option<&'static str>,
+}
+
+impl Registry {
+    fn gather() -> Self {
+        let mut registry = Self::default();
+        for registration in inventory::iter::<Registration> {
+            registry.add(registration);
+        }
+        registry.guarded.sort_by_key(|guarded| place(&guarded.endpoint));
+        registry.public.sort_by_key(|public| place(&public.endpoint));
+        registry
+    }
+
+    fn add(&mut self, registration: &Registration) {
+        let Registration { key, module_path, file, line, asks } = registration;
+        let (function, reason) = match asks {
+            Asks::Policy { text, .. } => (text.lines().next().unwrap_or_default(), None),
+            Asks::Nothing { function, reason } => (*function, Some(*reason)),
+        };
+        let endpoint = Endpoint::new(module_path, function, file, *line);
+        match asks {
+            Asks::Policy { text, max_age } => {
+                let mut lists = text.split('\n').skip(1).map(leaked_words);
+                let mut next = || lists.next().unwrap_or_default();
+                let (services, roles, scopes) = (next(), next(), next());
+                let policy = policy(services, roles, scopes, *max_age);
+                self.guarded.push(GuardedEndpoint { endpoint, policy });
+            }
+            Asks::Nothing { reason, .. } => self.public.push(PublicEndpoint { endpoint, reason }),
+        }
+        self.by_key.insert(*key, Entry { endpoint, reason });
+    }
+}
+
+/// Once per handler of the program, for a list that lives as long as the program.
+fn leaked_words(line: &'static str) -> &'static [&'static str] {
+    line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().leak()
+}
+
+fn place(endpoint: &Endpoint) -> (&'static str, &'static str, u32) {
+    (endpoint.module_path(), endpoint.function(), endpoint.line())
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("key", &self.key).finish_non_exhaustive()
+    }
+}
