@@ -52,22 +52,34 @@ impl<R> fmt::Debug for Public<R> {
 
 /// The hidden first argument of a guarded handler: proof that the policy `P` was met.
 ///
-/// It has one constructor, at the end of `enforce`.
+/// It has one constructor, which follows a decision.
 pub struct Guard<P> {
     caller: Caller,
     policy: PhantomData<fn() -> P>,
 }
 
 impl<P: StaticPolicy> Guard<P> {
-    /// Decides about one request. The only way to a guard.
+    /// Decides about one request.
     pub(crate) fn enforce<'r>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r [u8]>,
         request: RequestContext,
     ) -> Result<Self, Rejection> {
         let request = RequestContext { endpoint: Some(P::endpoint()), ..request };
-        let caller = verifier.enforce_request(authorization, &P::POLICY, request)?;
-        Ok(Self { caller, policy: PhantomData })
+        verifier.enforce_request(authorization, &P::POLICY, request).map(Self::granted)
+    }
+
+    /// Decides about one token, for a test that calls the handler as a function.
+    ///
+    /// # Errors
+    /// When the verifier refuses the token, or the policy the caller.
+    pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
+        verifier.enforce_token(token, &P::POLICY).map(Self::granted)
+    }
+
+    /// The one constructor: a caller for whom the policy was decided.
+    fn granted(caller: Caller) -> Self {
+        Self { caller, policy: PhantomData }
     }
 
     /// Who calls.

@@ -1,6 +1,7 @@
 //! Who mints the tokens of a test, and the verifier that believes them.
 
 mod keys;
+mod shapes;
 mod verifying;
 
 use std::sync::{

@@ -73,6 +73,11 @@ impl TokenDraft {
             .claim("user_id", id)
     }
 
+    /// A token whose subject is yet to be said.
+    pub(crate) fn of_nobody(authority: &TestAuthority) -> Self {
+        Self::start(authority)
+    }
+
     fn start(authority: &TestAuthority) -> Self {
         let key = authority.shared_key();
         let draft = Self {

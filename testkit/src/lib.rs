@@ -46,6 +46,9 @@
 //! | to move the time | [`ManualClock`], at [`TestAuthority::clock`] |
 //! | to see what was recorded | [`RecordingAudit`], at [`TestAuthority::audit`] |
 //! | to call a router | [`call`], which gives a [`TestApp`] |
+//! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`] |
+//! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
+//! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
@@ -59,9 +62,12 @@ mod assertions;
 mod audit;
 mod authority;
 mod clock;
+mod double;
 mod draft;
 mod fail;
 mod fixture;
+#[cfg(feature = "jwks-server")]
+mod jwks_server;
 mod response;
 pub mod snapshot;
 mod token;
@@ -77,6 +83,9 @@ pub use crate::{
     response::TestResponse,
     token::FixtureToken,
 };
+
+#[cfg(feature = "jwks-server")]
+pub use crate::jwks_server::JwksServer;
 
 /// What the macros of this crate name.
 #[doc(hidden)]

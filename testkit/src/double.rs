@@ -1,0 +1,76 @@
+//! Calling a guarded function without a request. The proof that it asks for is a real one: a token is
+//! minted and verified behind the scenes, and the policy applied, so there is no hole to leave open.
+
+use service_only::{Caller, Denial, private};
+
+use crate::{draft::TokenDraft, fail::OrFail};
+
+impl TokenDraft {
+    /// The hidden argument of a guarded handler, for calling it as a function. The handler's policy is
+    /// applied to this caller.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use axum::extract::Path;
+    /// use service_only::{Caller, service_only};
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// #[service_only(services("orchestrator"))]
+    /// async fn delete_tenant(Path(tenant): Path<u32>, caller: Caller) -> String {
+    ///     format!("{tenant} deleted for {}", caller.service())
+    /// }
+    ///
+    /// let authority = TestAuthority::new();
+    /// let orchestrator = authority.service("orchestrator");
+    /// let answer = delete_tenant(orchestrator.guard(), Path(7), orchestrator.caller()).await;
+    /// assert_eq!(answer, "7 deleted for orchestrator");
+    ///
+    /// // There is no proof for a caller that the handler refuses.
+    /// let refused = authority.service("orders").try_guard();
+    /// let Err(denial) = refused.map(|guard| delete_tenant(guard, Path(7), orchestrator.caller())) else {
+    ///     panic!("orders was let in");
+    /// };
+    /// assert_eq!(denial.code().as_str(), "service_not_allowed");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the handler would refuse this caller; see [`TokenDraft::try_guard`].
+    #[track_caller]
+    pub fn guard<P: private::StaticPolicy>(&self) -> private::Guard<P> {
+        self.try_guard().or_fail("the guard of a handler")
+    }
+
+    /// The hidden argument of a guarded handler, or why the handler would refuse this caller.
+    ///
+    /// # Errors
+    /// When the token or the caller is not what the handler asks for.
+    #[track_caller]
+    pub fn try_guard<P: private::StaticPolicy>(&self) -> Result<private::Guard<P>, Denial> {
+        private::Guard::of_token(&self.authority().verifier(), &self.token())
+    }
+
+    /// This service as a verified caller, for a function that takes one.
+    ///
+    /// ```
+    /// use service_only::Caller;
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// fn greeting(caller: &Caller) -> String {
+    ///     format!("hello, {}", caller.service())
+    /// }
+    ///
+    /// let authority = TestAuthority::new();
+    /// assert_eq!(greeting(&authority.service("orders").caller()), "hello, orders");
+    ///
+    /// // A user is no caller.
+    /// assert!(authority.verifier().verify(&authority.user("anna").token()).is_err());
+    /// ```
+    ///
+    /// # Panics
+    /// When the verifier of the authority refuses the token.
+    #[track_caller]
+    pub fn caller(&self) -> Caller {
+        self.authority().verifier().verify(&self.token()).or_fail("a caller")
+    }
+}
