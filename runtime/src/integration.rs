@@ -4,4 +4,4 @@
 mod axum;
 
 #[cfg(feature = "axum")]
-pub use self::axum::HasVerifier;
+pub use self::axum::{ClosedRouter, HasVerifier, closed};

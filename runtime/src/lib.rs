@@ -63,7 +63,7 @@ mod verifier;
 pub use service_only_macros::{public, service_only};
 
 #[cfg(feature = "axum")]
-pub use crate::integration::HasVerifier;
+pub use crate::integration::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "issue")]
 pub use crate::issue::{
     DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,

@@ -1,5 +1,7 @@
 //! axum 0.8: a guard and a caller are extractors; a rejection is a response.
 
+pub mod closed;
+
 use std::convert::Infallible;
 
 use axum::{
@@ -13,6 +15,7 @@ use http::{
     request::Parts,
 };
 
+pub use self::closed::ClosedRouter;
 use crate::{
     caller::{Caller, Identity},
     guard::{Guard, Public, RequestContext, StaticPolicy, StaticReason},

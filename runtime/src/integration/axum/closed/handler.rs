@@ -1,0 +1,112 @@
+//! Which functions a closed router takes: those whose first argument says who may call.
+
+use crate::{
+    guard::{Guard, Public, StaticPolicy, StaticReason},
+    policy::Endpoint,
+    routes::Access,
+};
+
+/// A function with `#[service_only]` or `#[public]` above it, which is what a closed router takes.
+///
+/// The attribute puts a first argument into the signature, and this trait reads who may call from its
+/// type. `T` stands for the arguments, as in axum's `Handler`. The trait is implemented here and nowhere
+/// else: a text, a status, a service, a handler behind a layer of its own and a type that implements
+/// axum's `Handler` have no such argument, so they do not get in.
+///
+/// ```compile_fail,E0277
+/// # use service_only::{ClosedRouter, closed::get};
+/// async fn stock() -> &'static str {
+///     "12 loaves"
+/// }
+///
+/// // `stock` is neither guarded nor public
+/// let router: ClosedRouter = ClosedRouter::new().route("/stock", get(stock));
+/// ```
+///
+/// A closure carries no attribute, and a text is no function:
+///
+/// ```compile_fail,E0277
+/// # use service_only::{ClosedRouter, closed::get};
+/// let router: ClosedRouter = ClosedRouter::new().route("/stock", get(|| async { "12 loaves" }));
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use service_only::{ClosedRouter, closed::get};
+/// let router: ClosedRouter = ClosedRouter::new().route("/stock", get("12 loaves"));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither guarded nor public, so a closed router does not take it",
+    label = "this handler says nothing about who may call it",
+    note = "put `#[service_only(..)]` above the function, or `#[public(reason = \"..\")]` if anybody may call"
+)]
+pub trait ClosedHandler<T>: Declared<T> {}
+
+/// Seals [`ClosedHandler`], and tells the table what it needs.
+pub trait Declared<T> {
+    #[doc(hidden)]
+    fn declaration() -> Declaration;
+}
+
+/// A handler and who may call it.
+#[derive(Debug, Clone)]
+pub struct Declaration {
+    pub(super) endpoint: Endpoint,
+    pub(super) access: Access,
+}
+
+/// The first argument of a handler that says who may call.
+pub trait SaysWho {
+    #[doc(hidden)]
+    fn declaration() -> Declaration;
+}
+
+impl<P: StaticPolicy> SaysWho for Guard<P> {
+    fn declaration() -> Declaration {
+        Declaration { endpoint: P::endpoint(), access: Access::from(&P::POLICY) }
+    }
+}
+
+impl<R: StaticReason> SaysWho for Public<R> {
+    fn declaration() -> Declaration {
+        Declaration { endpoint: R::endpoint(), access: Access::public(R::reason()) }
+    }
+}
+
+macro_rules! closed_handlers {
+    ($($argument:ident)*) => {
+        impl<F, R, Via, First, $($argument),*> ClosedHandler<(Via, First, $($argument,)*)> for F
+        where
+            F: FnOnce(First, $($argument),*) -> R,
+            First: SaysWho,
+        {
+        }
+
+        impl<F, R, Via, First, $($argument),*> Declared<(Via, First, $($argument,)*)> for F
+        where
+            F: FnOnce(First, $($argument),*) -> R,
+            First: SaysWho,
+        {
+            fn declaration() -> Declaration {
+                First::declaration()
+            }
+        }
+    };
+}
+
+// axum calls functions of up to 16 arguments, this one included.
+closed_handlers!();
+closed_handlers!(A);
+closed_handlers!(A B);
+closed_handlers!(A B C);
+closed_handlers!(A B C D);
+closed_handlers!(A B C D E);
+closed_handlers!(A B C D E G);
+closed_handlers!(A B C D E G H);
+closed_handlers!(A B C D E G H I);
+closed_handlers!(A B C D E G H I J);
+closed_handlers!(A B C D E G H I J K);
+closed_handlers!(A B C D E G H I J K L);
+closed_handlers!(A B C D E G H I J K L M);
+closed_handlers!(A B C D E G H I J K L M N);
+closed_handlers!(A B C D E G H I J K L M N O);
+closed_handlers!(A B C D E G H I J K L M N O P);
