@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     claims::{Scopes, ServiceClaims, UserClaims},
     keys::KeyId,
+    recorder::Recorder,
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -18,12 +19,20 @@ pub struct Caller(Arc<Verified>);
 struct Verified {
     claims: ServiceClaims,
     key_id: Option<KeyId>,
+    profile: &'static str,
+    recorder: Arc<Recorder>,
 }
 
 impl Caller {
-    /// The one constructor: claims whose token the verifier has accepted.
-    pub(crate) fn verified(claims: ServiceClaims, key_id: Option<KeyId>) -> Self {
-        Self(Arc::new(Verified { claims, key_id }))
+    /// The one constructor: claims whose token the verifier has accepted, and where that verifier
+    /// records what is decided about them.
+    pub(crate) fn verified(
+        claims: ServiceClaims,
+        key_id: Option<KeyId>,
+        profile: &'static str,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        Self(Arc::new(Verified { claims, key_id, profile, recorder }))
     }
 
     /// The name of the calling service.
@@ -64,6 +73,15 @@ impl Caller {
     /// All claims.
     pub fn claims(&self) -> &ServiceClaims {
         &self.0.claims
+    }
+
+    /// The kind of the token, as the audit writes it.
+    pub(crate) fn profile(&self) -> &'static str {
+        self.0.profile
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 }
 

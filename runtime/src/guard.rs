@@ -13,6 +13,7 @@ use crate::{
     denial::{Backslash, Code, Denial, escaped, quoted},
     keys::MAX_KID_LENGTH,
     policy::{Endpoint, Policy},
+    recorder::Recorder,
     rejection::Rejection,
     verifier::{Known, Moment, Verifier, user_refused},
 };
@@ -135,23 +136,23 @@ impl Verifier {
         request: RequestContext,
         decision: impl FnOnce(&Self, &str, Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, Rejection> {
-        let decided = self.decide(request, |verifier, at, known| {
+        let decided = self.recorder().decide(request, |at, known| {
             let token = BearerToken::from_header_values(authorization)?;
-            decision(verifier, token.as_str(), at, known)
+            decision(self, token.as_str(), at, known)
         });
         decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
     }
 
     pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
-        let decided = self.decide(RequestContext::default(), |verifier, at, known| {
-            verifier.permit(token, policy, at, known)
-        });
+        let decided = self
+            .recorder()
+            .decide(RequestContext::default(), |at, known| self.permit(token, policy, at, known));
         decided.map_err(|(denial, _)| denial)
     }
 
     pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
         let decided =
-            self.decide(RequestContext::default(), |verifier, at, known| verifier.identify(token, at, known));
+            self.recorder().decide(RequestContext::default(), |at, known| self.identify(token, at, known));
         decided.map_err(|(denial, _)| denial)
     }
 
@@ -174,31 +175,33 @@ impl Verifier {
         authorize(caller.claims(), policy, at)?;
         Ok(caller)
     }
+}
 
+impl Recorder {
     /// Runs a decision at one instant, and writes exactly one record of it.
-    fn decide<T: Recorded>(
+    pub(crate) fn decide<T: Recorded>(
         &self,
         request: RequestContext,
-        decision: impl FnOnce(&Self, Moment, &mut Known) -> Result<T, Denial>,
+        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, (Denial, Uuid)> {
         let stopwatch = Stopwatch::start();
         let at = self.moment();
         let mut known = Known::default();
-        let decided = decision(self, at, &mut known).and_then(|decided| self.auditable(decided));
+        let decided = decision(at, &mut known).and_then(|decided| self.auditable(decided));
         let event = event(at.now, &decided, known, request, stopwatch.elapsed_us());
-        let recorded = self.audit().record(&event);
+        let recorded = self.audit.record(&event);
         if let Err(error) = &recorded {
             tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
         }
         match decided {
-            Ok(_) if recorded.is_err() && self.requires_audit() => Err((audit_unavailable(), event.id)),
+            Ok(_) if recorded.is_err() && self.require_audit => Err((audit_unavailable(), event.id)),
             decided => decided.map_err(|denial| (denial, event.id)),
         }
     }
 
     /// Where the audit is required, asks whether a record would be written, before it says "allow".
     fn auditable<T>(&self, decided: T) -> Result<T, Denial> {
-        match self.requires_audit().then(|| self.audit().ready()) {
+        match self.require_audit.then(|| self.audit.ready()) {
             Some(Err(error)) => {
                 tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
                 Err(audit_unavailable())
@@ -213,7 +216,7 @@ fn audit_unavailable() -> Denial {
 }
 
 /// What an accepted token says of itself in the audit.
-trait Recorded {
+pub(crate) trait Recorded {
     fn caller(&self) -> Option<&Caller> {
         None
     }
@@ -222,6 +225,9 @@ trait Recorded {
         None
     }
 }
+
+/// Nobody was authenticated: the claims were given.
+impl Recorded for () {}
 
 impl Recorded for Caller {
     fn caller(&self) -> Option<&Caller> {

@@ -51,6 +51,7 @@ mod keys;
 mod policy;
 #[doc(hidden)]
 pub mod private;
+mod recorder;
 mod registry;
 mod rejection;
 mod revocation;

@@ -15,16 +15,16 @@ use issuer::{Trusted, refuse_development_keys, refuse_development_kid};
 #[cfg(feature = "issue")]
 pub(crate) use kind::STRICT_TYP;
 use usage::OldProfile;
-pub(crate) use validate::{Moment, user_refused};
+use validate::Claims;
+pub(crate) use validate::{Moment, check_times, user_refused};
 
 use crate::{
-    audit::AuditSink,
     caller::{Caller, Identity, User},
     claims::{RawClaims, unverified_service},
-    clock::Clock,
     denial::{Code, Denial},
     keys::{KeyId, KeySet},
     policy::Policy,
+    recorder::Recorder,
     revocation::{PresentedToken, RevocationStatus, RevocationStore},
     token::{Header, Segments},
 };
@@ -51,10 +51,7 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     issuers: Vec<Trusted>,
     revocation: Option<Revocation>,
-    leeway: std::time::Duration,
-    clock: Box<dyn Clock>,
-    audit: Box<dyn AuditSink>,
-    require_audit: bool,
+    recorder: Arc<Recorder>,
     realm: String,
     old_profile: OldProfile,
 }
@@ -160,9 +157,18 @@ impl Verifier {
         let claims = RawClaims::parse(&payload)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
-        let identity = issuer.kind.identity(claims, &times, name, &issuer.names, kid.clone())?;
+        let profile = issuer.kind.as_str();
+        let identity = match issuer.kind.claims(claims, &times, name, &issuer.names)? {
+            Claims::Service(claims) => Identity::Service(Caller::verified(
+                claims,
+                kid.clone(),
+                profile,
+                Arc::clone(&self.0.recorder),
+            )),
+            Claims::User(claims) => Identity::User(User::verified(claims)),
+        };
         self.check_revocation(&identity, name, kid.as_ref())?;
-        known.profile = Some(issuer.kind.as_str());
+        known.profile = Some(profile);
         self.count_old_profile(issuer, &identity);
         Ok(identity)
     }
@@ -208,16 +214,8 @@ impl Verifier {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { now: self.0.clock.now(), leeway: self.0.leeway }
-    }
-
-    pub(crate) fn audit(&self) -> &dyn AuditSink {
-        &*self.0.audit
-    }
-
-    pub(crate) fn requires_audit(&self) -> bool {
-        self.0.require_audit
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     pub(crate) fn realm(&self) -> &str {

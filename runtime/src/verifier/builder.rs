@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, SystemClock},
     denial::quoted,
     keys::{Algorithm, KeySource},
+    recorder::Recorder,
     revocation::RevocationStore,
 };
 
@@ -139,10 +140,12 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Inner {
             issuers,
             revocation: self.revocation.map(|store| Revocation { store, accept_on_outage }),
-            leeway: self.leeway,
-            clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
-            audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
-            require_audit: self.require_audit,
+            recorder: Arc::new(Recorder {
+                clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
+                leeway: self.leeway,
+                audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
+                require_audit: self.require_audit,
+            }),
             realm,
             old_profile: OldProfile::default(),
         })))

@@ -2,13 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use super::validate::{self, Times, missing};
+use super::validate::{self, Claims, Times, missing};
 use crate::{
-    caller::{Caller, Identity},
     claims::{RawClaims, Scopes, ServiceClaims, ServiceName},
     denial::{Code, Denial, quoted},
     json::Value,
-    keys::{Algorithm, KeyId},
+    keys::Algorithm,
 };
 
 /// The longest life of a strict token unless said otherwise; see `TrustedIssuer::max_lifetime`.
@@ -108,22 +107,21 @@ impl Kind {
     }
 
     /// Whom the token stands for.
-    pub(super) fn identity(
+    pub(super) fn claims(
         self,
         claims: RawClaims<'_>,
         times: &Times,
         issuer: &str,
         names: &Names,
-        kid: Option<KeyId>,
-    ) -> Result<Identity, Denial> {
+    ) -> Result<Claims, Denial> {
         let service = match self {
-            Self::Compatible | Self::Strict => return validate::identity(claims, times, kid),
+            Self::Compatible | Self::Strict => return validate::claims(claims, times),
             Self::Kubernetes => kubernetes(&claims)?,
             Self::Spiffe => spiffe(&claims, issuer)?,
             Self::OAuth => oauth(&claims)?,
         };
         let name = service.name(names)?;
-        let claims = ServiceClaims {
+        Ok(Claims::Service(ServiceClaims {
             sub: service.subject.into_owned(),
             service: name,
             user_id: None,
@@ -141,8 +139,7 @@ impl Kind {
                 }
                 _ => Scopes::default(),
             },
-        };
-        Ok(Identity::Service(Caller::verified(claims, kid)))
+        }))
     }
 }
 

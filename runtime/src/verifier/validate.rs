@@ -5,7 +5,6 @@ use std::{borrow::Cow, time::Duration};
 
 use super::kind::Kind;
 use crate::{
-    caller::{Caller, Identity, User},
     claims::{RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
     clock::Timestamp,
     denial::{Code, Denial, quoted},
@@ -109,14 +108,20 @@ impl Expectations {
     }
 }
 
-/// `now < exp + leeway` and `now + leeway >= nbf`. `iat` must be a number and decides nothing here;
-/// a bounded lifetime and a policy's `max_age` look at it.
+/// `iat` must be a number and decides nothing here; a bounded lifetime and a policy's `max_age` look at
+/// it.
 fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
-    let (now, leeway) = (at.now, at.leeway_seconds());
     // Rounded against the token: a fraction never makes it valid for longer.
     let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
     let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
     let iat = claims.iat.map(|iat| seconds(iat.floor()));
+    check_times(exp, nbf, at)?;
+    Ok(Times { exp, nbf, iat })
+}
+
+/// `now < exp + leeway` and `now + leeway >= nbf`.
+pub(crate) fn check_times(exp: i64, nbf: Option<i64>, at: Moment) -> Result<(), Denial> {
+    let (now, leeway) = (at.now, at.leeway_seconds());
     if now.unix() >= exp.saturating_add(leeway) {
         let reason = format!("the token expired at {}, and it is {now}", Timestamp::from_unix(exp));
         return Err(Denial::new(Code::Expired, reason));
@@ -125,7 +130,7 @@ fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
         let reason = format!("the token is valid from {} on, and it is {now}", Timestamp::from_unix(nbf));
         return Err(Denial::new(Code::NotYetValid, reason));
     }
-    Ok(Times { exp, nbf, iat })
+    Ok(())
 }
 
 /// Whole seconds of a NumericDate that is already rounded. What is beyond an `i64` becomes the
@@ -139,8 +144,15 @@ pub(super) fn missing(claim: &str) -> Denial {
     Denial::new(Code::MissingClaim, format!("the token has no `{claim}`"))
 }
 
+/// The claims of an accepted token, by whom it stands for.
+#[derive(Debug)]
+pub(super) enum Claims {
+    Service(ServiceClaims),
+    User(UserClaims),
+}
+
 /// Whom the token stands for. Its `type` decides: `service` with `is_service: true`, or `access`.
-pub(super) fn identity(claims: RawClaims<'_>, times: &Times, kid: Option<KeyId>) -> Result<Identity, Denial> {
+pub(super) fn claims(claims: RawClaims<'_>, times: &Times) -> Result<Claims, Denial> {
     match &claims.kind {
         Some(Value::Text(kind)) if kind == "service" => {
             if claims.is_service != Some(Value::Bool(true)) {
@@ -149,11 +161,9 @@ pub(super) fn identity(claims: RawClaims<'_>, times: &Times, kid: Option<KeyId>)
                     "`type` is `service`, and `is_service` is not `true`",
                 ));
             }
-            service(claims, times).map(|claims| Identity::Service(Caller::verified(claims, kid)))
+            service(claims, times).map(Claims::Service)
         }
-        Some(Value::Text(kind)) if kind == "access" => {
-            user(claims, times).map(|claims| Identity::User(User::verified(claims)))
-        }
+        Some(Value::Text(kind)) if kind == "access" => user(claims, times).map(Claims::User),
         Some(Value::Text(kind)) => {
             let reason = format!("the token says `type` is `{}`, expected `service`", quoted(kind));
             Err(Denial::new(Code::NotService, reason))

@@ -8,8 +8,8 @@ fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> R
     let given = names.iter().map(|(subject, name)| ((*subject).to_owned(), name.parse().unwrap())).collect();
     let names = Names { given, only_given: false };
     let times = Times { exp: 60, nbf: None, iat: Some(0) };
-    match kind.identity(claims, &times, issuer, &names, None) {
-        Ok(Identity::Service(caller)) => Ok(caller.claims().clone()),
+    match kind.claims(claims, &times, issuer, &names) {
+        Ok(Claims::Service(claims)) => Ok(claims),
         Ok(other) => panic!("{other:?}"),
         Err(denial) => Err(denial.code()),
     }

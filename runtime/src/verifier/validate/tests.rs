@@ -23,7 +23,7 @@ fn without(claim: &str) -> serde_json::Value {
     payload
 }
 
-fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result<Identity, Code> {
+fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result<Claims, Code> {
     let expectations = Expectations {
         issuer: "bakery-auth".to_owned(),
         audience: audience.iter().map(|&name| name.to_owned()).collect(),
@@ -34,7 +34,7 @@ fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(leeway) };
     expectations
         .check(Kind::Compatible, &claims, at)
-        .and_then(|times| identity(claims, &times, None))
+        .and_then(|times| super::claims(claims, &times))
         .map_err(|denial| denial.code())
 }
 
@@ -43,16 +43,16 @@ fn verdict(payload: &serde_json::Value) -> Option<Code> {
 }
 
 #[test]
-fn a_service_token_becomes_a_caller_with_its_claims() {
-    let Ok(Identity::Service(caller)) =
+fn a_service_token_becomes_its_claims() {
+    let Ok(Claims::Service(claims)) =
         decide(&with(serde_json::json!({"scope": "a b", "email": "orders@x"})), &[], 0)
     else {
         panic!("not a service");
     };
-    assert_eq!((caller.service(), caller.role(), caller.jti()), ("orders", Some("admin"), Some("j1")));
-    let claims = caller.claims();
+    assert_eq!(claims.service.as_str(), "orders");
+    assert_eq!((claims.role.as_deref(), claims.jti.as_deref()), (Some("admin"), Some("j1")));
     assert_eq!((claims.user_id.as_deref(), claims.email.as_deref()), (Some("orders"), Some("orders@x")));
-    assert!(caller.has_scope("a") && caller.has_scope("b") && !caller.has_scope("c"));
+    assert!(claims.scope.contains("a") && claims.scope.contains("b") && !claims.scope.contains("c"));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_token_of_another_type_is_refused_in_its_own_words() {
         let expectations =
             Expectations { issuer: "bakery-auth".to_owned(), audience: vec![], max_lifetime: None };
         let times = expectations.check(Kind::Compatible, &claims, at).unwrap();
-        identity(claims, &times, None).unwrap_err().reason().to_owned()
+        super::claims(claims, &times).unwrap_err().reason().to_owned()
     };
     let said = reason(with(serde_json::json!({"type": "refresh"})));
     assert_eq!(said, "the token says `type` is `refresh`, expected `service`");
@@ -82,7 +82,7 @@ fn a_user_token_becomes_a_user_and_other_types_are_nobody() {
         user["is_service"] = true.into();
         user
     };
-    assert!(matches!(decide(&user, &[], 0), Ok(Identity::User(_))), "`is_service` makes no user a service");
+    assert!(matches!(decide(&user, &[], 0), Ok(Claims::User(_))), "`is_service` makes no user a service");
     for kind in ["refresh", "SERVICE", "service ", "", "admin"] {
         assert_eq!(verdict(&with(serde_json::json!({"type": kind}))), Some(Code::NotService), "{kind:?}");
     }

@@ -1,0 +1,35 @@
+//! What a decision is made at and recorded with: a clock and an audit sink. A verifier and the callers
+//! that it verified share one, so that what is decided about a caller later stands in the same record.
+
+use std::time::Duration;
+
+use crate::{
+    audit::{AuditSink, TracingAudit},
+    clock::{Clock, SystemClock},
+    verifier::Moment,
+};
+
+pub(crate) struct Recorder {
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) leeway: Duration,
+    pub(crate) audit: Box<dyn AuditSink>,
+    pub(crate) require_audit: bool,
+}
+
+impl Recorder {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.clock.now(), leeway: self.leeway }
+    }
+}
+
+/// Where no verifier was asked: as a verifier that was told nothing else.
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            clock: Box::new(SystemClock),
+            leeway: Duration::ZERO,
+            audit: Box::new(TracingAudit),
+            require_audit: false,
+        }
+    }
+}
