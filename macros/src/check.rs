@@ -1,4 +1,4 @@
-//! All checks, on values and on items, none of which stops at the first mistake.
+//! All checks, on values here and on items in [`item`], none of which stops at the first mistake.
 //!
 //! Second stage. What passes cannot surprise the runtime: every name is one a token can carry, no list is
 //! empty, and the function can take an argument more.
@@ -11,7 +11,10 @@ use syn::LitStr;
 
 use crate::args::{Args, Key, List, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
-use crate::item::{Function, Item};
+
+pub(crate) use item::{Attribute, Way, function};
+
+mod item;
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
 pub(crate) const MAX_NAMES: usize = 32;
@@ -139,77 +142,6 @@ fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {
     };
     errors.push(error);
     None
-}
-
-/// Which of the two attributes is at work. On one handler they contradict each other.
-#[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Attribute {
-    ServiceOnly,
-    Public,
-}
-
-impl Attribute {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceOnly => "#[service_only]",
-            Self::Public => "#[public]",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::ServiceOnly => "service_only",
-            Self::Public => "public",
-        }
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::ServiceOnly => Self::Public,
-            Self::Public => Self::ServiceOnly,
-        }
-    }
-}
-
-/// The function under the attribute, if it is one that can take the hidden argument.
-pub(crate) fn function(item: Item, attribute: Attribute, errors: &mut Diagnostics) -> Option<Function> {
-    let function = match item {
-        Item::Function(function) => function,
-        Item::Other(kind) => {
-            errors.push(diagnostics::not_a_function(attribute, kind.as_ref()));
-            return None;
-        }
-    };
-    let name = &function.name;
-    for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
-        errors.push(diagnostics::bad_qualifier(name, qualifier));
-    }
-    for again in function.attributes_named(attribute.name()) {
-        errors.push(diagnostics::said_twice(attribute, name, again));
-    }
-    for contradiction in function.attributes_named(attribute.other().name()) {
-        errors.push(diagnostics::contradiction(name, contradiction));
-    }
-    let first = function.first_argument();
-    if let Some(receiver) = first.receiver() {
-        errors.push(diagnostics::takes_self(attribute, name, receiver));
-    } else if !function.has_body() {
-        errors.push(diagnostics::no_body(attribute, name));
-    }
-    if let Some(guard) = first.guard() {
-        errors.push(match attribute {
-            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, guard),
-            Attribute::Public => diagnostics::guarded_and_public(name),
-        });
-    }
-    if first.is_public() {
-        errors.push(diagnostics::guarded_and_public(name));
-    }
-    let dots = function.variadic_dots();
-    if !dots.is_empty() && !function.qualifiers.iter().any(|word| word == "extern") {
-        errors.push(diagnostics::variadic(name, &dots));
-    }
-    Some(function)
 }
 
 #[cfg(test)]

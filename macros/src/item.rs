@@ -4,7 +4,7 @@
 //! nothing is parsed here again: a walk over the tokens finds the name and the argument list, and everything
 //! else, the body above all, stays as it was written.
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 
 pub(crate) use argument::Argument;
 
@@ -106,8 +106,32 @@ impl Function {
         None
     }
 
+    pub(crate) fn argument_list(&self) -> Vec<Argument> {
+        Argument::all_of(&self.arguments)
+    }
+
     pub(crate) fn first_argument(&self) -> Argument {
-        Argument::first_of(&self.arguments)
+        self.argument_list().into_iter().next().unwrap_or_default()
+    }
+
+    /// The same function with other arguments.
+    pub(crate) fn with_arguments(self, arguments: TokenStream) -> Self {
+        Self { arguments: with_stream(&self.arguments, arguments), ..self }
+    }
+
+    /// The same function with another body, made of the tokens of this one.
+    pub(crate) fn map_body(mut self, map: impl FnOnce(TokenStream) -> TokenStream) -> Self {
+        if let Some(TokenTree::Group(body)) = self.tail.last_mut() {
+            *body = with_stream(body, map(body.stream()));
+        }
+        self
+    }
+
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        let mut tokens = self.head;
+        tokens.extend([TokenTree::Group(self.arguments)]);
+        tokens.extend(self.tail);
+        tokens
     }
 
     /// The attributes with this name, by whichever path.
@@ -124,9 +148,26 @@ impl Function {
         tokens.filter(|token| is_punct(token, '.')).collect()
     }
 
+    /// Where the return type stands, or the name of a function that returns nothing.
+    pub(crate) fn return_span(&self) -> Span {
+        let mut tokens = self.tail.iter();
+        tokens.by_ref().find(|token| is_punct(token, '>'));
+        match tokens.next() {
+            Some(ty) if matches!(self.tail.first(), Some(dash) if is_punct(dash, '-')) => ty.span(),
+            _ => self.name.span(),
+        }
+    }
+
     pub(crate) fn has_body(&self) -> bool {
         matches!(self.tail.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace)
     }
+}
+
+/// A group in the place of another.
+fn with_stream(group: &Group, stream: TokenStream) -> Group {
+    let mut replaced = Group::new(group.delimiter(), stream);
+    replaced.set_span(group.span());
+    replaced
 }
 
 /// How deep in angle brackets a walk over tokens stands; they do not come as groups.

@@ -41,6 +41,7 @@ mod denial;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod given;
 mod guard;
 mod handler;
 mod integration;

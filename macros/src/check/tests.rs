@@ -1,6 +1,7 @@
 //! What the checks let through. What they refuse is told in `diagnostics/tests.rs`.
 
 use super::*;
+use crate::item::Item;
 
 fn accepted(attribute: &str) -> Policy {
     let mut errors = Diagnostics::default();
@@ -11,12 +12,12 @@ fn accepted(attribute: &str) -> Policy {
     policy
 }
 
-fn guardable(item: &str) -> Function {
+fn guardable(item: &str) -> Way {
     let mut errors = Diagnostics::default();
     let function = function(Item::parse(item.parse().expect("tokens")), Attribute::ServiceOnly, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
-    function.expect("a function")
+    function.expect("a function").1
 }
 
 #[test]
@@ -83,7 +84,44 @@ fn functions_of_every_shape_without_self_are_guardable() {
         // The body is not parsed, so what an editor sees while a person types does no harm.
         "fn f(a: A) { a. }",
     ] {
-        guardable(item);
+        assert_eq!(guardable(item), Way::HiddenArgument, "{item}");
+    }
+}
+
+#[test]
+fn argument_that_says_who_calls_is_found_by_its_type() {
+    for (item, at) in [
+        ("fn f(claims: &ServiceClaims) {}", 0),
+        ("fn f(id: Id, caller: &Caller) {}", 1),
+        ("fn f(&self, caller: &Caller) {}", 1),
+        ("fn f<'a>(&'a self, id: Map<A, B>, mut caller: &'a service_only::Caller, c: &ServiceClaims) {}", 2),
+        ("fn f(_: &::service_only::ServiceClaims) {}", 0),
+        ("fn f(ServiceClaims { sub, .. }: &crate::a::ServiceClaims, b: B) {}", 0),
+        ("fn f(#[allow(unused)] claims: &'_ ServiceClaims) {}", 0),
+    ] {
+        assert_eq!(guardable(item), Way::Given(at), "{item}");
+    }
+}
+
+#[test]
+fn argument_of_any_other_type_says_nothing_of_the_caller() {
+    for ty in [
+        "Caller",
+        "ServiceClaims",
+        "&mut Caller",
+        "&&Caller",
+        "&Caller<T>",
+        "&[Caller]",
+        "&Option<Caller>",
+        "Option<&Caller>",
+        "&dyn Caller",
+        "&impl Caller",
+        "&(Caller)",
+        "&<T as Trait>::Caller",
+        "&UserClaims",
+        "&r#Caller",
+    ] {
+        assert_eq!(guardable(&format!("fn f(a: {ty}) {{}}")), Way::HiddenArgument, "{ty}");
     }
 }
 

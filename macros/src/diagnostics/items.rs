@@ -68,6 +68,16 @@ pub(crate) fn variadic(function: &Ident, dots: &[TokenTree]) -> Error {
     at_or(dots, function, format!("`{function}` takes any number of arguments; name each one"))
 }
 
+/// Without the argument, the check of it would be gone.
+pub(crate) fn conditional_argument(function: &Ident, cfg: &Group) -> Error {
+    Error::new_spanned(
+        cfg.stream(),
+        format!(
+            "`{function}` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"
+        ),
+    )
+}
+
 pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Group) -> Error {
     let attribute = attribute.as_str();
     Error::new_spanned(

@@ -560,6 +560,24 @@ fn function_that_cannot_be_guarded_is_told_why() {
 }
 
 #[test]
+fn checked_argument_that_may_be_left_out_is_refused() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                "fn list(#[cfg(a)] caller: &Caller) {}",
+                "          ^^^^^^ `list` is guarded by this argument, which must always be there; put the `#[cfg]` on the function",
+            ],
+            &[
+                "fn list(id: Id, #[cfg_attr(a, cfg(b))] claims: &ServiceClaims);",
+                "   ^^^^ `list` has no body; put `#[service_only]` on the function that implements it",
+                "                  ^^^^^^^^^^^^^^^^^^^ `list` is guarded by this argument, which must always be there; put the `#[cfg]` on the function",
+            ],
+        ],
+    );
+}
+
+#[test]
 fn function_that_is_guarded_twice_is_refused() {
     let message = "`list` already has `#[service_only]`; put all keys into one attribute";
     let own = "`list` already takes a `Guard`; remove the argument, `#[service_only]` adds it \

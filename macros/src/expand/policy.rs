@@ -1,4 +1,4 @@
-//! The type of the hidden argument: the policy, said in const generics, and the handler's registration.
+//! The type of a guard: the policy, said in const generics, and the handler's registration.
 //!
 //! A type needs no item beside the function, so one expansion serves free functions and `impl` blocks. The
 //! registration stands inside of a const argument, the one place of a signature that takes items. The tokens
@@ -15,16 +15,18 @@ use crate::check::{Policy, Public};
 /// `Guard<Site<KEY, Text, LINE, MAX_AGE>>`.
 pub(super) fn guard_type(policy: &Policy, name: &Ident) -> TokenStream {
     let private = private(policy.krate.as_ref());
-    let site = site(policy, name, &private);
+    let site = site_type(policy, name);
     quote!(#private::Guard<#site>)
 }
 
-fn site(policy: &Policy, name: &Ident, private: &TokenStream) -> TokenStream {
+/// `Site<KEY, Text, LINE, MAX_AGE>`.
+pub(super) fn site_type(policy: &Policy, name: &Ident) -> TokenStream {
+    let private = private(policy.krate.as_ref());
     let function = name.unraw().to_string();
     let text = [&function, &policy.services, &policy.roles, &policy.scopes].map(String::as_str).join("\n");
     let max_age = Literal::u64_unsuffixed(policy.max_age.map_or(u64::MAX, |age| age.as_secs()));
     let (key, line) = (SiteKey::of(name, &text).literal(), line(name));
-    let words = text::of(&text, private);
+    let words = text::of(&text, &private);
     quote! {
         #private::Site<
             { #private::register_guarded!(#key, #text, #line, #max_age); #key },
@@ -52,7 +54,7 @@ pub(super) fn public_type(public: &Public, name: &Ident) -> TokenStream {
     }
 }
 
-fn private(krate: Option<&TokenStream>) -> TokenStream {
+pub(super) fn private(krate: Option<&TokenStream>) -> TokenStream {
     match krate {
         Some(path) => quote!(#path::private),
         None => quote!(::service_only::private),

@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use proc_macro2::{Delimiter, Literal};
+use proc_macro2::{Delimiter, Group, Literal, TokenTree};
 use proptest::prelude::*;
 
 use super::*;
@@ -147,6 +147,24 @@ fn long_names_nest() {
 }
 
 #[test]
+fn argument_that_says_who_calls_is_checked_first() {
+    assert_expansion!(
+        "given_a_caller",
+        r#"scopes("tenants:delete")"#,
+        "pub fn delete(&self, id: Id, caller: &Caller) -> Result<(), Error> { #![allow(unused)] self.remove(id) }"
+    );
+}
+
+#[test]
+fn pattern_of_the_checked_argument_is_bound_after_the_check() {
+    assert_expansion!(
+        "given_claims_taken_apart",
+        "",
+        "async fn delete<'a>(#[allow(unused)] ServiceClaims { sub, .. }: &'a ServiceClaims) -> Result<&'a str, Denial> { Ok(sub) }"
+    );
+}
+
+#[test]
 fn mistakes_follow_the_item_as_it_was_written() {
     assert_expansion!(
         "mistakes",
@@ -199,10 +217,37 @@ fn everything_but_the_argument_list_is_the_same_tokens() {
     }
 }
 
+/// A check is put before the body, whose tokens and places stay the user's own.
+#[test]
+fn checked_body_is_the_same_tokens_at_the_same_places() {
+    for item in CHECKED_ITEMS {
+        let written: TokenStream = item.parse().expect("tokens");
+        let guarded = service_only(TokenStream::new(), written.clone());
+        let (before, after) = (body(written), body(guarded));
+        let of_attribute = |token: &str| token == "#" || token == "!" || token.starts_with('[');
+        let inner = before.iter().take_while(|(token, _)| of_attribute(token)).count();
+        assert!(after.starts_with(&before[..inner]), "{item}");
+        assert!(after.ends_with(&before[inner..]), "{item}");
+        assert!(after.len() > before.len(), "{item}");
+    }
+}
+
+/// The tokens of the last group, and where each stands.
+fn body(tokens: TokenStream) -> Vec<(String, String)> {
+    match tokens.into_iter().last() {
+        Some(TokenTree::Group(body)) => body
+            .stream()
+            .into_iter()
+            .map(|token| (token.to_string(), format!("{:?}", token.span())))
+            .collect(),
+        other => panic!("{other:?} is no body"),
+    }
+}
+
 #[test]
 fn bad_attribute_leaves_every_item_unchanged_and_says_each_mistake_once() {
     for attribute in BAD_ATTRIBUTES {
-        for item in GOOD_ITEMS {
+        for item in GOOD_ITEMS.iter().chain(CHECKED_ITEMS) {
             assert_unchanged(attribute, item, mistakes_of_attribute(attribute).len());
         }
     }
@@ -259,6 +304,13 @@ const GOOD_ITEMS: &[&str] = &[
     "async fn r#type((a, b): (A, B)) { a. }",
 ];
 
+const CHECKED_ITEMS: &[&str] = &[
+    "fn f(caller: &Caller) -> Result<(), Denial> { Ok(()) }",
+    "async fn f(self: Arc<Self>, a: A, mut c: &'a crate::Caller) -> Result<(), E> { #![allow(unused)] #![x] a.b(c) }",
+    "fn f(_: &ServiceClaims) -> Result<(), Denial> { todo!() }",
+    "fn f(ServiceClaims { sub, .. }: &ServiceClaims,) -> anyhow::Result<()> { let denial = sub; given(denial) }",
+];
+
 const BAD_ITEMS: &[&str] = &[
     "struct S { a: u8 }",
     "impl S { fn f() {} }",
@@ -267,6 +319,8 @@ const BAD_ITEMS: &[&str] = &[
     "const fn f() {}",
     "#[service_only] fn f() {}",
     "fn f(guard: Guard<A>) {}",
+    "fn f(caller: &Caller);",
+    "unsafe fn f(#[cfg(a)] caller: &Caller) -> Result<(), Denial> { Ok(()) }",
 ];
 
 proptest! {

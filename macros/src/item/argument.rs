@@ -1,40 +1,51 @@
-//! The first argument of a function: is it a receiver, or a guard already?
+//! The arguments of a function: is one a receiver, a guard already, or what says who calls?
 
-use proc_macro2::{Group, Spacing, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
 
 use super::{Nesting, is_punct, path};
 
-/// The tokens of an argument, without its attributes. None where the function takes nothing.
-pub(crate) struct Argument(Vec<TokenTree>);
+/// One argument, cut from the others. Empty where the function takes nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Argument {
+    attributes: Vec<TokenTree>,
+    /// The pattern, the colon and the type.
+    tokens: Vec<TokenTree>,
+    comma: Option<TokenTree>,
+}
 
 impl Argument {
-    pub(super) fn first_of(arguments: &Group) -> Self {
-        let mut first = Vec::new();
+    pub(super) fn all_of(arguments: &Group) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut argument = Self::default();
         let mut nesting = Nesting::default();
         let mut tokens = arguments.stream().into_iter();
         while let Some(token) = tokens.next() {
             if is_punct(&token, ',') && nesting.is_flat() {
-                break;
+                argument.comma = Some(token);
+                all.push(std::mem::take(&mut argument));
+            } else if is_punct(&token, '#') && argument.tokens.is_empty() {
+                argument.attributes.push(token);
+                argument.attributes.extend(tokens.next());
+            } else {
+                nesting.pass(&token);
+                argument.tokens.push(token);
             }
-            if is_punct(&token, '#') && first.is_empty() {
-                tokens.next();
-                continue;
-            }
-            nesting.pass(&token);
-            first.push(token);
         }
-        Self(first)
+        if !argument.tokens.is_empty() {
+            all.push(argument);
+        }
+        all
     }
 
     /// `self`, `&'a mut self`, `mut self`; not a pattern such as `self::State(state)`.
     pub(crate) fn receiver(&self) -> Option<&[TokenTree]> {
         let mut in_lifetime = false;
-        for (at, token) in self.0.iter().enumerate() {
+        for (at, token) in self.tokens.iter().enumerate() {
             match token {
                 TokenTree::Ident(_) if in_lifetime => in_lifetime = false,
                 TokenTree::Ident(word) if word == "self" => {
-                    let is_path = self.0.get(at + 1).is_some_and(begins_path_separator);
-                    return if is_path { None } else { self.0.get(..=at) };
+                    let is_path = self.tokens.get(at + 1).is_some_and(begins_path_separator);
+                    return if is_path { None } else { self.tokens.get(..=at) };
                 }
                 TokenTree::Ident(word) if word == "mut" => {}
                 TokenTree::Punct(punct) if punct.as_char() == '&' => {}
@@ -54,8 +65,8 @@ impl Argument {
             [.., parent, name] => name == "Guard" && (parent == "private" || parent == "service_only"),
             [] => false,
         };
-        let generic = self.0.iter().any(|token| is_punct(token, '<'));
-        (ours && generic).then_some(self.0.as_slice())
+        let generic = self.tokens.iter().any(|token| is_punct(token, '<'));
+        (ours && generic).then_some(self.tokens.as_slice())
     }
 
     /// Whether the type is the hidden argument of `#[public]`.
@@ -64,23 +75,97 @@ impl Argument {
         matches!(path.as_slice(), [.., parent, name] if parent == "private" && name == "Public")
     }
 
+    /// Whether the type is `&ServiceClaims` or `&Caller`, by whichever path and lifetime: what a function is
+    /// given that no framework calls. A type that only hides behind such a name does not compile.
+    pub(crate) fn says_who_calls(&self) -> bool {
+        let ty: Vec<_> = flat(self.ty().unwrap_or_default());
+        let referent = match ty.as_slice() {
+            [and, tick, TokenTree::Ident(_), rest @ ..] if is_punct(and, '&') && is_punct(tick, '\'') => rest,
+            [and, rest @ ..] if is_punct(and, '&') => rest,
+            _ => return false,
+        };
+        let last = match referent {
+            [name] => name,
+            [.., colon, name] if is_punct(colon, ':') && referent.iter().all(is_of_a_path) => name,
+            _ => return false,
+        };
+        matches!(last, TokenTree::Ident(name) if name == "ServiceClaims" || name == "Caller")
+    }
+
+    /// The attribute that may take the argument away.
+    pub(crate) fn cfg(&self) -> Option<&Group> {
+        self.attributes.iter().find_map(|token| match token {
+            TokenTree::Group(attribute) => {
+                let name = attribute.stream().into_iter().next()?;
+                let conditional =
+                    matches!(&name, TokenTree::Ident(name) if name == "cfg" || name == "cfg_attr");
+                conditional.then_some(attribute)
+            }
+            _ => None,
+        })
+    }
+
+    /// The name that the pattern is, without its `mut`; `None` for a pattern that takes something apart.
+    pub(crate) fn name(&self) -> Option<&Ident> {
+        match self.pattern() {
+            [TokenTree::Ident(name)] if name != "_" => Some(name),
+            [TokenTree::Ident(word), TokenTree::Ident(name)] if word == "mut" => Some(name),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn pattern(&self) -> &[TokenTree] {
+        self.colon().and_then(|colon| self.tokens.get(..colon)).unwrap_or_default()
+    }
+
+    /// The same argument with another pattern.
+    pub(crate) fn with_pattern(self, pattern: &Ident) -> Self {
+        let rest = self.colon().and_then(|colon| self.tokens.get(colon..)).unwrap_or_default();
+        let tokens = std::iter::once(pattern.clone().into()).chain(rest.iter().cloned()).collect();
+        Self { tokens, ..self }
+    }
+
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.attributes.into_iter().chain(self.tokens).chain(self.comma).collect()
+    }
+
     fn ty(&self) -> Option<&[TokenTree]> {
+        self.colon().and_then(|colon| self.tokens.get(colon + 1..))
+    }
+
+    fn colon(&self) -> Option<usize> {
         let mut after_joint = false;
-        let colon = self.0.iter().position(|token| {
+        self.tokens.iter().position(|token| {
             let found = !after_joint && is_punct(token, ':') && !begins_path_separator(token);
             after_joint = begins_path_separator(token);
             found
-        })?;
-        self.0.get(colon + 1..)
+        })
     }
 
     #[cfg(test)]
     pub(super) fn tokens(&self) -> &[TokenTree] {
-        &self.0
+        &self.tokens
     }
 }
 
 /// The first half of `::`. The colon before a type stands alone, also in `_: ::path`.
 fn begins_path_separator(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(colon) if colon.as_char() == ':' && colon.spacing() == Spacing::Joint)
+}
+
+fn is_of_a_path(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(_)) || is_punct(token, ':')
+}
+
+/// Without the invisible groups that a macro by example makes of the types that it passes on.
+fn flat(tokens: &[TokenTree]) -> Vec<TokenTree> {
+    tokens
+        .iter()
+        .flat_map(|token| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                flat(&group.stream().into_iter().collect::<Vec<_>>())
+            }
+            token => vec![token.clone()],
+        })
+        .collect()
 }

@@ -1,0 +1,105 @@
+//! Whether the item under the attribute can be guarded.
+
+use crate::diagnostics::{self, Diagnostics};
+use crate::item::{Argument, Function, Item};
+
+/// Which of the two attributes is at work. On one handler they contradict each other.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    ServiceOnly,
+    Public,
+}
+
+impl Attribute {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceOnly => "#[service_only]",
+            Self::Public => "#[public]",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ServiceOnly => "service_only",
+            Self::Public => "public",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::ServiceOnly => Self::Public,
+            Self::Public => Self::ServiceOnly,
+        }
+    }
+}
+
+/// How a function comes to its guard.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A hidden argument, which a framework extracts before all others.
+    HiddenArgument,
+    /// The argument at this place says who calls; it is checked before the body.
+    Given(usize),
+}
+
+/// The function under the attribute and its way, if it is one that can be guarded.
+pub(crate) fn function(
+    item: Item,
+    attribute: Attribute,
+    errors: &mut Diagnostics,
+) -> Option<(Function, Way)> {
+    let function = match item {
+        Item::Function(function) => function,
+        Item::Other(kind) => {
+            errors.push(diagnostics::not_a_function(attribute, kind.as_ref()));
+            return None;
+        }
+    };
+    let name = &function.name;
+    for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
+        errors.push(diagnostics::bad_qualifier(name, qualifier));
+    }
+    for again in function.attributes_named(attribute.name()) {
+        errors.push(diagnostics::said_twice(attribute, name, again));
+    }
+    for contradiction in function.attributes_named(attribute.other().name()) {
+        errors.push(diagnostics::contradiction(name, contradiction));
+    }
+    let way = way(&function, attribute, errors);
+    let first = function.first_argument();
+    if let Some(guard) = first.guard() {
+        errors.push(match attribute {
+            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, guard),
+            Attribute::Public => diagnostics::guarded_and_public(name),
+        });
+    }
+    if first.is_public() {
+        errors.push(diagnostics::guarded_and_public(name));
+    }
+    let dots = function.variadic_dots();
+    if !dots.is_empty() && !function.qualifiers.iter().any(|word| word == "extern") {
+        errors.push(diagnostics::variadic(name, &dots));
+    }
+    Some((function, way))
+}
+
+fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> Way {
+    let name = &function.name;
+    let arguments = function.argument_list();
+    let given = match attribute {
+        Attribute::ServiceOnly => arguments.iter().position(Argument::says_who_calls),
+        Attribute::Public => None,
+    };
+    match (given, function.first_argument().receiver()) {
+        (None, Some(receiver)) => errors.push(diagnostics::takes_self(attribute, name, receiver)),
+        _ if !function.has_body() => errors.push(diagnostics::no_body(attribute, name)),
+        _ => {}
+    }
+    let Some(at) = given else {
+        return Way::HiddenArgument;
+    };
+    if let Some(cfg) = arguments.get(at).and_then(Argument::cfg) {
+        errors.push(diagnostics::conditional_argument(name, cfg));
+    }
+    Way::Given(at)
+}

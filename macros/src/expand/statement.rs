@@ -1,0 +1,80 @@
+//! The statement that guards a body: put before the user's own, which stay the tokens they are.
+//!
+//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+
+use crate::item::{Argument, Function};
+
+/// `if let Err(denial) = check::<Site>(argument) { return Refused::refused(denial); }`.
+pub(super) fn with_check(
+    function: Function,
+    at: usize,
+    private: &TokenStream,
+    site: &TokenStream,
+) -> TokenStream {
+    let Binding { function, name, rebound } = Binding::of(function, at, "given");
+    let denial = hygienic("denial");
+    let refused = refused(&function, private, &denial);
+    let statement = quote! {
+        if let ::core::result::Result::Err(#denial) = #private::check::<#site>(#name) {
+            return #refused;
+        }
+        #rebound
+    };
+    function.map_body(|body| put_first(statement, body)).into_tokens()
+}
+
+/// An argument under a name that a statement can use.
+struct Binding {
+    function: Function,
+    name: Ident,
+    /// What gives the user his own pattern back, where that was no name.
+    rebound: TokenStream,
+}
+
+impl Binding {
+    fn of(function: Function, at: usize, otherwise: &str) -> Self {
+        let mut arguments = function.argument_list();
+        let argument = arguments.get(at).cloned().unwrap_or_default();
+        if let Some(name) = argument.name().cloned() {
+            return Self { function, name, rebound: TokenStream::new() };
+        }
+        let name = hygienic(otherwise);
+        let pattern = argument.pattern();
+        let rebound = quote!(let #(#pattern)* = #name;);
+        if let Some(slot) = arguments.get_mut(at) {
+            *slot = argument.with_pattern(&name);
+        }
+        let arguments = arguments.into_iter().map(Argument::into_tokens).collect();
+        Self { function: function.with_arguments(arguments), name, rebound }
+    }
+}
+
+/// Spanned at the return type, which is what is wrong where it cannot say that a caller was refused.
+fn refused(function: &Function, private: &TokenStream, refusal: &Ident) -> TokenStream {
+    let span = Span::call_site().located_at(function.return_span());
+    let path = quote_spanned!(span=> Refused::refused);
+    quote!(#private::#path(#refusal))
+}
+
+/// The inner attributes of a body stay before its first statement.
+fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
+    let tokens: Vec<_> = body.into_iter().collect();
+    let mut attributes = 0;
+    while let Some([TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(attribute)]) =
+        tokens.get(attributes..attributes + 3)
+    {
+        if hash.as_char() != '#' || bang.as_char() != '!' || attribute.delimiter() != Delimiter::Bracket {
+            break;
+        }
+        attributes += 3;
+    }
+    let (before, after) = tokens.split_at(attributes);
+    quote!(#(#before)* #statement #(#after)*)
+}
+
+fn hygienic(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
