@@ -12,8 +12,10 @@ use syn::LitStr;
 use crate::args::{Args, Key, List, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
 
+pub(crate) use block::{Asks, CheckedBlock, CheckedMember, block};
 pub(crate) use item::{Attribute, Way, function};
 
+mod block;
 mod item;
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;

@@ -1,15 +1,16 @@
 //! The attribute as a function on tokens: parse, check, write.
 //!
 //! Last stage. What is written is the user's function with one argument more, see [`policy`] for its type, or
-//! with one statement more, see [`statement`].
+//! with one statement more, see [`statement`]; of an `impl` block, each of its methods.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::args::{Args, PublicArgs};
-use crate::check::{self, Attribute, Way};
-use crate::diagnostics::Diagnostics;
-use crate::item::{Function, Item};
+use crate::check::{self, Asks, Attribute, CheckedBlock, CheckedMember, Policy, Way};
+use crate::diagnostics::{self, Diagnostics};
+use crate::item::{Block, Function, Item};
+use policy::Place;
 
 mod key;
 mod policy;
@@ -21,46 +22,89 @@ mod text;
 pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let policy = check::policy(Args::parse(attribute, &mut errors), &mut errors);
-    let function = check::function(Item::parse(item.clone()), Attribute::ServiceOnly, &mut errors);
-    written(function, item, errors, |function, way| guarded(function, way, &policy))
+    match Item::parse(item.clone()) {
+        Item::Function(function) => {
+            let (function, way) = check::function(function, Attribute::ServiceOnly, &mut errors);
+            written(item, errors, || {
+                let name = function.name.clone();
+                guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy)
+            })
+        }
+        Item::Block(block) => guarded_block(block, &policy, errors),
+        Item::Other(kind) => {
+            errors.push(diagnostics::not_a_function(Attribute::ServiceOnly, kind.as_ref()));
+            written(item, errors, TokenStream::new)
+        }
+    }
 }
 
 /// The function with a mark that says that anybody may call it.
 pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let public = check::public(PublicArgs::parse(attribute, &mut errors), &mut errors);
-    let function = check::function(Item::parse(item.clone()), Attribute::Public, &mut errors);
-    written(function, item, errors, |function, _| {
-        let hidden = policy::public_type(&public, &function.name);
-        with_argument_in_front(function, hidden)
-    })
+    let kind = match Item::parse(item.clone()) {
+        Item::Function(function) => {
+            let (function, _) = check::function(function, Attribute::Public, &mut errors);
+            return written(item, errors, || {
+                let hidden = Place::of(&function.name, public.krate.as_ref()).public_type(&public);
+                with_argument_in_front(function, hidden)
+            });
+        }
+        Item::Block(block) => Some(block.keyword),
+        Item::Other(kind) => kind,
+    };
+    errors.push(diagnostics::not_a_function(Attribute::Public, kind.as_ref()));
+    written(item, errors, TokenStream::new)
 }
 
-fn written(
-    function: Option<(Function, Way)>,
-    item: TokenStream,
-    errors: Diagnostics,
-    write: impl FnOnce(Function, Way) -> TokenStream,
-) -> TokenStream {
-    match function {
-        Some((function, way)) if errors.is_empty() => write(function, way),
-        _ => {
-            let errors = errors.into_tokens();
-            quote!(#item #errors)
-        }
+fn written(item: TokenStream, errors: Diagnostics, write: impl FnOnce() -> TokenStream) -> TokenStream {
+    if errors.is_empty() {
+        return write();
+    }
+    let errors = errors.into_tokens();
+    quote!(#item #errors)
+}
+
+/// The block with its methods guarded. Where anything is wrong, with its methods as they were written, but for
+/// the attributes that say more about a method: by themselves they would only repeat the mistake.
+fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> TokenStream {
+    let CheckedBlock { block, members } = check::block(block, &mut errors);
+    let ty = block.ty.clone();
+    let refused = !errors.is_empty();
+    let members: Vec<_> = members
+        .into_iter()
+        .map(|member| match member {
+            CheckedMember::Kept(tokens) => tokens,
+            CheckedMember::Method(method, ..) if refused => method.into_tokens(),
+            CheckedMember::Method(method, way, asks) => {
+                let name = method.name.clone();
+                let krate = policy.krate.as_ref();
+                let place = |own: Option<&TokenStream>| Place::within(ty.as_ref(), &name, own.or(krate));
+                match asks {
+                    Asks::AsTheBlock => guarded(*method, way, &place(None), policy),
+                    Asks::Itself(own) => guarded(*method, way, &place(own.krate.as_ref()), &own),
+                    Asks::Nothing(public) => opened(*method, way, &place(public.krate.as_ref()), &public),
+                }
+            }
+        })
+        .collect();
+    let errors = errors.into_tokens();
+    let block = block.with_members(members);
+    quote!(#block #errors)
+}
+
+fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy) -> TokenStream {
+    match way {
+        Way::HiddenArgument | Way::Marked => with_argument_in_front(function, place.guard_type(policy)),
+        Way::Given(at) => statement::with_check(function, at, &place.private, &place.site_type(policy)),
+        Way::Request(at) => statement::with_admission(function, at, &place.private, &place.site_type(policy)),
     }
 }
 
-fn guarded(function: Function, way: Way, policy: &check::Policy) -> TokenStream {
+fn opened(function: Function, way: Way, place: &Place<'_>, public: &check::Public) -> TokenStream {
     match way {
-        Way::HiddenArgument => {
-            let hidden = policy::guard_type(policy, &function.name);
-            with_argument_in_front(function, hidden)
-        }
-        Way::Given(at) => {
-            let site = policy::site_type(policy, &function.name);
-            statement::with_check(function, at, &policy::private(policy.krate.as_ref()), &site)
-        }
+        Way::HiddenArgument => with_argument_in_front(function, place.public_type(public)),
+        _ => statement::with_mark(function, &place.public_statement(public)),
     }
 }
 

@@ -4,31 +4,22 @@
 //! nothing is parsed here again: a walk over the tokens finds the name and the argument list, and everything
 //! else, the body above all, stays as it was written.
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
 
 pub(crate) use argument::Argument;
+pub(crate) use block::{Block, Member};
+pub(crate) use function::Function;
 
 mod argument;
+mod block;
+mod function;
 
 /// What the attribute was put on.
 pub(crate) enum Item {
     Function(Function),
-    /// Not a function: the word that says what it is.
+    Block(Block),
+    /// Neither: the word that says what it is.
     Other(Option<Ident>),
-}
-
-/// A function, cut at its argument list.
-pub(crate) struct Function {
-    /// The attributes that stand below this one: what is in their brackets.
-    pub(crate) attributes: Vec<Group>,
-    /// `const`, `async`, `unsafe`, `extern`.
-    pub(crate) qualifiers: Vec<Ident>,
-    pub(crate) name: Ident,
-    /// All from the first attribute to the end of the generics.
-    pub(crate) head: TokenStream,
-    pub(crate) arguments: Group,
-    /// The return type, the `where` clause and the body, or the semicolon in its place.
-    pub(crate) tail: Vec<TokenTree>,
 }
 
 impl Item {
@@ -46,6 +37,11 @@ impl Item {
                     seen.push(token);
                     return Function::parse(seen, attributes, qualifiers, tokens)
                         .map_or(Self::Other(None), Self::Function);
+                }
+                TokenTree::Ident(word) if word == "impl" => {
+                    let keyword = word.clone();
+                    return Block::parse(seen, attributes, keyword.clone(), tokens)
+                        .map_or(Self::Other(Some(keyword)), Self::Block);
                 }
                 TokenTree::Ident(word) if is_qualifier(word) => qualifiers.push(word.clone()),
                 TokenTree::Ident(word) if word == "pub" => {}
@@ -70,97 +66,39 @@ fn is_qualifier(word: &Ident) -> bool {
     ["const", "async", "unsafe", "safe", "extern"].iter().any(|qualifier| word == qualifier)
 }
 
-impl Function {
-    fn parse(
-        mut head: Vec<TokenTree>,
-        attributes: Vec<Group>,
-        qualifiers: Vec<Ident>,
-        mut tokens: impl Iterator<Item = TokenTree>,
-    ) -> Option<Self> {
-        let mut name = None;
-        let mut nesting = Nesting::default();
-        for token in tokens.by_ref() {
-            match (token, &name) {
-                (TokenTree::Group(arguments), Some(_))
-                    if nesting.is_flat() && arguments.delimiter() == Delimiter::Parenthesis =>
-                {
-                    return Some(Self {
-                        attributes,
-                        qualifiers,
-                        name: name?,
-                        head: head.into_iter().collect(),
-                        arguments,
-                        tail: tokens.collect(),
-                    });
-                }
-                (TokenTree::Ident(ident), None) => {
-                    name = Some(ident.clone());
-                    head.push(ident.into());
-                }
-                (token, _) => {
-                    nesting.pass(&token);
-                    head.push(token);
-                }
+pub(crate) fn attributes_named<'a>(attributes: &'a [Group], name: &str) -> impl Iterator<Item = &'a Group> {
+    attributes.iter().filter(move |attribute| is_named(attribute, name))
+}
+
+fn is_named(attribute: &Group, name: &str) -> bool {
+    let tokens: Vec<_> = attribute.stream().into_iter().collect();
+    path(&flat(&tokens)).last().is_some_and(|last| last == name)
+}
+
+/// What an attribute is given: the tokens in its parentheses, or whatever stands after its path.
+pub(crate) fn arguments_of(attribute: &Group) -> TokenStream {
+    let tokens: Vec<_> = attribute.stream().into_iter().collect();
+    let rest = flat(&tokens)
+        .into_iter()
+        .skip_while(|token| matches!(token, TokenTree::Ident(_)) || is_punct(token, ':'));
+    let rest: Vec<_> = rest.collect();
+    match rest.as_slice() {
+        [TokenTree::Group(arguments)] => arguments.stream(),
+        rest => rest.iter().cloned().collect(),
+    }
+}
+
+/// Without the invisible groups that a macro by example makes of what it passes on.
+fn flat(tokens: &[TokenTree]) -> Vec<TokenTree> {
+    tokens
+        .iter()
+        .flat_map(|token| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                flat(&group.stream().into_iter().collect::<Vec<_>>())
             }
-        }
-        None
-    }
-
-    pub(crate) fn argument_list(&self) -> Vec<Argument> {
-        Argument::all_of(&self.arguments)
-    }
-
-    pub(crate) fn first_argument(&self) -> Argument {
-        self.argument_list().into_iter().next().unwrap_or_default()
-    }
-
-    /// The same function with other arguments.
-    pub(crate) fn with_arguments(self, arguments: TokenStream) -> Self {
-        Self { arguments: with_stream(&self.arguments, arguments), ..self }
-    }
-
-    /// The same function with another body, made of the tokens of this one.
-    pub(crate) fn map_body(mut self, map: impl FnOnce(TokenStream) -> TokenStream) -> Self {
-        if let Some(TokenTree::Group(body)) = self.tail.last_mut() {
-            *body = with_stream(body, map(body.stream()));
-        }
-        self
-    }
-
-    pub(crate) fn into_tokens(self) -> TokenStream {
-        let mut tokens = self.head;
-        tokens.extend([TokenTree::Group(self.arguments)]);
-        tokens.extend(self.tail);
-        tokens
-    }
-
-    /// The attributes with this name, by whichever path.
-    pub(crate) fn attributes_named(&self, name: &str) -> impl Iterator<Item = &Group> {
-        self.attributes.iter().filter(move |attribute| {
-            let tokens: Vec<_> = attribute.stream().into_iter().collect();
-            path(&tokens).last().is_some_and(|last| last == name)
+            token => vec![token.clone()],
         })
-    }
-
-    /// The `...` of a variadic function. Those of patterns stand inside groups.
-    pub(crate) fn variadic_dots(&self) -> Vec<TokenTree> {
-        let tokens = self.arguments.stream().into_iter();
-        tokens.filter(|token| is_punct(token, '.')).collect()
-    }
-
-    /// Where the return type stands, or the name of a function that returns nothing.
-    pub(crate) fn return_span(&self) -> Span {
-        let mut tokens = self.tail.iter();
-        tokens.by_ref().find(|token| is_punct(token, '>'));
-        match tokens.next() {
-            Some(ty) if matches!(self.tail.first(), Some(dash) if is_punct(dash, '-')) => ty.span(),
-            _ => self.name.span(),
-        }
-    }
-
-    pub(crate) fn has_body(&self) -> bool {
-        matches!(self.tail.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace)
-    }
+        .collect()
 }
 
 /// A group in the place of another.

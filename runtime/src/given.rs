@@ -1,5 +1,6 @@
-//! What a function without a framework is given: proof that a caller was verified, or claims. The
-//! attribute checks that argument first, and the function returns what was wrong.
+//! A guard for a function whose arguments are fixed, as those of a trait's methods are, or that no
+//! framework calls: what it was given is checked by one statement at its start, or the function returns
+//! the refusal.
 
 use crate::{
     authorize::authorize,
@@ -67,14 +68,27 @@ pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<(), Denial> {
     given.decide(&P::POLICY, P::endpoint())
 }
 
-/// A return value that can say that the caller was refused.
+/// Something that says who calls, and can be decided about by itself.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot say that the caller was refused",
-    label = "`#[service_only]` refuses a caller here",
-    note = "return a `Result` whose error is made from a `{R}`, such as `Result<(), {R}>`"
+    message = "a guarded method cannot check its caller by a `{Self}`",
+    label = "this argument is what the caller is known by",
+    note = "with the feature `tonic`, the first argument of a guarded method is a `tonic::Request<_>`"
 )]
-pub trait Refused<R> {
-    /// The value that is returned instead of running the body.
+pub trait Admit: Sized {
+    /// What a stranger gets.
+    type Refusal;
+
+    /// Decides, records, and gives back what it was called on, if the policy `P` is met.
+    fn admit<P: StaticPolicy>(self) -> impl Future<Output = Result<Self, Self::Refusal>> + Send;
+}
+
+/// What a guarded function returns: something that can be a refusal.
+#[diagnostic::on_unimplemented(
+    message = "a guarded function must return a `Result` whose error can be made from `{R}`, and this one returns `{Self}`",
+    label = "a refusal has no place in this return type"
+)]
+pub trait Refused<R>: Sized {
+    /// The refusal as the function's answer.
     fn refused(refusal: R) -> Self;
 }
 
@@ -82,6 +96,6 @@ pub trait Refused<R> {
 #[diagnostic::do_not_recommend]
 impl<T, E: From<R>, R> Refused<R> for Result<T, E> {
     fn refused(refusal: R) -> Self {
-        Err(E::from(refusal))
+        Err(refusal.into())
     }
 }

@@ -18,7 +18,7 @@ pub use inventory;
 
 pub use crate::{
     __register_guarded as register_guarded, __register_public as register_public,
-    given::{Given, Refused, check},
+    given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     registry::{Asks, Registration},
 };

@@ -1,7 +1,7 @@
 //! Whether the item under the attribute can be guarded.
 
 use crate::diagnostics::{self, Diagnostics};
-use crate::item::{Argument, Function, Item};
+use crate::item::{Argument, Function};
 
 /// Which of the two attributes is at work. On one handler they contradict each other.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -40,32 +40,36 @@ pub(crate) enum Way {
     HiddenArgument,
     /// The argument at this place says who calls; it is checked before the body.
     Given(usize),
+    /// The argument at this place is a request; it is let in before the body.
+    Request(usize),
+    /// No guard at all: the function is public, and only listed as that.
+    Marked,
 }
 
 /// The function under the attribute and its way, if it is one that can be guarded.
 pub(crate) fn function(
-    item: Item,
+    function: Function,
     attribute: Attribute,
     errors: &mut Diagnostics,
-) -> Option<(Function, Way)> {
-    let function = match item {
-        Item::Function(function) => function,
-        Item::Other(kind) => {
-            errors.push(diagnostics::not_a_function(attribute, kind.as_ref()));
-            return None;
-        }
-    };
+) -> (Function, Way) {
     let name = &function.name;
-    for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
-        errors.push(diagnostics::bad_qualifier(name, qualifier));
-    }
     for again in function.attributes_named(attribute.name()) {
         errors.push(diagnostics::said_twice(attribute, name, again));
     }
     for contradiction in function.attributes_named(attribute.other().name()) {
         errors.push(diagnostics::contradiction(name, contradiction));
     }
+    guardable(&function, attribute, errors);
     let way = way(&function, attribute, errors);
+    (function, way)
+}
+
+/// What holds for every function, whichever way it comes to its guard.
+pub(super) fn guardable(function: &Function, attribute: Attribute, errors: &mut Diagnostics) {
+    let name = &function.name;
+    for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
+        errors.push(diagnostics::bad_qualifier(name, qualifier));
+    }
     let first = function.first_argument();
     if let Some(guard) = first.guard() {
         errors.push(match attribute {
@@ -80,7 +84,6 @@ pub(crate) fn function(
     if !dots.is_empty() && !function.qualifiers.iter().any(|word| word == "extern") {
         errors.push(diagnostics::variadic(name, &dots));
     }
-    Some((function, way))
 }
 
 fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> Way {

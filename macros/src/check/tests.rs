@@ -14,10 +14,11 @@ fn accepted(attribute: &str) -> Policy {
 
 fn guardable(item: &str) -> Way {
     let mut errors = Diagnostics::default();
-    let function = function(Item::parse(item.parse().expect("tokens")), Attribute::ServiceOnly, &mut errors);
+    let Item::Function(written) = Item::parse(item.parse().expect("tokens")) else { panic!("{item}") };
+    let (_, way) = function(written, Attribute::ServiceOnly, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
-    function.expect("a function").1
+    way
 }
 
 #[test]

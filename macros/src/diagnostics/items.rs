@@ -1,6 +1,6 @@
 //! What is wrong with the item under the attribute: no function, or one that cannot take a guard.
 
-use proc_macro2::{Group, Ident, Span, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use syn::Error;
 
 use super::at_or;
@@ -14,7 +14,7 @@ pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Erro
     let message = match kind.to_string().as_str() {
         "impl" => {
             format!(
-                "`{attribute}` on an `impl` block does nothing; put it on each function in it that takes no `self`"
+                "`{attribute}` goes on a function; put it on each function of this `impl` block that is meant"
             )
         }
         "trait" => {
@@ -34,12 +34,18 @@ pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Erro
 }
 
 pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &[TokenTree]) -> Error {
-    let attribute = attribute.as_str();
-    at_or(
-        receiver,
-        function,
-        format!("`{function}` takes `self`; put `{attribute}` on the `impl` block, above `#[async_trait]`"),
-    )
+    let message = match attribute {
+        Attribute::ServiceOnly => {
+            format!(
+                "`{function}` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`"
+            )
+        }
+        Attribute::Public => format!(
+            "`{function}` takes `self`, so no router has it; `#[public]` goes on such a method where its `impl` block \
+             is `#[service_only]`"
+        ),
+    };
+    at_or(receiver, function, message)
 }
 
 pub(crate) fn no_body(attribute: Attribute, function: &Ident) -> Error {
@@ -108,6 +114,75 @@ pub(crate) fn takes_a_guard(function: &Ident, argument: &[TokenTree]) -> Error {
         format!(
             "`{function}` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
              (a `Guard` of your own goes by its path, such as `self::Guard`)"
+        ),
+    )
+}
+
+const OR_PUBLIC: &str = r#"or say that anybody may call: `#[public(reason = "..")]`"#;
+
+/// Of a method of a guarded block.
+pub(crate) fn nothing_says_who_calls(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "`{function}` is given nothing that says who calls; add an argument `caller: &Caller`, {OR_PUBLIC}"
+        ),
+    )
+}
+
+pub(crate) fn not_async(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "`{function}` is not `async`, so its request cannot be checked; write `async fn`, \
+             add an argument `caller: &Caller`, {OR_PUBLIC}"
+        ),
+    )
+}
+
+pub(crate) fn fixed_without_self(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "`{function}` takes no `self` and nothing that says who calls, and its trait fixes what it takes; \
+             guard what calls it, {OR_PUBLIC}"
+        ),
+    )
+}
+
+pub(crate) fn constructor(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "`{function}` makes the type that its methods are called on; move it to an `impl` block without \
+             `#[service_only]`, {OR_PUBLIC}"
+        ),
+    )
+}
+
+pub(crate) fn below_async_trait(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "`#[async_trait]` has rewritten `{function}` already; put `#[service_only]` above `#[async_trait]`"
+        ),
+    )
+}
+
+pub(crate) fn opaque_member(tokens: &TokenStream) -> Error {
+    Error::new_spanned(
+        tokens,
+        "what this writes cannot be seen, nor guarded; write its methods out, or move it to an `impl` block \
+         without `#[service_only]`",
+    )
+}
+
+pub(crate) fn conditional_attribute(function: &Ident, attribute: &Group) -> Error {
+    Error::new_spanned(
+        attribute.stream(),
+        format!(
+            "the block guards `{function}` before this condition is known; write the method twice, \
+             each under its own `#[cfg]`"
         ),
     )
 }

@@ -9,6 +9,8 @@ use crate::args::Args;
 use crate::check;
 use crate::item::Item;
 
+mod blocks;
+
 /// The mistakes of an attribute, in the order they are found.
 pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
@@ -27,8 +29,14 @@ fn mistakes_of_public_item(item: &str) -> Vec<Error> {
 
 fn mistakes_under(attribute: check::Attribute, item: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
-    let tokens: TokenStream = item.parse().expect("tokens");
-    check::function(Item::parse(tokens), attribute, &mut errors);
+    match Item::parse(item.parse().expect("tokens")) {
+        Item::Function(function) => drop(check::function(function, attribute, &mut errors)),
+        Item::Block(block) if attribute == check::Attribute::ServiceOnly => {
+            drop(check::block(block, &mut errors));
+        }
+        Item::Block(block) => errors.push(not_a_function(attribute, Some(&block.keyword))),
+        Item::Other(kind) => errors.push(not_a_function(attribute, kind.as_ref())),
+    }
     errors.into_errors()
 }
 
@@ -450,7 +458,7 @@ fn handler_cannot_be_guarded_and_public() {
             ],
             &[
                 r#"fn list(&self) {}"#,
-                r#"        ^^^^^ `list` takes `self`; put `#[public]` on the `impl` block, above `#[async_trait]`"#,
+                r#"        ^^^^^ `list` takes `self`, so no router has it; `#[public]` goes on such a method where its `impl` block is `#[service_only]`"#,
             ],
         ],
     );
@@ -517,10 +525,6 @@ fn item_that_is_no_function_is_told_where_the_attribute_goes() {
             &[
                 "pub trait Orders {}",
                 "    ^^^^^ `#[service_only]` goes on a function with a body; put it on the functions that implement this trait",
-            ],
-            &[
-                "impl Orders {}",
-                "^^^^ `#[service_only]` on an `impl` block does nothing; put it on each function in it that takes no `self`",
             ],
             &[
                 "const ORDERS: fn() = f;",
@@ -605,9 +609,9 @@ fn all_mistakes_of_a_function_come_at_once() {
         mistakes_of_item,
         &[&[
             "#[service_only] const unsafe fn f(&self);",
+            "  ^^^^^^^^^^^^ `f` already has `#[service_only]`; put all keys into one attribute",
             "                ^^^^^ `f` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
             "                      ^^^^^^ `f` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
-            "  ^^^^^^^^^^^^ `f` already has `#[service_only]`; put all keys into one attribute",
             "                                  ^^^^^ `f` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`",
         ]],
     );

@@ -12,55 +12,80 @@ use super::key::SiteKey;
 use super::text;
 use crate::check::{Policy, Public};
 
-/// `Guard<Site<KEY, Text, LINE, MAX_AGE>>`.
-pub(super) fn guard_type(policy: &Policy, name: &Ident) -> TokenStream {
-    let private = private(policy.krate.as_ref());
-    let site = site_type(policy, name);
-    quote!(#private::Guard<#site>)
+/// Where a function stands, and the path of the crate `service_only` there.
+pub(super) struct Place<'a> {
+    name: &'a Ident,
+    ty: Option<&'a Ident>,
+    pub(super) private: TokenStream,
 }
 
-/// `Site<KEY, Text, LINE, MAX_AGE>`.
-pub(super) fn site_type(policy: &Policy, name: &Ident) -> TokenStream {
-    let private = private(policy.krate.as_ref());
-    let function = name.unraw().to_string();
-    let text = [&function, &policy.services, &policy.roles, &policy.scopes].map(String::as_str).join("\n");
-    let max_age = Literal::u64_unsuffixed(policy.max_age.map_or(u64::MAX, |age| age.as_secs()));
-    let (key, line) = (SiteKey::of(name, &text).literal(), line(name));
-    let words = text::of(&text, &private);
-    quote! {
-        #private::Site<
-            { #private::register_guarded!(#key, #text, #line, #max_age); #key },
-            #words,
-            #line,
-            #max_age
-        >
+impl<'a> Place<'a> {
+    /// A function by itself cannot know whether it stands in an `impl` block.
+    pub(super) fn of(name: &'a Ident, krate: Option<&TokenStream>) -> Self {
+        Self::within(None, name, krate)
     }
-}
 
-/// `Public<OpenSite<KEY, Text, LINE>>`.
-pub(super) fn public_type(public: &Public, name: &Ident) -> TokenStream {
-    let private = private(public.krate.as_ref());
-    let (function, reason) = (name.unraw().to_string(), &public.reason);
-    let (key, line) = (SiteKey::of(name, reason).literal(), line(name));
-    let words = text::of(&function, &private);
-    quote! {
-        #private::Public<
-            #private::OpenSite<
-                { #private::register_public!(#key, #function, #reason, #line); #key },
+    /// A method of a type.
+    pub(super) fn within(ty: Option<&'a Ident>, name: &'a Ident, krate: Option<&TokenStream>) -> Self {
+        let private = match krate {
+            Some(path) => quote!(#path::private),
+            None => quote!(::service_only::private),
+        };
+        Self { name, ty, private }
+    }
+
+    /// The function as the list of endpoints names it.
+    fn function(&self) -> String {
+        let name = self.name.unraw();
+        self.ty.map_or_else(|| name.to_string(), |ty| format!("{}::{name}", ty.unraw()))
+    }
+
+    fn line(&self) -> Literal {
+        Literal::usize_unsuffixed(self.name.span().start().line)
+    }
+
+    /// `Guard<Site<KEY, Text, LINE, MAX_AGE>>`.
+    pub(super) fn guard_type(&self, policy: &Policy) -> TokenStream {
+        let (private, site) = (&self.private, self.site_type(policy));
+        quote!(#private::Guard<#site>)
+    }
+
+    /// `Site<KEY, Text, LINE, MAX_AGE>`.
+    pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
+        let (private, line) = (&self.private, self.line());
+        let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
+        let text = text.map(String::as_str).join("\n");
+        let max_age = Literal::u64_unsuffixed(policy.max_age.map_or(u64::MAX, |age| age.as_secs()));
+        let key = SiteKey::of(self.name, &text).literal();
+        let words = text::of(&text, private);
+        quote! {
+            #private::Site<
+                { #private::register_guarded!(#key, #text, #line, #max_age); #key },
                 #words,
-                #line
+                #line,
+                #max_age
             >
-        >
+        }
     }
-}
 
-pub(super) fn private(krate: Option<&TokenStream>) -> TokenStream {
-    match krate {
-        Some(path) => quote!(#path::private),
-        None => quote!(::service_only::private),
+    /// `Public<OpenSite<KEY, Text, LINE>>`.
+    pub(super) fn public_type(&self, public: &Public) -> TokenStream {
+        let (private, line) = (&self.private, self.line());
+        let (key, registration) = self.registration(public);
+        let words = text::of(&self.function(), private);
+        quote!(#private::Public<#private::OpenSite<{ #registration #key }, #words, #line>>)
     }
-}
 
-fn line(name: &Ident) -> Literal {
-    Literal::usize_unsuffixed(name.span().start().line)
+    /// The statement that lists a public function, for a body.
+    pub(super) fn public_statement(&self, public: &Public) -> TokenStream {
+        self.registration(public).1
+    }
+
+    fn registration(&self, public: &Public) -> (Literal, TokenStream) {
+        let (private, line) = (&self.private, self.line());
+        let (function, reason) = (self.function(), &public.reason);
+        let key = SiteKey::of(self.name, reason).literal();
+        let registration = quote!(#private::register_public!(#key, #function, #reason, #line););
+        (key, registration)
+    }
 }

@@ -14,7 +14,8 @@ pub(super) fn with_check(
     private: &TokenStream,
     site: &TokenStream,
 ) -> TokenStream {
-    let Binding { function, name, rebound } = Binding::of(function, at, "given");
+    let Binding { function, name, pattern, is_name } = Binding::of(function, at, "given");
+    let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
     let denial = hygienic("denial");
     let refused = refused(&function, private, &denial);
     let statement = quote! {
@@ -26,29 +27,53 @@ pub(super) fn with_check(
     function.map_body(|body| put_first(statement, body)).into_tokens()
 }
 
-/// An argument under a name that a statement can use.
+/// `let request = match Admit::admit::<Site>(request).await { Ok(request) => request, Err(refusal) => return
+/// Refused::refused(refusal) };`.
+pub(super) fn with_admission(
+    function: Function,
+    at: usize,
+    private: &TokenStream,
+    site: &TokenStream,
+) -> TokenStream {
+    let Binding { function, name, pattern, .. } = Binding::of(function, at, "request");
+    let (request, refusal) = (hygienic("request"), hygienic("refusal"));
+    let refused = refused(&function, private, &refusal);
+    let statement = quote! {
+        let #pattern = match #private::Admit::admit::<#site>(#name).await {
+            ::core::result::Result::Ok(#request) => #request,
+            ::core::result::Result::Err(#refusal) => return #refused,
+        };
+    };
+    function.map_body(|body| put_first(statement, body)).into_tokens()
+}
+
+/// A statement that changes nothing.
+pub(super) fn with_mark(function: Function, mark: &TokenStream) -> TokenStream {
+    function.map_body(|body| put_first(mark.clone(), body)).into_tokens()
+}
+
+/// An argument under a name that a statement can use, and the pattern that the user wrote for it. A name stays
+/// the user's own, since other attributes speak of arguments by their names.
 struct Binding {
     function: Function,
     name: Ident,
-    /// What gives the user his own pattern back, where that was no name.
-    rebound: TokenStream,
+    pattern: TokenStream,
+    /// Whether that pattern is the name and nothing more.
+    is_name: bool,
 }
 
 impl Binding {
     fn of(function: Function, at: usize, otherwise: &str) -> Self {
         let mut arguments = function.argument_list();
         let argument = arguments.get(at).cloned().unwrap_or_default();
-        if let Some(name) = argument.name().cloned() {
-            return Self { function, name, rebound: TokenStream::new() };
-        }
-        let name = hygienic(otherwise);
-        let pattern = argument.pattern();
-        let rebound = quote!(let #(#pattern)* = #name;);
+        let name = argument.name().cloned().unwrap_or_else(|| hygienic(otherwise));
+        let pattern = argument.pattern().iter().cloned().collect();
+        let is_name = argument.name().is_some() && argument.pattern().len() == 1;
         if let Some(slot) = arguments.get_mut(at) {
             *slot = argument.with_pattern(&name);
         }
         let arguments = arguments.into_iter().map(Argument::into_tokens).collect();
-        Self { function: function.with_arguments(arguments), name, rebound }
+        Self { function: function.with_arguments(arguments), name, pattern, is_name }
     }
 }
 

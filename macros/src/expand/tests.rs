@@ -165,6 +165,59 @@ fn pattern_of_the_checked_argument_is_bound_after_the_check() {
 }
 
 #[test]
+fn methods_of_a_block_are_guarded_each_in_its_way() {
+    assert_expansion!(
+        "block_of_a_type",
+        r#"roles("admin")"#,
+        r#"impl<T: Store> Orders<T> {
+            const MOST: usize = 7;
+            /// For axum.
+            pub async fn list(State(db): State<Db>) -> Response { db.list().await }
+            #[instrument(skip(self, request))]
+            #[service_only(scopes("orders:write"))]
+            async fn write(&self, mut request: Request<Order>, again: bool) -> Result<Response<()>, Status> { self.0.write(request) }
+            fn delete(&self, id: Id, caller: &Caller) -> Result<(), Denial> { self.0.delete(id) }
+            #[public(reason = "it tells nothing")]
+            fn count(&self) -> usize { self.0.count() }
+            #[public(reason = "load balancers have no token")]
+            async fn healthz() {}
+        }"#
+    );
+}
+
+#[test]
+fn requests_of_a_trait_are_let_in_by_a_statement() {
+    assert_expansion!(
+        "block_of_a_trait",
+        r#"services("gateway"), crate = platform::service_only"#,
+        r#"#[tonic::async_trait]
+        impl pb::orders_server::Orders for r#type::r#Orders {
+            type Stream = Boxed;
+            async fn list(&self, _: Request<()>) -> Result<Response<List>, Status> { self.list().await }
+            async fn take(self: Arc<Self>, #[allow(unused)] Extracted { id, .. }: Extracted<'_, Id>,) -> Result<(), Status> { #![allow(unused)] drop(id) }
+        }"#
+    );
+}
+
+#[test]
+fn mistakes_of_a_block_take_its_attributes_from_its_methods() {
+    assert_expansion!(
+        "block_with_mistakes",
+        "",
+        r#"#[async_trait]
+        impl Orders {
+            #![allow(unused)]
+            #[instrument]
+            #[service_only(roles("admin"))]
+            async fn list(&self, request: Request<()>) -> Result<(), Status> { list(request).await }
+            #[public(reason = "a")]
+            fn count(&self) {}
+            fn bad(&self) {}
+        }"#
+    );
+}
+
+#[test]
 fn mistakes_follow_the_item_as_it_was_written() {
     assert_expansion!(
         "mistakes",
@@ -313,7 +366,8 @@ const CHECKED_ITEMS: &[&str] = &[
 
 const BAD_ITEMS: &[&str] = &[
     "struct S { a: u8 }",
-    "impl S { fn f() {} }",
+    "impl S { fn f(&self) {} const A: u8 = 1; type B = u8; }",
+    "unsafe impl<T> S for T where T: A { #![a] m! {} #[b] pub(crate) async fn f(&self, a: A) -> B { a. } fn g(); }",
     "fn f(&self) {}",
     "fn f();",
     "const fn f() {}",
@@ -347,6 +401,13 @@ fn tokens() -> impl Strategy<Value = TokenStream> {
         "async",
         "const",
         "impl",
+        "for",
+        "where",
+        "type",
+        "!",
+        "service_only",
+        "public",
+        "Caller",
         "Guard",
         "::",
         ":",

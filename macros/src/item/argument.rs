@@ -1,8 +1,8 @@
 //! The arguments of a function: is one a receiver, a guard already, or what says who calls?
 
-use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
 
-use super::{Nesting, is_punct, path};
+use super::{Nesting, flat, is_punct, path};
 
 /// One argument, cut from the others. Empty where the function takes nothing.
 #[derive(Clone, Default)]
@@ -155,17 +155,4 @@ fn begins_path_separator(token: &TokenTree) -> bool {
 
 fn is_of_a_path(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Ident(_)) || is_punct(token, ':')
-}
-
-/// Without the invisible groups that a macro by example makes of the types that it passes on.
-fn flat(tokens: &[TokenTree]) -> Vec<TokenTree> {
-    tokens
-        .iter()
-        .flat_map(|token| match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-                flat(&group.stream().into_iter().collect::<Vec<_>>())
-            }
-            token => vec![token.clone()],
-        })
-        .collect()
 }

@@ -1,0 +1,138 @@
+//! Whether every method of an `impl` block is guarded, or says that it is not to be.
+//!
+//! What cannot be guarded is a mistake, told at the method: a block that lets one method slip through would
+//! look closed and not be.
+
+use proc_macro2::{Group, TokenStream};
+
+use super::item::{Way, guardable};
+use super::{Attribute, Policy, Public};
+use crate::args::{Args, PublicArgs};
+use crate::diagnostics::{self, Diagnostics};
+use crate::item::{Argument, Block, Function, Member, arguments_of, attributes_named};
+
+/// A block whose members are known, without the attributes that the block has taken from its methods.
+pub(crate) struct CheckedBlock {
+    pub(crate) block: Block,
+    pub(crate) members: Vec<CheckedMember>,
+}
+
+pub(crate) enum CheckedMember {
+    Method(Box<Function>, Way, Asks),
+    /// A constant or a type; or, where there are mistakes, anything.
+    Kept(TokenStream),
+}
+
+/// What a method asks of its caller.
+pub(crate) enum Asks {
+    AsTheBlock,
+    Itself(Policy),
+    Nothing(Public),
+}
+
+pub(crate) fn block(mut block: Block, errors: &mut Diagnostics) -> CheckedBlock {
+    let keyword = block.keyword.clone();
+    for again in attributes_named(&block.attributes, "service_only") {
+        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, &keyword, again));
+    }
+    for contradiction in attributes_named(&block.attributes, "public") {
+        errors.push(diagnostics::contradiction(&keyword, contradiction));
+    }
+    let members = std::mem::take(&mut block.members);
+    let members = members.into_iter().map(|one| member(one, &block, errors)).collect();
+    CheckedBlock { block, members }
+}
+
+fn member(member: Member, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
+    match member {
+        Member::Function(function) => method(*function, block, errors),
+        Member::Value(tokens) => CheckedMember::Kept(tokens),
+        Member::Opaque(tokens) => {
+            errors.push(diagnostics::opaque_member(&tokens));
+            CheckedMember::Kept(tokens)
+        }
+    }
+}
+
+fn method(function: Function, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
+    for attribute in function.attributes_named("cfg_attr").filter(|attribute| holds_ours(attribute)) {
+        errors.push(diagnostics::conditional_attribute(&function.name, attribute));
+    }
+    let asks = asks(&function, errors);
+    let function = function.without_attributes_named("service_only").without_attributes_named("public");
+    let way = way(&function, &asks, block, errors);
+    CheckedMember::Method(Box::new(function), way, asks)
+}
+
+fn asks(function: &Function, errors: &mut Diagnostics) -> Asks {
+    let mut own = function.attributes_named("service_only");
+    let mut public = function.attributes_named("public");
+    let asks = match (own.next(), public.next()) {
+        (None, None) => Asks::AsTheBlock,
+        (Some(own), None) => Asks::Itself(super::policy(Args::parse(arguments_of(own), errors), errors)),
+        (None, Some(public)) => {
+            let args = PublicArgs::parse(arguments_of(public), errors);
+            Asks::Nothing(super::public(args, errors))
+        }
+        (Some(_), Some(public)) => {
+            errors.push(diagnostics::contradiction(&function.name, public));
+            Asks::AsTheBlock
+        }
+    };
+    for again in own {
+        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, &function.name, again));
+    }
+    for again in public {
+        errors.push(diagnostics::said_twice(Attribute::Public, &function.name, again));
+    }
+    asks
+}
+
+fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics) -> Way {
+    let name = &function.name;
+    let receives = function.first_argument().receiver().is_some();
+    let public = matches!(asks, Asks::Nothing(_));
+    let attribute = if public { Attribute::Public } else { Attribute::ServiceOnly };
+    guardable(function, attribute, errors);
+    if !function.has_body() {
+        errors.push(diagnostics::no_body(attribute, name));
+    }
+    if function.is_desugared() {
+        errors.push(diagnostics::below_async_trait(name));
+        return Way::HiddenArgument;
+    }
+    if public {
+        // A router takes handlers without `self`; all else that is public is called as it is written.
+        let handler = function.is_async() && !receives && !block.of_a_trait;
+        return if handler { Way::HiddenArgument } else { Way::Marked };
+    }
+    let arguments = function.argument_list();
+    let at = match arguments.iter().position(Argument::says_who_calls) {
+        Some(at) => at,
+        None if receives && arguments.len() > 1 && function.is_async() => 1,
+        None => {
+            match () {
+                () if receives && arguments.len() == 1 => {
+                    errors.push(diagnostics::nothing_says_who_calls(name))
+                }
+                () if receives => errors.push(diagnostics::not_async(name)),
+                () if block.of_a_trait => errors.push(diagnostics::fixed_without_self(name)),
+                () if function.returns(block.ty.as_ref()) => errors.push(diagnostics::constructor(name)),
+                () => {}
+            }
+            return Way::HiddenArgument;
+        }
+    };
+    let argument = arguments.get(at).cloned().unwrap_or_default();
+    if let Some(cfg) = argument.cfg() {
+        errors.push(diagnostics::conditional_argument(name, cfg));
+    }
+    if argument.says_who_calls() { Way::Given(at) } else { Way::Request(at) }
+}
+
+/// Whether an attribute under a condition is one of ours. It would come too late for the block.
+fn holds_ours(attribute: &Group) -> bool {
+    arguments_of(attribute)
+        .into_iter()
+        .any(|token| matches!(token.to_string().as_str(), "service_only" | "public"))
+}

@@ -1,0 +1,160 @@
+//! A function, cut open where the attribute has something to say: at its attributes, its arguments and its body.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+
+use super::{Argument, Nesting, attributes_named, is_named, is_punct, with_stream};
+
+/// A function, cut at its argument list.
+pub(crate) struct Function {
+    /// The attributes that stand below this one: what is in their brackets.
+    pub(crate) attributes: Vec<Group>,
+    /// `const`, `async`, `unsafe`, `extern`.
+    pub(crate) qualifiers: Vec<Ident>,
+    pub(crate) name: Ident,
+    /// All from the first attribute to the end of the generics.
+    pub(crate) head: TokenStream,
+    pub(crate) arguments: Group,
+    /// The return type, the `where` clause and the body, or the semicolon in its place.
+    pub(crate) tail: Vec<TokenTree>,
+}
+
+impl Function {
+    pub(super) fn parse(
+        mut head: Vec<TokenTree>,
+        attributes: Vec<Group>,
+        qualifiers: Vec<Ident>,
+        mut tokens: impl Iterator<Item = TokenTree>,
+    ) -> Option<Self> {
+        let mut name = None;
+        let mut nesting = Nesting::default();
+        for token in tokens.by_ref() {
+            match (token, &name) {
+                (TokenTree::Group(arguments), Some(_))
+                    if nesting.is_flat() && arguments.delimiter() == Delimiter::Parenthesis =>
+                {
+                    return Some(Self {
+                        attributes,
+                        qualifiers,
+                        name: name?,
+                        head: head.into_iter().collect(),
+                        arguments,
+                        tail: tokens.collect(),
+                    });
+                }
+                (TokenTree::Ident(ident), None) => {
+                    name = Some(ident.clone());
+                    head.push(ident.into());
+                }
+                (token, _) => {
+                    nesting.pass(&token);
+                    head.push(token);
+                }
+            }
+        }
+        None
+    }
+
+    pub(crate) fn argument_list(&self) -> Vec<Argument> {
+        Argument::all_of(&self.arguments)
+    }
+
+    pub(crate) fn first_argument(&self) -> Argument {
+        self.argument_list().into_iter().next().unwrap_or_default()
+    }
+
+    /// The same function with other arguments.
+    pub(crate) fn with_arguments(self, arguments: TokenStream) -> Self {
+        Self { arguments: with_stream(&self.arguments, arguments), ..self }
+    }
+
+    /// The same function with another body, made of the tokens of this one.
+    pub(crate) fn map_body(mut self, map: impl FnOnce(TokenStream) -> TokenStream) -> Self {
+        if let Some(TokenTree::Group(body)) = self.tail.last_mut() {
+            *body = with_stream(body, map(body.stream()));
+        }
+        self
+    }
+
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        let mut tokens = self.head;
+        tokens.extend([TokenTree::Group(self.arguments)]);
+        tokens.extend(self.tail);
+        tokens
+    }
+
+    /// The attributes with this name, by whichever path.
+    pub(crate) fn attributes_named(&self, name: &str) -> impl Iterator<Item = &Group> {
+        attributes_named(&self.attributes, name)
+    }
+
+    /// Takes the attributes with this name away.
+    pub(crate) fn without_attributes_named(self, name: &str) -> Self {
+        let attributes = self.attributes.into_iter().filter(|attribute| !is_named(attribute, name)).collect();
+        let mut head: Vec<TokenTree> = Vec::new();
+        for token in self.head {
+            match &token {
+                TokenTree::Group(group)
+                    if head.last().is_some_and(|last| is_punct(last, '#')) && is_named(group, name) =>
+                {
+                    head.pop();
+                }
+                _ => head.push(token),
+            }
+        }
+        Self { attributes, head: head.into_iter().collect(), ..self }
+    }
+
+    /// The `...` of a variadic function. Those of patterns stand inside groups.
+    pub(crate) fn variadic_dots(&self) -> Vec<TokenTree> {
+        let tokens = self.arguments.stream().into_iter();
+        tokens.filter(|token| is_punct(token, '.')).collect()
+    }
+
+    /// Where the return type stands, or the name of a function that returns nothing.
+    pub(crate) fn return_span(&self) -> Span {
+        let mut tokens = self.tail.iter();
+        tokens.by_ref().find(|token| is_punct(token, '>'));
+        match tokens.next() {
+            Some(ty) if matches!(self.tail.first(), Some(dash) if is_punct(dash, '-')) => ty.span(),
+            _ => self.name.span(),
+        }
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.qualifiers.iter().any(|word| word == "async")
+    }
+
+    /// Whether `#[async_trait]` has written it: its lifetime is there.
+    pub(crate) fn is_desugared(&self) -> bool {
+        let mut tokens = self.head.clone().into_iter();
+        let lifetimes =
+            std::iter::from_fn(|| tokens.by_ref().find(|token| is_punct(token, '\'')).and(tokens.next()));
+        lifetimes
+            .into_iter()
+            .any(|lifetime| matches!(lifetime, TokenTree::Ident(name) if name == "async_trait"))
+    }
+
+    /// Whether `Self`, or the type by this name, is in the return type.
+    pub(crate) fn returns(&self, ty: Option<&Ident>) -> bool {
+        let is_own = |token: TokenTree| match token {
+            TokenTree::Ident(word) => word == "Self" || ty.is_some_and(|ty| word == *ty),
+            _ => false,
+        };
+        let before_body =
+            self.tail.iter().take_while(|token| !matches!(token, TokenTree::Ident(word) if word == "where"));
+        let before_body = before_body.take(self.tail.len().saturating_sub(1));
+        before_body.flat_map(leaves).any(is_own)
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        matches!(self.tail.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace)
+    }
+}
+
+/// The tokens within all groups.
+fn leaves(token: &TokenTree) -> Vec<TokenTree> {
+    match token {
+        TokenTree::Group(group) => group.stream().into_iter().flat_map(|token| leaves(&token)).collect(),
+        token => vec![token.clone()],
+    }
+}
