@@ -49,6 +49,7 @@
 //! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`] |
 //! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
 //! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
+//! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
@@ -70,6 +71,7 @@ mod fixture;
 mod jwks_server;
 mod response;
 pub mod snapshot;
+mod strangers;
 mod token;
 
 pub use crate::{
@@ -81,6 +83,7 @@ pub use crate::{
     draft::{DEFAULT_LIFETIME, TokenDraft},
     fixture::{Defect, Fixture},
     response::TestResponse,
+    strangers::{Findings, Strangers, assert_guarded},
     token::FixtureToken,
 };
 

@@ -1,0 +1,129 @@
+//! The routes that were listed, by pairs or by a table, and the exceptions from them.
+
+use http::Method;
+use service_only::{Access, RouteTable};
+
+use crate::fail::OrFail;
+
+/// A route for any method is tried with these. OPTIONS is not among them: CORS answers it to all.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+#[derive(Clone, Default)]
+pub(super) struct Listing {
+    routes: Vec<Listed>,
+    exceptions: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Listed {
+    /// None for any method.
+    methods: Vec<Method>,
+    path: String,
+    /// What the table says; a list of pairs says nothing.
+    access: Option<Access>,
+}
+
+/// A route to try by one method.
+pub(super) struct Door<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) access: Option<&'a Access>,
+}
+
+/// What an exception is about.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    Listed,
+    Guarded,
+    Nothing,
+}
+
+impl Listing {
+    /// `*` stands for any method.
+    #[track_caller]
+    pub(super) fn pair(&mut self, method: &str, path: String) {
+        let methods = match method {
+            "*" => Vec::new(),
+            "GET" => vec![Method::GET, Method::HEAD],
+            other => vec![parsed(other)],
+        };
+        self.routes.push(Listed { methods, path, access: None });
+    }
+
+    #[track_caller]
+    pub(super) fn table(&mut self, table: &RouteTable) {
+        let has_head = |path: &str| {
+            let mut of_path = table.routes().iter().filter(|route| route.path() == path);
+            of_path.any(|route| route.methods().iter().any(|name| name == "HEAD"))
+        };
+        for route in table.routes() {
+            let mut methods: Vec<_> = route.methods().iter().map(|name| parsed(name)).collect();
+            if methods.contains(&Method::GET) && !has_head(route.path()) {
+                methods.push(Method::HEAD);
+            }
+            let access = Some(route.access().clone());
+            self.routes.push(Listed { methods, path: route.path().to_owned(), access });
+        }
+    }
+
+    pub(super) fn exception(&mut self, route: String) {
+        self.exceptions.push(route);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// All that is to refuse strangers.
+    pub(super) fn doors(&self) -> impl Iterator<Item = Door<'_>> {
+        let doors = self.routes.iter().flat_map(|listed| self.doors_of(listed));
+        doors.filter(|door| !self.is_public(door))
+    }
+
+    /// Each exception, and what it is about.
+    pub(super) fn exceptions(&self) -> impl Iterator<Item = (&str, About)> {
+        self.exceptions.iter().map(|exception| (exception.as_str(), self.about(exception)))
+    }
+
+    /// Of a route for any method, the methods that no other route of its path has.
+    fn doors_of<'a>(&'a self, listed: &'a Listed) -> impl Iterator<Item = Door<'a>> {
+        let claimed = |method: &Method| {
+            self.routes.iter().any(|other| other.path == listed.path && other.methods.contains(method))
+        };
+        let any = METHODS.iter().filter(move |method| listed.methods.is_empty() && !claimed(method));
+        let door = |method: &'a Method| Door { method, path: &listed.path, access: listed.access.as_ref() };
+        listed.methods.iter().chain(any).map(door)
+    }
+
+    fn is_public(&self, door: &Door<'_>) -> bool {
+        matches!(door.access, Some(Access::Public { .. }))
+            || self.exceptions.iter().any(|exception| covers(exception, door))
+    }
+
+    fn about(&self, exception: &str) -> About {
+        let doors = self.routes.iter().flat_map(|listed| self.doors_of(listed));
+        let covered: Vec<_> = doors.filter(|door| covers(exception, door)).collect();
+        match covered.iter().any(|door| matches!(door.access, Some(Access::ServiceOnly { .. }))) {
+            true => About::Guarded,
+            false if covered.is_empty() => About::Nothing,
+            false => About::Listed,
+        }
+    }
+}
+
+/// Whether an exception, `/healthz` or `GET /healthz`, is about this door. GET is about HEAD too.
+fn covers(exception: &str, door: &Door<'_>) -> bool {
+    match exception.split_once(' ') {
+        None => exception == door.path,
+        Some((method, path)) => {
+            path == door.path
+                && (method == door.method.as_str() || (method == "GET" && door.method == Method::HEAD))
+        }
+    }
+}
+
+#[track_caller]
+fn parsed(method: &str) -> Method {
+    Method::from_bytes(method.as_bytes()).or_fail(&format!("the method `{method}`"))
+}

@@ -1,0 +1,242 @@
+//! Strangers find the door that is open among those that are closed, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+use axum::{
+    Json, Router,
+    http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION},
+    middleware::from_fn,
+    routing::{any, delete, get, post},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use service_only::{Access, ClosedRouter, Policy, Route, RouteTable, closed, public, service_only};
+use service_only_testkit::{Strangers, TestAuthority, assert_guarded};
+
+#[service_only(services("orders"), roles("clerk"), scopes("stock:read"), max_age = "1h")]
+async fn stock() {}
+
+#[service_only]
+async fn delete_tenant() {}
+
+#[public(reason = "load balancers have no token")]
+async fn healthz() {}
+
+async fn forgotten() {}
+
+fn guarded() -> Router {
+    Router::new()
+        .route("/stock", get(stock))
+        .route("/tenants/{id}", delete(delete_tenant))
+        .route("/any", any(stock))
+        .with_state(TestAuthority::new().verifier())
+}
+
+const ROUTES: [(&str, &str); 3] = [("GET", "/stock"), ("DELETE", "/tenants/{id}"), ("*", "/any")];
+
+/// The message that a failing assertion gives.
+async fn failure(assertion: impl Future<Output = ()> + Send + 'static) -> String {
+    let panic = tokio::spawn(assertion).await.unwrap_err().into_panic();
+    let message = panic.downcast_ref::<String>().unwrap();
+    let (message, place) = message.split_once("\nasked for at ").unwrap();
+    assert!(place.contains("strangers.rs:"), "{place}");
+    message.to_owned()
+}
+
+#[tokio::test]
+async fn a_guarded_app_passes() {
+    Strangers::at(guarded()).routes(ROUTES).not_found_fails().assert_refused().await;
+}
+
+#[tokio::test]
+async fn an_unguarded_handler_among_guarded_ones_is_found() {
+    let app = guarded().route("/prices", get(forgotten)).route("/orders/{id}", post(async |_: Json<u8>| {}));
+    let strangers = Strangers::at(app).routes(ROUTES).routes([("GET", "/prices"), ("POST", "/orders/{id}")]);
+    insta::assert_snapshot!(failure(strangers.assert_refused()).await, @r"
+    3 of 12 routes let strangers in
+
+    put `#[service_only(..)]` above the handler, or list the route as public:
+        GET /prices
+            200 OK for no token, garbage, a token signed by somebody else
+        HEAD /prices
+            200 OK for no token, garbage, a token signed by somebody else
+        POST /orders/{id}
+            415 Unsupported Media Type at /orders/1 for no token, garbage, a token signed by somebody else (the request is read before the caller is known)
+    ");
+}
+
+#[tokio::test]
+async fn a_handler_that_only_looks_whether_a_token_is_there_is_found() {
+    async fn present(headers: HeaderMap) -> StatusCode {
+        let bearer = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
+        if bearer { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+    }
+    let app = guarded().route("/present", any(present));
+    insta::assert_snapshot!(Strangers::at(app).routes([("GET", "/present")]).findings().await, @r"
+    2 of 2 routes let strangers in
+
+    put `#[service_only(..)]` above the handler, or list the route as public:
+        GET /present
+            200 OK for garbage, a token signed by somebody else
+        HEAD /present
+            200 OK for garbage, a token signed by somebody else
+    ");
+}
+
+/// Reads the claims, and forgets to check the signature.
+async fn trusting(headers: HeaderMap) -> StatusCode {
+    let claims = || {
+        let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&claims).ok()
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let admitted = |claims: &serde_json::Value| {
+        claims["service"] == "orders"
+            && claims["role"] == "clerk"
+            && claims["scope"] == "stock:read"
+            && claims["exp"].as_u64().is_some_and(|exp| exp > now)
+    };
+    if claims().is_some_and(|claims| admitted(&claims)) { StatusCode::OK } else { StatusCode::FORBIDDEN }
+}
+
+#[tokio::test]
+async fn a_handler_that_checks_claims_and_no_signature_is_found_by_a_table() {
+    const POLICY: Policy<'static> =
+        Policy::any_service().services(&["orders"]).roles(&["clerk"]).scopes(&["stock:read"]);
+    let table = RouteTable::new("stock").route(Route::new(["GET"], "/trusting", Access::from(&POLICY)));
+    let app: Router = Router::new().route("/trusting", get(trusting));
+    insta::assert_snapshot!(Strangers::at(app).table(&table).findings().await, @r"
+    2 of 2 routes let strangers in
+
+    put `#[service_only(..)]` above the handler, or list the route as public:
+        GET /trusting
+            200 OK for a token signed by somebody else
+        HEAD /trusting
+            200 OK for a token signed by somebody else
+    ");
+}
+
+#[tokio::test]
+async fn public_routes_are_left_alone_by_path_or_by_method_and_path() {
+    let app = || guarded().route("/menu", get(forgotten).put(forgotten));
+    let strangers = || Strangers::at(app()).routes([("GET", "/menu"), ("PUT", "/menu")]);
+    assert!(strangers().public("/menu").findings().await.is_empty());
+    let text = strangers().public("GET /menu").findings().await.to_string();
+    assert!(text.contains("PUT /menu") && !text.contains("GET /menu"), "{text}");
+}
+
+#[tokio::test]
+async fn an_exception_without_a_route_fails() {
+    let strangers = Strangers::at(guarded()).routes(ROUTES).public("/health").public("POST /stock");
+    insta::assert_snapshot!(failure(strangers.assert_refused()).await, @r"
+    0 of 9 routes let strangers in
+
+    listed as public, and not among the routes: take it off the list
+        /health
+        POST /stock
+    ");
+}
+
+#[tokio::test]
+async fn an_exception_from_a_route_that_a_table_guards_fails() {
+    let router = ClosedRouter::new().route("/stock", closed::get(stock));
+    let router = router.with_state(TestAuthority::new().verifier());
+    let table = router.routes("stock");
+    insta::assert_snapshot!(Strangers::at(router).table(&table).public("/stock").findings().await, @r"
+    0 of 0 routes let strangers in
+
+    listed as public, and guarded: take it off the list
+        /stock
+    ");
+}
+
+#[tokio::test]
+async fn a_list_without_routes_fails() {
+    insta::assert_snapshot!(failure(Strangers::at(guarded()).assert_refused()).await, @r"
+    no route was listed, so nobody was called
+    ");
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_routed_passes_unless_it_may_not() {
+    let strangers = || Strangers::at(guarded()).routes(ROUTES).routes([("GET", "/nothing")]);
+    strangers().assert_refused().await;
+    insta::assert_snapshot!(strangers().not_found_fails().findings().await, @r"
+    0 of 11 routes let strangers in
+
+    answers 404: is it routed?
+        GET /nothing
+        HEAD /nothing
+    ");
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_routed_and_a_failure_are_no_refusals() {
+    let broken = guarded().route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR));
+    let strangers = Strangers::at(broken).routes([("PUT", "/stock"), ("GET", "/broken")]);
+    insta::assert_snapshot!(strangers.findings().await, @r"
+    3 of 3 routes let strangers in
+
+    put `#[service_only(..)]` above the handler, or list the route as public:
+        PUT /stock
+            405 Method Not Allowed for no token, garbage, a token signed by somebody else (is the method routed?)
+        GET /broken
+            500 Internal Server Error for no token, garbage, a token signed by somebody else (a refusal is 401, not a failure)
+        HEAD /broken
+            500 Internal Server Error for no token, garbage, a token signed by somebody else (a refusal is 401, not a failure)
+    ");
+}
+
+#[tokio::test]
+async fn a_route_is_open_if_one_filling_opens_it() {
+    use axum::extract::Path;
+
+    async fn by_number(id: Result<Path<(u32, u32)>, axum::extract::rejection::PathRejection>) -> StatusCode {
+        if id.is_ok() { StatusCode::OK } else { StatusCode::NOT_FOUND }
+    }
+    let app = || Router::<()>::new().route("/{region}/{id}", get(by_number));
+    let strangers = || Strangers::at(app()).routes([("GET", "/{region}/{id}")]).parameter("region", "7");
+    assert!(!strangers().findings().await.is_empty());
+    assert!(!strangers().fill_with(["x", "2"]).findings().await.is_empty());
+    assert!(strangers().fill_with(["x"]).findings().await.is_empty());
+}
+
+#[tokio::test]
+async fn each_route_is_called_by_three_strangers_with_each_method_and_filling() {
+    let called = std::cell::RefCell::new(Vec::new());
+    let app = async |request: Request<()>| {
+        called.borrow_mut().push(format!("{} {}", request.method(), request.uri()));
+        StatusCode::UNAUTHORIZED
+    };
+    let routes = [("*", "/a"), ("PURGE", "/a"), ("POST", "/a"), ("DELETE", "/b/{id}")];
+    assert!(Strangers::calling(app).routes(routes).findings().await.is_empty());
+    let called = called.into_inner();
+    let mut doors: Vec<_> = called.chunks(3).map(|three| three[0].as_str()).collect();
+    assert!(called.chunks(3).all(|three| three.iter().all(|call| call == &three[0])));
+    doors.sort_unstable();
+    let uuid = "DELETE /b/00000000-0000-0000-0000-000000000000";
+    let expected =
+        ["DELETE /a", uuid, "DELETE /b/1", "GET /a", "HEAD /a", "PATCH /a", "POST /a", "PURGE /a", "PUT /a"];
+    assert_eq!(doors, expected);
+}
+
+#[tokio::test]
+async fn a_closed_router_is_asked_about_all_of_its_routes() {
+    let router = || {
+        ClosedRouter::new()
+            .route("/", closed::get(healthz).post(stock))
+            .nest("/tenants", ClosedRouter::new().route("/{id}", closed::any(delete_tenant)))
+            .route("/{anything}", closed::get(healthz))
+            .fallback(stock)
+            .with_state(TestAuthority::new().verifier())
+    };
+    assert_guarded(router()).await;
+
+    async fn cached() -> &'static str {
+        "from the cache"
+    }
+    let leaky =
+        router().layer(from_fn(async |_: axum::extract::Request, _: axum::middleware::Next| cached().await));
+    let report = failure(assert_guarded(leaky)).await;
+    assert!(report.starts_with("13 of 13 routes let strangers in"), "{report}");
+}
