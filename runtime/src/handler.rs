@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::{
+    columns::{aligned, asked},
     guard::{Guard, StaticPolicy},
     policy::Policy,
     registry::GuardedEndpoint,
@@ -119,49 +120,14 @@ impl FromIterator<GuardedEndpoint> for PolicyTable {
     }
 }
 
-const COLUMNS: usize = 5;
-
 impl fmt::Display for PolicyTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["endpoint", "services", "roles", "scopes", "max_age"].map(str::to_owned);
-        let rule = [0; COLUMNS].map(|_| String::new());
-        let rows: Vec<_> = [head, rule].into_iter().chain(self.0.iter().map(row)).collect();
-        let width = |column: usize| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..COLUMNS).map(width).collect();
-        for (number, row) in rows.iter().enumerate() {
-            let cells: Vec<_> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| match number {
-                    1 => "-".repeat(*width),
-                    _ => format!("{cell:width$}"),
-                })
-                .collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
+        aligned(f, &head, self.0.iter().map(row))
     }
 }
 
-fn row(guarded: &GuardedEndpoint) -> [String; COLUMNS] {
-    let policy = guarded.policy();
-    let any_of = |names: Option<&[&str]>| match names {
-        None => "any".to_owned(),
-        Some([]) => "nobody".to_owned(),
-        Some(names) => names.join(" "),
-    };
-    let scopes = match policy.required_scopes() {
-        [] => "none".to_owned(),
-        scopes => scopes.join(" "),
-    };
-    let age = policy.allowed_age().map_or("any".to_owned(), |age| format!("{}s", age.as_secs()));
-    [
-        guarded.endpoint().to_string(),
-        any_of(policy.allowed_services()),
-        any_of(policy.allowed_roles()),
-        scopes,
-        age,
-    ]
+fn row(guarded: &GuardedEndpoint) -> Vec<String> {
+    let asked = asked(guarded.policy());
+    [guarded.endpoint().to_string()].into_iter().chain(asked).collect()
 }

@@ -37,6 +37,7 @@ mod bearer;
 mod caller;
 mod claims;
 mod clock;
+mod columns;
 mod denial;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -1,11 +1,18 @@
 //! Who may call what, as data: the routes of a program and what each asks of its caller. A closed
 //! router fills it, tests look at it, exports are made of it. Nothing here decides.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Endpoint, Policy};
+use crate::{
+    columns::{aligned, cells},
+    policy::{Endpoint, Policy},
+};
 
-/// The routes of one program. Serializes to the JSON that `service-token endpoints` reads.
+/// The routes of one program. Serializes to the JSON that `service-token endpoints` reads. `Display` shows
+/// them in columns, for a review and for a snapshot: it names no line, so that moving a handler changes
+/// nothing.
 ///
 /// ```
 /// use service_only::{Access, Policy, Route, RouteTable};
@@ -51,6 +58,24 @@ impl Extend<Route> for RouteTable {
     fn extend<T: IntoIterator<Item = Route>>(&mut self, routes: T) {
         self.routes.extend(routes);
     }
+}
+
+impl fmt::Display for RouteTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["methods", "path", "services", "roles", "scopes", "max_age"].map(str::to_owned);
+        aligned(f, &head, self.routes.iter().map(row))
+    }
+}
+
+fn row(route: &Route) -> Vec<String> {
+    let methods = if route.methods.is_empty() { "any".to_owned() } else { route.methods.join(" ") };
+    let asked = match &route.access {
+        Access::ServiceOnly { services, roles, scopes, max_age } => {
+            cells(services.as_deref(), roles.as_deref(), scopes, *max_age).to_vec()
+        }
+        Access::Public { reason } => vec![format!("public: {reason}")],
+    };
+    [methods, route.path.clone()].into_iter().chain(asked).collect()
 }
 
 /// One path, the methods that it answers, and who may call.
@@ -176,6 +201,19 @@ mod tests {
             .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website")));
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
+    }
+
+    #[test]
+    fn a_table_is_shown_in_columns_with_the_reason_of_what_is_public() {
+        let table = RouteTable::new("orders")
+            .route(Route::new(["GET", "DELETE"], "/tenants/{id}", Access::from(&POLICY)))
+            .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website for all the world")));
+        insta::assert_snapshot!(table, @r"
+        methods     path           services  roles  scopes  max_age
+        ----------  -------------  --------  -----  ------  -------
+        GET DELETE  /tenants/{id}  a b       any    x:y     any
+        any         /{*rest}       public: it is a website for all the world
+        ");
     }
 
     #[test]
