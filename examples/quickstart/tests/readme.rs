@@ -1,6 +1,6 @@
 //! The README shows exactly the code that is compiled and tested here.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 const README: &str = include_str!("../../../README.md");
 
@@ -28,8 +28,19 @@ fn the_quick_start_of_the_readme_is_this_crate() {
     let test = include_str!("../src/tests.rs");
     // The first line of the file is its documentation.
     let main = main.split_once("\n\n").unwrap().1;
-    assert_eq!(blocks("rust"), [main, test]);
+    assert_eq!(blocks("rust")[..2], [main, test]);
     assert!(main.lines().count() <= 40, "the quick start has forty lines at most");
+}
+
+#[test]
+fn the_closed_world_of_the_readme_is_its_example() {
+    let example =
+        [include_str!("../../closed-world/src/main.rs"), include_str!("../../closed-world/src/tests.rs")];
+    let shown = &blocks("rust")[2..];
+    assert!(!shown.is_empty());
+    for block in shown {
+        assert!(example.iter().any(|file| file.contains(block)), "{block}");
+    }
 }
 
 #[test]
