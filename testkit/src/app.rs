@@ -178,10 +178,23 @@ impl TestRequest {
         self
     }
 
-    /// Adds the `Authorization` headers of a fixture: one, none or several.
+    /// Makes this the request of a fixture: its `Authorization` headers, one, none or several, and
+    /// where it is about more, its method, path, headers and body.
+    ///
+    /// # Panics
+    /// When the result is not a request that HTTP allows.
     #[track_caller]
-    pub fn fixture(self, fixture: &Fixture) -> Self {
-        fixture.authorization().iter().fold(self, |request, value| request.authorization(value))
+    pub fn fixture(mut self, fixture: &Fixture) -> Self {
+        let target = self.request.uri().to_string();
+        let outgoing = fixture.outgoing(self.request.method().clone(), &target);
+        *self.request.method_mut() = outgoing.method;
+        *self.request.uri_mut() = outgoing.target.parse().or_fail("the path of a fixture");
+        let request =
+            outgoing.headers.iter().fold(self, |request, (name, value)| request.header(name.as_str(), value));
+        match outgoing.body {
+            Some(body) => request.body(body),
+            None => request,
+        }
     }
 
     /// Sends a JSON body.

@@ -1,6 +1,8 @@
 //! A token about to be minted: valid as it starts, changed one property at a time.
 
 mod edit;
+mod forge;
+mod signer;
 mod spoil;
 mod times;
 
@@ -10,8 +12,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use service_only::SigningKey;
 
-use self::edit::Edit;
-use crate::{authority::TestAuthority, fail::OrFail, token::FixtureToken};
+use self::{edit::Edit, signer::Signer};
+pub(crate) use self::{forge::der, signer::Tolerance};
+use crate::{authority::TestAuthority, token::FixtureToken};
 
 /// How long a token lives when nothing else is said: long enough for any test, and short enough to
 /// be outlived by one step of the clock.
@@ -48,9 +51,9 @@ pub struct TokenDraft {
     // Sorted, so that a seeded token is the same whatever features of serde_json a program has on.
     header: BTreeMap<String, Value>,
     claims: BTreeMap<String, Value>,
-    /// `None` leaves the signature empty.
-    key: Option<Arc<SigningKey>>,
+    signer: Signer,
     edits: Vec<Edit>,
+    tolerance: Tolerance,
 }
 
 impl TokenDraft {
@@ -84,8 +87,9 @@ impl TokenDraft {
             authority: authority.clone(),
             header: BTreeMap::new(),
             claims: BTreeMap::new(),
-            key: None,
+            signer: Signer::Nobody,
             edits: Vec::new(),
+            tolerance: Tolerance::default(),
         };
         let draft = draft
             .header("typ", "JWT")
@@ -222,11 +226,7 @@ impl TokenDraft {
         let header = edit::header_json(&self.edits, json!(self.header).to_string());
         let claims = edit::claims_json(&self.edits, json!(self.claims).to_string());
         let signed = format!("{}.{}", base64url(header), base64url(claims));
-        let signature = match &self.key {
-            Some(key) => key.sign(signed.as_bytes()).or_fail("the signature of a token"),
-            None => Vec::new(),
-        };
-        let token = format!("{signed}.{}", base64url(signature));
+        let token = format!("{signed}.{}", base64url(self.signer.sign(signed.as_bytes())));
         FixtureToken::from_text(edit::token(&self.edits, token))
     }
 
@@ -240,9 +240,18 @@ impl TokenDraft {
         self.claims.get("service").and_then(Value::as_str)
     }
 
+    /// The claim, where the token has it.
+    pub(crate) fn held(&self, claim: &str) -> Option<&Value> {
+        self.claims.get(claim)
+    }
+
+    pub(crate) fn tolerance(&self) -> Tolerance {
+        self.tolerance
+    }
+
     fn sign_with(self, key: Arc<SigningKey>) -> Self {
         let (algorithm, kid) = (key.algorithm().as_str(), key.kid().as_str().to_owned());
-        Self { key: Some(key), ..self }.header("alg", algorithm).header("kid", kid)
+        Self { signer: Signer::Key(key), ..self }.header("alg", algorithm).header("kid", kid)
     }
 }
 
@@ -251,7 +260,7 @@ impl fmt::Debug for TokenDraft {
         f.debug_struct("TokenDraft")
             .field("header", &format_args!("{}", json!(self.header)))
             .field("claims", &format_args!("{}", json!(self.claims)))
-            .field("key", &self.key)
+            .field("signer", &self.signer)
             .field("edits", &self.edits.len())
             .finish_non_exhaustive()
     }

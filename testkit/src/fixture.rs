@@ -1,10 +1,17 @@
 //! One valid token and everything that can be wrong with it, each with the verdict that it must get.
 
+mod attempt;
 mod defect;
+mod family;
 
-use service_only::Code;
+use http::Method;
+use service_only::{Code, Decision};
 
-pub use defect::Defect;
+use self::attempt::Attempt;
+pub use self::{
+    attempt::Outgoing,
+    defect::{Defect, Expectation},
+};
 
 use crate::{
     audit::RecordingAudit, draft::TokenDraft, fail::fail, response::TestResponse, token::FixtureToken,
@@ -15,20 +22,12 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Fixture {
     defect: Option<Defect>,
-    credential: Credential,
-}
-
-/// What comes with the request.
-#[derive(Debug, Clone)]
-enum Credential {
-    Token(FixtureToken),
-    /// What no token alone can express: none, two, another scheme.
-    Headers(Vec<String>),
+    attempt: Attempt,
 }
 
 impl Fixture {
     fn valid(draft: &TokenDraft) -> Self {
-        Self { defect: None, credential: Credential::Token(draft.token()) }
+        Self { defect: None, attempt: Attempt::Token(draft.token()) }
     }
 
     /// `valid`, or the name of the defect.
@@ -43,18 +42,23 @@ impl Fixture {
 
     /// The token, where the fixture is about one.
     pub fn token(&self) -> Option<&FixtureToken> {
-        match &self.credential {
-            Credential::Token(token) => Some(token),
-            Credential::Headers(_) => None,
+        match &self.attempt {
+            Attempt::Token(token) => Some(token),
+            Attempt::Headers(_) | Attempt::Request(..) => None,
         }
     }
 
-    /// The values of the `Authorization` headers that it comes with: one, none or several.
+    /// The values of the `Authorization` headers that it comes with: one, none or several. What else
+    /// the request is to be, [`outgoing`](Self::outgoing) says.
     pub fn authorization(&self) -> Vec<String> {
-        match &self.credential {
-            Credential::Token(token) => vec![format!("Bearer {token}")],
-            Credential::Headers(values) => values.clone(),
-        }
+        self.attempt.authorization()
+    }
+
+    /// The request as it is to be sent, where `method` and `target`, a path with its query, would be
+    /// right: for a client of your own. [`TestRequest::fixture`](crate::TestRequest::fixture) does
+    /// this.
+    pub fn outgoing(&self, method: Method, target: &str) -> Outgoing {
+        self.attempt.outgoing(method, target)
     }
 
     /// The status that the decision must have: 200 for the control, whatever the handler answers
@@ -63,7 +67,7 @@ impl Fixture {
         self.code().map_or(200, Code::status)
     }
 
-    /// The code that the denial must have.
+    /// The code that the denial must have, where a guard meets the request.
     pub fn code(&self) -> Option<Code> {
         self.defect.map(Defect::code)
     }
@@ -75,15 +79,27 @@ impl Fixture {
     /// When it has not. The message shows the response and the audit.
     #[track_caller]
     pub fn assert_met(&self, response: &TestResponse, audit: &RecordingAudit) {
-        let refused = matches!(response.status().as_u16(), 400 | 401 | 403 | 503);
-        let right_status = if self.defect.is_none() { !refused } else { response.status() == self.status() };
-        let right_record =
-            audit.last().is_some_and(|event| (event.status, event.code) == (self.status(), self.code()));
-        if !(right_status && right_record) {
-            let code = self.code().map_or("no code", Code::as_str);
-            let status = self.status();
+        let last = audit.last();
+        let recorded = |event: Option<_>| last.as_ref().map(|last| (last.status, last.code)) == event;
+        let met = match self.defect.map(Defect::expectation) {
+            None => {
+                !matches!(response.status().as_u16(), 400 | 401 | 403 | 503) && recorded(Some((200, None)))
+            }
+            Some(Expectation::Denied(code)) => {
+                response.status() == code.status() && recorded(Some((code.status(), Some(code))))
+            }
+            Some(Expectation::NotRun) => {
+                !response.status().is_success()
+                    && last.as_ref().is_none_or(|event| event.decision == Decision::Deny)
+            }
+        };
+        if !met {
+            let expected = match self.defect.map(Defect::expectation) {
+                Some(Expectation::NotRun) => "that the handler does not run".to_owned(),
+                _ => format!("{} and {}", self.status(), self.code().map_or("no code", Code::as_str)),
+            };
             let name = self.name();
-            fail(format_args!("fixture `{name}`: expected {status} and {code}\n\n{response}\n\n{audit}"));
+            fail(format_args!("fixture `{name}`: expected {expected}\n\n{response}\n\n{audit}"));
         }
     }
 }
@@ -91,8 +107,9 @@ impl Fixture {
 impl TokenDraft {
     /// This token, valid, as the control, and then once with each defect that fits it.
     ///
-    /// The draft is to be valid for the handler, and the handler to name the services that may call:
-    /// [`Defect::OtherService`] is let through where any service may.
+    /// The draft is to be valid for the handler, to hold no scope that the handler does not ask for,
+    /// and the handler to name the services that may call: a defect of [`Defect::meets_policy`] is let
+    /// through where the policy asks for less.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -126,7 +143,27 @@ impl TokenDraft {
     /// public key where there is none.
     #[track_caller]
     pub fn fixture(&self, defect: Defect) -> Option<Fixture> {
-        let credential = defect.of(self)?;
-        Some(Fixture { defect: Some(defect), credential })
+        let attempt = (defect.class()?.make)(self.clone())?;
+        Some(Fixture { defect: Some(defect), attempt })
+    }
+
+    /// The nearest thing to a defect that is right, and must be let in: mostly this token as it is, and
+    /// for a boundary the other side of it. `None` where [`fixture`](Self::fixture) is.
+    ///
+    /// ```
+    /// use service_only_testkit::{Defect, TestAuthority};
+    ///
+    /// let authority = TestAuthority::new();
+    /// let (verifier, draft) = (authority.verifier(), authority.service("orders"));
+    /// let control = draft.control(Defect::ExpiresNow).unwrap();
+    /// assert!(verifier.verify(control.token().unwrap()).is_ok());
+    /// let fixture = draft.fixture(Defect::ExpiresNow).unwrap();
+    /// assert!(verifier.verify(fixture.token().unwrap()).is_err());
+    /// ```
+    #[track_caller]
+    pub fn control(&self, defect: Defect) -> Option<Fixture> {
+        let class = defect.class()?;
+        (class.make)(self.clone())?;
+        (class.control)(self.clone()).map(|attempt| Fixture { defect: None, attempt })
     }
 }

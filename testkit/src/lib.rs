@@ -67,6 +67,7 @@ mod double;
 mod draft;
 mod fail;
 mod fixture;
+mod incident;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;
 mod response;
@@ -81,7 +82,8 @@ pub use crate::{
     authority::TestAuthority,
     clock::ManualClock,
     draft::{DEFAULT_LIFETIME, TokenDraft},
-    fixture::{Defect, Fixture},
+    fixture::{Defect, Expectation, Fixture, Outgoing},
+    incident::{Incident, Scene},
     response::TestResponse,
     strangers::{Findings, Strangers, assert_guarded},
     token::FixtureToken,

@@ -1,11 +1,9 @@
 //! One named defect each: everything else about the token stays as it was.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use service_only::{Algorithm, SigningKey};
-
-use super::{TokenDraft, base64url};
-use crate::{fail::OrFail, token::FixtureToken};
+use super::{Signer, TokenDraft, base64url};
+use crate::token::FixtureToken;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,7 +30,7 @@ impl TokenDraft {
     #[track_caller]
     pub fn wrong_key(self) -> Self {
         let impostor = self.authority.impostor();
-        Self { key: Some(impostor), ..self }
+        Self { signer: Signer::Key(impostor), ..self }
     }
 
     /// Signed by a key that the verifier does not have, under that key's own name.
@@ -102,14 +100,6 @@ impl TokenDraft {
     /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "alg_not_allowed");
     /// ```
     pub fn unsigned(self) -> Self {
-        Self { key: None, ..self }.algorithm_header("none").without_header("kid")
-    }
-
-    /// Signed by HMAC with `secret`, in the name of the right key: what a verifier falls for that
-    /// takes the algorithm from the token and a public key for a secret.
-    #[track_caller]
-    pub(crate) fn signed_by_secret(self, secret: &[u8]) -> Self {
-        let key = SigningKey::hmac(Algorithm::HS256, secret).or_fail("an HMAC key of public bytes");
-        Self { key: Some(Arc::new(key)), ..self }.algorithm_header("HS256")
+        Self { signer: Signer::Nobody, ..self }.algorithm_header("none").without_header("kid")
     }
 }

@@ -52,7 +52,7 @@ impl TokenDraft {
         self.claim("nbf", nbf)
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.authority.clock().now().unix()
     }
 }

@@ -1,0 +1,49 @@
+//! Who signs a token, and how far the clocks of its verifier may be apart.
+
+use std::{fmt, sync::Arc};
+
+use service_only::{Algorithm, SigningKey};
+
+use super::forge;
+use crate::fail::OrFail;
+
+/// Who signs.
+#[derive(Clone)]
+pub(super) enum Signer {
+    /// Leaves the signature empty.
+    Nobody,
+    Key(Arc<SigningKey>),
+    /// HMAC with bytes that need be no secret.
+    Secret(Algorithm, Vec<u8>),
+}
+
+impl Signer {
+    #[track_caller]
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Nobody => Vec::new(),
+            Self::Key(key) => key.sign(message).or_fail("the signature of a token"),
+            Self::Secret(algorithm, secret) => forge::hmac(*algorithm, secret, message),
+        }
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("Nobody"),
+            Self::Key(key) => key.fmt(f),
+            Self::Secret(algorithm, _) => write!(f, "Secret({algorithm})"),
+        }
+    }
+}
+
+/// How far a verifier's times may be from the authority's clock, in seconds: what the classes about
+/// the boundaries of time keep clear of.
+#[derive(Debug, Copy, Clone, Default)]
+pub(crate) struct Tolerance {
+    /// How long an expired token lives on.
+    pub(crate) past: i64,
+    /// How early a token may come.
+    pub(crate) future: i64,
+}

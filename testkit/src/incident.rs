@@ -1,0 +1,183 @@
+//! Attacks that no token alone can show: yesterday it was right, and then something happened.
+
+use std::time::Duration;
+
+use service_only::{Code, KeyRing, MemoryRevocations, SigningKey, Verifier, VerifyingKey};
+
+use crate::{
+    authority::TestAuthority,
+    draft::{DEFAULT_LIFETIME, TokenDraft},
+    fail::{OrFail, fail},
+    token::FixtureToken,
+};
+
+/// Something that happens to a token that was let in before.
+///
+/// The catalogue of [`Defect`](crate::Defect) needs one token and one app. Here the app needs a
+/// verifier of its own, so each incident [sets its scene](Incident::stage):
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use axum::{Router, routing::get};
+/// use service_only::service_only;
+/// use service_only_testkit::{Incident, TestAuthority, assert_allowed, assert_denied, call};
+///
+/// #[service_only(services("orders"))]
+/// async fn stock() {}
+///
+/// for incident in Incident::ALL {
+///     let authority = TestAuthority::new();
+///     let scene = incident.stage(&authority.service("orders"));
+///     let app = call(Router::new().route("/stock", get(stock)).with_state(scene.verifier().clone()));
+///
+///     assert_allowed!(app.get("/stock").bearer(scene.token()).await);
+///     scene.strike();
+///     assert_denied!(app.get("/stock").bearer(scene.token()).await, incident.code().status());
+/// }
+/// # }
+/// ```
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Incident {
+    /// The key was rotated out, and its overlap is over.
+    RetiredKey,
+    /// The token was revoked by its name, and is sent again.
+    RevokedToken,
+    /// All tokens of its service were revoked, and one is sent again.
+    RevokedService,
+    /// The key was revoked, with all that it signed.
+    RevokedKey,
+    /// The token has expired in the meantime.
+    Outlived,
+}
+
+impl Incident {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::RetiredKey, Self::RevokedToken, Self::RevokedService, Self::RevokedKey, Self::Outlived];
+
+    /// The name, for a report or a snapshot.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RetiredKey => "retired_key",
+            Self::RevokedToken => "revoked_token",
+            Self::RevokedService => "revoked_service",
+            Self::RevokedKey => "revoked_key",
+            Self::Outlived => "outlived",
+        }
+    }
+
+    /// The attack, in a sentence.
+    pub const fn attack(self) -> &'static str {
+        match self {
+            Self::RetiredKey => "A thief keeps a key, and signs with it after it was replaced.",
+            Self::RevokedToken => "A stolen token is used again after it was revoked.",
+            Self::RevokedService => {
+                "A stolen token of a service is used after all of its tokens were revoked."
+            }
+            Self::RevokedKey => "A stolen key goes on signing after it was revoked.",
+            Self::Outlived => "A token that was verified once is used until the cache forgets it.",
+        }
+    }
+
+    /// Where it is written that this is to be refused.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Self::RetiredKey | Self::RevokedKey => "NIST SP 800-57 part 1 section 5.3",
+            Self::RevokedToken | Self::RevokedService => "RFC 7009 section 2.1",
+            Self::Outlived => "RFC 7519 section 4.1.4",
+        }
+    }
+
+    /// The code of the denial that the token must meet afterwards.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::RetiredKey => Code::UnknownKey,
+            Self::RevokedToken | Self::RevokedService | Self::RevokedKey => Code::Revoked,
+            Self::Outlived => Code::Expired,
+        }
+    }
+
+    /// A verifier that lets `draft` in, until [`Scene::strike`].
+    #[track_caller]
+    pub fn stage(self, draft: &TokenDraft) -> Scene {
+        let authority = draft.authority().clone();
+        let revocations = MemoryRevocations::with_limit(16, authority.clock().clone());
+        let ring =
+            KeyRing::with_clock(authority.key().verifying_key(), DEFAULT_LIFETIME, authority.clock().clone())
+                .or_fail("the ring of a test authority");
+        let builder = authority.verifier_builder().keys(ring.clone()).revocation(revocations.clone());
+        let verifier = builder.build().or_fail("the verifier of an incident");
+        Scene { incident: self, draft: draft.clone(), token: draft.token(), verifier, ring, revocations }
+    }
+}
+
+/// A token that is let in, and what is about to happen to it. Made by [`Incident::stage`].
+#[derive(Debug)]
+pub struct Scene {
+    incident: Incident,
+    draft: TokenDraft,
+    token: FixtureToken,
+    verifier: Verifier,
+    ring: KeyRing,
+    revocations: MemoryRevocations,
+}
+
+impl Scene {
+    /// The verifier for the app.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// The token: let in before, and refused afterwards.
+    pub fn token(&self) -> &FixtureToken {
+        &self.token
+    }
+
+    /// Makes it happen.
+    ///
+    /// # Panics
+    /// When the token has no `jti` or no `service` to be revoked by.
+    #[track_caller]
+    pub fn strike(&self) {
+        let authority = self.draft.authority();
+        let now = self.draft.now();
+        match self.incident {
+            Incident::RetiredKey => self.rotate(authority),
+            Incident::RevokedToken => {
+                let jti = self.claim("jti");
+                self.revocations.revoke_token(authority.iss(), &jti, now + 3600).or_fail("a revocation");
+            }
+            Incident::RevokedService => {
+                let service = self.claim("service");
+                self.revocations.revoke_service(authority.iss(), &service, now).or_fail("a revocation");
+            }
+            Incident::RevokedKey => {
+                self.revocations.revoke_key(authority.iss(), authority.kid()).or_fail("a revocation");
+            }
+            Incident::Outlived => authority.clock().advance(self.life()),
+        }
+    }
+
+    #[track_caller]
+    fn rotate(&self, authority: &TestAuthority) {
+        let next: VerifyingKey = SigningKey::verifying_key(&authority.impostor());
+        self.ring.announce(next).or_fail("the next key");
+        self.ring.activate(authority.impostor().kid().as_str()).or_fail("the next key");
+        self.ring.retire(authority.kid()).or_fail("the retired key");
+    }
+
+    /// What remains of the token's life.
+    fn life(&self) -> Duration {
+        let exp = self.draft.held("exp").and_then(serde_json::Value::as_i64).unwrap_or_default();
+        Duration::from_secs(u64::try_from(exp - self.draft.now()).unwrap_or_default())
+    }
+
+    #[track_caller]
+    fn claim(&self, name: &str) -> String {
+        match self.draft.held(name).and_then(serde_json::Value::as_str) {
+            Some(value) => value.to_owned(),
+            None => fail(format_args!("the token has no `{name}` to be revoked by")),
+        }
+    }
+}
