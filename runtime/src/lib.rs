@@ -39,6 +39,8 @@ mod claims;
 mod clock;
 mod columns;
 mod denial;
+#[cfg(feature = "export")]
+pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,0 +1,43 @@
+//! Who may call what, written for others: for the mesh, which enforces it a second time, and for
+//! people and tools, who read it.
+//!
+//! Each function takes a [`RouteTable`](crate::RouteTable) and gives text. [`istio`] and [`envoy`]
+//! never allow what the code would deny, as far as the proxy can say it; what it cannot say stands in
+//! the output as a comment and is left to the code. A path is matched as the router matches it: where
+//! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied.
+//!
+//! ```
+//! use service_only::{Access, Policy, Route, RouteTable, export};
+//!
+//! const ORCHESTRATOR: Policy<'static> = Policy::any_service().services(&["orchestrator"]);
+//! let table = RouteTable::new("orders")
+//!     .route(Route::new(["DELETE"], "/tenants/{id}", Access::from(&ORCHESTRATOR)));
+//!
+//! assert!(export::markdown(&table).contains("| `DELETE` | `/tenants/{id}` |"));
+//!
+//! let mesh = export::MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/jwks.json")?
+//!     .namespace("bakery");
+//! assert!(export::istio(&table, &mesh)?.contains("- cluster.local/ns/bakery/sa/orchestrator"));
+//! # Ok::<(), export::ExportError>(())
+//! ```
+
+mod envoy;
+mod error;
+mod istio;
+mod markdown;
+mod mermaid;
+mod openapi;
+mod options;
+mod plan;
+mod template;
+mod yaml;
+
+pub use self::{
+    envoy::{ENVOY_VERSION, envoy},
+    error::ExportError,
+    istio::{ISTIO_VERSION, istio},
+    markdown::markdown,
+    mermaid::mermaid,
+    openapi::openapi,
+    options::{DEFAULT_TRUST_DOMAIN, MeshOptions},
+};

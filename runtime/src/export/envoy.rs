@@ -1,0 +1,237 @@
+//! Envoy: the filter `jwt_authn`, which checks the token and keeps its claims, and the filter `rbac`
+//! after it, which compares them. For who runs Envoy without Istio.
+
+use serde_json::{Value, json};
+
+use super::{
+    ExportError, MeshOptions,
+    options::MeshKeys,
+    plan::{self, Asked, Needs, Rule},
+    template::{Template, quote_meta},
+    yaml::Page,
+};
+use crate::routes::RouteTable;
+
+/// The oldest Envoy that reads all of the output: `sourced_metadata` is new in it.
+pub const ENVOY_VERSION: &str = "1.34";
+
+/// The cluster that a key set is fetched through.
+const JWKS_CLUSTER: &str = "service_only_jwks";
+
+const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
+
+/// The name of the provider, and of the claims in the metadata.
+const TOKEN: &str = "service_token";
+
+/// A service name, but for its length.
+const SERVICE_NAME: &str = "[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?";
+
+/// What stands in the `scope` claim: scope-tokens of RFC 6749 section 3.3, and spaces.
+const SCOPES: &str = r"[!#-\[\]-~ ]*";
+
+/// `http_filters` as YAML, to stand before the router in a `HttpConnectionManager`.
+///
+/// The claims are compared as the code compares them: `type`, `is_service`, `service` and `sub`, `role`,
+/// each scope as a whole word, `aud`. Left to the code are `max_age`, revocation, and what Envoy does
+/// not look at in a token: a header that it need not know, a member that stands there twice. Envoy
+/// allows the clocks a second where the code allows none.
+///
+/// Keys that are named by a URL are fetched through a cluster `service_only_jwks`, which is yours to
+/// define, with TLS that checks the name.
+///
+/// # Errors
+/// For a route that the router would not take either.
+pub fn envoy(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportError> {
+    mesh.check()?;
+    let rules = plan::rules(table)?;
+    let mut page = Page::default();
+    page.comment(
+        0,
+        &format!(
+            "Who may call {}, for Envoy {ENVOY_VERSION} or later. Written by service-only.",
+            table.service()
+        ),
+    );
+    page.comment(
+        0,
+        "What is not listed is denied. Left to the code: revocation, and the details of a token.",
+    );
+    if let MeshKeys::Uri(uri) = &mesh.keys {
+        page.comment(
+            0,
+            &format!("The cluster {JWKS_CLUSTER}, which reaches {uri} by TLS, is yours to define."),
+        );
+    }
+    page.line(0, "http_filters:");
+    page.value(
+        0,
+        &json!([{
+            "name": JWT_FILTER,
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+                "providers": { TOKEN: provider(mesh) },
+                "rules": requirements(&rules),
+            },
+        }]),
+    );
+    page.value(
+        0,
+        &json!([{
+            "name": "envoy.filters.http.rbac",
+            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC" },
+        }]),
+    );
+    page.line(4, "rules:");
+    page.line(6, "action: ALLOW");
+    page.line(6, if rules.is_empty() { "policies: {}" } else { "policies:" });
+    for rule in &rules {
+        page.comment(8, &rule.remark());
+        let policy = json!({ "permissions": [permission(rule)], "principals": [principal(rule, mesh)] });
+        page.value(8, &json!({ plan::name(rule.route): policy }));
+    }
+    Ok(page.finish())
+}
+
+fn provider(mesh: &MeshOptions) -> Value {
+    let mut provider = json!({
+        // Envoy takes zero for its default of a minute.
+        "clock_skew_seconds": mesh.leeway.as_secs().max(1),
+        // The code checks the token again.
+        "forward": true,
+        // The default would also read it from the query, where the code does not look.
+        "from_headers": [{ "name": "Authorization", "value_prefix": "Bearer " }],
+        "issuer": mesh.issuer,
+        "payload_in_metadata": TOKEN,
+        "require_expiration": true,
+    });
+    if let Some(provider) = provider.as_object_mut() {
+        if !mesh.audiences.is_empty() {
+            provider.insert("audiences".to_owned(), json!(mesh.audiences));
+        }
+        match &mesh.keys {
+            MeshKeys::Uri(uri) => provider.insert(
+                "remote_jwks".to_owned(),
+                json!({ "http_uri": { "cluster": JWKS_CLUSTER, "timeout": "5s", "uri": uri } }),
+            ),
+            MeshKeys::Inline(set) => {
+                provider.insert("local_jwks".to_owned(), json!({ "inline_string": set }))
+            }
+        };
+    }
+    provider
+}
+
+/// Who needs a token at all. The first that fits decides, so narrower paths go first; the last asks
+/// for one wherever no public route fits.
+fn requirements(rules: &[Rule<'_>]) -> Value {
+    let token = json!({ "provider_name": TOKEN });
+    let is_public = |rule: &&Rule<'_>| matches!(rule.access, Asked::Anybody { .. });
+    let needed = rules.iter().rposition(|rule| is_public(&rule)).map_or(0, |last| last + 1);
+    let mut all = Vec::new();
+    for rule in rules.iter().take(needed) {
+        let fits = |method: Option<&String>| {
+            let mut fits = path_of_route(&rule.template);
+            if let (Some(method), Some(fits)) = (method, fits.as_object_mut()) {
+                fits.insert("headers".to_owned(), json!([method_is(method)]));
+            }
+            if is_public(&rule) {
+                json!({ "match": fits })
+            } else {
+                json!({ "match": fits, "requires": token })
+            }
+        };
+        match rule.route.methods() {
+            [] => all.push(fits(None)),
+            methods => all.extend(methods.iter().map(|method| fits(Some(method)))),
+        }
+    }
+    all.push(json!({ "match": { "prefix": "/" }, "requires": token }));
+    Value::Array(all)
+}
+
+fn path_of_route(template: &Template) -> Value {
+    match template.literal() {
+        Some(path) => json!({ "path": path }),
+        None => json!({ "safe_regex": { "regex": template.regex() } }),
+    }
+}
+
+fn permission(rule: &Rule<'_>) -> Value {
+    let mut all = vec![path_is(&rule.template)];
+    all.extend(rule.without_paths.iter().map(|path| json!({ "not_rule": path_is(path) })));
+    let method = |method: &str| json!({ "header": method_is(method) });
+    if !rule.route.methods().is_empty() {
+        let methods: Vec<Value> = rule.route.methods().iter().map(|name| method(name)).collect();
+        all.push(json!({ "or_rules": { "rules": methods } }));
+    }
+    all.extend(rule.without_methods.iter().map(|name| json!({ "not_rule": method(name) })));
+    json!({ "and_rules": { "rules": all } })
+}
+
+fn path_is(template: &Template) -> Value {
+    let path = match template.literal() {
+        Some(path) => json!({ "exact": path }),
+        None => json!({ "safe_regex": { "regex": template.regex() } }),
+    };
+    json!({ "url_path": { "path": path } })
+}
+
+fn method_is(method: &str) -> Value {
+    json!({ "name": ":method", "string_match": { "exact": method } })
+}
+
+fn principal(rule: &Rule<'_>, mesh: &MeshOptions) -> Value {
+    match rule.access {
+        Asked::Anybody { .. } => json!({ "any": true }),
+        Asked::Nobody => json!({ "not_id": { "any": true } }),
+        Asked::Service(needs) => service(needs, mesh),
+    }
+}
+
+fn service(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
+    let mut all = vec![
+        claim("type", exact("service")),
+        claim("is_service", json!({ "bool_match": true })),
+        match needs.services {
+            None => claim("service", matching(SERVICE_NAME)),
+            Some(services) => any_of(services.iter().map(|name| {
+                json!({ "and_ids": { "ids": [claim("service", exact(name)), claim("sub", exact(name))] } })
+            })),
+        },
+    ];
+    all.extend(needs.roles.map(|roles| any_of(roles.iter().map(|role| claim("role", exact(role))))));
+    all.extend(needs.scopes.iter().map(|scope| claim("scope", holds_scope(scope))));
+    // A token that names an audience is for nobody else (RFC 7519 section 4.1.3).
+    all.push(match mesh.audiences.as_slice() {
+        [] => json!({ "not_id": claim("aud", json!({ "present_match": true })) }),
+        audiences => any_of(audiences.iter().flat_map(|audience| {
+            let one = exact(audience);
+            [claim("aud", json!({ "list_match": { "one_of": one } })), claim("aud", one)]
+        })),
+    });
+    json!({ "and_ids": { "ids": all } })
+}
+
+fn any_of(ids: impl Iterator<Item = Value>) -> Value {
+    json!({ "or_ids": { "ids": ids.collect::<Vec<_>>() } })
+}
+
+fn claim(name: &str, value: Value) -> Value {
+    let matcher =
+        json!({ "filter": JWT_FILTER, "path": [{ "key": TOKEN }, { "key": name }], "value": value });
+    json!({ "sourced_metadata": { "metadata_matcher": matcher } })
+}
+
+fn exact(text: &str) -> Value {
+    json!({ "string_match": { "exact": text } })
+}
+
+fn matching(regex: &str) -> Value {
+    json!({ "string_match": { "safe_regex": { "regex": regex } } })
+}
+
+/// The scope as a whole word of a claim that is a list of scopes, as the code reads it. Envoy's
+/// expressions match the whole text.
+fn holds_scope(scope: &str) -> Value {
+    matching(&format!("({SCOPES} )?{}( {SCOPES})?", quote_meta(scope)))
+}

@@ -1,0 +1,38 @@
+//! Why a table could not be exported.
+
+use thiserror::Error;
+
+/// Why a table could not be exported. Nothing is written that says less than the table.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A route asks for something that the target cannot say without allowing more.
+    #[error("`{}`: {reason}", route.escape_debug())]
+    Route {
+        /// The methods and the path of the route.
+        route: String,
+        /// What cannot be said.
+        reason: String,
+    },
+    /// An option is missing, or has a value that would mean something else to the target.
+    #[error("{option}: {reason}")]
+    Option {
+        /// The option, by the name of its method.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The document could not be written as text.
+    #[error("the document cannot be written: {0}")]
+    Unwritable(String),
+}
+
+impl ExportError {
+    pub(super) fn route(route: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Route { route: route.into(), reason: reason.into() }
+    }
+
+    pub(super) fn option(option: &'static str, reason: impl Into<String>) -> Self {
+        Self::Option { option, reason: reason.into() }
+    }
+}

@@ -1,0 +1,219 @@
+//! Istio: a `RequestAuthentication`, which checks a token where there is one, and an
+//! `AuthorizationPolicy`, which asks for one. The first alone lets requests without a token through.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    ExportError, MeshOptions,
+    options::MeshKeys,
+    plan::{self, Asked, Needs, Rule},
+    template::{Piece, Template},
+    yaml::Page,
+};
+use crate::routes::RouteTable;
+
+/// The oldest Istio that reads all of the output: `{*}` in paths is new in it.
+pub const ISTIO_VERSION: &str = "1.22";
+
+/// A `RequestAuthentication` and an `AuthorizationPolicy` as YAML, for `kubectl apply`.
+///
+/// A caller needs the principal of a listed service, proven by mutual TLS, and that same service's
+/// token; so a token that was taken from its owner is of no use elsewhere. Roles and scopes are claims.
+/// `is_service` is left to the code, because Istio compares texts only; so are `max_age` and
+/// revocation. A name that Istio would read as a pattern, such as a scope that ends in `*`, is said as
+/// the pattern, and a comment says so.
+///
+/// # Errors
+/// Without a namespace, and for a path that Istio cannot say: a parameter must be a whole segment.
+pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportError> {
+    mesh.check()?;
+    let rules = plan::rules(table)?;
+    let namespace = mesh
+        .namespace
+        .as_deref()
+        .ok_or_else(|| ExportError::option("namespace", "name the one of the workload"))?;
+    let metadata = json!({ "name": resource_name(table.service()), "namespace": namespace });
+    let selector = json!({ "matchLabels": labels(table, mesh)? });
+
+    let mut page = Page::default();
+    page.comment(
+        0,
+        &format!(
+            "Who may call {}, for Istio {ISTIO_VERSION} or later. Written by service-only.",
+            table.service()
+        ),
+    );
+    page.comment(
+        0,
+        "What is not listed is denied. Left to the code: `is_service`, revocation, the details of a token.",
+    );
+    page.value(
+        0,
+        &json!({
+            "apiVersion": "security.istio.io/v1",
+            "kind": "RequestAuthentication",
+            "metadata": metadata,
+            "spec": { "jwtRules": [jwt_rule(mesh)], "selector": selector },
+        }),
+    );
+    page.line(0, "---");
+    page.value(
+        0,
+        &json!({
+            "apiVersion": "security.istio.io/v1",
+            "kind": "AuthorizationPolicy",
+            "metadata": metadata,
+            // Allowing with no rule that fits is denying.
+            "spec": { "action": "ALLOW", "selector": selector },
+        }),
+    );
+    if !rules.is_empty() {
+        page.line(2, "rules:");
+    }
+    for rule in &rules {
+        page.comment(2, &rule.remark());
+        for name in patterns(rule) {
+            page.comment(
+                2,
+                &format!("Left to the code: the exact `{name}`, whose `*` is a pattern to Istio"),
+            );
+        }
+        page.value(2, &json!([policy_rule(rule, mesh, namespace)?]));
+    }
+    Ok(page.finish())
+}
+
+fn jwt_rule(mesh: &MeshOptions) -> Value {
+    let mut rule = json!({
+        // The code checks the token again.
+        "forwardOriginalToken": true,
+        // The default would also read it from the query, where the code does not look.
+        "fromHeaders": [{ "name": "Authorization", "prefix": "Bearer " }],
+        "issuer": mesh.issuer,
+    });
+    if let Some(rule) = rule.as_object_mut() {
+        if !mesh.audiences.is_empty() {
+            rule.insert("audiences".to_owned(), json!(mesh.audiences));
+        }
+        match &mesh.keys {
+            MeshKeys::Uri(uri) => rule.insert("jwksUri".to_owned(), json!(uri)),
+            MeshKeys::Inline(set) => rule.insert("jwks".to_owned(), json!(set)),
+        };
+    }
+    rule
+}
+
+fn policy_rule(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<Value, ExportError> {
+    let to = json!([{ "operation": operation(rule)? }]);
+    Ok(match rule.access {
+        Asked::Anybody { .. } => json!({ "to": to }),
+        // Nobody has a principal of the request and none.
+        Asked::Nobody => json!({
+            "from": [{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }],
+            "to": to,
+        }),
+        Asked::Service(needs) => json!({
+            "from": sources(needs, mesh, namespace),
+            "to": to,
+            "when": conditions(needs, mesh),
+        }),
+    })
+}
+
+/// One source a service: its principal goes with its token (`iss/sub`), not with another's.
+fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
+    let Some(services) = needs.services else {
+        return json!([{ "source": { "requestPrincipals": [format!("{}/*", mesh.issuer)] } }]);
+    };
+    let source = |service: &String| {
+        json!({ "source": {
+            "principals": mesh.principals_of(service, namespace),
+            "requestPrincipals": [format!("{}/{service}", mesh.issuer)],
+        } })
+    };
+    services.iter().map(source).collect()
+}
+
+fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
+    let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
+    let mut all = vec![claim("type", json!(["service"]))];
+    all.extend(needs.services.map(|services| claim("service", json!(services))));
+    all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
+    // Istio reads `scope` as a list with spaces between. One condition each: all are needed.
+    all.extend(needs.scopes.iter().map(|scope| claim("scope", json!([scope]))));
+    // A token that names an audience is for nobody else (RFC 7519 section 4.1.3).
+    all.push(match mesh.audiences.as_slice() {
+        [] => json!({ "key": "request.auth.audiences", "notValues": ["*"] }),
+        audiences => json!({ "key": "request.auth.audiences", "values": audiences }),
+    });
+    Value::Array(all)
+}
+
+fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
+    let said = |template: &Template| {
+        path(template).map_err(|reason| ExportError::route(plan::name(rule.route), reason))
+    };
+    let mut operation = Map::new();
+    if !rule.route.methods().is_empty() {
+        operation.insert("methods".to_owned(), json!(rule.route.methods()));
+    }
+    if !rule.without_methods.is_empty() {
+        operation.insert("notMethods".to_owned(), json!(rule.without_methods));
+    }
+    if !rule.without_paths.is_empty() {
+        let paths = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
+        operation.insert("notPaths".to_owned(), json!(paths));
+    }
+    operation.insert("paths".to_owned(), json!([said(&rule.template)?]));
+    Ok(Value::Object(operation))
+}
+
+/// The path with Istio's operators. Its text is what Envoy's URI templates take as text: a
+/// configuration that the proxy cannot read would leave the former one in force.
+fn path(template: &Template) -> Result<String, String> {
+    let mut path = String::new();
+    let mut pieces = template.pieces().iter().peekable();
+    while let Some(piece) = pieces.next() {
+        let whole_segment = path.ends_with('/')
+            && pieces.peek().is_none_or(|next| matches!(next, Piece::Text(text) if text.starts_with('/')));
+        match piece {
+            Piece::Text(text) if text.bytes().all(is_plain) => path.push_str(text),
+            Piece::Text(_) => {
+                return Err("Istio's paths have no writing for one of its characters".to_owned());
+            }
+            Piece::Parameter(_) if whole_segment => path.push_str("{*}"),
+            Piece::Rest(_) if whole_segment => path.push_str("{**}"),
+            _ => return Err("a parameter of Istio is a whole segment of the path".to_owned()),
+        }
+    }
+    Ok(path)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()+,;:@=".contains(&byte)
+}
+
+/// Names with a `*` at an end, which Istio compares as a suffix or a prefix.
+fn patterns<'r>(rule: &Rule<'r>) -> Vec<&'r String> {
+    let Asked::Service(needs) = rule.access else { return Vec::new() };
+    let names = needs.roles.unwrap_or_default().iter().chain(needs.scopes);
+    names.filter(|name| name.starts_with('*') || name.ends_with('*')).collect()
+}
+
+fn labels(table: &RouteTable, mesh: &MeshOptions) -> Result<Value, ExportError> {
+    if !mesh.labels.is_empty() {
+        return Ok(json!(mesh.labels));
+    }
+    // The limit of a label's value.
+    if table.service().len() > 63 {
+        return Err(ExportError::option("label", "the service's name is too long for a label; name one"));
+    }
+    Ok(json!({ "app": table.service() }))
+}
+
+/// A DNS-1123 subdomain that resembles the name.
+fn resource_name(service: &str) -> String {
+    let name = service.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let cut: String = name.chars().take(230).collect();
+    format!("{cut}-service-only")
+}

@@ -1,0 +1,70 @@
+//! A Mermaid flowchart: who calls what.
+
+use std::fmt::Write as _;
+
+use super::{
+    plan::{self, Asked, Needs},
+    yaml::one_line,
+};
+use crate::routes::RouteTable;
+
+/// A flowchart with callers on the left and endpoints on the right. An arrow says what its caller
+/// needs beside its name; an endpoint without an arrow lets nobody in.
+pub fn mermaid(table: &RouteTable) -> String {
+    let mut chart = String::from("flowchart LR\n");
+    let mut callers: Vec<&str> = Vec::new();
+    let mut arrows = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(chart, "  subgraph service[{}]", label(table.service()));
+    for (number, route) in table.routes().iter().enumerate() {
+        let _ = writeln!(chart, "    e{number}[{}]", label(&plan::name(route)));
+        let (names, needs) = match Asked::of(route.access()) {
+            Asked::Anybody { .. } => (vec![ANYBODY], String::new()),
+            Asked::Nobody => continue,
+            Asked::Service(needs) => (callers_of(needs), needed(needs)),
+        };
+        for name in names {
+            let caller = callers.iter().position(|known| *known == name).unwrap_or_else(|| {
+                callers.push(name);
+                callers.len() - 1
+            });
+            let needs = if needs.is_empty() { String::new() } else { format!("|{}|", label(&needs)) };
+            let _ = writeln!(arrows, "  c{caller} -->{needs} e{number}");
+        }
+    }
+    chart.push_str("  end\n");
+    for (number, caller) in callers.iter().enumerate() {
+        let _ = writeln!(chart, "  c{number}([{}])", label(caller));
+    }
+    chart.push_str(&arrows);
+    chart
+}
+
+// A service has no space in its name.
+const ANYBODY: &str = "anybody (public)";
+const ANY_SERVICE: &str = "any service";
+
+fn callers_of(needs: Needs<'_>) -> Vec<&str> {
+    needs.services.map_or_else(|| vec![ANY_SERVICE], |services| services.iter().map(String::as_str).collect())
+}
+
+fn needed(needs: Needs<'_>) -> String {
+    let roles = needs.roles.map(|roles| format!("role {}", roles.join(" or ")));
+    let scopes = (!needs.scopes.is_empty()).then(|| needs.scopes.join(" and "));
+    let age = needs.max_age.map(|age| format!("at most {} old", plan::duration(age)));
+    [roles, scopes, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A text in quotes. Everything that could end it, or be markup, is Mermaid's entity for it.
+fn label(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in one_line(text).chars() {
+        if c.is_alphanumeric() || " /{}().,-_:*=".contains(c) {
+            quoted.push(c);
+        } else {
+            let _ = write!(quoted, "#{};", u32::from(c));
+        }
+    }
+    quoted.push('"');
+    quoted
+}

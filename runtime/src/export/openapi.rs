@@ -1,0 +1,150 @@
+//! OpenAPI 3.1: the security scheme, and what each operation asks of its caller.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    ExportError,
+    plan::{self, Rule},
+    template::{Piece, Template},
+};
+use crate::routes::{Access, Route, RouteTable};
+
+const SCHEME: &str = "serviceToken";
+
+/// What a path item of OpenAPI 3.1 has an operation for.
+const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
+
+/// An OpenAPI 3.1 document as JSON, with `version` as the version of the API.
+///
+/// It says who may call; what a handler takes and gives is for others to add. An operation names its
+/// scopes in `security` and the rest of its policy in `x-service-only`; a public one has an empty
+/// `security`, and its reason in `x-public`. A route for any method has every operation.
+///
+/// # Errors
+/// For a method that OpenAPI does not know, and for two paths that it cannot tell apart.
+pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError> {
+    let document = json!({
+        "components": {
+            "responses": {
+                "Forbidden": response("The token is not a service's, or not an allowed one's."),
+                "Unauthorized": response("The token is missing or not authentic."),
+            },
+            "schemas": { "Problem": problem() },
+            "securitySchemes": { SCHEME: {
+                "bearerFormat": "JWT",
+                "description": "A service token.",
+                "scheme": "bearer",
+                "type": "http",
+            } },
+        },
+        "info": { "title": table.service(), "version": version },
+        "openapi": "3.1.0",
+        "paths": paths(table)?,
+        // What is not listed here is not public either.
+        "security": [{ SCHEME: [] }],
+    });
+    let mut text = serde_json::to_string_pretty(&document)
+        .map_err(|error| ExportError::Unwritable(error.to_string()))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn paths(table: &RouteTable) -> Result<Value, ExportError> {
+    let mut items: BTreeMap<String, (Template, String, Map<String, Value>)> = BTreeMap::new();
+    for rule in plan::rules(table)? {
+        let refused = |reason: String| ExportError::route(plan::name(rule.route), reason);
+        let path = written(&rule.template, |name| format!("{{{name}}}")).map_err(refused)?;
+        // Two paths that differ in the names of their parameters are one to OpenAPI.
+        let shape = written(&rule.template, |_| "{}".to_owned()).map_err(refused)?;
+        let (template, known, item) = items.entry(shape).or_insert_with(|| {
+            let item = Map::from_iter([("parameters".to_owned(), parameters(&rule.template))]);
+            (rule.template.clone(), path, item)
+        });
+        if *template != rule.template {
+            return Err(refused(format!("OpenAPI cannot tell it from `{known}`")));
+        }
+        let operation = operation(rule.route);
+        for method in methods(&rule).map_err(refused)? {
+            item.insert(method.to_ascii_lowercase(), operation.clone());
+        }
+    }
+    Ok(items.into_values().map(|(_, path, item)| (path, Value::Object(item))).collect())
+}
+
+fn written(template: &Template, parameter: impl Fn(&str) -> String) -> Result<String, String> {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) if text.contains(['{', '}', '?', '#']) => {
+            Err("OpenAPI has no writing for one of its characters".to_owned())
+        }
+        Piece::Text(text) => Ok(text.clone()),
+        Piece::Parameter(name) | Piece::Rest(name) => Ok(parameter(name)),
+    };
+    template.pieces().iter().map(piece).collect()
+}
+
+fn parameters(template: &Template) -> Value {
+    let parameter = |name: &str, what: &str| json!({ "description": what, "in": "path", "name": name, "required": true, "schema": { "type": "string" } });
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(_) => None,
+        Piece::Parameter(name) => Some(parameter(name, "One segment of the path.")),
+        Piece::Rest(name) => Some(parameter(name, "The rest of the path, slashes included.")),
+    };
+    template.pieces().iter().filter_map(piece).collect()
+}
+
+fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
+    if rule.route.methods().is_empty() {
+        return Ok(METHODS.into_iter().filter(|method| !rule.without_methods.contains(method)).collect());
+    }
+    let known = |method: &'r String| match METHODS.contains(&method.as_str()) {
+        true => Ok(method.as_str()),
+        false => Err(format!("OpenAPI 3.1 has no operation for the method `{method}`")),
+    };
+    rule.route.methods().iter().map(known).collect()
+}
+
+fn operation(route: &Route) -> Value {
+    let answer = json!({ "description": "What the handler answers." });
+    let mut operation = match route.access() {
+        Access::Public { reason } => {
+            json!({ "responses": { "default": answer }, "security": [], "x-public": reason })
+        }
+        Access::ServiceOnly { services, roles, scopes, max_age } => json!({
+            "responses": {
+                "401": { "$ref": "#/components/responses/Unauthorized" },
+                "403": { "$ref": "#/components/responses/Forbidden" },
+                "default": answer,
+            },
+            "security": [{ SCHEME: scopes }],
+            // Each word is there, and `null` where nothing is asked: an empty list lets nobody in.
+            "x-service-only": { "max_age": max_age, "roles": roles, "scopes": scopes, "services": services },
+        }),
+    };
+    if let (Some(handler), Some(operation)) = (route.endpoint(), operation.as_object_mut()) {
+        operation.insert("x-handler".to_owned(), json!(handler));
+    }
+    operation
+}
+
+/// RFC 9457, with the header of RFC 6750 section 3.
+fn response(description: &str) -> Value {
+    json!({
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        "description": description,
+        "headers": { "WWW-Authenticate": { "schema": { "type": "string" } } },
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "properties": {
+            "instance": { "description": "The id of the audit record.", "format": "uri", "type": "string" },
+            "status": { "type": "integer" },
+            "title": { "type": "string" },
+            "type": { "format": "uri-reference", "type": "string" },
+        },
+        "type": "object",
+    })
+}

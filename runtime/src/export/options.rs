@@ -1,0 +1,203 @@
+//! What a mesh must be told beyond the table: whose tokens, by which keys, for which workload.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+use super::ExportError;
+
+/// The trust domain of a mesh that was not given another; Istio's own default, which Istio reads as
+/// the trust domain of the mesh.
+pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
+
+/// What a proxy needs to know to do what a [`Verifier`](crate::Verifier) does. The issuer and its keys
+/// must be said; they and the audiences are to be those of the verifier.
+///
+/// The tokens are those of this project, compatible or strict: tokens of Kubernetes, SPIFFE and OAuth
+/// have no `service` claim, and the proxy denies them.
+///
+/// ```
+/// use service_only::export::MeshOptions;
+///
+/// assert!(MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/jwks.json").is_ok());
+/// assert!(MeshOptions::with_jwks_uri("", "https://auth.example/jwks.json").is_err());
+/// assert!(MeshOptions::with_jwks_uri("bakery-auth", "http://auth.example/jwks.json").is_err());
+/// ```
+#[derive(Debug, Clone)]
+pub struct MeshOptions {
+    pub(super) issuer: String,
+    pub(super) keys: MeshKeys,
+    pub(super) audiences: Vec<String>,
+    pub(super) leeway: Duration,
+    pub(super) namespace: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) trust_domain: String,
+    pub(super) principals: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum MeshKeys {
+    Uri(String),
+    Inline(String),
+}
+
+impl MeshOptions {
+    /// Tokens with this `iss`, by the keys that the proxy fetches from this URL. It must be `https`:
+    /// whoever answers there decides who may call.
+    pub fn with_jwks_uri(issuer: impl Into<String>, uri: impl Into<String>) -> Result<Self, ExportError> {
+        let uri = uri.into();
+        let host = uri.strip_prefix("https://").and_then(|rest| rest.split(['/', '?']).next());
+        if !host.is_some_and(|host| !host.is_empty() && !host.contains('@')) || !is_plain(&uri) {
+            return Err(ExportError::option(
+                "jwks_uri",
+                "the keys come from a URL such as `https://auth.example/jwks.json`",
+            ));
+        }
+        Self::new(issuer.into(), MeshKeys::Uri(uri))
+    }
+
+    /// Tokens with this `iss`, by the public keys of this JWK set, which becomes part of the output.
+    pub fn with_jwks(issuer: impl Into<String>, jwks: &str) -> Result<Self, ExportError> {
+        Self::new(issuer.into(), MeshKeys::Inline(public_keys(jwks)?))
+    }
+
+    fn new(issuer: String, keys: MeshKeys) -> Result<Self, ExportError> {
+        // Istio compares `ISSUER/SUBJECT`, and takes a `*` at an end of it for anything.
+        if issuer.is_empty() || issuer.starts_with('*') {
+            return Err(ExportError::option(
+                "issuer",
+                "name the `iss` of the tokens, which does not begin with `*`",
+            ));
+        }
+        Ok(Self {
+            issuer,
+            keys,
+            audiences: Vec::new(),
+            leeway: Duration::ZERO,
+            namespace: None,
+            labels: BTreeMap::new(),
+            trust_domain: DEFAULT_TRUST_DOMAIN.to_owned(),
+            principals: BTreeMap::new(),
+        })
+    }
+
+    /// Adds an audience of the service; a token must name one of them. Without any, a token that names
+    /// an audience is denied, as the verifier denies it.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// How far the clocks may be apart; none, unless said otherwise, as for the verifier.
+    #[must_use]
+    pub fn leeway(self, leeway: Duration) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// The namespace of the workload, and of callers whose principal is not named.
+    #[must_use]
+    pub fn namespace(self, namespace: impl Into<String>) -> Self {
+        Self { namespace: Some(namespace.into()), ..self }
+    }
+
+    /// Adds a label that selects the workload. Without any it is `app` with the name of the service.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// The trust domain of callers whose principal is not named; [`DEFAULT_TRUST_DOMAIN`], unless said
+    /// otherwise.
+    #[must_use]
+    pub fn trust_domain(self, trust_domain: impl Into<String>) -> Self {
+        Self { trust_domain: trust_domain.into(), ..self }
+    }
+
+    /// Adds a principal that a service calls as. A service without any calls as
+    /// `TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE`.
+    #[must_use]
+    pub fn principal(mut self, service: impl Into<String>, principal: impl Into<String>) -> Self {
+        self.principals.entry(service.into()).or_default().push(principal.into());
+        self
+    }
+
+    /// The principals that a service calls as, in Istio's writing.
+    pub(super) fn principals_of(&self, service: &str, namespace: &str) -> Vec<String> {
+        let default = || vec![format!("{}/ns/{namespace}/sa/{service}", self.trust_domain)];
+        self.principals.get(service).cloned().unwrap_or_else(default)
+    }
+
+    /// What both proxies ask of the options; a `*` at an end is anything to Istio.
+    pub(super) fn check(&self) -> Result<(), ExportError> {
+        let lists = [
+            ("audience", self.audiences.iter().collect::<Vec<_>>()),
+            ("principal", self.principals.values().flatten().collect()),
+            ("trust_domain", vec![&self.trust_domain]),
+            ("namespace", self.namespace.iter().collect()),
+            ("label", self.labels.iter().flat_map(|(name, value)| [name, value]).collect()),
+        ];
+        for (option, values) in lists {
+            if let Some(value) = values.iter().find(|value| value.contains('*') || !is_plain(value)) {
+                let reason = format!("`{}` is empty, or holds `*` or a blank", value.escape_debug());
+                return Err(ExportError::option(option, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Not empty, and nothing in it that breaks a line or a word.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// The set on one line; refused with a private or symmetric key in it, for a proxy's configuration is
+/// read by many.
+fn public_keys(jwks: &str) -> Result<String, ExportError> {
+    let refused = |reason| ExportError::option("jwks", reason);
+    let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is no JWK set"))?;
+    let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
+    let keys = keys.ok_or_else(|| refused("the JWK set has no keys"))?;
+    // RFC 7518 section 6: what only the owner of a key has.
+    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    if keys.iter().any(|key| private.iter().any(|member| key.get(member).is_some())) {
+        return Err(refused("the JWK set holds a secret; name the public keys only"));
+    }
+    Ok(set.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_secret_do_not_become_part_of_a_mesh() {
+        for secret in [r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, r#"{"keys":[{"kty":"EC","d":"AAAA"}]}"#] {
+            let error = MeshOptions::with_jwks("a", secret).unwrap_err();
+            assert_eq!(error.to_string(), "jwks: the JWK set holds a secret; name the public keys only");
+        }
+        assert!(MeshOptions::with_jwks("a", r#"{"keys":[]}"#).is_err());
+        assert!(MeshOptions::with_jwks("a", "no").is_err());
+    }
+
+    #[test]
+    fn options_that_would_mean_anything_are_refused() {
+        let mesh = || MeshOptions::with_jwks_uri("a", "https://auth.example/").unwrap();
+        for mesh in [
+            mesh().audience("*"),
+            mesh().audience(""),
+            mesh().namespace("bak*"),
+            mesh().trust_domain(""),
+            mesh().label("app", "a b"),
+            mesh().principal("orders", "*/ns/a/sa/b"),
+        ] {
+            assert!(mesh.check().is_err(), "{mesh:?}");
+        }
+        assert!(MeshOptions::with_jwks_uri("*", "https://auth.example/").is_err());
+        for uri in ["https://", "https:///x", "https://u:p@auth.example/", "ftp://a", "https://a/\nb"] {
+            assert!(MeshOptions::with_jwks_uri("a", uri).is_err(), "{uri}");
+        }
+    }
+}

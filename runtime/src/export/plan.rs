@@ -1,0 +1,169 @@
+//! From a table to rules that a proxy can take one by one, in any order: each says which requests are
+//! its own, also where the paths of two routes overlap.
+
+use super::{ExportError, template::Template};
+use crate::{
+    claims::{ServiceName, is_scope_token},
+    routes::{Access, Route, RouteTable},
+};
+
+/// One route, and what sets it apart from the others.
+#[derive(Debug)]
+pub(super) struct Rule<'t> {
+    pub(super) route: &'t Route,
+    pub(super) template: Template,
+    /// Methods of the same path that other routes name. Only where this route takes any.
+    pub(super) without_methods: Vec<&'t str>,
+    /// Narrower paths, whatever the method: the router looks for the path first.
+    pub(super) without_paths: Vec<Template>,
+    pub(super) access: Asked<'t>,
+}
+
+/// What a route asks, so that nobody cannot be mistaken for anybody.
+#[derive(Debug, Copy, Clone)]
+pub(super) enum Asked<'t> {
+    Anybody { reason: &'t str },
+    Nobody,
+    Service(Needs<'t>),
+}
+
+/// What a service needs. A list that is there is not empty.
+#[derive(Debug, Copy, Clone)]
+pub(super) struct Needs<'t> {
+    pub(super) services: Option<&'t [String]>,
+    pub(super) roles: Option<&'t [String]>,
+    pub(super) scopes: &'t [String],
+    pub(super) max_age: Option<u64>,
+}
+
+impl<'t> Asked<'t> {
+    pub(super) fn of(access: &'t Access) -> Self {
+        match access {
+            Access::Public { reason } => Self::Anybody { reason },
+            Access::ServiceOnly { services, roles, scopes, max_age } => {
+                let empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
+                if empty(services) || empty(roles) {
+                    return Self::Nobody;
+                }
+                Self::Service(Needs {
+                    services: services.as_deref(),
+                    roles: roles.as_deref(),
+                    scopes,
+                    max_age: *max_age,
+                })
+            }
+        }
+    }
+}
+
+/// The methods and the path of a route, as one name.
+pub(super) fn name(route: &Route) -> String {
+    format!("{} {}", methods(route), route.path())
+}
+
+/// The methods of a route as text.
+pub(super) fn methods(route: &Route) -> String {
+    if route.methods().is_empty() { "any method".to_owned() } else { route.methods().join(", ") }
+}
+
+/// Seconds as the attribute writes a duration.
+pub(super) fn duration(seconds: u64) -> String {
+    match seconds {
+        0 => "0s".to_owned(),
+        hours if hours % 3600 == 0 => format!("{}h", hours / 3600),
+        minutes if minutes % 60 == 0 => format!("{}m", minutes / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// The rules of a table, narrower paths first.
+pub(super) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
+    if table.service().parse::<ServiceName>().is_err() {
+        return Err(ExportError::option("service", "the table's `service` is no service name"));
+    }
+    let mut parsed = table.routes().iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    parsed.sort_by(|(one, a), (other, b)| {
+        one.cmp(other).then(a.methods().is_empty().cmp(&b.methods().is_empty()))
+    });
+    parsed.iter().map(|(template, route)| rule(template, route, &parsed)).collect()
+}
+
+fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
+    let refused = |reason: String| ExportError::route(name(route), reason);
+    let template = Template::parse(route.path()).map_err(refused)?;
+    if let Some(method) = route.methods().iter().find(|method| !is_method(method)) {
+        return Err(refused(format!("`{}` is no method", method.escape_debug())));
+    }
+    if let Access::ServiceOnly { services, roles, scopes, .. } = route.access() {
+        if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
+            return Err(refused(
+                "a name in `services` is no service name, so no token can have it".to_owned(),
+            ));
+        }
+        if roles.iter().flatten().any(String::is_empty) {
+            return Err(refused("a name in `roles` is empty".to_owned()));
+        }
+        if !scopes.iter().all(|scope| is_scope_token(scope)) {
+            return Err(refused("a name in `scopes` is no scope, so no token can have it".to_owned()));
+        }
+    }
+    Ok((template, route))
+}
+
+fn rule<'t>(
+    template: &Template,
+    route: &'t Route,
+    all: &[(Template, &'t Route)],
+) -> Result<Rule<'t>, ExportError> {
+    let same_path = || all.iter().filter(|(other, _)| other == template).map(|(_, route)| *route);
+    let others = || same_path().filter(|other| !std::ptr::eq(*other, route));
+    let shared = |other: &Route| match (route.methods(), other.methods()) {
+        ([], others) => others.is_empty(),
+        (own, others) => own.iter().any(|method| others.contains(method)),
+    };
+    if others().any(shared) {
+        return Err(ExportError::route(name(route), "two routes answer the same requests"));
+    }
+    let without_methods = match route.methods() {
+        [] => others().flat_map(|other| other.methods()).map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let mut without_paths: Vec<Template> = all
+        .iter()
+        .map(|(other, _)| other)
+        .filter(|other| *other < template && other.overlaps(template))
+        .cloned()
+        .collect();
+    without_paths.dedup();
+    Ok(Rule {
+        route,
+        template: template.clone(),
+        without_methods,
+        without_paths,
+        access: Asked::of(route.access()),
+    })
+}
+
+/// RFC 9110 section 9.1, without the characters that mean something to a proxy.
+fn is_method(method: &str) -> bool {
+    !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
+}
+
+impl Rule<'_> {
+    /// What a person wants to know of the rule, beside it.
+    pub(super) fn remark(&self) -> String {
+        let mut remark = name(self.route);
+        if let Some(handler) = self.route.endpoint() {
+            remark.push_str(&format!(", {handler}"));
+        }
+        match self.access {
+            Asked::Anybody { reason } => remark.push_str(&format!(": anybody, because {reason}")),
+            Asked::Nobody => remark.push_str(": nobody, for a list of names is empty"),
+            Asked::Service(Needs { max_age: Some(age), .. }) => {
+                remark.push_str(&format!(". Left to the code: max_age {}", duration(age)));
+            }
+            Asked::Service(_) => {}
+        }
+        remark
+    }
+}

