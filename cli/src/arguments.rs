@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use service_only::Algorithm;
 
 use crate::commands::{
-    Exit, completions, dev, generate, init, inspect, jwks, k8s_secret, keygen, man, verify,
+    Exit, completions, dev, endpoints, generate, init, inspect, jwks, k8s_secret, keygen, man, verify,
 };
 use crate::output;
 
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Jwks(jwks::JwksOptions),
     K8sSecret(k8s_secret::SecretOptions),
     Dev(dev::DevOptions),
+    Endpoints(Box<endpoints::EndpointsOptions>),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
 }

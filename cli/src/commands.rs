@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod completions;
 pub(crate) mod dev;
+pub(crate) mod endpoints;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod inspect;
@@ -50,6 +51,7 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::Jwks(options) => jwks::run(&options),
         Command::K8sSecret(options) => k8s_secret::run(&options),
         Command::Dev(options) => dev::run(&options),
+        Command::Endpoints(options) => endpoints::run(&options),
         Command::Completions(options) => completions::run(&options),
         Command::Man(options) => man::run(&options),
     }

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod dev;
+mod endpoints;
 mod generate;
 mod inspect;
 mod interop;

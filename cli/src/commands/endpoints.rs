@@ -1,0 +1,142 @@
+//! `service-token endpoints`: who may call what, from the table that a program writes of itself.
+//!
+//! The table is the program's `RouteTable` as JSON. What becomes of it is the runtime's work; here
+//! are the options that a mesh needs, and two formats of our own: a table for the terminal, and what
+//! has changed since another table.
+
+mod diff;
+mod mesh;
+mod text;
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use service_only::RouteTable;
+use service_only::export::{self, ExportError};
+
+use self::mesh::MeshArguments;
+use super::Exit;
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::{key_file, redact};
+
+const EXAMPLES: &str = "\
+Examples:
+  orders --endpoints | service-token endpoints -
+  service-token endpoints orders.json --format markdown
+  service-token endpoints orders.json --format istio --jwks-uri https://auth.example/jwks.json \\
+      --namespace bakery | kubectl apply -f -
+  service-token endpoints orders.json --diff released.json
+
+The table is the program's `RouteTable`, written with `serde_json::to_string(&table)`.";
+
+/// No table comes near this.
+const MAX_TABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Show who may call what, or export it to a mesh, to OpenAPI or to documentation
+///
+/// Reads the table of routes that a program writes. `istio` and `envoy` never allow what the code
+/// would deny, as far as the mesh can say it; a comment in the output says what is left to the code.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct EndpointsOptions {
+    /// The table as JSON, or `-` to read it from standard input
+    #[arg(value_name = "FILE")]
+    table: PathBuf,
+    /// How the table is written
+    #[arg(long, value_enum, default_value_t)]
+    format: EndpointsFormat,
+    /// Print what was added, removed, loosened, tightened or changed since this older table
+    #[arg(long, value_name = "OLD", conflicts_with = "format")]
+    diff: Option<PathBuf>,
+    /// Version of the API in OpenAPI's `info`
+    #[arg(long, value_name = "VERSION", default_value = "0.1.0")]
+    api_version: String,
+    #[command(flatten)]
+    mesh: MeshArguments,
+}
+
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum EndpointsFormat {
+    /// A table for the terminal.
+    #[default]
+    Text,
+    /// The table as it was read.
+    Json,
+    /// A table for a README.
+    Markdown,
+    /// A flowchart of callers and endpoints.
+    Mermaid,
+    /// An OpenAPI 3.1 document, as JSON.
+    Openapi,
+    /// A `RequestAuthentication` and an `AuthorizationPolicy`.
+    Istio,
+    /// The HTTP filters `jwt_authn` and `rbac`.
+    Envoy,
+}
+
+pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
+    let for_mesh = matches!(options.format, EndpointsFormat::Istio | EndpointsFormat::Envoy);
+    if !for_mesh && options.mesh.any() {
+        return Err(Problem::usage("the command names options of a mesh, and the format is none's")
+            .help("add `--format istio` or `--format envoy`, or leave them away"));
+    }
+    let table = read(&options.table)?;
+    if let Some(old) = &options.diff {
+        diff::lines(&read(old)?, &table).iter().try_for_each(|line| output::result(line))?;
+        return Ok(Exit::Done);
+    }
+    match options.format {
+        EndpointsFormat::Text => output::result(&text::table(&table).to_string())?,
+        EndpointsFormat::Json => output::pretty_json(&table)?,
+        EndpointsFormat::Markdown => output::result_bytes(export::markdown(&table).as_bytes())?,
+        EndpointsFormat::Mermaid => output::result_bytes(export::mermaid(&table).as_bytes())?,
+        EndpointsFormat::Openapi => {
+            let text = export::openapi(&table, &options.api_version).map_err(|error| refused(&error))?;
+            output::pretty_json(&parse::<serde_json::Value>(&options.table, text.as_bytes())?)?;
+        }
+        EndpointsFormat::Istio => exported(export::istio(&table, &options.mesh.options()?))?,
+        EndpointsFormat::Envoy => exported(export::envoy(&table, &options.mesh.options()?))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn exported(text: Result<String, ExportError>) -> Outcome<()> {
+    output::result_bytes(text.map_err(|error| refused(&error))?.as_bytes())
+}
+
+/// Why there is no export, with the option that would help where one would.
+fn refused(error: &ExportError) -> Problem {
+    let problem = Problem::new(ProblemCode::BadConfig, error.to_string());
+    match error {
+        ExportError::Option { option: "namespace", .. } => problem.help("name it: `--namespace NAMESPACE`"),
+        ExportError::Option { option: "label", .. } => {
+            problem.help("select the workload: `--label app=NAME`")
+        }
+        ExportError::Route { .. } => problem.help("nothing was written, for it would say less than the code"),
+        _ => problem,
+    }
+}
+
+fn read(path: &Path) -> Outcome<RouteTable> {
+    if path.as_os_str() != "-" {
+        return parse(path, &key_file::read(path)?);
+    }
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(MAX_TABLE_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
+    parse(path, &bytes)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Outcome<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let reason = format!("this is no table of routes: {}", redact::foreign(&error.to_string()));
+        Problem::new(ProblemCode::BadConfig, reason)
+            .at(format!("`{}`", path.display()))
+            .help("write it with `serde_json::to_string(&table)` of a `service_only::RouteTable`")
+    })
+}

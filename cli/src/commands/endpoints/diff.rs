@@ -1,0 +1,102 @@
+//! What has changed between two tables, one line a change. Routes are compared one method at a time;
+//! what a wider route makes of a request whose route is gone is for the reader to see.
+
+use std::collections::BTreeMap;
+
+use service_only::{Access, RouteTable};
+
+use super::text::who;
+use crate::escape;
+
+pub(super) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
+    let (old, new) = (requests(old), requests(new));
+    let mut lines = Vec::new();
+    for (request, access) in &new {
+        match old.get(request) {
+            None => lines.push(format!("added {request}: {}", who(access))),
+            Some(before) if before != access => {
+                let word = match (covers(access, before), covers(before, access)) {
+                    (true, false) => "loosened",
+                    (false, true) => "tightened",
+                    _ => "changed",
+                };
+                lines.push(format!("{word} {request}: {}; before: {}", who(access), who(before)));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = old.keys().filter(|request| !new.contains_key(*request));
+    lines.extend(gone.map(|request| format!("removed {request}")));
+    lines.iter().map(|line| escape::one_line(line)).collect()
+}
+
+fn requests(table: &RouteTable) -> BTreeMap<String, &Access> {
+    let mut requests = BTreeMap::new();
+    for route in table.routes() {
+        let any = ["any method".to_owned()];
+        let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
+        for method in methods {
+            requests.insert(format!("{method} {}", route.path()), route.access());
+        }
+    }
+    requests
+}
+
+/// Whether everybody whom `inner` lets in is let in by `outer`.
+fn covers(outer: &Access, inner: &Access) -> bool {
+    match (outer, inner) {
+        (Access::Public { .. }, _) => true,
+        (
+            Access::ServiceOnly { services, roles, scopes, max_age },
+            Access::ServiceOnly { services: fewer, roles: fewer_roles, scopes: more, max_age: younger },
+        ) => {
+            let names = |outer: &Option<Vec<String>>, inner: &Option<Vec<String>>| match (outer, inner) {
+                (None, _) => true,
+                (Some(outer), Some(inner)) => inner.iter().all(|name| outer.contains(name)),
+                (Some(_), None) => false,
+            };
+            names(services, fewer)
+                && names(roles, fewer_roles)
+                && scopes.iter().all(|scope| more.contains(scope))
+                && max_age.is_none_or(|age| younger.is_some_and(|younger| younger <= age))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service_only::Route;
+
+    use super::*;
+
+    fn table(access: &str) -> RouteTable {
+        let access: Access = serde_json::from_str(access).unwrap();
+        RouteTable::new("orders").route(Route::new(["GET"], "/a", access))
+    }
+
+    fn change(old: &str, new: &str) -> String {
+        let lines = lines(&table(old), &table(new)).concat();
+        lines.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn changes_say_whether_more_or_fewer_may_call() {
+        let any = r#"{"service_only":{}}"#;
+        let a = r#"{"service_only":{"services":["a"]}}"#;
+        let b = r#"{"service_only":{"services":["b"]}}"#;
+        let nobody = r#"{"service_only":{"services":[]}}"#;
+        let scoped = r#"{"service_only":{"scopes":["x:y"]}}"#;
+        let young = r#"{"service_only":{"max_age":60}}"#;
+        let public = r#"{"public":{"reason":"a test"}}"#;
+        for (tight, loose) in
+            [(a, any), (nobody, a), (nobody, any), (scoped, any), (young, any), (any, public), (a, public)]
+        {
+            assert_eq!(change(tight, loose), "loosened", "{tight} {loose}");
+            assert_eq!(change(loose, tight), "tightened", "{loose} {tight}");
+        }
+        assert_eq!(change(a, b), "changed");
+        assert_eq!(change(scoped, young), "changed");
+        assert_eq!(change(a, a), "");
+    }
+}

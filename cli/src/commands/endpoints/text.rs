@@ -1,0 +1,43 @@
+//! The table for a terminal. Its words come from a file, and are escaped.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use service_only::{Access, Route, RouteTable};
+
+use crate::escape;
+
+pub(super) fn table(routes: &RouteTable) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["method", "path", "who may call", "handler"]);
+    for route in routes.routes() {
+        let cells = [methods(route), route.path().to_owned(), who(route.access()), handler(route)];
+        table.add_row(cells.map(|cell| escape::one_line(&cell)));
+    }
+    table
+}
+
+pub(super) fn methods(route: &Route) -> String {
+    if route.methods().is_empty() { "any".to_owned() } else { route.methods().join(", ") }
+}
+
+fn handler(route: &Route) -> String {
+    route.endpoint().unwrap_or_default().to_owned()
+}
+
+/// The access in words.
+pub(super) fn who(access: &Access) -> String {
+    match access {
+        Access::Public { reason } => format!("anybody: {reason}"),
+        Access::ServiceOnly { services, roles, scopes, max_age } => {
+            let named =
+                |names: &[String]| if names.is_empty() { "nobody".to_owned() } else { names.join(" or ") };
+            let mut words = vec![services.as_deref().map_or("any service".to_owned(), named)];
+            words.extend(roles.as_deref().map(|roles| format!("role {}", named(roles))));
+            words.extend(scopes.iter().map(|scope| format!("scope {scope}")));
+            words.extend(max_age.map(|age| format!("token of at most {age} s")));
+            words.join(", ")
+        }
+        _ => "an access that this program does not know".to_owned(),
+    }
+}
