@@ -43,6 +43,8 @@ const PURGE: Policy<'static> = Policy::any_service()
     .scopes(&["tenants:delete", "tenants:purge"])
     .max_age(Duration::from_secs(24 * 60 * 60));
 
+const OWNER: Policy<'static> = Policy::any_service().roles(&["admin"]);
+
 fn table() -> RouteTable {
     RouteTable::new("orders")
         .route(Route::new(["DELETE"], "/tenants/{id}", Access::from(&DELETE)))
@@ -50,6 +52,7 @@ fn table() -> RouteTable {
         .route(Route::new(["POST"], "/tenants/purge", Access::from(&PURGE)))
         .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")))
         .route(Route::new([""; 0], "/files/{*rest}", Access::public("it is a website")))
+        .route(Route::new(["GET"], "/files/by/{id}/owner", Access::from(&OWNER)))
         .route(Route::new(["GET"], "/files/keys", Access::from(&Policy::any_service().services(&[]))))
 }
 

@@ -19,8 +19,8 @@ pub const ISTIO_VERSION: &str = "1.22";
 ///
 /// A caller needs the principal of a listed service, proven by mutual TLS, and that same service's
 /// token; so a token that was taken from its owner is of no use elsewhere. Roles and scopes are claims.
-/// `is_service` is left to the code, because Istio compares texts only; so are `max_age` and
-/// revocation. A name that Istio would read as a pattern, such as a scope that ends in `*`, is said as
+/// `is_service` is left to the code, because Istio compares texts only; so are `max_age`, revocation,
+/// and the minute after its end for which Istio still takes a token. A name that Istio would read as a pattern, such as a scope that ends in `*`, is said as
 /// the pattern, and a comment says so.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
     );
     page.comment(
         0,
-        "What is not listed is denied. Left to the code: `is_service`, revocation, the details of a token.",
+        "What is not listed is denied. Left to the code: `is_service`, revocation, the last minute of a token, its details.",
     );
     page.value(
         0,
@@ -76,6 +76,12 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
             page.comment(
                 2,
                 &format!("Left to the code: the exact `{name}`, whose `*` is a pattern to Istio"),
+            );
+        }
+        for (path, _) in empty_segments(rule).iter().filter(|(_, pattern)| pattern.is_none()) {
+            page.comment(
+                2,
+                &format!("Left to the code: `{path}` with an empty segment for a later parameter"),
             );
         }
         page.value(2, &json!([policy_rule(rule, mesh, namespace)?]));
@@ -137,7 +143,7 @@ fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
 fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
     let mut all = vec![claim("type", json!(["service"]))];
-    all.extend(needs.services.map(|services| claim("service", json!(services))));
+    all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
     all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
     // Istio reads `scope` as a list with spaces between. One condition each: all are needed.
     all.extend(needs.scopes.iter().map(|scope| claim("scope", json!([scope]))));
@@ -161,7 +167,9 @@ fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
         operation.insert("notMethods".to_owned(), json!(rule.without_methods));
     }
     if !rule.without_paths.is_empty() {
-        let paths = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
+        let mut paths = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
+        paths.extend(empty_segments(rule).into_iter().filter_map(|(_, pattern)| pattern));
+        paths.dedup();
         operation.insert("notPaths".to_owned(), json!(paths));
     }
     operation.insert("paths".to_owned(), json!([said(&rule.template)?]));
@@ -187,6 +195,29 @@ fn path(template: &Template) -> Result<String, String> {
         }
     }
     Ok(path)
+}
+
+/// Where a narrower path has a parameter before its end, the router takes an empty segment for it, as in
+/// `/api//items`, and Istio's `{*}` does not. A wider rule that takes the rest of a path must leave such
+/// requests alone too. Each such path, and the prefix that says it; only a first parameter has one.
+fn empty_segments(rule: &Rule<'_>) -> Vec<(String, Option<String>)> {
+    let mut all = Vec::new();
+    if !matches!(rule.template.pieces().last(), Some(Piece::Rest(_))) {
+        return all;
+    }
+    for template in &rule.without_paths {
+        let inner = template.pieces().split_last().map_or(&[][..], |(_, before)| before);
+        for at in
+            inner.iter().enumerate().filter_map(|(at, it)| matches!(it, Piece::Parameter(_)).then_some(at))
+        {
+            let pattern = match (at, inner.first()) {
+                (1, Some(Piece::Text(text))) => Some(format!("{text}/*")),
+                _ => None,
+            };
+            all.push((path(template).unwrap_or_default(), pattern));
+        }
+    }
+    all
 }
 
 fn is_plain(byte: u8) -> bool {

@@ -167,3 +167,6 @@ impl Rule<'_> {
         remark
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,17 @@ fn wider_routes_leave_narrower_ones_alone() {
 }
 
 #[test]
+fn wider_routes_leave_empty_segments_alone_where_the_router_does() {
+    let table = RouteTable::new("orders")
+        .route(Route::new([""; 0], "/{*rest}", Access::public("a website")))
+        .route(Route::new(["GET"], "/api/{x}/items/{y}/z", Access::from(&Policy::any_service())));
+    let public = rules(&table).into_iter().find(|rule| rule.get("from").is_none()).unwrap();
+    assert_eq!(public["to"][0]["operation"]["notPaths"], json!(["/api/{*}/items/{*}/z", "/api//*"]));
+    let said = "# Left to the code: `/api/{*}/items/{*}/z` with an empty segment for a later parameter";
+    assert!(export::istio(&table, &mesh()).unwrap().contains(said));
+}
+
+#[test]
 fn two_routes_for_the_same_requests_are_refused() {
     for methods in [vec!["GET"], vec![]] {
         let route = |access| Route::new(methods.clone(), "/", access);

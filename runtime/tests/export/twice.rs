@@ -29,6 +29,9 @@ async fn purge() {}
 #[service_only(roles("no-one-has-it"))]
 async fn keys() {}
 
+#[service_only(roles("admin"))]
+async fn owner() {}
+
 async fn public() {}
 
 /// The handlers that the table is of.
@@ -38,11 +41,12 @@ fn app(verifier: Verifier) -> Router {
         .route("/tenants/purge", post(purge))
         .route("/healthz", get(public))
         .route("/files/{*rest}", any(public))
+        .route("/files/by/{id}/owner", get(owner))
         .route("/files/keys", get(keys))
         .with_state(verifier)
 }
 
-const REQUESTS: [(&str, &str); 24] = [
+const REQUESTS: [(&str, &str); 27] = [
     ("DELETE", "/tenants/7"),
     ("DELETE", "/tenants/7?force=1"),
     ("DELETE", "/tenants/7/"),
@@ -61,6 +65,9 @@ const REQUESTS: [(&str, &str); 24] = [
     ("POST", "/healthz"),
     ("GET", "/files/a/b"),
     ("PUT", "/files/a"),
+    ("GET", "/files/by/7/owner"),
+    ("GET", "/files/by//owner"),
+    ("PUT", "/files/by/7/owner"),
     ("GET", "/files/"),
     ("GET", "/files"),
     ("GET", "/files/keys"),
