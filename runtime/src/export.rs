@@ -4,7 +4,8 @@
 //! Each function takes a [`RouteTable`](crate::RouteTable) and gives text. [`istio`] and [`envoy`]
 //! never allow what the code would deny, as far as the proxy can say it; what it cannot say stands in
 //! the output as a comment and is left to the code. A path is matched as the router matches it: where
-//! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied.
+//! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied; a
+//! `HEAD` that axum answers for `GET` is to be listed like any method.
 //!
 //! ```
 //! use service_only::{Access, Policy, Route, RouteTable, export};

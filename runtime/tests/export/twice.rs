@@ -110,6 +110,8 @@ fn tokens(authority: &TestAuthority) -> Vec<(&'static str, TokenDraft)> {
         ("another service", authority.service("orders").scope("tenants:delete")),
         ("another case", authority.service("Orchestrator").scope("tenants:delete")),
         ("a user", authority.user("anna")),
+        ("a user who claims to be a service", orchestrator().scope("tenants:delete").claim("type", "access")),
+        ("a token of no type", orchestrator().scope("tenants:delete").without_claim("type")),
         ("another audience", orchestrator().scope("tenants:delete").audience("stock")),
         ("audiences", orchestrator().scope("tenants:delete").claim("aud", vec!["stock", "orders"])),
     ]
