@@ -122,7 +122,7 @@ fn sample(template: &str) -> String {
 async fn every_row_is_answered_by_its_handler_and_by_nobody_for_a_stranger() {
     let authority = TestAuthority::new();
     let table = closed().routes("bakery");
-    let app = call(closed().with_state(authority.verifier()).into_open_router());
+    let app = call(closed().with_state(authority.verifier()));
     let token = authority.service("orders").token();
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"];
     let mut answered = 0;
@@ -153,7 +153,7 @@ async fn every_row_is_answered_by_its_handler_and_by_nobody_for_a_stranger() {
 #[tokio::test]
 async fn paths_that_no_row_names_are_answered_by_the_fallback_of_their_router() {
     let authority = TestAuthority::new();
-    let app = call(closed().with_state(authority.verifier()).into_open_router());
+    let app = call(closed().with_state(authority.verifier()));
     let token = authority.service("orders").token();
     for (path, name) in [
         ("/", "not_found"),
@@ -178,7 +178,7 @@ async fn arguments_state_and_body_arrive_as_in_an_open_router() {
     let policy =
         Policy::any_service().scopes(&["tenants:read"]).max_age(std::time::Duration::from_secs(3600));
     assert_eq!(table.routes()[0].access(), &Access::from(&policy));
-    let app = call(router.into_open_router());
+    let app = call(router);
     let token = authority.service("orders").scope("tenants:read").token();
     assert_eq!(app.post("/7").bearer(&token).body("bread").await.text(), "7 bread");
     // The guard comes before the arguments.
@@ -205,7 +205,7 @@ async fn layers_change_no_row_and_stand_in_front_of_the_guards() {
     ];
     for (router, at_route, at_fallback) in apps {
         assert_eq!(text(&router.routes("bakery")), text(&plain().routes("bakery")));
-        let app = TestApp::new(router.with_state(authority.verifier()).into_open_router());
+        let app = TestApp::new(router.with_state(authority.verifier()));
         assert_eq!(app.get("/").await.status(), at_route);
         assert_eq!(app.get("/nothing").await.status(), at_fallback);
     }
@@ -227,6 +227,14 @@ fn a_fallback_that_is_said_again_or_taken_back_leaves_one_row_or_none() {
     assert_eq!(text(&router.routes("bakery")).lines().count(), 1);
     assert!(text(&router.routes("bakery")).contains("inner_not_found"));
     assert_eq!(router.reset_fallback().routes("bakery").routes(), []);
+}
+
+#[tokio::test]
+async fn what_is_added_after_leaving_the_closed_world_is_open() {
+    let open = ClosedRouter::<()>::new().route("/healthz", get(healthz)).into_open_router();
+    let app = call(open.route("/open", axum::routing::get(async || "anybody")));
+    assert_eq!(app.get("/open").await.text(), "anybody");
+    assert_eq!(app.get("/healthz").await.text(), "healthz");
 }
 
 #[tokio::test]

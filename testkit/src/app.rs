@@ -12,12 +12,13 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::Serialize;
+use service_only::ClosedRouter;
 use tower::ServiceExt;
 
 use crate::{audit::RecordingAudit, fail::OrFail, fixture::Fixture, response::TestResponse};
 
 /// Calls `router`; short for [`TestApp::new`].
-pub fn call(router: Router) -> TestApp {
+pub fn call(router: impl TestRouter) -> TestApp {
     TestApp::new(router)
 }
 
@@ -52,9 +53,9 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// An app of this router.
-    pub fn new(router: Router) -> Self {
-        Self { router, audit: None }
+    /// An app of this router, open or closed.
+    pub fn new(router: impl TestRouter) -> Self {
+        Self { router: router.into_router(), audit: None }
     }
 
     /// The audit that a failing assertion about a response shows.
@@ -110,6 +111,24 @@ impl TestApp {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         TestRequest { app: self.clone(), request }
+    }
+}
+
+/// A router that has its state: axum's, or a closed one.
+pub trait TestRouter {
+    /// The router to call.
+    fn into_router(self) -> Router;
+}
+
+impl TestRouter for Router {
+    fn into_router(self) -> Router {
+        self
+    }
+}
+
+impl TestRouter for ClosedRouter {
+    fn into_router(self) -> Router {
+        self.into_open_router()
     }
 }
 

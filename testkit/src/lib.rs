@@ -76,7 +76,7 @@ mod strangers;
 mod token;
 
 pub use crate::{
-    app::{TestApp, TestRequest, call},
+    app::{TestApp, TestRequest, TestRouter, call},
     assertions::Answer,
     audit::{RecordingAudit, Until},
     authority::TestAuthority,

@@ -50,7 +50,7 @@ pub fn assert_guarded(router: ClosedRouter) -> impl Future<Output = ()> {
 ///
 /// Each route is called without a token, with a token that is none, and with one that is well made, says all
 /// that the route asks for, and is signed by an authority that the app does not know: a handler that only
-/// looks whether a token is there lets that one in. GET is tried with HEAD too, and a route for any method
+/// looks whether a token is there lets that one in. GET is tried with HEAD too where the app routes it, and a route for any method
 /// with GET, HEAD, POST, PUT, PATCH and DELETE. A parameter of a path is filled with `1` and with a UUID of
 /// zeros.
 ///

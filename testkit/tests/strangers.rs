@@ -166,7 +166,6 @@ async fn a_path_that_is_not_routed_passes_unless_it_may_not() {
 
     answers 404: is it routed?
         GET /nothing
-        HEAD /nothing
     ");
 }
 
@@ -185,6 +184,23 @@ async fn a_method_that_is_not_routed_and_a_failure_are_no_refusals() {
         HEAD /broken
             500 Internal Server Error for no token, garbage, a token signed by somebody else (a refusal is 401, not a failure)
     ");
+}
+
+#[tokio::test]
+async fn head_that_comes_with_get_need_not_be_routed_and_is_tried_where_it_is() {
+    let answers = |head| {
+        move |request: Request<()>| {
+            let is_head = request.method() == "HEAD";
+            std::future::ready(if is_head { head } else { StatusCode::UNAUTHORIZED })
+        }
+    };
+    for (head, passes) in [(401, true), (404, true), (405, true), (200, false)] {
+        let head = StatusCode::from_u16(head).unwrap();
+        let strangers = || Strangers::calling(answers(head)).not_found_fails();
+        assert_eq!(strangers().routes([("GET", "/stock")]).findings().await.is_empty(), passes, "{head}");
+        let listed = strangers().routes([("GET", "/stock"), ("HEAD", "/stock")]);
+        assert_eq!(listed.findings().await.is_empty(), head == 401, "{head}");
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn who_may_call_what() {
 #[tokio::test]
 async fn the_shop_cancels_an_order_and_anybody_asks_for_health() {
     let authority = TestAuthority::new();
-    let app = call(crate::app(authority.verifier()).into_open_router()).audit(authority.audit());
+    let app = call(crate::app(authority.verifier())).audit(authority.audit());
     let shop = authority.service("shop").scope("orders:write");
 
     assert_allowed!(app.delete("/orders/7").bearer(shop.token()).await);

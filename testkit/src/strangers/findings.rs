@@ -69,7 +69,9 @@ impl Findings {
     pub(super) fn answer(&mut self, door: &Door<'_>, path: &str, stranger: &'static str, status: StatusCode) {
         let name = format!("{} {}", door.method, door.path);
         let answered = Answered { stranger, status, path: path.to_owned() };
-        let answers = (Verdict::from(status) != Verdict::Refused).then_some(answered);
+        let unrouted =
+            door.implied && [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status);
+        let answers = (!unrouted && Verdict::from(status) != Verdict::Refused).then_some(answered);
         match self.tried.iter_mut().find(|route| route.name == name) {
             Some(route) => route.answers.extend(answers),
             None => self.tried.push(Route { name, answers: answers.into_iter().collect() }),

@@ -19,6 +19,8 @@ pub(super) struct Listing {
 struct Listed {
     /// None for any method.
     methods: Vec<Method>,
+    /// HEAD was not listed, and comes with GET. Not every framework routes it then.
+    implied_head: bool,
     path: String,
     /// What the table says; a list of pairs says nothing.
     access: Option<Access>,
@@ -29,6 +31,8 @@ pub(super) struct Door<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) access: Option<&'a Access>,
+    /// Nobody said that the app has this one.
+    pub(super) implied: bool,
 }
 
 /// What an exception is about.
@@ -48,7 +52,7 @@ impl Listing {
             "GET" => vec![Method::GET, Method::HEAD],
             other => vec![parsed(other)],
         };
-        self.routes.push(Listed { methods, path, access: None });
+        self.routes.push(Listed { methods, implied_head: method == "GET", path, access: None });
     }
 
     #[track_caller]
@@ -59,11 +63,12 @@ impl Listing {
         };
         for route in table.routes() {
             let mut methods: Vec<_> = route.methods().iter().map(|name| parsed(name)).collect();
-            if methods.contains(&Method::GET) && !has_head(route.path()) {
+            let implied_head = methods.contains(&Method::GET) && !has_head(route.path());
+            if implied_head {
                 methods.push(Method::HEAD);
             }
-            let access = Some(route.access().clone());
-            self.routes.push(Listed { methods, path: route.path().to_owned(), access });
+            let (path, access) = (route.path().to_owned(), Some(route.access().clone()));
+            self.routes.push(Listed { methods, implied_head, path, access });
         }
     }
 
@@ -92,7 +97,12 @@ impl Listing {
             self.routes.iter().any(|other| other.path == listed.path && other.methods.contains(method))
         };
         let any = METHODS.iter().filter(move |method| listed.methods.is_empty() && !claimed(method));
-        let door = |method: &'a Method| Door { method, path: &listed.path, access: listed.access.as_ref() };
+        let door = |method: &'a Method| Door {
+            method,
+            path: &listed.path,
+            access: listed.access.as_ref(),
+            implied: listed.implied_head && method == Method::HEAD,
+        };
         listed.methods.iter().chain(any).map(door)
     }
 
