@@ -30,9 +30,8 @@ fn assert_verdicts(authority: &TestAuthority) {
     }
     for defect in Defect::ALL {
         let Some(control) = valid(authority).control(*defect) else { continue };
-        let token = control.token().expect("a control is a token");
-        let verdict = verifier.verify_with(token, &POLICY);
-        assert!(verdict.is_ok(), "the control of {defect}: {verdict:?}");
+        let verdict = control.token().map(|token| verifier.verify_with(token, &POLICY));
+        assert!(matches!(verdict, Some(Ok(_))), "the control of {defect}: {verdict:?}");
         authority.audit().clear();
     }
 }
