@@ -104,7 +104,7 @@ impl TokenDraft {
         }
     }
 
-    fn named(self, service: &str) -> Self {
+    pub(crate) fn named(self, service: &str) -> Self {
         self.claim("service", service).claim("sub", service)
     }
 
@@ -247,6 +247,10 @@ impl TokenDraft {
 
     pub(crate) fn tolerance(&self) -> Tolerance {
         self.tolerance
+    }
+
+    pub(crate) fn with_tolerance(self, tolerance: Tolerance) -> Self {
+        Self { tolerance, ..self }
     }
 
     fn sign_with(self, key: Arc<SigningKey>) -> Self {

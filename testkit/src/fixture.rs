@@ -26,8 +26,13 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    fn valid(draft: &TokenDraft) -> Self {
+    pub(crate) fn valid(draft: &TokenDraft) -> Self {
         Self { defect: None, attempt: Attempt::Token(draft.token()) }
+    }
+
+    /// A request without a token.
+    pub(crate) fn stray() -> Self {
+        Self { defect: None, attempt: Attempt::Headers(Vec::new()) }
     }
 
     /// `valid`, or the name of the defect.

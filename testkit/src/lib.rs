@@ -50,6 +50,8 @@
 //! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
 //! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
+//! | to try the whole catalogue | [`attack`], on a router, a tower service or a URL |
+//! | what happens to a token later | [`Incident`]: retired keys, revocations |
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
@@ -60,6 +62,7 @@
 
 mod app;
 mod assertions;
+mod attack;
 mod audit;
 mod authority;
 mod clock;
@@ -75,9 +78,15 @@ pub mod snapshot;
 mod strangers;
 mod token;
 
+#[cfg(feature = "http")]
+pub use crate::attack::attack_url;
 pub use crate::{
     app::{TestApp, TestRequest, TestRouter, call},
     assertions::Answer,
+    attack::{
+        Attack, AttackReport, Control, EndpointReport, Finding, MAX_REQUESTS, Matrix, Outcome, PARAMETER,
+        attack,
+    },
     audit::{RecordingAudit, Until},
     authority::TestAuthority,
     clock::ManualClock,

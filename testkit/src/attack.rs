@@ -1,0 +1,277 @@
+//! The whole catalogue against a running app: one line in a test.
+
+mod html;
+mod judge;
+mod matrix;
+mod report;
+mod run;
+mod target;
+#[cfg(feature = "http")]
+mod url;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{Method, Request, Response};
+use service_only::{Access, RouteTable};
+use tower::Service;
+
+use self::target::{InProcess, Target};
+pub use self::{
+    judge::{Control, Outcome},
+    matrix::Matrix,
+    report::{AttackReport, EndpointReport, Finding},
+};
+use crate::{
+    audit::RecordingAudit,
+    draft::{TokenDraft, Tolerance},
+    fail::fail,
+    fixture::Defect,
+};
+
+/// Requests that one attack may send unless told otherwise. An endpoint takes about 300, so this is
+/// enough for thirty; more in one go is a program that attacks more than its author means.
+pub const MAX_REQUESTS: usize = 10_000;
+
+/// What stands for a parameter of a path, such as `{id}`, when nothing else is said: most are UUIDs,
+/// and this one is nobody's.
+pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Starts an attack on a router, or on any tower service that answers HTTP requests; an async
+/// function becomes one with [`tower::service_fn`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use axum::{Router, routing::delete};
+/// use http::{Method, Request, Response};
+/// use service_only::service_only;
+/// use service_only_testkit::{Defect, TestAuthority, attack};
+///
+/// #[service_only(services("orchestrator"), scopes("tenants:delete"))]
+/// async fn delete_tenant() {}
+///
+/// let authority = TestAuthority::new();
+/// let caller = authority.service("orchestrator").scope("tenants:delete");
+/// let app = Router::new()
+///     .route("/api/v1/orders/tenant/{id}", delete(delete_tenant))
+///     .with_state(authority.verifier());
+///
+/// attack(app)
+///     .as_caller(caller.clone())
+///     .audit(authority.audit())
+///     .endpoint(Method::DELETE, "/api/v1/orders/tenant/7")
+///     .run()
+///     .await;
+///
+/// // Whoever lets everybody in is caught.
+/// let open = tower::service_fn(async |_| Ok::<_, String>(Response::new(String::new())));
+/// let report = attack(open).as_caller(caller).endpoint(Method::GET, "/").report().await;
+/// assert!(report.got_in().any(|finding| finding.defect() == Defect::Expired));
+/// # }
+/// ```
+pub fn attack<S, B>(app: S) -> Attack
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: fmt::Display,
+    B: Send + 'static,
+{
+    Attack::on(InProcess::new(app), Tolerance::default())
+}
+
+/// Starts an attack on a service that answers at `http://HOST:PORT`, in whatever language it is
+/// written.
+///
+/// The caller's token must be one of today. The service's clock goes on while the attack runs, so the
+/// classes about the boundaries of time keep their distance.
+///
+/// ```no_run
+/// # async fn attack() {
+/// use http::Method;
+/// use service_only::{Clock, SystemClock};
+/// use service_only_testkit::{TestAuthority, attack_url};
+///
+/// // The service was started with `authority.jwks()` as its keys.
+/// let authority = TestAuthority::new();
+/// authority.clock().set(SystemClock.now());
+/// attack_url("http://127.0.0.1:8000")
+///     .as_caller(authority.service("orchestrator"))
+///     .endpoint(Method::GET, "/stock")
+///     .run()
+///     .await;
+/// # }
+/// ```
+///
+/// # Panics
+/// When the URL is not `http://`, a host, and at most a port: for TLS, attack through a tunnel.
+#[cfg(feature = "http")]
+#[track_caller]
+pub fn attack_url(base: &str) -> Attack {
+    use crate::fail::OrFail;
+    Attack::on(url::Remote::parse(base).or_fail("the URL to attack"), Tolerance { past: 0, future: 600 })
+}
+
+/// An attack about to be made, by [`attack`] or [`attack_url`].
+#[must_use = "nothing is sent until the attack is run"]
+#[derive(Debug, Clone)]
+pub struct Attack {
+    target: Arc<dyn Target>,
+    caller: Option<TokenDraft>,
+    endpoints: Vec<EndpointUnderAttack>,
+    public: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
+    body: Option<(String, String)>,
+    without: Vec<Defect>,
+    any_service: bool,
+    audit: Option<RecordingAudit>,
+    tolerance: Tolerance,
+    max_requests: usize,
+}
+
+#[derive(Debug, Clone)]
+struct EndpointUnderAttack {
+    method: Method,
+    target: String,
+    /// What the route asks of its caller, where that is known.
+    access: Option<Access>,
+}
+
+impl Attack {
+    fn on(target: impl Target + 'static, tolerance: Tolerance) -> Self {
+        Self {
+            target: Arc::new(target),
+            caller: None,
+            endpoints: Vec::new(),
+            public: Vec::new(),
+            parameters: Vec::new(),
+            body: None,
+            without: Vec::new(),
+            any_service: false,
+            audit: None,
+            tolerance,
+            max_requests: MAX_REQUESTS,
+        }
+    }
+
+    /// The token that is spoiled: valid for the endpoint, and with no scope that it does not ask for.
+    /// For the routes of a table, the name, role and scopes are those that each route asks for.
+    pub fn as_caller(self, draft: TokenDraft) -> Self {
+        Self { caller: Some(draft), ..self }
+    }
+
+    /// Adds an endpoint, by a method and a path that the handler answers, again and again, with
+    /// something else than 400, 404 or 405.
+    pub fn endpoint(mut self, method: Method, target: impl Into<String>) -> Self {
+        self.endpoints.push(EndpointUnderAttack { method, target: target.into(), access: None });
+        self
+    }
+
+    /// Adds each route of a table that is for services only. Routes that are for anybody are listed in
+    /// the report and not attacked.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # use axum::{Router, routing::get};
+    /// # use service_only::{Access, Policy, Route, RouteTable, service_only};
+    /// # use service_only_testkit::{TestAuthority, attack};
+    /// # #[service_only(services("orders"))] async fn stock() {}
+    /// const ORDERS: Policy<'static> = Policy::any_service().services(&["orders"]);
+    /// let table = RouteTable::new("stock")
+    ///     .route(Route::new(["GET"], "/stock/{shelf}", Access::from(&ORDERS)))
+    ///     .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")));
+    ///
+    /// let authority = TestAuthority::new();
+    /// let app = Router::new().route("/stock/{shelf}", get(stock)).with_state(authority.verifier());
+    /// let report =
+    ///     attack(app).as_caller(authority.service("any")).routes(&table).parameter("shelf", "7").run().await;
+    /// assert_eq!(report.endpoints()[0].target(), "/stock/7");
+    /// # }
+    /// ```
+    pub fn routes(mut self, table: &RouteTable) -> Self {
+        for route in table.routes() {
+            if let Access::Public { reason } = route.access() {
+                self.public.push((route.path().to_owned(), reason.clone()));
+                continue;
+            }
+            // No methods stands for any: one of them is enough to meet the guard.
+            let any = ["GET".to_owned()];
+            let methods = if route.methods().is_empty() { &any } else { route.methods() };
+            for method in methods {
+                let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+                let (target, access) = (route.path().to_owned(), Some(route.access().clone()));
+                self.endpoints.push(EndpointUnderAttack { method, target, access });
+            }
+        }
+        self
+    }
+
+    /// Says what stands for `{name}` in paths; left out, it is [`PARAMETER`].
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends a body with each request that an attack does not give another: for a handler that
+    /// answers 400 without one.
+    pub fn body(self, content_type: impl Into<String>, body: impl Into<String>) -> Self {
+        Self { body: Some((content_type.into(), body.into())), ..self }
+    }
+
+    /// Judges by the audit of the app's verifier too: the exact code, and exactly one record for each
+    /// request that meets a guard.
+    pub fn audit(self, audit: &RecordingAudit) -> Self {
+        Self { audit: Some(audit.clone()), ..self }
+    }
+
+    /// Says that the endpoints are for any service, so that another one is no attacker.
+    pub fn any_service(self) -> Self {
+        Self { any_service: true, ..self }
+    }
+
+    /// Leaves out a class, for a reason that you know.
+    pub fn without(mut self, defect: Defect) -> Self {
+        self.without.push(defect);
+        self
+    }
+
+    /// The leeway of the verifier under attack, which lets a token live on that long.
+    pub fn leeway(self, leeway: Duration) -> Self {
+        let seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
+        let Tolerance { past, future } = self.tolerance;
+        let tolerance =
+            Tolerance { past: past.saturating_add(seconds), future: future.saturating_add(seconds) };
+        Self { tolerance, ..self }
+    }
+
+    /// The most requests that are sent; left out, it is [`MAX_REQUESTS`]. What is not sent is listed,
+    /// and such a report is not clean.
+    pub fn max_requests(self, requests: usize) -> Self {
+        Self { max_requests: requests, ..self }
+    }
+
+    /// Makes the attack, and fails the test with a readable report of what got in.
+    ///
+    /// # Panics
+    /// Unless the report is [clean](AttackReport::is_clean).
+    pub async fn run(self) -> AttackReport {
+        let report = self.report().await;
+        if !report.is_clean() {
+            fail(&report);
+        }
+        report
+    }
+
+    /// Makes the attack, and says what came of it.
+    ///
+    /// # Panics
+    /// When no caller or no endpoint was named.
+    pub async fn report(self) -> AttackReport {
+        let Some(caller) = self.caller.clone() else {
+            fail("an attack needs a token to spoil; name it with `as_caller`");
+        };
+        if self.endpoints.is_empty() {
+            fail("an attack needs an endpoint; name one with `endpoint` or `routes`");
+        }
+        run::run(&self, &caller.with_tolerance(self.tolerance)).await
+    }
+}

@@ -1,0 +1,132 @@
+//! What an answer means. Pure: an answer, what the control got, and the new records of the audit in,
+//! an outcome out.
+
+use http::StatusCode;
+use service_only::{AuditEvent, Decision};
+
+use super::target::{Answer, Unanswered};
+use crate::fixture::Expectation;
+
+/// What became of one attack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Refused exactly as it must be.
+    Met(StatusCode),
+    /// Refused in another way: another status, another code, or the connection was closed.
+    Refused(String),
+    /// Let in.
+    GotIn(String),
+    /// The service broke on it: a status of 500 or above, a panic, no answer in time.
+    Broke(String),
+    /// Not sent, and why.
+    NotSent(String),
+}
+
+impl Outcome {
+    /// The outcome in words, without its kind.
+    pub(super) fn said(&self) -> String {
+        match self {
+            Self::Met(status) => status.to_string(),
+            Self::Refused(said) | Self::GotIn(said) | Self::Broke(said) | Self::NotSent(said) => said.clone(),
+        }
+    }
+
+    /// Whether the bound on requests kept it from being sent.
+    pub(super) fn is_bound(&self) -> bool {
+        matches!(self, Self::NotSent(why) if why == BOUND)
+    }
+}
+
+/// Why nothing more is sent.
+pub(super) const BOUND: &str = "the bound on requests is reached";
+
+/// Whether the valid token is let in, without which an attack proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// It is, and the answer is no refusal's.
+    Passes(StatusCode),
+    /// It is not, or that cannot be told.
+    ProvesNothing(String),
+}
+
+/// The statuses of the control: an attack that is answered like it got in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passing(pub(super) Vec<StatusCode>);
+
+pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent]>) -> Control {
+    let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
+    let status = match answer {
+        Ok(status) => *status,
+        Err(unanswered) => return Control::ProvesNothing(said(unanswered)),
+    };
+    match (status.as_u16(), records) {
+        (401 | 403, _) => Control::ProvesNothing(format!("the valid token is refused with {status}")),
+        (_, Some([record])) if record.decision == Decision::Allow => Control::Passes(status),
+        (_, Some([])) => nothing("the audit has no record of it: is it the audit of this app's verifier?"),
+        (_, Some(_)) => nothing("the audit has not exactly one record of it, that lets it in"),
+        (400 | 404 | 405, None) => Control::ProvesNothing(format!(
+            "the valid token is answered with {status}, which a refusal may be too; name a target that the \
+             handler answers, or the audit"
+        )),
+        (500.., None) => Control::ProvesNothing(format!("the valid token is answered with {status}")),
+        _ => Control::Passes(status),
+    }
+}
+
+pub(super) fn attack(
+    expectation: Expectation,
+    answer: &Answer,
+    passing: &Passing,
+    records: Option<&[AuditEvent]>,
+) -> Outcome {
+    let status = match answer {
+        Ok(status) => *status,
+        Err(Unanswered::Closed(why)) => return Outcome::Refused(why.clone()),
+        Err(Unanswered::Broken(why)) => return Outcome::Broke(why.clone()),
+        Err(Unanswered::NotSent(why)) => return Outcome::NotSent(why.clone()),
+    };
+    if records.unwrap_or_default().iter().any(|record| record.decision == Decision::Allow) {
+        return Outcome::GotIn(format!("{status}, and the audit says that it was let in"));
+    }
+    // A status that is like the control's is evidence only where the audit knows no better: it shows a
+    // denial, or that a request which need not meet a guard has met none.
+    let known = match records {
+        Some([]) => expectation == Expectation::NotRun,
+        Some(_) => true,
+        None => false,
+    };
+    if status.is_success() || (!known && passing.0.contains(&status)) {
+        return Outcome::GotIn(status.to_string());
+    }
+    if status.is_server_error() {
+        return Outcome::Broke(status.to_string());
+    }
+    match (expectation, records) {
+        (Expectation::NotRun, _) => Outcome::Met(status),
+        (Expectation::Denied(code), None) if status == code.status() => Outcome::Met(status),
+        (Expectation::Denied(code), Some([record]))
+            if status == code.status() && (record.status, record.code) == (code.status(), Some(code)) =>
+        {
+            Outcome::Met(status)
+        }
+        (Expectation::Denied(code), Some(records)) => {
+            let found = records.iter().map(|record| record.code.map_or("none", |code| code.as_str()));
+            let found = found.collect::<Vec<_>>().join("`, `");
+            Outcome::Refused(format!("{status} and `{found}`, expected one record `{code}`"))
+        }
+        (Expectation::Denied(_), None) => Outcome::Refused(status.to_string()),
+    }
+}
+
+fn said(unanswered: &Unanswered) -> String {
+    match unanswered {
+        Unanswered::NotSent(why) | Unanswered::Closed(why) | Unanswered::Broken(why) => {
+            format!("the valid token gets no answer: {why}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

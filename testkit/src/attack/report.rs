@@ -1,0 +1,205 @@
+//! What came of an attack, for the person whose test it fails.
+
+use std::fmt;
+
+use http::Method;
+
+use super::{
+    html,
+    judge::{Control, Outcome},
+    matrix::Matrix,
+};
+use crate::fixture::Defect;
+
+/// What came of an attack. `Display` is the report for people; it holds no token.
+#[derive(Debug, Clone)]
+pub struct AttackReport {
+    endpoints: Vec<EndpointReport>,
+    public: Vec<(String, String)>,
+    sent: usize,
+    exact: bool,
+}
+
+impl AttackReport {
+    pub(super) fn new(
+        endpoints: Vec<EndpointReport>,
+        public: Vec<(String, String)>,
+        sent: usize,
+        exact: bool,
+    ) -> Self {
+        Self { endpoints, public, sent, exact }
+    }
+
+    /// Whether the attack proves something and found nothing: each control was let in before and
+    /// after, nothing got in, nothing broke, the bound was not reached; and, where the audit was
+    /// given, each refusal was the exact one.
+    pub fn is_clean(&self) -> bool {
+        self.endpoints.iter().all(|endpoint| endpoint.is_clean(self.exact))
+    }
+
+    /// What was let in, over all endpoints.
+    pub fn got_in(&self) -> impl Iterator<Item = &Finding> {
+        self.findings().filter(|finding| matches!(finding.outcome, Outcome::GotIn(_)))
+    }
+
+    /// Every class at every endpoint.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.endpoints.iter().flat_map(|endpoint| &endpoint.findings)
+    }
+
+    /// The endpoints, in the order in which they were named.
+    pub fn endpoints(&self) -> &[EndpointReport] {
+        &self.endpoints
+    }
+
+    /// The routes that are for anybody, by path and reason.
+    pub fn public(&self) -> &[(String, String)] {
+        &self.public
+    }
+
+    /// How many requests were sent.
+    pub fn requests(&self) -> usize {
+        self.sent
+    }
+
+    /// Class by endpoint, for a snapshot.
+    pub fn matrix(&self) -> Matrix<'_> {
+        Matrix::new(self)
+    }
+
+    /// The same as one HTML page that needs nothing else.
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+}
+
+impl fmt::Display for AttackReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for endpoint in &self.endpoints {
+            endpoint.write(f, self.exact)?;
+        }
+        for (path, reason) in &self.public {
+            writeln!(f, "{path}: not attacked, it is for anybody: {reason}")?;
+        }
+        write!(f, "{} requests were sent", self.sent)
+    }
+}
+
+/// Picks a kind of outcome.
+type Is = fn(&Outcome) -> bool;
+
+/// What came of the attack on one endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointReport {
+    method: Method,
+    target: String,
+    control: Control,
+    findings: Vec<Finding>,
+}
+
+impl EndpointReport {
+    pub(super) fn new(method: Method, target: String, control: Control, findings: Vec<Finding>) -> Self {
+        Self { method, target, control, findings }
+    }
+
+    pub(super) fn without_attack(method: Method, target: String, control: Control) -> Self {
+        Self::new(method, target, control, Vec::new())
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path and query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether the valid token was let in.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Each class, in the order of [`Defect::ALL`]; none where the control proves nothing.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    pub(super) fn outcome(&self, defect: Defect) -> Option<&Outcome> {
+        self.findings.iter().find(|finding| finding.defect == defect).map(|finding| &finding.outcome)
+    }
+
+    fn is_clean(&self, exact: bool) -> bool {
+        matches!(self.control, Control::Passes(_))
+            && self.findings.iter().all(|finding| finding.is_clean(exact))
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, exact: bool) -> fmt::Result {
+        let Self { method, target, control, findings } = self;
+        let count = |is: Is| findings.iter().filter(|finding| is(&finding.outcome)).count();
+        let got_in = count(|outcome| matches!(outcome, Outcome::GotIn(_)));
+        let not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_)));
+        let sent = findings.len() - not_sent;
+        if findings.is_empty() {
+            writeln!(f, "{method} {target}: not attacked")?;
+        } else {
+            writeln!(f, "{method} {target}: {got_in} of {sent} attacks got in, {not_sent} were not sent")?;
+        }
+        if let Control::ProvesNothing(why) = control {
+            writeln!(f, "  this attack proves nothing: {why}")?;
+        }
+        let titles: [(&str, Is); 4] = [
+            ("got in", |outcome| matches!(outcome, Outcome::GotIn(_))),
+            ("broke the service", |outcome| matches!(outcome, Outcome::Broke(_))),
+            ("was refused otherwise than it must be", |outcome| matches!(outcome, Outcome::Refused(_))),
+            ("was not sent", |outcome| outcome.is_bound()),
+        ];
+        for (title, is) in titles {
+            let of_title = findings.iter().filter(|finding| is(&finding.outcome) && !finding.is_clean(exact));
+            for finding in of_title {
+                writeln!(f, "  {title}: {finding}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One class at one endpoint.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    defect: Defect,
+    outcome: Outcome,
+}
+
+impl Finding {
+    pub(super) fn new(defect: Defect, outcome: Outcome) -> Self {
+        Self { defect, outcome }
+    }
+
+    /// The class.
+    pub fn defect(&self) -> Defect {
+        self.defect
+    }
+
+    /// What became of it.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    fn is_clean(&self, exact: bool) -> bool {
+        match &self.outcome {
+            Outcome::Met(_) => true,
+            Outcome::Refused(_) => !exact,
+            Outcome::NotSent(_) => !self.outcome.is_bound(),
+            Outcome::GotIn(_) | Outcome::Broke(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (defect, outcome) = (self.defect, self.outcome.said());
+        write!(f, "{defect} ({outcome}): {} [{}]", defect.attack(), defect.source())
+    }
+}

@@ -1,0 +1,198 @@
+//! The attack as a test uses it: clean on guarded apps, and plain about what it cannot prove.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use axum::{
+    Router,
+    routing::{delete, get},
+};
+use http::{Method, Request, Response, StatusCode};
+use service_only::{Access, Policy, Route, RouteTable, service_only};
+use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};
+
+const DELETION: Policy<'static> =
+    Policy::any_service().services(&["orchestrator"]).scopes(&["tenants:delete"]);
+
+#[service_only(services("orchestrator"), scopes("tenants:delete"))]
+async fn delete_tenant() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+#[service_only]
+async fn stock() -> &'static str {
+    "12 loaves"
+}
+
+fn app(authority: &TestAuthority) -> Router {
+    Router::new()
+        .route("/tenant/{id}", delete(delete_tenant))
+        .route("/stock/{*shelf}", get(stock))
+        .with_state(authority.verifier())
+}
+
+fn table() -> RouteTable {
+    RouteTable::new("orders")
+        .route(Route::new(["DELETE"], "/tenant/{id}", Access::from(&DELETION)))
+        .route(Route::new([""; 0], "/stock/{*shelf}", Access::from(&Policy::any_service())))
+        .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")))
+}
+
+fn outcome(report: &AttackReport, defect: Defect) -> &Outcome {
+    report.findings().find(|finding| finding.defect() == defect).unwrap().outcome()
+}
+
+#[tokio::test]
+async fn a_guarded_table_of_routes_is_clean_to_the_exact_code_and_record() {
+    let authority = TestAuthority::new().audience("orders");
+    let attack = attack(app(&authority)).as_caller(authority.service("orders")).routes(&table());
+    let report = attack.parameter("shelf", "top/left").audit(authority.audit()).run().await;
+
+    let targets: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.target()).collect();
+    assert_eq!(targets, [format!("/tenant/{PARAMETER}"), "/stock/top/left".to_owned()]);
+    assert_eq!(report.public(), [("/healthz".to_owned(), "load balancers have no token".to_owned())]);
+    insta::assert_snapshot!("matrix", report.matrix());
+}
+
+#[tokio::test]
+async fn the_same_holds_by_status_alone() {
+    let authority = TestAuthority::new();
+    let caller = authority.service("orchestrator").scope("tenants:delete");
+    let report = attack(app(&authority)).as_caller(caller).endpoint(Method::DELETE, "/tenant/7").run().await;
+    assert!(report.requests() > 250 && report.got_in().next().is_none());
+}
+
+#[tokio::test]
+async fn a_handler_for_any_service_is_no_hole_where_it_is_said() {
+    let authority = TestAuthority::new();
+    let against = |target: &str| {
+        attack(app(&authority)).as_caller(authority.service("orders")).endpoint(Method::GET, target)
+    };
+    let report = against("/stock/7").report().await;
+    assert!(report.got_in().all(|finding| finding.defect().meets_policy()));
+    assert!(!report.is_clean());
+    against("/stock/7").any_service().run().await;
+}
+
+#[tokio::test]
+async fn an_attack_whose_control_is_refused_proves_nothing() {
+    let authority = TestAuthority::new();
+    let stranger = authority.service("stranger");
+    let report =
+        attack(app(&authority)).as_caller(stranger).endpoint(Method::DELETE, "/tenant/7").report().await;
+    assert!(!report.is_clean() && report.findings().next().is_none());
+    insta::assert_snapshot!(report, @r"
+    DELETE /tenant/7: not attacked
+      this attack proves nothing: the valid token is refused with 403 Forbidden
+    1 requests were sent
+    ");
+}
+
+#[tokio::test]
+async fn a_handler_that_answers_like_a_refusal_needs_the_audit() {
+    #[service_only(services("orders"))]
+    async fn missing() -> StatusCode {
+        StatusCode::NOT_FOUND
+    }
+
+    let authority = TestAuthority::new();
+    let app = Router::new().route("/gone", get(missing)).with_state(authority.verifier());
+    let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/gone");
+
+    let report = attack.clone().report().await;
+    assert!(matches!(report.endpoints()[0].control(), Control::ProvesNothing(why) if why.contains("404")));
+    attack.audit(authority.audit()).run().await;
+}
+
+#[tokio::test]
+async fn the_audit_of_another_app_is_noticed() {
+    let (authority, other) = (TestAuthority::new(), TestAuthority::new());
+    let attack = attack(app(&authority)).as_caller(authority.service("orders")).audit(other.audit());
+    let report = attack.endpoint(Method::GET, "/stock/7").report().await;
+    assert!(matches!(report.endpoints()[0].control(), Control::ProvesNothing(why) if why.contains("audit")));
+}
+
+#[tokio::test]
+async fn the_bound_on_requests_holds_and_is_reported() {
+    let authority = TestAuthority::new();
+    let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
+    let report = attack.endpoint(Method::GET, "/stock/7").max_requests(10).report().await;
+    assert_eq!(report.requests(), 10);
+    assert!(!report.is_clean() && report.to_string().contains("the bound on requests is reached"));
+}
+
+#[tokio::test]
+async fn a_guard_that_looks_only_at_the_length_of_the_header_is_caught() {
+    let careless = tower::service_fn(|request: Request<axum::body::Body>| async move {
+        let authorization = request.headers().get("authorization").map_or(0, |value| value.len());
+        let status = if authorization > 10 { 200 } else { 401 };
+        Ok::<_, String>(Response::builder().status(status).body(String::new()).unwrap())
+    });
+    let authority = TestAuthority::new();
+    let attack = attack(careless).as_caller(authority.service("orders")).endpoint(Method::GET, "/");
+    let report = attack.report().await;
+    assert!(report.got_in().count() > 200);
+    let empty = outcome(&report, Defect::EmptyHeader);
+    assert!(matches!(empty, Outcome::Refused(status) if status == "401 Unauthorized"), "{empty:?}");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_finding_and_no_end_of_the_attack() {
+    #[service_only(services("orders"))]
+    async fn careless() {}
+
+    let authority = TestAuthority::new();
+    let app = Router::new().route("/", get(careless)).with_state(authority.verifier());
+    let layered = tower::service_fn(move |request: Request<axum::body::Body>| {
+        let app = app.clone();
+        async move {
+            assert!(!request.headers().contains_key("cookie"), "a cookie");
+            tower::ServiceExt::oneshot(app, request).await
+        }
+    });
+    let report =
+        attack(layered).as_caller(authority.service("orders")).endpoint(Method::GET, "/").report().await;
+    let cookie = outcome(&report, Defect::TokenInCookie);
+    assert!(matches!(cookie, Outcome::Broke(why) if why == "it panicked: a cookie"), "{cookie:?}");
+    assert!(!report.is_clean() && report.to_string().contains("broke the service: token_in_cookie"));
+}
+
+#[tokio::test]
+async fn a_website_that_answers_every_path_is_not_accused_of_odd_paths() {
+    let authority = TestAuthority::new();
+    let app = app(&authority).fallback(|| async { "<!doctype html>" });
+    let attack = attack(app).as_caller(authority.service("orders")).any_service();
+    let report = attack.endpoint(Method::GET, "/stock/7").run().await;
+    assert!(matches!(outcome(&report, Defect::DoubleSlash), Outcome::NotSent(_)));
+}
+
+#[tokio::test]
+async fn a_class_can_be_left_out() {
+    let authority = TestAuthority::new();
+    let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
+    let report = attack.endpoint(Method::GET, "/stock/7").without(Defect::Expired).run().await;
+    assert!(matches!(outcome(&report, Defect::Expired), Outcome::NotSent(why) if why == "it was left out"));
+}
+
+#[tokio::test]
+async fn the_page_is_whole_and_quotes_nothing_raw() {
+    let authority = TestAuthority::new();
+    let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
+    let report = attack.endpoint(Method::GET, "/stock/7?q='%3Cb%3E'&r").run().await;
+    let page = report.html();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("/stock/7?q=&#39;%3Cb%3E&#39;&amp;r"));
+    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("eyJ"));
+    assert_eq!(page.matches("<tr>").count(), Defect::ALL.len() + 1);
+}
+
+#[tokio::test]
+#[should_panic(expected = "an attack needs a token to spoil")]
+async fn an_attack_without_a_caller_fails_the_test() {
+    attack(app(&TestAuthority::new())).endpoint(Method::GET, "/").run().await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "an attack needs an endpoint")]
+async fn an_attack_without_an_endpoint_fails_the_test() {
+    let authority = TestAuthority::new();
+    attack(app(&authority)).as_caller(authority.service("orders")).run().await;
+}
