@@ -1,0 +1,283 @@
+//! A verifier of ES256 service tokens that was written by hand, without the runtime, and may have one
+//! flaw. Only the flaw differs from what the service-token contract asks for.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{hmac, signature};
+use axum::{extract::State, response::Response};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD},
+};
+use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION};
+use serde_json::Value;
+use service_only::{ServiceName, Timestamp};
+use service_only_testkit::{ManualClock, TestAuthority};
+
+use crate::{flaw::Flaw, json::Members};
+
+const ISSUER: &str = TestAuthority::ISSUER;
+const AUDIENCE: &str = "orders-api";
+const SERVICE: &str = "orchestrator";
+const SCOPE: &str = "tenants:delete";
+const PATH: &str = "/tenant/seven";
+
+#[derive(Clone)]
+pub(crate) struct HandMade(Arc<Shared>);
+
+struct Shared {
+    kid: String,
+    /// An uncompressed point.
+    public: Vec<u8>,
+    public_text: String,
+    clock: ManualClock,
+    flaw: Option<Flaw>,
+}
+
+/// Answers the one path that there is; whoever passes the guard runs the handler.
+pub(crate) async fn handle(State(guard): State<HandMade>, request: Request<axum::body::Body>) -> Response {
+    let is_ours = guard.routes(request.uri().path());
+    let status = match guard.decide(&request) {
+        _ if !is_ours => StatusCode::NOT_FOUND,
+        Ok(()) => StatusCode::OK,
+        Err(status) => status,
+    };
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
+
+type Decision<T> = Result<T, StatusCode>;
+const NOT_AUTHENTIC: StatusCode = StatusCode::UNAUTHORIZED;
+
+fn check(holds: bool, status: StatusCode) -> Decision<()> {
+    if holds { Ok(()) } else { Err(status) }
+}
+
+impl HandMade {
+    pub(crate) fn new(authority: &TestAuthority, flaw: Option<Flaw>) -> Self {
+        let jwks: Value = serde_json::from_str(&authority.jwks()).unwrap();
+        let coordinate =
+            |name: &str| URL_SAFE_NO_PAD.decode(jwks["keys"][0][name].as_str().unwrap()).unwrap();
+        let public = [vec![4], coordinate("x"), coordinate("y")].concat();
+        // What `openssl pkey -pubout` writes: a fixed prefix and the point (RFC 5480).
+        let prefix = [
+            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+            0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        ];
+        let der = [prefix.as_slice(), &public].concat();
+        Self(Arc::new(Shared {
+            kid: authority.kid().to_owned(),
+            public,
+            public_text: pem::encode(&pem::Pem::new("PUBLIC KEY", der)),
+            clock: authority.clock().clone(),
+            flaw,
+        }))
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.0.flaw == Some(flaw)
+    }
+
+    fn routes(&self, path: &str) -> bool {
+        if self.has(Flaw::PathComparedAsText) {
+            // The router tidies up, and the guard below does not.
+            return path.trim_matches('/').eq_ignore_ascii_case(PATH.trim_matches('/'));
+        }
+        path == PATH
+    }
+
+    fn decide<B>(&self, request: &Request<B>) -> Decision<()> {
+        let headers = request.headers();
+        if self.has(Flaw::PathComparedAsText) && request.uri().path() != PATH
+            || self.has(Flaw::OnlyGetGuarded) && request.method() != Method::GET
+            || self.has(Flaw::IdentityHeadersBelieved) && headers.contains_key("x-service-name")
+            || self.has(Flaw::InsideNeedsNoToken) && text(headers, "x-forwarded-for") == Some("127.0.0.1")
+        {
+            return Ok(());
+        }
+        let token = self.token(headers, request.uri().query())?;
+        match self.verify(&token) {
+            Err(_) if self.has(Flaw::ErrorLetsIn) => Ok(()),
+            verdict => verdict,
+        }
+    }
+
+    fn token(&self, headers: &HeaderMap, query: Option<&str>) -> Decision<String> {
+        let elsewhere = match self.0.flaw {
+            Some(Flaw::TokenInQuery) => query.and_then(|query| query.strip_prefix("access_token=")),
+            Some(Flaw::TokenInCookie) => {
+                let cookies = text(headers, "cookie").unwrap_or_default();
+                cookies.split("; ").find_map(|cookie| cookie.strip_prefix("access_token="))
+            }
+            _ => None,
+        };
+        if let Some(token) = elsewhere {
+            return Ok(token.to_owned());
+        }
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let first = values.next().ok_or(NOT_AUTHENTIC)?;
+        let value = match values.next() {
+            Some(last) if self.has(Flaw::LastOfTwoHeaders) => last,
+            Some(_) if self.has(Flaw::FirstOfTwoHeaders) => first,
+            Some(_) => return Err(StatusCode::BAD_REQUEST),
+            None => first,
+        };
+        let (scheme, token) =
+            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(NOT_AUTHENTIC)?;
+        check(scheme == "Bearer" || self.has(Flaw::SchemeIgnored), NOT_AUTHENTIC)?;
+        check(token.len() <= 16_384 || self.has(Flaw::NoLimitOfSize), NOT_AUTHENTIC)?;
+        Ok(token.to_owned())
+    }
+
+    fn verify(&self, token: &str) -> Decision<()> {
+        let segments: Vec<_> = token.split('.').collect();
+        let &[header, payload, signature] = segments.as_slice() else { return Err(NOT_AUTHENTIC) };
+        let signed = format!("{header}.{payload}");
+        let header = self.object(header)?;
+        self.header(&header)?;
+        self.signature(&header, signed.as_bytes(), signature)?;
+        let claims = self.object(payload)?;
+        self.origin(&claims)?;
+        self.times(&claims)?;
+        self.service(&claims)
+    }
+
+    fn object(&self, segment: &str) -> Decision<Members> {
+        let members = Members::parse(&self.decode(segment)?).ok_or(NOT_AUTHENTIC)?;
+        check(members.0.len() <= 256, NOT_AUTHENTIC)?;
+        check(!members.has_a_name_twice() || self.has(Flaw::LastMemberWins), NOT_AUTHENTIC)?;
+        Ok(members)
+    }
+
+    fn decode(&self, segment: &str) -> Decision<Vec<u8>> {
+        let config = GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(self.has(Flaw::LooseBitsAccepted))
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+        let segment = if self.has(Flaw::PaddingAccepted) { segment.trim_end_matches('=') } else { segment };
+        GeneralPurpose::new(&alphabet::URL_SAFE, config).decode(segment).map_err(|_| NOT_AUTHENTIC)
+    }
+
+    fn header(&self, header: &Members) -> Decision<()> {
+        check(header.find("crit").is_none() || self.has(Flaw::CriticalIgnored), NOT_AUTHENTIC)?;
+        let typ = header.find("typ").is_none_or(|typ| typ == "JWT");
+        check(typ || self.has(Flaw::TypIgnored), NOT_AUTHENTIC)?;
+        let kid = header.find("kid").is_none_or(|kid| *kid == self.0.kid);
+        check(kid || self.has(Flaw::KeyIdIgnored), NOT_AUTHENTIC)
+    }
+
+    fn signature(&self, header: &Members, signed: &[u8], signature: &str) -> Decision<()> {
+        let alg = header.text("alg").ok_or(NOT_AUTHENTIC)?;
+        let none = match self.0.flaw {
+            Some(Flaw::NoneAccepted) => alg == "none",
+            Some(Flaw::NoneAcceptedInOtherCase) => alg != "none" && alg.eq_ignore_ascii_case("none"),
+            _ => false,
+        };
+        if none
+            || self.has(Flaw::SignatureNotChecked)
+            || signature.is_empty() && self.has(Flaw::NoSignatureIsFine)
+        {
+            return Ok(());
+        }
+        let mut signature = self.decode(signature)?;
+        if alg == "HS256" && self.has(Flaw::SecretFromPublicKey) {
+            let secret = hmac::Key::new(hmac::HMAC_SHA256, self.0.public_text.as_bytes());
+            return hmac::verify(&secret, signed, &signature).map_err(|_| NOT_AUTHENTIC);
+        }
+        check(alg == "ES256", NOT_AUTHENTIC)?;
+        if self.has(Flaw::OnlyFirstBytesCompared) {
+            signature.truncate(64);
+        }
+        let embedded = header.find("jwk").filter(|_| self.has(Flaw::EmbeddedKeyTrusted)).and_then(point);
+        let public = embedded.as_ref().unwrap_or(&self.0.public);
+        let verifies = |algorithm| {
+            signature::UnparsedPublicKey::new(algorithm, public).verify(signed, &signature).is_ok()
+        };
+        let der = self.has(Flaw::DerAccepted) && verifies(&signature::ECDSA_P256_SHA256_ASN1);
+        check(der || verifies(&signature::ECDSA_P256_SHA256_FIXED), NOT_AUTHENTIC)
+    }
+
+    fn origin(&self, claims: &Members) -> Decision<()> {
+        let issuer = match (self.0.flaw, claims.find("iss")) {
+            (Some(Flaw::IssuerIgnored), _) => true,
+            (Some(Flaw::IssuerInList), Some(Value::Array(list))) => list.iter().any(|one| one == ISSUER),
+            (Some(Flaw::IssuerInAnyCase), Some(Value::String(iss))) => iss.eq_ignore_ascii_case(ISSUER),
+            (Some(Flaw::IssuerByPrefix), Some(Value::String(iss))) => iss.starts_with(ISSUER),
+            (_, iss) => iss.is_some_and(|iss| iss == ISSUER),
+        };
+        check(issuer, NOT_AUTHENTIC)?;
+        let audience = match (self.0.flaw, claims.find("aud")) {
+            (Some(Flaw::AudienceIgnored), _) | (Some(Flaw::AudienceOptional), None) => true,
+            (Some(Flaw::AudienceBySearch), Some(Value::String(aud))) => AUDIENCE.contains(aud.as_str()),
+            (_, Some(Value::Array(list))) => {
+                list.iter().all(Value::is_string) && list.iter().any(|one| one == AUDIENCE)
+            }
+            (_, aud) => aud.is_some_and(|aud| aud == AUDIENCE),
+        };
+        check(audience, NOT_AUTHENTIC)?;
+        check(claims.find("jti").is_none_or(Value::is_string), NOT_AUTHENTIC)
+    }
+
+    fn times(&self, claims: &Members) -> Decision<()> {
+        let now = seconds(self.0.clock.now());
+        let expired = match claims.find("exp").and_then(Value::as_f64) {
+            None => !self.has(Flaw::ExpiryOptional),
+            Some(exp) if self.has(Flaw::ExpiryOneSecondLate) => now > exp,
+            Some(exp) => now >= exp,
+        };
+        check(!expired || self.has(Flaw::ExpiryIgnored), NOT_AUTHENTIC)?;
+        let numbers = ["nbf", "iat"].iter().all(|name| claims.find(name).is_none_or(Value::is_number));
+        check(numbers, NOT_AUTHENTIC)?;
+        let early = claims.find("nbf").and_then(Value::as_f64).is_some_and(|nbf| now < nbf);
+        check(!early || self.has(Flaw::NotBeforeIgnored), NOT_AUTHENTIC)
+    }
+
+    fn service(&self, claims: &Members) -> Decision<()> {
+        const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+        check(claims.text("type") == Some("service") || self.has(Flaw::TypeIgnored), FORBIDDEN)?;
+        let flag = match (self.0.flaw, claims.find("is_service")) {
+            (Some(Flaw::FlagIgnored), _) => true,
+            (Some(Flaw::FlagTruthy), Some(value)) => {
+                !matches!(value, Value::Null | Value::Bool(false)) && *value != 0 && *value != ""
+            }
+            (_, value) => value == Some(&Value::Bool(true)),
+        };
+        check(flag, FORBIDDEN)?;
+        let role = claims.text("role").unwrap_or_default();
+        check(role.len() <= 4096, NOT_AUTHENTIC)?;
+
+        let name = claims.text("service").ok_or(NOT_AUTHENTIC)?;
+        let subject = self.has(Flaw::SubjectIgnored) || claims.text("sub") == Some(name);
+        check(subject, NOT_AUTHENTIC)?;
+        let name = if self.has(Flaw::NameTrimmed) { name.trim() } else { name };
+        check(name.parse::<ServiceName>().is_ok(), NOT_AUTHENTIC)?;
+        let allowed = match self.0.flaw {
+            Some(Flaw::NameNotCompared) => true,
+            Some(Flaw::NameInAnyCase) => name.eq_ignore_ascii_case(SERVICE),
+            Some(Flaw::NameByPrefix) => name.starts_with(SERVICE),
+            _ => name == SERVICE,
+        };
+        check(allowed, FORBIDDEN)?;
+        let scopes = claims.text("scope").unwrap_or_default();
+        let scope = match self.0.flaw {
+            Some(Flaw::ScopeIgnored) => true,
+            Some(Flaw::ScopeBySearch) => scopes.contains(SCOPE),
+            _ => scopes.split(' ').any(|scope| scope == SCOPE),
+        };
+        check(scope, FORBIDDEN)
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn point(jwk: &Value) -> Option<Vec<u8>> {
+    let coordinate = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok();
+    Some([vec![4], coordinate("x")?, coordinate("y")?].concat())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a test of this century")]
+fn seconds(at: Timestamp) -> f64 {
+    at.unix() as f64
+}
