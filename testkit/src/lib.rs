@@ -52,6 +52,7 @@
 //! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | to try the whole catalogue | [`attack`], on a router, a tower service or a URL |
 //! | what happens to a token later | [`Incident`]: retired keys, revocations |
+//! | who may do what, as a table | [`authz_matrix!`] |
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
@@ -65,6 +66,7 @@ mod assertions;
 mod attack;
 mod audit;
 mod authority;
+mod authz_matrix;
 mod clock;
 mod double;
 mod draft;
@@ -89,6 +91,7 @@ pub use crate::{
     },
     audit::{RecordingAudit, Until},
     authority::TestAuthority,
+    authz_matrix::AuthzMatrix,
     clock::ManualClock,
     draft::{DEFAULT_LIFETIME, TokenDraft},
     fixture::{Defect, Expectation, Fixture, Outgoing},

@@ -4,7 +4,7 @@
 mod credentials;
 mod findings;
 mod listed;
-mod path;
+pub(crate) mod path;
 
 use std::{collections::BTreeMap, fmt, future::Future, panic::Location, pin::Pin};
 

@@ -50,7 +50,7 @@ impl TrustedIssuer {
 
     /// Service tokens as they should be: signed by a private key, `typ: service+jwt`, for a named
     /// audience, with a `jti`, and living no longer than [`TrustedIssuer::max_lifetime`]. What an
-    /// [`Issuer`](crate::IssuerBuilder::strict) mints that was told to be strict.
+    /// `Issuer` mints that was told to be strict (`IssuerBuilder::strict`).
     pub fn strict(issuer: impl Into<String>) -> Self {
         Self::of(Kind::Strict, issuer)
     }

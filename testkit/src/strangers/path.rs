@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const NOWHERE: &str = "no-such-path";
 
 /// The template filled with each filling in turn; once, where none is needed.
-pub(super) fn filled(
+pub(crate) fn filled(
     template: &str,
     fillings: &[String],
     parameters: &BTreeMap<String, String>,

@@ -1,0 +1,191 @@
+//! Who may do what, as a table: each kind of caller at each route, really called.
+
+use std::{collections::BTreeMap, fmt};
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use service_only::{Access, ClosedRouter, Decision, RouteTable};
+use tower::{Service, ServiceExt};
+
+use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path};
+
+/// Who was let in where: a row for each route, a column for each kind of caller. Made by
+/// [`authz_matrix!`](crate::authz_matrix), for a snapshot.
+///
+/// `in` stands for a caller that the guard let through, whatever the handler answered then; `open` for
+/// an answer without a decision, which is what a public handler gives; a number for a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthzMatrix {
+    rows: Vec<(String, [String; CALLERS.len()])>,
+}
+
+const CALLERS: [&str; 6] = ["none", "invalid", "expired", "user", "wrong service", "right service"];
+
+/// Calls each route as each kind of caller, and gives the [`AuthzMatrix`] of it.
+///
+/// It takes the app, the authority whose verifier guards it, and, where the app is no
+/// [`ClosedRouter`](service_only::ClosedRouter) that knows its own routes, their table.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use service_only::{ClosedRouter, Verifier, closed::{delete, get}, public, service_only};
+/// use service_only_testkit::{TestAuthority, authz_matrix};
+///
+/// #[service_only(services("orchestrator"))]
+/// async fn delete_tenant() {}
+///
+/// #[service_only(scopes("tenants:read"))]
+/// async fn show_tenant() {}
+///
+/// #[public(reason = "load balancers have no token")]
+/// async fn healthz() {}
+///
+/// fn app(verifier: Verifier) -> ClosedRouter {
+///     ClosedRouter::new()
+///         .route("/tenants/{id}", delete(delete_tenant).get(show_tenant))
+///         .route("/healthz", get(healthz))
+///         .with_state(verifier)
+/// }
+///
+/// let authority = TestAuthority::new();
+/// insta::assert_snapshot!(authz_matrix!(app(authority.verifier()), authority), @r"
+/// route                 none  invalid  expired  user  wrong service  right service
+/// --------------------  ----  -------  -------  ----  -------------  -------------
+/// GET /healthz          open  open     open     open  open           open
+/// DELETE /tenants/{id}  401   401      401      403   403            in
+/// GET /tenants/{id}     401   401      401      403   403            in
+/// ");
+///
+/// // A verifier that believes somebody else lets nobody of this authority in.
+/// let stranger = TestAuthority::new();
+/// let matrix = authz_matrix!(app(authority.verifier()), stranger).to_string();
+/// assert!(!matrix.contains("in\n"));
+/// # }
+/// ```
+#[macro_export]
+macro_rules! authz_matrix {
+    ($app:expr, $authority:expr $(,)?) => {
+        $crate::AuthzMatrix::of_closed($app, &$authority).await
+    };
+    ($app:expr, $authority:expr, $table:expr $(,)?) => {
+        $crate::AuthzMatrix::of($app, &$authority, &$table).await
+    };
+}
+
+impl AuthzMatrix {
+    /// Of a router that knows its routes.
+    pub async fn of_closed(router: ClosedRouter, authority: &TestAuthority) -> Self {
+        let table = router.routes("app");
+        Self::of(router, authority, &table).await
+    }
+
+    /// Of an app and its routes, whose verifier is `authority`'s.
+    ///
+    /// # Panics
+    /// When the app fails to answer, or a path is not one that a request line could carry.
+    pub async fn of<S, B>(app: S, authority: &TestAuthority, table: &RouteTable) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
+    {
+        let mut rows = Vec::new();
+        for route in table.routes() {
+            let callers = callers(authority, route.access());
+            let path = path::filled(route.path(), &["1".to_owned()], &BTreeMap::new()).swap_remove(0);
+            let any = ["*".to_owned()];
+            let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
+            for method in methods {
+                // The handler of GET answers HEAD, so a row of its own would say nothing new.
+                if method == "HEAD" && methods.iter().any(|method| method == "GET") {
+                    continue;
+                }
+                let mut cells = Vec::with_capacity(CALLERS.len());
+                for token in &callers {
+                    cells.push(cell(&app, authority, method, &path, token.as_deref()).await);
+                }
+                let cells = cells.try_into().unwrap_or_default();
+                rows.push((format!("{method} {}", route.path()), cells));
+            }
+        }
+        rows.sort_by(|(left, _), (right, _)| place(left).cmp(&place(right)));
+        Self { rows }
+    }
+}
+
+/// Rows stand by path, then by method, whichever way the app was put together.
+fn place(route: &str) -> (&str, &str) {
+    route.split_once(' ').map_or((route, ""), |(method, path)| (path, method))
+}
+
+/// A token for each column.
+fn callers(authority: &TestAuthority, access: &Access) -> [Option<String>; CALLERS.len()] {
+    let right = right_service(authority, access);
+    let token = |draft: TokenDraft| Some(draft.token().as_str().to_owned());
+    [
+        None,
+        token(right.clone().wrong_key()),
+        token(right.clone().expired()),
+        token(authority.user("anna")),
+        token(authority.service("another-service").role("another-role")),
+        token(right),
+    ]
+}
+
+fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
+    let Access::ServiceOnly { services, roles, scopes, .. } = access else {
+        return authority.service("any-service");
+    };
+    let named = services.iter().flatten().next().map_or("any-service", String::as_str);
+    let draft = authority.service(named).scopes(scopes);
+    match roles.iter().flatten().next() {
+        Some(role) => draft.role(role),
+        None => draft,
+    }
+}
+
+async fn cell<S, B>(
+    app: &S,
+    authority: &TestAuthority,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+) -> String
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
+{
+    let method = if method == "*" { "GET" } else { method };
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method.parse().or_fail("the method of a route");
+    *request.uri_mut() = path.parse().or_fail("the path of a route");
+    if let Some(token) = token {
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).or_fail("a token in a header");
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    let before = authority.audit().events().len();
+    let status = app.clone().oneshot(request).await.or_fail("the app gave no answer").status().as_u16();
+    match authority.audit().events().get(before).map(|event| event.decision) {
+        Some(Decision::Allow) => "in".to_owned(),
+        Some(Decision::Deny) => status.to_string(),
+        None if matches!(status, 401 | 403..=405 | 500 | 503) => status.to_string(),
+        None => "open".to_owned(),
+    }
+}
+
+impl fmt::Display for AuthzMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.rows.iter().map(|(route, _)| route.chars().count()).max().unwrap_or(0).max(5);
+        let line = |f: &mut fmt::Formatter<'_>, route: &str, cells: [&str; CALLERS.len()]| {
+            let mut line = format!("{route:first$}");
+            for (cell, head) in cells.iter().zip(CALLERS) {
+                line.push_str(&format!("  {cell:width$}", width = head.len()));
+            }
+            writeln!(f, "{}", line.trim_end())
+        };
+        line(f, "route", CALLERS)?;
+        let rules = CALLERS.map(|head| "-".repeat(head.len()));
+        line(f, &"-".repeat(first), rules.each_ref().map(String::as_str))?;
+        for (route, cells) in &self.rows {
+            line(f, route, cells.each_ref().map(String::as_str))?;
+        }
+        Ok(())
+    }
+}
