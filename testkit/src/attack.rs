@@ -1,6 +1,8 @@
 //! The whole catalogue against a running app: one line in a test.
 
 mod html;
+#[cfg(feature = "axum")]
+mod in_process;
 mod judge;
 mod matrix;
 mod report;
@@ -9,14 +11,22 @@ mod target;
 #[cfg(feature = "http")]
 mod url;
 
-use std::{fmt, sync::Arc, time::Duration};
+#[cfg(feature = "axum")]
+use std::fmt;
+use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "axum")]
 use axum::body::Body;
-use http::{Method, Request, Response};
+use http::Method;
+#[cfg(feature = "axum")]
+use http::{Request, Response};
 use service_only::{Access, RouteTable};
+#[cfg(feature = "axum")]
 use tower::Service;
 
-use self::target::{InProcess, Target};
+use self::target::Target;
+#[cfg(feature = "http")]
+pub use self::url::InvalidUrl;
 pub use self::{
     judge::{Control, Outcome},
     matrix::Matrix,
@@ -69,6 +79,7 @@ pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
 /// assert!(report.got_in().any(|finding| finding.defect() == Defect::Expired));
 /// # }
 /// ```
+#[cfg(feature = "axum")]
 pub fn attack<S, B>(app: S) -> Attack
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -76,7 +87,7 @@ where
     S::Error: fmt::Display,
     B: Send + 'static,
 {
-    Attack::on(InProcess::new(app), Tolerance::default())
+    Attack::on(in_process::InProcess::new(app), Tolerance::default())
 }
 
 /// Starts an attack on a service that answers at `http://HOST:PORT`, in whatever language it is
@@ -108,7 +119,7 @@ where
 #[track_caller]
 pub fn attack_url(base: &str) -> Attack {
     use crate::fail::OrFail;
-    Attack::on(url::Remote::parse(base).or_fail("the URL to attack"), Tolerance { past: 0, future: 600 })
+    Attack::at(base).or_fail("the URL to attack")
 }
 
 /// An attack about to be made, by [`attack`] or [`attack_url`].
@@ -151,6 +162,17 @@ impl Attack {
             tolerance,
             max_requests: MAX_REQUESTS,
         }
+    }
+
+    /// The same as [`attack_url`], for a URL that may be wrong.
+    ///
+    /// # Errors
+    /// When the URL is not `http://`, a host, and at most a port and a path.
+    #[cfg(feature = "http")]
+    pub fn at(base: &str) -> Result<Self, InvalidUrl> {
+        let remote = url::Remote::parse(base)?;
+        // A service's clock goes on: a token that is valid in a second would become valid on the way.
+        Ok(Self::on(remote, Tolerance { past: 0, future: 600 }))
     }
 
     /// The token that is spoiled: valid for the endpoint, and with no scope that it does not ask for.

@@ -3,9 +3,11 @@
 mod attempt;
 mod defect;
 mod family;
+#[cfg(feature = "axum")]
+mod met;
 
 use http::Method;
-use service_only::{Code, Decision};
+use service_only::Code;
 
 use self::attempt::Attempt;
 pub use self::{
@@ -13,9 +15,7 @@ pub use self::{
     defect::{Defect, Expectation},
 };
 
-use crate::{
-    audit::RecordingAudit, draft::TokenDraft, fail::fail, response::TestResponse, token::FixtureToken,
-};
+use crate::{draft::TokenDraft, token::FixtureToken};
 
 /// A way to come to a guarded handler: with a valid token, or with one defect. Made by
 /// [`TokenDraft::fixtures`].
@@ -75,37 +75,6 @@ impl Fixture {
     /// The code that the denial must have, where a guard meets the request.
     pub fn code(&self) -> Option<Code> {
         self.defect.map(Defect::code)
-    }
-
-    /// Fails the test unless `response`, the answer to this fixture, has the right status, and the
-    /// latest record of `audit` the right code.
-    ///
-    /// # Panics
-    /// When it has not. The message shows the response and the audit.
-    #[track_caller]
-    pub fn assert_met(&self, response: &TestResponse, audit: &RecordingAudit) {
-        let last = audit.last();
-        let recorded = |event: Option<_>| last.as_ref().map(|last| (last.status, last.code)) == event;
-        let met = match self.defect.map(Defect::expectation) {
-            None => {
-                !matches!(response.status().as_u16(), 400 | 401 | 403 | 503) && recorded(Some((200, None)))
-            }
-            Some(Expectation::Denied(code)) => {
-                response.status() == code.status() && recorded(Some((code.status(), Some(code))))
-            }
-            Some(Expectation::NotRun) => {
-                !response.status().is_success()
-                    && last.as_ref().is_none_or(|event| event.decision == Decision::Deny)
-            }
-        };
-        if !met {
-            let expected = match self.defect.map(Defect::expectation) {
-                Some(Expectation::NotRun) => "that the handler does not run".to_owned(),
-                _ => format!("{} and {}", self.status(), self.code().map_or("no code", Code::as_str)),
-            };
-            let name = self.name();
-            fail(format_args!("fixture `{name}`: expected {expected}\n\n{response}\n\n{audit}"));
-        }
     }
 }
 

@@ -56,11 +56,14 @@
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
+//! The whole catalogue against every route is one line more, [`attack`]; its report says what got in.
+//!
 //! Nothing is global, nothing listens on a port, nothing sleeps: two tests share nothing.
 //!
 //! The crate mints tokens and is for tests only. It belongs into `[dev-dependencies]`, which no build
 //! of a service contains.
 
+#[cfg(feature = "axum")]
 mod app;
 mod assertions;
 mod attack;
@@ -75,19 +78,27 @@ mod fixture;
 mod incident;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;
+#[cfg(feature = "axum")]
 mod response;
+#[cfg(feature = "snapshot")]
 pub mod snapshot;
+#[cfg(feature = "axum")]
 mod strangers;
 mod token;
 
 #[cfg(feature = "http")]
-pub use crate::attack::attack_url;
+pub use crate::attack::{InvalidUrl, attack_url};
+#[cfg(feature = "axum")]
 pub use crate::{
     app::{TestApp, TestRequest, TestRouter, call},
+    attack::attack,
+    response::TestResponse,
+    strangers::{Findings, Strangers, assert_guarded},
+};
+pub use crate::{
     assertions::Answer,
     attack::{
         Attack, AttackReport, Control, EndpointReport, Finding, MAX_REQUESTS, Matrix, Outcome, PARAMETER,
-        attack,
     },
     audit::{RecordingAudit, Until},
     authority::TestAuthority,
@@ -96,8 +107,6 @@ pub use crate::{
     draft::{DEFAULT_LIFETIME, TokenDraft},
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},
-    response::TestResponse,
-    strangers::{Findings, Strangers, assert_guarded},
     token::FixtureToken,
 };
 

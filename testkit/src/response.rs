@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    assertions::Answer,
     audit::RecordingAudit,
     fail::{OrFail, fail},
 };
@@ -112,6 +113,24 @@ impl TestResponse {
 
     pub(crate) fn recorded(&self) -> Option<&RecordingAudit> {
         self.audit.as_ref()
+    }
+}
+
+impl Answer for TestResponse {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn has_challenge(&self) -> Option<bool> {
+        Some(self.challenge().is_some())
+    }
+
+    fn describe(&self) -> String {
+        self.to_string()
+    }
+
+    fn audit(&self) -> Option<&RecordingAudit> {
+        self.recorded()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use http::{StatusCode, header::WWW_AUTHENTICATE};
 
-use crate::{audit::RecordingAudit, response::TestResponse};
+use crate::audit::RecordingAudit;
 
-/// An answer that shows a decision: a [`TestResponse`], any `http::Response`, a status alone.
+/// An answer that shows a decision: a [`TestResponse`](crate::TestResponse), any `http::Response`, a status alone.
 pub trait Answer {
     /// The status.
     fn status_code(&self) -> StatusCode;
@@ -19,24 +19,6 @@ pub trait Answer {
     /// The audit of the app that answered.
     fn audit(&self) -> Option<&RecordingAudit> {
         None
-    }
-}
-
-impl Answer for TestResponse {
-    fn status_code(&self) -> StatusCode {
-        self.status()
-    }
-
-    fn has_challenge(&self) -> Option<bool> {
-        Some(self.challenge().is_some())
-    }
-
-    fn describe(&self) -> String {
-        self.to_string()
-    }
-
-    fn audit(&self) -> Option<&RecordingAudit> {
-        self.recorded()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A service at a URL. Requests are written by hand, byte for byte: a client library tidies up just
 //! the paths and headers that an attack is about.
 
-use std::{fmt, io, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use http::{Method, StatusCode};
 use tokio::{
@@ -30,25 +30,30 @@ pub(super) struct Remote {
 }
 
 /// A URL that cannot be attacked.
-#[derive(Debug)]
-pub(super) struct NoTarget(&'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidUrl(&'static str);
 
-impl fmt::Display for NoTarget {
+impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
+impl Error for InvalidUrl {}
+
 impl Remote {
-    pub(super) fn parse(base: &str) -> Result<Self, NoTarget> {
+    pub(super) fn parse(base: &str) -> Result<Self, InvalidUrl> {
         let rest = base
             .strip_prefix("http://")
-            .ok_or(NoTarget("it must begin with `http://`; for TLS, attack through a tunnel"))?;
+            .ok_or(InvalidUrl("it must begin with `http://`; for TLS, attack through a tunnel"))?;
         let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
-        let plain = |text: &str| text.bytes().all(|byte| matches!(byte, 0x21..=0x7e));
-        if host.is_empty() || host.contains('@') || !plain(host) || !plain(path) || path.contains(['?', '#'])
+        if host.is_empty()
+            || host.contains('@')
+            || !is_plain(host)
+            || !is_plain(path)
+            || path.contains(['?', '#'])
         {
-            return Err(NoTarget("it must be `http://`, a host, at most a port, and at most a path"));
+            return Err(InvalidUrl("it must be `http://`, a host, at most a port, and at most a path"));
         }
         let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if ported { host.to_owned() } else { format!("{host}:80") };
@@ -92,6 +97,12 @@ impl Remote {
 impl Target for Remote {
     fn send(&self, outgoing: Outgoing) -> Sending<'_> {
         Box::pin(async move {
+            // A target with a line break would be a second request.
+            if !is_plain(&outgoing.target) {
+                return Err(Unanswered::NotSent(
+                    "the target has characters that no request line has".to_owned(),
+                ));
+            }
             match timeout(PATIENCE, self.exchange(&outgoing)).await {
                 Ok(Ok(answer)) => status(&answer),
                 Ok(Err(error)) => Err(Unanswered::Closed(error.to_string())),
@@ -99,6 +110,10 @@ impl Target for Remote {
             }
         })
     }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
 }
 
 /// `HTTP/1.1 401 …` (RFC 9112 section 4).
