@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use service_only::Algorithm;
 
 use crate::commands::{
-    Exit, completions, dev, endpoints, generate, init, inspect, jwks, k8s_secret, keygen, man, verify,
+    Exit, attack, completions, dev, endpoints, generate, init, inspect, jwks, k8s_secret, keygen, man, verify,
 };
 use crate::output;
 
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     K8sSecret(k8s_secret::SecretOptions),
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
+    Attack(Box<attack::AttackOptions>),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
 }

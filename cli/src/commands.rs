@@ -1,5 +1,6 @@
 //! One module a command, and the exit code that each ends with.
 
+pub(crate) mod attack;
 pub(crate) mod batch;
 pub(crate) mod completions;
 pub(crate) mod dev;
@@ -52,6 +53,7 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::K8sSecret(options) => k8s_secret::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Endpoints(options) => endpoints::run(&options),
+        Command::Attack(options) => attack::run(&options),
         Command::Completions(options) => completions::run(&options),
         Command::Man(options) => man::run(&options),
     }

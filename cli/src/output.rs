@@ -35,6 +35,11 @@ pub(crate) fn result(text: &str) -> Outcome<()> {
     result_bytes(b"\n")
 }
 
+/// Writes several lines of result, with everything but line breaks escaped.
+pub(crate) fn lines(text: &str) -> Outcome<()> {
+    result(&escape::lines(text))
+}
+
 /// Writes result bytes as they are.
 pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
     let mut stdout = io::stdout().lock();

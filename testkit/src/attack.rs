@@ -3,6 +3,7 @@
 mod html;
 #[cfg(feature = "axum")]
 mod in_process;
+mod json;
 mod judge;
 mod matrix;
 mod report;
@@ -269,6 +270,11 @@ impl Attack {
     /// and such a report is not clean.
     pub fn max_requests(self, requests: usize) -> Self {
         Self { max_requests: requests, ..self }
+    }
+
+    /// How many endpoints are named.
+    pub fn endpoints(&self) -> usize {
+        self.endpoints.len()
     }
 
     /// Makes the attack, and fails the test with a readable report of what got in.

@@ -49,7 +49,7 @@ fn manual_has_a_page_for_each_command() {
     assert!(sandbox.run(&["man"]).done().stdout.contains(".TH service-token 1"));
     std::fs::create_dir(sandbox.path("man1")).unwrap();
     let ran = sandbox.run(&["man", "--out-dir", "man1"]).done();
-    assert_eq!(ran.stdout.lines().count(), 12);
+    assert_eq!(ran.stdout.lines().count(), 13);
     assert!(sandbox.read("man1/service-token-verify.1").contains("audience"));
     assert!(sandbox.run(&["man", "--out-dir", "man1"]).refused().contains("exists already"));
 }
@@ -67,6 +67,7 @@ fn every_command_explains_itself() {
         "k8s-secret",
         "dev",
         "endpoints",
+        "attack",
         "completions",
         "man",
     ];

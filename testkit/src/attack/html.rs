@@ -73,7 +73,8 @@ fn table(page: &mut String, report: &AttackReport) {
         }
         for endpoint in report.endpoints() {
             let outcome = endpoint.outcome(*defect);
-            let (class, said) = (class(outcome), outcome.map_or("not attacked".to_owned(), Outcome::said));
+            let (class, said) =
+                (class(outcome), outcome.map_or("not attacked".to_owned(), Outcome::to_string));
             let (said, cell) = (escaped(&said), escaped(&matrix::cell(outcome)));
             let _ = write!(page, "<td class=\"{class}\" title=\"{said}\">{cell}");
         }

@@ -1,6 +1,8 @@
 //! What an answer means. Pure: an answer, what the control got, and the new records of the audit in,
 //! an outcome out.
 
+use std::fmt;
+
 use http::StatusCode;
 use service_only::{AuditEvent, Decision};
 
@@ -24,17 +26,32 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in words, without its kind.
-    pub(super) fn said(&self) -> String {
+    /// The kind of outcome: `met`, `refused`, `got_in`, `broke` or `not_sent`.
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Met(status) => status.to_string(),
-            Self::Refused(said) | Self::GotIn(said) | Self::Broke(said) | Self::NotSent(said) => said.clone(),
+            Self::Met(_) => "met",
+            Self::Refused(_) => "refused",
+            Self::GotIn(_) => "got_in",
+            Self::Broke(_) => "broke",
+            Self::NotSent(_) => "not_sent",
         }
     }
 
     /// Whether the bound on requests kept it from being sent.
     pub(super) fn is_bound(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == BOUND)
+    }
+}
+
+/// What was answered, or why nothing was.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Met(status) => status.fmt(f),
+            Self::Refused(said) | Self::GotIn(said) | Self::Broke(said) | Self::NotSent(said) => {
+                f.write_str(said)
+            }
+        }
     }
 }
 

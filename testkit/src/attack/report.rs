@@ -42,6 +42,11 @@ impl AttackReport {
         self.findings().filter(|finding| matches!(finding.outcome, Outcome::GotIn(_)))
     }
 
+    /// What was let in or broke the service, over all endpoints.
+    pub fn holes(&self) -> impl Iterator<Item = &Finding> {
+        self.findings().filter(|finding| matches!(finding.outcome, Outcome::GotIn(_) | Outcome::Broke(_)))
+    }
+
     /// Every class at every endpoint.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.findings)
@@ -199,7 +204,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (defect, outcome) = (self.defect, self.outcome.said());
+        let (defect, outcome) = (self.defect, &self.outcome);
         write!(f, "{defect} ({outcome}): {} [{}]", defect.attack(), defect.source())
     }
 }

@@ -47,12 +47,8 @@ impl Remote {
             .strip_prefix("http://")
             .ok_or(InvalidUrl("it must begin with `http://`; for TLS, attack through a tunnel"))?;
         let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
-        if host.is_empty()
-            || host.contains('@')
-            || !is_plain(host)
-            || !is_plain(path)
-            || path.contains(['?', '#'])
-        {
+        let of_a_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if host.is_empty() || !host.bytes().all(of_a_host) || !is_plain(path) || path.contains(['?', '#']) {
             return Err(InvalidUrl("it must be `http://`, a host, at most a port, and at most a path"));
         }
         let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -137,7 +133,15 @@ mod tests {
         assert_eq!(parsed("http://127.0.0.1:8000").unwrap(), ("127.0.0.1:8000".into(), String::new()));
         assert_eq!(parsed("http://[::1]/").unwrap(), ("[::1]:80".into(), String::new()));
         assert_eq!(parsed("http://orders/api/").unwrap(), ("orders:80".into(), "/api".into()));
-        for base in ["https://orders", "orders:80", "http://", "http://a@b", "http://a/?q", "http://a b"] {
+        for base in [
+            "https://orders",
+            "orders:80",
+            "http://",
+            "http://a@b",
+            "http://a#b/",
+            "http://a/?q",
+            "http://a b",
+        ] {
             assert!(parsed(base).is_err(), "{base}");
         }
     }

@@ -1,0 +1,178 @@
+//! `service-token attack`: does a running service let in what it must refuse?
+//!
+//! The catalogue, the requests and the judgement are the test kit's. Here are the key that signs the
+//! spoiled tokens, and the care that nobody attacks a service by accident: loopback unless the
+//! operator names the host, and a bound on requests.
+
+mod endpoint;
+mod host;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use service_only::{Clock, ServiceName, SystemClock};
+use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
+
+use self::endpoint::{Endpoint, Parameter};
+use super::{Exit, endpoints};
+use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::signing::{self, SigningOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token attack --url http://127.0.0.1:8000 --service orders --endpoint 'GET /stock'
+  service-token attack --url http://127.0.0.1:8000 --service orchestrator --scope tenants:delete \\
+      --key key.pem --algorithm ES256 --issuer bakery-auth --endpoint 'DELETE /tenant/7'
+  service-token attack --url http://127.0.0.1:8000 --service any --routes orders.json --format html
+
+Exit codes: 0 nothing got in, 1 something got in or broke the service, 2 usage, or the attack
+proves nothing because the valid token was refused.";
+
+/// Attack a running service with every hostile token and request that is known
+///
+/// Signs tokens with the key that the service trusts, spoils one thing in each, and reports what
+/// was let in. A valid token is sent first and last: where the service refuses it, the attack
+/// proves nothing. Endpoints are called for real, so attack a service whose data may be lost.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct AttackOptions {
+    /// The service, such as `http://127.0.0.1:8000`; for TLS, attack through a tunnel
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A method and a path that the service answers with success (repeatable)
+    #[arg(long, value_name = "ENDPOINT", required_unless_present = "routes")]
+    endpoint: Vec<Endpoint>,
+    /// Every guarded route of this table, as `endpoints` reads it
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+    /// What stands for a parameter of a path: `NAME=VALUE` (repeatable)
+    #[arg(long, value_name = "PAIR")]
+    parameter: Vec<Parameter>,
+    /// Service that the endpoints let in; with --routes, each route's own
+    #[arg(long, value_name = "NAME")]
+    service: ServiceName,
+    /// Role of the service
+    #[arg(long, value_name = "ROLE", default_value = DEFAULT_ROLE)]
+    role: String,
+    /// Scope that the endpoints ask for (repeatable)
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<ScopeToken>,
+    /// Audience that the service expects, in place of the configuration's
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// The endpoints are for any service, so another one is no attacker
+    #[arg(long)]
+    any_service: bool,
+    /// JSON body that the endpoints need
+    #[arg(long, value_name = "JSON")]
+    body: Option<String>,
+    /// Seconds of leeway that the service grants
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    leeway: u64,
+    /// Attack this host, which is not this machine; it must be the host of --url
+    #[arg(long, value_name = "HOST")]
+    allow_host: Option<String>,
+    /// The most requests that are sent; an endpoint takes about 300
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_REQUESTS)]
+    max_requests: usize,
+    #[command(flatten)]
+    signing: SigningOptions,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t)]
+    format: AttackFormat,
+}
+
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum AttackFormat {
+    /// What got in, for people.
+    #[default]
+    Text,
+    /// Every class at every endpoint, for programs.
+    Json,
+    /// The same as a page.
+    Html,
+    /// Class by endpoint, to keep and compare.
+    Matrix,
+}
+
+pub(crate) fn run(options: &AttackOptions) -> Outcome<Exit> {
+    let url = &options.url;
+    let attack = Attack::at(url).map_err(|error| Problem::usage(format!("`--url`: {error}")))?;
+    host::check(url, options.allow_host.as_deref())?;
+    let attack = options.prepare(attack)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::new(ProblemCode::Io, format!("cannot start: {error}")))?;
+    let report = runtime.block_on(attack.report());
+    options.write(&report)?;
+    Ok(exit(&report))
+}
+
+impl AttackOptions {
+    fn prepare(&self, attack: Attack) -> Outcome<Attack> {
+        let mut attack = attack
+            .as_caller(self.caller()?)
+            .leeway(Duration::from_secs(self.leeway))
+            .max_requests(self.max_requests);
+        for Endpoint { method, target } in &self.endpoint {
+            attack = attack.endpoint(method.clone(), target);
+        }
+        if let Some(path) = &self.routes {
+            attack = attack.routes(&endpoints::read(path)?);
+        }
+        for Parameter { name, value } in &self.parameter {
+            attack = attack.parameter(name, value);
+        }
+        if let Some(body) = &self.body {
+            attack = attack.body("application/json", body);
+        }
+        if attack.endpoints() == 0 {
+            return Err(Problem::usage("the table has no guarded route, so there is nothing to attack"));
+        }
+        Ok(if self.any_service { attack.any_service() } else { attack })
+    }
+
+    /// The token that the service lets in, before anything in it is spoiled.
+    fn caller(&self) -> Outcome<TokenDraft> {
+        let config = Config::find(self.signing.config.as_deref(), self.signing.key.is_none())?;
+        let key = signing::key_source(&self.signing, config.as_ref())?.load()?;
+        let issuer = self.signing.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str()));
+        let issuer = issuer.filter(|issuer| !issuer.is_empty()).ok_or_else(|| {
+            Problem::usage("no issuer").help("pass `--issuer ISSUER`, the `iss` that the service expects")
+        })?;
+        let audience =
+            self.audience.as_deref().or(config.as_ref().and_then(|config| config.audience.as_deref()));
+        let mut authority = TestAuthority::from_key(key).issuer(issuer);
+        authority.clock().set(SystemClock.now());
+        if let Some(audience) = audience {
+            authority = authority.audience(audience);
+        }
+        let scopes = self.scope.iter().map(|ScopeToken(scope)| scope);
+        Ok(authority.service(self.service.as_str()).role(&self.role).scopes(scopes))
+    }
+
+    fn write(&self, report: &AttackReport) -> Outcome<()> {
+        match self.format {
+            AttackFormat::Text => output::lines(&report.to_string()),
+            AttackFormat::Json => output::json(report),
+            AttackFormat::Html => output::result_bytes(report.html().as_bytes()),
+            AttackFormat::Matrix => output::lines(report.matrix().to_string().trim_end()),
+        }
+    }
+}
+
+/// What got in outweighs what proves nothing: the first is certain.
+fn exit(report: &AttackReport) -> Exit {
+    let proves = |control: &Control| matches!(control, Control::Passes(_));
+    if report.is_clean() {
+        Exit::Done
+    } else if report.holes().next().is_some() {
+        Exit::NotAuthentic
+    } else {
+        let unproven = report.endpoints().iter().filter(|endpoint| !proves(endpoint.control())).count();
+        output::warning(&format!("{unproven} endpoints are not proven to be safe"));
+        Exit::Misuse
+    }
+}

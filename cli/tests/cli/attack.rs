@@ -1,0 +1,144 @@
+//! Attacks on services that this test serves itself: one that is open, and one that verifies.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use service_only::{KeySet, NoAudit, Policy, Verifier};
+
+use crate::sandbox::Sandbox;
+
+const POLICY: Policy<'static> = Policy::any_service().services(&["orders"]).scopes(&["orders:read"]);
+
+/// Answers each connection with what `status` says about its request head, until the test ends.
+fn serve(status: impl Fn(&[String]) -> u16 + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer(stream, &status);
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream, status: &impl Fn(&[String]) -> u16) {
+    // Bytes that are no text arrive as a mark that no token has.
+    let lines = BufReader::new(stream.try_clone().unwrap()).split(b'\n');
+    let lines = lines.map_while(Result::ok).map(|line| String::from_utf8_lossy(&line).trim().to_owned());
+    let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    let _ = write!(stream, "HTTP/1.1 {} -\r\nContent-Length: 0\r\n\r\n", status(&head));
+}
+
+/// The guard of a small service: one path, one header, one verifier.
+fn guarded(sandbox: &Sandbox) -> SocketAddr {
+    sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
+    let keys = KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap();
+    let verifier = Verifier::builder().issuer("bakery-auth").keys(keys).audit(NoAudit).build().unwrap();
+    serve(move |head| {
+        let value = |line: &'_ String| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("authorization").then(|| value.trim().to_owned())
+        };
+        let values: Vec<_> = head.iter().filter_map(value).collect();
+        match (head.first().map(String::as_str), values.as_slice()) {
+            (Some("GET /stock HTTP/1.1" | "GET /stock?access_token HTTP/1.1"), [value]) => {
+                let token = value.strip_prefix("Bearer ").unwrap_or_default();
+                verifier.verify_with(token, &POLICY).map_or_else(|denial| denial.status(), |_| 200)
+            }
+            (_, [_, _, ..]) => 400,
+            _ => 401,
+        }
+    })
+}
+
+fn attack<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let endpoint = ["--service", "orders", "--scope", "orders:read", "--endpoint", "GET /stock"];
+    [&["attack", "--url", url], endpoint.as_slice(), more].concat()
+}
+
+#[test]
+fn nothing_gets_into_a_service_that_verifies() {
+    let sandbox = Sandbox::configured();
+    let url = format!("http://{}", guarded(&sandbox));
+    let ran = sandbox.run(&attack(&url, &[]));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.starts_with("GET /stock: 0 of 2"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_gets_in_is_exit_code_1_and_reported_in_every_format() {
+    let sandbox = Sandbox::configured();
+    let url = format!("http://{}", serve(|_| 200));
+    let text = sandbox.run(&attack(&url, &[]));
+    assert_eq!(text.code, 1, "{}", text.stderr);
+    assert!(text.stdout.contains("got in: wrong_key (200 OK): A stranger's key signs"), "{}", text.stdout);
+
+    let json = sandbox.run(&attack(&url, &["--format", "json"])).json();
+    assert_eq!((&json["clean"], &json["endpoints"][0]["control"]), (&false.into(), &200.into()));
+    assert!(json["got_in"].as_u64().unwrap() > 200);
+
+    let page = sandbox.run(&attack(&url, &["--format", "html"])).stdout;
+    assert!(page.starts_with("<!doctype html>"));
+    let matrix = sandbox.run(&attack(&url, &["--format", "matrix"])).stdout;
+    assert!(matrix.contains("wrong_key                            !200"), "{matrix}");
+    for output in [text.stdout, page, matrix, json.to_string()] {
+        assert!(!output.contains("eyJ"), "a token was printed");
+    }
+}
+
+#[test]
+fn refusal_of_the_valid_token_proves_nothing() {
+    let sandbox = Sandbox::configured();
+    let url = format!("http://{}", serve(|_| 401));
+    let ran = sandbox.run(&attack(&url, &[]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("proves nothing: the valid token is refused with 401"), "{}", ran.stdout);
+}
+
+#[test]
+fn bound_on_requests_is_kept() {
+    let sandbox = Sandbox::configured();
+    let url = format!("http://{}", guarded(&sandbox));
+    let ran = sandbox.run(&attack(&url, &["--max-requests", "5"]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.ends_with("5 requests were sent\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn routes_come_from_a_table() {
+    let sandbox = Sandbox::configured();
+    let url = format!("http://{}", guarded(&sandbox));
+    sandbox.write(
+        "orders.json",
+        r#"{"service":"stock","routes":[
+          {"methods":["GET"],"path":"/{what}",
+           "access":{"service_only":{"services":["orders"],"scopes":["orders:read"]}}},
+          {"methods":["GET"],"path":"/healthz","access":{"public":{"reason":"no token"}}}]}"#,
+    );
+    let table = ["--routes", "orders.json", "--parameter", "what=stock"];
+    let ran = sandbox.run(&[&["attack", "--url", &url, "--service", "any"], table.as_slice()].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("/healthz: not attacked, it is for anybody: no token"), "{}", ran.stdout);
+}
+
+#[test]
+fn host_that_is_not_this_machine_must_be_named() {
+    let sandbox = Sandbox::configured();
+    let refused = sandbox.run(&attack("http://orders.invalid:8000", &[])).refused();
+    assert!(refused.contains("`orders.invalid` is not this machine"), "{refused}");
+    let named = sandbox.run(&attack("http://orders.invalid:8000", &["--allow-host", "orders.invalid"]));
+    assert_eq!(named.code, 2);
+    assert!(named.stdout.contains("proves nothing"), "{}", named.stdout);
+}
+
+#[test]
+fn what_cannot_be_attacked_is_misuse() {
+    let sandbox = Sandbox::configured();
+    let refused = sandbox.run(&attack("https://127.0.0.1", &[])).refused();
+    assert!(refused.contains("tunnel"), "{refused}");
+    let odd = ["--endpoint", "GET /a\r\nX-Injected: 1"];
+    let refused = sandbox.run(&attack("http://127.0.0.1:1", &odd));
+    assert_eq!(refused.code, 2);
+    let empty = Sandbox::new();
+    assert!(empty.run(&attack("http://127.0.0.1:1", &[])).refused().contains("no signing key"));
+}

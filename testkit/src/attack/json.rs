@@ -1,0 +1,49 @@
+//! The report for programs.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::{
+    judge::Control,
+    report::{AttackReport, EndpointReport, Finding},
+};
+
+impl Serialize for AttackReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut report = serializer.serialize_struct("AttackReport", 4)?;
+        report.serialize_field("clean", &self.is_clean())?;
+        report.serialize_field("got_in", &self.got_in().count())?;
+        report.serialize_field("requests", &self.requests())?;
+        report.serialize_field("endpoints", self.endpoints())?;
+        report.end()
+    }
+}
+
+impl Serialize for EndpointReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (status, why) = match self.control() {
+            Control::Passes(status) => (Some(status.as_u16()), None),
+            Control::ProvesNothing(why) => (None, Some(why)),
+        };
+        let mut endpoint = serializer.serialize_struct("EndpointReport", 5)?;
+        endpoint.serialize_field("method", self.method().as_str())?;
+        endpoint.serialize_field("target", self.target())?;
+        endpoint.serialize_field("control", &status)?;
+        endpoint.serialize_field("proves_nothing", &why)?;
+        endpoint.serialize_field("findings", self.findings())?;
+        endpoint.end()
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let defect = self.defect();
+        let mut finding = serializer.serialize_struct("Finding", 6)?;
+        finding.serialize_field("class", defect.name())?;
+        finding.serialize_field("family", defect.family())?;
+        finding.serialize_field("outcome", self.outcome().as_str())?;
+        finding.serialize_field("answer", &self.outcome().to_string())?;
+        finding.serialize_field("attack", defect.attack())?;
+        finding.serialize_field("source", defect.source())?;
+        finding.end()
+    }
+}
