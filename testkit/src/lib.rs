@@ -69,6 +69,7 @@ mod assertions;
 mod attack;
 mod audit;
 mod authority;
+#[cfg(feature = "axum")]
 mod authz_matrix;
 mod clock;
 mod double;
@@ -102,7 +103,6 @@ pub use crate::{
     },
     audit::{RecordingAudit, Until},
     authority::TestAuthority,
-    authz_matrix::AuthzMatrix,
     clock::ManualClock,
     draft::{DEFAULT_LIFETIME, TokenDraft},
     fixture::{Defect, Expectation, Fixture, Outgoing},
@@ -110,6 +110,8 @@ pub use crate::{
     token::FixtureToken,
 };
 
+#[cfg(feature = "axum")]
+pub use crate::authz_matrix::AuthzMatrix;
 #[cfg(feature = "jwks-server")]
 pub use crate::jwks_server::JwksServer;
 
