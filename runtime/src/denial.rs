@@ -35,7 +35,7 @@ impl Denial {
         self.code.stage()
     }
 
-    /// The HTTP status that stands for this refusal: 400, 401, 403 or 503.
+    /// The HTTP status that stands for this refusal: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
         self.code.status()
     }
@@ -91,6 +91,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// No verifier is installed, so nobody can be let in.
+    NoVerifier = "no_verifier", Configuration, 500;
     /// No token came with the request.
     MissingToken = "missing_token", Bearer, 401;
     /// More than one `Authorization` header, or one that RFC 6750 section 2.1 does not allow.
@@ -166,6 +168,8 @@ impl Serialize for Code {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
+    /// Finding the verifier.
+    Configuration,
     /// Finding the one bearer token of the request.
     Bearer,
     /// Splitting and decoding the token.
@@ -192,6 +196,7 @@ impl Stage {
     /// The stage as the audit writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Configuration => "configuration",
             Self::Bearer => "bearer",
             Self::Token => "token",
             Self::Header => "header",
@@ -347,6 +352,7 @@ mod tests {
         for code in Code::ALL {
             let expected = match code.stage() {
                 Stage::Bearer => continue,
+                Stage::Configuration => 500,
                 _ if code.as_str().ends_with("_unavailable") => 503,
                 stage if stage <= Stage::Revocation => 401,
                 _ => 403,

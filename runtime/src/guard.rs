@@ -4,8 +4,13 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use uuid::Uuid;
 
+#[cfg(feature = "actix")]
 use crate::{
-    audit::{AuditEvent, Decision},
+    audit::TracingAudit,
+    clock::{Clock, SystemClock},
+};
+use crate::{
+    audit::{AuditError, AuditEvent, AuditSink, Decision},
     authorize::authorize,
     bearer::BearerToken,
     caller::{Caller, Identity, User},
@@ -83,6 +88,12 @@ impl<P: StaticPolicy> Guard<P> {
         Self { caller, policy: PhantomData }
     }
 
+    /// Refuses because there is no verifier to ask.
+    #[cfg(feature = "actix")]
+    pub(crate) fn refuse_unverifiable(request: RequestContext, remedy: &str) -> Rejection {
+        refuse_unverifiable(RequestContext { endpoint: Some(P::endpoint()), ..request }, remedy)
+    }
+
     /// Who calls.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -120,7 +131,7 @@ impl Verifier {
     }
 
     /// A request of a service or of a user, without a policy: what a gateway forwards.
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce_identity_request<'r>(
         &self,
         authorization: impl Iterator<Item = &'r [u8]>,
@@ -189,10 +200,7 @@ impl Recorder {
         let mut known = Known::default();
         let decided = decision(at, &mut known).and_then(|decided| self.auditable(decided));
         let event = event(at.now, &decided, known, request, stopwatch.elapsed_us());
-        let recorded = self.audit.record(&event);
-        if let Err(error) = &recorded {
-            tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
-        }
+        let recorded = record(&*self.audit, &event);
         match decided {
             Ok(_) if recorded.is_err() && self.require_audit => Err((audit_unavailable(), event.id)),
             decided => decided.map_err(|denial| (denial, event.id)),
@@ -209,6 +217,27 @@ impl Recorder {
             _ => Ok(decided),
         }
     }
+}
+
+/// Decides where no verifier was installed: nobody is let in. The record goes where those of a verifier
+/// go that was not told otherwise.
+#[cfg(feature = "actix")]
+pub(crate) fn refuse_unverifiable(request: RequestContext, remedy: &str) -> Rejection {
+    let stopwatch = Stopwatch::start();
+    tracing::error!(target: "service_only", remedy, "no verifier is installed, so every caller is refused");
+    let denial = Denial::new(Code::NoVerifier, format!("no verifier is installed: {remedy}"));
+    let decided = Err::<Caller, _>(denial.clone());
+    let event = event(SystemClock.now(), &decided, Known::default(), request, stopwatch.elapsed_us());
+    // A record that is lost cannot make this stricter.
+    let _ = record(&TracingAudit, &event);
+    Rejection::new(&denial, "", event.id)
+}
+
+/// Hands over a record, and says so where it is lost.
+fn record(audit: &dyn AuditSink, event: &AuditEvent) -> Result<(), AuditError> {
+    audit.record(event).inspect_err(|error| {
+        tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+    })
 }
 
 fn audit_unavailable() -> Denial {

@@ -29,7 +29,10 @@
 //! ```
 
 // Without a framework nobody asks for what only requests need.
-#![cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the integrations"))]
+#![cfg_attr(
+    not(any(feature = "actix", feature = "axum")),
+    allow(dead_code, reason = "used by the integrations")
+)]
 
 mod audit;
 mod authorize;
@@ -61,7 +64,7 @@ mod rejection;
 mod revocation;
 mod routes;
 mod token;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "actix", feature = "axum"))]
 mod trace_context;
 mod verifier;
 

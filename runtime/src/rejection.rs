@@ -1,5 +1,7 @@
 //! What the wire sees of a refusal: a status, a challenge, a problem body. Never the reason.
 
+use std::{error::Error, fmt};
+
 use uuid::Uuid;
 
 use crate::denial::{Code, Denial};
@@ -17,7 +19,7 @@ impl Rejection {
         Self { status: denial.status(), challenge: challenge(denial, realm), instance }
     }
 
-    /// The HTTP status: 400, 401, 403 or 503.
+    /// The HTTP status: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -32,23 +34,49 @@ impl Rejection {
         self.instance
     }
 
+    /// The headers that belong to the answer, names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        // A refusal is about one caller and one moment, so no cache may keep it.
+        let always = [("content-type", Self::CONTENT_TYPE), ("cache-control", "no-store")];
+        always.into_iter().chain(self.challenge().map(|challenge| ("www-authenticate", challenge)))
+    }
+
     /// The media type of [`Rejection::body`].
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 
     /// The body, a problem document of RFC 9457.
     pub fn body(&self) -> String {
-        let (kind, title) = match self.status {
-            400 => ("urn:service-only:invalid-request", "The request is malformed"),
-            401 => ("urn:service-only:unauthenticated", "A valid service token is required"),
-            403 => ("urn:service-only:forbidden", "The caller may not do this"),
-            _ => ("urn:service-only:unavailable", "The caller cannot be verified at the moment"),
-        };
+        let (kind, title) = self.problem();
         let status = self.status;
         let instance = self.instance.urn();
         // Every part is a constant, a number or a UUID, so nothing needs escaping.
         format!(r#"{{"type":"{kind}","title":"{title}","status":{status},"instance":"{instance}"}}"#)
     }
+
+    /// What the status means, in words that are the same for everybody.
+    pub fn title(&self) -> &'static str {
+        self.problem().1
+    }
+
+    fn problem(&self) -> (&'static str, &'static str) {
+        match self.status {
+            400 => ("urn:service-only:invalid-request", "The request is malformed"),
+            401 => ("urn:service-only:unauthenticated", "A valid service token is required"),
+            403 => ("urn:service-only:forbidden", "The caller may not do this"),
+            500 => ("urn:service-only:misconfigured", "No caller can be verified here"),
+            _ => ("urn:service-only:unavailable", "The caller cannot be verified at the moment"),
+        }
+    }
 }
+
+/// For the log of a framework: as much as the wire sees.
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused with {}, the audit record is {}", self.status, self.instance)
+    }
+}
+
+impl Error for Rejection {}
 
 /// RFC 6750 section 3: no `error` when no token came, and never an `error_description`.
 fn challenge(denial: &Denial, realm: &str) -> Option<String> {
@@ -97,6 +125,20 @@ mod tests {
             Some(r#"Bearer realm="bakery", error="insufficient_scope", scope="a:b c""#)
         );
         assert_eq!(challenge_of(Code::ServiceNotAllowed).as_deref(), Some(r#"Bearer realm="bakery""#));
+    }
+
+    #[test]
+    fn the_headers_say_what_the_body_is_and_that_nothing_may_keep_it() {
+        let rejection = |code| Rejection::new(&Denial::new(code, "the reason"), "bakery", Uuid::nil());
+        let refused = rejection(Code::Expired);
+        let expected = [
+            ("content-type", "application/problem+json"),
+            ("cache-control", "no-store"),
+            ("www-authenticate", r#"Bearer realm="bakery", error="invalid_token""#),
+        ];
+        assert_eq!(refused.headers().collect::<Vec<_>>(), expected);
+        assert_eq!(rejection(Code::NoVerifier).headers().count(), 2, "there is nobody to authenticate to");
+        assert!(!refused.to_string().contains("the reason"));
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! What a guard leaves in a request for an argument `caller: Caller` that follows: one request, one
+//! decision, one record.
+
+use crate::{caller::Caller, verifier::Verifier};
+
+/// A decision in the caller's favour. Another verifier's does not count, nor one about another token
+/// that a layer has put into the request since. `V` is the framework's header value.
+#[derive(Clone)]
+pub(super) struct Decided<V> {
+    verifier: Verifier,
+    authorization: Option<V>,
+    caller: Caller,
+}
+
+impl<V: Clone + PartialEq> Decided<V> {
+    pub(super) fn new<'r>(
+        verifier: Verifier,
+        mut authorization: impl Iterator<Item = &'r V>,
+        caller: &Caller,
+    ) -> Self
+    where
+        V: 'r,
+    {
+        Self { verifier, authorization: authorization.next().cloned(), caller: caller.clone() }
+    }
+
+    /// The caller, if the decision is this verifier's and about these headers.
+    pub(super) fn caller<'r>(
+        &self,
+        verifier: &Verifier,
+        mut authorization: impl Iterator<Item = &'r V>,
+    ) -> Option<Caller>
+    where
+        V: 'r,
+    {
+        let same = self.verifier.is_same_as(verifier)
+            && authorization.next() == self.authorization.as_ref()
+            && authorization.next().is_none();
+        same.then(|| self.caller.clone())
+    }
+}

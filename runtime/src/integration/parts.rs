@@ -1,0 +1,79 @@
+//! What the frameworks that speak in types of the crate `http` share.
+
+use http::{
+    Extensions, HeaderName, HeaderValue, Response, StatusCode, header::AUTHORIZATION, request::Parts,
+};
+
+use super::decided::Decided;
+use crate::{
+    caller::Caller, guard::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier,
+};
+
+/// At most once a request, and bounded by the key source.
+pub(super) async fn await_unknown_key(verifier: &Verifier, parts: &Parts) {
+    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(parts)) {
+        refresh.await;
+    }
+}
+
+pub(super) fn leave_decided(parts: &mut Parts, verifier: Verifier, caller: &Caller) {
+    let decided = Decided::new(verifier, authorization(parts), caller);
+    parts.extensions.insert(decided);
+}
+
+#[cfg(feature = "axum")]
+pub(super) fn decided_before(parts: &Parts, verifier: &Verifier) -> Option<Caller> {
+    parts.extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization(parts))
+}
+
+fn authorization(parts: &Parts) -> impl Iterator<Item = &HeaderValue> {
+    parts.headers.get_all(AUTHORIZATION).iter()
+}
+
+pub(super) fn bytes(parts: &Parts) -> impl Iterator<Item = &[u8]> {
+    authorization(parts).map(HeaderValue::as_bytes)
+}
+
+pub(super) fn context(parts: &Parts) -> RequestContext {
+    RequestContext {
+        endpoint: None,
+        method: Some(parts.method.as_str().to_owned()),
+        route: route(&parts.extensions),
+        path: Some(parts.uri.path().to_owned()),
+        client_address: client_address(&parts.extensions),
+        trace_id: parts.headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
+    }
+}
+
+/// The template, where a router of axum has matched one.
+fn route(extensions: &Extensions) -> Option<String> {
+    #[cfg(feature = "axum")]
+    if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
+        return Some(route.as_str().to_owned());
+    }
+    let _ = extensions;
+    None
+}
+
+/// The peer of the connection, where the server says it.
+fn client_address(extensions: &Extensions) -> Option<String> {
+    #[cfg(feature = "axum")]
+    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
+        return Some(info.0.ip().to_string());
+    }
+    let _ = extensions;
+    None
+}
+
+pub(super) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {
+    let mut response = Response::new(B::from(rejection.body()));
+    // A status that is none would be a defect here; it must not become a success.
+    *response.status_mut() =
+        StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in rejection.headers() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
