@@ -66,6 +66,7 @@ pub struct Guard<P> {
 
 impl<P: StaticPolicy> Guard<P> {
     /// Decides about one request.
+    #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce<'r>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r [u8]>,

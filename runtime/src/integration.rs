@@ -6,8 +6,12 @@ mod actix;
 mod axum;
 #[cfg(any(feature = "actix", feature = "axum"))]
 mod decided;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "tower"))]
 mod parts;
+#[cfg(feature = "tower")]
+mod tower;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{ClosedRouter, HasVerifier, closed};
+#[cfg(feature = "tower")]
+pub use self::tower::{ServiceOnly, ServiceOnlyBody, ServiceOnlyLayer};

@@ -30,7 +30,7 @@
 
 // Without a framework nobody asks for what only requests need.
 #![cfg_attr(
-    not(any(feature = "actix", feature = "axum")),
+    not(any(feature = "actix", feature = "axum", feature = "tower")),
     allow(dead_code, reason = "used by the integrations")
 )]
 
@@ -64,7 +64,7 @@ mod rejection;
 mod revocation;
 mod routes;
 mod token;
-#[cfg(any(feature = "actix", feature = "axum"))]
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod trace_context;
 mod verifier;
 
@@ -72,6 +72,8 @@ pub use service_only_macros::{public, service_only};
 
 #[cfg(feature = "axum")]
 pub use crate::integration::{ClosedRouter, HasVerifier, closed};
+#[cfg(feature = "tower")]
+pub use crate::integration::{ServiceOnly, ServiceOnlyBody, ServiceOnlyLayer};
 #[cfg(feature = "issue")]
 pub use crate::issue::{
     DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,

@@ -8,10 +8,13 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 
 pub use self::closed::ClosedRouter;
-use super::parts::{await_unknown_key, bytes, context, decided_before, leave_decided, response};
+use super::{
+    decided::Decided,
+    parts::{authorization, await_unknown_key, bytes, context, response},
+};
 use crate::{
     caller::{Caller, Identity},
     guard::{Guard, Public, StaticPolicy, StaticReason},
@@ -52,8 +55,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        await_unknown_key(&verifier, parts).await;
-        let guard = Self::enforce(&verifier, bytes(parts), context(parts))?;
+        await_unknown_key(&verifier, &parts.headers).await;
+        let guard = Self::enforce(&verifier, bytes(&parts.headers), context(parts))?;
         leave_decided(parts, verifier, guard.caller());
         Ok(guard)
     }
@@ -82,8 +85,9 @@ where
         if let Some(caller) = decided_before(parts, &verifier) {
             return Ok(caller);
         }
-        await_unknown_key(&verifier, parts).await;
-        let caller = verifier.enforce_request(bytes(parts), &Policy::any_service(), context(parts))?;
+        await_unknown_key(&verifier, &parts.headers).await;
+        let caller =
+            verifier.enforce_request(bytes(&parts.headers), &Policy::any_service(), context(parts))?;
         leave_decided(parts, verifier, &caller);
         Ok(caller)
     }
@@ -99,9 +103,18 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        await_unknown_key(&verifier, parts).await;
-        verifier.enforce_identity_request(bytes(parts), context(parts))
+        await_unknown_key(&verifier, &parts.headers).await;
+        verifier.enforce_identity_request(bytes(&parts.headers), context(parts))
     }
+}
+
+pub(super) fn leave_decided(parts: &mut Parts, verifier: Verifier, caller: &Caller) {
+    let decided = Decided::new(verifier, authorization(&parts.headers), caller);
+    parts.extensions.insert(decided);
+}
+
+fn decided_before(parts: &Parts, verifier: &Verifier) -> Option<Caller> {
+    parts.extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization(&parts.headers))
 }
 
 impl IntoResponse for Rejection {

@@ -1,37 +1,25 @@
 //! What the frameworks that speak in types of the crate `http` share.
 
 use http::{
-    Extensions, HeaderName, HeaderValue, Response, StatusCode, header::AUTHORIZATION, request::Parts,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header::AUTHORIZATION,
+    request::Parts,
 };
 
-use super::decided::Decided;
-use crate::{
-    caller::Caller, guard::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier,
-};
+use crate::{guard::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier};
 
 /// At most once a request, and bounded by the key source.
-pub(super) async fn await_unknown_key(verifier: &Verifier, parts: &Parts) {
-    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(parts)) {
+pub(super) async fn await_unknown_key(verifier: &Verifier, headers: &HeaderMap) {
+    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(headers)) {
         refresh.await;
     }
 }
 
-pub(super) fn leave_decided(parts: &mut Parts, verifier: Verifier, caller: &Caller) {
-    let decided = Decided::new(verifier, authorization(parts), caller);
-    parts.extensions.insert(decided);
+pub(super) fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    headers.get_all(AUTHORIZATION).iter()
 }
 
-#[cfg(feature = "axum")]
-pub(super) fn decided_before(parts: &Parts, verifier: &Verifier) -> Option<Caller> {
-    parts.extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization(parts))
-}
-
-fn authorization(parts: &Parts) -> impl Iterator<Item = &HeaderValue> {
-    parts.headers.get_all(AUTHORIZATION).iter()
-}
-
-pub(super) fn bytes(parts: &Parts) -> impl Iterator<Item = &[u8]> {
-    authorization(parts).map(HeaderValue::as_bytes)
+pub(super) fn bytes(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    authorization(headers).map(HeaderValue::as_bytes)
 }
 
 pub(super) fn context(parts: &Parts) -> RequestContext {
@@ -41,8 +29,12 @@ pub(super) fn context(parts: &Parts) -> RequestContext {
         route: route(&parts.extensions),
         path: Some(parts.uri.path().to_owned()),
         client_address: client_address(&parts.extensions),
-        trace_id: parts.headers.get("traceparent").and_then(|value| trace_id(value.as_bytes())),
+        trace_id: trace(&parts.headers),
     }
+}
+
+fn trace(headers: &HeaderMap) -> Option<String> {
+    headers.get("traceparent").and_then(|value| trace_id(value.as_bytes()))
 }
 
 /// The template, where a router of axum has matched one.

@@ -6,7 +6,7 @@
 use std::{future::poll_fn, task::Poll};
 
 use super::{Verifier, issuer::Trusted};
-#[cfg(any(feature = "actix", feature = "axum"))]
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::bearer::BearerToken;
 use crate::{
     keys::{Algorithm, MAX_KID_LENGTH, Refresh},
@@ -42,7 +42,7 @@ impl Verifier {
     }
 
     /// The same for the `Authorization` headers of a request.
-    #[cfg(any(feature = "actix", feature = "axum"))]
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn refresh_keys_for_request<'r>(
         &self,
         authorization: impl Iterator<Item = &'r [u8]>,

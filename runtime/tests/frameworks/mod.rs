@@ -1,5 +1,7 @@
 //! What the tests of several frameworks share.
 
+#![allow(dead_code, reason = "each framework uses some of it")]
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -11,7 +13,6 @@ use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What the guarded endpoints of these tests ask for.
-#[allow(dead_code, reason = "the attribute says the same in its own words")]
 pub(crate) const POLICY: Policy<'static> =
     Policy::any_service().services(&["orchestrator"]).scopes(&["tenants:delete"]);
 

@@ -1,0 +1,142 @@
+//! tower: a layer that guards any service of HTTP requests, for a route that has no handler function.
+
+use std::{
+    future::Future,
+    mem,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body_util::{Either, Full};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::parts::{await_unknown_key, bytes, context, response};
+use crate::{
+    guard::RequestContext,
+    policy::{Endpoint, Policy},
+    rejection::Rejection,
+    verifier::Verifier,
+};
+
+/// Guards a service that has no handler function: static files, a proxy, a whole router.
+///
+/// The request is decided about before the service sees it; nothing of its body is read. A stranger
+/// gets the refusal that a guarded handler gives. For a caller who may, the extensions of the request
+/// hold the [`Caller`](crate::Caller), and an argument `caller: Caller` behind the layer is this one,
+/// by the same decision. A guarded handler behind it decides by its own policy, and records that too.
+///
+/// ```
+/// use axum::{Router, http::{Request, Response}, body::Body};
+/// use service_only::{Policy, ServiceOnlyLayer, Verifier};
+/// use tower::{Layer, service_fn};
+///
+/// const STOCK_KEEPERS: Policy<'static> = Policy::any_service().services(&["orders", "warehouse"]);
+///
+/// fn app(verifier: Verifier) -> Router {
+///     let files = service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("12 loaves"))));
+///     let guarded = ServiceOnlyLayer::new(verifier, STOCK_KEEPERS)
+///         .endpoint(module_path!(), "stock_file")
+///         .layer(files);
+///     Router::new().route_service("/stock.txt", guarded)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ServiceOnlyLayer {
+    verifier: Verifier,
+    policy: Policy<'static>,
+    endpoint: Option<Endpoint>,
+}
+
+impl ServiceOnlyLayer {
+    /// A layer that lets in whom `verifier` knows and `policy` allows.
+    pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
+        Self { verifier, policy, endpoint: None }
+    }
+
+    /// Names the service for the audit, as a handler is named: by `module_path!()` and a word.
+    #[must_use]
+    #[track_caller]
+    pub fn endpoint(self, module_path: &'static str, name: &'static str) -> Self {
+        let place = Location::caller();
+        let endpoint = Endpoint::new(module_path, name, place.file(), place.line());
+        Self { endpoint: Some(endpoint), ..self }
+    }
+
+    /// What the layer asks of a caller.
+    pub fn policy(&self) -> &Policy<'static> {
+        &self.policy
+    }
+
+    async fn decide(&self, parts: &mut Parts) -> Result<(), Rejection> {
+        await_unknown_key(&self.verifier, &parts.headers).await;
+        let request = RequestContext { endpoint: self.endpoint, ..context(parts) };
+        let caller = self.verifier.enforce_request(bytes(&parts.headers), &self.policy, request)?;
+        #[cfg(feature = "axum")]
+        super::axum::leave_decided(parts, self.verifier.clone(), &caller);
+        parts.extensions.insert(caller);
+        Ok(())
+    }
+}
+
+impl<S> Layer<S> for ServiceOnlyLayer {
+    type Service = ServiceOnly<S>;
+
+    fn layer(&self, inner: S) -> ServiceOnly<S> {
+        ServiceOnly { layer: self.clone(), inner }
+    }
+}
+
+/// A service that [`ServiceOnlyLayer`] guards.
+#[derive(Debug, Clone)]
+pub struct ServiceOnly<S> {
+    layer: ServiceOnlyLayer,
+    inner: S,
+}
+
+impl<S> ServiceOnly<S> {
+    /// What the service asks of its caller.
+    pub fn policy(&self) -> &Policy<'static> {
+        self.layer.policy()
+    }
+
+    /// The name of the service in the audit, where it has one.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.layer.endpoint.as_ref()
+    }
+}
+
+/// The body of an answer: a refusal, or what the guarded service answered.
+pub type ServiceOnlyBody<B> = Either<Full<Bytes>, B>;
+
+impl<S, B, A> Service<Request<B>> for ServiceOnly<S>
+where
+    S: Service<Request<B>, Response = Response<A>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response<ServiceOnlyBody<A>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let layer = self.layer.clone();
+        // The one that said it is ready is called; its clone may not be ready.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match layer.decide(&mut parts).await {
+                Ok(()) => Ok(inner.call(Request::from_parts(parts, body)).await?.map(Either::Right)),
+                Err(rejection) => Ok(response(&rejection).map(Either::Left)),
+            }
+        })
+    }
+}
