@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use uuid::Uuid;
 
-#[cfg(feature = "actix")]
+#[cfg(any(feature = "actix", feature = "tonic"))]
 use crate::{
     audit::TracingAudit,
     clock::{Clock, SystemClock},
@@ -66,7 +66,7 @@ pub struct Guard<P> {
 
 impl<P: StaticPolicy> Guard<P> {
     /// Decides about one request.
-    #[cfg(any(feature = "actix", feature = "axum"))]
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
     pub(crate) fn enforce<'r>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r [u8]>,
@@ -90,7 +90,7 @@ impl<P: StaticPolicy> Guard<P> {
     }
 
     /// Refuses because there is no verifier to ask.
-    #[cfg(feature = "actix")]
+    #[cfg(any(feature = "actix", feature = "tonic"))]
     pub(crate) fn refuse_unverifiable(request: RequestContext, remedy: &str) -> Rejection {
         refuse_unverifiable(RequestContext { endpoint: Some(P::endpoint()), ..request }, remedy)
     }
@@ -222,7 +222,7 @@ impl Recorder {
 
 /// Decides where no verifier was installed: nobody is let in. The record goes where those of a verifier
 /// go that was not told otherwise.
-#[cfg(feature = "actix")]
+#[cfg(any(feature = "actix", feature = "tonic"))]
 pub(crate) fn refuse_unverifiable(request: RequestContext, remedy: &str) -> Rejection {
     let stopwatch = Stopwatch::start();
     tracing::error!(target: "service_only", remedy, "no verifier is installed, so every caller is refused");

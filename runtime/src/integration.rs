@@ -8,10 +8,14 @@ mod axum;
 mod decided;
 #[cfg(any(feature = "axum", feature = "tower"))]
 mod parts;
+#[cfg(feature = "tonic")]
+mod tonic;
 #[cfg(feature = "tower")]
 mod tower;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{ClosedRouter, HasVerifier, closed};
+#[cfg(feature = "tonic")]
+pub use self::tonic::{VerifierLayer, WithVerifier};
 #[cfg(feature = "tower")]
 pub use self::tower::{ServiceOnly, ServiceOnlyBody, ServiceOnlyLayer};

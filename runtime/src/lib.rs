@@ -74,6 +74,8 @@ pub use service_only_macros::{public, service_only};
 pub use crate::integration::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "tower")]
 pub use crate::integration::{ServiceOnly, ServiceOnlyBody, ServiceOnlyLayer};
+#[cfg(feature = "tonic")]
+pub use crate::integration::{VerifierLayer, WithVerifier};
 #[cfg(feature = "issue")]
 pub use crate::issue::{
     DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,

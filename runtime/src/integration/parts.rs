@@ -33,7 +33,7 @@ pub(super) fn context(parts: &Parts) -> RequestContext {
     }
 }
 
-fn trace(headers: &HeaderMap) -> Option<String> {
+pub(super) fn trace(headers: &HeaderMap) -> Option<String> {
     headers.get("traceparent").and_then(|value| trace_id(value.as_bytes()))
 }
 
@@ -52,6 +52,10 @@ fn client_address(extensions: &Extensions) -> Option<String> {
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
         return Some(info.0.ip().to_string());
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(info) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
+        return info.remote_addr().map(|address| address.ip().to_string());
     }
     let _ = extensions;
     None

@@ -1,0 +1,154 @@
+//! tonic 0.14: a request is let in by the first statement of a method; a rejection is a status.
+//!
+//! tonic has decoded the one message of a unary call before its method runs, within tonic's own limit.
+//! Where a stranger shall not get that far, [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) guards the
+//! whole service.
+
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, header::CONTENT_TYPE};
+use tonic::{
+    Code, Request, Status,
+    metadata::{MetadataMap, MetadataValue},
+    server::NamedService,
+};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    parts::{await_unknown_key, bytes, context, trace},
+    tower::ServiceOnly,
+};
+use crate::{
+    given::Admit,
+    guard::{Guard, RequestContext, StaticPolicy},
+    rejection::Rejection,
+    verifier::Verifier,
+};
+
+/// After it, the extensions of the request hold the [`Caller`](crate::Caller). One that was there
+/// before proves nothing and is replaced.
+impl<T: Send> Admit for Request<T> {
+    type Refusal = Rejection;
+
+    async fn admit<P: StaticPolicy>(self) -> Result<Self, Rejection> {
+        let client_address = self.remote_addr().map(|address| address.ip().to_string());
+        let (metadata, mut extensions, message) = self.into_parts();
+        let Some(installed) = extensions.get::<Installed>().cloned() else {
+            let request =
+                RequestContext { client_address, trace_id: trace(metadata.as_ref()), ..Default::default() };
+            return Err(Guard::<P>::refuse_unverifiable(request, REMEDY));
+        };
+        let Installed { verifier, request } = installed;
+        let request = RequestContext { client_address: client_address.or(request.client_address), ..request };
+        await_unknown_key(&verifier, metadata.as_ref()).await;
+        let guard = Guard::<P>::enforce(&verifier, bytes(metadata.as_ref()), request)?;
+        extensions.insert(guard.caller().clone());
+        Ok(Self::from_parts(metadata, extensions, message))
+    }
+}
+
+const REMEDY: &str = "give the server one by `Server::builder().layer(VerifierLayer::new(verifier))`";
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        let code = match rejection.status() {
+            // gRPC's table for answers that are not gRPC says INTERNAL, as no client of it sends a
+            // malformed request. This one has, and is not to try again.
+            400 => Code::InvalidArgument,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            503 => Code::Unavailable,
+            _ => Code::Internal,
+        };
+        let instance = rejection.instance().urn().to_string();
+        let mut metadata = MetadataMap::new();
+        let entries = [("www-authenticate", rejection.challenge()), ("instance", Some(instance.as_str()))];
+        for (name, text) in entries {
+            if let Some(Ok(value)) = text.map(MetadataValue::try_from) {
+                metadata.insert(name, value);
+            }
+        }
+        Self::with_metadata(code, rejection.title(), metadata)
+    }
+}
+
+/// Gives the requests of a tonic server its verifier, and guards nothing: its methods are guarded one by
+/// one. A guarded method without it refuses everybody.
+///
+/// Where several layers are nested, the innermost counts.
+///
+/// ```
+/// use service_only::{Verifier, VerifierLayer};
+/// use tonic::transport::server::{Router, Server};
+/// use tonic_health::server::health_reporter;
+/// use tower::layer::util::{Identity, Stack};
+///
+/// fn server(verifier: Verifier) -> Router<Stack<VerifierLayer, Identity>> {
+///     let (_, health) = health_reporter();
+///     Server::builder().layer(VerifierLayer::new(verifier)).add_service(health)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct VerifierLayer(Verifier);
+
+impl VerifierLayer {
+    /// A layer that installs `verifier`.
+    pub fn new(verifier: Verifier) -> Self {
+        Self(verifier)
+    }
+}
+
+impl<S> Layer<S> for VerifierLayer {
+    type Service = WithVerifier<S>;
+
+    fn layer(&self, inner: S) -> WithVerifier<S> {
+        WithVerifier { verifier: self.0.clone(), inner }
+    }
+}
+
+/// A service whose requests [`VerifierLayer`] gives the verifier.
+#[derive(Debug, Clone)]
+pub struct WithVerifier<S> {
+    verifier: Verifier,
+    inner: S,
+}
+
+/// What the layer leaves in a request. Only this file can make one, and nothing of the wire becomes
+/// an extension.
+#[derive(Clone)]
+struct Installed {
+    verifier: Verifier,
+    request: RequestContext,
+}
+
+impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> S::Future {
+        let (mut parts, body) = request.into_parts();
+        let installed = Installed { verifier: self.verifier.clone(), request: context(&parts) };
+        parts.extensions.insert(installed);
+        self.inner.call(http::Request::from_parts(parts, body))
+    }
+}
+
+/// `application/grpc`, and those of its kind, such as `application/grpc+proto`.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+impl<S: NamedService> NamedService for ServiceOnly<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S: NamedService> NamedService for WithVerifier<S> {
+    const NAME: &'static str = S::NAME;
+}
