@@ -331,6 +331,17 @@ async fn the_record_names_handler_route_path_and_trace() {
 }
 
 #[tokio::test]
+async fn the_record_has_the_path_that_was_asked_for_where_a_router_takes_a_prefix_off() {
+    let world = World::new();
+    let inner = Router::new().route("/caller", get(only_caller)).with_state(world.verifier.clone());
+    let app: Router = Router::new().nest("/nested", inner);
+    app.oneshot(Request::get("/nested/caller").body(Body::empty()).unwrap()).await.unwrap();
+    let event = world.audit.only();
+    assert_eq!(event.route.as_deref(), Some("/nested/caller"));
+    assert_eq!(event.path.as_deref(), Some("/nested/caller"));
+}
+
+#[tokio::test]
 async fn a_token_that_was_not_verified_is_recorded_as_unverified() {
     let world = World::new();
     let stranger = SigningKey::generate(Algorithm::ES256).unwrap();

@@ -27,7 +27,7 @@ pub(super) fn context(parts: &Parts) -> RequestContext {
         endpoint: None,
         method: Some(parts.method.as_str().to_owned()),
         route: route(&parts.extensions),
-        path: Some(parts.uri.path().to_owned()),
+        path: Some(path(parts).to_owned()),
         client_address: client_address(&parts.extensions),
         trace_id: trace(&parts.headers),
     }
@@ -35,6 +35,15 @@ pub(super) fn context(parts: &Parts) -> RequestContext {
 
 pub(super) fn trace(headers: &HeaderMap) -> Option<String> {
     headers.get("traceparent").and_then(|value| trace_id(value.as_bytes()))
+}
+
+/// The path as it was asked for: a nested router of axum takes its prefix off.
+fn path(parts: &Parts) -> &str {
+    #[cfg(feature = "axum")]
+    if let Some(uri) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return uri.path();
+    }
+    parts.uri.path()
 }
 
 /// The template, where a router of axum has matched one.
