@@ -1,0 +1,27 @@
+//! Files that only one other service may read. There is no handler function to put the attribute on,
+//! so a layer guards the service that reads them.
+
+use std::path::Path;
+
+use axum::Router;
+use service_only::{KeySet, Policy, ServiceOnlyLayer, Verifier};
+use tower_http::services::ServeDir;
+use tower_layer::Layer;
+
+const AUDITOR: Policy<'static> = Policy::any_service().services(&["auditor"]).scopes(&["reports:read"]);
+
+fn app(verifier: Verifier, folder: &Path) -> Router {
+    let guard = ServiceOnlyLayer::new(verifier, AUDITOR).endpoint(module_path!(), "reports");
+    Router::new().nest_service("/reports", guard.layer(ServeDir::new(folder)))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let verifier =
+        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    Ok(axum::serve(listener, app(verifier, Path::new("reports"))).await?)
+}
+
+#[cfg(test)]
+mod tests;
