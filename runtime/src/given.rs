@@ -72,7 +72,7 @@ pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<(), Denial> {
 #[diagnostic::on_unimplemented(
     message = "a guarded method cannot check its caller by a `{Self}`",
     label = "this argument is what the caller is known by",
-    note = "with the feature `tonic`, the first argument of a guarded method is a `tonic::Request<_>`"
+    note = "the request comes first, and the cargo feature of its framework must be on"
 )]
 pub trait Admit: Sized {
     /// What a stranger gets.

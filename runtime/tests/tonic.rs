@@ -24,7 +24,7 @@ use tonic_health::pb::{
     health_client::HealthClient,
     health_server::{Health, HealthServer},
 };
-use tower::{Layer, layer::util::Identity};
+use tower::{Layer, ServiceExt, layer::util::Identity};
 
 type Name<const WORD: u128> = Text<WORD, 0, 0, 0>;
 type Orchestrator = Name<{ word("orchestrator", 0) }>;
@@ -244,6 +244,22 @@ async fn a_whole_server_behind_the_layer_of_tower_refuses_in_the_words_of_grpc()
         assert_eq!(event.client_address.as_deref(), Some("127.0.0.1"));
         authority.audit().clear();
     }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_ask_for_a_refusal_that_looks_like_an_answer() {
+    let authority = TestAuthority::new();
+    let files = tower::service_fn(async |_: http::Request<String>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    });
+    let service = ServiceOnlyLayer::new(authority.verifier(), POLICY).layer(files);
+    let request = http::Request::get("/").header("content-type", "application/grpc").body(String::new());
+    let response = service.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["grpc-status"], "16");
+    assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="service""#);
+    assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 1);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use tonic::{
     metadata::{MetadataMap, MetadataValue},
     server::NamedService,
 };
-
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -140,9 +139,20 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier
     }
 }
 
-/// `application/grpc`, and those of its kind, such as `application/grpc+proto`.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+/// Adds the status to the refusal of a request that speaks gRPC: tonic's client would read the body as a
+/// message. The HTTP status stays what it is. gRPC's own 200 would let a stranger choose, by his content
+/// type, that a refusal looks like an answer to whoever sees the HTTP status only.
+pub(super) fn with_status<B>(
+    mut response: http::Response<B>,
+    rejection: Rejection,
+    request: &HeaderMap,
+) -> http::Response<B> {
+    let kind = request.get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        // What cannot be written as a header is left out, and the HTTP status says enough.
+        let _ = Status::from(rejection).add_header(response.headers_mut());
+    }
+    response
 }
 
 impl<S: NamedService> NamedService for ServiceOnly<S> {

@@ -25,8 +25,8 @@ use crate::{
 /// Guards a service that has no handler function: static files, a proxy, a whole router.
 ///
 /// The request is decided about before the service sees it; nothing of its body is read. A stranger
-/// gets the refusal that a guarded handler gives, which is a status of gRPC where gRPC was asked and
-/// the feature `tonic` is on. For a caller who may, the extensions of the request
+/// gets the refusal that a guarded handler gives; with the feature `tonic`, one who speaks gRPC finds its
+/// status there too. For a caller who may, the extensions of the request
 /// hold the [`Caller`](crate::Caller), and an argument `caller: Caller` behind the layer is this one,
 /// by the same decision. A guarded handler behind it decides by its own policy, and records that too.
 ///
@@ -143,10 +143,9 @@ where
 }
 
 fn refusal(parts: &Parts, rejection: Rejection) -> Response<Full<Bytes>> {
+    let response = response(&rejection);
     #[cfg(feature = "tonic")]
-    if super::tonic::is_grpc(&parts.headers) {
-        return tonic::Status::from(rejection).into_http();
-    }
+    let response = super::tonic::with_status(response, rejection, &parts.headers);
     let _ = parts;
-    response(&rejection)
+    response
 }
