@@ -146,6 +146,11 @@ impl Registry {
             Asks::Nothing { function, reason } => (*function, Some(*reason)),
         };
         let endpoint = Endpoint::new(module_path, function, file, *line);
+        // Macros such as `#[debug_handler]` write the type of an argument again, and with it the registration.
+        match self.by_key.insert(*key, Entry { endpoint, reason }) {
+            Some(again) if again.endpoint == endpoint => return,
+            _ => {}
+        }
         match asks {
             Asks::Policy { text, max_age } => {
                 let mut lists = text.split('\n').skip(1).map(leaked_words);
@@ -156,7 +161,6 @@ impl Registry {
             }
             Asks::Nothing { reason, .. } => self.public.push(PublicEndpoint { endpoint, reason }),
         }
-        self.by_key.insert(*key, Entry { endpoint, reason });
     }
 }
 

@@ -9,8 +9,9 @@ use proc_macro2::{Ident, Literal};
 pub(super) struct SiteKey(u64);
 
 impl SiteKey {
-    /// From where the handler stands and what it asks for. A macro by example can write several handlers at one
-    /// place, so handlers of one place are counted.
+    /// From where the handler stands and what it asks for. The file is left out, so that a program does not
+    /// depend on the directory that it is built in; and a macro by example can write several handlers at one
+    /// place. So handlers that are alike are counted.
     pub(super) fn of(name: &Ident, asks: &str) -> Self {
         // Without a compiler, in this crate's tests, there is no place.
         if !proc_macro::is_available() {
@@ -18,8 +19,7 @@ impl SiteKey {
         }
         let crate_name = ["CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_CRATE_NAME"].map(std::env::var_os);
         let start = name.span().start();
-        let file = name.span().local_file();
-        let place = hash(&(crate_name, file, start.line, start.column, name.to_string(), asks));
+        let place = hash(&(crate_name, start.line, start.column, name.to_string(), asks));
         Self(hash(&(place, occurrence(place))))
     }
 

@@ -1,9 +1,11 @@
 //! The statement that guards a body: put before the user's own, which stay the tokens they are.
 //!
-//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's.
+//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's; constants
+//! are not, and one of the same name would make a comparison of a pattern, hence the prefix. Each name stands
+//! where its type does, so that is where the compiler shows what that type cannot do.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::quote;
 
 use crate::item::{Argument, Function};
 
@@ -14,13 +16,12 @@ pub(super) fn with_check(
     private: &TokenStream,
     site: &TokenStream,
 ) -> TokenStream {
-    let Binding { function, name, pattern, is_name } = Binding::of(function, at, "given");
+    let Binding { function, name, pattern, is_name } = Binding::of(function, at);
     let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
-    let denial = hygienic("denial");
-    let refused = refused(&function, private, &denial);
+    let denial = hygienic("denial", function.return_span());
     let statement = quote! {
         if let ::core::result::Result::Err(#denial) = #private::check::<#site>(#name) {
-            return #refused;
+            return #private::Refused::refused(#denial);
         }
         #rebound
     };
@@ -35,13 +36,13 @@ pub(super) fn with_admission(
     private: &TokenStream,
     site: &TokenStream,
 ) -> TokenStream {
-    let Binding { function, name, pattern, .. } = Binding::of(function, at, "request");
-    let (request, refusal) = (hygienic("request"), hygienic("refusal"));
-    let refused = refused(&function, private, &refusal);
+    let Binding { function, name, pattern, .. } = Binding::of(function, at);
+    let request = hygienic("request", Span::call_site());
+    let refusal = hygienic("refusal", function.return_span());
     let statement = quote! {
         let #pattern = match #private::Admit::admit::<#site>(#name).await {
             ::core::result::Result::Ok(#request) => #request,
-            ::core::result::Result::Err(#refusal) => return #refused,
+            ::core::result::Result::Err(#refusal) => return #private::Refused::refused(#refusal),
         };
     };
     function.map_body(|body| put_first(statement, body)).into_tokens()
@@ -63,10 +64,11 @@ struct Binding {
 }
 
 impl Binding {
-    fn of(function: Function, at: usize, otherwise: &str) -> Self {
+    fn of(function: Function, at: usize) -> Self {
         let mut arguments = function.argument_list();
         let argument = arguments.get(at).cloned().unwrap_or_default();
-        let name = argument.name().cloned().unwrap_or_else(|| hygienic(otherwise));
+        let type_span = argument.type_span().unwrap_or_else(Span::call_site);
+        let name = argument.name().cloned().unwrap_or_else(|| hygienic("argument", type_span));
         let pattern = argument.pattern().iter().cloned().collect();
         let is_name = argument.name().is_some() && argument.pattern().len() == 1;
         if let Some(slot) = arguments.get_mut(at) {
@@ -75,13 +77,6 @@ impl Binding {
         let arguments = arguments.into_iter().map(Argument::into_tokens).collect();
         Self { function: function.with_arguments(arguments), name, pattern, is_name }
     }
-}
-
-/// Spanned at the return type, which is what is wrong where it cannot say that a caller was refused.
-fn refused(function: &Function, private: &TokenStream, refusal: &Ident) -> TokenStream {
-    let span = Span::call_site().located_at(function.return_span());
-    let path = quote_spanned!(span=> Refused::refused);
-    quote!(#private::#path(#refusal))
 }
 
 /// The inner attributes of a body stay before its first statement.
@@ -100,6 +95,6 @@ fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
     quote!(#(#before)* #statement #(#after)*)
 }
 
-fn hygienic(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+fn hygienic(name: &str, place: Span) -> Ident {
+    Ident::new(&format!("__service_only_{name}"), Span::mixed_site().located_at(place))
 }

@@ -285,6 +285,25 @@ fn checked_body_is_the_same_tokens_at_the_same_places() {
     }
 }
 
+#[test]
+fn bodies_of_a_block_are_the_same_tokens_at_the_same_places() {
+    for method in [
+        "async fn f(&self, Request(r): Request<R>) -> Result<(), E> { self.f(r) }",
+        "fn f(&self, _: &Caller) -> Result<(), E> { self.f(7)?; Ok(()) }",
+        "async fn f(r: R) -> S { r.s() }",
+        "#[service_only(roles(\"a\"))] async fn f(self, mut request: R) -> Result<(), E> { request. }",
+        "#[public(reason = \"a\")] fn f(&self) -> u8 { 7 }",
+    ] {
+        let written: TokenStream = format!("impl A {{ {method} }}").parse().expect("tokens");
+        let guarded = service_only(TokenStream::new(), written.clone());
+        let only_method = |block: TokenStream| match block.into_iter().last() {
+            Some(TokenTree::Group(members)) => body(members.stream()),
+            other => panic!("{other:?} is no block"),
+        };
+        assert!(only_method(guarded).ends_with(&only_method(written)), "{method}");
+    }
+}
+
 /// The tokens of the last group, and where each stands.
 fn body(tokens: TokenStream) -> Vec<(String, String)> {
     match tokens.into_iter().last() {

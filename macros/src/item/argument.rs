@@ -1,6 +1,6 @@
 //! The arguments of a function: is one a receiver, a guard already, or what says who calls?
 
-use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 
 use super::{Nesting, flat, is_punct, path};
 
@@ -127,6 +127,12 @@ impl Argument {
 
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.attributes.into_iter().chain(self.tokens).chain(self.comma).collect()
+    }
+
+    /// Where the type stands.
+    pub(crate) fn type_span(&self) -> Option<Span> {
+        let ty = self.ty()?;
+        ty.iter().find(|token| matches!(token, TokenTree::Ident(_))).or(ty.first()).map(TokenTree::span)
     }
 
     fn ty(&self) -> Option<&[TokenTree]> {

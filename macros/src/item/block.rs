@@ -4,6 +4,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
 
+use super::function::with_visible_braces;
 use super::{Function, Item, Nesting, flat, is_punct, is_qualifier, with_stream};
 
 pub(crate) struct Block {
@@ -66,7 +67,7 @@ impl Member {
         let mut taken: Vec<TokenTree> = Vec::new();
         let mut kind = None;
         let mut nesting = Nesting::default();
-        for token in std::iter::once(first).chain(tokens) {
+        for token in std::iter::once(first).chain(tokens).map(with_visible_braces) {
             kind = kind.or_else(|| Kind::told_by(&token, taken.last()));
             if let Some(Kind::Function) = kind {
                 nesting.pass(&token);

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
-use super::{Argument, Nesting, attributes_named, is_named, is_punct, with_stream};
+use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
 
 /// A function, cut at its argument list.
 pub(crate) struct Function {
@@ -38,7 +38,7 @@ impl Function {
                         name: name?,
                         head: head.into_iter().collect(),
                         arguments,
-                        tail: tokens.collect(),
+                        tail: tokens.map(with_visible_braces).collect(),
                     });
                 }
                 (TokenTree::Ident(ident), None) => {
@@ -156,5 +156,13 @@ fn leaves(token: &TokenTree) -> Vec<TokenTree> {
     match token {
         TokenTree::Group(group) => group.stream().into_iter().flat_map(|token| leaves(&token)).collect(),
         token => vec![token.clone()],
+    }
+}
+
+/// The body, where a macro by example has put it into an invisible group.
+pub(super) fn with_visible_braces(token: TokenTree) -> TokenTree {
+    match flat(std::slice::from_ref(&token)).as_slice() {
+        [TokenTree::Group(body)] if body.delimiter() == Delimiter::Brace => body.clone().into(),
+        _ => token,
     }
 }
