@@ -1,0 +1,10 @@
+use service_only::{Denial, service_only};
+
+struct Caller;
+
+#[service_only]
+fn delete(_: &Caller) -> Result<(), Denial> {
+    Ok(())
+}
+
+fn main() {}

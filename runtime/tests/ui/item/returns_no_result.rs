@@ -1,0 +1,24 @@
+#[path = "../support.rs"]
+mod support;
+
+use service_only::{Caller, service_only};
+use support::Request;
+
+#[service_only]
+fn nothing(_: &Caller) {}
+
+#[service_only]
+async fn option(_: &Caller) -> Option<u8> {
+    None
+}
+
+struct Orders;
+
+#[service_only]
+impl Orders {
+    async fn list(&self, _: Request<()>) -> u8 {
+        7
+    }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! All keys, in any order, with trailing commas and raw strings.
+
+use service_only::{policy_of, service_only};
+
+#[service_only(
+    max_age = "24h",
+    scopes("tenants:read", r"tenants:delete",),
+    services("a", r#"b"#),
+    roles("admin"),
+    crate = ::service_only,
+)]
+async fn delete() {}
+
+fn main() {
+    let policy = policy_of(delete);
+    assert_eq!(policy.allowed_services(), Some(&["a", "b"][..]));
+    assert_eq!(policy.required_scopes(), ["tenants:read", "tenants:delete"]);
+}

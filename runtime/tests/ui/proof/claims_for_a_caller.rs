@@ -1,0 +1,12 @@
+use service_only::{Caller, Denial, ServiceClaims, service_only};
+
+#[service_only]
+fn delete(_: &Caller) -> Result<(), Denial> {
+    Ok(())
+}
+
+fn act(claims: &ServiceClaims) -> Result<(), Denial> {
+    delete(claims)
+}
+
+fn main() {}
