@@ -1,0 +1,34 @@
+//! Handlers under a policy that has a name: `#[tenant_admin_only]` of `named-policy-macros`.
+
+use axum::{Router, extract::Path, http::StatusCode, routing::delete};
+use named_policy_macros::tenant_admin_only;
+use service_only::{Caller, Denial, KeySet, Verifier};
+
+#[tenant_admin_only]
+async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<String, StatusCode> {
+    match delete_records(&tenant, &caller) {
+        Ok(records) => Ok(format!("{records} records of {tenant} deleted\n")),
+        Err(_) => Err(StatusCode::FORBIDDEN),
+    }
+}
+
+/// Without a framework, and asking for more.
+#[tenant_admin_only(services("orchestrator"))]
+fn delete_records(tenant: &str, _: &Caller) -> Result<usize, Denial> {
+    Ok(tenant.len())
+}
+
+fn app(verifier: Verifier) -> Router {
+    Router::new().route("/tenants/{tenant}", delete(delete_tenant)).with_state(verifier)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let verifier =
+        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    Ok(axum::serve(listener, app(verifier)).await?)
+}
+
+#[cfg(test)]
+mod tests;
