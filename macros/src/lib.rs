@@ -1,8 +1,8 @@
 //! The attribute `#[service_only]`: a handler that only other services may call.
 //!
 //! This crate knows syntax and nothing else. It reads the attribute and the signature, checks both,
-//! and puts one hidden argument first, whose type carries the policy. What that argument does with a
-//! request is said in the crate `service-only`, which re-exports the attribute and is the one to depend on.
+//! and puts one hidden argument first, whose type carries the policy, or one statement. What these do with
+//! a request is said in the crate `service-only`, which re-exports the attribute and is the one to depend on.
 
 use proc_macro::TokenStream;
 
@@ -41,14 +41,28 @@ mod item;
 ///
 /// # What it goes on
 ///
-/// A function without `self`, free or in an `impl` block; it may be generic, take any arguments and return
-/// anything. Its body, its return type and its other attributes stay as they are.
+/// - **A handler**: a function without `self`, free or in an `impl` block; it may be generic, take any arguments
+///   and return anything. It gets one hidden argument in front, which the framework extracts before all others.
+/// - **A function that no framework calls**, such as the consumer of a queue: one that takes a `&Caller` or a
+///   `&ServiceClaims`, sync or async, with `self` or without. The first such argument is checked before the body,
+///   and a refusal is returned, so the function returns a `Result` whose error is made from a `Denial`. A
+///   `Caller` is proof, and what is decided about it is recorded where its verifier records. `ServiceClaims` are
+///   data that anyone may build: their times are compared again, their signature is the caller's word, and the
+///   record shows their name as unverified.
+/// - **An `impl` block**, of a type or of a trait, above `#[async_trait]`: every method in it is guarded. One that
+///   takes a `&Caller` or `&ServiceClaims` is checked by it; an `async` one with `self` by its first argument, a
+///   framework's request; one without `self` gets the hidden argument. A method's own `#[service_only(..)]`
+///   replaces the policy of the block, `#[public(reason = "..")]` takes the method out of it. A method that
+///   cannot be guarded is an error.
+///
+/// Bodies, return types and other attributes stay as they are. `#[instrument]` may stand above or below;
+/// `#[async_trait]` and `#[debug_handler]` stand below.
 ///
 /// # What it refuses
 ///
 /// Everything that would make a policy look stricter or laxer than it is, at compile time and at the token
 /// that says it: an unknown or repeated key, an empty list, a value that no token could carry, a function that
-/// is guarded twice.
+/// is guarded twice, a macro in a guarded `impl` block, an argument that is checked and may be left out by `#[cfg]`.
 ///
 /// # Example
 ///
@@ -59,6 +73,24 @@ mod item;
 /// async fn delete_tenant(Path(id): Path<Uuid>, caller: Caller) -> Result<Json<Summary>, ApiError> {
 ///     tracing::info!(tenant = %id, by = caller.service(), "deleting");
 ///     // ...
+/// }
+///
+/// #[service_only(scopes("tenants:delete"))]
+/// fn consume(message: &Message, caller: &Caller) -> Result<(), JobError> {
+///     // `JobError: From<Denial>`
+/// }
+///
+/// #[service_only(services("gateway"))]
+/// #[tonic::async_trait]
+/// impl Tenants for Server {
+///     async fn show(&self, request: Request<Id>) -> Result<Response<Tenant>, Status> {
+///         // ...
+///     }
+///
+///     #[service_only(services("gateway"), roles("admin"))]
+///     async fn delete(&self, request: Request<Id>) -> Result<Response<()>, Status> {
+///         // ...
+///     }
 /// }
 /// ```
 #[proc_macro_attribute]
@@ -82,7 +114,8 @@ pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # What it refuses
 ///
-/// A missing or an empty reason, a key of `#[service_only]`, and a handler that is guarded as well.
+/// A missing or an empty reason, a key of `#[service_only]`, and a handler that is guarded as well. A method with
+/// `self` can be public only within an `impl` block that is `#[service_only]`.
 ///
 /// # Example
 ///
