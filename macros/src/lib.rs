@@ -53,7 +53,8 @@ mod item;
 ///   takes a `&Caller` or `&ServiceClaims` is checked by it; an `async` one with `self` by its first argument, a
 ///   framework's request; one without `self` gets the hidden argument. A method's own `#[service_only(..)]`
 ///   replaces the policy of the block, `#[public(reason = "..")]` takes the method out of it. A method that
-///   cannot be guarded is an error.
+///   cannot be guarded is an error. A method that the trait itself has a body for, and the block does not
+///   write, is not in the block and not guarded.
 ///
 /// Bodies, return types and other attributes stay as they are. `#[instrument]` may stand above or below;
 /// `#[async_trait]` and `#[debug_handler]` stand below.

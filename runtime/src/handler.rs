@@ -13,7 +13,8 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not guarded",
     label = "this function has no policy",
-    note = "put `#[service_only]` above it"
+    note = "put `#[service_only]` above it",
+    note = "where it is given its caller, as jobs and methods are, `endpoints()` has its policy"
 )]
 pub trait GuardedHandler<Arguments> {
     /// The handler and what it asks of its caller.
@@ -21,7 +22,8 @@ pub trait GuardedHandler<Arguments> {
 }
 
 /// What a guarded handler asks of its caller. It is the policy that is enforced, read from the
-/// handler's type. A generic handler is named with its types.
+/// handler's type. A generic handler is named with its types. A function that is given its caller has no
+/// such type: [`endpoints`](crate::endpoints) has its policy.
 ///
 /// ```
 /// use service_only::{policy_of, service_only};
