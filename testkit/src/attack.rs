@@ -130,7 +130,7 @@ pub struct Attack {
     target: Arc<dyn Target>,
     caller: Option<TokenDraft>,
     endpoints: Vec<EndpointUnderAttack>,
-    public: Vec<(String, String)>,
+    not_attacked: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
     body: Option<(String, String)>,
     without: Vec<Defect>,
@@ -154,7 +154,7 @@ impl Attack {
             target: Arc::new(target),
             caller: None,
             endpoints: Vec::new(),
-            public: Vec::new(),
+            not_attacked: Vec::new(),
             parameters: Vec::new(),
             body: None,
             without: Vec::new(),
@@ -189,8 +189,8 @@ impl Attack {
         self
     }
 
-    /// Adds each route of a table that is for services only. Routes that are for anybody are listed in
-    /// the report and not attacked.
+    /// Adds each route of a table that is for services only. Routes that are for anybody, or for nobody,
+    /// are listed in the report and not attacked.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -212,8 +212,8 @@ impl Attack {
     /// ```
     pub fn routes(mut self, table: &RouteTable) -> Self {
         for route in table.routes() {
-            if let Access::Public { reason } = route.access() {
-                self.public.push((route.path().to_owned(), reason.clone()));
+            if let Some(why) = not_attackable(route.access()) {
+                self.not_attacked.push((route.path().to_owned(), why));
                 continue;
             }
             // No methods stands for any: one of them is enough to meet the guard.
@@ -301,5 +301,18 @@ impl Attack {
             fail("an attack needs an endpoint; name one with `endpoint` or `routes`");
         }
         run::run(&self, &caller.with_tolerance(self.tolerance)).await
+    }
+}
+
+/// Why there is no valid token that an attack on a route could spoil.
+fn not_attackable(access: &Access) -> Option<String> {
+    let nobody = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
+    match access {
+        Access::ServiceOnly { services, roles, .. } if nobody(services) || nobody(roles) => {
+            Some("it lets nobody in".to_owned())
+        }
+        Access::ServiceOnly { .. } => None,
+        Access::Public { reason } => Some(format!("it is for anybody: {reason}")),
+        _ => Some("this version does not know what it asks for".to_owned()),
     }
 }

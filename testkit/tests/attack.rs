@@ -6,7 +6,7 @@ use axum::{
     routing::{delete, get},
 };
 use http::{Method, Request, Response, StatusCode};
-use service_only::{Access, Policy, Route, RouteTable, service_only};
+use service_only::{Access, ClosedRouter, Policy, Route, RouteTable, closed, service_only};
 use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};
 
 const DELETION: Policy<'static> =
@@ -34,6 +34,7 @@ fn table() -> RouteTable {
         .route(Route::new(["DELETE"], "/tenant/{id}", Access::from(&DELETION)))
         .route(Route::new([""; 0], "/stock/{*shelf}", Access::from(&Policy::any_service())))
         .route(Route::new(["GET"], "/healthz", Access::public("load balancers have no token")))
+        .route(Route::new(["GET"], "/closed", Access::from(&Policy::any_service().services(&[]))))
 }
 
 fn outcome(report: &AttackReport, defect: Defect) -> &Outcome {
@@ -48,8 +49,24 @@ async fn a_guarded_table_of_routes_is_clean_to_the_exact_code_and_record() {
 
     let targets: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.target()).collect();
     assert_eq!(targets, [format!("/tenant/{PARAMETER}"), "/stock/top/left".to_owned()]);
-    assert_eq!(report.public(), [("/healthz".to_owned(), "load balancers have no token".to_owned())]);
+    let left_out =
+        [("/healthz", "it is for anybody: load balancers have no token"), ("/closed", "it lets nobody in")];
+    assert_eq!(report.not_attacked(), left_out.map(|(path, why)| (path.to_owned(), why.to_owned())));
     insta::assert_snapshot!("matrix", report.matrix());
+}
+
+#[tokio::test]
+async fn a_closed_router_is_attacked_at_each_of_its_own_routes() {
+    let authority = TestAuthority::new();
+    let router = ClosedRouter::new()
+        .route("/tenant/{id}", closed::delete(delete_tenant))
+        .route("/stock/{*shelf}", closed::get(stock))
+        .with_state(authority.verifier());
+    let table = router.routes("orders");
+    let attack = attack(router.into_open_router()).as_caller(authority.service("orders")).routes(&table);
+    let report = attack.audit(authority.audit()).run().await;
+    let attacked: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.method().as_str()).collect();
+    assert_eq!(attacked, ["DELETE", "GET", "HEAD"]);
 }
 
 #[tokio::test]

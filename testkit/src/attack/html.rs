@@ -54,8 +54,9 @@ fn summary(page: &mut String, report: &AttackReport) {
         page.push_str("</li>\n");
     }
     page.push_str("</ol>\n");
-    for (path, reason) in report.public() {
-        let _ = writeln!(page, "<p><code>{}</code> is for anybody: {}</p>", escaped(path), escaped(reason));
+    for (path, reason) in report.not_attacked() {
+        let (path, reason) = (escaped(path), escaped(reason));
+        let _ = writeln!(page, "<p><code>{path}</code> was not attacked, {reason}</p>");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::fixture::Defect;
 #[derive(Debug, Clone)]
 pub struct AttackReport {
     endpoints: Vec<EndpointReport>,
-    public: Vec<(String, String)>,
+    not_attacked: Vec<(String, String)>,
     sent: usize,
     exact: bool,
 }
@@ -23,11 +23,11 @@ pub struct AttackReport {
 impl AttackReport {
     pub(super) fn new(
         endpoints: Vec<EndpointReport>,
-        public: Vec<(String, String)>,
+        not_attacked: Vec<(String, String)>,
         sent: usize,
         exact: bool,
     ) -> Self {
-        Self { endpoints, public, sent, exact }
+        Self { endpoints, not_attacked, sent, exact }
     }
 
     /// Whether the attack proves something and found nothing: each control was let in before and
@@ -57,9 +57,9 @@ impl AttackReport {
         &self.endpoints
     }
 
-    /// The routes that are for anybody, by path and reason.
-    pub fn public(&self) -> &[(String, String)] {
-        &self.public
+    /// The routes that were not attacked, by path and reason: they are for anybody, or for nobody.
+    pub fn not_attacked(&self) -> &[(String, String)] {
+        &self.not_attacked
     }
 
     /// How many requests were sent.
@@ -83,8 +83,8 @@ impl fmt::Display for AttackReport {
         for endpoint in &self.endpoints {
             endpoint.write(f, self.exact)?;
         }
-        for (path, reason) in &self.public {
-            writeln!(f, "{path}: not attacked, it is for anybody: {reason}")?;
+        for (path, reason) in &self.not_attacked {
+            writeln!(f, "{path}: not attacked, {reason}")?;
         }
         write!(f, "{} requests were sent", self.sent)
     }

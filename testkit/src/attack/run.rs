@@ -22,7 +22,7 @@ pub(super) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
         endpoints.push(campaign.endpoint(endpoint, caller).await);
     }
     let sent = attack.max_requests - campaign.left;
-    AttackReport::new(endpoints, attack.public.clone(), sent, attack.audit.is_some())
+    AttackReport::new(endpoints, attack.not_attacked.clone(), sent, attack.audit.is_some())
 }
 
 struct Campaign<'a> {
