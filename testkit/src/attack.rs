@@ -12,22 +12,16 @@ mod target;
 #[cfg(feature = "http")]
 mod url;
 
-#[cfg(feature = "axum")]
-use std::fmt;
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "axum")]
-use axum::body::Body;
 use http::Method;
-#[cfg(feature = "axum")]
-use http::{Request, Response};
 use service_only::{Access, RouteTable};
-#[cfg(feature = "axum")]
-use tower::Service;
 
+#[cfg(feature = "axum")]
+pub use self::in_process::attack;
 use self::target::Target;
 #[cfg(feature = "http")]
-pub use self::url::InvalidUrl;
+pub use self::url::{InvalidUrl, attack_url};
 pub use self::{
     judge::{Control, Outcome},
     matrix::Matrix,
@@ -48,82 +42,7 @@ pub const MAX_REQUESTS: usize = 10_000;
 /// and this one is nobody's.
 pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Starts an attack on a router, or on any tower service that answers HTTP requests; an async
-/// function becomes one with [`tower::service_fn`].
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use axum::{Router, routing::delete};
-/// use http::{Method, Request, Response};
-/// use service_only::service_only;
-/// use service_only_testkit::{Defect, TestAuthority, attack};
-///
-/// #[service_only(services("orchestrator"), scopes("tenants:delete"))]
-/// async fn delete_tenant() {}
-///
-/// let authority = TestAuthority::new();
-/// let caller = authority.service("orchestrator").scope("tenants:delete");
-/// let app = Router::new()
-///     .route("/api/v1/orders/tenant/{id}", delete(delete_tenant))
-///     .with_state(authority.verifier());
-///
-/// attack(app)
-///     .as_caller(caller.clone())
-///     .audit(authority.audit())
-///     .endpoint(Method::DELETE, "/api/v1/orders/tenant/7")
-///     .run()
-///     .await;
-///
-/// // Whoever lets everybody in is caught.
-/// let open = tower::service_fn(async |_| Ok::<_, String>(Response::new(String::new())));
-/// let report = attack(open).as_caller(caller).endpoint(Method::GET, "/").report().await;
-/// assert!(report.got_in().any(|finding| finding.defect() == Defect::Expired));
-/// # }
-/// ```
-#[cfg(feature = "axum")]
-pub fn attack<S, B>(app: S) -> Attack
-where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    S::Error: fmt::Display,
-    B: Send + 'static,
-{
-    Attack::on(in_process::InProcess::new(app), Tolerance::default())
-}
-
-/// Starts an attack on a service that answers at `http://HOST:PORT`, in whatever language it is
-/// written.
-///
-/// The caller's token must be one of today. The service's clock goes on while the attack runs, so the
-/// classes about the boundaries of time keep their distance.
-///
-/// ```no_run
-/// # async fn attack() {
-/// use http::Method;
-/// use service_only::{Clock, SystemClock};
-/// use service_only_testkit::{TestAuthority, attack_url};
-///
-/// // The service was started with `authority.jwks()` as its keys.
-/// let authority = TestAuthority::new();
-/// authority.clock().set(SystemClock.now());
-/// attack_url("http://127.0.0.1:8000")
-///     .as_caller(authority.service("orchestrator"))
-///     .endpoint(Method::GET, "/stock")
-///     .run()
-///     .await;
-/// # }
-/// ```
-///
-/// # Panics
-/// When the URL is not `http://`, a host, and at most a port: for TLS, attack through a tunnel.
-#[cfg(feature = "http")]
-#[track_caller]
-pub fn attack_url(base: &str) -> Attack {
-    use crate::fail::OrFail;
-    Attack::at(base).or_fail("the URL to attack")
-}
-
-/// An attack about to be made, by [`attack`] or [`attack_url`].
+/// An attack about to be made, on a service in this process or at a URL.
 #[must_use = "nothing is sent until the attack is run"]
 #[derive(Debug, Clone)]
 pub struct Attack {
@@ -163,17 +82,6 @@ impl Attack {
             tolerance,
             max_requests: MAX_REQUESTS,
         }
-    }
-
-    /// The same as [`attack_url`], for a URL that may be wrong.
-    ///
-    /// # Errors
-    /// When the URL is not `http://`, a host, and at most a port and a path.
-    #[cfg(feature = "http")]
-    pub fn at(base: &str) -> Result<Self, InvalidUrl> {
-        let remote = url::Remote::parse(base)?;
-        // A service's clock goes on: a token that is valid in a second would become valid on the way.
-        Ok(Self::on(remote, Tolerance { past: 0, future: 600 }))
     }
 
     /// The token that is spoiled: valid for the endpoint, and with no scope that it does not ask for.

@@ -245,6 +245,11 @@ impl TokenDraft {
         self.claims.get(claim)
     }
 
+    /// Whether it says that it is of the strict profile.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.header.get("typ").is_some_and(|typ| typ == "service+jwt")
+    }
+
     pub(crate) fn tolerance(&self) -> Tolerance {
         self.tolerance
     }

@@ -1,7 +1,7 @@
 //! Each fixture gets the verdict that it states: from a verifier, and from a guarded axum handler.
 
 use axum::{Router, routing::delete};
-use service_only::{Algorithm, Caller, Code, Decision, Policy, service_only};
+use service_only::{Algorithm, Caller, Code, Decision, Policy, TrustedIssuer, service_only};
 use service_only_testkit::{
     Defect, Expectation, Fixture, TestAuthority, TestResponse, TokenDraft, assert_allowed, call, snapshot,
 };
@@ -125,13 +125,21 @@ fn every_defect_has_a_name_of_its_own_and_says_what_the_attack_is() {
 }
 
 #[test]
-fn the_catalogue_is_large_and_each_class_fits_some_algorithm() {
+fn each_class_fits_some_token_and_the_guide_counts_them() {
     let authorities = Algorithm::ALL.map(|algorithm| TestAuthority::with(algorithm).audience("orders"));
     for defect in Defect::ALL {
-        let fits = authorities.iter().any(|authority| valid(authority).fixture(*defect).is_some());
+        let fits = authorities.iter().any(|authority| {
+            let strict = authority.strict_service("orchestrator");
+            valid(authority).fixture(*defect).or_else(|| strict.fixture(*defect)).is_some()
+        });
         assert!(fits, "{defect} fits no token");
     }
-    assert!(Defect::ALL.len() >= 80, "{}", Defect::ALL.len());
+    let families: std::collections::HashSet<_> = Defect::ALL.iter().map(|defect| defect.family()).collect();
+    let size = format!("{} classes in {} families", Defect::ALL.len(), families.len());
+    assert!(include_str!("../README.md").contains(&size), "the guide does not say: {size}");
+    for family in families {
+        assert!(include_str!("../README.md").contains(&format!("| `{family}` |")), "{family}");
+    }
 }
 
 #[test]
@@ -155,7 +163,6 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "no_verifier",
             "keys_unavailable",
             "key_alg_mismatch",
-            "lives_too_long",
             "revoked",
             "revocation_unavailable",
             "role_not_allowed",
@@ -206,4 +213,26 @@ async fn a_fixture_that_is_let_through_fails_the_test_and_shows_the_audit() {
 fn panic_message(run: impl FnOnce()) -> String {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).err();
     panic.and_then(|panic| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[test]
+fn every_fixture_gets_its_verdict_in_the_strict_profile() {
+    let authority = TestAuthority::new().audience("orders");
+    let verifier = authority.verifier_trusting(TrustedIssuer::strict);
+    let draft = authority.strict_service("orchestrator").scope("tenants:delete");
+    let mut wrong = Vec::new();
+    for defect in Defect::ALL {
+        let token = |fixture: Option<Fixture>| fixture.and_then(|fixture| fixture.token().cloned());
+        if let Some(token) = token(draft.fixture(*defect)) {
+            let code = verifier.verify_with(&token, &POLICY).err().map(|denial| denial.code());
+            if code != Some(defect.code()) {
+                wrong.push(format!("{defect}: {code:?}"));
+            }
+        }
+        let control = token(draft.control(*defect)).map(|token| verifier.verify_with(&token, &POLICY));
+        if let Some(Err(denial)) = control {
+            wrong.push(format!("control of {defect}: {denial}"));
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
 }

@@ -19,6 +19,7 @@ use super::{Exit, endpoints};
 use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
 use crate::signing::{self, SigningOptions};
 
 const EXAMPLES: &str = "\
@@ -63,6 +64,9 @@ pub(crate) struct AttackOptions {
     /// Audience that the service expects, in place of the configuration's
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
+    /// What the service expects a token to be, in place of the configuration's [default: compatible]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    profile: Option<Profile>,
     /// The endpoints are for any service, so another one is no attacker
     #[arg(long)]
     any_service: bool,
@@ -150,7 +154,16 @@ impl AttackOptions {
             authority = authority.audience(audience);
         }
         let scopes = self.scope.iter().map(|ScopeToken(scope)| scope);
-        Ok(authority.service(self.service.as_str()).role(&self.role).scopes(scopes))
+        let profile = self.profile.or(config.as_ref().and_then(|config| config.profile)).unwrap_or_default();
+        let draft = match (profile, audience) {
+            (Profile::Compatible, _) => authority.service(self.service.as_str()),
+            (Profile::Strict, Some(_)) => authority.strict_service(self.service.as_str()),
+            (Profile::Strict, None) => {
+                return Err(Problem::usage("a strict token names an audience")
+                    .help("pass `--audience AUDIENCE`, the one that the service expects"));
+            }
+        };
+        Ok(draft.role(&self.role).scopes(scopes))
     }
 
     fn write(&self, report: &AttackReport) -> Outcome<()> {

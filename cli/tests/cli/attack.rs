@@ -139,6 +139,8 @@ fn what_cannot_be_attacked_is_misuse() {
     let odd = ["--endpoint", "GET /a\r\nX-Injected: 1"];
     let refused = sandbox.run(&attack("http://127.0.0.1:1", &odd));
     assert_eq!(refused.code, 2);
+    let refused = sandbox.run(&attack("http://127.0.0.1:1", &["--profile", "strict"])).refused();
+    assert!(refused.contains("a strict token names an audience"), "{refused}");
     let empty = Sandbox::new();
     assert!(empty.run(&attack("http://127.0.0.1:1", &[])).refused().contains("no signing key"));
 }

@@ -13,8 +13,53 @@ use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
 use tower::{Service, ServiceExt};
 
-use super::target::{Sending, Target, Unanswered};
-use crate::fixture::Outgoing;
+use super::{
+    Attack,
+    target::{Sending, Target, Unanswered},
+};
+use crate::{draft::Tolerance, fixture::Outgoing};
+
+/// Starts an attack on a router, or on any tower service that answers HTTP requests; an async
+/// function becomes one with [`tower::service_fn`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use axum::{Router, routing::delete};
+/// use http::{Method, Request, Response};
+/// use service_only::service_only;
+/// use service_only_testkit::{Defect, TestAuthority, attack};
+///
+/// #[service_only(services("orchestrator"), scopes("tenants:delete"))]
+/// async fn delete_tenant() {}
+///
+/// let authority = TestAuthority::new();
+/// let caller = authority.service("orchestrator").scope("tenants:delete");
+/// let app = Router::new()
+///     .route("/api/v1/orders/tenant/{id}", delete(delete_tenant))
+///     .with_state(authority.verifier());
+///
+/// attack(app)
+///     .as_caller(caller.clone())
+///     .audit(authority.audit())
+///     .endpoint(Method::DELETE, "/api/v1/orders/tenant/7")
+///     .run()
+///     .await;
+///
+/// // Whoever lets everybody in is caught.
+/// let open = tower::service_fn(async |_| Ok::<_, String>(Response::new(String::new())));
+/// let report = attack(open).as_caller(caller).endpoint(Method::GET, "/").report().await;
+/// assert!(report.got_in().any(|finding| finding.defect() == Defect::Expired));
+/// # }
+/// ```
+pub fn attack<S, B>(app: S) -> Attack
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: fmt::Display,
+    B: Send + 'static,
+{
+    Attack::on(InProcess::new(app), Tolerance::default())
+}
 
 /// A tower service.
 pub(super) struct InProcess<S>(S);

@@ -10,8 +10,53 @@ use tokio::{
     time::timeout,
 };
 
-use super::target::{Answer, Sending, Target, Unanswered};
-use crate::fixture::Outgoing;
+use super::{
+    Attack,
+    target::{Answer, Sending, Target, Unanswered},
+};
+use crate::{draft::Tolerance, fail::OrFail, fixture::Outgoing};
+
+/// Starts an attack on a service that answers at `http://HOST:PORT`, in whatever language it is
+/// written.
+///
+/// The caller's token must be one of today. The service's clock goes on while the attack runs, so the
+/// classes about the boundaries of time keep their distance.
+///
+/// ```no_run
+/// # async fn attack() {
+/// use http::Method;
+/// use service_only::{Clock, SystemClock};
+/// use service_only_testkit::{TestAuthority, attack_url};
+///
+/// // The service was started with `authority.jwks()` as its keys.
+/// let authority = TestAuthority::new();
+/// authority.clock().set(SystemClock.now());
+/// attack_url("http://127.0.0.1:8000")
+///     .as_caller(authority.service("orchestrator"))
+///     .endpoint(Method::GET, "/stock")
+///     .run()
+///     .await;
+/// # }
+/// ```
+///
+/// # Panics
+/// When the URL is not `http://`, a host, and at most a port: for TLS, attack through a tunnel.
+#[track_caller]
+pub fn attack_url(base: &str) -> Attack {
+    Attack::at(base).or_fail("the URL to attack")
+}
+
+impl Attack {
+    /// The same as [`attack_url`], for a URL that may be wrong.
+    ///
+    /// # Errors
+    /// When the URL is not `http://`, a host, and at most a port and a path.
+    pub fn at(base: &str) -> Result<Self, InvalidUrl> {
+        let remote = Remote::parse(base)?;
+        // A service's clock goes on: a token that is valid in a second would become valid on the way.
+        Ok(Self::on(remote, Tolerance { past: 0, future: 600 }))
+    }
+}
 
 /// A service that thinks longer than this about a refusal can be kept busy by anybody.
 const PATIENCE: Duration = Duration::from_secs(10);
