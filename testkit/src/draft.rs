@@ -1,5 +1,6 @@
 //! A token about to be minted: valid as it starts, changed one property at a time.
 
+mod asked;
 mod edit;
 mod forge;
 mod signer;
@@ -10,7 +11,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use service_only::SigningKey;
+use service_only::{Access, SigningKey};
 
 use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
@@ -54,6 +55,8 @@ pub struct TokenDraft {
     signer: Signer,
     edits: Vec<Edit>,
     tolerance: Tolerance,
+    /// What the handler asks for, where that was said.
+    asked: Option<Access>,
 }
 
 impl TokenDraft {
@@ -90,6 +93,7 @@ impl TokenDraft {
             signer: Signer::Nobody,
             edits: Vec::new(),
             tolerance: Tolerance::default(),
+            asked: None,
         };
         let draft = draft
             .header("typ", "JWT")

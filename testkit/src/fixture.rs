@@ -81,9 +81,10 @@ impl Fixture {
 impl TokenDraft {
     /// This token, valid, as the control, and then once with each defect that fits it.
     ///
+    /// The classes are about the compatible and the strict profile, not about tokens of other systems.
     /// The draft is to be valid for the handler, to hold no scope that the handler does not ask for,
     /// and the handler to name the services that may call: a defect of [`Defect::meets_policy`] is let
-    /// through where the policy asks for less.
+    /// through where the policy asks for less. A draft that [meets a policy](Self::meeting) knows.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

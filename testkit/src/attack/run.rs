@@ -2,7 +2,7 @@
 //! and the control again.
 
 use http::Method;
-use service_only::{Access, AuditEvent, Code};
+use service_only::{AuditEvent, Code};
 
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,
@@ -34,7 +34,11 @@ struct Campaign<'a> {
 impl Campaign<'_> {
     async fn endpoint(&mut self, endpoint: &EndpointUnderAttack, caller: &TokenDraft) -> EndpointReport {
         let target = filled(&endpoint.target, &self.attack.parameters);
-        let (method, caller) = (&endpoint.method, caller_of(caller, endpoint.access.as_ref()));
+        let method = &endpoint.method;
+        let caller = match &endpoint.access {
+            Some(access) => caller.clone().meeting(access.clone()),
+            None => caller.clone(),
+        };
         let valid = Fixture::valid(&caller);
 
         // Twice: a handler that deletes may answer the second time what it answers ever after.
@@ -120,14 +124,11 @@ impl Campaign<'_> {
         endpoint: &EndpointUnderAttack,
         serves_strays: bool,
     ) -> Option<&'static str> {
-        let (services, scopes) = match &endpoint.access {
-            Some(Access::ServiceOnly { services, scopes, .. }) => (services.is_some(), !scopes.is_empty()),
-            _ => (!self.attack.any_service, true),
-        };
         match (defect, defect.code()) {
             _ if self.attack.without.contains(&defect) => Some("it was left out"),
-            (_, Code::ServiceNotAllowed) if !services => Some("the endpoint is for any service"),
-            (_, Code::MissingScope) if !scopes => Some("the endpoint asks for no scope"),
+            (_, Code::ServiceNotAllowed) if self.attack.any_service => {
+                Some("the endpoint is for any service")
+            }
             // HEAD runs what GET runs; elsewhere it is another endpoint, and may be anybody's.
             (Defect::HeadMethod, _) if endpoint.method != Method::GET => Some("the method is not GET"),
             (Defect::MethodInHeader | Defect::MethodInQuery, _) if endpoint.method == Method::POST => {
@@ -138,19 +139,6 @@ impl Campaign<'_> {
             }
             _ => None,
         }
-    }
-}
-
-/// The caller, with what a route asks for.
-fn caller_of(caller: &TokenDraft, access: Option<&Access>) -> TokenDraft {
-    let Some(Access::ServiceOnly { services, roles, scopes, .. }) = access else { return caller.clone() };
-    let mut draft = caller.clone().without_scopes().scopes(scopes);
-    if let Some(service) = services.as_ref().and_then(|services| services.first()) {
-        draft = draft.named(service);
-    }
-    match roles.as_ref().and_then(|roles| roles.first()) {
-        Some(role) => draft.role(role),
-        None => draft,
     }
 }
 

@@ -1,0 +1,62 @@
+//! What the handler asks of its caller, where a test says so: the token then meets it, and can be spoiled
+//! in what only such a handler refuses.
+
+use service_only::Access;
+
+use super::TokenDraft;
+
+impl TokenDraft {
+    /// Makes this the token of a caller that a policy lets in: the first of its services and of its roles,
+    /// and its scopes. The classes of attacks about roles and age, which no token alone can be tried by,
+    /// fit it then; and those about names and scopes only where the policy asks for some.
+    ///
+    /// ```
+    /// use service_only::Policy;
+    /// use service_only_testkit::{Defect, TestAuthority};
+    ///
+    /// const ADMINS: Policy<'static> = Policy::any_service().roles(&["admin"]).scopes(&["stock:read"]);
+    /// let authority = TestAuthority::new();
+    /// let draft = authority.service("orders").role("viewer").meeting(&ADMINS);
+    /// assert!(authority.verifier().verify_with(&draft.token(), &ADMINS).is_ok());
+    ///
+    /// let fixture = draft.fixture(Defect::OtherRole).unwrap();
+    /// let denial = authority.verifier().verify_with(fixture.token().unwrap(), &ADMINS).unwrap_err();
+    /// assert_eq!(denial.code().as_str(), "role_not_allowed");
+    /// assert!(draft.fixture(Defect::OtherService).is_none(), "any service may call");
+    /// ```
+    pub fn meeting(self, policy: impl Into<Access>) -> Self {
+        let access = policy.into();
+        let mut draft = self.without_scopes();
+        if let Access::ServiceOnly { services, roles, scopes, .. } = &access {
+            draft = draft.scopes(scopes);
+            if let Some(service) = services.as_ref().and_then(|services| services.first()) {
+                draft = draft.named(service);
+            }
+            if let Some(role) = roles.as_ref().and_then(|roles| roles.first()) {
+                draft = draft.role(role);
+            }
+        }
+        Self { asked: Some(access), ..draft }
+    }
+
+    /// Whether the handler names the services that may call: unless something else was said, it does.
+    pub(crate) fn asks_for_services(&self) -> bool {
+        match &self.asked {
+            Some(Access::ServiceOnly { services, .. }) => services.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Whether the handler is known to name roles.
+    pub(crate) fn asks_for_roles(&self) -> bool {
+        matches!(&self.asked, Some(Access::ServiceOnly { roles: Some(_), .. }))
+    }
+
+    /// The greatest age in seconds, where the handler is known to ask for one.
+    pub(crate) fn asked_age(&self) -> Option<i64> {
+        match &self.asked {
+            Some(Access::ServiceOnly { max_age: Some(seconds), .. }) => i64::try_from(*seconds).ok(),
+            _ => None,
+        }
+    }
+}
