@@ -26,7 +26,7 @@ use actix_web::{
     test::{TestRequest, init_service, read_body},
     web,
 };
-use frameworks::{LateKeys, Log, challenge_of, valid};
+use frameworks::{LateKeys, Log, challenge_of, fixtures};
 use service_only::{Caller, Decision, Identity, Verifier, service_only};
 use service_only_testkit::{Fixture, TestAuthority, assert_audited};
 
@@ -144,14 +144,11 @@ impl Server {
     }
 
     async fn delete_tenant(&self, fixture: &Fixture) -> reqwest::Response {
-        let request = self.client.delete(format!("http://{}/tenant/7?token=secret", self.address));
-        let authorization = fixture.authorization();
-        authorization
-            .iter()
-            .fold(request, |request, value| request.header("authorization", value))
-            .send()
-            .await
-            .unwrap()
+        let outgoing = fixture.outgoing(reqwest::Method::DELETE, "/tenant/7?token=secret");
+        let url = format!("http://{}{}", self.address, outgoing.target);
+        let request = self.client.request(outgoing.method, url).body(outgoing.body.unwrap_or_default());
+        let headers = outgoing.headers.iter();
+        headers.fold(request, |request, (name, value)| request.header(name, value)).send().await.unwrap()
     }
 }
 
@@ -159,7 +156,7 @@ impl Server {
 async fn every_fixture_gets_its_answer_from_a_server_and_one_record() {
     let authority = TestAuthority::new();
     let server = Server::start(authority.verifier());
-    for fixture in valid(&authority).fixtures() {
+    for fixture in fixtures(&authority) {
         let name = fixture.name();
         let response = server.delete_tenant(&fixture).await;
         let event = authority.audit().only();

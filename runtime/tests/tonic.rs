@@ -7,13 +7,14 @@ mod frameworks;
 
 use std::{net::SocketAddr, pin::Pin};
 
-use frameworks::{LateKeys, Log, POLICY, challenge_of, valid};
+use frameworks::{LateKeys, Log, POLICY, challenge_of, fixtures, headers_of, valid};
 use futures_util::{Stream, stream};
+use http::HeaderMap;
 use service_only::{Caller, ServiceOnlyLayer, VerifierLayer, service_only};
 use service_only_testkit::{Fixture, TestAuthority};
 use tonic::{
-    Code, Request, Response, Status,
-    metadata::{BinaryMetadataValue, MetadataValue},
+    Code, Extensions, Request, Response, Status,
+    metadata::{BinaryMetadataValue, MetadataMap, MetadataValue},
     transport::{Channel, Server, server::TcpIncoming},
 };
 use tonic_health::pb::{
@@ -65,16 +66,28 @@ async fn connect(address: SocketAddr) -> HealthClient<Channel> {
     HealthClient::new(Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap())
 }
 
-fn request(authorization: &[String]) -> Request<HealthCheckRequest> {
-    let mut request = Request::new(HealthCheckRequest::default());
-    for value in authorization {
-        request.metadata_mut().append("authorization", value.parse().unwrap());
-    }
-    request
+fn request(headers: HeaderMap) -> Request<HealthCheckRequest> {
+    Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), Default::default())
+}
+
+fn stranger() -> Request<HealthCheckRequest> {
+    request(HeaderMap::new())
 }
 
 fn bearer(token: impl AsRef<str>) -> Request<HealthCheckRequest> {
-    request(&[format!("Bearer {}", token.as_ref())])
+    let mut request = stranger();
+    let value = format!("Bearer {}", token.as_ref()).parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+/// The fixtures that headers alone express: a client of gRPC chooses method, path and body itself.
+fn requests(authority: &TestAuthority) -> Vec<(Fixture, Request<HealthCheckRequest>)> {
+    let requests = fixtures(authority).filter_map(|fixture| {
+        let headers = headers_of(&fixture)?;
+        Some((fixture, request(headers)))
+    });
+    requests.collect()
 }
 
 fn metadata<'s>(status: &'s Status, name: &str) -> Option<&'s str> {
@@ -94,13 +107,13 @@ fn code_of(fixture: &Fixture) -> Option<Code> {
 async fn every_fixture_gets_its_status_from_a_server_and_one_record() {
     let authority = TestAuthority::new();
     let mut client = serve!(VerifierLayer::new(authority.verifier()));
-    for fixture in valid(&authority).fixtures() {
+    for (fixture, request) in requests(&authority) {
         let name = fixture.name();
-        let answer = client.check(request(&fixture.authorization())).await;
+        let answer = client.check(request).await;
         let event = authority.audit().only();
         authority.audit().clear();
         assert_eq!((event.status, event.code), (fixture.status(), fixture.code()), "{name}");
-        assert_eq!(event.endpoint.unwrap().to_string(), "tonic::check");
+        assert_eq!(event.endpoint.unwrap().to_string(), "tonic::Guarded::check");
         assert_eq!(event.method.as_deref(), Some("POST"));
         assert_eq!(event.path.as_deref(), Some("/grpc.health.v1.Health/Check"));
         assert_eq!(event.client_address.as_deref(), Some("127.0.0.1"));
@@ -122,7 +135,7 @@ async fn a_stream_begins_for_a_service_and_for_nobody_else() {
     let mut client = serve!(VerifierLayer::new(authority.verifier()));
     let mut updates = client.watch(bearer(valid(&authority).token())).await.unwrap().into_inner();
     assert_eq!(updates.message().await.unwrap().unwrap().status, 1);
-    let status = client.watch(request(&[])).await.unwrap_err();
+    let status = client.watch(stranger()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(authority.audit().len(), 2);
 }
@@ -141,7 +154,7 @@ async fn a_missing_scope_is_named_in_the_challenge() {
 async fn a_token_in_binary_metadata_is_none() {
     let authority = TestAuthority::new();
     let mut client = serve!(VerifierLayer::new(authority.verifier()));
-    let mut request = request(&[]);
+    let mut request = stranger();
     let value = format!("Bearer {}", valid(&authority).token());
     let value = BinaryMetadataValue::from_bytes(value.as_bytes());
     request.metadata_mut().insert_bin("authorization-bin", value);
@@ -164,7 +177,7 @@ async fn without_a_verifier_everybody_is_refused_and_it_is_recorded() {
     let [event] = &log.events("service_only::audit")[..] else { panic!("not one record") };
     let fields = &event["fields"];
     assert_eq!((&fields["status"], &fields["code"]), (&500.into(), &"no_verifier".into()));
-    assert_eq!(fields["endpoint"], "tonic::check");
+    assert_eq!(fields["endpoint"], "tonic::Guarded::check");
     assert_eq!(fields["client.address"], "127.0.0.1");
     assert_eq!(fields["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     let instance = format!("urn:uuid:{}", fields["id"].as_str().unwrap());
@@ -182,7 +195,7 @@ async fn a_caller_that_is_in_the_request_already_proves_nothing() {
     };
     let service = HealthServer::with_interceptor(Guarded, interceptor);
     let mut client = HealthClient::new(VerifierLayer::new(authority.verifier()).layer(service));
-    assert_eq!(client.check(request(&[])).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(client.check(stranger()).await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(authority.audit().len(), 1);
 }
 
@@ -215,8 +228,8 @@ async fn a_key_that_is_not_there_yet_is_waited_for_once() {
 async fn a_whole_server_behind_the_layer_of_tower_refuses_in_the_words_of_grpc() {
     let authority = TestAuthority::new();
     let mut client = serve!(ServiceOnlyLayer::new(authority.verifier(), POLICY).endpoint("tonic", "server"));
-    for fixture in valid(&authority).fixtures() {
-        let status = client.check(request(&fixture.authorization())).await.unwrap_err();
+    for (fixture, request) in requests(&authority) {
+        let status = client.check(request).await.unwrap_err();
         // The layer lets in the control, whose method then finds no verifier.
         assert_eq!(status.code(), code_of(&fixture).unwrap_or(Code::Internal), "{}", fixture.name());
         assert_eq!(metadata(&status, "www-authenticate"), challenge_of(&fixture));
@@ -253,5 +266,5 @@ async fn one_service_of_a_server_can_have_a_layer_of_its_own() {
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     let mut client = connect(address).await;
     assert!(client.check(bearer(valid(&authority).token())).await.is_ok());
-    assert_eq!(client.check(request(&[])).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(client.check(stranger()).await.unwrap_err().code(), Code::Unauthenticated);
 }

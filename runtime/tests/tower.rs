@@ -16,7 +16,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, routing::get};
-use frameworks::{LateKeys, POLICY, challenge_of, valid};
+use frameworks::{LateKeys, POLICY, challenge_of, fixtures, valid};
 use http::{Request, Response, header::AUTHORIZATION};
 use service_only::{Caller, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, service_only};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
@@ -62,7 +62,7 @@ async fn every_fixture_gets_its_answer_from_a_guarded_service_and_one_record() {
     let (authority, files) = (TestAuthority::new(), Files::default());
     let router = Router::new().route_service("/files/{*path}", guarded(authority.verifier(), &files));
     let app = call(router).audit(authority.audit());
-    for fixture in valid(&authority).fixtures() {
+    for fixture in fixtures(&authority) {
         let name = fixture.name();
         let called = files.calls.load(Ordering::SeqCst);
         let request = app.get("/files/a.txt").from_address(([192, 0, 2, 1], 4711).into());

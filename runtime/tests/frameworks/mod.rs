@@ -7,8 +7,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use service_only::{KeySet, KeySource, KeysUnavailable, Policy, Refresh, Verifier, VerifierBuilder};
-use service_only_testkit::{Fixture, TestAuthority, TokenDraft};
+use service_only_testkit::{Expectation, Fixture, TestAuthority, TokenDraft};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,9 +22,36 @@ pub(crate) fn valid(authority: &TestAuthority) -> TokenDraft {
     authority.service("orchestrator").scope("tenants:delete")
 }
 
+/// The fixtures that a guard decides about, whatever stands before it.
+pub(crate) fn fixtures(authority: &TestAuthority) -> impl Iterator<Item = Fixture> {
+    let decided = |fixture: &Fixture| {
+        fixture.defect().is_none_or(|defect| matches!(defect.expectation(), Expectation::Denied(_)))
+    };
+    valid(authority).fixtures().into_iter().filter(decided)
+}
+
+/// The headers of a fixture, if they are all that it consists of.
+pub(crate) fn headers_of(fixture: &Fixture) -> Option<HeaderMap> {
+    let outgoing = fixture.outgoing(Method::POST, "/");
+    if (outgoing.method, outgoing.target.as_str(), outgoing.body) != (Method::POST, "/", None) {
+        return None;
+    }
+    let header = |(name, value): (String, String)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::try_from(value).unwrap())
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in outgoing.headers.into_iter().map(header) {
+        headers.append(name, value);
+    }
+    Some(headers)
+}
+
 /// The challenge that a refusal must come with.
 pub(crate) fn challenge_of(fixture: &Fixture) -> Option<&'static str> {
     match (fixture.status(), fixture.code()?.as_str()) {
+        (_, "missing_scope") => {
+            Some(r#"Bearer realm="service", error="insufficient_scope", scope="tenants:delete""#)
+        }
         (400, _) => Some(r#"Bearer realm="service", error="invalid_request""#),
         (401, "missing_token") | (403, _) => Some(r#"Bearer realm="service""#),
         (401, _) => Some(r#"Bearer realm="service", error="invalid_token""#),
