@@ -44,7 +44,7 @@ pub struct Public<R>(PhantomData<fn() -> R>);
 
 impl<R: StaticReason> Public<R> {
     /// Asks nothing of the caller.
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) const fn anybody() -> Self {
         Self(PhantomData)
     }

@@ -27,7 +27,7 @@ use actix_web::{
     web,
 };
 use frameworks::{LateKeys, Log, challenge_of, fixtures};
-use service_only::{Caller, Decision, Identity, Verifier, service_only};
+use service_only::{Caller, Decision, Identity, Verifier, public, public_endpoints, service_only};
 use service_only_testkit::{Fixture, TestAuthority, assert_audited};
 
 #[service_only(services("orchestrator"), scopes("tenants:delete"))]
@@ -64,6 +64,12 @@ async fn gateway(identity: Identity) -> &'static str {
     }
 }
 
+#[public(reason = "load balancers have no token")]
+#[get("/healthz")]
+async fn healthz() -> &'static str {
+    "healthy"
+}
+
 struct Handlers;
 
 impl Handlers {
@@ -77,6 +83,7 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .service(attribute_below)
         .service(attribute_above)
+        .service(healthz)
         .route("/tenant/{id}", web::delete().to(delete_tenant))
         .route("/impl", web::get().to(Handlers::in_an_impl))
         .route("/body", web::post().to(with_body))
@@ -227,6 +234,21 @@ async fn handlers_of_every_shape_run_for_a_service_and_for_nobody_else() {
         assert_eq!(authority.audit().len(), 1);
         authority.audit().clear();
     }
+}
+
+#[actix_web::test]
+async fn a_public_handler_answers_anybody_and_is_listed() {
+    let authority = TestAuthority::new();
+    for verifier in [None, Some(&authority.verifier())] {
+        let request = TestRequest::get().uri("/healthz");
+        let (status, _, body) = send(verifier, request, Payload::None).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "healthy"));
+    }
+    assert!(authority.audit().is_empty(), "nothing was decided");
+    let listed = public_endpoints();
+    let [endpoint] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!(endpoint.endpoint().to_string(), "actix::healthz");
+    assert_eq!(endpoint.reason(), "load balancers have no token");
 }
 
 #[actix_web::test]

@@ -3,7 +3,11 @@
 //! actix polls all extractors of a handler in turns, so that a later one runs while an earlier one
 //! waits. Hence decisions about one request queue up, and its body stays shut until the first is made.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::Pin,
+};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -21,7 +25,7 @@ use tokio::sync::watch;
 use super::decided::Decided;
 use crate::{
     caller::{Caller, Identity},
-    guard::{Guard, RequestContext, StaticPolicy, refuse_unverifiable},
+    guard::{Guard, Public, RequestContext, StaticPolicy, StaticReason, refuse_unverifiable},
     policy::Policy,
     rejection::Rejection,
     trace_context::trace_id,
@@ -44,6 +48,15 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
             leave_decided(&request, verifier, guard.caller());
             Ok(guard)
         })
+    }
+}
+
+impl<R: StaticReason> FromRequest for Public<R> {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::anybody()))
     }
 }
 
