@@ -6,6 +6,7 @@ use crate::{
     claims::{Scopes, ServiceClaims, UserClaims},
     keys::KeyId,
     recorder::Recorder,
+    revocation::PresentedToken,
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -68,6 +69,17 @@ impl Caller {
     /// The key that signed the token, where it has a name.
     pub fn key_id(&self) -> Option<&KeyId> {
         self.0.key_id.as_ref()
+    }
+
+    /// What a revocation store is asked about.
+    pub(crate) fn presented(&self) -> PresentedToken<'_> {
+        PresentedToken {
+            issuer: self.issuer(),
+            jti: self.jti(),
+            service: Some(self.service()),
+            issued_at: self.claims().iat,
+            key_id: self.key_id().map(KeyId::as_str),
+        }
     }
 
     /// All claims.

@@ -28,7 +28,7 @@ pub trait Given {
 }
 
 /// Proof. Who it is was decided by the verifier, whose clock and audit this decision shares. A caller
-/// that was kept does not outlive its token.
+/// that was kept does not outlive its token, nor its revocation.
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
         let decided = self.recorder().decide(at(endpoint), |at, known| {
@@ -36,6 +36,10 @@ impl Given for Caller {
             known.profile = Some(self.profile());
             known.caller = Some(self.clone());
             check_times(self.claims().exp, self.claims().nbf, at)?;
+            self.recorder()
+                .revocation
+                .as_ref()
+                .map_or(Ok(()), |revocation| revocation.check(&self.presented()))?;
             authorize(self.claims(), policy, at)
         });
         decided.map_err(|(denial, _)| denial)

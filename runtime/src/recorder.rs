@@ -1,11 +1,12 @@
-//! What a decision is made at and recorded with: a clock and an audit sink. A verifier and the callers
-//! that it verified share one, so that what is decided about a caller later stands in the same record.
+//! What a decision is made with: a clock, a word on revocation, an audit sink. A verifier and the callers
+//! that it verified share one, so that what is decided about a caller later is decided and recorded alike.
 
 use std::time::Duration;
 
 use crate::{
     audit::{AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
+    revocation::Revocation,
     verifier::Moment,
 };
 
@@ -14,6 +15,7 @@ pub(crate) struct Recorder {
     pub(crate) leeway: Duration,
     pub(crate) audit: Box<dyn AuditSink>,
     pub(crate) require_audit: bool,
+    pub(crate) revocation: Option<Revocation>,
 }
 
 impl Recorder {
@@ -30,6 +32,7 @@ impl Default for Recorder {
             leeway: Duration::ZERO,
             audit: Box::new(TracingAudit),
             require_audit: false,
+            revocation: None,
         }
     }
 }

@@ -10,6 +10,8 @@ use std::{error::Error, fmt};
 
 pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
 
+use crate::denial::{Code, Denial};
+
 /// What a store is asked about. The claims are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,6 +53,32 @@ pub trait RevocationStore: Send + Sync + 'static {
     /// When it cannot be known. What that means is the verifier's setting; it refuses (503) unless
     /// told otherwise.
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage>;
+}
+
+/// A store, and what its outage means.
+pub(crate) struct Revocation {
+    pub(crate) store: Box<dyn RevocationStore>,
+    pub(crate) accept_on_outage: bool,
+}
+
+impl Revocation {
+    pub(crate) fn check(&self, token: &PresentedToken<'_>) -> Result<(), Denial> {
+        let why = match self.store.status(token) {
+            Ok(RevocationStatus::Good) => return Ok(()),
+            Ok(RevocationStatus::TokenRevoked) => "the token is revoked",
+            Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
+            Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
+            Err(outage) => {
+                tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
+                if self.accept_on_outage {
+                    return Ok(());
+                }
+                let reason = format!("revocation cannot be checked: {outage}");
+                return Err(Denial::new(Code::RevocationUnavailable, reason));
+            }
+        };
+        Err(Denial::new(Code::Revoked, why))
+    }
 }
 
 impl<R: RevocationStore + ?Sized> RevocationStore for std::sync::Arc<R> {

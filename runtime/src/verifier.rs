@@ -25,7 +25,7 @@ use crate::{
     keys::{KeyId, KeySet},
     policy::Policy,
     recorder::Recorder,
-    revocation::{PresentedToken, RevocationStatus, RevocationStore},
+    revocation::PresentedToken,
     token::{Header, Segments},
 };
 
@@ -50,15 +50,9 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     issuers: Vec<Trusted>,
-    revocation: Option<Revocation>,
     recorder: Arc<Recorder>,
     realm: String,
     old_profile: OldProfile,
-}
-
-struct Revocation {
-    store: Box<dyn RevocationStore>,
-    accept_on_outage: bool,
 }
 
 /// What is known of a token when its decision is recorded.
@@ -174,27 +168,17 @@ impl Verifier {
     }
 
     fn check_revocation(&self, identity: &Identity, issuer: &str, kid: Option<&KeyId>) -> Result<(), Denial> {
-        let Some(revocation) = &self.0.revocation else { return Ok(()) };
-        let (jti, service, issued_at) = match identity {
-            Identity::Service(caller) => (caller.jti(), Some(caller.service()), caller.claims().iat),
-            Identity::User(user) => (user.claims().jti.as_deref(), None, user.claims().iat),
-        };
-        let token = PresentedToken { issuer, jti, service, issued_at, key_id: kid.map(KeyId::as_str) };
-        let why = match revocation.store.status(&token) {
-            Ok(RevocationStatus::Good) => return Ok(()),
-            Ok(RevocationStatus::TokenRevoked) => "the token is revoked",
-            Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
-            Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
-            Err(outage) => {
-                tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
-                if revocation.accept_on_outage {
-                    return Ok(());
-                }
-                let reason = format!("revocation cannot be checked: {outage}");
-                return Err(Denial::new(Code::RevocationUnavailable, reason));
-            }
-        };
-        Err(Denial::new(Code::Revoked, why))
+        let Some(revocation) = &self.0.recorder.revocation else { return Ok(()) };
+        revocation.check(&match identity {
+            Identity::Service(caller) => caller.presented(),
+            Identity::User(user) => PresentedToken {
+                issuer,
+                jti: user.claims().jti.as_deref(),
+                service: None,
+                issued_at: user.claims().iat,
+                key_id: kid.map(KeyId::as_str),
+            },
+        })
     }
 
     fn count_old_profile(&self, issuer: &Trusted, identity: &Identity) {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use service_only::{
-    Caller, Code, Decision, Denial, Policy, ServiceClaims, Verifier, endpoints, service_only,
+    Caller, Code, Decision, Denial, MemoryRevocations, Policy, ServiceClaims, Verifier, endpoints,
+    service_only,
 };
 use service_only_testkit::TestAuthority;
 
@@ -213,4 +214,25 @@ fn functions_without_a_framework_are_listed_with_their_policy() {
     assert_eq!(of("delete_tenant").policy().allowed_services(), Some(&["scheduler"][..]));
     assert_eq!(of("work").policy().allowed_roles(), Some(&["worker"][..]));
     assert_eq!(*of("any_service").policy(), Policy::any_service());
+}
+
+#[test]
+fn a_caller_that_was_kept_does_not_outlive_its_revocation() {
+    let authority = TestAuthority::new();
+    let revocations = MemoryRevocations::new();
+    let verifier = authority.verifier_builder().revocation(revocations.clone()).build().unwrap();
+    let caller = verifier.verify(&authority.service("scheduler").token()).unwrap();
+    assert!(delete_tenant(7, &caller).is_ok());
+
+    let claims = caller.claims();
+    revocations.revoke_token(caller.issuer(), caller.jti().unwrap(), claims.exp).unwrap();
+    let denial = delete_tenant(7, &caller).unwrap_err();
+    assert_eq!((denial.code(), denial.status()), (Code::Revoked, 401));
+    assert_eq!(authority.audit().last().unwrap().code, Some(Code::Revoked));
+
+    // By its service and by its key as well.
+    let kept = verifier.verify(&authority.service("scheduler").token()).unwrap();
+    let now = kept.claims().iat.unwrap();
+    revocations.revoke_service(kept.issuer(), "scheduler", now + 1).unwrap();
+    assert_eq!(delete_tenant(7, &kept).unwrap_err().code(), Code::Revoked);
 }

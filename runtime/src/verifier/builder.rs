@@ -2,14 +2,14 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use super::{Inner, Revocation, TrustedIssuer, Verifier, usage::OldProfile};
+use super::{Inner, TrustedIssuer, Verifier, usage::OldProfile};
 use crate::{
     audit::{AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
     denial::quoted,
     keys::{Algorithm, KeySource},
     recorder::Recorder,
-    revocation::RevocationStore,
+    revocation::{Revocation, RevocationStore},
 };
 
 /// The largest leeway: clocks that are further apart are a fault to repair, not to allow for.
@@ -139,12 +139,12 @@ impl VerifierBuilder {
         let accept_on_outage = self.accept_on_outage;
         Ok(Verifier(Arc::new(Inner {
             issuers,
-            revocation: self.revocation.map(|store| Revocation { store, accept_on_outage }),
             recorder: Arc::new(Recorder {
                 clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
                 leeway: self.leeway,
                 audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
                 require_audit: self.require_audit,
+                revocation: self.revocation.map(|store| Revocation { store, accept_on_outage }),
             }),
             realm,
             old_profile: OldProfile::default(),
