@@ -47,3 +47,10 @@ pub(crate) struct Tolerance {
     /// How early a token may come.
     pub(crate) future: i64,
 }
+
+impl Tolerance {
+    /// Whether the verifier's clock stands still with the authority's, so that one second can be hit.
+    pub(crate) fn is_exact(self) -> bool {
+        self.past == self.future
+    }
+}
