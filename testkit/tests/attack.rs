@@ -1,13 +1,20 @@
 //! The attack as a test uses it: clean on guarded apps, and plain about what it cannot prove.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use axum::{
     Router,
+    body::Body,
     routing::{delete, get},
 };
 use http::{Method, Request, Response, StatusCode};
 use service_only::{Access, ClosedRouter, Policy, Route, RouteTable, closed, service_only};
 use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};
+use tower::Service;
 
 const DELETION: Policy<'static> =
     Policy::any_service().services(&["orchestrator"]).scopes(&["tenants:delete"]);
@@ -212,4 +219,36 @@ async fn an_attack_without_a_caller_fails_the_test() {
 async fn an_attack_without_an_endpoint_fails_the_test() {
     let authority = TestAuthority::new();
     attack(app(&authority)).as_caller(authority.service("orders")).run().await;
+}
+
+/// Open to everybody, until a limit on rates answers between two numbers of requests.
+fn open_and_limited(
+    limited: std::ops::Range<usize>,
+) -> impl Service<Request<Body>, Response = Response<String>, Error = String, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
+    let seen = Arc::new(AtomicUsize::new(0));
+    tower::service_fn(move |_| {
+        let number = seen.fetch_add(1, Ordering::Relaxed);
+        let mut response = Response::new("the secret".to_owned());
+        if limited.contains(&number) {
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        }
+        async move { Ok(response) }
+    })
+}
+
+#[tokio::test]
+async fn a_limit_on_rates_is_no_refusal() {
+    let authority = TestAuthority::new();
+    // To the end, and only until the last control.
+    for limited in [2..usize::MAX, 2..300] {
+        let app = open_and_limited(limited);
+        let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/x");
+        let report = attack.report().await;
+        assert!(!report.is_clean(), "{report}");
+        assert!(report.to_string().contains("429"), "{report}");
+    }
 }

@@ -37,6 +37,11 @@ impl Outcome {
         }
     }
 
+    /// Whether a limit on rates answered in place of the guard.
+    pub(super) fn is_throttled(&self) -> bool {
+        matches!(self, Self::NotSent(why) if why == THROTTLED)
+    }
+
     /// Whether the bound on requests kept it from being sent.
     pub(super) fn is_bound(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == BOUND)
@@ -54,6 +59,9 @@ impl fmt::Display for Outcome {
         }
     }
 }
+
+/// Why an attack that was sent says nothing.
+pub(super) const THROTTLED: &str = "the service limits rates and answered 429";
 
 /// Why nothing more is sent.
 pub(super) const BOUND: &str = "the bound on requests is reached";
@@ -79,6 +87,7 @@ pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent]>) -> Contro
         Err(unanswered) => return Control::ProvesNothing(said(unanswered)),
     };
     match (status.as_u16(), records) {
+        (429, records) if records.is_none_or(<[_]>::is_empty) => nothing(THROTTLED),
         (401 | 403, _) => Control::ProvesNothing(format!("the valid token is refused with {status}")),
         (_, Some([record])) if record.decision == Decision::Allow => Control::Passes(status),
         (_, Some([])) => nothing("the audit has no record of it: is it the audit of this app's verifier?"),
@@ -106,6 +115,10 @@ pub(super) fn attack(
     };
     if records.unwrap_or_default().iter().any(|record| record.decision == Decision::Allow) {
         return Outcome::GotIn(format!("{status}, and the audit says that it was let in"));
+    }
+    // A limit on rates stands before the guard: whether the guard would have refused is not known.
+    if status == StatusCode::TOO_MANY_REQUESTS && !is_denied(records) {
+        return Outcome::NotSent(THROTTLED.to_owned());
     }
     // A status that is like the control's is evidence only where the audit knows no better: it shows a
     // denial, or that a request which need not meet a guard has met none.
@@ -135,6 +148,10 @@ pub(super) fn attack(
         }
         (Expectation::Denied(_), None) => Outcome::Refused(status.to_string()),
     }
+}
+
+fn is_denied(records: Option<&[AuditEvent]>) -> bool {
+    records.unwrap_or_default().iter().any(|record| record.decision == Decision::Deny)
 }
 
 fn said(unanswered: &Unanswered) -> String {

@@ -196,7 +196,7 @@ impl Finding {
         match &self.outcome {
             Outcome::Met(_) => true,
             Outcome::Refused(_) => !exact,
-            Outcome::NotSent(_) => !self.outcome.is_bound(),
+            Outcome::NotSent(_) => !self.outcome.is_bound() && !self.outcome.is_throttled(),
             Outcome::GotIn(_) | Outcome::Broke(_) => false,
         }
     }

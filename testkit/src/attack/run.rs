@@ -6,7 +6,7 @@ use service_only::{AuditEvent, Code};
 
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,
-    judge::{self, BOUND, Control, Passing},
+    judge::{self, BOUND, Control, Passing, THROTTLED},
     report::{AttackReport, EndpointReport, Finding},
     target::Answer,
 };
@@ -63,7 +63,17 @@ impl Campaign<'_> {
         }
         let afterwards = match self.control(&valid, method, &target).await {
             Control::ProvesNothing(why) => Control::ProvesNothing(format!("after the attack, {why}")),
+            // Whatever answers now answered the attacks, too, and it is not what answered the control.
+            Control::Passes(status) if self.attack.audit.is_none() && !passing.0.contains(&status) => {
+                Control::ProvesNothing(format!("after the attack, the valid token is answered with {status}"))
+            }
             control => control,
+        };
+        let afterwards = match findings.iter().filter(|finding| finding.outcome().is_throttled()).count() {
+            0 => afterwards,
+            throttled => Control::ProvesNothing(format!(
+                "{THROTTLED} to {throttled} attacks; lift the limit for the test"
+            )),
         };
         EndpointReport::new(method.clone(), target, afterwards, findings)
     }
