@@ -185,7 +185,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn warn_if_others_can_read(path: &Path) {
+pub(crate) fn warn_if_others_can_read(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,7 @@
 //! Minting: signing keys and the issuer. Behind the feature `issue`, so that a service that only
 //! verifies cannot mint.
 
+mod private_jwk;
 mod request;
 mod signing_key;
 

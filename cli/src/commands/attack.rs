@@ -7,16 +7,17 @@
 mod endpoint;
 mod host;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use service_only::{Clock, ServiceName, SystemClock};
+use service_only::{Clock, ServiceName, SigningKey, SystemClock};
 use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
 
 use self::endpoint::{Endpoint, Parameter};
 use super::{Exit, endpoints};
 use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
+use crate::key_file;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -84,6 +85,12 @@ pub(crate) struct AttackOptions {
     max_requests: usize,
     #[command(flatten)]
     signing: SigningOptions,
+    /// Private JWK set, or one JWK, in place of --key
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config"])]
+    jwks_private: Option<PathBuf>,
+    /// Which key of --jwks-private signs [default: the only one]
+    #[arg(long, value_name = "KID", requires = "jwks_private")]
+    jwks_kid: Option<String>,
     /// How the report is written
     #[arg(long, value_enum, default_value_t)]
     format: AttackFormat,
@@ -138,10 +145,30 @@ impl AttackOptions {
         Ok(if self.any_service { attack.any_service() } else { attack })
     }
 
+    fn key_of_set(&self, path: &Path) -> Outcome<SigningKey> {
+        key_file::warn_if_others_can_read(path);
+        let keys = SigningKey::from_private_jwks(&key_file::read(path)?);
+        let keys = keys.map_err(|error| Problem::key(&error).at(format!("`{}`", path.display())))?;
+        let named = |key: &SigningKey| self.jwks_kid.as_deref().is_none_or(|kid| key.kid().as_str() == kid);
+        let mut keys = keys.into_iter().filter(named);
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => Ok(key),
+            (None, _) => {
+                Err(Problem::usage(format!("{}: no key has the `kid` of --jwks-kid", path.display())))
+            }
+            (Some(_), Some(_)) => Err(Problem::usage(format!("{}: several keys", path.display()))
+                .help("name the one that signs by `--jwks-kid KID`")),
+        }
+    }
+
     /// The token that the service lets in, before anything in it is spoiled.
     fn caller(&self) -> Outcome<TokenDraft> {
-        let config = Config::find(self.signing.config.as_deref(), self.signing.key.is_none())?;
-        let key = signing::key_source(&self.signing, config.as_ref())?.load()?;
+        let named = self.signing.key.is_some() || self.jwks_private.is_some();
+        let config = Config::find(self.signing.config.as_deref(), !named)?;
+        let key = match &self.jwks_private {
+            Some(path) => self.key_of_set(path)?,
+            None => signing::key_source(&self.signing, config.as_ref())?.load()?,
+        };
         let issuer = self.signing.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str()));
         let issuer = issuer.filter(|issuer| !issuer.is_empty()).ok_or_else(|| {
             Problem::usage("no issuer").help("pass `--issuer ISSUER`, the `iss` that the service expects")

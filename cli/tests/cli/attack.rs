@@ -32,7 +32,10 @@ fn answer(mut stream: TcpStream, status: &impl Fn(&[String]) -> u16) {
 /// The guard of a small service: one path, one header, one verifier.
 fn guarded(sandbox: &Sandbox) -> SocketAddr {
     sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
-    let keys = KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap();
+    guarded_by(KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap())
+}
+
+fn guarded_by(keys: KeySet) -> SocketAddr {
     let verifier = Verifier::builder().issuer("bakery-auth").keys(keys).audit(NoAudit).build().unwrap();
     serve(move |head| {
         let value = |line: &'_ String| {
@@ -63,6 +66,39 @@ fn nothing_gets_into_a_service_that_verifies() {
     let ran = sandbox.run(&attack(&url, &[]));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.starts_with("GET /stock: 0 of 2"), "{}", ran.stdout);
+}
+
+/// A P-256 key pair of RFC 7515 appendix A.3, and its public half.
+const PRIVATE: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",
+    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    "d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}]}"#;
+
+#[test]
+fn a_private_jwk_set_signs_the_attack() {
+    let sandbox = Sandbox::new();
+    sandbox.write("private.json", PRIVATE);
+    let public = PRIVATE.replace(r#""d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI""#, r#""alg":"ES256""#);
+    let keys = KeySet::from_jwks(public.as_bytes()).unwrap();
+    let url = format!("http://{}", guarded_by(keys));
+    let signed = ["--jwks-private", "private.json", "--issuer", "bakery-auth"];
+    let ran = sandbox.run(&attack(&url, &signed));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+
+    // Two keys: which one signs is to be said, and a name must be one of them.
+    let two = PRIVATE.replace(
+        "]}",
+        r#",{"kty":"oct","alg":"HS256","kid":"b","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}"#,
+    );
+    sandbox.write("private.json", &two);
+    for (more, code) in [(&[][..], 2), (&["--jwks-kid", "c"], 2), (&["--jwks-kid", "a"], 0)] {
+        let ran = sandbox.run(&attack(&url, &[&signed[..], more].concat()));
+        assert_eq!(ran.code, code, "{more:?} {}{}", ran.stdout, ran.stderr);
+    }
+    // A public set signs nothing, and no secret is quoted.
+    sandbox.write("private.json", &public);
+    let ran = sandbox.run(&attack(&url, &signed));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("has no `d`"), "{}", ran.stderr);
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl SigningKey {
         }
     }
 
-    fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+    pub(super) fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
         let (encoding, public) = match algorithm.key_type() {
             KeyType::Secret => return Err(KeyError::unusable(format!("{algorithm} uses a secret"))),
             KeyType::Rsa => {
@@ -365,7 +365,7 @@ fn thumbprint(public: &Public) -> String {
     base64url(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 
-fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {
+pub(super) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {
     match algorithm {
         Algorithm::ES256 => Ok(&ECDSA_P256_SHA256_FIXED_SIGNING),
         Algorithm::ES384 => Ok(&ECDSA_P384_SHA384_FIXED_SIGNING),
