@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use service_only::{KeySet, KeySource, KeysUnavailable, Policy, Refresh, Verifier, VerifierBuilder};
+use service_only::{Code, KeySet, KeySource, KeysUnavailable, Policy, Refresh, Verifier, VerifierBuilder};
 use service_only_testkit::{Expectation, Fixture, TestAuthority, TokenDraft};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
@@ -46,14 +46,19 @@ pub(crate) fn headers_of(fixture: &Fixture) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// The challenge that a refusal must come with.
+/// The challenge that a refused fixture must come with.
 pub(crate) fn challenge_of(fixture: &Fixture) -> Option<&'static str> {
-    match (fixture.status(), fixture.code()?.as_str()) {
-        (_, "missing_scope") => {
+    fixture.code().and_then(challenge)
+}
+
+/// The challenge that a refusal must come with, where [`POLICY`] is asked for.
+pub(crate) fn challenge(code: Code) -> Option<&'static str> {
+    match (code.status(), code) {
+        (_, Code::MissingScope) => {
             Some(r#"Bearer realm="service", error="insufficient_scope", scope="tenants:delete""#)
         }
         (400, _) => Some(r#"Bearer realm="service", error="invalid_request""#),
-        (401, "missing_token") | (403, _) => Some(r#"Bearer realm="service""#),
+        (401, Code::MissingToken) | (403, _) => Some(r#"Bearer realm="service""#),
         (401, _) => Some(r#"Bearer realm="service", error="invalid_token""#),
         _ => None,
     }

@@ -1,0 +1,111 @@
+//! One conformance suite: every fixture and every hostile token of the test kit, through each framework.
+//! What the wire says, and what the audit records, is what the verifier itself says of the token.
+//!
+//! A driver says how a case is sent; the suite decides which cases that are, and compares. In what the
+//! frameworks differ stands in one table, [`DIFFERENCES`]. What is not in it is equal.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "conformance/actix.rs"]
+mod actix;
+#[path = "conformance/axum.rs"]
+mod axum;
+#[path = "conformance/cases.rs"]
+mod cases;
+#[path = "conformance/differences.rs"]
+mod differences;
+#[path = "frameworks/mod.rs"]
+mod frameworks;
+#[path = "conformance/http_client.rs"]
+mod http_client;
+#[path = "conformance/plain.rs"]
+mod plain;
+#[path = "conformance/reference.rs"]
+mod reference;
+#[path = "conformance/tonic.rs"]
+mod tonic;
+#[path = "conformance/tower.rs"]
+mod tower;
+#[path = "conformance/wire.rs"]
+mod wire;
+
+use std::time::Duration;
+
+use cases::Case;
+use reference::Reference;
+use serde_json::Value;
+use service_only::{Policy, Verifier, endpoints};
+use service_only_testkit::RecordingAudit;
+use wire::Answer;
+
+/// What every guarded endpoint of the suite asks for.
+const POLICY: Policy<'static> = frameworks::POLICY.roles(&["admin"]).max_age(Duration::from_secs(60 * 60));
+
+/// A framework with one guarded endpoint, which answers with the name of its caller.
+trait Driver: Sized {
+    /// The name in the table of differences.
+    const NAME: &'static str;
+    /// The guarded function, as the audit names it.
+    const ENDPOINT: &'static str;
+
+    async fn start(verifier: Verifier, audit: RecordingAudit) -> Self;
+
+    async fn send(&self, case: &Case) -> Answer;
+
+    /// What was recorded about the latest case.
+    fn records(&self, audit: &RecordingAudit) -> Vec<Value> {
+        let records = audit.events().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+        audit.clear();
+        records
+    }
+}
+
+/// Runs all cases that the table does not except, and says how many.
+async fn run<D: Driver>(reference: &Reference) -> usize {
+    let (verifier, audit) = reference.verifier();
+    let driver = D::start(verifier, audit.clone()).await;
+    let mut ran = 0;
+    for case in reference.cases().iter().filter(|case| !differences::excepted(D::NAME, case)) {
+        let answer = driver.send(case).await;
+        let records = driver.records(&audit);
+        let context = format!("{} on {}: {answer:?}\n{records:#?}", case.name, D::NAME);
+        match case.routed {
+            false => reference.compare::<D>(case, &answer, &records, &context),
+            true => differences::compare_routed(D::NAME, case, &answer, &records, &context),
+        }
+        ran += 1;
+    }
+    ran
+}
+
+#[actix_web::test]
+async fn every_case_has_the_same_decision_answer_and_record_everywhere() {
+    let reference = Reference::new();
+    // The numbers grow with the catalogue. A driver that falls below has lost cases.
+    for (driver, ran, at_least) in [
+        ("axum", run::<axum::Server>(&reference).await, 277),
+        ("actix", run::<actix::Server>(&reference).await, 277),
+        ("tower", run::<tower::Server>(&reference).await, 277),
+        ("tonic", run::<tonic::Server>(&reference).await, 257),
+        ("plain", run::<plain::Function>(&reference).await, 227),
+        ("plain async", run::<plain::AsyncFunction>(&reference).await, 227),
+        ("claims", run::<plain::OfClaims>(&reference).await, 16),
+        ("claims async", run::<plain::AsyncOfClaims>(&reference).await, 16),
+    ] {
+        assert!(ran >= at_least, "{driver} ran {ran} cases");
+    }
+}
+
+#[test]
+fn every_driver_is_guarded_by_the_policy_of_the_reference() {
+    let guarded = endpoints();
+    assert_eq!(guarded.len(), 8, "one by a layer, and the second method of the health service: {guarded:?}");
+    for endpoint in guarded {
+        assert_eq!(*endpoint.policy(), POLICY, "{}", endpoint.endpoint());
+    }
+}
+
+#[test]
+fn the_table_of_differences_names_nothing_that_is_not_there() {
+    differences::assert_names_exist(Reference::new().cases());
+}
