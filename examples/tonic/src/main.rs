@@ -1,0 +1,36 @@
+//! A gRPC service that only one other service may call: every method of the block is guarded.
+
+use service_only::{Caller, KeySet, Verifier, VerifierLayer, service_only};
+use tonic::{Request, Response, Status, transport::Server};
+
+mod pb {
+    #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+    tonic::include_proto!("bakery.tenants");
+}
+use pb::tenants_server::{Tenants, TenantsServer};
+
+struct Bakery;
+
+#[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
+#[tonic::async_trait]
+impl Tenants for Bakery {
+    async fn delete(
+        &self,
+        request: Request<pb::DeleteRequest>,
+    ) -> Result<Response<pb::DeleteResponse>, Status> {
+        let caller = request.extensions().get::<Caller>().map_or("nobody", Caller::service);
+        let summary = format!("{} deleted for {caller}", request.get_ref().tenant);
+        Ok(Response::new(pb::DeleteResponse { summary }))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let verifier =
+        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+    let mut server = Server::builder().layer(VerifierLayer::new(verifier));
+    Ok(server.add_service(TenantsServer::new(Bakery)).serve(([127, 0, 0, 1], 3000).into()).await?)
+}
+
+#[cfg(test)]
+mod tests;
