@@ -17,9 +17,12 @@ use std::{
 
 use axum::{Router, body::Body, routing::get};
 use frameworks::{LateKeys, POLICY, challenge_of, fixtures, valid};
-use http::{Request, Response, header::AUTHORIZATION};
-use service_only::{Caller, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, service_only};
-use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
+use http::{Method, Request, Response, header::AUTHORIZATION};
+use service_only::{
+    Access, Caller, ClosedRouter, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, closed, public,
+    service_only,
+};
+use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, assert_guarded, call};
 use tower::{Layer, Service, ServiceExt};
 
 /// A service that says who called, counts, and must be asked whether it is ready. Its clones are not.
@@ -182,6 +185,51 @@ async fn a_key_that_is_not_there_yet_is_waited_for_once() {
     keys.publish();
     assert_eq!(answer.await.unwrap().unwrap().status(), 200);
     assert_eq!((keys.waits(), authority.audit().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_closed_router_takes_a_guarded_service_and_lists_it() {
+    let (authority, files) = (TestAuthority::new(), Files::default());
+    let unnamed = ServiceOnlyLayer::new(authority.verifier(), Policy::any_service()).layer(files.clone());
+    let inner = ClosedRouter::<()>::new()
+        .route_service("/{*path}", guarded(authority.verifier(), &files))
+        .route_service("/unnamed", unnamed);
+    let router: ClosedRouter = ClosedRouter::new().nest("/files", inner);
+
+    let table = router.routes("bakery");
+    let rows: Vec<_> =
+        table.routes().iter().map(|row| (row.path(), row.methods(), row.endpoint(), row.access())).collect();
+    let (named, anyone) = (Access::from(&POLICY), Access::from(&Policy::any_service()));
+    let expected = [
+        ("/files/{*path}", &[][..], Some("tower::files"), &named),
+        ("/files/unnamed", &[][..], None, &anyone),
+    ];
+    assert_eq!(rows, expected);
+
+    assert_guarded(router.clone()).await;
+    assert_eq!(files.calls.load(Ordering::SeqCst), 0, "the service does not see a stranger's request");
+    let app = call(router);
+    let token = valid(&authority).token();
+    for path in ["/files/a.txt", "/files/unnamed"] {
+        for method in [Method::GET, Method::PUT] {
+            assert_denied!(app.request(method.clone(), path).await, 401);
+            let response = app.request(method, path).bearer(&token).await;
+            assert_eq!(response.text(), "a file for orchestrator");
+        }
+    }
+    assert_eq!(authority.audit().last().unwrap().path.as_deref(), Some("/files/unnamed"));
+    assert_eq!(files.calls.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+#[should_panic = "conflict"]
+fn a_guarded_service_shares_its_path_with_no_handler() {
+    #[public(reason = "load balancers have no token")]
+    async fn healthz() {}
+
+    let authority = TestAuthority::new();
+    let router = ClosedRouter::<()>::new().route("/", closed::get(healthz));
+    drop(router.route_service("/", guarded(authority.verifier(), &Files::default())));
 }
 
 #[test]

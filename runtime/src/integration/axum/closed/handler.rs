@@ -1,5 +1,7 @@
 //! Which functions a closed router takes: those whose first argument says who may call.
 
+#[cfg(feature = "tower")]
+use crate::integration::ServiceOnly;
 use crate::{
     guard::{Guard, Public, StaticPolicy, StaticReason},
     policy::Endpoint,
@@ -47,10 +49,10 @@ pub trait Declared<T> {
     fn declaration() -> Declaration;
 }
 
-/// A handler and who may call it.
+/// A handler and who may call it. A guarded service may have no name.
 #[derive(Debug, Clone)]
 pub struct Declaration {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Option<Endpoint>,
     pub(super) access: Access,
 }
 
@@ -62,13 +64,20 @@ pub trait SaysWho {
 
 impl<P: StaticPolicy> SaysWho for Guard<P> {
     fn declaration() -> Declaration {
-        Declaration { endpoint: P::endpoint(), access: Access::from(&P::POLICY) }
+        Declaration { endpoint: Some(P::endpoint()), access: Access::from(&P::POLICY) }
     }
 }
 
 impl<R: StaticReason> SaysWho for Public<R> {
     fn declaration() -> Declaration {
-        Declaration { endpoint: R::endpoint(), access: Access::public(R::reason()) }
+        Declaration { endpoint: Some(R::endpoint()), access: Access::public(R::reason()) }
+    }
+}
+
+#[cfg(feature = "tower")]
+impl<S> From<&ServiceOnly<S>> for Declaration {
+    fn from(service: &ServiceOnly<S>) -> Self {
+        Self { endpoint: service.endpoint().copied(), access: Access::from(service.policy()) }
     }
 }
 

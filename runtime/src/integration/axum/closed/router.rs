@@ -17,10 +17,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{handler::ClosedHandler, method::ClosedMethodRouter, table::Table};
+#[cfg(feature = "tower")]
+use super::{handler::Declaration, table::Answers};
+#[cfg(feature = "tower")]
+use crate::integration::ServiceOnly;
 use crate::routes::RouteTable;
 
-/// A router that takes only handlers with `#[service_only]` or `#[public(reason = "…")]` above them, so
-/// that no route is open because somebody forgot.
+/// A router that takes only handlers with `#[service_only]` or `#[public(reason = "…")]` above them, and
+/// guarded services, so that no route is open because somebody forgot.
 ///
 /// It is built and served as axum's [`Router`]; nested routers, fallbacks and method routers are closed
 /// too. While it is built it writes down who may call what: [`routes`](Self::routes).
@@ -45,7 +49,7 @@ use crate::routes::RouteTable;
 /// # What it refuses
 ///
 /// A handler that is neither guarded nor public does not compile, and the message says what to write.
-/// Neither does a service, or a router of axum:
+/// Neither does a router of axum, or a service that no layer guards:
 ///
 /// ```compile_fail,E0277
 /// # use service_only::ClosedRouter;
@@ -69,7 +73,7 @@ use crate::routes::RouteTable;
 /// # Panics
 ///
 /// Building it panics where axum's router does: a path that is none, two handlers for one method of one
-/// path, two fallbacks, a nested router at `/`.
+/// path, a service at the path of another route, two fallbacks, a nested router at `/`.
 #[must_use = "it answers nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
@@ -91,6 +95,44 @@ where
     pub fn route(mut self, path: &str, methods: ClosedMethodRouter<S>) -> Self {
         self.table.route(path.to_owned(), methods.answers);
         Self { inner: self.inner.route(path, methods.inner), ..self }
+    }
+
+    /// Adds a service that a [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) guards, for every method of a
+    /// path. Its row has the layer's policy, and its endpoint where the layer was given one.
+    ///
+    /// ```
+    /// use axum::{body::Body, http::{Request, Response}};
+    /// use service_only::{ClosedRouter, Policy, ServiceOnlyLayer, Verifier};
+    /// use tower::{Layer, service_fn};
+    ///
+    /// const AUDITOR: Policy<'static> = Policy::any_service().services(&["auditor"]);
+    ///
+    /// fn app(verifier: Verifier) -> ClosedRouter {
+    ///     let reports = service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("bread,12"))));
+    ///     let guard = ServiceOnlyLayer::new(verifier, AUDITOR).endpoint(module_path!(), "reports");
+    ///     ClosedRouter::new().route_service("/reports/{*file}", guard.layer(reports))
+    /// }
+    /// ```
+    ///
+    /// A service without the layer does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use axum::{body::Body, http::{Request, Response}};
+    /// # use service_only::ClosedRouter;
+    /// # use tower::service_fn;
+    /// let reports = service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("bread,12"))));
+    /// let router: ClosedRouter = ClosedRouter::new().route_service("/reports/{*file}", reports);
+    /// ```
+    #[cfg(feature = "tower")]
+    #[track_caller]
+    pub fn route_service<T>(mut self, path: &str, service: ServiceOnly<T>) -> Self
+    where
+        ServiceOnly<T>: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        <ServiceOnly<T> as Service<Request>>::Response: IntoResponse,
+        <ServiceOnly<T> as Service<Request>>::Future: Send + 'static,
+    {
+        self.table.route(path.to_owned(), Answers::of_service(Declaration::from(&service)));
+        Self { inner: self.inner.route_service(path, service), ..self }
     }
 
     /// Adds the routes of another closed router below a prefix, and its fallback if it has one.

@@ -37,6 +37,12 @@ impl Answers {
         self.otherwise = Some(declaration);
     }
 
+    /// One answer to every method, as a service gives it.
+    #[cfg(feature = "tower")]
+    pub(super) fn of_service(declaration: Declaration) -> Self {
+        Self { by_method: Vec::new(), otherwise: Some(declaration) }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.by_method.extend(other.by_method);
         // axum takes no two fallbacks at one path.
@@ -114,7 +120,11 @@ impl Table {
 }
 
 fn route(methods: Vec<&'static str>, path: &str, said: &Declaration) -> Route {
-    Route::new(methods, path, said.access.clone()).handled_by(&said.endpoint)
+    let route = Route::new(methods, path, said.access.clone());
+    match &said.endpoint {
+        Some(endpoint) => route.handled_by(endpoint),
+        None => route,
+    }
 }
 
 fn contains(filter: MethodFilter, method: MethodFilter) -> bool {
