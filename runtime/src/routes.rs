@@ -68,7 +68,12 @@ impl fmt::Display for RouteTable {
 }
 
 fn row(route: &Route) -> Vec<String> {
-    let methods = if route.methods.is_empty() { "any".to_owned() } else { route.methods.join(" ") };
+    let methods = match (route.fallback, route.methods.is_empty()) {
+        (false, true) => "any".to_owned(),
+        (false, false) => route.methods.join(" "),
+        (true, true) => "fallback".to_owned(),
+        (true, false) => format!("fallback {}", route.methods.join(" ")),
+    };
     let asked = match &route.access {
         Access::ServiceOnly { services, roles, scopes, max_age } => {
             cells(services.as_deref(), roles.as_deref(), scopes, *max_age).to_vec()
@@ -84,6 +89,9 @@ fn row(route: &Route) -> Vec<String> {
 pub struct Route {
     methods: Vec<String>,
     path: String,
+    /// Absent from JSON where it is false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    fallback: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     handler: Option<Handler>,
     access: Access,
@@ -106,7 +114,13 @@ impl Route {
         access: Access,
     ) -> Self {
         let methods = methods.into_iter().map(Into::into).collect();
-        Self { methods, path: path.into(), handler: None, access }
+        Self { methods, path: path.into(), fallback: false, handler: None, access }
+    }
+
+    /// Makes it a fallback: it answers only paths that no route answers, however wide the route is.
+    #[must_use]
+    pub fn as_fallback(self) -> Self {
+        Self { fallback: true, ..self }
     }
 
     /// Says which handler answers.
@@ -124,6 +138,11 @@ impl Route {
     /// The template of the path, such as `/tenants/{id}`.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether all routes are asked before this one.
+    pub fn is_fallback(&self) -> bool {
+        self.fallback
     }
 
     /// The handler as `module::path::function`, where it is known.
@@ -198,21 +217,34 @@ mod tests {
     fn a_table_comes_back_from_its_json() {
         let table = RouteTable::new("orders")
             .route(Route::new(["GET", "DELETE"], "/tenants/{id}", Access::from(&POLICY)))
-            .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website")));
+            .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website")).as_fallback());
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
+    }
+
+    #[test]
+    fn only_a_fallback_says_in_json_whether_it_is_one() {
+        let json = |route: &Route| serde_json::to_value(route).unwrap().get("fallback").cloned();
+        let route = Route::new(["GET"], "/", Access::public("it is a website"));
+        assert_eq!(json(&route), None);
+        assert_eq!(json(&route.as_fallback()), Some(true.into()));
     }
 
     #[test]
     fn a_table_is_shown_in_columns_with_the_reason_of_what_is_public() {
         let table = RouteTable::new("orders")
             .route(Route::new(["GET", "DELETE"], "/tenants/{id}", Access::from(&POLICY)))
-            .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website for all the world")));
+            .route(Route::new([""; 0], "/files", Access::from(&POLICY)))
+            .route(
+                Route::new([""; 0], "/{*rest}", Access::public("it is a website for all the world"))
+                    .as_fallback(),
+            );
         insta::assert_snapshot!(table, @r"
         methods     path           services  roles  scopes  max_age
         ----------  -------------  --------  -----  ------  -------
         GET DELETE  /tenants/{id}  a b       any    x:y     any
-        any         /{*rest}       public: it is a website for all the world
+        any         /files         a b       any    x:y     any
+        fallback    /{*rest}       public: it is a website for all the world
         ");
     }
 
