@@ -68,8 +68,11 @@ fn text(table: &RouteTable) -> String {
             _ => String::new(),
         };
         let name = route.endpoint().unwrap().rsplit("::").next().unwrap();
-        let methods =
-            if route.methods().is_empty() { "(other)".to_owned() } else { route.methods().join(",") };
+        let methods = match route.methods() {
+            _ if route.is_fallback() => "(fallback)".to_owned(),
+            [] => "(other)".to_owned(),
+            methods => methods.join(","),
+        };
         format!("{methods:<10} {:<16} {name}{who}\n", route.path())
     };
     table.routes().iter().map(row).collect()
@@ -98,8 +101,9 @@ fn the_table_lists_each_route_with_its_methods_its_handler_and_who_may_call() {
     GET,HEAD   /deep/est        show
     (other)    /deep/est        not_allowed
     GET,HEAD   /healthz         healthz  public: load balancers have no token
-    (other)    /tenants/{*rest} inner_not_found
-    (other)    /{*rest}         not_found
+    (fallback) /tenants/{*rest} inner_not_found
+    (fallback) /                not_found
+    (fallback) /{*rest}         not_found
     ");
     let orders = Access::from(&Policy::any_service().services(&["orders"]));
     assert_eq!(table.routes()[0].access(), &orders);
@@ -222,11 +226,68 @@ async fn merged_methods_stand_side_by_side() {
 }
 
 #[test]
-fn a_fallback_that_is_said_again_or_taken_back_leaves_one_row_or_none() {
+fn a_fallback_that_is_said_again_or_taken_back_leaves_its_rows_or_none() {
     let router = ClosedRouter::<Verifier>::new().fallback(not_found).fallback(inner_not_found);
-    assert_eq!(text(&router.routes("bakery")).lines().count(), 1);
-    assert!(text(&router.routes("bakery")).contains("inner_not_found"));
+    insta::assert_snapshot!(text(&router.routes("bakery")), @r"
+    (fallback) /                inner_not_found
+    (fallback) /{*rest}         inner_not_found
+    ");
     assert_eq!(router.reset_fallback().routes("bakery").routes(), []);
+}
+
+#[tokio::test]
+async fn the_root_of_a_router_is_in_the_table_where_its_fallback_answers_there() {
+    let authority = TestAuthority::new();
+    let inner = || ClosedRouter::new().route("/item", get(show)).fallback(healthz);
+    let router = ClosedRouter::new().nest("/a", inner()).nest("/b", inner()).route("/b", get(list));
+    insta::assert_snapshot!(text(&router.routes("bakery")), @r"
+    GET,HEAD   /a/item          show
+    GET,HEAD   /b/item          show
+    GET,HEAD   /b               list
+    (fallback) /a               healthz  public: load balancers have no token
+    (fallback) /a/{*rest}       healthz  public: load balancers have no token
+    (fallback) /b/{*rest}       healthz  public: load balancers have no token
+    ");
+    let app = call(router.with_state(authority.verifier()));
+    let statuses = [app.get("/a").await.status(), app.get("/b").await.status()];
+    assert_eq!(statuses, [StatusCode::OK, StatusCode::UNAUTHORIZED]);
+}
+
+#[tokio::test]
+async fn slashes_between_a_prefix_and_a_path_are_those_of_axum() {
+    let router = ClosedRouter::<()>::new()
+        .nest("/a/", ClosedRouter::new().route("//x", get(healthz)))
+        .nest("/b", ClosedRouter::new().route("//x", get(healthz)));
+    let table = router.routes("bakery");
+    assert_eq!(table.routes().iter().map(Route::path).collect::<Vec<_>>(), ["/a/x", "/b//x"]);
+    let app = call(router);
+    assert_eq!([app.get("/a/x").await.text(), app.get("/b//x").await.text()], ["healthz", "healthz"]);
+}
+
+/// A router whose fallback is nested in one that has none.
+fn between() -> ClosedRouter<Verifier> {
+    ClosedRouter::new().nest("/b", ClosedRouter::new().route("/item", get(show)).fallback(not_found))
+}
+
+#[test]
+#[should_panic(
+    expected = "the fallback below `/b` would be lost: the router that is nested at `/c` has none"
+)]
+fn a_fallback_that_axum_would_drop_is_refused() {
+    let _ = ClosedRouter::new().nest("/c", between()).fallback(healthz);
+}
+
+#[tokio::test]
+async fn a_fallback_that_axum_adopts_answers_two_routers_further_out() {
+    let authority = TestAuthority::new();
+    let router = ClosedRouter::new().nest("/c", between().fallback(inner_not_found)).fallback(healthz);
+    let fallbacks = text(&router.routes("bakery"));
+    assert!(fallbacks.contains("(fallback) /c/b/{*rest}     not_found\n"), "{fallbacks}");
+    let app = call(router.with_state(authority.verifier()));
+    assert_eq!(app.get("/c/b/none").await.status(), 401);
+    assert_eq!(app.get("/none").await.text(), "healthz");
+    let reset = ClosedRouter::new().nest("/c", between().reset_fallback()).fallback(healthz);
+    assert_eq!(call(reset.with_state(authority.verifier())).get("/c/b/none").await.text(), "healthz");
 }
 
 #[tokio::test]

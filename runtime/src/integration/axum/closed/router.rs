@@ -73,7 +73,8 @@ use crate::routes::RouteTable;
 /// # Panics
 ///
 /// Building it panics where axum's router does: a path that is none, two handlers for one method of one
-/// path, a service at the path of another route, two fallbacks, a nested router at `/`.
+/// path, a service at the path of another route, two fallbacks, a nested router at `/`. It panics too where
+/// axum would drop a fallback in silence: see [`nest`](Self::nest).
 #[must_use = "it answers nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
@@ -136,6 +137,10 @@ where
     }
 
     /// Adds the routes of another closed router below a prefix, and its fallback if it has one.
+    ///
+    /// # Panics
+    /// Where a fallback would be lost: axum drops those of routers inside one that has none of its own, and
+    /// the outer router's fallback, which may be public, would answer in its place.
     #[track_caller]
     pub fn nest(mut self, path: &str, router: Self) -> Self {
         self.table.nest(path, router.table);
@@ -220,9 +225,9 @@ impl<S> ClosedRouter<S> {
     /// Who may call what: every route with its methods, its handler and who may call, under the name of
     /// the service that answers.
     ///
-    /// A row without methods is for each method that no other row of its path names. A fallback stands
-    /// last, as `/{*rest}` below the prefix of its router, for each path that no other row names. What a
-    /// layer answers is not there.
+    /// A row without methods is for each method that no other row of its path names. Fallbacks stand
+    /// last and are marked: each at the root of its router, unless that is routed, and as `/{*rest}` below
+    /// it, for each path that no route answers. What a layer answers is not there.
     ///
     /// ```
     /// use service_only::{ClosedRouter, Verifier, closed::get, service_only};

@@ -1,6 +1,8 @@
 //! The routing table that a closed router keeps while it is built. It does on data what axum does on
 //! routes: join prefixes, merge paths, put fallbacks where none was said.
 
+use std::sync::Arc;
+
 use axum::routing::MethodFilter;
 
 use super::handler::Declaration;
@@ -18,7 +20,9 @@ const METHODS: [(MethodFilter, &str); 9] = [
     (MethodFilter::CONNECT, "CONNECT"),
 ];
 
-/// What a fallback answers: every path that no route names.
+const ROOT: &str = "/";
+
+/// What a fallback answers beside the root: every path that no route names.
 const REST: &str = "/{*rest}";
 
 /// Who answers at one path.
@@ -65,48 +69,74 @@ impl Answers {
     }
 }
 
-/// Who answers where.
+/// Who answers where. Cheap to clone, for a server clones its router for each request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    paths: Vec<(String, Answers)>,
-    fallbacks: Vec<(String, Declaration)>,
+    paths: Arc<Vec<(String, Answers)>>,
+    fallbacks: Arc<Vec<Fallback>>,
+}
+
+/// Who answers what no route answers, from a prefix on.
+#[derive(Debug, Clone)]
+struct Fallback {
+    /// The path of the router that it was given to; `/` for the outermost.
+    root: String,
+    /// The same with `/{*rest}`, by which axum knows every longer path.
+    rest: String,
+    said: Declaration,
 }
 
 impl Table {
     pub(super) fn route(&mut self, path: String, answers: Answers) {
-        match self.paths.iter_mut().find(|(known, _)| *known == path) {
+        let paths = Arc::make_mut(&mut self.paths);
+        match paths.iter_mut().find(|(known, _)| *known == path) {
             Some((_, known)) => known.merge(answers),
-            None => self.paths.push((path, answers)),
+            None => paths.push((path, answers)),
         }
     }
 
+    /// axum adopts the fallbacks of a router that has one of its own, and drops those below a router
+    /// that has none. Dropping a guarded one would open its paths to a public one of the outer router.
+    #[track_caller]
     pub(super) fn nest(&mut self, prefix: &str, inner: Self) {
-        for (path, answers) in inner.paths {
+        for (path, answers) in Arc::unwrap_or_clone(inner.paths) {
             self.route(joined(prefix, &path), answers);
         }
-        let nested = inner.fallbacks.into_iter().map(|(path, said)| (joined(prefix, &path), said));
-        self.fallbacks.extend(nested);
+        let fallbacks = Arc::unwrap_or_clone(inner.fallbacks);
+        if let (Some(lost), false) = (fallbacks.first(), fallbacks.iter().any(Fallback::is_own)) {
+            panic!(
+                "the fallback below `{}` would be lost: the router that is nested at `{prefix}` has none of its own, so axum drops those of the routers in it; give it a fallback, or take them away with `reset_fallback`",
+                lost.root
+            );
+        }
+        let nested = fallbacks.into_iter().map(|fallback| Fallback {
+            root: joined(prefix, &fallback.root),
+            rest: joined(prefix, &fallback.rest),
+            ..fallback
+        });
+        Arc::make_mut(&mut self.fallbacks).extend(nested);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        for (path, answers) in other.paths {
+        for (path, answers) in Arc::unwrap_or_clone(other.paths) {
             self.route(path, answers);
         }
-        self.fallbacks.extend(other.fallbacks);
+        Arc::make_mut(&mut self.fallbacks).extend(Arc::unwrap_or_clone(other.fallbacks));
     }
 
-    pub(super) fn fallback(&mut self, declaration: Declaration) {
-        self.fallbacks.retain(|(path, _)| path != REST);
-        self.fallbacks.push((REST.to_owned(), declaration));
+    pub(super) fn fallback(&mut self, said: Declaration) {
+        let fallbacks = Arc::make_mut(&mut self.fallbacks);
+        fallbacks.retain(|fallback| !fallback.is_own());
+        fallbacks.push(Fallback { root: ROOT.to_owned(), rest: REST.to_owned(), said });
     }
 
     pub(super) fn reset_fallback(&mut self) {
-        self.fallbacks.clear();
+        self.fallbacks = Arc::default();
     }
 
     /// Only for the paths that are there already, as in axum.
     pub(super) fn method_not_allowed(&mut self, declaration: &Declaration) {
-        for (_, answers) in &mut self.paths {
+        for (_, answers) in Arc::make_mut(&mut self.paths) {
             answers.otherwise.get_or_insert_with(|| declaration.clone());
         }
     }
@@ -114,8 +144,21 @@ impl Table {
     pub(super) fn routes(&self, service: &str) -> RouteTable {
         let mut table = RouteTable::new(service);
         table.extend(self.paths.iter().flat_map(|(path, answers)| answers.routes(path)));
-        table.extend(self.fallbacks.iter().map(|(path, said)| route(Vec::new(), path, said)));
+        table.extend(self.fallbacks.iter().flat_map(|fallback| self.fallback_routes(fallback)));
         table
+    }
+
+    fn fallback_routes<'a>(&'a self, fallback: &'a Fallback) -> impl Iterator<Item = Route> + 'a {
+        let routed = |path: &str| self.paths.iter().any(|(known, _)| known == path);
+        let paths = [&fallback.root, &fallback.rest].into_iter().filter(move |path| !routed(path));
+        paths.map(|path| route(Vec::new(), path, &fallback.said).as_fallback())
+    }
+}
+
+impl Fallback {
+    /// Whether it is the router's, and not that of a nested one.
+    fn is_own(&self) -> bool {
+        self.rest == REST
     }
 }
 
@@ -131,11 +174,14 @@ fn contains(filter: MethodFilter, method: MethodFilter) -> bool {
     filter.or(method) == filter
 }
 
-/// As axum joins them: the root of a nested router is the prefix itself.
+/// As axum's `path_for_nested_route` joins them: the root of a nested router is the prefix itself, and a
+/// prefix that ends in a slash takes those away that a path starts with.
 fn joined(prefix: &str, path: &str) -> String {
-    match path.strip_prefix('/') {
-        Some(rest) if prefix.ends_with('/') => format!("{prefix}{rest}"),
-        Some("") => prefix.to_owned(),
-        _ => format!("{prefix}{path}"),
+    if prefix.ends_with('/') {
+        format!("{prefix}{}", path.trim_start_matches('/'))
+    } else if path == ROOT {
+        prefix.to_owned()
+    } else {
+        format!("{prefix}{path}")
     }
 }
