@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+use std::{marker::PhantomData, net::SocketAddr};
+
 use axum::{
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::{Method, StatusCode},
     middleware::{Next, from_fn},
     routing::MethodFilter,
+    serve::IncomingStream,
 };
 use service_only::{
     Access, ClosedRouter, Policy, Route, RouteTable, Verifier,
@@ -14,6 +17,7 @@ use service_only::{
     public, service_only,
 };
 use service_only_testkit::{TestApp, TestAuthority, call};
+use tokio::net::TcpListener;
 
 /// Handlers that answer with their own name.
 macro_rules! named {
@@ -298,6 +302,43 @@ async fn what_is_added_after_leaving_the_closed_world_is_open() {
     assert_eq!(app.get("/healthz").await.text(), "healthz");
 }
 
+#[public(reason = "it tells who asks")]
+async fn address(ConnectInfo(client): ConnectInfo<SocketAddr>) -> String {
+    client.to_string()
+}
+
+#[tokio::test]
+async fn what_a_connection_gets_is_a_closed_router() {
+    use tower::Service;
+
+    let router = ClosedRouter::new().route("/healthz", get(healthz)).route("/address", get(address));
+    let given: ClosedRouter = router.clone().into_make_service().call(()).await.unwrap();
+    assert_eq!(given.routes("bakery"), router.routes("bakery"));
+    assert_eq!(call(given).get("/healthz").await.text(), "healthz");
+
+    let client = SocketAddr::from(([192, 0, 2, 1], 4711));
+    let mut connected = router.into_make_service_with_connect_info::<SocketAddr>();
+    let request = axum::http::Request::get("/address").body(axum::body::Body::empty()).unwrap();
+    let answer = connected.call(client).await.unwrap().call(request).await.unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(body, client.to_string());
+}
+
+/// What `axum::serve` asks of what it is given, and what it gets from it for a connection.
+fn for_a_connection<M, S>(_: &M) -> PhantomData<S>
+where
+    M: for<'a> tower::Service<IncomingStream<'a, TcpListener>, Response = S>,
+{
+    PhantomData
+}
+
+#[test]
+fn a_server_that_is_given_a_closed_router_gets_closed_ones() {
+    let router = ClosedRouter::new().route("/healthz", get(healthz));
+    let _: PhantomData<ClosedRouter> = for_a_connection(&router);
+    let _: PhantomData<ClosedRouter> = for_a_connection(&router.into_make_service());
+}
+
 #[tokio::test]
 async fn a_closed_router_is_served_as_an_open_one_is() {
     use tower::ServiceExt;
@@ -306,7 +347,7 @@ async fn a_closed_router_is_served_as_an_open_one_is() {
     let request = axum::http::Request::get("/healthz").body(axum::body::Body::empty()).unwrap();
     assert_eq!(router.clone().oneshot(request).await.unwrap().status(), 200);
 
-    let listener = || tokio::net::TcpListener::bind("127.0.0.1:0");
+    let listener = || TcpListener::bind("127.0.0.1:0");
     drop(axum::serve(listener().await.unwrap(), router.clone()));
     drop(axum::serve(listener().await.unwrap(), router.clone().into_make_service()));
     let connected = router.into_make_service_with_connect_info::<std::net::SocketAddr>();

@@ -4,10 +4,12 @@
 mod handler;
 mod method;
 mod router;
+mod serve;
 mod table;
 
 pub use self::{
     handler::ClosedHandler,
     method::{ClosedMethodRouter, any, connect, delete, get, head, on, options, patch, post, put, trace},
     router::ClosedRouter,
+    serve::{ClosedMakeService, ClosedMakeServiceWithConnectInfo},
 };

@@ -1,18 +1,8 @@
 //! axum's router, for handlers that say who may call.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, fmt};
 
-use axum::{
-    Router,
-    extract::{Request, connect_info::IntoMakeServiceWithConnectInfo},
-    handler::Handler,
-    response::IntoResponse,
-    routing::{IntoMakeService, Route},
-};
+use axum::{Router, extract::Request, handler::Handler, response::IntoResponse, routing::Route};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -78,7 +68,7 @@ use crate::routes::RouteTable;
 #[must_use = "it answers nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
-    inner: Router<S>,
+    pub(super) inner: Router<S>,
     table: Table,
 }
 
@@ -245,18 +235,6 @@ impl<S> ClosedRouter<S> {
     }
 }
 
-impl ClosedRouter {
-    /// What `axum::serve` takes.
-    pub fn into_make_service(self) -> IntoMakeService<Router> {
-        self.inner.into_make_service()
-    }
-
-    /// What `axum::serve` takes, for handlers and audit records that know the client's address.
-    pub fn into_make_service_with_connect_info<C>(self) -> IntoMakeServiceWithConnectInfo<Router, C> {
-        self.inner.into_make_service_with_connect_info()
-    }
-}
-
 impl<S> Default for ClosedRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -269,23 +247,5 @@ where
 impl<S> fmt::Debug for ClosedRouter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ClosedRouter").field(&self.table).finish()
-    }
-}
-
-/// A service of all that axum's router is a service of: requests, and the connections of `axum::serve`.
-impl<R> Service<R> for ClosedRouter
-where
-    Router: Service<R>,
-{
-    type Response = <Router as Service<R>>::Response;
-    type Error = <Router as Service<R>>::Error;
-    type Future = <Router as Service<R>>::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        self.inner.call(request)
     }
 }

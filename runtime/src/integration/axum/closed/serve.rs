@@ -1,0 +1,162 @@
+//! How a closed router is served. What a server gets for a connection is closed too: axum's own service
+//! of connections would hand out an open router.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Extension, Router,
+    extract::connect_info::{ConnectInfo, Connected},
+    middleware::AddExtension,
+    response::Response,
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::router::ClosedRouter;
+
+/// A service of all that axum's router is a service of: requests, and the connections of `axum::serve`,
+/// each of which gets a closed router.
+impl<R> Service<R> for ClosedRouter
+where
+    Router: Service<R>,
+    <Router as Service<R>>::Response:
+        StaysClosed<<Router as Service<R>>::Future, <Router as Service<R>>::Error>,
+{
+    type Response = <<Router as Service<R>>::Response as StaysClosed<
+        <Router as Service<R>>::Future,
+        <Router as Service<R>>::Error,
+    >>::Closed;
+    type Error = <Router as Service<R>>::Error;
+    type Future = <<Router as Service<R>>::Response as StaysClosed<
+        <Router as Service<R>>::Future,
+        <Router as Service<R>>::Error,
+    >>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let answered = self.inner.call(request);
+        <Router as Service<R>>::Response::closed(self, answered)
+    }
+}
+
+/// What axum's router answers in a future `F`, and what a closed one answers in its place. Nobody else
+/// can name it.
+pub trait StaysClosed<F, E> {
+    #[doc(hidden)]
+    type Closed;
+    #[doc(hidden)]
+    type Future: Future<Output = Result<Self::Closed, E>>;
+
+    #[doc(hidden)]
+    fn closed(router: &ClosedRouter, answered: F) -> Self::Future;
+}
+
+impl<F: Future<Output = Result<Self, E>>, E> StaysClosed<F, E> for Response {
+    type Closed = Self;
+    type Future = F;
+
+    fn closed(_: &ClosedRouter, answered: F) -> F {
+        answered
+    }
+}
+
+impl<F, E> StaysClosed<F, E> for Router {
+    type Closed = ClosedRouter;
+    type Future = Ready<Result<ClosedRouter, E>>;
+
+    fn closed(router: &ClosedRouter, _: F) -> Self::Future {
+        // As axum does, so that no handler is given its state once for each request.
+        ready(Ok(router.clone().with_state(())))
+    }
+}
+
+/// A service of connections that gives each the closed router; from
+/// [`ClosedRouter::into_make_service`].
+///
+/// The router that it gives takes no handler that says nothing about its callers:
+///
+/// ```compile_fail,E0277
+/// # use service_only::{ClosedRouter, closed::get};
+/// # use tower::Service;
+/// # async fn app() {
+/// let router = ClosedRouter::new().into_make_service().call(()).await.unwrap();
+/// let router = router.route("/hole", get(async || "anybody"));
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClosedMakeService {
+    router: ClosedRouter,
+}
+
+/// A service of connections that gives each the closed router, and tells its handlers the client's address
+/// as a `C`; from [`ClosedRouter::into_make_service_with_connect_info`].
+pub struct ClosedMakeServiceWithConnectInfo<C> {
+    router: ClosedRouter,
+    connected: PhantomData<fn() -> C>,
+}
+
+impl ClosedRouter {
+    /// What `axum::serve` takes.
+    pub fn into_make_service(self) -> ClosedMakeService {
+        // Once, rather than for each connection.
+        ClosedMakeService { router: self.with_state(()) }
+    }
+
+    /// What `axum::serve` takes, for handlers and audit records that know the client's address.
+    pub fn into_make_service_with_connect_info<C>(self) -> ClosedMakeServiceWithConnectInfo<C> {
+        ClosedMakeServiceWithConnectInfo { router: self.with_state(()), connected: PhantomData }
+    }
+}
+
+impl<T> Service<T> for ClosedMakeService {
+    type Response = ClosedRouter;
+    type Error = Infallible;
+    type Future = Ready<Result<ClosedRouter, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: T) -> Self::Future {
+        ready(Ok(self.router.clone()))
+    }
+}
+
+impl<C, T> Service<T> for ClosedMakeServiceWithConnectInfo<C>
+where
+    C: Connected<T>,
+{
+    type Response = AddExtension<ClosedRouter, ConnectInfo<C>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, connection: T) -> Self::Future {
+        let client = Extension(ConnectInfo(C::connect_info(connection)));
+        ready(Ok(client.layer(self.router.clone())))
+    }
+}
+
+impl<C> Clone for ClosedMakeServiceWithConnectInfo<C> {
+    fn clone(&self) -> Self {
+        Self { router: self.router.clone(), connected: PhantomData }
+    }
+}
+
+impl<C> fmt::Debug for ClosedMakeServiceWithConnectInfo<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClosedMakeServiceWithConnectInfo").field(&self.router).finish()
+    }
+}
