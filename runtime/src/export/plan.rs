@@ -14,7 +14,8 @@ pub(super) struct Rule<'t> {
     pub(super) template: Template,
     /// Methods of the same path that other routes name. Only where this route takes any.
     pub(super) without_methods: Vec<&'t str>,
-    /// Narrower paths, whatever the method: the router looks for the path first.
+    /// Narrower paths, whatever the method: the router looks for the path first. For a fallback those of
+    /// all routes too, for the router asks them before any fallback.
     pub(super) without_paths: Vec<Template>,
     pub(super) access: Asked<'t>,
 }
@@ -63,7 +64,12 @@ pub(super) fn name(route: &Route) -> String {
 
 /// The methods of a route as text.
 pub(super) fn methods(route: &Route) -> String {
-    if route.methods().is_empty() { "any method".to_owned() } else { route.methods().join(", ") }
+    match (route.is_fallback(), route.methods()) {
+        (false, []) => "any method".to_owned(),
+        (false, methods) => methods.join(", "),
+        (true, []) => "fallback".to_owned(),
+        (true, methods) => format!("fallback {}", methods.join(", ")),
+    }
 }
 
 /// Seconds as the attribute writes a duration.
@@ -76,16 +82,23 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// The rules of a table, narrower paths first.
+/// The rules of a table: those of routes, narrower paths first, and then those of fallbacks likewise. A
+/// fallback at the path of a route is never asked, and has no rule.
 pub(super) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
     if table.service().parse::<ServiceName>().is_err() {
         return Err(ExportError::option("service", "the table's `service` is no service name"));
     }
     let mut parsed = table.routes().iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     parsed.sort_by(|(one, a), (other, b)| {
-        one.cmp(other).then(a.methods().is_empty().cmp(&b.methods().is_empty()))
+        a.is_fallback()
+            .cmp(&b.is_fallback())
+            .then_with(|| one.cmp(other))
+            .then_with(|| a.methods().is_empty().cmp(&b.methods().is_empty()))
     });
-    parsed.iter().map(|(template, route)| rule(template, route, &parsed)).collect()
+    let routed =
+        |template: &Template| parsed.iter().any(|(other, route)| !route.is_fallback() && other == template);
+    let asked = parsed.iter().filter(|(template, route)| !route.is_fallback() || !routed(template));
+    asked.map(|(template, route)| rule(template, route, &parsed)).collect()
 }
 
 fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
@@ -115,8 +128,9 @@ fn rule<'t>(
     route: &'t Route,
     all: &[(Template, &'t Route)],
 ) -> Result<Rule<'t>, ExportError> {
+    let alike = |other: &Route| other.is_fallback() == route.is_fallback();
     let same_path = || all.iter().filter(|(other, _)| other == template).map(|(_, route)| *route);
-    let others = || same_path().filter(|other| !std::ptr::eq(*other, route));
+    let others = || same_path().filter(|other| alike(other) && !std::ptr::eq(*other, route));
     let shared = |other: &Route| match (route.methods(), other.methods()) {
         ([], others) => others.is_empty(),
         (own, others) => own.iter().any(|method| others.contains(method)),
@@ -130,10 +144,12 @@ fn rule<'t>(
     };
     let mut without_paths: Vec<Template> = all
         .iter()
+        .filter(|(other, it)| if alike(it) { other < template } else { route.is_fallback() })
         .map(|(other, _)| other)
-        .filter(|other| *other < template && other.overlaps(template))
+        .filter(|other| other.overlaps(template))
         .cloned()
         .collect();
+    without_paths.sort();
     without_paths.dedup();
     Ok(Rule {
         route,

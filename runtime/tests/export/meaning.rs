@@ -103,6 +103,30 @@ fn wider_routes_leave_empty_segments_alone_where_the_router_does() {
 }
 
 #[test]
+fn fallbacks_leave_every_route_alone_however_wide_it_is() {
+    let website = |path: &str| Route::new([""; 0], path, Access::public("it is a website")).as_fallback();
+    let table = RouteTable::new("orders")
+        .route(Route::new(["GET"], "/{tenant}/{id}", Access::from(&Policy::any_service())))
+        .route(Route::new(["GET"], "/rest/{*all}", Access::from(&Policy::any_service())))
+        .route(website("/a/{*rest}"))
+        .route(website("/rest/{*rest}"))
+        .route(website("/{*rest}"));
+    let operations: Vec<Value> =
+        rules(&table).iter().map(|rule| rule["to"][0]["operation"].clone()).collect();
+    let taken = |path: &str| {
+        let operation = operations.iter().find(|it| it["paths"] == json!([path])).unwrap();
+        operation["notPaths"].as_array().unwrap().clone()
+    };
+    assert!(taken("/a/{**}").contains(&json!("/{*}/{*}")), "{operations:?}");
+    for narrower in ["/{*}/{*}", "/rest/{**}", "/a/{**}"] {
+        assert!(taken("/{**}").contains(&json!(narrower)), "{operations:?}");
+    }
+    // A route that answers all of a fallback's paths leaves it none.
+    assert_eq!(operations.iter().filter(|it| it["paths"] == json!(["/rest/{**}"])).count(), 1);
+    assert!(export::envoy(&table, &mesh()).unwrap().contains("fallback /a/{*rest}:"));
+}
+
+#[test]
 fn two_routes_for_the_same_requests_are_refused() {
     for methods in [vec!["GET"], vec![]] {
         let route = |access| Route::new(methods.clone(), "/", access);

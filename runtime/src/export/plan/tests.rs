@@ -23,36 +23,49 @@ fn expression(template: &Template) -> Regex {
     Regex::new(&format!("^(?:{})$", template.regex())).unwrap()
 }
 
+/// What a row's path is to a router: matchit's place for it, or none.
+fn insert(router: &mut matchit::Router<String>, template: &str) -> bool {
+    router.insert(template.to_owned(), template.to_owned()).is_ok()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A proxy takes the union of its rules, in no order. So the one rule that takes a request must
-    /// be that of the route that the router would choose, and no other may.
+    /// be that of the route that the router would choose, and no other may. A router asks all of its
+    /// routes before any fallback.
     #[test]
     fn the_rule_that_takes_a_request_is_that_of_the_routers_choice(
-        templates in vec(template(), 1..7),
+        templates in vec((template(), any::<bool>()), 1..9),
         paths in vec(requested(), 1..20),
     ) {
-        let mut router = matchit::Router::new();
+        let (mut routes, mut fallbacks) = (matchit::Router::new(), matchit::Router::new());
         let mut table = RouteTable::new("orders");
-        for template in templates {
-            if router.insert(template.clone(), template.clone()).is_ok() {
-                table = table.route(Route::new(["GET"], template, Access::public("a test")));
+        for (template, is_fallback) in templates {
+            let route = Route::new(["GET"], template.clone(), Access::public("a test"));
+            if is_fallback && insert(&mut fallbacks, &template) {
+                table = table.route(route.as_fallback());
+            } else if !is_fallback && insert(&mut routes, &template) {
+                table = table.route(route);
             }
         }
         let rules = rules(&table).unwrap();
         let taking = rules.iter().map(|rule| {
             let without: Vec<Regex> = rule.without_paths.iter().map(expression).collect();
-            (rule.route.path(), expression(&rule.template), without)
+            ((rule.route.path(), rule.route.is_fallback()), expression(&rule.template), without)
         });
         let taking: Vec<_> = taking.collect();
         for path in paths {
-            let takes = |(route, own, without): &(_, Regex, Vec<Regex>)| {
+            let takes = |(route, own, without): &((_, bool), Regex, Vec<Regex>)| {
                 let takes = own.is_match(&path) && !without.iter().any(|other| other.is_match(&path));
                 takes.then_some(*route)
             };
-            let taking: Vec<&str> = taking.iter().filter_map(takes).collect();
-            let chosen: Vec<&str> = router.at(&path).ok().map(|found| found.value.as_str()).into_iter().collect();
+            let taking: Vec<(&str, bool)> = taking.iter().filter_map(takes).collect();
+            let chosen = match (routes.at(&path), fallbacks.at(&path)) {
+                (Ok(found), _) => vec![(found.value.as_str(), false)],
+                (_, Ok(found)) => vec![(found.value.as_str(), true)],
+                _ => Vec::new(),
+            };
             prop_assert_eq!(taking, chosen, "{} of {:?}", path, table.routes());
         }
     }
