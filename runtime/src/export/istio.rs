@@ -1,6 +1,9 @@
 //! Istio: a `RequestAuthentication`, which checks a token where there is one, and an
 //! `AuthorizationPolicy`, which asks for one. The first alone lets requests without a token through.
 
+use std::collections::BTreeSet;
+
+use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -166,13 +169,17 @@ fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
     if !rule.without_methods.is_empty() {
         operation.insert("notMethods".to_owned(), json!(rule.without_methods));
     }
-    if !rule.without_paths.is_empty() {
-        let mut paths = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
-        paths.extend(empty_segments(rule).into_iter().filter_map(|(_, pattern)| pattern));
-        paths.dedup();
-        operation.insert("notPaths".to_owned(), json!(paths));
+    let path = said(&rule.template)?;
+    let mut without = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
+    without.extend(empty_segments(rule).into_iter().filter_map(|(_, pattern)| pattern));
+    // To the router the rest of a path is not empty, and to Istio it may be.
+    without.extend(path.strip_suffix("{**}").map(str::to_owned));
+    let mut known = BTreeSet::new();
+    without.retain(|path| known.insert(path.clone()));
+    if !without.is_empty() {
+        operation.insert("notPaths".to_owned(), json!(without));
     }
-    operation.insert("paths".to_owned(), json!([said(&rule.template)?]));
+    operation.insert("paths".to_owned(), json!([path]));
     Ok(Value::Object(operation))
 }
 
@@ -193,6 +200,9 @@ fn path(template: &Template) -> Result<String, String> {
             Piece::Rest(_) if whole_segment => path.push_str("{**}"),
             _ => return Err("a parameter of Istio is a whole segment of the path".to_owned()),
         }
+    }
+    if path.contains("//") && path.contains('{') {
+        return Err("Envoy takes no empty segment in a path with a parameter".to_owned());
     }
     Ok(path)
 }
@@ -242,9 +252,15 @@ fn labels(table: &RouteTable, mesh: &MeshOptions) -> Result<Value, ExportError> 
     Ok(json!({ "app": table.service() }))
 }
 
-/// A DNS-1123 subdomain that resembles the name.
+/// A DNS-1123 subdomain that resembles the name, and is no other service's: a name that had to be changed
+/// is told apart by its digest, after a dot, which no name that is left as it is has.
 fn resource_name(service: &str) -> String {
-    let name = service.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    let cut: String = name.chars().take(230).collect();
-    format!("{cut}-service-only")
+    let resembling = service.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let cut: String = resembling.chars().take(200).collect();
+    if cut == service {
+        return format!("{cut}-service-only");
+    }
+    let digest = digest::digest(&digest::SHA256, service.as_bytes());
+    let told_apart: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}.{told_apart}-service-only", cut.trim_end_matches('-'))
 }

@@ -21,7 +21,9 @@ pub fn markdown(table: &RouteTable) -> String {
 
 fn cells(route: &Route) -> [String; 7] {
     let method = match route.methods() {
+        [] if route.is_fallback() => "fallback".to_owned(),
         [] => "any".to_owned(),
+        methods if route.is_fallback() => format!("fallback {}", codes(methods)),
         methods => codes(methods),
     };
     let handler = route.endpoint().map(code).unwrap_or_default();

@@ -118,6 +118,10 @@ fn paths_and_methods_that_would_mean_more_are_refused() {
     assert_eq!(error("GET", "/a*"), "`GET /a*`: Istio's paths have no writing for one of its characters");
     assert_eq!(error("GET", "/v{n}"), "`GET /v{n}`: a parameter of Istio is a whole segment of the path");
     assert_eq!(error("GET", "/a\n"), "`GET /a\\n`: Istio's paths have no writing for one of its characters");
+    assert_eq!(
+        error("GET", "/a//{x}"),
+        "`GET /a//{x}`: Envoy takes no empty segment in a path with a parameter"
+    );
     assert_eq!(error("*", "/"), "`* /`: `*` is no method");
     assert_eq!(error("GET", "a"), "`GET a`: a path starts with `/`");
 }

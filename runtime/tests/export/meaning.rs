@@ -97,9 +97,38 @@ fn wider_routes_leave_empty_segments_alone_where_the_router_does() {
         .route(Route::new([""; 0], "/{*rest}", Access::public("a website")))
         .route(Route::new(["GET"], "/api/{x}/items/{y}/z", Access::from(&Policy::any_service())));
     let public = rules(&table).into_iter().find(|rule| rule.get("from").is_none()).unwrap();
-    assert_eq!(public["to"][0]["operation"]["notPaths"], json!(["/api/{*}/items/{*}/z", "/api//*"]));
+    assert_eq!(public["to"][0]["operation"]["notPaths"], json!(["/api/{*}/items/{*}/z", "/api//*", "/"]));
     let said = "# Left to the code: `/api/{*}/items/{*}/z` with an empty segment for a later parameter";
     assert!(export::istio(&table, &mesh()).unwrap().contains(said));
+}
+
+#[test]
+fn the_rest_of_a_path_is_not_empty_to_istio_either() {
+    let table = RouteTable::new("orders")
+        .route(Route::new([""; 0], "/files/{*rest}", Access::public("a website")))
+        .route(Route::new([""; 0], "/{x}/", Access::from(&Policy::any_service())));
+    let public = rules(&table).into_iter().find(|rule| rule.get("from").is_none()).unwrap();
+    assert_eq!(public["to"][0]["operation"]["notPaths"], json!(["/files/"]));
+}
+
+#[test]
+fn resources_of_two_services_have_two_names() {
+    let name = |service: &str| {
+        let yaml = export::istio(&RouteTable::new(service), &mesh().label("app", "orders")).unwrap();
+        let names: Vec<_> = yaml.lines().filter_map(|line| line.strip_prefix("  name: ")).collect();
+        assert_eq!(names[0], names[1]);
+        names[0].to_owned()
+    };
+    let (long, longer) = (format!("{}-a", "x".repeat(199)), format!("{}-b", "x".repeat(199)));
+    let services = ["orders-api", "orders.api", "orders_api", "Orders-api", "Orders_api", &long, &longer];
+    let names: std::collections::BTreeSet<String> = services.iter().map(|service| name(service)).collect();
+    assert_eq!(names.len(), services.len(), "{names:?}");
+    assert_eq!(name("orders-api"), "orders-api-service-only");
+    // A name is for years: `kubectl apply` leaves the policy of another name in force.
+    assert_eq!(name("orders.api"), "orders-api.37a371bc9e376881-service-only");
+    let subdomain =
+        regex::Regex::new(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$").unwrap();
+    assert!(names.iter().all(|name| name.len() <= 253 && subdomain.is_match(name)), "{names:?}");
 }
 
 #[test]

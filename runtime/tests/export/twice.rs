@@ -8,7 +8,7 @@ use axum::{
     routing::{any, delete, get, post},
 };
 use service_only::{
-    Access, Clock as _, Policy, Route, RouteTable, SystemClock, Verifier,
+    Access, Clock as _, ClosedRouter, Policy, Route, RouteTable, SystemClock, Verifier, closed,
     export::{self, MeshOptions},
     service_only,
 };
@@ -156,6 +156,36 @@ async fn both(authority: &TestAuthority, mesh: MeshOptions) {
 async fn envoy_lets_through_what_the_code_lets_in_and_nothing_else() {
     let authority = authority();
     both(&authority, options(&authority)).await;
+}
+
+#[service_only::public(reason = "it is a website")]
+async fn website() {}
+
+/// A narrow fallback for anybody below a wide route for services, as a router has them.
+#[tokio::test]
+async fn envoy_asks_routes_before_fallbacks_as_the_code_does() {
+    let authority = authority();
+    let inner = ClosedRouter::new().route("/item", closed::get(website)).fallback(website);
+    let router = ClosedRouter::new()
+        .nest("/a", inner)
+        .route("/{tenant}/{id}", closed::get(read_tenant))
+        .fallback(owner)
+        .with_state(authority.verifier());
+    let yaml = export::envoy(&router.routes("orders"), &options(&authority)).unwrap();
+    let Some(envoy) = Proxy::start(&yaml).await else { return };
+    let router = router.into_open_router();
+    let tokens = [
+        Vec::new(),
+        vec![format!("Bearer {}", authority.service("orders").token())],
+        vec![format!("Bearer {}", authority.service("orders").role("admin").token())],
+    ];
+    for path in ["/", "/a", "/a/", "/a/item", "/a/5", "/a/5/6", "/b", "/b/5", "/b/5/6", "//", "//5"] {
+        for authorization in &tokens {
+            let code = code_allows(&router, "GET", path, authorization).await;
+            let status = envoy.status("GET", path, authorization).await;
+            assert_eq!(code, status == 200, "GET {path}: Envoy says {status}");
+        }
+    }
 }
 
 #[tokio::test]
