@@ -11,16 +11,16 @@ use crate::escape;
 pub(super) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
     let (old, new) = (requests(old), requests(new));
     let mut lines = Vec::new();
-    for (request, access) in &new {
+    for (request, accesses) in &new {
         match old.get(request) {
-            None => lines.push(format!("added {request}: {}", who(access))),
-            Some(before) if before != access => {
-                let word = match (covers(access, before), covers(before, access)) {
+            None => lines.push(format!("added {request}: {}", all(accesses))),
+            Some(before) if before != accesses => {
+                let word = match (cover(accesses, before), cover(before, accesses)) {
                     (true, false) => "loosened",
                     (false, true) => "tightened",
                     _ => "changed",
                 };
-                lines.push(format!("{word} {request}: {}; before: {}", who(access), who(before)));
+                lines.push(format!("{word} {request}: {}; before: {}", all(accesses), all(before)));
             }
             Some(_) => {}
         }
@@ -30,16 +30,28 @@ pub(super) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
     lines.iter().map(|line| escape::one_line(line)).collect()
 }
 
-fn requests(table: &RouteTable) -> BTreeMap<String, &Access> {
-    let mut requests = BTreeMap::new();
+/// The rows of each request, in their order. There may be several: a table need not be a router's.
+fn requests(table: &RouteTable) -> BTreeMap<String, Vec<&Access>> {
+    let mut requests: BTreeMap<String, Vec<&Access>> = BTreeMap::new();
     for route in table.routes() {
+        let fallback = if route.is_fallback() { "fallback " } else { "" };
         let any = ["any method".to_owned()];
         let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
         for method in methods {
-            requests.insert(format!("{method} {}", route.path()), route.access());
+            let request = format!("{fallback}{method} {}", route.path());
+            requests.entry(request).or_default().push(route.access());
         }
     }
     requests
+}
+
+fn all(accesses: &[&Access]) -> String {
+    accesses.iter().map(|access| who(access)).collect::<Vec<_>>().join(" / ")
+}
+
+/// Whether everybody whom one of `inner` lets in is let in by one of `outer`.
+fn cover(outer: &[&Access], inner: &[&Access]) -> bool {
+    inner.iter().all(|inner| outer.iter().any(|outer| covers(outer, inner)))
 }
 
 /// Whether everybody whom `inner` lets in is let in by `outer`.
@@ -78,6 +90,37 @@ mod tests {
     fn change(old: &str, new: &str) -> String {
         let lines = lines(&table(old), &table(new)).concat();
         lines.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_row_hides_no_other_of_its_name() {
+        let rows = |route: &str, fallback: &str, marked: bool| {
+            let row = |access: &str| Route::new([""; 0], "/{*rest}", serde_json::from_str(access).unwrap());
+            let (route, fallback) = (row(route), row(fallback));
+            let fallback = if marked { fallback.as_fallback() } else { fallback };
+            RouteTable::new("orders").route(route).route(fallback)
+        };
+        let closed = r#"{"service_only":{}}"#;
+        let public = r#"{"public":{"reason":"a test"}}"#;
+        let told = |(route, fallback), marked| {
+            lines(&rows(closed, closed, marked), &rows(route, fallback, marked)).join("\n")
+        };
+        assert_eq!(
+            told((public, closed), false),
+            "loosened any method /{*rest}: anybody: a test / any service; before: any service / any service"
+        );
+        assert_eq!(
+            told((public, closed), true),
+            "loosened any method /{*rest}: anybody: a test; before: any service"
+        );
+        assert_eq!(
+            told((closed, public), true),
+            "loosened fallback any method /{*rest}: anybody: a test; before: any service"
+        );
+        let swapped = lines(&rows(closed, public, false), &rows(public, closed, false));
+        assert_eq!(swapped.len(), 1, "{swapped:?}");
+        let unmarked = lines(&rows(closed, public, false), &rows(public, public, true));
+        assert_eq!(unmarked.len(), 2, "{unmarked:?}");
     }
 
     #[test]

@@ -18,7 +18,12 @@ pub(super) fn table(routes: &RouteTable) -> Table {
 }
 
 pub(super) fn methods(route: &Route) -> String {
-    if route.methods().is_empty() { "any".to_owned() } else { route.methods().join(", ") }
+    match (route.is_fallback(), route.methods()) {
+        (false, []) => "any".to_owned(),
+        (false, methods) => methods.join(", "),
+        (true, []) => "fallback".to_owned(),
+        (true, methods) => format!("fallback {}", methods.join(", ")),
+    }
 }
 
 fn handler(route: &Route) -> String {
