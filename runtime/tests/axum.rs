@@ -485,6 +485,29 @@ async fn a_token_that_a_layer_has_replaced_is_asked_about_again() {
 }
 
 #[tokio::test]
+async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_token() {
+    use service_only_testkit::TestAuthority;
+
+    let authority = TestAuthority::new();
+    let verifier = authority.verifier();
+    let token = authority.service("orders").claim("exp", authority.clock().now().unix() + 60).token();
+    let request = || {
+        let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
+        request.into_parts().0
+    };
+    let mut first = request();
+    assert!(Caller::from_request_parts(&mut first, &verifier).await.is_ok());
+    let mut later = request();
+    later.extensions = first.extensions.clone();
+    assert!(Caller::from_request_parts(&mut later, &verifier).await.is_ok());
+    authority.clock().advance(std::time::Duration::from_secs(60));
+    let mut too_late = request();
+    too_late.extensions = first.extensions;
+    let rejection = Caller::from_request_parts(&mut too_late, &verifier).await.unwrap_err();
+    assert_eq!(rejection.status(), 401);
+}
+
+#[tokio::test]
 async fn a_decision_of_another_verifier_does_not_count() {
     // One request passes two routers, and the inner one trusts another issuer.
     let authority = SigningKey::generate(Algorithm::ES256).unwrap();

@@ -1,10 +1,14 @@
 //! What a guard leaves in a request for an argument `caller: Caller` that follows: one request, one
 //! decision, one record.
 
-use crate::{caller::Caller, verifier::Verifier};
+use crate::{
+    caller::Caller,
+    verifier::{Verifier, check_times},
+};
 
 /// A decision in the caller's favour. Another verifier's does not count, nor one about another token
-/// that a layer has put into the request since. `V` is the framework's header value.
+/// that a layer has put into the request since, nor one that has outlived its token, as it may where a
+/// layer carries it over to a later request. `V` is the framework's header value.
 #[derive(Clone)]
 pub(super) struct Decided<V> {
     verifier: Verifier,
@@ -24,7 +28,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         Self { verifier, authorization: authorization.next().cloned(), caller: caller.clone() }
     }
 
-    /// The caller, if the decision is this verifier's and about these headers.
+    /// The caller, if the decision is this verifier's and about these headers, and the token's time is now.
     pub(super) fn caller<'r>(
         &self,
         verifier: &Verifier,
@@ -36,6 +40,8 @@ impl<V: Clone + PartialEq> Decided<V> {
         let same = self.verifier.is_same_as(verifier)
             && authorization.next() == self.authorization.as_ref()
             && authorization.next().is_none();
-        same.then(|| self.caller.clone())
+        let claims = self.caller.claims();
+        let in_time = || check_times(claims.exp, claims.nbf, verifier.recorder().moment()).is_ok();
+        (same && in_time()).then(|| self.caller.clone())
     }
 }
