@@ -101,6 +101,58 @@ impl Orders {
     }
 }
 
+/// What macros by example pass on, and macros that write types: none of it hides a method.
+struct Pieced;
+
+macro_rules! pieced {
+    ($ty:ident, $body:block, $item:item, $path:path, $braced:block, $value:expr) => {
+        #[service_only(services("orchestrator"))]
+        impl $ty {
+            fn body_passed_on(&self, caller: &Caller) -> Result<u8, Denial> $body
+            const AFTER_A_BODY: u8 = $value;
+            $item
+            fn after_an_item(&self, caller: &Caller) -> Result<u8, Denial> { Ok(Self::AFTER_A_BODY) }
+            fn path_of_a_macro(&self, caller: &Caller) -> $path! { u8 } $braced
+            fn where_a_macro_bounds(&self, caller: &Caller) -> Result<u8, Denial> where answer! { u8 }: Send { Ok(5) }
+            fn last(&self, caller: &Caller) -> answer! { u8 } { Ok(6) }
+        }
+    };
+}
+
+macro_rules! answer {
+    ($ty:ty) => { Result<$ty, Denial> };
+}
+
+pieced!(
+    Pieced,
+    { Ok(1) },
+    pub fn item_passed_on(&self, caller: &Caller) -> Result<u8, Denial> {
+        Ok(2)
+    },
+    answer,
+    { Ok(4) },
+    { 3 } + 1
+);
+
+macro_rules! api_of {
+    ($ty:ident { $list:block $write:block $ping:block $version:block }) => {
+        #[service_only(services("orchestrator"))]
+        #[async_trait]
+        impl Api for $ty {
+            const MOST: usize = 1;
+            type Answer = String;
+            async fn list(&self, _: Request<()>) -> Result<Vec<String>, Status> $list
+            async fn write(self: Arc<Self>, _: Request<String>, _: bool) -> Result<Self::Answer, Status> $write
+            #[public(reason = "clients ask whether anybody is there")]
+            async fn ping(&self, _: Request<()>) -> Result<(), Infallible> $ping
+            #[public(reason = "it is a constant")]
+            fn version() -> u32 $version
+        }
+    };
+}
+
+api_of!(Pieced { { Ok(vec![]) } { Ok(String::new()) } { Ok(()) } { 8 } });
+
 fn orders() -> Orders {
     Orders { orders: ["a", "b", "c"].map(str::to_owned).into() }
 }
@@ -165,6 +217,37 @@ async fn methods_of_a_type_are_guarded_each_in_its_way() {
 }
 
 #[test]
+fn methods_that_macros_write_piece_by_piece_are_guarded_one_by_one() {
+    let authority = TestAuthority::new();
+    let (orchestrator, stranger) =
+        ["orchestrator", "stranger"].map(|name| authority.service(name).caller()).into();
+    for (value, method) in [
+        (1, Pieced::body_passed_on as fn(&Pieced, &Caller) -> Result<u8, Denial>),
+        (2, Pieced::item_passed_on),
+        (4, Pieced::after_an_item),
+        (4, Pieced::path_of_a_macro),
+        (5, Pieced::where_a_macro_bounds),
+        (6, Pieced::last),
+    ] {
+        assert_eq!(method(&Pieced, &stranger).unwrap_err().code(), Code::ServiceNotAllowed, "{value}");
+        assert_eq!(method(&Pieced, &orchestrator).unwrap(), value);
+    }
+}
+
+#[tokio::test]
+async fn requests_are_let_in_by_methods_whose_bodies_a_macro_passed_on() {
+    let authority = TestAuthority::new();
+    let stranger = authority.service("stranger").token().to_string();
+    let refused = Pieced.list(request(&authority, &stranger, ())).await.unwrap_err();
+    assert_eq!(refused.0, Code::ServiceNotAllowed);
+    let refused = Arc::new(Pieced).write(request(&authority, &stranger, String::new()), true).await;
+    assert_eq!(refused.unwrap_err().0, Code::ServiceNotAllowed);
+    assert_eq!(authority.audit().len(), 2);
+    Pieced.ping(request(&authority, "garbage", ())).await.unwrap();
+    assert_eq!(Pieced::version(), 8);
+}
+
+#[test]
 fn every_method_is_listed_by_its_type_and_name() {
     let guarded: Vec<_> = endpoints()
         .iter()
@@ -176,8 +259,17 @@ fn every_method_is_listed_by_its_type_and_name() {
         ("Orders::list", true),
         ("Orders::next", false),
         ("Orders::write", true),
+        ("Pieced::after_an_item", true),
+        ("Pieced::body_passed_on", true),
+        ("Pieced::item_passed_on", true),
+        ("Pieced::last", true),
+        ("Pieced::list", true),
+        ("Pieced::path_of_a_macro", true),
+        ("Pieced::where_a_macro_bounds", true),
+        ("Pieced::write", true),
     ];
     assert_eq!(guarded, names);
     let public: Vec<_> = public_endpoints().iter().map(|public| public.endpoint().to_string()).collect();
-    assert_eq!(public, ["impl_blocks::Orders::ping", "impl_blocks::Orders::version"]);
+    let names = ["Orders::ping", "Orders::version", "Pieced::ping", "Pieced::version"];
+    assert_eq!(public, names.map(|name| format!("impl_blocks::{name}")));
 }

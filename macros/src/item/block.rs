@@ -63,34 +63,44 @@ impl Block {
 }
 
 impl Member {
-    fn take(first: TokenTree, tokens: &mut impl Iterator<Item = TokenTree>) -> Self {
+    fn take(tokens: &mut Rest) -> Option<Self> {
         let mut taken: Vec<TokenTree> = Vec::new();
         let mut kind = None;
         let mut nesting = Nesting::default();
-        for token in std::iter::once(first).chain(tokens).map(with_visible_braces) {
-            kind = kind.or_else(|| Kind::told_by(&token, taken.last()));
+        let mut ends = false;
+        while !ends && let Some(token) = tokens.next(kind) {
+            let found = kind.is_none().then(|| Kind::told_by(&token, taken.last())).flatten();
+            if let Some(found) = found {
+                // Whatever else stood before the keyword would be written out unseen.
+                kind = Some(if is_prelude(found.prelude(&taken)) { found } else { Kind::Other });
+            }
             if let Some(Kind::Function) = kind {
                 nesting.pass(&token);
             }
             let brace = matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
             let semicolon = is_punct(&token, ';');
-            taken.push(token);
-            let ends = match kind {
-                Some(Kind::Function) => nesting.is_flat() && (brace || semicolon),
+            ends = match kind {
+                Some(Kind::Function) => {
+                    nesting.is_flat() && (semicolon || brace && !ends_with_macro_name(&taken))
+                }
                 Some(Kind::Value) => semicolon,
-                Some(Kind::Macro) => brace || semicolon,
+                Some(Kind::Other) => brace || semicolon,
                 None => false,
             };
-            if ends {
-                break;
-            }
+            taken.push(token);
         }
+        let functions = functions(&taken);
         let tokens: TokenStream = taken.into_iter().collect();
-        match (kind, Item::parse(tokens.clone())) {
-            (Some(Kind::Function), Item::Function(function)) => Self::Function(Box::new(function)),
-            (Some(Kind::Value), _) => Self::Value(tokens),
-            _ => Self::Opaque(tokens),
+        if tokens.is_empty() {
+            return None;
         }
+        Some(match (kind, Item::parse(tokens.clone())) {
+            (Some(Kind::Function), Item::Function(function)) if ends && functions == 1 => {
+                Self::Function(Box::new(function))
+            }
+            (Some(Kind::Value), _) if ends && functions == 0 => Self::Value(tokens),
+            _ => Self::Opaque(tokens),
+        })
     }
 }
 
@@ -98,7 +108,8 @@ impl Member {
 enum Kind {
     Function,
     Value,
-    Macro,
+    /// A macro, or something that no `impl` block should hold.
+    Other,
 }
 
 impl Kind {
@@ -112,10 +123,104 @@ impl Kind {
             TokenTree::Ident(word) if word == "fn" => Some(Self::Function),
             TokenTree::Ident(word) if word == "type" => Some(Self::Value),
             TokenTree::Ident(word) if before.is_some_and(|before| before == "const") => {
-                (!is_qualifier(word)).then_some(Self::Value)
+                (word == "safe" || !is_qualifier(word)).then_some(Self::Value)
             }
-            TokenTree::Punct(bang) if bang.as_char() == '!' => before.map(|_| Self::Macro),
+            TokenTree::Punct(bang) if bang.as_char() == '!' => before.map(|_| Self::Other),
             _ => None,
+        }
+    }
+
+    /// What stands before the keyword, of what was read before the token that told.
+    fn prelude(self, taken: &[TokenTree]) -> &[TokenTree] {
+        match (self, taken) {
+            (Self::Value, [before @ .., TokenTree::Ident(word)]) if word == "const" => before,
+            _ => taken,
+        }
+    }
+}
+
+/// Whether these are attributes, a visibility and qualifiers, and nothing else.
+fn is_prelude(tokens: &[TokenTree]) -> bool {
+    match tokens {
+        [] => true,
+        [hash, TokenTree::Group(attribute), rest @ ..]
+            if is_punct(hash, '#') && attribute.delimiter() == Delimiter::Bracket =>
+        {
+            is_prelude(rest)
+        }
+        [TokenTree::Ident(word), TokenTree::Group(within), rest @ ..]
+            if word == "pub" && within.delimiter() == Delimiter::Parenthesis =>
+        {
+            is_prelude(rest)
+        }
+        [TokenTree::Ident(word), TokenTree::Literal(_), rest @ ..] if word == "extern" => is_prelude(rest),
+        [TokenTree::Ident(word), rest @ ..] if word == "pub" || word == "default" || is_qualifier(word) => {
+            is_prelude(rest)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the braces that follow are those of a macro, which writes a type, and no body. The type `!` is no
+/// macro, nor is it after `->`, `&mut` or a lifetime.
+fn ends_with_macro_name(tokens: &[TokenTree]) -> bool {
+    match tokens {
+        [.., tick, TokenTree::Ident(_), bang] if is_punct(tick, '\'') && is_punct(bang, '!') => false,
+        [.., TokenTree::Ident(word), bang] if is_punct(bang, '!') => word != "mut" && word != "const",
+        [.., TokenTree::Group(path), bang] => path.delimiter() == Delimiter::None && is_punct(bang, '!'),
+        _ => false,
+    }
+}
+
+/// How many functions begin in these tokens. After the `fn` of a type there is no name.
+fn functions(member: &[TokenTree]) -> usize {
+    let words = flat(member);
+    let pairs = words.windows(2);
+    pairs.filter(|pair| matches!(pair, [TokenTree::Ident(word), TokenTree::Ident(_)] if word == "fn")).count()
+}
+
+/// The tokens of a block that are still to be read. A macro by example passes fragments on in invisible groups,
+/// and these are opened where the end of a member could be hidden in one. Elsewhere they stay, since they hold
+/// together what belongs together, such as the sum in `2 * $sum`.
+struct Rest(Vec<TokenTree>);
+
+impl Rest {
+    fn of(body: TokenStream) -> Self {
+        let mut tokens: Vec<_> = body.into_iter().collect();
+        tokens.reverse();
+        Self(tokens)
+    }
+
+    /// The next token, within a member of this kind.
+    fn next(&mut self, kind: Option<Kind>) -> Option<TokenTree> {
+        loop {
+            let token = with_visible_braces(self.0.pop()?);
+            match &token {
+                TokenTree::Group(group) if group.delimiter() == Delimiter::None && may_end(group, kind) => {
+                    self.0.extend(Self::of(group.stream()).0);
+                }
+                _ => return Some(token),
+            }
+        }
+    }
+
+    fn starts_with(&self, puncts: [char; 2]) -> bool {
+        self.0.iter().rev().zip(puncts).filter(|(token, punct)| is_punct(token, *punct)).count() == 2
+    }
+}
+
+/// Whether a member of this kind may end in an invisible group.
+fn may_end(group: &Group, kind: Option<Kind>) -> bool {
+    let tokens: Vec<_> = group.stream().into_iter().collect();
+    let semicolon = |token: &TokenTree| is_punct(token, ';');
+    let brace =
+        |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+    match kind {
+        None => true,
+        // The value of a constant may have braces in it.
+        Some(Kind::Value) => flat(&tokens).iter().any(semicolon),
+        Some(Kind::Function | Kind::Other) => {
+            flat(&tokens).iter().any(|token| semicolon(token) || brace(token))
         }
     }
 }
@@ -160,16 +265,11 @@ fn implemented(tokens: &[TokenTree]) -> (bool, Option<Ident>) {
 
 /// The inner attributes and the members of a block.
 fn inside(body: TokenStream) -> (Vec<TokenTree>, Vec<Member>) {
-    let mut tokens = body.into_iter().peekable();
+    let mut tokens = Rest::of(body);
     let mut inner_attributes = Vec::new();
-    let mut members = Vec::new();
-    while let Some(first) = tokens.next() {
-        if is_punct(&first, '#') && tokens.peek().is_some_and(|next| is_punct(next, '!')) {
-            inner_attributes.push(first);
-            inner_attributes.extend(tokens.by_ref().take(2));
-            continue;
-        }
-        members.push(Member::take(first, &mut tokens));
+    while tokens.starts_with(['#', '!']) {
+        inner_attributes.extend((0..3).filter_map(|_| tokens.0.pop()));
     }
+    let members = std::iter::from_fn(|| Member::take(&mut tokens)).collect();
     (inner_attributes, members)
 }

@@ -25,27 +25,30 @@ impl Function {
         qualifiers: Vec<Ident>,
         mut tokens: impl Iterator<Item = TokenTree>,
     ) -> Option<Self> {
-        let mut name = None;
+        // A name in an invisible group is the name all the same.
+        let name = match flat(&[tokens.next()?]).as_slice() {
+            [TokenTree::Ident(name)] => name.clone(),
+            _ => return None,
+        };
+        head.push(name.clone().into());
         let mut nesting = Nesting::default();
         for token in tokens.by_ref() {
-            match (token, &name) {
-                (TokenTree::Group(arguments), Some(_))
+            match token {
+                TokenTree::Group(arguments)
                     if nesting.is_flat() && arguments.delimiter() == Delimiter::Parenthesis =>
                 {
                     return Some(Self {
                         attributes,
                         qualifiers,
-                        name: name?,
+                        name,
                         head: head.into_iter().collect(),
                         arguments,
                         tail: tokens.map(with_visible_braces).collect(),
                     });
                 }
-                (TokenTree::Ident(ident), None) => {
-                    name = Some(ident.clone());
-                    head.push(ident.into());
-                }
-                (token, _) => {
+                // Between the name and the arguments there are generics, and nothing else.
+                token if nesting.is_flat() && !is_punct(&token, '<') => return None,
+                token => {
                     nesting.pass(&token);
                     head.push(token);
                 }

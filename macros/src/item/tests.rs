@@ -129,19 +129,133 @@ fn block_is_cut_at_its_members() {
             m! { a } n::m!(b); #[c] type D = u8;
         }"#,
     );
-    let kinds: Vec<_> = block
-        .members
-        .iter()
-        .map(|member| match member {
-            Member::Function(function) => function.name.to_string(),
-            Member::Value(tokens) => format!("value {}", tokens.to_string().len()),
-            Member::Opaque(tokens) => format!("opaque {tokens}"),
-        })
-        .collect();
-    let kinds: Vec<_> = kinds.iter().map(|kind| kind.split_whitespace().next().expect("a word")).collect();
-    assert_eq!(kinds, ["a", "value", "value", "value", "d", "e", "opaque", "opaque", "value"]);
+    assert_eq!(kinds(&block), ["a", "value", "value", "value", "d", "e", "opaque", "opaque", "value"]);
     assert!(block.of_a_trait);
     assert_eq!(block.attributes.len(), 1);
+}
+
+fn kinds(block: &Block) -> Vec<String> {
+    let kind = |member: &Member| match member {
+        Member::Function(function) => function.name.to_string(),
+        Member::Value(_) => "value".to_owned(),
+        Member::Opaque(_) => "opaque".to_owned(),
+    };
+    block.members.iter().map(kind).collect()
+}
+
+/// The tokens of a text, where `~[..]` is a fragment, in the invisible group that a macro by example makes of it.
+fn with_fragments(tokens: TokenStream) -> TokenStream {
+    let mut tokens = tokens.into_iter();
+    let mut seen = Vec::new();
+    while let Some(token) = tokens.next() {
+        seen.push(match token {
+            tilde if is_punct(&tilde, '~') => match tokens.next() {
+                Some(TokenTree::Group(group)) => {
+                    Group::new(Delimiter::None, with_fragments(group.stream())).into()
+                }
+                other => panic!("{other:?} is no fragment"),
+            },
+            TokenTree::Group(group) => with_stream(&group, with_fragments(group.stream())).into(),
+            token => token,
+        });
+    }
+    seen.into_iter().collect()
+}
+
+fn members(text: &str) -> Vec<String> {
+    let members = with_fragments(text.parse().expect("tokens"));
+    match Item::parse(quote!(impl A { #members })) {
+        Item::Block(block) => kinds(&block),
+        _ => panic!("{text} is no block"),
+    }
+}
+
+#[test]
+fn members_are_told_apart_through_the_fragments_of_macros() {
+    for (text, kinds) in [
+        ("fn a() -> R ~[{ 1 }] fn b() {}", ["a", "b"]),
+        ("fn a() -> ~[R] ~[~[{ 1 }]] fn b() {}", ["a", "b"]),
+        ("fn a() -> R ~[{ 1 }] const B: u8 = 1;", ["a", "value"]),
+        ("~[fn a() -> R { 1 }] fn b() {}", ["a", "b"]),
+        ("~[#[c] pub fn a() -> R { 1 }] const B: u8 = 1;", ["a", "value"]),
+        ("~[const A: u8 = 1;] fn b() {}", ["value", "b"]),
+        ("#[c] ~[pub(crate)] fn a() {} ~[] fn b() {}", ["a", "b"]),
+        ("extern ~[\"C\"] fn a() {} ~[pub] const fn b() {}", ["a", "b"]),
+        ("~[a]! {} fn b() {}", ["opaque", "b"]),
+        ("~[a::c]! (d); fn b() {}", ["opaque", "b"]),
+        ("fn a() -> ~[m]! { T } { 1 } fn b() {}", ["a", "b"]),
+        ("fn ~[a]() {} fn b() {}", ["a", "b"]),
+        ("const A: u8 = ~[{ 1 } + 2] * 2; fn b() {}", ["value", "b"]),
+        ("fn a() ~[where T: U { 1 } fn b() {}]", ["a", "b"]),
+    ] {
+        assert_eq!(members(text), kinds, "{text}");
+    }
+}
+
+#[test]
+fn braces_of_a_macro_in_a_signature_are_no_body() {
+    for (text, kinds) in [
+        ("fn a() -> m! { T } { 1 } fn b() {}", ["a", "b"]),
+        ("fn a() -> n::m! { T } { 1 } fn b() {}", ["a", "b"]),
+        ("fn a() -> R where m! { T }: U { 1 } fn b() {}", ["a", "b"]),
+        ("fn a() -> V<m! { T }> { 1 } fn b() {}", ["a", "b"]),
+        ("fn a() -> m![T] { 1 } fn b() {}", ["a", "b"]),
+        ("fn a() -> m! { T } ~[{ 1 }] fn b() {}", ["a", "b"]),
+        ("fn a() -> ! { loop {} } fn b() {}", ["a", "b"]),
+        ("fn a() -> &'c ! { loop {} } fn b() {}", ["a", "b"]),
+        ("fn a() -> &mut ! { loop {} } fn b() {}", ["a", "b"]),
+        ("fn a() where F: Fn() -> ! { loop {} } fn b() {}", ["a", "b"]),
+    ] {
+        assert_eq!(members(text), kinds, "{text}");
+    }
+}
+
+/// Whatever it is that the walk does not understand, it does not pass for one function or one value.
+#[test]
+fn member_with_anything_unknown_in_it_is_opaque() {
+    for text in [
+        "static A: u8 = 1; fn b() {}",
+        "unknown fn a() {}",
+        "pub unknown const A: u8 = 1;",
+        "1 fn a() {}",
+        "\"C\" fn a() {}",
+        "(crate) fn a() {}",
+        "{} fn a() {}",
+        "# fn a() {}",
+        "<T> type A = u8;",
+        "fn a() -> A < B { 1 } fn b() {}",
+        "fn a() -> A < B { 1 } m! { b }",
+        "fn a()",
+        "fn a() -> R",
+        "const A: u8 = 1",
+        "const A: u8 = 1 fn b() {} const C: u8 = 1;",
+        "fn (a) {}",
+        "fn <A> (a) {}",
+        "fn a ~[()] -> fn() {}",
+        "fn ~[a b]() {}",
+        "fn a {} ()",
+        "pub",
+        ";",
+    ] {
+        let members = members(text);
+        assert_eq!(members.first().map(String::as_str), Some("opaque"), "{text}: {members:?}");
+    }
+}
+
+#[test]
+fn constant_keeps_its_fragments_and_its_sense() {
+    let value = with_fragments("const A: u8 = ~[{ 1 } + 2] * 2;".parse().expect("tokens"));
+    let Item::Block(block) = Item::parse(quote!(impl A { #value })) else { panic!("no block") };
+    let [Member::Value(kept)] = block.members.as_slice() else { panic!("no value") };
+    let invisible =
+        |token: TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::None);
+    assert!(kept.clone().into_iter().any(invisible));
+}
+
+#[test]
+fn body_in_a_fragment_is_a_body() {
+    let text = "fn f(caller: &Caller) -> ~[R] ~[{ 1 }]";
+    assert!(function(with_fragments(text.parse().expect("tokens"))).has_body());
 }
 
 #[test]
