@@ -84,6 +84,29 @@ pub(crate) fn conditional_argument(function: &Ident, cfg: &Group) -> Error {
     )
 }
 
+/// Only one would be checked, and which one it is nobody sees.
+pub(crate) fn several_say_who_calls(function: &Ident, another: &[TokenTree]) -> Error {
+    at_or(
+        another,
+        function,
+        format!(
+            "`{function}` is given two that say who calls; take one, or take of the other what is needed, such as its name"
+        ),
+    )
+}
+
+/// It would be listed as open, and not be; or be open, and look as if it were not.
+pub(crate) fn public_asks_who_calls(function: &Ident, argument: &[TokenTree]) -> Error {
+    at_or(
+        argument,
+        function,
+        format!(
+            "`{function}` is public and asks who calls; remove this argument, or write `#[service_only]` in place of \
+             `#[public]` (a type of your own needs another name)"
+        ),
+    )
+}
+
 pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Group) -> Error {
     let attribute = attribute.as_str();
     Error::new_spanned(

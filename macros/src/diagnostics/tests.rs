@@ -582,6 +582,68 @@ fn checked_argument_that_may_be_left_out_is_refused() {
 }
 
 #[test]
+fn second_argument_that_says_who_calls_is_refused() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                "fn audit(subject: &ServiceClaims, caller: &Caller) {}",
+                "                                  ^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, id: Id, b: &'a service_only::Caller, c: &ServiceClaims) {}",
+                "                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                                                          ^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: Caller) {}",
+                "                     ^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: Caller, b: &Caller) {}",
+                "                    ^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "impl A { fn audit(&self, subject: &ServiceClaims, caller: &r#Caller) {} }",
+                "                                                  ^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn public_function_that_asks_who_calls_is_refused() {
+    each_is_refused(
+        mistakes_of_public_item,
+        &[
+            &[
+                "fn list(id: Id, caller: Caller) {}",
+                "                ^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+            ],
+            &[
+                "fn list(_: &service_only::Caller) {}",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+            ],
+            &[
+                "fn list(claims: &'a ServiceClaims) {}",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+            ],
+            &[
+                "fn list(id: Id, guard: Guard<A>) {}",
+                "                ^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+            ],
+        ],
+    );
+    each_is_refused(
+        mistakes_of_item,
+        &[&[
+            "impl A { #[public(reason = \"a\")] fn list(&self, caller: &Caller) {} }",
+            "                                                ^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+        ]],
+    );
+}
+
+#[test]
 fn function_that_is_guarded_twice_is_refused() {
     let message = "`list` already has `#[service_only]`; put all keys into one attribute";
     let own = "`list` already takes a `Guard`; remove the argument, `#[service_only]` adds it \

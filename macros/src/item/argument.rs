@@ -2,6 +2,8 @@
 
 use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 
+use syn::ext::IdentExt;
+
 use super::{Nesting, flat, is_punct, path};
 
 /// One argument, cut from the others. Empty where the function takes nothing.
@@ -59,47 +61,47 @@ impl Argument {
     /// The whole argument, where its type is our `Guard<..>`: written by hand, or by the attribute under
     /// another name.
     pub(crate) fn guard(&self) -> Option<&[TokenTree]> {
-        let path = path(self.ty()?);
+        let path = path(&flat(self.ty()?));
         let ours = match path.as_slice() {
             [name] => name == "Guard",
             [.., parent, name] => name == "Guard" && (parent == "private" || parent == "service_only"),
             [] => false,
         };
-        let generic = self.tokens.iter().any(|token| is_punct(token, '<'));
+        let generic = flat(&self.tokens).iter().any(|token| is_punct(token, '<'));
         (ours && generic).then_some(self.tokens.as_slice())
     }
 
     /// Whether the type is the hidden argument of `#[public]`.
     pub(crate) fn is_public(&self) -> bool {
-        let path = self.ty().map(path).unwrap_or_default();
+        let path = path(&flat(self.ty().unwrap_or_default()));
         matches!(path.as_slice(), [.., parent, name] if parent == "private" && name == "Public")
     }
 
     /// Whether the type is `&ServiceClaims` or `&Caller`, by whichever path and lifetime: what a function is
     /// given that no framework calls. A type that only hides behind such a name does not compile.
     pub(crate) fn says_who_calls(&self) -> bool {
-        let ty: Vec<_> = flat(self.ty().unwrap_or_default());
+        let ty = flat(self.ty().unwrap_or_default());
         let referent = match ty.as_slice() {
             [and, tick, TokenTree::Ident(_), rest @ ..] if is_punct(and, '&') && is_punct(tick, '\'') => rest,
             [and, rest @ ..] if is_punct(and, '&') => rest,
             _ => return false,
         };
-        let last = match referent {
-            [name] => name,
-            [.., colon, name] if is_punct(colon, ':') && referent.iter().all(is_of_a_path) => name,
-            _ => return false,
-        };
-        matches!(last, TokenTree::Ident(name) if name == "ServiceClaims" || name == "Caller")
+        last_of_path(referent).is_some_and(|name| name == "ServiceClaims" || name == "Caller")
+    }
+
+    /// Whether the type is `Caller`, which a framework extracts.
+    pub(crate) fn is_caller(&self) -> bool {
+        let ty = flat(self.ty().unwrap_or_default());
+        last_of_path(&ty).is_some_and(|name| name == "Caller")
     }
 
     /// The attribute that may take the argument away.
     pub(crate) fn cfg(&self) -> Option<&Group> {
         self.attributes.iter().find_map(|token| match token {
             TokenTree::Group(attribute) => {
-                let name = attribute.stream().into_iter().next()?;
-                let conditional =
-                    matches!(&name, TokenTree::Ident(name) if name == "cfg" || name == "cfg_attr");
-                conditional.then_some(attribute)
+                let tokens: Vec<_> = attribute.stream().into_iter().collect();
+                let name = path(&flat(&tokens)).pop()?;
+                (name == "cfg" || name == "cfg_attr").then_some(attribute)
             }
             _ => None,
         })
@@ -135,6 +137,11 @@ impl Argument {
         ty.iter().find(|token| matches!(token, TokenTree::Ident(_))).or(ty.first()).map(TokenTree::span)
     }
 
+    /// The pattern, the colon and the type.
+    pub(crate) fn tokens(&self) -> &[TokenTree] {
+        &self.tokens
+    }
+
     fn ty(&self) -> Option<&[TokenTree]> {
         self.colon().and_then(|colon| self.tokens.get(colon + 1..))
     }
@@ -147,16 +154,22 @@ impl Argument {
             found
         })
     }
-
-    #[cfg(test)]
-    pub(super) fn tokens(&self) -> &[TokenTree] {
-        &self.tokens
-    }
 }
 
 /// The first half of `::`. The colon before a type stands alone, also in `_: ::path`.
 fn begins_path_separator(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(colon) if colon.as_char() == ':' && colon.spacing() == Spacing::Joint)
+}
+
+/// The last word of tokens that are a path and nothing else.
+fn last_of_path(tokens: &[TokenTree]) -> Option<Ident> {
+    match tokens {
+        [TokenTree::Ident(name)] => Some(name.unraw()),
+        [.., colon, TokenTree::Ident(name)] if is_punct(colon, ':') && tokens.iter().all(is_of_a_path) => {
+            Some(name.unraw())
+        }
+        _ => None,
+    }
 }
 
 fn is_of_a_path(token: &TokenTree) -> bool {
