@@ -5,6 +5,7 @@
 //! else, the body above all, stays as it was written.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 
 pub(crate) use argument::Argument;
 pub(crate) use block::{Block, Member};
@@ -136,13 +137,13 @@ impl Nesting {
     }
 }
 
-/// The words of the path that some tokens begin with.
+/// The words of the path that some tokens begin with, without their `r#`.
 fn path(tokens: &[TokenTree]) -> Vec<String> {
     tokens
         .iter()
         .take_while(|token| matches!(token, TokenTree::Ident(_)) || is_punct(token, ':'))
         .filter_map(|token| match token {
-            TokenTree::Ident(word) => Some(word.to_string()),
+            TokenTree::Ident(word) => Some(word.unraw().to_string()),
             _ => None,
         })
         .collect()

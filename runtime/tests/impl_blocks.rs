@@ -87,6 +87,7 @@ impl Api for Orders {
 /// Without a trait, and a caller or a hidden argument instead of a request.
 #[service_only(roles("operator"))]
 impl Orders {
+    #[r#service_only(roles("operator"))]
     async fn health() -> &'static str {
         "well"
     }
@@ -143,7 +144,7 @@ macro_rules! api_of {
             type Answer = String;
             async fn list(&self, _: Request<()>) -> Result<Vec<String>, Status> $list
             async fn write(self: Arc<Self>, _: Request<String>, _: bool) -> Result<Self::Answer, Status> $write
-            #[public(reason = "clients ask whether anybody is there")]
+            #[r#public(reason = "clients ask whether anybody is there")]
             async fn ping(&self, _: Request<()>) -> Result<(), Infallible> $ping
             #[public(reason = "it is a constant")]
             fn version() -> u32 $version

@@ -3,7 +3,8 @@
 //! What cannot be guarded is a mistake, told at the method: a block that lets one method slip through would
 //! look closed and not be.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 
 use super::item::{Way, guardable};
 use super::{Attribute, Policy, Public};
@@ -132,7 +133,16 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
 
 /// Whether an attribute under a condition is one of ours. It would come too late for the block.
 fn holds_ours(attribute: &Group) -> bool {
-    arguments_of(attribute)
-        .into_iter()
-        .any(|token| matches!(token.to_string().as_str(), "service_only" | "public"))
+    let tokens: Vec<_> = arguments_of(attribute).into_iter().collect();
+    let nested = tokens.windows(2).any(|pair| match pair {
+        [TokenTree::Ident(word), TokenTree::Group(_)] if word == "cfg_attr" => {
+            holds_ours(&Group::new(Delimiter::Bracket, pair.iter().cloned().collect()))
+        }
+        _ => false,
+    });
+    nested || tokens.iter().any(is_ours)
+}
+
+fn is_ours(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(word) if word.unraw() == "service_only" || word.unraw() == "public")
 }

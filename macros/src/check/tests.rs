@@ -145,3 +145,15 @@ fn guard_of_the_users_own_is_an_ordinary_argument() {
 fn attributes_that_only_resemble_ours_are_left_alone() {
     guardable("#[service_only_docs] #[doc = \"service_only\"] #[my::attribute(service_only)] fn f() {}");
 }
+
+#[test]
+fn condition_on_a_checked_argument_is_seen_in_a_fragment() {
+    let name: TokenStream = "cfg(any())".parse().expect("tokens");
+    let fragment = proc_macro2::Group::new(proc_macro2::Delimiter::None, name);
+    let Item::Function(written) = Item::parse(quote::quote!(fn f(#[#fragment] caller: &Caller) {})) else {
+        panic!("no function")
+    };
+    let mut errors = Diagnostics::default();
+    function(written, Attribute::ServiceOnly, &mut errors);
+    assert_eq!(errors.into_errors().len(), 1);
+}

@@ -121,6 +121,35 @@ fn what_a_method_says_of_itself_is_checked_too() {
 }
 
 #[test]
+fn names_of_attributes_are_known_with_and_without_their_prefix() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &[
+                r##"impl A { #[r#service_only] #[r#public(reason = "a")] async fn f(&self, r: R) {} }"##,
+                r##"                             ^^^^^^^^^^^^^^^^^^^^^^ `f` cannot be both `#[service_only]` and `#[public]`; keep one"##,
+            ],
+            &[
+                r##"#[r#service_only] impl A {}"##,
+                r##"  ^^^^^^^^^^^^^^ `impl` already has `#[service_only]`; put all keys into one attribute"##,
+            ],
+            &[
+                r##"impl A { #[r#cfg_attr(a, r#public(reason = "a"))] fn f(&self, c: &Caller) {} }"##,
+                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is known; write the method twice, each under its own `#[cfg]`"##,
+            ],
+            &[
+                r##"impl A { #[cfg_attr(a, cfg_attr(b, service_only))] fn f(&self, c: &Caller) {} }"##,
+                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is known; write the method twice, each under its own `#[cfg]`"##,
+            ],
+            &[
+                r##"impl A { fn f(&self, #[r#cfg(a)] c: &Caller) {} }"##,
+                r##"                       ^^^^^^^^ `f` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"##,
+            ],
+        ],
+    );
+}
+
+#[test]
 fn block_is_guarded_once_and_not_public() {
     each_is_refused(
         mistakes_of_item,
