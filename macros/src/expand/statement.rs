@@ -1,15 +1,16 @@
 //! The statement that guards a body: put before the user's own, which stay the tokens they are.
 //!
-//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's; constants
-//! are not, and one of the same name would make a comparison of a pattern, hence the prefix. Each name stands
-//! where its type does, so that is where the compiler shows what that type cannot do.
+//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's. Constants are
+//! not: one of the same name would make a comparison of a pattern, and a refusal that compares unequal would let
+//! the caller in. Hence the prefix, and `name @ _`, which binds or does not compile. Each name stands where its
+//! type does, so that is where the compiler shows what that type cannot do.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 
 use crate::item::{Argument, Function};
 
-/// `if let Err(denial) = check::<Site>(argument) { return Refused::refused(denial); }`.
+/// `if let Err(denial @ _) = check::<Site>(argument) { return Refused::refused(denial); }`.
 pub(super) fn with_check(
     function: Function,
     at: usize,
@@ -20,7 +21,7 @@ pub(super) fn with_check(
     let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
     let denial = hygienic("denial", function.return_span());
     let statement = quote! {
-        if let ::core::result::Result::Err(#denial) = #private::check::<#site>(#name) {
+        if let ::core::result::Result::Err(#denial @ _) = #private::check::<#site>(#name) {
             return #private::Refused::refused(#denial);
         }
         #rebound
@@ -28,8 +29,8 @@ pub(super) fn with_check(
     function.map_body(|body| put_first(statement, body)).into_tokens()
 }
 
-/// `let request = match Admit::admit::<Site>(request).await { Ok(request) => request, Err(refusal) => return
-/// Refused::refused(refusal) };`.
+/// `let request = match Admit::admit::<Site>(request).await { Ok(request @ _) => request, Err(refusal @ _) =>
+/// return Refused::refused(refusal) };`.
 pub(super) fn with_admission(
     function: Function,
     at: usize,
@@ -41,8 +42,8 @@ pub(super) fn with_admission(
     let refusal = hygienic("refusal", function.return_span());
     let statement = quote! {
         let #pattern = match #private::Admit::admit::<#site>(#name).await {
-            ::core::result::Result::Ok(#request) => #request,
-            ::core::result::Result::Err(#refusal) => return #private::Refused::refused(#refusal),
+            ::core::result::Result::Ok(#request @ _) => #request,
+            ::core::result::Result::Err(#refusal @ _) => return #private::Refused::refused(#refusal),
         };
     };
     function.map_body(|body| put_first(statement, body)).into_tokens()

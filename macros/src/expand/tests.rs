@@ -185,6 +185,23 @@ fn methods_of_a_block_are_guarded_each_in_its_way() {
     );
 }
 
+/// `Err(name)` compares with a constant of this name, `Err(name @ _)` never does.
+#[test]
+fn no_constant_can_make_a_comparison_of_an_inserted_pattern() {
+    for item in [
+        "fn f(_: &Caller) -> Result<(), Denial> { Ok(()) }",
+        "impl A { async fn f(&self, _: Request<()>) -> Result<(), Status> { Ok(()) } }",
+    ] {
+        let written = expand("", item).to_string();
+        let patterns: Vec<_> = written.split(":: result :: Result :: ").skip(1).collect();
+        assert!(!patterns.is_empty(), "{item}");
+        for pattern in patterns {
+            let (within, _) = pattern.split_once(')').expect("a pattern");
+            assert!(within.ends_with("@ _"), "{within}");
+        }
+    }
+}
+
 #[test]
 fn requests_of_a_trait_are_let_in_by_a_statement() {
     assert_expansion!(
