@@ -127,7 +127,7 @@ macro_rules! answer {
 pieced!(
     Pieced,
     { Ok(1) },
-    pub fn item_passed_on(&self, caller: &Caller) -> Result<u8, Denial> {
+    fn item_passed_on(&self, caller: &Caller) -> Result<u8, Denial> {
         Ok(2)
     },
     answer,

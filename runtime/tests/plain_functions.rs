@@ -49,6 +49,26 @@ fn taken_apart(ServiceClaims { service, exp, .. }: &ServiceClaims) -> Result<Str
     Ok(format!("{service} until {exp}"))
 }
 
+macro_rules! answer {
+    ($ty:ty) => { Result<$ty, Denial> };
+}
+
+macro_rules! job {
+    ($item:item, $caller:ident: $ty:ty, $body:block) => {
+        #[service_only(services("scheduler"))]
+        $item
+
+        #[service_only(services("scheduler"))]
+        fn body_passed_on($caller: $ty) -> answer! { usize } $body
+    };
+}
+
+job!(
+    fn item_passed_on(_: &Caller) -> answer! { usize } { Ok(1) },
+    caller: &Caller,
+    { Ok(caller.service().len()) }
+);
+
 struct Queue {
     done: Mutex<Vec<String>>,
 }
@@ -111,6 +131,16 @@ fn a_verifier_that_requires_its_audit_requires_it_of_its_callers_too() {
     authority.audit().fail_with("the disk is full");
     assert_eq!(delete_tenant(7, &strict).unwrap_err().code(), Code::AuditUnavailable);
     assert!(delete_tenant(7, &lenient).is_ok());
+}
+
+#[test]
+fn functions_that_macros_write_piece_by_piece_are_guarded() {
+    let authority = TestAuthority::new();
+    for function in [item_passed_on as fn(&Caller) -> Result<usize, Denial>, body_passed_on] {
+        let refused = function(&authority.service("orders").caller()).unwrap_err();
+        assert_eq!(refused.code(), Code::ServiceNotAllowed);
+        assert!(function(&authority.service("scheduler").caller()).is_ok());
+    }
 }
 
 #[test]
