@@ -44,26 +44,36 @@ mod item;
 /// - **A handler**: a function without `self`, free or in an `impl` block; it may be generic, take any arguments
 ///   and return anything. It gets one hidden argument in front, which the framework extracts before all others.
 /// - **A function that no framework calls**, such as the consumer of a queue: one that takes a `&Caller` or a
-///   `&ServiceClaims`, sync or async, with `self` or without. The first such argument is checked before the body,
-///   and a refusal is returned, so the function returns a `Result` whose error is made from a `Denial`. A
-///   `Caller` is proof, and what is decided about it is recorded where its verifier records. `ServiceClaims` are
-///   data that anyone may build: their times are compared again, their signature is the caller's word, and the
-///   record shows their name as unverified.
+///   `&ServiceClaims`, sync or async, with `self` or without. It is checked before the body, and a refusal is
+///   returned, so the function returns a `Result` whose error is made from a `Denial`. A `Caller` is proof, and
+///   what is decided about it is recorded where its verifier records; it may be of any verifier of the program, so
+///   where verifiers trust several parties, give their services names that no two share. `ServiceClaims` are data
+///   that anyone may build: their times are compared again, their signature is the caller's word, and the record
+///   shows their name as unverified. It goes to the default sink, and no verifier's `require_audit` is known there.
 /// - **An `impl` block**, of a type or of a trait, above `#[async_trait]`: every method in it is guarded. One that
 ///   takes a `&Caller` or `&ServiceClaims` is checked by it; an `async` one with `self` by its first argument, a
 ///   framework's request; one without `self` gets the hidden argument. A method's own `#[service_only(..)]`
 ///   replaces the policy of the block, `#[public(reason = "..")]` takes the method out of it. A method that
-///   cannot be guarded is an error. A method that the trait itself has a body for, and the block does not
-///   write, is not in the block and not guarded.
+///   cannot be guarded is an error.
 ///
 /// Bodies, return types and other attributes stay as they are. `#[instrument]` may stand above or below;
 /// `#[async_trait]` and `#[debug_handler]` stand below.
+///
+/// # What it does not see
+///
+/// - **A method that a block inherits.** One that the trait has a body for, and the guarded block does not write,
+///   is not in the block and is **open**: write it there. The other way round, the attribute on a trait's own method
+///   guards that body alone, and an `impl` that overrides it is as open as it is written: guard the block.
+/// - **An attribute that remembers answers**, such as `cached`. What stands below this one wraps the check as well,
+///   and gives a stranger what was answered to a service. It belongs above: it has then done its work when the
+///   check is put first.
 ///
 /// # What it refuses
 ///
 /// Everything that would make a policy look stricter or laxer than it is, at compile time and at the token
 /// that says it: an unknown or repeated key, an empty list, a value that no token could carry, a function that
-/// is guarded twice, a macro in a guarded `impl` block, an argument that is checked and may be left out by `#[cfg]`.
+/// is guarded twice, a macro in a guarded `impl` block, an argument that is checked and may be left out by `#[cfg]`,
+/// a second argument that says who calls.
 ///
 /// # Example
 ///
@@ -115,8 +125,9 @@ pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # What it refuses
 ///
-/// A missing or an empty reason, a key of `#[service_only]`, and a handler that is guarded as well. A method with
-/// `self` can be public only within an `impl` block that is `#[service_only]`.
+/// A missing or an empty reason, a key of `#[service_only]`, a handler that is guarded as well, and one that takes a
+/// `Caller`, a `&Caller` or `&ServiceClaims`, and so asks who calls. A method with `self` can be public only within
+/// an `impl` block that is `#[service_only]`, which knows `#[public]` by this name; under another it is an error.
 ///
 /// # Example
 ///
