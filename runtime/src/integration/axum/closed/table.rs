@@ -98,6 +98,7 @@ impl Table {
     /// axum adopts the fallbacks of a router that has one of its own, and drops those below a router
     /// that has none. Dropping a guarded one would open its paths to a public one of the outer router.
     #[track_caller]
+    #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
     pub(super) fn nest(&mut self, prefix: &str, inner: Self) {
         for (path, answers) in Arc::unwrap_or_clone(inner.paths) {
             self.route(joined(prefix, &path), answers);
