@@ -1,5 +1,6 @@
 //! Calling a guarded function without a request. The proof that it asks for is a real one: a token is
-//! minted and verified behind the scenes, and the policy applied, so there is no hole to leave open.
+//! minted and verified behind the scenes, and the policy applied, so there is no hole to leave open. Even so
+//! it is not there in a release build, unless a feature says that the release is a test's.
 
 use service_only::{Caller, Denial, private};
 

@@ -46,7 +46,7 @@
 //! | to move the time | [`ManualClock`], at [`TestAuthority::clock`] |
 //! | to see what was recorded | [`RecordingAudit`], at [`TestAuthority::audit`] |
 //! | to call a router | [`call`], which gives a [`TestApp`] |
-//! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`] |
+//! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
 //! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
 //! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
@@ -72,6 +72,7 @@ mod authority;
 #[cfg(feature = "axum")]
 mod authz_matrix;
 mod clock;
+#[cfg(any(debug_assertions, feature = "double-in-release"))]
 mod double;
 mod draft;
 mod fail;
