@@ -200,14 +200,40 @@ async fn what_envoy_does_not_look_at_in_a_token_is_known() {
     let Some(envoy) = Proxy::start(&export::envoy(&table(), &options(&authority)).unwrap()).await else {
         return;
     };
+    // Envoy grants a second of skew at the least, so what is wrong by one is a matter of chance.
+    const BY_A_SECOND: [&str; 3] = ["expires_now", "expired_a_second_ago", "valid_in_a_second"];
     let mut through = Vec::new();
     for fixture in authority.service("orchestrator").scope("tenants:delete").fixtures() {
+        if BY_A_SECOND.contains(&fixture.name()) {
+            continue;
+        }
         if envoy.status("DELETE", "/tenants/7", &fixture.authorization()).await == 200 {
             through.push(fixture.name());
         }
     }
-    // The code refuses the others: RFC 7515 section 4.1.11, and RFC 8725 section 3.11.
-    assert_eq!(through, ["valid", "critical_extension", "other_kind_of_token"]);
+    // The code refuses all but the first: RFC 7515 sections 2 and 4.1.11, RFC 8725 section 3.11, and the
+    // limits of this project.
+    let known = [
+        "valid",
+        "padded_payload",
+        "bits_behind_signature",
+        "bits_behind_payload",
+        "many_members",
+        "critical_extension",
+        "critical_known_name",
+        "critical_expiry",
+        "critical_nothing",
+        "critical_as_text",
+        "critical_null",
+        "other_kind_of_token",
+        "logout_token",
+        "proof_of_possession",
+        "type_of_token_as_list",
+        "empty_type_of_token",
+        "long_signature",
+        "claim_too_long",
+    ];
+    assert_eq!(through, known);
 }
 
 #[tokio::test]
