@@ -12,8 +12,13 @@ impl Orders {
     fn read(&self, _: &Caller) -> Result<(), Denial> {
         Ok(())
     }
+}
 
-    // Under another name the block does not know it; it sees what the block has left.
+// Under another name the block does not know it; it sees what the block has written.
+struct Aliased;
+
+#[service_only]
+impl Aliased {
     #[opened(reason = "a")]
     fn count(_: &Caller) -> Result<(), Denial> {
         Ok(())

@@ -17,8 +17,8 @@ fn ignored(_: &Caller) -> Result<(), Denial> {
 }
 
 #[service_only]
-fn mutable<'a>(mut caller: &'a Caller, other: &'a Caller) -> Result<&'a str, Denial> {
-    if caller.service().is_empty() {
+fn mutable<'a>(mut caller: &'a Caller, others: &'a [Caller]) -> Result<&'a str, Denial> {
+    if let [other, ..] = others {
         caller = other;
     }
     Ok(caller.service())
