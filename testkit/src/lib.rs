@@ -63,6 +63,12 @@
 //! The crate mints tokens and is for tests only. It belongs into `[dev-dependencies]`, which no build
 //! of a service contains.
 
+// Without a way to send requests nobody asks for what only an attack needs.
+#![cfg_attr(
+    not(any(feature = "axum", feature = "http")),
+    allow(dead_code, reason = "used by the ways to send")
+)]
+
 #[cfg(feature = "axum")]
 mod app;
 mod assertions;
