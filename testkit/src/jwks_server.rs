@@ -34,12 +34,24 @@ use crate::{
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use service_only::{RemoteJwks, Verifier};
 /// use service_only_testkit::{JwksServer, TestAuthority};
 ///
 /// let authority = TestAuthority::new();
 /// let server = JwksServer::start(&authority).await;
-/// assert!(server.url().starts_with("http://127.0.0.1:"));
-/// assert_eq!(server.requests(), 0);
+/// let keys = RemoteJwks::url(server.url()).dangerously_allow_http().start().await.unwrap();
+/// let verifier = Verifier::builder()
+///     .issuer(TestAuthority::ISSUER)
+///     .keys(keys)
+///     .clock(authority.clock().clone())
+///     .build()
+///     .unwrap();
+/// assert!(verifier.verify(&authority.service("orders").token()).is_ok());
+/// assert_eq!(server.requests(), 1);
+///
+/// // An issuer that is down has no keys for a service that starts.
+/// server.down();
+/// assert!(RemoteJwks::url(server.url()).dangerously_allow_http().start().await.is_err());
 /// # }
 /// ```
 #[derive(Debug)]
