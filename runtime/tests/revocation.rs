@@ -115,3 +115,13 @@ fn an_outage_refuses_unless_it_was_said_otherwise() {
         assert_eq!(verdict(&verifier, "a.b.c"), Some(Code::Malformed));
     }
 }
+
+#[test]
+fn an_outage_is_told_to_the_operator_in_the_words_of_the_store() {
+    let (issuer, builder) = world();
+    let store = Flaky::default();
+    let verifier = builder.revocation(store.clone()).build().unwrap();
+    store.down.store(true, Ordering::SeqCst);
+    let denial = verifier.verify(mint(&issuer, "orders").as_str()).unwrap_err();
+    assert_eq!(denial.reason(), "revocation cannot be checked: the database is down");
+}
