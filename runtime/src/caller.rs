@@ -14,6 +14,18 @@ use crate::{
 ///
 /// Cheap to clone. As an argument of a handler it is optional; on a handler without
 /// `#[service_only]` it authenticates by itself.
+///
+/// In axum, `Option<Caller>` would let strangers in as nobody, and does not compile:
+///
+#[cfg_attr(feature = "axum", doc = "```compile_fail,E0277")]
+#[cfg_attr(not(feature = "axum"), doc = "```text")]
+/// use axum::{Router, routing::get};
+/// use service_only::{Caller, Verifier};
+///
+/// async fn list(_: Option<Caller>) {}
+///
+/// let router: Router<Verifier> = Router::new().route("/", get(list));
+/// ```
 #[derive(Clone)]
 pub struct Caller(Arc<Verified>);
 

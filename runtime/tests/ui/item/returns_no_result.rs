@@ -8,8 +8,8 @@ use support::Request;
 fn nothing(_: &Caller) {}
 
 #[service_only]
-async fn option(_: &Caller) -> Option<u8> {
-    None
+async fn count(_: &Caller) -> u8 {
+    7
 }
 
 struct Orders;
