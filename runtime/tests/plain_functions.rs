@@ -266,3 +266,17 @@ fn a_caller_that_was_kept_does_not_outlive_its_revocation() {
     revocations.revoke_service(kept.issuer(), "scheduler", now + 1).unwrap();
     assert_eq!(delete_tenant(7, &kept).unwrap_err().code(), Code::Revoked);
 }
+
+#[rustfmt::skip]
+#[service_only(services("scheduler"))]
+fn without_spaces(_id:u32, caller:&Caller) -> Result<String, Denial> {
+    Ok(caller.service().to_owned())
+}
+
+#[test]
+fn a_caller_is_checked_however_its_argument_is_spaced() {
+    let authority = TestAuthority::new();
+    assert!(without_spaces(7, &authority.service("scheduler").caller()).is_ok());
+    let denial = without_spaces(7, &authority.service("orders").caller()).unwrap_err();
+    assert_eq!(denial.code(), Code::ServiceNotAllowed);
+}

@@ -83,15 +83,13 @@ pub(super) fn guardable(function: &Function, attribute: Attribute, errors: &mut 
     let arguments = function.argument_list();
     match attribute {
         Attribute::ServiceOnly if arguments.iter().any(Argument::says_who_calls) => {
-            let known_by = |argument: &&Argument| argument.says_who_calls() || argument.is_caller();
-            for another in arguments.iter().filter(known_by).skip(1) {
+            for another in arguments.iter().filter(|argument| argument.names_who_calls()).skip(1) {
                 errors.push(diagnostics::several_say_who_calls(name, another.tokens()));
             }
         }
         Attribute::ServiceOnly => {}
         Attribute::Public => {
-            let asks = |argument: &&Argument| argument.says_who_calls() || argument.is_caller();
-            let asking = arguments.iter().filter(asks);
+            let asking = arguments.iter().filter(|argument| argument.names_who_calls());
             // One that comes first is told above.
             let guards = arguments.iter().skip(1).filter(|argument| argument.guard().is_some());
             for argument in asking.chain(guards) {

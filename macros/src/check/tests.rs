@@ -100,6 +100,10 @@ fn argument_that_says_who_calls_is_found_by_its_type() {
         ("fn f(_: &::service_only::ServiceClaims) {}", 0),
         ("fn f(ServiceClaims { sub, .. }: &crate::a::ServiceClaims, b: B) {}", 0),
         ("fn f(#[allow(unused)] claims: &'_ ServiceClaims) {}", 0),
+        // Without a space the colon is joint with what follows, as the halves of `::` are.
+        ("fn f(caller:&Caller) {}", 0),
+        ("fn f(self:&Self, caller:&::service_only::Caller) {}", 1),
+        ("fn f(self::D(d):D, caller:&'_ Caller) {}", 1),
     ] {
         assert_eq!(guardable(item), Way::Given(at), "{item}");
     }

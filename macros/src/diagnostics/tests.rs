@@ -604,6 +604,30 @@ fn second_argument_that_says_who_calls_is_refused() {
                 "                    ^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
             ],
             &[
+                "fn audit(a: &Caller, b:&Caller) {}",
+                "                     ^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: (&Caller)) {}",
+                "                     ^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: &Caller<>) {}",
+                "                     ^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: &mut Caller) {}",
+                "                     ^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: &&'a Caller) {}",
+                "                     ^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
+                "fn audit(a: &Caller, b: (&((ServiceClaims)))) {}",
+                "                     ^^^^^^^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+            ],
+            &[
                 "impl A { fn audit(&self, subject: &ServiceClaims, caller: &r#Caller) {} }",
                 "                                                  ^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
             ],

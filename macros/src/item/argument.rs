@@ -1,6 +1,6 @@
 //! The arguments of a function: is one a receiver, a guard already, or what says who calls?
 
-use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 
 use syn::ext::IdentExt;
 
@@ -46,7 +46,7 @@ impl Argument {
             match token {
                 TokenTree::Ident(_) if in_lifetime => in_lifetime = false,
                 TokenTree::Ident(word) if word == "self" => {
-                    let is_path = self.tokens.get(at + 1).is_some_and(begins_path_separator);
+                    let is_path = begins_path_separator(self.tokens.get(at + 1..).unwrap_or_default());
                     return if is_path { None } else { self.tokens.get(..=at) };
                 }
                 TokenTree::Ident(word) if word == "mut" => {}
@@ -89,10 +89,10 @@ impl Argument {
         last_of_path(referent).is_some_and(|name| name == "ServiceClaims" || name == "Caller")
     }
 
-    /// Whether the type is `Caller`, which a framework extracts.
-    pub(crate) fn is_caller(&self) -> bool {
-        let ty = flat(self.ty().unwrap_or_default());
-        last_of_path(&ty).is_some_and(|name| name == "Caller")
+    /// Whether the type is a caller or claims however it is spelled: in parentheses, behind several
+    /// references, with empty generics. No more than a spelling can be seen; an alias cannot.
+    pub(crate) fn names_who_calls(&self) -> bool {
+        names_who_calls(self.ty().unwrap_or_default())
     }
 
     /// The attribute that may take the argument away.
@@ -147,18 +147,39 @@ impl Argument {
     }
 
     fn colon(&self) -> Option<usize> {
-        let mut after_joint = false;
-        self.tokens.iter().position(|token| {
-            let found = !after_joint && is_punct(token, ':') && !begins_path_separator(token);
-            after_joint = begins_path_separator(token);
+        let mut in_separator = false;
+        (0..self.tokens.len()).find(|at| {
+            let rest = self.tokens.get(*at..).unwrap_or_default();
+            let separator = begins_path_separator(rest);
+            let found = !in_separator && !separator && rest.first().is_some_and(|token| is_punct(token, ':'));
+            in_separator = separator;
             found
         })
     }
 }
 
-/// The first half of `::`. The colon before a type stands alone, also in `_: ::path`.
-fn begins_path_separator(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Punct(colon) if colon.as_char() == ':' && colon.spacing() == Spacing::Joint)
+/// Whether the tokens begin with `::`. The colon before a type may be joint too, as in `caller:&Caller`.
+fn begins_path_separator(tokens: &[TokenTree]) -> bool {
+    matches!(tokens, [TokenTree::Punct(colon), next, ..]
+        if colon.as_char() == ':' && colon.spacing() == Spacing::Joint && is_punct(next, ':'))
+}
+
+fn names_who_calls(ty: &[TokenTree]) -> bool {
+    let ty = flat(ty);
+    let mut referent = ty.as_slice();
+    loop {
+        referent = match referent {
+            [and, rest @ ..] if is_punct(and, '&') => rest,
+            [tick, TokenTree::Ident(_), rest @ ..] if is_punct(tick, '\'') => rest,
+            [TokenTree::Ident(word), rest @ ..] if word == "mut" => rest,
+            [rest @ .., open, close] if is_punct(open, '<') && is_punct(close, '>') => rest,
+            [TokenTree::Group(inner)] if inner.delimiter() == Delimiter::Parenthesis => {
+                return names_who_calls(&inner.stream().into_iter().collect::<Vec<_>>());
+            }
+            _ => break,
+        };
+    }
+    last_of_path(referent).is_some_and(|name| name == "ServiceClaims" || name == "Caller")
 }
 
 /// The last word of tokens that are a path and nothing else.
