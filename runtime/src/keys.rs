@@ -19,7 +19,7 @@ mod weak;
 use std::fmt;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-pub use file::{DEFAULT_POLL_INTERVAL, FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
+pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
 pub use jwks::MAX_JWKS_BYTES;
 #[cfg(feature = "remote")]
 pub use remote::{

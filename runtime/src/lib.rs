@@ -39,6 +39,8 @@ mod authorize;
 mod bearer;
 mod caller;
 mod claims;
+#[cfg(feature = "client")]
+mod client;
 mod clock;
 mod columns;
 mod denial;
@@ -67,9 +69,17 @@ mod token;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod trace_context;
 mod verifier;
+mod watched_file;
 
 pub use service_only_macros::{public, service_only};
 
+#[cfg(feature = "client")]
+pub use crate::client::{
+    AttachToken, InvalidOrigin, MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL, TokenFileError, TokenSource,
+    TokenSourceBuilder,
+};
+#[cfg(feature = "client-tower")]
+pub use crate::client::{ResendBody, TokenAttached};
 #[cfg(feature = "axum")]
 pub use crate::integration::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "tower")]
@@ -103,10 +113,10 @@ pub use crate::{
     handler::{GuardedHandler, PolicyTable, guarded, policy_of},
     json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
     keys::{
-        Algorithm, DEFAULT_POLL_INTERVAL, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError,
-        KeyErrorKind, KeyId, KeyRing, KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES,
-        MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS,
-        MIN_RSA_EXPONENT, Refresh, SkippedKey, UnknownAlgorithm, VerifyingKey,
+        Algorithm, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError, KeyErrorKind, KeyId, KeyRing,
+        KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS,
+        MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, Refresh, SkippedKey,
+        UnknownAlgorithm, VerifyingKey,
     },
     policy::{Endpoint, Policy},
     registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
@@ -117,4 +127,5 @@ pub use crate::{
     },
     routes::{Access, Route, RouteTable},
     verifier::{BuildError, MAX_LEEWAY, TrustedIssuer, Verifier, VerifierBuilder},
+    watched_file::DEFAULT_POLL_INTERVAL,
 };

@@ -1,38 +1,20 @@
 //! Keys in a file that changes: a JWK set, a public key or a secret, as Kubernetes mounts them.
-//!
-//! Kubernetes replaces a mounted secret by swapping the symbolic link `..data`: no watch on the file
-//! itself ever sees that. So the file is looked at again and again, by a thread of its own, with
-//! what tells every kind of change: where the path leads, the inode, the length and the times.
-
-mod stamp;
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, Thread},
     time::Duration,
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use aws_lc_rs::digest::{Digest, SHA256, digest};
-use stamp::Stamp;
 use zeroize::Zeroizing;
 
 use super::{
     Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, VerifyingKey, set::read_bounded,
 };
-use crate::clock::{Clock, SystemClock, Timestamp};
-
-/// How often a file is looked at when nothing else is said: every second. That costs two system
-/// calls, and an operator who has repaired a file sees the effect while still looking.
-pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The shortest interval: more often than this, looking costs more than it brings.
-const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    watched_file::{Contents, DEFAULT_POLL_INTERVAL, MIN_POLL_INTERVAL, WatchedFile},
+};
 
 /// The largest file that holds one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
 /// with a JWK set may have [`MAX_JWKS_BYTES`].
@@ -54,26 +36,7 @@ pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct FileKeys(Arc<Watch>);
-
-/// Ends the thread when it is dropped.
-struct Watch {
-    shared: Arc<Shared>,
-    thread: Thread,
-}
-
-struct Shared {
-    file: KeyFile,
-    clock: Box<dyn Clock>,
-    current: ArcSwap<Loaded>,
-    last_error: ArcSwapOption<KeyError>,
-    stop: AtomicBool,
-}
-
-struct Loaded {
-    keys: KeySet,
-    at: Timestamp,
-}
+pub struct FileKeys(WatchedFile<KeyFile>);
 
 impl FileKeys {
     /// A file with a JWK set; see [`KeySet::from_jwks`].
@@ -94,37 +57,29 @@ impl FileKeys {
 
     /// What is wrong with the file as it is now; `None` when its keys are those in use.
     pub fn last_error(&self) -> Option<KeyError> {
-        self.0.shared.last_error.load().as_deref().cloned()
+        self.0.last_error()
     }
 
     /// When the keys in use were loaded.
     pub fn loaded_at(&self) -> Timestamp {
-        self.0.shared.current.load().at
+        self.0.current().at
     }
 }
 
 impl KeySource for FileKeys {
     /// Never an error: the last good keys stay.
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
-        Ok(self.0.shared.current.load().keys.clone())
+        Ok(self.0.current().content.clone())
     }
 }
 
 impl fmt::Debug for FileKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shared = &self.0.shared;
         f.debug_struct("FileKeys")
-            .field("path", &shared.file.path)
-            .field("keys", &shared.current.load().keys)
-            .field("last_error", &shared.last_error.load())
+            .field("path", &self.0.contents().path)
+            .field("keys", &self.0.current().content)
+            .field("last_error", &self.0.last_error())
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.thread.unpark();
     }
 }
 
@@ -176,22 +131,7 @@ impl FileKeysBuilder {
                 "the keys of a JWK set bring their own names; leave out `.kid(…)`",
             ));
         }
-        let stamp = Stamp::of(&self.file.path);
-        let (keys, content) = self.file.load()?;
-        let current = ArcSwap::from_pointee(Loaded { keys, at: self.clock.now() });
-        let shared = Arc::new(Shared {
-            file: self.file,
-            clock: self.clock,
-            current,
-            last_error: ArcSwapOption::empty(),
-            stop: AtomicBool::new(false),
-        });
-        let watcher = Watcher { shared: Arc::clone(&shared), stamp, content: Some(content), settled: false };
-        let thread = thread::Builder::new()
-            .name("key-file".to_owned())
-            .spawn(move || watcher.run(self.interval))
-            .map_err(|error| KeyError::unreadable(format!("no thread can be started: {error}")))?;
-        Ok(FileKeys(Arc::new(Watch { shared, thread: thread.thread().clone() })))
+        WatchedFile::open(self.file, self.interval, self.clock).map(FileKeys)
     }
 }
 
@@ -217,11 +157,14 @@ enum Format {
     Hmac(Algorithm),
 }
 
-impl KeyFile {
-    fn load(&self) -> Result<(KeySet, Content), KeyError> {
-        let bytes = self.read()?;
-        let content = Content(digest(&SHA256, &bytes));
-        Ok((self.parse(&bytes)?, content))
+impl Contents for KeyFile {
+    type Content = KeySet;
+    type Error = KeyError;
+
+    const THREAD: &'static str = "key-file";
+
+    fn path(&self) -> &Path {
+        &self.path
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
@@ -249,75 +192,23 @@ impl KeyFile {
         }))
     }
 
+    fn no_thread(&self, error: &io::Error) -> KeyError {
+        KeyError::unreadable(format!("no thread can be started: {error}"))
+    }
+
+    fn tell_loaded(&self, keys: &KeySet) {
+        let path = self.path.display();
+        tracing::info!(target: "service_only", %path, keys = keys.len(), skipped = keys.skipped().len(), "keys loaded");
+    }
+
+    fn tell_refused(&self, error: &KeyError) {
+        tracing::error!(target: "service_only", %error, "the key file cannot be used, its last good keys stay in use");
+    }
+}
+
+impl KeyFile {
     fn named(&self, error: KeyError) -> KeyError {
         error.in_file(&self.path)
-    }
-}
-
-/// What a file held, without keeping a secret.
-struct Content(Digest);
-
-impl PartialEq for Content {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_ref() == other.0.as_ref()
-    }
-}
-
-/// What the thread knows of the file.
-struct Watcher {
-    shared: Arc<Shared>,
-    stamp: Stamp,
-    /// Of the keys in use.
-    content: Option<Content>,
-    /// Whether the file has kept its stamp since it was last read. Times of files are coarse: a
-    /// second change right after the first may leave no trace, so every change is read twice.
-    settled: bool,
-}
-
-impl Watcher {
-    fn run(mut self, interval: Duration) {
-        loop {
-            thread::park_timeout(interval);
-            if self.shared.stop.load(Ordering::Acquire) {
-                return;
-            }
-            self.look();
-        }
-    }
-
-    fn look(&mut self) {
-        // Before reading: a change in between then shows at the next look.
-        let stamp = Stamp::of(&self.shared.file.path);
-        let changed = stamp != self.stamp;
-        if !changed && self.settled {
-            return;
-        }
-        self.settled = !changed;
-        self.stamp = stamp;
-        match self.shared.file.load() {
-            Ok((keys, content)) => self.accept(keys, content),
-            Err(error) => self.refuse(error),
-        }
-    }
-
-    fn accept(&mut self, keys: KeySet, content: Content) {
-        self.shared.last_error.store(None);
-        if self.content.as_ref() == Some(&content) {
-            return;
-        }
-        let path = self.shared.file.path.display();
-        tracing::info!(target: "service_only", %path, keys = keys.len(), skipped = keys.skipped().len(), "keys loaded");
-        self.shared.current.store(Arc::new(Loaded { keys, at: self.shared.clock.now() }));
-        self.content = Some(content);
-    }
-
-    fn refuse(&self, error: KeyError) {
-        let known = self.shared.last_error.load().as_deref() == Some(&error);
-        // The second look at a change says nothing new.
-        if !(known && self.settled) {
-            tracing::error!(target: "service_only", %error, "the key file cannot be used, its last good keys stay in use");
-        }
-        self.shared.last_error.store(Some(Arc::new(error)));
     }
 }
 
@@ -326,6 +217,3 @@ impl KeyError {
         Self { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 }
-
-#[cfg(test)]
-mod tests;

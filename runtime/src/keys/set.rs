@@ -5,7 +5,10 @@ use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
 use super::{Algorithm, KeyError, KeyId, VerifyingKey, jwks};
-use crate::denial::{Code, Denial, quoted};
+use crate::{
+    denial::{Code, Denial, quoted},
+    watched_file,
+};
 
 /// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
 pub const MAX_KEYS: usize = 10_000;
@@ -213,14 +216,8 @@ fn algorithms(keys: &[VerifyingKey]) -> Vec<Algorithm> {
     Algorithm::ALL.into_iter().filter(used).collect()
 }
 
-/// Reads a file up to one byte more than `limit`, so that what is too long is refused rather than cut.
+/// As [`watched_file::read_bounded`], with the file named in the error.
 pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    use std::io::Read;
-    let unreadable = |error| KeyError::unreadable(format!("{}: {error}", path.display()));
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    // Room for all of it at once: a vector that grows leaves copies of a secret behind.
-    let size = file.metadata().map_err(unreadable)?.len().min(limit as u64);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 2));
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    watched_file::read_bounded(path, limit)
+        .map_err(|error| KeyError::unreadable(format!("{}: {error}", path.display())))
 }

@@ -1,0 +1,112 @@
+//! To whom a token may be sent: an origin, scheme, host and port (RFC 6454 section 4).
+
+use std::{error::Error, fmt, str::FromStr};
+
+use http::{Uri, uri::Scheme};
+
+use crate::denial::quoted;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    scheme: Scheme,
+    /// In lower case: a host is compared without case (RFC 3986 section 3.2.2).
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of a request's target; `None` where it names none, or not one that is spoken to by HTTP.
+    pub(super) fn of(target: &Uri) -> Option<Self> {
+        let scheme = target.scheme().cloned()?;
+        let default = if scheme == Scheme::HTTPS {
+            443
+        } else if scheme == Scheme::HTTP {
+            80
+        } else {
+            return None;
+        };
+        let host = target.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+        // A port that is not one is no reason to send a token to the default one.
+        let port = match target.port() {
+            Some(port) => port.as_u16(),
+            None if target.authority()?.as_str().ends_with(':') => return None,
+            None => default,
+        };
+        Some(Self { scheme, host, port })
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(quoted(text));
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if bare && nobody { Self::of(&uri).ok_or_else(invalid) } else { Err(invalid()) }
+    }
+}
+
+/// A text that is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidOrigin(String);
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no origin; write scheme, host and port, as in `http://orders:8000`", self.0)
+    }
+}
+
+impl Error for InvalidOrigin {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(target: &str) -> Option<Origin> {
+        Origin::of(&target.parse().unwrap())
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let orders: Origin = "http://Orders:8000".parse().unwrap();
+        assert_eq!(of("http://orders:8000/api/v1?x=y"), Some(orders.clone()));
+        for other in
+            ["https://orders:8000/", "http://orders:8001/", "http://orders/", "http://orders.evil:8000/"]
+        {
+            assert_ne!(of(other), Some(orders.clone()), "{other}");
+        }
+        assert_eq!(of("https://orders/x"), "https://orders:443/".parse().ok());
+        assert_eq!(of("http://orders/x"), "http://orders".parse().ok());
+        assert_eq!(of("http://[::1]:80/x"), "http://[::1]".parse().ok());
+    }
+
+    #[test]
+    fn who_is_named_before_the_host_does_not_make_it_another_one() {
+        assert_eq!(of("http://orders:8000@evil/"), "http://evil".parse().ok());
+    }
+
+    #[test]
+    fn a_target_without_an_origin_has_none() {
+        for target in ["/api", "*", "orders:8000", "ftp://orders/", "unix://orders/"] {
+            assert_eq!(of(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_an_origin_is_refused() {
+        for text in [
+            "",
+            "orders",
+            "orders:8000",
+            "http://",
+            "http://orders/api",
+            "http://orders?x",
+            "http://a@orders",
+            "ws://orders",
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+}

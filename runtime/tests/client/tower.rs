@@ -1,0 +1,124 @@
+//! The layer around a client of tower; the client is the service itself.
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use service_only::{AttachToken, ResendBody, TokenAttached};
+use tower::{Layer, Service, ServiceExt};
+
+use super::*;
+
+/// Any body that is sent again becomes axum's on its way.
+fn client<B>(
+    bakery: &Bakery,
+    source: TokenSource,
+) -> TokenAttached<
+    impl Service<Request<B>, Response = Response<Body>, Error = std::convert::Infallible, Future: Send>
+    + Clone
+    + Send
+    + use<B>,
+>
+where
+    B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    let app = bakery.app();
+    let inner = tower::service_fn(move |request: Request<B>| app.clone().oneshot(request.map(Body::new)));
+    AttachToken::from(source).to("http://stock:8000").unwrap().layer(inner)
+}
+
+fn request<B>(target: &str, body: B) -> Request<B> {
+    Request::put(target).body(body).unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_refused_request_is_sent_once_more_with_the_renewed_token() {
+    let bakery = Bakery::new();
+    let client = client(&bakery, bakery.source());
+    let old = fs::read_to_string(bakery.path()).unwrap();
+    let new = bakery.token();
+    bakery.mount(&new);
+    let response =
+        client.oneshot(request("http://stock:8000/stock", Full::new(Bytes::from("rye")))).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(text(response).await, "orders sent 3");
+    assert_eq!(bakery.arrived(), [bearer(old.trim_end()), bearer(&new)]);
+    assert!(bakery.seen.lock().unwrap().iter().all(|seen| seen.method == Method::PUT));
+}
+
+#[tokio::test]
+async fn a_request_is_not_sent_again_when_the_file_has_no_other_token() {
+    let bakery = Bakery::new();
+    let client = client(&bakery, bakery.source());
+    let response = client.oneshot(request("http://stock:8000/stock", Empty::new())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bakery.arrived().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_is_sent_twice_at_most() {
+    let bakery = Bakery::new();
+    let client = client(&bakery, bakery.source());
+    bakery.mount(&bakery.refused_token());
+    let response = client.oneshot(request("http://stock:8000/stock", Empty::new())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bakery.arrived().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_is_gone_is_sent_once_and_the_next_one_has_the_new_token() {
+    let bakery = Bakery::new();
+    let client = client(&bakery, bakery.source());
+    let new = bakery.token();
+    bakery.mount(&new);
+    let stream = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("rye")]));
+    let refused = client.clone().oneshot(request("http://stock:8000/stock", stream)).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let next = client.oneshot(request("http://stock:8000/stock", Body::empty())).await.unwrap();
+    assert_eq!(next.status(), StatusCode::OK);
+    assert_eq!(bakery.arrived().len(), 2);
+    assert_eq!(bakery.arrived()[1], bearer(&new));
+}
+
+#[tokio::test]
+async fn nobody_but_the_recipients_gets_the_token() {
+    let bakery = Bakery::new();
+    bakery.mount(&bakery.token());
+    let client = client(&bakery, bakery.source());
+    for target in [
+        "http://stock/stock",
+        "http://stock:8001/stock",
+        "https://stock:8000/stock",
+        "http://stock.evil:8000/stock",
+        "http://stock:8000@evil/stock",
+        "/stock",
+    ] {
+        let response = client.clone().oneshot(request(target, Empty::new())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{target}");
+    }
+    assert!(bakery.arrived().iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn a_header_that_is_there_already_is_left_alone_and_its_refusal_too() {
+    let bakery = Bakery::new();
+    let client = client(&bakery, bakery.source());
+    bakery.mount(&bakery.token());
+    let mut request = request("http://stock:8000/stock", Empty::new());
+    request.headers_mut().insert(AUTHORIZATION, "Basic YTpi".parse().unwrap());
+    let response = client.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bakery.arrived(), [Some("Basic YTpi".to_owned())]);
+}
+
+#[test]
+fn a_body_that_can_be_had_again_is_the_same() {
+    assert!(Body::empty().again().is_some());
+    assert!(Body::from("rye").again().is_none(), "axum's body does not say what it is made of");
+    assert_eq!(Bytes::from("rye").again().unwrap(), "rye");
+    assert!(Empty::<Bytes>::new().again().is_some());
+}
