@@ -71,7 +71,6 @@ impl Expectations {
     /// RFC 7519 section 4.1.3: a token that names an audience is for nobody else, also where no
     /// audience was configured.
     fn audience(&self, aud: Option<&[Cow<'_, str>]>) -> Result<(), Denial> {
-        let expected = self.audience.join("`, `");
         match (aud, self.audience.as_slice()) {
             (None, []) => Ok(()),
             (None, _) => Err(missing("aud")),
@@ -81,6 +80,7 @@ impl Expectations {
             )),
             (Some(aud), own) if aud.iter().any(|named| own.iter().any(|own| own == named)) => Ok(()),
             (Some(aud), _) => {
+                let expected = self.audience.join("`, `");
                 let found = aud.iter().map(|named| quoted(named)).collect::<Vec<_>>().join("`, `");
                 let reason = format!("the token says `aud` is `{}`, expected `{expected}`", quoted(&found));
                 Err(Denial::new(Code::WrongAudience, reason))
