@@ -16,7 +16,7 @@ mod set;
 mod source;
 mod weak;
 
-use std::fmt;
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
@@ -35,6 +35,7 @@ pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
 
 #[cfg(feature = "issue")]
 pub(crate) use self::{algorithm::KeyType, weak::check_secret};
+pub(crate) use algorithm::AlgorithmSet;
 
 use jsonwebtoken::DecodingKey;
 pub(crate) use prepared::Prepared;
@@ -47,14 +48,15 @@ pub const DEVELOPMENT_KID_PREFIX: &str = "dev-only.";
 /// The longest `kid` that a key may have, in bytes. Thumbprints have 43.
 pub const MAX_KID_LENGTH: usize = 256;
 
-/// The name of a key (`kid`): an opaque text, compared byte for byte.
+/// The name of a key (`kid`): an opaque text, compared byte for byte. Cheap to clone: every verified
+/// caller has that of its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(Box<str>);
+pub struct KeyId(Arc<str>);
 
 impl KeyId {
     /// A key id of any text.
     pub fn new(kid: impl Into<String>) -> Self {
-        Self(kid.into().into_boxed_str())
+        Self(kid.into().into())
     }
 
     /// The id as text.
@@ -65,6 +67,13 @@ impl KeyId {
     /// Whether the key is for development only.
     pub fn is_development(&self) -> bool {
         self.0.starts_with(DEVELOPMENT_KID_PREFIX)
+    }
+}
+
+/// Keys are looked up by the text of a token.
+impl Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

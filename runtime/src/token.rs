@@ -9,7 +9,7 @@ use crate::{
     bearer::{MAX_TOKEN_LENGTH, too_large},
     denial::{Code, Denial, quoted},
     json::{self, JsonError, Value},
-    keys::Algorithm,
+    keys::{Algorithm, AlgorithmSet},
 };
 
 /// The three segments of a JWS in compact form (RFC 7515 section 3.1), undecoded.
@@ -96,10 +96,10 @@ impl Header {
 
     /// The algorithm, if its name is exactly one of those allowed (RFC 7515 section 4.1.1:
     /// case-sensitive). `none` is not the name of an [`Algorithm`].
-    pub(crate) fn algorithm(&self, allowed: &[Algorithm]) -> Result<Algorithm, Denial> {
-        let found = allowed.iter().copied().find(|algorithm| algorithm.as_str() == self.alg);
+    pub(crate) fn algorithm(&self, allowed: AlgorithmSet) -> Result<Algorithm, Denial> {
+        let found = allowed.iter().find(|algorithm| algorithm.as_str() == self.alg);
         found.ok_or_else(|| {
-            let allowed = allowed.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(", ");
+            let allowed = allowed.iter().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
             let reason = format!("the token says `alg` is `{}`, allowed: {allowed}", quoted(&self.alg));
             Denial::new(Code::AlgNotAllowed, reason)
         })

@@ -214,7 +214,7 @@ impl Trusted {
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(header.typ.as_deref())?;
         // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
-        let algorithm = header.algorithm(&self.accepted(&keys))?;
+        let algorithm = header.algorithm(self.accepted(&keys))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
         let signature = segments.signature()?;
         if key.verifies(algorithm, segments.signed(), &signature) {

@@ -92,6 +92,40 @@ impl Algorithm {
     }
 }
 
+/// Some of the algorithms, each once: asked about with every token.
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
+pub(crate) struct AlgorithmSet(u16);
+
+const _: () = assert!(Algorithm::ALL.len() <= 16, "each has a bit of its own");
+
+impl AlgorithmSet {
+    pub(crate) const fn contains(self, algorithm: Algorithm) -> bool {
+        self.0 & (1 << algorithm as u16) != 0
+    }
+
+    /// What both have.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// In the order of [`Algorithm::ALL`].
+    pub(crate) fn iter(self) -> impl Iterator<Item = Algorithm> {
+        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+    }
+}
+
+impl FromIterator<Algorithm> for AlgorithmSet {
+    fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
+        Self(algorithms.into_iter().fold(0, |bits, algorithm| bits | 1 << algorithm as u16))
+    }
+}
+
+impl fmt::Debug for AlgorithmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::{Algorithm, KeyError, KeyId, VerifyingKey, jwks};
+use super::{Algorithm, AlgorithmSet, KeyError, KeyId, VerifyingKey, jwks};
 use crate::{
     denial::{Code, Denial, quoted},
     watched_file,
@@ -21,6 +21,9 @@ struct Keys {
     keys: Vec<VerifyingKey>,
     by_kid: HashMap<KeyId, usize>,
     algorithms: Vec<Algorithm>,
+    accepts: AlgorithmSet,
+    /// By algorithm: whom a token without `kid` gets.
+    alone: [Alone; Algorithm::ALL.len()],
     /// One for development, if there is any: asked for with every token.
     development: Option<KeyId>,
     skipped: Vec<SkippedKey>,
@@ -29,7 +32,44 @@ struct Keys {
 impl Keys {
     fn new(keys: Vec<VerifyingKey>, by_kid: HashMap<KeyId, usize>, skipped: Vec<SkippedKey>) -> Self {
         let development = keys.iter().filter_map(VerifyingKey::kid).find(|kid| kid.is_development());
-        Self { algorithms: algorithms(&keys), development: development.cloned(), keys, by_kid, skipped }
+        let accepts: AlgorithmSet = keys.iter().flat_map(VerifyingKey::algorithms).collect();
+        Self {
+            algorithms: accepts.iter().collect(),
+            accepts,
+            alone: Alone::by_algorithm(&keys),
+            development: development.cloned(),
+            keys,
+            by_kid,
+            skipped,
+        }
+    }
+}
+
+/// How many keys are for an algorithm, and which one where it is alone. Counted once: a set may have
+/// [`MAX_KEYS`], and a stranger's token need not name any.
+#[derive(Copy, Clone, Default)]
+enum Alone {
+    #[default]
+    Nobody,
+    Key(usize),
+    Several,
+}
+
+impl Alone {
+    fn by_algorithm(keys: &[VerifyingKey]) -> [Self; Algorithm::ALL.len()] {
+        let mut alone = [Self::default(); Algorithm::ALL.len()];
+        for (index, key) in keys.iter().enumerate() {
+            // Each once, also where a key lists one twice.
+            for algorithm in key.algorithms().collect::<AlgorithmSet>().iter() {
+                if let Some(place) = alone.get_mut(algorithm as usize) {
+                    *place = match place {
+                        Self::Nobody => Self::Key(index),
+                        Self::Key(_) | Self::Several => Self::Several,
+                    };
+                }
+            }
+        }
+        alone
     }
 }
 
@@ -106,6 +146,10 @@ impl KeySet {
         &self.0.algorithms
     }
 
+    pub(crate) fn accepts(&self) -> AlgorithmSet {
+        self.0.accepts
+    }
+
     /// A key that is for development, if there is one.
     pub(crate) fn development_key(&self) -> Option<&KeyId> {
         self.0.development.as_ref()
@@ -113,7 +157,7 @@ impl KeySet {
 
     /// Whether a key has this name.
     pub fn has(&self, kid: &str) -> bool {
-        self.0.by_kid.contains_key(&KeyId::new(kid))
+        self.0.by_kid.contains_key(kid)
     }
 
     /// The one key for a token that says `algorithm` and `kid`.
@@ -134,7 +178,7 @@ impl KeySet {
     }
 
     fn named(&self, kid: &str) -> Result<&VerifyingKey, Denial> {
-        let named = self.0.by_kid.get(&KeyId::new(kid)).and_then(|&index| self.0.keys.get(index));
+        let named = self.0.by_kid.get(kid).and_then(|&index| self.0.keys.get(index));
         let unnamed = match self.keys() {
             [only] if only.answers_any_kid => Some(only),
             _ => None,
@@ -146,16 +190,20 @@ impl KeySet {
     }
 
     fn only_one_for(&self, algorithm: Algorithm) -> Result<&VerifyingKey, Denial> {
-        let mut fitting = self.keys().iter().filter(|key| key.is_for(algorithm));
-        match (fitting.next(), fitting.next()) {
-            (Some(only), None) => Ok(only),
+        let alone = self.0.alone.get(algorithm as usize).copied().unwrap_or_default();
+        let key = match alone {
+            Alone::Key(index) => self.0.keys.get(index),
+            Alone::Nobody | Alone::Several => None,
+        };
+        match (key, alone) {
+            (Some(only), _) => Ok(only),
+            (None, Alone::Several) => {
+                let reason = format!("the token has no `kid`, and several keys are for `{algorithm}`");
+                Err(Denial::new(Code::UnknownKey, reason))
+            }
             (None, _) => {
                 let reason = format!("the token has no `kid`, and no key is for `{algorithm}`");
                 Err(Denial::new(Code::KeyAlgMismatch, reason))
-            }
-            (Some(_), Some(_)) => {
-                let reason = format!("the token has no `kid`, and several keys are for `{algorithm}`");
-                Err(Denial::new(Code::UnknownKey, reason))
             }
         }
     }
@@ -209,11 +257,6 @@ impl fmt::Display for SkippedKey {
         }
         write!(f, ": {}", self.error)
     }
-}
-
-fn algorithms(keys: &[VerifyingKey]) -> Vec<Algorithm> {
-    let used = |algorithm: &Algorithm| keys.iter().any(|key| key.is_for(*algorithm));
-    Algorithm::ALL.into_iter().filter(used).collect()
 }
 
 /// As [`watched_file::read_bounded`], with the file named in the error.

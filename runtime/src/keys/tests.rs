@@ -338,3 +338,33 @@ fn a_set_says_which_names_it_has() {
     assert!(keys.has(key.kid().as_str()) && !keys.has("other") && !keys.has(""));
     assert!(format!("{keys:?}").contains(key.kid().as_str()));
 }
+
+#[test]
+fn a_token_without_kid_gets_the_key_that_is_alone_however_many_there_are() {
+    let secret = |algorithm: Algorithm, byte, kid: usize| {
+        VerifyingKey::hmac(algorithm, &[byte; 64]).unwrap().with_kid(kid.to_string())
+    };
+    let many = (1..200).map(|kid| secret(Algorithm::HS256, 1, kid));
+    let set = KeySet::new([secret(Algorithm::HS384, 2, 0)].into_iter().chain(many)).unwrap();
+    let code = |algorithm| set.key_for(algorithm, None).map_err(|denial| denial.code());
+    assert_eq!(code(Algorithm::HS384).unwrap().kid().unwrap().as_str(), "0");
+    assert_eq!(code(Algorithm::HS256).unwrap_err(), Code::UnknownKey);
+    assert_eq!(code(Algorithm::HS512).unwrap_err(), Code::KeyAlgMismatch);
+    // One key for several algorithms is alone for each of them.
+    let set = KeySet::from(VerifyingKey::secret(&[3; 64]).unwrap());
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        assert!(set.key_for(algorithm, None).is_ok(), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_set_of_algorithms_has_each_once_and_knows_no_other() {
+    let some = [Algorithm::EdDSA, Algorithm::HS256, Algorithm::EdDSA];
+    let set: AlgorithmSet = some.into_iter().collect();
+    assert_eq!(set.iter().collect::<Vec<_>>(), [Algorithm::HS256, Algorithm::EdDSA]);
+    for algorithm in Algorithm::ALL {
+        assert_eq!(set.contains(algorithm), some.contains(&algorithm), "{algorithm}");
+    }
+    let other: AlgorithmSet = [Algorithm::HS256, Algorithm::RS256].into_iter().collect();
+    assert_eq!(set.and(other), [Algorithm::HS256].into_iter().collect());
+}

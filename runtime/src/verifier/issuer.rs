@@ -10,7 +10,7 @@ use super::{
 use crate::{
     claims::ServiceName,
     denial::{Code, Denial, quoted},
-    keys::{Algorithm, DEVELOPMENT_KID_PREFIX, KeySet, KeySource},
+    keys::{Algorithm, AlgorithmSet, DEVELOPMENT_KID_PREFIX, KeySet, KeySource},
 };
 
 /// An issuer to trust, with its own keys, audience and algorithms. A verifier may have several; a key
@@ -155,7 +155,8 @@ impl TrustedIssuer {
             },
             kind: self.kind,
             keys,
-            algorithms,
+            algorithms: algorithms.map(AlgorithmSet::from_iter),
+            allowed_to_kind: Algorithm::ALL.into_iter().filter(|own| self.kind.may_use(*own)).collect(),
         };
         // What changes later is checked again with every token; what is wrong already is said now.
         match trusted.keys.snapshot() {
@@ -191,25 +192,23 @@ pub(super) struct Trusted {
     pub(super) kind: Kind,
     pub(super) expectations: Expectations,
     pub(super) keys: Arc<dyn KeySource>,
-    pub(super) algorithms: Option<Vec<Algorithm>>,
+    pub(super) algorithms: Option<AlgorithmSet>,
+    pub(super) allowed_to_kind: AlgorithmSet,
     pub(super) names: Names,
 }
 
 impl Trusted {
-    /// Whether tokens may be signed by `algorithm`: one that was said, or else one that a key is
-    /// for, and in any case one of the kind's own.
-    pub(super) fn accepted(&self, keys: &KeySet) -> Vec<Algorithm> {
-        let said = self.algorithms.as_deref();
-        let of_keys = keys.algorithms();
-        let accepted = said.unwrap_or(of_keys).iter().copied();
-        accepted.filter(|algorithm| self.kind.may_use(*algorithm)).collect()
+    /// What tokens may be signed by: what was said, or else what the keys are for, and in any case one
+    /// of the kind's own.
+    pub(super) fn accepted(&self, keys: &KeySet) -> AlgorithmSet {
+        self.algorithms.unwrap_or_else(|| keys.accepts()).and(self.allowed_to_kind)
     }
 
     /// What is wrong with the keys when the verifier is built.
     fn check_keys(&self, keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
         refuse_development_keys(keys, development_build)?;
         let accepted = self.accepted(keys);
-        if !keys.algorithms().iter().any(|algorithm| accepted.contains(algorithm)) {
+        if accepted.and(keys.accepts()) == AlgorithmSet::default() {
             return Err(BuildError::NoKeyForAlgorithms);
         }
         Ok(())

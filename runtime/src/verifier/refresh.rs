@@ -33,7 +33,9 @@ impl Verifier {
     pub fn refresh_keys_for(&self, token: &str) -> Option<Refresh<'_>> {
         let header = Segments::split(token).and_then(|segments| segments.header()).ok()?;
         let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_LENGTH)?;
-        if header.algorithm(&Algorithm::ALL).is_err() || self.0.issuers.iter().any(|issuer| issuer.has(kid)) {
+        if header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
+            || self.0.issuers.iter().any(|issuer| issuer.has(kid))
+        {
             return None;
         }
         let candidates = self.0.issuers.iter().filter(|issuer| issuer.reads(&header));

@@ -43,7 +43,7 @@ fn signed(keys: &KeySet, token: &str) -> Result<(), Denial> {
     let segments = Segments::split(token)?;
     let header = segments.header()?;
     segments.payload()?;
-    let algorithm = header.algorithm(keys.algorithms())?;
+    let algorithm = header.algorithm(keys.accepts())?;
     let key = keys.key_for(algorithm, header.kid.as_deref())?;
     let signature = segments.signature()?;
     if key.verifies(algorithm, segments.signed(), &signature) {
