@@ -3,7 +3,7 @@
 
 use crate::{
     bearer::BearerToken,
-    token::{Header, Segments},
+    token::{Header, HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
 /// The token in the values of all `Authorization` headers, if there is one.
@@ -15,12 +15,14 @@ pub fn bearer(values: &[&[u8]]) -> Option<String> {
 /// The payload and the signature of a token, decoded.
 pub fn segments(token: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let segments = Segments::split(token).ok()?;
-    segments.header().ok()?;
-    Some((segments.payload().ok()?, segments.signature().ok()?))
+    segments.header(&mut HeaderRoom::new()).ok()?;
+    let (mut payload, mut signature) = (PayloadRoom::new(), SignatureRoom::new());
+    Some((segments.payload(&mut payload).ok()?.to_vec(), segments.signature(&mut signature).ok()?.to_vec()))
 }
 
 /// `alg`, `kid` and `typ` of a header.
 pub fn header(json: &[u8]) -> Option<(String, Option<String>, Option<String>)> {
     let header = Header::parse(json).ok()?;
-    Some((header.alg, header.kid, header.typ))
+    let owned = std::borrow::Cow::into_owned;
+    Some((owned(header.alg), header.kid.map(owned), header.typ.map(owned)))
 }

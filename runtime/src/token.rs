@@ -1,8 +1,11 @@
 //! A token's text: three segments of strict base64url, and its header. Nothing here is believed yet.
 
-use std::borrow::Cow;
+mod decoded;
+mod known;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::{borrow::Cow, ops::Deref, rc::Rc};
+
+pub(crate) use decoded::{HeaderRoom, PayloadRoom, SignatureRoom};
 use serde::de::MapAccess;
 
 use crate::{
@@ -43,28 +46,47 @@ impl<'t> Segments<'t> {
         self.signed.as_bytes()
     }
 
-    pub(crate) fn header(&self) -> Result<Header, Denial> {
-        Header::parse(&decode(self.header, "header")?)
+    pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<ReadHeader<'r>, Denial> {
+        match known::known(self.header) {
+            Some(header) => Ok(ReadHeader::Known(header)),
+            None => Header::parse(room.decode(self.header, "header")?).map(ReadHeader::Parsed),
+        }
     }
 
-    pub(crate) fn payload(&self) -> Result<Vec<u8>, Denial> {
-        decode(self.payload, "payload")
+    /// Spares the next token the reading of this header. Only for the header of an accepted token.
+    pub(crate) fn keep_header(&self, header: &ReadHeader<'_>) {
+        if let ReadHeader::Parsed(header) = header {
+            known::keep(self.header, header);
+        }
     }
 
-    pub(crate) fn signature(&self) -> Result<Vec<u8>, Denial> {
+    pub(crate) fn payload<'r>(&self, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
+        room.decode(self.payload, "payload")
+    }
+
+    pub(crate) fn signature<'r>(&self, room: &'r mut SignatureRoom) -> Result<&'r [u8], Denial> {
         if self.signature.is_empty() {
             return Err(Denial::new(Code::BadSignature, "the signature is empty"));
         }
-        decode(self.signature, "signature")
+        room.decode(self.signature, "signature")
     }
 }
 
-/// RFC 7515 section 2: base64url without padding. Trailing bits must be zero, or one token would
-/// have several spellings.
-fn decode(segment: &str, name: &str) -> Result<Vec<u8>, Denial> {
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|error| malformed(format!("the {name} is not unpadded base64url: {error}")))
+/// A header as it was just read, or as it was read when an accepted token had it.
+pub(crate) enum ReadHeader<'r> {
+    Parsed(Header<'r>),
+    Known(Rc<Header<'static>>),
+}
+
+impl<'r> Deref for ReadHeader<'r> {
+    type Target = Header<'r>;
+
+    fn deref(&self) -> &Header<'r> {
+        match self {
+            Self::Parsed(header) => header,
+            Self::Known(header) => header,
+        }
+    }
 }
 
 fn malformed(reason: impl Into<Cow<'static, str>>) -> Denial {
@@ -74,14 +96,14 @@ fn malformed(reason: impl Into<Cow<'static, str>>) -> Denial {
 /// The JOSE header, as far as it decides anything. `jwk`, `jku`, `x5u` and `x5c` are not even kept:
 /// a key from the token proves nothing (RFC 8725 section 3.1, 3.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) alg: String,
-    pub(crate) kid: Option<String>,
-    pub(crate) typ: Option<String>,
+pub(crate) struct Header<'h> {
+    pub(crate) alg: Cow<'h, str>,
+    pub(crate) kid: Option<Cow<'h, str>>,
+    pub(crate) typ: Option<Cow<'h, str>>,
 }
 
-impl Header {
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Denial> {
+impl<'h> Header<'h> {
+    pub(crate) fn parse(bytes: &'h [u8]) -> Result<Self, Denial> {
         let mut members = HeaderMembers::default();
         json::read_object(bytes, &mut members).map_err(|error| match error {
             JsonError::Malformed(why) | JsonError::WrongType(why) => malformed(format!("the header: {why}")),
@@ -92,6 +114,12 @@ impl Header {
         }
         let alg = members.alg.ok_or_else(|| malformed("the header has no `alg`"))?;
         Ok(Self { alg, kid: members.kid, typ: members.typ })
+    }
+
+    /// The same with texts of its own.
+    fn to_static(&self) -> Header<'static> {
+        let owned = |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Cow::Owned((**text).to_owned()));
+        Header { alg: Cow::Owned((*self.alg).to_owned()), kid: owned(&self.kid), typ: owned(&self.typ) }
     }
 
     /// The algorithm, if its name is exactly one of those allowed (RFC 7515 section 4.1.1:
@@ -107,14 +135,14 @@ impl Header {
 }
 
 #[derive(Default)]
-struct HeaderMembers {
-    alg: Option<String>,
-    kid: Option<String>,
-    typ: Option<String>,
+struct HeaderMembers<'h> {
+    alg: Option<Cow<'h, str>>,
+    kid: Option<Cow<'h, str>>,
+    typ: Option<Cow<'h, str>>,
     crit: bool,
 }
 
-impl<'de> json::Members<'de> for HeaderMembers {
+impl<'de> json::Members<'de> for HeaderMembers<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let value: Value<'de> = map.next_value()?;
         match name {
@@ -128,8 +156,8 @@ impl<'de> json::Members<'de> for HeaderMembers {
     }
 }
 
-fn text<E: serde::de::Error>(name: &str, value: Value<'_>) -> Result<String, E> {
-    value.into_text().map(Cow::into_owned).ok_or_else(|| json::wrong_type(name, "a string"))
+fn text<'de, E: serde::de::Error>(name: &str, value: Value<'de>) -> Result<Cow<'de, str>, E> {
+    value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))
 }
 
 #[cfg(test)]

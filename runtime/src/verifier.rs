@@ -26,7 +26,7 @@ use crate::{
     policy::Policy,
     recorder::Recorder,
     revocation::PresentedToken,
-    token::{Header, Segments},
+    token::{Header, HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
 /// Verifies service tokens: keys, expectations, clock and audit. The only thing that a guarded
@@ -109,16 +109,22 @@ impl Verifier {
     /// The stages of authentication; the first that fails is the one reported.
     pub(crate) fn identify(&self, token: &str, at: Moment, known: &mut Known) -> Result<Identity, Denial> {
         let segments = Segments::split(token)?;
-        let identity = segments.header().and_then(|header| self.by_any_issuer(&header, &segments, at, known));
+        let mut room = HeaderRoom::new();
+        let identity = segments.header(&mut room).and_then(|header| {
+            let identity = self.by_any_issuer(&header, &segments, at, known)?;
+            segments.keep_header(&header);
+            Ok(identity)
+        });
         identity.inspect_err(|_| {
-            known.unverified_service = segments.payload().ok().as_deref().and_then(unverified_service);
+            let mut room = PayloadRoom::new();
+            known.unverified_service = segments.payload(&mut room).ok().and_then(unverified_service);
         })
     }
 
     /// The first issuer that stands for the token; else the refusal that came furthest.
     fn by_any_issuer(
         &self,
-        header: &Header,
+        header: &Header<'_>,
         segments: &Segments<'_>,
         at: Moment,
         known: &mut Known,
@@ -139,7 +145,7 @@ impl Verifier {
     fn by_issuer(
         &self,
         issuer: &Trusted,
-        header: &Header,
+        header: &Header<'_>,
         segments: &Segments<'_>,
         at: Moment,
         known: &mut Known,
@@ -147,8 +153,8 @@ impl Verifier {
         let kid = issuer.check_signature(header, segments)?;
         // Only from here on are the claims the issuer's.
         known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
-        let payload = segments.payload()?;
-        let claims = RawClaims::parse(&payload)?;
+        let mut room = PayloadRoom::new();
+        let claims = RawClaims::parse(segments.payload(&mut room)?)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
         let profile = issuer.kind.as_str();
@@ -209,15 +215,15 @@ impl Verifier {
 
 impl Trusted {
     /// The name of the key whose signature is on the token.
-    fn check_signature(&self, header: &Header, segments: &Segments<'_>) -> Result<Option<KeyId>, Denial> {
+    fn check_signature(&self, header: &Header<'_>, segments: &Segments<'_>) -> Result<Option<KeyId>, Denial> {
         let keys = self.keys_now()?;
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(header.typ.as_deref())?;
         // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
         let algorithm = header.algorithm(self.accepted(&keys))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
-        let signature = segments.signature()?;
-        if key.verifies(algorithm, segments.signed(), &signature) {
+        let mut room = SignatureRoom::new();
+        if key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
             Ok(key.kid().cloned())
         } else {
             Err(validate::bad_signature(algorithm, key.kid()))

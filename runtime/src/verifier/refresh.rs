@@ -10,7 +10,7 @@ use super::{Verifier, issuer::Trusted};
 use crate::bearer::BearerToken;
 use crate::{
     keys::{Algorithm, MAX_KID_LENGTH, Refresh},
-    token::{Header, Segments},
+    token::{Header, HeaderRoom, Segments},
 };
 
 impl Verifier {
@@ -31,7 +31,8 @@ impl Verifier {
     /// }
     /// ```
     pub fn refresh_keys_for(&self, token: &str) -> Option<Refresh<'_>> {
-        let header = Segments::split(token).and_then(|segments| segments.header()).ok()?;
+        let mut room = HeaderRoom::new();
+        let header = Segments::split(token).and_then(|segments| segments.header(&mut room)).ok()?;
         let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_LENGTH)?;
         if header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
             || self.0.issuers.iter().any(|issuer| issuer.has(kid))
@@ -59,7 +60,7 @@ impl Trusted {
         self.keys.snapshot().is_ok_and(|keys| keys.has(kid))
     }
 
-    fn reads(&self, header: &Header) -> bool {
+    fn reads(&self, header: &Header<'_>) -> bool {
         self.kind.check_typ(header.typ.as_deref()).is_ok()
     }
 }

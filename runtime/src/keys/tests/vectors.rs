@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     denial::{Code, Denial},
     keys::{Algorithm, KeyError, KeySet, VerifyingKey},
-    token::Segments,
+    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 use principles::{CONTRADICTIONS, PRINCIPLES};
 
@@ -41,12 +41,13 @@ fn verdict(case: &Case) -> Result<(), String> {
 /// The stages of the verifier from the token's text to its signature.
 fn signed(keys: &KeySet, token: &str) -> Result<(), Denial> {
     let segments = Segments::split(token)?;
-    let header = segments.header()?;
-    segments.payload()?;
+    let mut room = HeaderRoom::new();
+    let header = segments.header(&mut room)?;
+    segments.payload(&mut PayloadRoom::new())?;
     let algorithm = header.algorithm(keys.accepts())?;
     let key = keys.key_for(algorithm, header.kid.as_deref())?;
-    let signature = segments.signature()?;
-    if key.verifies(algorithm, segments.signed(), &signature) {
+    let mut room = SignatureRoom::new();
+    if key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
         Ok(())
     } else {
         Err(Denial::new(Code::BadSignature, "the signature does not verify"))
