@@ -233,7 +233,7 @@ pub const MAX_CLAIM_LENGTH: usize = 4096;
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RawClaims<'p> {
     pub(crate) iss: Option<Cow<'p, str>>,
-    pub(crate) aud: Option<Vec<Cow<'p, str>>>,
+    pub(crate) aud: Option<Audience<'p>>,
     pub(crate) exp: Option<f64>,
     pub(crate) nbf: Option<f64>,
     pub(crate) iat: Option<f64>,
@@ -248,6 +248,22 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) scope: Option<Cow<'p, str>>,
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
+}
+
+/// The `aud` claim: a string, or several in an array (RFC 7519 section 4.1.3).
+#[derive(Debug, PartialEq)]
+pub(crate) enum Audience<'p> {
+    One(Cow<'p, str>),
+    Several(Vec<Cow<'p, str>>),
+}
+
+impl<'p> Audience<'p> {
+    pub(crate) fn as_slice(&self) -> &[Cow<'p, str>] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Several(several) => several,
+        }
+    }
 }
 
 /// The `kubernetes.io` claim of a bound service-account token, as far as it is compared.
@@ -291,74 +307,89 @@ impl<'p> RawClaims<'p> {
 
 impl RawClaims<'_> {
     fn check_lengths(&self) -> Result<(), Denial> {
-        let text = |value: &Option<Value<'_>>| match value {
+        let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti]
+            .map(|text| text.as_deref().map_or(0, str::len));
+        let named = [&self.sub, &self.service, &self.client_id].map(|value| match value {
             Some(Value::Text(text)) => text.len(),
             _ => 0,
-        };
-        let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti];
-        let lengths = kept.into_iter().flatten().map(|text| text.len());
-        let lengths = lengths.chain([text(&self.sub), text(&self.service), text(&self.client_id)]);
-        match lengths.max() {
-            Some(longest) if longest > MAX_CLAIM_LENGTH => {
-                let reason = format!("a claim has {longest} bytes, more than {MAX_CLAIM_LENGTH}");
-                Err(Denial::new(Code::BadClaimValue, reason))
-            }
-            _ => Ok(()),
+        });
+        let longest = kept.into_iter().chain(named).fold(0, usize::max);
+        if longest <= MAX_CLAIM_LENGTH {
+            return Ok(());
         }
+        let reason = format!("a claim has {longest} bytes, more than {MAX_CLAIM_LENGTH}");
+        Err(Denial::new(Code::BadClaimValue, reason))
+    }
+}
+
+json::names! {
+    /// The claims that are read.
+    ClaimName {
+        Iss = "iss",
+        Aud = "aud",
+        Exp = "exp",
+        Nbf = "nbf",
+        Iat = "iat",
+        Sub = "sub",
+        Jti = "jti",
+        Type = "type",
+        Role = "role",
+        Email = "email",
+        Scope = "scope",
+        Service = "service",
+        UserId = "user_id",
+        ClientId = "client_id",
+        IsService = "is_service",
+        Kubernetes = "kubernetes.io",
     }
 }
 
 impl<'de> json::Members<'de> for RawClaims<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    type Name = ClaimName;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: ClaimName, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "exp" => self.exp = Some(number(name, map)?),
-            "nbf" => self.nbf = Some(number(name, map)?),
-            "iat" => self.iat = Some(number(name, map)?),
-            "kubernetes.io" => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
-            _ => self.text_member(name, map.next_value()?)?,
+            ClaimName::Exp => self.exp = Some(number(name, map)?),
+            ClaimName::Nbf => self.nbf = Some(number(name, map)?),
+            ClaimName::Iat => self.iat = Some(number(name, map)?),
+            ClaimName::Iss => self.iss = Some(text(name, map)?),
+            // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
+            ClaimName::Jti => self.jti = Some(text(name, map)?),
+            ClaimName::Aud => self.aud = Some(audience_of(map.next_value()?)?),
+            ClaimName::Sub => self.sub = Some(map.next_value()?),
+            ClaimName::Service => self.service = Some(map.next_value()?),
+            ClaimName::Type => self.kind = Some(map.next_value()?),
+            ClaimName::IsService => self.is_service = Some(map.next_value()?),
+            ClaimName::ClientId => self.client_id = Some(map.next_value()?),
+            ClaimName::UserId => self.user_id = map.next_value::<Value<'de>>()?.into_text(),
+            ClaimName::Role => self.role = map.next_value::<Value<'de>>()?.into_text(),
+            ClaimName::Email => self.email = map.next_value::<Value<'de>>()?.into_text(),
+            ClaimName::Scope => self.scope = map.next_value::<Value<'de>>()?.into_text(),
+            ClaimName::Kubernetes => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
         }
         Ok(())
     }
 }
 
-impl<'p> RawClaims<'p> {
-    fn text_member<E: serde::de::Error>(&mut self, name: &str, value: Value<'p>) -> Result<(), E> {
-        match name {
-            "iss" => {
-                self.iss = Some(value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))?);
-            }
-            "aud" => {
-                self.aud = Some(match value {
-                    Value::Text(text) => vec![text],
-                    Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => texts,
-                    _ => return Err(json::wrong_type(name, "a string or a short array of strings")),
-                });
-            }
-            "sub" => self.sub = Some(value),
-            "service" => self.service = Some(value),
-            "type" => self.kind = Some(value),
-            "is_service" => self.is_service = Some(value),
-            "user_id" => self.user_id = value.into_text(),
-            "role" => self.role = value.into_text(),
-            "email" => self.email = value.into_text(),
-            "jti" => {
-                // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
-                self.jti = Some(value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))?);
-            }
-            "scope" => self.scope = value.into_text(),
-            "client_id" => self.client_id = Some(value),
-            _ => {}
-        }
-        Ok(())
+fn text<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<Cow<'de, str>, A::Error> {
+    let text = map.next_value::<Value<'de>>()?.into_text();
+    text.ok_or_else(|| json::wrong_type(name.as_str(), "a string"))
+}
+
+fn audience_of<E: serde::de::Error>(value: Value<'_>) -> Result<Audience<'_>, E> {
+    match value {
+        Value::Text(text) => Ok(Audience::One(text)),
+        Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => Ok(Audience::Several(texts)),
+        _ => Err(json::wrong_type(ClaimName::Aud.as_str(), "a string or a short array of strings")),
     }
 }
 
-fn number<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<f64, A::Error> {
+fn number<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<f64, A::Error> {
     // A value of the wrong type and one out of range are told apart by serde_json's own error.
     match map.next_value::<Number>() {
         Ok(Number(number)) => Ok(number),
         Err(error) if error.to_string().starts_with("invalid type") => {
-            Err(json::wrong_type(name, "a number"))
+            Err(json::wrong_type(name.as_str(), "a number"))
         }
         Err(error) => Err(error),
     }

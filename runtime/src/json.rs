@@ -43,9 +43,50 @@ pub(crate) fn wrong_type<E: de::Error>(member: &str, expected: &str) -> E {
 
 /// Takes the members of one object, in order.
 pub(crate) trait Members<'de> {
+    /// The names that mean something.
+    type Name: Name;
+
     /// Must consume the value, with [`MapAccess::next_value`] or the like.
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    fn member<A: MapAccess<'de>>(&mut self, name: Self::Name, map: &mut A) -> Result<(), A::Error>;
 }
+
+/// A name that means something. Each has a number, so that "was it here before?" is one bit.
+pub(crate) trait Name: Copy {
+    /// The name that is spelled so, byte for byte.
+    fn of(text: &str) -> Option<Self>;
+
+    /// Less than 64, and no other name's.
+    fn number(self) -> u32;
+}
+
+/// Writes an enum of names as texts.
+macro_rules! names {
+    ($(#[$doc:meta])* $type:ident { $($name:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Copy, Clone, PartialEq, Eq)]
+        pub(crate) enum $type { $($name,)* }
+
+        const _: () = assert!([$($text),*].len() <= 64, "each has a bit of its own");
+
+        #[allow(dead_code, reason = "not every object is told of what is wrong with a member")]
+        impl $type {
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+
+        impl $crate::json::Name for $type {
+            fn of(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+
+            fn number(self) -> u32 {
+                self as u32
+            }
+        }
+    };
+}
+pub(crate) use names;
 
 /// Reads `bytes` as exactly one JSON object and hands its members over.
 pub(crate) fn read_object<'de, M: Members<'de>>(bytes: &'de [u8], members: &mut M) -> Result<(), JsonError> {
@@ -68,16 +109,50 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen: Vec<Cow<'de, str>> = Vec::with_capacity(16);
+        let mut seen = Seen::default();
         while let Some(Text(name)) = map.next_key()? {
-            if seen.contains(&name) {
-                return Err(de::Error::custom("a member name stands twice"));
+            match M::Name::of(&name) {
+                Some(known) => {
+                    seen.known(known)?;
+                    self.members.member(known, &mut map)?;
+                }
+                None => {
+                    seen.other(name)?;
+                    map.next_value::<Value<'de>>()?;
+                }
             }
-            if seen.len() == MAX_JSON_MEMBERS {
-                return Err(de::Error::custom(format_args!("more than {MAX_JSON_MEMBERS} members")));
-            }
-            self.members.member(&name, &mut map)?;
-            seen.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// The names that were there: known ones by their bit, others by their text.
+#[derive(Default)]
+struct Seen<'de> {
+    known: u64,
+    others: Vec<Cow<'de, str>>,
+}
+
+impl<'de> Seen<'de> {
+    fn known<E: de::Error>(&mut self, name: impl Name) -> Result<(), E> {
+        let bit = 1_u64.checked_shl(name.number()).unwrap_or_default();
+        self.check(self.known & bit != 0)?;
+        self.known |= bit;
+        Ok(())
+    }
+
+    fn other<E: de::Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+        self.check(self.others.contains(&name))?;
+        self.others.push(name);
+        Ok(())
+    }
+
+    fn check<E: de::Error>(&self, twice: bool) -> Result<(), E> {
+        if twice {
+            return Err(de::Error::custom("a member name stands twice"));
+        }
+        if self.others.len() + self.known.count_ones() as usize == MAX_JSON_MEMBERS {
+            return Err(de::Error::custom(format_args!("more than {MAX_JSON_MEMBERS} members")));
         }
         Ok(())
     }

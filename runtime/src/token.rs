@@ -142,22 +142,33 @@ struct HeaderMembers<'h> {
     crit: bool,
 }
 
+json::names! {
+    /// The members of a header that decide something.
+    HeaderName {
+        Alg = "alg",
+        Kid = "kid",
+        Typ = "typ",
+        Crit = "crit",
+    }
+}
+
 impl<'de> json::Members<'de> for HeaderMembers<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    type Name = HeaderName;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: HeaderName, map: &mut A) -> Result<(), A::Error> {
         let value: Value<'de> = map.next_value()?;
         match name {
-            "alg" => self.alg = Some(text(name, value)?),
-            "kid" => self.kid = Some(text(name, value)?),
-            "typ" => self.typ = Some(text(name, value)?),
-            "crit" => self.crit = true,
-            _ => {}
+            HeaderName::Alg => self.alg = Some(text(name, value)?),
+            HeaderName::Kid => self.kid = Some(text(name, value)?),
+            HeaderName::Typ => self.typ = Some(text(name, value)?),
+            HeaderName::Crit => self.crit = true,
         }
         Ok(())
     }
 }
 
-fn text<'de, E: serde::de::Error>(name: &str, value: Value<'de>) -> Result<Cow<'de, str>, E> {
-    value.into_text().ok_or_else(|| json::wrong_type(name, "a string"))
+fn text<'de, E: serde::de::Error>(name: HeaderName, value: Value<'de>) -> Result<Cow<'de, str>, E> {
+    value.into_text().ok_or_else(|| json::wrong_type(name.as_str(), "a string"))
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 use super::*;
 
+names! {
+    /// One letter, and two names that could be taken for each other.
+    Letter { T = "t", E = "e", N = "n", B = "b", Z = "z", L = "l", M = "m", O = "o", Exp = "exp", Exq = "exq", }
+}
+
 /// Collects names and values.
 #[derive(Default)]
-struct All<'de>(Vec<(String, Value<'de>)>);
+struct All<'de>(Vec<(&'static str, Value<'de>)>);
 
 impl<'de> Members<'de> for All<'de> {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    type Name = Letter;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: Letter, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value()?;
-        self.0.push((name.to_owned(), value));
+        self.0.push((name.as_str(), value));
         Ok(())
     }
 }
 
-fn read(text: &[u8]) -> Result<Vec<(String, Value<'_>)>, JsonError> {
+fn read(text: &[u8]) -> Result<Vec<(&'static str, Value<'_>)>, JsonError> {
     let mut all = All::default();
     read_object(text, &mut all).map(|()| all.0)
 }
@@ -35,8 +42,7 @@ fn members_come_in_order_with_what_is_looked_at() {
         ("m", Value::Other),
         ("o", Value::Other),
     ];
-    let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    assert_eq!(read(text), Ok(expected));
+    assert_eq!(read(text), Ok(expected.to_vec()));
 }
 
 #[test]
@@ -68,12 +74,33 @@ fn anything_but_one_object_is_malformed() {
 
 #[test]
 fn a_member_that_stands_twice_is_malformed_however_it_is_spelled() {
-    for case in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":2,"\u0061":1}"#, r#"{"":1,"":2}"#] {
+    for case in [
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":1,"b":2,"\u0061":1}"#,
+        r#"{"":1,"":2}"#,
+        r#"{"t":1,"t":1}"#,
+        r#"{"exp":1,"b":2,"a":3,"\u0065xp":1}"#,
+        r#"{"exp":1,"exq":2,"ex":3,"exp":4}"#,
+    ] {
         assert!(
             matches!(read(case.as_bytes()), Err(JsonError::Malformed(why)) if why.contains("twice")),
             "{case}"
         );
     }
+}
+
+#[test]
+fn names_are_told_apart_byte_for_byte() {
+    for text in ["exp", "exq", "t"] {
+        assert_eq!(Letter::of(text).map(Letter::as_str), Some(text));
+    }
+    for text in ["", "ex", "exr", "Exp", "exp ", " exp", "expp", "tt", "T", "ｅxp", "exp\0"] {
+        assert_eq!(Letter::of(text), None, "{text:?}");
+    }
+    assert_eq!(
+        read(br#"{"exr":1,"exq":true,"exp":null}"#).unwrap(),
+        [("exq", Value::Bool(true)), ("exp", Value::Null)]
+    );
 }
 
 #[test]
@@ -84,6 +111,10 @@ fn the_number_of_members_is_bounded() {
     };
     assert!(read(object(MAX_JSON_MEMBERS).as_bytes()).is_ok());
     assert!(read(object(MAX_JSON_MEMBERS + 1).as_bytes()).is_err());
+    // Those that mean something count like the others.
+    let with_two = |others| object(others).replacen('{', r#"{"exp":1,"t":1,"#, 1);
+    assert!(read(with_two(MAX_JSON_MEMBERS - 2).as_bytes()).is_ok());
+    assert!(read(with_two(MAX_JSON_MEMBERS - 1).as_bytes()).is_err());
 }
 
 #[test]

@@ -45,12 +45,16 @@ struct SetMembers {
     keys: Option<Vec<Jwk>>,
 }
 
+json::names! {
+    /// The members of a set that mean something.
+    SetName { Keys = "keys", }
+}
+
 impl<'de> json::Members<'de> for SetMembers {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "keys" => self.keys = Some(map.next_value::<JwkList>()?.0),
-            _ => drop(map.next_value::<Value<'de>>()?),
-        }
+    type Name = SetName;
+
+    fn member<A: MapAccess<'de>>(&mut self, SetName::Keys: SetName, map: &mut A) -> Result<(), A::Error> {
+        self.keys = Some(map.next_value::<JwkList>()?.0);
         Ok(())
     }
 }

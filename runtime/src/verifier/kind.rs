@@ -128,7 +128,7 @@ impl Kind {
             role: None,
             email: None,
             issuer: issuer.to_owned(),
-            aud: claims.aud.unwrap_or_default().into_iter().map(Cow::into_owned).collect(),
+            aud: validate::owned(claims.aud),
             exp: times.exp,
             iat: times.iat,
             nbf: times.nbf,

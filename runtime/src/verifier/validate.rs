@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use super::kind::Kind;
 use crate::{
-    claims::{RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
+    claims::{Audience, RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
     clock::Timestamp,
     denial::{Code, Denial, quoted},
     json::Value,
@@ -51,7 +51,7 @@ impl Expectations {
         if kind.compares_issuer() {
             self.issuer(claims.iss.as_deref())?;
         }
-        self.audience(claims.aud.as_deref())?;
+        self.audience(claims.aud.as_ref().map(Audience::as_slice))?;
         let times = times(claims, at)?;
         kind.check_required(claims)?;
         self.lifetime(&times, at)?;
@@ -204,7 +204,7 @@ fn service(claims: RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial
         role: claims.role.map(Cow::into_owned),
         email: claims.email.map(Cow::into_owned),
         issuer: claims.iss.map(Cow::into_owned).unwrap_or_default(),
-        aud: claims.aud.unwrap_or_default().into_iter().map(Cow::into_owned).collect(),
+        aud: owned(claims.aud),
         exp: times.exp,
         iat: times.iat,
         nbf: times.nbf,
@@ -212,6 +212,11 @@ fn service(claims: RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial
         // A `scope` that is not one grants nothing.
         scope: claims.scope.and_then(|scope| scope.parse::<Scopes>().ok()).unwrap_or_default(),
     })
+}
+
+/// The audiences of a token, none where it names none.
+pub(super) fn owned(aud: Option<Audience<'_>>) -> Vec<String> {
+    aud.iter().flat_map(Audience::as_slice).map(|named| (**named).to_owned()).collect()
 }
 
 fn user(claims: RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
