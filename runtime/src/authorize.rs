@@ -1,36 +1,61 @@
 //! Whether verified claims meet a policy. Pure: claims, a policy and an instant in, a verdict out.
 
 use crate::{
-    claims::ServiceClaims,
+    claims::{Scopes, ServiceClaims},
     denial::{Code, Denial, quoted},
     policy::Policy,
     verifier::Moment,
 };
 
-/// Checks services, roles, scopes and age, in this order.
-pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
-    service(claims, policy)?;
-    role(claims, policy)?;
-    scopes(claims, policy)?;
-    age(claims, policy, at)
+/// What a policy looks at.
+#[derive(Copy, Clone)]
+pub(crate) struct Facts<'c> {
+    pub(crate) service: &'c str,
+    pub(crate) role: Option<&'c str>,
+    pub(crate) scope: &'c Scopes,
+    pub(crate) iat: Option<i64>,
 }
 
-fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+impl<'c> From<&'c ServiceClaims> for Facts<'c> {
+    fn from(claims: &'c ServiceClaims) -> Self {
+        Self {
+            service: claims.service.as_str(),
+            role: claims.role.as_deref(),
+            scope: &claims.scope,
+            iat: claims.iat,
+        }
+    }
+}
+
+/// Checks services, roles, scopes and age, in this order.
+pub(crate) fn authorize<'c>(
+    claims: impl Into<Facts<'c>>,
+    policy: &Policy<'_>,
+    at: Moment,
+) -> Result<(), Denial> {
+    let facts = claims.into();
+    service(facts, policy)?;
+    role(facts, policy)?;
+    scopes(facts, policy)?;
+    age(facts, policy, at)
+}
+
+fn service(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_services() else {
         return Ok(());
     };
-    if allowed.contains(&claims.service.as_str()) {
+    if allowed.contains(&facts.service) {
         return Ok(());
     }
-    let reason = format!("the service is `{}`, allowed: {}", claims.service, allowed.join(", "));
+    let reason = format!("the service is `{}`, allowed: {}", facts.service, allowed.join(", "));
     Err(Denial::new(Code::ServiceNotAllowed, reason))
 }
 
-fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+fn role(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_roles() else {
         return Ok(());
     };
-    let role = claims.role.as_deref();
+    let role = facts.role;
     if role.is_some_and(|role| allowed.contains(&role)) {
         return Ok(());
     }
@@ -38,19 +63,19 @@ fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::RoleNotAllowed, format!("the role is {role}, allowed: {}", allowed.join(", "))))
 }
 
-fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+fn scopes(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     let required = policy.required_scopes().iter();
     let missing: Vec<String> =
-        required.filter(|scope| !claims.scope.contains(scope)).map(|scope| (*scope).to_owned()).collect();
+        required.filter(|scope| !facts.scope.contains(scope)).map(|scope| (*scope).to_owned()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Denial::missing_scopes_of(missing)) }
 }
 
-fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+fn age(facts: Facts<'_>, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     let Some(max_age) = policy.allowed_age() else {
         return Ok(());
     };
     let max_age = max_age.as_secs();
-    let Some(iat) = claims.iat else {
+    let Some(iat) = facts.iat else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();

@@ -3,10 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    claims::{Scopes, ServiceClaims, UserClaims},
+    authorize::Facts,
+    claims::{HeldClaims, Scopes, ServiceClaims, UserClaims},
+    denial::Denial,
     keys::KeyId,
     recorder::Recorder,
     revocation::PresentedToken,
+    verifier::{Moment, check_times},
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -30,7 +33,7 @@ use crate::{
 pub struct Caller(Arc<Verified>);
 
 struct Verified {
-    claims: ServiceClaims,
+    claims: HeldClaims,
     key_id: Option<KeyId>,
     profile: &'static str,
     recorder: Arc<Recorder>,
@@ -40,7 +43,7 @@ impl Caller {
     /// The one constructor: claims whose token the verifier has accepted, and where that verifier
     /// records what is decided about them.
     pub(crate) fn verified(
-        claims: ServiceClaims,
+        claims: HeldClaims,
         key_id: Option<KeyId>,
         profile: &'static str,
         recorder: Arc<Recorder>,
@@ -50,17 +53,17 @@ impl Caller {
 
     /// The name of the calling service.
     pub fn service(&self) -> &str {
-        self.0.claims.service.as_str()
+        self.0.claims.service()
     }
 
     /// The `role` claim.
     pub fn role(&self) -> Option<&str> {
-        self.0.claims.role.as_deref()
+        self.0.claims.role()
     }
 
     /// The scopes of the token.
     pub fn scopes(&self) -> &Scopes {
-        &self.0.claims.scope
+        self.0.claims.scope()
     }
 
     /// Whether the token carries `scope`.
@@ -70,12 +73,12 @@ impl Caller {
 
     /// The `jti` claim: the token's name for logs.
     pub fn jti(&self) -> Option<&str> {
-        self.0.claims.jti.as_deref()
+        self.0.claims.jti()
     }
 
     /// The issuer whose key signed the token.
     pub fn issuer(&self) -> &str {
-        &self.0.claims.issuer
+        self.0.claims.issuer()
     }
 
     /// The key that signed the token, where it has a name.
@@ -89,14 +92,19 @@ impl Caller {
             issuer: self.issuer(),
             jti: self.jti(),
             service: Some(self.service()),
-            issued_at: self.claims().iat,
+            issued_at: self.0.claims.iat(),
             key_id: self.key_id().map(KeyId::as_str),
         }
     }
 
     /// All claims.
     pub fn claims(&self) -> &ServiceClaims {
-        &self.0.claims
+        self.0.claims.unfolded()
+    }
+
+    /// Whether the token's time is now.
+    pub(crate) fn check_times(&self, at: Moment) -> Result<(), Denial> {
+        check_times(self.0.claims.exp(), self.0.claims.nbf(), at)
     }
 
     /// The kind of the token, as the audit writes it.
@@ -106,6 +114,17 @@ impl Caller {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
+    }
+}
+
+impl<'c> From<&'c Caller> for Facts<'c> {
+    fn from(caller: &'c Caller) -> Self {
+        Self {
+            service: caller.service(),
+            role: caller.role(),
+            scope: caller.scopes(),
+            iat: caller.0.claims.iat(),
+        }
     }
 }
 

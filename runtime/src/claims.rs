@@ -1,8 +1,11 @@
 //! The claims of a token: how they are read from a payload whose signature was checked, and the
 //! types that they become.
 
+mod held;
+
 use std::{borrow::Cow, error::Error, fmt, str::FromStr};
 
+pub(crate) use held::{CheckedClaims, HeldClaims};
 use serde::{Deserialize, Serialize, Serializer, de::MapAccess};
 
 use crate::{
@@ -31,19 +34,23 @@ impl ServiceName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a text is a name.
+    pub(crate) fn is_one(name: &str) -> bool {
+        let bytes = name.as_bytes();
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let ends = [bytes.first(), bytes.last()];
+        bytes.len() <= MAX_SERVICE_NAME
+            && bytes.iter().all(inside)
+            && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+    }
 }
 
 impl FromStr for ServiceName {
     type Err = InvalidServiceName;
 
     fn from_str(name: &str) -> Result<Self, InvalidServiceName> {
-        let bytes = name.as_bytes();
-        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        let ends = [bytes.first(), bytes.last()];
-        let valid = bytes.len() <= MAX_SERVICE_NAME
-            && bytes.iter().all(inside)
-            && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric));
-        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidServiceName) }
+        if Self::is_one(name) { Ok(Self(name.to_owned())) } else { Err(InvalidServiceName) }
     }
 }
 

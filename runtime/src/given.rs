@@ -35,12 +35,12 @@ impl Given for Caller {
             known.kid = self.key_id().map(|kid| kid.as_str().to_owned());
             known.profile = Some(self.profile());
             known.caller = Some(self.clone());
-            check_times(self.claims().exp, self.claims().nbf, at)?;
+            self.check_times(at)?;
             self.recorder()
                 .revocation
                 .as_ref()
                 .map_or(Ok(()), |revocation| revocation.check(&self.presented()))?;
-            authorize(self.claims(), policy, at)
+            authorize(self, policy, at)
         });
         decided.map_err(|(denial, _)| denial)
     }

@@ -184,7 +184,7 @@ impl Verifier {
             }
         };
         known.caller = Some(caller.clone());
-        authorize(caller.claims(), policy, at)?;
+        authorize(&caller, policy, at)?;
         Ok(caller)
     }
 }

@@ -158,7 +158,7 @@ impl Verifier {
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
         let profile = issuer.kind.as_str();
-        let identity = match issuer.kind.claims(claims, &times, name, &issuer.names)? {
+        let identity = match issuer.kind.claims(&claims, &times, name, &issuer.names)? {
             Claims::Service(claims) => Identity::Service(Caller::verified(
                 claims,
                 kid.clone(),

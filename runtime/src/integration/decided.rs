@@ -1,10 +1,7 @@
 //! What a guard leaves in a request for an argument `caller: Caller` that follows: one request, one
 //! decision, one record.
 
-use crate::{
-    caller::Caller,
-    verifier::{Verifier, check_times},
-};
+use crate::{caller::Caller, verifier::Verifier};
 
 /// A decision in the caller's favour. Another verifier's does not count, nor one about another token
 /// that a layer has put into the request since, nor one that has outlived its token, as it may where a
@@ -40,8 +37,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         let same = self.verifier.is_same_as(verifier)
             && authorization.next() == self.authorization.as_ref()
             && authorization.next().is_none();
-        let claims = self.caller.claims();
-        let in_time = || check_times(claims.exp, claims.nbf, verifier.recorder().moment()).is_ok();
+        let in_time = || self.caller.check_times(verifier.recorder().moment()).is_ok();
         (same && in_time()).then(|| self.caller.clone())
     }
 }

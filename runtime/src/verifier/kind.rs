@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use super::validate::{self, Claims, Times, missing};
 use crate::{
-    claims::{RawClaims, Scopes, ServiceClaims, ServiceName},
+    claims::{CheckedClaims, HeldClaims, RawClaims, Scopes, ServiceName},
     denial::{Code, Denial, quoted},
     json::Value,
     keys::Algorithm,
@@ -109,37 +109,31 @@ impl Kind {
     /// Whom the token stands for.
     pub(super) fn claims(
         self,
-        claims: RawClaims<'_>,
+        claims: &RawClaims<'_>,
         times: &Times,
         issuer: &str,
         names: &Names,
     ) -> Result<Claims, Denial> {
         let service = match self {
             Self::Compatible | Self::Strict => return validate::claims(claims, times),
-            Self::Kubernetes => kubernetes(&claims)?,
-            Self::Spiffe => spiffe(&claims, issuer)?,
-            Self::OAuth => oauth(&claims)?,
+            Self::Kubernetes => kubernetes(claims)?,
+            Self::Spiffe => spiffe(claims, issuer)?,
+            Self::OAuth => oauth(claims)?,
         };
-        let name = service.name(names)?;
-        Ok(Claims::Service(ServiceClaims {
-            sub: service.subject.into_owned(),
-            service: name,
+        Ok(Claims::Service(HeldClaims::hold(CheckedClaims {
+            sub: service.subject,
+            service: service.name(names)?,
             user_id: None,
             role: None,
             email: None,
-            issuer: issuer.to_owned(),
-            aud: validate::owned(claims.aud),
+            issuer,
+            aud: claims.aud.as_ref(),
             exp: times.exp,
             iat: times.iat,
             nbf: times.nbf,
-            jti: claims.jti.map(Cow::into_owned),
-            scope: match self {
-                Self::OAuth => {
-                    claims.scope.and_then(|scope| scope.parse::<Scopes>().ok()).unwrap_or_default()
-                }
-                _ => Scopes::default(),
-            },
-        }))
+            jti: claims.jti.as_deref(),
+            scope: if self == Self::OAuth { validate::scopes(claims) } else { Scopes::default() },
+        })))
     }
 }
 
@@ -154,33 +148,35 @@ pub(super) struct Names {
 
 /// A service as another system names it.
 struct Foreign<'c> {
-    subject: Cow<'c, str>,
+    subject: &'c str,
     /// The name that it has here when none was said; `None` where that could be another's too.
-    default: Option<String>,
+    default: Option<Cow<'c, str>>,
 }
 
 impl Foreign<'_> {
-    fn name(&self, names: &Names) -> Result<ServiceName, Denial> {
-        if let Some(name) = names.given.get(&*self.subject) {
-            return Ok(name.clone());
+    fn name<'n>(&'n self, names: &'n Names) -> Result<&'n str, Denial> {
+        if let Some(name) = names.given.get(self.subject) {
+            return Ok(name.as_str());
         }
         let unnamed = || {
-            let reason = format!("the subject `{}` has no service name; give it one", quoted(&self.subject));
+            let reason = format!("the subject `{}` has no service name; give it one", quoted(self.subject));
             Denial::new(Code::BadClaimValue, reason)
         };
         if names.only_given {
             return Err(unnamed());
         }
-        let name: ServiceName =
-            self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
+        let name = self.default.as_deref().filter(|name| ServiceName::is_one(name)).ok_or_else(unnamed)?;
         // A name that was given to one subject is not another's by accident.
-        if names.given.values().any(|taken| *taken == name) { Err(unnamed()) } else { Ok(name) }
+        if names.given.values().any(|taken| taken.as_str() == name) {
+            return Err(unnamed());
+        }
+        Ok(name)
     }
 }
 
-fn subject<'c>(claims: &RawClaims<'c>) -> Result<Cow<'c, str>, Denial> {
+fn subject<'c>(claims: &'c RawClaims<'_>) -> Result<&'c str, Denial> {
     match &claims.sub {
-        Some(Value::Text(sub)) => Ok(sub.clone()),
+        Some(Value::Text(sub)) => Ok(sub),
         Some(_) => Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
         None => Err(missing("sub")),
     }
@@ -188,10 +184,10 @@ fn subject<'c>(claims: &RawClaims<'c>) -> Result<Cow<'c, str>, Denial> {
 
 /// `system:serviceaccount:NAMESPACE:NAME`, and a `kubernetes.io` claim that agrees: only bound tokens
 /// have one. A namespace has no `.`, so two accounts never become one service.
-fn kubernetes<'c>(claims: &RawClaims<'c>) -> Result<Foreign<'c>, Denial> {
+fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let not_an_account = || {
-        let reason = format!("the token says `sub` is `{}`, which is no service account", quoted(&subject));
+        let reason = format!("the token says `sub` is `{}`, which is no service account", quoted(subject));
         Denial::new(Code::NotService, reason)
     };
     let account = subject.strip_prefix("system:serviceaccount:").ok_or_else(not_an_account)?;
@@ -206,16 +202,16 @@ fn kubernetes<'c>(claims: &RawClaims<'c>) -> Result<Foreign<'c>, Denial> {
             "`sub` and `kubernetes.io` name two different accounts",
         ));
     }
-    Ok(Foreign { default: Some(format!("{namespace}.{name}")), subject })
+    Ok(Foreign { default: Some(Cow::Owned(format!("{namespace}.{name}"))), subject })
 }
 
 /// `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
-fn spiffe<'c>(claims: &RawClaims<'c>, trust_domain: &str) -> Result<Foreign<'c>, Denial> {
+fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let id = subject.strip_prefix("spiffe://").ok_or_else(|| {
         Denial::new(
             Code::BadClaimValue,
-            format!("the token says `sub` is `{}`, which is no SPIFFE ID", quoted(&subject)),
+            format!("the token says `sub` is `{}`, which is no SPIFFE ID", quoted(subject)),
         )
     })?;
     let (domain, path) = id.split_once('/').unwrap_or((id, ""));
@@ -229,25 +225,25 @@ fn spiffe<'c>(claims: &RawClaims<'c>, trust_domain: &str) -> Result<Foreign<'c>,
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     if !path.split('/').all(segment) {
-        let reason = format!("the token says `sub` is `{}`, which names no workload", quoted(&subject));
+        let reason = format!("the token says `sub` is `{}`, which names no workload", quoted(subject));
         return Err(Denial::new(Code::BadClaimValue, reason));
     }
-    let default = (!path.contains('.')).then(|| path.replace('/', "."));
+    let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));
     Ok(Foreign { default, subject })
 }
 
 /// RFC 9068 section 2.2: with client credentials, `sub` is the client itself.
-fn oauth<'c>(claims: &RawClaims<'c>) -> Result<Foreign<'c>, Denial> {
+fn oauth<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let client = match &claims.client_id {
-        Some(Value::Text(client)) => client.clone(),
+        Some(Value::Text(client)) => &**client,
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`client_id` must be a string")),
         None => return Err(missing("client_id")),
     };
     if client != subject {
         return Err(Denial::new(Code::NotService, "`sub` is not `client_id`: the token is a user's"));
     }
-    Ok(Foreign { default: Some(client.clone().into_owned()), subject: client })
+    Ok(Foreign { default: Some(Cow::Borrowed(client)), subject })
 }
 
 #[cfg(test)]

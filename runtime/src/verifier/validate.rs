@@ -5,7 +5,9 @@ use std::{borrow::Cow, time::Duration};
 
 use super::kind::Kind;
 use crate::{
-    claims::{Audience, RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims},
+    claims::{
+        Audience, CheckedClaims, HeldClaims, InvalidServiceName, RawClaims, Scopes, ServiceName, UserClaims,
+    },
     clock::Timestamp,
     denial::{Code, Denial, quoted},
     json::Value,
@@ -147,12 +149,12 @@ pub(super) fn missing(claim: &str) -> Denial {
 /// The claims of an accepted token, by whom it stands for.
 #[derive(Debug)]
 pub(super) enum Claims {
-    Service(ServiceClaims),
+    Service(HeldClaims),
     User(UserClaims),
 }
 
 /// Whom the token stands for. Its `type` decides: `service` with `is_service: true`, or `access`.
-pub(super) fn claims(claims: RawClaims<'_>, times: &Times) -> Result<Claims, Denial> {
+pub(super) fn claims(claims: &RawClaims<'_>, times: &Times) -> Result<Claims, Denial> {
     match &claims.kind {
         Some(Value::Text(kind)) if kind == "service" => {
             if claims.is_service != Some(Value::Bool(true)) {
@@ -177,64 +179,63 @@ pub(crate) fn user_refused() -> Denial {
     Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
 }
 
-fn service(claims: RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial> {
-    let service: ServiceName = match claims.service {
-        Some(Value::Text(name)) => name.parse().map_err(|error| {
-            Denial::new(
-                Code::BadClaimValue,
-                format!("the token says `service` is `{}`: {error}", quoted(&name)),
-            )
-        })?,
+fn service(claims: &RawClaims<'_>, times: &Times) -> Result<HeldClaims, Denial> {
+    let service = match &claims.service {
+        Some(Value::Text(name)) if ServiceName::is_one(name) => name,
+        Some(Value::Text(name)) => {
+            let reason = format!("the token says `service` is `{}`: {InvalidServiceName}", quoted(name));
+            return Err(Denial::new(Code::BadClaimValue, reason));
+        }
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`service` must be a string")),
         None => return Err(missing("service")),
     };
-    match claims.sub {
-        Some(Value::Text(sub)) if sub == service.as_str() => {}
+    match &claims.sub {
+        Some(Value::Text(sub)) if sub == service => {}
         Some(Value::Text(sub)) => {
-            let reason = format!("the token says `sub` is `{}` and `service` is `{service}`", quoted(&sub));
+            let reason = format!("the token says `sub` is `{}` and `service` is `{service}`", quoted(sub));
             return Err(Denial::new(Code::SubServiceMismatch, reason));
         }
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
         None => return Err(missing("sub")),
     }
-    Ok(ServiceClaims {
-        sub: service.as_str().to_owned(),
+    Ok(HeldClaims::hold(CheckedClaims {
+        sub: service,
         service,
-        user_id: claims.user_id.map(Cow::into_owned),
-        role: claims.role.map(Cow::into_owned),
-        email: claims.email.map(Cow::into_owned),
-        issuer: claims.iss.map(Cow::into_owned).unwrap_or_default(),
-        aud: owned(claims.aud),
+        user_id: claims.user_id.as_deref(),
+        role: claims.role.as_deref(),
+        email: claims.email.as_deref(),
+        issuer: claims.iss.as_deref().unwrap_or_default(),
+        aud: claims.aud.as_ref(),
         exp: times.exp,
         iat: times.iat,
         nbf: times.nbf,
-        jti: claims.jti.map(Cow::into_owned),
-        // A `scope` that is not one grants nothing.
-        scope: claims.scope.and_then(|scope| scope.parse::<Scopes>().ok()).unwrap_or_default(),
-    })
+        jti: claims.jti.as_deref(),
+        scope: scopes(claims),
+    }))
 }
 
-/// The audiences of a token, none where it names none.
-pub(super) fn owned(aud: Option<Audience<'_>>) -> Vec<String> {
-    aud.iter().flat_map(Audience::as_slice).map(|named| (**named).to_owned()).collect()
+/// A `scope` that is not one grants nothing.
+pub(super) fn scopes(claims: &RawClaims<'_>) -> Scopes {
+    claims.scope.as_deref().and_then(|scope| scope.parse().ok()).unwrap_or_default()
 }
 
-fn user(claims: RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
-    let sub = match claims.sub {
+fn user(claims: &RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
+    let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
+    let sub = match &claims.sub {
         None => None,
-        Some(Value::Text(sub)) => Some(sub.into_owned()),
+        Some(Value::Text(sub)) => Some((**sub).to_owned()),
         // RFC 7519 section 4.1.2.
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),
     };
     Ok(UserClaims {
         sub,
-        user_id: claims.user_id.map(Cow::into_owned),
-        role: claims.role.map(Cow::into_owned),
-        email: claims.email.map(Cow::into_owned),
-        issuer: claims.iss.map(Cow::into_owned).unwrap_or_default(),
+        user_id: owned(&claims.user_id),
+        role: owned(&claims.role),
+        email: owned(&claims.email),
+        issuer: owned(&claims.iss).unwrap_or_default(),
         exp: times.exp,
         iat: times.iat,
-        jti: claims.jti.map(Cow::into_owned),
+        jti: owned(&claims.jti),
     })
 }
 

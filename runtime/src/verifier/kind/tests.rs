@@ -1,6 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::claims::ServiceClaims;
 
 fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> Result<ServiceClaims, Code> {
     let text = payload.to_string();
@@ -8,8 +9,8 @@ fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> R
     let given = names.iter().map(|(subject, name)| ((*subject).to_owned(), name.parse().unwrap())).collect();
     let names = Names { given, only_given: false };
     let times = Times { exp: 60, nbf: None, iat: Some(0) };
-    match kind.claims(claims, &times, issuer, &names) {
-        Ok(Claims::Service(claims)) => Ok(claims),
+    match kind.claims(&claims, &times, issuer, &names) {
+        Ok(Claims::Service(claims)) => Ok(claims.unfolded().clone()),
         Ok(other) => panic!("{other:?}"),
         Err(denial) => Err(denial.code()),
     }

@@ -34,7 +34,7 @@ fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(leeway) };
     expectations
         .check(Kind::Compatible, &claims, at)
-        .and_then(|times| super::claims(claims, &times))
+        .and_then(|times| super::claims(&claims, &times))
         .map_err(|denial| denial.code())
 }
 
@@ -49,6 +49,7 @@ fn a_service_token_becomes_its_claims() {
     else {
         panic!("not a service");
     };
+    let claims = claims.unfolded();
     assert_eq!(claims.service.as_str(), "orders");
     assert_eq!((claims.role.as_deref(), claims.jti.as_deref()), (Some("admin"), Some("j1")));
     assert_eq!((claims.user_id.as_deref(), claims.email.as_deref()), (Some("orders"), Some("orders@x")));
@@ -64,7 +65,7 @@ fn a_token_of_another_type_is_refused_in_its_own_words() {
         let expectations =
             Expectations { issuer: "bakery-auth".to_owned(), audience: vec![], max_lifetime: None };
         let times = expectations.check(Kind::Compatible, &claims, at).unwrap();
-        super::claims(claims, &times).unwrap_err().reason().to_owned()
+        super::claims(&claims, &times).unwrap_err().reason().to_owned()
     };
     let said = reason(with(serde_json::json!({"type": "refresh"})));
     assert_eq!(said, "the token says `type` is `refresh`, expected `service`");
