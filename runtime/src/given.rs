@@ -32,7 +32,6 @@ pub trait Given {
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
         let decided = self.recorder().decide(at(endpoint), |at, known| {
-            known.kid = self.key_id().map(|kid| kid.as_str().to_owned());
             known.profile = Some(self.profile());
             known.caller = Some(self.clone());
             self.check_times(at)?;

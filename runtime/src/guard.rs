@@ -293,6 +293,10 @@ fn event<T: Recorded>(
     let user = decided.as_ref().ok().and_then(Recorded::user).or(known.user.as_ref());
     let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
     let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
+    let kid = match caller {
+        Some(caller) => caller.key_id().map(|kid| kid.as_str().to_owned()),
+        None => known.kid,
+    };
     AuditEvent {
         id: event_id(now),
         time: now,
@@ -308,7 +312,7 @@ fn event<T: Recorded>(
         service: caller.map(|caller| caller.service().to_owned()),
         user: user.and_then(User::id).map(quoted),
         jti: jti.map(quoted),
-        kid: known.kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
+        kid: kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
         profile: known.profile,
         issuer: issuer.map(|issuer| logged(issuer.to_owned(), MAX_PATH)),
         client_address: request.client_address,

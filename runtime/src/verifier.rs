@@ -58,6 +58,7 @@ struct Inner {
 /// What is known of a token when its decision is recorded.
 #[derive(Default)]
 pub(crate) struct Known {
+    /// The key of a token that has no caller to say it.
     pub(crate) kid: Option<String>,
     pub(crate) profile: Option<&'static str>,
     pub(crate) unverified_service: Option<String>,
@@ -152,24 +153,39 @@ impl Verifier {
     ) -> Result<Identity, Denial> {
         let kid = issuer.check_signature(header, segments)?;
         // Only from here on are the claims the issuer's.
-        known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
+        let identity = self.by_claims(issuer, kid.as_ref(), segments, at);
+        match &identity {
+            // A caller knows its key.
+            Ok(Identity::Service(_)) => {}
+            Ok(Identity::User(_)) | Err(_) => known.kid = kid.map(|kid| kid.as_str().to_owned()),
+        }
+        let identity = identity?;
+        known.profile = Some(issuer.kind.as_str());
+        self.count_old_profile(issuer, &identity);
+        Ok(identity)
+    }
+
+    fn by_claims(
+        &self,
+        issuer: &Trusted,
+        kid: Option<&KeyId>,
+        segments: &Segments<'_>,
+        at: Moment,
+    ) -> Result<Identity, Denial> {
         let mut room = PayloadRoom::new();
         let claims = RawClaims::parse(segments.payload(&mut room)?)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
-        let profile = issuer.kind.as_str();
         let identity = match issuer.kind.claims(&claims, &times, name, &issuer.names)? {
             Claims::Service(claims) => Identity::Service(Caller::verified(
                 claims,
-                kid.clone(),
-                profile,
+                kid.cloned(),
+                issuer.kind.as_str(),
                 Arc::clone(&self.0.recorder),
             )),
             Claims::User(claims) => Identity::User(User::verified(claims)),
         };
-        self.check_revocation(&identity, name, kid.as_ref())?;
-        known.profile = Some(profile);
-        self.count_old_profile(issuer, &identity);
+        self.check_revocation(&identity, name, kid)?;
         Ok(identity)
     }
 
