@@ -1,6 +1,7 @@
 //! The claims of a token: how they are read from a payload whose signature was checked, and the
 //! types that they become.
 
+mod flat;
 mod held;
 
 use std::{borrow::Cow, error::Error, fmt, str::FromStr};
@@ -303,6 +304,11 @@ impl<'p> RawClaims<'p> {
     }
 
     fn read(payload: &'p [u8]) -> Result<Self, Denial> {
+        flat::read(payload).map_or_else(|| Self::read_any(payload), Ok)
+    }
+
+    /// Reads any payload.
+    fn read_any(payload: &'p [u8]) -> Result<Self, Denial> {
         let mut claims = Self::default();
         json::read_object(payload, &mut claims).map_err(|error| match error {
             JsonError::Malformed(why) => Denial::new(Code::Malformed, format!("the payload: {why}")),
@@ -359,35 +365,54 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
             ClaimName::Exp => self.exp = Some(number(name, map)?),
             ClaimName::Nbf => self.nbf = Some(number(name, map)?),
             ClaimName::Iat => self.iat = Some(number(name, map)?),
-            ClaimName::Iss => self.iss = Some(text(name, map)?),
-            // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
-            ClaimName::Jti => self.jti = Some(text(name, map)?),
-            ClaimName::Aud => self.aud = Some(audience_of(map.next_value()?)?),
-            ClaimName::Sub => self.sub = Some(map.next_value()?),
-            ClaimName::Service => self.service = Some(map.next_value()?),
-            ClaimName::Type => self.kind = Some(map.next_value()?),
-            ClaimName::IsService => self.is_service = Some(map.next_value()?),
-            ClaimName::ClientId => self.client_id = Some(map.next_value()?),
-            ClaimName::UserId => self.user_id = map.next_value::<Value<'de>>()?.into_text(),
-            ClaimName::Role => self.role = map.next_value::<Value<'de>>()?.into_text(),
-            ClaimName::Email => self.email = map.next_value::<Value<'de>>()?.into_text(),
-            ClaimName::Scope => self.scope = map.next_value::<Value<'de>>()?.into_text(),
             ClaimName::Kubernetes => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
+            _ => {
+                let set = self.set(name, map.next_value()?);
+                set.map_err(|WrongType(expected)| json::wrong_type(name.as_str(), expected))?;
+            }
         }
         Ok(())
     }
 }
 
-fn text<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<Cow<'de, str>, A::Error> {
-    let text = map.next_value::<Value<'de>>()?.into_text();
-    text.ok_or_else(|| json::wrong_type(name.as_str(), "a string"))
+/// What a claim should have been.
+pub(crate) struct WrongType(&'static str);
+
+impl<'p> RawClaims<'p> {
+    /// Sets a claim that is neither a number nor an object.
+    fn set(&mut self, name: ClaimName, value: Value<'p>) -> Result<(), WrongType> {
+        let text = |value: Value<'p>| value.into_text().ok_or(WrongType("a string"));
+        match name {
+            ClaimName::Iss => self.iss = Some(text(value)?),
+            // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
+            ClaimName::Jti => self.jti = Some(text(value)?),
+            ClaimName::Aud => self.aud = Some(Audience::try_from(value)?),
+            ClaimName::Sub => self.sub = Some(value),
+            ClaimName::Service => self.service = Some(value),
+            ClaimName::Type => self.kind = Some(value),
+            ClaimName::IsService => self.is_service = Some(value),
+            ClaimName::ClientId => self.client_id = Some(value),
+            ClaimName::UserId => self.user_id = value.into_text(),
+            ClaimName::Role => self.role = value.into_text(),
+            ClaimName::Email => self.email = value.into_text(),
+            ClaimName::Scope => self.scope = value.into_text(),
+            // Read by who knows their type.
+            ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
+            ClaimName::Kubernetes => return Err(WrongType("an object")),
+        }
+        Ok(())
+    }
 }
 
-fn audience_of<E: serde::de::Error>(value: Value<'_>) -> Result<Audience<'_>, E> {
-    match value {
-        Value::Text(text) => Ok(Audience::One(text)),
-        Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => Ok(Audience::Several(texts)),
-        _ => Err(json::wrong_type(ClaimName::Aud.as_str(), "a string or a short array of strings")),
+impl<'p> TryFrom<Value<'p>> for Audience<'p> {
+    type Error = WrongType;
+
+    fn try_from(value: Value<'p>) -> Result<Self, WrongType> {
+        match value {
+            Value::Text(text) => Ok(Self::One(text)),
+            Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => Ok(Self::Several(texts)),
+            _ => Err(WrongType("a string or a short array of strings")),
+        }
     }
 }
 

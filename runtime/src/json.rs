@@ -113,11 +113,11 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
         while let Some(Text(name)) = map.next_key()? {
             match M::Name::of(&name) {
                 Some(known) => {
-                    seen.known(known)?;
+                    seen.known(known).map_err(de::Error::custom)?;
                     self.members.member(known, &mut map)?;
                 }
                 None => {
-                    seen.other(name)?;
+                    seen.other(name).map_err(de::Error::custom)?;
                     map.next_value::<Value<'de>>()?;
                 }
             }
@@ -128,33 +128,49 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
 
 /// The names that were there: known ones by their bit, others by their text.
 #[derive(Default)]
-struct Seen<'de> {
+pub(crate) struct Seen<'de> {
     known: u64,
     others: Vec<Cow<'de, str>>,
 }
 
 impl<'de> Seen<'de> {
-    fn known<E: de::Error>(&mut self, name: impl Name) -> Result<(), E> {
+    pub(crate) fn known(&mut self, name: impl Name) -> Result<(), Unlawful> {
         let bit = 1_u64.checked_shl(name.number()).unwrap_or_default();
         self.check(self.known & bit != 0)?;
         self.known |= bit;
         Ok(())
     }
 
-    fn other<E: de::Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+    pub(crate) fn other(&mut self, name: Cow<'de, str>) -> Result<(), Unlawful> {
         self.check(self.others.contains(&name))?;
         self.others.push(name);
         Ok(())
     }
 
-    fn check<E: de::Error>(&self, twice: bool) -> Result<(), E> {
+    fn check(&self, twice: bool) -> Result<(), Unlawful> {
         if twice {
-            return Err(de::Error::custom("a member name stands twice"));
+            return Err(Unlawful::Twice);
         }
         if self.others.len() + self.known.count_ones() as usize == MAX_JSON_MEMBERS {
-            return Err(de::Error::custom(format_args!("more than {MAX_JSON_MEMBERS} members")));
+            return Err(Unlawful::TooMany);
         }
         Ok(())
+    }
+}
+
+/// Why an object may not have a member.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Unlawful {
+    Twice,
+    TooMany,
+}
+
+impl fmt::Display for Unlawful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice => f.write_str("a member name stands twice"),
+            Self::TooMany => write!(f, "more than {MAX_JSON_MEMBERS} members"),
+        }
     }
 }
 
