@@ -30,15 +30,21 @@ impl<'t> Segments<'t> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(too_large(token.len()));
         }
-        let two_or_more = || malformed("the token does not have three segments");
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(two_or_more)?;
-        let (header, payload) = signed.split_once('.').ok_or_else(two_or_more)?;
-        if payload.contains('.') {
-            return Err(two_or_more());
+        let split = |text: &'t str| {
+            let dot = memchr::memchr(b'.', text.as_bytes())?;
+            Some((text.get(..dot)?, text.get(dot + 1..)?))
+        };
+        let three = split(token)
+            .and_then(|(header, rest)| split(rest).map(|(payload, rest)| (header, payload, rest)));
+        let (header, payload, signature) = match three {
+            Some((_, _, signature)) if split(signature).is_some() => None,
+            three => three,
         }
+        .ok_or_else(|| malformed("the token does not have three segments"))?;
         if header.is_empty() || payload.is_empty() {
             return Err(malformed("a segment of the token is empty"));
         }
+        let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         Ok(Self { header, payload, signature, signed })
     }
 

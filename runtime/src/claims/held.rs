@@ -57,7 +57,7 @@ impl HeldClaims {
         let length = others.map(|other| if other == claims.service { 0 } else { other.len() }).sum::<usize>();
         let mut text = Writing::start(claims.service, length);
         Self {
-            service: text.first,
+            service: text.add(claims.service),
             sub: text.add(claims.sub),
             user_id: claims.user_id.map(|user| text.add(user)),
             role: claims.role.map(|role| text.add(role)),
@@ -134,21 +134,21 @@ impl HeldClaims {
 
 /// Claims one after another in one text. Whatever is the service's name over again, as `sub` and `user_id`
 /// are in tokens minted here, is not written twice.
-struct Writing {
+struct Writing<'p> {
     text: String,
-    first: Span,
+    first: &'p str,
 }
 
-impl Writing {
-    fn start(first: &str, more: usize) -> Self {
+impl<'p> Writing<'p> {
+    fn start(first: &'p str, more: usize) -> Self {
         let mut text = String::with_capacity(first.len() + more);
         text.push_str(first);
-        Self { first: Span { start: 0, end: offset(first.len()) }, text }
+        Self { text, first }
     }
 
     fn add(&mut self, claim: &str) -> Span {
-        if self.text.get(..self.first.end as usize) == Some(claim) {
-            return self.first;
+        if claim == self.first {
+            return Span { start: 0, end: offset(claim.len()) };
         }
         let start = offset(self.text.len());
         self.text.push_str(claim);

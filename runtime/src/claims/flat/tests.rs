@@ -2,11 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn flat(payload: &[u8]) -> Option<RawClaims<'_>> {
+    let mut claims = RawClaims::default();
+    read(payload, &mut claims).map(|()| claims)
+}
+
 /// Both readers' words on a payload; what is flat reads alike.
 fn compared(payload: &[u8]) -> bool {
-    let Some(flat) = read(payload) else { return false };
-    let any = RawClaims::read_any(payload);
-    assert_eq!(Ok(flat), any, "{:?}", String::from_utf8_lossy(payload));
+    let Some(flat) = flat(payload) else { return false };
+    let mut any = RawClaims::default();
+    assert_eq!(any.read_any(payload), Ok(()), "{:?}", String::from_utf8_lossy(payload));
+    assert_eq!(flat, any, "{:?}", String::from_utf8_lossy(payload));
     true
 }
 
@@ -83,7 +89,7 @@ fn whatever_is_not_flat_is_left_to_the_other_reader() {
         r#"{"aud":1}"#,
         r#"{"kubernetes.io":"x"}"#,
     ] {
-        assert!(read(payload.as_bytes()).is_none(), "{payload}");
+        assert!(flat(payload.as_bytes()).is_none(), "{payload}");
     }
     for byte in 0..=255_u8 {
         for place in 0..TYPICAL.len() {
@@ -101,13 +107,42 @@ fn whatever_is_not_flat_is_left_to_the_other_reader() {
 }
 
 #[test]
+fn a_text_is_split_at_every_quote_and_nowhere_else() {
+    let letters = ['"', '!', '#', 'a', '~'];
+    for length in 0..20_usize {
+        for seed in 0..200_usize {
+            let letter = |index: usize| letters[(seed * 31 + index * (seed + 7)) % letters.len()];
+            let text: String = (0..length).map(letter).collect();
+            let mut pieces = Pieces::of(&text);
+            let mut found = Vec::new();
+            while !pieces.ended() {
+                found.push(pieces.next().unwrap());
+            }
+            assert_eq!(found, text.split('"').collect::<Vec<_>>(), "{text}");
+            assert_eq!((pieces.next(), pieces.next()), (None, None), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_payload_that_is_not_flat_leaves_behind_means_nothing() {
+    let payload = br#"{"iss":"bakery-auth","exp":9,"role":"admin","jti":"j","iss":"bakery-auth"}"#;
+    assert!(flat(payload).is_none());
+    assert_eq!(RawClaims::parse(payload).unwrap_err().code(), crate::Code::Malformed);
+    let payload = br#"{"role":"admin","scope":"a","sub":"s","x":[]}"#;
+    assert!(flat(payload).is_none());
+    let expected = RawClaims { role: Some("admin".into()), scope: Some("a".into()), ..RawClaims::default() };
+    assert_eq!(RawClaims { sub: None, ..RawClaims::parse(payload).unwrap() }, expected);
+}
+
+#[test]
 fn the_number_of_members_is_bounded_here_too() {
     let object = |count: usize| {
         let members: Vec<_> = (0..count).map(|index| format!("\"{index}\":0")).collect();
         format!("{{{}}}", members.join(","))
     };
     assert!(compared(object(crate::json::MAX_JSON_MEMBERS).as_bytes()));
-    assert!(read(object(crate::json::MAX_JSON_MEMBERS + 1).as_bytes()).is_none());
+    assert!(flat(object(crate::json::MAX_JSON_MEMBERS + 1).as_bytes()).is_none());
 }
 
 /// Pieces of which payloads and near misses are made.
