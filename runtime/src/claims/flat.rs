@@ -19,18 +19,17 @@ pub(super) fn read<'p>(payload: &'p [u8], claims: &mut RawClaims<'p>) -> Option<
     if !is_plain(payload) {
         return None;
     }
-    let mut pieces = Pieces::of(std::str::from_utf8(payload).ok()?);
+    let mut rest = std::str::from_utf8(payload).ok()?.strip_prefix("{\"")?;
     let mut seen = Seen::default();
-    if pieces.next()? != "{" {
-        return None;
-    }
     loop {
-        let name = pieces.next()?;
-        let between = pieces.next()?;
-        // A text stands between two quotes of its own, anything else between the name and the next one.
-        let (value, after) = match between {
-            ":" => (Scalar::Text(pieces.next()?), pieces.next()?),
-            _ => Scalar::bare(between)?,
+        let (name, after) = until_quote(rest)?;
+        let after = after.strip_prefix(':')?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(text) => {
+                let (text, after) = until_quote(text)?;
+                (Scalar::Text(text), after)
+            }
+            None => Scalar::bare(after)?,
         };
         match ClaimName::of(name) {
             Some(known) => {
@@ -39,10 +38,9 @@ pub(super) fn read<'p>(payload: &'p [u8], claims: &mut RawClaims<'p>) -> Option<
             }
             None => seen.other(Cow::Borrowed(name)).ok()?,
         }
-        match after {
-            "," => {}
-            "}" => return pieces.ended().then_some(()),
-            _ => return None,
+        match after.strip_prefix(",\"") {
+            Some(next) => rest = next,
+            None => return (after == "}").then_some(()),
         }
     }
 }
@@ -54,62 +52,31 @@ fn is_plain(payload: &[u8]) -> bool {
     payload.iter().fold(true, |all, byte| all & plain(byte))
 }
 
-/// The text from quote to quote. Eight bytes are looked at together: texts are short, and a search begun
-/// anew for each would cost more than it finds.
-struct Pieces<'p> {
-    text: &'p str,
-    words: std::slice::Iter<'p, [u8; WORD]>,
-    rest: &'p [u8],
-    /// The highest bit of every byte of the current word that is a quote.
-    quotes: u64,
-    /// Where the current word ends.
-    end: usize,
-    /// Where the next piece begins.
-    at: usize,
+/// What stands before the next quote, and what after it.
+fn until_quote(text: &str) -> Option<(&str, &str)> {
+    let (words, rest) = text.as_bytes().as_chunks();
+    let mut before = 0;
+    for word in words {
+        let quotes = quotes(*word);
+        if quotes != 0 {
+            return around(text, before + quotes.trailing_zeros() as usize / 8);
+        }
+        before += WORD;
+    }
+    around(text, before + rest.iter().position(|byte| *byte == b'"')?)
 }
 
+fn around(text: &str, quote: usize) -> Option<(&str, &str)> {
+    let (before, after) = text.split_at_checked(quote)?;
+    Some((before, after.get(1..)?))
+}
+
+/// Bytes that are looked at together: texts are short, and a call into a search that looks at more would
+/// cost more than it finds.
 const WORD: usize = 8;
 
-impl<'p> Pieces<'p> {
-    fn of(text: &'p str) -> Self {
-        let (words, rest) = text.as_bytes().as_chunks();
-        Self { text, words: words.iter(), rest, quotes: 0, end: 0, at: 0 }
-    }
-
-    fn next(&mut self) -> Option<&'p str> {
-        while self.quotes == 0 {
-            let word = match self.words.next() {
-                Some(word) => *word,
-                None if self.rest.is_empty() => return self.last(),
-                None => {
-                    let mut word = [0; WORD];
-                    word.iter_mut().zip(std::mem::take(&mut self.rest)).for_each(|(to, from)| *to = *from);
-                    word
-                }
-            };
-            self.quotes = quotes(word);
-            self.end += WORD;
-        }
-        let quote = self.end - WORD + self.quotes.trailing_zeros() as usize / 8;
-        self.quotes &= self.quotes - 1;
-        let piece = self.text.get(self.at..quote);
-        self.at = quote + 1;
-        piece
-    }
-
-    /// What follows the last quote, once.
-    fn last(&mut self) -> Option<&'p str> {
-        let piece = self.text.get(self.at..);
-        self.at = self.text.len() + 1;
-        piece
-    }
-
-    fn ended(&self) -> bool {
-        self.at > self.text.len()
-    }
-}
-
-/// Only for ASCII: so no byte of a sum below carries into the next.
+/// The highest bit of every byte that is a quote. Only for ASCII: so no byte of the sum carries into the
+/// next.
 fn quotes(word: [u8; WORD]) -> u64 {
     const HIGHEST: u64 = u64::from_le_bytes([0x80; WORD]);
     let unlike = u64::from_le_bytes(word) ^ u64::from_le_bytes([b'"'; WORD]);
@@ -123,15 +90,17 @@ enum Scalar<'p> {
 }
 
 impl<'p> Scalar<'p> {
-    /// `:VALUE,` or `:VALUE}`: the value, and what follows it.
-    fn bare(between: &'p str) -> Option<(Self, &'p str)> {
-        let (value, after) = between.strip_prefix(':')?.split_at_checked(between.len().checked_sub(2)?)?;
-        let value = match value {
-            "true" => Self::Bool(true),
-            "false" => Self::Bool(false),
-            digits => Self::Number(whole(digits)?),
-        };
-        Some((value, after))
+    /// `true`, `false` or a whole number, and what follows it.
+    fn bare(text: &'p str) -> Option<(Self, &'p str)> {
+        if let Some(after) = text.strip_prefix("true") {
+            return Some((Self::Bool(true), after));
+        }
+        if let Some(after) = text.strip_prefix("false") {
+            return Some((Self::Bool(false), after));
+        }
+        let end = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+        let (digits, after) = text.split_at_checked(end)?;
+        Some((Self::Number(whole(digits)?), after))
     }
 }
 
@@ -142,10 +111,8 @@ fn whole(digits: &str) -> Option<f64> {
     if digits.is_empty() || digits.len() > MAX_DIGITS || !lawful {
         return None;
     }
-    let digit = |number: u64, byte: u8| {
-        byte.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf)))
-    };
-    digits.bytes().try_fold(0, digit).map(|number| number as f64)
+    let number = digits.bytes().fold(0_u64, |number, digit| number * 10 + u64::from(digit & 0xf));
+    Some(number as f64)
 }
 
 impl<'p> RawClaims<'p> {
