@@ -16,7 +16,11 @@ mod set;
 mod source;
 mod weak;
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
@@ -105,6 +109,8 @@ pub struct VerifyingKey {
     /// that has no `kid` answers only for tokens that name none.
     answers_any_kid: bool,
     prepared: Vec<(Algorithm, Prepared)>,
+    /// The set of this key alone, made for the first token that it is the source for.
+    alone: OnceLock<KeySet>,
 }
 
 impl VerifyingKey {
@@ -148,7 +154,7 @@ impl VerifyingKey {
     /// The same key under a name; only tokens with this `kid`, or with none, are its own then.
     #[must_use]
     pub fn with_kid(self, kid: impl Into<String>) -> Self {
-        Self { kid: Some(KeyId::new(kid)), answers_any_kid: false, ..self }
+        Self { kid: Some(KeyId::new(kid)), answers_any_kid: false, alone: OnceLock::new(), ..self }
     }
 
     /// The key's name.
@@ -170,6 +176,11 @@ impl VerifyingKey {
             .is_some_and(|(_, prepared)| prepared.verifies(message, signature))
     }
 
+    /// The set of this key alone.
+    pub(crate) fn alone(&self) -> &KeySet {
+        self.alone.get_or_init(|| KeySet::from(self.clone()))
+    }
+
     pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms().any(|own| own == algorithm)
     }
@@ -180,11 +191,11 @@ impl VerifyingKey {
     }
 
     fn given(prepared: Vec<(Algorithm, Prepared)>) -> Self {
-        Self { kid: None, answers_any_kid: true, prepared }
+        Self { kid: None, answers_any_kid: true, prepared, alone: OnceLock::new() }
     }
 
     fn of_set(kid: Option<KeyId>, prepared: Vec<(Algorithm, Prepared)>) -> Self {
-        Self { kid, answers_any_kid: false, prepared }
+        Self { kid, answers_any_kid: false, prepared, alone: OnceLock::new() }
     }
 }
 

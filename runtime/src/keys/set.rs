@@ -13,6 +13,9 @@ use crate::{
 /// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
 pub const MAX_KEYS: usize = 10_000;
 
+/// Keys that are sooner compared one by one than looked up: the common set, a key and its successor.
+const FEW_KEYS: usize = 4;
+
 /// An immutable set of keys. Cheap to clone.
 #[derive(Clone)]
 pub struct KeySet(Arc<Keys>);
@@ -178,7 +181,12 @@ impl KeySet {
     }
 
     fn named(&self, kid: &str) -> Result<&VerifyingKey, Denial> {
-        let named = self.0.by_kid.get(kid).and_then(|&index| self.0.keys.get(index));
+        let is_named = |key: &&VerifyingKey| key.kid().is_some_and(|own| own.as_str() == kid);
+        let named = if self.len() <= FEW_KEYS {
+            self.keys().iter().find(is_named)
+        } else {
+            self.0.by_kid.get(kid).and_then(|&index| self.0.keys.get(index))
+        };
         let unnamed = match self.keys() {
             [only] if only.answers_any_kid => Some(only),
             _ => None,

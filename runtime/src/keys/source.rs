@@ -46,7 +46,7 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
 /// A single key, as a source that never changes.
 impl KeySource for VerifyingKey {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
-        Ok(KeySet::from(self.clone()))
+        Ok(self.alone().clone())
     }
 }
 

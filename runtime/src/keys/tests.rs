@@ -368,3 +368,32 @@ fn a_set_of_algorithms_has_each_once_and_knows_no_other() {
     let other: AlgorithmSet = [Algorithm::HS256, Algorithm::RS256].into_iter().collect();
     assert_eq!(set.and(other), [Algorithm::HS256].into_iter().collect());
 }
+
+#[test]
+fn a_name_finds_its_key_in_a_set_of_any_size() {
+    for count in 1..12_usize {
+        let key =
+            |kid: usize| VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap().with_kid(format!("k{kid}"));
+        let set = KeySet::new((0..count).map(key)).unwrap();
+        for kid in 0..count {
+            let kid = format!("k{kid}");
+            let found = set.key_for(Algorithm::HS256, Some(&kid)).unwrap();
+            assert_eq!(found.kid().map(KeyId::as_str), Some(kid.as_str()));
+        }
+        for kid in ["", "k", "K0", "k0 ", "k99"] {
+            assert_eq!(code(set.key_for(Algorithm::HS256, Some(kid))), Some(Code::UnknownKey), "{kid:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_a_source_makes_its_set_once() {
+    let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
+    let first = key.snapshot().unwrap();
+    assert!(std::ptr::eq(first.keys(), key.snapshot().unwrap().keys()));
+    // A name changes what it answers for.
+    let named = key.with_kid("k1");
+    assert!(named.snapshot().unwrap().has("k1") && !first.has("k1"));
+    assert_eq!(code(named.snapshot().unwrap().key_for(Algorithm::HS256, Some("k2"))), Some(Code::UnknownKey));
+    assert_eq!(code(first.key_for(Algorithm::HS256, Some("k2"))), None);
+}
