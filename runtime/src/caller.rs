@@ -88,13 +88,7 @@ impl Caller {
 
     /// What a revocation store is asked about.
     pub(crate) fn presented(&self) -> PresentedToken<'_> {
-        PresentedToken {
-            issuer: self.issuer(),
-            jti: self.jti(),
-            service: Some(self.service()),
-            issued_at: self.0.claims.iat(),
-            key_id: self.key_id().map(KeyId::as_str),
-        }
+        self.0.claims.presented(self.key_id())
     }
 
     /// All claims.

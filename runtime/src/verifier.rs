@@ -153,51 +153,52 @@ impl Verifier {
     ) -> Result<Identity, Denial> {
         let kid = issuer.check_signature(header, segments)?;
         // Only from here on are the claims the issuer's.
-        let identity = self.by_claims(issuer, kid.as_ref(), segments, at);
-        match &identity {
-            // A caller knows its key.
-            Ok(Identity::Service(_)) => {}
-            Ok(Identity::User(_)) | Err(_) => known.kid = kid.map(|kid| kid.as_str().to_owned()),
-        }
-        let identity = identity?;
-        known.profile = Some(issuer.kind.as_str());
+        let claims = self.claims(issuer, kid.as_ref(), segments, at);
+        let profile = issuer.kind.as_str();
+        let identity = match claims {
+            Ok(Claims::Service(claims)) => {
+                Identity::Service(Caller::verified(claims, kid, profile, Arc::clone(&self.0.recorder)))
+            }
+            Ok(Claims::User(claims)) => {
+                known.kid = kid.map(|kid| kid.as_str().to_owned());
+                Identity::User(User::verified(claims))
+            }
+            Err(denial) => {
+                known.kid = kid.map(|kid| kid.as_str().to_owned());
+                return Err(denial);
+            }
+        };
+        known.profile = Some(profile);
         self.count_old_profile(issuer, &identity);
         Ok(identity)
     }
 
-    fn by_claims(
+    /// Whom the claims stand for, if all that is asked of them is met.
+    fn claims(
         &self,
         issuer: &Trusted,
         kid: Option<&KeyId>,
         segments: &Segments<'_>,
         at: Moment,
-    ) -> Result<Identity, Denial> {
+    ) -> Result<Claims, Denial> {
         let mut room = PayloadRoom::new();
         let claims = RawClaims::parse(segments.payload(&mut room)?)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
-        let identity = match issuer.kind.claims(&claims, &times, name, &issuer.names)? {
-            Claims::Service(claims) => Identity::Service(Caller::verified(
-                claims,
-                kid.cloned(),
-                issuer.kind.as_str(),
-                Arc::clone(&self.0.recorder),
-            )),
-            Claims::User(claims) => Identity::User(User::verified(claims)),
-        };
-        self.check_revocation(&identity, name, kid)?;
-        Ok(identity)
+        let claims = issuer.kind.claims(&claims, &times, name, &issuer.names)?;
+        self.check_revocation(&claims, name, kid)?;
+        Ok(claims)
     }
 
-    fn check_revocation(&self, identity: &Identity, issuer: &str, kid: Option<&KeyId>) -> Result<(), Denial> {
+    fn check_revocation(&self, claims: &Claims, issuer: &str, kid: Option<&KeyId>) -> Result<(), Denial> {
         let Some(revocation) = &self.0.recorder.revocation else { return Ok(()) };
-        revocation.check(&match identity {
-            Identity::Service(caller) => caller.presented(),
-            Identity::User(user) => PresentedToken {
+        revocation.check(&match claims {
+            Claims::Service(claims) => claims.presented(kid),
+            Claims::User(claims) => PresentedToken {
                 issuer,
-                jti: user.claims().jti.as_deref(),
+                jti: claims.jti.as_deref(),
                 service: None,
-                issued_at: user.claims().iat,
+                issued_at: claims.iat,
                 key_id: kid.map(KeyId::as_str),
             },
         })

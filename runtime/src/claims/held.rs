@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use super::{Audience, Scopes, ServiceClaims, ServiceName};
+use crate::{keys::KeyId, revocation::PresentedToken};
 
 /// The claims of a service token whose every part was checked, still in the place where they were read.
 pub(crate) struct CheckedClaims<'p> {
@@ -51,10 +52,11 @@ struct Span {
 impl HeldClaims {
     pub(crate) fn hold(claims: CheckedClaims<'_>) -> Self {
         let aud = claims.aud.map_or(&[][..], Audience::as_slice);
-        let single = [claims.user_id, claims.role, claims.email, claims.jti];
-        let always = [claims.sub, claims.issuer];
-        let others = single.into_iter().flatten().chain(always).chain(aud.iter().map(|named| &**named));
-        let length = others.map(|other| if other == claims.service { 0 } else { other.len() }).sum::<usize>();
+        let own = |claim: &str| if claim == claims.service { 0 } else { claim.len() };
+        let single =
+            [claims.user_id, claims.role, claims.email, claims.jti, Some(claims.sub), Some(claims.issuer)]
+                .map(|claim| claim.map_or(0, own));
+        let length = single.into_iter().sum::<usize>() + aud.iter().map(|named| own(named)).sum::<usize>();
         let mut text = Writing::start(claims.service, length);
         Self {
             service: text.add(claims.service),
@@ -63,7 +65,11 @@ impl HeldClaims {
             role: claims.role.map(|role| text.add(role)),
             email: claims.email.map(|email| text.add(email)),
             issuer: text.add(claims.issuer),
-            aud: aud.iter().map(|named| text.add(named)).collect(),
+            aud: if aud.is_empty() {
+                Box::default()
+            } else {
+                aud.iter().map(|named| text.add(named)).collect()
+            },
             jti: claims.jti.map(|jti| text.add(jti)),
             exp: claims.exp,
             iat: claims.iat,
@@ -104,6 +110,17 @@ impl HeldClaims {
 
     pub(crate) fn nbf(&self) -> Option<i64> {
         self.nbf
+    }
+
+    /// What a revocation store is asked about.
+    pub(crate) fn presented<'c>(&'c self, key: Option<&'c KeyId>) -> PresentedToken<'c> {
+        PresentedToken {
+            issuer: self.issuer(),
+            jti: self.jti(),
+            service: Some(self.service()),
+            issued_at: self.iat,
+            key_id: key.map(KeyId::as_str),
+        }
     }
 
     /// All of them, each by itself. Made once, for the first who asks.
