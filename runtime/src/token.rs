@@ -30,17 +30,12 @@ impl<'t> Segments<'t> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(too_large(token.len()));
         }
-        let split = |text: &'t str| {
-            let dot = memchr::memchr(b'.', text.as_bytes())?;
-            Some((text.get(..dot)?, text.get(dot + 1..)?))
-        };
-        let three = split(token)
-            .and_then(|(header, rest)| split(rest).map(|(payload, rest)| (header, payload, rest)));
-        let (header, payload, signature) = match three {
-            Some((_, _, signature)) if split(signature).is_some() => None,
-            three => three,
+        let not_three = || malformed("the token does not have three segments");
+        let (header, rest) = until_dot(token).ok_or_else(not_three)?;
+        let (payload, signature) = until_dot(rest).ok_or_else(not_three)?;
+        if until_dot(signature).is_some() {
+            return Err(not_three());
         }
-        .ok_or_else(|| malformed("the token does not have three segments"))?;
         if header.is_empty() || payload.is_empty() {
             return Err(malformed("a segment of the token is empty"));
         }
@@ -70,6 +65,11 @@ impl<'t> Segments<'t> {
         room.decode(self.payload, "payload")
     }
 
+    /// The same once the signature was checked.
+    pub(crate) fn authentic_payload<'r>(&self, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
+        room.decode_authentic(self.payload, "payload")
+    }
+
     pub(crate) fn signature<'r>(&self, room: &'r mut SignatureRoom) -> Result<&'r [u8], Denial> {
         if self.signature.is_empty() {
             return Err(Denial::new(Code::BadSignature, "the signature is empty"));
@@ -93,6 +93,11 @@ impl<'r> Deref for ReadHeader<'r> {
             Self::Known(header) => header,
         }
     }
+}
+
+fn until_dot(text: &str) -> Option<(&str, &str)> {
+    let dot = memchr::memchr(b'.', text.as_bytes())?;
+    Some((text.get(..dot)?, text.get(dot + 1..)?))
 }
 
 fn malformed(reason: impl Into<Cow<'static, str>>) -> Denial {

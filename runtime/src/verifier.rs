@@ -182,7 +182,7 @@ impl Verifier {
         at: Moment,
     ) -> Result<Claims, Denial> {
         let mut room = PayloadRoom::new();
-        let claims = RawClaims::parse(segments.payload(&mut room)?)?;
+        let claims = RawClaims::parse(segments.authentic_payload(&mut room)?)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
         let claims = issuer.kind.claims(&claims, &times, name, &issuer.names)?;
