@@ -316,6 +316,18 @@ impl<'p> RawClaims<'p> {
         self.read_any(payload)
     }
 
+    /// Whether a payload is flat; then both readers must agree on it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn compare_readers(payload: &'p [u8]) -> bool {
+        let (mut flat, mut any) = (Self::default(), Self::default());
+        if flat::read(payload, &mut flat).is_none() {
+            return false;
+        }
+        assert_eq!(any.read_any(payload), Ok(()), "{}", payload.escape_ascii());
+        assert_eq!(flat, any, "{}", payload.escape_ascii());
+        true
+    }
+
     /// Reads any payload.
     fn read_any(&mut self, payload: &'p [u8]) -> Result<(), Denial> {
         json::read_object(payload, self).map_err(|error| match error {

@@ -7,13 +7,8 @@ fn flat(payload: &[u8]) -> Option<RawClaims<'_>> {
     read(payload, &mut claims).map(|()| claims)
 }
 
-/// Both readers' words on a payload; what is flat reads alike.
 fn compared(payload: &[u8]) -> bool {
-    let Some(flat) = flat(payload) else { return false };
-    let mut any = RawClaims::default();
-    assert_eq!(any.read_any(payload), Ok(()), "{:?}", String::from_utf8_lossy(payload));
-    assert_eq!(flat, any, "{:?}", String::from_utf8_lossy(payload));
-    true
+    RawClaims::compare_readers(payload)
 }
 
 const TYPICAL: &str = r#"{"sub":"orders","service":"orders","user_id":"orders","role":"service","email":"orders@internal.service","iss":"bakery-auth","exp":1827130526,"iat":1795594526,"nbf":0,"jti":"4fd40bf9-01e1-4773-ad9f-73888088e4fb","type":"service","is_service":true,"aud":"sales","scope":"a b","client_id":"","x":false,"y":"","z":999999999999999}"#;
