@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
-    token::Segments,
+    denial::Denial,
+    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
     watched_file::{Contents, read_bounded},
 };
 
@@ -79,16 +80,20 @@ impl Contents for TokenFile {
 fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| NO_TOKEN)?;
     let token = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    let segments = Segments::split(token).map_err(|_| NO_TOKEN)?;
-    let (_, payload) = segments
-        .header()
-        .and_then(|_| segments.signature())
-        .map_err(|_| NO_TOKEN)
-        .and_then(|signature| Ok((signature, segments.payload().map_err(|_| NO_TOKEN)?)))?;
+    let payload = &mut PayloadRoom::new();
+    let payload = parts(token, payload).map_err(|_| NO_TOKEN)?;
     let value = Zeroizing::new(format!("Bearer {token}"));
     let mut authorization = HeaderValue::from_str(&value).map_err(|_| NO_TOKEN)?;
     authorization.set_sensitive(true);
-    Ok(Sendable { authorization, expires_at: expires_at(&payload) })
+    Ok(Sendable { authorization, expires_at: expires_at(payload) })
+}
+
+/// The payload of what has the form of a token.
+fn parts<'r>(token: &str, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
+    let segments = Segments::split(token)?;
+    segments.header(&mut HeaderRoom::new())?;
+    segments.signature(&mut SignatureRoom::new())?;
+    segments.payload(room)
 }
 
 const NO_TOKEN: &str = "the file holds no token; write one into it with `service-token generate NAME`";

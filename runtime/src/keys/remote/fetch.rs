@@ -225,13 +225,22 @@ impl Document {
     }
 }
 
+json::names! {
+    /// The members of a discovery document that are read.
+    DocumentName {
+        Issuer = "issuer",
+        JwksUri = "jwks_uri",
+    }
+}
+
 impl<'de> json::Members<'de> for Document {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let value = map.next_value::<Value<'de>>()?;
+    type Name = DocumentName;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: DocumentName, map: &mut A) -> Result<(), A::Error> {
+        let value = map.next_value::<Value<'de>>()?.into_text().map(Into::into);
         match name {
-            "issuer" => self.issuer = value.into_text().map(Into::into),
-            "jwks_uri" => self.jwks_uri = value.into_text().map(Into::into),
-            _ => {}
+            DocumentName::Issuer => self.issuer = value,
+            DocumentName::JwksUri => self.jwks_uri = value,
         }
         Ok(())
     }
