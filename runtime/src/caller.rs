@@ -109,6 +109,13 @@ impl Caller {
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
     }
+
+    /// Whether the verifier that verified it is the one with this recorder. No two verifiers share one,
+    /// and the caller keeps it alive, so that no later one can stand at its address.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn is_of(&self, recorder: &Recorder) -> bool {
+        std::ptr::eq(self.recorder(), recorder)
+    }
 }
 
 impl<'c> From<&'c Caller> for Facts<'c> {

@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, Serializer};
@@ -116,13 +116,15 @@ impl Clock for FixedClock {
     }
 }
 
-/// Measures how long a decision took, for `duration_us` of the audit record.
+/// Measures how long a test has waited.
+#[cfg(test)]
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(std::time::Instant);
 
+#[cfg(test)]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self(Instant::now())
+        Self(std::time::Instant::now())
     }
 
     pub(crate) fn elapsed_us(self) -> u64 {

@@ -7,9 +7,9 @@ use crate::{
     caller::Caller,
     claims::ServiceClaims,
     denial::{Denial, quoted},
-    guard::{RequestContext, StaticPolicy},
+    guard::StaticPolicy,
     policy::{Endpoint, Policy},
-    recorder::Recorder,
+    recorder::{Recorder, RequestContext},
     verifier::check_times,
 };
 
@@ -31,16 +31,18 @@ pub trait Given {
 /// that was kept does not outlive its token, nor its revocation.
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
-        let decided = self.recorder().decide(at(endpoint), |at, known| {
-            known.profile = Some(self.profile());
-            known.caller = Some(self.clone());
-            self.check_times(at)?;
-            self.recorder()
-                .revocation
-                .as_ref()
-                .map_or(Ok(()), |revocation| revocation.check(&self.presented()))?;
-            authorize(self, policy, at)
-        });
+        let decided = self.recorder().decide(
+            || at(endpoint),
+            |at, known| {
+                known.caller = Some(self.clone());
+                self.check_times(at)?;
+                self.recorder()
+                    .revocation
+                    .as_ref()
+                    .map_or(Ok(()), |revocation| revocation.check(&self.presented()))?;
+                authorize(self, policy, at)
+            },
+        );
         decided.map_err(|(denial, _)| denial)
     }
 }
@@ -50,16 +52,19 @@ impl Given for Caller {
 /// else.
 impl Given for ServiceClaims {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
-        let decided = Recorder::default().decide(at(endpoint), |at, known| {
-            known.unverified_service = Some(quoted(self.service.as_str()));
-            check_times(self.exp, self.nbf, at)?;
-            authorize(self, policy, at)
-        });
+        let decided = Recorder::default().decide(
+            || at(endpoint),
+            |at, known| {
+                known.unverified_service = Some(quoted(self.service.as_str()));
+                check_times(self.exp, self.nbf, at)?;
+                authorize(self, policy, at)
+            },
+        );
         decided.map_err(|(denial, _)| denial)
     }
 }
 
-fn at(endpoint: Endpoint) -> RequestContext {
+fn at(endpoint: Endpoint) -> RequestContext<'static> {
     RequestContext { endpoint: Some(endpoint), ..RequestContext::default() }
 }
 

@@ -1,13 +1,20 @@
 //! What a decision is made with: a clock, a word on revocation, an audit sink. A verifier and the callers
 //! that it verified share one, so that what is decided about a caller later is decided and recorded alike.
 
+mod event;
+
 use std::time::Duration;
 
+use uuid::Uuid;
+
+pub(crate) use self::event::{Recorded, RequestContext};
+use self::event::{event, event_id};
 use crate::{
-    audit::{AuditSink, TracingAudit},
+    audit::{AuditError, AuditEvent, AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
+    denial::{Code, Denial},
     revocation::Revocation,
-    verifier::Moment,
+    verifier::{Known, Moment},
 };
 
 pub(crate) struct Recorder {
@@ -22,6 +29,63 @@ impl Recorder {
     pub(crate) fn moment(&self) -> Moment {
         Moment { now: self.clock.now(), leeway: self.leeway }
     }
+
+    /// Runs a decision at one instant, and writes exactly one record of it. What is known of the request
+    /// is asked for only when there is something to write.
+    pub(crate) fn decide<'r, T: Recorded>(
+        &self,
+        request: impl FnOnce() -> RequestContext<'r>,
+        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
+    ) -> Result<T, (Denial, Uuid)> {
+        let at = self.moment();
+        let mut known = Known::default();
+        let decided = decision(at, &mut known).and_then(|decided| self.auditable(decided, &mut known));
+        let id = event_id(at.now);
+        // By the clock that the decision was made by: one reading less, and a test that holds it still
+        // knows the answer.
+        let took = self.clock.now().since(at.now).unwrap_or_default();
+        let recorded = self.record(&event(id, at.now, took, &decided, &known, request()));
+        match decided {
+            Ok(_) if recorded.is_err() && self.require_audit => Err((audit_unavailable(), id)),
+            decided => decided.map_err(|denial| (denial, id)),
+        }
+    }
+
+    /// Records a refusal that needed no decision.
+    #[cfg(any(feature = "actix", feature = "tonic"))]
+    pub(crate) fn refuse<'r>(
+        &self,
+        request: impl FnOnce() -> RequestContext<'r>,
+        denial: Denial,
+    ) -> (Denial, Uuid) {
+        match self.decide(request, |_, _| Err::<std::convert::Infallible, _>(denial)) {
+            Ok(never) => match never {},
+            Err(refused) => refused,
+        }
+    }
+
+    /// Where the audit is required, asks whether a record would be written, before it says "allow".
+    fn auditable<T: Recorded>(&self, decided: T, known: &mut Known) -> Result<T, Denial> {
+        match self.require_audit.then(|| self.audit.ready()) {
+            Some(Err(error)) => {
+                tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
+                decided.keep(known);
+                Err(audit_unavailable())
+            }
+            _ => Ok(decided),
+        }
+    }
+
+    /// Hands over a record, and says so where it is lost.
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        self.audit.record(event).inspect_err(|error| {
+            tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+        })
+    }
+}
+
+fn audit_unavailable() -> Denial {
+    Denial::new(Code::AuditUnavailable, "the audit record could not be written")
 }
 
 /// Where no verifier was asked: as a verifier that was told nothing else.

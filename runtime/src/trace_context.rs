@@ -2,7 +2,7 @@
 
 /// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hexadecimal (W3C Trace Context
 /// section 3.2.2). Anything else is ignored rather than logged.
-pub(crate) fn trace_id(traceparent: &[u8]) -> Option<String> {
+pub(crate) fn trace_id(traceparent: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(traceparent).ok()?;
     let mut fields = text.split('-');
     let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -13,7 +13,7 @@ pub(crate) fn trace_id(traceparent: &[u8]) -> Option<String> {
     // Version 00 has four fields, later ones may have more; ff is not a version.
     let known = version != "ff" && (version != "00" || fields.next().is_none());
     let set = trace.bytes().any(|byte| byte != b'0');
-    (well_formed && known && set).then(|| trace.to_owned())
+    (well_formed && known && set).then_some(trace)
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
             (String::new(), false),
         ];
         for (header, valid) in cases {
-            assert_eq!(trace_id(header.as_bytes()).as_deref(), valid.then_some(id), "{header:?}");
+            assert_eq!(trace_id(header.as_bytes()), valid.then_some(id), "{header:?}");
         }
     }
 }

@@ -215,12 +215,6 @@ impl Verifier {
         self.0.issuers.iter().any(|issuer| issuer.kind == kind::Kind::Strict)
     }
 
-    /// Whether both share one state.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
     }

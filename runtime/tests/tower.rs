@@ -76,7 +76,7 @@ async fn every_fixture_gets_its_answer_from_a_guarded_service_and_one_record() {
         assert_eq!(event.endpoint.unwrap().to_string(), "tower::files");
         assert_eq!(event.route.as_deref(), Some("/files/{*path}"));
         assert_eq!(event.path.as_deref(), Some("/files/a.txt"));
-        assert_eq!(event.client_address.as_deref(), Some("192.0.2.1"));
+        assert_eq!(event.client_address, Some("192.0.2.1".parse().unwrap()));
         let calls = files.calls.load(Ordering::SeqCst) - called;
         if fixture.defect().is_none() {
             assert_eq!((response.text(), calls), ("a file for orchestrator", 1));

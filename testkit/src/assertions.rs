@@ -2,7 +2,7 @@
 
 mod answer;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 use service_only::{AuditEvent, Decision};
@@ -162,8 +162,8 @@ pub fn audited(audit: &dyn AsRef<RecordingAudit>, decision: Decision, fields: &[
 
 /// A field of a record as the audit log writes it, under the name of the Rust field.
 #[track_caller]
-fn field(event: &AuditEvent, name: &str) -> Value {
-    let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::from);
+fn field(event: &AuditEvent<'_>, name: &str) -> Value {
+    let text = |value: &Option<Cow<'_, str>>| value.as_deref().map_or(Value::Null, Value::from);
     match name {
         "status" => event.status.into(),
         "code" => event.code.map_or(Value::Null, |code| code.as_str().into()),
@@ -177,7 +177,7 @@ fn field(event: &AuditEvent, name: &str) -> Value {
         "jti" => text(&event.jti),
         "kid" => text(&event.kid),
         "issuer" => text(&event.issuer),
-        "client_address" => text(&event.client_address),
+        "client_address" => event.client_address.map_or(Value::Null, |address| address.to_string().into()),
         "trace_id" => text(&event.trace_id),
         "unverified_service" => text(&event.unverified_service),
         _ => fail(format_args!("an audit record has no field `{name}`")),

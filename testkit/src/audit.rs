@@ -36,7 +36,7 @@ pub struct RecordingAudit(Arc<Mutex<Recorded>>);
 
 #[derive(Debug, Default)]
 struct Recorded {
-    events: Vec<AuditEvent>,
+    events: Vec<AuditEvent<'static>>,
     failing: Option<String>,
     waiting: Vec<Waker>,
 }
@@ -48,12 +48,12 @@ impl RecordingAudit {
     }
 
     /// All records, in the order in which they came.
-    pub fn events(&self) -> Vec<AuditEvent> {
+    pub fn events(&self) -> Vec<AuditEvent<'static>> {
         self.lock().events.clone()
     }
 
     /// The latest record.
-    pub fn last(&self) -> Option<AuditEvent> {
+    pub fn last(&self) -> Option<AuditEvent<'static>> {
         self.lock().events.last().cloned()
     }
 
@@ -62,8 +62,8 @@ impl RecordingAudit {
     /// # Panics
     /// When there is none, or more than one: one decision makes exactly one record.
     #[track_caller]
-    pub fn only(&self) -> AuditEvent {
-        match <[AuditEvent; 1]>::try_from(self.events()) {
+    pub fn only(&self) -> AuditEvent<'static> {
+        match <[_; 1]>::try_from(self.events()) {
             Ok([event]) => event,
             Err(events) => {
                 fail(format_args!("expected exactly one record, found {}\n\n{self}", events.len()))
@@ -72,12 +72,12 @@ impl RecordingAudit {
     }
 
     /// The records of callers that were let through.
-    pub fn allowed(&self) -> Vec<AuditEvent> {
+    pub fn allowed(&self) -> Vec<AuditEvent<'static>> {
         self.decided(Decision::Allow)
     }
 
     /// The records of callers that were refused.
-    pub fn denials(&self) -> Vec<AuditEvent> {
+    pub fn denials(&self) -> Vec<AuditEvent<'static>> {
         self.decided(Decision::Deny)
     }
 
@@ -135,7 +135,7 @@ impl RecordingAudit {
         self.lock().failing = Some(reason.into());
     }
 
-    fn decided(&self, decision: Decision) -> Vec<AuditEvent> {
+    fn decided(&self, decision: Decision) -> Vec<AuditEvent<'static>> {
         self.lock().events.iter().filter(|event| event.decision == decision).cloned().collect()
     }
 
@@ -145,12 +145,12 @@ impl RecordingAudit {
 }
 
 impl AuditSink for RecordingAudit {
-    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let mut recorded = self.lock();
         if let Some(reason) = &recorded.failing {
             return Err(AuditError::new(reason.as_str()));
         }
-        recorded.events.push(event.clone());
+        recorded.events.push(event.clone().into_owned());
         let waiting = std::mem::take(&mut recorded.waiting);
         drop(recorded);
         waiting.into_iter().for_each(Waker::wake);

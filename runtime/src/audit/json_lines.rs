@@ -43,7 +43,7 @@ struct Losses {
 }
 
 enum Message {
-    Record(Box<AuditEvent>),
+    Record(Box<AuditEvent<'static>>),
     Flush(SyncSender<io::Result<()>>),
 }
 
@@ -103,8 +103,8 @@ impl JsonLinesAudit {
 }
 
 impl AuditSink for JsonLinesAudit {
-    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
-        let message = Message::Record(Box::new(event.clone()));
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        let message = Message::Record(Box::new(event.clone().into_owned()));
         let sent = match &self.0.queue {
             Some(queue) => queue.try_send(message),
             None => Err(TrySendError::Disconnected(message)),
@@ -179,7 +179,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn add(&mut self, event: &AuditEvent) {
+    fn add(&mut self, event: &AuditEvent<'_>) {
         let start = self.buffer.len();
         match serde_json::to_writer(&mut self.buffer, event) {
             Ok(()) => {

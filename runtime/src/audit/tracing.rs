@@ -17,7 +17,7 @@ pub struct TracingAudit;
 const TARGET: &str = "service_only::audit";
 
 impl AuditSink for TracingAudit {
-    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         // The fields are those of the JSON record. `tracing` needs the level and the names when
         // compiling, hence the macro.
         macro_rules! emit {
@@ -42,7 +42,7 @@ impl AuditSink for TracingAudit {
                     kid = event.kid.as_deref(),
                     issuer = event.issuer.as_deref(),
                     profile = event.profile,
-                    client.address = event.client_address.as_deref(),
+                    client.address = event.client_address.map(tracing::field::display),
                     trace_id = event.trace_id.as_deref(),
                     duration_us = event.duration_us,
                     unverified.service = event.unverified_service.as_deref(),

@@ -4,6 +4,7 @@
 //! waits. Hence decisions about one request queue up, and its body stays shut until the first is made.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::{Future, Ready, ready},
     pin::Pin,
@@ -25,8 +26,9 @@ use tokio::sync::watch;
 use super::decided::Decided;
 use crate::{
     caller::{Caller, Identity},
-    guard::{Guard, Public, RequestContext, StaticPolicy, StaticReason, refuse_unverifiable},
+    guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     policy::Policy,
+    recorder::RequestContext,
     rejection::Rejection,
     trace_context::trace_id,
     verifier::Verifier,
@@ -41,11 +43,11 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
             let Some(verifier) = verifier(&request) else {
-                return Err(Self::refuse_unverifiable(context(&request), REMEDY));
+                return Err(Self::refuse_unverifiable(|| context(&request), REMEDY));
             };
             await_unknown_key(&verifier, &request).await;
-            let guard = Self::enforce(&verifier, bytes(&request), context(&request))?;
-            leave_decided(&request, verifier, guard.caller());
+            let (guard, caller) = Self::enforce(&verifier, bytes(&request), || context(&request))?;
+            leave_decided(&request, caller);
             Ok(guard)
         })
     }
@@ -74,8 +76,8 @@ impl FromRequest for Caller {
             }
             await_unknown_key(&verifier, &request).await;
             let caller =
-                verifier.enforce_request(bytes(&request), &Policy::any_service(), context(&request))?;
-            leave_decided(&request, verifier, &caller);
+                verifier.enforce_request(bytes(&request), &Policy::any_service(), || context(&request))?;
+            leave_decided(&request, caller.clone());
             Ok(caller)
         })
     }
@@ -91,7 +93,7 @@ impl FromRequest for Identity {
         before_the_body(request, payload, async |request| {
             let verifier = required_verifier(&request)?;
             await_unknown_key(&verifier, &request).await;
-            verifier.enforce_identity_request(bytes(&request), context(&request))
+            verifier.enforce_identity_request(bytes(&request), || context(&request))
         })
     }
 }
@@ -165,7 +167,7 @@ fn verifier(request: &HttpRequest) -> Option<Verifier> {
 }
 
 fn required_verifier(request: &HttpRequest) -> Result<Verifier, Rejection> {
-    verifier(request).ok_or_else(|| refuse_unverifiable(context(request), REMEDY))
+    verifier(request).ok_or_else(|| refuse_unverifiable(|| context(request), REMEDY))
 }
 
 /// At most once a request, and bounded by the key source.
@@ -175,8 +177,8 @@ async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest) {
     }
 }
 
-fn leave_decided(request: &HttpRequest, verifier: Verifier, caller: &Caller) {
-    let decided = Decided::new(verifier, authorization(request), caller);
+fn leave_decided(request: &HttpRequest, caller: Caller) {
+    let decided = Decided::new(authorization(request), caller);
     request.extensions_mut().insert(decided);
 }
 
@@ -194,14 +196,14 @@ fn bytes(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
     authorization(request).map(HeaderValue::as_bytes)
 }
 
-fn context(request: &HttpRequest) -> RequestContext {
+fn context(request: &HttpRequest) -> RequestContext<'_> {
     RequestContext {
         endpoint: None,
-        method: Some(request.method().as_str().to_owned()),
-        route: request.match_pattern(),
-        path: Some(request.path().to_owned()),
+        method: Some(request.method().as_str()),
+        route: request.match_pattern().map(Cow::Owned),
+        path: Some(request.path()),
         // Of the connection: `realip_remote_addr` would believe a header.
-        client_address: request.peer_addr().map(|address| address.ip().to_string()),
+        client_address: request.peer_addr().map(|address| address.ip()),
         trace_id: request.headers().get("traceparent").and_then(|value| trace_id(value.as_bytes())),
     }
 }

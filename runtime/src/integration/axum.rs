@@ -56,8 +56,8 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         await_unknown_key(&verifier, &parts.headers).await;
-        let guard = Self::enforce(&verifier, bytes(&parts.headers), context(parts))?;
-        leave_decided(parts, verifier, guard.caller());
+        let (guard, caller) = Self::enforce(&verifier, bytes(&parts.headers), || context(parts))?;
+        leave_decided(parts, caller);
         Ok(guard)
     }
 }
@@ -87,8 +87,8 @@ where
         }
         await_unknown_key(&verifier, &parts.headers).await;
         let caller =
-            verifier.enforce_request(bytes(&parts.headers), &Policy::any_service(), context(parts))?;
-        leave_decided(parts, verifier, &caller);
+            verifier.enforce_request(bytes(&parts.headers), &Policy::any_service(), || context(parts))?;
+        leave_decided(parts, caller.clone());
         Ok(caller)
     }
 }
@@ -104,12 +104,12 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         await_unknown_key(&verifier, &parts.headers).await;
-        verifier.enforce_identity_request(bytes(&parts.headers), context(parts))
+        verifier.enforce_identity_request(bytes(&parts.headers), || context(parts))
     }
 }
 
-pub(super) fn leave_decided(parts: &mut Parts, verifier: Verifier, caller: &Caller) {
-    let decided = Decided::new(verifier, authorization(&parts.headers), caller);
+pub(super) fn leave_decided(parts: &mut Parts, caller: Caller) {
+    let decided = Decided::new(authorization(&parts.headers), caller);
     parts.extensions.insert(decided);
 }
 

@@ -8,21 +8,16 @@ use crate::{caller::Caller, verifier::Verifier};
 /// layer carries it over to a later request. `V` is the framework's header value.
 #[derive(Clone)]
 pub(super) struct Decided<V> {
-    verifier: Verifier,
     authorization: Option<V>,
     caller: Caller,
 }
 
 impl<V: Clone + PartialEq> Decided<V> {
-    pub(super) fn new<'r>(
-        verifier: Verifier,
-        mut authorization: impl Iterator<Item = &'r V>,
-        caller: &Caller,
-    ) -> Self
+    pub(super) fn new<'r>(mut authorization: impl Iterator<Item = &'r V>, caller: Caller) -> Self
     where
         V: 'r,
     {
-        Self { verifier, authorization: authorization.next().cloned(), caller: caller.clone() }
+        Self { authorization: authorization.next().cloned(), caller }
     }
 
     /// The caller, if the decision is this verifier's and about these headers, and the token's time is now.
@@ -34,7 +29,7 @@ impl<V: Clone + PartialEq> Decided<V> {
     where
         V: 'r,
     {
-        let same = self.verifier.is_same_as(verifier)
+        let same = self.caller.is_of(verifier.recorder())
             && authorization.next() == self.authorization.as_ref()
             && authorization.next().is_none();
         let in_time = || self.caller.check_times(verifier.recorder().moment()).is_ok();

@@ -1,11 +1,13 @@
 //! What the frameworks that speak in types of the crate `http` share.
 
+use std::{borrow::Cow, net::IpAddr};
+
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header::AUTHORIZATION,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header::AUTHORIZATION,
     request::Parts,
 };
 
-use crate::{guard::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier};
+use crate::{recorder::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier};
 
 /// At most once a request, and bounded by the key source.
 pub(super) async fn await_unknown_key(verifier: &Verifier, headers: &HeaderMap) {
@@ -22,49 +24,49 @@ pub(super) fn bytes(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     authorization(headers).map(HeaderValue::as_bytes)
 }
 
-pub(super) fn context(parts: &Parts) -> RequestContext {
+pub(super) fn context(parts: &Parts) -> RequestContext<'_> {
     RequestContext {
         endpoint: None,
-        method: Some(parts.method.as_str().to_owned()),
-        route: route(&parts.extensions),
-        path: Some(path(parts).to_owned()),
+        method: Some(parts.method.as_str()),
+        route: route(&parts.extensions).map(Cow::Borrowed),
+        path: Some(uri(parts).path()),
         client_address: client_address(&parts.extensions),
         trace_id: trace(&parts.headers),
     }
 }
 
-pub(super) fn trace(headers: &HeaderMap) -> Option<String> {
+pub(super) fn trace(headers: &HeaderMap) -> Option<&str> {
     headers.get("traceparent").and_then(|value| trace_id(value.as_bytes()))
 }
 
-/// The path as it was asked for: a nested router of axum takes its prefix off.
-fn path(parts: &Parts) -> &str {
+/// What was asked for: a nested router of axum takes its prefix off.
+pub(super) fn uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(uri) = parts.extensions.get::<axum::extract::OriginalUri>() {
-        return uri.path();
+        return uri;
     }
-    parts.uri.path()
+    &parts.uri
 }
 
 /// The template, where a router of axum has matched one.
-fn route(extensions: &Extensions) -> Option<String> {
+pub(super) fn route(extensions: &Extensions) -> Option<&str> {
     #[cfg(feature = "axum")]
     if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
-        return Some(route.as_str().to_owned());
+        return Some(route.as_str());
     }
     let _ = extensions;
     None
 }
 
 /// The peer of the connection, where the server says it.
-fn client_address(extensions: &Extensions) -> Option<String> {
+pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
-        return Some(info.0.ip().to_string());
+        return Some(info.0.ip());
     }
     #[cfg(feature = "tonic")]
     if let Some(info) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
-        return info.remote_addr().map(|address| address.ip().to_string());
+        return info.remote_addr().map(|address| address.ip());
     }
     let _ = extensions;
     None

@@ -4,9 +4,13 @@
 //! Where a stranger shall not get that far, [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) guards the
 //! whole service.
 
-use std::task::{Context, Poll};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    task::{Context, Poll},
+};
 
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Uri, header::CONTENT_TYPE, request::Parts};
 use tonic::{
     Code, Request, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -16,12 +20,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    parts::{await_unknown_key, bytes, context, trace},
+    parts::{await_unknown_key, bytes, client_address, route, trace, uri},
     tower::ServiceOnly,
 };
 use crate::{
     given::Admit,
-    guard::{Guard, RequestContext, StaticPolicy},
+    guard::{Guard, StaticPolicy},
+    recorder::RequestContext,
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -32,18 +37,22 @@ impl<T: Send> Admit for Request<T> {
     type Refusal = Rejection;
 
     async fn admit<P: StaticPolicy>(self) -> Result<Self, Rejection> {
-        let client_address = self.remote_addr().map(|address| address.ip().to_string());
+        let client_address = self.remote_addr().map(|address| address.ip());
         let (metadata, mut extensions, message) = self.into_parts();
-        let Some(installed) = extensions.get::<Installed>().cloned() else {
+        let headers: &HeaderMap = metadata.as_ref();
+        let Some(Installed { verifier, request }) = extensions.get() else {
             let request =
-                RequestContext { client_address, trace_id: trace(metadata.as_ref()), ..Default::default() };
+                || RequestContext { client_address, trace_id: trace(headers), ..RequestContext::default() };
             return Err(Guard::<P>::refuse_unverifiable(request, REMEDY));
         };
-        let Installed { verifier, request } = installed;
-        let request = RequestContext { client_address: client_address.or(request.client_address), ..request };
-        await_unknown_key(&verifier, metadata.as_ref()).await;
-        let guard = Guard::<P>::enforce(&verifier, bytes(metadata.as_ref()), request)?;
-        extensions.insert(guard.caller().clone());
+        await_unknown_key(verifier, headers).await;
+        let request = || RequestContext {
+            client_address: client_address.or(request.client_address),
+            trace_id: trace(headers),
+            ..request.context()
+        };
+        let (_, caller) = Guard::<P>::enforce(verifier, bytes(headers), request)?;
+        extensions.insert(caller);
         Ok(Self::from_parts(metadata, extensions, message))
     }
 }
@@ -119,7 +128,37 @@ pub struct WithVerifier<S> {
 #[derive(Clone)]
 struct Installed {
     verifier: Verifier,
-    request: RequestContext,
+    request: Asked,
+}
+
+/// What tonic does not tell a method of its request.
+#[derive(Clone)]
+struct Asked {
+    method: Method,
+    uri: Uri,
+    route: Option<String>,
+    client_address: Option<IpAddr>,
+}
+
+impl Asked {
+    fn new(parts: &Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            uri: uri(parts).clone(),
+            route: route(&parts.extensions).map(str::to_owned),
+            client_address: client_address(&parts.extensions),
+        }
+    }
+
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
+            method: Some(self.method.as_str()),
+            path: Some(self.uri.path()),
+            route: self.route.as_deref().map(Cow::Borrowed),
+            client_address: self.client_address,
+            ..RequestContext::default()
+        }
+    }
 }
 
 impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier<S> {
@@ -133,7 +172,7 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier
 
     fn call(&mut self, request: http::Request<B>) -> S::Future {
         let (mut parts, body) = request.into_parts();
-        let installed = Installed { verifier: self.verifier.clone(), request: context(&parts) };
+        let installed = Installed { verifier: self.verifier.clone(), request: Asked::new(&parts) };
         parts.extensions.insert(installed);
         self.inner.call(http::Request::from_parts(parts, body))
     }

@@ -16,8 +16,8 @@ use tower_service::Service;
 
 use super::parts::{await_unknown_key, bytes, context, response};
 use crate::{
-    guard::RequestContext,
     policy::{Endpoint, Policy},
+    recorder::RequestContext,
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -74,10 +74,10 @@ impl ServiceOnlyLayer {
 
     async fn decide(&self, parts: &mut Parts) -> Result<(), Rejection> {
         await_unknown_key(&self.verifier, &parts.headers).await;
-        let request = RequestContext { endpoint: self.endpoint, ..context(parts) };
+        let request = || RequestContext { endpoint: self.endpoint, ..context(parts) };
         let caller = self.verifier.enforce_request(bytes(&parts.headers), &self.policy, request)?;
         #[cfg(feature = "axum")]
-        super::axum::leave_decided(parts, self.verifier.clone(), &caller);
+        super::axum::leave_decided(parts, caller.clone());
         parts.extensions.insert(caller);
         Ok(())
     }

@@ -80,14 +80,14 @@ impl Reference {
         if let (None, Some(code)) = (token, case.code) {
             let mut reasons = self.reasons.borrow_mut();
             let reason = reasons.entry(case.name).or_insert_with(|| recorded["reason"].clone());
-            event.reason = reason.as_str().map(str::to_owned);
+            event.reason = reason.as_str().map(|reason| reason.to_owned().into());
             (event.status, event.code, event.stage) = (code.status(), Some(code), Some(code.stage()));
         }
-        event.method = Some("DELETE".to_owned());
-        event.route = Some(ROUTE.to_owned());
-        event.path = Some(TARGET.to_owned());
-        event.client_address = Some("127.0.0.1".to_owned());
-        event.trace_id = Some(TRACE.to_owned());
+        event.method = Some("DELETE".into());
+        event.route = Some(ROUTE.into());
+        event.path = Some(TARGET.into());
+        event.client_address = Some("127.0.0.1".parse().unwrap());
+        event.trace_id = Some(TRACE.into());
         match serde_json::to_value(event).unwrap() {
             Value::Object(record) => record,
             other => panic!("{other}"),

@@ -80,7 +80,7 @@ pub enum Control {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Passing(pub(super) Vec<StatusCode>);
 
-pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent]>) -> Control {
+pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent<'_>]>) -> Control {
     let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
     let status = match answer {
         Ok(status) => *status,
@@ -105,7 +105,7 @@ pub(super) fn attack(
     expectation: Expectation,
     answer: &Answer,
     passing: &Passing,
-    records: Option<&[AuditEvent]>,
+    records: Option<&[AuditEvent<'_>]>,
 ) -> Outcome {
     let status = match answer {
         Ok(status) => *status,
@@ -150,7 +150,7 @@ pub(super) fn attack(
     }
 }
 
-fn is_denied(records: Option<&[AuditEvent]>) -> bool {
+fn is_denied(records: Option<&[AuditEvent<'_>]>) -> bool {
     records.unwrap_or_default().iter().any(|record| record.decision == Decision::Deny)
 }
 

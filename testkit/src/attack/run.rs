@@ -114,7 +114,7 @@ impl Campaign<'_> {
         fixture: &Fixture,
         method: &Method,
         target: &str,
-    ) -> Option<(Answer, Option<Vec<AuditEvent>>)> {
+    ) -> Option<(Answer, Option<Vec<AuditEvent<'static>>>)> {
         self.left = self.left.checked_sub(1)?;
         let mut outgoing = fixture.outgoing(method.clone(), target);
         if let (Some((content_type, body)), None) = (&self.attack.body, &outgoing.body) {

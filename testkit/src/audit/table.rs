@@ -7,7 +7,7 @@ use service_only::AuditEvent;
 const COLUMNS: [&str; 7] = ["decision", "status", "code", "service", "request", "endpoint", "reason"];
 
 /// Writes one line a record. Records show nothing raw: the runtime escapes what a caller sent.
-pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditEvent]) -> fmt::Result {
+pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditEvent<'_>]) -> fmt::Result {
     if events.is_empty() {
         return f.write_str("the audit has no records\n");
     }
@@ -25,10 +25,10 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditEvent]) -> fmt::R
     Ok(())
 }
 
-fn row(event: &AuditEvent) -> [String; COLUMNS.len()] {
+fn row(event: &AuditEvent<'_>) -> [String; COLUMNS.len()] {
     let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
     let service = match (&event.service, &event.unverified_service) {
-        (Some(service), _) => service.clone(),
+        (Some(service), _) => service.to_string(),
         (None, Some(claimed)) => format!("({claimed})"),
         (None, None) => text(None),
     };

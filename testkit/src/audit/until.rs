@@ -25,9 +25,9 @@ impl Until {
 }
 
 impl Future for Until {
-    type Output = Vec<AuditEvent>;
+    type Output = Vec<AuditEvent<'static>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<AuditEvent>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<AuditEvent<'static>>> {
         let mut recorded = self.audit.lock();
         if recorded.events.len() >= self.count {
             return Poll::Ready(recorded.events.clone());

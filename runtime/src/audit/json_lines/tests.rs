@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{audit::Decision, clock::Timestamp};
 
-fn event(path: &str) -> AuditEvent {
+fn event(path: &str) -> AuditEvent<'_> {
     AuditEvent {
         id: Uuid::nil(),
         time: Timestamp::from_unix(1_767_225_600),
@@ -17,8 +17,8 @@ fn event(path: &str) -> AuditEvent {
         endpoint: None,
         method: None,
         route: None,
-        path: Some(path.to_owned()),
-        service: Some("orders".to_owned()),
+        path: Some(path.into()),
+        service: Some("orders".into()),
         user: None,
         jti: None,
         kid: None,
@@ -119,7 +119,8 @@ fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
     let disk = Stuck::default();
     let audit = JsonLinesAudit::to_writer_with_queue(disk.clone(), 2).unwrap();
     // Larger than the buffer in front of the disk, so that the writer is stuck with the first.
-    let large = event(&"x".repeat(64 * 1024));
+    let path = "x".repeat(64 * 1024);
+    let large = event(&path);
     let results: Vec<_> = (0..10).map(|_| audit.record(&large)).collect();
     let lost = results.iter().filter(|result| result.is_err()).count();
     // The queue holds two, and the writer has at most one in hand.

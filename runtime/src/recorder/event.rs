@@ -1,0 +1,146 @@
+//! The record of a decision, put together from what the request, the token and the decision say. It
+//! borrows: what nobody keeps is not copied.
+
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    audit::{AuditEvent, Decision},
+    caller::{Caller, Identity, User},
+    clock::Timestamp,
+    denial::{Backslash, Denial, MAX_QUOTED, escaped},
+    keys::{KeyId, MAX_KID_LENGTH},
+    policy::Endpoint,
+    verifier::Known,
+};
+
+/// What a framework knows of the request, for the audit record. Nothing here decides.
+#[derive(Debug, Default)]
+pub(crate) struct RequestContext<'r> {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) method: Option<&'r str>,
+    pub(crate) route: Option<Cow<'r, str>>,
+    pub(crate) path: Option<&'r str>,
+    pub(crate) client_address: Option<IpAddr>,
+    pub(crate) trace_id: Option<&'r str>,
+}
+
+/// What an accepted token says of itself in the audit.
+pub(crate) trait Recorded: Sized {
+    fn caller(&self) -> Option<&Caller> {
+        None
+    }
+
+    fn user(&self) -> Option<&User> {
+        None
+    }
+
+    /// Leaves it to a refusal after all.
+    fn keep(self, _: &mut Known) {}
+}
+
+/// Nobody was authenticated: the claims were given.
+impl Recorded for () {}
+
+/// Nobody can be let in.
+impl Recorded for Infallible {}
+
+impl Recorded for Caller {
+    fn caller(&self) -> Option<&Caller> {
+        Some(self)
+    }
+
+    fn keep(self, known: &mut Known) {
+        known.caller = Some(self);
+    }
+}
+
+impl Recorded for Identity {
+    fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Service(caller) => Some(caller),
+            Self::User(_) => None,
+        }
+    }
+
+    fn user(&self) -> Option<&User> {
+        match self {
+            Self::Service(_) => None,
+            Self::User(user) => Some(user),
+        }
+    }
+
+    fn keep(self, known: &mut Known) {
+        match self {
+            Self::Service(caller) => known.caller = Some(caller),
+            Self::User(user) => known.user = Some(user),
+        }
+    }
+}
+
+pub(super) fn event<'e, T: Recorded>(
+    id: Uuid,
+    time: Timestamp,
+    took: Duration,
+    decided: &'e Result<T, Denial>,
+    known: &'e Known,
+    request: RequestContext<'e>,
+) -> AuditEvent<'e> {
+    let denial = decided.as_ref().err();
+    let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
+    let user = decided.as_ref().ok().and_then(Recorded::user).or(known.user.as_ref());
+    let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
+    let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
+    let kid = match caller {
+        Some(caller) => caller.key_id().map(KeyId::as_str),
+        None => known.kid.as_deref(),
+    };
+    AuditEvent {
+        id,
+        time,
+        decision: if denial.is_none() { Decision::Allow } else { Decision::Deny },
+        status: denial.map_or(200, Denial::status),
+        code: denial.map(Denial::code),
+        stage: denial.map(Denial::stage),
+        reason: denial.map(|denial| denial.reason().into()),
+        endpoint: request.endpoint,
+        method: request.method.map(|method| logged(method, MAX_METHOD)),
+        route: request.route.map(logged_route),
+        path: request.path.map(|path| logged(path, MAX_PATH)),
+        service: caller.map(|caller| caller.service().into()),
+        user: user.and_then(User::id).map(|id| logged(id, MAX_QUOTED)),
+        jti: jti.map(|jti| logged(jti, MAX_QUOTED)),
+        kid: kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
+        profile: caller.map(Caller::profile).or(known.profile),
+        issuer: issuer.map(|issuer| logged(issuer, MAX_PATH)),
+        client_address: request.client_address,
+        trace_id: request.trace_id.map(Cow::Borrowed),
+        duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
+    }
+}
+
+/// The longest path, route or issuer that is recorded, in characters.
+const MAX_PATH: usize = 1024;
+
+/// The longest method that is recorded, in characters. The longest registered one has 17.
+const MAX_METHOD: usize = 32;
+
+/// A path may hold any text above ASCII, a key's name any at all.
+fn logged(text: &str, longest: usize) -> Cow<'_, str> {
+    escaped(text, longest, Backslash::Doubled)
+}
+
+fn logged_route(route: Cow<'_, str>) -> Cow<'_, str> {
+    match route {
+        Cow::Borrowed(route) => logged(route, MAX_PATH),
+        Cow::Owned(route) => Cow::Owned(logged(&route, MAX_PATH).into_owned()),
+    }
+}
+
+/// RFC 9562 section 5.7, from the verifier's clock, so that records sort by time.
+pub(super) fn event_id(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.unix()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.subsec_nanos()))
+}
