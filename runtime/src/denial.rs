@@ -246,8 +246,7 @@ pub(crate) enum Backslash {
 
 /// `text` in printable ASCII, of at most `longest` characters; a `~` at the end says that it was cut.
 pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'_, str> {
-    let plain = |byte| matches!(byte, b' '..=b'~') && (byte != b'\\' || backslash == Backslash::Kept);
-    if text.len() < longest && text.bytes().all(plain) {
+    if text.len() < longest && is_plain(text, backslash) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len().min(longest));
@@ -269,6 +268,14 @@ pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Whether nothing of `text` needs an escape. It is asked of every text of every record, and nearly
+/// always the answer is yes: so the bytes are gone through to the end, without a branch, which the
+/// compiler does sixteen at a time.
+fn is_plain(text: &str, backslash: Backslash) -> bool {
+    let doubled = backslash == Backslash::Doubled;
+    text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & !(doubled & (byte == b'\\')))
 }
 
 #[cfg(test)]
