@@ -32,6 +32,11 @@ pub trait AuditSink: Send + Sync + 'static {
     fn ready(&self) -> Result<(), AuditError> {
         Ok(())
     }
+
+    /// Whether no record is wanted at all, so that none is made. Asked at every decision.
+    fn is_off(&self) -> bool {
+        false
+    }
 }
 
 impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
@@ -41,6 +46,10 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
 
     fn ready(&self) -> Result<(), AuditError> {
         (**self).ready()
+    }
+
+    fn is_off(&self) -> bool {
+        (**self).is_off()
     }
 }
 
@@ -54,6 +63,10 @@ impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn ready(&self) -> Result<(), AuditError> {
         self.0.ready().and(self.1.ready())
     }
+
+    fn is_off(&self) -> bool {
+        self.0.is_off() && self.1.is_off()
+    }
 }
 
 /// Drops every record. For tools that print the decision themselves; a service that uses it has no
@@ -64,6 +77,10 @@ pub struct NoAudit;
 impl AuditSink for NoAudit {
     fn record(&self, _event: &AuditEvent<'_>) -> Result<(), AuditError> {
         Ok(())
+    }
+
+    fn is_off(&self) -> bool {
+        true
     }
 }
 

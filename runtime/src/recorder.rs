@@ -30,8 +30,8 @@ impl Recorder {
         Moment { now: self.clock.now(), leeway: self.leeway }
     }
 
-    /// Runs a decision at one instant, and writes exactly one record of it. What is known of the request
-    /// is asked for only when there is something to write.
+    /// Runs a decision at one instant, and writes exactly one record of it, unless nobody wants any. What
+    /// is known of the request is asked for only when there is something to write.
     pub(crate) fn decide<'r, T: Recorded>(
         &self,
         request: impl FnOnce() -> RequestContext<'r>,
@@ -40,6 +40,9 @@ impl Recorder {
         let at = self.moment();
         let mut known = Known::default();
         let decided = decision(at, &mut known).and_then(|decided| self.auditable(decided, &mut known));
+        if self.audit.is_off() {
+            return decided.map_err(|denial| (denial, event_id(at.now)));
+        }
         let id = event_id(at.now);
         // By the clock that the decision was made by: one reading less, and a test that holds it still
         // knows the answer.
