@@ -8,7 +8,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 pub use self::{
     event::{AuditEvent, Decision},
-    json_lines::{DEFAULT_QUEUE, JsonLinesAudit},
+    json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},
     tracing::TracingAudit,
 };
 
@@ -33,6 +33,12 @@ pub trait AuditSink: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether a caller whose record is lost is refused, also by a verifier that was not told to
+    /// [require the audit](crate::VerifierBuilder::require_audit). Asked at every decision.
+    fn is_required(&self) -> bool {
+        false
+    }
+
     /// Whether no record is wanted at all, so that none is made. Asked at every decision.
     fn is_off(&self) -> bool {
         false
@@ -48,6 +54,10 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
         (**self).ready()
     }
 
+    fn is_required(&self) -> bool {
+        (**self).is_required()
+    }
+
     fn is_off(&self) -> bool {
         (**self).is_off()
     }
@@ -57,11 +67,19 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let (first, second) = (self.0.record(event), self.1.record(event));
-        first.and(second)
+        match (first, second) {
+            // The one that nobody has logged yet.
+            (Err(first), Err(second)) => Err(if first.logged { second } else { first }),
+            (first, second) => first.and(second),
+        }
     }
 
     fn ready(&self) -> Result<(), AuditError> {
         self.0.ready().and(self.1.ready())
+    }
+
+    fn is_required(&self) -> bool {
+        self.0.is_required() || self.1.is_required()
     }
 
     fn is_off(&self) -> bool {
@@ -86,18 +104,32 @@ impl AuditSink for NoAudit {
 
 /// A record that was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditError(String);
+pub struct AuditError {
+    reason: String,
+    logged: bool,
+}
 
 impl AuditError {
     /// An error with its reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self { reason: reason.into(), logged: false }
+    }
+
+    /// Says that the sink logs losses itself, for example once and not for every record, so that the
+    /// verifier does not.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        Self { logged: true, ..self }
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged
     }
 }
 
 impl fmt::Display for AuditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 

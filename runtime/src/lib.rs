@@ -100,7 +100,8 @@ pub use crate::keys::{
 };
 pub use crate::{
     audit::{
-        AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, NoAudit, TracingAudit,
+        AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, JsonLinesBuilder,
+        MAX_QUEUE, NoAudit, TracingAudit, WhenFull,
     },
     bearer::MAX_TOKEN_LENGTH,
     caller::{Caller, Identity, User},

@@ -49,7 +49,7 @@ impl Recorder {
         let took = self.clock.now().since(at.now).unwrap_or_default();
         let recorded = self.record(&event(id, at.now, took, &decided, &known, request()));
         match decided {
-            Ok(_) if recorded.is_err() && self.require_audit => Err((audit_unavailable(), id)),
+            Ok(_) if recorded.is_err() && self.requires_audit() => Err((audit_unavailable(), id)),
             decided => decided.map_err(|denial| (denial, id)),
         }
     }
@@ -69,7 +69,7 @@ impl Recorder {
 
     /// Where the audit is required, asks whether a record would be written, before it says "allow".
     fn auditable<T: Recorded>(&self, decided: T, known: &mut Known) -> Result<T, Denial> {
-        match self.require_audit.then(|| self.audit.ready()) {
+        match self.requires_audit().then(|| self.audit.ready()) {
             Some(Err(error)) => {
                 tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
                 decided.keep(known);
@@ -79,10 +79,16 @@ impl Recorder {
         }
     }
 
+    fn requires_audit(&self) -> bool {
+        self.require_audit || self.audit.is_required()
+    }
+
     /// Hands over a record, and says so where it is lost.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         self.audit.record(event).inspect_err(|error| {
-            tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+            if !error.is_logged() {
+                tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+            }
         })
     }
 }

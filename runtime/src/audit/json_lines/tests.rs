@@ -1,4 +1,7 @@
-use std::sync::{Condvar, MutexGuard};
+use std::sync::{
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
 
 use uuid::Uuid;
 
@@ -200,4 +203,118 @@ fn a_new_file_is_readable_by_its_owner_only_and_is_appended_to() {
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn nothing_accepted_is_lost_when_the_sink_goes_while_threads_record() {
+    for _ in 0..50 {
+        let out = Shared::default();
+        let audit = JsonLinesAudit::to_writer_with_queue(out.clone(), 64).unwrap();
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let audit = audit.clone();
+                std::thread::spawn(move || (0..100).filter(|_| audit.record(&event("/")).is_ok()).count())
+            })
+            .collect();
+        drop(audit);
+        let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(out.lines().len(), accepted);
+    }
+}
+
+#[test]
+fn a_flush_finds_what_other_threads_have_recorded_before() {
+    let out = Shared::default();
+    let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    audit.record(&event("/")).unwrap();
+                    audit.flush().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!((out.lines().len(), audit.dropped()), (200, 0));
+}
+
+#[test]
+fn a_request_that_may_wait_waits_for_room() {
+    let out = Shared::default();
+    let forever = Duration::from_secs(600);
+    let builder = JsonLinesAudit::builder().queue(1).when_full(WhenFull::Wait(forever));
+    let audit = builder.to_writer(out.clone()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..200).for_each(|_| audit.record(&event("/")).unwrap()));
+        }
+    });
+    audit.flush().unwrap();
+    assert_eq!((out.lines().len(), audit.dropped()), (800, 0));
+}
+
+#[test]
+fn a_request_waits_no_longer_than_it_may() {
+    let disk = Stuck::default();
+    let builder = JsonLinesAudit::builder().queue(1).when_full(WhenFull::Wait(Duration::from_millis(1)));
+    let audit = builder.to_writer(disk.clone()).unwrap();
+    let path = "x".repeat(64 * 1024);
+    let lost = (0..5).filter(|_| audit.record(&event(&path)).is_err()).count();
+    assert_eq!(audit.dropped(), lost as u64);
+    assert!((3..=4).contains(&lost), "one waits in the queue, the writer may have another: {lost}");
+    disk.release();
+}
+
+#[test]
+fn a_sink_that_denies_is_not_ready_while_its_queue_is_nearly_full() {
+    let disk = Stuck::default();
+    let builder = JsonLinesAudit::builder().queue(16).when_full(WhenFull::Deny);
+    let audit = builder.to_writer(disk.clone()).unwrap();
+    assert!(audit.is_required() && !JsonLinesAudit::to_writer(Shared::default()).unwrap().is_required());
+    let path = "x".repeat(64 * 1024);
+    // One may be in the writer's hand, and fourteen of sixteen are seven eighths.
+    for _ in 0..13 {
+        audit.record(&event(&path)).unwrap();
+        assert!(audit.ready().is_ok());
+    }
+    audit.record(&event(&path)).unwrap();
+    audit.record(&event(&path)).unwrap();
+    assert!(audit.ready().is_err());
+    assert!(audit.record(&event("/refused")).is_ok(), "there is room for the record of the refusal");
+    disk.release();
+    audit.flush().unwrap();
+    assert!(audit.ready().is_ok());
+    assert_eq!(audit.dropped(), 0);
+}
+
+struct Panicking;
+
+impl Write for Panicking {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        panic!("a writer that panics")
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_panics_is_told_to_whoever_records_or_flushes() {
+    let audit = JsonLinesAudit::to_writer(Panicking).unwrap();
+    let mut accepted = 0;
+    while audit.record(&event("/")).is_ok() {
+        accepted += 1;
+        let _ = audit.flush();
+    }
+    assert!(audit.flush().is_err());
+    assert_eq!(audit.dropped(), accepted + 1, "every record is counted once");
+}
+
+#[test]
+fn a_queue_of_a_length_that_cannot_be_is_refused() {
+    for (records, taken) in [(0, false), (1, true), (MAX_QUEUE + 1, false)] {
+        let audit = JsonLinesAudit::builder().queue(records).to_writer(Shared::default());
+        assert_eq!(audit.is_ok(), taken, "{records}");
+    }
 }
