@@ -36,6 +36,7 @@ pub(super) struct Record {
     texts: Texts,
 }
 
+#[expect(clippy::large_enum_variant, reason = "to be large is what it is for")]
 enum Texts {
     Inline([u8; INLINE]),
     Boxed(Box<[u8]>),
