@@ -65,6 +65,8 @@ mod registry;
 mod rejection;
 mod revocation;
 mod routes;
+#[cfg(feature = "sql")]
+pub mod store;
 mod token;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod trace_context;

@@ -1,0 +1,206 @@
+//! What a fleet has to remember: minted tokens, revocations, and the life of its signing keys.
+//!
+//! One address chooses the database: a SQLite file, with nothing to install, or PostgreSQL for a
+//! fleet. The schema and the code are the same; where the two differ is here and in `schema`. Nothing
+//! of it stands on the path of a request: a verifier reads revocations in the background.
+
+#[macro_use]
+mod macros;
+
+mod error;
+mod journal;
+mod registry;
+mod revoked;
+mod schema;
+mod url;
+
+use std::{fmt, future::Future, path::Path, time::Duration};
+
+use error::Fault;
+use sqlx::{
+    PgPool, SqlitePool,
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+pub(crate) use url::Address;
+
+pub use self::{
+    error::StoreError,
+    journal::{KeyRecord, KeyStage, KeyStep, KeyUse, VerifierReport},
+    registry::{ListedToken, TokenFilter, TokenRecord, TokenState},
+    revoked::{NewRevocation, RevocationRecord, RevocationTarget, Revoked, SequenceHead},
+};
+
+/// How long any one piece of work may take. A database that is gone does not say so.
+const WORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The channel on which PostgreSQL tells of a revocation.
+pub(crate) const CHANNEL: &str = "service_only_revocations";
+
+/// A registry of tokens, revocations and keys. Cheap to clone; all clones share their connections.
+///
+/// Each call is done whole or not at all, and within a bounded time. Times are in seconds since the
+/// Unix epoch. No token is ever stored, only its `jti`.
+///
+/// ```
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
+/// use service_only::store::{NewRevocation, Revoked, Store};
+///
+/// let store = Store::connect(&url).await?;
+/// let revocation = NewRevocation::token("bakery-auth", "76514ef5", 1_798_761_600).at(1_767_225_600);
+/// assert_eq!(store.revoke(&revocation).await?, Revoked::New);
+/// assert_eq!(store.revoke(&revocation).await?, Revoked::Already);
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    place: String,
+}
+
+#[derive(Clone)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Store {
+    /// Opens the store at `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, and makes what is missing:
+    /// the file (for its owner alone, mode 0600) and the tables.
+    ///
+    /// A PostgreSQL that is not on this machine is reached by TLS, with its certificate verified,
+    /// unless the address names another `sslmode` than `prefer`.
+    ///
+    /// # Errors
+    /// When the address is none, the database cannot be reached, or a newer program made its tables.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let address: Address = url.parse()?;
+        if let Address::Sqlite(path) = &address {
+            check_file(path, &address.place())?;
+            create(path, &address.place())?;
+        }
+        let store = Self::at(&address, Access::Write).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Opens a store that is there already, to read from it. Makes and changes nothing.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and when there is no store.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_at(&url.parse()?).await
+    }
+
+    pub(crate) async fn open_at(address: &Address) -> Result<Self, StoreError> {
+        if let Address::Sqlite(path) = address {
+            check_file(path, &address.place())?;
+            if !path.exists() {
+                return Err(StoreError::Missing { place: address.place() });
+            }
+        }
+        let store = Self::at(address, Access::Read).await?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    async fn at(address: &Address, access: Access) -> Result<Self, StoreError> {
+        let place = address.place();
+        let connecting = async {
+            Ok::<_, Fault>(match address {
+                Address::Sqlite(path) => Pool::Sqlite(open_file(url::sqlite_options(path), access).await?),
+                Address::Postgres(options) => Pool::Postgres(
+                    PgPoolOptions::new()
+                        .max_connections(4)
+                        .acquire_timeout(CONNECT_TIMEOUT)
+                        .connect_with((**options).clone())
+                        .await?,
+                ),
+            })
+        };
+        let pool = bounded(&place, connecting).await?;
+        Ok(Self { pool, place })
+    }
+
+    /// Where the store is, without a password.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Closes the connections, waiting for those at work.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    pub(crate) fn postgres(&self) -> Option<&PgPool> {
+        match &self.pool {
+            Pool::Postgres(pool) => Some(pool),
+            Pool::Sqlite(_) => None,
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.postgres().is_some()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+async fn open_file(options: SqliteConnectOptions, access: Access) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        // More would only wait for each other.
+        .max_connections(1)
+        .acquire_timeout(CONNECT_TIMEOUT * 2)
+        .connect_with(options.read_only(matches!(access, Access::Read)))
+        .await
+}
+
+async fn bounded<T>(place: &str, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(WORK_TIMEOUT, work).await {
+        Ok(done) => done.map_err(|fault| fault.at(place)),
+        Err(_) => Err(StoreError::Timeout { place: place.to_owned(), after: WORK_TIMEOUT }),
+    }
+}
+
+fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => {
+            let reason = if found.is_dir() { "it is a directory" } else { "it is not a file" };
+            Err(StoreError::NotAStore { place: place.to_owned(), reason: reason.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The file is made here and not by SQLite, which would leave it to the umask who may read it.
+fn create(path: &Path, place: &str) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unreachable { place: place.to_owned(), reason: error.to_string() }),
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("place", &self.place).finish_non_exhaustive()
+    }
+}

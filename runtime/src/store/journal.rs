@@ -1,0 +1,264 @@
+//! The journal of signing keys: which is in charge, who has it, who still needs the one before.
+//!
+//! A step is made only from the state that its maker saw, so that of two rotations one is told that
+//! it came second; steps that belong together are made together.
+
+use super::{Store, StoreError};
+
+/// Where a signing key stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStage {
+    /// Published, so that verifiers learn it, and not yet signing.
+    Prepared,
+    /// Signing.
+    Active,
+    /// No longer signing; its tokens are still accepted.
+    Retiring,
+    /// Its tokens are refused.
+    Retired,
+}
+
+impl KeyStage {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Prepared, Self::Active, Self::Retiring, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// A key of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Who signs with it.
+    pub issuer: String,
+    /// Its name.
+    pub kid: String,
+    /// Its algorithm.
+    pub algorithm: String,
+    /// Where it stands.
+    pub state: KeyStage,
+    /// The file of its private half; the key itself is never stored.
+    pub file: Option<String>,
+    /// When it was published.
+    pub prepared_at: i64,
+    /// When it began to sign.
+    pub active_at: Option<i64>,
+    /// When it ceased to sign.
+    pub retiring_at: Option<i64>,
+    /// When its tokens ceased to be accepted.
+    pub retired_at: Option<i64>,
+    /// When its life is meant to end.
+    pub expires_at: Option<i64>,
+}
+
+/// A step in a key's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyStep<'a> {
+    /// The key.
+    pub kid: &'a str,
+    /// The state that it must be in.
+    pub from: KeyStage,
+    /// The state that it enters.
+    pub to: KeyStage,
+}
+
+/// What a verifier says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierReport {
+    /// Its name.
+    pub id: String,
+    /// The issuer that it trusts.
+    pub issuer: String,
+    /// The keys of that issuer that it has.
+    pub kids: Vec<String>,
+    /// How often it looks for new keys, in seconds.
+    pub refresh_seconds: i64,
+    /// When it last said so.
+    pub last_seen: i64,
+}
+
+/// Who was last seen with a token of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub kid: String,
+    /// The service.
+    pub service: String,
+    /// When.
+    pub last_seen: i64,
+}
+
+type KeyRow =
+    (String, String, String, Option<String>, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
+const KEYS: &str = "
+    SELECT kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at
+    FROM service_only_keys WHERE issuer = $1 ORDER BY prepared_at, kid";
+
+const ADD_KEY: &str = "
+    INSERT INTO service_only_keys
+    (issuer, kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+
+// The time of a step that is made again, as from `retired` back, is the last.
+const STEP: &str = "
+    UPDATE service_only_keys SET state = $4,
+    prepared_at = CASE WHEN $4 = 'prepared' THEN $5 ELSE prepared_at END,
+    active_at = CASE WHEN $4 = 'active' THEN $5 ELSE active_at END,
+    retiring_at = CASE WHEN $4 = 'retiring' THEN $5 ELSE retiring_at END,
+    retired_at = CASE WHEN $4 = 'retired' THEN $5 ELSE retired_at END
+    WHERE issuer = $1 AND kid = $2 AND state = $3";
+
+const REPORT: &str = "
+    INSERT INTO service_only_verifiers (id, issuer, kids, refresh_seconds, last_seen)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (issuer, id) DO UPDATE SET
+    kids = excluded.kids, refresh_seconds = excluded.refresh_seconds, last_seen = excluded.last_seen";
+
+const USE: &str = "
+    INSERT INTO service_only_key_use (issuer, kid, service, last_seen) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (issuer, kid, service) DO UPDATE SET last_seen = excluded.last_seen
+    WHERE excluded.last_seen > service_only_key_use.last_seen";
+
+impl Store {
+    /// The keys of an issuer, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program does not understand.
+    pub async fn keys(&self, issuer: &str) -> Result<Vec<KeyRecord>, StoreError> {
+        let rows: Vec<KeyRow> =
+            on_pool!(self, pool => sqlx::query_as(KEYS).bind(issuer).fetch_all(pool).await?)?;
+        rows.into_iter().map(|row| self.key(issuer, row)).collect()
+    }
+
+    /// Writes a new key down.
+    ///
+    /// # Errors
+    /// When the issuer has a key of that name, or another one that is prepared or active as this is.
+    pub async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
+        let added = in_transaction!(self, tx => sqlx::query(ADD_KEY)
+            .bind(&key.issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str()).bind(&key.file)
+            .bind(key.prepared_at).bind(key.active_at).bind(key.retiring_at).bind(key.retired_at)
+            .bind(key.expires_at)
+            .execute(&mut *tx).await?.rows_affected())?;
+        if added == 0 {
+            let (issuer, kid, state) = (&key.issuer, &key.kid, key.state.as_str());
+            return Err(StoreError::Conflict(format!(
+                "`{issuer}` has a key `{kid}` or another one that is {state} already"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Makes steps in the lives of an issuer's keys, all or none, in this order: let the old key go
+    /// before the next one takes charge, since one at most is prepared and one at most is active.
+    ///
+    /// # Errors
+    /// When a key is not in the state that its step begins at: somebody else was faster.
+    pub async fn step_keys(&self, issuer: &str, steps: &[KeyStep<'_>], at: i64) -> Result<(), StoreError> {
+        in_transaction!(self, tx => {
+            for step in steps {
+                let made = sqlx::query(STEP)
+                    .bind(issuer).bind(step.kid).bind(step.from.as_str()).bind(step.to.as_str()).bind(at)
+                    .execute(&mut *tx).await?.rows_affected();
+                if made == 0 {
+                    let (kid, from) = (step.kid, step.from.as_str());
+                    let reason = format!("the key `{kid}` of `{issuer}` is not {from}: somebody else was faster");
+                    Err(StoreError::Conflict(reason))?;
+                }
+            }
+        })
+    }
+
+    /// Writes down what a verifier says of itself, in place of what it said before.
+    ///
+    /// # Errors
+    /// When the store cannot write it.
+    pub async fn report_verifier(&self, report: &VerifierReport) -> Result<(), StoreError> {
+        let kids = serde_json::Value::from(report.kids.clone()).to_string();
+        in_transaction!(self, tx => {
+            sqlx::query(REPORT)
+                .bind(&report.id).bind(&report.issuer).bind(&kids)
+                .bind(report.refresh_seconds).bind(report.last_seen)
+                .execute(&mut *tx).await?;
+        })
+    }
+
+    /// What the verifiers of an issuer's tokens say, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn verifiers(&self, issuer: &str) -> Result<Vec<VerifierReport>, StoreError> {
+        const ALL: &str = "SELECT id, kids, refresh_seconds, last_seen FROM service_only_verifiers
+            WHERE issuer = $1 ORDER BY id";
+        let rows: Vec<(String, String, i64, i64)> =
+            on_pool!(self, pool => sqlx::query_as(ALL).bind(issuer).fetch_all(pool).await?)?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, kids, refresh_seconds, last_seen)| VerifierReport {
+                id,
+                issuer: issuer.to_owned(),
+                // Unreadable, it has none: a rotation then waits for it.
+                kids: serde_json::from_str(&kids).unwrap_or_default(),
+                refresh_seconds,
+                last_seen,
+            })
+            .collect())
+    }
+
+    /// Writes down that a service was seen with a token of a key. The latest time holds.
+    ///
+    /// # Errors
+    /// When the store cannot write it.
+    pub async fn report_key_use(&self, issuer: &str, used: &[KeyUse]) -> Result<(), StoreError> {
+        in_transaction!(self, tx => {
+            for seen in used {
+                sqlx::query(USE)
+                    .bind(issuer).bind(&seen.kid).bind(&seen.service).bind(seen.last_seen)
+                    .execute(&mut *tx).await?;
+            }
+        })
+    }
+
+    /// Who was seen with tokens of which keys, the latest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn key_use(&self, issuer: &str) -> Result<Vec<KeyUse>, StoreError> {
+        const ALL: &str = "SELECT kid, service, last_seen FROM service_only_key_use
+            WHERE issuer = $1 ORDER BY last_seen DESC, kid, service";
+        let rows: Vec<(String, String, i64)> =
+            on_pool!(self, pool => sqlx::query_as(ALL).bind(issuer).fetch_all(pool).await?)?;
+        Ok(rows.into_iter().map(|(kid, service, last_seen)| KeyUse { kid, service, last_seen }).collect())
+    }
+
+    fn key(&self, issuer: &str, row: KeyRow) -> Result<KeyRecord, StoreError> {
+        let (kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at) = row;
+        let Some(state) = KeyStage::parse(&state) else {
+            let reason = format!("the key `{kid}` is in an unknown state");
+            return Err(StoreError::Refused { place: self.place().to_owned(), reason });
+        };
+        Ok(KeyRecord {
+            issuer: issuer.to_owned(),
+            kid,
+            algorithm,
+            state,
+            file,
+            prepared_at,
+            active_at,
+            retiring_at,
+            retired_at,
+            expires_at,
+        })
+    }
+}

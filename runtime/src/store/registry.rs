@@ -1,0 +1,158 @@
+//! The registry: what was minted, for whom, until when; never a token itself.
+
+use super::{Store, StoreError};
+
+/// A minted token, without the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its `iss`.
+    pub issuer: String,
+    /// Its `jti`.
+    pub jti: String,
+    /// The service that it is for.
+    pub service: String,
+    /// The key that signed it.
+    pub kid: String,
+    /// Its `iat`.
+    pub issued_at: i64,
+    /// Its `exp`.
+    pub expires_at: i64,
+    /// What the operator wanted to remember.
+    pub note: Option<String>,
+    /// Who minted it.
+    pub minted_by: Option<String>,
+    /// When it was written down.
+    pub minted_at: i64,
+}
+
+/// A token of the registry, and what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedToken {
+    /// What was written down.
+    pub token: TokenRecord,
+    /// How it is revoked: `token`, `service` or `key`.
+    pub revoked: Option<String>,
+}
+
+/// What has become of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// It is accepted where its service is.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It is revoked, by itself, with its service or with its key.
+    Revoked,
+}
+
+impl TokenState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl ListedToken {
+    /// What has become of it by `now`. A revocation is forgotten some time after the token's end.
+    pub fn state(&self, now: i64) -> TokenState {
+        match self.revoked {
+            Some(_) => TokenState::Revoked,
+            None if self.token.expires_at <= now => TokenState::Expired,
+            None => TokenState::Active,
+        }
+    }
+}
+
+/// Which tokens of the registry are wanted; all, unless it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenFilter {
+    /// Of this issuer.
+    pub issuer: Option<String>,
+    /// For this service.
+    pub service: Option<String>,
+    /// Of this name.
+    pub jti: Option<String>,
+    /// That end by this second.
+    pub expires_by: Option<i64>,
+    /// That are still good after this second.
+    pub expires_after: Option<i64>,
+}
+
+type Row = (String, String, String, String, i64, i64, Option<String>, Option<String>, i64, Option<String>);
+
+const SELECT: &str = "
+    SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at,
+    CASE
+        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
+            WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid) THEN 'key'
+        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
+            WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti) THEN 'token'
+        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
+            WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service AND r.until >= t.issued_at)
+            THEN 'service'
+    END
+    FROM service_only_tokens t
+    WHERE (CAST($1 AS TEXT) IS NULL OR t.issuer = $1)
+    AND (CAST($2 AS TEXT) IS NULL OR t.service = $2)
+    AND (CAST($3 AS TEXT) IS NULL OR t.jti = $3)
+    AND (CAST($4 AS BIGINT) IS NULL OR t.expires_at <= $4)
+    AND (CAST($5 AS BIGINT) IS NULL OR t.expires_at > $5)
+    ORDER BY t.expires_at, t.issuer, t.jti";
+
+const INSERT: &str = "
+    INSERT INTO service_only_tokens
+    (issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+impl Store {
+    /// Writes tokens down, all or none of them.
+    ///
+    /// # Errors
+    /// When the store cannot, or has a token of that issuer and `jti` already.
+    pub async fn record_tokens(&self, tokens: &[TokenRecord]) -> Result<(), StoreError> {
+        in_transaction!(self, tx => {
+            for token in tokens {
+                sqlx::query(INSERT)
+                    .bind(&token.issuer).bind(&token.jti).bind(&token.service).bind(&token.kid)
+                    .bind(token.issued_at).bind(token.expires_at)
+                    .bind(&token.note).bind(&token.minted_by).bind(token.minted_at)
+                    .execute(&mut *tx).await?;
+            }
+        })
+    }
+
+    /// The tokens of the registry, those that end first first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens(&self, filter: &TokenFilter) -> Result<Vec<ListedToken>, StoreError> {
+        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(SELECT)
+            .bind(&filter.issuer).bind(&filter.service).bind(&filter.jti)
+            .bind(filter.expires_by).bind(filter.expires_after)
+            .fetch_all(pool).await?)?;
+        Ok(rows.into_iter().map(ListedToken::from).collect())
+    }
+
+    /// When the last token that a key signed ends; `None` when it signed none that is known.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn last_expiry(&self, issuer: &str, kid: &str) -> Result<Option<i64>, StoreError> {
+        const LAST: &str = "SELECT MAX(expires_at) FROM service_only_tokens WHERE issuer = $1 AND kid = $2";
+        on_pool!(self, pool => sqlx::query_scalar(LAST).bind(issuer).bind(kid).fetch_one(pool).await?)
+    }
+}
+
+impl From<Row> for ListedToken {
+    fn from(row: Row) -> Self {
+        let (issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at, revoked) = row;
+        let token =
+            TokenRecord { issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at };
+        Self { token, revoked }
+    }
+}

@@ -1,0 +1,251 @@
+//! Revocations, numbered in the order in which they were made, so that a reader can ask what is new.
+//!
+//! The number is taken from one row that stays locked until the change is there: a reader that has
+//! seen a number has seen all before it. A sequence of the database would promise less.
+
+use super::{CHANNEL, Store, StoreError};
+
+/// What is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationTarget {
+    /// One token.
+    Token {
+        /// Its name.
+        jti: String,
+        /// Its `exp`; the revocation is forgotten some time after it.
+        expires_at: i64,
+    },
+    /// All tokens of a service that were issued up to and within a second.
+    Service {
+        /// Its name.
+        service: String,
+        /// That second.
+        issued_by: i64,
+    },
+    /// All tokens that a key signed.
+    Key {
+        /// Its name.
+        kid: String,
+    },
+}
+
+/// A revocation to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewRevocation {
+    /// Whose token, service or key.
+    pub issuer: String,
+    /// What is revoked.
+    pub target: RevocationTarget,
+    /// When.
+    pub revoked_at: i64,
+    /// By whom.
+    pub revoked_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl NewRevocation {
+    /// Of what an issuer issued.
+    pub fn new(issuer: impl Into<String>, target: RevocationTarget) -> Self {
+        Self { issuer: issuer.into(), target, revoked_at: 0, revoked_by: None, reason: None }
+    }
+
+    /// Of one token, which expires at that second.
+    pub fn token(issuer: impl Into<String>, jti: impl Into<String>, expires_at: i64) -> Self {
+        Self::new(issuer, RevocationTarget::Token { jti: jti.into(), expires_at })
+    }
+
+    /// Of all tokens of a service issued by that second.
+    pub fn service(issuer: impl Into<String>, service: impl Into<String>, issued_by: i64) -> Self {
+        Self::new(issuer, RevocationTarget::Service { service: service.into(), issued_by })
+    }
+
+    /// Of all that a key signed.
+    pub fn key(issuer: impl Into<String>, kid: impl Into<String>) -> Self {
+        Self::new(issuer, RevocationTarget::Key { kid: kid.into() })
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn at(mut self, second: i64) -> Self {
+        self.revoked_at = second;
+        self
+    }
+
+    /// Who made it.
+    #[must_use]
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.revoked_by = Some(who.into());
+        self
+    }
+
+    /// Why it was made.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// What came of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revoked {
+    /// It was not known before.
+    New,
+    /// It was known, and reaches further now.
+    Extended,
+    /// It was known. Nothing has changed.
+    Already,
+}
+
+/// A revocation of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationRecord {
+    /// Its number: larger than that of all that were made before.
+    pub sequence: i64,
+    /// What was said.
+    pub revocation: NewRevocation,
+}
+
+/// Which store this is, and the number of its last revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SequenceHead {
+    /// A name of its own; another one means another database.
+    pub store: String,
+    /// The last number. A smaller one than before means a database that was put back.
+    pub sequence: i64,
+}
+
+type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
+
+const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
+
+const NEXT: &str = "UPDATE service_only_sequence SET value = value + 1 RETURNING value";
+
+const PUT: &str = "
+    INSERT INTO service_only_revocations
+    (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (kind, issuer, name) DO UPDATE SET
+    sequence = excluded.sequence, until = excluded.until, revoked_at = excluded.revoked_at,
+    revoked_by = excluded.revoked_by, reason = excluded.reason";
+
+const SINCE: &str = "
+    SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
+    FROM service_only_revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+
+const PURGE: &str = "DELETE FROM service_only_revocations WHERE kind = 'token' AND until < $1";
+
+impl Store {
+    /// Revokes, and tells every verifier of the fleet.
+    ///
+    /// # Errors
+    /// When the store cannot write it down.
+    pub async fn revoke(&self, revocation: &NewRevocation) -> Result<Revoked, StoreError> {
+        let outcomes = self.revoke_all(std::slice::from_ref(revocation)).await?;
+        Ok(outcomes.first().copied().unwrap_or(Revoked::Already))
+    }
+
+    /// Revokes all or none, in this order.
+    ///
+    /// # Errors
+    /// When the store cannot write it down.
+    pub async fn revoke_all(&self, revocations: &[NewRevocation]) -> Result<Vec<Revoked>, StoreError> {
+        in_transaction!(self, tx => {
+            // Whoever revokes waits here for whoever revokes already.
+            sqlx::query("UPDATE service_only_sequence SET value = value").execute(&mut *tx).await?;
+            let mut outcomes = Vec::with_capacity(revocations.len());
+            for revocation in revocations {
+                let (kind, name, until) = revocation.target.columns();
+                let known: Option<(Option<i64>,)> = sqlx::query_as(FIND)
+                    .bind(kind).bind(&revocation.issuer).bind(name)
+                    .fetch_optional(&mut *tx).await?;
+                let outcome = match known {
+                    None => Revoked::New,
+                    // Said twice, what reaches further holds.
+                    Some((known,)) if until > known => Revoked::Extended,
+                    Some(_) => Revoked::Already,
+                };
+                outcomes.push(outcome);
+                if outcome == Revoked::Already {
+                    continue;
+                }
+                let sequence: i64 = sqlx::query_scalar(NEXT).fetch_one(&mut *tx).await?;
+                sqlx::query(PUT)
+                    .bind(sequence).bind(kind).bind(&revocation.issuer).bind(name).bind(until)
+                    .bind(revocation.revoked_at).bind(&revocation.revoked_by).bind(&revocation.reason)
+                    .execute(&mut *tx).await?;
+            }
+            // Sent when the change is there, and not before.
+            if self.is_postgres() && outcomes.iter().any(|outcome| *outcome != Revoked::Already) {
+                sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *tx).await?;
+            }
+            outcomes
+        })
+    }
+
+    /// Which store this is, and how far it has come.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn head(&self) -> Result<SequenceHead, StoreError> {
+        const HEAD: &str = "SELECT store, value FROM service_only_sequence";
+        let (store, sequence) = on_pool!(self, pool => sqlx::query_as(HEAD).fetch_one(pool).await?)?;
+        Ok(SequenceHead { store, sequence })
+    }
+
+    /// Up to `most` revocations whose number is larger than `sequence`, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program does not understand.
+    pub async fn revocations_since(
+        &self,
+        sequence: i64,
+        most: u32,
+    ) -> Result<Vec<RevocationRecord>, StoreError> {
+        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(SINCE)
+            .bind(sequence).bind(i64::from(most)).fetch_all(pool).await?)?;
+        rows.into_iter().map(|row| self.record(row)).collect()
+    }
+
+    /// Forgets the revocations of tokens that expired before that second, and says how many. Leave the
+    /// largest leeway of your verifiers between that second and now.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub async fn purge_revocations(&self, expired_before: i64) -> Result<u64, StoreError> {
+        in_transaction!(self, tx => {
+            sqlx::query(PURGE).bind(expired_before).execute(&mut *tx).await?.rows_affected()
+        })
+    }
+
+    fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
+        let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
+        let target = match (kind.as_str(), until) {
+            ("token", Some(expires_at)) => RevocationTarget::Token { jti: name, expires_at },
+            ("service", Some(issued_by)) => RevocationTarget::Service { service: name, issued_by },
+            ("key", None) => RevocationTarget::Key { kid: name },
+            // To pass over it would be to accept what somebody revoked.
+            _ => {
+                let reason = format!("revocation {sequence} is of an unknown kind");
+                return Err(StoreError::Refused { place: self.place().to_owned(), reason });
+            }
+        };
+        let revocation = NewRevocation { issuer, target, revoked_at, revoked_by, reason };
+        Ok(RevocationRecord { sequence, revocation })
+    }
+}
+
+impl RevocationTarget {
+    fn columns(&self) -> (&'static str, &str, Option<i64>) {
+        match self {
+            Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
+            Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),
+            Self::Key { kid } => ("key", kid, None),
+        }
+    }
+}

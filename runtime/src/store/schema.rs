@@ -1,0 +1,138 @@
+//! The tables, as migrations that are part of the program: one SQL for both databases.
+//!
+//! All that is missing is made in one transaction, under a lock, so that two programs that start
+//! together make it once, and one that is killed leaves nothing.
+
+use super::{Pool, Store, StoreError, error::Fault};
+
+/// Each entry is one version; what was released is never changed, only added to.
+const MIGRATIONS: &[&[&str]] = &[&[
+    "CREATE TABLE service_only_tokens (
+        issuer TEXT NOT NULL, jti TEXT NOT NULL, service TEXT NOT NULL, kid TEXT NOT NULL,
+        issued_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, note TEXT, minted_by TEXT,
+        minted_at BIGINT NOT NULL, PRIMARY KEY (issuer, jti))",
+    "CREATE INDEX service_only_tokens_expiry ON service_only_tokens (expires_at)",
+    "CREATE INDEX service_only_tokens_key ON service_only_tokens (issuer, kid, expires_at)",
+    // `until` is the expiry of a token, or the instant by which tokens of a service were issued.
+    "CREATE TABLE service_only_revocations (
+        sequence BIGINT NOT NULL UNIQUE, kind TEXT NOT NULL CHECK (kind IN ('token', 'service', 'key')),
+        issuer TEXT NOT NULL, name TEXT NOT NULL, until BIGINT, revoked_at BIGINT NOT NULL,
+        revoked_by TEXT, reason TEXT, PRIMARY KEY (kind, issuer, name))",
+    "CREATE INDEX service_only_revocations_until ON service_only_revocations (kind, until)",
+    // One row: which store this is, and the sequence number of its last revocation.
+    "CREATE TABLE service_only_sequence (store TEXT NOT NULL, value BIGINT NOT NULL)",
+    "CREATE TABLE service_only_keys (
+        issuer TEXT NOT NULL, kid TEXT NOT NULL, algorithm TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
+        file TEXT, prepared_at BIGINT NOT NULL, active_at BIGINT, retiring_at BIGINT, retired_at BIGINT,
+        expires_at BIGINT, PRIMARY KEY (issuer, kid))",
+    // Two rotations at once cannot both put their key in charge, nor prepare one each.
+    "CREATE UNIQUE INDEX service_only_keys_one_active ON service_only_keys (issuer) WHERE state = 'active'",
+    "CREATE UNIQUE INDEX service_only_keys_one_prepared ON service_only_keys (issuer) WHERE state = 'prepared'",
+    "CREATE TABLE service_only_verifiers (
+        id TEXT NOT NULL, issuer TEXT NOT NULL, kids TEXT NOT NULL, refresh_seconds BIGINT NOT NULL,
+        last_seen BIGINT NOT NULL, PRIMARY KEY (issuer, id))",
+    "CREATE TABLE service_only_key_use (
+        issuer TEXT NOT NULL, kid TEXT NOT NULL, service TEXT NOT NULL, last_seen BIGINT NOT NULL,
+        PRIMARY KEY (issuer, kid, service))",
+    "CREATE TABLE service_only_schema (version BIGINT NOT NULL)",
+    "INSERT INTO service_only_schema (version) VALUES (0)",
+]];
+
+const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+macro_rules! found_version {
+    ($store:expr, $connection:expr) => {{
+        let (all, ours): (i64, i64) = sqlx::query_as($store.tables()).fetch_one($connection).await?;
+        if ours == 0 {
+            $store.empty(all)?
+        } else {
+            sqlx::query_scalar("SELECT version FROM service_only_schema").fetch_one($connection).await?
+        }
+    }};
+}
+
+/// Any number, the same in every program of ours.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7203941865512)";
+
+impl Store {
+    /// Brings the tables up to this program's version.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        if self.version().await? == KNOWN {
+            return Ok(());
+        }
+        let store = uuid::Uuid::new_v4().to_string();
+        in_transaction!(self, tx => {
+            if self.is_postgres() {
+                sqlx::query(LOCK).execute(&mut *tx).await?;
+            }
+            // Somebody may have been faster.
+            let found = found_version!(self, &mut *tx);
+            self.check_version(found)?;
+            let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX));
+            for statement in missing.flat_map(|migration| migration.iter()) {
+                sqlx::query(*statement).execute(&mut *tx).await?;
+            }
+            if found == 0 {
+                sqlx::query("INSERT INTO service_only_sequence (store, value) VALUES ($1, 0)")
+                    .bind(&store).execute(&mut *tx).await?;
+            }
+            sqlx::query("UPDATE service_only_schema SET version = $1")
+                .bind(KNOWN).execute(&mut *tx).await?;
+        })
+    }
+
+    /// Insists on tables that this program knows, and changes nothing.
+    pub(super) async fn check_schema(&self) -> Result<(), StoreError> {
+        match self.version().await? {
+            0 => Err(StoreError::NotAStore {
+                place: self.place().to_owned(),
+                reason: "it has no tables yet; a command that writes makes them".to_owned(),
+            }),
+            // An older one lacks what this program asks for.
+            found if found < KNOWN => Err(StoreError::NotAStore {
+                place: self.place().to_owned(),
+                reason: format!(
+                    "its schema {found} is older than {KNOWN}; a command that writes brings it up"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The version of the tables, 0 where there are none; an error when it is newer than ours.
+    async fn version(&self) -> Result<i64, StoreError> {
+        let found = on_pool!(self, pool => found_version!(self, pool))?;
+        self.check_version(found)?;
+        Ok(found)
+    }
+
+    fn check_version(&self, found: i64) -> Result<(), StoreError> {
+        if found > KNOWN {
+            return Err(StoreError::Newer { place: self.place().to_owned(), found, known: KNOWN });
+        }
+        Ok(())
+    }
+
+    fn tables(&self) -> &'static str {
+        match self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT COUNT(*), COUNT(CASE WHEN name = 'service_only_schema' THEN 1 END)
+                 FROM sqlite_master WHERE type = 'table'"
+            }
+            // A database that others use too is the rule here.
+            Pool::Postgres(_) => {
+                "SELECT CAST(0 AS BIGINT),
+                 CASE WHEN to_regclass('service_only_schema') IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END"
+            }
+        }
+    }
+
+    fn empty(&self, others: i64) -> Result<i64, Fault> {
+        if others > 0 {
+            let reason = "it holds the tables of another program".to_owned();
+            return Err(StoreError::NotAStore { place: self.place().to_owned(), reason }.into());
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,208 @@
+//! The store on both databases: what is written down, what is refused, and that nothing is half done.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+#[path = "store/database.rs"]
+mod database;
+
+use database::Database;
+use service_only::store::{
+    KeyRecord, KeyStage, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError,
+    TokenFilter, TokenRecord, TokenState, VerifierReport,
+};
+
+const NOW: i64 = 1_767_225_600;
+const ISSUER: &str = "bakery-auth";
+
+fn token(jti: &str, service: &str, kid: &str) -> TokenRecord {
+    TokenRecord {
+        issuer: ISSUER.to_owned(),
+        jti: jti.to_owned(),
+        service: service.to_owned(),
+        kid: kid.to_owned(),
+        issued_at: NOW - 60,
+        expires_at: NOW + 3600,
+        note: Some("for the night job".to_owned()),
+        minted_by: None,
+        minted_at: NOW,
+    }
+}
+
+fn key(kid: &str, state: KeyStage) -> KeyRecord {
+    KeyRecord {
+        issuer: ISSUER.to_owned(),
+        kid: kid.to_owned(),
+        algorithm: "ES256".to_owned(),
+        state,
+        file: Some(format!("{kid}.pem")),
+        prepared_at: NOW,
+        active_at: (state == KeyStage::Active).then_some(NOW),
+        retiring_at: None,
+        retired_at: None,
+        expires_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_listed_as_it_was_written_down_and_only_once() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.record_tokens(&[token("j1", "orders", "k1"), token("j2", "sales", "k1")]).await.unwrap();
+        let again = store.record_tokens(&[token("j3", "orders", "k1"), token("j1", "orders", "k1")]).await;
+        assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+
+        let all = store.tokens(&TokenFilter::default()).await.unwrap();
+        assert_eq!(all.len(), 2, "none of a batch that is refused");
+        assert_eq!(all[0].token, token("j1", "orders", "k1"));
+        assert_eq!(all[0].state(NOW), TokenState::Active);
+        assert_eq!(all[0].state(NOW + 3600), TokenState::Expired);
+        let sales = TokenFilter { service: Some("sales".to_owned()), ..TokenFilter::default() };
+        assert_eq!(store.tokens(&sales).await.unwrap()[0].token.jti, "j2");
+        let ends = TokenFilter { expires_by: Some(NOW), ..TokenFilter::default() };
+        assert_eq!(store.tokens(&ends).await.unwrap(), []);
+        assert_eq!(store.last_expiry(ISSUER, "k1").await.unwrap(), Some(NOW + 3600));
+        assert_eq!(store.last_expiry(ISSUER, "k2").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_listed_token_says_how_it_is_revoked() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let tokens = [
+            token("by-name", "orders", "k1"),
+            token("by-service", "sales", "k1"),
+            token("by-key", "orders", "k2"),
+            token("good", "orders", "k1"),
+        ];
+        store.record_tokens(&tokens).await.unwrap();
+        store
+            .record_tokens(&[TokenRecord { issued_at: NOW, ..token("newer", "sales", "k1") }])
+            .await
+            .unwrap();
+        let revocations = [
+            NewRevocation::token(ISSUER, "by-name", NOW + 3600),
+            NewRevocation::token("another", "good", NOW + 3600),
+            NewRevocation::service(ISSUER, "sales", NOW - 60),
+            NewRevocation::key(ISSUER, "k2"),
+        ];
+        store.revoke_all(&revocations).await.unwrap();
+        let mut listed: Vec<_> = store
+            .tokens(&TokenFilter::default())
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|listed| (listed.token.jti, listed.revoked))
+            .collect();
+        listed.sort();
+        let expected = [
+            ("by-key", Some("key")),
+            ("by-name", Some("token")),
+            ("by-service", Some("service")),
+            ("good", None),
+            ("newer", None),
+        ];
+        assert_eq!(listed, expected.map(|(jti, by)| (jti.to_owned(), by.map(str::to_owned))));
+    }
+}
+
+#[tokio::test]
+async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_further() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let first = store.head().await.unwrap();
+        assert_eq!(first.sequence, 0);
+        let revoke = |revocation: NewRevocation| {
+            let store = store.clone();
+            async move { store.revoke(&revocation.at(NOW).by("ada").because("leaked")).await.unwrap() }
+        };
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW)).await, Revoked::New);
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW - 1)).await, Revoked::Already);
+        assert_eq!(revoke(NewRevocation::service(ISSUER, "orders", NOW)).await, Revoked::New);
+        assert_eq!(revoke(NewRevocation::key(ISSUER, "k1")).await, Revoked::New);
+        assert_eq!(revoke(NewRevocation::key(ISSUER, "k1")).await, Revoked::Already);
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW + 9)).await, Revoked::Extended);
+
+        let all = store.revocations_since(0, 10).await.unwrap();
+        let numbers: Vec<_> = all.iter().map(|record| record.sequence).collect();
+        assert_eq!(numbers, [2, 3, 4], "what was extended is new again");
+        let target = RevocationTarget::Token { jti: "j1".to_owned(), expires_at: NOW + 9 };
+        let expected = NewRevocation::new(ISSUER, target).at(NOW).by("ada").because("leaked");
+        assert_eq!(all[2].revocation, expected);
+        assert_eq!(store.revocations_since(2, 1).await.unwrap(), all[1..2]);
+        let last = store.head().await.unwrap();
+        assert_eq!((&last.store, last.sequence), (&first.store, 4));
+
+        assert_eq!(store.purge_revocations(NOW + 9).await.unwrap(), 0);
+        assert_eq!(store.purge_revocations(NOW + 10).await.unwrap(), 1);
+        assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 2, "services and keys stay");
+    }
+}
+
+#[tokio::test]
+async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.add_key(&key("old", KeyStage::Active)).await.unwrap();
+        store.add_key(&key("new", KeyStage::Prepared)).await.unwrap();
+        for second in [key("old", KeyStage::Retired), key("other", KeyStage::Prepared)] {
+            let error = store.add_key(&second).await.unwrap_err();
+            assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+        }
+        let take_charge = [
+            KeyStep { kid: "old", from: KeyStage::Active, to: KeyStage::Retiring },
+            KeyStep { kid: "new", from: KeyStage::Prepared, to: KeyStage::Active },
+        ];
+        let reversed = [take_charge[1], take_charge[0]];
+        assert!(store.step_keys(ISSUER, &reversed, NOW + 1).await.is_err());
+        assert_eq!(store.keys(ISSUER).await.unwrap()[1], key("old", KeyStage::Active), "nothing half done");
+        store.step_keys(ISSUER, &take_charge, NOW + 2).await.unwrap();
+        let error = store.step_keys(ISSUER, &take_charge, NOW + 3).await.unwrap_err();
+        assert!(error.to_string().contains("somebody else was faster"), "{error}");
+
+        let keys = store.keys(ISSUER).await.unwrap();
+        assert_eq!((keys[0].state, keys[0].active_at), (KeyStage::Active, Some(NOW + 2)));
+        assert_eq!((keys[1].state, keys[1].retiring_at), (KeyStage::Retiring, Some(NOW + 2)));
+        assert_eq!(store.keys("another").await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_verifier_and_the_last_use_of_a_key_hold() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let mut report = VerifierReport {
+            id: "orders-7d4f".to_owned(),
+            issuer: ISSUER.to_owned(),
+            kids: vec!["k1".to_owned()],
+            refresh_seconds: 300,
+            last_seen: NOW,
+        };
+        store.report_verifier(&report).await.unwrap();
+        report.kids.push("k2".to_owned());
+        report.last_seen += 1;
+        store.report_verifier(&report).await.unwrap();
+        assert_eq!(store.verifiers(ISSUER).await.unwrap(), [report]);
+
+        let seen = |last_seen| KeyUse { kid: "k1".to_owned(), service: "orders".to_owned(), last_seen };
+        for at in [NOW + 5, NOW] {
+            store.report_key_use(ISSUER, &[seen(at)]).await.unwrap();
+        }
+        assert_eq!(store.key_use(ISSUER).await.unwrap(), [seen(NOW + 5)]);
+    }
+}
+
+#[tokio::test]
+async fn programs_that_start_together_make_the_tables_once() {
+    for database in Database::all().await {
+        let opened = (0..4).map(|_| {
+            let url = database.url.clone();
+            tokio::spawn(async move { Store::connect(&url).await.map(|store| store.place().to_owned()) })
+        });
+        for opened in opened.collect::<Vec<_>>() {
+            opened.await.unwrap().unwrap();
+        }
+        let store = Store::open(&database.url).await.unwrap();
+        assert_eq!(store.head().await.unwrap().sequence, 0);
+    }
+}
