@@ -71,6 +71,14 @@ impl KeySource for FileKeys {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.0.current().content.clone())
     }
+
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.0.shared.current.load().keys.is(keys)
+    }
 }
 
 impl fmt::Debug for FileKeys {

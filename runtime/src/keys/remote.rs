@@ -102,6 +102,12 @@ impl KeySource for RemoteJwks {
         self.0.shared.snapshot()
     }
 
+    fn is_current(&self, keys: &KeySet) -> bool {
+        let shared = &self.0.shared;
+        let loaded = shared.current.load();
+        loaded.as_deref().is_some_and(|loaded| loaded.keys.is(keys) && !shared.is_stale(loaded))
+    }
+
     /// Goes looking for the key at most once per interval; whoever asks in the meantime shares that
     /// flight while it lasts. `None` once the answer of this interval is known: the same name, and
     /// any other, was just looked up in vain.
@@ -124,14 +130,22 @@ impl Shared {
             let reason = format!("{}: not fetched yet{}", self.place, self.why());
             return Err(KeysUnavailable::pending(reason));
         };
-        // A clock that was set back makes keys look young, never old.
-        let age = self.clock.now().since(loaded.at).unwrap_or_default();
-        if age > self.max_staleness {
+        if self.is_stale(loaded) {
+            let age = self.age(loaded);
             let (place, most) = (&self.place, self.max_staleness);
             let reason = format!("{place}: the last fetch was {age:?} ago, more than {most:?}{}", self.why());
             return Err(KeysUnavailable::new(reason));
         }
         Ok(loaded.keys.clone())
+    }
+
+    fn is_stale(&self, loaded: &Loaded) -> bool {
+        self.age(loaded) > self.max_staleness
+    }
+
+    /// A clock that was set back makes keys look young, never old.
+    fn age(&self, loaded: &Loaded) -> Duration {
+        self.clock.now().since(loaded.at).unwrap_or_default()
     }
 
     /// The flight to wait for, and for how long.

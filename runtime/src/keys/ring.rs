@@ -225,6 +225,15 @@ impl KeySource for KeyRing {
         self.publish(&self.settled()).map_err(|error| KeysUnavailable::new(error.to_string()))?;
         Ok(self.0.published.load().keys.clone())
     }
+
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        let published = self.0.published.load();
+        published.good_until.is_none_or(|until| self.0.clock.now() < until) && published.keys.is(keys)
+    }
 }
 
 impl Entries {

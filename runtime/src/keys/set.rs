@@ -158,6 +158,11 @@ impl KeySet {
         self.0.development.as_ref()
     }
 
+    /// Whether both are one set: clones of each other, not sets of equal keys.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether a key has this name.
     pub fn has(&self, kid: &str) -> bool {
         self.0.by_kid.contains_key(kid)

@@ -22,6 +22,21 @@ pub trait KeySource: Send + Sync + 'static {
         let _ = kid;
         None
     }
+
+    /// Whether [`refresh_for`](Self::refresh_for) may ever offer to look. Asked once, when a verifier is
+    /// built: a source that says no spares every request the question.
+    fn refreshes(&self) -> bool {
+        true
+    }
+
+    /// Whether `keys`, which came from this source, are the very set that `snapshot` would give now. A
+    /// verifier asks before it lets in a token that it remembers, and forgets what rests on other keys.
+    ///
+    /// Left out, it compares with a snapshot. A source whose snapshots are a new set each time says no
+    /// each time then, and none of its tokens is remembered.
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.snapshot().is_ok_and(|now| now.is(keys))
+    }
 }
 
 /// A bounded wait for newer keys.
@@ -30,6 +45,14 @@ pub type Refresh<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
 impl KeySource for KeySet {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.clone())
+    }
+
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.is(keys)
     }
 }
 
@@ -41,12 +64,28 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
     fn refresh_for(&self, kid: &str) -> Option<Refresh<'_>> {
         (**self).refresh_for(kid)
     }
+
+    fn refreshes(&self) -> bool {
+        (**self).refreshes()
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        (**self).is_current(keys)
+    }
 }
 
 /// A single key, as a source that never changes.
 impl KeySource for VerifyingKey {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.alone().clone())
+    }
+
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.alone().is(keys)
     }
 }
 

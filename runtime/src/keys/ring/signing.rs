@@ -137,6 +137,14 @@ impl KeySource for SigningRing {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         self.0.ring.snapshot()
     }
+
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    fn is_current(&self, keys: &KeySet) -> bool {
+        self.0.ring.is_current(keys)
+    }
 }
 
 impl fmt::Debug for SigningRing {
