@@ -86,6 +86,11 @@ impl Caller {
         self.0.key_id.as_ref()
     }
 
+    /// How many audiences the token has.
+    pub(crate) fn audiences(&self) -> usize {
+        self.0.claims.audiences()
+    }
+
     /// What a revocation store is asked about.
     pub(crate) fn presented(&self) -> PresentedToken<'_> {
         self.0.claims.presented(self.key_id())

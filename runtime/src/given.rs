@@ -39,7 +39,7 @@ impl Given for Caller {
                 self.recorder()
                     .revocation
                     .as_ref()
-                    .map_or(Ok(()), |revocation| revocation.check(&self.presented()))?;
+                    .map_or(Ok(None), |revocation| revocation.check(&self.presented()))?;
                 authorize(self, policy, at)
             },
         );

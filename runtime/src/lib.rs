@@ -129,6 +129,9 @@ pub use crate::{
         RevocationStore, RevocationsFull,
     },
     routes::{Access, Route, RouteTable},
-    verifier::{BuildError, MAX_LEEWAY, TrustedIssuer, Verifier, VerifierBuilder},
+    verifier::{
+        BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, MAX_LEEWAY, TrustedIssuer, Verifier,
+        VerifierBuilder,
+    },
     watched_file::DEFAULT_POLL_INTERVAL,
 };

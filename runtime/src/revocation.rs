@@ -53,6 +53,15 @@ pub trait RevocationStore: Send + Sync + 'static {
     /// When it cannot be known. What that means is the verifier's setting; it refuses (503) unless
     /// told otherwise.
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage>;
+
+    /// A number that is another one after every change by which a good token may have become revoked, or
+    /// its status unknown. While it stays, a verifier does not ask again about a token that was good.
+    ///
+    /// It must change before the change is done, in the eyes of every thread. Left out, it is `None`: the
+    /// store is asked every time.
+    fn epoch(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A store, and what its outage means.
@@ -62,16 +71,19 @@ pub(crate) struct Revocation {
 }
 
 impl Revocation {
-    pub(crate) fn check(&self, token: &PresentedToken<'_>) -> Result<(), Denial> {
+    /// The epoch that the token is good in, if it is good; `None` where it must be asked for each time.
+    pub(crate) fn check(&self, token: &PresentedToken<'_>) -> Result<Option<u64>, Denial> {
+        // Read first: what changes while the store answers makes it an old one.
+        let epoch = self.store.epoch();
         let why = match self.store.status(token) {
-            Ok(RevocationStatus::Good) => return Ok(()),
+            Ok(RevocationStatus::Good) => return Ok(epoch),
             Ok(RevocationStatus::TokenRevoked) => "the token is revoked",
             Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
             Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
             Err(outage) => {
                 tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
                 if self.accept_on_outage {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let reason = format!("revocation cannot be checked: {outage}");
                 return Err(Denial::new(Code::RevocationUnavailable, reason));
@@ -84,6 +96,10 @@ impl Revocation {
 impl<R: RevocationStore + ?Sized> RevocationStore for std::sync::Arc<R> {
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
         (**self).status(token)
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        (**self).epoch()
     }
 }
 

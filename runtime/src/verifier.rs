@@ -1,6 +1,7 @@
 //! Authentication, on one screen: from the text of a token to the proof that a service sent it.
 
 mod builder;
+mod cache;
 mod issuer;
 mod kind;
 mod refresh;
@@ -10,6 +11,8 @@ mod validate;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
+pub use cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS};
+use cache::{Grounds, Remembered, TokenCache};
 pub use issuer::TrustedIssuer;
 use issuer::{Trusted, refuse_development_keys, refuse_development_kid};
 #[cfg(feature = "issue")]
@@ -20,7 +23,7 @@ pub(crate) use validate::{Moment, check_times, user_refused};
 
 use crate::{
     caller::{Caller, Identity, User},
-    claims::{RawClaims, unverified_service},
+    claims::{RawClaims, UserClaims, unverified_service},
     denial::{Code, Denial},
     keys::{KeyId, KeySet},
     policy::Policy,
@@ -50,6 +53,9 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     issuers: Vec<Trusted>,
+    cache: TokenCache,
+    /// Whether a source of keys may offer to look for new ones.
+    refreshes: bool,
     recorder: Arc<Recorder>,
     realm: String,
     old_profile: OldProfile,
@@ -107,16 +113,46 @@ impl Verifier {
         self.0.old_profile.counts()
     }
 
-    /// The stages of authentication; the first that fails is the one reported.
+    /// How often a token was known from before, so that its signature was not checked again.
+    pub fn token_cache_hits(&self) -> u64 {
+        self.0.cache.hits()
+    }
+
+    /// The token is known from before and good still, or it goes through all stages. Only an accepted
+    /// one is remembered, so what is refused is always refused by the stages.
     pub(crate) fn identify(&self, token: &str, at: Moment, known: &mut Known) -> Result<Identity, Denial> {
+        let (cache, issuers, recorder) = (&self.0.cache, &self.0.issuers, &*self.0.recorder);
+        let miss = match cache.find(token, issuers, recorder, at, known) {
+            Ok((identity, issuer)) => {
+                if let Some(issuer) = issuers.get(issuer) {
+                    self.count_old_profile(issuer, &identity);
+                }
+                return Ok(identity);
+            }
+            Err(miss) => miss,
+        };
+        let mut grounds = miss.grounds();
+        let (identity, issuer, kid) = self.identify_by_signature(token, at, known, &mut grounds)?;
+        cache.accepted(miss, grounds, at, Remembered { token, issuer, kid, identity: &identity });
+        Ok(identity)
+    }
+
+    /// The stages of authentication; the first that fails is the one reported.
+    fn identify_by_signature(
+        &self,
+        token: &str,
+        at: Moment,
+        known: &mut Known,
+        grounds: &mut Grounds,
+    ) -> Result<Accepted, Denial> {
         let segments = Segments::split(token)?;
         let mut room = HeaderRoom::new();
-        let identity = segments.header(&mut room).and_then(|header| {
-            let identity = self.by_any_issuer(&header, &segments, at, known)?;
+        let accepted = segments.header(&mut room).and_then(|header| {
+            let accepted = self.by_any_issuer(&header, &segments, at, known, grounds)?;
             segments.keep_header(&header);
-            Ok(identity)
+            Ok(accepted)
         });
-        identity.inspect_err(|_| {
+        accepted.inspect_err(|_| {
             let mut room = PayloadRoom::new();
             known.unverified_service = segments.payload(&mut room).ok().and_then(unverified_service);
         })
@@ -129,15 +165,19 @@ impl Verifier {
         segments: &Segments<'_>,
         at: Moment,
         known: &mut Known,
-    ) -> Result<Identity, Denial> {
+        grounds: &mut Grounds,
+    ) -> Result<Accepted, Denial> {
         let mut refusal: Option<Denial> = None;
-        for issuer in &self.0.issuers {
-            match self.by_issuer(issuer, header, segments, at, known) {
-                Ok(identity) => return Ok(identity),
-                Err(denial) => match &refusal {
-                    Some(earlier) if earlier.stage() >= denial.stage() => {}
-                    _ => refusal = Some(denial),
-                },
+        for (index, issuer) in self.0.issuers.iter().enumerate() {
+            match self.by_issuer(issuer, header, segments, at, known, grounds) {
+                Ok((identity, kid)) => return Ok((identity, index, kid)),
+                Err(denial) => {
+                    grounds.refused(&denial);
+                    match &refusal {
+                        Some(earlier) if earlier.stage() >= denial.stage() => {}
+                        _ => refusal = Some(denial),
+                    }
+                }
             }
         }
         Err(refusal.unwrap_or_else(|| Denial::new(Code::UnknownKey, "no issuer is trusted")))
@@ -150,17 +190,19 @@ impl Verifier {
         segments: &Segments<'_>,
         at: Moment,
         known: &mut Known,
-    ) -> Result<Identity, Denial> {
-        let kid = issuer.check_signature(header, segments)?;
+        grounds: &mut Grounds,
+    ) -> Result<(Identity, Option<KeyId>), Denial> {
+        let kid = issuer.check_signature(header, segments, grounds)?;
         // Only from here on are the claims the issuer's.
-        let claims = self.claims(issuer, kid.as_ref(), segments, at);
+        let claims = self.claims(issuer, kid.as_ref(), segments, at, grounds);
         let profile = issuer.kind.as_str();
         let identity = match claims {
             Ok(Claims::Service(claims)) => {
-                Identity::Service(Caller::verified(claims, kid, profile, Arc::clone(&self.0.recorder)))
+                let recorder = Arc::clone(&self.0.recorder);
+                Identity::Service(Caller::verified(claims, kid.clone(), profile, recorder))
             }
             Ok(Claims::User(claims)) => {
-                known.kid = kid.map(|kid| kid.as_str().to_owned());
+                known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
                 Identity::User(User::verified(claims))
             }
             Err(denial) => {
@@ -170,7 +212,7 @@ impl Verifier {
         };
         known.profile = Some(profile);
         self.count_old_profile(issuer, &identity);
-        Ok(identity)
+        Ok((identity, kid))
     }
 
     /// Whom the claims stand for, if all that is asked of them is met.
@@ -180,27 +222,28 @@ impl Verifier {
         kid: Option<&KeyId>,
         segments: &Segments<'_>,
         at: Moment,
+        grounds: &mut Grounds,
     ) -> Result<Claims, Denial> {
         let mut room = PayloadRoom::new();
         let claims = RawClaims::parse(segments.authentic_payload(&mut room)?)?;
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
         let claims = issuer.kind.claims(&claims, &times, name, &issuer.names)?;
-        self.check_revocation(&claims, name, kid)?;
+        grounds.times(times);
+        grounds.good_in(self.check_revocation(&claims, name, kid)?);
         Ok(claims)
     }
 
-    fn check_revocation(&self, claims: &Claims, issuer: &str, kid: Option<&KeyId>) -> Result<(), Denial> {
-        let Some(revocation) = &self.0.recorder.revocation else { return Ok(()) };
+    fn check_revocation(
+        &self,
+        claims: &Claims,
+        issuer: &str,
+        kid: Option<&KeyId>,
+    ) -> Result<Option<u64>, Denial> {
+        let Some(revocation) = &self.0.recorder.revocation else { return Ok(None) };
         revocation.check(&match claims {
             Claims::Service(claims) => claims.presented(kid),
-            Claims::User(claims) => PresentedToken {
-                issuer,
-                jti: claims.jti.as_deref(),
-                service: None,
-                issued_at: claims.iat,
-                key_id: kid.map(KeyId::as_str),
-            },
+            Claims::User(claims) => presented_user(claims, issuer, kid),
         })
     }
 
@@ -224,10 +267,37 @@ impl Verifier {
     }
 }
 
+/// Whom the token stands for, by which issuer, and by which of its keys.
+type Accepted = (Identity, usize, Option<KeyId>);
+
+/// What a revocation store is asked about a token that was accepted before.
+fn presented<'t>(identity: &'t Identity, issuer: &'t str, kid: Option<&'t KeyId>) -> PresentedToken<'t> {
+    match identity {
+        Identity::Service(caller) => caller.presented(),
+        Identity::User(user) => presented_user(user.claims(), issuer, kid),
+    }
+}
+
+fn presented_user<'t>(claims: &'t UserClaims, issuer: &'t str, kid: Option<&'t KeyId>) -> PresentedToken<'t> {
+    PresentedToken {
+        issuer,
+        jti: claims.jti.as_deref(),
+        service: None,
+        issued_at: claims.iat,
+        key_id: kid.map(KeyId::as_str),
+    }
+}
+
 impl Trusted {
     /// The name of the key whose signature is on the token.
-    fn check_signature(&self, header: &Header<'_>, segments: &Segments<'_>) -> Result<Option<KeyId>, Denial> {
+    fn check_signature(
+        &self,
+        header: &Header<'_>,
+        segments: &Segments<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<Option<KeyId>, Denial> {
         let keys = self.keys_now()?;
+        grounds.keys(&keys);
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(header.typ.as_deref())?;
         // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.

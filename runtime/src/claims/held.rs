@@ -112,6 +112,11 @@ impl HeldClaims {
         self.nbf
     }
 
+    /// How many audiences there are.
+    pub(crate) fn audiences(&self) -> usize {
+        self.aud.len()
+    }
+
     /// What a revocation store is asked about.
     pub(crate) fn presented<'c>(&'c self, key: Option<&'c KeyId>) -> PresentedToken<'c> {
         PresentedToken {

@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     error::Error,
     fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
@@ -30,6 +33,8 @@ pub struct MemoryRevocations(Arc<Shared>);
 
 struct Shared {
     state: RwLock<State>,
+    /// Counts the changes, each before it is made.
+    epoch: AtomicU64,
     limit: usize,
     clock: Box<dyn Clock>,
 }
@@ -59,7 +64,8 @@ impl MemoryRevocations {
 
     /// An empty store of at most `limit` revocations, which forgets by `clock`.
     pub fn with_limit(limit: usize, clock: impl Clock) -> Self {
-        Self(Arc::new(Shared { state: RwLock::default(), limit, clock: Box::new(clock) }))
+        let (state, epoch) = (RwLock::default(), AtomicU64::new(0));
+        Self(Arc::new(Shared { state, epoch, limit, clock: Box::new(clock) }))
     }
 
     /// Revokes one token, by its issuer and `jti`. Forgotten when the token has expired:
@@ -157,7 +163,10 @@ impl MemoryRevocations {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.state.write().unwrap_or_else(PoisonError::into_inner)
+        let state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: who sees the new number and asks waits for the change that it stands for.
+        self.0.epoch.fetch_add(1, Ordering::SeqCst);
+        state
     }
 }
 
@@ -202,6 +211,10 @@ impl RevocationStore for MemoryRevocations {
             }
             _ => Ok(RevocationStatus::Good),
         }
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(self.0.epoch.load(Ordering::SeqCst))
     }
 }
 

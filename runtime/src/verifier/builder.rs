@@ -2,7 +2,11 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use super::{Inner, TrustedIssuer, Verifier, usage::OldProfile};
+use super::{
+    Inner, TrustedIssuer, Verifier,
+    cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, TokenCache},
+    usage::OldProfile,
+};
 use crate::{
     audit::{AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
@@ -36,6 +40,7 @@ pub struct VerifierBuilder {
     audit: Option<Box<dyn AuditSink>>,
     require_audit: bool,
     realm: Option<String>,
+    cached_tokens: Option<usize>,
 }
 
 impl VerifierBuilder {
@@ -110,6 +115,18 @@ impl VerifierBuilder {
         Self { realm: Some(realm.into()), ..self }
     }
 
+    /// How many accepted tokens each thread remembers, so that the next time their signatures need not
+    /// be checked again; everything that can change is. Two kibibytes at most are set aside for each. Left out, it is
+    /// [`DEFAULT_CACHED_TOKENS`]; at most [`MAX_CACHED_TOKENS`].
+    pub fn token_cache(self, tokens: usize) -> Self {
+        Self { cached_tokens: Some(tokens), ..self }
+    }
+
+    /// Remembers no token: each is decoded and its signature checked, every time.
+    pub fn without_token_cache(self) -> Self {
+        self.token_cache(0)
+    }
+
     /// Builds the verifier.
     ///
     /// # Errors
@@ -122,6 +139,10 @@ impl VerifierBuilder {
         let realm = self.realm.unwrap_or_else(|| "service".to_owned());
         if !is_quotable(&realm) {
             return Err(BuildError::Realm(quoted(&realm)));
+        }
+        let cached_tokens = self.cached_tokens.unwrap_or(DEFAULT_CACHED_TOKENS);
+        if cached_tokens > MAX_CACHED_TOKENS {
+            return Err(BuildError::TokenCache(cached_tokens));
         }
         let own = OwnIssuer {
             issuer: self.issuer,
@@ -138,6 +159,8 @@ impl VerifierBuilder {
         }
         let accept_on_outage = self.accept_on_outage;
         Ok(Verifier(Arc::new(Inner {
+            refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
+            cache: TokenCache::new(cached_tokens),
             issuers,
             recorder: Arc::new(Recorder {
                 clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
@@ -222,6 +245,8 @@ pub enum BuildError {
     Leeway(Duration),
     /// The realm is empty, or has characters that a challenge cannot hold.
     Realm(String),
+    /// The token cache would be larger than [`MAX_CACHED_TOKENS`].
+    TokenCache(usize),
     /// The key is for development, and this is a release build.
     DevelopmentKey(String),
 }
@@ -266,6 +291,9 @@ impl fmt::Display for BuildError {
                     f,
                     "a leeway of {leeway:?} is not whole seconds up to {most}; let the clocks be set by NTP"
                 )
+            }
+            Self::TokenCache(tokens) => {
+                write!(f, "a cache of {tokens} tokens for each thread; {MAX_CACHED_TOKENS} is the most")
             }
             Self::Realm(realm) => {
                 write!(f, "the realm `{realm}` is empty or has characters other than printable ASCII")

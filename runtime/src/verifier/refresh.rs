@@ -31,6 +31,9 @@ impl Verifier {
     /// }
     /// ```
     pub fn refresh_keys_for(&self, token: &str) -> Option<Refresh<'_>> {
+        if !self.0.refreshes {
+            return None;
+        }
         let mut room = HeaderRoom::new();
         let header = Segments::split(token).and_then(|segments| segments.header(&mut room)).ok()?;
         let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_LENGTH)?;

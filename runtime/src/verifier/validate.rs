@@ -36,6 +36,7 @@ impl Moment {
 }
 
 /// `exp`, `nbf` and `iat` as whole seconds.
+#[derive(Copy, Clone)]
 pub(super) struct Times {
     pub(super) exp: i64,
     pub(super) nbf: Option<i64>,
@@ -58,6 +59,12 @@ impl Expectations {
         kind.check_required(claims)?;
         self.lifetime(&times, at)?;
         Ok(times)
+    }
+
+    /// What of it the hour can change, for a token that was accepted before.
+    pub(super) fn check_again(&self, times: &Times, at: Moment) -> Result<(), Denial> {
+        check_times(times.exp, times.nbf, at)?;
+        self.lifetime(times, at)
     }
 
     /// Equal byte for byte: RFC 7519 section 4.1.1 knows no normalisation.

@@ -1,0 +1,56 @@
+//! Which tokens were accepted lately. A token is remembered at its second sighting, so that one that
+//! comes once costs no memory and takes nobody's place.
+
+/// Places for each token that the table may hold.
+const PLACES_A_TOKEN: usize = 2;
+
+/// Fingerprints by place. A newer one takes the place of an older, which is then seen for the first time
+/// again; two tokens of one fingerprint make one of them be remembered early. Neither decides anything.
+pub(super) struct Seen {
+    places: Box<[u32]>,
+}
+
+impl Seen {
+    pub(super) fn new(tokens: usize) -> Self {
+        let places = tokens.saturating_mul(PLACES_A_TOKEN).next_power_of_two();
+        Self { places: vec![0; places].into_boxed_slice() }
+    }
+
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.places.get(self.place(hash)) == Some(&fingerprint(hash))
+    }
+
+    pub(super) fn note(&mut self, hash: u64) {
+        let place = self.place(hash);
+        if let Some(place) = self.places.get_mut(place) {
+            *place = fingerprint(hash);
+        }
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        // A power of two, so all of it is used.
+        usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) & (self.places.len() - 1)
+    }
+}
+
+/// Never zero, which is an empty place.
+fn fingerprint(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or(0) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_seen_until_another_takes_its_place() {
+        let mut seen = Seen::new(4);
+        assert!(!seen.has(0) && !seen.has(0x0007_0000_0001));
+        seen.note(0x0008_0000_0001);
+        assert!(seen.has(0x0008_0000_0001));
+        assert!(!seen.has(0x000a_0000_0001), "another fingerprint");
+        assert!(!seen.has(0x0008_0000_0002), "another place");
+        seen.note(0x000a_0000_0009);
+        assert!(seen.has(0x000a_0000_0009) && !seen.has(0x0008_0000_0001));
+    }
+}

@@ -1,0 +1,117 @@
+//! What is remembered, of whom, and how much of it.
+
+use service_only::{BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS};
+
+use super::*;
+
+#[test]
+fn a_token_that_comes_once_is_not_remembered() {
+    let world = World::new();
+    let verifier = world.verifier().build().unwrap();
+    let (issuer, _) = world.issuer();
+    for _ in 0..20 {
+        assert!(!is_known(&verifier, mint(&issuer, "orders").as_str()));
+    }
+    assert_eq!(verifier.token_cache_hits(), 0);
+}
+
+#[test]
+fn no_byte_of_a_remembered_token_can_be_changed() {
+    let world = World::new();
+    let verifier = world.verifier().build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    let hits = verifier.token_cache_hits();
+    for index in 0..token.as_str().len() {
+        for change in [1, 2, 4, 8, 16, 32] {
+            let mut bytes = token.as_str().as_bytes().to_vec();
+            bytes[index] ^= change;
+            let other = String::from_utf8(bytes).unwrap();
+            assert!(verdict(&verifier, &other).is_some(), "byte {index}");
+        }
+        let cut = &token.as_str()[..index];
+        assert!(
+            verdict(&verifier, cut).is_some() && verdict(&verifier, &token.as_str()[index + 1..]).is_some()
+        );
+    }
+    assert_eq!(verifier.token_cache_hits(), hits);
+    assert!(is_known(&verifier, token.as_str()));
+}
+
+#[test]
+fn a_verifier_knows_nothing_of_what_another_remembers() {
+    let (world, other) = (World::new(), World::new());
+    let (verifier, stranger) = (world.verifier().build().unwrap(), other.verifier().build().unwrap());
+    let twin = world.verifier().build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    assert!(verdict(&stranger, token.as_str()).is_some());
+    assert!(!is_known(&twin, token.as_str()));
+    assert!(is_known(&verifier.clone(), token.as_str()), "a clone is the same verifier");
+}
+
+#[test]
+fn a_flood_of_one_service_pushes_out_its_own_tokens_only() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(16).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let others: Vec<_> = (0..8).map(|index| mint(&issuer, &format!("service-{index}"))).collect();
+    for token in &others {
+        warm(&verifier, token.as_str());
+    }
+    for _ in 0..100 {
+        warm(&verifier, mint(&issuer, "flood").as_str());
+    }
+    for token in &others {
+        assert!(is_known(&verifier, token.as_str()));
+    }
+}
+
+#[test]
+fn expired_tokens_make_room_first_and_else_the_least_recently_used() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(3).build().unwrap();
+    let (issuer, clock) = world.issuer();
+    let short = issuer.token_for("orders").lifetime(Duration::from_secs(60)).mint().unwrap();
+    let (first, second, third) = (mint(&issuer, "orders"), mint(&issuer, "orders"), mint(&issuer, "orders"));
+    for token in [&first, &second, &short] {
+        warm(&verifier, token.as_str());
+    }
+    clock.set(NOW + 60);
+    warm(&verifier, third.as_str());
+    assert!(is_known(&verifier, second.as_str()) && is_known(&verifier, first.as_str()));
+    warm(&verifier, mint(&issuer, "orders").as_str());
+    assert!(is_known(&verifier, first.as_str()) && is_known(&verifier, second.as_str()));
+    assert!(!is_known(&verifier, third.as_str()));
+}
+
+#[test]
+fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
+    let world = World::new();
+    let without = world.verifier().without_token_cache().build().unwrap();
+    let with = world.verifier().token_cache(MAX_CACHED_TOKENS).build().unwrap();
+    let refused = world.verifier().token_cache(MAX_CACHED_TOKENS + 1).build().unwrap_err();
+    assert_eq!(refused, BuildError::TokenCache(MAX_CACHED_TOKENS + 1));
+    assert!(DEFAULT_CACHED_TOKENS <= MAX_CACHED_TOKENS);
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&with, token.as_str());
+    for _ in 0..4 {
+        assert!(!is_known(&without, token.as_str()));
+    }
+}
+
+#[test]
+fn each_thread_remembers_by_itself_and_the_hits_are_counted_together() {
+    let world = World::new();
+    let verifier = world.verifier().build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    std::thread::scope(|scope| {
+        scope.spawn(|| warm(&verifier, token.as_str()));
+    });
+    assert_eq!(verifier.token_cache_hits(), 2);
+}

@@ -1,0 +1,233 @@
+//! What changes while a token is remembered counts at once.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use service_only::{
+    Algorithm, Code, FileKeys, KeyRing, KeySet, KeySource, KeysUnavailable, MemoryRevocations,
+    PresentedToken, RevocationOutage, RevocationStatus, RevocationStore, SigningKey, TrustedIssuer, Verifier,
+};
+
+use super::*;
+
+#[test]
+fn a_remembered_token_expires_to_the_second() {
+    for leeway in [0, 30] {
+        let world = World::new();
+        let verifier = world.verifier().leeway(Duration::from_secs(leeway)).build().unwrap();
+        let (issuer, clock) = world.issuer();
+        let token = mint(&issuer, "orders");
+        warm(&verifier, token.as_str());
+        let end = token.claims().exp + i64::try_from(leeway).unwrap();
+        clock.set(end - 1);
+        assert!(is_known(&verifier, token.as_str()));
+        clock.set(end);
+        assert_eq!(verdict(&verifier, token.as_str()), Some(Code::Expired));
+        clock.set(end - 1);
+        assert_eq!(verdict(&verifier, token.as_str()), None, "a clock that was set back counts");
+    }
+}
+
+#[test]
+fn a_remembered_token_is_bounded_by_its_start_when_the_clock_is_set_back() {
+    let world = World::new();
+    let keys = world.key.verifying_key();
+    let strict = TrustedIssuer::strict("bakery-auth").keys(keys).audience("bakery");
+    let verifier =
+        Verifier::builder().trust(strict).clock(world.clock.clone()).audit(NoAudit).build().unwrap();
+    let clock = world.clock.clone();
+    let issuer = Issuer::builder().issuer("bakery-auth").key(world.key).clock(clock.clone()).strict();
+    let issuer = issuer.audience("bakery").build().unwrap();
+    let token = issuer.token_for("orders").mint().unwrap();
+    warm(&verifier, token.as_str());
+    clock.set(NOW - 1);
+    assert_eq!(verdict(&verifier, token.as_str()), Some(Code::NotYetValid), "`iat` is in the future");
+    clock.set(NOW);
+    assert_eq!(verdict(&verifier, token.as_str()), None);
+}
+
+#[test]
+fn a_remembered_token_is_refused_from_the_moment_of_its_revocation() {
+    type Revoke = fn(&MemoryRevocations, &MintedToken, &str);
+    let ways: [Revoke; 3] = [
+        |store, token, _| {
+            let claims = token.claims();
+            store.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+        },
+        |store, _, _| store.revoke_service("bakery-auth", "orders", NOW).unwrap(),
+        |store, _, kid| store.revoke_key("bakery-auth", kid).unwrap(),
+    ];
+    for revoke in ways {
+        let world = World::new();
+        let store = MemoryRevocations::new();
+        let verifier = world.verifier().revocation(store.clone()).build().unwrap();
+        let (issuer, _) = world.issuer();
+        let token = mint(&issuer, "orders");
+        warm(&verifier, token.as_str());
+        store.revoke_token("bakery-auth", "another", NOW + 60).unwrap();
+        assert!(is_known(&verifier, token.as_str()), "a change of the store is a question, not an answer");
+        revoke(&store, &token, issuer.key().kid().as_str());
+        for _ in 0..3 {
+            assert_eq!(verdict(&verifier, token.as_str()), Some(Code::Revoked));
+        }
+    }
+}
+
+/// Counts the questions, and can be taken down.
+#[derive(Clone, Default)]
+struct Asked {
+    times: Arc<AtomicUsize>,
+    down: Arc<AtomicBool>,
+    epoch: Option<u64>,
+}
+
+impl RevocationStore for Asked {
+    fn status(&self, _: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        self.times.fetch_add(1, Ordering::SeqCst);
+        let down = self.down.load(Ordering::SeqCst);
+        if down { Err(RevocationOutage::new("the database is down")) } else { Ok(RevocationStatus::Good) }
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+}
+
+#[test]
+fn a_store_without_epochs_is_asked_about_every_token_every_time() {
+    for accept in [false, true] {
+        let world = World::new();
+        let store = Asked::default();
+        let builder = world.verifier().revocation(store.clone());
+        let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
+        let verifier = builder.build().unwrap();
+        let (issuer, _) = world.issuer();
+        let token = mint(&issuer, "orders");
+        warm(&verifier, token.as_str());
+        assert_eq!(store.times.load(Ordering::SeqCst), 3);
+        store.down.store(true, Ordering::SeqCst);
+        let expected = (!accept).then_some(Code::RevocationUnavailable);
+        assert_eq!(verdict(&verifier, token.as_str()), expected);
+        store.down.store(false, Ordering::SeqCst);
+        assert_eq!(verdict(&verifier, token.as_str()), None);
+    }
+}
+
+#[test]
+fn a_token_that_was_let_in_during_an_outage_is_asked_about_although_the_epoch_stays() {
+    let world = World::new();
+    let store = Asked { epoch: Some(7), ..Asked::default() };
+    let verifier =
+        world.verifier().revocation(store.clone()).dangerously_accept_on_revocation_outage().build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    store.down.store(true, Ordering::SeqCst);
+    warm(&verifier, token.as_str());
+    assert_eq!(store.times.load(Ordering::SeqCst), 3, "nobody knows yet that it is good");
+    store.down.store(false, Ordering::SeqCst);
+    assert!(is_known(&verifier, token.as_str()) && is_known(&verifier, token.as_str()));
+    assert_eq!(store.times.load(Ordering::SeqCst), 4, "from here on it is known");
+}
+
+#[test]
+fn a_key_that_retires_takes_its_remembered_tokens_with_it() {
+    for by_hand in [true, false] {
+        let world = World::new();
+        let (old, new) = (world.key.verifying_key(), SigningKey::generate(Algorithm::ES256).unwrap());
+        let overlap = Duration::from_secs(60);
+        let ring = KeyRing::with_clock(old, overlap, world.clock.clone()).unwrap();
+        let verifier = world.verifier().keys(ring.clone()).build().unwrap();
+        let (issuer, clock) = world.issuer();
+        let kid = issuer.key().kid().clone();
+        let token = mint(&issuer, "orders");
+        warm(&verifier, token.as_str());
+        ring.announce(new.verifying_key()).unwrap();
+        ring.activate(new.kid().as_str()).unwrap();
+        warm(&verifier, token.as_str());
+        clock.set(NOW + 59);
+        assert!(is_known(&verifier, token.as_str()));
+        if by_hand {
+            ring.retire(kid.as_str()).unwrap();
+        } else {
+            clock.set(NOW + 60);
+        }
+        assert_eq!(verdict(&verifier, token.as_str()), Some(Code::UnknownKey));
+    }
+}
+
+/// Keys that are replaced, or gone, by hand.
+#[derive(Clone)]
+struct Switch(Arc<Mutex<Option<KeySet>>>);
+
+impl KeySource for Switch {
+    fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+        self.0.lock().unwrap().clone().ok_or_else(|| KeysUnavailable::new("gone"))
+    }
+}
+
+#[test]
+fn other_keys_and_none_end_what_rests_on_the_former_ones() {
+    let world = World::new();
+    let own = KeySet::from(world.key.verifying_key());
+    let other = KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
+    let switch = Switch(Arc::new(Mutex::new(Some(own.clone()))));
+    let verifier = world.verifier().keys(switch.clone()).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    for (keys, code) in [(Some(other), Code::UnknownKey), (None, Code::KeysUnavailable)] {
+        warm(&verifier, token.as_str());
+        *switch.0.lock().unwrap() = keys;
+        assert_eq!(verdict(&verifier, token.as_str()), Some(code));
+        *switch.0.lock().unwrap() = Some(own.clone());
+    }
+}
+
+#[test]
+fn an_issuer_that_comes_first_answers_as_soon_as_it_has_the_key() {
+    let world = World::new();
+    let own = KeySet::from(world.key.verifying_key());
+    let other = KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
+    let first = Switch(Arc::new(Mutex::new(Some(other))));
+    let verifier = Verifier::builder()
+        .trust(TrustedIssuer::compatible("elsewhere").keys(first.clone()))
+        .trust(TrustedIssuer::compatible("bakery-auth").keys(own.clone()))
+        .clock(world.clock.clone())
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    // Of the first issuer's key, but not with its name in `iss`: refused by its claims, so the second
+    // issuer's word is not remembered any more.
+    *first.0.lock().unwrap() = Some(own);
+    for _ in 0..4 {
+        assert!(!is_known(&verifier, token.as_str()));
+    }
+    *first.0.lock().unwrap() = None;
+    for _ in 0..4 {
+        assert!(!is_known(&verifier, token.as_str()), "the first issuer cannot say");
+    }
+}
+
+#[test]
+fn a_file_that_changes_ends_what_rests_on_the_former_one() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwks.json");
+    std::fs::write(&path, service_only::PublicJwk::set(&[world.key.public_jwk().unwrap()])).unwrap();
+    let keys = FileKeys::jwks(&path).poll_every(Duration::from_millis(10)).open().unwrap();
+    let verifier = world.verifier().keys(keys.clone()).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    let before = keys.snapshot().unwrap();
+    let other = SigningKey::generate(Algorithm::ES256).unwrap();
+    std::fs::write(&path, service_only::PublicJwk::set(&[other.public_jwk().unwrap()])).unwrap();
+    while keys.is_current(&before) {
+        std::thread::yield_now();
+    }
+    assert_eq!(verdict(&verifier, token.as_str()), Some(Code::UnknownKey));
+}
