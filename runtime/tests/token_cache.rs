@@ -7,6 +7,8 @@
 mod bounds;
 #[path = "token_cache/changes.rs"]
 mod changes;
+#[path = "token_cache/same.rs"]
+mod same;
 
 use std::{
     sync::{

@@ -1,6 +1,6 @@
 //! What is remembered, of whom, and how much of it.
 
-use service_only::{BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS};
+use service_only::{BuildError, MAX_CACHED_TOKENS};
 
 use super::*;
 
@@ -94,7 +94,6 @@ fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
     let with = world.verifier().token_cache(MAX_CACHED_TOKENS).build().unwrap();
     let refused = world.verifier().token_cache(MAX_CACHED_TOKENS + 1).build().unwrap_err();
     assert_eq!(refused, BuildError::TokenCache(MAX_CACHED_TOKENS + 1));
-    assert!(DEFAULT_CACHED_TOKENS <= MAX_CACHED_TOKENS);
     let (issuer, _) = world.issuer();
     let token = mint(&issuer, "orders");
     warm(&with, token.as_str());
