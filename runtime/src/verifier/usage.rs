@@ -1,9 +1,11 @@
 //! Who still sends tokens of the old profile to a verifier that also takes the strict one.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use thread_local::ThreadLocal;
 
 /// Services that are counted by name; the rest share one count.
 const MAX_COUNTED: usize = 1024;
@@ -11,31 +13,61 @@ const MAX_COUNTED: usize = 1024;
 /// The name of that shared count; no service has it.
 const OTHERS: &str = "(others)";
 
-/// Counts by service. Locked for one addition at a time, and only for tokens of the old profile.
+/// Counts by service. Each thread counts by itself, behind a lock that only a reader ever contends for: a
+/// token that is known from before must not wait for another thread.
 #[derive(Default)]
-pub(super) struct OldProfile(Mutex<BTreeMap<String, u64>>);
+pub(super) struct OldProfile {
+    /// The services that are counted by name, whichever thread saw them first.
+    named: Mutex<BTreeSet<String>>,
+    counts: ThreadLocal<OwnLine>,
+}
+
+/// Kept out of the cache lines of its neighbours.
+#[derive(Default)]
+#[repr(align(128))]
+struct OwnLine(Mutex<BTreeMap<String, u64>>);
 
 impl OldProfile {
     /// Counts a token, and logs when a service is seen for the first time.
     pub(super) fn count(&self, service: &str) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = locked(&self.counts.get_or_default().0);
         if let Some(count) = counts.get_mut(service) {
             *count = count.saturating_add(1);
             return;
         }
-        let name = if counts.len() < MAX_COUNTED { service } else { OTHERS };
+        let (name, first) = self.name(service);
         let count = counts.entry(name.to_owned()).or_insert(0);
         *count = count.saturating_add(1);
-        let first = *count == 1;
         drop(counts);
         if first {
             tracing::warn!(service, "a service still sends tokens of the compatible profile");
         }
     }
 
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The name that a service is counted by, and whether that is said for the first time.
+    fn name<'s>(&self, service: &'s str) -> (&'s str, bool) {
+        let mut named = locked(&self.named);
+        if named.contains(service) {
+            return (service, false);
+        }
+        let name = if named.len() < MAX_COUNTED { service } else { OTHERS };
+        (name, named.insert(name.to_owned()))
     }
+
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for counts in &self.counts {
+            for (service, count) in locked(&counts.0).iter() {
+                let sum = sums.entry(service.clone()).or_insert(0_u64);
+                *sum = sum.saturating_add(*count);
+            }
+        }
+        sums
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -52,5 +84,17 @@ mod tests {
         let counts = usage.counts();
         assert_eq!(counts["service-0"], 2);
         assert_eq!((counts.len(), counts[OTHERS]), (MAX_COUNTED + 1, 5));
+    }
+
+    #[test]
+    fn what_several_threads_count_is_one_sum() {
+        let usage = OldProfile::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| usage.count("orders")));
+            }
+        });
+        usage.count("sales");
+        assert_eq!(usage.counts(), BTreeMap::from([("orders".to_owned(), 400), ("sales".to_owned(), 1)]));
     }
 }
