@@ -77,7 +77,7 @@ impl KeySource for FileKeys {
     }
 
     fn is_current(&self, keys: &KeySet) -> bool {
-        self.0.shared.current.load().keys.is(keys)
+        self.0.current().content.is(keys)
     }
 }
 

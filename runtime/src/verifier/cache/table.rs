@@ -35,7 +35,7 @@ const ENTRY_BYTES: usize = 512;
 /// What one more audience takes beside its text.
 const AUDIENCE_BYTES: usize = 48;
 
-/// The longest token that is remembered: a tenth of what a header may be, and ten times a usual token.
+/// The longest token that is remembered: half of what a verifier looks at, and ten times a usual token.
 const MAX_CACHED_LENGTH: usize = 8 * 1_024;
 
 pub(super) struct Table {
