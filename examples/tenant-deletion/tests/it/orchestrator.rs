@@ -74,9 +74,9 @@ async fn tenant_goes_and_the_other_stays_whole() {
     assert_eq!(states(&report, State::Deleted).len(), SERVICES.len());
     assert_eq!(report.deleted(), leaving.values().sum::<u64>());
     // The run can be found in the audit of every service that it asked.
-    let of_run = |trace: &Option<String>| trace.as_deref() == Some(report.trace_id.as_str());
+    let of_run = |trace: Option<&str>| trace == Some(report.trace_id.as_str());
     assert_eq!(town.services_audit.len(), 2 * SERVICES.len());
-    assert!(town.services_audit.events().iter().all(|event| of_run(&event.trace_id)));
+    assert!(town.services_audit.events().iter().all(|event| of_run(event.trace_id.as_deref())));
     assert!(town.counts(LEAVING).values().all(|&left| left == 0));
     assert_eq!(town.counts(STAYING), staying);
 
