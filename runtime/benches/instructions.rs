@@ -1,0 +1,178 @@
+//! Instructions that one operation takes, counted by callgrind: they repeat where times do not.
+//! `cargo bench -p service-only --bench instructions` tells them, with `-- --check` compares them with
+//! `instructions.json`, and with `-- --record` writes that file anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a benchmark"
+)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    hint::black_box,
+    process::{Command, ExitCode},
+};
+
+use common::{
+    floor::{Floor, decoding_key},
+    report::Report,
+    tokens::{self, AUDIENCE, ISSUER},
+};
+use service_only::{Algorithm, JsonLinesAudit, NoAudit};
+
+/// Over this many times what is recorded, the check fails. Compilers and libraries change counts by a few
+/// per cent; a mistake on the way of every request costs more.
+const GENEROUS: f64 = 1.5;
+
+/// And this many more: whether a writer thread sleeps when a record comes is chance.
+const CHANCE: f64 = 500.0;
+
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.json");
+
+/// Operations that are counted together, so that what happens now and then is spread.
+const COUNT: usize = 200;
+
+const FLOOR: &str = "HS256, floor";
+const SIGNATURE: &str = "HS256, the signature alone";
+const DECODE: &str = "HS256, jsonwebtoken::decode";
+const COLD: &str = "HS256, cold";
+const WARM: &str = "HS256, warm";
+const RECORDING: &str = "HS256, warm, recorded as a JSON line";
+/// The difference of the last two.
+const RECORD: &str = "an audit record";
+
+/// All of the cold case but the signature, whose instructions are no matter of this code.
+const BESIDE: &str = "HS256, cold, beside the signature";
+
+const CASES: [&str; 6] = [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING];
+/// What must not grow.
+const CHECKED: [&str; 4] = [COLD, BESIDE, WARM, RECORD];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let is_said = |argument: &str| arguments.iter().any(|said| said == argument);
+    if let Some(name) = CASES.into_iter().find(|name| is_said(name)) {
+        run(name);
+        return ExitCode::SUCCESS;
+    }
+    if !common::measuring() {
+        CASES.into_iter().for_each(run);
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("skipped: valgrind is not to be had");
+        return ExitCode::SUCCESS;
+    }
+    let counts = count_all();
+    if is_said("--record") {
+        let kept: BTreeMap<_, _> = CHECKED.iter().map(|name| (name, counts.get(name))).collect();
+        std::fs::write(RECORDED, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
+    }
+    if is_said("--check") && !within_bounds(&counts) {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn count_all() -> BTreeMap<&'static str, u64> {
+    let mut counts: BTreeMap<_, _> = CASES.map(|name| (name, count(name))).into();
+    counts.insert(RECORD, counts[RECORDING].saturating_sub(counts[WARM]));
+    counts.insert(BESIDE, counts[COLD].saturating_sub(counts[SIGNATURE]));
+    let report = &mut Report::new("instructions");
+    for (name, &count) in &counts {
+        let ratio = count as f64 / counts[FLOOR] as f64;
+        report.row("Instructions", name, "instr", count as f64, ratio, None);
+    }
+    counts
+}
+
+fn within_bounds(counts: &BTreeMap<&str, u64>) -> bool {
+    let recorded: BTreeMap<String, u64> =
+        serde_json::from_str(&std::fs::read_to_string(RECORDED).unwrap()).unwrap();
+    let mut fine = true;
+    for name in CHECKED {
+        let (now, then) = (counts[name] as f64, recorded[name] as f64);
+        if now > then * GENEROUS + CHANCE {
+            eprintln!("{name}: {now} instructions, far over the {then} that are recorded");
+            fine = false;
+        } else if now * GENEROUS + CHANCE < then {
+            println!("{name}: {now} instructions, far below the {then} that are recorded; record them anew");
+        }
+    }
+    fine
+}
+
+/// The instructions of one operation on the thread that asks for it.
+fn count(case: &str) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
+        .arg("--toggle-collect=*instructions::measured*")
+        .arg(std::env::current_exe().unwrap())
+        .arg(case)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let collected = told.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, count)| count);
+    let collected: u64 = collected.and_then(|count| count.trim().parse().ok()).unwrap_or_default();
+    assert!(output.status.success() && collected > 0, "callgrind counted nothing of `{case}`: {told}");
+    collected / COUNT as u64
+}
+
+/// What callgrind counts: its name is the switch.
+#[inline(never)]
+fn measured(tokens: &[String], mut work: impl FnMut(&str)) {
+    for token in tokens {
+        work(black_box(token));
+    }
+}
+
+fn run(case: &str) {
+    let key = tokens::signing_key(Algorithm::HS256);
+    let verifying = key.verifying_key();
+    let floor = Floor::new(&key);
+    let decoding = decoding_key(&key);
+    let issuer = tokens::issuer(key);
+    let tokens = tokens::mint(&issuer, COUNT);
+    let again = vec![tokens::token(&issuer, tokens::SERVICE); COUNT];
+    // The first calls of anything do what is done once.
+    let first = tokens::mint(&issuer, 20);
+    let counted = |first: &[String], tokens: &[String], work: &dyn Fn(&str)| {
+        first.iter().for_each(|token| work(token));
+        measured(tokens, work);
+    };
+    match case {
+        FLOOR => counted(&first, &tokens, &|token| {
+            black_box(floor.verify(token));
+        }),
+        SIGNATURE => counted(&first, &tokens, &|token| floor.signature(token)),
+        DECODE => {
+            let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+            validation.set_issuer(&[ISSUER]);
+            validation.set_audience(&[AUDIENCE]);
+            counted(&first, &tokens, &|token| {
+                drop(jsonwebtoken::decode::<serde_json::Value>(token, &decoding, &validation).unwrap());
+            });
+        }
+        COLD => {
+            let verifier = tokens::verifier(verifying, NoAudit);
+            counted(&first, &tokens, &|token| drop(black_box(verifier.verify(token).unwrap())));
+        }
+        WARM => {
+            let verifier = tokens::verifier(verifying, NoAudit);
+            counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
+        }
+        RECORDING => {
+            let audit = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
+            let verifier = tokens::verifier(verifying, audit.clone());
+            counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
+            assert_eq!(audit.dropped(), 0, "the queue was full");
+        }
+        _ => panic!("no such case: `{case}`"),
+    }
+}

@@ -1,0 +1,36 @@
+//! Everything against other crates, by the crate `benches/peers`, and then `RESULTS.md`, from what it and
+//! the other benchmarks found; cargo runs those first, in the order of their names.
+//! `cargo bench -p service-only --bench versus -- races` runs one part (`races`, `endpoints`, `load`,
+//! `compile`, `results`).
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+
+mod common;
+
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    if !common::measuring() {
+        println!("skipped: a crate of its own, `benches/peers`");
+        return ExitCode::SUCCESS;
+    }
+    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let parts = if parts.is_empty() { vec!["all".to_owned()] } else { parts };
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/Cargo.toml");
+    // Without its lock file, versions would be compared that nobody chose.
+    let built = cargo(&["build", "--release", "--locked", "--manifest-path", manifest]).status().unwrap();
+    let ran = |part: &String| {
+        let arguments = ["run", "-q", "--release", "--locked", "--manifest-path", manifest, "--bin", "peers"];
+        let mut command = cargo(&arguments);
+        command.args(["--", "--bench", part]).env("SERVICE_ONLY_BENCHES", common::report::directory());
+        command.status().unwrap().success()
+    };
+    if built.success() && parts.iter().all(ran) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What this cargo told its benchmark is not meant for the other crate.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
