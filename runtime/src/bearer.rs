@@ -9,6 +9,13 @@ use crate::denial::{Code, Denial};
 /// fields somewhere between 8 and 64 KiB; a service token has 500 to 1,500 bytes.
 pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 
+/// The longest header value with a token, in bytes: the longest token, and more room than its scheme and
+/// any spaces need. What is longer is not even walked through.
+const MAX_HEADER_LENGTH: usize = MAX_TOKEN_LENGTH + MAX_SCHEME_LENGTH;
+
+/// Where a scheme must have ended. The longest registered one has 15 letters.
+const MAX_SCHEME_LENGTH: usize = 64;
+
 /// A token as it came, with the right alphabet and length, and nothing known about it yet.
 #[derive(Copy, Clone)]
 pub(crate) struct BearerToken<'r>(&'r str);
@@ -33,6 +40,9 @@ impl<'r> BearerToken<'r> {
                 Code::MissingToken,
                 "the `Authorization` header is not of scheme Bearer",
             ));
+        }
+        if value.len() > MAX_HEADER_LENGTH {
+            return Err(too_large(value.len()));
         }
         let token = rest.trim_ascii_start_spaces();
         if token.is_empty() {
@@ -65,7 +75,7 @@ fn invalid(reason: &'static str) -> Denial {
 
 /// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4; a scheme alone has no rest.
 fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = value.iter().position(|&byte| byte == b' ')?;
+    let end = value.iter().take(MAX_SCHEME_LENGTH).position(|&byte| byte == b' ')?;
     value.split_at_checked(end)
 }
 
@@ -146,6 +156,21 @@ mod tests {
         let longest = "a".repeat(MAX_TOKEN_LENGTH);
         assert_eq!(parse(&[&format!("Bearer {longest}")]), Ok(longest.clone()));
         assert_eq!(parse(&[&format!("Bearer {longest}a")]), Err(Code::TooLarge));
+    }
+
+    #[test]
+    fn a_header_with_more_than_a_token_and_some_spaces_is_too_large_whatever_is_in_it() {
+        let around = |spaces| format!("Bearer {}a", " ".repeat(spaces));
+        let most = MAX_HEADER_LENGTH - "Bearer a".len();
+        assert_eq!(parse(&[&around(most)]), Ok("a".to_owned()));
+        assert_eq!(parse(&[&around(most + 1)]), Err(Code::TooLarge));
+    }
+
+    #[test]
+    fn a_scheme_ends_within_sixty_four_bytes_or_is_none() {
+        let scheme = |letters| format!("{} a.b.c", "x".repeat(letters));
+        assert_eq!(parse(&[&scheme(MAX_SCHEME_LENGTH - 1)]), Err(Code::MissingToken));
+        assert_eq!(parse(&[&scheme(MAX_SCHEME_LENGTH)]), Err(Code::InvalidRequest));
     }
 
     #[test]
