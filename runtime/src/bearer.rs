@@ -42,7 +42,7 @@ impl<'r> BearerToken<'r> {
             ));
         }
         if value.len() > MAX_HEADER_LENGTH {
-            return Err(too_large(value.len()));
+            return Err(too_large(rest.len().saturating_sub(1)));
         }
         let token = rest.trim_ascii_start_spaces();
         if token.is_empty() {
