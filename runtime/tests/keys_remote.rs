@@ -389,3 +389,28 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     });
     assert!(keys.refresh_for("any").is_none(), "nobody can wait here");
 }
+
+#[tokio::test]
+async fn a_remembered_token_ends_with_keys_that_are_too_old_or_others() {
+    let (own, other, clock) = (key(), key(), ManualClock::new());
+    let server = JwksServer::start(Answer::keys(&[&own])).await;
+    let keys = remote(&server, &clock).max_staleness(Duration::from_secs(3600)).start().await.unwrap();
+    let service = Service::new(keys.clone(), &clock);
+    let issuer = Issuer::builder().issuer("bakery-auth").key(copy(&own)).clock(clock.clone()).build();
+    let token = issuer.unwrap().token_for("orders").lifetime(Duration::from_secs(3 * 3600)).mint().unwrap();
+    let verdict = || service.verifier.verify(token.as_str()).err().map(|denial| denial.code());
+    assert_eq!([verdict(), verdict(), verdict()], [None; 3]);
+    assert_eq!(service.verifier.token_cache_hits(), 1);
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(verdict(), None);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(verdict(), Some(Code::KeysUnavailable));
+
+    service.look().await;
+    let hits = service.verifier.token_cache_hits();
+    assert_eq!([verdict(), verdict()], [None; 2]);
+    assert_eq!(service.verifier.token_cache_hits(), hits + 1, "known again, by the keys as they are now");
+    server.answer(Answer::keys(&[&other]));
+    service.look().await;
+    assert_eq!(verdict(), Some(Code::UnknownKey));
+}

@@ -114,3 +114,35 @@ fn each_thread_remembers_by_itself_and_the_hits_are_counted_together() {
     });
     assert_eq!(verifier.token_cache_hits(), 2);
 }
+
+#[test]
+fn what_is_remembered_is_bounded_in_bytes_too() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(16).build().unwrap();
+    let (issuer, _) = world.issuer();
+    // Room for sixteen usual tokens is room for few of these, and the last ones have it.
+    let long = |index: usize| {
+        let name = format!("{index:02}-{}", "x".repeat(200));
+        issuer.token_for(&name).scope("y".repeat(1_500)).mint().unwrap()
+    };
+    let tokens: Vec<_> = (0..16).map(long).collect();
+    for token in &tokens {
+        warm(&verifier, token.as_str());
+    }
+    let known = tokens.iter().rev().take_while(|token| is_known(&verifier, token.as_str())).count();
+    assert!((2..10).contains(&known), "{known} are known");
+}
+
+#[test]
+fn a_token_of_great_length_is_not_remembered() {
+    let world = World::new();
+    let verifier = world.verifier().build().unwrap();
+    let (issuer, _) = world.issuer();
+    let scope = |length: usize| issuer.token_for("orders").scope("y".repeat(length)).mint().unwrap();
+    let (long, short) = (scope(7_000), scope(4_000));
+    assert!(long.as_str().len() > 8 * 1_024 && short.as_str().len() < 8 * 1_024);
+    warm(&verifier, short.as_str());
+    for _ in 0..4 {
+        assert!(!is_known(&verifier, long.as_str()));
+    }
+}

@@ -231,3 +231,30 @@ fn a_file_that_changes_ends_what_rests_on_the_former_one() {
     }
     assert_eq!(verdict(&verifier, token.as_str()), Some(Code::UnknownKey));
 }
+
+/// Asks the verifier itself, as a source or a store may by accident.
+#[derive(Clone, Default)]
+struct Inward(Arc<Mutex<Option<(Verifier, String)>>>);
+
+impl RevocationStore for Inward {
+    fn status(&self, _: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        let inner = self.0.lock().unwrap().take();
+        if let Some((verifier, token)) = inner {
+            assert_eq!(verdict(&verifier, &token), None);
+        }
+        Ok(RevocationStatus::Good)
+    }
+}
+
+#[test]
+fn a_verifier_that_is_asked_in_the_middle_of_an_answer_answers() {
+    let world = World::new();
+    let store = Inward::default();
+    let verifier = world.verifier().revocation(store.clone()).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let token = mint(&issuer, "orders");
+    warm(&verifier, token.as_str());
+    *store.0.lock().unwrap() = Some((verifier.clone(), token.as_str().to_owned()));
+    assert!(is_known(&verifier, token.as_str()));
+    assert!(store.0.lock().unwrap().is_none(), "it was asked");
+}
