@@ -100,6 +100,10 @@ pub use crate::keys::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
 };
+#[cfg(feature = "sql")]
+pub use crate::revocation::{
+    DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,
+};
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, JsonLinesBuilder,

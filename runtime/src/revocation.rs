@@ -5,10 +5,14 @@
 //! twin that verifies too, so one token has more than one text.
 
 mod memory;
+#[cfg(feature = "sql")]
+mod sql;
 
 use std::{error::Error, fmt};
 
 pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
+#[cfg(feature = "sql")]
+pub use sql::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder};
 
 use crate::denial::{Code, Denial};
 

@@ -2,7 +2,7 @@
 //!
 //! One address chooses the database: a SQLite file, with nothing to install, or PostgreSQL for a
 //! fleet. The schema and the code are the same; where the two differ is here and in `schema`. Nothing
-//! of it stands on the path of a request: a verifier reads revocations in the background.
+//! of it stands on the path of a request: see [`SqlRevocations`](crate::SqlRevocations).
 
 #[macro_use]
 mod macros;
@@ -86,7 +86,7 @@ impl Store {
             check_file(path, &address.place())?;
             create(path, &address.place())?;
         }
-        let store = Self::at(&address, Access::Write).await?;
+        let store = Self::at(&address).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -106,16 +106,16 @@ impl Store {
                 return Err(StoreError::Missing { place: address.place() });
             }
         }
-        let store = Self::at(address, Access::Read).await?;
+        let store = Self::at(address).await?;
         store.check_schema().await?;
         Ok(store)
     }
 
-    async fn at(address: &Address, access: Access) -> Result<Self, StoreError> {
+    async fn at(address: &Address) -> Result<Self, StoreError> {
         let place = address.place();
         let connecting = async {
             Ok::<_, Fault>(match address {
-                Address::Sqlite(path) => Pool::Sqlite(open_file(url::sqlite_options(path), access).await?),
+                Address::Sqlite(path) => Pool::Sqlite(open_file(url::sqlite_options(path)).await?),
                 Address::Postgres(options) => Pool::Postgres(
                     PgPoolOptions::new()
                         .max_connections(4)
@@ -154,18 +154,14 @@ impl Store {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Access {
-    Read,
-    Write,
-}
-
-async fn open_file(options: SqliteConnectOptions, access: Access) -> Result<SqlitePool, sqlx::Error> {
+/// Never read-only: a writer that was killed leaves a journal, which whoever comes next has to play back.
+/// On a file that may not be written, SQLite reads all the same.
+async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
         // More would only wait for each other.
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT * 2)
-        .connect_with(options.read_only(matches!(access, Access::Read)))
+        .connect_with(options)
         .await
 }
 

@@ -30,6 +30,29 @@ impl Database {
         Some(Self { url: format!("{server}{joint}options[search_path]={schema}"), _folder: None })
     }
 
+    /// Locks the file of a SQLite store against everybody, until it is dropped.
+    pub(crate) async fn lock(&self) -> sqlx::SqlitePool {
+        let path = self.url.strip_prefix("sqlite:").unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let one = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+        let pool = one.connect_with(options).await.unwrap();
+        sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&pool).await.unwrap();
+        pool
+    }
+
+    /// What the store itself would never do.
+    pub(crate) async fn execute(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+        } else {
+            let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+        }
+    }
+
     /// Each kind that there is.
     pub(crate) async fn all() -> Vec<Self> {
         std::iter::once(Self::sqlite()).chain(Self::postgres().await).collect()

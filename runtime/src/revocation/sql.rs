@@ -1,0 +1,138 @@
+//! Revocations of a fleet: kept in a database, answered from memory.
+//!
+//! A task in the background reads what is new, when PostgreSQL tells of it and at every poll besides,
+//! so that a notification that is lost costs half a second and no more. A request never waits for it.
+//! What was read once is refused for good; what could not be read for too long is an outage.
+
+mod builder;
+mod reader;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use builder::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocationsBuilder};
+use tokio::sync::watch;
+
+use super::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
+use crate::clock::Stopwatch;
+
+/// The revocations of a [`Store`](crate::store::Store), for every verifier of a fleet. Cheap to clone;
+/// all clones are one. The task that reads ends with the last clone.
+///
+/// Nobody is accepted before all revocations were read, nor when the database was silent for longer
+/// than [`max_silence`](SqlRevocationsBuilder::max_silence), nor when there are more revocations than
+/// may be held: each is an outage, which the verifier refuses (503) unless told otherwise. A token
+/// that is known to be revoked stays refused through all of it.
+///
+/// ```no_run
+/// # async fn start(keys: service_only::KeySet) -> Result<(), Box<dyn std::error::Error>> {
+/// use service_only::{SqlRevocations, Verifier};
+///
+/// let revocations = SqlRevocations::of("postgres://orders@db.bakery.example/tokens").start()?;
+/// let verifier = Verifier::builder()
+///     .issuer("bakery-auth")
+///     .keys(keys)
+///     .revocation(revocations)
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SqlRevocations(Arc<Running>);
+
+/// Ends the task when it is dropped.
+struct Running {
+    shared: Arc<Shared>,
+    loaded: watch::Receiver<bool>,
+    task: tokio::task::AbortHandle,
+}
+
+/// What the task and the requests share.
+struct Shared {
+    memory: MemoryRevocations,
+    place: String,
+    max_silence: Duration,
+    since: Stopwatch,
+    /// When the database was last known to be read in full, in microseconds; [`NEVER`] at first.
+    heard_us: AtomicU64,
+    full: AtomicBool,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl SqlRevocations {
+    /// Revocations of the store at this address: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
+    pub fn of(url: impl Into<String>) -> SqlRevocationsBuilder {
+        SqlRevocationsBuilder::new(url.into())
+    }
+
+    /// Waits until all revocations were read for the first time. Bound it by a timeout where a program
+    /// should not start without; a program that starts anyway refuses until then.
+    pub async fn loaded(&self) {
+        let mut loaded = self.0.loaded.clone();
+        if loaded.wait_for(|loaded| *loaded).await.is_err() {
+            // The task is gone, with its runtime; there is nothing left to come.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How many revocations are held.
+    pub fn len(&self) -> usize {
+        self.0.shared.memory.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl RevocationStore for SqlRevocations {
+    fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        // First of all, since an outage may be accepted and a revoked token may not.
+        match self.0.shared.memory.status(token)? {
+            RevocationStatus::Good => self.0.shared.check().map(|()| RevocationStatus::Good),
+            revoked => Ok(revoked),
+        }
+    }
+}
+
+impl Shared {
+    /// Whether what is held is all that there is, as far as anybody can know.
+    fn check(&self) -> Result<(), RevocationOutage> {
+        if self.full.load(Ordering::Acquire) {
+            return Err(RevocationOutage::new("there are more revocations than this verifier may hold"));
+        }
+        let heard = self.heard_us.load(Ordering::Acquire);
+        if heard == NEVER {
+            let reason = format!("the revocations of `{}` are not loaded yet", self.place);
+            return Err(RevocationOutage::new(reason));
+        }
+        let silence = Duration::from_micros(self.since.elapsed_us().saturating_sub(heard));
+        if silence > self.max_silence {
+            let reason = format!("`{}` was last read {} s ago", self.place, silence.as_secs());
+            return Err(RevocationOutage::new(reason));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for SqlRevocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlRevocations")
+            .field("place", &self.0.shared.place)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

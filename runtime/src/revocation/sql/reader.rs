@@ -1,0 +1,204 @@
+//! The one task that reads: at the start everything, then what is new, after a loss again from where
+//! it was. It says once that the database is gone, and once that it is back.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::sync::{Notify, watch};
+
+use super::Shared;
+use crate::{
+    revocation::RevocationsFull,
+    store::{Address, CHANNEL, RevocationRecord, RevocationTarget, Store, StoreError},
+};
+
+/// Revocations that are read in one go: some hundred kilobytes.
+const PAGE: u32 = 2_000;
+
+/// The pause after the first failure; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause: a database that is back is found within seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) struct Reader {
+    address: Address,
+    shared: Arc<Shared>,
+    poll: Duration,
+    loaded: watch::Sender<bool>,
+    /// Which store was read.
+    store: Option<String>,
+    /// All up to this number was read.
+    seen: i64,
+    failures: u32,
+}
+
+impl Reader {
+    pub(super) fn new(
+        address: Address,
+        shared: Arc<Shared>,
+        poll: Duration,
+        loaded: watch::Sender<bool>,
+    ) -> Self {
+        Self { address, shared, poll, loaded, store: None, seen: 0, failures: 0 }
+    }
+
+    /// Never ends by itself; it is aborted.
+    pub(super) async fn run(mut self) {
+        loop {
+            let trouble = self.follow().await;
+            self.complain(&trouble);
+            tokio::time::sleep(pause(self.failures)).await;
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// Follows one connection until it fails.
+    async fn follow(&mut self) -> Trouble {
+        let store = match Store::open_at(&self.address).await {
+            Ok(store) => store,
+            Err(error) => return Trouble::Store(error),
+        };
+        let news = Arc::new(Notify::new());
+        let _listener = store.postgres().map(|pool| Listener::start(pool.clone(), Arc::clone(&news)));
+        loop {
+            if let Err(trouble) = self.catch_up(&store).await {
+                return trouble;
+            }
+            self.rejoice();
+            // Either way it is time.
+            let _ = tokio::time::timeout(self.poll, news.notified()).await;
+        }
+    }
+
+    /// Reads what is new. What the store's head names was there before it was read, so an empty page
+    /// means that the rest was forgotten with its tokens.
+    async fn catch_up(&mut self, store: &Store) -> Result<(), Trouble> {
+        let asked_us = self.shared.since.elapsed_us();
+        let head = store.head().await?;
+        if self.store.as_ref() != Some(&head.store) || head.sequence < self.seen {
+            // Another database, or an older state of it: numbers mean something else now.
+            self.seen = 0;
+            self.store = Some(head.store);
+        }
+        while self.seen < head.sequence {
+            let page = store.revocations_since(self.seen, PAGE).await?;
+            let Some(last) = page.last().map(|record| record.sequence) else {
+                self.seen = head.sequence;
+                break;
+            };
+            for record in &page {
+                self.take(record)?;
+            }
+            self.seen = last;
+        }
+        self.shared.full.store(false, Ordering::Release);
+        self.shared.heard_us.store(asked_us, Ordering::Release);
+        Ok(())
+    }
+
+    fn take(&self, record: &RevocationRecord) -> Result<(), RevocationsFull> {
+        let memory = &self.shared.memory;
+        let issuer = &record.revocation.issuer;
+        match &record.revocation.target {
+            RevocationTarget::Token { jti, expires_at } => memory.revoke_token(issuer, jti, *expires_at),
+            RevocationTarget::Service { service, issued_by } => {
+                memory.revoke_service(issuer, service, *issued_by)
+            }
+            RevocationTarget::Key { kid } => memory.revoke_key(issuer, kid),
+        }
+    }
+
+    fn complain(&self, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Full(_)) {
+            // Not read in full, so nobody may be accepted from now on.
+            self.shared.full.store(true, Ordering::Release);
+        }
+        if self.failures == 0 {
+            tracing::error!(
+                target: "service_only",
+                place = self.shared.place,
+                error = %trouble,
+                max_silence_s = self.shared.max_silence.as_secs(),
+                "revocations cannot be read; it is tried again, and is an outage when it lasts"
+            );
+        }
+    }
+
+    fn rejoice(&mut self) {
+        if self.failures > 0 {
+            tracing::warn!(
+                target: "service_only",
+                place = self.shared.place,
+                failures = self.failures,
+                "revocations are read again"
+            );
+            self.failures = 0;
+        }
+        self.loaded.send_if_modified(|loaded| !std::mem::replace(loaded, true));
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE)
+}
+
+/// Why reading stopped.
+enum Trouble {
+    Store(StoreError),
+    Full(RevocationsFull),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<RevocationsFull> for Trouble {
+    fn from(error: RevocationsFull) -> Self {
+        Self::Full(error)
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Full(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Waits for PostgreSQL's word on a connection of its own; ends when it is dropped. Without it, the
+/// polls remain.
+struct Listener(tokio::task::AbortHandle);
+
+impl Listener {
+    fn start(pool: PgPool, news: Arc<Notify>) -> Self {
+        Self(tokio::spawn(listen(pool, news)).abort_handle())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn listen(pool: PgPool, news: Arc<Notify>) {
+    loop {
+        if let Ok(mut listener) = PgListener::connect_with(&pool).await
+            && listener.listen(CHANNEL).await.is_ok()
+        {
+            news.notify_one();
+            while let Ok(Some(_)) = listener.try_recv().await {
+                news.notify_one();
+            }
+        }
+        tokio::time::sleep(LONGEST_PAUSE).await;
+    }
+}
