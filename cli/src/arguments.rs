@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use service_only::Algorithm;
 
 use crate::commands::{
-    Exit, attack, completions, dev, endpoints, generate, init, inspect, jwks, k8s_secret, keygen, man, verify,
+    Exit, attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
+    list, man, revoke, show, verify,
 };
 use crate::output;
 
@@ -43,6 +44,10 @@ pub(crate) enum Command {
     Inspect(inspect::InspectOptions),
     Jwks(jwks::JwksOptions),
     K8sSecret(k8s_secret::SecretOptions),
+    List(list::ListOptions),
+    Show(show::ShowOptions),
+    Expiring(expiring::ExpiringOptions),
+    Revoke(Box<revoke::RevokeOptions>),
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),

@@ -5,13 +5,17 @@ pub(crate) mod batch;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod endpoints;
+pub(crate) mod expiring;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod jwks;
 pub(crate) mod k8s_secret;
 pub(crate) mod keygen;
+pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod revoke;
+pub(crate) mod show;
 pub(crate) mod verify;
 
 use crate::arguments::Command;
@@ -51,6 +55,10 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::Inspect(options) => inspect::run(&options),
         Command::Jwks(options) => jwks::run(&options),
         Command::K8sSecret(options) => k8s_secret::run(&options),
+        Command::List(options) => list::run(&options),
+        Command::Show(options) => show::run(&options),
+        Command::Expiring(options) => expiring::run(&options),
+        Command::Revoke(options) => revoke::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Endpoints(options) => endpoints::run(&options),
         Command::Attack(options) => attack::run(&options),

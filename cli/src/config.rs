@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) audience: Option<String>,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) profile: Option<Profile>,
+    pub(crate) store: Option<String>,
     pub(crate) key: KeySource,
     pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
 }
@@ -73,6 +74,7 @@ struct Document {
     audience: Option<Parsed<Filled>>,
     lifetime: Option<Parsed<Lifetime>>,
     profile: Option<Parsed<Profile>>,
+    store: Option<Parsed<StoreAddress>>,
     key: Key,
     #[serde(default)]
     services: BTreeMap<ServiceName, Service>,
@@ -104,6 +106,7 @@ impl Document {
             audience: self.audience.map(|audience| audience.0.0),
             lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
             profile: self.profile.map(|profile| profile.0),
+            store: self.store.map(|store| store.0.placed(folder)),
             key: KeySource {
                 path: folder.join(self.key.file.0.0),
                 algorithm: self.key.algorithm.0,
@@ -145,6 +148,34 @@ impl FromStr for Filled {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() { Err("must not be empty") } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+/// The address of a store.
+struct StoreAddress(String);
+
+impl FromStr for StoreAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Not quoted: it may hold a password.
+        match text.split_once(':') {
+            Some(("sqlite" | "postgres" | "postgresql", _)) => Ok(Self(text.to_owned())),
+            _ => Err("must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"),
+        }
+    }
+}
+
+impl StoreAddress {
+    /// A file is meant relative to the configuration, as the key is.
+    fn placed(self, folder: &Path) -> String {
+        match self.0.strip_prefix("sqlite:") {
+            Some(path) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                format!("sqlite:{}", folder.join(path).display())
+            }
+            None => self.0,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod problem;
 mod profile;
 mod redact;
 mod signing;
+mod store;
 mod variable;
 mod verdict;
 

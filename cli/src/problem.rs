@@ -29,6 +29,8 @@ pub(crate) enum ProblemCode {
     UnknownAlgorithm,
     /// A file is there already.
     Exists,
+    /// The store of tokens and revocations cannot do it.
+    Store,
     /// The operating system said no.
     Io,
 }
@@ -43,6 +45,7 @@ impl ProblemCode {
             Self::WeakKey => "weak_key",
             Self::UnknownAlgorithm => "unknown_algorithm",
             Self::Exists => "exists",
+            Self::Store => "store",
             Self::Io => "io",
         }
     }

@@ -17,6 +17,7 @@ use crate::key_file::{KeySource, SecretEncoding};
 use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::profile::Profile;
+use crate::store::RegistryOptions;
 
 /// Which key signs, and in whose name.
 #[derive(Args, Clone, Debug)]
@@ -82,11 +83,12 @@ pub(crate) struct ServiceToken {
     pub(crate) token: MintedToken,
 }
 
-/// Mints one token for each chosen service, and warns of those that live long.
+/// Mints one token for each chosen service, warns of those that live long, and writes them down.
 pub(crate) fn mint(
     signing: &SigningOptions,
     choice: &ServiceChoice,
     options: &TokenOptions,
+    registry: &RegistryOptions,
 ) -> Outcome<Vec<ServiceToken>> {
     let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
     let services = chosen(choice, config.as_ref())?;
@@ -99,6 +101,7 @@ pub(crate) fn mint(
         })
         .collect::<Outcome<Vec<_>>>()?;
     warn_of_long_lives(&tokens);
+    registry.record(config.as_ref(), &tokens)?;
     Ok(tokens)
 }
 

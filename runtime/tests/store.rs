@@ -206,3 +206,41 @@ async fn programs_that_start_together_make_the_tables_once() {
         assert_eq!(store.head().await.unwrap().sequence, 0);
     }
 }
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_left_as_it_is() {
+    for database in Database::all().await {
+        Store::connect(&database.url).await.unwrap().close().await;
+        database.execute("UPDATE service_only_schema SET version = 1000").await;
+        for opened in [Store::connect(&database.url).await, Store::open(&database.url).await] {
+            let error = opened.unwrap_err();
+            assert!(matches!(error, StoreError::Newer { found: 1000, .. }), "{error}");
+        }
+        database.execute("UPDATE service_only_schema SET version = 1").await;
+        Store::open(&database.url).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_locked_file_is_an_error_and_nothing_is_written() {
+    let database = Database::sqlite();
+    let store = Store::connect(&database.url).await.unwrap();
+    let lock = database.lock().await;
+    let error = store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    lock.close().await;
+    assert_eq!(store.head().await.unwrap().sequence, 0);
+    assert_eq!(store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap(), Revoked::New);
+}
+
+#[tokio::test]
+async fn another_programs_file_is_left_alone() {
+    let database = Database::sqlite();
+    let path = database.url.strip_prefix("sqlite:").unwrap();
+    std::fs::write(path, "").unwrap();
+    database.execute("CREATE TABLE recipes (name TEXT)").await;
+    let before = std::fs::read(path).unwrap();
+    let error = Store::connect(&database.url).await.unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert_eq!(std::fs::read(path).unwrap(), before);
+}

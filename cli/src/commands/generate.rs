@@ -17,6 +17,7 @@ use crate::new_file::{self, NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::Outcome;
 use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+use crate::store::RegistryOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +39,8 @@ pub(crate) struct GenerateOptions {
     signing: SigningOptions,
     #[command(flatten)]
     token: TokenOptions,
+    #[command(flatten)]
+    registry: RegistryOptions,
     /// Write one file for each service, `NAME.token` with mode 0600, in place of printing tokens
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
@@ -50,7 +53,7 @@ pub(crate) struct GenerateOptions {
 }
 
 pub(crate) fn run(options: &GenerateOptions) -> Outcome<Exit> {
-    let tokens = signing::mint(&options.signing, &options.choice, &options.token)?;
+    let tokens = signing::mint(&options.signing, &options.choice, &options.token, &options.registry)?;
     match &options.out_dir {
         Some(dir) => write_files(dir, &tokens, options)?,
         None => print(&tokens, options)?,

@@ -18,6 +18,7 @@ use crate::new_file::{self, NewFile, Overwrite};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+use crate::store::RegistryOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +39,8 @@ pub(crate) struct SecretOptions {
     signing: SigningOptions,
     #[command(flatten)]
     token: TokenOptions,
+    #[command(flatten)]
+    registry: RegistryOptions,
     /// Name of the Secret [default: `NAME-service-token`]
     #[arg(long = "name", value_name = "SECRET", conflicts_with = "all")]
     secret_name: Option<String>,
@@ -79,7 +82,7 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
     if let Some(namespace) = &options.namespace {
         check_namespace(namespace)?;
     }
-    let tokens = signing::mint(&options.signing, &options.choice, &options.token)?;
+    let tokens = signing::mint(&options.signing, &options.choice, &options.token, &options.registry)?;
     // Every name is checked before the first manifest leaves.
     let named = tokens
         .iter()

@@ -17,4 +17,5 @@ mod profile;
 mod redaction;
 mod sandbox;
 mod setup;
+mod store;
 mod verify;

@@ -1,0 +1,96 @@
+//! `service-token list`: the tokens of the registry, and what has become of them.
+
+use clap::Args;
+use comfy_table::{Table, presets::NOTHING};
+use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
+
+use super::Exit;
+use crate::escape;
+use crate::members;
+use crate::output::{self, Format};
+use crate::problem::Outcome;
+use crate::store::{self, StoreAndConfig};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token list
+  service-token list --service orders --active
+  service-token list --revoked --format json";
+
+/// List the minted tokens that the registry knows, those that expire first first
+///
+/// A token itself is never kept, and so never printed. A revocation is forgotten some minutes after
+/// its token's end; the token is `expired` then.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ListOptions {
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// Only tokens of this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only tokens of this issuer
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Only tokens that are good
+    #[arg(long, group = "state")]
+    active: bool,
+    /// Only tokens whose time is over
+    #[arg(long, group = "state")]
+    expired: bool,
+    /// Only tokens that are revoked, by themselves, with their service or with their key
+    #[arg(long, group = "state")]
+    revoked: bool,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
+    let (url, _) = options.store.find()?;
+    let filter = TokenFilter {
+        issuer: options.issuer.clone(),
+        service: options.service.clone(),
+        ..TokenFilter::default()
+    };
+    let now = store::now();
+    let mut tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
+    let wanted = [
+        (options.active, TokenState::Active),
+        (options.expired, TokenState::Expired),
+        (options.revoked, TokenState::Revoked),
+    ];
+    if let Some((_, state)) = wanted.into_iter().find(|(wanted, _)| *wanted) {
+        tokens.retain(|token| token.state(now) == state);
+    }
+    print(&tokens, now, options.format)?;
+    Ok(Exit::Done)
+}
+
+/// One line for each token, or one JSON array.
+pub(super) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome<()> {
+    match format {
+        Format::Json => output::json(&tokens.iter().map(|token| store::json(token, now)).collect::<Vec<_>>()),
+        Format::Text if tokens.is_empty() => Ok(()),
+        Format::Text => output::lines(&table(tokens, now).trim_fmt()),
+    }
+}
+
+fn table(tokens: &[ListedToken], now: i64) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["jti", "service", "state", "expires", "kid", "note"]);
+    for listed in tokens {
+        let token = &listed.token;
+        let note = escape::one_line(token.note.as_deref().unwrap_or_default());
+        table.add_row([
+            escape::one_line(&token.jti),
+            escape::one_line(&token.service),
+            listed.state(now).as_str().to_owned(),
+            members::instant(token.expires_at),
+            escape::one_line(&token.kid),
+            note,
+        ]);
+    }
+    table
+}

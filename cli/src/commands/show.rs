@@ -1,0 +1,56 @@
+//! `service-token show`: all that the registry knows of one token.
+
+use clap::Args;
+use service_only::store::{Store, TokenFilter};
+
+use super::Exit;
+use crate::members;
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::store::{self, StoreAndConfig};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token show 76514ef5-446e-4842-932c-231cd329f030
+  service-token show 76514ef5-446e-4842-932c-231cd329f030 --format json";
+
+/// Show what the registry knows of one token
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ShowOptions {
+    /// The token's `jti`
+    jti: String,
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// Issuer of the token, where several issuers share the store
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &ShowOptions) -> Outcome<Exit> {
+    let (url, _) = options.store.find()?;
+    let filter = TokenFilter {
+        jti: Some(options.jti.clone()),
+        issuer: options.issuer.clone(),
+        ..TokenFilter::default()
+    };
+    let tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
+    let [one] = tokens.as_slice() else {
+        return Err(match tokens.len() {
+            0 => Problem::new(ProblemCode::Store, format!("the registry has no token `{}`", options.jti))
+                .help("`service-token list` shows those that it has"),
+            _ => Problem::usage("several issuers have a token of that name").help("pass `--issuer ISSUER`"),
+        });
+    };
+    let shown = store::json(one, store::now());
+    match (options.format, shown.as_object()) {
+        (Format::Text, Some(shown)) => {
+            members::lines(shown).iter().try_for_each(|line| output::result(line))?;
+        }
+        _ => output::json(&shown)?,
+    }
+    Ok(Exit::Done)
+}

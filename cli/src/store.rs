@@ -1,0 +1,181 @@
+//! The store of tokens and revocations: which one, and how a command works with it.
+//!
+//! It is named by `--store`, else by `SERVICE_TOKEN_STORE`, else by `store` of the configuration, and
+//! never guessed: a registry in another folder than yesterday's would look empty and be believed.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use service_only::store::{ListedToken, Store, StoreError, TokenRecord};
+use service_only::{Clock as _, SystemClock};
+
+use crate::config::Config;
+use crate::members;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::signing::ServiceToken;
+
+/// Which store a command works with.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreOptions {
+    /// Store of tokens and revocations, `sqlite:PATH` or `postgres://USER@HOST/DATABASE`
+    /// [default: `store` of the configuration]
+    #[arg(long, value_name = "URL", env = "SERVICE_TOKEN_STORE", hide_env_values = true)]
+    store: Option<StoreUrl>,
+}
+
+/// Which store, for a command that reads nothing else from a configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreAndConfig {
+    #[command(flatten)]
+    store: StoreOptions,
+    /// Configuration file [default: `service-token.toml`, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Which store a minted token is written down in, and what is to be remembered of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RegistryOptions {
+    #[command(flatten)]
+    store: StoreOptions,
+    /// Mint without writing the token down, although a store is configured
+    #[arg(long)]
+    no_store: bool,
+    /// What the registry should remember of the token
+    #[arg(long, value_name = "TEXT", conflicts_with = "no_store")]
+    note: Option<String>,
+}
+
+/// An address, which may hold a password and is therefore never shown.
+#[derive(Clone)]
+pub(crate) struct StoreUrl(String);
+
+impl FromStr for StoreUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Ok(Self(url.to_owned()))
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl")
+    }
+}
+
+impl StoreOptions {
+    fn url(&self, config: Option<&Config>) -> Option<String> {
+        let given = self.store.as_ref().map(|StoreUrl(url)| url.clone()).filter(|url| !url.is_empty());
+        given.or_else(|| config.and_then(|config| config.store.clone()))
+    }
+}
+
+impl StoreAndConfig {
+    /// The store's address, and the configuration where there is one.
+    pub(crate) fn find(&self) -> Outcome<(String, Option<Config>)> {
+        let config = Config::find(self.config.as_deref(), true)?;
+        let url = self.store.url(config.as_ref()).ok_or_else(|| {
+            Problem::usage("no store is named").help(
+                "pass `--store sqlite:service-token.db`, set SERVICE_TOKEN_STORE, or write `store` into the configuration",
+            )
+        })?;
+        Ok((url, config))
+    }
+}
+
+impl RegistryOptions {
+    /// Writes the tokens down before anybody sees them, where a store is configured.
+    pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<()> {
+        let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
+            if self.note.is_some() {
+                return Err(Problem::usage("a note needs a store to be kept in").help("pass `--store URL`"));
+            }
+            return Ok(());
+        };
+        let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
+        work(async { Store::connect(&url).await?.record_tokens(&records).await })
+            .map_err(|problem| problem.help("no token was printed; `--no-store` mints without the registry"))
+    }
+
+    fn described(&self, made: &ServiceToken) -> TokenRecord {
+        let claims = made.token.claims();
+        TokenRecord {
+            issuer: claims.issuer.clone(),
+            jti: claims.jti.clone().unwrap_or_default(),
+            service: made.service.to_string(),
+            kid: made.token.kid().to_string(),
+            issued_at: claims.iat.unwrap_or_else(now),
+            expires_at: claims.exp,
+            note: self.note.clone(),
+            minted_by: operator(),
+            minted_at: now(),
+        }
+    }
+}
+
+/// Runs a piece of work with a store to its end.
+pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot start: {error}")))?;
+    runtime.block_on(work).map_err(|error| Problem::new(ProblemCode::Store, error.to_string()))
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> i64 {
+    SystemClock.now().unix()
+}
+
+/// Who is at work, as the system calls him.
+pub(crate) fn operator() -> Option<String> {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// A token of the registry as JSON answers state it.
+pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
+    let token = &listed.token;
+    serde_json::json!({
+        "jti": token.jti,
+        "service": token.service,
+        "issuer": token.issuer,
+        "kid": token.kid,
+        "state": listed.state(now).as_str(),
+        "revoked": listed.revoked,
+        "issued": members::instant(token.issued_at),
+        "iat": token.issued_at,
+        "expires": members::instant(token.expires_at),
+        "exp": token.expires_at,
+        "note": token.note,
+        "minted_by": token.minted_by,
+        "minted": members::instant(token.minted_at),
+    })
+}
+
+/// An instant on the command line: RFC 3339, seconds since the epoch, or `now`.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Instant(pub(crate) i64);
+
+impl FromStr for Instant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "now" {
+            return Ok(Self(now()));
+        }
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self(seconds));
+        }
+        let parsed = humantime::parse_rfc3339_weak(text).ok();
+        let since = parsed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        since.and_then(|since| i64::try_from(since.as_secs()).ok()).map(Self).ok_or_else(|| {
+            format!("`{text}` is not an instant; write one such as `2026-01-31T12:00:00Z`, or `now`")
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! The registry and revocation as an operator works with them, over each kind of database.
+
+use std::process::Command;
+
+use crate::sandbox::{Ran, Sandbox, claims_of};
+
+/// A sandbox whose configuration names a store: a file, and a PostgreSQL where there is one.
+fn sandboxes() -> Vec<Sandbox> {
+    let mut urls = vec!["sqlite:tokens.db".to_owned()];
+    match std::env::var("DATABASE_URL") {
+        Ok(server) => {
+            let schema = format!("cli_{}", new_name());
+            let made =
+                Command::new("psql").args(["-q", &server, "-c", &format!("CREATE SCHEMA {schema}")]).status();
+            if made.is_ok_and(|status| status.success()) {
+                urls.push(format!("{server}?options[search_path]={schema}"));
+            } else {
+                eprintln!("skipped for PostgreSQL: there is no `psql`");
+            }
+        }
+        Err(_) => eprintln!("skipped for PostgreSQL: DATABASE_URL names none"),
+    }
+    urls.iter().map(|url| with_store(url)).collect()
+}
+
+fn with_store(url: &str) -> Sandbox {
+    let sandbox = Sandbox::configured();
+    let config = sandbox.read("service-token.toml");
+    sandbox.write("service-token.toml", format!("store = \"{url}\"\n{config}"));
+    sandbox
+}
+
+/// A name that nobody else has: that of a fresh folder.
+fn new_name() -> String {
+    let folder = Sandbox::new();
+    let name = folder.root().file_name().unwrap().to_str().unwrap().to_ascii_lowercase();
+    name.chars().filter(char::is_ascii_alphanumeric).chain(std::process::id().to_string().chars()).collect()
+}
+
+fn mint(sandbox: &Sandbox, arguments: &[&str]) -> (String, String) {
+    let ran = sandbox.run(&[&["generate"], arguments].concat()).done();
+    let jti = claims_of(ran.line())["jti"].as_str().unwrap().to_owned();
+    (ran.line().to_owned(), jti)
+}
+
+fn states(ran: &Ran) -> Vec<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    ran.json().as_array().unwrap().iter().map(|token| (text(&token["jti"]), text(&token["state"]))).collect()
+}
+
+#[test]
+fn minted_token_is_in_the_registry_and_its_text_is_nowhere() {
+    for sandbox in sandboxes() {
+        let (token, jti) = mint(&sandbox, &["orders", "--note", "for the night job"]);
+        let listed = sandbox.run(&["list"]).done();
+        for text in [jti.as_str(), "orders", "active", "for the night job"] {
+            assert!(listed.stdout.contains(text), "{}", listed.stdout);
+        }
+        let shown = sandbox.run(&["show", &jti, "--format", "json"]).done().json();
+        let claims = claims_of(&token);
+        assert_eq!((&shown["exp"], &shown["iat"]), (&claims["exp"], &claims["iat"]));
+        assert_eq!((&shown["issuer"], &shown["state"]), (&"bakery-auth".into(), &"active".into()));
+        let text = sandbox.run(&["show", &jti]).done().stdout;
+        assert!(text.contains("for the night job"), "{text}");
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!text.contains(signature) && !listed.stdout.contains(signature));
+        if sandbox.path("tokens.db").exists() {
+            let file = std::fs::read(sandbox.path("tokens.db")).unwrap();
+            assert!(!file.windows(signature.len()).any(|part| part == signature.as_bytes()));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn file_of_the_registry_is_its_owners_alone() {
+    let sandbox = with_store("sqlite:tokens.db");
+    mint(&sandbox, &["orders"]);
+    assert_eq!(sandbox.mode("tokens.db"), 0o600);
+}
+
+#[test]
+fn token_that_cannot_be_written_down_is_not_printed() {
+    let sandbox = with_store("sqlite:missing/tokens.db");
+    let message = sandbox.run(&["generate", "orders"]).refused();
+    assert!(message.contains("missing/tokens.db") && message.contains("--no-store"), "{message}");
+    assert!(sandbox.run(&["k8s-secret", "orders"]).refused().contains("--no-store"));
+    sandbox.run(&["generate", "orders", "--no-store"]).done();
+}
+
+#[test]
+fn bad_store_is_a_clear_error_and_stays_as_it_is() {
+    let sandbox = Sandbox::configured();
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    sandbox.write("text.db", "not a database, and longer than the header of one would be".repeat(20));
+    let nobody = "postgres://operator:hush@127.0.0.1:1/tokens";
+    for (store, expected) in [
+        ("sqlite:folder", "it is a directory"),
+        ("sqlite:text.db", "file is not a database"),
+        ("sqlite:", "needs the path of a file"),
+        (nobody, "cannot be reached"),
+        ("redis://cache", "`sqlite:PATH` or `postgres://"),
+    ] {
+        let message = sandbox.run(&["revoke", "--key", "k1", "--store", store]).refused();
+        assert!(message.contains(expected), "{store}: {message}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+    assert!(sandbox.run(&["list", "--store", "sqlite:none.db"]).refused().contains("there is no store"));
+    assert!(!sandbox.path("none.db").exists());
+    assert!(sandbox.run(&["list"]).refused().contains("no store is named"));
+    assert!(sandbox.read("text.db").starts_with("not a database"));
+}
+
+#[test]
+fn list_shows_the_state_that_was_asked_for() {
+    for sandbox in sandboxes() {
+        let (_, good) = mint(&sandbox, &["orders"]);
+        let (_, bad) = mint(&sandbox, &["inventory"]);
+        sandbox.run(&["revoke", &bad, "--reason", "seen in a log"]).done();
+        let list = |options: &[&str]| {
+            states(&sandbox.run(&[&["list", "--format", "json"], options].concat()).done())
+        };
+        assert_eq!(list(&["--active"]), [(good.clone(), "active".to_owned())]);
+        assert_eq!(list(&["--revoked"]), [(bad, "revoked".to_owned())]);
+        assert_eq!(list(&["--expired"]), []);
+        assert_eq!(list(&["--service", "orders"]), [(good, "active".to_owned())]);
+        assert_eq!(list(&["--issuer", "another"]), []);
+    }
+}
+
+#[test]
+fn exit_code_of_expiring_says_whether_any_does() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        assert_eq!(sandbox.run(&["expiring", "--within", "29d"]).done().stdout, "");
+        let ran = sandbox.run(&["expiring", "--within", "31d", "--format", "json"]);
+        assert_eq!((ran.code, states(&ran)), (1, vec![(jti.clone(), "active".to_owned())]));
+        sandbox.run(&["revoke", &jti]).done();
+        sandbox.run(&["expiring", "--within", "31d"]).done();
+    }
+}
+
+#[test]
+fn revoking_twice_changes_nothing_and_says_so() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        let targets: [&[&str]; 3] =
+            [&[&jti], &["--service", "orders", "--before", "2026-01-31T12:00:00Z"], &["--key", "k1"]];
+        for target in targets {
+            let revoke = [&["revoke", "--format", "json"], target].concat();
+            assert_eq!(sandbox.run(&revoke).done().json()["outcome"], "new");
+            assert_eq!(sandbox.run(&revoke).done().json()["outcome"], "already");
+            let text = sandbox.run(&[&["revoke"], target].concat()).done().stdout;
+            assert!(text.starts_with("revoked already, nothing has changed: "), "{text}");
+        }
+    }
+}
+
+#[test]
+fn unknown_token_is_revoked_only_with_its_expiry() {
+    for sandbox in sandboxes() {
+        mint(&sandbox, &["orders"]);
+        let message = sandbox.run(&["revoke", "mistyped"]).refused();
+        assert!(message.contains("--expires"), "{message}");
+        let ran = sandbox.run(&["revoke", "mistyped", "--expires", "2030-01-01T00:00:00Z"]).done();
+        assert!(ran.stdout.contains("2030-01-01T00:00:00Z"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn token_in_place_of_its_name_is_refused_and_not_repeated() {
+    let sandbox = with_store("sqlite:tokens.db");
+    let (token, _) = mint(&sandbox, &["orders"]);
+    let message = sandbox.run(&["revoke", &token]).refused();
+    assert!(message.contains("that is a token") && !message.contains(&token), "{message}");
+}
+
+#[test]
+fn revoke_needs_one_target_and_a_service_its_instant() {
+    let sandbox = with_store("sqlite:tokens.db");
+    for wrong in [&["revoke"][..], &["revoke", "j1", "--key", "k1"], &["revoke", "--service", "orders"]] {
+        sandbox.run(wrong).refused();
+    }
+}
