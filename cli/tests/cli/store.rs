@@ -182,3 +182,39 @@ fn revoke_needs_one_target_and_a_service_its_instant() {
         sandbox.run(wrong).refused();
     }
 }
+
+/// A folder of its own that is nearly full, in a namespace of its own: where the system allows that.
+#[cfg(target_os = "linux")]
+#[test]
+fn full_disk_is_a_clear_error_and_the_token_is_not_printed() {
+    let sandbox = with_store("sqlite:small/tokens.db");
+    std::fs::create_dir(sandbox.path("small")).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size=192k tmpfs small || exit 77
+        "$0" generate orders >first || exit 1
+        head -c 1000000 /dev/zero >small/filler 2>/dev/null
+        note=$(head -c 20000 /dev/zero | tr '\0' x)
+        "$0" generate orders --note "$note" >second 2>message
+        echo "code $?"
+        rm small/filler
+        "$0" list --format json"#;
+    let ran = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_service-token")])
+        .current_dir(sandbox.root())
+        .env("NO_COLOR", "1")
+        .env_remove("SERVICE_TOKEN_STORE")
+        .output();
+    let Ok(ran) = ran.map(|ran| (ran.status.code(), String::from_utf8(ran.stdout).unwrap())) else {
+        eprintln!("skipped: there is no `unshare`");
+        return;
+    };
+    if ran.0 == Some(77) || (ran.0 == Some(1) && !sandbox.path("first").exists()) {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let (code, listed) = ran.1.split_once('\n').unwrap();
+    assert_eq!((code, sandbox.read("second").as_str()), ("code 2", ""), "{}", ran.1);
+    assert!(sandbox.read("message").contains("is full"), "{}", sandbox.read("message"));
+    let listed: serde_json::Value = serde_json::from_str(listed).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "the first token alone");
+}
