@@ -6,6 +6,8 @@
 mod database;
 #[path = "revocation_sql/fleet.rs"]
 mod fleet;
+#[path = "revocation_sql/outage.rs"]
+mod outage;
 
 use std::time::Duration;
 
