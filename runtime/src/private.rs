@@ -31,14 +31,13 @@ use crate::{
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_guarded {
-    ($key:literal, $text:literal, $line:literal, $max_age:literal) => {
+    ($head:literal, $text:literal) => {
         $crate::private::inventory::submit! {
             $crate::private::Registration {
-                key: $key,
+                head: $head,
                 module_path: ::core::module_path!(),
                 file: ::core::file!(),
-                line: $line,
-                asks: $crate::private::Asks::Policy { text: $text, max_age: $max_age },
+                asks: $crate::private::Asks::Policy($text),
             }
         }
     };
@@ -48,21 +47,21 @@ macro_rules! __register_guarded {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_public {
-    ($key:literal, $function:literal, $reason:literal, $line:literal) => {
+    ($head:literal, $function:literal, $reason:literal) => {
         $crate::private::inventory::submit! {
             $crate::private::Registration {
-                key: $key,
+                head: $head,
                 module_path: ::core::module_path!(),
                 file: ::core::file!(),
-                line: $line,
                 asks: $crate::private::Asks::Nothing { function: $function, reason: $reason },
             }
         }
     };
 }
 
-/// Sixty-four bytes of text, big-endian and padded with zeros, and what follows them.
-pub struct Text<const A: u128, const B: u128, const C: u128, const D: u128, Rest = ()>(
+/// Sixty-four bytes of text, big-endian and padded with zeros, and what follows them. Words that are left out are
+/// padding: each that is written costs the compiler.
+pub struct Text<const A: u128, const B: u128 = 0, const C: u128 = 0, const D: u128 = 0, Rest = ()>(
     PhantomData<fn() -> Rest>,
 );
 
@@ -189,60 +188,81 @@ const fn first(words: &'static [&'static str; MAX_NAMES], count: usize) -> &'sta
     words.split_at(count).0
 }
 
-/// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes by words. By its key the type finds where the handler stands.
-pub struct Site<const KEY: u64, Words, const LINE: u32, const MAX_AGE: u64>(PhantomData<fn() -> Words>);
+/// The numbers of a handler in one const argument: its key, the line of its name, and the age in seconds that its
+/// policy allows, `u32::MAX` for any.
+#[derive(Copy, Clone)]
+pub(crate) struct Head(pub(crate) u128);
 
-impl<const KEY: u64, Words: TypeText, const LINE: u32, const MAX_AGE: u64> Site<KEY, Words, LINE, MAX_AGE> {
+impl Head {
+    pub(crate) const fn key(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    pub(crate) const fn line(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(crate) const fn max_age(self) -> Option<Duration> {
+        match self.0 as u32 {
+            u32::MAX => None,
+            seconds => Some(Duration::from_secs(seconds as u64)),
+        }
+    }
+}
+
+/// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
+/// the roles and the scopes by words. By the key in its head the type finds where the handler stands.
+pub struct Site<const HEAD: u128, Words>(PhantomData<fn() -> Words>);
+
+impl<const HEAD: u128, Words: TypeText> Site<HEAD, Words> {
     const SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 1));
     const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
     const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
 }
 
-impl<const KEY: u64, Words, const LINE: u32, const MAX_AGE: u64> StaticPolicy
-    for Site<KEY, Words, LINE, MAX_AGE>
-where
-    Words: TypeText,
-{
+impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
     const POLICY: Policy<'static> = policy(
         first(&Self::SERVICES, count(line(Words::TEXT, 1))),
         first(&Self::ROLES, count(line(Words::TEXT, 2))),
         first(&Self::SCOPES, count(line(Words::TEXT, 3))),
-        MAX_AGE,
+        Head(HEAD).max_age(),
     );
 
     fn endpoint() -> Endpoint {
-        registry::endpoint(KEY).unwrap_or(Endpoint::unregistered(line(Words::TEXT, 0), LINE))
+        endpoint(Head(HEAD), line(Words::TEXT, 0))
     }
 }
 
-/// The attribute refuses an empty list, so none stands for a key that was left out; `u64::MAX` seconds
-/// for no age.
+fn endpoint(head: Head, function: &'static str) -> Endpoint {
+    registry::endpoint(head.key()).unwrap_or(Endpoint::unregistered(function, head.line()))
+}
+
+/// The attribute refuses an empty list, so none stands for a key that was left out.
 pub(crate) const fn policy<'a>(
     services: &'a [&'a str],
     roles: &'a [&'a str],
     scopes: &'a [&'a str],
-    max_age: u64,
+    max_age: Option<Duration>,
 ) -> Policy<'a> {
     let policy = Policy::any_service().scopes(scopes);
     let policy = if services.is_empty() { policy } else { policy.services(services) };
     let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
     match max_age {
-        u64::MAX => policy,
-        seconds => policy.max_age(Duration::from_secs(seconds)),
+        None => policy,
+        Some(max_age) => policy.max_age(max_age),
     }
 }
 
 /// A public handler, in a type.
-pub struct OpenSite<const KEY: u64, Words, const LINE: u32>(PhantomData<fn() -> Words>);
+pub struct OpenSite<const HEAD: u128, Words>(PhantomData<fn() -> Words>);
 
-impl<const KEY: u64, Words: TypeText, const LINE: u32> StaticReason for OpenSite<KEY, Words, LINE> {
+impl<const HEAD: u128, Words: TypeText> StaticReason for OpenSite<HEAD, Words> {
     fn reason() -> &'static str {
-        registry::reason(KEY).unwrap_or_default()
+        registry::reason(Head(HEAD).key()).unwrap_or_default()
     }
 
     fn endpoint() -> Endpoint {
-        registry::endpoint(KEY).unwrap_or(Endpoint::unregistered(Words::TEXT, LINE))
+        endpoint(Head(HEAD), Words::TEXT)
     }
 }
 
@@ -274,7 +294,12 @@ mod tests {
         { word(LONG, 3) },
         Text<{ word(LONG, 4) }, { word(LONG, 5) }, { word(LONG, 6) }, { word(LONG, 7) }>,
     >;
-    type Bare = Text<{ word("list\n\n\n", 0) }, 0, 0, 0>;
+    type Bare = Text<{ word("list\n\n\n", 0) }>;
+
+    /// As the attribute writes it.
+    const fn head(key: u64, line: u32, max_age: u32) -> u128 {
+        (key as u128) << 64 | (line as u128) << 32 | max_age as u128
+    }
 
     #[test]
     fn texts_come_back_from_their_types() {
@@ -284,20 +309,29 @@ mod tests {
     }
 
     #[test]
+    fn numbers_share_a_head_without_touching() {
+        let head = Head(head(1, 2, 3));
+        assert_eq!((head.key(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));
+        let none = Head(u128::from(u32::MAX));
+        assert_eq!((none.key(), none.line(), none.max_age()), (0, 0, None));
+    }
+
+    #[test]
     fn what_is_no_text_lets_nobody_in() {
         type Garbled = Text<{ u128::MAX }, 0, 0, 0>;
-        type Site = super::Site<7, Garbled, 7, { u64::MAX }>;
+        type Site = super::Site<{ head(7, 7, u32::MAX) }, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
         assert!("\\".parse::<crate::ServiceName>().is_err());
     }
 
     #[test]
     fn a_site_carries_its_policy_and_the_name_of_its_function() {
-        type Open = Site<7, Bare, 7, { u64::MAX }>;
-        type Closed = Site<7, Long, 7, 60>;
+        type Open = Site<{ head(7, 7, u32::MAX) }, Bare>;
+        type Closed = Site<{ head(u64::MAX, u32::MAX, 60) }, Long>;
         assert_eq!(Open::POLICY, Policy::any_service());
         let endpoint = Open::endpoint();
         assert_eq!((endpoint.to_string().as_str(), endpoint.line()), ("list", 7));
+        assert_eq!(Closed::endpoint().line(), u32::MAX);
         assert_eq!(Closed::POLICY.allowed_services(), Some(&["orders", "gateway"][..]));
         assert_eq!(Closed::POLICY.allowed_roles(), Some(&["admin"][..]));
         let scopes = ["an:order", "a:second.scope-that-goes-on-until-it-needs-a-node", "more"];

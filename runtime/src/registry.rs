@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     policy::{Endpoint, Policy},
-    private::policy,
+    private::{Head, policy},
 };
 
 /// A guarded handler and what it asks of its caller.
@@ -87,27 +87,20 @@ pub(crate) fn reason(key: u64) -> Option<&'static str> {
 
 /// What the attributes write down of a handler.
 pub struct Registration {
-    /// Ties it to the handler's type.
-    pub key: u64,
+    /// The number in the handler's type, whose key ties the two.
+    pub head: u128,
     /// `module_path!()`.
     pub module_path: &'static str,
     /// `file!()`.
     pub file: &'static str,
-    /// Where the handler's name stands.
-    pub line: u32,
     /// What the handler asks of its caller.
     pub asks: Asks,
 }
 
 /// What a registered handler asks of its caller.
 pub enum Asks {
-    /// The text of `Site`, and its age in seconds.
-    Policy {
-        /// Four lines: the function, the services, the roles, the scopes.
-        text: &'static str,
-        /// In seconds, `u64::MAX` for any.
-        max_age: u64,
-    },
+    /// The text of `Site`, four lines: the function, the services, the roles, the scopes.
+    Policy(&'static str),
     /// A public handler asks nothing.
     Nothing {
         /// The handler's name.
@@ -165,23 +158,24 @@ impl Registry {
     }
 
     fn add(&mut self, registration: &Registration) {
-        let Registration { key, module_path, file, line, asks } = registration;
+        let Registration { head, module_path, file, asks } = registration;
+        let head = Head(*head);
         let (function, reason) = match asks {
-            Asks::Policy { text, .. } => (text.lines().next().unwrap_or_default(), None),
+            Asks::Policy(text) => (text.lines().next().unwrap_or_default(), None),
             Asks::Nothing { function, reason } => (*function, Some(*reason)),
         };
-        let endpoint = Endpoint::new(module_path, function, file, *line);
+        let endpoint = Endpoint::new(module_path, function, file, head.line());
         // Macros such as `#[debug_handler]` write the type of an argument again, and with it the registration.
-        match self.by_key.insert(*key, Entry { endpoint, reason }) {
+        match self.by_key.insert(head.key(), Entry { endpoint, reason }) {
             Some(again) if again.endpoint == endpoint => return,
             _ => {}
         }
         match asks {
-            Asks::Policy { text, max_age } => {
+            Asks::Policy(text) => {
                 let mut lists = text.split('\n').skip(1).map(leaked_words);
                 let mut next = || lists.next().unwrap_or_default();
                 let (services, roles, scopes) = (next(), next(), next());
-                let policy = policy(services, roles, scopes, *max_age);
+                let policy = policy(services, roles, scopes, head.max_age());
                 self.guarded.push(GuardedEndpoint { endpoint, policy });
             }
             Asks::Nothing { reason, .. } => self.public.push(PublicEndpoint { endpoint, reason }),
@@ -200,6 +194,6 @@ fn place(endpoint: &Endpoint) -> (&'static str, &'static str, u32) {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Registration").field("key", &Head(self.head).key()).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use proc_macro2::{Ident, Literal};
+use proc_macro2::Ident;
 
 pub(super) struct SiteKey(u64);
 
@@ -23,8 +23,8 @@ impl SiteKey {
         Self(hash(&(place, occurrence(place))))
     }
 
-    pub(super) fn literal(&self) -> Literal {
-        Literal::u64_unsuffixed(self.0)
+    pub(super) fn number(&self) -> u64 {
+        self.0
     }
 }
 

@@ -4,6 +4,8 @@
 //! registration stands inside of a const argument, the one place of a signature that takes items. The tokens
 //! are spanned at the attribute, so that is where the compiler shows what is wrong with the guard.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
@@ -40,40 +42,39 @@ impl<'a> Place<'a> {
         self.ty.map_or_else(|| name.to_string(), |ty| format!("{}::{name}", ty.unraw()))
     }
 
-    fn line(&self) -> Literal {
-        Literal::usize_unsuffixed(self.name.span().start().line)
+    /// The numbers that the runtime's `Head` takes apart, in one const argument, since each costs the compiler.
+    fn head(&self, asks: &str, max_age: Option<Duration>) -> Literal {
+        let key = SiteKey::of(self.name, asks).number();
+        let line = u32::try_from(self.name.span().start().line).unwrap_or_default();
+        // The longest age that the attribute takes is far below; the largest number means any.
+        let seconds = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX - 1);
+        let max_age = max_age.map_or(u32::MAX, seconds);
+        let head = u128::from(key) << 64 | u128::from(line) << 32 | u128::from(max_age);
+        Literal::u128_unsuffixed(head)
     }
 
-    /// `Guard<Site<KEY, Text, LINE, MAX_AGE>>`.
+    /// `Guard<Site<HEAD, Text>>`.
     pub(super) fn guard_type(&self, policy: &Policy) -> TokenStream {
         let (private, site) = (&self.private, self.site_type(policy));
         quote!(#private::Guard<#site>)
     }
 
-    /// `Site<KEY, Text, LINE, MAX_AGE>`.
+    /// `Site<HEAD, Text>`.
     pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
-        let (private, line) = (&self.private, self.line());
+        let private = &self.private;
         let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
         let text = text.map(String::as_str).join("\n");
-        let max_age = Literal::u64_unsuffixed(policy.max_age.map_or(u64::MAX, |age| age.as_secs()));
-        let key = SiteKey::of(self.name, &text).literal();
+        let head = self.head(&text, policy.max_age);
         let words = text::of(&text, private);
-        quote! {
-            #private::Site<
-                { #private::register_guarded!(#key, #text, #line, #max_age); #key },
-                #words,
-                #line,
-                #max_age
-            >
-        }
+        quote!(#private::Site<{ #private::register_guarded!(#head, #text); #head }, #words>)
     }
 
-    /// `Public<OpenSite<KEY, Text, LINE>>`.
+    /// `Public<OpenSite<HEAD, Text>>`.
     pub(super) fn public_type(&self, public: &Public) -> TokenStream {
-        let (private, line) = (&self.private, self.line());
-        let (key, registration) = self.registration(public);
+        let private = &self.private;
+        let (head, registration) = self.registration(public);
         let words = text::of(&self.function(), private);
-        quote!(#private::Public<#private::OpenSite<{ #registration #key }, #words, #line>>)
+        quote!(#private::Public<#private::OpenSite<{ #registration #head }, #words>>)
     }
 
     /// The statement that lists a public function, for a body.
@@ -82,10 +83,10 @@ impl<'a> Place<'a> {
     }
 
     fn registration(&self, public: &Public) -> (Literal, TokenStream) {
-        let (private, line) = (&self.private, self.line());
+        let private = &self.private;
         let (function, reason) = (self.function(), &public.reason);
-        let key = SiteKey::of(self.name, reason).literal();
-        let registration = quote!(#private::register_public!(#key, #function, #reason, #line););
-        (key, registration)
+        let head = self.head(reason, None);
+        let registration = quote!(#private::register_public!(#head, #function, #reason););
+        (head, registration)
     }
 }

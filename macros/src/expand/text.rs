@@ -1,7 +1,7 @@
 //! Text as a type, since a `&str` cannot be a const generic on stable Rust.
 //!
 //! `Text<A, B, C, D, Rest>` holds 64 bytes in four big-endian words, padded with zeros; what is longer goes on
-//! in `Rest`. No text at all is `()`.
+//! in `Rest`. Words of zeros at the end are left out. No text at all is `()`.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
@@ -12,7 +12,7 @@ const NODE_BYTES: usize = 4 * WORD_BYTES;
 pub(super) fn of(text: &str, private: &TokenStream) -> TokenStream {
     let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
     let nested = nodes.fold(None, |rest: Option<TokenStream>, node| {
-        let words = (0..4).map(|n| Literal::u128_unsuffixed(word(node, n)));
+        let words = (0..node.len().div_ceil(WORD_BYTES)).map(|n| Literal::u128_unsuffixed(word(node, n)));
         let rest = rest.into_iter();
         Some(quote!(#private::Text<#(#words),* #(, #rest)*>))
     });

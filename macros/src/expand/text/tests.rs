@@ -32,9 +32,10 @@ fn no_text_is_the_unit() {
 }
 
 #[test]
-fn words_are_big_endian_and_padded_with_zeros() {
+fn words_are_big_endian_and_padded_and_no_more_than_needed() {
     let word = u128::from_be_bytes(*b"ab\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    assert_eq!(encode("ab").to_string(), format!("p :: Text < {word} , 0 , 0 , 0 >"));
+    assert_eq!(encode("ab").to_string(), format!("p :: Text < {word} >"));
+    assert_eq!(encode(&"x".repeat(17)).to_string().matches(',').count(), 1);
 }
 
 #[test]
