@@ -4,6 +4,8 @@
 //! nothing is parsed here again: a walk over the tokens finds the name and the argument list, and everything
 //! else, the body above all, stays as it was written.
 
+use std::borrow::Cow;
+
 use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
@@ -79,10 +81,8 @@ fn is_named(attribute: &Group, name: &str) -> bool {
 /// What an attribute is given: the tokens in its parentheses, or whatever stands after its path.
 pub(crate) fn arguments_of(attribute: &Group) -> TokenStream {
     let tokens: Vec<_> = attribute.stream().into_iter().collect();
-    let rest = flat(&tokens)
-        .into_iter()
-        .skip_while(|token| matches!(token, TokenTree::Ident(_)) || is_punct(token, ':'));
-    let rest: Vec<_> = rest.collect();
+    let of_the_path = |token: &&TokenTree| matches!(token, TokenTree::Ident(_)) || is_punct(token, ':');
+    let rest: Vec<_> = flat(&tokens).iter().skip_while(of_the_path).cloned().collect();
     match rest.as_slice() {
         [TokenTree::Group(arguments)] => arguments.stream(),
         rest => rest.iter().cloned().collect(),
@@ -90,16 +90,25 @@ pub(crate) fn arguments_of(attribute: &Group) -> TokenStream {
 }
 
 /// Without the invisible groups that a macro by example makes of what it passes on.
-fn flat(tokens: &[TokenTree]) -> Vec<TokenTree> {
-    tokens
-        .iter()
-        .flat_map(|token| match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-                flat(&group.stream().into_iter().collect::<Vec<_>>())
+fn flat(tokens: &[TokenTree]) -> Cow<'_, [TokenTree]> {
+    if !tokens.iter().any(is_invisible) {
+        return Cow::Borrowed(tokens);
+    }
+    let mut all = Vec::new();
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) if is_invisible(token) => {
+                let inner: Vec<_> = group.stream().into_iter().collect();
+                all.extend_from_slice(&flat(&inner));
             }
-            token => vec![token.clone()],
-        })
-        .collect()
+            token => all.push(token.clone()),
+        }
+    }
+    Cow::Owned(all)
+}
+
+fn is_invisible(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::None)
 }
 
 /// A group in the place of another.

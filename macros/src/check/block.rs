@@ -91,7 +91,7 @@ fn asks(function: &Function, errors: &mut Diagnostics) -> Asks {
 
 fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics) -> Way {
     let name = &function.name;
-    let receives = function.first_argument().receiver().is_some();
+    let receives = function.receiver().is_some();
     let public = matches!(asks, Asks::Nothing(_));
     let attribute = if public { Attribute::Public } else { Attribute::ServiceOnly };
     guardable(function, attribute, errors);

@@ -70,17 +70,17 @@ pub(super) fn guardable(function: &Function, attribute: Attribute, errors: &mut 
     for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
         errors.push(diagnostics::bad_qualifier(name, qualifier));
     }
-    let first = function.first_argument();
-    if let Some(guard) = first.guard() {
+    let arguments = function.argument_list();
+    let first = arguments.first();
+    if let Some(guard) = first.and_then(Argument::guard) {
         errors.push(match attribute {
             Attribute::ServiceOnly => diagnostics::takes_a_guard(name, guard),
             Attribute::Public => diagnostics::guarded_and_public(name),
         });
     }
-    if first.is_public() {
+    if first.is_some_and(Argument::is_public) {
         errors.push(diagnostics::guarded_and_public(name));
     }
-    let arguments = function.argument_list();
     match attribute {
         Attribute::ServiceOnly if arguments.iter().any(Argument::says_who_calls) => {
             for another in arguments.iter().filter(|argument| argument.names_who_calls()).skip(1) {
@@ -110,7 +110,7 @@ fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> W
         Attribute::ServiceOnly => arguments.iter().position(Argument::says_who_calls),
         Attribute::Public => None,
     };
-    match (given, function.first_argument().receiver()) {
+    match (given, function.receiver()) {
         (None, Some(receiver)) => errors.push(diagnostics::takes_self(attribute, name, receiver)),
         _ if !function.has_body() => errors.push(diagnostics::no_body(attribute, name)),
         _ => {}

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 
 use super::key::SiteKey;
@@ -18,7 +18,16 @@ use crate::check::{Policy, Public};
 pub(super) struct Place<'a> {
     name: &'a Ident,
     ty: Option<&'a Ident>,
-    pub(super) private: TokenStream,
+    pub(super) private: Private,
+}
+
+/// The path of all that may be named. By tokens: a stream within a stream is a call to the compiler each time.
+pub(super) struct Private(Vec<TokenTree>);
+
+impl ToTokens for Private {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(self.0.iter().cloned());
+    }
 }
 
 impl<'a> Place<'a> {
@@ -33,7 +42,7 @@ impl<'a> Place<'a> {
             Some(path) => quote!(#path::private),
             None => quote!(::service_only::private),
         };
-        Self { name, ty, private }
+        Self { name, ty, private: Private(private.into_iter().collect()) }
     }
 
     /// The function as the list of endpoints names it.

@@ -8,13 +8,14 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 
+use super::policy::Private;
 use crate::item::{Argument, Function};
 
 /// `if let Err(denial @ _) = check::<Site>(argument) { return Refused::refused(denial); }`.
 pub(super) fn with_check(
     function: Function,
     at: usize,
-    private: &TokenStream,
+    private: &Private,
     site: &TokenStream,
 ) -> TokenStream {
     let Binding { function, name, pattern, is_name } = Binding::of(function, at);
@@ -34,7 +35,7 @@ pub(super) fn with_check(
 pub(super) fn with_admission(
     function: Function,
     at: usize,
-    private: &TokenStream,
+    private: &Private,
     site: &TokenStream,
 ) -> TokenStream {
     let Binding { function, name, pattern, .. } = Binding::of(function, at);
@@ -66,7 +67,7 @@ struct Binding {
 
 impl Binding {
     fn of(function: Function, at: usize) -> Self {
-        let mut arguments = function.argument_list();
+        let mut arguments = function.argument_list().to_vec();
         let argument = arguments.get(at).cloned().unwrap_or_default();
         let type_span = argument.type_span().unwrap_or_else(Span::call_site);
         let name = argument.name().cloned().unwrap_or_else(|| hygienic("argument", type_span));

@@ -4,12 +4,12 @@
 //! in `Rest`. Words of zeros at the end are left out. No text at all is `()`.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 pub(super) const WORD_BYTES: usize = 16;
 const NODE_BYTES: usize = 4 * WORD_BYTES;
 
-pub(super) fn of(text: &str, private: &TokenStream) -> TokenStream {
+pub(super) fn of(text: &str, private: &impl ToTokens) -> TokenStream {
     let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
     let nested = nodes.fold(None, |rest: Option<TokenStream>, node| {
         let words = (0..node.len().div_ceil(WORD_BYTES)).map(|n| Literal::u128_unsuffixed(word(node, n)));

@@ -67,8 +67,8 @@ impl Argument {
             [.., parent, name] => name == "Guard" && (parent == "private" || parent == "service_only"),
             [] => false,
         };
-        let generic = flat(&self.tokens).iter().any(|token| is_punct(token, '<'));
-        (ours && generic).then_some(self.tokens.as_slice())
+        let generic = || flat(&self.tokens).iter().any(|token| is_punct(token, '<'));
+        (ours && generic()).then_some(self.tokens.as_slice())
     }
 
     /// Whether the type is the hidden argument of `#[public]`.
@@ -81,7 +81,7 @@ impl Argument {
     /// given that no framework calls. A type that only hides behind such a name does not compile.
     pub(crate) fn says_who_calls(&self) -> bool {
         let ty = flat(self.ty().unwrap_or_default());
-        let referent = match ty.as_slice() {
+        let referent = match ty.as_ref() {
             [and, tick, TokenTree::Ident(_), rest @ ..] if is_punct(and, '&') && is_punct(tick, '\'') => rest,
             [and, rest @ ..] if is_punct(and, '&') => rest,
             _ => return false,
@@ -166,7 +166,7 @@ fn begins_path_separator(tokens: &[TokenTree]) -> bool {
 
 fn names_who_calls(ty: &[TokenTree]) -> bool {
     let ty = flat(ty);
-    let mut referent = ty.as_slice();
+    let mut referent = ty.as_ref();
     loop {
         referent = match referent {
             [and, rest @ ..] if is_punct(and, '&') => rest,

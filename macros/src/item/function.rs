@@ -1,5 +1,7 @@
 //! A function, cut open where the attribute has something to say: at its attributes, its arguments and its body.
 
+use std::cell::OnceCell;
+
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
@@ -14,6 +16,8 @@ pub(crate) struct Function {
     /// All from the first attribute to the end of the generics.
     pub(crate) head: TokenStream,
     pub(crate) arguments: Group,
+    /// The same arguments, cut from each other once they are asked for.
+    list: OnceCell<Vec<Argument>>,
     /// The return type, the `where` clause and the body, or the semicolon in its place.
     pub(crate) tail: Vec<TokenTree>,
 }
@@ -26,7 +30,7 @@ impl Function {
         mut tokens: impl Iterator<Item = TokenTree>,
     ) -> Option<Self> {
         // A name in an invisible group is the name all the same.
-        let name = match flat(&[tokens.next()?]).as_slice() {
+        let name = match flat(&[tokens.next()?]).as_ref() {
             [TokenTree::Ident(name)] => name.clone(),
             _ => return None,
         };
@@ -43,6 +47,7 @@ impl Function {
                         name,
                         head: head.into_iter().collect(),
                         arguments,
+                        list: OnceCell::new(),
                         tail: tokens.map(with_visible_braces).collect(),
                     });
                 }
@@ -57,17 +62,18 @@ impl Function {
         None
     }
 
-    pub(crate) fn argument_list(&self) -> Vec<Argument> {
-        Argument::all_of(&self.arguments)
+    pub(crate) fn argument_list(&self) -> &[Argument] {
+        self.list.get_or_init(|| Argument::all_of(&self.arguments))
     }
 
-    pub(crate) fn first_argument(&self) -> Argument {
-        self.argument_list().into_iter().next().unwrap_or_default()
+    /// `self`, by whichever reference.
+    pub(crate) fn receiver(&self) -> Option<&[TokenTree]> {
+        self.argument_list().first().and_then(Argument::receiver)
     }
 
     /// The same function with other arguments.
     pub(crate) fn with_arguments(self, arguments: TokenStream) -> Self {
-        Self { arguments: with_stream(&self.arguments, arguments), ..self }
+        Self { arguments: with_stream(&self.arguments, arguments), list: OnceCell::new(), ..self }
     }
 
     /// The same function with another body, made of the tokens of this one.
@@ -109,8 +115,8 @@ impl Function {
 
     /// The `...` of a variadic function. Those of patterns stand inside groups.
     pub(crate) fn variadic_dots(&self) -> Vec<TokenTree> {
-        let tokens = self.arguments.stream().into_iter();
-        tokens.filter(|token| is_punct(token, '.')).collect()
+        let tokens = self.argument_list().iter().flat_map(Argument::tokens);
+        tokens.filter(|token| is_punct(token, '.')).cloned().collect()
     }
 
     /// Where the return type stands, or the name of a function that returns nothing.
@@ -164,7 +170,7 @@ fn leaves(token: &TokenTree) -> Vec<TokenTree> {
 
 /// The body, where a macro by example has put it into an invisible group.
 pub(super) fn with_visible_braces(token: TokenTree) -> TokenTree {
-    match flat(std::slice::from_ref(&token)).as_slice() {
+    match flat(std::slice::from_ref(&token)).as_ref() {
         [TokenTree::Group(body)] if body.delimiter() == Delimiter::Brace => body.clone().into(),
         _ => token,
     }
