@@ -116,12 +116,12 @@ impl Clock for FixedClock {
     }
 }
 
-/// Measures how long a test has waited.
-#[cfg(test)]
+/// Measures how long something takes, whatever the clocks are set to.
+#[cfg(any(test, feature = "sql"))]
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Stopwatch(std::time::Instant);
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sql"))]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self(std::time::Instant::now())
