@@ -1,6 +1,6 @@
 //! Everything against other crates, by the crate `benches/peers`, and then `RESULTS.md`, from what it and
 //! the other benchmarks found; cargo runs those first, in the order of their names.
-//! `cargo bench -p service-only --bench versus -- races` runs one part (`races`, `endpoints`, `load`,
+//! `cargo bench -p service-only --bench versus -- races` runs one part (`races`, `caches`, `endpoints`, `load`,
 //! `compile`, `results`).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
@@ -28,9 +28,17 @@ fn main() -> ExitCode {
     if built.success() && parts.iter().all(ran) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What this cargo told its benchmark is not meant for the other crate.
+/// What this cargo told its benchmark is not meant for the other crate: its flags would be the wrong ones,
+/// and where a build script reads a name or a version, all would be built anew.
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let foreign = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+        let name = name.to_string_lossy().into_owned();
+        if foreign.iter().any(|start| name.starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
     command.args(arguments).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
 }

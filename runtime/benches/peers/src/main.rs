@@ -7,6 +7,7 @@
 #[path = "../../common/mod.rs"]
 mod common;
 
+mod caches;
 mod compile;
 mod endpoints;
 mod keys;
@@ -24,12 +25,14 @@ fn main() {
     match arguments.as_slice() {
         ["all"] => {
             races::run();
+            caches::run();
             endpoints::run();
             load::run();
             compile::run();
             results::write();
         }
         ["races"] => races::run(),
+        ["caches"] => caches::run(),
         ["endpoints"] => endpoints::run(),
         ["load"] => load::run(),
         ["compile"] => compile::run(),
@@ -37,6 +40,6 @@ fn main() {
         // A child of `load`.
         ["serve", name, keys, audit] => servers::serve(name, &keys::Keys::read(keys), audit),
         ["latency", token, servers @ ..] => latency::run(token, servers),
-        _ => eprintln!("peers all|races|endpoints|load|compile|results"),
+        _ => eprintln!("peers all|races|caches|endpoints|load|compile|results"),
     }
 }

@@ -7,8 +7,18 @@ use serde::Deserialize;
 use crate::{common::report, plot};
 
 /// The reports in the order in which they are told.
-const REPORTS: [&str; 9] =
-    ["load", "races", "verify", "audit", "growth", "endpoints", "memory", "instructions", "compile"];
+const REPORTS: [&str; 10] = [
+    "load",
+    "races",
+    "caches",
+    "verify",
+    "audit",
+    "growth",
+    "endpoints",
+    "memory",
+    "instructions",
+    "compile",
+];
 
 #[derive(Deserialize)]
 #[serde(untagged)]
