@@ -2,10 +2,12 @@
 
 mod event;
 mod json_lines;
+mod said;
 mod tracing;
 
 use std::{error::Error, fmt, sync::Arc};
 
+pub(crate) use self::said::{KeptSaid, MAX_SAID, Members, Said};
 pub use self::{
     event::{AuditEvent, Decision},
     json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
+    audit::KeptSaid,
     authorize::Facts,
     claims::{HeldClaims, Scopes, ServiceClaims, UserClaims},
     denial::Denial,
@@ -37,6 +38,7 @@ struct Verified {
     key_id: Option<KeyId>,
     profile: &'static str,
     recorder: Arc<Recorder>,
+    said: KeptSaid,
 }
 
 impl Caller {
@@ -48,7 +50,7 @@ impl Caller {
         profile: &'static str,
         recorder: Arc<Recorder>,
     ) -> Self {
-        Self(Arc::new(Verified { claims, key_id, profile, recorder }))
+        Self(Arc::new(Verified { claims, key_id, profile, recorder, said: KeptSaid::default() }))
     }
 
     /// The name of the calling service.
@@ -109,6 +111,11 @@ impl Caller {
     /// The kind of the token, as the audit writes it.
     pub(crate) fn profile(&self) -> &'static str {
         self.0.profile
+    }
+
+    /// What every record of it says, once it was recorded twice and if it can be joined.
+    pub(crate) fn said(&self, join: impl FnOnce() -> Option<Box<str>>) -> Option<&str> {
+        self.0.said.get(join)
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

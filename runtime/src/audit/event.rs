@@ -5,6 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Said;
 use crate::{
     clock::Timestamp,
     denial::{Code, Stage},
@@ -102,6 +103,9 @@ pub struct AuditEvent<'a> {
     /// The name that a token gave itself which was not authenticated.
     #[serde(rename = "unverified.service", skip_serializing_if = "Option::is_none")]
     pub unverified_service: Option<Cow<'a, str>>,
+    /// What the token says, joined in advance.
+    #[serde(skip)]
+    pub(crate) said: Said<'a>,
 }
 
 impl AuditEvent<'_> {
@@ -129,6 +133,7 @@ impl AuditEvent<'_> {
             profile: self.profile,
             client_address: self.client_address,
             duration_us: self.duration_us,
+            said: Said::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A request copies its record into a queue without a lock (`record`, `queue`); the thread formats and
 //! writes it (`writer`). Between requests and thread nothing is woken up for a single record.
 
+mod line;
 mod queue;
 mod record;
 mod writer;
@@ -19,10 +20,10 @@ use std::{
 use self::{queue::Queue, record::Record, writer::Writer};
 use super::{AuditError, AuditEvent, AuditSink};
 
-/// Records that may wait for the writer: some seconds of a busy service, at half a KiB each 4 MiB.
+/// Records that may wait for the writer: some seconds of a busy service, at 384 bytes each 3 MiB.
 pub const DEFAULT_QUEUE: usize = 8192;
 
-/// The longest queue that a sink can be given: half a GiB.
+/// The longest queue that a sink can be given: 384 MiB.
 pub const MAX_QUEUE: usize = 1 << 20;
 
 /// What becomes of a record that finds the queue full: records come faster than the disk takes them.
@@ -75,7 +76,7 @@ pub struct JsonLinesBuilder {
 }
 
 impl JsonLinesBuilder {
-    /// Records that may wait for the writer, at half a KiB each. Left out, it is [`DEFAULT_QUEUE`]; at
+    /// Records that may wait for the writer, at 384 bytes each. Left out, it is [`DEFAULT_QUEUE`]; at
     /// most [`MAX_QUEUE`].
     pub fn queue(self, records: usize) -> Self {
         Self { records, ..self }

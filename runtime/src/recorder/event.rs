@@ -3,10 +3,10 @@
 
 use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
 
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::{
-    audit::{AuditEvent, Decision},
+    audit::{AuditEvent, Decision, Members, Said},
     caller::{Caller, Identity, User},
     clock::Timestamp,
     denial::{Backslash, Denial, MAX_QUOTED, escaped},
@@ -90,6 +90,15 @@ pub(super) fn event<'e, T: Recorded>(
     let denial = decided.as_ref().err();
     let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
     let user = decided.as_ref().ok().and_then(Recorded::user).or(known.user.as_ref());
+    let said = match (caller, user) {
+        (Some(caller), None) => caller.said(|| join(caller)),
+        _ => None,
+    };
+    // What was joined needs no escape.
+    let logged_name = |text, longest| match said {
+        Some(_) => Cow::Borrowed(text),
+        None => logged(text, longest),
+    };
     let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
     let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
     let kid = match caller {
@@ -110,15 +119,27 @@ pub(super) fn event<'e, T: Recorded>(
         path: request.path.map(|path| logged(path, MAX_PATH)),
         service: caller.map(|caller| caller.service().into()),
         user: user.and_then(User::id).map(|id| logged(id, MAX_QUOTED)),
-        jti: jti.map(|jti| logged(jti, MAX_QUOTED)),
-        kid: kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
+        jti: jti.map(|jti| logged_name(jti, MAX_QUOTED)),
+        kid: kid.map(|kid| logged_name(kid, MAX_KID_LENGTH)),
         profile: caller.map(Caller::profile).or(known.profile),
-        issuer: issuer.map(|issuer| logged(issuer, MAX_PATH)),
+        issuer: issuer.map(|issuer| logged_name(issuer, MAX_PATH)),
         client_address: request.client_address,
         trace_id: request.trace_id.map(Cow::Borrowed),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
+        said: Said::new(said),
     }
+}
+
+/// What a caller's records have in common, unless something of it is not written as it is.
+fn join(caller: &Caller) -> Option<Box<str>> {
+    let (jti, kid, issuer) = (caller.jti(), caller.key_id().map(KeyId::as_str), caller.issuer());
+    let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));
+    let plain = jti.is_none_or(|jti| is_plain(jti, MAX_QUOTED))
+        && kid.is_none_or(|kid| is_plain(kid, MAX_KID_LENGTH))
+        && is_plain(issuer, MAX_PATH);
+    let members = Members { service: caller.service(), jti, kid, issuer, profile: caller.profile() };
+    plain.then(|| members.join()).flatten()
 }
 
 /// The longest path, route or issuer that is recorded, in characters.
@@ -144,14 +165,18 @@ fn logged_route(route: Cow<'_, str>) -> Cow<'_, str> {
 /// the other 54 bits are random.
 pub(super) fn event_id(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.unix()).unwrap_or(0);
-    let counter = u128::from(now.subsec_nanos() % NANOS_PER_MILLI);
-    Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, now.subsec_nanos(), counter, COUNTER_BITS))
+    let nanos = now.subsec_nanos();
+    let millis = seconds.saturating_mul(1_000).saturating_add(u64::from(nanos / NANOS_PER_MILLI));
+    // Twenty bits: twelve stand behind the version, six behind the variant, two before what is random.
+    let counter = nanos % NANOS_PER_MILLI;
+    let [.., first, a, b, c, d, e, f] = Uuid::new_v4().into_bytes();
+    let [_, _, high, low] = (counter >> 8).to_be_bytes();
+    let [.., rest] = counter.to_be_bytes();
+    let bytes = [high, low, rest >> 2, (rest << 6) | (first & 0x3f), a, b, c, d, e, f];
+    Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
 const NANOS_PER_MILLI: u32 = 1_000_000;
-
-/// Bits that the nanoseconds of a millisecond need.
-const COUNTER_BITS: u8 = 20;
 
 #[cfg(test)]
 mod tests {

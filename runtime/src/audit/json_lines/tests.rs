@@ -6,9 +6,12 @@ use std::sync::{
 use uuid::Uuid;
 
 use super::*;
-use crate::{audit::Decision, clock::Timestamp};
+use crate::{
+    audit::{Decision, Said},
+    clock::Timestamp,
+};
 
-fn event(path: &str) -> AuditEvent<'_> {
+pub(super) fn event(path: &str) -> AuditEvent<'_> {
     AuditEvent {
         id: Uuid::nil(),
         time: Timestamp::from_unix(1_767_225_600),
@@ -31,6 +34,7 @@ fn event(path: &str) -> AuditEvent<'_> {
         trace_id: None,
         duration_us: 7,
         unverified_service: None,
+        said: Said::default(),
     }
 }
 

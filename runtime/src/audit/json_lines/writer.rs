@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Record, queue::Queue};
+use super::{Record, line::Lines, queue::Queue};
 
 /// The buffer is written when it has grown to this, or when no record is waiting.
 const BUFFER: usize = 64 * 1024;
@@ -29,6 +29,7 @@ pub(super) struct Writer<W: Write> {
     out: W,
     queue: Arc<Queue>,
     buffer: Vec<u8>,
+    lines: Lines,
     /// Records in the buffer.
     buffered: u64,
     /// The last write may have ended within a line.
@@ -42,7 +43,7 @@ pub(super) struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     pub(super) fn new(out: W, queue: Arc<Queue>) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
-        Self { out, queue, buffer, buffered: 0, torn: false, idle: 0, calm: (0, 0) }
+        Self { out, queue, buffer, lines: Lines::default(), buffered: 0, torn: false, idle: 0, calm: (0, 0) }
     }
 
     pub(super) fn run(mut self) {
@@ -107,7 +108,7 @@ impl<W: Write> Writer<W> {
 
     fn add(&mut self, record: &Record) {
         let start = self.buffer.len();
-        match serde_json::to_writer(&mut self.buffer, &record.event()) {
+        match self.lines.add(&mut self.buffer, record) {
             Ok(()) => {
                 self.buffer.push(b'\n');
                 self.buffered += 1;

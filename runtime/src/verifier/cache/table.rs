@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{Grounds, OwnLine, name, seen::Seen};
 use crate::{
+    audit::MAX_SAID,
     caller::Identity,
     keys::{KeyId, KeySet},
     recorder::Recorder,
@@ -29,8 +30,9 @@ use crate::{
 /// the caller chooses none. The rest is compared.
 const HASHED_BYTES: usize = 32;
 
-/// What an entry takes beside the text and the claims: itself, its place in the map, the allocations.
-const ENTRY_BYTES: usize = 512;
+/// What an entry takes beside the text and the claims: itself, its place in the map, the allocations, and
+/// what its records have in common.
+const ENTRY_BYTES: usize = 512 + MAX_SAID;
 
 /// What one more audience takes beside its text.
 const AUDIENCE_BYTES: usize = 48;
