@@ -9,7 +9,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 pub(crate) use self::said::{KeptSaid, MAX_SAID, Members, Said};
 pub use self::{
-    event::{AuditEvent, Decision},
+    event::{AuditEvent, Decision, ParentSpan, Unrecorded},
     json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},
     tracing::TracingAudit,
 };

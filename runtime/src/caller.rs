@@ -88,6 +88,16 @@ impl Caller {
         self.0.key_id.as_ref()
     }
 
+    /// When the token was issued, where it says so.
+    pub(crate) fn issued_at(&self) -> Option<i64> {
+        self.0.claims.iat()
+    }
+
+    /// When the token expires.
+    pub(crate) fn expires_at(&self) -> i64 {
+        self.0.claims.exp()
+    }
+
     /// How many audiences the token has.
     pub(crate) fn audiences(&self) -> usize {
         self.0.claims.audiences()

@@ -68,7 +68,6 @@ mod routes;
 #[cfg(feature = "sql")]
 pub mod store;
 mod token;
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod trace_context;
 mod verifier;
 mod watched_file;
@@ -107,7 +106,7 @@ pub use crate::revocation::{
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, JsonLinesBuilder,
-        MAX_QUEUE, NoAudit, TracingAudit, WhenFull,
+        MAX_QUEUE, NoAudit, ParentSpan, TracingAudit, Unrecorded, WhenFull,
     },
     bearer::MAX_TOKEN_LENGTH,
     caller::{Caller, Identity, User},

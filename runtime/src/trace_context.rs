@@ -1,8 +1,17 @@
-//! The trace id of a W3C `traceparent` header, if the header is valid.
+//! The trace and the span of a W3C `traceparent` header, if the header is valid.
+
+use crate::audit::ParentSpan;
+
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) struct TraceParent<'h> {
+    pub(crate) trace_id: &'h str,
+    /// `None` where it is all zeros, which names no span.
+    pub(crate) span: Option<ParentSpan>,
+}
 
 /// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hexadecimal (W3C Trace Context
 /// section 3.2.2). Anything else is ignored rather than logged.
-pub(crate) fn trace_id(traceparent: &[u8]) -> Option<&str> {
+pub(crate) fn trace_parent(traceparent: &[u8]) -> Option<TraceParent<'_>> {
     let text = std::str::from_utf8(traceparent).ok()?;
     let mut fields = text.split('-');
     let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -13,8 +22,16 @@ pub(crate) fn trace_id(traceparent: &[u8]) -> Option<&str> {
     // Version 00 has four fields, later ones may have more; ff is not a version.
     let known = version != "ff" && (version != "00" || fields.next().is_none());
     let set = trace.bytes().any(|byte| byte != b'0');
-    (well_formed && known && set).then_some(trace)
+    if !(well_formed && known && set) {
+        return None;
+    }
+    let is_sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & SAMPLED != 0);
+    let id = u64::from_str_radix(parent, 16).ok().filter(|id| *id != 0);
+    Some(TraceParent { trace_id: trace, span: id.map(|id| ParentSpan { id, is_sampled }) })
 }
+
+/// W3C Trace Context section 3.2.2.5.1.
+const SAMPLED: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -35,7 +52,18 @@ mod tests {
             (String::new(), false),
         ];
         for (header, valid) in cases {
-            assert_eq!(trace_id(header.as_bytes()), valid.then_some(id), "{header:?}");
+            let found = trace_parent(header.as_bytes()).map(|parent| parent.trace_id);
+            assert_eq!(found, valid.then_some(id), "{header:?}");
         }
+    }
+
+    #[test]
+    fn the_span_and_its_flag_are_read_and_zero_is_no_span() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let span = |rest: &str| trace_parent(format!("00-{trace}-{rest}").as_bytes()).unwrap().span;
+        let id = 0x00f0_67aa_0ba9_02b7;
+        assert_eq!(span("00f067aa0ba902b7-01"), Some(ParentSpan { id, is_sampled: true }));
+        assert_eq!(span("00f067aa0ba902b7-02"), Some(ParentSpan { id, is_sampled: false }));
+        assert_eq!(span("0000000000000000-01"), None);
     }
 }

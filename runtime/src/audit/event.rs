@@ -1,6 +1,6 @@
 //! One decision, as it is recorded.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -106,6 +106,33 @@ pub struct AuditEvent<'a> {
     /// What the token says, joined in advance.
     #[serde(skip)]
     pub(crate) said: Said<'a>,
+    /// What metrics and traces want, and no record holds.
+    #[serde(skip)]
+    pub unrecorded: Unrecorded,
+}
+
+/// What is known of a decision and stands in no record: it is counted, or names a span of somebody else.
+#[derive(Debug, Copy, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unrecorded {
+    /// How long the decision took by the verifier's clock, to the nanosecond.
+    pub took: Duration,
+    /// The `iat` of the verified token.
+    pub issued_at: Option<i64>,
+    /// The `exp` of the verified token.
+    pub expires_at: Option<i64>,
+    /// The span that the request comes from, of the same `traceparent` as the record's `trace_id`.
+    pub parent_span: Option<ParentSpan>,
+}
+
+/// The span of a caller, as the caller says: it chooses a trace, and decides nothing.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParentSpan {
+    /// Its name in the trace.
+    pub id: u64,
+    /// Whether the caller keeps the trace.
+    pub is_sampled: bool,
 }
 
 impl AuditEvent<'_> {
@@ -134,6 +161,7 @@ impl AuditEvent<'_> {
             client_address: self.client_address,
             duration_us: self.duration_us,
             said: Said::default(),
+            unrecorded: self.unrecorded,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     policy::Policy,
     recorder::RequestContext,
     rejection::Rejection,
-    trace_context::trace_id,
+    trace_context::trace_parent,
     verifier::Verifier,
 };
 
@@ -204,6 +204,6 @@ fn context(request: &HttpRequest) -> RequestContext<'_> {
         path: Some(request.path()),
         // Of the connection: `realip_remote_addr` would believe a header.
         client_address: request.peer_addr().map(|address| address.ip()),
-        trace_id: request.headers().get("traceparent").and_then(|value| trace_id(value.as_bytes())),
+        trace: request.headers().get("traceparent").and_then(|value| trace_parent(value.as_bytes())),
     }
 }

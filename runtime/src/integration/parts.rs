@@ -7,7 +7,12 @@ use http::{
     request::Parts,
 };
 
-use crate::{recorder::RequestContext, rejection::Rejection, trace_context::trace_id, verifier::Verifier};
+use crate::{
+    recorder::RequestContext,
+    rejection::Rejection,
+    trace_context::{TraceParent, trace_parent},
+    verifier::Verifier,
+};
 
 /// At most once a request, and bounded by the key source.
 pub(super) async fn await_unknown_key(verifier: &Verifier, headers: &HeaderMap) {
@@ -31,12 +36,12 @@ pub(super) fn context(parts: &Parts) -> RequestContext<'_> {
         route: route(&parts.extensions).map(Cow::Borrowed),
         path: Some(uri(parts).path()),
         client_address: client_address(&parts.extensions),
-        trace_id: trace(&parts.headers),
+        trace: trace(&parts.headers),
     }
 }
 
-pub(super) fn trace(headers: &HeaderMap) -> Option<&str> {
-    headers.get("traceparent").and_then(|value| trace_id(value.as_bytes()))
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
+    headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()))
 }
 
 /// What was asked for: a nested router of axum takes its prefix off.

@@ -42,13 +42,13 @@ impl<T: Send> Admit for Request<T> {
         let headers: &HeaderMap = metadata.as_ref();
         let Some(Installed { verifier, request }) = extensions.get() else {
             let request =
-                || RequestContext { client_address, trace_id: trace(headers), ..RequestContext::default() };
+                || RequestContext { client_address, trace: trace(headers), ..RequestContext::default() };
             return Err(Guard::<P>::refuse_unverifiable(request, REMEDY));
         };
         await_unknown_key(verifier, headers).await;
         let request = || RequestContext {
             client_address: client_address.or(request.client_address),
-            trace_id: trace(headers),
+            trace: trace(headers),
             ..request.context()
         };
         let (_, caller) = Guard::<P>::enforce(verifier, bytes(headers), request)?;

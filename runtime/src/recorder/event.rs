@@ -6,12 +6,13 @@ use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    audit::{AuditEvent, Decision, Members, Said},
+    audit::{AuditEvent, Decision, Members, Said, Unrecorded},
     caller::{Caller, Identity, User},
     clock::Timestamp,
     denial::{Backslash, Denial, MAX_QUOTED, escaped},
     keys::{KeyId, MAX_KID_LENGTH},
     policy::Endpoint,
+    trace_context::TraceParent,
     verifier::Known,
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) route: Option<Cow<'r, str>>,
     pub(crate) path: Option<&'r str>,
     pub(crate) client_address: Option<IpAddr>,
-    pub(crate) trace_id: Option<&'r str>,
+    pub(crate) trace: Option<TraceParent<'r>>,
 }
 
 /// What an accepted token says of itself in the audit.
@@ -124,10 +125,16 @@ pub(super) fn event<'e, T: Recorded>(
         profile: caller.map(Caller::profile).or(known.profile),
         issuer: issuer.map(|issuer| logged_name(issuer, MAX_PATH)),
         client_address: request.client_address,
-        trace_id: request.trace_id.map(Cow::Borrowed),
+        trace_id: request.trace.map(|trace| trace.trace_id.into()),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
         said: Said::new(said),
+        unrecorded: Unrecorded {
+            took,
+            issued_at: caller.map(Caller::issued_at).or(user.map(|user| user.claims().iat)).flatten(),
+            expires_at: caller.map(Caller::expires_at).or(user.map(|user| user.claims().exp)),
+            parent_span: request.trace.and_then(|trace| trace.span),
+        },
     }
 }
 

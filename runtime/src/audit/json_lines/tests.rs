@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    audit::{Decision, Said},
+    audit::{Decision, Said, Unrecorded},
     clock::Timestamp,
 };
 
@@ -35,6 +35,7 @@ pub(super) fn event(path: &str) -> AuditEvent<'_> {
         duration_us: 7,
         unverified_service: None,
         said: Said::default(),
+        unrecorded: Unrecorded::default(),
     }
 }
 
