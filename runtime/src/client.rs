@@ -71,9 +71,22 @@ impl TokenSource {
         self.0.current().content.expires_at
     }
 
+    /// When the token was issued, in seconds since the Unix epoch, as it says itself: with
+    /// [`expires_at`](Self::expires_at) its whole life. `None` where it does not say.
+    pub fn issued_at(&self) -> Option<i64> {
+        self.0.current().content.issued_at
+    }
+
     /// When the token in use was loaded.
     pub fn loaded_at(&self) -> Timestamp {
         self.0.current().at
+    }
+
+    /// The source again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = self.0.weak();
+        move || own().map(Self)
     }
 
     /// What is wrong with the file as it is now; `None` when its token is the one in use.

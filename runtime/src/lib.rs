@@ -57,6 +57,8 @@ mod integration;
 mod issue;
 mod json;
 mod keys;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod policy;
 #[doc(hidden)]
 pub mod private;
@@ -99,6 +101,8 @@ pub use crate::keys::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
 };
+#[cfg(feature = "metrics")]
+pub use crate::metrics::{DEFAULT_METRIC_NAMES, Metrics, MetricsAudit};
 #[cfg(feature = "sql")]
 pub use crate::revocation::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,

@@ -258,6 +258,13 @@ impl Verifier {
         self.0.issuers.iter().any(|issuer| issuer.kind == kind::Kind::Strict)
     }
 
+    /// The verifier again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = Arc::downgrade(&self.0);
+        move || own.upgrade().map(Self)
+    }
+
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
     }

@@ -97,6 +97,13 @@ struct Seen {
 }
 
 impl<C: Contents> WatchedFile<C> {
+    /// The file again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<C> {
+        let own = Arc::downgrade(&self.0);
+        move || own.upgrade().map(Self)
+    }
+
     /// Reads the file, and starts the thread that looks at it. The first content must be good.
     pub(crate) fn open(contents: C, interval: Duration, clock: Box<dyn Clock>) -> Result<Self, C::Error> {
         let shared = Arc::new(Shared::load(contents, clock)?);

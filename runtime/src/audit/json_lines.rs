@@ -151,6 +151,13 @@ impl JsonLinesAudit {
         Self::builder().queue(records).to_writer(writer)
     }
 
+    /// The log again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = Arc::downgrade(&self.0);
+        move || own.upgrade().map(Self)
+    }
+
     /// Records lost so far, because the queue was full or the writer failed.
     pub fn dropped(&self) -> u64 {
         self.0.queue.lost()

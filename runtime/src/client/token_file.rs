@@ -27,6 +27,7 @@ pub(super) struct TokenFile {
 /// A token, ready to be sent.
 pub(crate) struct Sendable {
     pub(super) authorization: HeaderValue,
+    pub(super) issued_at: Option<i64>,
     pub(super) expires_at: Option<i64>,
 }
 
@@ -85,7 +86,8 @@ fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
     let value = Zeroizing::new(format!("Bearer {token}"));
     let mut authorization = HeaderValue::from_str(&value).map_err(|_| NO_TOKEN)?;
     authorization.set_sensitive(true);
-    Ok(Sendable { authorization, expires_at: expires_at(payload) })
+    let Times { iat, exp } = times(payload);
+    Ok(Sendable { authorization, issued_at: iat.map(whole), expires_at: exp.map(whole) })
 }
 
 /// The payload of what has the form of a token.
@@ -99,13 +101,19 @@ fn parts<'r>(token: &str, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial>
 const NO_TOKEN: &str = "the file holds no token; write one into it with `service-token generate NAME`";
 
 /// What the token says of itself. Nothing is decided by it.
+fn times(payload: &[u8]) -> Times {
+    serde_json::from_slice(payload).unwrap_or_default()
+}
+
+#[derive(Default, Deserialize)]
+struct Times {
+    iat: Option<f64>,
+    exp: Option<f64>,
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is near enough for a display")]
-fn expires_at(payload: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Expiry {
-        exp: f64,
-    }
-    serde_json::from_slice::<Expiry>(payload).ok().map(|claims| claims.exp.floor() as i64)
+fn whole(seconds: f64) -> i64 {
+    seconds.floor() as i64
 }
 
 /// A token file that cannot be used; says which and what is wrong, and nothing of what is in it.
@@ -151,6 +159,6 @@ mod tests {
     #[test]
     fn a_token_that_does_not_say_when_it_expires_is_sent_all_the_same() {
         let token = sendable(b"eyJhbGciOiJIUzI1NiJ9.e30.AA").unwrap();
-        assert_eq!(token.expires_at, None);
+        assert_eq!((token.issued_at, token.expires_at), (None, None));
     }
 }

@@ -55,6 +55,13 @@ impl FileKeys {
         FileKeysBuilder::of(path.into(), Format::Hmac(algorithm))
     }
 
+    /// The file again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = self.0.weak();
+        move || own().map(Self)
+    }
+
     /// What is wrong with the file as it is now; `None` when its keys are those in use.
     pub fn last_error(&self) -> Option<KeyError> {
         self.0.last_error()

@@ -12,7 +12,10 @@ mod refresher;
 use std::{
     error::Error,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -64,6 +67,7 @@ struct Shared {
     clock: Box<dyn Clock>,
     current: ArcSwapOption<Loaded>,
     last_error: ArcSwapOption<RemoteError>,
+    failures: AtomicU64,
     gate: Mutex<Gate>,
     /// Wakes the task ahead of its time.
     wake: Notify,
@@ -89,6 +93,18 @@ impl RemoteJwks {
     /// Why the last fetch failed; `None` when it did not.
     pub fn last_error(&self) -> Option<RemoteError> {
         self.0.shared.last_error.load().as_deref().cloned()
+    }
+
+    /// The source again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = Arc::downgrade(&self.0);
+        move || own.upgrade().map(Self)
+    }
+
+    /// How many fetches have failed.
+    pub fn failures(&self) -> u64 {
+        self.0.shared.failures.load(Ordering::Relaxed)
     }
 
     /// When the keys in use were fetched; `None` before the first fetch.

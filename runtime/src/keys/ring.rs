@@ -8,7 +8,7 @@
 mod signing;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -83,6 +83,8 @@ struct Published {
 struct Entries {
     /// Announced, active and retiring, in the order of their announcement.
     live: Vec<(VerifyingKey, KeyState)>,
+    /// Of the live ones.
+    announced_at: HashMap<KeyId, Timestamp>,
     /// The oldest first.
     retired: VecDeque<KeyId>,
 }
@@ -105,10 +107,14 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::new`].
     pub fn with_clock(active: VerifyingKey, overlap: Duration, clock: impl Clock) -> Result<Self, KeyError> {
-        name_of(&active)?;
+        let kid = name_of(&active)?.clone();
         let published =
             ArcSwap::from_pointee(Published { keys: KeySet::from(active.clone()), good_until: None });
-        let entries = Entries { live: vec![(active, KeyState::Active)], retired: VecDeque::new() };
+        let entries = Entries {
+            live: vec![(active, KeyState::Active)],
+            announced_at: HashMap::from([(kid, clock.now())]),
+            retired: VecDeque::new(),
+        };
         let (clock, entries) = (Box::new(clock), Mutex::new(entries));
         Ok(Self(Arc::new(Ring { overlap, clock, entries, published })))
     }
@@ -122,7 +128,7 @@ impl KeyRing {
     /// When the key has no `kid`, or the ring has or had one of that name, or is full.
     pub fn announce(&self, key: VerifyingKey) -> Result<(), KeyError> {
         let kid = name_of(&key)?.clone();
-        self.change(|entries, _| {
+        self.change(|entries, now| {
             if let Some(state) = entries.state(kid.as_str()) {
                 return Err(refused(kid.as_str(), state, "give the new key a name of its own"));
             }
@@ -130,6 +136,7 @@ impl KeyRing {
                 return Err(KeyError::unusable(format!("the ring holds {MAX_KEYS} keys; retire some")));
             }
             entries.live.push((key, KeyState::Announced));
+            entries.announced_at.insert(kid.clone(), now);
             Ok(())
         })
     }
@@ -190,6 +197,19 @@ impl KeyRing {
         retired.chain(live).collect()
     }
 
+    /// The ring again, for as long as somebody else has it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
+        let own = Arc::downgrade(&self.0);
+        move || own.upgrade().map(Self)
+    }
+
+    /// When a key was announced; the first one, when the ring was made. `None` for a retired one.
+    pub fn announced_at(&self, kid: &str) -> Option<Timestamp> {
+        let entries = self.settled();
+        entries.announced_at.iter().find(|(own, _)| own.as_str() == kid).map(|(_, at)| *at)
+    }
+
     /// Changes the ring as it is now; a change that fails changes nothing.
     fn change(
         &self,
@@ -243,12 +263,15 @@ impl Entries {
     }
 
     fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) {
-        let retired = &mut self.retired;
+        let (retired, announced_at) = (&mut self.retired, &mut self.announced_at);
         self.live.retain(|(key, state)| {
             let over = is_over(key, state);
             if over {
                 tracing::info!(target: "service_only", kid = key.kid().map(KeyId::as_str), "a key is retired");
-                retired.extend(key.kid().cloned());
+                if let Some(kid) = key.kid() {
+                    announced_at.remove(kid);
+                    retired.push_back(kid.clone());
+                }
             }
             !over
         });

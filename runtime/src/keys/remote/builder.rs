@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -198,6 +198,7 @@ impl RemoteJwksBuilder {
             clock: self.clock,
             current: ArcSwapOption::empty(),
             last_error: ArcSwapOption::empty(),
+            failures: AtomicU64::new(0),
             gate: Mutex::new(Gate::new(self.unknown_kid_interval, self.unknown_kid_wait)),
             wake: Notify::new(),
         };

@@ -1,6 +1,10 @@
 //! The one task that fetches: on time, and when it is woken.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use aws_lc_rs::rand;
 use tokio::sync::watch;
@@ -63,6 +67,7 @@ impl Refresher {
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(
                     target: "service_only",
                     place = self.shared.place,

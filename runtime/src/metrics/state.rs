@@ -1,0 +1,46 @@
+//! The keys of a ring, as labels and numbers.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+
+use crate::{
+    clock::Timestamp,
+    denial::{Backslash, escaped},
+    keys::{KeyId, KeyRing, KeyState, MAX_KID_LENGTH},
+};
+
+pub(super) struct RingKey {
+    kid: KeyId,
+    state: KeyState,
+    announced_at: Option<Timestamp>,
+}
+
+pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> + '_ {
+    ring.states().into_iter().map(|(kid, state)| RingKey {
+        announced_at: ring.announced_at(kid.as_str()),
+        kid,
+        state,
+    })
+}
+
+impl RingKey {
+    /// The same text for a key as where its uses are counted, so that the two can be joined.
+    pub(super) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
+        let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH, Backslash::Doubled).into_owned();
+        [KeyValue::new("issuer", issuer.to_owned()), KeyValue::new("kid", kid)]
+    }
+
+    pub(super) fn state(&self) -> &'static str {
+        match self.state {
+            KeyState::Announced => "announced",
+            KeyState::Active => "active",
+            KeyState::Retiring { .. } => "retiring",
+            KeyState::Retired => "retired",
+        }
+    }
+
+    pub(super) fn age(&self, now: Timestamp) -> Option<Duration> {
+        Some(now.since(self.announced_at?).unwrap_or_default())
+    }
+}

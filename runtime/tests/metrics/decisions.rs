@@ -1,0 +1,141 @@
+//! What is counted as decisions are made.
+
+use std::time::Duration;
+
+use service_only_testkit::call;
+
+use super::*;
+
+#[tokio::test]
+async fn attempts_are_counted_by_handler_decision_code_and_the_service_that_was_verified() {
+    let world = World::new();
+    let app = call(world.router());
+    for service in ["shop", "shop", "orders"] {
+        app.get("/stock").bearer(world.authority.service(service).token()).await;
+    }
+    let forged = world.authority.service("shop").signed_by(&TestAuthority::new());
+    app.get("/stock").bearer(forged.token()).await;
+    app.get("/stock").await;
+    let all = world.collect();
+    let handler = "code.function.name=metrics::stock";
+    assert_eq!(
+        of(&all, "service_only.attempts"),
+        [
+            (
+                format!("{{caller.service=orders,{handler},code=service_not_allowed,decision=deny}}")
+                    .as_str(),
+                1.0
+            ),
+            (format!("{{caller.service=shop,{handler},decision=allow}}").as_str(), 2.0),
+            (format!("{{{handler},code=missing_token,decision=deny}}").as_str(), 1.0),
+            (format!("{{{handler},code=unknown_key,decision=deny}}").as_str(), 1.0),
+        ]
+    );
+    assert_eq!(
+        of(&all, "service_only.verification.duration.count"),
+        [("{decision=allow}", 2.0), ("{decision=deny}", 3.0)]
+    );
+    let (kid, issuer) =
+        (world.authority.kid(), world.verifier().verify(&world.authority.service("a").token()));
+    let issuer = issuer.unwrap().issuer().to_owned();
+    assert_eq!(
+        of(&all, "service_only.key.uses"),
+        [
+            (format!("{{decision=allow,issuer={issuer},kid={kid}}}").as_str(), 2.0),
+            (format!("{{decision=deny,issuer={issuer},kid={kid}}}").as_str(), 1.0),
+        ]
+    );
+}
+
+/// Every token that the test kit can spoil, then the same from somebody who calls himself something new each
+/// time: by then all series are there, and none is his.
+#[tokio::test]
+async fn hostile_tokens_make_no_series() {
+    let world = World::new();
+    let app = call(world.router());
+    let spoil = async |name: &str| {
+        let draft = world.authority.service(name);
+        let before = world.collect().len();
+        for fixture in draft.fixtures() {
+            app.get("/stock").fixture(&fixture).await;
+        }
+        world.collect().len() - before
+    };
+    app.get("/stock").bearer(world.authority.service("shop").token()).await;
+    assert!(spoil("shop").await > 0);
+    assert_eq!(spoil("shop").await, 0);
+
+    let before = world.collect();
+    for number in 0..300 {
+        let name = format!("stranger-{number}");
+        let stranger = TestAuthority::new().service(&name).header("kid", format!("key-{number}"));
+        app.get(&format!("/stock?{number}")).bearer(stranger.token()).await;
+        let own_key = world.authority.service(&name).signed_by(&TestAuthority::new());
+        app.get("/stock").bearer(own_key.token()).await;
+    }
+    let after = world.collect();
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    assert!(!after.keys().any(|series| series.contains("stranger") || series.contains("key-")));
+}
+
+#[test]
+fn services_and_keys_beyond_the_limit_are_counted_together() {
+    let world = World::with_names(2);
+    let verifier = world.verifier();
+    for number in 0..7 {
+        verifier.verify(&world.authority.service(format!("service-{number}")).token()).unwrap();
+    }
+    let all = world.collect();
+    let attempts = of(&all, "service_only.attempts");
+    assert_eq!(attempts.len(), 3);
+    assert!(
+        attempts.iter().any(|(labels, count)| labels.contains("=(others),") && *count == 5.0),
+        "{attempts:?}"
+    );
+}
+
+#[test]
+fn what_life_a_token_has_left_is_measured_in_seconds_and_of_its_whole_life() {
+    let world = World::new();
+    let verifier = world.verifier();
+    let now = world.authority.clock().now().unix();
+    let token = |from: i64, to: i64| {
+        world.authority.service("shop").claim("iat", now + from).claim("exp", now + to).token()
+    };
+    verifier.verify(&token(-300, 100)).unwrap();
+    let all = world.collect();
+    assert_eq!(of(&all, "service_only.token.remaining_life.sum"), [("{caller.service=shop}", 100.0)]);
+    assert_eq!(of(&all, "service_only.token.remaining_life.ratio.sum"), [("{caller.service=shop}", 0.25)]);
+
+    // Neither what expired nor what says nothing of its beginning has a part left.
+    verifier.verify(&token(-300, -100)).unwrap_err();
+    verifier
+        .verify(&world.authority.service("shop").without_claim("iat").claim("exp", now + 50).token())
+        .ok();
+    assert_eq!(
+        of(&world.collect(), "service_only.token.remaining_life.ratio.count"),
+        [("{caller.service=shop}", 1.0)]
+    );
+}
+
+#[test]
+fn a_decision_takes_as_long_as_the_clock_says() {
+    struct Slow(service_only_testkit::ManualClock);
+    impl service_only::RevocationStore for Slow {
+        fn status(
+            &self,
+            _: &service_only::PresentedToken<'_>,
+        ) -> Result<service_only::RevocationStatus, service_only::RevocationOutage> {
+            self.0.advance(Duration::from_nanos(1_500));
+            Ok(service_only::RevocationStatus::Good)
+        }
+    }
+    let world = World::new();
+    let builder = world.authority.verifier_builder().audit(world.metrics.audit());
+    let verifier = builder.revocation(Slow(world.authority.clock().clone())).build().unwrap();
+    verifier.verify(&world.authority.service("shop").token()).unwrap();
+    assert_eq!(
+        of(&world.collect(), "service_only.verification.duration.sum"),
+        [("{decision=allow}", 1.5e-6)]
+    );
+}

@@ -1,0 +1,150 @@
+//! What is read when somebody collects.
+
+use std::{io, time::Duration};
+
+use service_only::{
+    Algorithm, FileKeys, JsonLinesAudit, KeyRing, MemoryRevocations, TokenSource, VerifyingKey,
+};
+
+use super::*;
+
+fn key(kid: &str) -> VerifyingKey {
+    VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap().with_kid(kid)
+}
+
+#[test]
+fn a_rings_keys_have_a_state_and_an_age_and_a_retired_one_only_a_state() {
+    let world = World::new();
+    let clock = world.authority.clock();
+    let ring = KeyRing::with_clock(key("old"), Duration::from_secs(100), clock.clone()).unwrap();
+    world.metrics.watch_ring("bakery-auth", &ring);
+    clock.advance(Duration::from_secs(30));
+    ring.announce(key("new")).unwrap();
+    clock.advance(Duration::from_secs(3));
+
+    let all = world.collect();
+    let state = |kid, state| (format!("{{issuer=bakery-auth,kid={kid},state={state}}}"), 1.0);
+    let age = |kid, age| (format!("{{issuer=bakery-auth,kid={kid}}}"), age);
+    let owned = |found: Vec<(&str, f64)>| {
+        found.into_iter().map(|(labels, value)| (labels.to_owned(), value)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        owned(of(&all, "service_only.key.state")),
+        [state("new", "announced"), state("old", "active")]
+    );
+    assert_eq!(owned(of(&all, "service_only.key.age")), [age("new", 3.0), age("old", 33.0)]);
+
+    ring.activate("new").unwrap();
+    assert_eq!(
+        owned(of(&world.collect(), "service_only.key.state")),
+        [state("new", "active"), state("old", "retiring")]
+    );
+    clock.advance(Duration::from_secs(100));
+    let all = world.collect();
+    assert_eq!(owned(of(&all, "service_only.key.state")), [state("new", "active"), state("old", "retired")]);
+    assert_eq!(owned(of(&all, "service_only.key.age")), [age("new", 103.0)]);
+}
+
+#[test]
+fn cache_hits_and_tokens_of_the_old_profile_are_the_verifiers_own_counts() {
+    let world = World::new();
+    let keys = world.authority.keys();
+    let builder = Verifier::builder().issuer("bakery-auth").keys(keys.clone());
+    let strict = service_only::TrustedIssuer::strict("other").keys(keys).audience("orders");
+    let verifier = builder.trust(strict).clock(world.authority.clock().clone()).build().unwrap();
+    world.metrics.watch_verifier(&verifier);
+    let token = world.authority.service("shop").claim("iss", "bakery-auth").token();
+    for _ in 0..5 {
+        verifier.verify(&token).unwrap();
+    }
+    let all = world.collect();
+    assert_eq!(of(&all, "service_only.old_profile.tokens"), [("{caller.service=shop}", 5.0)]);
+    let hits = verifier.token_cache_hits();
+    assert!(hits > 0);
+    assert_eq!(of(&all, "service_only.token_cache.hits"), [("{}", hits as f64)]);
+}
+
+struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk is full"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lost_records_are_counted_whoever_loses_them() {
+    let world = World::new();
+    let logs = [JsonLinesAudit::to_writer(Full).unwrap(), JsonLinesAudit::to_writer(Full).unwrap()];
+    for log in &logs {
+        world.metrics.watch_audit(log);
+        let verifier = world.authority.verifier_builder().audit(log.clone()).build().unwrap();
+        verifier.verify("garbage").unwrap_err();
+        let _ = log.flush();
+    }
+    assert_eq!(of(&world.collect(), "service_only.audit.dropped"), [("{}", 2.0)]);
+}
+
+#[test]
+fn revocations_are_counted_as_they_are_held() {
+    let world = World::new();
+    let revocations = MemoryRevocations::new();
+    world.metrics.watch_revocations({
+        let revocations = revocations.clone();
+        move || revocations.len()
+    });
+    revocations.revoke_key("bakery-auth", "old").unwrap();
+    assert_eq!(of(&world.collect(), "service_only.revocations"), [("{}", 1.0)]);
+}
+
+#[test]
+fn a_token_to_send_has_an_expiry_and_a_life_and_a_file_of_keys_a_time_and_no_failure() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let now = world.authority.clock().now().unix();
+    let token = world.authority.service("shop").claim("iat", now).claim("exp", now + 600).token();
+    std::fs::write(folder.path().join("token"), token.as_str()).unwrap();
+    std::fs::write(folder.path().join("jwks.json"), world.authority.jwks()).unwrap();
+    let tokens = TokenSource::file(folder.path().join("token")).open().unwrap();
+    let keys = FileKeys::jwks(folder.path().join("jwks.json")).clock(world.authority.clock().clone());
+    let keys = keys.open().unwrap();
+    world.metrics.watch_token("orders", &tokens);
+    world.metrics.watch_file("bakery-auth", &keys);
+
+    let all = world.collect();
+    let expiry = (now + 600) as f64;
+    assert_eq!(of(&all, "service_only.sent_token.expiry.timestamp"), [("{token=orders}", expiry)]);
+    assert_eq!(of(&all, "service_only.sent_token.lifetime"), [("{token=orders}", 600.0)]);
+    assert_eq!(of(&all, "service_only.key_refresh.failing"), [("{issuer=bakery-auth}", 0.0)]);
+    let loaded = of(&all, "service_only.key_refresh.success.timestamp");
+    assert_eq!(loaded, [("{issuer=bakery-auth}", now as f64)]);
+
+    // What is dropped is read no more, and is not kept alive by being watched.
+    drop((tokens, keys));
+    assert!(of(&world.collect(), "service_only.sent_token.lifetime").is_empty());
+    assert!(of(&world.collect(), "service_only.key_refresh.failing").is_empty());
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_fetched_are_failures_without_a_success() {
+    let world = World::new();
+    // Nobody listens on port 1.
+    let source = service_only::RemoteJwks::url("http://127.0.0.1:1/").dangerously_allow_http();
+    let source = source.start_lazily().unwrap();
+    world.metrics.watch_remote("bakery-auth", &source);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while source.failures() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let all = tokio::task::spawn_blocking(move || world.collect()).await.unwrap();
+    assert!(of(&all, "service_only.key_refresh.failures")[0].1 >= 1.0);
+    assert!(of(&all, "service_only.key_refresh.success.timestamp").is_empty());
+}
