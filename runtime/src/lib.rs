@@ -71,6 +71,8 @@ mod routes;
 pub mod store;
 mod token;
 mod trace_context;
+#[cfg(feature = "traces")]
+mod traces;
 mod verifier;
 mod watched_file;
 
@@ -107,6 +109,8 @@ pub use crate::metrics::{DEFAULT_METRIC_NAMES, Metrics, MetricsAudit};
 pub use crate::revocation::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,
 };
+#[cfg(feature = "traces")]
+pub use crate::traces::TracesAudit;
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, JsonLinesBuilder,

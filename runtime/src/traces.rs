@@ -1,0 +1,106 @@
+//! Decisions as spans of OpenTelemetry.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{Span, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
+};
+
+use crate::{
+    audit::{AuditError, AuditEvent, AuditSink},
+    clock::Timestamp,
+};
+
+/// Makes a span of each decision: what was decided, by which rule and how long it took, and nothing of the
+/// token. Stands beside a sink that writes: `.audit((log, TracesAudit::new(tracer)))`. It never fails.
+///
+/// Its parent is the span that is active on the request's thread, as `tracing-opentelemetry` makes it; where
+/// none is, the one that the request's `traceparent` names. Whether a trace is kept is for the sampler of the
+/// program to say: one that is based on the parent lets a stranger's `traceparent` choose.
+///
+/// ```
+/// use opentelemetry::trace::TracerProvider;
+/// # use opentelemetry::trace::noop::NoopTracerProvider;
+/// use service_only::{JsonLinesAudit, TracesAudit};
+/// # fn main() -> std::io::Result<()> {
+/// # let provider = NoopTracerProvider::new();
+///
+/// let log = JsonLinesAudit::to_writer(std::io::stdout())?;
+/// let audit = (log, TracesAudit::new(provider.tracer("orders")));
+/// # let _ = audit;
+/// # Ok(()) }
+/// ```
+pub struct TracesAudit<T>(T);
+
+/// The name of the spans.
+const NAME: &str = "service_only authorize";
+
+impl<T: Tracer> TracesAudit<T> {
+    /// Spans by this tracer.
+    pub fn new(tracer: T) -> Self {
+        Self(tracer)
+    }
+}
+
+impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        let span = self.0.span_builder(NAME).with_kind(SpanKind::Internal);
+        let span = span.with_start_time(system(event.time)).with_attributes(attributes(event));
+        let mut span = span.start_with_context(&self.0, &parent(event));
+        // A refused caller is no failure of this service; a check that cannot be made is one.
+        if event.status >= 500 {
+            let code = event.code.map_or("", |code| code.as_str());
+            span.set_status(Status::error(code));
+        }
+        span.end_with_timestamp(system(event.time.plus(event.unrecorded.took)));
+        Ok(())
+    }
+}
+
+fn attributes(event: &AuditEvent<'_>) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(5);
+    attributes.push(KeyValue::new("service_only.decision", event.decision.as_str()));
+    if let Some(endpoint) = event.endpoint {
+        attributes.push(KeyValue::new("code.function.name", endpoint.to_string()));
+    }
+    if let (Some(code), Some(stage)) = (event.code, event.stage) {
+        attributes.push(KeyValue::new("service_only.code", code.as_str()));
+        attributes.push(KeyValue::new("service_only.stage", stage.as_str()));
+    }
+    // From the trace to the record, which says who it was.
+    attributes.push(KeyValue::new("service_only.audit.id", event.id.to_string()));
+    attributes
+}
+
+fn parent(event: &AuditEvent<'_>) -> Context {
+    let current = Context::current();
+    match remote(event) {
+        Some(remote) if !current.has_active_span() => current.with_remote_span_context(remote),
+        _ => current,
+    }
+}
+
+/// The span that the caller says it is in.
+fn remote(event: &AuditEvent<'_>) -> Option<SpanContext> {
+    let trace = TraceId::from_hex(event.trace_id.as_deref()?).ok()?;
+    let span = event.unrecorded.parent_span?;
+    let flags = if span.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+    let id = SpanId::from_bytes(span.id.to_be_bytes());
+    Some(SpanContext::new(trace, id, flags, true, TraceState::NONE))
+}
+
+fn system(at: Timestamp) -> SystemTime {
+    let since = at.since(Timestamp::from_unix(0)).unwrap_or(Duration::ZERO);
+    // A clock at the end of time is broken, and its spans lie at the beginning.
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+}
+
+impl<T> fmt::Debug for TracesAudit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracesAudit").finish_non_exhaustive()
+    }
+}
