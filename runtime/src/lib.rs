@@ -66,6 +66,8 @@ mod recorder;
 mod registry;
 mod rejection;
 mod revocation;
+#[cfg(feature = "sql")]
+pub mod rotation;
 mod routes;
 #[cfg(feature = "sql")]
 pub mod store;

@@ -11,6 +11,7 @@ mod error;
 mod journal;
 mod registry;
 mod revoked;
+mod rotation;
 mod schema;
 mod url;
 

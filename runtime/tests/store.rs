@@ -35,6 +35,7 @@ fn key(kid: &str, state: KeyStage) -> KeyRecord {
         algorithm: "ES256".to_owned(),
         state,
         file: Some(format!("{kid}.pem")),
+        public_jwk: Some("{}".to_owned()),
         prepared_at: NOW,
         active_at: (state == KeyStage::Active).then_some(NOW),
         retiring_at: None,
@@ -164,6 +165,58 @@ async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together
         assert_eq!((keys[0].state, keys[0].active_at), (KeyStage::Active, Some(NOW + 2)));
         assert_eq!((keys[1].state, keys[1].retiring_at), (KeyStage::Retiring, Some(NOW + 2)));
         assert_eq!(store.keys("another").await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_all() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.add_key(&key("leaked", KeyStage::Active)).await.unwrap();
+        store.add_key(&key("next", KeyStage::Prepared)).await.unwrap();
+        let away = |kid, from| KeyStep { kid, from, to: KeyStage::Retired };
+        let steps = [away("leaked", KeyStage::Active), away("next", KeyStage::Prepared)];
+        let fresh = key("fresh", KeyStage::Active);
+        let late = store.replace_keys(&[away("next", KeyStage::Active)], &fresh, NOW + 1).await;
+        assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+        let known = store.replace_keys(&steps, &key("next", KeyStage::Active), NOW + 1).await;
+        assert!(matches!(known, Err(StoreError::Conflict(_))), "{known:?}");
+        assert_eq!(
+            store.keys(ISSUER).await.unwrap()[0],
+            key("leaked", KeyStage::Active),
+            "nothing half done"
+        );
+        store.replace_keys(&steps, &fresh, NOW + 1).await.unwrap();
+        let states: Vec<_> = store.keys(ISSUER).await.unwrap().into_iter().map(|key| key.state).collect();
+        assert_eq!(states, [KeyStage::Active, KeyStage::Retired, KeyStage::Retired]);
+    }
+}
+
+#[tokio::test]
+async fn the_journal_knows_who_holds_which_key_and_until_when() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.add_key(&key("k1", KeyStage::Active)).await.unwrap();
+        let longer = TokenRecord { expires_at: NOW + 7200, ..token("long", "orders", "k1") };
+        let tokens =
+            [token("short", "orders", "k1"), longer, token("gone", "sales", "k1"), token("x", "sales", "k0")];
+        store.record_tokens(&tokens).await.unwrap();
+        let revocations =
+            [NewRevocation::token(ISSUER, "gone", NOW + 3600), NewRevocation::key(ISSUER, "k0")];
+        store.revoke_all(&revocations).await.unwrap();
+
+        let journal = store.journal(ISSUER).await.unwrap();
+        assert_eq!(journal.keys, [key("k1", KeyStage::Active)]);
+        let holders: Vec<_> = journal
+            .holders
+            .iter()
+            .map(|holder| (holder.kid.as_str(), holder.service.as_str(), holder.last_expiry))
+            .collect();
+        assert_eq!(holders, [("k1", "orders", NOW + 7200)], "what is revoked holds no key back");
+        assert_eq!(journal.revoked, ["k0"]);
+        store.revoke(&NewRevocation::token(ISSUER, "long", NOW + 7200)).await.unwrap();
+        assert_eq!(store.journal(ISSUER).await.unwrap().holders[0].last_expiry, NOW + 3600);
+        assert_eq!(store.journal("another").await.unwrap(), service_only::rotation::Journal::default());
     }
 }
 

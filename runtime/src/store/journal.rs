@@ -49,6 +49,8 @@ pub struct KeyRecord {
     pub state: KeyStage,
     /// The file of its private half; the key itself is never stored.
     pub file: Option<String>,
+    /// The public half as a JWK; a secret has none.
+    pub public_jwk: Option<String>,
     /// When it was published.
     pub prepared_at: i64,
     /// When it began to sign.
@@ -98,17 +100,28 @@ pub struct KeyUse {
     pub last_seen: i64,
 }
 
-type KeyRow =
-    (String, String, String, Option<String>, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+type KeyRow = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 const KEYS: &str = "
-    SELECT kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at
+    SELECT kid, algorithm, state, file, public_jwk, prepared_at, active_at, retiring_at, retired_at, expires_at
     FROM service_only_keys WHERE issuer = $1 ORDER BY prepared_at, kid";
 
 const ADD_KEY: &str = "
     INSERT INTO service_only_keys
-    (issuer, kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    (issuer, kid, algorithm, state, file, public_jwk,
+    prepared_at, active_at, retiring_at, retired_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
 
 // The time of a step that is made again, as from `retired` back, is the last.
 const STEP: &str = "
@@ -146,18 +159,7 @@ impl Store {
     /// # Errors
     /// When the issuer has a key of that name, or another one that is prepared or active as this is.
     pub async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
-        let added = in_transaction!(self, tx => sqlx::query(ADD_KEY)
-            .bind(&key.issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str()).bind(&key.file)
-            .bind(key.prepared_at).bind(key.active_at).bind(key.retiring_at).bind(key.retired_at)
-            .bind(key.expires_at)
-            .execute(&mut *tx).await?.rows_affected())?;
-        if added == 0 {
-            let (issuer, kid, state) = (&key.issuer, &key.kid, key.state.as_str());
-            return Err(StoreError::Conflict(format!(
-                "`{issuer}` has a key `{kid}` or another one that is {state} already"
-            )));
-        }
-        Ok(())
+        self.change_keys(&key.issuer, &[], Some(key), key.prepared_at).await
     }
 
     /// Makes steps in the lives of an issuer's keys, all or none, in this order: let the old key go
@@ -166,6 +168,29 @@ impl Store {
     /// # Errors
     /// When a key is not in the state that its step begins at: somebody else was faster.
     pub async fn step_keys(&self, issuer: &str, steps: &[KeyStep<'_>], at: i64) -> Result<(), StoreError> {
+        self.change_keys(issuer, steps, None, at).await
+    }
+
+    /// Lets keys go and puts a new one in their place, all or nothing: what a leaked key asks for.
+    ///
+    /// # Errors
+    /// As [`step_keys`](Self::step_keys) and [`add_key`](Self::add_key).
+    pub async fn replace_keys(
+        &self,
+        steps: &[KeyStep<'_>],
+        key: &KeyRecord,
+        at: i64,
+    ) -> Result<(), StoreError> {
+        self.change_keys(&key.issuer, steps, Some(key), at).await
+    }
+
+    async fn change_keys(
+        &self,
+        issuer: &str,
+        steps: &[KeyStep<'_>],
+        new: Option<&KeyRecord>,
+        at: i64,
+    ) -> Result<(), StoreError> {
         in_transaction!(self, tx => {
             for step in steps {
                 let made = sqlx::query(STEP)
@@ -175,6 +200,20 @@ impl Store {
                     let (kid, from) = (step.kid, step.from.as_str());
                     let reason = format!("the key `{kid}` of `{issuer}` is not {from}: somebody else was faster");
                     Err(StoreError::Conflict(reason))?;
+                }
+            }
+            if let Some(key) = new {
+                let added = sqlx::query(ADD_KEY)
+                    .bind(&key.issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str())
+                    .bind(&key.file).bind(&key.public_jwk)
+                    .bind(key.prepared_at).bind(key.active_at).bind(key.retiring_at).bind(key.retired_at)
+                    .bind(key.expires_at)
+                    .execute(&mut *tx).await?.rows_affected();
+                if added == 0 {
+                    let (kid, state) = (&key.kid, key.state.as_str());
+                    Err(StoreError::Conflict(format!(
+                        "`{issuer}` has a key `{kid}` or another one that is {state} already"
+                    )))?;
                 }
             }
         })
@@ -243,7 +282,18 @@ impl Store {
     }
 
     fn key(&self, issuer: &str, row: KeyRow) -> Result<KeyRecord, StoreError> {
-        let (kid, algorithm, state, file, prepared_at, active_at, retiring_at, retired_at, expires_at) = row;
+        let (
+            kid,
+            algorithm,
+            state,
+            file,
+            public_jwk,
+            prepared_at,
+            active_at,
+            retiring_at,
+            retired_at,
+            expires_at,
+        ) = row;
         let Some(state) = KeyStage::parse(&state) else {
             let reason = format!("the key `{kid}` is in an unknown state");
             return Err(StoreError::Refused { place: self.place().to_owned(), reason });
@@ -254,6 +304,7 @@ impl Store {
             algorithm,
             state,
             file,
+            public_jwk,
             prepared_at,
             active_at,
             retiring_at,

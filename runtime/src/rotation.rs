@@ -1,0 +1,218 @@
+//! When a signing key comes, takes over and goes: decided here, by looking at the journal and nothing else.
+//!
+//! The plan is pure: the same journal at the same instant gives the same plan, and a step that was made
+//! is no longer in it. So whoever was killed in the middle of a rotation runs it again. Who acts on it
+//! (`service-token rotate`) makes one step, looks again, and makes the next.
+
+mod needs;
+mod settings;
+
+pub use needs::Need;
+pub use settings::{LifeLeft, RotationSettings};
+
+use crate::store::{KeyRecord, KeyStage, KeyUse, VerifierReport};
+
+/// All that is known of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Journal {
+    /// The keys, in the order of their publication.
+    pub keys: Vec<KeyRecord>,
+    /// Who holds tokens of which key, and until when.
+    pub holders: Vec<KeyHolder>,
+    /// Who was seen with tokens of which key.
+    pub uses: Vec<KeyUse>,
+    /// What the verifiers say of themselves.
+    pub verifiers: Vec<VerifierReport>,
+    /// The keys that are revoked.
+    pub revoked: Vec<String>,
+}
+
+/// A service with tokens of a key that are not revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The key.
+    pub kid: String,
+    /// The service.
+    pub service: String,
+    /// When the last of the tokens ends.
+    pub last_expiry: i64,
+}
+
+/// A step in the life of an issuer's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The key that signs so far is written down as the active one.
+    Adopt,
+    /// A new key is made and published, and signs nothing yet.
+    Prepare,
+    /// The prepared key signs from now on; the former one only verifies.
+    Activate {
+        /// The key; `None` while it is not made yet.
+        kid: Option<String>,
+    },
+    /// A key is withdrawn: its tokens are refused.
+    Retire {
+        /// The key.
+        kid: String,
+    },
+}
+
+/// A step, when it is expected, and what stands against making it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What is done.
+    pub step: Step,
+    /// When, as far as can be known now. What happens until then may bring it forward or put it off.
+    pub at: i64,
+    /// Why not now. A step without needs is due.
+    pub needs: Vec<Need>,
+}
+
+impl Planned {
+    /// Whether it is to be made now.
+    pub fn is_due(&self) -> bool {
+        self.needs.is_empty()
+    }
+
+    fn new(step: Step, now: i64, needs: Vec<Need>) -> Self {
+        let at = needs.iter().map(Need::until).max().unwrap_or(now);
+        Self { step, at, needs }
+    }
+}
+
+/// What happens next and when, in the order of time; what is due stands first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Planned>,
+    /// What an operator should look at.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// What follows from the journal at an instant.
+    pub fn new(journal: &Journal, settings: &RotationSettings, now: i64) -> Self {
+        Planner { journal, settings, now }.plan()
+    }
+
+    /// The step to make now.
+    pub fn due(&self) -> Option<&Step> {
+        self.steps.iter().find(|planned| planned.is_due()).map(|planned| &planned.step)
+    }
+}
+
+struct Planner<'a> {
+    journal: &'a Journal,
+    settings: &'a RotationSettings,
+    now: i64,
+}
+
+impl Planner<'_> {
+    fn plan(&self) -> Plan {
+        let mut plan = Plan { steps: self.retirements(), warnings: Vec::new() };
+        match (self.only(KeyStage::Active), self.only(KeyStage::Prepared)) {
+            (None, None) => plan.steps.push(Planned::new(Step::Adopt, self.now, Vec::new())),
+            (active, Some(prepared)) => {
+                let takeover = self.activation(active, prepared, &mut plan.warnings);
+                plan.steps.extend(active.map(|active| self.later_retirement(active, takeover.at)));
+                plan.steps.push(takeover);
+            }
+            (Some(active), None) => plan.steps.extend(self.next_key(active)),
+        }
+        let revoked = |key: &KeyRecord| self.journal.revoked.contains(&key.kid);
+        if let Some(active) = self.only(KeyStage::Active).filter(|key| revoked(key)) {
+            let kid = &active.kid;
+            plan.warnings.push(format!(
+                "the active key `{kid}` is revoked; `rotate --emergency` puts another in its place"
+            ));
+        }
+        plan.steps.sort_by_key(|planned| (!planned.is_due(), planned.at));
+        plan
+    }
+
+    /// One at most is prepared and one at most is active, by the store's own rules.
+    fn only(&self, stage: KeyStage) -> Option<&KeyRecord> {
+        self.journal.keys.iter().find(|key| key.state == stage)
+    }
+
+    /// What happens to a key that has no successor yet.
+    fn next_key(&self, active: &KeyRecord) -> [Planned; 3] {
+        let ends = self.settings.end_of(active);
+        let prepare =
+            self.not_before(Step::Prepare, self.settings.prepare.before(active, ends, self.settings));
+        let takeover = self.settings.activate.before(active, ends, self.settings);
+        let takeover = takeover.max(prepare.at.saturating_add(self.settings.refresh()));
+        let activate =
+            Planned::new(Step::Activate { kid: None }, self.now, vec![Need::Time { until: takeover }]);
+        let retire = self.later_retirement(active, takeover);
+        [prepare, activate, retire]
+    }
+
+    fn activation(
+        &self,
+        active: Option<&KeyRecord>,
+        prepared: &KeyRecord,
+        warnings: &mut Vec<String>,
+    ) -> Planned {
+        let mut needs = Vec::new();
+        if let Some(active) = active {
+            let from = self.settings.activate.before(active, self.settings.end_of(active), self.settings);
+            needs.extend(self.time(from));
+        }
+        let reporting = || self.reporting();
+        let longest =
+            reporting().map(|verifier| verifier.refresh_seconds).fold(self.settings.refresh(), i64::max);
+        let latest = prepared.prepared_at.saturating_add(longest);
+        let lacking: Vec<_> = reporting()
+            .filter(|verifier| !verifier.kids.contains(&prepared.kid))
+            .map(|verifier| verifier.id.clone())
+            .collect();
+        // Nobody who reports is no proof that everybody has it.
+        let known_by_all = lacking.is_empty() && reporting().next().is_some();
+        if !known_by_all && self.now < latest {
+            needs.push(Need::Verifiers { lacking, until: latest });
+        } else if !lacking.is_empty() {
+            warnings.push(format!(
+                "the key `{}` was published longer ago than the longest refresh interval, and is still unknown to {}",
+                prepared.kid,
+                lacking.join(", ")
+            ));
+        }
+        Planned::new(Step::Activate { kid: Some(prepared.kid.clone()) }, self.now, needs)
+    }
+
+    fn retirements(&self) -> Vec<Planned> {
+        let retiring = self.journal.keys.iter().filter(|key| key.state == KeyStage::Retiring);
+        retiring
+            .map(|key| Planned::new(Step::Retire { kid: key.kid.clone() }, self.now, self.needs_of(key)))
+            .collect()
+    }
+
+    /// When a key will go that still signs: not before its successor signs and its last token has ended.
+    fn later_retirement(&self, active: &KeyRecord, takeover: i64) -> Planned {
+        let holders = self.journal.holders.iter().filter(|holder| holder.kid == active.kid);
+        let last = holders.map(|holder| holder.last_expiry).max();
+        let tokens_end = last.unwrap_or_else(|| takeover.saturating_add(self.settings.token_life()));
+        let until = tokens_end
+            .saturating_add(self.settings.leeway())
+            .max(takeover.saturating_add(self.settings.refresh()));
+        Planned::new(Step::Retire { kid: active.kid.clone() }, self.now, vec![Need::Time { until }])
+    }
+
+    fn not_before(&self, step: Step, from: i64) -> Planned {
+        Planned::new(step, self.now, self.time(from).into_iter().collect())
+    }
+
+    fn time(&self, from: i64) -> Option<Need> {
+        (self.now < from).then_some(Need::Time { until: from })
+    }
+
+    /// The verifiers that are there: who has not reported for long is gone, or learns keys by itself.
+    fn reporting(&self) -> impl Iterator<Item = &VerifierReport> {
+        let since = self.now.saturating_sub(self.settings.silence());
+        self.journal.verifiers.iter().filter(move |verifier| verifier.last_seen > since)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What stands against a step, and above all who still needs a key that is to go.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::Planner;
+use crate::store::{KeyRecord, KeyStage};
+
+/// A reason not to make a step yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// It is not its time.
+    Time {
+        /// From then on it is.
+        until: i64,
+    },
+    /// Verifiers do not have the key yet.
+    Verifiers {
+        /// Those that say so; none when no verifier reports at all.
+        lacking: Vec<String>,
+        /// By then every verifier has looked for new keys.
+        until: i64,
+    },
+    /// A service holds a token of the key.
+    Holder {
+        /// The service.
+        service: String,
+        /// When its last token ends.
+        until: i64,
+        /// When it last used one.
+        last_seen: Option<i64>,
+    },
+    /// A service was seen with a token of the key that the registry does not know.
+    User {
+        /// The service.
+        service: String,
+        /// When.
+        last_seen: i64,
+        /// When it has been silent for long enough.
+        until: i64,
+    },
+    /// The registry knows no token of the key, and no verifier says that there is none.
+    Unknown {
+        /// When the longest token ends that could have been made.
+        until: i64,
+    },
+}
+
+impl Need {
+    /// When it is over, if nothing happens before.
+    pub fn until(&self) -> i64 {
+        match self {
+            Self::Time { until }
+            | Self::Verifiers { until, .. }
+            | Self::Holder { until, .. }
+            | Self::User { until, .. }
+            | Self::Unknown { until } => *until,
+        }
+    }
+
+    /// The service that needs the key.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Holder { service, .. } | Self::User { service, .. } => Some(service),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |second: &i64| instant(*second);
+        match self {
+            Self::Time { until } => write!(f, "not before {}", time(until)),
+            Self::Verifiers { lacking, until } if lacking.is_empty() => {
+                write!(f, "no verifier reports; by {} each has looked for new keys", time(until))
+            }
+            Self::Verifiers { lacking, until } => {
+                write!(f, "not known yet to {}; at the latest at {}", lacking.join(", "), time(until))
+            }
+            Self::Holder { service, until, last_seen } => {
+                write!(f, "`{service}` holds a token of it until {}", time(until))?;
+                match last_seen {
+                    Some(seen) => write!(f, ", last seen at {}", time(seen)),
+                    None => f.write_str(", never seen in use"),
+                }
+            }
+            Self::User { service, last_seen, .. } => write!(
+                f,
+                "`{service}` was seen at {} with a token of it that the registry does not know",
+                time(last_seen)
+            ),
+            Self::Unknown { until } => write!(
+                f,
+                "no token of it is in the registry and no verifier reports; tokens may live until {}",
+                time(until)
+            ),
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Who and what still needs a key that signs no more.
+    pub(super) fn needs_of(&self, key: &KeyRecord) -> Vec<Need> {
+        let since = key.retiring_at.unwrap_or(key.prepared_at);
+        // Whoever read the key just before it ceased to sign may be about to write its last token down.
+        let mut needs: Vec<_> =
+            self.time(since.saturating_add(self.settings.refresh())).into_iter().collect();
+        if !self.journal.holders.iter().any(|holder| holder.kid == key.kid) && !self.is_watched_since(since) {
+            let until =
+                since.saturating_add(self.settings.token_life()).saturating_add(self.settings.leeway());
+            needs.extend((self.now < until).then_some(Need::Unknown { until }));
+        }
+        let holders = self.journal.holders.iter().filter(|holder| holder.kid == key.kid);
+        let users = self.journal.uses.iter().filter(|used| used.kid == key.kid);
+        let services: BTreeSet<_> = holders
+            .map(|holder| holder.service.as_str())
+            .chain(users.map(|used| used.service.as_str()))
+            .collect();
+        needs.extend(services.into_iter().filter_map(|service| self.need_of(key, since, service)));
+        needs
+    }
+
+    fn need_of(&self, key: &KeyRecord, since: i64, service: &str) -> Option<Need> {
+        let holder =
+            self.journal.holders.iter().find(|holder| holder.kid == key.kid && holder.service == service);
+        let ends = holder.map(|holder| holder.last_expiry.saturating_add(self.settings.leeway()));
+        let used = self.journal.uses.iter().find(|used| used.kid == key.kid && used.service == service);
+        let last_seen = used.map(|used| used.last_seen);
+        let silent_from = last_seen.map(|seen| seen.saturating_add(self.settings.unused()));
+        let is_silent = silent_from.is_none_or(|from| from <= self.now);
+        match (ends, last_seen, silent_from) {
+            (Some(until), ..) if self.now < until => {
+                let unused = is_silent && self.is_watched_since(since) && self.has_another(service);
+                (!unused).then(|| Need::Holder { service: service.to_owned(), until, last_seen })
+            }
+            // Seen after the last token that is known had ended: there is one that is not known.
+            (_, Some(last_seen), Some(until)) if !is_silent && ends.is_none_or(|ends| ends <= last_seen) => {
+                Some(Need::User { service: service.to_owned(), last_seen, until })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether verifiers report, and have for long enough: only then is silence a sign of disuse.
+    fn is_watched_since(&self, since: i64) -> bool {
+        self.reporting().next().is_some() && since.saturating_add(self.settings.unused()) <= self.now
+    }
+
+    /// Whether a service has a token of the active key. That of another one that goes is no help.
+    fn has_another(&self, service: &str) -> bool {
+        self.only(KeyStage::Active).is_some_and(|active| {
+            self.journal.holders.iter().any(|holder| {
+                holder.service == service && holder.kid == active.kid && holder.last_expiry > self.now
+            })
+        })
+    }
+}
+
+/// A second as people and programs read it.
+fn instant(second: i64) -> String {
+    jiff::Timestamp::from_second(second).map_or_else(|_| format!("@{second}"), |time| time.to_string())
+}

@@ -1,0 +1,264 @@
+//! The plan of many journals, by table and by simulation.
+
+mod simulation;
+
+use std::time::Duration;
+
+use super::*;
+
+const NOW: i64 = 1_767_225_600;
+const DAY: i64 = 24 * 3600;
+const HOUR: i64 = 3600;
+
+fn key(kid: &str, state: KeyStage, age: i64) -> KeyRecord {
+    let at = NOW - age;
+    let reached = |stages: &[KeyStage]| stages.contains(&state).then_some(at);
+    use KeyStage::{Active, Retired, Retiring};
+    KeyRecord {
+        issuer: "bakery-auth".to_owned(),
+        kid: kid.to_owned(),
+        algorithm: "ES256".to_owned(),
+        state,
+        file: None,
+        public_jwk: None,
+        prepared_at: at,
+        active_at: reached(&[Active, Retiring, Retired]),
+        retiring_at: reached(&[Retiring, Retired]),
+        retired_at: reached(&[Retired]),
+        expires_at: None,
+    }
+}
+
+fn journal(keys: &[KeyRecord]) -> Journal {
+    Journal { keys: keys.to_vec(), ..Journal::default() }
+}
+
+fn holder(kid: &str, service: &str, ends: i64) -> KeyHolder {
+    KeyHolder { kid: kid.to_owned(), service: service.to_owned(), last_expiry: NOW + ends }
+}
+
+fn used(kid: &str, service: &str, ago: i64) -> KeyUse {
+    KeyUse { kid: kid.to_owned(), service: service.to_owned(), last_seen: NOW - ago }
+}
+
+fn verifier(id: &str, kids: &[&str], ago: i64) -> VerifierReport {
+    VerifierReport {
+        id: id.to_owned(),
+        issuer: "bakery-auth".to_owned(),
+        kids: kids.iter().map(|kid| (*kid).to_owned()).collect(),
+        refresh_seconds: 300,
+        last_seen: NOW - ago,
+    }
+}
+
+fn plan(journal: &Journal) -> Plan {
+    Plan::new(journal, &RotationSettings::default(), NOW)
+}
+
+fn activate(kid: &str) -> Step {
+    Step::Activate { kid: Some(kid.to_owned()) }
+}
+
+fn retire(kid: &str) -> Step {
+    Step::Retire { kid: kid.to_owned() }
+}
+
+/// What is planned for a key's end, in words.
+fn held(journal: &Journal, kid: &str) -> Vec<String> {
+    let plan = plan(journal);
+    let planned = plan.steps.iter().find(|planned| planned.step == retire(kid)).unwrap();
+    planned.needs.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_key_is_prepared_at_half_of_its_life_and_replaced_when_a_sixth_is_left() {
+    use KeyStage::{Active, Prepared};
+    for (age, due) in
+        [(0, None), (45 * DAY - 1, None), (45 * DAY, Some(Step::Prepare)), (99 * DAY, Some(Step::Prepare))]
+    {
+        assert_eq!(plan(&journal(&[key("old", Active, age)])).due(), due.as_ref(), "{age}");
+    }
+    for (age, due) in [(75 * DAY - 1, None), (75 * DAY, Some(activate("new")))] {
+        let keys = [key("old", Active, age), key("new", Prepared, 2 * DAY)];
+        assert_eq!(plan(&journal(&keys)).due(), due.as_ref(), "{age}");
+    }
+    assert_eq!(plan(&Journal::default()).due(), Some(&Step::Adopt));
+}
+
+#[test]
+fn the_plan_of_a_fresh_key_says_all_that_will_happen_and_when() {
+    let mut journal = journal(&[key("old", KeyStage::Active, 0)]);
+    journal.holders.push(holder("old", "orders", 80 * DAY));
+    let times: Vec<_> =
+        plan(&journal).steps.into_iter().map(|planned| (planned.step, planned.at - NOW)).collect();
+    assert_eq!(
+        times,
+        [
+            (Step::Prepare, 45 * DAY),
+            (Step::Activate { kid: None }, 75 * DAY),
+            (retire("old"), 80 * DAY + 300),
+        ]
+    );
+}
+
+#[test]
+fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refresh_interval() {
+    let both: &[&str] = &["old", "new"];
+    let one: &[&str] = &["old"];
+    let prepared_for =
+        |age| journal(&[key("old", KeyStage::Active, 80 * DAY), key("new", KeyStage::Prepared, age)]);
+    let cases: [(i64, Vec<VerifierReport>, Result<(), &str>); 7] = [
+        (60, vec![verifier("a", both, 0), verifier("b", both, 9)], Ok(())),
+        (60, vec![verifier("a", both, 0), verifier("b", one, 9)], Err("not known yet to b; at the latest")),
+        // Gone, and not waited for beyond the interval in which it would have learnt the key.
+        (60, vec![verifier("a", both, 0), verifier("b", one, 2 * HOUR)], Ok(())),
+        (60, vec![verifier("b", both, 2 * HOUR)], Err("no verifier reports; by")),
+        (60, vec![], Err("no verifier reports; by")),
+        (HOUR, vec![], Ok(())),
+        (HOUR, vec![verifier("b", one, 9)], Ok(())),
+    ];
+    for (age, verifiers, expected) in cases {
+        let journal = Journal { verifiers, ..prepared_for(age) };
+        let plan = plan(&journal);
+        let takeover = plan.steps.iter().find(|planned| planned.step == activate("new")).unwrap();
+        match expected {
+            Ok(()) => assert!(takeover.is_due(), "{age} {journal:?}"),
+            Err(why) => assert!(takeover.needs[0].to_string().contains(why), "{:?}", takeover.needs),
+        }
+    }
+    let late = Journal { verifiers: vec![verifier("b", one, 9)], ..prepared_for(HOUR) };
+    assert!(plan(&late).warnings[0].contains("still unknown to b"));
+}
+
+#[test]
+fn a_verifier_that_refreshes_seldom_is_waited_for() {
+    let mut journal =
+        journal(&[key("old", KeyStage::Active, 80 * DAY), key("new", KeyStage::Prepared, 2 * HOUR)]);
+    journal.verifiers.push(VerifierReport { refresh_seconds: 3 * HOUR, ..verifier("slow", &["old"], 9) });
+    assert_eq!(plan(&journal).due(), None);
+    journal.verifiers[0].kids.push("new".to_owned());
+    assert_eq!(plan(&journal).due(), Some(&activate("new")));
+}
+
+#[test]
+fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
+    let keys = [key("new", KeyStage::Active, DAY), key("old", KeyStage::Retiring, DAY)];
+    let with = |holders: &[KeyHolder], uses: &[KeyUse]| Journal {
+        holders: holders.to_vec(),
+        uses: uses.to_vec(),
+        ..journal(&keys)
+    };
+    let ended = holder("old", "orders", -400);
+    assert_eq!(plan(&with(std::slice::from_ref(&ended), &[])).due(), Some(&retire("old")));
+    assert_eq!(held(&with(&[holder("old", "orders", -299)], &[]), "old").len(), 1, "within the leeway");
+    let needed = with(&[ended.clone(), holder("old", "sales", 60)], &[used("old", "sales", 30)]);
+    assert_eq!(
+        held(&needed, "old"),
+        ["`sales` holds a token of it until 2026-01-01T00:06:00Z, last seen at 2025-12-31T23:59:30Z"]
+    );
+    // Used before its end, and not since.
+    assert_eq!(
+        plan(&with(std::slice::from_ref(&ended), &[used("old", "orders", 500)])).due(),
+        Some(&retire("old"))
+    );
+    // Used by nobody that the registry knows.
+    let unknown = with(&[ended], &[used("old", "stock", 60)]);
+    assert_eq!(
+        held(&unknown, "old"),
+        ["`stock` was seen at 2025-12-31T23:59:00Z with a token of it that the registry does not know"]
+    );
+}
+
+#[test]
+fn a_key_of_which_no_token_is_known_goes_when_the_longest_would_have_ended() {
+    let retiring = |age| journal(&[key("new", KeyStage::Active, age), key("old", KeyStage::Retiring, age)]);
+    assert!(held(&retiring(364 * DAY), "old")[0].contains("no token of it is in the registry"));
+    assert_eq!(plan(&retiring(366 * DAY)).due(), Some(&retire("old")));
+}
+
+#[test]
+fn disuse_counts_where_verifiers_report_and_the_service_has_a_new_token() {
+    let base = |age| {
+        let mut journal = journal(&[key("new", KeyStage::Active, age), key("old", KeyStage::Retiring, age)]);
+        journal.holders = vec![holder("new", "orders", 90 * DAY), holder("old", "orders", 90 * DAY)];
+        journal.verifiers = vec![verifier("a", &["old", "new"], 9)];
+        journal
+    };
+    assert_eq!(plan(&base(8 * DAY)).due(), Some(&retire("old")));
+    assert_eq!(held(&base(8 * DAY - 1), "old").len(), 1, "not watched for long enough");
+    for spoil in [
+        |journal: &mut Journal| journal.verifiers.clear(),
+        |journal: &mut Journal| journal.uses.push(used("old", "orders", 7 * DAY)),
+        |journal: &mut Journal| {
+            journal.holders.remove(0);
+        },
+    ] {
+        let mut journal = base(8 * DAY);
+        spoil(&mut journal);
+        assert_eq!(held(&journal, "old").len(), 1, "{journal:?}");
+    }
+}
+
+#[test]
+fn a_key_that_has_ceased_to_sign_stays_for_whoever_is_signing_with_it_right_now() {
+    let mut journal = journal(&[key("new", KeyStage::Active, 60), key("old", KeyStage::Retiring, 60)]);
+    journal.holders.push(holder("old", "orders", -DAY));
+    assert_eq!(plan(&journal).due(), None);
+    assert_eq!(held(&journal, "old"), ["not before 2026-01-01T00:59:00Z"]);
+}
+
+#[test]
+fn an_active_key_that_is_revoked_is_told() {
+    let mut journal = journal(&[key("old", KeyStage::Active, 0)]);
+    journal.revoked.push("old".to_owned());
+    assert!(plan(&journal).warnings[0].contains("rotate --emergency"));
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_refused() {
+    let share = |text: &str| text.parse::<LifeLeft>();
+    for text in ["", "1", "0/2", "2/2", "3/2", "-1/2", "1/x", "50%"] {
+        assert!(share(text).is_err(), "{text}");
+    }
+    let mut settings = RotationSettings::default();
+    assert_eq!(settings.check(), Ok(()));
+    settings.prepare = share("1/7").unwrap();
+    assert!(settings.check().unwrap_err().contains("1/7 of a life left is later than 1/6"));
+    settings.key_life = Duration::from_secs(1);
+    assert!(settings.check().unwrap_err().contains("two seconds"));
+}
+
+#[test]
+fn times_beyond_all_measure_are_planned_without_overflow() {
+    for extreme in [i64::MIN, -1, 0, i64::MAX] {
+        let mut record = key("old", KeyStage::Active, 0);
+        (record.active_at, record.prepared_at) = (Some(extreme), extreme);
+        let mut prepared = key("new", KeyStage::Prepared, 0);
+        prepared.prepared_at = extreme;
+        let mut retiring = key("older", KeyStage::Retiring, 0);
+        retiring.retiring_at = Some(extreme);
+        let mut journal = journal(&[record.clone(), prepared, retiring]);
+        journal.holders.push(KeyHolder {
+            kid: "older".to_owned(),
+            service: "orders".to_owned(),
+            last_expiry: extreme,
+        });
+        journal.uses.push(KeyUse {
+            kid: "older".to_owned(),
+            service: "orders".to_owned(),
+            last_seen: extreme,
+        });
+        journal.verifiers.push(VerifierReport {
+            refresh_seconds: extreme,
+            last_seen: extreme,
+            ..verifier("a", &[], 0)
+        });
+        for now in [i64::MIN, NOW, i64::MAX] {
+            let settings = RotationSettings { key_life: Duration::MAX, ..RotationSettings::default() };
+            let _ = Plan::new(&journal, &settings, now);
+            record.expires_at = Some(extreme);
+            journal.keys[0] = record.clone();
+            let _ = Plan::new(&journal, &RotationSettings::default(), now);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A fleet that mints, calls, restarts and rotates at random: what must hold at every moment of it.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Event {
+    Pass(i64),
+    Mint { service: usize, life: i64 },
+    MintUnknown { service: usize, life: i64 },
+    Call { service: usize },
+    Report { verifier: usize },
+    Rotate,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let span = prop_oneof![1..HOUR, HOUR..DAY, DAY..20 * DAY];
+    prop_oneof![
+        3 => span.prop_map(Event::Pass),
+        2 => (0..3_usize, HOUR..60 * DAY).prop_map(|(service, life)| Event::Mint { service, life }),
+        1 => (0..3_usize, HOUR..60 * DAY).prop_map(|(service, life)| Event::MintUnknown { service, life }),
+        2 => (0..3_usize).prop_map(|service| Event::Call { service }),
+        2 => (0..2_usize).prop_map(|verifier| Event::Report { verifier }),
+        3 => Just(Event::Rotate),
+    ]
+}
+
+/// The fleet. Each verifier looks at the published keys within the longest interval.
+struct Fleet {
+    journal: Journal,
+    settings: RotationSettings,
+    now: i64,
+    made: usize,
+    /// Service, key, end.
+    tokens: Vec<(usize, String, i64)>,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let settings = RotationSettings {
+            token_life: Duration::from_secs(60 * 24 * 3600),
+            ..RotationSettings::default()
+        };
+        Self { journal: Journal::default(), settings, now: NOW, made: 0, tokens: Vec::new() }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::new(&self.journal, &self.settings, self.now)
+    }
+
+    fn of(&self, stage: KeyStage) -> Vec<String> {
+        let keys = self.journal.keys.iter().filter(|key| key.state == stage);
+        keys.map(|key| key.kid.clone()).collect()
+    }
+
+    fn active(&self) -> Option<String> {
+        self.of(KeyStage::Active).into_iter().next()
+    }
+
+    fn live(&self) -> Vec<String> {
+        let keys = self.journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        keys.map(|key| key.kid.clone()).collect()
+    }
+
+    fn happen(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        match event {
+            Event::Pass(span) => self.now += span,
+            Event::Mint { service, life } => self.mint(*service, *life, true),
+            Event::MintUnknown { service, life } => self.mint(*service, *life, false),
+            Event::Call { service } => self.call(*service),
+            Event::Report { verifier } => {
+                let id = format!("verifier-{verifier}");
+                self.journal.verifiers.retain(|report| report.id != id);
+                let live = self.live();
+                let kids: Vec<_> = live.iter().map(String::as_str).collect();
+                let report = VerifierReport { last_seen: self.now, ..super::verifier(&id, &kids, 0) };
+                self.journal.verifiers.push(report);
+            }
+            Event::Rotate => self.rotate()?,
+        }
+        Ok(())
+    }
+
+    fn mint(&mut self, service: usize, life: i64, known: bool) {
+        let Some(kid) = self.active() else { return };
+        let ends = self.now + life;
+        self.tokens.push((service, kid.clone(), ends));
+        if !known {
+            return;
+        }
+        let service = format!("service-{service}");
+        let holders = &mut self.journal.holders;
+        match holders.iter_mut().find(|holder| holder.kid == kid && holder.service == service) {
+            Some(holder) => holder.last_expiry = holder.last_expiry.max(ends),
+            None => holders.push(KeyHolder { kid, service, last_expiry: ends }),
+        }
+    }
+
+    /// With the newest token that is good, seen by verifiers that report if there are any.
+    fn call(&mut self, service: usize) {
+        let (live, now) = (self.live(), self.now);
+        let good =
+            |token: &&(usize, String, i64)| token.0 == service && token.2 > now && live.contains(&token.1);
+        let Some((_, kid, _)) = self.tokens.iter().rev().find(good).cloned() else { return };
+        if self.journal.verifiers.is_empty() {
+            return;
+        }
+        let service = format!("service-{service}");
+        self.journal.uses.retain(|used| !(used.kid == kid && used.service == service));
+        self.journal.uses.push(KeyUse { kid, service, last_seen: now });
+    }
+
+    fn rotate(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..16 {
+            let plan = self.plan();
+            prop_assert_eq!(&plan, &self.plan(), "the same journal, the same plan");
+            let Some(step) = plan.due().cloned() else {
+                prop_assert!(plan.steps.iter().all(|planned| planned.at > self.now), "{:?}", plan.steps);
+                return Ok(());
+            };
+            self.make(&step)?;
+            self.check()?;
+            let again = self.plan().due() == Some(&step);
+            prop_assert!(!again, "a step that was made is not planned again: {step:?}");
+        }
+        prop_assert!(false, "a rotation without end: {:?}", self.journal.keys);
+        Ok(())
+    }
+
+    fn make(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let now = self.now;
+        let stage = |fleet: &mut Self, kid: &str, state: KeyStage| {
+            let key = fleet.journal.keys.iter_mut().find(|key| key.kid == kid).unwrap();
+            key.state = state;
+            match state {
+                KeyStage::Prepared => key.prepared_at = now,
+                KeyStage::Active => key.active_at = Some(now),
+                KeyStage::Retiring => key.retiring_at = Some(now),
+                KeyStage::Retired => key.retired_at = Some(now),
+            }
+        };
+        match step {
+            Step::Adopt | Step::Prepare => {
+                let kid = format!("key-{}", self.made);
+                self.made += 1;
+                let state = if *step == Step::Adopt { KeyStage::Active } else { KeyStage::Prepared };
+                self.journal.keys.push(super::key(&kid, state, NOW - now));
+            }
+            Step::Activate { kid } => {
+                let kid = kid.clone().unwrap();
+                let published = self.journal.keys.iter().find(|key| key.kid == kid).unwrap().prepared_at;
+                let everywhere = self.journal.verifiers.iter().all(|report| report.kids.contains(&kid));
+                prop_assert!(everywhere || now >= published + HOUR || !self.journal.verifiers.is_empty());
+                for former in self.of(KeyStage::Active) {
+                    stage(self, &former, KeyStage::Retiring);
+                }
+                stage(self, &kid, KeyStage::Active);
+            }
+            Step::Retire { kid } => {
+                self.may_retire(kid)?;
+                stage(self, kid, KeyStage::Retired);
+            }
+        }
+        Ok(())
+    }
+
+    /// A key with a token that is known and good goes only where the service has a new one, and verifiers
+    /// have seen nobody with the old for long.
+    fn may_retire(&self, kid: &str) -> Result<(), TestCaseError> {
+        prop_assert!(self.of(KeyStage::Retiring).contains(&kid.to_owned()), "only a key that ceased to sign");
+        let active = self.active().unwrap();
+        for holder in
+            self.journal.holders.iter().filter(|holder| holder.kid == kid && holder.last_expiry > self.now)
+        {
+            let mut others = self.journal.holders.iter();
+            let replaced = others.any(|other| {
+                other.kid == active && other.service == holder.service && other.last_expiry > self.now
+            });
+            let used = self.journal.uses.iter().any(|used| {
+                used.kid == kid && used.service == holder.service && used.last_seen > self.now - 8 * DAY
+            });
+            let watched = self.journal.verifiers.iter().any(|report| report.last_seen > self.now - HOUR);
+            prop_assert!(replaced && watched && !used, "{holder:?} still needs it");
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.of(KeyStage::Active).len(), 1, "one key signs, at every moment");
+        prop_assert!(self.of(KeyStage::Prepared).len() <= 1);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_key_signs_and_none_goes_that_is_needed_whatever_happens(events in vec(event(), 1..80)) {
+        let mut fleet = Fleet::new();
+        fleet.rotate()?;
+        for event in &events {
+            fleet.happen(event)?;
+            fleet.check()?;
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_is_run_every_day_comes_to_an_end_of_every_key(lives in vec(HOUR..40 * DAY, 1..6)) {
+        let mut fleet = Fleet::new();
+        for day in 0..360 {
+            fleet.now = NOW + day * DAY;
+            fleet.rotate()?;
+            let life = lives[usize::try_from(day).unwrap() % lives.len()];
+            fleet.mint(0, life, true);
+        }
+        prop_assert!(fleet.of(KeyStage::Retired).len() >= 3, "{:?}", fleet.journal.keys);
+        prop_assert!(fleet.live().len() <= 3);
+    }
+}

@@ -1,0 +1,42 @@
+//! All that a rotation has to look at, read in one go.
+
+use super::{Store, StoreError};
+use crate::rotation::{Journal, KeyHolder};
+
+/// Tokens that are revoked hold no key back: they are refused already.
+const HOLDERS: &str = "
+    SELECT t.kid, t.service, MAX(t.expires_at) FROM service_only_tokens t
+    WHERE t.issuer = $1
+    AND NOT EXISTS (SELECT 1 FROM service_only_revocations r WHERE r.issuer = t.issuer AND (
+        (r.kind = 'token' AND r.name = t.jti) OR (r.kind = 'key' AND r.name = t.kid)
+        OR (r.kind = 'service' AND r.name = t.service AND r.until >= t.issued_at)))
+    GROUP BY t.kid, t.service ORDER BY t.kid, t.service";
+
+const REVOKED: &str =
+    "SELECT name FROM service_only_revocations WHERE kind = 'key' AND issuer = $1 ORDER BY name";
+
+impl Store {
+    /// What is known of an issuer's keys.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program does not understand.
+    pub async fn journal(&self, issuer: &str) -> Result<Journal, StoreError> {
+        // What changes in between is seen by the step that is made from it, which then fails.
+        Ok(Journal {
+            keys: self.keys(issuer).await?,
+            holders: self.holders(issuer).await?,
+            uses: self.key_use(issuer).await?,
+            verifiers: self.verifiers(issuer).await?,
+            revoked: on_pool!(self, pool => sqlx::query_scalar(REVOKED).bind(issuer).fetch_all(pool).await?)?,
+        })
+    }
+
+    async fn holders(&self, issuer: &str) -> Result<Vec<KeyHolder>, StoreError> {
+        let rows: Vec<(String, String, i64)> =
+            on_pool!(self, pool => sqlx::query_as(HOLDERS).bind(issuer).fetch_all(pool).await?)?;
+        Ok(rows
+            .into_iter()
+            .map(|(kid, service, last_expiry)| KeyHolder { kid, service, last_expiry })
+            .collect())
+    }
+}
