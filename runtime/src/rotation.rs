@@ -5,9 +5,11 @@
 //! (`service-token rotate`) makes one step, looks again, and makes the next.
 
 mod needs;
+mod reporter;
 mod settings;
 
 pub use needs::Need;
+pub use reporter::{DEFAULT_REPORT_INTERVAL, KeyReporter, KeyReporterBuilder};
 pub use settings::{LifeLeft, RotationSettings};
 
 use crate::store::{KeyRecord, KeyStage, KeyUse, VerifierReport};

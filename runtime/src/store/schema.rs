@@ -6,42 +6,38 @@
 use super::{Pool, Store, StoreError, error::Fault};
 
 /// Each entry is one version; what was released is never changed, only added to.
-const MIGRATIONS: &[&[&str]] = &[
-    &[
-        "CREATE TABLE service_only_tokens (
+const MIGRATIONS: &[&[&str]] = &[&[
+    "CREATE TABLE service_only_tokens (
         issuer TEXT NOT NULL, jti TEXT NOT NULL, service TEXT NOT NULL, kid TEXT NOT NULL,
         issued_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, note TEXT, minted_by TEXT,
         minted_at BIGINT NOT NULL, PRIMARY KEY (issuer, jti))",
-        "CREATE INDEX service_only_tokens_expiry ON service_only_tokens (expires_at)",
-        "CREATE INDEX service_only_tokens_key ON service_only_tokens (issuer, kid, expires_at)",
-        // `until` is the expiry of a token, or the instant by which tokens of a service were issued.
-        "CREATE TABLE service_only_revocations (
+    "CREATE INDEX service_only_tokens_expiry ON service_only_tokens (expires_at)",
+    "CREATE INDEX service_only_tokens_key ON service_only_tokens (issuer, kid, expires_at)",
+    // `until` is the expiry of a token, or the instant by which tokens of a service were issued.
+    "CREATE TABLE service_only_revocations (
         sequence BIGINT NOT NULL UNIQUE, kind TEXT NOT NULL CHECK (kind IN ('token', 'service', 'key')),
         issuer TEXT NOT NULL, name TEXT NOT NULL, until BIGINT, revoked_at BIGINT NOT NULL,
         revoked_by TEXT, reason TEXT, PRIMARY KEY (kind, issuer, name))",
-        "CREATE INDEX service_only_revocations_until ON service_only_revocations (kind, until)",
-        // One row: which store this is, and the sequence number of its last revocation.
-        "CREATE TABLE service_only_sequence (store TEXT NOT NULL, value BIGINT NOT NULL)",
-        "CREATE TABLE service_only_keys (
+    "CREATE INDEX service_only_revocations_until ON service_only_revocations (kind, until)",
+    // One row: which store this is, and the sequence number of its last revocation.
+    "CREATE TABLE service_only_sequence (store TEXT NOT NULL, value BIGINT NOT NULL)",
+    "CREATE TABLE service_only_keys (
         issuer TEXT NOT NULL, kid TEXT NOT NULL, algorithm TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
-        file TEXT, prepared_at BIGINT NOT NULL, active_at BIGINT, retiring_at BIGINT, retired_at BIGINT,
-        expires_at BIGINT, PRIMARY KEY (issuer, kid))",
-        // Two rotations at once cannot both put their key in charge, nor prepare one each.
-        "CREATE UNIQUE INDEX service_only_keys_one_active ON service_only_keys (issuer) WHERE state = 'active'",
-        "CREATE UNIQUE INDEX service_only_keys_one_prepared ON service_only_keys (issuer) WHERE state = 'prepared'",
-        "CREATE TABLE service_only_verifiers (
+        file TEXT, public_jwk TEXT, prepared_at BIGINT NOT NULL, active_at BIGINT, retiring_at BIGINT,
+        retired_at BIGINT, expires_at BIGINT, PRIMARY KEY (issuer, kid))",
+    // Two rotations at once cannot both put their key in charge, nor prepare one each.
+    "CREATE UNIQUE INDEX service_only_keys_one_active ON service_only_keys (issuer) WHERE state = 'active'",
+    "CREATE UNIQUE INDEX service_only_keys_one_prepared ON service_only_keys (issuer) WHERE state = 'prepared'",
+    "CREATE TABLE service_only_verifiers (
         id TEXT NOT NULL, issuer TEXT NOT NULL, kids TEXT NOT NULL, refresh_seconds BIGINT NOT NULL,
         last_seen BIGINT NOT NULL, PRIMARY KEY (issuer, id))",
-        "CREATE TABLE service_only_key_use (
+    "CREATE TABLE service_only_key_use (
         issuer TEXT NOT NULL, kid TEXT NOT NULL, service TEXT NOT NULL, last_seen BIGINT NOT NULL,
         PRIMARY KEY (issuer, kid, service))",
-        "CREATE TABLE service_only_schema (version BIGINT NOT NULL)",
-        "INSERT INTO service_only_schema (version) VALUES (0)",
-    ],
-    // What verifies a key's tokens once its private half is gone.
-    &["ALTER TABLE service_only_keys ADD COLUMN public_jwk TEXT"],
-];
+    "CREATE TABLE service_only_schema (version BIGINT NOT NULL)",
+    "INSERT INTO service_only_schema (version) VALUES (0)",
+]];
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
