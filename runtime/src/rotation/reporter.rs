@@ -150,22 +150,20 @@ impl KeyReporterBuilder {
 }
 
 /// Never ends by itself; it is aborted.
-fn run(shared: Arc<Shared>, every: Duration) -> impl Future<Output = ()> {
-    async move {
-        let mut said: Option<Vec<String>> = None;
-        let mut waited = Duration::ZERO;
-        loop {
-            if waited >= every || said.is_none() || said.as_ref() != Some(&shared.kids()) {
-                let reported = shared.report().await;
-                if let (Err(error), true) = (&reported, said.is_some() || waited.is_zero()) {
-                    tracing::warn!(target: "service_only", %error, "what this verifier sees of its keys cannot be reported");
-                }
-                said = reported.ok();
-                waited = Duration::ZERO;
+async fn run(shared: Arc<Shared>, every: Duration) {
+    let mut said: Option<Vec<String>> = None;
+    let mut waited = Duration::ZERO;
+    loop {
+        if waited >= every || said.is_none() || said.as_ref() != Some(&shared.kids()) {
+            let reported = shared.report().await;
+            if let (Err(error), true) = (&reported, said.is_some() || waited.is_zero()) {
+                tracing::warn!(target: "service_only", %error, "what this verifier sees of its keys cannot be reported");
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            waited = waited.saturating_add(LOOK_INTERVAL);
+            said = reported.ok();
+            waited = Duration::ZERO;
         }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        waited = waited.saturating_add(LOOK_INTERVAL);
     }
 }
 
