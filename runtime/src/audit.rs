@@ -136,3 +136,6 @@ impl fmt::Display for AuditError {
 }
 
 impl Error for AuditError {}
+
+#[cfg(test)]
+mod tests;

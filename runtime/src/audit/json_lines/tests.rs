@@ -5,13 +5,15 @@ use std::sync::{
 
 use uuid::Uuid;
 
-use super::*;
+use super::{writer::QUIET, *};
 use crate::{
     audit::{Decision, Said, Unrecorded},
     clock::Timestamp,
 };
 
-pub(super) fn event(path: &str) -> AuditEvent<'_> {
+mod overload;
+
+pub(in crate::audit) fn event(path: &str) -> AuditEvent<'_> {
     AuditEvent {
         id: Uuid::nil(),
         time: Timestamp::from_unix(1_767_225_600),

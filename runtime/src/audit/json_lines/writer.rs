@@ -23,7 +23,7 @@ const NAP: Duration = Duration::from_millis(5);
 
 /// A second of naps: how long none may bring a record before the thread sleeps, and how long none may
 /// bring a loss before losses are called over.
-const QUIET: u32 = 200;
+pub(super) const QUIET: u32 = 200;
 
 pub(super) struct Writer<W: Write> {
     out: W,
@@ -95,7 +95,7 @@ impl<W: Write> Writer<W> {
         !orders.closed || taken == self.queue.capacity()
     }
 
-    fn look_at_losses(&mut self) {
+    pub(super) fn look_at_losses(&mut self) {
         self.calm = match (self.queue.overflow(), self.calm) {
             (None, _) => (0, 0),
             (Some(lost), (naps, before)) if lost == before => (naps + 1, lost),
