@@ -37,14 +37,14 @@ struct Borrowed<'a> {
 
 /// A parsed key.
 pub enum Floor {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     Public(sig::ParsedPublicKey),
 }
 
 impl Floor {
     pub fn new(key: &SigningKey) -> Self {
         if key.algorithm() == Algorithm::HS256 {
-            return Self::Mac(hmac::Key::new(hmac::HMAC_SHA256, SECRET));
+            return Self::Mac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, SECRET)));
         }
         let decoding = decoding_key(key);
         Self::Public(match (key.algorithm(), decoding.kind()) {

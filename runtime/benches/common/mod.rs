@@ -2,6 +2,13 @@
 //! and a report that a program can read.
 
 #![allow(dead_code, unreachable_pub, reason = "no benchmark needs all of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
 
 pub mod floor;
 pub mod race;
