@@ -8,6 +8,7 @@
 mod macros;
 
 mod error;
+mod exposition;
 mod journal;
 mod registry;
 mod revoked;

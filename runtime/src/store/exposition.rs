@@ -1,0 +1,244 @@
+//! The registry and the journal as Prometheus reads them: a file for node_exporter, or the body of an answer.
+//!
+//! What is minted changes when somebody mints, so whoever mints writes this down; no service that verifies
+//! needs the database for it.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
+use crate::{
+    denial::{Backslash, escaped},
+    keys::MAX_KID_LENGTH,
+};
+
+/// Services that are told apart; the rest are one, `(others)`.
+const MAX_SERVICES: usize = 1_000;
+
+const OTHERS: &str = "(others)";
+
+/// Within which times tokens are counted.
+const WITHIN: [(&str, i64); 7] = [
+    ("1h", 3_600),
+    ("1d", 86_400),
+    ("7d", 604_800),
+    ("30d", 2_592_000),
+    ("90d", 7_776_000),
+    ("365d", 31_536_000),
+    ("ever", i64::MAX),
+];
+
+impl Store {
+    /// The issuer's tokens and keys by `now`, in Prometheus' text format: how many tokens expire within which
+    /// time, when the last good token of each service does and how long it lives in all, and the state and
+    /// the age of each key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn exposition(&self, issuer: &str, now: i64) -> Result<String, StoreError> {
+        let filter = TokenFilter { issuer: Some(issuer.to_owned()), ..TokenFilter::default() };
+        let (tokens, keys) = (self.tokens(&filter).await?, self.keys(issuer).await?);
+        Ok(exposition(issuer, &tokens, &keys, now))
+    }
+}
+
+fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64) -> String {
+    let mut text = Text { issuer, lines: String::new() };
+    let services = Services::of(tokens, now);
+    text.head("service_only_registry_tokens", "gauge", "Good tokens that expire within this time");
+    for (service, within, count) in services.within() {
+        text.line("service_only_registry_tokens", &[("service", service), ("within", within)], count);
+    }
+    let expiry = "service_only_registry_token_expiry_timestamp_seconds";
+    text.head(expiry, "gauge", "When the last token of a service expires");
+    for (service, last) in &services.last {
+        text.line(expiry, &[("service", service)], last.expires_at);
+    }
+    let lifetime = "service_only_registry_token_lifetime_seconds";
+    text.head(lifetime, "gauge", "How long the last token of a service lives in all");
+    for (service, last) in &services.last {
+        text.line(lifetime, &[("service", service)], last.lifetime);
+    }
+    text.head("service_only_key_state", "gauge", "1 for the state that a key is in");
+    for key in keys {
+        text.line("service_only_key_state", &[("kid", &kid(key)), ("state", key.state.as_str())], 1);
+    }
+    text.head("service_only_key_age_seconds", "gauge", "Time since a key was announced");
+    for key in keys.iter().filter(|key| key.retired_at.is_none()) {
+        let age = now.saturating_sub(key.prepared_at).max(0);
+        text.line("service_only_key_age_seconds", &[("kid", &kid(key))], age);
+    }
+    text.lines
+}
+
+/// As the verifiers write it where they count the uses of a key, so that the two can be joined.
+fn kid(key: &KeyRecord) -> Cow<'_, str> {
+    escaped(&key.kid, MAX_KID_LENGTH, Backslash::Doubled)
+}
+
+/// The token of a service that lasts longest.
+#[derive(Clone, Copy)]
+struct Last {
+    expires_at: i64,
+    lifetime: i64,
+}
+
+struct Services<'t> {
+    last: BTreeMap<&'t str, Last>,
+    left: BTreeMap<&'t str, Vec<i64>>,
+}
+
+impl<'t> Services<'t> {
+    fn of(tokens: &'t [ListedToken], now: i64) -> Self {
+        let names: BTreeSet<&str> = tokens.iter().map(|listed| listed.token.service.as_str()).collect();
+        let named: BTreeSet<&str> = names.into_iter().take(MAX_SERVICES).collect();
+        let mut own = Self { last: BTreeMap::new(), left: BTreeMap::new() };
+        for ListedToken { token, revoked } in tokens {
+            let service = named.get(token.service.as_str()).copied().unwrap_or(OTHERS);
+            // Who revokes a token wants no other.
+            if revoked.is_some() {
+                continue;
+            }
+            let Some(lifetime) = token.expires_at.checked_sub(token.issued_at) else { continue };
+            // A service without a new token is missed for as long as the last one lived, then given up.
+            if now.saturating_sub(token.expires_at) < lifetime {
+                let found = Last { expires_at: token.expires_at, lifetime };
+                let last = own.last.entry(service).or_insert(found);
+                if found.expires_at > last.expires_at {
+                    *last = found;
+                }
+            }
+            if token.expires_at > now {
+                own.left.entry(service).or_default().push(token.expires_at.saturating_sub(now));
+            }
+        }
+        own
+    }
+
+    fn within(&self) -> impl Iterator<Item = (&'t str, &'static str, i64)> {
+        self.left.iter().flat_map(|(service, left)| {
+            WITHIN.iter().map(move |(within, seconds)| {
+                let count = left.iter().filter(|left| *left <= seconds).count();
+                (*service, *within, i64::try_from(count).unwrap_or(i64::MAX))
+            })
+        })
+    }
+}
+
+struct Text<'i> {
+    issuer: &'i str,
+    lines: String,
+}
+
+impl Text<'_> {
+    // Writing to a `String` cannot fail.
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.lines, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+        let _ = write!(self.lines, "{name}{{issuer=\"{}\"", quoted(self.issuer));
+        for (label, text) in labels {
+            let _ = write!(self.lines, ",{label}=\"{}\"", quoted(text));
+        }
+        let _ = writeln!(self.lines, "}} {value}");
+    }
+}
+
+/// A label's value, in which three characters are escaped.
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{KeyStage, TokenRecord};
+
+    const NOW: i64 = 1_767_225_600;
+
+    fn token(service: &str, issued_at: i64, expires_at: i64) -> ListedToken {
+        let token = TokenRecord {
+            issuer: "bakery-auth".to_owned(),
+            jti: format!("{service}-{expires_at}"),
+            service: service.to_owned(),
+            kid: "k1".to_owned(),
+            issued_at: NOW + issued_at,
+            expires_at: NOW + expires_at,
+            note: None,
+            minted_by: None,
+            minted_at: NOW,
+        };
+        ListedToken { token, revoked: None }
+    }
+
+    fn lines(tokens: &[ListedToken], keys: &[KeyRecord]) -> Vec<String> {
+        let text = exposition("bakery-auth", tokens, keys, NOW);
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn tokens_are_counted_by_the_time_that_they_have_left() {
+        let revoked = ListedToken { revoked: Some("token".to_owned()), ..token("orders", 0, 60) };
+        let found = lines(&[token("orders", -60, 60), token("orders", -60, 90_000), revoked], &[]);
+        let counts = ["1h", "1d", "7d", "ever"].map(|within| {
+            let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
+            let line = format!("service_only_registry_tokens{labels}");
+            found.iter().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
+        });
+        assert_eq!(counts, ["1", "1", "2", "2"]);
+    }
+
+    #[test]
+    fn of_a_service_the_token_that_lasts_longest_counts_until_it_is_given_up() {
+        let longest = [token("orders", -60, 60), token("orders", 0, 600), token("gone", -300, -100)];
+        let found = lines(&[&longest[..], &[token("forgotten", -300, -200)]].concat(), &[]);
+        let expiry = |service: &str, at: i64| {
+            let labels = format!("{{issuer=\"bakery-auth\",service=\"{service}\"}} ");
+            format!("service_only_registry_token_expiry_timestamp_seconds{labels}{}", NOW + at)
+        };
+        assert!(
+            found.contains(&expiry("orders", 600)) && found.contains(&expiry("gone", -100)),
+            "{found:#?}"
+        );
+        assert!(!found.iter().any(|line| line.contains("forgotten")));
+        assert!(found.iter().any(|line| line.contains("lifetime") && line.ends_with("\"orders\"} 600")));
+    }
+
+    #[test]
+    fn a_key_has_its_state_and_while_it_lives_its_age() {
+        let key = |kid: &str, state, retired_at| KeyRecord {
+            issuer: "bakery-auth".to_owned(),
+            kid: kid.to_owned(),
+            algorithm: "ES256".to_owned(),
+            state,
+            file: None,
+            prepared_at: NOW - 77,
+            active_at: None,
+            retiring_at: None,
+            retired_at,
+            expires_at: None,
+        };
+        let keys = [key("a\"\\\n", KeyStage::Active, None), key("b", KeyStage::Retired, Some(NOW))];
+        assert_eq!(
+            lines(&[], &keys),
+            [
+                r#"service_only_key_state{issuer="bakery-auth",kid="a\"\\\\\\u{a}",state="active"} 1"#,
+                r#"service_only_key_state{issuer="bakery-auth",kid="b",state="retired"} 1"#,
+                r#"service_only_key_age_seconds{issuer="bakery-auth",kid="a\"\\\\\\u{a}"} 77"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn services_beyond_the_limit_are_counted_together() {
+        let tokens: Vec<_> = (0..MAX_SERVICES + 5).map(|n| token(&format!("s{n:05}"), 0, 60)).collect();
+        let found = lines(&tokens, &[]);
+        let others: Vec<_> = found.iter().filter(|line| line.contains(OTHERS)).collect();
+        assert_eq!(others.len(), WITHIN.len() + 2);
+        assert!(others[0].ends_with(" 5"));
+    }
+}
