@@ -1,0 +1,84 @@
+//! A guarded service that is watched: metrics for Prometheus on a port of their own, and with
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` metrics and traces for a collector.
+
+mod telemetry;
+
+use anyhow::Context;
+use axum::{extract::State, http::StatusCode};
+use service_only::{
+    ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Metrics, TracesAudit, Verifier,
+    VerifierBuilder,
+    closed::{get, post},
+    public, service_only,
+};
+use telemetry::Telemetry;
+use tokio::net::TcpListener;
+
+#[service_only(services("shop", "bakery"), scopes("stock:read"))]
+async fn show_stock() -> &'static str {
+    "7\n"
+}
+
+#[service_only(services("bakery"), scopes("stock:write"), max_age = "24h")]
+async fn restock() -> &'static str {
+    "more\n"
+}
+
+#[public(reason = "Prometheus has no token, and this port is open to it only")]
+async fn metrics(State(telemetry): State<Telemetry>) -> Result<String, StatusCode> {
+    telemetry.scrape().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// What is asked of services.
+fn stock(verifier: Verifier) -> ClosedRouter {
+    ClosedRouter::new().route("/stock", get(show_stock)).route("/restock", post(restock)).with_state(verifier)
+}
+
+/// What is asked of Prometheus.
+fn watched(telemetry: Telemetry) -> ClosedRouter {
+    ClosedRouter::new().route("/metrics", get(metrics)).with_state(telemetry)
+}
+
+/// A verifier with its record, its metrics and its spans: three sinks, of which each gets every decision.
+fn observed(
+    verifier: VerifierBuilder,
+    telemetry: &Telemetry,
+    metrics: &Metrics,
+    log: JsonLinesAudit,
+) -> anyhow::Result<Verifier> {
+    metrics.watch_audit(&log);
+    let revocations = MemoryRevocations::new();
+    metrics.watch_revocations({
+        let revocations = revocations.clone();
+        move || revocations.len()
+    });
+    let audit = (log, (metrics.audit(), TracesAudit::new(telemetry.tracer())));
+    let verifier = verifier.revocation(revocations).audit(audit).build()?;
+    metrics.watch_verifier(&verifier);
+    Ok(verifier)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let collector = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+    let telemetry = Telemetry::new(collector.as_deref())?;
+    let metrics = Metrics::new(&telemetry.meter());
+
+    let keys = FileKeys::jwks("jwks.json").open().context("see `service-token jwks`")?;
+    metrics.watch_file("bakery-auth", &keys);
+    let verifier = Verifier::builder().issuer("bakery-auth").keys(keys);
+    let log = JsonLinesAudit::to_writer(std::io::stdout())?;
+    let verifier = observed(verifier, &telemetry, &metrics, log)?;
+
+    let stock = axum::serve(TcpListener::bind("127.0.0.1:3000").await?, stock(verifier));
+    let watched = axum::serve(TcpListener::bind("127.0.0.1:9464").await?, watched(telemetry.clone()));
+    tokio::select! {
+        ended = stock => ended?,
+        ended = watched => ended?,
+        asked = tokio::signal::ctrl_c() => asked?,
+    }
+    tokio::task::spawn_blocking(move || telemetry.shutdown()).await?
+}
+
+#[cfg(test)]
+mod tests;

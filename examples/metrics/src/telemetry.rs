@@ -1,0 +1,70 @@
+//! The program's own OpenTelemetry: metrics that Prometheus fetches, and both metrics and traces by OTLP where
+//! a collector is named.
+
+use std::sync::Arc;
+
+use opentelemetry::{
+    metrics::{Meter, MeterProvider},
+    trace::TracerProvider,
+};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    metrics::SdkMeterProvider,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use prometheus::{Registry, TextEncoder};
+
+/// What the instruments are registered under.
+const SCOPE: &str = "service-only";
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(crate) struct Telemetry(Arc<Providers>);
+
+struct Providers {
+    registry: Registry,
+    meters: SdkMeterProvider,
+    tracers: SdkTracerProvider,
+}
+
+impl Telemetry {
+    /// `collector` is the base of an OTLP endpoint, such as `http://collector:4318`. The rest, such as
+    /// headers, the service's name and the sampler, is said by OpenTelemetry's own variables.
+    pub(crate) fn new(collector: Option<&str>) -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        // Each series would carry the scope's name, which is the same for all.
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .build()?;
+        let mut meters = SdkMeterProvider::builder().with_reader(exporter);
+        let mut tracers = SdkTracerProvider::builder();
+        if let Some(base) = collector {
+            let base = base.trim_end_matches('/');
+            let metrics = MetricExporter::builder().with_http().with_endpoint(format!("{base}/v1/metrics"));
+            let spans = SpanExporter::builder().with_http().with_endpoint(format!("{base}/v1/traces"));
+            meters = meters.with_periodic_exporter(metrics.build()?);
+            tracers = tracers.with_batch_exporter(spans.build()?);
+        }
+        Ok(Self(Arc::new(Providers { registry, meters: meters.build(), tracers: tracers.build() })))
+    }
+
+    pub(crate) fn meter(&self) -> Meter {
+        self.0.meters.meter(SCOPE)
+    }
+
+    pub(crate) fn tracer(&self) -> SdkTracer {
+        self.0.tracers.tracer(SCOPE)
+    }
+
+    /// All metrics as they are now, in Prometheus' text format.
+    pub(crate) fn scrape(&self) -> anyhow::Result<String> {
+        Ok(TextEncoder::new().encode_to_string(&self.0.registry.gather())?)
+    }
+
+    /// Sends what was not sent yet. Blocks on the network.
+    pub(crate) fn shutdown(&self) -> anyhow::Result<()> {
+        self.0.tracers.shutdown()?;
+        Ok(self.0.meters.shutdown()?)
+    }
+}

@@ -1,0 +1,127 @@
+//! What a scrape and a collector get, and that the files beside it speak of nothing else.
+
+mod collector;
+mod files;
+mod scrape;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use service_only::{
+    Algorithm, JsonLinesAudit, KeyRing, Metrics, RemoteJwks, TokenSource, VerifyingKey, store,
+};
+use service_only_testkit::{TestApp, TestAuthority, call};
+
+use crate::{observed, stock, telemetry::Telemetry, watched};
+
+/// The service of `main`, in this process.
+struct World {
+    authority: TestAuthority,
+    telemetry: Telemetry,
+    metrics: Metrics,
+    stock: TestApp,
+    watched: TestApp,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Telemetry::new(None).unwrap())
+    }
+
+    fn with(telemetry: Telemetry) -> Self {
+        let authority = TestAuthority::new();
+        let metrics = Metrics::new(&telemetry.meter());
+        let log = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
+        let verifier = observed(authority.verifier_builder(), &telemetry, &metrics, log).unwrap();
+        let (stock, watched) = (call(stock(verifier)), call(watched(telemetry.clone())));
+        Self { authority, telemetry, metrics, stock, watched }
+    }
+
+    async fn scrape(&self) -> String {
+        let answer = self.watched.get("/metrics").await;
+        assert_eq!(answer.status(), 200);
+        answer.text().to_owned()
+    }
+
+    async fn ask_as_the_shop(&self) {
+        let shop = self.authority.service("shop").scope("stock:read");
+        assert_eq!(self.stock.get("/stock").bearer(shop.token()).await.status(), 200);
+    }
+}
+
+/// The names of all series of a scrape, with their labels and without their values.
+fn series(scrape: &str) -> BTreeSet<&str> {
+    let samples = scrape.lines().filter(|line| !line.starts_with('#'));
+    samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect()
+}
+
+/// The names that something is exported under.
+fn names(scrape: &str) -> BTreeSet<String> {
+    series(scrape).into_iter().filter_map(|series| Some(series.split('{').next()?.to_owned())).collect()
+}
+
+/// Everything that can be exported is: by a service of every kind, and by the registry.
+async fn everything() -> BTreeSet<String> {
+    let world = World::new();
+    world.ask_as_the_shop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, world.authority.service("stock").token().as_str()).unwrap();
+    let tokens = TokenSource::file(&path).open().unwrap();
+    world.metrics.watch_token("orders", &tokens);
+    let ring = KeyRing::new(key("k1"), Duration::from_secs(60)).unwrap();
+    world.metrics.watch_ring("bakery-auth", &ring);
+    // Nobody listens on port 1. The other one of these two has keys.
+    let remote = RemoteJwks::url("http://127.0.0.1:1/").dangerously_allow_http().start_lazily().unwrap();
+    world.metrics.watch_remote("bakery-auth", &remote);
+    let jwks = folder.path().join("jwks.json");
+    std::fs::write(&jwks, world.authority.jwks()).unwrap();
+    let file = service_only::FileKeys::jwks(&jwks).open().unwrap();
+    world.metrics.watch_file("another", &file);
+    // Two verifiers: one that takes both profiles, and that of the service.
+    let keys = world.authority.keys();
+    let strict = service_only::TrustedIssuer::strict("strict").keys(keys.clone()).audience("stock");
+    let both = service_only::Verifier::builder().issuer("old").keys(keys).trust(strict);
+    let both = both.clock(world.authority.clock().clone()).build().unwrap();
+    world.metrics.watch_verifier(&both);
+    both.verify(&world.authority.service("shop").claim("iss", "old").token()).unwrap();
+
+    let scraped = names(&world.scrape().await);
+    scraped.into_iter().chain(names(&registry().await)).collect()
+}
+
+fn key(kid: &str) -> VerifyingKey {
+    VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap().with_kid(kid)
+}
+
+/// What the operator's job writes for node_exporter.
+async fn registry() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
+    let store = store::Store::connect(&url).await.unwrap();
+    let token = store::TokenRecord {
+        issuer: "bakery-auth".to_owned(),
+        jti: "j1".to_owned(),
+        service: "shop".to_owned(),
+        kid: "k1".to_owned(),
+        issued_at: 0,
+        expires_at: 1_000,
+        note: None,
+        minted_by: None,
+        minted_at: 0,
+    };
+    store.record_tokens(&[token]).await.unwrap();
+    let key = store::KeyRecord {
+        issuer: "bakery-auth".to_owned(),
+        kid: "k1".to_owned(),
+        algorithm: "ES256".to_owned(),
+        state: store::KeyStage::Active,
+        file: None,
+        prepared_at: 0,
+        active_at: Some(0),
+        retiring_at: None,
+        retired_at: None,
+        expires_at: None,
+    };
+    store.add_key(&key).await.unwrap();
+    store.exposition("bakery-auth", 900).await.unwrap()
+}
