@@ -6,7 +6,7 @@ use service_only::Algorithm;
 
 use crate::commands::{
     Exit, attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
-    list, man, revoke, show, verify,
+    list, man, revoke, rotate, show, verify,
 };
 use crate::output;
 
@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Show(show::ShowOptions),
     Expiring(expiring::ExpiringOptions),
     Revoke(Box<revoke::RevokeOptions>),
+    Rotate(rotate::RotateOptions),
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),

@@ -15,6 +15,7 @@ pub(crate) mod keygen;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod revoke;
+pub(crate) mod rotate;
 pub(crate) mod show;
 pub(crate) mod verify;
 
@@ -59,6 +60,7 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::Show(options) => show::run(&options),
         Command::Expiring(options) => expiring::run(&options),
         Command::Revoke(options) => revoke::run(&options),
+        Command::Rotate(options) => rotate::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Endpoints(options) => endpoints::run(&options),
         Command::Attack(options) => attack::run(&options),

@@ -4,12 +4,15 @@
 //! type or a value out of its rules is refused with the file, the line, the key and the remedy.
 //! Values are parsed into types that cannot be wrong while their place in the file is known.
 
+mod rotation;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
 use service_only::{Algorithm, Scopes, ServiceName};
 
@@ -34,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) profile: Option<Profile>,
     pub(crate) store: Option<String>,
     pub(crate) key: KeySource,
+    pub(crate) rotation: RotationConfig,
     pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
 }
 
@@ -77,6 +81,8 @@ struct Document {
     store: Option<Parsed<StoreAddress>>,
     key: Key,
     #[serde(default)]
+    rotation: rotation::Rotation,
+    #[serde(default)]
     services: BTreeMap<ServiceName, Service>,
 }
 
@@ -113,6 +119,7 @@ impl Document {
                 kid: self.key.kid.map(|kid| kid.0.0),
                 encoding: self.key.encoding.unwrap_or(SecretEncoding::Raw),
             },
+            rotation: self.rotation.placed(folder),
             services: self.services.into_iter().map(|(name, service)| (name, service.into())).collect(),
         }
     }

@@ -17,6 +17,7 @@ mod output;
 mod problem;
 mod profile;
 mod redact;
+mod rotation;
 mod signing;
 mod store;
 mod variable;

@@ -109,6 +109,24 @@ pub(crate) fn write_all(files: &[NewFile], overwrite: Overwrite) -> Outcome<()> 
     publish_all(files, staged, overwrite)
 }
 
+/// Puts one file in place of another, whole, and leaves nothing under its old name.
+pub(crate) fn promote(from: &Path, to: &Path) -> Outcome<()> {
+    fs::rename(from, to).map_err(|error| Problem::io("replace", to, &error))?;
+    sync_directory(directory_of(to));
+    Ok(())
+}
+
+/// Removes a file; one that is gone already is no problem.
+pub(crate) fn remove(path: &Path) -> Outcome<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::io("remove", path, &error)),
+        _ => {
+            sync_directory(directory_of(path));
+            Ok(())
+        }
+    }
+}
+
 /// Makes a directory that only its owner can enter, with its parents; one that exists stays as it
 /// is, with a warning when others can replace what is written into it.
 pub(crate) fn private_directory(path: &Path) -> Outcome<()> {

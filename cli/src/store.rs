@@ -119,11 +119,21 @@ impl RegistryOptions {
 
 /// Runs a piece of work with a store to its end.
 pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outcome<T> {
+    run(async { work.await.map_err(|error| refused(&error)) })
+}
+
+/// What a store refuses, as the command's problem.
+pub(crate) fn refused(error: &StoreError) -> Problem {
+    Problem::new(ProblemCode::Store, error.to_string())
+}
+
+/// Runs work that meets more than a store.
+pub(crate) fn run<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot start: {error}")))?;
-    runtime.block_on(work).map_err(|error| Problem::new(ProblemCode::Store, error.to_string()))
+    runtime.block_on(work)
 }
 
 /// Seconds since the epoch.

@@ -1,0 +1,58 @@
+//! `[rotation]` of the configuration: when keys come and go, and where they are published.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use service_only::rotation::{LifeLeft, RotationSettings};
+
+use super::{Filled, Lifetime, Parsed};
+
+/// The file for the public keys where the configuration names none.
+const DEFAULT_JWKS: &str = "jwks.json";
+
+/// What is to be rotated how.
+#[derive(Debug)]
+pub(crate) struct RotationConfig {
+    /// The JWK set that verifiers read.
+    pub(crate) jwks: PathBuf,
+    /// The longest life of a token is not among them yet: it depends on the profile.
+    pub(crate) settings: RotationSettings,
+    /// Whether `token_life` was said.
+    pub(crate) token_life: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    jwks: Option<Parsed<Filled>>,
+    key_life: Option<Parsed<Lifetime>>,
+    prepare: Option<Parsed<LifeLeft>>,
+    activate: Option<Parsed<LifeLeft>>,
+    longest_refresh: Option<Parsed<Lifetime>>,
+    verifier_silence: Option<Parsed<Lifetime>>,
+    unused_for: Option<Parsed<Lifetime>>,
+    token_life: Option<Parsed<Lifetime>>,
+    leeway: Option<Parsed<Lifetime>>,
+}
+
+impl Rotation {
+    pub(super) fn placed(self, folder: &Path) -> RotationConfig {
+        let mut settings = RotationSettings::default();
+        let set = |place: &mut Duration, said: Option<Parsed<Lifetime>>| {
+            if let Some(Parsed(Lifetime(duration))) = said {
+                *place = duration;
+            }
+        };
+        set(&mut settings.key_life, self.key_life);
+        set(&mut settings.longest_refresh, self.longest_refresh);
+        set(&mut settings.verifier_silence, self.verifier_silence);
+        set(&mut settings.unused_for, self.unused_for);
+        set(&mut settings.leeway, self.leeway);
+        settings.prepare = self.prepare.map_or(settings.prepare, |Parsed(share)| share);
+        settings.activate = self.activate.map_or(settings.activate, |Parsed(share)| share);
+        let jwks = self.jwks.map_or_else(|| DEFAULT_JWKS.to_owned(), |Parsed(Filled(path))| path);
+        let token_life = self.token_life.map(|Parsed(Lifetime(duration))| duration);
+        RotationConfig { jwks: folder.join(jwks), settings, token_life }
+    }
+}

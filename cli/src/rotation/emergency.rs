@@ -1,0 +1,144 @@
+//! A key that leaked: refused at once, and another in its place.
+//!
+//! First the key is revoked, which every verifier with the store knows within a second; only then
+//! comes the order of things. Whoever runs it again after a kill finishes the same emergency: the leaked
+//! key is then still in its file, and retired. Only a run that was killed when all was done is made
+//! anew, unless the key is named.
+
+use std::collections::BTreeMap;
+
+use service_only::rotation::Journal;
+use service_only::store::{KeyStage, KeyStep, NewRevocation, TokenFilter};
+
+use super::{Made, Rotation, kid_in};
+use crate::problem::{Outcome, Problem};
+use crate::store::{now, operator, refused};
+
+/// Which key takes over.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Successor {
+    /// A new one. What lay beside the leaked key may have leaked with it.
+    Fresh,
+    /// The prepared one, which verifiers know already.
+    Prepared,
+}
+
+/// What came of it.
+pub(crate) struct Emergency {
+    pub(crate) made: Vec<Made>,
+    /// The keys that are refused now.
+    pub(crate) leaked: Vec<String>,
+    /// Who has no other token, and until when the refused one would have been good.
+    pub(crate) stranded: BTreeMap<String, Option<i64>>,
+}
+
+impl Rotation<'_> {
+    /// Refuses all that a key signed, and puts another in its place where it was the one that signs. A
+    /// key that is not named is the one in the file.
+    pub(crate) async fn emergency(mut self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
+        if kid_in(&self.journal().await?, KeyStage::Active).is_none() {
+            self.adopt().await?;
+        }
+        let kid = match named {
+            Some(kid) => kid.to_owned(),
+            None => self.site.current()?.kid().to_string(),
+        };
+        let stage = |journal: &Journal| journal.keys.iter().find(|key| key.kid == kid).map(|key| key.state);
+        let leaked = match stage(&self.journal().await?) {
+            Some(KeyStage::Active) => self.replace(successor).await?,
+            Some(from @ (KeyStage::Prepared | KeyStage::Retiring)) => {
+                self.revoke(std::slice::from_ref(&kid)).await?;
+                self.step(&[KeyStep { kid: &kid, from, to: KeyStage::Retired }]).await?;
+                self.done("retired", &kid)?;
+                vec![kid]
+            }
+            // Done already, but for what a run that was cut off has left.
+            Some(KeyStage::Retired) => vec![kid],
+            None => {
+                let reason = format!("`{}` has no key `{kid}`", self.site.issuer);
+                return Err(Problem::usage(reason).help("`service-token rotate --plan` names its keys"));
+            }
+        };
+        self.settle().await?;
+        let stranded = self.stranded(&leaked).await?;
+        Ok(Emergency { made: self.made, leaked, stranded })
+    }
+
+    async fn replace(&mut self, successor: Successor) -> Outcome<Vec<String>> {
+        let journal = self.journal().await?;
+        let active = kid_in(&journal, KeyStage::Active).unwrap_or_default().to_owned();
+        let prepared = kid_in(&journal, KeyStage::Prepared).map(str::to_owned);
+        let kept = prepared.clone().filter(|_| successor == Successor::Prepared);
+        let dropped = prepared.filter(|_| kept.is_none());
+        let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).collect();
+        // Before anything that could fail.
+        self.revoke(&leaked).await?;
+        self.settle().await?;
+        if let Some(kid) = &kept {
+            self.site.insist_on_next(kid)?;
+        }
+        if let Some(kid) = &dropped {
+            self.step(&[KeyStep { kid, from: KeyStage::Prepared, to: KeyStage::Retired }]).await?;
+            self.done("retired", kid)?;
+        }
+        let away = KeyStep { kid: &active, from: KeyStage::Active, to: KeyStage::Retired };
+        let taken = match kept {
+            Some(kid) => {
+                self.step(&[away, KeyStep { kid: &kid, from: KeyStage::Prepared, to: KeyStage::Active }])
+                    .await?;
+                kid
+            }
+            None => {
+                let key = self.make_next()?;
+                (self.go_on)()?;
+                let record = self.record(&key, KeyStage::Active)?;
+                let replaced = self.store.replace_keys(&[away], &record, now()).await;
+                replaced.map_err(|error| refused(&error))?;
+                record.kid
+            }
+        };
+        self.done("retired", &active)?;
+        self.done("activated", &taken)?;
+        Ok(leaked)
+    }
+
+    async fn revoke(&mut self, kids: &[String]) -> Outcome<()> {
+        let revocations: Vec<_> = kids
+            .iter()
+            .map(|kid| {
+                let revocation =
+                    NewRevocation::key(&self.site.issuer, kid).at(now()).because("emergency rotation");
+                match operator() {
+                    Some(who) => revocation.by(who),
+                    None => revocation,
+                }
+            })
+            .collect();
+        self.store.revoke_all(&revocations).await.map_err(|error| refused(&error))?;
+        kids.iter().try_for_each(|kid| self.done("revoked", kid))
+    }
+
+    /// The services whose only good token is one of these keys'.
+    async fn stranded(&self, leaked: &[String]) -> Outcome<BTreeMap<String, Option<i64>>> {
+        let filter = TokenFilter {
+            issuer: Some(self.site.issuer.clone()),
+            expires_after: Some(now()),
+            ..TokenFilter::default()
+        };
+        let tokens = self.store.tokens(&filter).await.map_err(|error| refused(&error))?;
+        let journal = self.journal().await?;
+        let mut stranded = BTreeMap::new();
+        // Seen with it, whatever the registry knows.
+        for used in journal.uses.iter().filter(|used| leaked.contains(&used.kid)) {
+            stranded.insert(used.service.clone(), None);
+        }
+        for listed in tokens.iter().filter(|listed| leaked.contains(&listed.token.kid)) {
+            let until = stranded.entry(listed.token.service.clone()).or_default();
+            *until = (*until).max(Some(listed.token.expires_at));
+        }
+        stranded.retain(|service, _| {
+            !tokens.iter().any(|listed| listed.revoked.is_none() && listed.token.service == *service)
+        });
+        Ok(stranded)
+    }
+}

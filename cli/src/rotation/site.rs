@@ -1,0 +1,143 @@
+//! The place of a rotation: its files, its settings, and the lock that one run at a time holds.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use service_only::rotation::{Journal, RotationSettings};
+use service_only::store::KeyStage;
+use service_only::{Algorithm, DEFAULT_LIFETIME, STRICT_LIFETIME, SigningKey};
+
+use super::check_rotatable;
+use crate::commands::jwks;
+use crate::config::Config;
+use crate::escape;
+use crate::key_file::KeySource;
+use crate::new_file::{self, NewFile, Overwrite};
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::profile::Profile;
+
+/// Where an issuer's keys are, and how they are rotated.
+pub(crate) struct Site {
+    pub(crate) issuer: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) settings: RotationSettings,
+    /// The key that signs.
+    pub(super) file: PathBuf,
+    /// The key that will.
+    pub(super) next: PathBuf,
+    /// The set that verifiers read.
+    pub(crate) jwks: PathBuf,
+    source: KeySource,
+}
+
+impl Site {
+    pub(crate) fn of(config: &Config) -> Outcome<Self> {
+        check_rotatable(config.key.algorithm, config.key.kid.as_deref())?;
+        let mut settings = config.rotation.settings.clone();
+        let strict = config.profile == Some(Profile::Strict);
+        let usual = if strict { STRICT_LIFETIME } else { DEFAULT_LIFETIME };
+        settings.token_life = config.rotation.token_life.or(config.lifetime).unwrap_or(usual);
+        settings.check().map_err(|why| {
+            Problem::new(ProblemCode::BadConfig, why).at(format!("{}: `[rotation]`", config.path.display()))
+        })?;
+        let file = config.key.path.clone();
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = match file.extension() {
+            Some(extension) => format!("{stem}-next.{}", extension.to_string_lossy()),
+            None => format!("{stem}-next"),
+        };
+        Ok(Self {
+            issuer: config.issuer.clone(),
+            algorithm: config.key.algorithm,
+            settings,
+            next: file.with_file_name(name),
+            jwks: config.rotation.jwks.clone(),
+            file,
+            source: config.key.clone(),
+        })
+    }
+
+    /// The key that signs.
+    pub(super) fn current(&self) -> Outcome<SigningKey> {
+        self.source.load()
+    }
+
+    /// The key that will, where there is one.
+    pub(super) fn next(&self) -> Outcome<Option<SigningKey>> {
+        if !self.next.exists() {
+            return Ok(None);
+        }
+        KeySource { path: self.next.clone(), ..self.source.clone() }.load().map(Some)
+    }
+
+    pub(super) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
+        let file = NewFile::secret(&self.next, key.to_secret_bytes());
+        new_file::write_all(&[file], Overwrite::Replace)
+    }
+
+    /// Insists on the private half of a key that is to sign.
+    pub(super) fn insist_on_next(&self, kid: &str) -> Outcome<()> {
+        match self.next()? {
+            Some(key) if key.kid().as_str() == kid => Ok(()),
+            _ => {
+                let reason = format!("the prepared key `{kid}` is not in `{}`", self.next.display());
+                Err(Problem::new(ProblemCode::BadKey, reason)
+                    .help("rotate where it was prepared, or bring its file here"))
+            }
+        }
+    }
+
+    /// Writes the set that verifiers read, unless it is there already: all keys that are not retired.
+    pub(super) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
+        let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        let mut keys =
+            live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
+        if let Some(key) = unfinished {
+            keys.push(public_half(key)?);
+        }
+        let text = escape::pretty_json(&json!({ "keys": keys })).map_err(|error| {
+            Problem::new(ProblemCode::BadKey, format!("cannot write the key set: {error}"))
+        })?;
+        let text = text + "\n";
+        if std::fs::read(&self.jwks).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(());
+        }
+        new_file::write_all(&[NewFile::public(&self.jwks, text)], Overwrite::Replace)
+    }
+
+    /// Lets no second rotation of these files begin while the lock is held. A process that is killed
+    /// holds none.
+    pub(crate) fn lock(&self) -> Outcome<Lock> {
+        let path = self.file.with_extension("lock");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|error| Problem::io("open", &path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                let reason = format!("another rotation of `{}` is at work", self.file.display());
+                Err(Problem::new(ProblemCode::Exists, reason).help("wait for it, and run `rotate` again"))
+            }
+            Err(TryLockError::Error(error)) => Err(Problem::io("lock", &path, &error)),
+        }
+    }
+}
+
+/// Held as long as a rotation is at work.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+pub(super) fn public_half(key: &SigningKey) -> Outcome<Value> {
+    jwks::public_jwk(key).ok_or_else(|| Problem::new(ProblemCode::BadKey, "the key has no public half"))
+}
+
+fn stored_half(kid: &str, jwk: Option<&str>) -> Outcome<Value> {
+    let value = jwk.and_then(|jwk| serde_json::from_str(jwk).ok());
+    value.ok_or_else(|| {
+        Problem::new(ProblemCode::Store, format!("the store has no public half of the key `{kid}`"))
+    })
+}

@@ -1,0 +1,213 @@
+//! Rotation as an operator runs it: by plan, by need, twice at once, and killed at any moment.
+
+mod killed;
+mod load;
+
+use std::path::Path;
+
+use serde_json::Value;
+use service_only::store::{KeyRecord, KeyStage, Store, VerifierReport};
+
+use crate::sandbox::{Sandbox, claims_of};
+
+const DAY: i64 = 24 * 3600;
+
+/// With a store, and a rotation that is otherwise as it is.
+pub(crate) fn sandbox(rotation: &str) -> Sandbox {
+    let sandbox = Sandbox::configured();
+    let config = sandbox.read("service-token.toml").replace("lifetime = \"30d\"", "lifetime = \"60d\"");
+    let config = config.replace("[services]", &format!("[rotation]\n{rotation}\n[services]"));
+    sandbox.write("service-token.toml", format!("store = \"sqlite:tokens.db\"\n{config}"));
+    sandbox
+}
+
+pub(crate) fn with_store<T>(folder: &Path, work: impl AsyncFnOnce(&Store) -> T) -> T {
+    let url = format!("sqlite:{}", folder.join("tokens.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { work(&Store::connect(&url).await.unwrap()).await })
+}
+
+pub(crate) fn now() -> i64 {
+    use service_only::Clock as _;
+    service_only::SystemClock.now().unix()
+}
+
+fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {
+    with_store(sandbox.root(), async |store| store.keys("bakery-auth").await.unwrap())
+}
+
+fn kid_in(sandbox: &Sandbox, stage: KeyStage) -> Option<String> {
+    keys(sandbox).into_iter().find(|key| key.state == stage).map(|key| key.kid)
+}
+
+fn published(sandbox: &Sandbox) -> Vec<String> {
+    let set: Value = serde_json::from_str(&sandbox.read("jwks.json")).unwrap();
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The key of the configuration, written down as one that has signed for so long.
+fn aged(sandbox: &Sandbox, age: i64) -> String {
+    let jwk = sandbox.run(&["jwks"]).done().json()["keys"][0].clone();
+    let kid = jwk["kid"].as_str().unwrap().to_owned();
+    let record = KeyRecord {
+        issuer: "bakery-auth".to_owned(),
+        kid: kid.clone(),
+        algorithm: "ES256".to_owned(),
+        state: KeyStage::Active,
+        file: None,
+        public_jwk: Some(jwk.to_string()),
+        prepared_at: now() - age,
+        active_at: Some(now() - age),
+        retiring_at: None,
+        retired_at: None,
+        expires_at: None,
+    };
+    with_store(sandbox.root(), async |store| store.add_key(&record).await.unwrap());
+    kid
+}
+
+/// A verifier says that it has these keys.
+fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
+    let report = VerifierReport {
+        id: id.to_owned(),
+        issuer: "bakery-auth".to_owned(),
+        kids,
+        refresh_seconds: 60,
+        last_seen: now(),
+    };
+    with_store(sandbox.root(), async |store| store.report_verifier(&report).await.unwrap());
+}
+
+#[test]
+fn first_rotation_publishes_the_key_and_plans_its_life() {
+    let sandbox = sandbox("");
+    assert!(sandbox.run(&["rotate", "--plan"]).refused().contains("the first `service-token rotate`"));
+    let ran = sandbox.run(&["rotate"]).done();
+    let kid = kid_in(&sandbox, KeyStage::Active).unwrap();
+    assert!(ran.stdout.starts_with(&format!("adopted {kid}\n")), "{}", ran.stdout);
+    assert_eq!(published(&sandbox), [kid.clone()]);
+    let plan = sandbox.run(&["rotate", "--plan", "--format", "json"]).done().json();
+    let steps: Vec<_> =
+        plan["next"].as_array().unwrap().iter().map(|planned| planned["step"].clone()).collect();
+    assert_eq!(steps, ["prepare", "activate", "retire"]);
+    assert!(plan["next"].as_array().unwrap().iter().all(|planned| planned["due"] == false));
+    let text = sandbox.run(&["rotate", "--plan"]).done().stdout;
+    assert!(
+        text.contains("Z  prepare the next key\n") && text.contains(&format!("Z  retire {kid}")),
+        "{text}"
+    );
+    assert!(sandbox.run(&["rotate"]).done().stdout.ends_with(&text), "a second run finds nothing to do");
+}
+
+#[test]
+fn key_is_replaced_step_by_step_and_no_token_is_refused_on_the_way() {
+    let sandbox = sandbox("");
+    let old = aged(&sandbox, 80 * DAY);
+    let token = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    let is_good = |token: &str| {
+        sandbox.feed(&["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"], token).code == 0
+    };
+
+    assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("prepared "));
+    let new = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    assert_eq!(published(&sandbox), [old.clone(), new.clone()]);
+    #[cfg(unix)]
+    assert_eq!(sandbox.mode("signing-next.pem"), 0o600);
+    report(&sandbox, "orders-1", vec![old.clone(), new.clone()]);
+    report(&sandbox, "sales-1", vec![old.clone()]);
+    let waits = sandbox.run(&["rotate"]).done().stdout;
+    assert!(waits.contains("waits: not known yet to sales-1"), "{waits}");
+
+    report(&sandbox, "sales-1", vec![old.clone(), new.clone()]);
+    assert!(sandbox.run(&["rotate"]).done().stdout.starts_with(&format!("activated {new}\n")));
+    assert!(!sandbox.path("signing-next.pem").exists(), "it signs now, and the former private half is gone");
+    let renewed = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    assert_eq!(sandbox.run(&["jwks"]).done().json()["keys"][0]["kid"], new.as_str());
+    assert!(is_good(&token) && is_good(&renewed));
+
+    // A month later, but for the journal.
+    let held = sandbox.run(&["rotate"]).done().stdout;
+    assert!(held.contains("waits: `orders` holds a token of it until"), "{held}");
+    let json = sandbox.run(&["rotate", "--format", "json"]).done().json();
+    let retire = json["next"].as_array().unwrap().iter().find(|planned| planned["step"] == "retire").unwrap();
+    assert_eq!((&retire["needed_by"][0], &retire["kid"]), (&"orders".into(), &old.as_str().into()));
+    assert!(published(&sandbox).contains(&old));
+}
+
+#[test]
+fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_named() {
+    let sandbox = sandbox("");
+    let leaked = aged(&sandbox, 50 * DAY);
+    sandbox.run(&["rotate"]).done();
+    let prepared = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    let stolen = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    let ran = sandbox.run(&["rotate", "--emergency"]).done();
+    let new = kid_in(&sandbox, KeyStage::Active).unwrap();
+    for line in [
+        format!("revoked {leaked}"),
+        format!("revoked {prepared}"),
+        format!("retired {leaked}"),
+        format!("activated {new}"),
+    ] {
+        assert!(ran.stdout.lines().any(|said| said == line), "{}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("orders needs a new token, would have been good until "), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("inventory"), "it has none");
+    assert_eq!(published(&sandbox), [new.clone()]);
+    let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
+    assert_eq!(sandbox.feed(&verify, &stolen).code, 1);
+    let jti = claims_of(&stolen)["jti"].as_str().unwrap().to_owned();
+    assert_eq!(sandbox.run(&["show", &jti, "--format", "json"]).done().json()["revoked"], "key");
+
+    // Said again by name, nothing happens; and nobody is left without once the token is there.
+    let renewed = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    assert_eq!(sandbox.feed(&verify, &renewed).code, 0);
+    let again = sandbox.run(&["rotate", "--emergency", &leaked]).done();
+    assert_eq!((again.stdout.as_str(), kid_in(&sandbox, KeyStage::Active)), ("", Some(new)));
+    assert!(
+        sandbox.run(&["rotate", "--emergency", "no-such-key"]).refused().contains("has no key `no-such-key`")
+    );
+}
+
+#[test]
+fn prepared_key_that_did_not_leak_takes_over() {
+    let sandbox = sandbox("");
+    aged(&sandbox, 50 * DAY);
+    sandbox.run(&["rotate"]).done();
+    let prepared = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    sandbox.run(&["rotate", "--emergency", "--keep-prepared"]).done();
+    assert_eq!(kid_in(&sandbox, KeyStage::Active), Some(prepared));
+}
+
+#[test]
+fn what_cannot_be_rotated_is_refused_with_nothing_written() {
+    let plain = Sandbox::configured();
+    assert!(plain.run(&["rotate"]).refused().contains("no store is named"));
+    let with = |edit: fn(String) -> String| {
+        let sandbox = sandbox("");
+        sandbox.write("service-token.toml", edit(sandbox.read("service-token.toml")));
+        sandbox
+    };
+    let named = with(|config| config.replace("algorithm = ", "kid = \"k1\"\nalgorithm = "));
+    assert!(named.run(&["rotate"]).refused().contains("leave `kid` out"));
+    let secret = with(|config| config.replace("ES256", "HS256"));
+    assert!(secret.run(&["rotate"]).refused().contains("cannot be published"));
+    let absurd = with(|config| config.replace("[rotation]", "[rotation]\nprepare = \"1/9\""));
+    assert!(absurd.run(&["rotate"]).refused().contains("a key is prepared before it is activated"));
+    let typing = with(|config| config.replace("[rotation]", "[rotation]\nactivate = \"a sixth\""));
+    assert!(typing.run(&["rotate"]).refused().contains("is not a share of a life"));
+    for sandbox in [named, secret, absurd, typing] {
+        assert_eq!(sandbox.names(), ["service-token.toml", "signing.pem"]);
+    }
+}
+
+#[test]
+fn disk_that_refuses_the_published_set_stops_the_rotation_before_the_journal_says_anything() {
+    let sandbox = sandbox("jwks = \"public/jwks.json\"");
+    aged(&sandbox, 50 * DAY);
+    let message = sandbox.run(&["rotate"]).refused();
+    assert!(message.contains("public"), "{message}");
+    assert_eq!(kid_in(&sandbox, KeyStage::Prepared), None);
+    std::fs::create_dir(sandbox.path("public")).unwrap();
+    assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("prepared "));
+}
