@@ -6,7 +6,7 @@
 
 mod uses;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 use uses::Uses;
