@@ -116,6 +116,7 @@ async fn registry() -> String {
         algorithm: "ES256".to_owned(),
         state: store::KeyStage::Active,
         file: None,
+        public_jwk: None,
         prepared_at: 0,
         active_at: Some(0),
         retiring_at: None,
