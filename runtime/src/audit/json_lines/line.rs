@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::record::{Record, Text, Texts};
-use crate::clock::Timestamp;
+use crate::{audit::Decision, clock::Timestamp};
 
 /// Writes lines; keeps the text of the second that it wrote last.
 #[derive(Default)]
@@ -23,10 +23,13 @@ impl Lines {
         line.extend_from_slice(record.id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
         line.extend_from_slice(br#"","time":""#);
         self.add_time(line, record.time);
-        line.extend_from_slice(br#"","decision":""#);
-        line.extend_from_slice(record.decision.as_str().as_bytes());
-        line.push(b'"');
-        value(line, br#","status":"#, &record.status)?;
+        if (record.decision, record.status) == (Decision::Allow, 200) {
+            line.extend_from_slice(br#"","decision":"allow","status":200"#);
+        } else {
+            line.extend_from_slice(b"\"");
+            value(line, br#","decision":"#, &record.decision)?;
+            value(line, br#","status":"#, &record.status)?;
+        }
         if let Some(code) = record.code {
             value(line, br#","code":"#, &code)?;
         }
@@ -44,13 +47,14 @@ impl Lines {
         if let Some(members) = texts.next(Text::Said) {
             line.push(b',');
             line.extend_from_slice(members);
+        } else {
+            text(line, br#","service":"#, &mut texts, Text::Service)?;
+            text(line, br#","user.id":"#, &mut texts, Text::User)?;
+            text(line, br#","jti":"#, &mut texts, Text::Jti)?;
+            text(line, br#","kid":"#, &mut texts, Text::Kid)?;
+            text(line, br#","issuer":"#, &mut texts, Text::Issuer)?;
+            text(line, br#","profile":"#, &mut texts, Text::Profile)?;
         }
-        text(line, br#","service":"#, &mut texts, Text::Service)?;
-        text(line, br#","user.id":"#, &mut texts, Text::User)?;
-        text(line, br#","jti":"#, &mut texts, Text::Jti)?;
-        text(line, br#","kid":"#, &mut texts, Text::Kid)?;
-        text(line, br#","issuer":"#, &mut texts, Text::Issuer)?;
-        text(line, br#","profile":"#, &mut texts, Text::Profile)?;
         if let Some(address) = record.client_address {
             value(line, br#","client.address":"#, &address)?;
         }

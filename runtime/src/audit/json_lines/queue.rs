@@ -67,6 +67,7 @@ impl Queue {
 
     /// Hands over a record. `wake` wakes the writer, which costs a system call: the first record after a
     /// pause needs it, and the one that fills half of the queue.
+    #[inline]
     pub(super) fn push(&self, record: Record, wake: impl Fn()) -> Result<(), AuditError> {
         if let Err(record) = self.records.push(record) {
             wake();
@@ -93,6 +94,7 @@ impl Queue {
         Ok(())
     }
 
+    #[cold]
     fn push_when_full(&self, record: Record) -> Result<(), AuditError> {
         let kept = match self.when_full {
             WhenFull::Wait(longest) => self.wait_for_room(record, longest),

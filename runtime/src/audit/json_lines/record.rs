@@ -61,13 +61,9 @@ pub(super) enum Text {
 const HEAD: usize = 5;
 
 impl Record {
+    #[inline]
     pub(super) fn new(event: &AuditEvent<'_>) -> Self {
-        let mut inline = [0; INLINE];
-        let texts = match fill(&mut inline, event) {
-            Some(()) => Place::Inline(inline),
-            None => Place::Boxed(boxed(event)),
-        };
-        Self {
+        let mut record = Self {
             id: event.id,
             time: event.time,
             duration_us: event.duration_us,
@@ -77,8 +73,17 @@ impl Record {
             status: event.status,
             code: event.code,
             stage: event.stage,
-            texts,
+            texts: Place::Inline([0; INLINE]),
+        };
+        // Filled where it stands: to move it would cost more.
+        let filled = match &mut record.texts {
+            Place::Inline(bytes) => fill(bytes, event),
+            Place::Boxed(_) => None,
+        };
+        if filled.is_none() {
+            record.texts = Place::Boxed(boxed(event));
         }
+        record
     }
 
     pub(super) fn texts(&self) -> Texts<'_> {
