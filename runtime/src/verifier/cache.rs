@@ -21,6 +21,7 @@ use thread_local::ThreadLocal;
 
 use super::{Known, Moment, issuer::Trusted, validate::Times};
 use crate::{
+    audit::MAX_SAID,
     caller::{Caller, Identity},
     denial::{Code, Denial, Stage},
     keys::KeySet,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// Tokens that a thread remembers unless told otherwise: one of each of a thousand callers, in at most
-/// two mebibytes.
+/// two and a quarter mebibytes.
 pub const DEFAULT_CACHED_TOKENS: usize = 1_024;
 
 /// The most tokens that a thread may be told to remember. A full table is walked for each new token, and
@@ -36,8 +37,8 @@ pub const DEFAULT_CACHED_TOKENS: usize = 1_024;
 pub const MAX_CACHED_TOKENS: usize = 8_192;
 
 /// What the table of a thread may hold in bytes, for each token that it may hold: room for a text of some
-/// 400 bytes, its claims and what surrounds them.
-const BYTES_A_TOKEN: usize = 2_048;
+/// 400 bytes, its claims, what surrounds them and what its records have in common.
+const BYTES_A_TOKEN: usize = 2_048 + MAX_SAID;
 
 /// The tables of one verifier.
 pub(super) struct TokenCache {
