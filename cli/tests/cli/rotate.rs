@@ -85,7 +85,7 @@ fn first_rotation_publishes_the_key_and_plans_its_life() {
     let ran = sandbox.run(&["rotate"]).done();
     let kid = kid_in(&sandbox, KeyStage::Active).unwrap();
     assert!(ran.stdout.starts_with(&format!("adopted {kid}\n")), "{}", ran.stdout);
-    assert_eq!(published(&sandbox), [kid.clone()]);
+    assert_eq!(published(&sandbox), std::slice::from_ref(&kid));
     let plan = sandbox.run(&["rotate", "--plan", "--format", "json"]).done().json();
     let steps: Vec<_> =
         plan["next"].as_array().unwrap().iter().map(|planned| planned["step"].clone()).collect();
@@ -153,7 +153,7 @@ fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_name
     }
     assert!(ran.stdout.contains("orders needs a new token, would have been good until "), "{}", ran.stdout);
     assert!(!ran.stdout.contains("inventory"), "it has none");
-    assert_eq!(published(&sandbox), [new.clone()]);
+    assert_eq!(published(&sandbox), std::slice::from_ref(&new));
     let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
     assert_eq!(sandbox.feed(&verify, &stolen).code, 1);
     let jti = claims_of(&stolen)["jti"].as_str().unwrap().to_owned();

@@ -216,6 +216,7 @@ mod tests {
             algorithm: "ES256".to_owned(),
             state,
             file: None,
+            public_jwk: None,
             prepared_at: NOW - 77,
             active_at: None,
             retiring_at: None,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    audit::{AuditEvent, Decision, Members, Said},
+    audit::{AuditEvent, Decision, Members, Said, Unrecorded},
     denial::Code,
     policy::Endpoint,
 };
@@ -76,6 +76,7 @@ proptest! {
             duration_us,
             unverified_service: text(10),
             said: Said::default(),
+            unrecorded: Unrecorded::default(),
         };
         let said = match (&texts[4], &texts[8], profile) {
             (Some(service), Some(issuer), Some(profile)) if joined => {
