@@ -115,7 +115,11 @@ impl Bench {
             refresh_seconds: 60,
             last_seen: now(),
         };
-        with_store(&self.folder, async |store| Ok(store.report_verifier(&report).await.unwrap())).unwrap();
+        with_store(&self.folder, async |store| {
+            store.report_verifier(&report).await.unwrap();
+            Ok(())
+        })
+        .unwrap();
     }
 
     fn published(&self) -> Vec<String> {
@@ -265,7 +269,7 @@ fn key_that_leaked_is_revoked_before_anything_else_happens() {
     let bench = Bench::new();
     let leaked = bench.site.current().unwrap().kid().to_string();
     assert!(!bench.run(Run::Emergency(Successor::Fresh), None, 0));
-    assert_eq!(bench.journal().revoked, [leaked.clone()]);
+    assert_eq!(bench.journal().revoked, std::slice::from_ref(&leaked));
     let plan = Plan::new(&bench.journal(), &bench.site.settings, now());
     assert!(plan.warnings[0].contains(&leaked), "{:?}", plan.warnings);
 }
