@@ -40,6 +40,10 @@ mod bearer;
 mod caller;
 mod claims;
 #[cfg(feature = "client")]
+#[cfg_attr(
+    not(any(feature = "client-reqwest", feature = "client-tower")),
+    allow(dead_code, reason = "used by the clients")
+)]
 mod client;
 mod clock;
 mod columns;
@@ -76,6 +80,10 @@ mod trace_context;
 #[cfg(feature = "traces")]
 mod traces;
 mod verifier;
+#[cfg_attr(
+    not(any(feature = "client-reqwest", feature = "client-tower")),
+    allow(dead_code, reason = "used by the clients")
+)]
 mod watched_file;
 
 pub use service_only_macros::{public, service_only};
