@@ -62,10 +62,13 @@ struct Inner {
     revocations: Readings<u64>,
     key_state: Readings<u64>,
     key_age: Readings<f64>,
+    #[cfg(feature = "remote")]
     refresh_failures: Readings<u64>,
     refresh_failing: Readings<u64>,
     refresh_success: Readings<f64>,
+    #[cfg(feature = "client")]
     sent_expiry: Readings<f64>,
+    #[cfg(feature = "client")]
     sent_lifetime: Readings<f64>,
 }
 
@@ -124,6 +127,7 @@ impl Metrics {
                 "s",
                 "Time since a key was announced",
             ),
+            #[cfg(feature = "remote")]
             refresh_failures: Readings::counter(
                 meter,
                 "service_only.key_refresh.failures",
@@ -142,12 +146,14 @@ impl Metrics {
                 "s",
                 "When keys were last loaded, since the Unix epoch",
             ),
+            #[cfg(feature = "client")]
             sent_expiry: Readings::f64_gauge(
                 meter,
                 "service_only.sent_token.expiry.timestamp",
                 "s",
                 "When the token that is sent expires, since the Unix epoch",
             ),
+            #[cfg(feature = "client")]
             sent_lifetime: Readings::f64_gauge(
                 meter,
                 "service_only.sent_token.lifetime",
