@@ -191,3 +191,17 @@ fn an_issuer_signs_with_the_active_key_of_its_ring() {
     ring.activate("secret").unwrap();
     assert!(kid().unwrap_err().to_string().contains("key pair"));
 }
+
+#[test]
+fn a_key_knows_when_it_was_announced_until_it_is_retired() {
+    let clock = ManualClock::new();
+    let ring = ring(&clock);
+    let start = clock.now();
+    clock.advance(HOUR);
+    ring.announce(key("b")).unwrap();
+    assert_eq!((ring.announced_at("a"), ring.announced_at("b")), (Some(start), Some(start.plus(HOUR))));
+    ring.activate("b").unwrap();
+    ring.retire("a").unwrap();
+    assert_eq!((ring.announced_at("a"), ring.announced_at("c")), (None, None));
+    assert_eq!(ring.announced_at("b"), Some(start.plus(HOUR)), "being active makes it no younger");
+}

@@ -206,8 +206,16 @@ impl KeyRing {
 
     /// When a key was announced; the first one, when the ring was made. `None` for a retired one.
     pub fn announced_at(&self, kid: &str) -> Option<Timestamp> {
+        self.settled().announced_at.get(kid).copied()
+    }
+
+    /// The same as [`states`](Self::states), with the time of each live key's announcement.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn ages(&self) -> Vec<(KeyId, KeyState, Option<Timestamp>)> {
+        let states = self.states();
         let entries = self.settled();
-        entries.announced_at.iter().find(|(own, _)| own.as_str() == kid).map(|(_, at)| *at)
+        let announced_at = |kid: &KeyId| entries.announced_at.get(kid).copied();
+        states.into_iter().map(|(kid, state)| (kid.clone(), state, announced_at(&kid))).collect()
     }
 
     /// Changes the ring as it is now; a change that fails changes nothing.

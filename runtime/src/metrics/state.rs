@@ -16,12 +16,8 @@ pub(super) struct RingKey {
     announced_at: Option<Timestamp>,
 }
 
-pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> + '_ {
-    ring.states().into_iter().map(|(kid, state)| RingKey {
-        announced_at: ring.announced_at(kid.as_str()),
-        kid,
-        state,
-    })
+pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> + use<> {
+    ring.ages().into_iter().map(|(kid, state, announced_at)| RingKey { kid, state, announced_at })
 }
 
 impl RingKey {
