@@ -49,8 +49,12 @@ impl<T: Tracer> TracesAudit<T> {
 impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let span = self.0.span_builder(NAME).with_kind(SpanKind::Internal);
-        let span = span.with_start_time(system(event.time)).with_attributes(attributes(event));
+        let span = span.with_start_time(system(event.time)).with_attributes(decision(event));
         let mut span = span.start_with_context(&self.0, &parent(event));
+        if !span.is_recording() {
+            return Ok(());
+        }
+        span.set_attributes(details(event));
         // A refused caller is no failure of this service; a check that cannot be made is one.
         if event.status >= 500 {
             let code = event.code.map_or("", |code| code.as_str());
@@ -61,19 +65,19 @@ impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
     }
 }
 
-fn attributes(event: &AuditEvent<'_>) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(5);
-    attributes.push(KeyValue::new("service_only.decision", event.decision.as_str()));
-    if let Some(endpoint) = event.endpoint {
-        attributes.push(KeyValue::new("code.function.name", endpoint.to_string()));
-    }
-    if let (Some(code), Some(stage)) = (event.code, event.stage) {
-        attributes.push(KeyValue::new("service_only.code", code.as_str()));
-        attributes.push(KeyValue::new("service_only.stage", stage.as_str()));
-    }
+/// What a sampler may want to know: one that keeps refusals, for example.
+fn decision(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
+    let decision = KeyValue::new("service_only.decision", event.decision.as_str());
+    let code = event.code.map(|code| KeyValue::new("service_only.code", code.as_str()));
+    let stage = event.stage.map(|stage| KeyValue::new("service_only.stage", stage.as_str()));
+    std::iter::once(decision).chain(code).chain(stage)
+}
+
+fn details(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
+    let handler = event.endpoint.map(|handler| KeyValue::new("code.function.name", handler.to_string()));
     // From the trace to the record, which says who it was.
-    attributes.push(KeyValue::new("service_only.audit.id", event.id.to_string()));
-    attributes
+    let record = KeyValue::new("service_only.audit.id", event.id.to_string());
+    handler.into_iter().chain([record])
 }
 
 fn parent(event: &AuditEvent<'_>) -> Context {
