@@ -205,12 +205,18 @@ impl<C: Contents> Shared<C> {
         seen.read_at = now;
         seen.settled = !changed;
         seen.stamp = stamp;
-        let read = self.contents.read().and_then(|bytes| {
-            let content = self.contents.parse(&bytes)?;
-            Ok((content, digest(&SHA256, &bytes)))
-        });
-        match read {
-            Ok((content, digest)) => self.accept(&mut seen, content, digest),
+        let bytes = match self.contents.read() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.refuse(&seen, error);
+                // Nobody knows what is there, and it may be readable without another change: the process
+                // may have been out of file descriptors.
+                seen.settled = false;
+                return;
+            }
+        };
+        match self.contents.parse(&bytes) {
+            Ok(content) => self.accept(&mut seen, content, digest(&SHA256, &bytes)),
             Err(error) => self.refuse(&seen, error),
         }
     }

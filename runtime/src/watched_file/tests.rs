@@ -1,6 +1,10 @@
 //! What only the inside shows: that the thread ends, and that nothing is logged or loaded twice.
 
-use std::{fs, path::PathBuf, sync::Weak};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Weak, atomic::AtomicUsize},
+};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -119,6 +123,67 @@ fn broken_content_leaves_the_last_good_one_and_is_forgotten_when_it_is_repaired(
     shared.look(Look::Quick);
     assert!(shared.last_error.load().is_none());
     assert_eq!(shared.current.load().content, b"new");
+}
+
+/// A file that cannot be opened for some times, by a process that is out of file descriptors.
+struct Unreadable {
+    file: Bytes,
+    times: AtomicUsize,
+    told: Mutex<Vec<String>>,
+}
+
+impl Contents for Unreadable {
+    type Content = Vec<u8>;
+    type Error = String;
+
+    const THREAD: &'static str = "unreadable";
+
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let one_less = |times: usize| times.checked_sub(1);
+        match self.times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
+            Ok(_) => Err("too many open files".to_owned()),
+            Err(_) => self.file.read(),
+        }
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        self.file.parse(bytes)
+    }
+
+    fn no_thread(&self, error: &io::Error) -> String {
+        error.to_string()
+    }
+
+    fn tell_loaded(&self, content: &Vec<u8>) {
+        self.told.lock().unwrap().push(String::from_utf8(content.clone()).unwrap());
+    }
+
+    fn tell_refused(&self, error: &String) {
+        self.told.lock().unwrap().push(error.clone());
+    }
+}
+
+#[test]
+fn a_change_that_could_not_be_read_is_read_as_soon_as_it_can_be() {
+    let (_folder, path) = file(b"old");
+    let contents =
+        Unreadable { file: Bytes(path.clone()), times: AtomicUsize::new(0), told: Mutex::default() };
+    let shared = Shared::load(contents, Box::new(SystemClock)).unwrap();
+    shared.look(Look::Quick);
+    fs::write(&path, b"newer").unwrap();
+    shared.contents.times.store(5, Ordering::Relaxed);
+    for _ in 0..5 {
+        shared.look(Look::Quick);
+        assert_eq!(shared.current.load().content, b"old");
+    }
+    shared.look(Look::Quick);
+    assert_eq!(shared.current.load().content, b"newer", "its stamp has not changed since");
+    assert!(shared.last_error.load().is_none() && shared.seen.lock().unwrap().settled);
+    assert_eq!(*shared.contents.told.lock().unwrap(), ["too many open files", "newer"], "each said once");
 }
 
 #[cfg(feature = "client")]
