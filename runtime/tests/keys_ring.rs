@@ -97,6 +97,30 @@ fn the_published_set_holds_what_is_announced_active_or_retiring_and_nothing_priv
 }
 
 #[test]
+fn a_key_that_was_seen_retired_does_not_come_back_when_the_clock_is_set_back() {
+    type Look = fn(&KeyRing);
+    let looks: [Look; 4] = [
+        |ring| assert_eq!(ring.state("a"), Some(KeyState::Retired)),
+        |ring| assert_eq!(ring.states().len(), 2),
+        |ring| assert!(ring.activate("unknown").is_err()),
+        |ring| assert_eq!(trusted(ring), ["b"]),
+    ];
+    for look in looks {
+        let clock = ManualClock::new();
+        let ring = ring(&clock);
+        ring.announce(key("b")).unwrap();
+        ring.activate("b").unwrap();
+        let (before, start) = (ring.snapshot().unwrap(), clock.now());
+        clock.advance(HOUR);
+        look(&ring);
+        clock.set(start);
+        assert_eq!(ring.state("a"), Some(KeyState::Retired));
+        assert!(!ring.is_current(&before));
+        assert_eq!(trusted(&ring), ["b"]);
+    }
+}
+
+#[test]
 fn a_stolen_key_is_retired_at_once() {
     let ring = ring(&ManualClock::new());
     ring.announce(key("b")).unwrap();

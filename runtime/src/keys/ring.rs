@@ -232,7 +232,11 @@ impl KeyRing {
     fn settled(&self) -> MutexGuard<'_, Entries> {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.clock.now();
-        entries.retire(|_, state| matches!(state, KeyState::Retiring { until } if now >= *until));
+        if entries.retire(|_, state| matches!(state, KeyState::Retiring { until } if now >= *until)) {
+            // At once, or a clock that is set back would bring back a key of which it was said that it is
+            // retired. What fails here fails in `snapshot` again, which says so.
+            let _ = self.publish(&entries);
+        }
         entries
     }
 
@@ -270,8 +274,9 @@ impl Entries {
         live.or_else(|| self.retired.iter().any(|own| own.as_str() == kid).then_some(KeyState::Retired))
     }
 
-    fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) {
-        let (retired, announced_at) = (&mut self.retired, &mut self.announced_at);
+    /// Says whether there were any.
+    fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) -> bool {
+        let (retired, announced_at, before) = (&mut self.retired, &mut self.announced_at, self.live.len());
         self.live.retain(|(key, state)| {
             let over = is_over(key, state);
             if over {
@@ -285,6 +290,7 @@ impl Entries {
         });
         let forgotten = retired.len().saturating_sub(MAX_RETIRED);
         retired.drain(..forgotten);
+        self.live.len() < before
     }
 
     fn first_retirement(&self) -> Option<Timestamp> {
