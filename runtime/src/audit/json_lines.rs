@@ -9,8 +9,8 @@ mod record;
 mod writer;
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     sync::Arc,
     thread::JoinHandle,
@@ -98,7 +98,8 @@ impl JsonLinesBuilder {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        self.to_writer(options.open(path)?)
+        let file = options.open(&path)?;
+        self.start(file, ends_within_a_line(path.as_ref()))
     }
 
     /// Writes to anything.
@@ -106,6 +107,10 @@ impl JsonLinesBuilder {
     /// # Errors
     /// When the queue holds no record or more than [`MAX_QUEUE`], or the thread cannot be started.
     pub fn to_writer(self, writer: impl Write + Send + 'static) -> io::Result<JsonLinesAudit> {
+        self.start(writer, false)
+    }
+
+    fn start(self, writer: impl Write + Send + 'static, torn: bool) -> io::Result<JsonLinesAudit> {
         if !(1..=MAX_QUEUE).contains(&self.records) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -116,9 +121,28 @@ impl JsonLinesBuilder {
         let shared = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("service-only-audit".to_owned())
-            .spawn(move || Writer::new(writer, shared).run())?;
+            .spawn(move || Writer::new(writer, torn, shared).run())?;
         Ok(JsonLinesAudit(Arc::new(Handle { queue, writer: Some(writer) })))
     }
+}
+
+/// Whether a file was left within a line, by a process that was killed or a disk that was full. What is
+/// no file, or must not be read, has no end that could be looked at.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last_byte = || -> io::Result<Option<u8>> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Ok(None);
+        }
+        let mut file = File::open(path)?;
+        let mut last = [0];
+        if file.seek(SeekFrom::End(0))? == 0 {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok(last.first().copied())
+    };
+    last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
 }
 
 impl JsonLinesAudit {

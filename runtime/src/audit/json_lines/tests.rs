@@ -213,6 +213,35 @@ fn a_new_file_is_readable_by_its_owner_only_and_is_appended_to() {
 }
 
 #[test]
+fn a_record_does_not_continue_the_line_that_a_killed_process_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    for before in ["", "{\"id\":1}\n", "{\"id\":1}\n{\"id\":\"2", "{"] {
+        std::fs::write(&path, before).unwrap();
+        let audit = JsonLinesAudit::to_file(&path).unwrap();
+        audit.record(&event("/")).unwrap();
+        drop(audit);
+        let after = std::fs::read_to_string(&path).unwrap();
+        let own = after.strip_prefix(before).unwrap();
+        assert_eq!(own.starts_with('\n'), !before.is_empty() && !before.ends_with('\n'), "{after:?}");
+        let lines: Vec<_> = own.lines().filter(|line| !line.is_empty()).collect();
+        assert!(
+            matches!(*lines, [line] if serde_json::from_str::<serde_json::Value>(line).is_ok()),
+            "{after:?}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_written_to_without_a_look_at_its_end() {
+    let audit = JsonLinesAudit::to_file("/dev/null").unwrap();
+    audit.record(&event("/")).unwrap();
+    audit.flush().unwrap();
+    assert_eq!(audit.dropped(), 0);
+}
+
+#[test]
 fn nothing_accepted_is_lost_when_the_sink_goes_while_threads_record() {
     for _ in 0..50 {
         let out = Shared::default();

@@ -41,9 +41,10 @@ pub(super) struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(out: W, queue: Arc<Queue>) -> Self {
+    /// `torn` says that what is there already may end within a line.
+    pub(super) fn new(out: W, torn: bool, queue: Arc<Queue>) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
-        Self { out, queue, buffer, lines: Lines::default(), buffered: 0, torn: false, idle: 0, calm: (0, 0) }
+        Self { out, queue, buffer, lines: Lines::default(), buffered: 0, torn, idle: 0, calm: (0, 0) }
     }
 
     pub(super) fn run(mut self) {
