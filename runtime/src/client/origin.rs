@@ -25,15 +25,22 @@ impl Origin {
         } else {
             return None;
         };
-        let host = target.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
-        // A port that is not one is no reason to send a token to the default one.
-        let port = match target.port() {
-            Some(port) => port.as_u16(),
-            None if target.authority()?.as_str().ends_with(':') => return None,
-            None => default,
+        let host = target.host().filter(|host| !host.is_empty())?;
+        let authority = target.authority()?.as_str();
+        let named = authority.rsplit_once('@').map_or(authority, |(_, named)| named);
+        // A port that is not one is no reason to send a token to the default one, as `Uri::port` suggests.
+        let port = match named.strip_prefix(host)? {
+            "" => default,
+            port => port_of(port.strip_prefix(':')?)?,
         };
-        Some(Self { scheme, host, port })
+        Some(Self { scheme, host: host.to_ascii_lowercase(), port })
     }
+}
+
+/// RFC 3986 section 3.2.3: digits, which `parse` alone would let have a sign.
+fn port_of(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 impl FromStr for Origin {
@@ -85,6 +92,21 @@ mod tests {
     #[test]
     fn who_is_named_before_the_host_does_not_make_it_another_one() {
         assert_eq!(of("http://orders:8000@evil/"), "http://evil".parse().ok());
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_not_the_default_one() {
+        for port in ["", "0x50", "80x", "+80", "-1", "65536", "99999", "80000000000"] {
+            for before in ["orders", "[::1]", "a:80@orders"] {
+                let target = format!("http://{before}:{port}");
+                let origin = target.parse::<Uri>().ok().and_then(|uri| Origin::of(&uri));
+                assert_eq!(origin, None, "{target}");
+                assert!(target.parse::<Origin>().is_err(), "{target}");
+            }
+        }
+        assert_eq!(of("http://a:81@orders/"), "http://orders:80".parse().ok());
+        assert_eq!(of("http://a:81@orders:080/"), "http://orders".parse().ok());
+        assert_eq!(of("http://[::80]/"), "http://[::80]:80".parse().ok());
     }
 
     #[test]
