@@ -149,6 +149,29 @@ async fn a_database_that_was_put_back_is_read_from_its_start() {
     }
 }
 
+#[tokio::test]
+async fn a_database_that_was_put_back_and_has_caught_up_is_read_from_its_start() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let tokens = [mint("orders"), mint("orders"), mint("orders"), mint("orders")];
+        store.revoke_all(&[revocation(&tokens[0]), revocation(&tokens[1])]).await.unwrap();
+        let verifier = verifier(&follow(&database.url).await);
+        // As a standby is that had not heard of the second when the first server was lost, and in which as
+        // many were revoked before anybody looked.
+        let jti = |token: &MintedToken| token.claims().jti.clone().unwrap();
+        let (lost, made) = (jti(&tokens[1]), jti(&tokens[2]));
+        database
+            .execute(&format!("UPDATE service_only_revocations SET name = '{made}' WHERE name = '{lost}'"))
+            .await;
+        within(10, "it is read", || verdict(&verifier, &tokens[2]) == REVOKED).await;
+        assert_eq!(verdict(&verifier, &tokens[1]), REVOKED, "nothing is taken back");
+        // The last is gone with its token; what follows is read all the same.
+        database.execute(&format!("DELETE FROM service_only_revocations WHERE name = '{made}'")).await;
+        store.revoke(&revocation(&tokens[3])).await.unwrap();
+        within(10, "it is read", || verdict(&verifier, &tokens[3]) == REVOKED).await;
+    }
+}
+
 #[test]
 fn a_store_needs_an_address_and_a_runtime() {
     assert!(SqlRevocations::of("redis://cache").start().is_err());

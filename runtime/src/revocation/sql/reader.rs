@@ -31,8 +31,8 @@ pub(super) struct Reader {
     loaded: watch::Sender<bool>,
     /// Which store was read.
     store: Option<String>,
-    /// All up to this number was read.
-    seen: i64,
+    /// The last that was read, and all before it.
+    last: Option<RevocationRecord>,
     failures: u32,
 }
 
@@ -43,7 +43,7 @@ impl Reader {
         poll: Duration,
         loaded: watch::Sender<bool>,
     ) -> Self {
-        Self { address, shared, poll, loaded, store: None, seen: 0, failures: 0 }
+        Self { address, shared, poll, loaded, store: None, last: None, failures: 0 }
     }
 
     /// Never ends by itself; it is aborted.
@@ -74,26 +74,36 @@ impl Reader {
         }
     }
 
-    /// Reads what is new. What the store's head names was there before it was read, so an empty page
-    /// means that the rest was forgotten with its tokens.
+    /// Reads what is new, and with it the last that is known. If that is not there any more, it was
+    /// forgotten with its token, or the database was put back to an older state, as by a standby that had
+    /// not everything: then numbers mean something else now, and all is read again.
     async fn catch_up(&mut self, store: &Store) -> Result<(), Trouble> {
         let asked_us = self.shared.since.elapsed_us();
         let head = store.head().await?;
-        if self.store.as_ref() != Some(&head.store) || head.sequence < self.seen {
-            // Another database, or an older state of it: numbers mean something else now.
-            self.seen = 0;
+        if self.store.as_ref() != Some(&head.store) {
+            // Another database.
+            self.last = None;
             self.store = Some(head.store);
         }
-        while self.seen < head.sequence {
-            let page = store.revocations_since(self.seen, PAGE).await?;
-            let Some(last) = page.last().map(|record| record.sequence) else {
-                self.seen = head.sequence;
-                break;
+        loop {
+            let before = self.last.as_ref().map_or(0, |last| last.sequence.saturating_sub(1));
+            let page = store.revocations_since(before, PAGE).await?;
+            let news = match (&self.last, page.as_slice()) {
+                (None, all) => all,
+                (Some(last), [first, news @ ..]) if first == last => news,
+                (Some(_), _) => {
+                    self.last = None;
+                    continue;
+                }
             };
-            for record in &page {
+            for record in news {
                 self.take(record)?;
             }
-            self.seen = last;
+            let Some(last) = news.last() else { break };
+            self.last = Some(last.clone());
+            if page.len() < PAGE as usize {
+                break;
+            }
         }
         self.shared.full.store(false, Ordering::Release);
         self.shared.heard_us.store(asked_us, Ordering::Release);
