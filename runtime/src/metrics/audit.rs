@@ -9,8 +9,10 @@ use opentelemetry::{
 
 use super::names::{Endpoints, Names};
 use crate::{
-    audit::{AuditError, AuditEvent, AuditSink},
+    audit::{AuditError, AuditEvent, AuditSink, Decision},
     clock::Timestamp,
+    denial::Code,
+    registry::endpoints,
 };
 
 /// Counts decisions, and measures the tokens that were verified. Made by
@@ -54,7 +56,7 @@ const RATIOS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0];
 
 impl MetricsAudit {
     pub(super) fn new(meter: &Meter, services: Arc<Names>, keys: usize) -> Self {
-        Self(Arc::new(Instruments {
+        let own = Self(Arc::new(Instruments {
             attempts: meter
                 .u64_counter("service_only.attempts")
                 .with_unit("{attempt}")
@@ -77,9 +79,9 @@ impl MetricsAudit {
                 .with_description("Time that verified tokens had left when they were presented")
                 .with_boundaries(LIVES.to_vec())
                 .build(),
+            // Without a unit: for `1`, some exporters to Prometheus would say `ratio` once more.
             remaining_ratio: meter
                 .f64_histogram("service_only.token.remaining_life.ratio")
-                .with_unit("1")
                 .with_description("The part of its life that a verified token had left when it was presented")
                 .with_boundaries(RATIOS.to_vec())
                 .build(),
@@ -87,16 +89,30 @@ impl MetricsAudit {
             services,
             kids: Names::new(keys),
             issuers: Names::new(keys),
-        }))
+        }));
+        own.expect_attacks();
+        own
+    }
+
+    /// Makes the series that pages are written for, at zero. One that began with its first attempt would not
+    /// have increased by it, and nobody would be told.
+    fn expect_attacks(&self) {
+        let guarded = endpoints().into_iter().map(|guarded| Some(*guarded.endpoint()));
+        for endpoint in guarded.chain([None]) {
+            for code in [Code::AlgNotAllowed, Code::KeyAlgMismatch] {
+                let handler = self.0.endpoints.label(HANDLER, endpoint);
+                let labels = [handler, decision(Decision::Deny), KeyValue::new(CODE, code.as_str())];
+                self.0.attempts.add(0, &labels);
+            }
+        }
     }
 
     fn count(&self, event: &AuditEvent<'_>) {
-        let Instruments { attempts, duration, endpoints, .. } = &*self.0;
-        let decision = KeyValue::new("decision", event.decision.as_str());
-        let handler = endpoints.label("code.function.name", event.endpoint);
-        let service =
-            event.service.as_deref().map(|service| self.0.services.label("caller.service", service));
-        let code = event.code.map(|code| KeyValue::new("code", code.as_str()));
+        let Instruments { attempts, duration, endpoints, services, .. } = &*self.0;
+        let decision = decision(event.decision);
+        let handler = endpoints.label(HANDLER, event.endpoint);
+        let service = event.service.as_deref().map(|service| services.label("caller.service", service));
+        let code = event.code.map(|code| KeyValue::new(CODE, code.as_str()));
         // Each set of labels always has the same order: the SDK finds it without sorting it.
         match (&service, code) {
             (None, None) => attempts.add(1, &[handler, decision.clone()]),
@@ -134,6 +150,13 @@ impl MetricsAudit {
             self.0.remaining_ratio.record((left / life).min(1.0), std::slice::from_ref(service));
         }
     }
+}
+
+const HANDLER: &str = "code.function.name";
+const CODE: &str = "code";
+
+fn decision(decision: Decision) -> KeyValue {
+    KeyValue::new("decision", decision.as_str())
 }
 
 /// Zero where the end comes first: a token that lives by its leeway has nothing left.
