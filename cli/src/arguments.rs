@@ -6,7 +6,7 @@ use service_only::Algorithm;
 
 use crate::commands::{
     Exit, attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
-    list, man, revoke, rotate, show, verify,
+    list, man, renew, revoke, rotate, show, verify,
 };
 use crate::output;
 
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Expiring(expiring::ExpiringOptions),
     Revoke(Box<revoke::RevokeOptions>),
     Rotate(rotate::RotateOptions),
+    Renew(renew::RenewOptions),
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),

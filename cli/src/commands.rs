@@ -14,6 +14,7 @@ pub(crate) mod k8s_secret;
 pub(crate) mod keygen;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod renew;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod show;
@@ -60,6 +61,7 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::Show(options) => show::run(&options),
         Command::Expiring(options) => expiring::run(&options),
         Command::Revoke(options) => revoke::run(&options),
+        Command::Renew(options) => renew::run(&options),
         Command::Rotate(options) => rotate::run(&options),
         Command::Dev(options) => dev::run(&options),
         Command::Endpoints(options) => endpoints::run(&options),

@@ -20,7 +20,7 @@ use crate::profile::Profile;
 use crate::store::RegistryOptions;
 
 /// Which key signs, and in whose name.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SigningOptions {
     /// Configuration file [default: `service-token.toml`, unless --key names a key]
     #[arg(long, value_name = "FILE")]
@@ -43,7 +43,7 @@ pub(crate) struct SigningOptions {
 }
 
 /// What the token says beyond its service's entry in the configuration.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TokenOptions {
     /// How long tokens live, such as `30d` [default: the configuration's, else 365d, because a
     /// token that nobody renews yet must not end in the night; prefer 90d or less; strict: 1h]
@@ -92,7 +92,31 @@ pub(crate) fn mint(
 ) -> Outcome<Vec<ServiceToken>> {
     let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
     let services = chosen(choice, config.as_ref())?;
-    let issuer = issuer(signing, config.as_ref(), options)?;
+    mint_for(services, signing, config.as_ref(), options, registry)
+}
+
+/// The same for services of a configuration that have tokens already.
+pub(crate) fn mint_again(
+    config: &Config,
+    services: BTreeMap<ServiceName, ServiceEntry>,
+    lifetime: Option<Lifetime>,
+    registry: &RegistryOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = TokenOptions { lifetime, ..TokenOptions::default() };
+    mint_for(services, &SigningOptions::default(), Some(config), &options, registry)
+}
+
+fn mint_for(
+    services: BTreeMap<ServiceName, ServiceEntry>,
+    signing: &SigningOptions,
+    config: Option<&Config>,
+    options: &TokenOptions,
+    registry: &RegistryOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    let issuer = issuer(signing, config, options)?;
     let tokens = services
         .into_iter()
         .map(|(service, entry)| {
@@ -101,7 +125,7 @@ pub(crate) fn mint(
         })
         .collect::<Outcome<Vec<_>>>()?;
     warn_of_long_lives(&tokens);
-    registry.record(config.as_ref(), &tokens)?;
+    registry.record(config, &tokens)?;
     Ok(tokens)
 }
 

@@ -87,6 +87,13 @@ impl StoreAndConfig {
     }
 }
 
+impl StoreAndConfig {
+    /// The same store, for tokens that are minted.
+    pub(crate) fn registry(&self, note: Option<String>) -> RegistryOptions {
+        RegistryOptions { store: self.store.clone(), no_store: false, note }
+    }
+}
+
 impl RegistryOptions {
     /// Writes the tokens down before anybody sees them, where a store is configured.
     pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<()> {

@@ -76,19 +76,19 @@ fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
 }
 
 fn write_files(dir: &Path, tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
-    let files: Vec<_> = tokens
-        .iter()
-        .map(|made| {
-            let content = Zeroizing::new(format!("{}\n", made.token.as_str()).into_bytes());
-            NewFile::secret(dir.join(format!("{}.token", made.service)), content)
-        })
-        .collect();
+    let files: Vec<_> = tokens.iter().map(|made| token_file(dir, made)).collect();
     new_file::private_directory(dir)?;
     new_file::write_all(&files, Overwrite::from_force(options.force))?;
     match options.format {
         Format::Json => output::json(&tokens.iter().zip(&files).map(with_file).collect::<Vec<_>>()),
         Format::Text => files.iter().try_for_each(|file| output::result(&file.path().display().to_string())),
     }
+}
+
+/// The file that a service mounts.
+pub(crate) fn token_file(dir: &Path, made: &ServiceToken) -> NewFile {
+    let content = Zeroizing::new(format!("{}\n", made.token.as_str()).into_bytes());
+    NewFile::secret(dir.join(format!("{}.token", made.service)), content)
 }
 
 fn with_token(made: &ServiceToken) -> Value {

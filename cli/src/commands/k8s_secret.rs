@@ -26,6 +26,8 @@ Examples:
   service-token k8s-secret --all --out-dir secrets
   service-token k8s-secret orders --name orders-credentials";
 
+const NAME_RULE: &str = "use lower-case letters, digits, `-` and `.`, a letter or digit at both ends of every part, 253 characters at most";
+
 /// Mint tokens and print them as Kubernetes Secrets
 ///
 /// Each Secret is named `NAME-service-token` and holds the token under the key `token`. The
@@ -93,7 +95,10 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
             let files = named
                 .iter()
                 .map(|(name, made)| {
-                    Ok(NewFile::secret(dir.join(format!("{name}.yaml")), options.manifest(name, made)?))
+                    Ok(NewFile::secret(
+                        dir.join(format!("{name}.yaml")),
+                        manifest(name, options.namespace.as_deref(), made)?,
+                    ))
                 })
                 .collect::<Outcome<Vec<_>>>()?;
             new_file::private_directory(dir)?;
@@ -105,7 +110,7 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
         None => {
             for (name, made) in &named {
                 output::result("---")?;
-                output::result_bytes(&options.manifest(name, made)?)?;
+                output::result_bytes(&manifest(name, options.namespace.as_deref(), made)?)?;
             }
         }
     }
@@ -114,33 +119,45 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
 
 impl SecretOptions {
     fn name_for(&self, service: &ServiceName) -> Outcome<String> {
-        let name = self.secret_name.clone().unwrap_or_else(|| format!("{service}-service-token"));
-        if is_subdomain(&name) {
-            return Ok(name);
+        match &self.secret_name {
+            None => name_of(service),
+            Some(name) if is_subdomain(name) => Ok(name.clone()),
+            Some(name) => {
+                Err(Problem::usage(format!("`{name}` is not a name for a Kubernetes Secret")).help(NAME_RULE))
+            }
         }
-        let reason = format!("`{name}` is not a name for a Kubernetes Secret");
-        let rule = "use lower-case letters, digits, `-` and `.`, a letter or digit at both ends of every part, 253 characters at most";
-        Err(Problem::usage(reason).help(match self.secret_name {
-            Some(_) => rule.to_owned(),
-            None => format!("{rule}; choose one with `service-token k8s-secret {service} --name SECRET`"),
-        }))
-    }
-
-    fn manifest(&self, name: &str, made: &ServiceToken) -> Outcome<Zeroizing<Vec<u8>>> {
-        let secret = Secret {
-            api_version: "v1",
-            kind: "Secret",
-            metadata: Metadata { name, namespace: self.namespace.as_deref() },
-            r#type: "Opaque",
-            data: Data { token: Zeroizing::new(STANDARD.encode(made.token.as_str())) },
-        };
-        serde_norway::to_string(&secret)
-            .map(|yaml| Zeroizing::new(yaml.into_bytes()))
-            .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write the manifest: {error}")))
     }
 }
 
-fn check_namespace(namespace: &str) -> Outcome<()> {
+/// The name of a service's Secret, where it can be one.
+pub(crate) fn name_of(service: &ServiceName) -> Outcome<String> {
+    let name = format!("{service}-service-token");
+    if is_subdomain(&name) {
+        return Ok(name);
+    }
+    Err(Problem::usage(format!("`{name}` is not a name for a Kubernetes Secret"))
+        .help(format!("{NAME_RULE}; choose one with `service-token k8s-secret {service} --name SECRET`")))
+}
+
+/// The manifest of a Secret with a token.
+pub(crate) fn manifest(
+    name: &str,
+    namespace: Option<&str>,
+    made: &ServiceToken,
+) -> Outcome<Zeroizing<Vec<u8>>> {
+    let secret = Secret {
+        api_version: "v1",
+        kind: "Secret",
+        metadata: Metadata { name, namespace },
+        r#type: "Opaque",
+        data: Data { token: Zeroizing::new(STANDARD.encode(made.token.as_str())) },
+    };
+    serde_norway::to_string(&secret)
+        .map(|yaml| Zeroizing::new(yaml.into_bytes()))
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write the manifest: {error}")))
+}
+
+pub(crate) fn check_namespace(namespace: &str) -> Outcome<()> {
     if is_label(namespace) {
         return Ok(());
     }

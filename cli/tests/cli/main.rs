@@ -15,6 +15,7 @@ mod keygen;
 mod misuse;
 mod profile;
 mod redaction;
+mod renew;
 mod rotate;
 mod sandbox;
 mod setup;

@@ -1,0 +1,207 @@
+//! `service-token renew`: new tokens in time for the services whose own end soon, for a timer to run.
+//!
+//! What counts is the token that a service has, not the newest that was made: a run whose tokens never
+//! arrived is repeated by the next. So a folder with the tokens as they are deployed decides where there
+//! is one, and the registry where there is none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use service_only::store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
+use service_only::{MAX_TOKEN_LENGTH, ServiceName};
+
+use super::{Exit, generate, inspect, k8s_secret};
+use crate::config::{Config, Lifetime};
+use crate::key_file;
+use crate::members;
+use crate::new_file::{self, Overwrite};
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem};
+use crate::signing::{self, ServiceToken};
+use crate::store::{self, StoreAndConfig};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token renew --out-dir tokens
+  service-token renew --within 7d --out-dir tokens
+  service-token renew --deployed /run/tokens --k8s-secret --namespace bakery | kubectl apply -f -";
+
+/// Mint new tokens for the services whose own end soon
+///
+/// A service of the configuration gets a new token when the one that it has ends soon, has ended, is
+/// revoked, or is of a key that signs no more. One that never had a token gets none: `generate` makes
+/// the first. The old token stays good until its end.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RenewOptions {
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// How soon, such as `7d` [default: a third of the token's life, so that two attempts may fail]
+    #[arg(long, value_name = "DURATION")]
+    within: Option<Lifetime>,
+    /// How long the new tokens live [default: as `generate`]
+    #[arg(long, value_name = "DURATION")]
+    lifetime: Option<Lifetime>,
+    /// Folder with the tokens as the services have them, `NAME.token` [default: --out-dir]
+    #[arg(long, value_name = "DIR")]
+    deployed: Option<PathBuf>,
+    /// Replace the files `NAME.token` of this folder, with mode 0600
+    #[arg(long, value_name = "DIR", required_unless_present = "k8s_secret", conflicts_with = "k8s_secret")]
+    out_dir: Option<PathBuf>,
+    /// Print Kubernetes Secrets as `k8s-secret` does, for `kubectl apply -f -`
+    #[arg(long)]
+    k8s_secret: bool,
+    /// Namespace of the Secrets [default: none, so that `kubectl apply -n` decides]
+    #[arg(long, value_name = "NAMESPACE", requires = "k8s_secret")]
+    namespace: Option<String>,
+    /// How results are written; Secrets are always YAML
+    #[arg(long, value_enum, default_value_t, conflicts_with = "k8s_secret")]
+    format: Format,
+}
+
+pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
+    if let Some(namespace) = &options.namespace {
+        k8s_secret::check_namespace(namespace)?;
+    }
+    let (url, config) = options.store.find()?;
+    let config: Config = config.ok_or_else(|| {
+        Problem::usage("no configuration says which services have tokens")
+            .help("name one with `--config FILE`")
+    })?;
+    let known = Known::read(&url, &config)?;
+    let mut due = BTreeMap::new();
+    for service in config.services.keys() {
+        if let Some(why) = options.why(service, &known)? {
+            due.insert(service.clone(), why);
+        }
+    }
+    if due.is_empty() {
+        output::note("no token needs to be renewed");
+    }
+    // Each Secret's name is checked before a token is made for it.
+    if options.k8s_secret {
+        due.keys().try_for_each(|service| k8s_secret::name_of(service).map(drop))?;
+    }
+    let services = config.services.iter().filter(|(service, _)| due.contains_key(*service));
+    let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
+    let registry = options.store.registry(Some("renewed".to_owned()));
+    let tokens = signing::mint_again(&config, services, options.lifetime, &registry)?;
+    for (service, why) in &due {
+        output::note(&format!("`{service}` gets a new token: {why}"));
+    }
+    match &options.out_dir {
+        Some(dir) => write_files(dir, &tokens, &due, options.format)?,
+        None => tokens.iter().try_for_each(|made| {
+            output::result("---")?;
+            let name = k8s_secret::name_of(&made.service)?;
+            output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made)?)
+        })?,
+    }
+    Ok(Exit::Done)
+}
+
+impl RenewOptions {
+    /// Why a service needs another token than it has.
+    fn why(&self, service: &ServiceName, known: &Known) -> Outcome<Option<String>> {
+        let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
+        let Some(newest) = of_service.clone().max_by_key(|listed| listed.token.expires_at) else {
+            return Ok(None);
+        };
+        let current = match self.deployed.as_deref().or(self.out_dir.as_deref()) {
+            None => newest,
+            Some(dir) => match deployed_jti(&dir.join(format!("{service}.token")))? {
+                None => return Ok(Some("none is deployed".to_owned())),
+                Some(jti) => match of_service.find(|listed| listed.token.jti == jti) {
+                    Some(listed) => listed,
+                    None => {
+                        return Ok(Some("the registry does not know the one that is deployed".to_owned()));
+                    }
+                },
+            },
+        };
+        Ok(known.why(current, self.within))
+    }
+}
+
+/// What the store knows.
+struct Known {
+    tokens: Vec<ListedToken>,
+    /// Where keys rotate, the one that signs.
+    active: Option<String>,
+    now: i64,
+}
+
+impl Known {
+    fn read(url: &str, config: &Config) -> Outcome<Self> {
+        let filter = TokenFilter { issuer: Some(config.issuer.clone()), ..TokenFilter::default() };
+        let (tokens, keys) = store::work(async {
+            let store = Store::open(url).await?;
+            Ok((store.tokens(&filter).await?, store.keys(&config.issuer).await?))
+        })?;
+        let active = keys.into_iter().find(|key| key.state == KeyStage::Active).map(|key| key.kid);
+        Ok(Self { tokens, active, now: store::now() })
+    }
+
+    fn why(&self, listed: &ListedToken, within: Option<Lifetime>) -> Option<String> {
+        let token = &listed.token;
+        let within = match within {
+            Some(Lifetime(within)) => i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
+            None => token.expires_at.saturating_sub(token.issued_at) / 3,
+        };
+        match listed.state(self.now) {
+            TokenState::Revoked => Some("its own is revoked".to_owned()),
+            TokenState::Expired => Some("its own has ended".to_owned()),
+            TokenState::Active if token.expires_at.saturating_sub(self.now) <= within => {
+                Some(format!("its own ends at {}", members::instant(token.expires_at)))
+            }
+            TokenState::Active if self.active.as_ref().is_some_and(|active| *active != token.kid) => {
+                Some("its own is of a key that signs no more".to_owned())
+            }
+            TokenState::Active => None,
+        }
+    }
+}
+
+/// The name of a deployed token, as it says itself; it is only looked up. Nothing where there is none.
+fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = key_file::read(path)?;
+    let token = bytes.trim_ascii();
+    let jti = (token.len() <= MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
+    // What is no token at all is replaced like one that is not known.
+    Ok(Some(jti.unwrap_or_default()))
+}
+
+fn write_files(
+    dir: &Path,
+    tokens: &[ServiceToken],
+    due: &BTreeMap<ServiceName, String>,
+    format: Format,
+) -> Outcome<()> {
+    let files: Vec<_> = tokens.iter().map(|made| generate::token_file(dir, made)).collect();
+    if !files.is_empty() {
+        new_file::private_directory(dir)?;
+        new_file::write_all(&files, Overwrite::Replace)?;
+    }
+    match format {
+        Format::Text => files.iter().try_for_each(|file| output::result(&file.path().display().to_string())),
+        Format::Json => {
+            let described = tokens.iter().zip(&files).map(|(made, file)| {
+                let claims = made.token.claims();
+                json!({
+                    "service": made.service.as_str(),
+                    "file": file.path().display().to_string(),
+                    "jti": claims.jti,
+                    "kid": made.token.kid().as_str(),
+                    "expires": members::instant(claims.exp),
+                    "why": due.get(&made.service),
+                })
+            });
+            output::json(&described.collect::<Vec<_>>())
+        }
+    }
+}
