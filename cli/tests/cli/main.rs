@@ -5,6 +5,7 @@
 mod attack;
 mod corpus;
 mod dev;
+mod docs;
 mod endpoints;
 mod generate;
 mod inspect;
