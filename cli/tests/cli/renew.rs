@@ -85,3 +85,26 @@ fn secrets_for_kubernetes_are_printed_for_those_that_are_deployed_and_end_soon()
     let bad = sandbox.run(&["renew", "--k8s-secret", "--namespace", "no.dots"]);
     assert!(bad.refused().contains("not a Kubernetes namespace"));
 }
+
+#[test]
+fn token_is_good_though_its_service_was_revoked_in_the_same_second_and_none_is_made_that_is_not() {
+    let sandbox = sandbox("");
+    sandbox.run(&["generate", "orders", "--out-dir", "tokens"]).done();
+    sandbox.run(&["revoke", "--service", "orders", "--before", "now"]).done();
+    assert_eq!(renewed(&sandbox, &[])[0].1, "its own is revoked");
+    let good = sandbox.run(&["list", "--format", "json"]).done().json();
+    let jti = &claims_of(&token(&sandbox, "orders"))["jti"];
+    let listed = good.as_array().unwrap().iter().find(|listed| &listed["jti"] == jti).unwrap();
+    assert_eq!(listed["state"], "active");
+
+    sandbox.run(&["rotate"]).done();
+    let kid = kid_of(&sandbox);
+    sandbox.run(&["revoke", "--key", &kid]).done();
+    let message = sandbox.run(&["renew", "--out-dir", "tokens"]).refused();
+    assert!(message.contains("a new token of `orders` is revoked already"), "{message}");
+    assert_eq!(&claims_of(&token(&sandbox, "orders"))["jti"], jti, "nothing was written");
+}
+
+fn kid_of(sandbox: &Sandbox) -> String {
+    sandbox.run(&["jwks"]).done().json()["keys"][0]["kid"].as_str().unwrap().to_owned()
+}

@@ -211,3 +211,25 @@ fn disk_that_refuses_the_published_set_stops_the_rotation_before_the_journal_say
     std::fs::create_dir(sandbox.path("public")).unwrap();
     assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("prepared "));
 }
+
+#[test]
+fn key_is_rotated_over_each_database() {
+    for sandbox in crate::store::sandboxes() {
+        assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("adopted "));
+        sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
+        let plan = sandbox.run(&["rotate", "--plan"]).done().stdout;
+        assert_eq!(sandbox.run(&["rotate"]).done().stdout, plan);
+        let leaked = published(&sandbox);
+        let ran = sandbox.run(&["rotate", "--emergency", &leaked[0]]).done();
+        assert!(ran.stdout.contains("orders needs a new token"), "{}", ran.stdout);
+        assert_ne!(published(&sandbox), leaked);
+        assert_eq!(
+            sandbox.run(&["rotate", "--emergency", &leaked[0]]).done().stdout.lines().count(),
+            2,
+            "the services"
+        );
+        assert_eq!(sandbox.run(&["renew", "--out-dir", "tokens"]).done().stdout.lines().count(), 2);
+        let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
+        sandbox.feed(&verify, sandbox.read("tokens/orders.token").trim_end()).done();
+    }
+}

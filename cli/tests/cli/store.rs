@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::sandbox::{Ran, Sandbox, claims_of};
 
 /// A sandbox whose configuration names a store: a file, and a PostgreSQL where there is one.
-fn sandboxes() -> Vec<Sandbox> {
+pub(crate) fn sandboxes() -> Vec<Sandbox> {
     let mut urls = vec!["sqlite:tokens.db".to_owned()];
     match std::env::var("DATABASE_URL") {
         Ok(server) => {
