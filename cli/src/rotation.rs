@@ -90,7 +90,7 @@ impl<'a> Rotation<'a> {
     }
 
     fn make_next(&self) -> Outcome<SigningKey> {
-        let key = SigningKey::generate(self.site.algorithm).map_err(|error| Problem::key(&error))?;
+        let key = self.site.successor()?;
         self.site.write_next(&key)?;
         Ok(key)
     }

@@ -73,7 +73,6 @@ impl Rotation<'_> {
         let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).collect();
         // Before anything that could fail.
         self.revoke(&leaked).await?;
-        self.settle().await?;
         if let Some(kid) = &kept {
             self.site.insist_on_next(kid)?;
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use service_only::rotation::{Journal, RotationSettings};
 use service_only::store::KeyStage;
-use service_only::{Algorithm, DEFAULT_LIFETIME, STRICT_LIFETIME, SigningKey};
+use service_only::{Algorithm, DEFAULT_LIFETIME, MAX_RSA_BITS, STRICT_LIFETIME, SigningKey};
 
 use super::check_rotatable;
 use crate::commands::jwks;
@@ -16,6 +16,9 @@ use crate::key_file::KeySource;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
+
+/// Those that are made.
+const RSA_SIZES: [usize; 3] = [2048, 3072, 4096];
 
 /// Where an issuer's keys are, and how they are rotated.
 pub(crate) struct Site {
@@ -61,6 +64,21 @@ impl Site {
     /// The key that signs.
     pub(super) fn current(&self) -> Outcome<SigningKey> {
         self.source.load()
+    }
+
+    /// A new key, for RSA of the size of the one that signs; where that cannot be read, of the usual.
+    pub(super) fn successor(&self) -> Outcome<SigningKey> {
+        let public = self.current().and_then(|key| public_half(&key)).ok();
+        // Base64url without padding: six bits a letter.
+        let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
+        let made = match modulus {
+            Some(bits) => {
+                let size = RSA_SIZES.into_iter().find(|size| *size >= bits).unwrap_or(MAX_RSA_BITS);
+                SigningKey::generate_rsa(self.algorithm, size)
+            }
+            None => SigningKey::generate(self.algorithm),
+        };
+        made.map_err(|error| Problem::key(&error))
     }
 
     /// The key that will, where there is one.

@@ -233,3 +233,27 @@ fn key_is_rotated_over_each_database() {
         sandbox.feed(&verify, sandbox.read("tokens/orders.token").trim_end()).done();
     }
 }
+
+#[test]
+fn emergency_needs_nothing_of_the_key_that_leaked_but_its_name() {
+    let sandbox = sandbox("");
+    let leaked = aged(&sandbox, DAY);
+    std::fs::remove_file(sandbox.path("signing.pem")).unwrap();
+    assert!(sandbox.run(&["rotate"]).refused().contains("signing.pem"));
+    sandbox.run(&["rotate", "--emergency", &leaked]).done();
+    let token = sandbox.run(&["generate", "orders"]).done().line().to_owned();
+    sandbox.feed(&["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"], token).done();
+}
+
+#[test]
+fn successor_of_an_rsa_key_is_of_its_size() {
+    let sandbox = sandbox("");
+    let config = sandbox.read("service-token.toml").replace("ES256", "RS256");
+    sandbox.write("service-token.toml", config);
+    sandbox.run(&["keygen", "--bits", "4096", "--force"]).done();
+    let modulus =
+        |sandbox: &Sandbox| sandbox.run(&["jwks"]).done().json()["keys"][0]["n"].as_str().unwrap().len();
+    let before = modulus(&sandbox);
+    sandbox.run(&["rotate", "--emergency"]).done();
+    assert_eq!(modulus(&sandbox), before);
+}
