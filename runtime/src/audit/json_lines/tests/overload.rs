@@ -17,7 +17,7 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
 #[test]
 fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_second() {
     let queue = Arc::new(Queue::new(1, WhenFull::Drop));
-    let mut writer = Writer::new(io::sink(), Arc::clone(&queue), false);
+    let mut writer = Writer::new(io::sink(), false, Arc::clone(&queue));
     let push = || queue.push(Record::new(&event("/")), || ());
     let begun = logged(|| {
         push().unwrap();
@@ -58,7 +58,7 @@ fn losses_that_last_until_the_end_are_counted_there() {
         // With a full queue the writer would look once more, after a nap.
         queue.pop().unwrap();
         queue.close();
-        Writer::new(io::sink(), Arc::clone(&queue), false).run();
+        Writer::new(io::sink(), false, Arc::clone(&queue)).run();
     });
     assert_eq!((lines.len(), &lines[1]["lost"]), (2, &1.into()), "{lines:?}");
 }
