@@ -30,6 +30,12 @@ impl Recorder {
         Moment { now: self.clock.now(), leeway: self.leeway }
     }
 
+    /// The epoch of the revocations, to be asked for before a decision.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.revocation.as_ref()?.store.epoch()
+    }
+
     /// Runs a decision at one instant, and writes exactly one record of it, unless nobody wants any. What
     /// is known of the request is asked for only when there is something to write.
     pub(crate) fn decide<'r, T: Recorded>(

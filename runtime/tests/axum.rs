@@ -27,7 +27,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
     Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, JsonLinesAudit,
-    SigningKey, Timestamp, Verifier, service_only,
+    MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
 };
 use tower::ServiceExt;
 
@@ -504,6 +504,37 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_token() {
     let mut too_late = request();
     too_late.extensions = first.extensions;
     let rejection = Caller::from_request_parts(&mut too_late, &verifier).await.unwrap_err();
+    assert_eq!(rejection.status(), 401);
+}
+
+#[tokio::test]
+async fn a_decision_that_a_layer_carries_over_does_not_outlive_a_revocation() {
+    let world = World::new();
+    let revocations = MemoryRevocations::new();
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(world.issuer.key().verifying_key())
+        .clock(FixedClock(NOW))
+        .revocation(revocations.clone())
+        .build()
+        .unwrap();
+    let token = world.token("orders");
+    let request = || {
+        let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
+        request.into_parts().0
+    };
+    let mut first = request();
+    assert!(Caller::from_request_parts(&mut first, &verifier).await.is_ok());
+    let later = || {
+        let mut later = request();
+        later.extensions = first.extensions.clone();
+        later
+    };
+    assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
+    revocations.revoke_service("bakery-auth", "sales", NOW.unix()).unwrap();
+    assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
+    revocations.revoke_service("bakery-auth", "orders", NOW.unix()).unwrap();
+    let rejection = Caller::from_request_parts(&mut later(), &verifier).await.unwrap_err();
     assert_eq!(rejection.status(), 401);
 }
 

@@ -46,8 +46,9 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
                 return Err(Self::refuse_unverifiable(|| context(&request), REMEDY));
             };
             await_unknown_key(&verifier, &request).await;
+            let epoch = verifier.recorder().epoch();
             let (guard, caller) = Self::enforce(&verifier, bytes(&request), || context(&request))?;
-            leave_decided(&request, caller);
+            leave_decided(&request, caller, epoch);
             Ok(guard)
         })
     }
@@ -75,9 +76,10 @@ impl FromRequest for Caller {
                 return Ok(caller);
             }
             await_unknown_key(&verifier, &request).await;
+            let epoch = verifier.recorder().epoch();
             let caller =
                 verifier.enforce_request(bytes(&request), &Policy::any_service(), || context(&request))?;
-            leave_decided(&request, caller.clone());
+            leave_decided(&request, caller.clone(), epoch);
             Ok(caller)
         })
     }
@@ -177,8 +179,8 @@ async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest) {
     }
 }
 
-fn leave_decided(request: &HttpRequest, caller: Caller) {
-    let decided = Decided::new(authorization(request), caller);
+fn leave_decided(request: &HttpRequest, caller: Caller, epoch: Option<u64>) {
+    let decided = Decided::new(authorization(request), caller, epoch);
     request.extensions_mut().insert(decided);
 }
 

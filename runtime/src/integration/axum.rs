@@ -56,8 +56,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         await_unknown_key(&verifier, &parts.headers).await;
+        let epoch = verifier.recorder().epoch();
         let (guard, caller) = Self::enforce(&verifier, bytes(&parts.headers), || context(parts))?;
-        leave_decided(parts, caller);
+        leave_decided(parts, caller, epoch);
         Ok(guard)
     }
 }
@@ -86,9 +87,10 @@ where
             return Ok(caller);
         }
         await_unknown_key(&verifier, &parts.headers).await;
+        let epoch = verifier.recorder().epoch();
         let caller =
             verifier.enforce_request(bytes(&parts.headers), &Policy::any_service(), || context(parts))?;
-        leave_decided(parts, caller.clone());
+        leave_decided(parts, caller.clone(), epoch);
         Ok(caller)
     }
 }
@@ -108,8 +110,8 @@ where
     }
 }
 
-pub(super) fn leave_decided(parts: &mut Parts, caller: Caller) {
-    let decided = Decided::new(authorization(&parts.headers), caller);
+pub(super) fn leave_decided(parts: &mut Parts, caller: Caller, epoch: Option<u64>) {
+    let decided = Decided::new(authorization(&parts.headers), caller, epoch);
     parts.extensions.insert(decided);
 }
 

@@ -4,23 +4,31 @@
 use crate::{caller::Caller, verifier::Verifier};
 
 /// A decision in the caller's favour. Another verifier's does not count, nor one about another token
-/// that a layer has put into the request since, nor one that has outlived its token, as it may where a
-/// layer carries it over to a later request. `V` is the framework's header value.
+/// that a layer has put into the request since, nor one that has outlived its token or come before its
+/// revocation, as it may where a layer carries it over to a later request. `V` is the framework's header
+/// value.
 #[derive(Clone)]
 pub(super) struct Decided<V> {
     authorization: Option<V>,
     caller: Caller,
+    /// Of the revocations, from before the decision.
+    epoch: Option<u64>,
 }
 
 impl<V: Clone + PartialEq> Decided<V> {
-    pub(super) fn new<'r>(mut authorization: impl Iterator<Item = &'r V>, caller: Caller) -> Self
+    pub(super) fn new<'r>(
+        mut authorization: impl Iterator<Item = &'r V>,
+        caller: Caller,
+        epoch: Option<u64>,
+    ) -> Self
     where
         V: 'r,
     {
-        Self { authorization: authorization.next().cloned(), caller }
+        Self { authorization: authorization.next().cloned(), caller, epoch }
     }
 
-    /// The caller, if the decision is this verifier's and about these headers, and the token's time is now.
+    /// The caller, if the decision is this verifier's and about these headers, the token's time is now,
+    /// and it was not revoked since.
     pub(super) fn caller<'r>(
         &self,
         verifier: &Verifier,
@@ -33,6 +41,11 @@ impl<V: Clone + PartialEq> Decided<V> {
             && authorization.next() == self.authorization.as_ref()
             && authorization.next().is_none();
         let in_time = || self.caller.check_times(verifier.recorder().moment()).is_ok();
-        (same && in_time()).then(|| self.caller.clone())
+        let is_good = || {
+            let Some(revocation) = &verifier.recorder().revocation else { return true };
+            (self.epoch.is_some() && self.epoch == revocation.store.epoch())
+                || revocation.check(&self.caller.presented()).is_ok()
+        };
+        (same && in_time() && is_good()).then(|| self.caller.clone())
     }
 }

@@ -75,9 +75,11 @@ impl ServiceOnlyLayer {
     async fn decide(&self, parts: &mut Parts) -> Result<(), Rejection> {
         await_unknown_key(&self.verifier, &parts.headers).await;
         let request = || RequestContext { endpoint: self.endpoint, ..context(parts) };
+        #[cfg(feature = "axum")]
+        let epoch = self.verifier.recorder().epoch();
         let caller = self.verifier.enforce_request(bytes(&parts.headers), &self.policy, request)?;
         #[cfg(feature = "axum")]
-        super::axum::leave_decided(parts, caller.clone());
+        super::axum::leave_decided(parts, caller.clone(), epoch);
         parts.extensions.insert(caller);
         Ok(())
     }
