@@ -189,6 +189,9 @@ impl io::Write for Log {
 
 /// The audit records that `tracing` got.
 fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
+    // One for all threads takes everything and keeps nothing: `tracing` would remember for this thread too
+    // that a test without a subscriber, which runs beside it, takes none.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();

@@ -20,6 +20,20 @@ fn client(bakery: &Bakery, origin: &str) -> ClientWithMiddleware {
     ClientBuilder::new(reqwest::Client::new()).with(attach).build()
 }
 
+/// As the README shows it.
+fn of_the_readme() -> Result<ClientWithMiddleware, Box<dyn std::error::Error>> {
+    let tokens = TokenSource::file("/var/run/service-token/token").open()?;
+    let attach = AttachToken::from(tokens).to("http://orders.bakery.svc:8000")?;
+    let client = ClientBuilder::new(reqwest::Client::new()).with(attach).build();
+    Ok(client)
+}
+
+#[test]
+fn without_its_token_a_service_does_not_start() {
+    let error = of_the_readme().unwrap_err().to_string();
+    assert!(error.starts_with("/var/run/service-token/token: "), "{error}");
+}
+
 #[tokio::test]
 async fn a_refused_request_is_sent_once_more_with_the_renewed_token() {
     let bakery = Bakery::new();
