@@ -1,7 +1,7 @@
-use service_only::{Caller, private::Guard};
+use service_only::private::Guard;
 
-fn guard<P>(caller: Caller) -> Guard<P> {
-    Guard { caller, policy: std::marker::PhantomData }
+fn guard<P>() -> Guard<P> {
+    Guard(std::marker::PhantomData)
 }
 
 fn main() {}
