@@ -144,7 +144,7 @@ fn cron_job_renews_what_it_mounts_and_may_replace_nothing_else() {
 
     let script = pod["containers"][0]["args"][0].as_str().unwrap();
     let local =
-        script.replace("/etc/service-token/", "").replace("/run/tokens", "tokens").replace("/work/", "");
+        script.replace("/etc/service-token/", "").replace("/run/tokens", "tokens").replace("/out/", "");
     let sandbox = at_work();
     assert_eq!(insist(&run(&sandbox, &local, &[])), "", "nothing ends soon");
     assert_eq!(sandbox.read("secrets.yaml"), "");
