@@ -53,6 +53,10 @@ impl Verifier {
         &self,
         authorization: impl Iterator<Item = &'r [u8]>,
     ) -> Option<Refresh<'_>> {
+        // First: nearly always it is the answer, and the token is looked at by the decision anyway.
+        if !self.0.refreshes {
+            return None;
+        }
         let token = BearerToken::from_header_values(authorization).ok()?;
         self.refresh_keys_for(token.as_str())
     }
