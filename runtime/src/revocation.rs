@@ -95,6 +95,18 @@ impl Revocation {
         };
         Err(Denial::new(Code::Revoked, why))
     }
+
+    /// The same for a token that was good in the epoch `since`: asked again, unless nothing has changed.
+    pub(crate) fn check_since<'t>(
+        &self,
+        since: Option<u64>,
+        token: impl FnOnce() -> PresentedToken<'t>,
+    ) -> Result<Option<u64>, Denial> {
+        if since.is_some() && since == self.store.epoch() {
+            return Ok(since);
+        }
+        self.check(&token())
+    }
 }
 
 impl<R: RevocationStore + ?Sized> RevocationStore for std::sync::Arc<R> {

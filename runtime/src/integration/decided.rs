@@ -43,8 +43,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         let in_time = || self.caller.check_times(verifier.recorder().moment()).is_ok();
         let is_good = || {
             let Some(revocation) = &verifier.recorder().revocation else { return true };
-            (self.epoch.is_some() && self.epoch == revocation.store.epoch())
-                || revocation.check(&self.caller.presented()).is_ok()
+            revocation.check_since(self.epoch, || self.caller.presented()).is_ok()
         };
         (same && in_time() && is_good()).then(|| self.caller.clone())
     }

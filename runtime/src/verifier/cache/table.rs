@@ -317,11 +317,8 @@ impl Entry {
             return false;
         }
         let Some(revocation) = &recorder.revocation else { return true };
-        if self.epoch.is_some() && self.epoch == revocation.store.epoch() {
-            return true;
-        }
-        let kid = self.kid.as_ref();
-        match revocation.check(&presented(&self.identity, &issuer.expectations.issuer, kid)) {
+        let token = || presented(&self.identity, &issuer.expectations.issuer, self.kid.as_ref());
+        match revocation.check_since(self.epoch, token) {
             Ok(epoch) => {
                 self.epoch = epoch;
                 true
