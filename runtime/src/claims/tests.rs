@@ -1,4 +1,5 @@
 use super::*;
+use crate::denial::Code;
 
 fn parse(json: &str) -> Result<RawClaims<'_>, Code> {
     RawClaims::parse(json.as_bytes()).map_err(|denial| denial.code())

@@ -3,7 +3,7 @@
 
 use super::{ExportError, template::Template};
 use crate::{
-    claims::{ServiceName, is_scope_token},
+    claims::{ServiceName, scopes::is_scope_token},
     routes::{Access, Route, RouteTable},
 };
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{DAY, IssueError, Issuer, LONG_LIFETIME, SigningKey, check_lifetime, refuse_secret};
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
-    claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, is_scope_token},
+    claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
     keys::{KeyId, MAX_KID_LENGTH},
     verifier::STRICT_TYP,
 };

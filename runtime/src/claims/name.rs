@@ -1,0 +1,81 @@
+//! The name of a service.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The longest service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
+pub const MAX_SERVICE_NAME: usize = 253;
+
+/// The name of a service: 1 to 253 ASCII letters, digits, `-`, `_` and `.`, a letter or digit first
+/// and last. Names are compared byte for byte.
+///
+/// ```
+/// use service_only::ServiceName;
+///
+/// assert!("tenant-deletion-orchestrator".parse::<ServiceName>().is_ok());
+/// assert!("../gateway".parse::<ServiceName>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ServiceName(pub(super) String);
+
+impl ServiceName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a text is a name.
+    pub(crate) fn is_one(name: &str) -> bool {
+        let bytes = name.as_bytes();
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
+        let ends = [bytes.first(), bytes.last()];
+        bytes.len() <= MAX_SERVICE_NAME
+            && bytes.iter().fold(true, |all, byte| all & inside(byte))
+            && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = InvalidServiceName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidServiceName> {
+        if Self::is_one(name) { Ok(Self(name.to_owned())) } else { Err(InvalidServiceName) }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for ServiceName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is not a service name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidServiceName;
+
+impl fmt::Display for InvalidServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a service name is 1 to {MAX_SERVICE_NAME} ASCII letters, digits, `-`, `_` and `.`, \
+             and starts and ends with a letter or digit"
+        )
+    }
+}
+
+impl Error for InvalidServiceName {}
+
+/// For `Deserialize` of configuration files: a service name is a string.
+impl<'de> Deserialize<'de> for ServiceName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

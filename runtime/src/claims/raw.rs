@@ -1,0 +1,240 @@
+//! The claims as a payload has them, before anything is compared.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use super::flat;
+use crate::{
+    denial::{Code, Denial, quoted},
+    json::{self, JsonError, Number, Tree, Value},
+};
+
+/// Audiences that one token may name, for the same reason as [`MAX_SCOPES`].
+pub const MAX_AUDIENCES: usize = 64;
+
+/// The longest text claim that is read, in bytes. Names, ids and addresses have a fraction of it, and
+/// what is kept of a token is kept per caller. `scope` is bounded by [`MAX_SCOPES`] and the token.
+pub const MAX_CLAIM_LENGTH: usize = 4096;
+
+/// The claims as the payload has them, before anything is compared.
+///
+/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`, `jti`) must have it. A `type` or
+/// `is_service` of another type is not a service's, which is decided later and is 403. The rest is
+/// not laid down: a value of another type counts as absent, and grants nothing.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct RawClaims<'p> {
+    pub(crate) iss: Option<Cow<'p, str>>,
+    pub(crate) aud: Option<Audience<'p>>,
+    pub(crate) exp: Option<f64>,
+    pub(crate) nbf: Option<f64>,
+    pub(crate) iat: Option<f64>,
+    pub(crate) sub: Option<Value<'p>>,
+    pub(crate) service: Option<Value<'p>>,
+    pub(crate) kind: Option<Value<'p>>,
+    pub(crate) is_service: Option<Value<'p>>,
+    pub(crate) user_id: Option<Cow<'p, str>>,
+    pub(crate) role: Option<Cow<'p, str>>,
+    pub(crate) email: Option<Cow<'p, str>>,
+    pub(crate) jti: Option<Cow<'p, str>>,
+    pub(crate) scope: Option<Cow<'p, str>>,
+    pub(crate) client_id: Option<Value<'p>>,
+    pub(crate) kubernetes: Option<BoundAccount>,
+}
+
+/// The `aud` claim: a string, or several in an array (RFC 7519 section 4.1.3).
+#[derive(Debug, PartialEq)]
+pub(crate) enum Audience<'p> {
+    One(Cow<'p, str>),
+    Several(Vec<Cow<'p, str>>),
+}
+
+impl<'p> Audience<'p> {
+    pub(crate) fn as_slice(&self) -> &[Cow<'p, str>] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Several(several) => several,
+        }
+    }
+}
+
+/// The `kubernetes.io` claim of a bound service-account token, as far as it is compared.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct BoundAccount {
+    pub(crate) namespace: Option<String>,
+    pub(crate) service_account: Option<String>,
+}
+
+impl From<Tree> for BoundAccount {
+    fn from(claim: Tree) -> Self {
+        let text = |tree: Option<&Tree>| match tree {
+            Some(Tree::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let account = claim.member("serviceaccount");
+        Self {
+            namespace: text(claim.member("namespace")),
+            service_account: text(account.and_then(|account| account.member("name"))),
+        }
+    }
+}
+
+impl<'p> RawClaims<'p> {
+    /// Reads a payload. Only the verifier calls this, and only after it has checked the signature.
+    #[inline]
+    pub(crate) fn parse(payload: &'p [u8]) -> Result<Self, Denial> {
+        let mut claims = Self::default();
+        claims.read(payload)?;
+        // No claim is longer than all of them.
+        if payload.len() > MAX_CLAIM_LENGTH {
+            claims.check_lengths()?;
+        }
+        Ok(claims)
+    }
+
+    fn read(&mut self, payload: &'p [u8]) -> Result<(), Denial> {
+        if flat::read(payload, self).is_some() {
+            return Ok(());
+        }
+        *self = Self::default();
+        self.read_any(payload)
+    }
+
+    /// Whether a payload is flat; then both readers must agree on it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn compare_readers(payload: &'p [u8]) -> bool {
+        let (mut flat, mut any) = (Self::default(), Self::default());
+        if flat::read(payload, &mut flat).is_none() {
+            return false;
+        }
+        assert_eq!(any.read_any(payload), Ok(()), "{}", payload.escape_ascii());
+        assert_eq!(flat, any, "{}", payload.escape_ascii());
+        true
+    }
+
+    /// Reads any payload.
+    fn read_any(&mut self, payload: &'p [u8]) -> Result<(), Denial> {
+        json::read_object(payload, self).map_err(|error| match error {
+            JsonError::Malformed(why) => Denial::new(Code::Malformed, format!("the payload: {why}")),
+            JsonError::WrongType(why) => Denial::new(Code::BadClaimType, why),
+        })
+    }
+}
+
+impl RawClaims<'_> {
+    fn check_lengths(&self) -> Result<(), Denial> {
+        let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti]
+            .map(|text| text.as_deref().map_or(0, str::len));
+        let named = [&self.sub, &self.service, &self.client_id].map(|value| match value {
+            Some(Value::Text(text)) => text.len(),
+            _ => 0,
+        });
+        let longest = kept.into_iter().chain(named).fold(0, usize::max);
+        if longest <= MAX_CLAIM_LENGTH {
+            return Ok(());
+        }
+        let reason = format!("a claim has {longest} bytes, more than {MAX_CLAIM_LENGTH}");
+        Err(Denial::new(Code::BadClaimValue, reason))
+    }
+}
+
+json::names! {
+    /// The claims that are read.
+    ClaimName {
+        Iss = "iss",
+        Aud = "aud",
+        Exp = "exp",
+        Nbf = "nbf",
+        Iat = "iat",
+        Sub = "sub",
+        Jti = "jti",
+        Type = "type",
+        Role = "role",
+        Email = "email",
+        Scope = "scope",
+        Service = "service",
+        UserId = "user_id",
+        ClientId = "client_id",
+        IsService = "is_service",
+        Kubernetes = "kubernetes.io",
+    }
+}
+
+impl<'de> json::Members<'de> for RawClaims<'de> {
+    type Name = ClaimName;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: ClaimName, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            ClaimName::Exp => self.exp = Some(number(name, map)?),
+            ClaimName::Nbf => self.nbf = Some(number(name, map)?),
+            ClaimName::Iat => self.iat = Some(number(name, map)?),
+            ClaimName::Kubernetes => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
+            _ => {
+                let set = self.set(name, map.next_value()?);
+                set.map_err(|WrongType(expected)| json::wrong_type(name.as_str(), expected))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a claim should have been.
+pub(crate) struct WrongType(pub(super) &'static str);
+
+impl<'p> RawClaims<'p> {
+    /// Sets a claim that is neither a number nor an object.
+    pub(super) fn set(&mut self, name: ClaimName, value: Value<'p>) -> Result<(), WrongType> {
+        let text = |value: Value<'p>| value.into_text().ok_or(WrongType("a string"));
+        match name {
+            ClaimName::Iss => self.iss = Some(text(value)?),
+            // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
+            ClaimName::Jti => self.jti = Some(text(value)?),
+            ClaimName::Aud => self.aud = Some(Audience::try_from(value)?),
+            ClaimName::Sub => self.sub = Some(value),
+            ClaimName::Service => self.service = Some(value),
+            ClaimName::Type => self.kind = Some(value),
+            ClaimName::IsService => self.is_service = Some(value),
+            ClaimName::ClientId => self.client_id = Some(value),
+            ClaimName::UserId => self.user_id = value.into_text(),
+            ClaimName::Role => self.role = value.into_text(),
+            ClaimName::Email => self.email = value.into_text(),
+            ClaimName::Scope => self.scope = value.into_text(),
+            // Read by who knows their type.
+            ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
+            ClaimName::Kubernetes => return Err(WrongType("an object")),
+        }
+        Ok(())
+    }
+}
+
+impl<'p> TryFrom<Value<'p>> for Audience<'p> {
+    type Error = WrongType;
+
+    fn try_from(value: Value<'p>) -> Result<Self, WrongType> {
+        match value {
+            Value::Text(text) => Ok(Self::One(text)),
+            Value::Texts(texts) if texts.len() <= MAX_AUDIENCES => Ok(Self::Several(texts)),
+            _ => Err(WrongType("a string or a short array of strings")),
+        }
+    }
+}
+
+fn number<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<f64, A::Error> {
+    // A value of the wrong type and one out of range are told apart by serde_json's own error.
+    match map.next_value::<Number>() {
+        Ok(Number(number)) => Ok(number),
+        Err(error) if error.to_string().starts_with("invalid type") => {
+            Err(json::wrong_type(name.as_str(), "a number"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The name that an unverified payload gives its service, for the audit's `unverified.service`.
+/// Best effort: a payload that cannot be read has none.
+pub(crate) fn unverified_service(payload: &[u8]) -> Option<String> {
+    let mut claims = RawClaims::default();
+    claims.read(payload).ok()?;
+    let name = claims.service.and_then(Value::into_text).or_else(|| claims.sub.and_then(Value::into_text))?;
+    Some(quoted(&name))
+}

@@ -1,0 +1,73 @@
+//! The scopes of a token.
+
+use std::{error::Error, fmt, str::FromStr};
+
+use serde::{Serialize, Serializer};
+
+/// Scopes that one token may carry. More is a mistake of the issuer, and each costs a comparison per
+/// scope that a handler asks for.
+pub const MAX_SCOPES: usize = 256;
+
+/// The scopes of a token: the `scope` claim, a string with spaces between (RFC 8693 section 4.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(String);
+
+impl Scopes {
+    /// Whether `scope` is among them, byte for byte.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.iter().any(|held| held == scope)
+    }
+
+    /// The scopes, in the token's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = InvalidScope;
+
+    fn from_str(scopes: &str) -> Result<Self, InvalidScope> {
+        let valid = scopes.split(' ').filter(|scope| !scope.is_empty()).all(is_scope_token)
+            && scopes.split(' ').count() <= MAX_SCOPES;
+        if valid { Ok(Self(scopes.to_owned())) } else { Err(InvalidScope) }
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A text that is not a list of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidScope;
+
+impl fmt::Display for InvalidScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a scope is printable ASCII without space, `\"` and `\\` (RFC 6749 section 3.3), \
+             and a token has at most {MAX_SCOPES}"
+        )
+    }
+}
+
+impl Error for InvalidScope {}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
