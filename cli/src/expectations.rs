@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use service_only::{Algorithm, FixedClock, KeySet, NoAudit, Timestamp, TrustedIssuer, Verifier};
+use service_only::{Algorithm, BuildError, FixedClock, KeySet, NoAudit, Timestamp, TrustedIssuer, Verifier};
 
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -44,6 +44,18 @@ impl Expectations<'_> {
         if let Some(now) = self.now {
             builder = builder.clock(FixedClock(Timestamp::from_unix(now)));
         }
-        builder.build().map_err(|error| Problem::new(ProblemCode::BadConfig, error.to_string()))
+        builder.build().map_err(refused)
+    }
+}
+
+/// The builder's words are for a program, so the option that would help is named beside them.
+fn refused(error: BuildError) -> Problem {
+    match error {
+        BuildError::NoAudience(_) => Problem::new(
+            ProblemCode::BadConfig,
+            "a strict token is for somebody, and no audience is expected",
+        )
+        .help("name the service that is called: `--audience AUDIENCE`"),
+        error => Problem::new(ProblemCode::BadConfig, error.to_string()),
     }
 }

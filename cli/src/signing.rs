@@ -158,16 +158,19 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     let mut builder = Issuer::builder().issuer(name).key(source.load()?);
     let profile = options.profile.or(config.and_then(|config| config.profile)).unwrap_or_default();
     let lifetime = lifetime(config, options);
+    let audience = options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()));
     if profile == Profile::Strict {
+        if audience.is_none() {
+            return Err(Problem::usage("a strict token is for somebody, and no audience is named")
+                .help("pass `--audience AUDIENCE`, or write `audience` into the configuration"));
+        }
         builder = builder.strict();
         warn_of_a_life_that_strict_verifiers_refuse(lifetime);
     }
     if let Some(lifetime) = lifetime {
         builder = builder.lifetime(lifetime);
     }
-    if let Some(audience) =
-        options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()))
-    {
+    if let Some(audience) = audience {
         builder = builder.audience(audience);
     }
     builder.build().map_err(|error| Problem::usage(error.to_string()))

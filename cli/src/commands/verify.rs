@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{Exit, batch};
 use crate::arguments::algorithm_parser;
-use crate::config::Config;
+use crate::config::{Config, Lifetime};
 use crate::expectations::Expectations;
 use crate::keys::KeyOptions;
 use crate::output::{self, Format};
@@ -26,7 +26,7 @@ use crate::verdict::Answer;
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// Options that every case of a batch says for itself.
-const EACH_CASE_SAYS: [&str; 12] = [
+const EACH_CASE_SAYS: [&str; 13] = [
     "config",
     "key_source",
     "secret_encoding",
@@ -39,6 +39,7 @@ const EACH_CASE_SAYS: [&str; 12] = [
     "service",
     "role",
     "scope",
+    "max_age",
 ];
 
 const EXAMPLES: &str = "\
@@ -96,6 +97,9 @@ pub(crate) struct VerifyOptions {
     /// Require this scope (repeatable: all of them)
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
+    /// Require that the token was issued no longer ago than this, such as `24h`
+    #[arg(long, value_name = "DURATION")]
+    max_age: Option<Lifetime>,
     /// How results are written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -158,6 +162,9 @@ impl VerifyOptions {
         }
         if !scopes.is_empty() {
             policy = policy.scopes(&scopes);
+        }
+        if let Some(Lifetime(age)) = self.max_age {
+            policy = policy.max_age(age);
         }
         Ok(Answer::of(&verifier, &policy, token))
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, claims_of};
 
 const SECRET: &str = "a secret of the bakery, 32 bytes";
 
@@ -93,6 +93,28 @@ fn policy_that_is_not_met_ends_with_3() {
         "-",
     ];
     sandbox.feed(&expect(&met), &token).done();
+}
+
+#[test]
+fn token_that_was_issued_too_long_ago_ends_with_3() {
+    let (sandbox, token) = with_secret();
+    let issued = claims_of(&token)["iat"].as_i64().unwrap();
+    for (age, expected) in [(60, 0), (61, 3)] {
+        let now = (issued + age).to_string();
+        let ran = sandbox.feed(&expect(&["--max-age", "1m", "--now", &now, "--format", "json", "-"]), &token);
+        assert_eq!(ran.code, expected, "{}", ran.stdout);
+        assert_eq!(ran.json()["code"], if expected == 0 { "ok" } else { "too_old" });
+    }
+}
+
+#[test]
+fn strict_verifier_without_an_audience_names_the_option_that_is_missing() {
+    let (sandbox, token) = with_secret();
+    let said = sandbox.feed(&expect(&["--profile", "strict", "-"]), &token).refused();
+    assert!(said.contains("--audience AUDIENCE"), "{said}");
+    let mint = ["generate", "orders", "--key", "secret", "--algorithm", "HS256", "--issuer", "i"];
+    let said = sandbox.run(&[mint.as_slice(), &["--profile", "strict"]].concat()).refused();
+    assert!(said.contains("--audience AUDIENCE"), "{said}");
 }
 
 #[test]
