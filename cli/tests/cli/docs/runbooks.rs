@@ -1,0 +1,92 @@
+//! The runbooks: each command that they show is run, in the order in which they show it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use serde_norway as yaml;
+
+use super::{at_work, insist, page, run};
+use crate::sandbox::claims_of;
+
+/// All commands of a runbook.
+fn script_of(name: &str) -> String {
+    page::steps(&page::read(name)).into_iter().map(|step| step.script).collect()
+}
+
+#[test]
+fn runbook_of_the_rotation_runs_as_it_is_written() {
+    let script = script_of("rotation.md");
+    assert_eq!(script.matches("service-token ").count(), 5, "{script}");
+    let said = insist(&run(&at_work(), &script, &[]));
+    assert!(said.starts_with("adopted ") && said.contains("\"step\":\"prepare\""), "{said}");
+}
+
+#[test]
+fn runbook_of_an_incident_runs_as_it_is_written_and_leaves_no_good_token_of_what_leaked() {
+    let sandbox = at_work();
+    let leaked = sandbox.read("tokens/orders.token");
+    sandbox.write("leaked.token", &leaked);
+    let jti = claims_of(&leaked)["jti"].as_str().unwrap().to_owned();
+    let set = sandbox.run(&["jwks"]).done().json();
+    let kid = set["keys"][0]["kid"].as_str().unwrap().to_owned();
+    let script = script_of("incident.md");
+    assert_eq!(script.matches("service-token ").count(), 9, "{script}");
+    let said = insist(&run(&sandbox, &script, &[("JTI", &jti), ("KID", &kid)]));
+    assert!(said.contains(&format!("revoked {kid}\n")), "{said}");
+    let all = sandbox.run(&["list", "--format", "json"]).done().json();
+    let good = all.as_array().unwrap().iter().filter(|token| token["state"] == "active");
+    let good: Vec<_> = good.map(|token| (&token["service"], token["kid"] != kid.as_str())).collect();
+    assert_eq!(good.len(), 2, "{all}");
+    assert!(good.iter().all(|(_, is_of_the_new_key)| *is_of_the_new_key), "{all}");
+    for service in ["orders", "inventory"] {
+        let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
+        sandbox.feed(&verify, sandbox.read(&format!("tokens/{service}.token")).trim_end()).done();
+    }
+}
+
+fn manifests() -> Vec<Value> {
+    use serde::Deserialize as _;
+    let text = page::read("kubernetes/renew.yaml");
+    yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect()
+}
+
+#[test]
+fn cron_job_is_valid_by_the_schemas_of_kubernetes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kubernetes/renew.yaml");
+    let Ok(output) = Command::new("kubernetes-validate").arg("--strict").arg(path).output() else {
+        eprintln!("skipped: kubernetes-validate is not installed (pip install kubernetes-validate)");
+        return;
+    };
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches(" passed ").count(), manifests().len(), "{said}");
+}
+
+#[test]
+fn cron_job_renews_what_it_mounts_and_may_replace_nothing_else() {
+    let all = manifests();
+    let of_kind = |kind: &str| all.iter().find(|document| document["kind"] == kind).unwrap();
+    let pod = &of_kind("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let tokens = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "tokens").unwrap();
+    let mounted: Vec<_> = tokens["projected"]["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| &source["secret"]["name"])
+        .collect();
+    let allowed: Vec<_> = of_kind("Role")["rules"][0]["resourceNames"].as_array().unwrap().iter().collect();
+    assert_eq!(mounted, allowed);
+
+    let script = pod["containers"][0]["args"][0].as_str().unwrap();
+    let local =
+        script.replace("/etc/service-token/", "").replace("/run/tokens", "tokens").replace("/out/", "");
+    let sandbox = at_work();
+    assert_eq!(insist(&run(&sandbox, &local, &[])), "", "nothing ends soon");
+    assert_eq!(sandbox.read("secrets.yaml"), "");
+    fs::remove_file(sandbox.path("tokens/orders.token")).unwrap();
+    assert_eq!(insist(&run(&sandbox, &local, &[])), "kubectl apply -f secrets.yaml\n");
+    assert!(sandbox.read("secrets.yaml").contains("name: orders-service-token"));
+}
