@@ -15,6 +15,8 @@
     reason = "a test"
 )]
 
+#[path = "export/documents.rs"]
+mod documents;
 #[path = "export/hostile.rs"]
 mod hostile;
 #[path = "export/meaning.rs"]

@@ -86,3 +86,57 @@ fn every_test_that_the_security_page_names_exists() {
         assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
     }
 }
+
+/// All documents of the project.
+fn documents(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
+            documents(&path, found);
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The text outside of blocks of code.
+fn prose(text: &str) -> String {
+    let outside = text.split("```").step_by(2);
+    outside.collect()
+}
+
+/// The anchors that GitHub gives to headings: lower case, `-` for a space, no other punctuation.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|kept| kept.is_alphanumeric() || matches!(kept, ' ' | '-' | '_'));
+        kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_within_the_project_leads_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (mut pages, mut links) = (Vec::new(), 0);
+    documents(&root, &mut pages);
+    for page in pages {
+        let text = prose(&std::fs::read_to_string(&page).unwrap());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !anchor.is_empty() {
+                let there = anchors(&prose(&std::fs::read_to_string(&target).unwrap()));
+                assert!(there.iter().any(|own| own == anchor), "{}: {link}", page.display());
+            }
+        }
+    }
+    assert!(links > 40, "only {links} links were found");
+}

@@ -1,4 +1,4 @@
-// Parses the flowchart on standard input with Mermaid itself.
+// Parses the diagrams on standard input, with a NUL between two, with Mermaid itself.
 import { text } from "node:stream/consumers";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -11,6 +11,8 @@ globalThis.window = window;
 globalThis.document = window.document;
 const { default: mermaid } = await import(pathToFileURL(`${base}/node_modules/mermaid/dist/mermaid.core.mjs`));
 
-const { diagramType } = await mermaid.parse(await text(process.stdin));
-console.log(diagramType);
+for (const diagram of (await text(process.stdin)).split("\0")) {
+  const { diagramType } = await mermaid.parse(diagram);
+  console.log(diagramType);
+}
 process.exit(0);
