@@ -1,6 +1,7 @@
 //! The guides of `cli/docs`: each command that they show is run, and shows what they say that it shows.
 
 mod page;
+mod production;
 mod runbooks;
 mod troubleshooting;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every page, the runbooks first.
-pub(super) const ALL: [&str; 3] = ["rotation.md", "incident.md", "troubleshooting.md"];
+pub(super) const ALL: [&str; 4] = ["rotation.md", "incident.md", "production.md", "troubleshooting.md"];
 
 pub(super) fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
