@@ -98,3 +98,38 @@ fn broken_syntax_and_bytes_are_refused_without_panic() {
     std::fs::write(&path, b"issuer = \"\xff\"").unwrap();
     assert!(Config::load(&path).unwrap_err().to_string().contains("not UTF-8"));
 }
+
+/// The keys that the program takes in a table, by what it says of one that it does not know.
+fn keys_of(table: &str) -> Vec<String> {
+    let before = "issuer = \"a\"\nkey = { file = \"k\", algorithm = \"ES256\", unknown = 1 }\n";
+    let text = match table {
+        "" => "unknown = 1\n".to_owned(),
+        "[key]" => before.to_owned(),
+        table => format!("issuer = \"a\"\n{table}\nunknown = 1\n"),
+    };
+    let said = load(&text).unwrap_err().to_string();
+    let (_, expected) = said.split_once("expected ").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn guide_has_a_row_for_each_key_and_for_nothing_else() {
+    let guide = include_str!("../../docs/configuration.md");
+    for (table, heading) in [
+        ("", "| key |"),
+        ("[key]", "| key of `[key]` |"),
+        ("[rotation]", "| key of `[rotation]` |"),
+        ("[services.orders]", "| key of a service in `[services]` |"),
+    ] {
+        let rows = guide.split_once(&format!("\n{heading}")).unwrap().1.lines().skip(2);
+        let rows = rows.take_while(|line| line.starts_with("| `"));
+        let rows: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        let known = keys_of(table);
+        let known: Vec<_> = known
+            .iter()
+            .map(String::as_str)
+            .filter(|key| !(table.is_empty() && matches!(*key, "key" | "rotation" | "services")))
+            .collect();
+        assert_eq!(rows, known, "{table}");
+    }
+}
