@@ -108,6 +108,33 @@ async fn a_listed_token_says_how_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_new_token_that_would_be_revoked_already_is_not_written_down_and_none_of_its_batch() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let by_service = NewRevocation::service(ISSUER, "orders", NOW);
+        store.revoke_all(&[by_service.clone(), NewRevocation::key(ISSUER, "k2")]).await.unwrap();
+        let new = |jti: &str, service: &str, kid: &str, issued_at| TokenRecord {
+            issued_at,
+            ..token(jti, service, kid)
+        };
+        let by_key = RevocationTarget::Key { kid: "k2".to_owned() };
+        for (revoked, by) in
+            [(new("a", "orders", "k1", NOW), &by_service.target), (new("b", "sales", "k2", NOW + 1), &by_key)]
+        {
+            let batch = [new("good", "sales", "k1", NOW), revoked];
+            let error = store.record_minted(&batch).await.unwrap_err();
+            assert_eq!(error, StoreError::Revoked(by.clone()));
+            assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap(), []);
+        }
+        let other = TokenRecord { issuer: "another".to_owned(), ..new("c", "orders", "k2", NOW) };
+        store.record_minted(&[new("a", "orders", "k1", NOW + 1), other]).await.unwrap();
+        // What was minted before may be written down later.
+        store.record_tokens(&[new("old", "orders", "k1", NOW)]).await.unwrap();
+        assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
 async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_further() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use super::RevocationTarget;
+use crate::clock::Timestamp;
+
 /// A store that cannot do what it was asked. Whatever it was, it is done whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -66,6 +69,9 @@ pub enum StoreError {
         /// How long was waited.
         after: Duration,
     },
+    /// A token that would be revoked before anybody has it. Nothing was written.
+    #[error("{}", .0.reach())]
+    Revoked(RevocationTarget),
     /// What is there is not what the change expects: somebody else was first.
     #[error("{0}")]
     Conflict(String),
@@ -77,6 +83,19 @@ pub enum StoreError {
         /// In the database's words.
         reason: String,
     },
+}
+
+impl RevocationTarget {
+    fn reach(&self) -> String {
+        match self {
+            Self::Token { jti, .. } => format!("the token `{jti}` is revoked"),
+            Self::Service { service, issued_by } => {
+                let instant = Timestamp::from_unix(*issued_by);
+                format!("the tokens of `{service}` that are issued up to {instant} are revoked")
+            }
+            Self::Key { kid } => format!("the key `{kid}` is revoked, and with it all that it signs"),
+        }
+    }
 }
 
 /// An error on its way out of a piece of work, before its place is known.

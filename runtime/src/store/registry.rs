@@ -1,6 +1,6 @@
 //! The registry: what was minted, for whom, until when; never a token itself.
 
-use super::{Store, StoreError};
+use super::{RevocationTarget, Store, StoreError};
 
 /// A minted token, without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,12 +109,33 @@ const INSERT: &str = "
     (issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
+/// What a token of that issuer, `jti`, service, age and key is revoked by.
+const COVERED: &str = "
+    SELECT kind, name, until FROM service_only_revocations
+    WHERE issuer = $1 AND ((kind = 'token' AND name = $2)
+        OR (kind = 'service' AND name = $3 AND until >= $4)
+        OR (kind = 'key' AND name = $5))
+    ORDER BY kind LIMIT 1";
+
 impl Store {
-    /// Writes tokens down, all or none of them.
+    /// Writes tokens down that were minted just now and that nobody has yet: all, or none where one of them
+    /// is revoked already, with its service or its key. Hand them out only then.
+    ///
+    /// # Errors
+    /// As [`record_tokens`](Self::record_tokens), and [`StoreError::Revoked`].
+    pub async fn record_minted(&self, tokens: &[TokenRecord]) -> Result<(), StoreError> {
+        self.write_down(tokens, true).await
+    }
+
+    /// Writes tokens down, all or none of them, whatever has become of them since they were minted.
     ///
     /// # Errors
     /// When the store cannot, or has a token of that issuer and `jti` already.
     pub async fn record_tokens(&self, tokens: &[TokenRecord]) -> Result<(), StoreError> {
+        self.write_down(tokens, false).await
+    }
+
+    async fn write_down(&self, tokens: &[TokenRecord], are_new: bool) -> Result<(), StoreError> {
         in_transaction!(self, tx => {
             for token in tokens {
                 sqlx::query(INSERT)
@@ -122,6 +143,17 @@ impl Store {
                     .bind(token.issued_at).bind(token.expires_at)
                     .bind(&token.note).bind(&token.minted_by).bind(token.minted_at)
                     .execute(&mut *tx).await?;
+                if !are_new {
+                    continue;
+                }
+                let covered: Option<(String, String, Option<i64>)> = sqlx::query_as(COVERED)
+                    .bind(&token.issuer).bind(&token.jti).bind(&token.service)
+                    .bind(token.issued_at).bind(&token.kid)
+                    .fetch_optional(&mut *tx).await?;
+                if let Some((kind, name, until)) = covered {
+                    let target = RevocationTarget::from_columns(&kind, name, until);
+                    Err(target.map_or_else(|| self.unknown_kind(&kind), StoreError::Revoked))?;
+                }
             }
         })
     }

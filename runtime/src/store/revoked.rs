@@ -225,22 +225,29 @@ impl Store {
 
     fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
         let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
-        let target = match (kind.as_str(), until) {
-            ("token", Some(expires_at)) => RevocationTarget::Token { jti: name, expires_at },
-            ("service", Some(issued_by)) => RevocationTarget::Service { service: name, issued_by },
-            ("key", None) => RevocationTarget::Key { kid: name },
-            // To pass over it would be to accept what somebody revoked.
-            _ => {
-                let reason = format!("revocation {sequence} is of an unknown kind");
-                return Err(StoreError::Refused { place: self.place().to_owned(), reason });
-            }
-        };
+        // To pass over one that is not known would be to accept what somebody revoked.
+        let target =
+            RevocationTarget::from_columns(&kind, name, until).ok_or_else(|| self.unknown_kind(&kind))?;
         let revocation = NewRevocation { issuer, target, revoked_at, revoked_by, reason };
         Ok(RevocationRecord { sequence, revocation })
+    }
+
+    pub(super) fn unknown_kind(&self, kind: &str) -> StoreError {
+        let reason = format!("a revocation is of a kind that this program does not know, `{kind}`");
+        StoreError::Refused { place: self.place().to_owned(), reason }
     }
 }
 
 impl RevocationTarget {
+    pub(super) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
+        match (kind, until) {
+            ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
+            ("service", Some(issued_by)) => Some(Self::Service { service: name, issued_by }),
+            ("key", None) => Some(Self::Key { kid: name }),
+            _ => None,
+        }
+    }
+
     fn columns(&self) -> (&'static str, &str, Option<i64>) {
         match self {
             Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
