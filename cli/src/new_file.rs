@@ -5,14 +5,16 @@
 //! symbolic link itself, never what it points to. Several files are checked and staged together,
 //! and what was renamed before a failure is put back, so that a refusal leaves nothing changed.
 
+mod staged;
+
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, TempPath};
 use zeroize::Zeroizing;
 
+pub(crate) use self::staged::Staged;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
@@ -104,9 +106,7 @@ fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
 
 /// Writes all files, or none when one of them is refused.
 pub(crate) fn write_all(files: &[NewFile], overwrite: Overwrite) -> Outcome<()> {
-    check_targets(&files.iter().map(NewFile::path).collect::<Vec<_>>(), overwrite)?;
-    let staged = files.iter().map(stage).collect::<Outcome<Vec<_>>>()?;
-    publish_all(files, staged, overwrite)
+    Staged::new(files, overwrite)?.publish()
 }
 
 /// Puts one file in place of another, whole, and leaves nothing under its old name.
@@ -155,91 +155,6 @@ fn warn_if_others_can_write(directory: &Path) {
     }
     #[cfg(not(unix))]
     let _ = directory;
-}
-
-fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
-    let directory = directory_of(&file.path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".service-token-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = if file.readers == Readers::Owner { 0o600 } else { 0o644 };
-        builder.permissions(fs::Permissions::from_mode(mode));
-    }
-    let mut temporary = builder.tempfile_in(directory).map_err(|error| {
-        Problem::io("write", &file.path, &error)
-            .help(format!("check that the directory `{}` exists and is writable", directory.display()))
-    })?;
-    temporary
-        .write_all(&file.content)
-        .and_then(|()| temporary.as_file().sync_all())
-        .map_err(|error| Problem::io("write", &file.path, &error))?;
-    Ok(temporary)
-}
-
-/// Renames the staged files into place; when one is refused, those before it are put back.
-fn publish_all(files: &[NewFile], staged: Vec<NamedTempFile>, overwrite: Overwrite) -> Outcome<()> {
-    let mut published = Vec::with_capacity(files.len());
-    for (file, temporary) in files.iter().zip(staged) {
-        let before = Before::keep(&file.path, overwrite);
-        if let Err(problem) = publish(&file.path, temporary, overwrite) {
-            for (path, before) in published.into_iter().rev() {
-                put_back(path, before);
-            }
-            return Err(problem);
-        }
-        published.push((file.path(), before));
-    }
-    Ok(())
-}
-
-/// What stood under a name before this run.
-enum Before {
-    Nothing,
-    /// The old file under a second name, which goes when all is done.
-    Kept(TempPath),
-    /// An old file on a file system that gives no second name.
-    Lost,
-}
-
-impl Before {
-    fn keep(path: &Path, overwrite: Overwrite) -> Self {
-        if overwrite == Overwrite::Refuse || fs::symlink_metadata(path).is_err() {
-            return Self::Nothing;
-        }
-        let mut builder = tempfile::Builder::new();
-        let kept = builder
-            .prefix(".service-token-")
-            .make_in(directory_of(path), |name| fs::hard_link(path, name).map(|()| name.to_owned()));
-        kept.map_or(Self::Lost, |kept| Self::Kept(kept.into_temp_path()))
-    }
-}
-
-fn put_back(path: &Path, before: Before) {
-    let undone = match before {
-        Before::Nothing => fs::remove_file(path),
-        Before::Kept(kept) => kept.persist(path).map_err(|refused| refused.error),
-        Before::Lost => Err(io::Error::other("the old file is gone")),
-    };
-    if let Err(error) = undone {
-        output::warning(&format!("`{}` is new, and stays: {error}", path.display()));
-    }
-    sync_directory(directory_of(path));
-}
-
-fn publish(path: &Path, temporary: NamedTempFile, overwrite: Overwrite) -> Outcome<()> {
-    let published = match overwrite {
-        Overwrite::Replace => temporary.persist(path),
-        // Also refuses a file that appeared since it was checked.
-        Overwrite::Refuse => temporary.persist_noclobber(path),
-    };
-    published.map_err(|refused| match refused.error.kind() {
-        io::ErrorKind::AlreadyExists => taken(path),
-        _ => Problem::io("write", path, &refused.error),
-    })?;
-    sync_directory(directory_of(path));
-    Ok(())
 }
 
 /// Makes the new name survive a power cut. Some file systems cannot; the file itself is safe then.

@@ -30,11 +30,11 @@ fn failure_after_the_first_file_leaves_everything_as_it_was() {
             fs::write(&a, before).unwrap();
         }
         let files = [secret(a.clone(), "new"), secret(b.clone(), "new"), secret(c.clone(), "new")];
-        let staged = files.iter().map(stage).collect::<Outcome<Vec<_>>>().unwrap();
+        let staged = Staged::new(&files, overwrite).unwrap();
         // What appears between the check and the rename, and cannot be replaced.
         fs::create_dir(&c).unwrap();
 
-        publish_all(&files, staged, overwrite).unwrap_err();
+        staged.publish().unwrap_err();
 
         assert_eq!(fs::read_to_string(&a).ok().as_deref(), before, "{overwrite:?}");
         assert!(!b.exists());

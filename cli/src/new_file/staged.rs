@@ -1,0 +1,113 @@
+//! Files that are written, flushed, and not yet in place: what can fail has failed before anybody sees one.
+//!
+//! Renaming them is all that is left to do. Whoever drops them instead leaves nothing behind.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use super::{NewFile, Overwrite, Readers, check_targets, directory_of, sync_directory, taken};
+use crate::output;
+use crate::problem::{Outcome, Problem};
+
+/// New files beside where they belong.
+pub(crate) struct Staged {
+    files: Vec<(PathBuf, NamedTempFile)>,
+    overwrite: Overwrite,
+}
+
+impl Staged {
+    /// Writes all files beside their places, or none where one of them is refused.
+    pub(crate) fn new(files: &[NewFile], overwrite: Overwrite) -> Outcome<Self> {
+        check_targets(&files.iter().map(NewFile::path).collect::<Vec<_>>(), overwrite)?;
+        let staged = files.iter().map(|file| Ok((file.path.clone(), stage(file)?)));
+        Ok(Self { files: staged.collect::<Outcome<_>>()?, overwrite })
+    }
+
+    /// Renames them into place; when one is refused, those before it are put back.
+    pub(crate) fn publish(self) -> Outcome<()> {
+        let mut published = Vec::<(PathBuf, Before)>::with_capacity(self.files.len());
+        for (path, temporary) in self.files {
+            let before = Before::keep(&path, self.overwrite);
+            if let Err(problem) = publish(&path, temporary, self.overwrite) {
+                for (path, before) in published.into_iter().rev() {
+                    put_back(&path, before);
+                }
+                return Err(problem);
+            }
+            published.push((path, before));
+        }
+        Ok(())
+    }
+}
+
+fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
+    let directory = directory_of(&file.path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".service-token-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = if file.readers == Readers::Owner { 0o600 } else { 0o644 };
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    let mut temporary = builder.tempfile_in(directory).map_err(|error| {
+        Problem::io("write", &file.path, &error)
+            .help(format!("check that the directory `{}` exists and is writable", directory.display()))
+    })?;
+    temporary
+        .write_all(&file.content)
+        .and_then(|()| temporary.as_file().sync_all())
+        .map_err(|error| Problem::io("write", &file.path, &error))?;
+    Ok(temporary)
+}
+
+/// What stood under a name before this run.
+enum Before {
+    Nothing,
+    /// The old file under a second name, which goes when all is done.
+    Kept(TempPath),
+    /// An old file on a file system that gives no second name.
+    Lost,
+}
+
+impl Before {
+    fn keep(path: &Path, overwrite: Overwrite) -> Self {
+        if overwrite == Overwrite::Refuse || fs::symlink_metadata(path).is_err() {
+            return Self::Nothing;
+        }
+        let mut builder = tempfile::Builder::new();
+        let kept = builder
+            .prefix(".service-token-")
+            .make_in(directory_of(path), |name| fs::hard_link(path, name).map(|()| name.to_owned()));
+        kept.map_or(Self::Lost, |kept| Self::Kept(kept.into_temp_path()))
+    }
+}
+
+fn put_back(path: &Path, before: Before) {
+    let undone = match before {
+        Before::Nothing => fs::remove_file(path),
+        Before::Kept(kept) => kept.persist(path).map_err(|refused| refused.error),
+        Before::Lost => Err(io::Error::other("the old file is gone")),
+    };
+    if let Err(error) = undone {
+        output::warning(&format!("`{}` is new, and stays: {error}", path.display()));
+    }
+    sync_directory(directory_of(path));
+}
+
+fn publish(path: &Path, temporary: NamedTempFile, overwrite: Overwrite) -> Outcome<()> {
+    let published = match overwrite {
+        Overwrite::Replace => temporary.persist(path),
+        // Also refuses a file that appeared since it was checked.
+        Overwrite::Refuse => temporary.persist_noclobber(path),
+    };
+    published.map_err(|refused| match refused.error.kind() {
+        io::ErrorKind::AlreadyExists => taken(path),
+        _ => Problem::io("write", path, &refused.error),
+    })?;
+    sync_directory(directory_of(path));
+    Ok(())
+}
