@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use service_only::{Algorithm, Issuer, MintedToken, ServiceName};
+use service_only::{Algorithm, Clock as _, Issuer, MintedToken, ServiceName, SystemClock, Timestamp};
 
 use crate::arguments::algorithm_parser;
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
@@ -17,7 +17,7 @@ use crate::key_file::{KeySource, SecretEncoding};
 use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::profile::Profile;
-use crate::store::RegistryOptions;
+use crate::store::{Recorded, RegistryOptions};
 
 /// Which key signs, and in whose name.
 #[derive(Args, Clone, Debug, Default)]
@@ -117,16 +117,28 @@ fn mint_for(
     registry: &RegistryOptions,
 ) -> Outcome<Vec<ServiceToken>> {
     let issuer = issuer(signing, config, options)?;
-    let tokens = services
-        .into_iter()
-        .map(|(service, entry)| {
-            let token = mint_one(&issuer, &service, &entry, options)?;
-            Ok(ServiceToken { service, token })
-        })
-        .collect::<Outcome<Vec<_>>>()?;
-    warn_of_long_lives(&tokens);
-    registry.record(config, &tokens)?;
-    Ok(tokens)
+    loop {
+        let tokens = services
+            .iter()
+            .map(|(service, entry)| {
+                let token = mint_one(&issuer, service, entry, options)?;
+                Ok(ServiceToken { service: service.clone(), token })
+            })
+            .collect::<Outcome<Vec<_>>>()?;
+        match registry.record(config, &tokens)? {
+            Recorded::Done => {
+                warn_of_long_lives(&tokens);
+                return Ok(tokens);
+            }
+            // The next second is not revoked; a token of this one would be nobody's.
+            Recorded::RevokedUpTo(second) => wait_until_over(second),
+        }
+    }
+}
+
+fn wait_until_over(second: i64) {
+    let next = Timestamp::from_unix(second.saturating_add(1));
+    std::thread::sleep(next.since(SystemClock.now()).unwrap_or_default());
 }
 
 /// The key that the options or the configuration name.

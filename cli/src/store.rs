@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use service_only::store::{ListedToken, Store, StoreError, TokenRecord};
+use service_only::store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 use service_only::{Clock as _, SystemClock};
 
 use crate::config::Config;
@@ -48,6 +48,16 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "TEXT", conflicts_with = "no_store")]
     note: Option<String>,
 }
+
+/// What came of writing tokens down.
+pub(crate) enum Recorded {
+    Done,
+    /// Not written: a token of them is revoked up to and within this second, which is over soon.
+    RevokedUpTo(i64),
+}
+
+/// How far ahead another machine's clock may have been when it revoked up to its own now.
+const PATIENCE_SECONDS: i64 = 3;
 
 /// An address, which may hold a password and is therefore never shown.
 #[derive(Clone)]
@@ -96,16 +106,33 @@ impl StoreAndConfig {
 
 impl RegistryOptions {
     /// Writes the tokens down before anybody sees them, where a store is configured.
-    pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<()> {
+    pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<Recorded> {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
             if self.note.is_some() {
                 return Err(Problem::usage("a note needs a store to be kept in").help("pass `--store URL`"));
             }
-            return Ok(());
+            return Ok(Recorded::Done);
         };
         let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
-        work(async { Store::connect(&url).await?.record_tokens(&records).await })
-            .map_err(|problem| problem.help("no token was printed; `--no-store` mints without the registry"))
+        run(async {
+            let recorded = match Store::connect(&url).await {
+                Ok(store) => store.record_minted(&records).await,
+                Err(error) => Err(error),
+            };
+            match recorded {
+                Ok(()) => Ok(Recorded::Done),
+                Err(StoreError::Revoked(RevocationTarget::Service { issued_by, .. }))
+                    if issued_by <= now().saturating_add(PATIENCE_SECONDS) =>
+                {
+                    Ok(Recorded::RevokedUpTo(issued_by))
+                }
+                Err(error @ StoreError::Revoked(_)) => Err(refused(&error).help(
+                    "a new token would be revoked too, so none was made; mint after that instant, or with another key",
+                )),
+                Err(error) => Err(refused(&error)
+                    .help("no token was printed; `--no-store` mints without the registry")),
+            }
+        })
     }
 
     fn described(&self, made: &ServiceToken) -> TokenRecord {

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -14,12 +13,12 @@ use service_only::store::{KeyStage, ListedToken, Store, TokenFilter, TokenState}
 use service_only::{MAX_TOKEN_LENGTH, ServiceName};
 
 use super::{Exit, generate, inspect, k8s_secret};
-use crate::config::{Config, Lifetime, ServiceEntry};
+use crate::config::{Config, Lifetime};
 use crate::key_file;
 use crate::members;
 use crate::new_file::{self, Overwrite};
 use crate::output::{self, Format};
-use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::problem::{Outcome, Problem};
 use crate::signing::{self, ServiceToken};
 use crate::store::{self, StoreAndConfig};
 
@@ -87,7 +86,8 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     }
     let services = config.services.iter().filter(|(service, _)| due.contains_key(*service));
     let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
-    let tokens = options.mint(&url, &config, &services)?;
+    let registry = options.store.registry(Some("renewed".to_owned()));
+    let tokens = signing::mint_again(&config, services, options.lifetime, &registry)?;
     for (service, why) in &due {
         output::note(&format!("`{service}` gets a new token: {why}"));
     }
@@ -103,32 +103,6 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
 }
 
 impl RenewOptions {
-    /// Tokens that are good. One that is made within the second up to which a service's tokens were
-    /// revoked would be revoked too, so it is made again in the next.
-    fn mint(
-        &self,
-        url: &str,
-        config: &Config,
-        services: &BTreeMap<ServiceName, ServiceEntry>,
-    ) -> Outcome<Vec<ServiceToken>> {
-        let registry = self.store.registry(Some("renewed".to_owned()));
-        let mint = || signing::mint_again(config, services.clone(), self.lifetime, &registry);
-        let tokens = mint()?;
-        if Known::read(url, config)?.revoked_of(&tokens).is_none() {
-            return Ok(tokens);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        let tokens = mint()?;
-        match Known::read(url, config)?.revoked_of(&tokens) {
-            None => Ok(tokens),
-            Some(service) => Err(Problem::new(
-                ProblemCode::Store,
-                format!("a new token of `{service}` is revoked already"),
-            )
-            .help("its service is revoked up to an instant that is not over, or the key is; see `service-token list`")),
-        }
-    }
-
     /// Why a service needs another token than it has.
     fn why(&self, service: &ServiceName, known: &Known) -> Outcome<Option<String>> {
         let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
@@ -168,15 +142,6 @@ impl Known {
         })?;
         let active = keys.into_iter().find(|key| key.state == KeyStage::Active).map(|key| key.kid);
         Ok(Self { tokens, active, now: store::now() })
-    }
-
-    fn revoked_of(&self, made: &[ServiceToken]) -> Option<ServiceName> {
-        let is_revoked = |made: &&ServiceToken| {
-            self.tokens.iter().any(|listed| {
-                listed.revoked.is_some() && Some(&listed.token.jti) == made.token.claims().jti.as_ref()
-            })
-        };
-        made.iter().find(is_revoked).map(|made| made.service.clone())
     }
 
     fn why(&self, listed: &ListedToken, within: Option<Lifetime>) -> Option<String> {

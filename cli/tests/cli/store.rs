@@ -168,6 +168,42 @@ fn unknown_token_is_revoked_only_with_its_expiry() {
 }
 
 #[test]
+fn token_is_never_minted_within_the_second_up_to_which_its_service_is_revoked() {
+    for sandbox in sandboxes() {
+        // So that the second is not over by chance.
+        let second = crate::rotate::now() + 2;
+        sandbox.run(&["revoke", "--service", "orders", "--before", &second.to_string()]).done();
+        for command in [&["generate", "orders"][..], &["generate", "--all", "--out-dir", "tokens"]] {
+            sandbox.run(command).done();
+        }
+        let all = sandbox.run(&["list", "--service", "orders", "--format", "json"]).done().json();
+        let all = all.as_array().unwrap();
+        assert_eq!(all.len(), 2);
+        for token in all {
+            assert_eq!(token["state"], "active", "{token}");
+            assert!(token["iat"].as_i64().unwrap() > second, "{token}");
+        }
+    }
+}
+
+#[test]
+fn token_that_would_be_revoked_is_not_minted_nor_written_down() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["revoke", "--service", "orders", "--before", "2100-01-01T00:00:00Z"]).done();
+        for command in [
+            &["generate", "orders"][..],
+            &["generate", "--all", "--out-dir", "tokens"],
+            &["k8s-secret", "orders"],
+        ] {
+            let message = sandbox.run(command).refused();
+            assert!(message.contains("issued up to 2100-01-01T00:00:00"), "{message}");
+        }
+        assert!(!sandbox.path("tokens").exists());
+        assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()), []);
+    }
+}
+
+#[test]
 fn token_in_place_of_its_name_is_refused_and_not_repeated() {
     let sandbox = with_store("sqlite:tokens.db");
     let (token, _) = mint(&sandbox, &["orders"]);
