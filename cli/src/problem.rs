@@ -86,6 +86,12 @@ impl Problem {
         self
     }
 
+    /// Says last what has come of it.
+    pub(crate) fn and(mut self, outcome: impl fmt::Display) -> Self {
+        self.reason = format!("{}; {outcome}", self.reason);
+        self
+    }
+
     /// Says first where the problem was met.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.reason = format!("{place}: {}", self.reason);

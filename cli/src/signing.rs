@@ -83,39 +83,67 @@ pub(crate) struct ServiceToken {
     pub(crate) token: MintedToken,
 }
 
+/// Tokens that are written down, and what was made ready before to hand them out.
+pub(crate) struct Minted<R> {
+    tokens: Vec<ServiceToken>,
+    ready: R,
+}
+
+impl<R> Minted<R> {
+    /// Hands the tokens out. Where that fails after all, the problem names those that somebody may have
+    /// waited for in vain.
+    pub(crate) fn hand_out(
+        self,
+        how: impl FnOnce(&[ServiceToken], R) -> Outcome<()>,
+    ) -> Outcome<Vec<ServiceToken>> {
+        how(&self.tokens, self.ready).map_err(|problem| {
+            let names = self.tokens.iter().map(|made| {
+                format!("`{}` of `{}`", made.token.claims().jti.as_deref().unwrap_or_default(), made.service)
+            });
+            let names = names.collect::<Vec<_>>().join(", ");
+            problem
+                .and(format!("minted, perhaps written down in the registry, and not all handed out: {names}"))
+        })?;
+        Ok(self.tokens)
+    }
+}
+
 /// Mints one token for each chosen service, warns of those that live long, and writes them down.
-pub(crate) fn mint(
+pub(crate) fn mint<R>(
     signing: &SigningOptions,
     choice: &ServiceChoice,
     options: &TokenOptions,
     registry: &RegistryOptions,
-) -> Outcome<Vec<ServiceToken>> {
+    ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
+) -> Outcome<Minted<R>> {
     let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
     let services = chosen(choice, config.as_ref())?;
-    mint_for(services, signing, config.as_ref(), options, registry)
+    mint_for(services, signing, config.as_ref(), options, registry, ready)
 }
 
 /// The same for services of a configuration that have tokens already.
-pub(crate) fn mint_again(
+pub(crate) fn mint_again<R>(
     config: &Config,
     services: BTreeMap<ServiceName, ServiceEntry>,
     lifetime: Option<Lifetime>,
     registry: &RegistryOptions,
-) -> Outcome<Vec<ServiceToken>> {
+    ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
+) -> Outcome<Minted<R>> {
     if services.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Minted { ready: ready(&[])?, tokens: Vec::new() });
     }
     let options = TokenOptions { lifetime, ..TokenOptions::default() };
-    mint_for(services, &SigningOptions::default(), Some(config), &options, registry)
+    mint_for(services, &SigningOptions::default(), Some(config), &options, registry, ready)
 }
 
-fn mint_for(
+fn mint_for<R>(
     services: BTreeMap<ServiceName, ServiceEntry>,
     signing: &SigningOptions,
     config: Option<&Config>,
     options: &TokenOptions,
     registry: &RegistryOptions,
-) -> Outcome<Vec<ServiceToken>> {
+    ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
+) -> Outcome<Minted<R>> {
     let issuer = issuer(signing, config, options)?;
     loop {
         let tokens = services
@@ -125,10 +153,11 @@ fn mint_for(
                 Ok(ServiceToken { service: service.clone(), token })
             })
             .collect::<Outcome<Vec<_>>>()?;
+        let ready = ready(&tokens)?;
         match registry.record(config, &tokens)? {
             Recorded::Done => {
                 warn_of_long_lives(&tokens);
-                return Ok(tokens);
+                return Ok(Minted { tokens, ready });
             }
             // The next second is not revoked; a token of this one would be nobody's.
             Recorded::RevokedUpTo(second) => wait_until_over(second),

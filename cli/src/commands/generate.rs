@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Exit;
 use crate::members;
-use crate::new_file::{self, NewFile, Overwrite};
+use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output::{self, Format};
 use crate::problem::Outcome;
 use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
@@ -53,11 +53,17 @@ pub(crate) struct GenerateOptions {
 }
 
 pub(crate) fn run(options: &GenerateOptions) -> Outcome<Exit> {
-    let tokens = signing::mint(&options.signing, &options.choice, &options.token, &options.registry)?;
-    match &options.out_dir {
-        Some(dir) => write_files(dir, &tokens, options)?,
-        None => print(&tokens, options)?,
-    }
+    let minted =
+        signing::mint(&options.signing, &options.choice, &options.token, &options.registry, |tokens| {
+            options.out_dir.as_deref().map(|dir| stage(dir, tokens, options)).transpose()
+        })?;
+    let tokens = minted.hand_out(|tokens, staged| match staged {
+        Some((files, staged)) => {
+            staged.publish()?;
+            name_files(&files, tokens, options)
+        }
+        None => print(tokens, options),
+    })?;
     if options.choice.all {
         output::aside(&table(&tokens).to_string());
     }
@@ -75,12 +81,17 @@ fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
     }
 }
 
-fn write_files(dir: &Path, tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
+/// Written, but not yet in place: a disk that refuses them refuses before a token is written down.
+fn stage(dir: &Path, tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<(Vec<NewFile>, Staged)> {
     let files: Vec<_> = tokens.iter().map(|made| token_file(dir, made)).collect();
     new_file::private_directory(dir)?;
-    new_file::write_all(&files, Overwrite::from_force(options.force))?;
+    let staged = Staged::new(&files, Overwrite::from_force(options.force))?;
+    Ok((files, staged))
+}
+
+fn name_files(files: &[NewFile], tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
     match options.format {
-        Format::Json => output::json(&tokens.iter().zip(&files).map(with_file).collect::<Vec<_>>()),
+        Format::Json => output::json(&tokens.iter().zip(files).map(with_file).collect::<Vec<_>>()),
         Format::Text => files.iter().try_for_each(|file| output::result(&file.path().display().to_string())),
     }
 }

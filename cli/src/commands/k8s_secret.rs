@@ -14,7 +14,7 @@ use service_only::ServiceName;
 use zeroize::Zeroizing;
 
 use super::Exit;
-use crate::new_file::{self, NewFile, Overwrite};
+use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
@@ -84,40 +84,45 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
     if let Some(namespace) = &options.namespace {
         check_namespace(namespace)?;
     }
-    let tokens = signing::mint(&options.signing, &options.choice, &options.token, &options.registry)?;
-    // Every name is checked before the first manifest leaves.
-    let named = tokens
-        .iter()
-        .map(|made| Ok((options.name_for(&made.service)?, made)))
-        .collect::<Outcome<Vec<_>>>()?;
-    match &options.out_dir {
-        Some(dir) => {
-            let files = named
-                .iter()
-                .map(|(name, made)| {
-                    Ok(NewFile::secret(
-                        dir.join(format!("{name}.yaml")),
-                        manifest(name, options.namespace.as_deref(), made)?,
-                    ))
-                })
-                .collect::<Outcome<Vec<_>>>()?;
-            new_file::private_directory(dir)?;
-            new_file::write_all(&files, Overwrite::from_force(options.force))?;
-            for file in &files {
-                output::result(&file.path().display().to_string())?;
-            }
+    let minted =
+        signing::mint(&options.signing, &options.choice, &options.token, &options.registry, |tokens| {
+            options.ready(tokens)
+        })?;
+    minted.hand_out(|_, (files, staged)| match staged {
+        Some(staged) => {
+            staged.publish()?;
+            files.iter().try_for_each(|(file, _)| output::result(&file.display().to_string()))
         }
-        None => {
-            for (name, made) in &named {
-                output::result("---")?;
-                output::result_bytes(&manifest(name, options.namespace.as_deref(), made)?)?;
-            }
-        }
-    }
+        None => files.iter().try_for_each(|(_, manifest)| {
+            output::result("---")?;
+            output::result_bytes(manifest)
+        }),
+    })?;
     Ok(Exit::Done)
 }
 
+type Manifests = Vec<(PathBuf, Zeroizing<Vec<u8>>)>;
+
 impl SecretOptions {
+    /// All manifests, and where they go to files, those beside their places: before a token is written down.
+    fn ready(&self, tokens: &[ServiceToken]) -> Outcome<(Manifests, Option<Staged>)> {
+        let dir = self.out_dir.clone().unwrap_or_default();
+        let manifests = tokens
+            .iter()
+            .map(|made| {
+                let name = self.name_for(&made.service)?;
+                let manifest = manifest(&name, self.namespace.as_deref(), made)?;
+                Ok((dir.join(format!("{name}.yaml")), manifest))
+            })
+            .collect::<Outcome<Manifests>>()?;
+        let Some(dir) = &self.out_dir else { return Ok((manifests, None)) };
+        new_file::private_directory(dir)?;
+        let files: Vec<_> =
+            manifests.iter().map(|(path, manifest)| NewFile::secret(path, manifest.clone())).collect();
+        let staged = Staged::new(&files, Overwrite::from_force(self.force))?;
+        Ok((manifests, Some(staged)))
+    }
+
     fn name_for(&self, service: &ServiceName) -> Outcome<String> {
         match &self.secret_name {
             None => name_of(service),

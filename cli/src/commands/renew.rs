@@ -16,7 +16,7 @@ use super::{Exit, generate, inspect, k8s_secret};
 use crate::config::{Config, Lifetime};
 use crate::key_file;
 use crate::members;
-use crate::new_file::{self, Overwrite};
+use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::signing::{self, ServiceToken};
@@ -87,18 +87,23 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     let services = config.services.iter().filter(|(service, _)| due.contains_key(*service));
     let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
     let registry = options.store.registry(Some("renewed".to_owned()));
-    let tokens = signing::mint_again(&config, services, options.lifetime, &registry)?;
+    let minted = signing::mint_again(&config, services, options.lifetime, &registry, |tokens| {
+        options.out_dir.as_deref().map(|dir| stage(dir, tokens)).transpose()
+    })?;
     for (service, why) in &due {
         output::note(&format!("`{service}` gets a new token: {why}"));
     }
-    match &options.out_dir {
-        Some(dir) => write_files(dir, &tokens, &due, options.format)?,
+    minted.hand_out(|tokens, staged| match staged {
+        Some((files, staged)) => {
+            staged.publish()?;
+            name_files(&files, tokens, &due, options.format)
+        }
         None => tokens.iter().try_for_each(|made| {
             output::result("---")?;
             let name = k8s_secret::name_of(&made.service)?;
             output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made)?)
-        })?,
-    }
+        }),
+    })?;
     Ok(Exit::Done)
 }
 
@@ -176,21 +181,25 @@ fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     Ok(Some(jti.unwrap_or_default()))
 }
 
-fn write_files(
-    dir: &Path,
+fn stage(dir: &Path, tokens: &[ServiceToken]) -> Outcome<(Vec<NewFile>, Staged)> {
+    let files: Vec<_> = tokens.iter().map(|made| generate::token_file(dir, made)).collect();
+    if !files.is_empty() {
+        new_file::private_directory(dir)?;
+    }
+    let staged = Staged::new(&files, Overwrite::Replace)?;
+    Ok((files, staged))
+}
+
+fn name_files(
+    files: &[NewFile],
     tokens: &[ServiceToken],
     due: &BTreeMap<ServiceName, String>,
     format: Format,
 ) -> Outcome<()> {
-    let files: Vec<_> = tokens.iter().map(|made| generate::token_file(dir, made)).collect();
-    if !files.is_empty() {
-        new_file::private_directory(dir)?;
-        new_file::write_all(&files, Overwrite::Replace)?;
-    }
     match format {
         Format::Text => files.iter().try_for_each(|file| output::result(&file.path().display().to_string())),
         Format::Json => {
-            let described = tokens.iter().zip(&files).map(|(made, file)| {
+            let described = tokens.iter().zip(files).map(|(made, file)| {
                 let claims = made.token.claims();
                 json!({
                     "service": made.service.as_str(),

@@ -89,6 +89,27 @@ fn token_that_cannot_be_written_down_is_not_printed() {
 }
 
 #[test]
+fn token_whose_file_cannot_be_written_is_not_written_down() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["rotate"]).done();
+        std::fs::create_dir(sandbox.path("taken")).unwrap();
+        sandbox.write("taken/orders.token", "mine");
+        sandbox.write("taken/orders-service-token.yaml", "mine");
+        sandbox.write("file", "no directory");
+        for dir in ["taken", "file", "file/below"] {
+            for command in ["generate", "k8s-secret"] {
+                sandbox.run(&[command, "--all", "--out-dir", dir]).refused();
+            }
+        }
+        let bad_name = sandbox.run(&["k8s-secret", "orders", "--name", "Not-A-Name"]).refused();
+        assert!(bad_name.contains("not a name"), "{bad_name}");
+        assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()), []);
+        assert_eq!(std::fs::read_dir(sandbox.path("taken")).unwrap().count(), 2);
+        assert_eq!(sandbox.read("taken/orders.token"), "mine");
+    }
+}
+
+#[test]
 fn bad_store_is_a_clear_error_and_stays_as_it_is() {
     let sandbox = Sandbox::configured();
     std::fs::create_dir(sandbox.path("folder")).unwrap();
@@ -198,7 +219,7 @@ fn token_that_would_be_revoked_is_not_minted_nor_written_down() {
             let message = sandbox.run(command).refused();
             assert!(message.contains("issued up to 2100-01-01T00:00:00"), "{message}");
         }
-        assert!(!sandbox.path("tokens").exists());
+        assert_eq!(std::fs::read_dir(sandbox.path("tokens")).unwrap().count(), 0);
         assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()), []);
     }
 }
