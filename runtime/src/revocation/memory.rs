@@ -13,7 +13,8 @@ use std::{
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
 use crate::clock::{Clock, SystemClock};
 
-/// Revocations that a store holds unless told otherwise: a million tokens need about 200 MiB.
+/// Revocations that a store holds unless told otherwise: a million tokens need 235 to 270 MiB, by the 247 to
+/// 279 bytes that a process was measured to grow by for each of 100,000.
 pub const MAX_REVOCATIONS: usize = 1_000_000;
 
 /// Expired entries that are removed in one go, some microseconds: nobody who asks waits longer.
