@@ -27,12 +27,8 @@ pub(crate) struct ExpiringOptions {
     within: Lifetime,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// Only tokens of this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only tokens of this issuer
-    #[arg(long, value_name = "ISSUER")]
-    issuer: Option<String>,
+    #[command(flatten)]
+    of: list::Whose,
     /// How results are written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -43,11 +39,9 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
     let now = store::now();
     let within = i64::try_from(options.within.0.as_secs()).unwrap_or(i64::MAX);
     let filter = TokenFilter {
-        issuer: options.issuer.clone(),
-        service: options.service.clone(),
         expires_after: Some(now),
         expires_by: Some(now.saturating_add(within)),
-        ..TokenFilter::default()
+        ..options.of.filter()
     };
     let mut tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
     tokens.retain(|token| token.state(now) == TokenState::Active);

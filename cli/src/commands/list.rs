@@ -17,6 +17,23 @@ Examples:
   service-token list --service orders --active
   service-token list --revoked --format json";
 
+/// Whose tokens are wanted.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Whose {
+    /// Only tokens of this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only tokens of this issuer
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+}
+
+impl Whose {
+    pub(super) fn filter(&self) -> TokenFilter {
+        TokenFilter { issuer: self.issuer.clone(), service: self.service.clone(), ..TokenFilter::default() }
+    }
+}
+
 /// List the minted tokens that the registry knows, those that expire first first
 ///
 /// A token itself is never kept, and so never printed. A revocation is forgotten some minutes after
@@ -26,12 +43,8 @@ Examples:
 pub(crate) struct ListOptions {
     #[command(flatten)]
     store: StoreAndConfig,
-    /// Only tokens of this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only tokens of this issuer
-    #[arg(long, value_name = "ISSUER")]
-    issuer: Option<String>,
+    #[command(flatten)]
+    of: Whose,
     /// Only tokens that are good
     #[arg(long, group = "state")]
     active: bool,
@@ -48,11 +61,7 @@ pub(crate) struct ListOptions {
 
 pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
     let (url, _) = options.store.find()?;
-    let filter = TokenFilter {
-        issuer: options.issuer.clone(),
-        service: options.service.clone(),
-        ..TokenFilter::default()
-    };
+    let filter = options.of.filter();
     let now = store::now();
     let mut tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
     let wanted = [
