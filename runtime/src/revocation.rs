@@ -8,7 +8,11 @@ mod memory;
 #[cfg(feature = "sql")]
 mod sql;
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
 #[cfg(feature = "sql")]
@@ -72,6 +76,8 @@ pub trait RevocationStore: Send + Sync + 'static {
 pub(crate) struct Revocation {
     pub(crate) store: Box<dyn RevocationStore>,
     pub(crate) accept_on_outage: bool,
+    /// Whether the outage was told of already.
+    pub(crate) is_out: AtomicBool,
 }
 
 impl Revocation {
@@ -80,12 +86,20 @@ impl Revocation {
         // Read first: what changes while the store answers makes it an old one.
         let epoch = self.store.epoch();
         let why = match self.store.status(token) {
-            Ok(RevocationStatus::Good) => return Ok(epoch),
+            Ok(RevocationStatus::Good) => {
+                if self.is_out.load(Ordering::Relaxed) && self.is_out.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(target: "service_only", "revocation can be checked again");
+                }
+                return Ok(epoch);
+            }
             Ok(RevocationStatus::TokenRevoked) => "the token is revoked",
             Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
             Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
             Err(outage) => {
-                tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
+                // Once, and not at every request of it: each has its own record.
+                if !self.is_out.swap(true, Ordering::Relaxed) {
+                    tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
+                }
                 if self.accept_on_outage {
                     return Ok(None);
                 }

@@ -125,3 +125,43 @@ fn an_outage_is_told_to_the_operator_in_the_words_of_the_store() {
     let denial = verifier.verify(mint(&issuer, "orders").as_str()).unwrap_err();
     assert_eq!(denial.reason(), "revocation cannot be checked: the database is down");
 }
+
+/// Counts what is told of revocation.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
+    for accept in [false, true] {
+        let (issuer, builder) = world();
+        let store = Flaky::default();
+        let builder = builder.revocation(store.clone());
+        let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
+        let verifier = builder.build().unwrap();
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for is_down in [false, true, false, true] {
+                store.down.store(is_down, Ordering::SeqCst);
+                for _ in 0..3 {
+                    let _ = verifier.verify(mint(&issuer, "orders").as_str());
+                }
+            }
+        });
+        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.matches("revocation cannot be checked").count(), 2, "{said}");
+        assert_eq!(said.matches("revocation can be checked again").count(), 1, "{said}");
+    }
+}

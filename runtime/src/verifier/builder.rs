@@ -167,7 +167,11 @@ impl VerifierBuilder {
                 leeway: self.leeway,
                 audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
                 require_audit: self.require_audit,
-                revocation: self.revocation.map(|store| Revocation { store, accept_on_outage }),
+                revocation: self.revocation.map(|store| Revocation {
+                    store,
+                    accept_on_outage,
+                    is_out: Default::default(),
+                }),
             }),
             realm,
             old_profile: OldProfile::default(),
