@@ -20,12 +20,19 @@ use std::{
     process::{Command, ExitCode},
 };
 
+use axum::{Router, body::Body, routing::get};
 use common::{
     floor::{Floor, decoding_key},
     report::Report,
     tokens::{self, AUDIENCE, ISSUER},
 };
-use service_only::{Algorithm, JsonLinesAudit, NoAudit};
+use futures_util::FutureExt;
+use http::{
+    Request, StatusCode,
+    header::{AUTHORIZATION, HOST},
+};
+use service_only::{Algorithm, JsonLinesAudit, NoAudit, public, service_only};
+use tower::Service;
 
 /// Over this many times what is recorded, the check fails. Compilers and libraries change counts by a few
 /// per cent; a mistake on the way of every request costs more.
@@ -48,12 +55,22 @@ const RECORDING: &str = "HS256, warm, recorded as a JSON line";
 /// The difference of the last two.
 const RECORD: &str = "an audit record";
 
+/// A request to a route of axum that asks nothing, has an extractor that asks nothing, and is guarded.
+const EMPTY: &str = "axum request, unguarded";
+const OPEN: &str = "axum request, open to anybody";
+const GUARDED: &str = "axum request, guarded";
+const AUDITED: &str = "axum request, guarded, recorded as a JSON line";
+/// The last two without the first.
+const GUARD: &str = "what the guard adds to an axum request";
+const AUDITED_GUARD: &str = "what the guard and its JSON line add to an axum request";
+
 /// All of the cold case but the signature, whose instructions are no matter of this code.
 const BESIDE: &str = "HS256, cold, beside the signature";
 
-const CASES: [&str; 6] = [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING];
+const CASES: [&str; 10] =
+    [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED];
 /// What must not grow.
-const CHECKED: [&str; 4] = [COLD, BESIDE, WARM, RECORD];
+const CHECKED: [&str; 6] = [COLD, BESIDE, WARM, RECORD, GUARD, AUDITED_GUARD];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -84,6 +101,8 @@ fn main() -> ExitCode {
 fn count_all() -> BTreeMap<&'static str, u64> {
     let mut counts: BTreeMap<_, _> = CASES.map(|name| (name, count(name))).into();
     counts.insert(RECORD, counts[RECORDING].saturating_sub(counts[WARM]));
+    counts.insert(GUARD, counts[GUARDED].saturating_sub(counts[EMPTY]));
+    counts.insert(AUDITED_GUARD, counts[AUDITED].saturating_sub(counts[EMPTY]));
     counts.insert(BESIDE, counts[COLD].saturating_sub(counts[SIGNATURE]));
     let report = &mut Report::new("instructions");
     for (name, &count) in &counts {
@@ -127,9 +146,9 @@ fn count(case: &str) -> u64 {
 
 /// What callgrind counts: its name is the switch.
 #[inline(never)]
-fn measured(tokens: &[String], mut work: impl FnMut(&str)) {
-    for token in tokens {
-        work(black_box(token));
+fn measured<T>(items: impl IntoIterator<Item = T>, work: impl Fn(T)) {
+    for item in items {
+        work(black_box(item));
     }
 }
 
@@ -145,7 +164,7 @@ fn run(case: &str) {
     let first = tokens::mint(&issuer, 20);
     let counted = |first: &[String], tokens: &[String], work: &dyn Fn(&str)| {
         first.iter().for_each(|token| work(token));
-        measured(tokens, work);
+        measured(tokens, |token| work(token));
     };
     match case {
         FLOOR => counted(&first, &tokens, &|token| {
@@ -174,6 +193,44 @@ fn run(case: &str) {
             counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
             assert_eq!(audit.dropped(), 0, "the queue was full");
         }
+        EMPTY => requests(&Router::new().route(ROUTE, get(empty)), &again),
+        OPEN => requests(&Router::new().route(ROUTE, get(open)), &again),
+        GUARDED => {
+            let verifier = tokens::verifier(verifying, NoAudit);
+            requests(&Router::new().route(ROUTE, get(guarded)).with_state(verifier), &again);
+        }
+        AUDITED => {
+            let audit = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
+            let verifier = tokens::verifier(verifying, audit.clone());
+            requests(&Router::new().route(ROUTE, get(guarded)).with_state(verifier), &again);
+            assert_eq!(audit.dropped(), 0, "the queue was full");
+        }
         _ => panic!("no such case: `{case}`"),
     }
+}
+
+const ROUTE: &str = "/tenants/{id}";
+
+async fn empty() {}
+
+#[public(reason = "measured")]
+async fn open() {}
+
+#[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
+async fn guarded() {}
+
+/// Requests as hyper hands them over, answered by a router without a network.
+fn requests(router: &Router, tokens: &[String]) {
+    let asked = || tokens.iter().map(|token| request(token)).collect::<Vec<_>>();
+    let answered = |request: Request<Body>| {
+        let response = router.clone().call(request).now_or_never().unwrap().unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    asked().into_iter().for_each(answered);
+    measured(asked(), answered);
+}
+
+fn request(token: &str) -> Request<Body> {
+    let request = Request::get("/tenants/7").header(HOST, "127.0.0.1:8080");
+    request.header(AUTHORIZATION, format!("Bearer {token}")).body(Body::empty()).unwrap()
 }
