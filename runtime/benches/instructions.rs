@@ -20,7 +20,11 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::get,
+};
 use common::{
     floor::{Floor, decoding_key},
     report::Report,
@@ -28,7 +32,7 @@ use common::{
 };
 use futures_util::FutureExt;
 use http::{
-    Request, StatusCode,
+    HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, HOST},
 };
 use service_only::{Algorithm, JsonLinesAudit, NoAudit, public, service_only};
@@ -230,7 +234,17 @@ fn requests(router: &Router, tokens: &[String]) {
     measured(asked(), answered);
 }
 
+/// All values are parts of one buffer, what was read of the connection.
 fn request(token: &str) -> Request<Body> {
-    let request = Request::get("/tenants/7").header(HOST, "127.0.0.1:8080");
-    request.header(AUTHORIZATION, format!("Bearer {token}")).body(Body::empty()).unwrap()
+    let (host, authorization) = ("127.0.0.1:8080", format!("Bearer {token}"));
+    let mut read = Vec::with_capacity(8 * 1024);
+    read.extend_from_slice(host.as_bytes());
+    read.extend_from_slice(authorization.as_bytes());
+    let read = Bytes::from(read);
+    let value = |range| HeaderValue::from_maybe_shared(read.slice(range)).unwrap();
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static("/tenants/7");
+    request.headers_mut().insert(HOST, value(0..host.len()));
+    request.headers_mut().insert(AUTHORIZATION, value(host.len()..read.len()));
+    request
 }

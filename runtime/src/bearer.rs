@@ -16,9 +16,15 @@ const MAX_HEADER_LENGTH: usize = MAX_TOKEN_LENGTH + MAX_SCHEME_LENGTH;
 /// Where a scheme must have ended. The longest registered one has 15 letters.
 const MAX_SCHEME_LENGTH: usize = 64;
 
-/// A token as it came, with the right alphabet and length, and nothing known about it yet.
+/// A token as it came, not longer than one may be, and nothing known about it yet. Its characters are looked
+/// at when somebody reads it: one that is known from before, byte for byte, needs not be read.
 #[derive(Copy, Clone)]
-pub(crate) struct BearerToken<'r>(&'r str);
+pub(crate) enum BearerToken<'r> {
+    /// Out of a header.
+    Bytes(&'r [u8]),
+    /// Given as text.
+    Text(&'r str),
+}
 
 impl<'r> BearerToken<'r> {
     /// Finds the token in the values of all `Authorization` headers of a request.
@@ -51,17 +57,25 @@ impl<'r> BearerToken<'r> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(too_large(token.len()));
         }
-        if !is_b64token(token) {
-            return Err(invalid("the bearer token has characters that RFC 6750 does not allow"));
-        }
-        match std::str::from_utf8(token) {
-            Ok(text) => Ok(Self(text)),
-            Err(_) => Err(invalid("the bearer token has characters that RFC 6750 does not allow")),
+        Ok(Self::Bytes(token))
+    }
+
+    /// To be compared with those that were accepted; to be looked at in no other way.
+    pub(crate) fn unread(self) -> &'r [u8] {
+        match self {
+            Self::Bytes(token) => token,
+            Self::Text(token) => token.as_bytes(),
         }
     }
 
-    pub(crate) fn as_str(self) -> &'r str {
-        self.0
+    /// The text of it, if a header may hold that.
+    pub(crate) fn read(self) -> Result<&'r str, Denial> {
+        let token = match self {
+            Self::Bytes(token) => token,
+            Self::Text(token) => return Ok(token),
+        };
+        let text = is_b64token(token).then(|| std::str::from_utf8(token).ok()).flatten();
+        text.ok_or_else(|| invalid("the bearer token has characters that RFC 6750 does not allow"))
     }
 }
 
@@ -109,7 +123,7 @@ mod tests {
 
     fn parse(values: &[&str]) -> Result<String, Code> {
         BearerToken::from_header_values(values.iter().map(|value| value.as_bytes()))
-            .map(|token| token.as_str().to_owned())
+            .and_then(|token| token.read().map(str::to_owned))
             .map_err(|denial| denial.code())
     }
 
@@ -202,6 +216,7 @@ mod tests {
         for byte in 0..=255_u8 {
             let value = [b"Bearer a".as_slice(), &[byte], b"c"].concat();
             let parsed = BearerToken::from_header_values(std::iter::once(value.as_slice()));
+            let parsed = parsed.and_then(BearerToken::read);
             assert_eq!(parsed.is_ok(), byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte), "{byte}");
         }
     }

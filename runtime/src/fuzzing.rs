@@ -10,7 +10,7 @@ use crate::{
 /// The token in the values of all `Authorization` headers, if there is one.
 pub fn bearer(values: &[&[u8]]) -> Option<String> {
     let token = BearerToken::from_header_values(values.iter().copied()).ok()?;
-    Some(token.as_str().to_owned())
+    Some(token.read().ok()?.to_owned())
 }
 
 /// The payload and the signature of a token, decoded.

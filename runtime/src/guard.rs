@@ -127,16 +127,16 @@ impl Verifier {
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
         request: impl FnOnce() -> RequestContext<'r>,
-        decision: impl FnOnce(&Self, &str, Moment, &mut Known) -> Result<T, Denial>,
+        decision: impl FnOnce(&Self, BearerToken<'_>, Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, Rejection> {
         let decided = self.recorder().decide(request, |at, known| {
-            let token = BearerToken::from_header_values(authorization)?;
-            decision(self, token.as_str(), at, known)
+            decision(self, BearerToken::from_header_values(authorization)?, at, known)
         });
         decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
     }
 
     pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
+        let token = BearerToken::Text(token);
         let decided = self
             .recorder()
             .decide(RequestContext::default, |at, known| self.permit(token, policy, at, known));
@@ -144,6 +144,7 @@ impl Verifier {
     }
 
     pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
+        let token = BearerToken::Text(token);
         let decided =
             self.recorder().decide(RequestContext::default, |at, known| self.identify(token, at, known));
         decided.map_err(|(denial, _)| denial)
@@ -152,7 +153,7 @@ impl Verifier {
     /// Authenticates, and applies the policy to a service.
     fn permit(
         &self,
-        token: &str,
+        token: BearerToken<'_>,
         policy: &Policy<'_>,
         at: Moment,
         known: &mut Known,

@@ -22,6 +22,7 @@ use validate::Claims;
 pub(crate) use validate::{Moment, check_times, user_refused};
 
 use crate::{
+    bearer::BearerToken,
     caller::{Caller, Identity, User},
     claims::{RawClaims, UserClaims, unverified_service},
     denial::{Code, Denial},
@@ -120,9 +121,14 @@ impl Verifier {
 
     /// The token is known from before and good still, or it goes through all stages. Only an accepted
     /// one is remembered, so what is refused is always refused by the stages.
-    pub(crate) fn identify(&self, token: &str, at: Moment, known: &mut Known) -> Result<Identity, Denial> {
+    pub(crate) fn identify(
+        &self,
+        token: BearerToken<'_>,
+        at: Moment,
+        known: &mut Known,
+    ) -> Result<Identity, Denial> {
         let (cache, issuers, recorder) = (&self.0.cache, &self.0.issuers, &*self.0.recorder);
-        let miss = match cache.find(token, issuers, recorder, at, known) {
+        let miss = match cache.find(token.unread(), issuers, recorder, at, known) {
             Ok((identity, issuer)) => {
                 if let Some(issuer) = issuers.get(issuer) {
                     self.count_old_profile(issuer, &identity);
@@ -131,6 +137,7 @@ impl Verifier {
             }
             Err(miss) => miss,
         };
+        let token = token.read()?;
         let mut grounds = miss.grounds();
         let (identity, issuer, kid) = self.identify_by_signature(token, at, known, &mut grounds)?;
         cache.accepted(miss, grounds, at, Remembered { token, issuer, kid, identity: &identity });

@@ -86,7 +86,7 @@ impl TokenCache {
     /// The identity of a token that was accepted before and is good still; or what to do with it.
     pub(super) fn find(
         &self,
-        token: &str,
+        token: &[u8],
         issuers: &[Trusted],
         recorder: &Recorder,
         at: Moment,

@@ -58,7 +58,7 @@ impl Verifier {
             return None;
         }
         let token = BearerToken::from_header_values(authorization).ok()?;
-        self.refresh_keys_for(token.as_str())
+        self.refresh_keys_for(token.read().ok()?)
     }
 }
 

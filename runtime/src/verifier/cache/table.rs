@@ -114,13 +114,13 @@ impl Table {
 
     pub(super) fn find(
         &mut self,
-        token: &str,
+        token: &[u8],
         issuers: &[Trusted],
         recorder: &Recorder,
         at: Moment,
     ) -> Found<'_> {
-        let hash = self.hash(token.as_bytes());
-        if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token.as_bytes())) {
+        let hash = self.hash(token);
+        if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
                 self.forget_keys(changed);
             } else if entry.is_good(issuers, recorder, at) {
