@@ -4,6 +4,7 @@
 //! that another thread reads. A hit says "accept" or nothing: whatever is not as it was when the token was
 //! accepted (its keys, the times, its revocation) ends in the cold path, which decides as ever.
 
+mod keyed;
 mod seen;
 mod table;
 

@@ -90,3 +90,11 @@ fn what_is_kept_owns_its_texts() {
     assert!(matches!(owned.kid, Some(Cow::Owned(_))));
     assert_eq!(owned, header("k1"));
 }
+
+#[test]
+fn a_thread_keeps_its_headers_and_no_other_thread_has_them() {
+    let text = "kept-by-its-thread";
+    keep(text, &header("k1"));
+    assert_eq!(known(text).as_deref(), Some(&header("k1")));
+    std::thread::spawn(move || assert!(known(text).is_none())).join().unwrap();
+}

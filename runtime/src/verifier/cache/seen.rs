@@ -28,8 +28,7 @@ impl Seen {
     }
 
     fn place(&self, hash: u64) -> usize {
-        // A power of two, so all of it is used.
-        usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) & (self.places.len() - 1)
+        usize::try_from(hash % self.places.len() as u64).unwrap_or(0)
     }
 }
 

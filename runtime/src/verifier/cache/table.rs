@@ -1,8 +1,8 @@
 //! The accepted tokens of one thread: found by a keyed hash, compared in full, checked again.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::{BuildHasher, BuildHasherDefault, Hasher},
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-use super::{Grounds, OwnLine, name, seen::Seen};
+use super::{Grounds, OwnLine, keyed::Keyed, name, seen::Seen};
 use crate::{
     audit::MAX_SAID,
     caller::Identity,
@@ -26,10 +26,6 @@ use crate::{
     },
 };
 
-/// The end of a token, which is the end of its signature, is what its hash is made of: 192 bits of which
-/// the caller chooses none. The rest is compared.
-const HASHED_BYTES: usize = 32;
-
 /// What an entry takes beside the text and the claims: itself, its place in the map, the allocations, and
 /// what its records have in common.
 const ENTRY_BYTES: usize = 512 + MAX_SAID;
@@ -41,8 +37,7 @@ const AUDIENCE_BYTES: usize = 48;
 const MAX_CACHED_LENGTH: usize = 8 * 1_024;
 
 pub(super) struct Table {
-    /// Random, and this table's own: nobody can choose tokens that collide.
-    hasher: RandomState,
+    keyed: Keyed,
     entries: HashMap<u64, Entry, BuildHasherDefault<Passed>>,
     seen: Seen,
     /// By issuer: the keys under which every entry was accepted that it has a part in.
@@ -100,7 +95,7 @@ pub(in crate::verifier) struct Remembered<'t> {
 impl Table {
     pub(super) fn new(tokens: usize, bytes: usize, hits: Arc<OwnLine<AtomicU64>>) -> Self {
         Self {
-            hasher: RandomState::new(),
+            keyed: Keyed::new(),
             entries: HashMap::default(),
             seen: Seen::new(tokens),
             keys: Vec::new(),
@@ -119,7 +114,7 @@ impl Table {
         recorder: &Recorder,
         at: Moment,
     ) -> Found<'_> {
-        let hash = self.hash(token);
+        let hash = self.keyed.token(token);
         if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
                 self.forget_keys(changed);
@@ -157,7 +152,7 @@ impl Table {
             return;
         }
         self.tick += 1;
-        let holder = self.holder(self.name(&entry));
+        let holder = self.holder(self.keyed.holder(entry.issuer, name(&entry.identity)));
         let entry = Entry { used: self.tick, holder, ..entry };
         self.held.add(entry.bytes);
         if let Some(holder) = self.holders.get_mut(holder) {
@@ -244,15 +239,6 @@ impl Table {
             holder.name = name;
         }
         place
-    }
-
-    fn hash(&self, token: &[u8]) -> u64 {
-        let end = token.len().checked_sub(HASHED_BYTES).and_then(|start| token.get(start..));
-        self.hasher.hash_one(end.unwrap_or(token))
-    }
-
-    fn name(&self, entry: &Entry) -> u64 {
-        self.hasher.hash_one((entry.issuer, name(&entry.identity)))
     }
 }
 
