@@ -1,5 +1,7 @@
 //! Whether verified claims meet a policy. Pure: claims, a policy and an instant in, a verdict out.
 
+use std::iter;
+
 use crate::{
     claims::{Scopes, ServiceClaims},
     denial::{Code, Denial, quoted},
@@ -65,9 +67,11 @@ fn role(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
 
 fn scopes(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     let required = policy.required_scopes().iter();
-    let missing: Vec<String> =
-        required.filter(|scope| !facts.scope.contains(scope)).map(|scope| (*scope).to_owned()).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Denial::missing_scopes_of(missing)) }
+    let mut missing = required.filter(|scope| !facts.scope.contains(scope)).map(|scope| (*scope).to_owned());
+    match missing.next() {
+        None => Ok(()),
+        Some(first) => Err(Denial::missing_scopes_of(iter::once(first).chain(missing).collect())),
+    }
 }
 
 fn age(facts: Facts<'_>, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
