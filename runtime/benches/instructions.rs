@@ -71,8 +71,7 @@ const AUDITED_GUARD: &str = "what the guard and its JSON line add to an axum req
 /// All of the cold case but the signature, whose instructions are no matter of this code.
 const BESIDE: &str = "HS256, cold, beside the signature";
 
-const CASES: [&str; 10] =
-    [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED];
+const CASES: [&str; 10] = [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED];
 /// What must not grow.
 const CHECKED: [&str; 6] = [COLD, BESIDE, WARM, RECORD, GUARD, AUDITED_GUARD];
 

@@ -89,6 +89,10 @@ fn invalid(reason: &'static str) -> Denial {
 
 /// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4; a scheme alone has no rest.
 fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    // As nearly everybody writes it.
+    if value.starts_with(b"Bearer ") {
+        return value.split_at_checked(b"Bearer".len());
+    }
     let end = value.iter().take(MAX_SCHEME_LENGTH).position(|&byte| byte == b' ')?;
     value.split_at_checked(end)
 }

@@ -280,6 +280,43 @@ async fn garbage_two_headers_and_malformed_ones_get_their_own_answer() {
 }
 
 #[tokio::test]
+async fn what_surrounds_a_token_that_is_known_is_looked_at_as_if_it_were_new() {
+    let world = World::new();
+    let token = world.token("orchestrator");
+    for _ in 0..3 {
+        assert_eq!(world.get("/open", &token).await.0, 200);
+        world.audit.only();
+    }
+    let hits = world.verifier.token_cache_hits();
+    assert!(hits > 0);
+    let spelled = ["Bearer ", "bearer ", "BEARER ", "Bearer   "].map(|scheme| format!("{scheme}{token}"));
+    for authorization in &spelled {
+        assert_eq!(world.send("GET", "/open", &[authorization]).await.0, 200, "{authorization}");
+        world.audit.only();
+    }
+    assert_eq!(world.verifier.token_cache_hits(), hits + spelled.len() as u64);
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let other = [
+        (format!("Bearer {token} "), 400),
+        (format!("Bearer {token},"), 400),
+        (format!("Bearer {token}\u{e9}"), 400),
+        (format!("Bearer \t{token}"), 400),
+        (format!("Bearer{token}"), 400),
+        (format!("Basic {token}"), 401),
+        (format!("Bearer {token}="), 401),
+        (format!("Bearer {token}A"), 401),
+        (format!("Bearer {}", &token[..token.len() - 1]), 401),
+        (format!("Bearer {}", &token[1..]), 401),
+        (format!("Bearer {head}.{}", &signature[..signature.len() - 4]), 401),
+    ];
+    for (authorization, status) in other {
+        assert_eq!(world.send("GET", "/open", &[&authorization]).await.0, status, "{authorization}");
+        world.audit.only();
+    }
+    assert_eq!(world.verifier.token_cache_hits(), hits + spelled.len() as u64);
+}
+
+#[tokio::test]
 async fn nothing_of_the_body_is_read_for_a_stranger() {
     let world = World::new();
     let polled = Arc::new(AtomicBool::new(false));

@@ -8,12 +8,12 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, request::Parts};
+use http::{Extensions, HeaderValue, request::Parts};
 
 pub use self::closed::ClosedRouter;
 use super::{
     decided::Decided,
-    parts::{authorization, await_unknown_key, bytes, context, response},
+    parts::{Authorization, authorization, await_unknown_key, bytes, context, response},
 };
 use crate::{
     caller::{Caller, Identity},
@@ -55,10 +55,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        await_unknown_key(&verifier, &parts.headers).await;
+        let authorization = authorization(&parts.headers);
+        await_unknown_key(&verifier, &authorization).await;
         let epoch = verifier.recorder().epoch();
-        let (guard, caller) = Self::enforce(&verifier, bytes(&parts.headers), || context(parts))?;
-        leave_decided(parts, caller, epoch);
+        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), || context(parts))?;
+        leave_decided(&mut parts.extensions, &authorization, caller, epoch);
         Ok(guard)
     }
 }
@@ -83,14 +84,15 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        if let Some(caller) = decided_before(parts, &verifier) {
+        let authorization = authorization(&parts.headers);
+        if let Some(caller) = decided_before(&parts.extensions, &authorization, &verifier) {
             return Ok(caller);
         }
-        await_unknown_key(&verifier, &parts.headers).await;
+        await_unknown_key(&verifier, &authorization).await;
         let epoch = verifier.recorder().epoch();
         let caller =
-            verifier.enforce_request(bytes(&parts.headers), &Policy::any_service(), || context(parts))?;
-        leave_decided(parts, caller.clone(), epoch);
+            verifier.enforce_request(bytes(&authorization), &Policy::any_service(), || context(parts))?;
+        leave_decided(&mut parts.extensions, &authorization, caller.clone(), epoch);
         Ok(caller)
     }
 }
@@ -105,18 +107,27 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        await_unknown_key(&verifier, &parts.headers).await;
-        verifier.enforce_identity_request(bytes(&parts.headers), || context(parts))
+        let authorization = authorization(&parts.headers);
+        await_unknown_key(&verifier, &authorization).await;
+        verifier.enforce_identity_request(bytes(&authorization), || context(parts))
     }
 }
 
-pub(super) fn leave_decided(parts: &mut Parts, caller: Caller, epoch: Option<u64>) {
-    let decided = Decided::new(authorization(&parts.headers), caller, epoch);
-    parts.extensions.insert(decided);
+pub(super) fn leave_decided(
+    extensions: &mut Extensions,
+    authorization: &Authorization<'_>,
+    caller: Caller,
+    epoch: Option<u64>,
+) {
+    extensions.insert(Decided::new(authorization.iter(), caller, epoch));
 }
 
-fn decided_before(parts: &Parts, verifier: &Verifier) -> Option<Caller> {
-    parts.extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization(&parts.headers))
+fn decided_before(
+    extensions: &Extensions,
+    authorization: &Authorization<'_>,
+    verifier: &Verifier,
+) -> Option<Caller> {
+    extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization.iter())
 }
 
 impl IntoResponse for Rejection {

@@ -3,7 +3,8 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header::AUTHORIZATION,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
+    header::{AUTHORIZATION, GetAll},
     request::Parts,
 };
 
@@ -15,18 +16,21 @@ use crate::{
 };
 
 /// At most once a request, and bounded by the key source.
-pub(super) async fn await_unknown_key(verifier: &Verifier, headers: &HeaderMap) {
-    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(headers)) {
+pub(super) async fn await_unknown_key(verifier: &Verifier, authorization: &Authorization<'_>) {
+    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(authorization)) {
         refresh.await;
     }
 }
 
-pub(super) fn authorization(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    headers.get_all(AUTHORIZATION).iter()
+/// The `Authorization` headers of a request: looked for once, and gone through as often as needed.
+pub(super) type Authorization<'r> = GetAll<'r, HeaderValue>;
+
+pub(super) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
+    headers.get_all(AUTHORIZATION)
 }
 
-pub(super) fn bytes(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    authorization(headers).map(HeaderValue::as_bytes)
+pub(super) fn bytes<'r>(authorization: &Authorization<'r>) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+    authorization.iter().map(HeaderValue::as_bytes)
 }
 
 pub(super) fn context(parts: &Parts) -> RequestContext<'_> {

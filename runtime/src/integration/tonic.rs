@@ -20,7 +20,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    parts::{await_unknown_key, bytes, client_address, route, trace, uri},
+    parts::{authorization, await_unknown_key, bytes, client_address, route, trace, uri},
     tower::ServiceOnly,
 };
 use crate::{
@@ -45,13 +45,14 @@ impl<T: Send> Admit for Request<T> {
                 || RequestContext { client_address, trace: trace(headers), ..RequestContext::default() };
             return Err(Guard::<P>::refuse_unverifiable(request, REMEDY));
         };
-        await_unknown_key(verifier, headers).await;
+        let authorization = authorization(headers);
+        await_unknown_key(verifier, &authorization).await;
         let request = || RequestContext {
             client_address: client_address.or(request.client_address),
             trace: trace(headers),
             ..request.context()
         };
-        let (_, caller) = Guard::<P>::enforce(verifier, bytes(headers), request)?;
+        let (_, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), request)?;
         extensions.insert(caller);
         Ok(Self::from_parts(metadata, extensions, message))
     }

@@ -14,7 +14,7 @@ use http_body_util::{Either, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::parts::{await_unknown_key, bytes, context, response};
+use super::parts::{authorization, await_unknown_key, bytes, context, response};
 use crate::{
     policy::{Endpoint, Policy},
     recorder::RequestContext,
@@ -73,13 +73,14 @@ impl ServiceOnlyLayer {
     }
 
     async fn decide(&self, parts: &mut Parts) -> Result<(), Rejection> {
-        await_unknown_key(&self.verifier, &parts.headers).await;
+        let authorization = authorization(&parts.headers);
+        await_unknown_key(&self.verifier, &authorization).await;
         let request = || RequestContext { endpoint: self.endpoint, ..context(parts) };
         #[cfg(feature = "axum")]
         let epoch = self.verifier.recorder().epoch();
-        let caller = self.verifier.enforce_request(bytes(&parts.headers), &self.policy, request)?;
+        let caller = self.verifier.enforce_request(bytes(&authorization), &self.policy, request)?;
         #[cfg(feature = "axum")]
-        super::axum::leave_decided(parts, caller.clone(), epoch);
+        super::axum::leave_decided(&mut parts.extensions, &authorization, caller.clone(), epoch);
         parts.extensions.insert(caller);
         Ok(())
     }
