@@ -116,6 +116,16 @@ fn a_store_without_epochs_is_asked_about_every_token_every_time() {
 }
 
 #[test]
+fn a_store_with_epochs_is_not_asked_about_a_known_token_while_its_epoch_stays() {
+    let world = World::new();
+    let store = Asked { epoch: Some(7), ..Asked::default() };
+    let verifier = world.verifier().revocation(store.clone()).build().unwrap();
+    let (issuer, _) = world.issuer();
+    warm(&verifier, mint(&issuer, "orders").as_str());
+    assert_eq!(store.times.load(Ordering::SeqCst), 2, "when it was noted, and when it was remembered");
+}
+
+#[test]
 fn a_token_that_was_let_in_during_an_outage_is_asked_about_although_the_epoch_stays() {
     let world = World::new();
     let store = Asked { epoch: Some(7), ..Asked::default() };
@@ -182,6 +192,22 @@ fn other_keys_and_none_end_what_rests_on_the_former_ones() {
         assert_eq!(verdict(&verifier, token.as_str()), Some(code));
         *switch.0.lock().unwrap() = Some(own.clone());
     }
+}
+
+#[test]
+fn a_token_is_remembered_where_another_issuer_has_a_key_of_the_same_name() {
+    let world = World::new();
+    let key = |byte| SigningKey::hmac(Algorithm::HS256, &[byte; 32]).unwrap().with_kid("1");
+    let verifier = Verifier::builder()
+        .trust(TrustedIssuer::compatible("elsewhere").keys(key(3).verifying_key()))
+        .trust(TrustedIssuer::compatible("bakery-auth").keys(key(4).verifying_key()))
+        .clock(world.clock.clone())
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let issuer = Issuer::builder().issuer("bakery-auth").key(key(4)).clock(world.clock).build().unwrap();
+    // Refused by the signature, which no change of time can make right.
+    warm(&verifier, mint(&issuer, "orders").as_str());
 }
 
 #[test]
