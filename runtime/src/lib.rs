@@ -114,7 +114,7 @@ pub use crate::keys::{
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
 };
 #[cfg(feature = "metrics")]
-pub use crate::metrics::{DEFAULT_METRIC_NAMES, Metrics, MetricsAudit};
+pub use crate::metrics::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES, Metrics, MetricsAudit};
 #[cfg(feature = "sql")]
 pub use crate::revocation::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,

@@ -1,19 +1,24 @@
 //! Decisions, keys and tokens as instruments of OpenTelemetry.
 //!
 //! The instruments come from a `Meter` that the program gives, so its own SDK exports them, by OTLP, to
-//! Prometheus or both. What is decided is counted by an audit sink; what a key, a cache or a log is like now
-//! is read when somebody collects. No label is of an unverified token, and none is unbounded.
+//! Prometheus or both. What is decided is counted by an audit sink, in memory of the thread that decides; that,
+//! and what a key, a cache or a log is like now, is read when somebody collects. No label is of an unverified
+//! token, and none is unbounded.
 
 mod audit;
+mod counts;
+mod distribution;
+mod known;
 mod names;
 mod readings;
+mod series;
 mod state;
 
 use std::{fmt, sync::Arc};
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-pub use self::audit::MetricsAudit;
+pub use self::{audit::MetricsAudit, series::MAX_METRIC_SERIES};
 use self::{names::Names, readings::Readings};
 use crate::{
     audit::JsonLinesAudit,
@@ -26,8 +31,11 @@ use crate::{
 /// that refuse a known service, 200 services stay within what Prometheus takes from one target.
 pub const DEFAULT_METRIC_NAMES: usize = 200;
 
-/// The instruments of a program, made from its `Meter`. Cheap to clone; all clones are one. Make it once: two
-/// would count into the same instruments.
+/// The instruments of a program, made from its `Meter`. Cheap to clone; all clones are one. Make it once: of
+/// two, an exporter would see the counts of one.
+///
+/// A decision is counted in about a fifth of a microsecond or less, whatever the SDK, and nothing waits for a
+/// collection. The SDK's histograms get their values when somebody collects, or ten seconds later at the most.
 ///
 /// ```
 /// use opentelemetry::metrics::MeterProvider;
@@ -313,6 +321,16 @@ impl Metrics {
             Some(())
         });
     }
+}
+
+/// The number's place in a list that grows with it.
+#[inline]
+fn at<T: Default>(list: &mut Vec<T>, number: usize) -> &mut T {
+    if number >= list.len() {
+        list.resize_with(number + 1, T::default);
+    }
+    #[expect(clippy::indexing_slicing, reason = "it is long enough by now")]
+    &mut list[number]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact until the year 285,000,000")]

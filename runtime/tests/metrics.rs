@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "metrics/collected.rs"]
+mod collected;
 #[path = "metrics/decisions.rs"]
 mod decisions;
 #[path = "metrics/watched.rs"]

@@ -1,32 +1,33 @@
-//! Decisions, counted as they are made.
+//! The sink that decisions are counted by, and the instruments that tell what was counted.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{AsyncInstrument, Meter},
 };
 
-use super::names::{Endpoints, Names};
+use super::{
+    counts::{Bounded, Counts, Histograms, Measurement},
+    known::{Places, Sight},
+    names::Names,
+    series::Labels,
+};
 use crate::{
     audit::{AuditError, AuditEvent, AuditSink, Decision},
     clock::Timestamp,
     denial::Code,
+    policy::Endpoint,
     registry::endpoints,
 };
 
 /// Counts decisions, and measures the tokens that were verified. Made by
 /// [`Metrics::audit`](super::Metrics::audit); stands beside a sink that writes.
 #[derive(Clone)]
-pub struct MetricsAudit(Arc<Instruments>);
+pub struct MetricsAudit(Arc<Inner>);
 
-struct Instruments {
-    attempts: Counter<u64>,
-    duration: Histogram<f64>,
-    key_uses: Counter<u64>,
-    remaining: Histogram<f64>,
-    remaining_ratio: Histogram<f64>,
-    endpoints: Endpoints,
+struct Inner {
+    counts: Arc<Counts>,
     services: Arc<Names>,
     kids: Names,
     issuers: Names,
@@ -56,123 +57,132 @@ const RATIOS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0];
 
 impl MetricsAudit {
     pub(super) fn new(meter: &Meter, services: Arc<Names>, keys: usize) -> Self {
-        let own = Self(Arc::new(Instruments {
-            attempts: meter
-                .u64_counter("service_only.attempts")
-                .with_unit("{attempt}")
-                .with_description("Decisions, one for each attempt to call a guarded handler")
-                .build(),
-            duration: meter
-                .f64_histogram("service_only.verification.duration")
-                .with_unit("s")
-                .with_description("How long decisions took")
-                .with_boundaries(DURATIONS.to_vec())
-                .build(),
-            key_uses: meter
-                .u64_counter("service_only.key.uses")
-                .with_unit("{token}")
-                .with_description("Tokens whose signature a key has verified")
-                .build(),
-            remaining: meter
-                .f64_histogram("service_only.token.remaining_life")
-                .with_unit("s")
-                .with_description("Time that verified tokens had left when they were presented")
-                .with_boundaries(LIVES.to_vec())
-                .build(),
-            // Without a unit: for `1`, some exporters to Prometheus would say `ratio` once more.
-            remaining_ratio: meter
+        let counts = Counts::new(histograms(meter));
+        let own = Inner { counts, services, kids: Names::new(keys), issuers: Names::new(keys) };
+        own.expect_attacks();
+        meter
+            .u64_observable_counter("service_only.attempts")
+            .with_unit("{attempt}")
+            .with_description("Decisions, one for each attempt to call a guarded handler")
+            .with_callback(own.reading(|counts, seen| counts.attempts().for_each(seen)))
+            .build();
+        meter
+            .u64_observable_counter("service_only.key.uses")
+            .with_unit("{token}")
+            .with_description("Tokens whose signature a key has verified")
+            .with_callback(own.reading(|counts, seen| counts.key_uses().for_each(seen)))
+            .build();
+        Self(Arc::new(own))
+    }
+}
+
+fn histograms(meter: &Meter) -> Histograms {
+    let seconds = |name, what, bounds: &'static [f64]| {
+        let histogram = meter.f64_histogram(name).with_unit("s").with_description(what);
+        Bounded { histogram: histogram.with_boundaries(bounds.to_vec()).build(), bounds }
+    };
+    Histograms {
+        duration: seconds("service_only.verification.duration", "How long decisions took", &DURATIONS),
+        remaining: seconds(
+            "service_only.token.remaining_life",
+            "Time that verified tokens had left when they were presented",
+            &LIVES,
+        ),
+        // Without a unit: for `1`, some exporters to Prometheus would say `ratio` once more.
+        remaining_ratio: Bounded {
+            histogram: meter
                 .f64_histogram("service_only.token.remaining_life.ratio")
                 .with_description("The part of its life that a verified token had left when it was presented")
                 .with_boundaries(RATIOS.to_vec())
                 .build(),
-            endpoints: Endpoints::default(),
-            services,
-            kids: Names::new(keys),
-            issuers: Names::new(keys),
-        }));
-        own.expect_attacks();
-        own
+            bounds: &RATIOS,
+        },
     }
+}
 
+impl Inner {
     /// Makes the series that pages are written for, at zero. One that began with its first attempt would not
     /// have increased by it, and nobody would be told.
     fn expect_attacks(&self) {
         let guarded = endpoints().into_iter().map(|guarded| Some(*guarded.endpoint()));
         for endpoint in guarded.chain([None]) {
             for code in [Code::AlgNotAllowed, Code::KeyAlgMismatch] {
-                let handler = self.0.endpoints.label(HANDLER, endpoint);
-                let labels = [handler, decision(Decision::Deny), KeyValue::new(CODE, code.as_str())];
-                self.0.attempts.add(0, &labels);
+                let labels =
+                    [handler(endpoint), decision(Decision::Deny), KeyValue::new(CODE, code.as_str())];
+                self.counts.attempts.number(labels);
             }
         }
     }
 
-    fn count(&self, event: &AuditEvent<'_>) {
-        let Instruments { attempts, duration, endpoints, services, .. } = &*self.0;
-        let decision = decision(event.decision);
-        let handler = endpoints.label(HANDLER, event.endpoint);
-        let service = event.service.as_deref().map(|service| services.label("caller.service", service));
-        let code = event.code.map(|code| KeyValue::new(CODE, code.as_str()));
-        // Each set of labels always has the same order: the SDK finds it without sorting it.
-        match (&service, code) {
-            (None, None) => attempts.add(1, &[handler, decision.clone()]),
-            (None, Some(code)) => attempts.add(1, &[handler, decision.clone(), code]),
-            (Some(service), None) => attempts.add(1, &[handler, decision.clone(), service.clone()]),
-            (Some(service), Some(code)) => {
-                attempts.add(1, &[handler, decision.clone(), service.clone(), code]);
-            }
-        }
-        duration.record(event.unrecorded.took.as_secs_f64(), std::slice::from_ref(&decision));
-        self.count_key(event, decision);
-        if let Some(service) = service {
-            self.measure_life(event, &service);
-        }
+    fn reading(
+        &self,
+        read: impl Fn(&Counts, &mut dyn FnMut((Labels, u64))) + Send + Sync + 'static,
+    ) -> impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static {
+        let counts = Arc::clone(&self.counts);
+        move |instrument| read(&counts, &mut |(labels, count)| instrument.observe(count, &labels))
     }
 
-    fn count_key(&self, event: &AuditEvent<'_>, decision: KeyValue) {
-        // In the record a key stands only when its signature was good.
-        let Some(kid) = event.kid.as_deref() else { return };
-        let kid = self.0.kids.label("kid", kid);
-        match event.issuer.as_deref() {
-            Some(issuer) => self.0.key_uses.add(1, &[kid, decision, self.0.issuers.label("issuer", issuer)]),
-            None => self.0.key_uses.add(1, &[kid, decision]),
-        }
-    }
-
-    fn measure_life(&self, event: &AuditEvent<'_>, service: &KeyValue) {
-        let known = event.unrecorded;
-        let Some(expires_at) = known.expires_at else { return };
-        let left = span(event.time, Timestamp::from_unix(expires_at));
-        self.0.remaining.record(left, std::slice::from_ref(service));
-        let Some(issued_at) = known.issued_at else { return };
-        let life = span(Timestamp::from_unix(issued_at), Timestamp::from_unix(expires_at));
-        if life > 0.0 {
-            self.0.remaining_ratio.record((left / life).min(1.0), std::slice::from_ref(service));
+    /// Where decisions like this one are counted.
+    fn resolve(&self, sight: &Sight<'_>) -> Places {
+        let decision = decision(sight.decision);
+        let service = sight.service.map(|service| self.services.label("caller.service", service));
+        let code = sight.code.map(|code| KeyValue::new(CODE, code.as_str()));
+        let attempt =
+            [handler(sight.endpoint), decision.clone()].into_iter().chain(service.clone()).chain(code);
+        let key = sight.kid.map(|kid| {
+            let issuer = sight.issuer.map(|issuer| self.issuers.label("issuer", issuer));
+            [self.kids.label("kid", kid), decision].into_iter().chain(issuer)
+        });
+        Places {
+            attempts: self.counts.attempts.number(attempt),
+            key_uses: key.map(|labels| self.counts.key_uses.number(labels)),
+            service: service.map(|service| self.counts.services.number([service])),
         }
     }
 }
 
-const HANDLER: &str = "code.function.name";
+#[inline]
+fn measurement(event: &AuditEvent<'_>) -> Measurement {
+    let known = event.unrecorded;
+    let remaining = known.expires_at.map(|end| span(event.time, end));
+    let life = known.issued_at.zip(known.expires_at).map(|(from, end)| span(Timestamp::from_unix(from), end));
+    let ratio =
+        remaining.zip(life).filter(|(_, life)| *life > 0.0).map(|(left, life)| (left / life).min(1.0));
+    Measurement { took: known.took.as_secs_f64(), remaining, remaining_ratio: ratio }
+}
+
+/// In seconds. Zero where the end comes first: a token that lives by its leeway has nothing left.
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "exact until the year 285,000,000")]
+fn span(from: Timestamp, end: i64) -> f64 {
+    let left = end.saturating_sub(from.unix()) as f64 - f64::from(from.subsec_nanos()) * 1e-9;
+    left.max(0.0)
+}
+
 const CODE: &str = "code";
+
+/// Where no handler has asked: a call of [`Verifier::verify`](crate::Verifier::verify), a layer.
+const NO_HANDLER: &str = "(none)";
+
+fn handler(endpoint: Option<Endpoint>) -> KeyValue {
+    let name = endpoint.map_or_else(|| NO_HANDLER.to_owned(), |endpoint| endpoint.to_string());
+    KeyValue::new("code.function.name", name)
+}
 
 fn decision(decision: Decision) -> KeyValue {
     KeyValue::new("decision", decision.as_str())
 }
 
-/// Zero where the end comes first: a token that lives by its leeway has nothing left.
-fn span(from: Timestamp, to: Timestamp) -> f64 {
-    to.since(from).unwrap_or_default().as_secs_f64()
-}
-
 impl AuditSink for MetricsAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.count(event);
+        let sight = Sight::of(event);
+        self.0.counts.count(&sight, measurement(event), || self.0.resolve(&sight));
         Ok(())
     }
 }
 
-impl std::fmt::Debug for MetricsAudit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for MetricsAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsAudit").finish_non_exhaustive()
     }
 }

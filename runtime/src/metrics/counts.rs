@@ -1,0 +1,236 @@
+//! Decisions, counted by the thread that makes them and read by whoever collects.
+//!
+//! A thread counts in memory of its own, behind a lock that only a collection ever contends for, and for no
+//! longer than it takes to copy some numbers. Counters are read from there. The histograms of the SDK must be
+//! told each value; that is done by who collects, and by a thread of this file every ten seconds, so that a
+//! collection after an hour without one finds no hour's work.
+
+use std::{
+    convert::Infallible,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use opentelemetry::{KeyValue, metrics::Histogram};
+use thread_local::ThreadLocal;
+
+use super::{
+    at,
+    distribution::Distribution,
+    known::{Known, Places, Sight},
+    series::{Labels, Series},
+};
+use crate::audit::Decision;
+
+/// At ten thousand decisions a second, what the SDK is told at once takes it some ten milliseconds.
+const PERIOD: Duration = Duration::from_secs(10);
+
+pub(super) struct Counts {
+    threads: ThreadLocal<OwnLine<Mutex<Own>>>,
+    pub(super) attempts: Series,
+    pub(super) key_uses: Series,
+    pub(super) services: Series,
+    histograms: Histograms,
+    totals: Mutex<Totals>,
+    /// Ends the thread when this is gone.
+    _held: OnceLock<Sender<Infallible>>,
+}
+
+/// The SDK's, with the bounds of their buckets.
+pub(super) struct Histograms {
+    pub(super) duration: Bounded,
+    pub(super) remaining: Bounded,
+    pub(super) remaining_ratio: Bounded,
+}
+
+pub(super) struct Bounded {
+    pub(super) histogram: Histogram<f64>,
+    pub(super) bounds: &'static [f64],
+}
+
+/// What one decision measures, in seconds, and in parts of a life.
+#[derive(Copy, Clone)]
+pub(super) struct Measurement {
+    pub(super) took: f64,
+    pub(super) remaining: Option<f64>,
+    pub(super) remaining_ratio: Option<f64>,
+}
+
+/// By the numbers of their series. Held for as long as the SDK is told values, and by no request.
+#[derive(Default)]
+struct Totals {
+    attempts: Vec<u64>,
+    key_uses: Vec<u64>,
+}
+
+/// Kept out of the cache lines of its neighbours.
+#[derive(Default)]
+#[repr(align(128))]
+struct OwnLine<T>(T);
+
+/// What one thread has counted since somebody read it.
+#[derive(Default)]
+struct Own {
+    known: Known,
+    attempts: Vec<u64>,
+    key_uses: Vec<u64>,
+    measured: Measured,
+}
+
+#[derive(Default)]
+struct Measured {
+    allowed: Distribution,
+    denied: Distribution,
+    lives: Vec<Lives>,
+}
+
+/// Of a service.
+#[derive(Default)]
+struct Lives {
+    remaining: Distribution,
+    remaining_ratio: Distribution,
+}
+
+impl Counts {
+    pub(super) fn new(histograms: Histograms) -> Arc<Self> {
+        let counts = Arc::new(Self {
+            threads: ThreadLocal::new(),
+            attempts: Series::default(),
+            key_uses: Series::default(),
+            services: Series::default(),
+            histograms,
+            totals: Mutex::default(),
+            _held: OnceLock::new(),
+        });
+        let ((held, gone), told) = (channel(), Arc::downgrade(&counts));
+        let named = thread::Builder::new().name("service-only-metrics".to_owned());
+        match named.spawn(move || tell(&told, &gone)) {
+            Ok(_) => drop(counts._held.set(held)),
+            Err(error) => {
+                tracing::warn!(target: "service_only", %error, "metrics have no thread: histograms are filled when somebody collects");
+            }
+        }
+        counts
+    }
+
+    /// Counts one decision. `resolve` is asked where this thread has not seen one like it.
+    #[inline]
+    pub(super) fn count(&self, sight: &Sight<'_>, measured: Measurement, resolve: impl FnOnce() -> Places) {
+        let mut own = locked(&self.threads.get_or_default().0);
+        let places = own.known.places(sight, resolve);
+        add(&mut own.attempts, places.attempts);
+        if let Some(key) = places.key_uses {
+            add(&mut own.key_uses, key);
+        }
+        own.measured.add(&self.histograms, sight.decision, places.service, measured);
+    }
+
+    /// All attempts until now.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
+        let counts = self.gather().attempts.clone();
+        labelled(&self.attempts, counts)
+    }
+
+    /// All uses of keys until now.
+    pub(super) fn key_uses(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
+        let counts = self.gather().key_uses.clone();
+        labelled(&self.key_uses, counts)
+    }
+
+    /// Adds up what the threads have counted, and tells the SDK the values. Whoever collects meanwhile waits,
+    /// so that it misses none of them.
+    fn gather(&self) -> MutexGuard<'_, Totals> {
+        let mut totals = locked(&self.totals);
+        let mut measured = Measured::default();
+        for own in &self.threads {
+            let own = locked(&own.0).hand_over(&mut totals);
+            measured.merge(&own);
+        }
+        self.record(&measured);
+        totals
+    }
+
+    fn record(&self, measured: &Measured) {
+        let Histograms { duration, remaining, remaining_ratio } = &self.histograms;
+        for (decision, took) in [(Decision::Allow, &measured.allowed), (Decision::Deny, &measured.denied)] {
+            let labels = [KeyValue::new("decision", decision.as_str())];
+            took.values().for_each(|value| duration.histogram.record(value, &labels));
+        }
+        for (labels, lives) in self.services.labels().iter().zip(&measured.lives) {
+            lives.remaining.values().for_each(|value| remaining.histogram.record(value, labels));
+            lives.remaining_ratio.values().for_each(|value| remaining_ratio.histogram.record(value, labels));
+        }
+    }
+}
+
+/// Until the counts are gone.
+fn tell(counts: &Weak<Counts>, gone: &Receiver<Infallible>) {
+    while gone.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        let Some(counts) = counts.upgrade() else { return };
+        drop(counts.gather());
+    }
+}
+
+impl Own {
+    fn hand_over(&mut self, totals: &mut Totals) -> Measured {
+        move_counts(&mut self.attempts, &mut totals.attempts);
+        move_counts(&mut self.key_uses, &mut totals.key_uses);
+        mem::take(&mut self.measured)
+    }
+}
+
+impl Measured {
+    #[inline]
+    fn add(&mut self, by: &Histograms, decision: Decision, service: Option<usize>, measured: Measurement) {
+        let took = match decision {
+            Decision::Allow => &mut self.allowed,
+            Decision::Deny => &mut self.denied,
+        };
+        took.add(by.duration.bounds, measured.took);
+        let Some(service) = service else { return };
+        let lives = at(&mut self.lives, service);
+        if let Some(remaining) = measured.remaining {
+            lives.remaining.add(by.remaining.bounds, remaining);
+        }
+        if let Some(ratio) = measured.remaining_ratio {
+            lives.remaining_ratio.add(by.remaining_ratio.bounds, ratio);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.allowed.merge(&other.allowed);
+        self.denied.merge(&other.denied);
+        for (number, lives) in other.lives.iter().enumerate() {
+            let own = at(&mut self.lives, number);
+            own.remaining.merge(&lives.remaining);
+            own.remaining_ratio.merge(&lives.remaining_ratio);
+        }
+    }
+}
+
+#[inline]
+fn add(counts: &mut Vec<u64>, number: usize) {
+    let count = at(counts, number);
+    *count = count.saturating_add(1);
+}
+
+fn move_counts(from: &mut [u64], to: &mut Vec<u64>) {
+    for (number, count) in from.iter_mut().enumerate() {
+        let total = at(to, number);
+        *total = total.saturating_add(mem::take(count));
+    }
+}
+
+/// A series that was not counted yet has a count too: its first increase is seen.
+fn labelled(series: &Series, counts: Vec<u64>) -> impl Iterator<Item = (Labels, u64)> + use<> {
+    series.labels().into_iter().zip(counts.into_iter().chain(std::iter::repeat(0)))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,121 @@
+//! Values that wait for a histogram of the SDK, by its buckets.
+//!
+//! The SDK takes one value at a time and looks its labels up for each, which costs more than a decision. So a
+//! thread counts values here, and the SDK gets as many later: the same number in each bucket, with the same
+//! sum, the same least and the same greatest. A view that draws other buckets gets means of those between.
+
+use super::at;
+
+#[derive(Default)]
+pub(super) struct Distribution(Vec<Bucket>);
+
+#[derive(Copy, Clone)]
+struct Bucket {
+    count: u64,
+    sum: f64,
+    least: f64,
+    greatest: f64,
+}
+
+impl Distribution {
+    /// Counts a value. `bounds` are those of the SDK's histogram, each of its bucket.
+    #[inline]
+    pub(super) fn add(&mut self, bounds: &[f64], value: f64) {
+        at(&mut self.0, bounds.partition_point(|bound| *bound < value)).add(value);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (number, bucket) in other.0.iter().enumerate() {
+            at(&mut self.0, number).merge(bucket);
+        }
+    }
+
+    /// As many values as were counted.
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().flat_map(Bucket::values)
+    }
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { count: 0, sum: 0.0, least: f64::INFINITY, greatest: f64::NEG_INFINITY }
+    }
+}
+
+impl Bucket {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.count = self.count.wrapping_add(1);
+        self.sum += value;
+        if value < self.least {
+            self.least = value;
+        }
+        if value > self.greatest {
+            self.greatest = value;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count = self.count.wrapping_add(other.count);
+        self.sum += other.sum;
+        self.least = self.least.min(other.least);
+        self.greatest = self.greatest.max(other.greatest);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a mean")]
+    fn values(&self) -> impl Iterator<Item = f64> + use<> {
+        let between = self.count.saturating_sub(2);
+        let mean = (self.sum - self.least - self.greatest) / between.max(1) as f64;
+        // A sum of floating point numbers may be a little off, and a mean must stay in its bucket.
+        let mean = mean.max(self.least).min(self.greatest);
+        let least = (self.count > 0).then_some(self.least);
+        let greatest = (self.count > 1).then_some(self.greatest);
+        least.into_iter().chain(greatest).chain((0..between).map(move |_| mean))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: [f64; 4] = [0.0, 1.0, 2.5, 100.0];
+
+    fn of(values: &[f64]) -> Distribution {
+        let mut all = Distribution::default();
+        values.iter().for_each(|value| all.add(&BOUNDS, *value));
+        all
+    }
+
+    /// Counts by bucket, sum, least, greatest.
+    fn seen(values: impl Iterator<Item = f64>) -> ([u64; 5], f64, f64, f64) {
+        let mut seen = ([0; 5], 0.0, f64::INFINITY, f64::NEG_INFINITY);
+        for value in values {
+            seen.0[BOUNDS.iter().filter(|bound| **bound < value).count()] += 1;
+            seen = (seen.0, seen.1 + value, seen.2.min(value), seen.3.max(value));
+        }
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_has_the_buckets_the_sum_and_the_ends_of_what_went_in(
+            one in prop::collection::vec(0.0..200.0, 0..40), other in prop::collection::vec(0.0..5.0, 0..40),
+        ) {
+            let mut both = of(&one);
+            both.merge(&of(&other));
+            let (expected, got) = (seen(one.into_iter().chain(other)), seen(both.values()));
+            prop_assert_eq!(expected.0, got.0);
+            prop_assert!((expected.1 - got.1).abs() < 1e-6, "{} is not {}", got.1, expected.1);
+            prop_assert_eq!((expected.2, expected.3), (got.2, got.3));
+        }
+    }
+
+    #[test]
+    fn a_value_on_a_bound_is_below_it_and_equal_values_stay_themselves() {
+        assert_eq!(of(&[1.0, 0.25, 0.25, 0.5]).values().collect::<Vec<_>>(), [0.25, 1.0, 0.375, 0.375]);
+        assert_eq!(of(&[0.3; 5]).values().collect::<Vec<_>>(), [0.3; 5]);
+        assert_eq!(of(&[]).values().count(), 0);
+    }
+}

@@ -1,0 +1,228 @@
+//! Where a decision is counted, found by what its record says without making a label of it.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use crate::{
+    audit::{AuditEvent, Decision},
+    denial::Code,
+    policy::Endpoint,
+};
+
+/// Kinds of decisions that a thread knows. Beyond that it begins anew; nothing is counted here.
+const MAX_KNOWN: usize = 1_024;
+
+/// What tells where a decision is counted.
+#[derive(Copy, Clone)]
+pub(super) struct Sight<'e> {
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) decision: Decision,
+    pub(super) code: Option<Code>,
+    pub(super) service: Option<&'e str>,
+    pub(super) kid: Option<&'e str>,
+    pub(super) issuer: Option<&'e str>,
+}
+
+/// The numbers of its series.
+#[derive(Copy, Clone)]
+pub(super) struct Places {
+    pub(super) attempts: usize,
+    pub(super) key_uses: Option<usize>,
+    pub(super) service: Option<usize>,
+}
+
+/// By a hash of what is told; everything is compared in full. The first of a service's decisions at a handler
+/// is found without a hash of key and issuer, which are mostly the same; others by a hash of all. Of two with
+/// one hash the later one has it.
+#[derive(Default)]
+pub(super) struct Known(HashMap<u64, Entry, BuildHasherDefault<AsItIs>>);
+
+struct Entry {
+    place: Option<Place>,
+    decision: Decision,
+    code: Option<Code>,
+    service: Option<Box<str>>,
+    kid: Option<Box<str>>,
+    issuer: Option<Box<str>>,
+    places: Places,
+}
+
+/// Where the texts of an endpoint lie. The same texts at another place have the same labels.
+type Place = (usize, usize, u32);
+
+impl Known {
+    #[inline]
+    pub(super) fn places(&mut self, sight: &Sight<'_>, resolve: impl FnOnce() -> Places) -> Places {
+        let short = sight.hash();
+        match self.0.get(&short) {
+            Some(entry) if entry.is(sight) => entry.places,
+            Some(_) => self.places_of_another(short, sight, resolve),
+            None => self.learn(short, sight, resolve()),
+        }
+    }
+
+    fn places_of_another(
+        &mut self,
+        short: u64,
+        sight: &Sight<'_>,
+        resolve: impl FnOnce() -> Places,
+    ) -> Places {
+        let hash = [sight.kid, sight.issuer].into_iter().fold(short, hash_text);
+        match self.0.get(&hash) {
+            Some(entry) if entry.is(sight) => entry.places,
+            _ => self.learn(hash, sight, resolve()),
+        }
+    }
+
+    #[cold]
+    fn learn(&mut self, hash: u64, sight: &Sight<'_>, places: Places) -> Places {
+        if self.0.len() >= MAX_KNOWN {
+            self.0.clear();
+        }
+        let entry = Entry {
+            place: sight.place(),
+            decision: sight.decision,
+            code: sight.code,
+            service: sight.service.map(Into::into),
+            kid: sight.kid.map(Into::into),
+            issuer: sight.issuer.map(Into::into),
+            places,
+        };
+        self.0.insert(hash, entry);
+        places
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn is(&self, sight: &Sight<'_>) -> bool {
+        self.place == sight.place()
+            && self.decision == sight.decision
+            && self.code == sight.code
+            && self.service.as_deref() == sight.service
+            && self.kid.as_deref() == sight.kid
+            && self.issuer.as_deref() == sight.issuer
+    }
+}
+
+impl<'e> Sight<'e> {
+    #[inline]
+    pub(super) fn of(event: &'e AuditEvent<'_>) -> Self {
+        Self {
+            endpoint: event.endpoint,
+            decision: event.decision,
+            code: event.code,
+            service: event.service.as_deref(),
+            // In the record a key stands only when its signature was good.
+            kid: event.kid.as_deref(),
+            issuer: event.issuer.as_deref(),
+        }
+    }
+
+    #[inline]
+    fn place(&self) -> Option<Place> {
+        let texts = |handler: Endpoint| {
+            (handler.module_path().as_ptr().addr(), handler.function().as_ptr().addr(), handler.line())
+        };
+        self.endpoint.map(texts)
+    }
+
+    /// Only names that were verified are told apart, so nobody is kept from finding two of one hash; all he
+    /// gains is that they are looked up again.
+    #[inline]
+    fn hash(&self) -> u64 {
+        let (_, function, line) = self.place().unwrap_or_default();
+        let code = self.code.map_or(0, |code| code as u64 + 1);
+        let hash = mix(function as u64, u64::from(line) << 16 | code << 1 | self.decision as u64);
+        hash_text(hash, self.service)
+    }
+}
+
+#[inline]
+fn hash_text(hash: u64, text: Option<&str>) -> u64 {
+    let Some(bytes) = text.map(str::as_bytes) else { return mix(hash, 0) };
+    let hash = mix(hash, bytes.len() as u64 + 1);
+    // The last eight may be hashed twice, in part.
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    match bytes.last_chunk::<8>() {
+        Some(last) => mix(hash, u64::from_le_bytes(*last)),
+        None => rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte))),
+    }
+}
+
+#[inline]
+const fn mix(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+/// A hash that is one already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| mix(hash, u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sight<'e>(service: Option<&'e str>, kid: Option<&'e str>, issuer: Option<&'e str>) -> Sight<'e> {
+        Sight { endpoint: None, decision: Decision::Allow, code: None, service, kid, issuer }
+    }
+
+    const fn numbered(attempts: usize) -> Places {
+        Places { attempts, key_uses: None, service: None }
+    }
+
+    #[test]
+    fn each_text_tells_decisions_apart_and_a_known_one_is_not_resolved() {
+        let handler = |line| Some(Endpoint::new("orders", "delete", "api.rs", line));
+        let all = sight(Some("orders-eu-west"), Some("key-1"), Some("auth"));
+        let sights = [
+            all,
+            Sight { endpoint: handler(1), ..all },
+            Sight { endpoint: handler(2), ..all },
+            Sight { decision: Decision::Deny, code: Some(Code::MissingScope), ..all },
+            Sight { decision: Decision::Deny, code: Some(Code::Expired), ..all },
+            Sight { service: Some("orders-us-west"), ..all },
+            Sight { service: None, ..all },
+            Sight { kid: Some("key-2"), ..all },
+            Sight { kid: None, ..all },
+            Sight { issuer: Some("auth2"), ..all },
+            Sight { issuer: None, ..all },
+            sight(Some("ab"), Some(""), None),
+            sight(Some("a"), Some("b"), None),
+        ];
+        let mut known = Known::default();
+        for (number, sight) in sights.iter().enumerate() {
+            assert_eq!(known.places(sight, || numbered(number)).attempts, number);
+        }
+        for (number, sight) in sights.iter().enumerate() {
+            assert_eq!(known.places(sight, || panic!("known")).attempts, number);
+        }
+    }
+
+    #[test]
+    fn what_a_thread_knows_is_bounded() {
+        let mut known = Known::default();
+        for number in 0..5_000 {
+            let name = format!("service-{number}");
+            assert_eq!(known.places(&sight(Some(&name), None, None), || numbered(number)).attempts, number);
+            assert!(known.0.len() <= MAX_KNOWN);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Sets of labels, each with a number: what is counted is found by its number, and there are only so many.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use opentelemetry::KeyValue;
+
+/// The series of one instrument, with the one for all that come too late: as many as OpenTelemetry's SDK takes
+/// before it makes such a series itself. Of one that is only read, the SDK would keep the last number there
+/// and not their sum.
+pub const MAX_METRIC_SERIES: usize = 2_000;
+
+/// Locked for as long as it takes to look one up.
+#[derive(Default)]
+pub(super) struct Series(Mutex<Numbered>);
+
+#[derive(Default)]
+struct Numbered {
+    numbers: HashMap<Labels, usize>,
+    labels: Vec<Labels>,
+}
+
+pub(super) type Labels = Arc<[KeyValue]>;
+
+impl Series {
+    /// The number of these labels, which is the next one where they are new.
+    pub(super) fn number(&self, labels: impl IntoIterator<Item = KeyValue>) -> usize {
+        let mut labels: Vec<_> = labels.into_iter().collect();
+        // The SDK finds what is sorted at once.
+        labels.sort_by(|one, other| one.key.cmp(&other.key));
+        let mut all = self.locked();
+        if !all.numbers.contains_key(labels.as_slice()) && all.labels.len() + 1 >= MAX_METRIC_SERIES {
+            labels = vec![overflow()];
+        }
+        all.number(labels.into())
+    }
+
+    /// All labels, in the order of their numbers.
+    pub(super) fn labels(&self) -> Vec<Labels> {
+        self.locked().labels.clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Numbered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Numbered {
+    fn number(&mut self, labels: Labels) -> usize {
+        let next = self.labels.len();
+        let number = *self.numbers.entry(Arc::clone(&labels)).or_insert(next);
+        if number == next {
+            self.labels.push(labels);
+        }
+        number
+    }
+}
+
+/// As the SDK calls it.
+fn overflow() -> KeyValue {
+    KeyValue::new("otel.metric.overflow", true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_have_one_number_in_any_order() {
+        let series = Series::default();
+        let (a, b) = (KeyValue::new("a", 1), KeyValue::new("b", 2));
+        assert_eq!(series.number([a.clone(), b.clone()]), series.number([b, a.clone()]));
+        assert_eq!(series.number([a]), 1);
+        assert_eq!(series.labels().len(), 2);
+    }
+
+    #[test]
+    fn what_comes_too_late_is_one_series_and_what_was_there_stays() {
+        let series = Series::default();
+        let number = |number: i64| series.number([KeyValue::new("n", number)]);
+        let last = MAX_METRIC_SERIES - 1;
+        (0..4_000).for_each(|n| assert_eq!(number(n), last.min(usize::try_from(n).unwrap())));
+        assert_eq!(number(3), 3);
+        let labels = series.labels();
+        assert_eq!((labels.len(), &*labels[last]), (MAX_METRIC_SERIES, [overflow()].as_slice()));
+    }
+}
