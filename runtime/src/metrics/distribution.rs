@@ -7,7 +7,11 @@
 use super::at;
 
 #[derive(Default)]
-pub(super) struct Distribution(Vec<Bucket>);
+pub(super) struct Distribution {
+    buckets: Vec<Bucket>,
+    /// Where the last value went: the next one mostly goes there too.
+    last: usize,
+}
 
 #[derive(Copy, Clone)]
 struct Bucket {
@@ -21,18 +25,23 @@ impl Distribution {
     /// Counts a value. `bounds` are those of the SDK's histogram, each of its bucket.
     #[inline]
     pub(super) fn add(&mut self, bounds: &[f64], value: f64) {
-        at(&mut self.0, bounds.partition_point(|bound| *bound < value)).add(value);
+        let above = |bound: usize| bounds.get(bound).is_none_or(|bound| value <= *bound);
+        let below = |bound: usize| bounds.get(bound).is_some_and(|bound| *bound < value);
+        if !(above(self.last) && (self.last == 0 || below(self.last - 1))) {
+            self.last = bounds.partition_point(|bound| *bound < value);
+        }
+        at(&mut self.buckets, self.last).add(value);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        for (number, bucket) in other.0.iter().enumerate() {
-            at(&mut self.0, number).merge(bucket);
+        for (number, bucket) in other.buckets.iter().enumerate() {
+            at(&mut self.buckets, number).merge(bucket);
         }
     }
 
     /// As many values as were counted.
     pub(super) fn values(&self) -> impl Iterator<Item = f64> {
-        self.0.iter().flat_map(Bucket::values)
+        self.buckets.iter().flat_map(Bucket::values)
     }
 }
 
