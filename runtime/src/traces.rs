@@ -20,7 +20,8 @@ use crate::{
 ///
 /// Its parent is the span that is active on the request's thread, as `tracing-opentelemetry` makes it; where
 /// none is, the one that the request's `traceparent` names. Whether a trace is kept is for the sampler of the
-/// program to say: one that is based on the parent lets a stranger's `traceparent` choose.
+/// program to say: one that is based on the parent lets a stranger's `traceparent` choose. The example `metrics`
+/// makes a span of each request with `tracing-opentelemetry`, puts these within, and sends all by OTLP.
 ///
 /// ```
 /// use opentelemetry::trace::TracerProvider;

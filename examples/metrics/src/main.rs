@@ -2,9 +2,10 @@
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` metrics and traces for a collector.
 
 mod telemetry;
+mod traced;
 
 use anyhow::Context;
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, middleware::from_fn};
 use service_only::{
     ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Metrics, TracesAudit, Verifier,
     VerifierBuilder,
@@ -13,10 +14,11 @@ use service_only::{
 };
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[service_only(services("shop", "bakery"), scopes("stock:read"))]
 async fn show_stock() -> &'static str {
-    "7\n"
+    tracing::info_span!("count the shelves").in_scope(|| "7\n")
 }
 
 #[service_only(services("bakery"), scopes("stock:write"), max_age = "24h")]
@@ -31,7 +33,11 @@ async fn metrics(State(telemetry): State<Telemetry>) -> Result<String, StatusCod
 
 /// What is asked of services.
 fn stock(verifier: Verifier) -> ClosedRouter {
-    ClosedRouter::new().route("/stock", get(show_stock)).route("/restock", post(restock)).with_state(verifier)
+    ClosedRouter::new()
+        .route("/stock", get(show_stock))
+        .route("/restock", post(restock))
+        .layer(from_fn(traced::in_a_span))
+        .with_state(verifier)
 }
 
 /// What is asked of Prometheus.
@@ -62,6 +68,7 @@ fn observed(
 async fn main() -> anyhow::Result<()> {
     let collector = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
     let telemetry = Telemetry::new(collector.as_deref())?;
+    telemetry.subscriber().init();
     let metrics = Metrics::new(&telemetry.meter());
 
     let keys = FileKeys::jwks("jwks.json").open().context("see `service-token jwks`")?;

@@ -13,6 +13,8 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 use prometheus::{Registry, TextEncoder};
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 /// What the instruments are registered under.
 const SCOPE: &str = "service-only";
@@ -55,6 +57,16 @@ impl Telemetry {
 
     pub(crate) fn tracer(&self) -> SdkTracer {
         self.0.tracers.tracer(SCOPE)
+    }
+
+    /// Makes spans of OpenTelemetry from those of `tracing`, and writes events to standard error.
+    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        let spans = tracing_opentelemetry::layer().with_tracer(self.tracer());
+        let events = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        // Exporters speak of themselves too, and what they say is not to be exported.
+        tracing_subscriber::registry()
+            .with(spans.with_filter(LevelFilter::INFO))
+            .with(events.with_filter(LevelFilter::INFO))
     }
 
     /// All metrics as they are now, in Prometheus' text format.
