@@ -2,6 +2,7 @@
 
 mod collector;
 mod files;
+mod grafana;
 mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
