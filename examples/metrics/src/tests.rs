@@ -3,6 +3,7 @@
 mod collector;
 mod files;
 mod grafana;
+mod prometheus;
 mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -60,10 +61,16 @@ fn names(scrape: &str) -> BTreeSet<String> {
     series(scrape).into_iter().filter_map(|series| Some(series.split('{').next()?.to_owned())).collect()
 }
 
-/// Everything that can be exported is: by a service of every kind, and by the registry.
+/// The names of everything that can be exported.
 async fn everything() -> BTreeSet<String> {
+    names(&every_kind_of_service().await).into_iter().chain(names(&registry().await)).collect()
+}
+
+/// What a service exports that watches all that can be watched.
+async fn every_kind_of_service() -> String {
     let world = World::new();
     world.ask_as_the_shop().await;
+    world.stock.post("/restock").bearer(world.authority.service("shop").token()).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, world.authority.service("stock").token().as_str()).unwrap();
@@ -86,8 +93,7 @@ async fn everything() -> BTreeSet<String> {
     world.metrics.watch_verifier(&both);
     both.verify(&world.authority.service("shop").claim("iss", "old").token()).unwrap();
 
-    let scraped = names(&world.scrape().await);
-    scraped.into_iter().chain(names(&registry().await)).collect()
+    world.scrape().await
 }
 
 fn key(kid: &str) -> VerifyingKey {
