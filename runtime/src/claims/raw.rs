@@ -10,11 +10,11 @@ use crate::{
     json::{self, JsonError, Number, Tree, Value},
 };
 
-/// Audiences that one token may name, for the same reason as [`MAX_SCOPES`].
+/// Audiences that one token may name, for the same reason as [`MAX_SCOPES`](super::MAX_SCOPES).
 pub const MAX_AUDIENCES: usize = 64;
 
 /// The longest text claim that is read, in bytes. Names, ids and addresses have a fraction of it, and
-/// what is kept of a token is kept per caller. `scope` is bounded by [`MAX_SCOPES`] and the token.
+/// what is kept of a token is kept per caller. `scope` is bounded by [`MAX_SCOPES`](super::MAX_SCOPES) and the token.
 pub const MAX_CLAIM_LENGTH: usize = 4096;
 
 /// The claims as the payload has them, before anything is compared.
