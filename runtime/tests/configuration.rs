@@ -1,0 +1,235 @@
+//! The guide to configuration says what the code says: each number, each method, and code that compiles.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::{error::Error, fs, path::Path, time::Duration};
+
+use service_only::{
+    BuildError, DEFAULT_CACHED_TOKENS, DEFAULT_LIFETIME, DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_SILENCE,
+    DEFAULT_MAX_STALENESS, DEFAULT_METRIC_NAMES, DEFAULT_POLL_INTERVAL, DEFAULT_QUEUE, DEFAULT_REMOTE_KEYS,
+    DEFAULT_REVOCATION_POLL, DEFAULT_TIMEOUT, DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT,
+    FileKeys, JsonLinesAudit, LONG_LIFETIME, MAX_AUDIENCES, MAX_CACHED_TOKENS, MAX_CLAIM_LENGTH,
+    MAX_JSON_DEPTH, MAX_JSON_MEMBERS, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KID_LENGTH,
+    MAX_LEEWAY, MAX_LIFETIME, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED, MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES,
+    MAX_SERVICE_NAME, MAX_TOKEN_FILE_BYTES, MAX_TOKEN_LENGTH, MIN_RSA_BITS, MIN_RSA_EXPONENT,
+    REREAD_INTERVAL, RemoteJwks, STRICT_LIFETIME, SqlRevocations, TrustedIssuer, Verifier, WhenFull,
+    export::DEFAULT_TRUST_DOMAIN, rotation::DEFAULT_REPORT_INTERVAL,
+};
+
+const GUIDE: &str = include_str!("../../cli/docs/configuration.md");
+
+// Shown by the guide; nothing here is to be run.
+#[expect(dead_code, reason = "compiled for the guide")]
+fn verifier(store: &str) -> Result<Verifier, Box<dyn Error>> {
+    let keys = FileKeys::jwks("/etc/service-keys/jwks.json").open()?;
+    let orders = TrustedIssuer::strict("bakery-auth").keys(keys).audience("orders");
+    let audit = JsonLinesAudit::builder().when_full(WhenFull::Deny).to_file("/var/log/orders/audit.jsonl")?;
+    let verifier = Verifier::builder()
+        .trust(orders)
+        .revocation(SqlRevocations::of(store).start()?)
+        .audit(audit)
+        .require_audit()
+        .build()?;
+    Ok(verifier)
+}
+
+#[expect(dead_code, reason = "compiled for the guide")]
+fn cluster(keys: RemoteJwks) -> Result<Verifier, BuildError> {
+    let accounts = TrustedIssuer::kubernetes("https://kubernetes.default.svc.cluster.local")
+        .keys(keys)
+        .audience("orders")
+        .name("system:serviceaccount:bakery:orchestrator", "tenant-deletion-orchestrator");
+    Verifier::builder().trust(accounts).build()
+}
+
+#[expect(dead_code, reason = "compiled for the guide")]
+async fn keys_of_the_cluster() -> Result<RemoteJwks, Box<dyn Error>> {
+    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let keys = RemoteJwks::url("https://kubernetes.default.svc.cluster.local/openid/v1/jwks")
+        .root_certificates(std::fs::read(format!("{account}/ca.crt"))?)
+        .bearer_token_file(format!("{account}/token"))
+        .start()
+        .await?;
+    Ok(keys)
+}
+
+/// A value as the guide writes it.
+trait Written {
+    fn written(&self) -> String;
+}
+
+impl Written for u64 {
+    fn written(&self) -> String {
+        let digits = self.to_string();
+        let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+        groups.join(",")
+    }
+}
+
+impl Written for usize {
+    fn written(&self) -> String {
+        (*self as u64).written()
+    }
+}
+
+impl Written for &str {
+    fn written(&self) -> String {
+        (*self).to_owned()
+    }
+}
+
+impl Written for Duration {
+    fn written(&self) -> String {
+        let ms = u64::try_from(self.as_millis()).unwrap();
+        // An hour is an hour, and half a minute thirty seconds.
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+        let (unit, name) = units.into_iter().find(|(unit, _)| ms % unit == 0).unwrap();
+        format!("{} {name}", (ms / unit).written())
+    }
+}
+
+macro_rules! values {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), $name.written())),*] };
+}
+
+#[test]
+fn every_default_and_bound_stands_in_the_guide_with_its_value() {
+    let values = values![
+        DEFAULT_CACHED_TOKENS,
+        DEFAULT_LIFETIME,
+        DEFAULT_MAX_RESPONSE_BYTES,
+        DEFAULT_MAX_SILENCE,
+        DEFAULT_MAX_STALENESS,
+        DEFAULT_METRIC_NAMES,
+        DEFAULT_POLL_INTERVAL,
+        DEFAULT_QUEUE,
+        DEFAULT_REMOTE_KEYS,
+        DEFAULT_REPORT_INTERVAL,
+        DEFAULT_REVOCATION_POLL,
+        DEFAULT_TIMEOUT,
+        DEFAULT_TRUST_DOMAIN,
+        DEFAULT_UNKNOWN_KID_INTERVAL,
+        DEFAULT_UNKNOWN_KID_WAIT,
+        LONG_LIFETIME,
+        MAX_AUDIENCES,
+        MAX_CACHED_TOKENS,
+        MAX_CLAIM_LENGTH,
+        MAX_JSON_DEPTH,
+        MAX_JSON_MEMBERS,
+        MAX_JWKS_BYTES,
+        MAX_KEYS,
+        MAX_KEY_FILE_BYTES,
+        MAX_KID_LENGTH,
+        MAX_LEEWAY,
+        MAX_LIFETIME,
+        MAX_QUEUE,
+        MAX_QUOTED,
+        MAX_RETIRED,
+        MAX_REVOCATIONS,
+        MAX_RSA_BITS,
+        MAX_SCOPES,
+        MAX_SERVICE_NAME,
+        MAX_TOKEN_FILE_BYTES,
+        MAX_TOKEN_LENGTH,
+        MIN_RSA_BITS,
+        MIN_RSA_EXPONENT,
+        REREAD_INTERVAL,
+        STRICT_LIFETIME,
+    ];
+    for (name, value) in &values {
+        assert!(GUIDE.contains(&format!("`{name}` ({value})")), "`{name}` ({value})");
+    }
+    let mut sources = Vec::new();
+    collect(&source(""), &mut sources);
+    let code: String = sources.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let consts = code.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    let bounds: Vec<_> = consts
+        .filter(|name| ["DEFAULT_", "MAX_", "MIN_"].iter().any(|start| name.starts_with(start)))
+        // Of what the attribute emits.
+        .filter(|name| *name != "MAX_NAMES")
+        .collect();
+    assert!(bounds.len() > 30, "only {} were found", bounds.len());
+    for name in bounds {
+        assert!(values.iter().any(|(known, _)| *known == name), "`{name}` is not in the guide");
+    }
+}
+
+fn source(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)
+}
+
+fn collect(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The words in code of one section, without its blocks.
+fn words(heading: &str) -> Vec<&'static str> {
+    let (_, section) = GUIDE.split_once(&format!("\n### {heading}\n")).unwrap();
+    let section = section.split("\n### ").next().unwrap();
+    let code = section.split('`').skip(1).step_by(2);
+    code.flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect()
+}
+
+#[test]
+fn every_method_of_what_is_configured_stands_in_its_section() {
+    let sections: [(&str, &[&str]); 10] = [
+        ("Verifier", &["verifier/builder.rs"]),
+        ("Trusted issuers", &["verifier/issuer.rs"]),
+        ("Keys", &["keys/file.rs"]),
+        ("Remote keys", &["keys/remote.rs", "keys/remote/builder.rs"]),
+        ("Rotating keys", &["keys/ring.rs", "keys/ring/signing.rs"]),
+        (
+            "Revocation",
+            &[
+                "revocation/memory.rs",
+                "revocation/sql.rs",
+                "revocation/sql/builder.rs",
+                "rotation/reporter.rs",
+            ],
+        ),
+        ("Audit", &["audit/json_lines.rs"]),
+        ("Metrics and traces", &["metrics.rs", "traces.rs"]),
+        ("Calling others", &["client.rs", "client/attach.rs"]),
+        ("Minting", &[]),
+    ];
+    for (heading, files) in sections {
+        let words = words(heading);
+        for file in files {
+            let code = fs::read_to_string(source(file)).unwrap();
+            let methods = code.lines().filter_map(|line| {
+                let line = line.strip_prefix("    pub ")?;
+                line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?.split(['(', '<']).next()
+            });
+            let methods: Vec<_> = methods.collect();
+            assert!(!methods.is_empty(), "{file}");
+            for method in methods {
+                assert!(words.contains(&method), "{heading}: `{method}` of {file}");
+            }
+        }
+    }
+    // Of the file that has the builder, the builder's.
+    let code = fs::read_to_string(source("issue.rs")).unwrap();
+    let (_, builder) = code.split_once("impl IssuerBuilder {").unwrap();
+    for line in builder.lines().filter_map(|line| line.strip_prefix("    pub fn ")) {
+        let method = line.split('(').next().unwrap();
+        assert!(words("Minting").contains(&method), "Minting: `{method}`");
+    }
+}
+
+#[test]
+fn the_code_of_the_guide_is_compiled_here() {
+    let blocks: Vec<_> =
+        GUIDE.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    let own = include_str!("configuration.rs")
+        .replace("#[expect(dead_code, reason = \"compiled for the guide\")]\n", "");
+    for block in blocks {
+        assert!(own.contains(block), "{block}");
+    }
+}
