@@ -88,4 +88,69 @@ mod tests {
     fn definition_of_the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+    const GUIDE: &str = include_str!("../docs/configuration.md");
+
+    /// The rows of the table with this heading, as their cells.
+    fn rows(heading: &str) -> impl Iterator<Item = Vec<&'static str>> {
+        let (_, table) = GUIDE.split_once(&format!("\n| {heading} | ")).unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
+    }
+
+    /// What is in code in a cell.
+    fn code(cell: &'static str) -> impl Iterator<Item = &'static str> {
+        cell.split('`').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn guide_has_the_options_of_each_command_and_no_others() {
+        let mut line = Cli::command();
+        line.build();
+        let commands = line.get_subcommands().filter(|command| command.get_name() != "help");
+        let known: Vec<(String, Vec<String>)> = commands
+            .map(|command| {
+                let options = command.get_arguments().filter_map(|option| option.get_long());
+                let options = options.filter(|long| *long != "help").map(|long| format!("--{long}"));
+                (command.get_name().to_owned(), options.collect())
+            })
+            .collect();
+        let shown: Vec<(String, Vec<String>)> = rows("command")
+            .map(|row| {
+                let name = code(row[0]).next().unwrap();
+                (name.to_owned(), code(row[1]).map(str::to_owned).collect())
+            })
+            .collect();
+        assert_eq!(shown, known);
+        let explained: Vec<_> = rows("option")
+            .flat_map(|row| {
+                code(row[0]).map(|option| option.split([' ', '[']).next().unwrap()).collect::<Vec<_>>()
+            })
+            .collect();
+        let options: std::collections::BTreeSet<_> =
+            known.iter().flat_map(|(_, options)| options).map(String::as_str).collect();
+        assert_eq!(explained.iter().copied().collect::<std::collections::BTreeSet<_>>(), options);
+        assert_eq!(explained.len(), options.len(), "an option is explained twice");
+    }
+
+    #[test]
+    fn guide_has_each_variable_that_is_read() {
+        let shown: Vec<_> = rows("variable").flat_map(|row| code(row[0]).collect::<Vec<_>>()).collect();
+        let line = Cli::command();
+        let named = line.get_subcommands().flat_map(|command| command.get_arguments());
+        for variable in named.filter_map(|option| option.get_env()) {
+            assert!(shown.iter().any(|name| *name == variable), "{variable:?}");
+        }
+        for read in [
+            include_str!("store.rs").split_once("fn operator").unwrap().1,
+            include_str!("commands/dev.rs").split_once("fn state_directory").unwrap().1,
+        ] {
+            let texts = read.split("\n}").next().unwrap().split('"').skip(1).step_by(2);
+            let names: Vec<_> =
+                texts.filter(|text| text.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+            assert!(!names.is_empty());
+            for name in names {
+                assert!(shown.contains(&name), "{name}");
+            }
+        }
+    }
 }
