@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use service_only::{Algorithm, BuildError, FixedClock, KeySet, NoAudit, Timestamp, TrustedIssuer, Verifier};
+use service_only::{
+    Algorithm, BuildError, FixedClock, KeySet, MemoryRevocations, NoAudit, Timestamp, TrustedIssuer, Verifier,
+};
 
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -20,6 +22,8 @@ pub(crate) struct Expectations<'a> {
     pub(crate) leeway: Duration,
     /// `None`: the system's clock.
     pub(crate) now: Option<i64>,
+    /// `None`: only expiry ends a token.
+    pub(crate) revocations: Option<MemoryRevocations>,
 }
 
 impl Expectations<'_> {
@@ -41,6 +45,9 @@ impl Expectations<'_> {
             trusted = trusted.algorithms(self.algorithms.iter().copied());
         }
         let mut builder = Verifier::builder().trust(trusted).leeway(self.leeway).audit(NoAudit);
+        if let Some(revocations) = &self.revocations {
+            builder = builder.revocation(revocations.clone());
+        }
         if let Some(now) = self.now {
             builder = builder.clock(FixedClock(Timestamp::from_unix(now)));
         }

@@ -14,7 +14,7 @@ use service_only::store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
 use service_only::{Algorithm, SigningKey};
 
 pub(crate) use emergency::{Emergency, Successor};
-pub(crate) use site::Site;
+pub(crate) use site::{Site, stored_half};
 
 use crate::new_file;
 use crate::problem::{Outcome, Problem, ProblemCode};

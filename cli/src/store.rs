@@ -3,11 +3,14 @@
 //! It is named by `--store`, else by `SERVICE_TOKEN_STORE`, else by `store` of the configuration, and
 //! never guessed: a registry in another folder than yesterday's would look empty and be believed.
 
+mod asked;
+
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use asked::AskedStore;
 use clap::Args;
 use service_only::store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 use service_only::{Clock as _, SystemClock};

@@ -20,13 +20,14 @@ use crate::keys::KeyOptions;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
+use crate::store::AskedStore;
 use crate::verdict::Answer;
 
 /// More of standard input than this is no token; what was read says so.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// Options that every case of a batch says for itself.
-const EACH_CASE_SAYS: [&str; 13] = [
+const EACH_CASE_SAYS: [&str; 15] = [
     "config",
     "key_source",
     "secret_encoding",
@@ -40,6 +41,8 @@ const EACH_CASE_SAYS: [&str; 13] = [
     "role",
     "scope",
     "max_age",
+    "store",
+    "no_store",
 ];
 
 const EXAMPLES: &str = "\
@@ -53,7 +56,9 @@ Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbi
 
 /// Verify a token as a service would
 ///
-/// Without a key option, issuer, audience and key come from `service-token.toml`. Secrets come
+/// Without a key option, issuer, audience and key come from `service-token.toml`, and with a store the
+/// keys that a rotation has prepared or retires too. A store that is named, there or otherwise, is
+/// asked whether the token is revoked. Secrets come
 /// from a file or the environment, never as an argument, because every user of the machine can
 /// read arguments in `ps`; for the same reason prefer `-` to a TOKEN argument.
 #[derive(Args, Debug)]
@@ -70,6 +75,8 @@ pub(crate) struct VerifyOptions {
     config: Option<PathBuf>,
     #[command(flatten)]
     keys: KeyOptions,
+    #[command(flatten)]
+    store: AskedStore,
     /// The issuer (`iss`) that the token must have
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
@@ -133,7 +140,12 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
 impl VerifyOptions {
     fn decide(&self, token: &[u8]) -> Outcome<Answer> {
         let config = Config::find(self.config.as_deref(), !self.keys.any())?;
-        let keys = self.keys.load(&self.algorithms, config.as_ref())?;
+        let known = self.store.ask(config.as_ref(), self.now)?;
+        let (revocations, ring) = known.map(|known| (known.revocations, known.ring)).unzip();
+        let keys = match ring.flatten().filter(|_| !self.keys.any()) {
+            Some(ring) => ring,
+            None => self.keys.load(&self.algorithms, config.as_ref())?,
+        };
         for skipped in keys.skipped() {
             output::note(&format!("not used: {skipped}"));
         }
@@ -147,6 +159,7 @@ impl VerifyOptions {
             profile: self.profile.or(config.as_ref().and_then(|config| config.profile)).unwrap_or_default(),
             leeway: Duration::from_secs(self.leeway),
             now: self.now,
+            revocations,
         }
         .verifier(keys)?;
 

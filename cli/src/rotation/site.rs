@@ -153,7 +153,8 @@ pub(super) fn public_half(key: &SigningKey) -> Outcome<Value> {
     jwks::public_jwk(key).ok_or_else(|| Problem::new(ProblemCode::BadKey, "the key has no public half"))
 }
 
-fn stored_half(kid: &str, jwk: Option<&str>) -> Outcome<Value> {
+/// The public half of a key as the store has it.
+pub(crate) fn stored_half(kid: &str, jwk: Option<&str>) -> Outcome<Value> {
     let value = jwk.and_then(|jwk| serde_json::from_str(jwk).ok());
     value.ok_or_else(|| {
         Problem::new(ProblemCode::Store, format!("the store has no public half of the key `{kid}`"))

@@ -22,3 +22,4 @@ mod sandbox;
 mod setup;
 mod store;
 mod verify;
+mod verify_store;

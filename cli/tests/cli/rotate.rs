@@ -10,7 +10,7 @@ use service_only::store::{KeyRecord, KeyStage, Store, VerifierReport};
 
 use crate::sandbox::{Sandbox, claims_of};
 
-const DAY: i64 = 24 * 3600;
+pub(crate) const DAY: i64 = 24 * 3600;
 
 /// With a store, and a rotation that is otherwise as it is.
 pub(crate) fn sandbox(rotation: &str) -> Sandbox {
@@ -32,7 +32,7 @@ pub(crate) fn now() -> i64 {
     service_only::SystemClock.now().unix()
 }
 
-fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {
+pub(crate) fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {
     with_store(sandbox.root(), async |store| store.keys("bakery-auth").await.unwrap())
 }
 
@@ -46,7 +46,7 @@ fn published(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// The key of the configuration, written down as one that has signed for so long.
-fn aged(sandbox: &Sandbox, age: i64) -> String {
+pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
     let jwk = sandbox.run(&["jwks"]).done().json()["keys"][0].clone();
     let kid = jwk["kid"].as_str().unwrap().to_owned();
     let record = KeyRecord {
@@ -67,7 +67,7 @@ fn aged(sandbox: &Sandbox, age: i64) -> String {
 }
 
 /// A verifier says that it has these keys.
-fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
+pub(crate) fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
     let report = VerifierReport {
         id: id.to_owned(),
         issuer: "bakery-auth".to_owned(),

@@ -157,6 +157,7 @@ impl CaseVerifier {
             profile: Profile::Compatible,
             leeway: Duration::from_secs(config.leeway_s),
             now: Some(config.now),
+            revocations: None,
         }
         .verifier(config.keys(&algorithms)?)?;
         Ok(Self { verifier, allowed_services: config.allowed_services })

@@ -1,0 +1,114 @@
+//! What a store knows that decides about a token: the revocations, and the keys that an issuer rotates.
+//!
+//! Read once and in full, as a service reads it. A store that cannot be read decides nothing: whoever
+//! asked for it would take silence for a good word.
+
+use clap::Args;
+use service_only::store::{KeyRecord, KeyStage, RevocationRecord, RevocationTarget, Store, StoreError};
+use service_only::{
+    Clock, FixedClock, KeySet, MAX_REVOCATIONS, MemoryRevocations, RevocationsFull, SystemClock, Timestamp,
+};
+
+use super::{StoreOptions, StoreUrl, refused, run};
+use crate::config::Config;
+use crate::escape;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::rotation::stored_half;
+
+/// Revocations that are read in one go.
+const PAGE: u32 = 2_000;
+
+/// Which store is asked about a token.
+#[derive(Args, Debug)]
+pub(crate) struct AskedStore {
+    /// Store that is asked whether the token is revoked, `sqlite:PATH` or
+    /// `postgres://USER@HOST/DATABASE` [default: the variable SERVICE_TOKEN_STORE, else `store` of the
+    /// configuration]
+    // Without `env`: a variable must not stand in the way of `--batch`, where each case says it all.
+    #[arg(long, value_name = "URL")]
+    store: Option<StoreUrl>,
+    /// Do not ask whether the token is revoked, although a store is configured
+    #[arg(long, conflicts_with = "store")]
+    no_store: bool,
+}
+
+/// What the store said.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) revocations: MemoryRevocations,
+    /// All that verifiers of the configuration's issuer have, once it has rotated.
+    pub(crate) ring: Option<KeySet>,
+}
+
+impl AskedStore {
+    /// Reads the store, where one is configured; as of `now`, where that is said.
+    pub(crate) fn ask(&self, config: Option<&Config>, now: Option<i64>) -> Outcome<Option<Known>> {
+        let Some(url) = self.url(config) else { return Ok(None) };
+        let known = run(async {
+            let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+            let revocations = match now {
+                Some(now) => revocations(&store, FixedClock(Timestamp::from_unix(now))).await?,
+                None => revocations(&store, SystemClock).await?,
+            };
+            let keys = match config {
+                Some(config) => store.keys(&config.issuer).await.map_err(|error| refused(&error))?,
+                None => Vec::new(),
+            };
+            Ok(Known { revocations, ring: ring(&keys)? })
+        });
+        known.map(Some).map_err(|problem| {
+            problem.help("`--no-store` verifies without asking whether the token is revoked")
+        })
+    }
+
+    fn url(&self, config: Option<&Config>) -> Option<String> {
+        if self.no_store {
+            return None;
+        }
+        let variable = || std::env::var("SERVICE_TOKEN_STORE").ok().map(StoreUrl);
+        StoreOptions { store: self.store.clone().or_else(variable) }.url(config)
+    }
+}
+
+async fn revocations(store: &Store, clock: impl Clock) -> Outcome<MemoryRevocations> {
+    let memory = MemoryRevocations::with_limit(MAX_REVOCATIONS, clock);
+    let mut last = 0;
+    loop {
+        let page: Result<_, StoreError> = store.revocations_since(last, PAGE).await;
+        let page = page.map_err(|error| refused(&error))?;
+        for record in &page {
+            take(&memory, record).map_err(|full| Problem::new(ProblemCode::Store, full.to_string()))?;
+        }
+        match page.last() {
+            Some(record) => last = record.sequence,
+            None => return Ok(memory),
+        }
+    }
+}
+
+fn take(memory: &MemoryRevocations, record: &RevocationRecord) -> Result<(), RevocationsFull> {
+    let issuer = &record.revocation.issuer;
+    match &record.revocation.target {
+        RevocationTarget::Token { jti, expires_at } => memory.revoke_token(issuer, jti, *expires_at),
+        RevocationTarget::Service { service, issued_by } => {
+            memory.revoke_service(issuer, service, *issued_by)
+        }
+        RevocationTarget::Key { kid } => memory.revoke_key(issuer, kid),
+    }
+}
+
+/// The set that `rotate` publishes: all keys that are not retired.
+fn ring(keys: &[KeyRecord]) -> Outcome<Option<KeySet>> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let live = keys.iter().filter(|key| key.state != KeyStage::Retired);
+    let live =
+        live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
+    let set = escape::pretty_json(&serde_json::json!({ "keys": live })).map_err(|error| {
+        Problem::new(ProblemCode::BadKey, format!("cannot read the keys of the store: {error}"))
+    })?;
+    KeySet::from_jwks(set.as_bytes())
+        .map(Some)
+        .map_err(|error| Problem::key(&error).at("the store".to_owned()))
+}
