@@ -34,7 +34,7 @@ impl Whose {
     }
 }
 
-/// List the minted tokens that the registry knows, those that expire first first
+/// List the minted tokens that the registry knows, by the end of their life
 ///
 /// A token itself is never kept, and so never printed. A revocation is forgotten some minutes after
 /// its token's end; the token is `expired` then.
