@@ -3,6 +3,8 @@
 //! Read once and in full, as a service reads it. A store that cannot be read decides nothing: whoever
 //! asked for it would take silence for a good word.
 
+use std::env::VarError;
+
 use clap::Args;
 use service_only::store::{KeyRecord, KeyStage, RevocationRecord, RevocationTarget, Store, StoreError};
 use service_only::{
@@ -43,7 +45,7 @@ pub(crate) struct Known {
 impl AskedStore {
     /// Reads the store, where one is configured; as of `now`, where that is said.
     pub(crate) fn ask(&self, config: Option<&Config>, now: Option<i64>) -> Outcome<Option<Known>> {
-        let Some(url) = self.url(config) else { return Ok(None) };
+        let Some(url) = self.url(config)? else { return Ok(None) };
         let known = run(async {
             let store = Store::open(&url).await.map_err(|error| refused(&error))?;
             let revocations = match now {
@@ -61,12 +63,19 @@ impl AskedStore {
         })
     }
 
-    fn url(&self, config: Option<&Config>) -> Option<String> {
+    fn url(&self, config: Option<&Config>) -> Outcome<Option<String>> {
         if self.no_store {
-            return None;
+            return Ok(None);
         }
-        let variable = || std::env::var("SERVICE_TOKEN_STORE").ok().map(StoreUrl);
-        StoreOptions { store: self.store.clone().or_else(variable) }.url(config)
+        let store = match (&self.store, std::env::var("SERVICE_TOKEN_STORE")) {
+            (Some(store), _) => Some(store.clone()),
+            (None, Ok(url)) => Some(StoreUrl(url)),
+            (None, Err(VarError::NotPresent)) => None,
+            (None, Err(VarError::NotUnicode(_))) => {
+                return Err(Problem::usage("the variable SERVICE_TOKEN_STORE is not text"));
+            }
+        };
+        Ok(StoreOptions { store }.url(config))
     }
 }
 

@@ -118,3 +118,18 @@ fn tokens_of_all_keys_of_a_rotation_are_verified_until_one_is_retired() {
     assert_eq!(answer(&sandbox, &[], &first).0, 1);
     assert_eq!(answer(&sandbox, &[], &prepared), (0, "ok".into()));
 }
+
+#[cfg(unix)]
+#[test]
+fn store_whose_name_is_no_text_is_not_taken_for_none() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = sandbox("");
+    let token = mint(&sandbox, &[]);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_service-token"))
+        .args(["verify", &token])
+        .current_dir(sandbox.root())
+        .env("SERVICE_TOKEN_STORE", std::ffi::OsStr::from_bytes(b"sqlite:\xff"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
