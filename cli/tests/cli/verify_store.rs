@@ -45,6 +45,16 @@ fn revoked_token_is_refused_as_a_service_would() {
 }
 
 #[test]
+fn either_database_is_asked() {
+    for sandbox in crate::store::sandboxes() {
+        let token = mint(&sandbox, &[]);
+        assert_eq!(answer(&sandbox, &[], &token), (0, "ok".into()));
+        sandbox.run(&["revoke", claims_of(&token)["jti"].as_str().unwrap()]).done();
+        assert_eq!(answer(&sandbox, &[], &token), (1, "revoked".into()));
+    }
+}
+
+#[test]
 fn store_is_asked_wherever_it_is_named_and_whichever_key_verifies() {
     let sandbox = sandbox("");
     let token = mint(&sandbox, &[]);
