@@ -17,6 +17,7 @@ mod misuse;
 mod profile;
 mod redaction;
 mod renew;
+mod revoked;
 mod rotate;
 mod sandbox;
 mod setup;

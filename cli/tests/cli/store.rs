@@ -37,13 +37,13 @@ fn new_name() -> String {
     name.chars().filter(char::is_ascii_alphanumeric).chain(std::process::id().to_string().chars()).collect()
 }
 
-fn mint(sandbox: &Sandbox, arguments: &[&str]) -> (String, String) {
+pub(crate) fn mint(sandbox: &Sandbox, arguments: &[&str]) -> (String, String) {
     let ran = sandbox.run(&[&["generate"], arguments].concat()).done();
     let jti = claims_of(ran.line())["jti"].as_str().unwrap().to_owned();
     (ran.line().to_owned(), jti)
 }
 
-fn states(ran: &Ran) -> Vec<(String, String)> {
+pub(crate) fn states(ran: &Ran) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     ran.json().as_array().unwrap().iter().map(|token| (text(&token["jti"]), text(&token["state"]))).collect()
 }
