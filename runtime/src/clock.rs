@@ -117,18 +117,21 @@ impl Clock for FixedClock {
 }
 
 /// Measures how long something takes, whatever the clocks are set to.
-#[cfg(any(test, feature = "sql"))]
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Stopwatch(std::time::Instant);
 
-#[cfg(any(test, feature = "sql"))]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self(std::time::Instant::now())
     }
 
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    #[cfg(any(test, feature = "sql"))]
     pub(crate) fn elapsed_us(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

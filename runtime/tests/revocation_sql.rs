@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a skipped test says so")]
 
+#[path = "revocation_sql/clock.rs"]
+mod clock;
 #[path = "store/database.rs"]
 mod database;
 #[path = "revocation_sql/fleet.rs"]

@@ -1,5 +1,7 @@
 //! Revocations held in memory: bounded, and forgotten when their tokens have expired anyway.
 
+mod patient;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     error::Error,
@@ -8,10 +10,13 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use patient::{Moment, PATIENCE, PatientTime};
+
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Stopwatch, SystemClock};
 
 /// Revocations that a store holds unless told otherwise: a million tokens need 235 to 270 MiB, by the 247 to
 /// 279 bytes that a process was measured to grow by for each of 100,000.
@@ -38,10 +43,14 @@ struct Shared {
     epoch: AtomicU64,
     limit: usize,
     clock: Box<dyn Clock>,
+    /// Goes on whatever the clock is set to.
+    ticks: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
-#[derive(Default)]
 struct State {
+    time: PatientTime,
+    /// When the last of the tokens expired whose revocations are forgotten.
+    forgotten: i64,
     /// Issuer, then `jti`: looked up without building a key.
     tokens: HashMap<String, HashMap<Arc<str>, i64>>,
     /// The same by the second of their expiry.
@@ -63,16 +72,40 @@ impl MemoryRevocations {
         Self::with_limit(MAX_REVOCATIONS, SystemClock)
     }
 
-    /// An empty store of at most `limit` revocations, which forgets by `clock`.
+    /// An empty store of at most `limit` revocations, which forgets by `clock`. A clock that was set
+    /// ahead is followed only when it has stayed there for one to two hours, so that none is forgotten
+    /// for a mistake that is put right in that time; in the first hour, none is forgotten at all.
     pub fn with_limit(limit: usize, clock: impl Clock) -> Self {
-        let (state, epoch) = (RwLock::default(), AtomicU64::new(0));
-        Self(Arc::new(Shared { state, epoch, limit, clock: Box::new(clock) }))
+        let watch = Stopwatch::start();
+        Self::with_ticks(limit, clock, move || watch.elapsed())
+    }
+
+    fn with_ticks(
+        limit: usize,
+        clock: impl Clock,
+        ticks: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        let state = State {
+            time: PatientTime::new(Moment { unix: clock.now().unix(), ticks: ticks() }),
+            forgotten: i64::MIN,
+            tokens: HashMap::new(),
+            expiries: BTreeSet::new(),
+            services: HashMap::new(),
+            keys: HashMap::new(),
+            count: 0,
+        };
+        Self(Arc::new(Shared {
+            state: RwLock::new(state),
+            epoch: AtomicU64::new(0),
+            limit,
+            clock: Box::new(clock),
+            ticks: Box::new(ticks),
+        }))
     }
 
     /// Revokes one token, by its issuer and `jti`. Forgotten when the token has expired:
-    /// `expires_at` is its `exp`, to which five minutes of leeway are added; a token that has expired
-    /// already is refused anyway, and is not kept. `issuer` is the name that the verifier trusts it
-    /// by: the `iss`, or the trust domain of a SPIFFE token.
+    /// `expires_at` is its `exp`, to which five minutes of leeway are added. `issuer` is the name that
+    /// the verifier trusts it by: the `iss`, or the trust domain of a SPIFFE token.
     ///
     /// # Errors
     /// When the store is full. Nothing is forgotten to make room: that would let a revoked token in.
@@ -141,6 +174,31 @@ impl MemoryRevocations {
         self.len() == 0
     }
 
+    /// Whether a token has expired for so long that its revocation need not be kept: only for who asks
+    /// [`remember`](Self::remember) later, since the clock may be wrong.
+    #[cfg(feature = "sql")]
+    pub(super) fn pass_over(&self, expires_at: i64) -> bool {
+        let long = MAX_LEEWAY_SECONDS.saturating_add(i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX));
+        let forget_at = expires_at.saturating_add(long);
+        if forget_at > self.0.clock.now().unix() {
+            return false;
+        }
+        let mut state = self.write();
+        state.forgotten = state.forgotten.max(forget_at);
+        true
+    }
+
+    /// Whether the clock went back to a time at which tokens may be good whose revocations are
+    /// forgotten. Said once; the answer is to be told of all revocations again.
+    #[cfg(feature = "sql")]
+    pub(super) fn remember(&self) -> bool {
+        if self.read().forgotten <= self.0.clock.now().unix() {
+            return false;
+        }
+        self.write().forgotten = i64::MIN;
+        true
+    }
+
     fn check_room(&self, state: &State) -> Result<(), RevocationsFull> {
         if state.count >= self.0.limit { Err(RevocationsFull { limit: self.0.limit }) } else { Ok(()) }
     }
@@ -148,10 +206,11 @@ impl MemoryRevocations {
     /// The state for a change, with room for one entry if expired ones can make it. Readers get
     /// their turn between the steps.
     fn write_with_room(&self) -> RwLockWriteGuard<'_, State> {
-        let now = self.0.clock.now().unix();
+        let now = Moment { unix: self.0.clock.now().unix(), ticks: (self.0.ticks)() };
         loop {
             let mut state = self.write();
-            let purged = state.purge(now, PURGE_STEP);
+            let time = state.time.at(now);
+            let purged = state.purge(time, PURGE_STEP);
             if state.count < self.0.limit || purged < PURGE_STEP {
                 return state;
             }
@@ -182,7 +241,8 @@ impl State {
                 Some((forget_at, ..)) if *forget_at <= now => {}
                 _ => return purged,
             }
-            if let Some((_, issuer, jti)) = self.expiries.pop_first() {
+            if let Some((forget_at, issuer, jti)) = self.expiries.pop_first() {
+                self.forgotten = self.forgotten.max(forget_at);
                 if let Some(tokens) = self.tokens.get_mut(&issuer) {
                     tokens.remove(&jti);
                 }
@@ -244,105 +304,4 @@ impl fmt::Display for RevocationsFull {
 impl Error for RevocationsFull {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{FixedClock, Timestamp};
-
-    const NOW: i64 = 1_767_225_600;
-
-    fn store(limit: usize) -> MemoryRevocations {
-        MemoryRevocations::with_limit(limit, FixedClock(Timestamp::from_unix(NOW)))
-    }
-
-    fn token(jti: &str) -> PresentedToken<'_> {
-        PresentedToken {
-            issuer: "bakery-auth",
-            jti: Some(jti),
-            service: Some("orders"),
-            issued_at: Some(NOW - 60),
-            key_id: Some("k1"),
-        }
-    }
-
-    fn status(store: &MemoryRevocations, token: PresentedToken<'_>) -> RevocationStatus {
-        store.status(&token).unwrap()
-    }
-
-    #[test]
-    fn a_token_is_revoked_by_issuer_and_jti_together() {
-        let store = store(10);
-        store.revoke_token("bakery-auth", "j1", NOW + 60).unwrap();
-        assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked);
-        assert_eq!(status(&store, token("j2")), RevocationStatus::Good);
-        assert_eq!(status(&store, PresentedToken { issuer: "other", ..token("j1") }), RevocationStatus::Good);
-        assert_eq!(status(&store, PresentedToken { jti: None, ..token("j1") }), RevocationStatus::Good);
-    }
-
-    #[test]
-    fn a_service_is_revoked_up_to_and_within_a_second() {
-        let store = store(10);
-        store.revoke_service("bakery-auth", "orders", NOW).unwrap();
-        let at = |issued_at| status(&store, PresentedToken { issued_at, ..token("j1") });
-        assert_eq!(at(Some(NOW - 1)), RevocationStatus::ServiceRevoked);
-        assert_eq!(at(Some(NOW)), RevocationStatus::ServiceRevoked);
-        assert_eq!(at(Some(NOW + 1)), RevocationStatus::Good);
-        assert_eq!(at(None), RevocationStatus::ServiceRevoked, "its age is unknown");
-        let sales = PresentedToken { service: Some("sales"), ..token("j1") };
-        assert_eq!(status(&store, sales), RevocationStatus::Good);
-        store.revoke_service("bakery-auth", "orders", NOW - 3600).unwrap();
-        assert_eq!(at(Some(NOW)), RevocationStatus::ServiceRevoked, "an earlier instant takes nothing back");
-    }
-
-    #[test]
-    fn a_key_is_revoked_with_all_that_it_signed() {
-        let store = store(10);
-        store.revoke_key("bakery-auth", "k1").unwrap();
-        assert_eq!(status(&store, token("j1")), RevocationStatus::KeyRevoked);
-        assert_eq!(
-            status(&store, PresentedToken { key_id: Some("k2"), ..token("j1") }),
-            RevocationStatus::Good
-        );
-    }
-
-    #[test]
-    fn a_full_store_refuses_and_forgets_nothing() {
-        let store = store(2);
-        store.revoke_token("bakery-auth", "j1", NOW + 60).unwrap();
-        store.revoke_token("bakery-auth", "j2", NOW + 60).unwrap();
-        assert!(store.revoke_token("bakery-auth", "j3", NOW + 60).is_err());
-        assert!(store.revoke_key("bakery-auth", "k1").is_err());
-        assert!(store.revoke_service("bakery-auth", "orders", NOW).is_err());
-        store.revoke_token("bakery-auth", "j1", NOW + 90).unwrap();
-        for jti in ["j1", "j2"] {
-            assert_eq!(status(&store, token(jti)), RevocationStatus::TokenRevoked);
-        }
-        assert_eq!(store.len(), 2);
-    }
-
-    #[test]
-    fn a_store_full_of_expired_entries_makes_room_for_new_ones() {
-        let store = store(1000);
-        for index in 0..1000 {
-            // Put in while they were good, by a store whose clock has moved on since.
-            let mut state = store.write();
-            let jti: Arc<str> = index.to_string().into();
-            state.expiries.insert((NOW - 1, "bakery-auth".to_owned(), Arc::clone(&jti)));
-            state.tokens.entry("bakery-auth".to_owned()).or_default().insert(jti, NOW - 1);
-            state.count += 1;
-        }
-        store.revoke_key("bakery-auth", "k1").unwrap();
-        assert!(store.len() < 1000);
-        assert_eq!(status(&store, token("j1")), RevocationStatus::KeyRevoked);
-    }
-
-    #[test]
-    fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
-        let store = store(2);
-        store.revoke_token("bakery-auth", "old", NOW - 300).unwrap();
-        store.revoke_token("bakery-auth", "lives-by-leeway", NOW - 299).unwrap();
-        store.revoke_token("bakery-auth", "new", NOW + 60).unwrap();
-        assert_eq!(status(&store, token("old")), RevocationStatus::Good);
-        assert_eq!(status(&store, token("lives-by-leeway")), RevocationStatus::TokenRevoked);
-        assert_eq!(store.len(), 2);
-    }
-}
+mod tests;

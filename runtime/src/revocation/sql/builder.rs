@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};
 use crate::{
-    clock::{Stopwatch, SystemClock},
+    clock::{Clock, Stopwatch, SystemClock},
     revocation::{MAX_REVOCATIONS, MemoryRevocations},
     store::{Address, StoreError},
 };
@@ -36,11 +36,18 @@ pub struct SqlRevocationsBuilder {
     poll: Duration,
     max_silence: Duration,
     limit: usize,
+    clock: Arc<dyn Clock>,
 }
 
 impl SqlRevocationsBuilder {
     pub(super) fn new(url: String) -> Self {
-        Self { url, poll: DEFAULT_REVOCATION_POLL, max_silence: DEFAULT_MAX_SILENCE, limit: MAX_REVOCATIONS }
+        Self {
+            url,
+            poll: DEFAULT_REVOCATION_POLL,
+            max_silence: DEFAULT_MAX_SILENCE,
+            limit: MAX_REVOCATIONS,
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// How often the database is asked, at least 10 ms [default: 400 ms].
@@ -62,6 +69,13 @@ impl SqlRevocationsBuilder {
         self
     }
 
+    /// The clock that revocations are forgotten by, when their tokens have expired [default: the system's].
+    /// When it goes back, all are read again.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// Starts to read in the background. A database that cannot be reached yet is tried again and
     /// again; see [`loaded`](SqlRevocations::loaded).
     ///
@@ -73,7 +87,7 @@ impl SqlRevocationsBuilder {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| StoreError::Refused { place: place.clone(), reason: error.to_string() })?;
         let shared = Arc::new(Shared {
-            memory: MemoryRevocations::with_limit(self.limit, SystemClock),
+            memory: MemoryRevocations::with_limit(self.limit, self.clock),
             place,
             max_silence: self.max_silence,
             since: Stopwatch::start(),

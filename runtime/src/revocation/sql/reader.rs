@@ -9,7 +9,7 @@ use std::{
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, watch};
 
-use super::Shared;
+use super::{NEVER, Shared};
 use crate::{
     revocation::RevocationsFull,
     store::{Address, CHANNEL, RevocationRecord, RevocationTarget, Store, StoreError},
@@ -79,6 +79,11 @@ impl Reader {
     /// not everything: then numbers mean something else now, and all is read again.
     async fn catch_up(&mut self, store: &Store) -> Result<(), Trouble> {
         let asked_us = self.shared.since.elapsed_us();
+        if self.shared.memory.remember() {
+            // The clock went back: nobody is accepted until all is read again.
+            self.shared.heard_us.store(NEVER, Ordering::Release);
+            self.last = None;
+        }
         let head = store.head().await?;
         if self.store.as_ref() != Some(&head.store) {
             // Another database.
@@ -114,6 +119,7 @@ impl Reader {
         let memory = &self.shared.memory;
         let issuer = &record.revocation.issuer;
         match &record.revocation.target {
+            RevocationTarget::Token { expires_at, .. } if memory.pass_over(*expires_at) => Ok(()),
             RevocationTarget::Token { jti, expires_at } => memory.revoke_token(issuer, jti, *expires_at),
             RevocationTarget::Service { service, issued_by } => {
                 memory.revoke_service(issuer, service, *issued_by)

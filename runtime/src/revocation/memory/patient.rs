@@ -1,0 +1,114 @@
+//! The time by which revocations are forgotten: no clock is believed that has just been set ahead.
+//!
+//! A clock that jumps ahead lets a revoked token seem expired, and one that then jumps back makes it good
+//! again: a revocation that was forgotten in between would be lost.
+
+use std::time::Duration;
+
+/// How long a clock must have said so before it is believed. One that is ahead for longer makes every
+/// verifier refuse good tokens as expired, which is noticed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What both clocks say at one moment: the one that can be set, in seconds since the epoch, and the one
+/// that only ever goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) unix: i64,
+    pub(super) ticks: Duration,
+}
+
+impl Moment {
+    /// What the first clock would say at `ticks` if nobody had set it since.
+    fn carried_on_to(self, ticks: Duration) -> i64 {
+        let passed = ticks.saturating_sub(self.ticks).as_secs();
+        self.unix.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+}
+
+/// A time that is never ahead of the clock, and follows it when it was set ahead only after [`PATIENCE`].
+#[derive(Debug)]
+pub(super) struct PatientTime {
+    believed: Option<Moment>,
+    /// Said by the clock, and not yet for long enough.
+    said: Moment,
+}
+
+impl PatientTime {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { believed: None, said: now }
+    }
+
+    /// The time in seconds since the epoch; at first, none has come yet.
+    pub(super) fn at(&mut self, now: Moment) -> i64 {
+        if now.unix < self.said.unix {
+            self.said = now;
+        } else if now.ticks.saturating_sub(self.said.ticks) >= PATIENCE {
+            let unix = self.said.carried_on_to(now.ticks).min(now.unix);
+            self.believed = Some(Moment { unix, ticks: now.ticks });
+            self.said = now;
+        }
+        let Some(believed) = &mut self.believed else { return i64::MIN };
+        let time = believed.carried_on_to(now.ticks);
+        if now.unix < time {
+            *believed = now;
+        }
+        time.min(now.unix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    const YEAR: i64 = 365 * 24 * HOUR;
+
+    fn moment(unix: i64, ticks: i64) -> Moment {
+        Moment { unix, ticks: Duration::from_secs(u64::try_from(ticks).unwrap()) }
+    }
+
+    /// A time that has been believed for an hour, at 0 and tick 0.
+    fn settled() -> PatientTime {
+        let mut time = PatientTime { believed: None, said: moment(-HOUR, 0) };
+        assert_eq!(time.at(moment(0, HOUR)), 0);
+        time
+    }
+
+    #[test]
+    fn a_clock_is_believed_when_it_has_said_so_for_an_hour() {
+        let mut time = PatientTime::new(moment(YEAR, 0));
+        assert_eq!(time.at(moment(YEAR + HOUR - 1, HOUR - 1)), i64::MIN);
+        assert_eq!(time.at(moment(YEAR + HOUR, HOUR)), YEAR + HOUR);
+        assert_eq!(time.at(moment(YEAR + HOUR + 7, HOUR + 7)), YEAR + HOUR + 7);
+    }
+
+    #[test]
+    fn time_that_passes_unseen_counts() {
+        let mut time = settled();
+        assert_eq!(time.at(moment(YEAR, HOUR + YEAR)), YEAR);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_is_not_followed_for_an_hour_and_then_it_is() {
+        let mut time = settled();
+        assert_eq!(time.at(moment(YEAR, HOUR + 60)), 60);
+        assert_eq!(time.at(moment(YEAR + HOUR, 2 * HOUR + 60)), HOUR + 60, "from here on it counts");
+        assert_eq!(time.at(moment(YEAR + 2 * HOUR, 3 * HOUR + 60)), YEAR + 2 * HOUR);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_and_back_leaves_nothing_behind() {
+        let mut time = settled();
+        assert_eq!(time.at(moment(YEAR, HOUR + 60)), 60);
+        assert_eq!(time.at(moment(120, HOUR + 120)), 120);
+        assert_eq!(time.at(moment(YEAR, 2 * HOUR + 60)), HOUR + 60, "an hour after the first jump");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_long_and_is_set_back_is_followed_at_once() {
+        let mut time = PatientTime::new(moment(YEAR, 0));
+        assert_eq!(time.at(moment(YEAR + HOUR, HOUR)), YEAR + HOUR);
+        assert_eq!(time.at(moment(0, HOUR)), 0);
+        assert_eq!(time.at(moment(YEAR, HOUR + 1)), 1, "and not ahead again");
+    }
+}
