@@ -68,7 +68,8 @@ fn rotation_that_is_killed_at_any_moment_is_finished_by_running_it_again() {
         }
         let _ = child.kill();
         child.wait().unwrap();
-        sandbox.run(&["rotate"]).done();
+        // The same again: after a leak, the usual run leaves the revoked key in charge, which mints nothing.
+        sandbox.run(arguments).done();
         check(&sandbox);
     }
     let rotated = keys(&sandbox).len();
