@@ -17,6 +17,7 @@ use service_only::{Clock as _, SystemClock};
 
 use crate::config::Config;
 use crate::members;
+use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::signing::ServiceToken;
 
@@ -58,6 +59,8 @@ pub(crate) enum Recorded {
     /// Not written: a token of them is revoked up to and within this second, which is over soon.
     RevokedUpTo(i64),
 }
+
+const UNRECORDED: &str = "no store is named, so this is not written down and `list` cannot show it; pass `--store sqlite:service-token.db`, write `store` into the configuration, or say `--no-store`";
 
 /// How far ahead another machine's clock may have been when it revoked up to its own now.
 const PATIENCE_SECONDS: i64 = 3;
@@ -113,6 +116,9 @@ impl RegistryOptions {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
             if self.note.is_some() {
                 return Err(Problem::usage("a note needs a store to be kept in").help("pass `--store URL`"));
+            }
+            if !self.no_store {
+                output::note(UNRECORDED);
             }
             return Ok(Recorded::Done);
         };

@@ -33,6 +33,7 @@ fn token_alone_is_on_stdout_and_the_lines_to_paste_on_stderr() {
         format!("    .keys(service_only::KeySet::from_jwks_file(\"{}\")?)", jwks.display()),
         "    .audience(\"shop\")".to_owned(),
         "curl -H \"Authorization: Bearer $(service-token dev orders --audience shop --dir keys)\"".to_owned(),
+        "`service-token list` cannot show it".to_owned(),
     ] {
         assert!(ran.stderr.contains(&line), "{line}\n{}", ran.stderr);
     }

@@ -89,6 +89,33 @@ fn token_that_cannot_be_written_down_is_not_printed() {
 }
 
 #[test]
+fn token_that_is_not_written_down_says_so_once_and_beside_the_result() {
+    let sandbox = Sandbox::configured();
+    for command in [
+        &["generate", "orders"][..],
+        &["generate", "orders", "--format", "json"],
+        &["generate", "--all"],
+        &["generate", "--all", "--out-dir", "tokens", "--format", "json"],
+        &["k8s-secret", "orders"],
+        &["k8s-secret", "--all", "--out-dir", "secrets"],
+    ] {
+        let ran = sandbox.run(command).done();
+        let notes: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("note: ")).collect();
+        assert!(matches!(notes[..], [note] if note.contains("`list` cannot show it")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--store sqlite:service-token.db") && ran.stderr.contains("--no-store"));
+        assert!(!ran.stdout.contains("cannot show"), "{}", ran.stdout);
+        if command.contains(&"json") {
+            ran.json();
+        }
+        for option in [&["--no-store"][..], &["--store", "sqlite:tokens.db"]] {
+            let forced: &[&str] = if command.contains(&"--out-dir") { &["--force"] } else { &[] };
+            let ran = sandbox.run(&[command, option, forced].concat()).done();
+            assert!(!ran.stderr.contains("cannot show it"), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn token_whose_file_cannot_be_written_is_not_written_down() {
     for sandbox in sandboxes() {
         sandbox.run(&["rotate"]).done();

@@ -12,7 +12,8 @@ pub(super) fn guide(options: &DevOptions, jwks: &Path) -> String {
         "\nLet a service on this machine accept it (debug builds only; a release build refuses the key):\n\n\
          let verifier = {};\n\n\
          Then call a guarded handler:\n\n\
-         curl -H \"Authorization: Bearer $({})\" http://127.0.0.1:3000/\n",
+         curl -H \"Authorization: Bearer $({})\" http://127.0.0.1:3000/\n\n\
+         It is not written down, so `service-token list` cannot show it; its hour ends soon.\n",
         snippet(options, jwks),
         command_line(options),
     )
