@@ -189,6 +189,37 @@ fn exit_code_of_expiring_says_whether_any_does() {
 }
 
 #[test]
+fn expiring_tokens_are_counted_for_prometheus_which_has_an_exit_code_of_its_own() {
+    for sandbox in sandboxes() {
+        sandbox.run(&["rotate"]).done();
+        mint(&sandbox, &["orders"]);
+        let (_, revoked) = mint(&sandbox, &["inventory"]);
+        sandbox.run(&["revoke", &revoked]).done();
+        let expiring = ["expiring", "--format", "prometheus"];
+        let ran = sandbox.run(&expiring).done();
+        let count = |within: &str| {
+            let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
+            let line = format!("service_only_registry_tokens{labels}");
+            ran.stdout.lines().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
+        };
+        assert_eq!((count("7d").as_str(), count("90d").as_str()), ("0", "1"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("inventory"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("state=\"active\"} 1\n") && ran.stdout.ends_with('\n'), "{}", ran.stdout);
+        for (within, code) in [("7d", 0), ("31d", 1)] {
+            let soon = sandbox.run(&[&expiring[..], &["--within", within]].concat());
+            assert_eq!(soon.code, code, "{within}");
+            assert!(soon.stdout.starts_with("# HELP "), "{}", soon.stdout);
+        }
+        assert!(
+            sandbox.run(&[&expiring[..], &["--service", "orders"]].concat()).refused().contains("--service")
+        );
+        let other = sandbox.run(&[&expiring[..], &["--issuer", "another"]].concat()).done();
+        assert!(!other.stdout.contains("bakery-auth"), "{}", other.stdout);
+        assert!(sandbox.run(&["expiring"]).refused().contains("--within"));
+    }
+}
+
+#[test]
 fn revoking_twice_changes_nothing_and_says_so() {
     for sandbox in sandboxes() {
         let (_, jti) = mint(&sandbox, &["orders"]);
