@@ -216,9 +216,20 @@ impl Metrics {
     ///     move || revocations.len()
     /// });
     /// ```
-    pub fn watch_revocations(&self, held: impl Fn() -> usize + Send + 'static) {
+    ///
+    /// Those of a database are read for as long as a verifier has them; the watching alone keeps no
+    /// reader of a database alive:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "sql")]
+    /// # fn watch(metrics: service_only::Metrics) -> Result<(), service_only::store::StoreError> {
+    /// let revocations = service_only::SqlRevocations::of("sqlite:tokens.db").start()?;
+    /// metrics.watch_revocations(revocations.len_while_used());
+    /// # Ok(()) }
+    /// ```
+    pub fn watch_revocations<N: Into<Option<usize>>>(&self, held: impl Fn() -> N + Send + 'static) {
         self.0.revocations.add(move |reading| {
-            reading.take(&[], u64::try_from(held()).unwrap_or(u64::MAX));
+            reading.take(&[], u64::try_from(held().into()?).unwrap_or(u64::MAX));
             Some(())
         });
     }

@@ -89,6 +89,12 @@ impl SqlRevocations {
         self.0.shared.memory.len()
     }
 
+    /// How many are held, for who only watches: `None` when nobody has the store any more.
+    pub fn len_while_used(&self) -> impl Fn() -> Option<usize> + Clone + Send + Sync + use<> {
+        let running = Arc::downgrade(&self.0);
+        move || running.upgrade().map(|running| running.shared.memory.len())
+    }
+
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
