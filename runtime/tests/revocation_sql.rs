@@ -178,6 +178,16 @@ async fn a_database_that_was_put_back_and_has_caught_up_is_read_from_its_start()
     }
 }
 
+#[tokio::test]
+async fn a_database_that_nobody_answers_for_is_an_outage_that_does_not_say_its_password() {
+    let revocations = SqlRevocations::of("postgres://operator:hush@127.0.0.1:1/tokens").start().unwrap();
+    let denial = verifier(&revocations).verify(mint("orders").as_str()).unwrap_err();
+    assert_eq!((denial.code(), denial.status()), (Code::RevocationUnavailable, 503));
+    let said = format!("{} {denial:?} {revocations:?}", denial.reason());
+    assert!(said.contains("127.0.0.1:1") && said.contains("not loaded yet"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+}
+
 #[test]
 fn a_store_needs_an_address_and_a_runtime() {
     assert!(SqlRevocations::of("redis://cache").start().is_err());

@@ -314,6 +314,18 @@ async fn a_locked_file_is_an_error_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn a_database_that_nobody_answers_for_is_named_without_its_password() {
+    let url = "postgres://operator:hush@127.0.0.1:1/tokens";
+    for opened in [Store::open(url).await, Store::connect(url).await] {
+        let error = opened.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+        let said = format!("{error} {error:?}");
+        assert!(said.contains("127.0.0.1:1") && said.contains("cannot be reached"), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn another_programs_file_is_left_alone() {
     let database = Database::sqlite();
     let path = database.url.strip_prefix("sqlite:").unwrap();

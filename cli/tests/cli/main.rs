@@ -22,5 +22,6 @@ mod rotate;
 mod sandbox;
 mod setup;
 mod store;
+mod store_trouble;
 mod verify;
 mod verify_store;
