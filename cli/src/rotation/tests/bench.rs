@@ -1,0 +1,171 @@
+//! A place of a rotation that can be cut off after any of its changes, and what it leaves behind.
+
+use std::fs;
+
+use service_only::store::VerifierReport;
+use service_only::{Algorithm, KeySet};
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::rotation::*;
+use crate::store;
+
+const DAY: i64 = 24 * 3600;
+pub(super) const ISSUER: &str = "bakery-auth";
+
+/// A folder with a key that is old enough to be replaced, and one that is to go.
+pub(super) struct Bench {
+    pub(super) folder: TempDir,
+    pub(super) site: Site,
+}
+
+/// What is left behind, without the names of keys that every run makes anew.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) stages: Vec<KeyStage>,
+    pub(super) published: usize,
+    pub(super) files: Vec<String>,
+}
+
+fn load(folder: &TempDir) -> Site {
+    let text = format!(
+        "issuer = \"{ISSUER}\"\n[key]\nfile = \"key.pem\"\nalgorithm = \"EdDSA\"\n[rotation]\nkey_life = \"90d\"\n"
+    );
+    let path = folder.path().join("service-token.toml");
+    fs::write(&path, text).unwrap();
+    Site::of(&Config::load(&path).unwrap()).unwrap()
+}
+
+pub(super) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
+    let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
+    store::run(async { work(&Store::connect(&url).await.map_err(|error| refused(&error))?).await })
+}
+
+pub(super) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
+    let at = now() - age;
+    KeyRecord {
+        issuer: ISSUER.to_owned(),
+        kid: key.kid().to_string(),
+        algorithm: "EdDSA".to_owned(),
+        state,
+        file: None,
+        public_jwk: Some(site::public_half(key).unwrap().to_string()),
+        prepared_at: at,
+        active_at: Some(at),
+        retiring_at: (state == KeyStage::Retiring).then_some(at),
+        retired_at: None,
+        expires_at: None,
+    }
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let site = load(&folder);
+        let [older, old] = [(); 2].map(|()| SigningKey::generate(Algorithm::EdDSA).unwrap());
+        let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes());
+        new_file::write_all(&[file], new_file::Overwrite::Refuse).unwrap();
+        with_store(&folder, async |store| {
+            store.add_key(&record(&older, KeyStage::Retiring, 500 * DAY)).await.unwrap();
+            store.add_key(&record(&old, KeyStage::Active, 80 * DAY)).await.unwrap();
+            Ok(())
+        })
+        .unwrap();
+        let bench = Self { folder, site };
+        // As published before.
+        let journal = bench.journal();
+        bench.site.publish(&journal, None).unwrap();
+        bench
+    }
+
+    pub(super) fn journal(&self) -> Journal {
+        with_store(&self.folder, async |store| Ok(store.journal(ISSUER).await.unwrap())).unwrap()
+    }
+
+    /// Runs until it is done or cut off after so many changes, and says whether it was done.
+    pub(super) fn run(&self, run: Run, leaked: Option<&str>, cut_after: usize) -> bool {
+        let mut changes = 0;
+        let mut go_on = || {
+            changes += 1;
+            if changes > cut_after { Err(Problem::usage("cut off")) } else { Ok(()) }
+        };
+        let outcome = with_store(&self.folder, async |store| {
+            let rotation = Rotation::new(store, &self.site, &mut go_on);
+            match run {
+                Run::Due => rotation.advance().await.map(drop),
+                Run::Emergency(successor) => rotation.emergency(leaked, successor).await.map(drop),
+            }
+        });
+        match outcome {
+            Ok(()) => true,
+            Err(problem) => {
+                assert_eq!(problem.reason(), "cut off");
+                false
+            }
+        }
+    }
+
+    /// Lets a verifier say that it has all that is published.
+    pub(super) fn report(&self) {
+        let report = VerifierReport {
+            id: "orders-1".to_owned(),
+            issuer: ISSUER.to_owned(),
+            kids: self.published(),
+            refresh_seconds: 60,
+            last_seen: now(),
+        };
+        with_store(&self.folder, async |store| {
+            store.report_verifier(&report).await.unwrap();
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    pub(super) fn published(&self) -> Vec<String> {
+        let set = KeySet::from_jwks(&fs::read(&self.site.jwks).unwrap()).unwrap();
+        set.keys().iter().map(|key| key.kid().unwrap().to_string()).collect()
+    }
+
+    /// At every moment: what signs is published, and one key is in charge.
+    pub(super) fn check(&self, run: Run) {
+        let journal = self.journal();
+        let signing = self.site.current().unwrap().kid().to_string();
+        let active: Vec<_> = journal.keys.iter().filter(|key| key.state == KeyStage::Active).collect();
+        assert_eq!(active.len(), 1, "{journal:?}");
+        let is_retired =
+            |kid: &str| journal.keys.iter().any(|key| key.kid == kid && key.state == KeyStage::Retired);
+        if run == Run::Due {
+            assert!(self.published().contains(&signing) && !is_retired(&signing));
+        }
+        let there = self.site.next().unwrap().is_some_and(|key| key.kid().as_str() == active[0].kid);
+        assert!(signing == active[0].kid || there, "the active key's private half is here");
+    }
+
+    pub(super) fn left(&self) -> Left {
+        let journal = self.journal();
+        let mut stages: Vec<_> = journal.keys.iter().map(|key| key.state).collect();
+        stages.sort_by_key(|stage| stage.as_str());
+        let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        let mut live: Vec<_> = live.map(|key| key.kid.clone()).collect();
+        let mut published = self.published();
+        live.sort();
+        published.sort();
+        assert_eq!(published, live, "all that is not retired is published, and nothing else");
+        assert_eq!(self.site.current().unwrap().kid().as_str(), kid_in(&journal, KeyStage::Active).unwrap());
+        let next = self.site.next().unwrap().map(|key| key.kid().to_string());
+        assert_eq!(next.as_deref(), kid_in(&journal, KeyStage::Prepared));
+        let names = fs::read_dir(self.folder.path()).unwrap();
+        let mut files: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort();
+        Left { stages, published: published.len(), files }
+    }
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    Due,
+    Emergency(Successor),
+}
+
+pub(super) const ALL: usize = usize::MAX;

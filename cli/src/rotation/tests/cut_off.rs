@@ -1,0 +1,76 @@
+//! Rotations that are cut off between any two changes, and run again: they end as one that was not.
+
+use super::bench::{ALL, Bench, Left, Run};
+use crate::rotation::*;
+
+/// Cuts the last of these runs off after each number of changes, and runs it again.
+fn cut_anywhere(before: &[Run], run: Run) -> Left {
+    let prepared = || {
+        let bench = Bench::new();
+        for run in before {
+            assert!(bench.run(*run, None, ALL));
+            bench.report();
+        }
+        bench
+    };
+    let undisturbed = prepared();
+    assert!(undisturbed.run(run, None, ALL));
+    let expected = undisturbed.left();
+    for cut_after in 0.. {
+        let bench = prepared();
+        let leaked = bench.site.current().unwrap().kid().to_string();
+        let done = bench.run(run, Some(&leaked), cut_after);
+        bench.check(run);
+        assert!(bench.run(run, Some(&leaked), ALL));
+        assert_eq!(bench.left(), expected, "{run:?} cut off after {cut_after} changes");
+        if done {
+            assert!(cut_after >= 2, "{run:?} is cut nowhere");
+            break;
+        }
+    }
+    expected
+}
+
+fn names(files: &[&str]) -> Vec<String> {
+    files.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
+    use KeyStage::{Active, Prepared, Retired, Retiring};
+    let prepared = cut_anywhere(&[], Run::Due);
+    assert_eq!(prepared.stages, [Active, Prepared, Retired]);
+    assert_eq!(
+        prepared.files,
+        names(&["jwks.json", "key-next.pem", "key.pem", "service-token.toml", "tokens.db"])
+    );
+    let activated = cut_anywhere(&[Run::Due], Run::Due);
+    assert_eq!(activated.stages, [Active, Retired, Retiring]);
+    assert_eq!(activated.files, names(&["jwks.json", "key.pem", "service-token.toml", "tokens.db"]));
+}
+
+#[test]
+fn emergency_that_is_cut_off_anywhere_is_finished_by_the_next_and_made_once() {
+    use KeyStage::{Active, Retired, Retiring};
+    let fresh = cut_anywhere(&[], Run::Emergency(Successor::Fresh));
+    // The oldest stays until a usual run looks at it.
+    assert_eq!((fresh.stages, fresh.published), (vec![Active, Retired, Retiring], 2));
+    let with_prepared = cut_anywhere(&[Run::Due], Run::Emergency(Successor::Fresh));
+    assert_eq!((with_prepared.stages, with_prepared.published), (vec![Active, Retired, Retired, Retired], 1));
+    let kept = cut_anywhere(&[Run::Due], Run::Emergency(Successor::Prepared));
+    assert_eq!((kept.stages, kept.published), (vec![Active, Retired, Retired], 1));
+}
+
+#[test]
+fn emergency_that_is_repeated_without_a_name_knows_the_leaked_key_by_its_file() {
+    let bench = Bench::new();
+    let leaked = bench.site.current().unwrap().kid().to_string();
+    let mut cut_after = 0;
+    while bench.journal().keys.iter().all(|key| key.state != KeyStage::Retired) {
+        assert!(!bench.run(Run::Emergency(Successor::Fresh), None, cut_after));
+        cut_after += 1;
+    }
+    assert_eq!(bench.site.current().unwrap().kid().as_str(), leaked, "cut off before the files followed");
+    assert!(bench.run(Run::Emergency(Successor::Fresh), None, ALL));
+    assert_eq!(bench.left().stages, [KeyStage::Active, KeyStage::Retired, KeyStage::Retiring]);
+}

@@ -1,0 +1,36 @@
+//! A key that leaked: revoked first, and gone wherever it stood.
+
+use super::bench::{ALL, Bench, Run};
+use crate::rotation::*;
+use crate::store::now;
+
+#[test]
+fn key_that_leaked_and_signs_no_more_is_retired_alone() {
+    for stage in [KeyStage::Prepared, KeyStage::Retiring] {
+        let bench = Bench::new();
+        assert!(bench.run(Run::Due, None, ALL));
+        if stage == KeyStage::Retiring {
+            bench.report();
+            assert!(bench.run(Run::Due, None, ALL));
+        }
+        let (signing, journal) = (bench.site.current().unwrap(), bench.journal());
+        let leaked = kid_in(&journal, stage).unwrap();
+        assert!(bench.run(Run::Emergency(Successor::Fresh), Some(leaked), ALL));
+        assert!(
+            bench.journal().revoked.contains(&leaked.to_owned())
+                && !bench.published().contains(&leaked.to_owned())
+        );
+        assert_eq!(bench.site.current().unwrap().kid(), signing.kid());
+        assert_eq!(bench.left().stages.len(), 3);
+    }
+}
+
+#[test]
+fn key_that_leaked_is_revoked_before_anything_else_happens() {
+    let bench = Bench::new();
+    let leaked = bench.site.current().unwrap().kid().to_string();
+    assert!(!bench.run(Run::Emergency(Successor::Fresh), None, 0));
+    assert_eq!(bench.journal().revoked, std::slice::from_ref(&leaked));
+    let plan = Plan::new(&bench.journal(), &bench.site.settings, now());
+    assert!(plan.warnings[0].contains(&leaked), "{:?}", plan.warnings);
+}
