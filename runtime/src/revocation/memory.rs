@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use patient::{Moment, PATIENCE, PatientTime};
+use patient::{Moment, PatientTime};
 
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
 use crate::clock::{Clock, Stopwatch, SystemClock};
@@ -178,7 +178,8 @@ impl MemoryRevocations {
     /// [`remember`](Self::remember) later, since the clock may be wrong.
     #[cfg(feature = "sql")]
     pub(super) fn pass_over(&self, expires_at: i64) -> bool {
-        let long = MAX_LEEWAY_SECONDS.saturating_add(i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX));
+        let long =
+            MAX_LEEWAY_SECONDS.saturating_add(i64::try_from(patient::PATIENCE.as_secs()).unwrap_or(i64::MAX));
         let forget_at = expires_at.saturating_add(long);
         if forget_at > self.0.clock.now().unix() {
             return false;
