@@ -48,6 +48,21 @@ fn scopes_are_compared_whole() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn a_scope_is_among_them_as_they_are_gone_through(
+        text in "[ab: ]{0,12}",
+        scope in "[ab: ]{0,4}",
+    ) {
+        let scopes: Scopes = text.parse().unwrap();
+        let among = scopes.iter().any(|held| held == scope);
+        proptest::prop_assert_eq!(scopes.contains(&scope), among, "{:?}", text);
+        for held in scopes.iter() {
+            proptest::prop_assert!(scopes.contains(held), "{:?}", text);
+        }
+    }
+}
+
 #[test]
 fn the_number_of_scopes_is_bounded() {
     let scopes = |count| vec!["a"; count].join(" ").parse::<Scopes>();
