@@ -13,7 +13,7 @@ use service_only::{
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 /// All of a record but its name and how long it took.
-fn told(event: &AuditEvent<'_>) -> String {
+pub(super) fn told(event: &AuditEvent<'_>) -> String {
     let decision = (event.decision, event.status, event.code, event.stage, &event.reason);
     let whom = (&event.service, &event.user, &event.jti, &event.kid, event.profile, &event.issuer);
     format!("{decision:?} {whom:?} {:?}", event.unverified_service)
