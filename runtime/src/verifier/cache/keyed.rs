@@ -7,8 +7,8 @@ use std::{
     hash::{BuildHasher, Hash},
 };
 
-/// The end of a token, which is the end of its signature, is what its hash is made of: 192 bits of which
-/// the caller chooses none. The rest is compared.
+/// The end of a token, which is the end of its signature, is what its hash is made of: some 188 bits, of which
+/// the caller chooses none, but for the twin that an ECDSA signature has. The rest is compared.
 const HASHED_BYTES: usize = 32;
 
 pub(super) struct Keyed {
