@@ -96,9 +96,11 @@ impl Revocation {
             Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
             Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
             Err(outage) => {
-                // Once, and not at every request of it: each has its own record.
+                // Once, and not at every request of it. A refusal has its reason in its record; one that is
+                // let in has only this.
                 if !self.is_out.swap(true, Ordering::Relaxed) {
-                    tracing::error!(target: "service_only", %outage, "revocation cannot be checked");
+                    let lets_in = self.accept_on_outage;
+                    tracing::error!(target: "service_only", %outage, lets_in, "revocation cannot be checked");
                 }
                 if self.accept_on_outage {
                     return Ok(None);

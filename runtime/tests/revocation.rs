@@ -151,7 +151,8 @@ fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
         let verifier = builder.build().unwrap();
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             for is_down in [false, true, false, true] {
                 store.down.store(is_down, Ordering::SeqCst);
@@ -162,6 +163,8 @@ fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
         });
         let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(said.matches("revocation cannot be checked").count(), 2, "{said}");
+        let meaning = format!("lets_in={accept}");
+        assert_eq!(said.matches(&meaning).count(), 2, "who is let in unchecked is told: {said}");
         assert_eq!(said.matches("revocation can be checked again").count(), 1, "{said}");
     }
 }

@@ -69,6 +69,9 @@ impl VerifierBuilder {
     /// Lets tokens in whose revocation cannot be checked because the store is out. Left out, they
     /// are refused (503): an attacker who can take the store down must not gain a revoked token by
     /// it.
+    ///
+    /// The record of one that is let in unchecked is like any other. The log says when an outage began, with its
+    /// first reason, and when it was over.
     pub fn dangerously_accept_on_revocation_outage(self) -> Self {
         Self { accept_on_outage: true, ..self }
     }
