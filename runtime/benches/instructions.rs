@@ -74,14 +74,20 @@ const AUDITED: &str = "axum request, guarded, recorded as a JSON line";
 /// The last two without the first.
 const GUARD: &str = "what the guard adds to an axum request";
 const AUDITED_GUARD: &str = "what the guard and its JSON line add to an axum request";
+/// What is done for such a record on the thread of the writer, but for what the system does.
+const WRITING: &str = "an audit record, on the writer's thread";
+
+/// Records that a writer is counted over: no more than a queue takes.
+const WRITTEN: usize = 4000;
 
 /// All of the cold case but the signature, whose instructions are no matter of this code.
 const BESIDE: &str = "HS256, cold, beside the signature";
 
-const CASES: [&str; 10] = [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED];
+const CASES: [&str; 11] =
+    [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED, WRITING];
 const WITH_METRICS: [&str; 2] = [GIVEN, METERED];
 /// What must not grow.
-const CHECKED: [&str; 7] = [COLD, BESIDE, WARM, RECORD, COUNTED, GUARD, AUDITED_GUARD];
+const CHECKED: [&str; 8] = [COLD, BESIDE, WARM, RECORD, COUNTED, GUARD, AUDITED_GUARD, WRITING];
 
 fn cases() -> impl Iterator<Item = &'static str> {
     CASES.into_iter().chain(WITH_METRICS.into_iter().filter(|_| cfg!(feature = "metrics")))
@@ -155,11 +161,15 @@ fn within_bounds(counts: &BTreeMap<&'static str, u64>) -> bool {
     fine
 }
 
-/// The instructions of one operation on the thread that asks for it.
+/// The instructions of one operation on the thread that asks for it; or of the writer for one record.
 fn count(case: &str) -> u64 {
+    let (function, times) = match case {
+        WRITING => ("*json_lines::writer::Writer*::run*", WRITTEN),
+        _ => ("*instructions::measured*", COUNT),
+    };
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
-        .arg("--toggle-collect=*instructions::measured*")
+        .arg(format!("--toggle-collect={function}"))
         .arg(std::env::current_exe().unwrap())
         .arg(case)
         .output()
@@ -168,7 +178,7 @@ fn count(case: &str) -> u64 {
     let collected = told.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, count)| count);
     let collected: u64 = collected.and_then(|count| count.trim().parse().ok()).unwrap_or_default();
     assert!(output.status.success() && collected > 0, "callgrind counted nothing of `{case}`: {told}");
-    collected / COUNT as u64
+    collected / times as u64
 }
 
 /// What callgrind counts: its name is the switch.
@@ -240,6 +250,13 @@ fn run(case: &str) {
             let audit = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
             let verifier = tokens::verifier(verifying, audit.clone());
             requests(&Router::new().route(ROUTE, get(guarded)).with_state(verifier), &again);
+            assert_eq!(audit.dropped(), 0, "the queue was full");
+        }
+        WRITING => {
+            let audit = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
+            let verifier = tokens::verifier(verifying, audit.clone());
+            let many = vec![again[0].clone(); WRITTEN];
+            requests(&Router::new().route(ROUTE, get(guarded)).with_state(verifier), &many);
             assert_eq!(audit.dropped(), 0, "the queue was full");
         }
         GIVEN => {

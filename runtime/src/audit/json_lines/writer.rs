@@ -47,6 +47,8 @@ impl<W: Write> Writer<W> {
         Self { out, queue, buffer, lines: Lines::default(), buffered: 0, torn, idle: 0, calm: (0, 0) }
     }
 
+    // A name for who counts instructions.
+    #[inline(never)]
     pub(super) fn run(mut self) {
         while self.pass() {
             self.look_at_losses();
