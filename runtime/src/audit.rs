@@ -7,7 +7,7 @@ mod tracing;
 
 use std::{error::Error, fmt, sync::Arc};
 
-pub(crate) use self::said::{KeptSaid, MAX_SAID, Members, Said};
+pub(crate) use self::said::{KeptSaid, MAX_SAID, Members, Prepared};
 pub use self::{
     event::{AuditEvent, Decision, ParentSpan, Unrecorded},
     json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},

@@ -18,8 +18,8 @@ fn allocations(builder: VerifierBuilder, token: &MintedToken, audit: impl AuditS
 }
 
 #[test]
-fn a_record_of_usual_length_adds_no_allocation_and_a_long_one_adds_one() {
-    for (name, added) in [("bakery-auth".to_owned(), 0), ("x".repeat(400), 1)] {
+fn a_record_adds_no_allocation() {
+    for name in ["bakery-auth".to_owned(), "x".repeat(400)] {
         let key = SigningKey::generate(Algorithm::HS256).unwrap();
         let verifying = key.verifying_key();
         let builder = || Verifier::builder().issuer(&name).keys(verifying.clone());
@@ -28,7 +28,7 @@ fn a_record_of_usual_length_adds_no_allocation_and_a_long_one_adds_one() {
 
         let without = allocations(builder(), &token, NoAudit);
         let json = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
-        assert_eq!(allocations(builder(), &token, json) - without, added, "{name}");
+        assert_eq!(allocations(builder(), &token, json), without, "{name}");
         // Nobody listens to `tracing` here.
         assert_eq!(allocations(builder(), &token, TracingAudit), without, "{name}");
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Said;
+use super::Prepared;
 use crate::{
     clock::Timestamp,
     denial::{Code, Stage},
@@ -103,9 +103,9 @@ pub struct AuditEvent<'a> {
     /// The name that a token gave itself which was not authenticated.
     #[serde(rename = "unverified.service", skip_serializing_if = "Option::is_none")]
     pub unverified_service: Option<Cow<'a, str>>,
-    /// What the token says, joined in advance.
+    /// What is known of how it is written.
     #[serde(skip)]
-    pub(crate) said: Said<'a>,
+    pub(crate) prepared: Prepared<'a>,
     /// What metrics and traces want, and no record holds.
     #[serde(skip)]
     pub unrecorded: Unrecorded,
@@ -160,7 +160,7 @@ impl AuditEvent<'_> {
             profile: self.profile,
             client_address: self.client_address,
             duration_us: self.duration_us,
-            said: Said::default(),
+            prepared: Prepared::default(),
             unrecorded: self.unrecorded,
         }
     }

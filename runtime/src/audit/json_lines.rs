@@ -1,11 +1,12 @@
 //! Audit records as JSON lines, written by a thread of their own so that no request waits for a disk.
 //!
-//! A request copies its record into a queue without a lock (`record`, `queue`); the thread formats and
-//! writes it (`writer`). Between requests and thread nothing is woken up for a single record.
+//! A request writes its line (`line`) into memory of its own thread (`slot`), where it waits as long as there
+//! are places for records (`queue`); the thread writes what waits to the file (`writer`). Between requests and
+//! thread nothing is woken up for a single record.
 
 mod line;
 mod queue;
-mod record;
+mod slot;
 mod writer;
 
 use std::{
@@ -17,13 +18,14 @@ use std::{
     time::Duration,
 };
 
-use self::{queue::Queue, record::Record, writer::Writer};
+use self::{queue::Queue, writer::Writer};
 use super::{AuditError, AuditEvent, AuditSink};
 
-/// Records that may wait for the writer: some seconds of a busy service, at 384 bytes each 3 MiB.
+/// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
+/// bytes, 3 MiB.
 pub const DEFAULT_QUEUE: usize = 8192;
 
-/// The longest queue that a sink can be given: 384 MiB.
+/// The longest queue that a sink can be given: with lines of a usual length 400 MiB.
 pub const MAX_QUEUE: usize = 1 << 20;
 
 /// What becomes of a record that finds the queue full: records come faster than the disk takes them.
@@ -76,8 +78,8 @@ pub struct JsonLinesBuilder {
 }
 
 impl JsonLinesBuilder {
-    /// Records that may wait for the writer, at 384 bytes each. Left out, it is [`DEFAULT_QUEUE`]; at
-    /// most [`MAX_QUEUE`].
+    /// Records that may wait for the writer, what it has in hand among them. Memory is taken for those that
+    /// do wait, by pages of 64 KiB. Left out, it is [`DEFAULT_QUEUE`]; at most [`MAX_QUEUE`].
     pub fn queue(self, records: usize) -> Self {
         Self { records, ..self }
     }
@@ -202,7 +204,7 @@ impl JsonLinesAudit {
 
 impl AuditSink for JsonLinesAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.0.queue.push(Record::new(event), || self.0.wake())
+        self.0.queue.push(event, || self.0.wake())
     }
 
     fn ready(&self) -> Result<(), AuditError> {

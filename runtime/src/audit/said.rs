@@ -14,38 +14,47 @@ use serde::Serialize;
 /// The longest that is joined, in bytes: a usual one has 160.
 pub(crate) const MAX_SAID: usize = 256;
 
-/// The members of the record's JSON object that are the token's, as [`AuditEvent`](super::AuditEvent)
-/// writes them and with nothing around; or none.
+/// What the recorder knows of how its event is written: the members of the record's JSON object that are the
+/// token's, as [`AuditEvent`](super::AuditEvent) writes them and with nothing around; and whether what is the
+/// request's is written in JSON as it is.
 ///
 /// It belongs to the one event that the recorder makes. Whoever wants to change an event changes a copy,
 /// and a copy does not have it.
 #[derive(Default)]
-pub(crate) struct Said<'a>(Option<&'a str>);
+pub(crate) struct Prepared<'a> {
+    members: Option<&'a str>,
+    is_bare: bool,
+}
 
-impl<'a> Said<'a> {
-    pub(crate) const fn new(members: Option<&'a str>) -> Self {
-        Self(members)
+impl<'a> Prepared<'a> {
+    pub(crate) const fn new(members: Option<&'a str>, is_bare: bool) -> Self {
+        Self { members, is_bare }
     }
 
     pub(crate) const fn members(&self) -> Option<&'a str> {
-        self.0
+        self.members
+    }
+
+    /// Whether method, route, path and trace are printable ASCII without a quote or a backslash.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.is_bare
     }
 }
 
-impl Clone for Said<'_> {
+impl Clone for Prepared<'_> {
     fn clone(&self) -> Self {
-        Self(None)
+        Self::default()
     }
 }
 
 /// It says nothing that the event's fields do not say.
-impl PartialEq for Said<'_> {
+impl PartialEq for Prepared<'_> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl fmt::Debug for Said<'_> {
+impl fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
     }

@@ -1,12 +1,17 @@
 //! The record of a decision, put together from what the request, the token and the decision say. It
 //! borrows: what nobody keeps is not copied.
 
+mod bare;
+mod id;
+
 use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
+use self::bare::is_bare;
+pub(super) use self::id::event_id;
 use crate::{
-    audit::{AuditEvent, Decision, Members, Said, Unrecorded},
+    audit::{AuditEvent, Decision, Members, Prepared, Unrecorded},
     caller::{Caller, Identity, User},
     clock::Timestamp,
     denial::{Backslash, Denial, MAX_QUOTED, escaped},
@@ -100,6 +105,25 @@ pub(super) fn event<'e, T: Recorded>(
         Some(_) => Cow::Borrowed(text),
         None => logged(text, longest),
     };
+    // Each is looked at once, and nearly always nothing has to be done about it.
+    let mut bare = true;
+    let mut requested = |text: &str, longest| {
+        let plain = text.len() < longest && is_bare(text.as_bytes());
+        bare &= plain;
+        plain
+    };
+    let method = request.method.map(|method| match requested(method, MAX_METHOD) {
+        true => Cow::Borrowed(method),
+        false => logged(method, MAX_METHOD),
+    });
+    let route = request.route.map(|route| match requested(&route, MAX_PATH) {
+        true => route,
+        false => logged_route(route),
+    });
+    let path = request.path.map(|path| match requested(path, MAX_PATH) {
+        true => Cow::Borrowed(path),
+        false => logged(path, MAX_PATH),
+    });
     let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
     let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
     let kid = match caller {
@@ -115,9 +139,9 @@ pub(super) fn event<'e, T: Recorded>(
         stage: denial.map(Denial::stage),
         reason: denial.map(|denial| denial.reason().into()),
         endpoint: request.endpoint,
-        method: request.method.map(|method| logged(method, MAX_METHOD)),
-        route: request.route.map(logged_route),
-        path: request.path.map(|path| logged(path, MAX_PATH)),
+        method,
+        route,
+        path,
         service: caller.map(|caller| caller.service().into()),
         user: user.and_then(User::id).map(|id| logged(id, MAX_QUOTED)),
         jti: jti.map(|jti| logged_name(jti, MAX_QUOTED)),
@@ -128,7 +152,8 @@ pub(super) fn event<'e, T: Recorded>(
         trace_id: request.trace.map(|trace| trace.trace_id.into()),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
-        said: Said::new(said),
+        // A trace is hexadecimal digits.
+        prepared: Prepared::new(said, bare),
         unrecorded: Unrecorded {
             took,
             issued_at: caller.map(Caller::issued_at).or(user.map(|user| user.claims().iat)).flatten(),
@@ -164,54 +189,5 @@ fn logged_route(route: Cow<'_, str>) -> Cow<'_, str> {
     match route {
         Cow::Borrowed(route) => logged(route, MAX_PATH),
         Cow::Owned(route) => Cow::Owned(logged(&route, MAX_PATH).into_owned()),
-    }
-}
-
-/// RFC 9562 section 5.7, from the verifier's clock. The nanoseconds within the millisecond stand where
-/// section 6.2 has a counter, so that ids sort by the time of their records, whichever thread made them;
-/// the other 54 bits are random.
-pub(super) fn event_id(now: Timestamp) -> Uuid {
-    let seconds = u64::try_from(now.unix()).unwrap_or(0);
-    let nanos = now.subsec_nanos();
-    let millis = seconds.saturating_mul(1_000).saturating_add(u64::from(nanos / NANOS_PER_MILLI));
-    // Twenty bits: twelve stand behind the version, six behind the variant, two before what is random.
-    let counter = nanos % NANOS_PER_MILLI;
-    let [.., first, a, b, c, d, e, f] = Uuid::new_v4().into_bytes();
-    let [_, _, high, low] = (counter >> 8).to_be_bytes();
-    let [.., rest] = counter.to_be_bytes();
-    let bytes = [high, low, rest >> 2, (rest << 6) | (first & 0x3f), a, b, c, d, e, f];
-    Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
-}
-
-const NANOS_PER_MILLI: u32 = 1_000_000;
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn ids_sort_by_time_down_to_the_nanosecond() {
-        let start = Timestamp::from_unix(1_767_225_600);
-        let steps = [0, 1, 4_095, 4_096, 999_999, 1_000_000, 1_000_001, 999_999_999, 1_000_000_000];
-        let ids = steps.map(|nanos| event_id(start.plus(Duration::from_nanos(nanos))));
-        assert!(ids.is_sorted(), "{ids:?}");
-        for (id, nanos) in ids.iter().zip(steps) {
-            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
-            let (seconds, subsec) = id.get_timestamp().unwrap().to_unix();
-            let millis = seconds * 1000 + u64::from(subsec) / 1_000_000;
-            assert_eq!(millis, 1_767_225_600_000 + nanos / 1_000_000);
-        }
-    }
-
-    #[test]
-    fn ids_of_one_instant_differ() {
-        let ids: HashSet<_> = (0..1000).map(|_| event_id(Timestamp::from_unix(7))).collect();
-        assert_eq!(ids.len(), 1000);
-        // Neither end of time has an id of its own.
-        for unix in [i64::MIN, i64::MAX] {
-            assert_eq!(event_id(Timestamp::from_unix(unix)).get_version_num(), 7);
-        }
     }
 }

@@ -1,28 +1,39 @@
-//! What requests and the writer share: the records that wait, what the writer is doing, what was lost.
+//! What requests and the writer share: the lines that wait, how many they are, what the writer is doing,
+//! what was lost.
+//!
+//! A request takes one of the places that there are for records (`waiting`), and then adds its line to the
+//! pages of its thread ([`Slot`]). The writer frees the place when the line is written.
 
 use std::{
     io,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence},
+        Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     time::Duration,
 };
 
-use crossbeam_queue::ArrayQueue;
+use thread_local::ThreadLocal;
 
-use super::{Record, WhenFull};
-use crate::audit::AuditError;
+use super::{
+    WhenFull,
+    slot::{Page, Pages, Slot, unpoisoned},
+};
+use crate::audit::{AuditError, AuditEvent};
 
 pub(super) struct Queue {
-    records: ArrayQueue<Record>,
+    slots: ThreadLocal<Slot>,
+    pages: Pages,
+    /// What every request writes to, apart from what every request reads.
+    waiting: OwnLine<AtomicUsize>,
+    capacity: usize,
     when_full: WhenFull,
     /// What the writer is doing, by which a request knows whether to wake it.
     doing: AtomicU8,
     orders: Mutex<Orders>,
     /// Requests that wait for room, and how they hear of it.
-    waiting: AtomicUsize,
+    queueing: AtomicUsize,
     room: (Mutex<()>, Condvar),
     lost: AtomicU64,
     /// Records lost to a full queue since losses began; `overflowing` until they are over.
@@ -31,6 +42,10 @@ pub(super) struct Queue {
     /// The disk did not take the latest records.
     failing: AtomicBool,
 }
+
+#[derive(Default)]
+#[repr(align(128))]
+struct OwnLine<T>(T);
 
 /// What the writer is told to do beside writing.
 #[derive(Default)]
@@ -52,11 +67,14 @@ const ENDED: u8 = 3;
 impl Queue {
     pub(super) fn new(records: usize, when_full: WhenFull) -> Self {
         Self {
-            records: ArrayQueue::new(records),
+            slots: ThreadLocal::new(),
+            pages: Pages::default(),
+            waiting: OwnLine::default(),
+            capacity: records,
             when_full,
             doing: AtomicU8::new(BUSY),
             orders: Mutex::default(),
-            waiting: AtomicUsize::new(0),
+            queueing: AtomicUsize::new(0),
             room: Default::default(),
             lost: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
@@ -68,96 +86,144 @@ impl Queue {
     /// Hands over a record. `wake` wakes the writer, which costs a system call: the first record after a
     /// pause needs it, and the one that fills half of the queue.
     #[inline]
-    pub(super) fn push(&self, record: Record, wake: impl Fn()) -> Result<(), AuditError> {
-        if let Err(record) = self.records.push(record) {
-            wake();
-            self.push_when_full(record)?;
+    pub(super) fn push(&self, event: &AuditEvent<'_>, wake: impl Fn()) -> Result<(), AuditError> {
+        let waiting = match self.place() {
+            Some(waiting) => waiting,
+            None => {
+                wake();
+                self.place_when_full()?
+            }
+        };
+        // `SeqCst`, as is the place that was taken before: of a request and a writer that is about to sleep
+        // or to end at least one sees the other, see `may_sleep` and `end`.
+        let doing = self.doing.load(Ordering::SeqCst);
+        if doing == ENDED {
+            self.abandon();
+            return Err(AuditError::new("the audit writer has ended"));
         }
-        // Either this sees what the writer is doing, or the writer sees the record: see `rest`.
-        fence(Ordering::SeqCst);
-        let doing = self.doing.load(Ordering::Relaxed);
-        match doing {
-            NAPPING if self.records.len() < self.half() => {}
-            NAPPING | ASLEEP => {
-                // Of several requests one wakes it.
-                let woken = self.doing.compare_exchange(doing, BUSY, Ordering::Relaxed, Ordering::Relaxed);
-                if woken.is_ok() {
-                    wake();
-                }
+        if let Err(error) = self.slots.get_or_default().add(event, &self.pages) {
+            self.free(1);
+            self.count_lost(1);
+            return Err(error);
+        }
+        if doing == ASLEEP || (doing == NAPPING && waiting >= self.half()) {
+            // Of several requests one wakes it. `Relaxed`, as it decides only who that is: what the writer
+            // finds it is told by the slot's lock, and waking is itself a release that its rest acquires.
+            let woken = self.doing.compare_exchange(doing, BUSY, Ordering::Relaxed, Ordering::Relaxed);
+            if woken.is_ok() {
+                wake();
             }
-            ENDED => {
-                self.abandon();
-                return Err(AuditError::new("the audit writer has ended"));
-            }
-            _ => {}
         }
         Ok(())
     }
 
+    /// Takes a place, if there is one, and says how many are taken then.
+    #[inline]
+    fn place(&self) -> Option<usize> {
+        let next = |waiting: usize| (waiting < self.capacity).then_some(waiting + 1);
+        self.waiting.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok().and_then(next)
+    }
+
+    /// Places whose records are written, or lost and counted.
+    pub(super) fn free(&self, records: usize) {
+        // Once the writer has ended there may be none left to free.
+        let rest = |waiting: usize| Some(waiting.saturating_sub(records));
+        let _ = self.waiting.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, rest);
+        // `SeqCst`, as is the place before: whoever found the queue full and is about to wait either finds
+        // a place, or is seen here.
+        if self.queueing.load(Ordering::SeqCst) > 0 {
+            self.tell_of_room();
+        }
+    }
+
     #[cold]
-    fn push_when_full(&self, record: Record) -> Result<(), AuditError> {
-        let kept = match self.when_full {
-            WhenFull::Wait(longest) => self.wait_for_room(record, longest),
-            WhenFull::Drop | WhenFull::Deny => false,
+    fn place_when_full(&self) -> Result<usize, AuditError> {
+        let place = match self.when_full {
+            WhenFull::Wait(longest) => self.wait_for_place(longest),
+            WhenFull::Drop | WhenFull::Deny => None,
         };
-        if kept {
-            return Ok(());
-        }
-        self.count_lost(1);
-        self.overflowed.fetch_add(1, Ordering::Relaxed);
-        if !self.overflowing.swap(true, Ordering::Relaxed) {
-            tracing::error!(target: "service_only::audit", "the audit queue is full, so records are being lost");
-        }
-        Err(AuditError::new("the audit queue is full").logged())
+        place.ok_or_else(|| {
+            self.count_lost(1);
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+            if !self.overflowing.swap(true, Ordering::Relaxed) {
+                tracing::error!(target: "service_only::audit", "the audit queue is full, so records are being lost");
+            }
+            AuditError::new("the audit queue is full").logged()
+        })
     }
 
-    fn wait_for_room(&self, record: Record, longest: Duration) -> bool {
-        let mut waiting = Some(record);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+    fn wait_for_place(&self, longest: Duration) -> Option<usize> {
+        let mut place = None;
+        self.queueing.fetch_add(1, Ordering::SeqCst);
         let (lock, room) = &self.room;
-        let kept = room.wait_timeout_while(unpoisoned(lock), longest, |()| {
-            waiting = waiting.take().and_then(|record| self.records.push(record).err());
-            waiting.is_some()
+        let waited = room.wait_timeout_while(unpoisoned(lock), longest, |()| {
+            place = self.place();
+            place.is_none()
         });
-        drop(kept);
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        waiting.is_none()
+        drop(waited);
+        self.queueing.fetch_sub(1, Ordering::SeqCst);
+        place
     }
 
-    /// Lets those in who wait for room.
-    pub(super) fn tell_of_room(&self) {
-        fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            let (lock, room) = &self.room;
-            // Whoever has found the queue full and does not wait yet holds the lock.
-            drop(unpoisoned(lock));
-            room.notify_all();
+    #[cold]
+    fn tell_of_room(&self) {
+        let (lock, room) = &self.room;
+        // Whoever has found the queue full and does not wait yet holds the lock.
+        drop(unpoisoned(lock));
+        room.notify_all();
+    }
+
+    /// The lines of each thread, in the order in which it wrote them. What was accepted before an order that
+    /// the writer has seen is among them: the order's lock tells it of the thread's slot, and that slot's lock
+    /// of the line.
+    pub(super) fn take(&self, mut with: impl FnMut(Page)) {
+        let mut spare = Page::default();
+        for slot in &self.slots {
+            if spare.lines.capacity() == 0 {
+                spare = self.pages.empty();
+            }
+            slot.take(&mut spare).for_each(&mut with);
         }
+        self.keep(spare);
     }
 
-    pub(super) fn pop(&self) -> Option<Record> {
-        self.records.pop()
-    }
-
-    pub(super) fn capacity(&self) -> usize {
-        self.records.capacity()
+    /// Keeps an empty page, or one that was written.
+    pub(super) fn keep(&self, page: Page) {
+        self.pages.keep(page);
     }
 
     fn half(&self) -> usize {
-        self.capacity().div_ceil(2)
+        self.capacity.div_ceil(2)
     }
 
-    /// Says that the writer is going to rest, unless there is something to do.
-    pub(super) fn may_rest(&self, asleep: bool) -> bool {
-        self.doing.store(if asleep { ASLEEP } else { NAPPING }, Ordering::Relaxed);
-        // Either this sees a record, or who brings it sees that it has to wake: see `push`.
-        fence(Ordering::SeqCst);
-        let enough = if asleep { 1 } else { self.half() };
-        self.records.len() < enough
+    fn waiting(&self) -> usize {
+        self.waiting.0.load(Ordering::SeqCst)
     }
 
+    /// Says that the writer is going to sleep, unless there is something to write. `SeqCst` on both: in the
+    /// one order of all such operations either this load comes after the place that a request takes, and the
+    /// writer stays awake; or the request's look at `doing` comes after this store, and the request wakes it.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.doing.store(ASLEEP, Ordering::SeqCst);
+        self.waiting() == 0
+    }
+
+    /// Says that the writer is going to nap, unless the queue fills up. Whoever is not seen here is seen when
+    /// the nap is over.
+    pub(super) fn may_nap(&self) -> bool {
+        self.doing.store(NAPPING, Ordering::SeqCst);
+        self.waiting() < self.half()
+    }
+
+    /// `Relaxed`: a request that does not see it yet wakes a writer that is awake.
     pub(super) fn is_busy(&self) {
         self.doing.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Gives back the memory that nobody needs while nothing is recorded.
+    pub(super) fn shrink(&self) {
+        self.slots.iter().for_each(Slot::shrink);
+        self.pages.shrink();
     }
 
     /// The orders so far. Closing stays.
@@ -182,8 +248,8 @@ impl Queue {
 
     /// The writer is gone, in whatever way: nothing is accepted from now on, and nobody waits for it.
     pub(super) fn end(&self) {
+        // Before the places are counted, and `SeqCst`: who takes a place after that count sees this.
         self.doing.store(ENDED, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
         self.abandon();
         let mut orders = unpoisoned(&self.orders);
         orders.ended = true;
@@ -192,19 +258,18 @@ impl Queue {
         self.tell_of_room();
     }
 
-    /// Counts what nobody will write.
+    /// Counts what nobody will write: each place once, whoever comes first.
     fn abandon(&self) {
-        while self.records.pop().is_some() {
-            self.count_lost(1);
-        }
+        let records = self.waiting.0.swap(0, Ordering::SeqCst);
+        self.count_lost(records);
     }
 
     pub(super) fn ready(&self) -> Result<(), AuditError> {
         if self.failing.load(Ordering::Relaxed) {
             return Err(AuditError::new("the audit log cannot be written"));
         }
-        let denies_from = self.capacity() - self.capacity() / 8;
-        if self.is_required() && self.records.len() >= denies_from {
+        let denies_from = self.capacity - self.capacity / 8;
+        if self.is_required() && self.waiting() >= denies_from {
             return Err(AuditError::new("the audit queue is nearly full"));
         }
         Ok(())
@@ -218,8 +283,8 @@ impl Queue {
         self.lost.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_lost(&self, records: u64) {
-        self.lost.fetch_add(records, Ordering::Relaxed);
+    pub(super) fn count_lost(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 
     /// Sets whether the disk fails, and says whether that is news.
@@ -238,8 +303,4 @@ impl Queue {
         let lost = self.overflowed.swap(0, Ordering::Relaxed);
         tracing::error!(target: "service_only::audit", lost, "the audit queue has room again");
     }
-}
-
-fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

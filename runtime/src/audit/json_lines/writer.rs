@@ -1,4 +1,4 @@
-//! The thread that formats and writes.
+//! The thread that writes.
 //!
 //! It rests in naps while records come, so that a request does not have to wake it, which would cost more
 //! than everything else about a record; and it sleeps when none came for a second, so that an idle service
@@ -6,15 +6,16 @@
 
 use std::{
     io::{self, Write},
+    mem,
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use super::{Record, line::Lines, queue::Queue};
-
-/// The buffer is written when it has grown to this, or when no record is waiting.
-const BUFFER: usize = 64 * 1024;
+use super::{
+    queue::Queue,
+    slot::{PAGE, Page},
+};
 
 /// How long a record waits at most, unless the queue fills up before. Two hundred wake-ups a second cost
 /// a core about a thousandth of its time, and at a hundred thousand requests a second one nap brings five
@@ -28,10 +29,8 @@ pub(super) const QUIET: u32 = 200;
 pub(super) struct Writer<W: Write> {
     out: W,
     queue: Arc<Queue>,
-    buffer: Vec<u8>,
-    lines: Lines,
-    /// Records in the buffer.
-    buffered: u64,
+    /// What was taken and is to be written at once.
+    taken: Page,
     /// The last write may have ended within a line.
     torn: bool,
     /// Naps since a record came.
@@ -43,8 +42,7 @@ pub(super) struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// `torn` says that what is there already may end within a line.
     pub(super) fn new(out: W, torn: bool, queue: Arc<Queue>) -> Self {
-        let buffer = Vec::with_capacity(BUFFER);
-        Self { out, queue, buffer, lines: Lines::default(), buffered: 0, torn, idle: 0, calm: (0, 0) }
+        Self { out, queue, taken: Page::default(), torn, idle: 0, calm: (0, 0) }
     }
 
     // A name for who counts instructions.
@@ -52,12 +50,12 @@ impl<W: Write> Writer<W> {
     pub(super) fn run(mut self) {
         while self.pass() {
             self.look_at_losses();
-            let asleep = self.idle >= QUIET;
-            if self.queue.may_rest(asleep) {
-                match asleep {
-                    true => thread::park(),
-                    false => thread::park_timeout(NAP),
-                }
+            if self.idle >= QUIET && self.queue.may_sleep() {
+                self.queue.shrink();
+                thread::park();
+            } else if self.queue.may_nap() || self.idle > 0 {
+                // A place that is taken while nothing is found is that of a line that is being written down.
+                thread::park_timeout(NAP);
             }
             self.queue.is_busy();
         }
@@ -70,20 +68,18 @@ impl<W: Write> Writer<W> {
     fn pass(&mut self) -> bool {
         // Before the records, so that every record accepted before a flush is one that it writes.
         let orders = self.queue.orders();
-        let mut taken = 0;
+        let mut records = 0;
         let mut written = Ok(());
-        // No more than the queue holds, so that a flush comes to an end while records come.
-        while taken < self.queue.capacity() {
-            let Some(record) = self.queue.pop() else { break };
-            taken += 1;
-            self.add(&record);
-            if self.buffer.len() >= BUFFER {
-                self.queue.tell_of_room();
-                written = written.and(self.write());
+        let queue = Arc::clone(&self.queue);
+        queue.take(|page| {
+            records += page.records;
+            // What fits into one page is written at once.
+            if self.taken.records > 0 && self.taken.lines.len() + page.lines.len() > PAGE {
+                written = mem::replace(&mut written, Ok(())).and(self.write());
             }
-        }
-        self.queue.tell_of_room();
-        if self.buffered > 0 || !orders.flushes.is_empty() {
+            self.add(page);
+        });
+        if self.taken.records > 0 || !orders.flushes.is_empty() {
             // A failure is reported where it happens, and by `ready`.
             written = written.and(self.write());
         }
@@ -93,9 +89,9 @@ impl<W: Write> Writer<W> {
             // Nobody waiting any more is no error.
             let _ = flush.send(copy);
         }
-        self.idle = if taken > 0 { 0 } else { self.idle.saturating_add(1) };
-        // Closed is when the last sink is gone, so nothing can follow what this has not found.
-        !orders.closed || taken == self.queue.capacity()
+        self.idle = if records > 0 { 0 } else { self.idle.saturating_add(1) };
+        // Closed is when the last sink is gone, so nothing can follow what this has found.
+        !orders.closed
     }
 
     pub(super) fn look_at_losses(&mut self) {
@@ -109,28 +105,24 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn add(&mut self, record: &Record) {
-        let start = self.buffer.len();
-        match self.lines.add(&mut self.buffer, record) {
-            Ok(()) => {
-                self.buffer.push(b'\n');
-                self.buffered += 1;
-            }
-            Err(error) => {
-                self.buffer.truncate(start);
-                self.failed(1, &error.into());
-            }
+    fn add(&mut self, page: Page) {
+        if self.taken.records == 0 {
+            self.queue.keep(mem::replace(&mut self.taken, page));
+        } else {
+            self.taken.lines.extend_from_slice(&page.lines);
+            self.taken.records += page.records;
+            self.queue.keep(page);
         }
     }
 
-    /// Writes the buffer. What cannot be written is lost, and counted: kept, it would grow for as
+    /// Writes what was taken. What cannot be written is lost, and counted: kept, it would grow for as
     /// long as the disk is full.
     fn write(&mut self) -> io::Result<()> {
-        let line_end: &[u8] = if self.torn && self.buffered > 0 { b"\n" } else { b"" };
-        let written = self.out.write_all(line_end).and_then(|()| self.out.write_all(&self.buffer));
+        let records = mem::take(&mut self.taken.records);
+        let line_end: &[u8] = if self.torn && records > 0 { b"\n" } else { b"" };
+        let written = self.out.write_all(line_end).and_then(|()| self.out.write_all(&self.taken.lines));
         let written = written.and_then(|()| self.out.flush());
-        self.buffer.clear();
-        let records = std::mem::take(&mut self.buffered);
+        self.taken.lines.clear();
         match &written {
             Ok(()) if records > 0 => {
                 self.torn = false;
@@ -142,11 +134,12 @@ impl<W: Write> Writer<W> {
                 self.failed(records, error);
             }
         }
+        self.queue.free(records);
         written
     }
 
     /// Logged once per failure, not once per record.
-    fn failed(&self, records: u64, error: &io::Error) {
+    fn failed(&self, records: usize, error: &io::Error) {
         self.queue.count_lost(records);
         if self.queue.set_failing(true) {
             tracing::error!(target: "service_only::audit", %error, records, "the audit log cannot be written");
@@ -154,10 +147,9 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Also when a writer of the user's has panicked.
+/// Also when a writer of the user's has panicked: what it had in hand still has its places.
 impl<W: Write> Drop for Writer<W> {
     fn drop(&mut self) {
-        self.queue.count_lost(self.buffered);
         self.queue.end();
     }
 }

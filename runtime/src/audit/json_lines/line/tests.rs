@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    audit::{AuditEvent, Decision, Members, Said, Unrecorded},
+    audit::{AuditEvent, Decision, Members, Prepared, Unrecorded},
     denial::Code,
     policy::Endpoint,
 };
@@ -75,7 +75,7 @@ proptest! {
             trace_id: text(9),
             duration_us,
             unverified_service: text(10),
-            said: Said::default(),
+            prepared: Prepared::default(),
             unrecorded: Unrecorded::default(),
         };
         let said = match (&texts[4], &texts[8], profile) {
@@ -86,16 +86,20 @@ proptest! {
         };
         if said.is_some() {
             event.user = None;
-            event.said = Said::new(said.as_deref());
         }
-        // One after another, as a second's text is kept.
+        let bare = |text: &Option<std::borrow::Cow<'_, str>>| {
+            text.as_deref().is_none_or(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte)))
+        };
+        let is_bare = [&event.method, &event.route, &event.path, &event.trace_id].into_iter().all(bare);
+        event.prepared = Prepared::new(said.as_deref(), is_bare);
+        // One after another, as the texts of a second and of an endpoint are kept.
         let mut lines = Lines::default();
         for time in times.iter().chain(&times) {
             event.time = *time;
             let mut line = b"before".to_vec();
-            lines.add(&mut line, &Record::new(&event)).unwrap();
+            lines.add(&mut line, &event).unwrap();
             let line = String::from_utf8(line).unwrap();
-            prop_assert_eq!(line.strip_prefix("before").unwrap(), serde_json::to_string(&event).unwrap());
+            prop_assert_eq!(line, format!("before{}\n", serde_json::to_string(&event).unwrap()));
         }
     }
 }
@@ -105,12 +109,13 @@ fn a_copy_of_an_event_is_written_as_it_was_changed() {
     let members = Members { service: "orders", jti: None, kid: None, issuer: "bakery", profile: "strict" };
     let joined = members.join().unwrap();
     let mut event = super::super::tests::event("/");
-    event.said = Said::new(Some(&joined));
+    event.prepared = Prepared::new(Some(&joined), true);
     let mut changed = event.clone();
     changed.service = Some("other".into());
+    changed.path = Some("\"".into());
     for copy in [changed.clone(), changed.into_owned()] {
         let mut line = Vec::new();
-        Lines::default().add(&mut line, &Record::new(&copy)).unwrap();
-        assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&copy).unwrap());
+        Lines::default().add(&mut line, &copy).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&copy).unwrap() + "\n");
     }
 }

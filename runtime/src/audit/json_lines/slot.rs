@@ -1,0 +1,114 @@
+//! The lines of one thread that the writer has not taken yet.
+//!
+//! Each thread has a place of its own, so that no request waits for another one. The writer holds its lock
+//! for as long as it takes to put an empty page where a full one was.
+
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::line::Lines;
+use crate::audit::{AuditError, AuditEvent};
+
+/// What a page holds: some hundred and sixty lines of usual length.
+pub(super) const PAGE: usize = 64 * 1024;
+
+/// With less room than this the next line begins a new page, so that few pages grow.
+const ROOM: usize = 1024;
+
+/// Pages that are kept for later when they were written: a mebibyte.
+const SPARE: usize = 16;
+
+/// Whole lines, one behind another.
+#[derive(Default)]
+pub(super) struct Page {
+    pub(super) lines: Vec<u8>,
+    pub(super) records: usize,
+}
+
+/// Pages that were written and can be filled again.
+#[derive(Default)]
+pub(super) struct Pages(Mutex<Vec<Vec<u8>>>);
+
+/// Two lines of a processor's cache, as they are fetched in pairs: neighbours do not disturb each other.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Slot(Mutex<Filling>);
+
+#[derive(Default)]
+struct Filling {
+    page: Page,
+    full: Vec<Page>,
+    lines: Lines,
+}
+
+impl Slot {
+    /// Adds a line. The lock is only ever held by its thread and by the writer.
+    #[inline]
+    pub(super) fn add(&self, event: &AuditEvent<'_>, pages: &Pages) -> Result<(), AuditError> {
+        let Filling { page, full, lines } = &mut *unpoisoned(&self.0);
+        if page.lines.capacity() - page.lines.len() < ROOM {
+            turn(page, full, pages);
+        }
+        let start = page.lines.len();
+        match lines.add(&mut page.lines, event) {
+            Ok(()) => {
+                page.records += 1;
+                Ok(())
+            }
+            Err(error) => {
+                page.lines.truncate(start);
+                Err(AuditError::new(format!("the record is no JSON: {error}")))
+            }
+        }
+    }
+
+    /// Takes all lines, in the order in which they came, and leaves `spare` to be filled.
+    pub(super) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
+        let mut filling = unpoisoned(&self.0);
+        let full = mem::take(&mut filling.full);
+        let last = (filling.page.records > 0).then(|| mem::replace(&mut filling.page, mem::take(spare)));
+        full.into_iter().chain(last)
+    }
+
+    /// Gives the memory back of a thread that records nothing.
+    pub(super) fn shrink(&self) {
+        let mut filling = unpoisoned(&self.0);
+        if filling.page.records == 0 {
+            filling.page = Page::default();
+        }
+    }
+}
+
+#[cold]
+fn turn(page: &mut Page, full: &mut Vec<Page>, pages: &Pages) {
+    let last = mem::replace(page, pages.empty());
+    if last.records > 0 {
+        full.push(last);
+    }
+}
+
+impl Pages {
+    pub(super) fn empty(&self) -> Page {
+        let lines = unpoisoned(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(PAGE));
+        Page { lines, records: 0 }
+    }
+
+    pub(super) fn keep(&self, mut page: Page) {
+        page.lines.clear();
+        let mut pages = unpoisoned(&self.0);
+        // One that grew is not kept: a long line is rare.
+        if (PAGE..2 * PAGE).contains(&page.lines.capacity()) && pages.len() < SPARE {
+            pages.push(page.lines);
+        }
+    }
+
+    pub(super) fn shrink(&self) {
+        *unpoisoned(&self.0) = Vec::new();
+    }
+}
+
+pub(super) fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,87 @@
+//! Whether a text is written as it is: in a log, where anything but printable ASCII is escaped, and in JSON, where a
+//! quote and a backslash are. It is asked of every text of every request, and nearly always the answer is yes: so
+//! all is looked at without a branch, eight bytes at a time.
+
+const WORD: usize = 8;
+
+pub(super) fn is_bare(text: &[u8]) -> bool {
+    let marks = match (text.first_chunk::<WORD>(), text.last_chunk::<WORD>()) {
+        (Some(_), Some(last)) => {
+            // The last word may overlap the one before.
+            let (words, _) = text.as_chunks::<WORD>();
+            words.iter().fold(marks(*last), |all, word| all | marks(*word))
+        }
+        _ => marks(padded(text)),
+    };
+    marks == 0
+}
+
+/// A short text, with nothing to say in the rest of the word.
+fn padded(text: &[u8]) -> [u8; WORD] {
+    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk()) {
+        return [*a, *b, *c, *d, *e, *f, *g, *h];
+    }
+    let mut word = [b' '; WORD];
+    for (to, from) in word.iter_mut().zip(text) {
+        *to = *from;
+    }
+    word
+}
+
+/// The high bit of bytes that are not bare; where one is not, perhaps of its neighbours too.
+fn marks(word: [u8; WORD]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    // Below a space, or above a tilde. A borrow or a carry leaves only bytes that are marked themselves.
+    let unprintable = word.wrapping_sub(each(b' ')) | word.wrapping_add(each(1)) | word;
+    (unprintable | equal(word, b'"') | equal(word, b'\\')) & each(0x80)
+}
+
+/// "Determine if a word has a byte equal to n", of the Bit Twiddling Hacks.
+fn equal(word: u64, byte: u8) -> u64 {
+    let difference = word ^ each(byte);
+    difference.wrapping_sub(each(1)) & !difference
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; WORD])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn naive(text: &[u8]) -> bool {
+        text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    }
+
+    #[test]
+    fn each_byte_is_judged_alike_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for length in 1..40 {
+                for at in 0..length {
+                    let mut text = vec![b'~'; length];
+                    text[at] = byte;
+                    assert_eq!(is_bare(&text), naive(&[byte]), "{byte} at {at} of {length}");
+                }
+            }
+        }
+        assert!(is_bare(b""));
+    }
+
+    proptest! {
+        #[test]
+        fn no_neighbour_hides_a_byte(text in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(is_bare(&text), naive(&text));
+        }
+
+        #[test]
+        fn no_neighbour_of_printable_text_hides_a_byte(text in "[ !#-\\[\\]-~]{0,40}", byte in any::<u8>(), at in 0..40_usize) {
+            let mut text = text.into_bytes();
+            prop_assert!(is_bare(&text));
+            text.insert(at.min(text.len()), byte);
+            prop_assert_eq!(is_bare(&text), naive(&text));
+        }
+    }
+}
