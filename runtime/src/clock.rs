@@ -99,7 +99,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => Timestamp::from_unix(0).plus(since),
+            Ok(since) => Timestamp {
+                seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+                nanos: since.subsec_nanos(),
+            },
             // A clock before 1970 is broken. At the end of time, every token has expired.
             Err(_) => Timestamp::from_unix(i64::MAX),
         }

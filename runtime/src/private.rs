@@ -229,12 +229,12 @@ impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
     );
 
     fn endpoint() -> Endpoint {
-        endpoint(Head(HEAD), line(Words::TEXT, 0))
+        endpoint(Head(HEAD), || line(Words::TEXT, 0))
     }
 }
 
-fn endpoint(head: Head, function: &'static str) -> Endpoint {
-    registry::endpoint(head.key()).unwrap_or(Endpoint::unregistered(function, head.line()))
+fn endpoint(head: Head, function: impl FnOnce() -> &'static str) -> Endpoint {
+    registry::endpoint(head.key()).unwrap_or_else(|| Endpoint::unregistered(function(), head.line()))
 }
 
 /// The attribute refuses an empty list, so none stands for a key that was left out.
@@ -262,7 +262,7 @@ impl<const HEAD: u128, Words: TypeText> StaticReason for OpenSite<HEAD, Words> {
     }
 
     fn endpoint() -> Endpoint {
-        endpoint(Head(HEAD), Words::TEXT)
+        endpoint(Head(HEAD), || Words::TEXT)
     }
 }
 

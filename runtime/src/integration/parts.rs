@@ -44,8 +44,11 @@ pub(super) fn context(parts: &Parts) -> RequestContext<'_> {
     }
 }
 
+/// Looked up at each request; as a text it would be read as a name each time.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
-    headers.get("traceparent").and_then(|value| trace_parent(value.as_bytes()))
+    headers.get(&TRACEPARENT).and_then(|value| trace_parent(value.as_bytes()))
 }
 
 /// What was asked for: a nested router of axum takes its prefix off.

@@ -9,7 +9,7 @@ use std::{borrow::Cow, net::IpAddr};
 use serde::Serialize;
 use uuid::Uuid;
 
-use self::digits::{hyphenated, six};
+use self::digits::{hyphenated, put, six};
 use crate::{
     audit::{AuditEvent, Decision},
     clock::Timestamp,
@@ -87,8 +87,8 @@ impl Lines {
         if self.second != Some(time.unix()) && !self.begin_second(time) {
             return begin_in_words(line, id, time);
         }
-        put(&mut self.head, ID, &hyphenated(id.as_u128()));
-        put(&mut self.head, MICROS, &six(time.subsec_nanos() / 1_000));
+        put(&mut self.head, ID, hyphenated(id.as_u128()));
+        put(&mut self.head, MICROS, six(time.subsec_nanos() / 1_000));
         line.extend_from_slice(&self.head);
     }
 
@@ -100,7 +100,7 @@ impl Lines {
         if let Some(second) =
             text.strip_suffix("000000Z").and_then(|text| text.as_bytes().first_chunk::<20>())
         {
-            put(&mut self.head, SECOND, second);
+            put(&mut self.head, SECOND, *second);
             self.second = Some(time.unix());
         }
         self.second.is_some()
@@ -130,12 +130,6 @@ impl Lines {
 /// Whether two texts that never change are one, without a look at them.
 fn same(a: &'static str, b: &'static str) -> bool {
     std::ptr::eq(a, b)
-}
-
-fn put<const N: usize>(head: &mut [u8], at: usize, bytes: &[u8; N]) {
-    if let Some(place) = head.get_mut(at..at + N) {
-        place.copy_from_slice(bytes);
-    }
 }
 
 #[cold]
@@ -182,8 +176,8 @@ fn value(line: &mut Vec<u8>, name: &[u8], value: &impl Serialize) -> serde_json:
     serde_json::to_writer(line, value)
 }
 
-/// A name ends with the quote before its text.
-#[inline]
+/// A name ends with the quote before its text. Inlined, so that the length of a name is known.
+#[inline(always)]
 fn text(
     line: &mut Vec<u8>,
     name: &[u8],
@@ -197,9 +191,14 @@ fn text(
         line.push(b'"');
         return Ok(());
     }
+    escaped(line, text)
+}
+
+#[inline(never)]
+fn escaped(line: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
     // serde_json writes that quote itself.
     line.pop();
-    serde_json::to_writer(line, &**text)
+    serde_json::to_writer(line, text)
 }
 
 #[cfg(test)]

@@ -17,15 +17,16 @@ pub(super) fn is_bare(text: &[u8]) -> bool {
 }
 
 /// A short text, with nothing to say in the rest of the word.
+#[inline]
 fn padded(text: &[u8]) -> [u8; WORD] {
-    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk()) {
-        return [*a, *b, *c, *d, *e, *f, *g, *h];
+    const S: u8 = b' ';
+    match (text, text.first_chunk(), text.last_chunk()) {
+        (_, Some(&[a, b, c, d]), Some(&[e, f, g, h])) => [a, b, c, d, e, f, g, h],
+        (&[a, b, c], ..) => [a, b, c, S, S, S, S, S],
+        (&[a, b], ..) => [a, b, S, S, S, S, S, S],
+        (&[a], ..) => [a, S, S, S, S, S, S, S],
+        _ => [S; WORD],
     }
-    let mut word = [b' '; WORD];
-    for (to, from) in word.iter_mut().zip(text) {
-        *to = *from;
-    }
-    word
 }
 
 /// The high bit of bytes that are not bare; where one is not, perhaps of its neighbours too.

@@ -1,43 +1,55 @@
 //! Numbers of a fixed length as text.
 
 /// As RFC 9562 section 4 writes a UUID.
+#[inline]
 pub(super) fn hyphenated(id: u128) -> [u8; 36] {
-    let digits = hexadecimal(id);
+    let [a, b, c, d] = [id >> 96, id >> 64, id >> 32, id].map(|part| eight(part as u32));
+    let ([b, c], [d, e], f) = (halves(b), halves(c), d);
     let mut text = [b'-'; 36];
-    let groups = [(0, 0, 8), (8, 9, 4), (12, 14, 4), (16, 19, 4), (20, 24, 12)];
-    for (from, to, length) in groups {
-        if let (Some(to), Some(from)) = (text.get_mut(to..to + length), digits.get(from..from + length)) {
-            to.copy_from_slice(from);
-        }
-    }
+    put(&mut text, 0, a);
+    put(&mut text, 9, b);
+    put(&mut text, 14, c);
+    put(&mut text, 19, d);
+    put(&mut text, 24, e);
+    put(&mut text, 28, f);
     text
 }
 
-/// The high half of each byte, then the low one; without a branch or a table, so that a compiler takes many at once.
-fn hexadecimal(id: u128) -> [u8; 32] {
-    let mut digits = [0; 32];
-    for (digits, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(id.to_be_bytes()) {
-        *digits = [digit(byte >> 4), digit(byte & 0xf)];
+/// Where it is known when compiling that there is room, nothing is asked.
+#[inline(always)]
+pub(super) fn put<const N: usize>(to: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(place) = to.get_mut(at..at + N) {
+        place.copy_from_slice(&bytes);
     }
-    digits
 }
 
-const fn digit(value: u8) -> u8 {
-    value + if value < 10 { b'0' } else { b'a' - 10 }
+const fn halves([a, b, c, d, e, f, g, h]: [u8; 8]) -> [[u8; 4]; 2] {
+    [[a, b, c, d], [e, f, g, h]]
 }
 
-/// The last six decimal digits.
-pub(super) fn six(number: u32) -> [u8; 6] {
-    let [a, b, c] = [number / 10_000 % 100, number / 100 % 100, number % 100].map(two);
-    let ([a, b], [c, d], [e, f]) = (a, b, c);
+/// Eight hexadecimal digits, all at once.
+const fn eight(number: u32) -> [u8; 8] {
+    // Half a byte in each.
+    let mut digits = number as u64;
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // A one in each that is above nine.
+    let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (digits + 0x3030_3030_3030_3030 + letters * (b'a' - b'0' - 10) as u64).to_be_bytes()
+}
+
+/// Six decimal digits of a number below a million, all at once.
+#[inline]
+pub(super) const fn six(number: u32) -> [u8; 6] {
+    let (high, low) = (number / 10_000, number % 10_000);
+    // A number below a hundred in each of three times two bytes.
+    let pairs = high as u64 | ((low / 100) as u64) << 16 | ((low % 100) as u64) << 32;
+    // A tenth, as long as it is below a hundred.
+    let tens = (pairs * 103) >> 10 & 0x000f_000f_000f;
+    let ones = pairs - tens * 10;
+    let [a, b, c, d, e, f, ..] = (tens | ones << 8 | 0x3030_3030_3030).to_le_bytes();
     [a, b, c, d, e, f]
-}
-
-/// For what is below a hundred.
-const fn two(number: u32) -> [u8; 2] {
-    // No digit is above nine.
-    let [tens, ones] = [(number / 10) as u8, (number % 10) as u8];
-    [b'0' + tens, b'0' + ones]
 }
 
 #[cfg(test)]
