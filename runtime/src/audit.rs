@@ -1,5 +1,6 @@
 //! One record per decision, allowed or refused, and the places that records go to.
 
+mod bare;
 mod event;
 mod json_lines;
 mod said;
@@ -7,12 +8,16 @@ mod tracing;
 
 use std::{error::Error, fmt, sync::Arc};
 
-pub(crate) use self::said::{KeptSaid, MAX_SAID, Members, Prepared};
+pub(crate) use self::{
+    bare::is_bare,
+    said::{KeptSaid, MAX_SAID, Members},
+};
 pub use self::{
     event::{AuditEvent, Decision, ParentSpan, Unrecorded},
     json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},
     tracing::TracingAudit,
 };
+use crate::recorder::Draft;
 
 /// Takes the record of every decision.
 ///
@@ -24,6 +29,12 @@ pub trait AuditSink: Send + Sync + 'static {
     /// When the record is lost. The verifier logs that; told to
     /// [require the audit](crate::VerifierBuilder::require_audit), it refuses the caller.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError>;
+
+    /// Takes one record of which no event was made yet; for sinks of this crate that need none.
+    #[doc(hidden)]
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        self.record(&draft.event())
+    }
 
     /// Whether a record would be kept now. Asked before a caller is let in where the audit is
     /// [required](crate::VerifierBuilder::require_audit), so that a sink which writes later can say
@@ -52,6 +63,10 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
         (**self).record(event)
     }
 
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        (**self).record_draft(draft)
+    }
+
     fn ready(&self) -> Result<(), AuditError> {
         (**self).ready()
     }
@@ -68,12 +83,11 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
 /// Both get every record, the second also when the first has failed.
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        let (first, second) = (self.0.record(event), self.1.record(event));
-        match (first, second) {
-            // The one that nobody has logged yet.
-            (Err(first), Err(second)) => Err(if first.logged { second } else { first }),
-            (first, second) => first.and(second),
-        }
+        both(self.0.record(event), self.1.record(event))
+    }
+
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        both(self.0.record_draft(draft), self.1.record_draft(draft))
     }
 
     fn ready(&self) -> Result<(), AuditError> {
@@ -89,6 +103,14 @@ impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     }
 }
 
+fn both(first: Result<(), AuditError>, second: Result<(), AuditError>) -> Result<(), AuditError> {
+    match (first, second) {
+        // The one that nobody has logged yet.
+        (Err(first), Err(second)) => Err(if first.logged { second } else { first }),
+        (first, second) => first.and(second),
+    }
+}
+
 /// Drops every record. For tools that print the decision themselves; a service that uses it has no
 /// audit.
 #[derive(Debug, Copy, Clone, Default)]
@@ -96,6 +118,10 @@ pub struct NoAudit;
 
 impl AuditSink for NoAudit {
     fn record(&self, _event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn record_draft(&self, _draft: &Draft<'_>) -> Result<(), AuditError> {
         Ok(())
     }
 

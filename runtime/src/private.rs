@@ -20,6 +20,7 @@ pub use crate::{
     __register_guarded as register_guarded, __register_public as register_public,
     given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
+    recorder::Draft,
     registry::{Asks, Registration},
 };
 use crate::{

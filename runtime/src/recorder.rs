@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub(crate) use self::event::{Recorded, RequestContext};
-use self::event::{event, event_id};
+pub use self::event::Draft;
+use self::event::event_id;
+pub(crate) use self::event::{Recorded, RequestContext, Usual};
 use crate::{
-    audit::{AuditError, AuditEvent, AuditSink, TracingAudit},
+    audit::{AuditError, AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
     denial::{Code, Denial},
     revocation::Revocation,
@@ -53,7 +54,7 @@ impl Recorder {
         // By the clock that the decision was made by: one reading less, and a test that holds it still
         // knows the answer.
         let took = self.clock.now().since(at.now).unwrap_or_default();
-        let recorded = self.record(&event(id, at.now, took, &decided, &known, request()));
+        let recorded = self.record(&Draft::new((id, at.now, took), &decided, &known, request()));
         match decided {
             Ok(_) if recorded.is_err() && self.requires_audit() => Err((audit_unavailable(), id)),
             decided => decided.map_err(|denial| (denial, id)),
@@ -90,10 +91,10 @@ impl Recorder {
     }
 
     /// Hands over a record, and says so where it is lost.
-    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.audit.record(event).inspect_err(|error| {
+    fn record(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        self.audit.record_draft(draft).inspect_err(|error| {
             if !error.is_logged() {
-                tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
+                tracing::error!(target: "service_only::audit", %error, id = %draft.id, "an audit record was lost");
             }
         })
     }

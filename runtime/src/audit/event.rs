@@ -5,7 +5,6 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Prepared;
 use crate::{
     clock::Timestamp,
     denial::{Code, Stage},
@@ -103,9 +102,6 @@ pub struct AuditEvent<'a> {
     /// The name that a token gave itself which was not authenticated.
     #[serde(rename = "unverified.service", skip_serializing_if = "Option::is_none")]
     pub unverified_service: Option<Cow<'a, str>>,
-    /// What is known of how it is written.
-    #[serde(skip)]
-    pub(crate) prepared: Prepared<'a>,
     /// What metrics and traces want, and no record holds.
     #[serde(skip)]
     pub unrecorded: Unrecorded,
@@ -160,7 +156,6 @@ impl AuditEvent<'_> {
             profile: self.profile,
             client_address: self.client_address,
             duration_us: self.duration_us,
-            prepared: Prepared::default(),
             unrecorded: self.unrecorded,
         }
     }

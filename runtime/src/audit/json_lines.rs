@@ -20,6 +20,7 @@ use std::{
 
 use self::{queue::Queue, writer::Writer};
 use super::{AuditError, AuditEvent, AuditSink};
+use crate::recorder::Draft;
 
 /// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
 /// bytes, 3 MiB.
@@ -204,7 +205,11 @@ impl JsonLinesAudit {
 
 impl AuditSink for JsonLinesAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.0.queue.push(event, || self.0.wake())
+        self.0.queue.push(|lines, line| lines.add(line, event), || self.0.wake())
+    }
+
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        self.0.queue.push(|lines, line| lines.add_draft(line, draft), || self.0.wake())
     }
 
     fn ready(&self) -> Result<(), AuditError> {

@@ -1,64 +1,15 @@
 //! What a token says in every record of its caller: `service`, `jti`, `kid`, `issuer` and `profile`. A
 //! service sends one token thousands of times, so it is put into JSON once, and a record copies it whole.
 
-use std::{
-    fmt,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use serde::Serialize;
 
 /// The longest that is joined, in bytes: a usual one has 160.
 pub(crate) const MAX_SAID: usize = 256;
-
-/// What the recorder knows of how its event is written: the members of the record's JSON object that are the
-/// token's, as [`AuditEvent`](super::AuditEvent) writes them and with nothing around; and whether what is the
-/// request's is written in JSON as it is.
-///
-/// It belongs to the one event that the recorder makes. Whoever wants to change an event changes a copy,
-/// and a copy does not have it.
-#[derive(Default)]
-pub(crate) struct Prepared<'a> {
-    members: Option<&'a str>,
-    is_bare: bool,
-}
-
-impl<'a> Prepared<'a> {
-    pub(crate) const fn new(members: Option<&'a str>, is_bare: bool) -> Self {
-        Self { members, is_bare }
-    }
-
-    pub(crate) const fn members(&self) -> Option<&'a str> {
-        self.members
-    }
-
-    /// Whether method, route, path and trace are printable ASCII without a quote or a backslash.
-    pub(crate) const fn is_bare(&self) -> bool {
-        self.is_bare
-    }
-}
-
-impl Clone for Prepared<'_> {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-/// It says nothing that the event's fields do not say.
-impl PartialEq for Prepared<'_> {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Prepared<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
-}
 
 /// What is joined, in the order of the record.
 #[derive(Serialize)]
@@ -73,11 +24,11 @@ pub(crate) struct Members<'c> {
 }
 
 impl Members<'_> {
-    /// Nothing where it would be too long to be kept.
+    /// As members that follow others in a JSON object. Nothing where it would be too long to be kept.
     pub(crate) fn join(&self) -> Option<Box<str>> {
         let object = serde_json::to_string(self).ok()?;
         let members = object.strip_prefix('{')?.strip_suffix('}')?;
-        (members.len() <= MAX_SAID).then(|| members.into())
+        (members.len() <= MAX_SAID).then(|| format!(",{members}").into())
     }
 }
 
@@ -114,10 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn members_are_those_of_an_object_and_bounded() {
+    fn members_follow_others_of_an_object_and_are_bounded() {
         let short = Members { service: "a", jti: Some("b\"\n"), kid: None, issuer: "c", profile: "strict" };
         let joined = short.join().unwrap();
-        assert_eq!(&*joined, r#""service":"a","jti":"b\"\n","issuer":"c","profile":"strict""#);
+        assert_eq!(&*joined, r#","service":"a","jti":"b\"\n","issuer":"c","profile":"strict""#);
         assert!(Members { jti: Some(&"x".repeat(MAX_SAID)), ..short }.join().is_none());
     }
 }

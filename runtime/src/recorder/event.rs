@@ -1,17 +1,15 @@
 //! The record of a decision, put together from what the request, the token and the decision say. It
 //! borrows: what nobody keeps is not copied.
 
-mod bare;
 mod id;
 
 use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
 
 use uuid::Uuid;
 
-use self::bare::is_bare;
 pub(super) use self::id::event_id;
 use crate::{
-    audit::{AuditEvent, Decision, Members, Prepared, Unrecorded},
+    audit::{AuditEvent, Decision, Members, Unrecorded, is_bare},
     caller::{Caller, Identity, User},
     clock::Timestamp,
     denial::{Backslash, Denial, MAX_QUOTED, escaped},
@@ -85,81 +83,97 @@ impl Recorded for Identity {
     }
 }
 
-pub(super) fn event<'e, T: Recorded>(
-    id: Uuid,
-    time: Timestamp,
+/// A decision of which no event was made yet. A sink that writes it otherwise needs none.
+pub struct Draft<'d> {
+    pub(crate) id: Uuid,
+    pub(crate) time: Timestamp,
     took: Duration,
-    decided: &'e Result<T, Denial>,
-    known: &'e Known,
-    request: RequestContext<'e>,
-) -> AuditEvent<'e> {
-    let denial = decided.as_ref().err();
-    let caller = decided.as_ref().ok().and_then(Recorded::caller).or(known.caller.as_ref());
-    let user = decided.as_ref().ok().and_then(Recorded::user).or(known.user.as_ref());
-    let said = match (caller, user) {
-        (Some(caller), None) => caller.said(|| join(caller)),
-        _ => None,
-    };
-    // What was joined needs no escape.
-    let logged_name = |text, longest| match said {
-        Some(_) => Cow::Borrowed(text),
-        None => logged(text, longest),
-    };
-    // Each is looked at once, and nearly always nothing has to be done about it.
-    let mut bare = true;
-    let mut requested = |text: &str, longest| {
-        let plain = text.len() < longest && is_bare(text.as_bytes());
-        bare &= plain;
-        plain
-    };
-    let method = request.method.map(|method| match requested(method, MAX_METHOD) {
-        true => Cow::Borrowed(method),
-        false => logged(method, MAX_METHOD),
-    });
-    let route = request.route.map(|route| match requested(&route, MAX_PATH) {
-        true => route,
-        false => logged_route(route),
-    });
-    let path = request.path.map(|path| match requested(path, MAX_PATH) {
-        true => Cow::Borrowed(path),
-        false => logged(path, MAX_PATH),
-    });
-    let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
-    let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
-    let kid = match caller {
-        Some(caller) => caller.key_id().map(KeyId::as_str),
-        None => known.kid.as_deref(),
-    };
-    AuditEvent {
-        id,
-        time,
-        decision: if denial.is_none() { Decision::Allow } else { Decision::Deny },
-        status: denial.map_or(200, Denial::status),
-        code: denial.map(Denial::code),
-        stage: denial.map(Denial::stage),
-        reason: denial.map(|denial| denial.reason().into()),
-        endpoint: request.endpoint,
-        method,
-        route,
-        path,
-        service: caller.map(|caller| caller.service().into()),
-        user: user.and_then(User::id).map(|id| logged(id, MAX_QUOTED)),
-        jti: jti.map(|jti| logged_name(jti, MAX_QUOTED)),
-        kid: kid.map(|kid| logged_name(kid, MAX_KID_LENGTH)),
-        profile: caller.map(Caller::profile).or(known.profile),
-        issuer: issuer.map(|issuer| logged_name(issuer, MAX_PATH)),
-        client_address: request.client_address,
-        trace_id: request.trace.map(|trace| trace.trace_id.into()),
-        duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
-        // A trace is hexadecimal digits.
-        prepared: Prepared::new(said, bare),
-        unrecorded: Unrecorded {
-            took,
-            issued_at: caller.map(Caller::issued_at).or(user.map(|user| user.claims().iat)).flatten(),
-            expires_at: caller.map(Caller::expires_at).or(user.map(|user| user.claims().exp)),
-            parent_span: request.trace.and_then(|trace| trace.span),
-        },
+    denial: Option<&'d Denial>,
+    caller: Option<&'d Caller>,
+    user: Option<&'d User>,
+    known: &'d Known,
+    request: RequestContext<'d>,
+}
+
+/// What there is to say of nearly every request: a service was let in, and there is nothing that had to be
+/// escaped, the handler, the method and the template aside.
+pub(crate) struct Usual<'d> {
+    pub(crate) request: &'d RequestContext<'d>,
+    /// What the token says, joined.
+    pub(crate) said: &'d str,
+    pub(crate) duration_us: u64,
+}
+
+impl<'d> Draft<'d> {
+    #[inline]
+    pub(crate) fn new<T: Recorded>(
+        (id, time, took): (Uuid, Timestamp, Duration),
+        decided: &'d Result<T, Denial>,
+        known: &'d Known,
+        request: RequestContext<'d>,
+    ) -> Self {
+        let (accepted, denial) = match decided {
+            Ok(accepted) => (Some(accepted), None),
+            Err(denial) => (None, Some(denial)),
+        };
+        let caller = accepted.and_then(Recorded::caller).or(known.caller.as_ref());
+        let user = accepted.and_then(Recorded::user).or(known.user.as_ref());
+        Self { id, time, took, denial, caller, user, known, request }
+    }
+
+    fn duration_us(&self) -> u64 {
+        u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    #[inline]
+    pub(crate) fn usual(&self) -> Option<Usual<'_>> {
+        if self.denial.is_some() || self.user.is_some() || self.known.unverified_service.is_some() {
+            return None;
+        }
+        let is_plain = |path: &str| path.len() < MAX_PATH && is_bare(path.as_bytes());
+        let caller = self.caller.filter(|_| self.request.path.is_none_or(is_plain))?;
+        let said = caller.said(|| join(caller))?;
+        Some(Usual { request: &self.request, said, duration_us: self.duration_us() })
+    }
+
+    #[doc(hidden)]
+    pub fn event(&self) -> AuditEvent<'_> {
+        let Self { id, time, took, denial, caller, user, known, ref request } = *self;
+        let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
+        let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
+        let kid = match caller {
+            Some(caller) => caller.key_id().map(KeyId::as_str),
+            None => known.kid.as_deref(),
+        };
+        AuditEvent {
+            id,
+            time,
+            decision: if denial.is_none() { Decision::Allow } else { Decision::Deny },
+            status: denial.map_or(200, Denial::status),
+            code: denial.map(Denial::code),
+            stage: denial.map(Denial::stage),
+            reason: denial.map(|denial| denial.reason().into()),
+            endpoint: request.endpoint,
+            method: request.method.map(|method| logged(method, MAX_METHOD)),
+            route: request.route.as_deref().map(|route| logged(route, MAX_PATH)),
+            path: request.path.map(|path| logged(path, MAX_PATH)),
+            service: caller.map(|caller| caller.service().into()),
+            user: user.and_then(User::id).map(|id| logged(id, MAX_QUOTED)),
+            jti: jti.map(|jti| logged(jti, MAX_QUOTED)),
+            kid: kid.map(|kid| logged(kid, MAX_KID_LENGTH)),
+            profile: caller.map(Caller::profile).or(known.profile),
+            issuer: issuer.map(|issuer| logged(issuer, MAX_PATH)),
+            client_address: request.client_address,
+            trace_id: request.trace.map(|trace| trace.trace_id.into()),
+            duration_us: self.duration_us(),
+            unverified_service: known.unverified_service.as_deref().map(Cow::Borrowed),
+            unrecorded: Unrecorded {
+                took,
+                issued_at: caller.map(Caller::issued_at).or(user.map(|user| user.claims().iat)).flatten(),
+                expires_at: caller.map(Caller::expires_at).or(user.map(|user| user.claims().exp)),
+                parent_span: request.trace.and_then(|trace| trace.span),
+            },
+        }
     }
 }
 
@@ -183,11 +197,4 @@ const MAX_METHOD: usize = 32;
 /// A path may hold any text above ASCII, a key's name any at all.
 fn logged(text: &str, longest: usize) -> Cow<'_, str> {
     escaped(text, longest, Backslash::Doubled)
-}
-
-fn logged_route(route: Cow<'_, str>) -> Cow<'_, str> {
-    match route {
-        Cow::Borrowed(route) => logged(route, MAX_PATH),
-        Cow::Owned(route) => Cow::Owned(logged(&route, MAX_PATH).into_owned()),
-    }
 }

@@ -1,174 +1,118 @@
-//! An event as a line: the same bytes that serde_json makes of it, at a fraction of the time. A name is
-//! written with its quotes and colon in one piece, what the token says is there already, what the recorder
-//! has looked through is copied, and the rest goes through serde_json.
+//! A record as a line: the same bytes that serde_json makes of its [`AuditEvent`], at a fraction of the time. A
+//! name is written with its quotes and colon in one piece, and what a caller's and a route's records have in
+//! common is there already. Only what needs an escape goes through serde_json.
 
 mod digits;
+mod head;
+mod kept;
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
 use serde::Serialize;
-use uuid::Uuid;
 
-use self::digits::{hyphenated, put, six};
+use self::{head::Head, kept::KeptRoutes};
 use crate::{
-    audit::{AuditEvent, Decision},
-    clock::Timestamp,
-    policy::Endpoint,
+    audit::{AuditEvent, Decision, is_bare},
+    recorder::{Draft, Usual},
 };
 
-/// How every line of a usual second begins; id and time are filled in.
-const HEAD: [u8; 81] =
-    *br#"{"id":"00000000-0000-0000-0000-000000000000","time":"0000-00-00T00:00:00.000000Z""#;
-const ID: usize = 7;
-const SECOND: usize = 53;
-const MICROS: usize = SECOND + 20;
+const ALLOWED: &[u8; 32] = br#","decision":"allow","status":200"#;
 
 /// Writes the lines of a thread; keeps what the last ones had in common.
+#[derive(Default)]
 pub(super) struct Lines {
-    second: Option<i64>,
-    head: [u8; HEAD.len()],
-    endpoints: [Option<Named>; ENDPOINTS],
-}
-
-/// Handlers whose names are kept as they are written.
-const ENDPOINTS: usize = 8;
-
-/// By the addresses of texts that are there as long as the program.
-struct Named {
-    module: &'static str,
-    function: &'static str,
-    written: Box<[u8]>,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self { second: None, head: HEAD, endpoints: Default::default() }
-    }
+    head: Head,
+    routes: KeptRoutes,
 }
 
 impl Lines {
-    #[inline]
+    /// Writes an event, whoever made it.
     pub(super) fn add(&mut self, line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
-        self.begin(line, event.id, event.time);
+        self.head.add(line, event.id, event.time);
         if (event.decision, event.status) == (Decision::Allow, 200) {
-            line.extend_from_slice(br#","decision":"allow","status":200"#);
+            line.extend_from_slice(ALLOWED);
         } else {
-            refused(line, event)?;
+            value(line, br#","decision":"#, &event.decision)?;
+            value(line, br#","status":"#, &event.status)?;
         }
-        if let Some(endpoint) = event.endpoint {
-            self.endpoint(line, endpoint)?;
+        if let Some(code) = event.code {
+            value(line, br#","code":"#, &code)?;
         }
-        let is_bare = event.prepared.is_bare();
-        text(line, br#","http.request.method":""#, &event.method, is_bare)?;
-        text(line, br#","http.route":""#, &event.route, is_bare)?;
-        text(line, br#","url.path":""#, &event.path, is_bare)?;
-        match event.prepared.members() {
-            Some(members) => {
-                line.push(b',');
-                line.extend_from_slice(members.as_bytes());
-            }
-            None => said(line, event)?,
+        if let Some(stage) = event.stage {
+            value(line, br#","stage":"#, &stage)?;
         }
-        if let Some(address) = event.client_address {
-            client(line, address)?;
-        }
-        text(line, br#","trace_id":""#, &event.trace_id, is_bare)?;
-        line.extend_from_slice(br#","duration_us":"#);
-        serde_json::to_writer(&mut *line, &event.duration_us)?;
-        if event.unverified_service.is_some() {
-            text(line, br#","unverified.service":""#, &event.unverified_service, false)?;
-        }
+        text(line, br#","reason":""#, event.reason.as_deref())?;
+        route(line, event)?;
+        text(line, br#","url.path":""#, event.path.as_deref())?;
+        text(line, br#","service":""#, event.service.as_deref())?;
+        text(line, br#","user.id":""#, event.user.as_deref())?;
+        text(line, br#","jti":""#, event.jti.as_deref())?;
+        text(line, br#","kid":""#, event.kid.as_deref())?;
+        text(line, br#","issuer":""#, event.issuer.as_deref())?;
+        text(line, br#","profile":""#, event.profile)?;
+        client(line, event.client_address)?;
+        text(line, br#","trace_id":""#, event.trace_id.as_deref())?;
+        value(line, br#","duration_us":"#, &event.duration_us)?;
+        text(line, br#","unverified.service":""#, event.unverified_service.as_deref())?;
         line.extend_from_slice(b"}\n");
         Ok(())
     }
 
-    /// All instants of a second are written alike, but for the microseconds.
-    fn begin(&mut self, line: &mut Vec<u8>, id: Uuid, time: Timestamp) {
-        if self.second != Some(time.unix()) && !self.begin_second(time) {
-            return begin_in_words(line, id, time);
-        }
-        put(&mut self.head, ID, hyphenated(id.as_u128()));
-        put(&mut self.head, MICROS, six(time.subsec_nanos() / 1_000));
-        line.extend_from_slice(&self.head);
-    }
-
-    /// `false` in a year that RFC 3339 does not have.
-    #[cold]
-    fn begin_second(&mut self, time: Timestamp) -> bool {
-        let text = Timestamp::from_unix(time.unix()).to_string();
-        self.second = None;
-        if let Some(second) =
-            text.strip_suffix("000000Z").and_then(|text| text.as_bytes().first_chunk::<20>())
-        {
-            put(&mut self.head, SECOND, *second);
-            self.second = Some(time.unix());
-        }
-        self.second.is_some()
-    }
-
-    fn endpoint(&mut self, line: &mut Vec<u8>, endpoint: Endpoint) -> serde_json::Result<()> {
-        let (module, function) = (endpoint.module_path(), endpoint.function());
-        // Functions of one module stand one behind another, and texts are seldom shorter than this.
-        let place = (function.as_ptr() as usize / 8 + module.as_ptr() as usize / 8) % ENDPOINTS;
-        let Some(place) = self.endpoints.get_mut(place) else { return Ok(()) };
-        match place {
-            Some(named) if same(named.module, module) && same(named.function, function) => {
-                line.extend_from_slice(&named.written);
-                Ok(())
+    /// Writes what the event of a draft would be written as; nearly always without making one.
+    #[inline]
+    pub(super) fn add_draft(&mut self, line: &mut Vec<u8>, draft: &Draft<'_>) -> serde_json::Result<()> {
+        let Some(usual) = draft.usual() else { return self.add(line, &draft.event()) };
+        match self.routes.find(&usual) {
+            Some(kept) if self.head.is_of(draft.time) => {
+                line.extend_from_slice(self.head.with(draft.id, draft.time));
+                line.extend_from_slice(ALLOWED);
+                line.extend_from_slice(kept);
+                add_usual(line, &usual)
             }
-            place => {
-                let mut written = br#","endpoint":"#.to_vec();
-                serde_json::to_writer(&mut written, &endpoint)?;
-                line.extend_from_slice(&written);
-                *place = Some(Named { module, function, written: written.into() });
+            kept => {
+                let is_kept = kept.is_some();
+                let event = draft.event();
+                self.add(line, &event)?;
+                if !is_kept {
+                    self.routes.keep(&usual, |written| route(written, &event))?;
+                }
                 Ok(())
             }
         }
     }
 }
 
-/// Whether two texts that never change are one, without a look at them.
-fn same(a: &'static str, b: &'static str) -> bool {
-    std::ptr::eq(a, b)
-}
-
-#[cold]
-fn begin_in_words(line: &mut Vec<u8>, id: Uuid, time: Timestamp) {
-    line.extend_from_slice(br#"{"id":""#);
-    line.extend_from_slice(&hyphenated(id.as_u128()));
-    line.extend_from_slice(br#"","time":""#);
-    line.extend_from_slice(time.to_string().as_bytes());
-    line.push(b'"');
-}
-
-#[cold]
-fn refused(line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
-    value(line, br#","decision":"#, &event.decision)?;
-    value(line, br#","status":"#, &event.status)?;
-    if let Some(code) = event.code {
-        value(line, br#","code":"#, &code)?;
+/// Behind the route: what is printable ASCII, or of the token.
+#[inline]
+fn add_usual(line: &mut Vec<u8>, usual: &Usual<'_>) -> serde_json::Result<()> {
+    if let Some(path) = usual.request.path {
+        bare(line, br#","url.path":""#, path);
     }
-    if let Some(stage) = event.stage {
-        value(line, br#","stage":"#, &stage)?;
+    line.extend_from_slice(usual.said.as_bytes());
+    client(line, usual.request.client_address)?;
+    if let Some(trace) = usual.request.trace {
+        bare(line, br#","trace_id":""#, trace.trace_id);
     }
-    text(line, br#","reason":""#, &event.reason, false)
+    line.extend_from_slice(br#","duration_us":"#);
+    match u8::try_from(usual.duration_us) {
+        Ok(digit @ 0..=9) => line.push(b'0' + digit),
+        _ => serde_json::to_writer(&mut *line, &usual.duration_us)?,
+    }
+    line.extend_from_slice(b"}\n");
+    Ok(())
 }
 
-/// What is of the token where it was not joined.
-fn said(line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
-    text(line, br#","service":""#, &event.service, false)?;
-    text(line, br#","user.id":""#, &event.user, false)?;
-    text(line, br#","jti":""#, &event.jti, false)?;
-    text(line, br#","kid":""#, &event.kid, false)?;
-    text(line, br#","issuer":""#, &event.issuer, false)?;
-    match event.profile {
-        Some(profile) => value(line, br#","profile":"#, &profile),
-        None => Ok(()),
+/// What stands before the path.
+fn route(line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
+    if let Some(endpoint) = event.endpoint {
+        value(line, br#","endpoint":"#, &endpoint)?;
     }
+    text(line, br#","http.request.method":""#, event.method.as_deref())?;
+    text(line, br#","http.route":""#, event.route.as_deref())
 }
 
-fn client(line: &mut Vec<u8>, address: IpAddr) -> serde_json::Result<()> {
-    value(line, br#","client.address":"#, &address)
+fn client(line: &mut Vec<u8>, address: Option<IpAddr>) -> serde_json::Result<()> {
+    address.map_or(Ok(()), |address| value(line, br#","client.address":"#, &address))
 }
 
 fn value(line: &mut Vec<u8>, name: &[u8], value: &impl Serialize) -> serde_json::Result<()> {
@@ -176,29 +120,29 @@ fn value(line: &mut Vec<u8>, name: &[u8], value: &impl Serialize) -> serde_json:
     serde_json::to_writer(line, value)
 }
 
-/// A name ends with the quote before its text. Inlined, so that the length of a name is known.
-#[inline(always)]
-fn text(
-    line: &mut Vec<u8>,
-    name: &[u8],
-    text: &Option<Cow<'_, str>>,
-    is_bare: bool,
-) -> serde_json::Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    line.extend_from_slice(name);
-    if is_bare {
-        line.extend_from_slice(text.as_bytes());
-        line.push(b'"');
-        return Ok(());
+/// A name ends with the quote before its text.
+fn text(line: &mut Vec<u8>, name: &[u8], text: Option<&str>) -> serde_json::Result<()> {
+    match text {
+        None => Ok(()),
+        Some(text) if is_bare(text.as_bytes()) => {
+            bare(line, name, text);
+            Ok(())
+        }
+        Some(text) => {
+            line.extend_from_slice(name);
+            // serde_json writes that quote itself.
+            line.pop();
+            serde_json::to_writer(line, text)
+        }
     }
-    escaped(line, text)
 }
 
-#[inline(never)]
-fn escaped(line: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
-    // serde_json writes that quote itself.
-    line.pop();
-    serde_json::to_writer(line, text)
+/// Inlined, so that the length of a name is known.
+#[inline(always)]
+fn bare(line: &mut Vec<u8>, name: &[u8], text: &str) {
+    line.extend_from_slice(name);
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'"');
 }
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ use thread_local::ThreadLocal;
 
 use super::{
     WhenFull,
+    line::Lines,
     slot::{Page, Pages, Slot, unpoisoned},
 };
-use crate::audit::{AuditError, AuditEvent};
+use crate::audit::AuditError;
 
 pub(super) struct Queue {
     slots: ThreadLocal<Slot>,
@@ -83,10 +84,14 @@ impl Queue {
         }
     }
 
-    /// Hands over a record. `wake` wakes the writer, which costs a system call: the first record after a
+    /// Hands over a record, whose line `write` adds to others. `wake` wakes the writer, which costs a system call: the first record after a
     /// pause needs it, and the one that fills half of the queue.
     #[inline]
-    pub(super) fn push(&self, event: &AuditEvent<'_>, wake: impl Fn()) -> Result<(), AuditError> {
+    pub(super) fn push(
+        &self,
+        write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
+        wake: impl Fn(),
+    ) -> Result<(), AuditError> {
         let waiting = match self.place() {
             Some(waiting) => waiting,
             None => {
@@ -101,7 +106,7 @@ impl Queue {
             self.abandon();
             return Err(AuditError::new("the audit writer has ended"));
         }
-        if let Err(error) = self.slots.get_or_default().add(event, &self.pages) {
+        if let Err(error) = self.slots.get_or_default().add(&self.pages, write) {
             self.free(1);
             self.count_lost(1);
             return Err(error);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::line::Lines;
-use crate::audit::{AuditError, AuditEvent};
+use crate::audit::AuditError;
 
 /// What a page holds: some hundred and sixty lines of usual length.
 pub(super) const PAGE: usize = 64 * 1024;
@@ -46,13 +46,17 @@ struct Filling {
 impl Slot {
     /// Adds a line. The lock is only ever held by its thread and by the writer.
     #[inline]
-    pub(super) fn add(&self, event: &AuditEvent<'_>, pages: &Pages) -> Result<(), AuditError> {
+    pub(super) fn add(
+        &self,
+        pages: &Pages,
+        write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<(), AuditError> {
         let Filling { page, full, lines } = &mut *unpoisoned(&self.0);
         if page.lines.capacity() - page.lines.len() < ROOM {
             turn(page, full, pages);
         }
         let start = page.lines.len();
-        match lines.add(&mut page.lines, event) {
+        match write(lines, &mut page.lines) {
             Ok(()) => {
                 page.records += 1;
                 Ok(())

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{writer::QUIET, *};
 use crate::{
-    audit::{Decision, Prepared, Unrecorded},
+    audit::{Decision, Unrecorded},
     clock::Timestamp,
 };
 
@@ -36,7 +36,6 @@ pub(in crate::audit) fn event(path: &str) -> AuditEvent<'_> {
         trace_id: None,
         duration_us: 7,
         unverified_service: None,
-        prepared: Prepared::default(),
         unrecorded: Unrecorded::default(),
     }
 }

@@ -1,18 +1,16 @@
 //! Numbers of a fixed length as text.
 
-/// As RFC 9562 section 4 writes a UUID.
-#[inline]
-pub(super) fn hyphenated(id: u128) -> [u8; 36] {
+/// As RFC 9562 section 4 writes a UUID; the hyphens are there.
+#[inline(always)]
+pub(super) fn put_hyphenated(to: &mut [u8], at: usize, id: u128) {
     let [a, b, c, d] = [id >> 96, id >> 64, id >> 32, id].map(|part| eight(part as u32));
     let ([b, c], [d, e], f) = (halves(b), halves(c), d);
-    let mut text = [b'-'; 36];
-    put(&mut text, 0, a);
-    put(&mut text, 9, b);
-    put(&mut text, 14, c);
-    put(&mut text, 19, d);
-    put(&mut text, 24, e);
-    put(&mut text, 28, f);
-    text
+    put(to, at, a);
+    put(to, at + 9, b);
+    put(to, at + 14, c);
+    put(to, at + 19, d);
+    put(to, at + 24, e);
+    put(to, at + 28, f);
 }
 
 /// Where it is known when compiling that there is room, nothing is asked.
@@ -62,8 +60,9 @@ mod tests {
     proptest! {
         #[test]
         fn ids_are_written_as_their_crate_writes_them(id in any::<u128>()) {
-            let expected = Uuid::from_u128(id).hyphenated().to_string();
-            prop_assert_eq!(hyphenated(id).to_vec(), expected.into_bytes());
+            let mut text = *b"00000000-0000-0000-0000-000000000000";
+            put_hyphenated(&mut text, 0, id);
+            prop_assert_eq!(text.to_vec(), Uuid::from_u128(id).to_string().into_bytes());
         }
 
         #[test]

@@ -1,13 +1,17 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use proptest::{option, prelude::*};
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    audit::{AuditEvent, Decision, Members, Prepared, Unrecorded},
-    denial::Code,
+    Algorithm, Caller, Issuer, ParentSpan, SigningKey, Timestamp, Verifier,
+    audit::{NoAudit, Unrecorded},
+    denial::{Code, Denial},
     policy::Endpoint,
+    recorder::RequestContext,
+    trace_context::TraceParent,
+    verifier::Known,
 };
 
 /// Anything that may stand in a text, quotes, escapes and what is not ASCII included.
@@ -28,9 +32,8 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
         any::<i64>(),
         any::<i32>().prop_map(i64::from),
     ];
-    (seconds, 0..1_000_000_000_u64).prop_map(|(seconds, nanos)| {
-        Timestamp::from_unix(seconds).plus(std::time::Duration::from_nanos(nanos))
-    })
+    (seconds, 0..1_000_000_000_u64)
+        .prop_map(|(seconds, nanos)| Timestamp::from_unix(seconds).plus(Duration::from_nanos(nanos)))
 }
 
 const ENDPOINTS: [Option<Endpoint>; 4] = [
@@ -50,7 +53,6 @@ proptest! {
         endpoint in prop::sample::select(&ENDPOINTS[..]),
         address in option::of(any::<IpAddr>()),
         profile in option::of(Just("strict")),
-        joined in any::<bool>(),
     ) {
         let text = |at: usize| texts[at].as_deref().map(Into::into);
         let mut event = AuditEvent {
@@ -75,24 +77,9 @@ proptest! {
             trace_id: text(9),
             duration_us,
             unverified_service: text(10),
-            prepared: Prepared::default(),
-            unrecorded: Unrecorded::default(),
+                unrecorded: Unrecorded::default(),
         };
-        let said = match (&texts[4], &texts[8], profile) {
-            (Some(service), Some(issuer), Some(profile)) if joined => {
-                Members { service, jti: texts[6].as_deref(), kid: texts[7].as_deref(), issuer, profile }.join()
-            }
-            _ => None,
-        };
-        if said.is_some() {
-            event.user = None;
-        }
-        let bare = |text: &Option<std::borrow::Cow<'_, str>>| {
-            text.as_deref().is_none_or(|text| text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte)))
-        };
-        let is_bare = [&event.method, &event.route, &event.path, &event.trace_id].into_iter().all(bare);
-        event.prepared = Prepared::new(said.as_deref(), is_bare);
-        // One after another, as the texts of a second and of an endpoint are kept.
+        // One after another, as a second's text is kept.
         let mut lines = Lines::default();
         for time in times.iter().chain(&times) {
             event.time = *time;
@@ -104,18 +91,99 @@ proptest! {
     }
 }
 
-#[test]
-fn a_copy_of_an_event_is_written_as_it_was_changed() {
-    let members = Members { service: "orders", jti: None, kid: None, issuer: "bakery", profile: "strict" };
-    let joined = members.join().unwrap();
-    let mut event = super::super::tests::event("/");
-    event.prepared = Prepared::new(Some(&joined), true);
-    let mut changed = event.clone();
-    changed.service = Some("other".into());
-    changed.path = Some("\"".into());
-    for copy in [changed.clone(), changed.into_owned()] {
-        let mut line = Vec::new();
-        Lines::default().add(&mut line, &copy).unwrap();
-        assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&copy).unwrap() + "\n");
+/// A caller whose records have been joined.
+fn caller() -> Caller {
+    let key = SigningKey::generate(Algorithm::HS256).unwrap();
+    let verifier = Verifier::builder().issuer("bakery").keys(key.verifying_key()).audit(NoAudit);
+    let issuer = Issuer::builder().issuer("bakery").key(key).build().unwrap();
+    let token = issuer.token_for("orders").mint().unwrap();
+    verifier.build().unwrap().verify(token.as_str()).unwrap()
+}
+
+fn any_request() -> impl Strategy<Value = RequestContext<'static>> {
+    // Of few methods and routes, so that they come again, and of anything.
+    let few = |texts: &'static [&'static str]| {
+        prop_oneof![
+            3 => option::of(prop::sample::select(texts).prop_map(str::to_owned)),
+            1 => any_text(),
+        ]
+    };
+    let trace = TraceParent {
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
+        span: Some(ParentSpan { id: 7, is_sampled: true }),
+    };
+    let leaked = |text: Option<String>| text.map(|text| &*text.leak());
+    (
+        prop::sample::select(&ENDPOINTS[..]),
+        few(&["GET", "PUT", "\""]),
+        few(&["/tenants/{id}", "/orders/{id}", "/\u{fc}", ""]),
+        few(&["/tenants/7", "/", "/a\\", "/\""]),
+        option::of(any::<IpAddr>()),
+        option::of(Just(trace)),
+    )
+        .prop_map(move |(endpoint, method, route, path, client_address, trace)| RequestContext {
+            endpoint,
+            method: leaked(method),
+            route: leaked(route).map(Into::into),
+            path: leaked(path),
+            client_address,
+            trace,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_draft_is_written_as_its_event_is(
+        requests in prop::collection::vec(any_request(), 1..12),
+        refused in prop::collection::vec(prop::bool::weighted(0.1), 12),
+        users in prop::collection::vec(any_text(), 12),
+        times in prop::collection::vec((any_time(), 0..20_000_u64), 12),
+    ) {
+        let caller = caller();
+        let mut lines = Lines::default();
+        for _ in 0..3 {
+            for (at, request) in requests.iter().enumerate() {
+                let (time, took) = times[at / 3];
+                let decided = match refused[at] {
+                    true => Err(Denial::new(Code::AuditUnavailable, "`\u{1}`")),
+                    false => Ok(caller.clone()),
+                };
+                let unverified_service = users[at].clone().filter(|_| at % 5 == 4);
+                let known = Known { unverified_service, ..Known::default() };
+                let id = Uuid::from_u128(u128::from(took) << 64);
+                let request = RequestContext { route: request.route.clone(), ..*request };
+                let draft = Draft::new((id, time, Duration::from_nanos(took)), &decided, &known, request);
+                let mut line = b"before".to_vec();
+                lines.add_draft(&mut line, &draft).unwrap();
+                let event = serde_json::to_string(&draft.event()).unwrap();
+                prop_assert_eq!(String::from_utf8(line).unwrap(), format!("before{event}\n"));
+            }
+        }
     }
+}
+
+#[test]
+fn what_comes_again_is_kept_and_others_do_not_take_turns_in_its_place() {
+    let (mut routes, caller) = (KeptRoutes::default(), caller());
+    let (decided, known) = (Ok(caller), Known::default());
+    let draft = |route: &'static str| {
+        let request = RequestContext { route: Some(route.into()), ..RequestContext::default() };
+        Draft::new((Uuid::nil(), Timestamp::from_unix(0), Duration::ZERO), &decided, &known, request)
+    };
+    // Of one text, so that both have one place.
+    const TEXT: &str = "/a/b";
+    let (one, other) = (draft(&TEXT[..2]), draft(TEXT));
+    // The first record of a caller is not joined.
+    let _ = other.usual();
+    let keep = |routes: &mut KeptRoutes, draft: &Draft<'_>, written: &[u8]| {
+        routes.keep(&draft.usual().unwrap(), |to| Ok::<_, ()>(to.extend_from_slice(written))).unwrap();
+    };
+    keep(&mut routes, &one, b"one");
+    keep(&mut routes, &other, b"other");
+    assert_eq!(routes.find(&one.usual().unwrap()), Some(b"one".as_slice()));
+    assert_eq!(routes.find(&other.usual().unwrap()), None);
+    // Until nobody asks for the first any more.
+    (0..40).for_each(|_| keep(&mut routes, &other, b"other"));
+    assert_eq!(routes.find(&other.usual().unwrap()), Some(b"other".as_slice()));
+    assert_eq!(routes.find(&one.usual().unwrap()), None);
 }

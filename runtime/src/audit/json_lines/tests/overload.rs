@@ -18,7 +18,7 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
 fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_second() {
     let queue = Arc::new(Queue::new(1, WhenFull::Drop));
     let mut writer = Writer::new(io::sink(), false, Arc::clone(&queue));
-    let push = || queue.push(&event("/"), || ());
+    let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
     let begun = logged(|| {
         push().unwrap();
         for _ in 0..3 {
@@ -50,7 +50,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
 #[test]
 fn losses_that_last_until_the_end_are_counted_there() {
     let queue = Arc::new(Queue::new(2, WhenFull::Drop));
-    let push = || queue.push(&event("/"), || ());
+    let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
     let lines = logged(|| {
         push().unwrap();
         push().unwrap();

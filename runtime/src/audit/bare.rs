@@ -4,7 +4,8 @@
 
 const WORD: usize = 8;
 
-pub(super) fn is_bare(text: &[u8]) -> bool {
+#[inline]
+pub(crate) fn is_bare(text: &[u8]) -> bool {
     let marks = match (text.first_chunk::<WORD>(), text.last_chunk::<WORD>()) {
         (Some(_), Some(last)) => {
             // The last word may overlap the one before.
