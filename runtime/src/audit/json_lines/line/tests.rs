@@ -176,7 +176,11 @@ fn what_comes_again_is_kept_and_others_do_not_take_turns_in_its_place() {
     // The first record of a caller is not joined.
     let _ = other.usual();
     let keep = |routes: &mut KeptRoutes, draft: &Draft<'_>, written: &[u8]| {
-        routes.keep(&draft.usual().unwrap(), |to| Ok::<_, ()>(to.extend_from_slice(written))).unwrap();
+        let write = |to: &mut Vec<u8>| {
+            to.extend_from_slice(written);
+            Ok::<_, ()>(())
+        };
+        routes.keep(&draft.usual().unwrap(), write).unwrap();
     };
     keep(&mut routes, &one, b"one");
     keep(&mut routes, &other, b"other");
