@@ -23,10 +23,12 @@ use super::{AuditError, AuditEvent, AuditSink};
 use crate::recorder::Draft;
 
 /// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
-/// bytes, 3 MiB.
+/// bytes, 3 MiB. The longest line that a stranger can bring about, all of it escapes, has 3.2 KB: 26 MB at most. And
+/// a thread that records holds a page of 64 KiB.
 pub const DEFAULT_QUEUE: usize = 8192;
 
-/// The longest queue that a sink can be given: with lines of a usual length 400 MiB.
+/// The longest queue that a sink can be given: with lines of a usual length 400 MiB, with the longest that a stranger
+/// can bring about 3.4 GB.
 pub const MAX_QUEUE: usize = 1 << 20;
 
 /// What becomes of a record that finds the queue full: records come faster than the disk takes them.

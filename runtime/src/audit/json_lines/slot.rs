@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::line::Lines;
+use super::{line::Lines, writer::QUIET};
 use crate::audit::AuditError;
 
 /// What a page holds: some hundred and sixty lines of usual length.
@@ -41,6 +41,8 @@ struct Filling {
     page: Page,
     full: Vec<Page>,
     lines: Lines,
+    /// How often the writer found nothing here, running.
+    quiet: u32,
 }
 
 impl Slot {
@@ -51,8 +53,9 @@ impl Slot {
         pages: &Pages,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), AuditError> {
-        let Filling { page, full, lines } = &mut *unpoisoned(&self.0);
-        if page.lines.capacity() - page.lines.len() < ROOM {
+        let Filling { page, full, lines, .. } = &mut *unpoisoned(&self.0);
+        // By what a page holds, and not by what one has grown to: long lines must not make it grow again and again.
+        if page.lines.capacity().min(PAGE).saturating_sub(page.lines.len()) < ROOM {
             turn(page, full, pages);
         }
         let start = page.lines.len();
@@ -68,9 +71,14 @@ impl Slot {
         }
     }
 
-    /// Takes all lines, in the order in which they came, and leaves `spare` to be filled.
+    /// Takes all lines, in the order in which they came, and leaves `spare` to be filled. A thread that records
+    /// nothing for a while gives its page back, whatever the others do.
     pub(super) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
         let mut filling = unpoisoned(&self.0);
+        filling.quiet = if filling.page.records > 0 { 0 } else { filling.quiet.saturating_add(1) };
+        if filling.quiet == QUIET {
+            filling.page = Page::default();
+        }
         let full = mem::take(&mut filling.full);
         let last = (filling.page.records > 0).then(|| mem::replace(&mut filling.page, mem::take(spare)));
         full.into_iter().chain(last)
@@ -116,3 +124,6 @@ impl Pages {
 pub(super) fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
