@@ -40,6 +40,13 @@ pub(in crate::audit) fn event(path: &str) -> AuditEvent<'_> {
     }
 }
 
+/// Tests that fill a queue take turns: while one thread logs something for the first time and nobody listens,
+/// `tracing` may not hear that somebody begins to.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Memory that a test can look into while the writer has it.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -125,6 +132,7 @@ fn what_was_accepted_is_written_when_the_last_clone_is_dropped() {
 
 #[test]
 fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
+    let _alone = alone();
     let disk = Stuck::default();
     let audit = JsonLinesAudit::to_writer_with_queue(disk.clone(), 2).unwrap();
     let results: Vec<_> = (0..10).map(|_| audit.record(&event("/"))).collect();
@@ -238,6 +246,7 @@ fn what_is_no_file_is_written_to_without_a_look_at_its_end() {
 
 #[test]
 fn nothing_accepted_is_lost_when_the_sink_goes_while_threads_record() {
+    let _alone = alone();
     for _ in 0..50 {
         let out = Shared::default();
         let audit = JsonLinesAudit::to_writer_with_queue(out.clone(), 64).unwrap();
@@ -371,6 +380,7 @@ impl Write for Moody {
 
 #[test]
 fn every_record_of_many_threads_is_written_whole_and_in_its_threads_order_or_counted() {
+    let _alone = alone();
     const THREADS: usize = 6;
     const RECORDS: usize = 400;
     for when_full in [WhenFull::Drop, WhenFull::Deny, WhenFull::Wait(Duration::from_secs(60))] {

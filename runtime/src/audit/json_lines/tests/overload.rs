@@ -16,6 +16,7 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
 
 #[test]
 fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_second() {
+    let _alone = alone();
     let queue = Arc::new(Queue::new(1, WhenFull::Drop));
     let mut writer = Writer::new(io::sink(), false, Arc::clone(&queue));
     let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
@@ -49,6 +50,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
 
 #[test]
 fn losses_that_last_until_the_end_are_counted_there() {
+    let _alone = alone();
     let queue = Arc::new(Queue::new(2, WhenFull::Drop));
     let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
     let lines = logged(|| {
@@ -63,6 +65,7 @@ fn losses_that_last_until_the_end_are_counted_there() {
 
 #[test]
 fn callers_are_refused_while_the_queue_of_a_sink_that_denies_is_nearly_full() {
+    let _alone = alone();
     let disk = Stuck::default();
     let builder = JsonLinesAudit::builder().queue(8).when_full(WhenFull::Deny);
     let audit = builder.to_writer(disk.clone()).unwrap();
