@@ -87,6 +87,82 @@ fn expired_tokens_make_room_first_and_else_the_least_recently_used() {
     assert!(!is_known(&verifier, third.as_str()));
 }
 
+/// Presents a token until it is remembered, and does not look whether it is.
+fn remember(verifier: &Verifier, token: &MintedToken) {
+    for _ in 0..2 {
+        assert_eq!(verdict(verifier, token.as_str()), None);
+    }
+}
+
+#[test]
+fn of_tokens_that_nobody_asked_for_again_the_oldest_goes_and_no_more_stay_than_may() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(8).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let tokens: Vec<_> = (0..9).map(|_| mint(&issuer, "orders")).collect();
+    tokens.iter().for_each(|token| remember(&verifier, token));
+    // The last look makes room for what it does not find.
+    let known: Vec<_> = tokens.iter().rev().map(|token| is_known(&verifier, token.as_str())).collect();
+    assert_eq!(known, [true, true, true, true, true, true, true, true, false]);
+}
+
+/// What a token takes of a table, and what a table of so many tokens may hold, in bytes.
+fn bytes(token: &MintedToken) -> usize {
+    512 + 256 + 3 * token.as_str().len()
+}
+
+const BYTES_A_TOKEN: usize = 2_048 + 256;
+
+#[test]
+fn where_bytes_run_out_whoever_has_most_of_them_gives() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(8).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let big = || issuer.token_for("big").scope("y".repeat(1_300)).mint().unwrap();
+    let small: Vec<_> = (0..3).map(|_| mint(&issuer, "small")).collect();
+    let (first, second) = (big(), big());
+    let of_small: usize = small.iter().map(bytes).sum();
+    assert!(of_small < bytes(&first) && of_small + bytes(&first) < 8 * BYTES_A_TOKEN);
+    assert!(of_small + bytes(&first) + bytes(&second) > 8 * BYTES_A_TOKEN);
+    small.iter().chain([&first, &second]).for_each(|token| remember(&verifier, token));
+    assert!(small.iter().all(|token| is_known(&verifier, token.as_str())));
+    assert!(is_known(&verifier, second.as_str()) && !is_known(&verifier, first.as_str()));
+}
+
+#[test]
+fn where_places_run_out_whoever_has_most_of_them_gives() {
+    // The shortest tokens there are, so that places run out before bytes.
+    let world = World { key: SigningKey::generate(Algorithm::HS256).unwrap(), ..World::new() };
+    let verifier = world.verifier().token_cache(64).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let small: Vec<_> = (0..34).map(|_| mint(&issuer, "s")).collect();
+    let of_small: usize = small[..33].iter().map(bytes).sum();
+    // As long as it takes for thirty-one to have more bytes than thirty-three.
+    let big = (1..200).find_map(|length| {
+        let big = || issuer.token_for("b").scope("y".repeat(length)).mint().unwrap();
+        let tokens: Vec<_> = (0..31).map(|_| big()).collect();
+        (tokens.iter().map(bytes).sum::<usize>() > of_small).then_some(tokens)
+    });
+    let big = big.unwrap();
+    let all = of_small + big.iter().map(bytes).sum::<usize>() + bytes(&small[33]);
+    assert!(all < 64 * BYTES_A_TOKEN, "{all} bytes run out first");
+    small[..33].iter().chain(&big).chain([&small[33]]).for_each(|token| remember(&verifier, token));
+    assert!(big.iter().all(|token| is_known(&verifier, token.as_str())));
+    assert!(is_known(&verifier, small[33].as_str()) && !is_known(&verifier, small[0].as_str()));
+}
+
+#[test]
+fn a_token_for_which_there_can_be_no_room_takes_nobodys() {
+    let world = World::new();
+    let verifier = world.verifier().token_cache(2).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let small = mint(&issuer, "orders");
+    warm(&verifier, small.as_str());
+    let big = issuer.token_for("sales").scope("y".repeat(2_000)).mint().unwrap();
+    (0..2).for_each(|_| remember(&verifier, &big));
+    assert!(!is_known(&verifier, big.as_str()) && is_known(&verifier, small.as_str()));
+}
+
 #[test]
 fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
     let world = World::new();

@@ -195,6 +195,29 @@ fn other_keys_and_none_end_what_rests_on_the_former_ones() {
 }
 
 #[test]
+fn a_token_of_a_key_that_left_is_refused_although_others_are_known_under_the_keys_that_stayed() {
+    let world = World::new();
+    let (staying, leaving) = (world.key.verifying_key(), SigningKey::generate(Algorithm::ES256).unwrap());
+    let both = KeySet::new([staying.clone(), leaving.verifying_key()]).unwrap();
+    let switch = Switch(Arc::new(Mutex::new(Some(both.clone()))));
+    let verifier = world.verifier().keys(switch.clone()).build().unwrap();
+    let old =
+        Issuer::builder().issuer("bakery-auth").key(leaving).clock(world.clock.clone()).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let (stays, leaves) = (mint(&issuer, "orders"), mint(&old, "sales"));
+    warm(&verifier, leaves.as_str());
+    warm(&verifier, stays.as_str());
+    *switch.0.lock().unwrap() = Some(KeySet::from(staying));
+    // The table rests on the new keys now.
+    warm(&verifier, stays.as_str());
+    for _ in 0..3 {
+        assert_eq!(verdict(&verifier, leaves.as_str()), Some(Code::UnknownKey));
+    }
+    *switch.0.lock().unwrap() = Some(both);
+    warm(&verifier, leaves.as_str());
+}
+
+#[test]
 fn a_token_is_remembered_where_another_issuer_has_a_key_of_the_same_name() {
     let world = World::new();
     let key = |byte| SigningKey::hmac(Algorithm::HS256, &[byte; 32]).unwrap().with_kid("1");
