@@ -230,7 +230,7 @@ impl Table {
 
     /// The place of a holder; that of one who holds nothing any more is given to another.
     fn holder(&mut self, name: u64) -> usize {
-        let own = self.holders.iter().position(|holder| holder.held.tokens > 0 && holder.name == name);
+        let own = self.holders.iter().position(|holder| holder.name == name);
         let place = own.or_else(|| self.holders.iter().position(|holder| holder.held.tokens == 0));
         let place = place.unwrap_or(self.holders.len());
         if place == self.holders.len() {
