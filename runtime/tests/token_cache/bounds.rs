@@ -164,6 +164,20 @@ fn a_token_for_which_there_can_be_no_room_takes_nobodys() {
 }
 
 #[test]
+fn a_token_that_takes_all_the_room_there_is_has_it() {
+    // With a header of this length, tokens of all lengths that are wanted here can be had.
+    let key = SigningKey::generate(Algorithm::HS256).unwrap().with_kid("123");
+    let world = World { key, ..World::new() };
+    let verifier = world.verifier().token_cache(2).build().unwrap();
+    let (issuer, _) = world.issuer();
+    let mut tokens =
+        (500..1_000).map(|length| issuer.token_for("s").scope("y".repeat(length)).mint().unwrap());
+    let exact = tokens.find(|token| bytes(token) >= 2 * BYTES_A_TOKEN).unwrap();
+    assert_eq!(bytes(&exact), 2 * BYTES_A_TOKEN);
+    warm(&verifier, exact.as_str());
+}
+
+#[test]
 fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
     let world = World::new();
     let without = world.verifier().without_token_cache().build().unwrap();

@@ -326,7 +326,8 @@ impl Held {
     }
 }
 
-/// The key of the map is a hash already.
+/// The key of the map is a hash already. Whatever this does, it decides nothing: the map compares keys, and an entry
+/// the whole token.
 #[derive(Default)]
 struct Passed(u64);
 
