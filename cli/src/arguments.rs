@@ -88,6 +88,22 @@ mod tests {
     fn definition_of_the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// As one thumbprint in sixty-four does.
+    #[test]
+    fn name_of_a_key_may_begin_with_a_hyphen() {
+        for arguments in [
+            &["revoke", "--key", "-l3x"][..],
+            &["rotate", "--emergency=-l3x", "--keep-prepared"],
+            &["keygen", "--kid", "-l3x"],
+            &["generate", "orders", "--key", "k", "--algorithm", "ES256", "--kid", "-l3x"],
+            &["jwks", "--key", "k", "--algorithm", "ES256", "--kid", "-l3x"],
+        ] {
+            let parsed = Cli::try_parse_from(["service-token"].iter().chain(arguments));
+            assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+        }
+    }
+
     const GUIDE: &str = include_str!("../docs/configuration.md");
 
     /// The rows of the table with this heading, as their cells.

@@ -32,7 +32,7 @@ pub(crate) struct SigningOptions {
     #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
     pub(crate) algorithm: Option<Algorithm>,
     /// Key id of the key in --key [default: the RFC 7638 thumbprint, which needs no bookkeeping]
-    #[arg(long, value_name = "KID", requires = "key")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "key")]
     pub(crate) kid: Option<String>,
     /// How the HMAC secret in --key is written [default: raw, byte for byte]
     #[arg(long, value_name = "ENCODING", requires = "key")]

@@ -89,7 +89,7 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config"])]
     jwks_private: Option<PathBuf>,
     /// Which key of --jwks-private signs [default: the only one]
-    #[arg(long, value_name = "KID", requires = "jwks_private")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "jwks_private")]
     jwks_kid: Option<String>,
     /// How the report is written
     #[arg(long, value_enum, default_value_t)]

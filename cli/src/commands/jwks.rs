@@ -35,7 +35,7 @@ pub(crate) struct JwksOptions {
     #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
     algorithm: Vec<Algorithm>,
     /// Key id of the key in the --key of the same position [default: the RFC 7638 thumbprint]
-    #[arg(long, value_name = "KID", requires = "key")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "key")]
     kid: Vec<String>,
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct KeygenOptions {
     #[arg(long, value_name = "FILE")]
     public_out: Option<PathBuf>,
     /// Key id [default: the configuration's, else the RFC 7638 thumbprint, which needs no bookkeeping]
-    #[arg(long, value_name = "KID")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     kid: Option<String>,
     /// Size of an RSA key [default: 3072, 128 bits of strength as NIST asks beyond 2030]
     #[arg(long, value_name = "BITS")]

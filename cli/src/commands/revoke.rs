@@ -36,7 +36,7 @@ pub(crate) struct RevokeOptions {
     #[arg(long, value_name = "TIME", requires = "service")]
     before: Option<Instant>,
     /// Every token that this key signed
-    #[arg(long, value_name = "KID")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     key: Option<String>,
     /// When a token expires that the registry does not know. Without it, such a token is not revoked:
     /// its name is most likely mistyped, and the right one would stay good

@@ -38,7 +38,7 @@ pub(crate) struct RotateOptions {
     #[arg(long, conflicts_with = "emergency")]
     plan: bool,
     /// A key leaked: revoke and retire it now. If it is the one that signs, as without KID, sign with a
-    /// new one; a prepared key, which lay beside it, goes too
+    /// new one; a prepared key, which lay beside it, goes too. Say `--emergency=KID`: a name may begin with `-`
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,
     /// The prepared key did not leak: sign with it, since verifiers know it already

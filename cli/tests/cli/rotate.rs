@@ -162,7 +162,7 @@ fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_name
     // Said again by name, nothing happens; and nobody is left without once the token is there.
     let renewed = sandbox.run(&["generate", "orders"]).done().line().to_owned();
     assert_eq!(sandbox.feed(&verify, &renewed).code, 0);
-    let again = sandbox.run(&["rotate", "--emergency", &leaked]).done();
+    let again = sandbox.run(&["rotate", &format!("--emergency={leaked}")]).done();
     assert_eq!((again.stdout.as_str(), kid_in(&sandbox, KeyStage::Active)), ("", Some(new)));
     assert!(
         sandbox.run(&["rotate", "--emergency", "no-such-key"]).refused().contains("has no key `no-such-key`")
@@ -220,11 +220,11 @@ fn key_is_rotated_over_each_database() {
         let plan = sandbox.run(&["rotate", "--plan"]).done().stdout;
         assert_eq!(sandbox.run(&["rotate"]).done().stdout, plan);
         let leaked = published(&sandbox);
-        let ran = sandbox.run(&["rotate", "--emergency", &leaked[0]]).done();
+        let ran = sandbox.run(&["rotate", &format!("--emergency={}", leaked[0])]).done();
         assert!(ran.stdout.contains("orders needs a new token"), "{}", ran.stdout);
         assert_ne!(published(&sandbox), leaked);
         assert_eq!(
-            sandbox.run(&["rotate", "--emergency", &leaked[0]]).done().stdout.lines().count(),
+            sandbox.run(&["rotate", &format!("--emergency={}", leaked[0])]).done().stdout.lines().count(),
             2,
             "the services"
         );
@@ -240,7 +240,7 @@ fn emergency_needs_nothing_of_the_key_that_leaked_but_its_name() {
     let leaked = aged(&sandbox, DAY);
     std::fs::remove_file(sandbox.path("signing.pem")).unwrap();
     assert!(sandbox.run(&["rotate"]).refused().contains("signing.pem"));
-    sandbox.run(&["rotate", "--emergency", &leaked]).done();
+    sandbox.run(&["rotate", &format!("--emergency={leaked}")]).done();
     let token = sandbox.run(&["generate", "orders"]).done().line().to_owned();
     sandbox.feed(&["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"], token).done();
 }

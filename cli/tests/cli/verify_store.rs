@@ -124,7 +124,7 @@ fn tokens_of_all_keys_of_a_rotation_are_verified_until_one_is_retired() {
     }
     assert_eq!(answer(&sandbox, &["--no-store"], &first).0, 1, "the store knows the ring, the file one key");
 
-    sandbox.run(&["rotate", "--emergency", &old]).done();
+    sandbox.run(&["rotate", &format!("--emergency={old}")]).done();
     assert_eq!(answer(&sandbox, &[], &first).0, 1);
     assert_eq!(answer(&sandbox, &[], &prepared), (0, "ok".into()));
 }
