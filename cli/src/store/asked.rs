@@ -6,10 +6,8 @@
 use std::env::VarError;
 
 use clap::Args;
-use service_only::store::{KeyRecord, KeyStage, RevocationRecord, RevocationTarget, Store, StoreError};
-use service_only::{
-    Clock, FixedClock, KeySet, MAX_REVOCATIONS, MemoryRevocations, RevocationsFull, SystemClock, Timestamp,
-};
+use service_only::store::{KeyRecord, KeyStage, Store, StoreError};
+use service_only::{Clock, FixedClock, KeySet, MAX_REVOCATIONS, MemoryRevocations, SystemClock, Timestamp};
 
 use super::{StoreOptions, StoreUrl, refused, run};
 use crate::config::Config;
@@ -86,23 +84,15 @@ async fn revocations(store: &Store, clock: impl Clock) -> Outcome<MemoryRevocati
         let page: Result<_, StoreError> = store.revocations_since(last, PAGE).await;
         let page = page.map_err(|error| refused(&error))?;
         for record in &page {
-            take(&memory, record).map_err(|full| Problem::new(ProblemCode::Store, full.to_string()))?;
+            record
+                .revocation
+                .hold_in(&memory)
+                .map_err(|full| Problem::new(ProblemCode::Store, full.to_string()))?;
         }
         match page.last() {
             Some(record) => last = record.sequence,
             None => return Ok(memory),
         }
-    }
-}
-
-fn take(memory: &MemoryRevocations, record: &RevocationRecord) -> Result<(), RevocationsFull> {
-    let issuer = &record.revocation.issuer;
-    match &record.revocation.target {
-        RevocationTarget::Token { jti, expires_at } => memory.revoke_token(issuer, jti, *expires_at),
-        RevocationTarget::Service { service, issued_by } => {
-            memory.revoke_service(issuer, service, *issued_by)
-        }
-        RevocationTarget::Key { kid } => memory.revoke_key(issuer, kid),
     }
 }
 

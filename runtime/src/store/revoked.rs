@@ -4,6 +4,7 @@
 //! seen a number has seen all before it. A sequence of the database would promise less.
 
 use super::{CHANNEL, Store, StoreError};
+use crate::revocation::{MemoryRevocations, RevocationsFull};
 
 /// What is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,22 @@ impl NewRevocation {
     /// Of all that a key signed.
     pub fn key(issuer: impl Into<String>, kid: impl Into<String>) -> Self {
         Self::new(issuer, RevocationTarget::Key { kid: kid.into() })
+    }
+
+    /// Makes it in memory too, as a verifier holds it.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn hold_in(&self, memory: &MemoryRevocations) -> Result<(), RevocationsFull> {
+        match &self.target {
+            RevocationTarget::Token { jti, expires_at } => {
+                memory.revoke_token(&self.issuer, jti, *expires_at)
+            }
+            RevocationTarget::Service { service, issued_by } => {
+                memory.revoke_service(&self.issuer, service, *issued_by)
+            }
+            RevocationTarget::Key { kid } => memory.revoke_key(&self.issuer, kid),
+        }
     }
 
     /// When it was made.

@@ -117,14 +117,9 @@ impl Reader {
 
     fn take(&self, record: &RevocationRecord) -> Result<(), RevocationsFull> {
         let memory = &self.shared.memory;
-        let issuer = &record.revocation.issuer;
         match &record.revocation.target {
             RevocationTarget::Token { expires_at, .. } if memory.pass_over(*expires_at) => Ok(()),
-            RevocationTarget::Token { jti, expires_at } => memory.revoke_token(issuer, jti, *expires_at),
-            RevocationTarget::Service { service, issued_by } => {
-                memory.revoke_service(issuer, service, *issued_by)
-            }
-            RevocationTarget::Key { kid } => memory.revoke_key(issuer, kid),
+            _ => record.revocation.hold_in(memory),
         }
     }
 
