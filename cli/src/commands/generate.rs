@@ -55,7 +55,8 @@ pub(crate) struct GenerateOptions {
 pub(crate) fn run(options: &GenerateOptions) -> Outcome<Exit> {
     let minted =
         signing::mint(&options.signing, &options.choice, &options.token, &options.registry, |tokens| {
-            options.out_dir.as_deref().map(|dir| stage(dir, tokens, options)).transpose()
+            let overwrite = Overwrite::from_force(options.force);
+            options.out_dir.as_deref().map(|dir| stage(dir, tokens, overwrite)).transpose()
         })?;
     let tokens = minted.hand_out(|tokens, staged| match staged {
         Some((files, staged)) => {
@@ -82,10 +83,16 @@ fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
 }
 
 /// Written, but not yet in place: a disk that refuses them refuses before a token is written down.
-fn stage(dir: &Path, tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<(Vec<NewFile>, Staged)> {
+pub(super) fn stage(
+    dir: &Path,
+    tokens: &[ServiceToken],
+    overwrite: Overwrite,
+) -> Outcome<(Vec<NewFile>, Staged)> {
     let files: Vec<_> = tokens.iter().map(|made| token_file(dir, made)).collect();
-    new_file::private_directory(dir)?;
-    let staged = Staged::new(&files, Overwrite::from_force(options.force))?;
+    if !files.is_empty() {
+        new_file::private_directory(dir)?;
+    }
+    let staged = Staged::new(&files, overwrite)?;
     Ok((files, staged))
 }
 
@@ -97,7 +104,7 @@ fn name_files(files: &[NewFile], tokens: &[ServiceToken], options: &GenerateOpti
 }
 
 /// The file that a service mounts.
-pub(crate) fn token_file(dir: &Path, made: &ServiceToken) -> NewFile {
+fn token_file(dir: &Path, made: &ServiceToken) -> NewFile {
     let content = Zeroizing::new(format!("{}\n", made.token.as_str()).into_bytes());
     NewFile::secret(dir.join(format!("{}.token", made.service)), content)
 }

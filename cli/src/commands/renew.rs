@@ -16,7 +16,7 @@ use super::{Exit, generate, inspect, k8s_secret};
 use crate::config::{Config, Lifetime};
 use crate::key_file;
 use crate::members;
-use crate::new_file::{self, NewFile, Overwrite, Staged};
+use crate::new_file::{NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::signing::{self, ServiceToken};
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
     let registry = options.store.registry(Some("renewed".to_owned()));
     let minted = signing::mint_again(&config, services, options.lifetime, &registry, |tokens| {
-        options.out_dir.as_deref().map(|dir| stage(dir, tokens)).transpose()
+        options.out_dir.as_deref().map(|dir| generate::stage(dir, tokens, Overwrite::Replace)).transpose()
     })?;
     for (service, why) in &due {
         output::note(&format!("`{service}` gets a new token: {why}"));
@@ -179,15 +179,6 @@ fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     let jti = (token.len() <= MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
     // What is no token at all is replaced like one that is not known.
     Ok(Some(jti.unwrap_or_default()))
-}
-
-fn stage(dir: &Path, tokens: &[ServiceToken]) -> Outcome<(Vec<NewFile>, Staged)> {
-    let files: Vec<_> = tokens.iter().map(|made| generate::token_file(dir, made)).collect();
-    if !files.is_empty() {
-        new_file::private_directory(dir)?;
-    }
-    let staged = Staged::new(&files, Overwrite::Replace)?;
-    Ok((files, staged))
 }
 
 fn name_files(
