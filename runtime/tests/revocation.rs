@@ -93,14 +93,19 @@ impl RevocationStore for Flaky {
     }
 }
 
+/// A verifier with such a store, which lets tokens in during an outage or does not.
+fn flaky_world(accept: bool) -> (Issuer, Flaky, Verifier) {
+    let (issuer, builder) = world();
+    let store = Flaky::default();
+    let builder = builder.revocation(store.clone());
+    let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
+    (issuer, store, builder.build().unwrap())
+}
+
 #[test]
 fn an_outage_refuses_unless_it_was_said_otherwise() {
     for accept in [false, true] {
-        let (issuer, builder) = world();
-        let store = Flaky::default();
-        let builder = builder.revocation(store.clone());
-        let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
-        let verifier = builder.build().unwrap();
+        let (issuer, store, verifier) = flaky_world(accept);
         let token = mint(&issuer, "orders");
         assert_eq!(verdict(&verifier, token.as_str()), None);
         store.down.store(true, Ordering::SeqCst);
@@ -144,11 +149,7 @@ impl std::io::Write for Lines {
 #[test]
 fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
     for accept in [false, true] {
-        let (issuer, builder) = world();
-        let store = Flaky::default();
-        let builder = builder.revocation(store.clone());
-        let builder = if accept { builder.dangerously_accept_on_revocation_outage() } else { builder };
-        let verifier = builder.build().unwrap();
+        let (issuer, store, verifier) = flaky_world(accept);
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber =
