@@ -56,6 +56,7 @@ pub mod fuzzing;
 mod given;
 mod guard;
 mod handler;
+mod hashed;
 mod integration;
 #[cfg(feature = "issue")]
 mod issue;
@@ -75,6 +76,7 @@ pub mod rotation;
 mod routes;
 #[cfg(feature = "sql")]
 pub mod store;
+mod threads;
 mod token;
 mod trace_context;
 #[cfg(feature = "traces")]

@@ -1,14 +1,10 @@
 //! Every guarded and every public handler of the program, whichever crate it stands in. The attributes
 //! write the list, the linker gathers it. It names; what is enforced travels in the handler's type.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasherDefault, Hasher},
-    sync::LazyLock,
-};
+use std::{collections::HashMap, fmt, hash::BuildHasherDefault, sync::LazyLock};
 
 use crate::{
+    hashed::Hashed,
     policy::{Endpoint, Policy},
     private::{Head, policy},
 };
@@ -118,32 +114,14 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::gather);
 struct Registry {
     guarded: Vec<GuardedEndpoint>,
     public: Vec<PublicEndpoint>,
+    /// A key is a hash already, made when compiling, of nothing that a caller sends. It is looked up at each
+    /// request.
     by_key: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
 }
 
 struct Entry {
     endpoint: Endpoint,
     reason: Option<&'static str>,
-}
-
-/// A key is a hash already, made when compiling, of nothing that a caller sends. It is looked up at each request.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Registry {

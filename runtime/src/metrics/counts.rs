@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, Weak,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -25,7 +25,10 @@ use super::{
     known::{Known, Places, Sight},
     series::{Labels, Series},
 };
-use crate::audit::Decision;
+use crate::{
+    audit::Decision,
+    threads::{OwnLine, locked},
+};
 
 /// At ten thousand decisions a second, what the SDK is told at once takes it some ten milliseconds.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -67,11 +70,6 @@ struct Totals {
     attempts: Vec<u64>,
     key_uses: Vec<u64>,
 }
-
-/// Kept out of the cache lines of its neighbours.
-#[derive(Default)]
-#[repr(align(128))]
-struct OwnLine<T>(T);
 
 /// What one thread has counted since somebody read it.
 #[derive(Default)]
@@ -229,8 +227,4 @@ fn move_counts(from: &mut [u64], to: &mut Vec<u64>) {
 /// A series that was not counted yet has a count too: its first increase is seen.
 fn labelled(series: &Series, counts: Vec<u64>) -> impl Iterator<Item = (Labels, u64)> + use<> {
     series.labels().into_iter().zip(counts.into_iter().chain(std::iter::repeat(0)))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,13 +1,11 @@
 //! Where a decision is counted, found by what its record says without making a label of it.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::{collections::HashMap, hash::BuildHasherDefault};
 
 use crate::{
     audit::{AuditEvent, Decision},
     denial::Code,
+    hashed::{Hashed, mix},
     policy::Endpoint,
 };
 
@@ -37,7 +35,7 @@ pub(super) struct Places {
 /// is found without a hash of key and issuer, which are mostly the same; others by a hash of all. Of two with
 /// one hash the later one has it.
 #[derive(Default)]
-pub(super) struct Known(HashMap<u64, Entry, BuildHasherDefault<AsItIs>>);
+pub(super) struct Known(HashMap<u64, Entry, BuildHasherDefault<Hashed>>);
 
 struct Entry {
     place: Option<Place>,
@@ -150,29 +148,6 @@ fn hash_text(hash: u64, text: Option<&str>) -> u64 {
     match bytes.last_chunk::<8>() {
         Some(last) => mix(hash, u64::from_le_bytes(*last)),
         None => rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte))),
-    }
-}
-
-#[inline]
-const fn mix(hash: u64, word: u64) -> u64 {
-    (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-}
-
-/// A hash that is one already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| mix(hash, u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 

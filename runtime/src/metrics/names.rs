@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use opentelemetry::{KeyValue, StringValue};
+
+use crate::threads::locked;
 
 /// The name of all that come too late for one. No service is called so.
 const OTHERS: &str = "(others)";
@@ -23,7 +25,7 @@ impl Names {
 
     /// The label of a verified name.
     pub(super) fn label(&self, key: &'static str, name: &str) -> KeyValue {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.known);
         if let Some(name) = known.get(name) {
             return KeyValue::new(key, StringValue::from(Arc::clone(name)));
         }

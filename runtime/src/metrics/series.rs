@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use opentelemetry::KeyValue;
+
+use crate::threads::locked;
 
 /// The series of one instrument, with the one for all that come too late: as many as OpenTelemetry's SDK takes
 /// before it makes such a series itself. Of one that is only read, the SDK would keep the last number there
@@ -30,7 +32,7 @@ impl Series {
         let mut labels: Vec<_> = labels.into_iter().collect();
         // The SDK finds what is sorted at once.
         labels.sort_by(|one, other| one.key.cmp(&other.key));
-        let mut all = self.locked();
+        let mut all = locked(&self.0);
         if !all.numbers.contains_key(labels.as_slice()) && all.labels.len() + 1 >= MAX_METRIC_SERIES {
             labels = vec![overflow()];
         }
@@ -39,11 +41,7 @@ impl Series {
 
     /// All labels, in the order of their numbers.
     pub(super) fn labels(&self) -> Vec<Labels> {
-        self.locked().labels.clone()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Numbered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0).labels.clone()
     }
 }
 

@@ -8,6 +8,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use super::Header;
+use crate::hashed::mix;
 
 /// Headers that one thread keeps: the keys of a rotation of every issuer, many times over.
 const MAX_KNOWN: usize = 64;
@@ -79,8 +80,6 @@ const fn place(hash: u64) -> usize {
 /// Spreads texts over the table, and need not do more: whoever finds two texts for one place has had
 /// both accepted, and gains that one of them is read every time.
 fn hash(segment: &str) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(FACTOR).rotate_left(29);
     let (words, rest) = segment.as_bytes().as_chunks::<8>();
     let hash = words.iter().fold(segment.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))

@@ -11,7 +11,7 @@ mod table;
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -27,6 +27,7 @@ use crate::{
     denial::{Code, Denial, Stage},
     keys::KeySet,
     recorder::Recorder,
+    threads::{OwnLine, locked},
 };
 
 /// Tokens that a thread remembers unless told otherwise: one of each of a thousand callers, in at most
@@ -48,11 +49,6 @@ pub(super) struct TokenCache {
     /// One counter a thread, added to only by it.
     hits: Mutex<Vec<Arc<OwnLine<AtomicU64>>>>,
 }
-
-/// Keeps what one thread writes out of the cache lines of its neighbours; two lines, as they are fetched in
-/// pairs.
-#[repr(align(128))]
-struct OwnLine<T>(T);
 
 /// What becomes of a token that the table does not answer for.
 pub(super) enum Miss {
@@ -124,14 +120,14 @@ impl TokenCache {
 
     /// How often a token was found and good, over all threads.
     pub(super) fn hits(&self) -> u64 {
-        let hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        let hits = locked(&self.hits);
         hits.iter().fold(0, |sum, hits| sum.saturating_add(hits.0.load(Ordering::Relaxed)))
     }
 
     /// Once for each thread.
     fn table(&self) -> Table {
         let hits = Arc::new(OwnLine(AtomicU64::new(0)));
-        self.hits.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&hits));
+        locked(&self.hits).push(Arc::clone(&hits));
         Table::new(self.tokens, self.tokens.saturating_mul(BYTES_A_TOKEN), hits)
     }
 }

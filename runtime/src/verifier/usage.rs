@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 use thread_local::ThreadLocal;
+
+use crate::threads::{OwnLine, locked};
 
 /// Services that are counted by name; the rest share one count.
 const MAX_COUNTED: usize = 1024;
@@ -19,13 +21,8 @@ const OTHERS: &str = "(others)";
 pub(super) struct OldProfile {
     /// The services that are counted by name, whichever thread saw them first.
     named: Mutex<BTreeSet<String>>,
-    counts: ThreadLocal<OwnLine>,
+    counts: ThreadLocal<OwnLine<Mutex<BTreeMap<String, u64>>>>,
 }
-
-/// Kept out of the cache lines of its neighbours.
-#[derive(Default)]
-#[repr(align(128))]
-struct OwnLine(Mutex<BTreeMap<String, u64>>);
 
 impl OldProfile {
     /// Counts a token, and logs when a service is seen for the first time.
@@ -64,10 +61,6 @@ impl OldProfile {
         }
         sums
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

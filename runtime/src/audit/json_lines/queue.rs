@@ -19,12 +19,15 @@ use thread_local::ThreadLocal;
 use super::{
     WhenFull,
     line::Lines,
-    slot::{Page, Pages, Slot, unpoisoned},
+    slot::{Page, Pages, Slot},
 };
-use crate::audit::AuditError;
+use crate::{
+    audit::AuditError,
+    threads::{OwnLine, locked},
+};
 
 pub(super) struct Queue {
-    slots: ThreadLocal<Slot>,
+    slots: ThreadLocal<OwnLine<Slot>>,
     pages: Pages,
     /// What every request writes to, apart from what every request reads.
     waiting: OwnLine<AtomicUsize>,
@@ -43,10 +46,6 @@ pub(super) struct Queue {
     /// The disk did not take the latest records.
     failing: AtomicBool,
 }
-
-#[derive(Default)]
-#[repr(align(128))]
-struct OwnLine<T>(T);
 
 /// What the writer is told to do beside writing.
 #[derive(Default)]
@@ -84,8 +83,8 @@ impl Queue {
         }
     }
 
-    /// Hands over a record, whose line `write` adds to others. `wake` wakes the writer, which costs a system call: the first record after a
-    /// pause needs it, and the one that fills half of the queue.
+    /// Hands over a record, whose line `write` adds to others. `wake` wakes the writer, which costs a system
+    /// call: the first record after a pause needs it, and the one that fills half of the queue.
     #[inline]
     pub(super) fn push(
         &self,
@@ -106,7 +105,7 @@ impl Queue {
             self.abandon();
             return Err(AuditError::new("the audit writer has ended"));
         }
-        if let Err(error) = self.slots.get_or_default().add(&self.pages, write) {
+        if let Err(error) = self.slots.get_or_default().0.add(&self.pages, write) {
             self.free(1);
             self.count_lost(1);
             return Err(error);
@@ -161,7 +160,7 @@ impl Queue {
         let mut place = None;
         self.queueing.fetch_add(1, Ordering::SeqCst);
         let (lock, room) = &self.room;
-        let waited = room.wait_timeout_while(unpoisoned(lock), longest, |()| {
+        let waited = room.wait_timeout_while(locked(lock), longest, |()| {
             place = self.place();
             place.is_none()
         });
@@ -174,7 +173,7 @@ impl Queue {
     fn tell_of_room(&self) {
         let (lock, room) = &self.room;
         // Whoever has found the queue full and does not wait yet holds the lock.
-        drop(unpoisoned(lock));
+        drop(locked(lock));
         room.notify_all();
     }
 
@@ -187,7 +186,7 @@ impl Queue {
             if spare.lines.capacity() == 0 {
                 spare = self.pages.empty();
             }
-            slot.take(&mut spare).for_each(&mut with);
+            slot.0.take(&mut spare).for_each(&mut with);
         }
         self.keep(spare);
     }
@@ -227,20 +226,20 @@ impl Queue {
 
     /// Gives back the memory that nobody needs while nothing is recorded.
     pub(super) fn shrink(&self) {
-        self.slots.iter().for_each(Slot::shrink);
+        self.slots.iter().for_each(|slot| slot.0.shrink());
         self.pages.shrink();
     }
 
     /// The orders so far. Closing stays.
     pub(super) fn orders(&self) -> Orders {
-        let mut orders = unpoisoned(&self.orders);
+        let mut orders = locked(&self.orders);
         Orders { flushes: std::mem::take(&mut orders.flushes), closed: orders.closed, ended: orders.ended }
     }
 
     /// A flush of what was accepted until now; nothing where nobody is left to do it. Then it wakes.
     pub(super) fn order_flush(&self) -> Option<Receiver<io::Result<()>>> {
         let (done, written) = mpsc::sync_channel(1);
-        let mut orders = unpoisoned(&self.orders);
+        let mut orders = locked(&self.orders);
         (!orders.ended).then(|| {
             orders.flushes.push(done);
             written
@@ -248,7 +247,7 @@ impl Queue {
     }
 
     pub(super) fn close(&self) {
-        unpoisoned(&self.orders).closed = true;
+        locked(&self.orders).closed = true;
     }
 
     /// The writer is gone, in whatever way: nothing is accepted from now on, and nobody waits for it.
@@ -256,7 +255,7 @@ impl Queue {
         // Before the places are counted, and `SeqCst`: who takes a place after that count sees this.
         self.doing.store(ENDED, Ordering::SeqCst);
         self.abandon();
-        let mut orders = unpoisoned(&self.orders);
+        let mut orders = locked(&self.orders);
         orders.ended = true;
         orders.flushes.clear();
         drop(orders);

@@ -3,13 +3,10 @@
 //! Each thread has a place of its own, so that no request waits for another one. The writer holds its lock
 //! for as long as it takes to put an empty page where a full one was.
 
-use std::{
-    mem,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{mem, sync::Mutex};
 
 use super::{line::Lines, writer::QUIET};
-use crate::audit::AuditError;
+use crate::{audit::AuditError, threads::locked};
 
 /// What a page holds: some hundred and sixty lines of usual length.
 pub(super) const PAGE: usize = 64 * 1024;
@@ -31,9 +28,8 @@ pub(super) struct Page {
 #[derive(Default)]
 pub(super) struct Pages(Mutex<Vec<Vec<u8>>>);
 
-/// Two lines of a processor's cache, as they are fetched in pairs: neighbours do not disturb each other.
+/// The pages of one thread.
 #[derive(Default)]
-#[repr(align(128))]
 pub(super) struct Slot(Mutex<Filling>);
 
 #[derive(Default)]
@@ -53,7 +49,7 @@ impl Slot {
         pages: &Pages,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), AuditError> {
-        let Filling { page, full, lines, .. } = &mut *unpoisoned(&self.0);
+        let Filling { page, full, lines, .. } = &mut *locked(&self.0);
         // By what a page holds, and not by what one has grown to: long lines must not make it grow again and again.
         if page.lines.capacity().min(PAGE).saturating_sub(page.lines.len()) < ROOM {
             turn(page, full, pages);
@@ -74,7 +70,7 @@ impl Slot {
     /// Takes all lines, in the order in which they came, and leaves `spare` to be filled. A thread that records
     /// nothing for a while gives its page back, whatever the others do.
     pub(super) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
-        let mut filling = unpoisoned(&self.0);
+        let mut filling = locked(&self.0);
         filling.quiet = if filling.page.records > 0 { 0 } else { filling.quiet.saturating_add(1) };
         if filling.quiet == QUIET {
             filling.page = Page::default();
@@ -86,7 +82,7 @@ impl Slot {
 
     /// Gives the memory back of a thread that records nothing.
     pub(super) fn shrink(&self) {
-        let mut filling = unpoisoned(&self.0);
+        let mut filling = locked(&self.0);
         if filling.page.records == 0 {
             filling.page = Page::default();
         }
@@ -103,13 +99,13 @@ fn turn(page: &mut Page, full: &mut Vec<Page>, pages: &Pages) {
 
 impl Pages {
     pub(super) fn empty(&self) -> Page {
-        let lines = unpoisoned(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(PAGE));
+        let lines = locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(PAGE));
         Page { lines, records: 0 }
     }
 
     pub(super) fn keep(&self, mut page: Page) {
         page.lines.clear();
-        let mut pages = unpoisoned(&self.0);
+        let mut pages = locked(&self.0);
         // One that grew is not kept: a long line is rare.
         if (PAGE..2 * PAGE).contains(&page.lines.capacity()) && pages.len() < SPARE {
             pages.push(page.lines);
@@ -117,12 +113,8 @@ impl Pages {
     }
 
     pub(super) fn shrink(&self) {
-        *unpoisoned(&self.0) = Vec::new();
+        *locked(&self.0) = Vec::new();
     }
-}
-
-pub(super) fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

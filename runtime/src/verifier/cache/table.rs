@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    hash::BuildHasherDefault,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,12 +12,14 @@ use std::{
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-use super::{Grounds, OwnLine, keyed::Keyed, name, seen::Seen};
+use super::{Grounds, keyed::Keyed, name, seen::Seen};
 use crate::{
     audit::MAX_SAID,
     caller::Identity,
+    hashed::Hashed,
     keys::{KeyId, KeySet},
     recorder::Recorder,
+    threads::OwnLine,
     verifier::{
         Moment,
         issuer::Trusted,
@@ -38,7 +40,7 @@ const MAX_CACHED_LENGTH: usize = 8 * 1_024;
 
 pub(super) struct Table {
     keyed: Keyed,
-    entries: HashMap<u64, Entry, BuildHasherDefault<Passed>>,
+    entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
     seen: Seen,
     /// By issuer: the keys under which every entry was accepted that it has a part in.
     keys: Vec<Option<KeySet>>,
@@ -323,26 +325,5 @@ impl Held {
     fn remove(&mut self, bytes: usize) {
         self.tokens = self.tokens.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-    }
-}
-
-/// The key of the map is a hash already. Whatever this does, it decides nothing: the map compares keys, and an entry
-/// the whole token.
-#[derive(Default)]
-struct Passed(u64);
-
-impl Hasher for Passed {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -54,7 +54,6 @@ impl KeptRoutes {
             kept.others += 1;
             return Ok(());
         }
-        let (method, route) = (usual.request.method, usual.request.route.as_deref());
         let mut written = Vec::new();
         write(&mut written)?;
         if written.len() <= LONGEST {

@@ -10,7 +10,7 @@ fn add(slot: &Slot, pages: &Pages, line: &[u8]) {
 
 /// What the pages of a slot take, one by one.
 fn sizes(slot: &Slot) -> Vec<usize> {
-    let filling = unpoisoned(&slot.0);
+    let filling = locked(&slot.0);
     filling.full.iter().chain([&filling.page]).map(|page| page.lines.capacity()).collect()
 }
 
