@@ -95,7 +95,10 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
 
 fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy) -> TokenStream {
     match way {
-        Way::HiddenArgument | Way::Marked => with_argument_in_front(function, place.guard_type(policy)),
+        Way::HiddenArgument | Way::Marked => {
+            let guard = place.guard_type(policy, function.takes_nothing());
+            with_argument_in_front(function, guard)
+        }
         Way::Given(at) => statement::with_check(function, at, &place.private, &place.site_type(policy)),
         Way::Request(at) => statement::with_admission(function, at, &place.private, &place.site_type(policy)),
     }

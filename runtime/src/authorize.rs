@@ -9,55 +9,57 @@ use crate::{
     verifier::Moment,
 };
 
-/// What a policy looks at.
-#[derive(Copy, Clone)]
-pub(crate) struct Facts<'c> {
-    pub(crate) service: &'c str,
-    pub(crate) role: Option<&'c str>,
-    pub(crate) scope: &'c Scopes,
-    pub(crate) iat: Option<i64>,
+/// What a policy looks at, each only where the policy asks for it.
+pub(crate) trait Facts {
+    fn service(&self) -> &str;
+    fn role(&self) -> Option<&str>;
+    fn scope(&self) -> &Scopes;
+    fn iat(&self) -> Option<i64>;
 }
 
-impl<'c> From<&'c ServiceClaims> for Facts<'c> {
-    fn from(claims: &'c ServiceClaims) -> Self {
-        Self {
-            service: claims.service.as_str(),
-            role: claims.role.as_deref(),
-            scope: &claims.scope,
-            iat: claims.iat,
-        }
+impl Facts for ServiceClaims {
+    fn service(&self) -> &str {
+        self.service.as_str()
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    fn scope(&self) -> &Scopes {
+        &self.scope
+    }
+
+    fn iat(&self) -> Option<i64> {
+        self.iat
     }
 }
 
 /// Checks services, roles, scopes and age, in this order.
-pub(crate) fn authorize<'c>(
-    claims: impl Into<Facts<'c>>,
-    policy: &Policy<'_>,
-    at: Moment,
-) -> Result<(), Denial> {
-    let facts = claims.into();
-    service(facts, policy)?;
-    role(facts, policy)?;
-    scopes(facts, policy)?;
-    age(facts, policy, at)
+pub(crate) fn authorize(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+    service(claims, policy)?;
+    role(claims, policy)?;
+    scopes(claims, policy)?;
+    age(claims, policy, at)
 }
 
-fn service(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
+fn service(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_services() else {
         return Ok(());
     };
-    if allowed.contains(&facts.service) {
+    let service = claims.service();
+    if allowed.contains(&service) {
         return Ok(());
     }
-    let reason = format!("the service is `{}`, allowed: {}", facts.service, allowed.join(", "));
+    let reason = format!("the service is `{service}`, allowed: {}", allowed.join(", "));
     Err(Denial::new(Code::ServiceNotAllowed, reason))
 }
 
-fn role(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
+fn role(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_roles() else {
         return Ok(());
     };
-    let role = facts.role;
+    let role = claims.role();
     if role.is_some_and(|role| allowed.contains(&role)) {
         return Ok(());
     }
@@ -65,21 +67,22 @@ fn role(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::RoleNotAllowed, format!("the role is {role}, allowed: {}", allowed.join(", "))))
 }
 
-fn scopes(facts: Facts<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
+fn scopes(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     let required = policy.required_scopes().iter();
-    let mut missing = required.filter(|scope| !facts.scope.contains(scope)).map(|scope| (*scope).to_owned());
+    let mut missing =
+        required.filter(|scope| !claims.scope().contains(scope)).map(|scope| (*scope).to_owned());
     match missing.next() {
         None => Ok(()),
         Some(first) => Err(Denial::missing_scopes_of(iter::once(first).chain(missing).collect())),
     }
 }
 
-fn age(facts: Facts<'_>, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+fn age(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     let Some(max_age) = policy.allowed_age() else {
         return Ok(());
     };
     let max_age = max_age.as_secs();
-    let Some(iat) = facts.iat else {
+    let Some(iat) = claims.iat() else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();

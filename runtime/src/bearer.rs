@@ -38,17 +38,13 @@ impl<'r> BearerToken<'r> {
             // Two headers invite two readers to take different ones.
             return Err(invalid("the request has more than one `Authorization` header"));
         }
-        let Some((scheme, rest)) = split_scheme(value) else {
-            return Err(invalid("the `Authorization` header has no token after its scheme"));
+        // As nearly everybody writes it.
+        let rest = match value.strip_prefix(b"Bearer ") {
+            Some(rest) => rest,
+            None => of_other_case(value)?,
         };
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            return Err(Denial::new(
-                Code::MissingToken,
-                "the `Authorization` header is not of scheme Bearer",
-            ));
-        }
         if value.len() > MAX_HEADER_LENGTH {
-            return Err(too_large(rest.len().saturating_sub(1)));
+            return Err(too_large(rest.len()));
         }
         let token = rest.trim_ascii_start_spaces();
         if token.is_empty() {
@@ -87,14 +83,23 @@ fn invalid(reason: &'static str) -> Denial {
     Denial::new(Code::InvalidRequest, reason)
 }
 
-/// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4; a scheme alone has no rest.
-fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    // As nearly everybody writes it.
-    if value.starts_with(b"Bearer ") {
-        return value.split_at_checked(b"Bearer".len());
+/// What follows the space after a scheme that is Bearer in any case of its letters.
+fn of_other_case(value: &[u8]) -> Result<&[u8], Denial> {
+    let Some((scheme, rest)) = split_scheme(value) else {
+        return Err(invalid("the `Authorization` header has no token after its scheme"));
+    };
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(Denial::new(Code::MissingToken, "the `Authorization` header is not of scheme Bearer"));
     }
+    Ok(rest)
+}
+
+/// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4, without the first space; a scheme alone
+/// has no rest.
+fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = value.iter().take(MAX_SCHEME_LENGTH).position(|&byte| byte == b' ')?;
-    value.split_at_checked(end)
+    let (scheme, rest) = value.split_at_checked(end)?;
+    Some((scheme, rest.strip_prefix(b" ")?))
 }
 
 trait TrimSpaces {

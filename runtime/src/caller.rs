@@ -140,14 +140,21 @@ impl Caller {
     }
 }
 
-impl<'c> From<&'c Caller> for Facts<'c> {
-    fn from(caller: &'c Caller) -> Self {
-        Self {
-            service: caller.service(),
-            role: caller.role(),
-            scope: caller.scopes(),
-            iat: caller.0.claims.iat(),
-        }
+impl Facts for Caller {
+    fn service(&self) -> &str {
+        self.service()
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.role()
+    }
+
+    fn scope(&self) -> &Scopes {
+        self.scopes()
+    }
+
+    fn iat(&self) -> Option<i64> {
+        self.issued_at()
     }
 }
 

@@ -8,8 +8,12 @@ use serde::{Serialize, Serializer};
 ///
 /// `Display` is the sentence for the operator. It may quote the token, escaped and cut, and says
 /// whose word each value is; it never holds the token itself and never reaches the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
+// In a box, so that "allow", which is what is nearly always returned, stays as small as a caller.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Denial(Box<Refusal>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Refusal {
     code: Code,
     reason: Cow<'static, str>,
     missing_scopes: Vec<String>,
@@ -17,43 +21,60 @@ pub struct Denial {
 
 impl Denial {
     pub(crate) fn new(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: bounded(reason.into()), missing_scopes: Vec::new() }
+        Self::boxed(code, reason.into(), Vec::new())
     }
 
     pub(crate) fn missing_scopes_of(scopes: Vec<String>) -> Self {
         let reason = format!("the token lacks the scope `{}`", scopes.join(" "));
-        Self { code: Code::MissingScope, reason: bounded(reason.into()), missing_scopes: scopes }
+        Self::boxed(Code::MissingScope, reason.into(), scopes)
+    }
+
+    // Apart from the way of a caller that is let in.
+    #[cold]
+    fn boxed(code: Code, reason: Cow<'static, str>, missing_scopes: Vec<String>) -> Self {
+        Self(Box::new(Refusal { code, reason: bounded(reason), missing_scopes }))
     }
 
     /// The stable name of the rule that refused.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// The stage of the verification that refused; the first failing one is the one reported.
     pub fn stage(&self) -> Stage {
-        self.code.stage()
+        self.0.code.stage()
     }
 
     /// The HTTP status that stands for this refusal: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
-        self.code.status()
+        self.0.code.status()
     }
 
     /// The sentence for the operator.
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 
     /// The scopes that the caller lacks; empty unless the code is [`Code::MissingScope`].
     pub fn missing_scopes(&self) -> &[String] {
-        &self.missing_scopes
+        &self.0.missing_scopes
+    }
+}
+
+impl fmt::Debug for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { code, reason, missing_scopes } = &*self.0;
+        f.debug_struct("Denial")
+            .field("code", code)
+            .field("reason", reason)
+            .field("missing_scopes", missing_scopes)
+            .finish()
     }
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+        f.write_str(&self.0.reason)
     }
 }
 

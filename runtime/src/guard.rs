@@ -19,6 +19,8 @@ use crate::{denial::Code, recorder::Recorder};
 pub trait StaticPolicy: 'static {
     /// What the handler asks of its caller.
     const POLICY: Policy<'static>;
+    /// Whether the guard is the handler's only argument, so that nobody asks again who calls.
+    const IS_ALONE: bool;
     /// The handler.
     fn endpoint() -> Endpoint;
 }

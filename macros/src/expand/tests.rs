@@ -250,15 +250,27 @@ fn mistakes_follow_the_item_as_it_was_written() {
 
 #[test]
 fn line_is_that_of_the_function_name() {
-    let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list() {}").to_string();
+    let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list(id: Id) {}").to_string();
     assert!(guarded.contains(&head(4, u32::MAX)), "{guarded}");
 }
 
 #[test]
 fn age_is_written_in_seconds_and_no_age_as_the_largest() {
-    let item = "fn list() {}";
+    let item = "fn list(id: Id) {}";
     assert!(expand(r#"max_age = "24h""#, item).to_string().contains(&head(1, 86_400)));
     assert!(expand("", item).to_string().contains(&head(1, u32::MAX)));
+}
+
+/// A guard with nothing behind it leaves the caller to nobody. Another attribute may add an argument yet.
+#[test]
+fn guard_that_is_the_only_argument_says_so() {
+    let alone = head(1 | 1 << 31, u32::MAX);
+    for item in ["fn list() {}", "#[doc = \"Lists.\"] #[allow(unused)] #[inline] async fn list() {}"] {
+        assert!(expand("", item).to_string().contains(&alone), "{item}");
+    }
+    for item in ["fn list(id: Id) {}", "#[instrument] fn list() {}", "#[cfg_attr(test, more)] fn list() {}"] {
+        assert!(expand("", item).to_string().contains(&head(1, u32::MAX)), "{item}");
+    }
 }
 
 /// The value of the const argument that a site begins with; in these tests its key is zero.

@@ -6,6 +6,9 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
 
+/// Attributes of the compiler that say something of a function and change nothing about it.
+const HARMLESS: [&str; 6] = ["allow", "deny", "doc", "expect", "inline", "warn"];
+
 /// A function, cut at its argument list.
 pub(crate) struct Function {
     /// The attributes that stand below this one: what is in their brackets.
@@ -64,6 +67,12 @@ impl Function {
 
     pub(crate) fn argument_list(&self) -> &[Argument] {
         self.list.get_or_init(|| Argument::all_of(&self.arguments))
+    }
+
+    /// Whether there is no argument, nor an attribute that may add one.
+    pub(crate) fn takes_nothing(&self) -> bool {
+        let is_harmless = |attribute| HARMLESS.iter().any(|name| is_named(attribute, name));
+        self.arguments.stream().is_empty() && self.attributes.iter().all(is_harmless)
     }
 
     /// `self`, by whichever reference.

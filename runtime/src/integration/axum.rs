@@ -59,7 +59,10 @@ where
         await_unknown_key(&verifier, &authorization).await;
         let epoch = verifier.recorder().epoch();
         let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), || context(parts))?;
-        leave_decided(&mut parts.extensions, &authorization, caller, epoch);
+        // Where no argument follows, the parts end here.
+        if !P::IS_ALONE {
+            leave_decided(&mut parts.extensions, &authorization, caller, epoch);
+        }
         Ok(guard)
     }
 }

@@ -44,11 +44,19 @@ pub(super) fn context(parts: &Parts) -> RequestContext<'_> {
     }
 }
 
-/// Looked up at each request; as a text it would be read as a name each time.
+/// Looked for at each request; as a text it would be read as a name each time.
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// Among so many headers a look at each is faster than a hash of the name.
+const FEW: usize = 12;
+
 pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
-    headers.get(&TRACEPARENT).and_then(|value| trace_parent(value.as_bytes()))
+    let value = if headers.len() <= FEW {
+        headers.iter().find_map(|(name, value)| (*name == TRACEPARENT).then_some(value))
+    } else {
+        headers.get(&TRACEPARENT)
+    };
+    value.and_then(|value| trace_parent(value.as_bytes()))
 }
 
 /// What was asked for: a nested router of axum takes its prefix off.
@@ -95,4 +103,27 @@ pub(super) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn the_trace_is_found_among_few_headers_and_many() {
+        for others in [0, 1, FEW - 1, FEW, FEW + 1, 3 * FEW] {
+            let mut headers = HeaderMap::new();
+            for number in 0..others {
+                let name = HeaderName::try_from(format!("x-{number}")).unwrap();
+                headers.insert(name, HeaderValue::from_static(VALUE));
+            }
+            assert!(trace(&headers).is_none(), "{others} others");
+            headers.append(&TRACEPARENT, HeaderValue::from_static(VALUE));
+            headers.append(&TRACEPARENT, HeaderValue::from_static("the second"));
+            let found = trace(&headers).map(|trace| trace.trace_id);
+            assert_eq!(found, Some("4bf92f3577b34da6a3ce929d0e0e4736"), "{others} others");
+        }
+    }
 }

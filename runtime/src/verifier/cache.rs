@@ -95,14 +95,15 @@ impl TokenCache {
         let own = self.threads.get_or(|| OwnLine(RefCell::new(self.table())));
         // A source, a store or a clock that asks this verifier itself finds the table in use.
         let Ok(mut table) = own.0.try_borrow_mut() else { return Err(Miss::Forget) };
-        match table.find(token, issuers, recorder, at) {
-            Found::Good(entry, issuer) => {
-                known.profile = issuers.get(issuer).map(|issuer| issuer.kind.as_str());
-                if let Identity::User(_) = &entry.identity {
-                    known.kid = entry.kid.as_ref().map(|kid| kid.as_str().to_owned());
-                }
-                Ok((entry.identity.clone(), issuer))
+        let found = table.find(token, issuers, recorder, at, |entry| {
+            known.profile = issuers.get(entry.issuer).map(|issuer| issuer.kind.as_str());
+            if let Identity::User(_) = &entry.identity {
+                known.kid = entry.kid.as_ref().map(|kid| kid.as_str().to_owned());
             }
+            (entry.identity.clone(), entry.issuer)
+        });
+        match found {
+            Found::Good(good) => Ok(good),
             Found::Seen(hash) => Err(Miss::Remember { hash }),
             Found::New(hash) => Err(Miss::Note { hash }),
         }

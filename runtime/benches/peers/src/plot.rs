@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::{
     results::Row,
-    servers::{ACTIX_JSON_LINES, JSON_LINES, NO_AUDIT, OAUTH, SERVERS},
+    servers::{EXPLAINING, OAUTH, OURS, SERVERS},
 };
 
 const WIDTH: f64 = 760.0;
@@ -81,11 +81,8 @@ fn bars(rows: &[Row]) -> Vec<Bar> {
     let mut bars: Vec<Bar> = in_table(HS256)
         .into_iter()
         .filter(|row| SERVERS.iter().any(|&(name, base)| name == row.name && name != base))
-        .map(|row| Bar {
-            name: row.name.clone(),
-            ratio: row.ratio,
-            ours: [NO_AUDIT, JSON_LINES, ACTIX_JSON_LINES].contains(&row.name.as_str()),
-        })
+        .filter(|row| !EXPLAINING.contains(&row.name.as_str()))
+        .map(|row| Bar { name: row.name.clone(), ratio: row.ratio, ours: OURS.contains(&row.name.as_str()) })
         .collect();
     if let Some(row) = oauth {
         let algorithm = row.table.rsplit(' ').next().unwrap_or_default();

@@ -7,13 +7,13 @@ use actix_web::{App, HttpServer, dev::ServiceRequest, error::ErrorUnauthorized, 
 use actix_web_grants::GrantsMiddleware;
 use axum::{
     Router,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Path},
     http::{StatusCode, request::Parts},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use jwt_authorizer::IntoLayer;
 use oauth_resource_server::axum::AuthLayer;
-use service_only::{AuditSink, JsonLinesAudit, NoAudit, Verifier, service_only};
+use service_only::{AuditSink, JsonLinesAudit, NoAudit, Verifier, public, service_only};
 
 use crate::{
     common::tokens,
@@ -22,8 +22,14 @@ use crate::{
 };
 
 pub const UNGUARDED: &str = "axum, unguarded";
+/// `#[public]`: an extractor that asks nothing, which is the least that a guard can be.
+pub const OPEN: &str = "service-only, open to anybody";
 pub const NO_AUDIT: &str = "service-only, no audit";
 pub const JSON_LINES: &str = "service-only, JSON lines";
+/// A handler with an argument of its own, to which a guard leaves who called.
+pub const UNGUARDED_ARGUMENT: &str = "axum, unguarded, with an argument";
+pub const NO_AUDIT_ARGUMENT: &str = "service-only, no audit, with an argument";
+pub const JSON_LINES_ARGUMENT: &str = "service-only, JSON lines, with an argument";
 pub const BY_HAND: &str = "jsonwebtoken by hand";
 pub const AXUM_JWT_AUTH: &str = "axum-jwt-auth";
 pub const UNGUARDED_07: &str = "axum 0.7, unguarded";
@@ -35,8 +41,9 @@ pub const ACTIX_JSON_LINES: &str = "service-only on actix-web, JSON lines";
 pub const GRANTS: &str = "actix-web-grants";
 
 /// Each server, and the unguarded one that it is compared with.
-pub const SERVERS: [(&str, &str); 11] = [
+pub const SERVERS: [(&str, &str); 15] = [
     (UNGUARDED, UNGUARDED),
+    (OPEN, UNGUARDED),
     (NO_AUDIT, UNGUARDED),
     (JSON_LINES, UNGUARDED),
     (BY_HAND, UNGUARDED),
@@ -47,7 +54,17 @@ pub const SERVERS: [(&str, &str); 11] = [
     (ACTIX_UNGUARDED, ACTIX_UNGUARDED),
     (ACTIX_JSON_LINES, ACTIX_UNGUARDED),
     (GRANTS, ACTIX_UNGUARDED),
+    (UNGUARDED_ARGUMENT, UNGUARDED_ARGUMENT),
+    (NO_AUDIT_ARGUMENT, UNGUARDED_ARGUMENT),
+    (JSON_LINES_ARGUMENT, UNGUARDED_ARGUMENT),
 ];
+
+/// Those that are no other crate's.
+pub const OURS: [&str; 6] =
+    [OPEN, NO_AUDIT, JSON_LINES, ACTIX_JSON_LINES, NO_AUDIT_ARGUMENT, JSON_LINES_ARGUMENT];
+
+/// Those that say where the time of the others goes. It is the same in every algorithm.
+pub const EXPLAINING: [&str; 4] = [OPEN, UNGUARDED_ARGUMENT, NO_AUDIT_ARGUMENT, JSON_LINES_ARGUMENT];
 
 /// The route that all have.
 pub const ROUTE: &str = "/tenants/{id}";
@@ -86,8 +103,12 @@ pub fn serve(name: &str, keys: &Keys, audit: &str) {
 fn router(name: &str, keys: &Keys, lines: impl Fn() -> JsonLinesAudit) -> Router {
     match name {
         UNGUARDED => Router::new().route(ROUTE, get(empty)),
-        NO_AUDIT => guarded(keys, NoAudit),
-        JSON_LINES => guarded(keys, lines()),
+        OPEN => Router::new().route(ROUTE, get(open)),
+        NO_AUDIT => guarded(keys, NoAudit, get(ours)),
+        JSON_LINES => guarded(keys, lines(), get(ours)),
+        UNGUARDED_ARGUMENT => Router::new().route(ROUTE, get(with_argument)),
+        NO_AUDIT_ARGUMENT => guarded(keys, NoAudit, get(ours_with_argument)),
+        JSON_LINES_ARGUMENT => guarded(keys, lines(), get(ours_with_argument)),
         BY_HAND => {
             let decode: Decode = Arc::new(verifiers::jsonwebtoken(keys));
             Router::new().route(ROUTE, get(by_hand)).with_state(decode)
@@ -105,10 +126,15 @@ fn router(name: &str, keys: &Keys, lines: impl Fn() -> JsonLinesAudit) -> Router
     }
 }
 
+/// As `#[tokio::main]` makes one where there is one core. One that runs on a single thread would be faster by
+/// what the system library and the kernel save in a process without a second one, which no service is.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
 fn axum_on(listener: TcpListener, router: Router) {
     use axum::serve::ListenerExt;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
@@ -117,8 +143,7 @@ fn axum_on(listener: TcpListener, router: Router) {
 }
 
 fn axum_07_on(listener: TcpListener, routed: impl FnOnce(axum_07::Router) -> axum_07::Router) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         axum_07::serve(listener, routed(axum_07::Router::new())).tcp_nodelay(true).await.unwrap();
@@ -130,9 +155,17 @@ async fn empty() {}
 #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
 async fn ours() {}
 
-fn guarded(keys: &Keys, audit: impl AuditSink) -> Router {
+#[public(reason = "measured")]
+async fn open() {}
+
+async fn with_argument(_: Path<u32>) {}
+
+#[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
+async fn ours_with_argument(_: Path<u32>) {}
+
+fn guarded(keys: &Keys, audit: impl AuditSink, handler: MethodRouter<Verifier>) -> Router {
     let verifier: Verifier = tokens::verifier(keys.ours(), audit);
-    Router::new().route(ROUTE, get(ours)).with_state(verifier)
+    Router::new().route(ROUTE, handler).with_state(verifier)
 }
 
 /// What somebody writes who knows jsonwebtoken and axum.

@@ -56,7 +56,7 @@ pub(super) struct Entry {
     token: Zeroizing<Box<[u8]>>,
     /// Where the signature begins.
     signature: usize,
-    issuer: usize,
+    pub(super) issuer: usize,
     pub(super) kid: Option<KeyId>,
     pub(super) identity: Identity,
     times: Times,
@@ -79,9 +79,9 @@ struct Holder {
     held: Held,
 }
 
-pub(super) enum Found<'t> {
-    /// Accepted, and by which issuer.
-    Good(&'t Entry, usize),
+pub(super) enum Found<T> {
+    /// Accepted, and what was asked about it.
+    Good(T),
     Seen(u64),
     New(u64),
 }
@@ -109,13 +109,15 @@ impl Table {
         }
     }
 
-    pub(super) fn find(
+    /// Asks about an entry only when it is good.
+    pub(super) fn find<T>(
         &mut self,
         token: &[u8],
         issuers: &[Trusted],
         recorder: &Recorder,
         at: Moment,
-    ) -> Found<'_> {
+        ask: impl FnOnce(&Entry) -> T,
+    ) -> Found<T> {
         let hash = self.keyed.token(token);
         if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
@@ -125,11 +127,7 @@ impl Table {
                 entry.used = self.tick;
                 let hits = &self.hits.0;
                 hits.store(hits.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
-                // Again, for the borrow checker ends the first borrow with the other arms.
-                return match self.entries.get(&hash) {
-                    Some(entry) => Found::Good(entry, entry.issuer),
-                    None => Found::New(hash),
-                };
+                return Found::Good(ask(entry));
             } else {
                 self.remove(hash);
             }
