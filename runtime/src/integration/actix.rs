@@ -6,8 +6,9 @@
 use std::{
     borrow::Cow,
     convert::Infallible,
-    future::{Future, Ready, ready},
-    pin::Pin,
+    future::{Future, Ready, poll_fn, ready},
+    pin::{Pin, pin},
+    task::Poll,
 };
 
 use actix_web::{
@@ -120,6 +121,15 @@ impl ResponseError for Rejection {
 struct LetIn(watch::Receiver<bool>);
 
 impl LetIn {
+    fn pending() -> (watch::Sender<bool>, Self) {
+        let (let_in, waiting) = watch::channel(false);
+        (let_in, Self(waiting))
+    }
+
+    fn is_pending(&self) -> bool {
+        !*self.0.borrow() && self.0.has_changed().is_ok()
+    }
+
     async fn or_refused(mut self) -> Result<(), watch::error::RecvError> {
         self.0.wait_for(|let_in| *let_in).await.map(drop)
     }
@@ -132,34 +142,52 @@ fn before_the_body<T: 'static>(
     payload: &mut Payload,
     decide: impl AsyncFnOnce(HttpRequest) -> Result<T, Rejection> + 'static,
 ) -> Deciding<T> {
-    let (let_in, waiting) = watch::channel(false);
-    let waiting = LetIn(waiting);
-    shut(payload, waiting.clone());
+    let shut = shut(payload);
     let request = request.clone();
     Box::pin(async move {
-        let earlier = request.extensions_mut().insert(waiting);
-        if let Some(earlier) = earlier {
-            // A refusal does not speak for this decision, which may be another verifier's.
-            let _ = earlier.or_refused().await;
+        let earlier = request.extensions().get::<LetIn>().filter(|earlier| earlier.is_pending()).cloned();
+        let mut deciding = pin!(decide(request.clone()));
+        // Nearly always the decision is made at once, and nobody has to know that it was ever open.
+        let at_once = match earlier {
+            None => poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await,
+            Some(_) => Poll::Pending,
+        };
+        let (let_in, decided) = match at_once {
+            Poll::Ready(decided) => (shut.map(|(let_in, _)| let_in), decided),
+            Poll::Pending => {
+                let (let_in, waiting) = shut.unwrap_or_else(LetIn::pending);
+                request.extensions_mut().insert(waiting);
+                if let Some(earlier) = earlier {
+                    // A refusal does not speak for this decision, which may be another verifier's.
+                    let _ = earlier.or_refused().await;
+                }
+                (Some(let_in), deciding.await)
+            }
+        };
+        let decided = decided?;
+        if let Some(let_in) = let_in {
+            let_in.send_replace(true);
         }
-        let decided = decide(request).await?;
-        let_in.send_replace(true);
         Ok(decided)
     })
 }
 
-fn shut(payload: &mut Payload, let_in: LetIn) {
+/// Shuts the body, if there is one, until the decision is made.
+fn shut(payload: &mut Payload) -> Option<(watch::Sender<bool>, LetIn)> {
     if let Payload::None = payload {
-        return;
+        return None;
     }
+    let (let_in, waiting) = LetIn::pending();
     let body = payload.take();
+    let opening = waiting.clone();
     let opened = async move {
-        match let_in.or_refused().await {
+        match opening.or_refused().await {
             Ok(()) => Ok(body),
             Err(_) => Err(PayloadError::Incomplete(None)),
         }
     };
     *payload = Payload::Stream { payload: Box::pin(opened.try_flatten_stream()) };
+    Some((let_in, waiting))
 }
 
 const REMEDY: &str = "give the `App` one by `.app_data(web::Data::new(verifier))`";
