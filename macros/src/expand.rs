@@ -27,7 +27,8 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
             let (function, way) = check::function(function, Attribute::ServiceOnly, &mut errors);
             written(item, errors, || {
                 let name = function.name.clone();
-                guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy)
+                let is_alone = function.takes_nothing();
+                guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, is_alone)
             })
         }
         Item::Block(block) => guarded_block(block, &policy, errors),
@@ -81,8 +82,8 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
                 let krate = policy.krate.as_ref();
                 let place = |own: Option<&TokenStream>| Place::within(ty.as_ref(), &name, own.or(krate));
                 match asks {
-                    Asks::AsTheBlock => guarded(*method, way, &place(None), policy),
-                    Asks::Itself(own) => guarded(*method, way, &place(own.krate.as_ref()), &own),
+                    Asks::AsTheBlock => guarded(*method, way, &place(None), policy, false),
+                    Asks::Itself(own) => guarded(*method, way, &place(own.krate.as_ref()), &own, false),
                     Asks::Nothing(public) => opened(*method, way, &place(public.krate.as_ref()), &public),
                 }
             }
@@ -93,11 +94,12 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
     quote!(#block #errors)
 }
 
-fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy) -> TokenStream {
+/// A guard that is alone takes the whole request. Of a method in a guarded block that is never said: an attribute of
+/// the block may change the method yet.
+fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, is_alone: bool) -> TokenStream {
     match way {
         Way::HiddenArgument | Way::Marked => {
-            let guard = place.guard_type(policy, function.takes_nothing());
-            with_argument_in_front(function, guard)
+            with_argument_in_front(function, place.guard_type(policy, is_alone))
         }
         Way::Given(at) => statement::with_check(function, at, &place.private, &place.site_type(policy)),
         Way::Request(at) => statement::with_admission(function, at, &place.private, &place.site_type(policy)),

@@ -19,8 +19,6 @@ use crate::{denial::Code, recorder::Recorder};
 pub trait StaticPolicy: 'static {
     /// What the handler asks of its caller.
     const POLICY: Policy<'static>;
-    /// Whether the guard is the handler's only argument, so that nobody asks again who calls.
-    const IS_ALONE: bool;
     /// The handler.
     fn endpoint() -> Endpoint;
 }
@@ -52,10 +50,11 @@ impl<R> fmt::Debug for Public<R> {
 
 /// The hidden first argument of a guarded handler: proof that the policy `P` was met.
 ///
-/// It has one constructor, which follows a decision.
-pub struct Guard<P>(PhantomData<fn() -> P>);
+/// It has one constructor, which follows a decision. One that is `ALONE` is the only argument: where a framework
+/// has a trait for that, it takes the whole request, so that nobody can ask after it who calls.
+pub struct Guard<P, const ALONE: bool = false>(PhantomData<fn() -> P>);
 
-impl<P: StaticPolicy> Guard<P> {
+impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
     /// Decides about one request.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
     pub(crate) fn enforce<'a, 'r>(
@@ -95,7 +94,7 @@ fn at<P: StaticPolicy>(request: RequestContext<'_>) -> RequestContext<'_> {
     RequestContext { endpoint: Some(P::endpoint()), ..request }
 }
 
-impl<P> fmt::Debug for Guard<P> {
+impl<P, const ALONE: bool> fmt::Debug for Guard<P, ALONE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guard")
     }

@@ -58,9 +58,10 @@ where
 
 macro_rules! guarded_handlers {
     ($($argument:ident)*) => {
-        impl<F, R, P, $($argument),*> GuardedHandler<(Guard<P>, $($argument,)*)> for F
+        impl<F, R, P, $($argument,)* const ALONE: bool>
+            GuardedHandler<(Guard<P, ALONE>, $($argument,)*)> for F
         where
-            F: FnOnce(Guard<P>, $($argument),*) -> R,
+            F: FnOnce(Guard<P, ALONE>, $($argument),*) -> R,
             P: StaticPolicy,
         {
             fn guarded() -> GuardedEndpoint {

@@ -189,12 +189,10 @@ const fn first(words: &'static [&'static str; MAX_NAMES], count: usize) -> &'sta
     words.split_at(count).0
 }
 
-/// The numbers of a handler in one const argument: its key, the line of its name, whose first bit says that the
-/// guard is the only argument, and the age in seconds that its policy allows, `u32::MAX` for any.
+/// The numbers of a handler in one const argument: its key, the line of its name, and the age in seconds that its
+/// policy allows, `u32::MAX` for any.
 #[derive(Copy, Clone)]
 pub(crate) struct Head(pub(crate) u128);
-
-const ALONE: u32 = 1 << 31;
 
 impl Head {
     pub(crate) const fn key(self) -> u64 {
@@ -202,11 +200,7 @@ impl Head {
     }
 
     pub(crate) const fn line(self) -> u32 {
-        (self.0 >> 32) as u32 & !ALONE
-    }
-
-    pub(crate) const fn is_alone(self) -> bool {
-        (self.0 >> 32) as u32 & ALONE != 0
+        (self.0 >> 32) as u32
     }
 
     pub(crate) const fn max_age(self) -> Option<Duration> {
@@ -234,7 +228,6 @@ impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
         first(&Self::SCOPES, count(line(Words::TEXT, 3))),
         Head(HEAD).max_age(),
     );
-    const IS_ALONE: bool = Head(HEAD).is_alone();
 
     fn endpoint() -> Endpoint {
         endpoint(Head(HEAD), || line(Words::TEXT, 0))
@@ -322,9 +315,6 @@ mod tests {
         assert_eq!((head.key(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));
         let none = Head(u128::from(u32::MAX));
         assert_eq!((none.key(), none.line(), none.max_age()), (0, 0, None));
-        let alone = |line| Head(self::head(0, line, 0)).is_alone();
-        assert!(alone(ALONE) && alone(u32::MAX) && !alone(0) && !alone(ALONE - 1));
-        assert_eq!(Head(self::head(u64::MAX, ALONE | 7, u32::MAX)).line(), 7);
     }
 
     #[test]
@@ -342,8 +332,7 @@ mod tests {
         assert_eq!(Open::POLICY, Policy::any_service());
         let endpoint = Open::endpoint();
         assert_eq!((endpoint.to_string().as_str(), endpoint.line()), ("list", 7));
-        assert_eq!(Closed::endpoint().line(), u32::MAX >> 1);
-        const { assert!(Closed::IS_ALONE && !Open::IS_ALONE) };
+        assert_eq!(Closed::endpoint().line(), u32::MAX);
         assert_eq!(Closed::POLICY.allowed_services(), Some(&["orders", "gateway"][..]));
         assert_eq!(Closed::POLICY.allowed_roles(), Some(&["admin"][..]));
         let scopes = ["an:order", "a:second.scope-that-goes-on-until-it-needs-a-node", "more"];

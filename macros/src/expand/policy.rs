@@ -14,9 +14,6 @@ use super::key::SiteKey;
 use super::text;
 use crate::check::{Policy, Public};
 
-/// The bit of a line's number that says that a guard is alone. No file has so many lines.
-const ALONE: u32 = 1 << 31;
-
 /// Where a function stands, and the path of the crate `service_only` there.
 pub(super) struct Place<'a> {
     name: &'a Ident,
@@ -55,10 +52,9 @@ impl<'a> Place<'a> {
     }
 
     /// The numbers that the runtime's `Head` takes apart, in one const argument, since each costs the compiler.
-    fn head(&self, asks: &str, max_age: Option<Duration>, is_alone: bool) -> Literal {
+    fn head(&self, asks: &str, max_age: Option<Duration>) -> Literal {
         let key = SiteKey::of(self.name, asks).number();
-        let line = u32::try_from(self.name.span().start().line).unwrap_or_default() & !ALONE;
-        let line = if is_alone { line | ALONE } else { line };
+        let line = u32::try_from(self.name.span().start().line).unwrap_or_default();
         // The longest age that the attribute takes is far below; the largest number means any.
         let seconds = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX - 1);
         let max_age = max_age.map_or(u32::MAX, seconds);
@@ -66,22 +62,19 @@ impl<'a> Place<'a> {
         Literal::u128_unsuffixed(head)
     }
 
-    /// `Guard<Site<HEAD, Text>>`. A guard that is the only argument leaves the caller to nobody.
+    /// `Guard<Site<HEAD, Text>>`, and where it is the only argument `Guard<Site<HEAD, Text>, true>`.
     pub(super) fn guard_type(&self, policy: &Policy, is_alone: bool) -> TokenStream {
-        let (private, site) = (&self.private, self.site(policy, is_alone));
-        quote!(#private::Guard<#site>)
+        let (private, site) = (&self.private, self.site_type(policy));
+        let alone = is_alone.then(|| quote!(, true));
+        quote!(#private::Guard<#site #alone>)
     }
 
     /// `Site<HEAD, Text>`.
     pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
-        self.site(policy, false)
-    }
-
-    fn site(&self, policy: &Policy, is_alone: bool) -> TokenStream {
         let private = &self.private;
         let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
         let text = text.map(String::as_str).join("\n");
-        let head = self.head(&text, policy.max_age, is_alone);
+        let head = self.head(&text, policy.max_age);
         let words = text::of(&text, private);
         quote!(#private::Site<{ #private::register_guarded!(#head, #text); #head }, #words>)
     }
@@ -102,7 +95,7 @@ impl<'a> Place<'a> {
     fn registration(&self, public: &Public) -> (Literal, TokenStream) {
         let private = &self.private;
         let (function, reason) = (self.function(), &public.reason);
-        let head = self.head(reason, None, false);
+        let head = self.head(reason, None);
         let registration = quote!(#private::register_public!(#head, #function, #reason););
         (head, registration)
     }

@@ -6,7 +6,8 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
 
-/// Attributes of the compiler that say something of a function and change nothing about it.
+/// Attributes of the compiler that say something of a function and change nothing about it. By these names alone
+/// there are no others: the compiler calls them ambiguous.
 const HARMLESS: [&str; 6] = ["allow", "deny", "doc", "expect", "inline", "warn"];
 
 /// A function, cut at its argument list.
@@ -71,7 +72,6 @@ impl Function {
 
     /// Whether there is no argument, nor an attribute that may add one.
     pub(crate) fn takes_nothing(&self) -> bool {
-        let is_harmless = |attribute| HARMLESS.iter().any(|name| is_named(attribute, name));
         self.arguments.stream().is_empty() && self.attributes.iter().all(is_harmless)
     }
 
@@ -166,6 +166,17 @@ impl Function {
 
     pub(crate) fn has_body(&self) -> bool {
         matches!(self.tail.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace)
+    }
+}
+
+fn is_harmless(attribute: &Group) -> bool {
+    let tokens: Vec<_> = attribute.stream().into_iter().collect();
+    match flat(&tokens).as_ref() {
+        [TokenTree::Ident(name), rest @ ..] => {
+            HARMLESS.iter().any(|harmless| name == harmless)
+                && !rest.first().is_some_and(|next| is_punct(next, ':'))
+        }
+        _ => false,
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
 
 type Deciding<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>>>>;
 
-impl<P: StaticPolicy> FromRequest for Guard<P> {
+impl<P: StaticPolicy, const ALONE: bool> FromRequest for Guard<P, ALONE> {
     type Error = Rejection;
     type Future = Deciding<Self>;
 

@@ -5,7 +5,7 @@ pub mod closed;
 use std::convert::Infallible;
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderValue, request::Parts};
@@ -54,17 +54,43 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
-        await_unknown_key(&verifier, &authorization).await;
-        let epoch = verifier.recorder().epoch();
-        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), || context(parts))?;
-        // Where no argument follows, the parts end here.
-        if !P::IS_ALONE {
-            leave_decided(&mut parts.extensions, &authorization, caller, epoch);
-        }
+        let (guard, caller, epoch) = decide(parts, &authorization, state).await?;
+        leave_decided(&mut parts.extensions, &authorization, caller, epoch);
         Ok(guard)
     }
+}
+
+/// Takes the request, so nothing of it is left to whom a decision could be left.
+impl<S, P> FromRequest<S> for Guard<P, true>
+where
+    S: HasVerifier + Send + Sync,
+    P: StaticPolicy,
+{
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+        let (parts, _) = request.into_parts();
+        let (guard, ..) = decide(&parts, &authorization(&parts.headers), state).await?;
+        Ok(guard)
+    }
+}
+
+/// The caller who was let in, and the epoch of the revocations from before.
+async fn decide<S, P, const ALONE: bool>(
+    parts: &Parts,
+    authorization: &Authorization<'_>,
+    state: &S,
+) -> Result<(Guard<P, ALONE>, Caller, Option<u64>), Rejection>
+where
+    S: HasVerifier,
+    P: StaticPolicy,
+{
+    let verifier = state.verifier();
+    await_unknown_key(&verifier, authorization).await;
+    let epoch = verifier.recorder().epoch();
+    let (guard, caller) = Guard::enforce(&verifier, bytes(authorization), || context(parts))?;
+    Ok((guard, caller, epoch))
 }
 
 impl<S, R> FromRequestParts<S> for Public<R>
