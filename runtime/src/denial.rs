@@ -1,7 +1,11 @@
 //! Why a caller was refused, for the operator. What the caller itself learns is in `rejection`.
 
+mod quoted;
+
 use std::{borrow::Cow, error::Error, fmt};
 
+pub use quoted::MAX_QUOTED;
+pub(crate) use quoted::{Backslash, escaped, quoted};
 use serde::{Serialize, Serializer};
 
 /// A refusal: at which stage, by which rule, and the two values that were compared.
@@ -79,6 +83,17 @@ impl fmt::Display for Denial {
 }
 
 impl Error for Denial {}
+
+/// The longest sentence of a denial, in characters.
+const MAX_REASON: usize = 1024;
+
+/// Whatever a reason was put together from, a parser's own words included, it is one bounded line.
+fn bounded(reason: Cow<'static, str>) -> Cow<'static, str> {
+    match escaped(&reason, MAX_REASON, Backslash::Kept) {
+        Cow::Borrowed(_) => reason,
+        Cow::Owned(escaped) => Cow::Owned(escaped),
+    }
+}
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $stage:ident, $status:literal;)*) => {
@@ -238,98 +253,17 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The longest piece of an unverified token that is ever shown, in characters.
-pub const MAX_QUOTED: usize = 128;
-
-/// Text from outside, fit for a log line: printable ASCII stays, everything else becomes `\u{…}`,
-/// and no more than [`MAX_QUOTED`] characters are written.
-pub(crate) fn quoted(text: &str) -> String {
-    escaped(text, MAX_QUOTED, Backslash::Doubled).into_owned()
-}
-
-/// The longest sentence of a denial, in characters.
-const MAX_REASON: usize = 1024;
-
-/// Whatever a reason was put together from, a parser's own words included, it is one bounded line.
-fn bounded(reason: Cow<'static, str>) -> Cow<'static, str> {
-    match escaped(&reason, MAX_REASON, Backslash::Kept) {
-        Cow::Borrowed(_) => reason,
-        Cow::Owned(escaped) => Cow::Owned(escaped),
-    }
-}
-
-/// Whether a backslash is text, or the mark of an escape that was written before.
-#[derive(Copy, Clone, PartialEq)]
-pub(crate) enum Backslash {
-    Doubled,
-    Kept,
-}
-
-/// `text` in printable ASCII, of at most `longest` characters; a `~` at the end says that it was cut.
-pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'_, str> {
-    if text.len() < longest && is_plain(text, backslash) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len().min(longest));
-    for character in text.chars() {
-        let width = match character {
-            '\\' if backslash == Backslash::Doubled => 2,
-            ' '..='~' => 1,
-            _ => character.escape_unicode().len(),
-        };
-        // Characters are ASCII once escaped, so bytes count characters.
-        if escaped.len() + width >= longest {
-            escaped.push('~');
-            break;
-        }
-        match character {
-            '\\' if backslash == Backslash::Doubled => escaped.push_str("\\\\"),
-            ' '..='~' => escaped.push(character),
-            _ => escaped.extend(character.escape_unicode()),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// Whether nothing of `text` needs an escape. It is asked of every text of every record, and nearly
-/// always the answer is yes: so all is looked at without a branch, in blocks that the compiler takes at
-/// once.
-fn is_plain(text: &str, backslash: Backslash) -> bool {
-    let (blocks, rest) = text.as_bytes().as_chunks();
-    let mut last = [b' '; BLOCK];
-    if let Some(last) = last.get_mut(..rest.len()) {
-        last.copy_from_slice(rest);
-    }
-    blocks
-        .iter()
-        .fold(is_plain_block(&last, backslash), |plain, block| plain & is_plain_block(block, backslash))
-}
-
-const BLOCK: usize = 16;
-
-fn is_plain_block(block: &[u8; BLOCK], backslash: Backslash) -> bool {
-    let doubled = backslash == Backslash::Doubled;
-    block.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & !(doubled & (*byte == b'\\')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quoted_text_has_no_control_characters_and_a_bounded_length() {
-        assert_eq!(quoted("orders"), "orders");
-        assert_eq!(quoted("a\r\nb\u{202e}\\"), "a\\u{d}\\u{a}b\\u{202e}\\\\");
-        let long = quoted(&"\n".repeat(1000));
-        assert!(long.len() <= MAX_QUOTED && long.ends_with('~'), "{long}");
-        assert!(long.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-    }
 
     #[test]
     fn a_denial_shows_its_reason_and_its_names() {
         let denial = Denial::new(Code::TooOld, "the token was issued 60 s ago, allowed: 5 s");
         assert_eq!(denial.reason(), "the token was issued 60 s ago, allowed: 5 s");
         assert_eq!(denial.to_string(), denial.reason());
+        let debug = format!("{denial:?}");
+        assert!(debug.starts_with("Denial { code: TooOld, ") && debug.contains(denial.reason()), "{debug}");
         assert_eq!(
             (denial.code().to_string(), denial.stage().to_string()),
             ("too_old".into(), "policy".into())
@@ -338,37 +272,6 @@ mod tests {
         for stage in Code::ALL.iter().map(|code| code.stage()) {
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.as_str());
         }
-    }
-
-    #[test]
-    fn a_backslash_is_doubled_unless_it_was_written_by_an_escape() {
-        assert_eq!(escaped("a\\\n", 32, Backslash::Doubled), "a\\\\\\u{a}");
-        assert_eq!(escaped("a\\\n", 32, Backslash::Kept), "a\\\\u{a}");
-        // Whether there is room for it depends on how it is written.
-        assert_eq!(escaped("abc\\d", 5, Backslash::Kept), "abc\\~");
-        assert_eq!(escaped("abc\\d", 5, Backslash::Doubled), "abc~");
-    }
-
-    #[test]
-    fn plain_text_is_not_copied() {
-        for backslash in [Backslash::Doubled, Backslash::Kept] {
-            assert!(matches!(escaped("plain ~text", 32, backslash), Cow::Borrowed("plain ~text")));
-        }
-        assert!(matches!(escaped("a\\b", 32, Backslash::Kept), Cow::Borrowed("a\\b")));
-    }
-
-    #[test]
-    fn text_is_cut_only_where_it_does_not_fit() {
-        let fits = "x".repeat(MAX_QUOTED - 1);
-        assert_eq!(quoted(&fits), fits);
-        let escapes = "\\".repeat(10);
-        assert_eq!(quoted(&escapes), escapes.repeat(2));
-        assert_eq!(quoted("a\\b c~\n"), "a\\\\b c~\\u{a}");
-        // The mark of a cut takes the last place.
-        let cut = quoted(&"x".repeat(MAX_QUOTED));
-        assert_eq!(cut, format!("{}~", "x".repeat(MAX_QUOTED - 1)));
-        let wide = quoted(&"\\".repeat(MAX_QUOTED));
-        assert_eq!(wide, format!("{}~", "\\".repeat(MAX_QUOTED - 2)));
     }
 
     #[test]
