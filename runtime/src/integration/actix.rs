@@ -126,10 +126,6 @@ impl LetIn {
         (let_in, Self(waiting))
     }
 
-    fn is_pending(&self) -> bool {
-        !*self.0.borrow() && self.0.has_changed().is_ok()
-    }
-
     async fn or_refused(mut self) -> Result<(), watch::error::RecvError> {
         self.0.wait_for(|let_in| *let_in).await.map(drop)
     }
@@ -145,7 +141,8 @@ fn before_the_body<T: 'static>(
     let shut = shut(payload);
     let request = request.clone();
     Box::pin(async move {
-        let earlier = request.extensions().get::<LetIn>().filter(|earlier| earlier.is_pending()).cloned();
+        // Only one that had to wait is there.
+        let earlier = request.extensions().get::<LetIn>().cloned();
         let mut deciding = pin!(decide(request.clone()));
         // Nearly always the decision is made at once, and nobody has to know that it was ever open.
         let at_once = match earlier {
