@@ -87,6 +87,22 @@ fn expired_tokens_make_room_first_and_else_the_least_recently_used() {
     assert!(!is_known(&verifier, third.as_str()));
 }
 
+#[test]
+fn of_two_tokens_that_were_asked_for_the_one_that_was_asked_for_before_goes() {
+    let world = World::new();
+    // Each table has its own order, by which it would choose of two that it takes for equally old.
+    let verifiers: Vec<_> = (0..16).map(|_| world.verifier().token_cache(2).build().unwrap()).collect();
+    let (issuer, _) = world.issuer();
+    for verifier in verifiers {
+        let (first, second) = (mint(&issuer, "orders"), mint(&issuer, "orders"));
+        for token in [&first, &second, &second, &first] {
+            warm(&verifier, token.as_str());
+        }
+        remember(&verifier, &mint(&issuer, "orders"));
+        assert!(is_known(&verifier, first.as_str()) && !is_known(&verifier, second.as_str()));
+    }
+}
+
 /// Presents a token until it is remembered, and does not look whether it is.
 fn remember(verifier: &Verifier, token: &MintedToken) {
     for _ in 0..2 {
@@ -175,6 +191,9 @@ fn a_token_that_takes_all_the_room_there_is_has_it() {
     let exact = tokens.find(|token| bytes(token) >= 2 * BYTES_A_TOKEN).unwrap();
     assert_eq!(bytes(&exact), 2 * BYTES_A_TOKEN);
     warm(&verifier, exact.as_str());
+    let longer = tokens.find(|token| bytes(token) > 2 * BYTES_A_TOKEN).unwrap();
+    (0..2).for_each(|_| remember(&verifier, &longer));
+    assert!(!is_known(&verifier, longer.as_str()));
 }
 
 #[test]
