@@ -61,7 +61,25 @@ where
     }
 }
 
-/// Takes the request, so nothing of it is left to whom a decision could be left.
+/// Takes the request, so nothing of it is left to whom a decision could be left. Whoever calls such a function
+/// by another one lets nobody decide after it, either.
+///
+/// ```
+/// # use axum::{Router, routing::get};
+/// # use service_only::{Verifier, service_only};
+/// #[service_only]
+/// async fn gate() {}
+///
+/// let router: Router<Verifier> = Router::new().route("/", get(|guard| gate(guard)));
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use axum::{Router, routing::get};
+/// # use service_only::{Caller, Verifier, service_only};
+/// # #[service_only]
+/// # async fn gate() {}
+/// let router: Router<Verifier> = Router::new().route("/", get(|guard, _: Caller| gate(guard)));
+/// ```
 impl<S, P> FromRequest<S> for Guard<P, true>
 where
     S: HasVerifier + Send + Sync,
