@@ -243,6 +243,26 @@ fn what_is_remembered_is_bounded_in_bytes_too() {
 }
 
 #[test]
+fn the_longest_token_that_is_remembered_has_eight_kibibytes() {
+    // With one of these headers there is a token of every length.
+    let found = ["1", "12", "123"].into_iter().find_map(|kid| {
+        let world =
+            World { key: SigningKey::generate(Algorithm::HS256).unwrap().with_kid(kid), ..World::new() };
+        let verifier = world.verifier().token_cache(64).build().unwrap();
+        let (issuer, _) = world.issuer();
+        let mut tokens =
+            (5_500..6_000).map(|length| issuer.token_for("s").scope("y".repeat(length)).mint().unwrap());
+        let longest = tokens.find(|token| token.as_str().len() >= 8 * 1_024).unwrap();
+        let longer = tokens.next().unwrap();
+        (longest.as_str().len() == 8 * 1_024).then_some((verifier, longest, longer))
+    });
+    let (verifier, longest, longer) = found.unwrap();
+    warm(&verifier, longest.as_str());
+    (0..2).for_each(|_| remember(&verifier, &longer));
+    assert!(!is_known(&verifier, longer.as_str()));
+}
+
+#[test]
 fn a_token_of_great_length_is_not_remembered() {
     let world = World::new();
     let verifier = world.verifier().build().unwrap();
