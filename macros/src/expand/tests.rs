@@ -250,13 +250,13 @@ fn mistakes_follow_the_item_as_it_was_written() {
 
 #[test]
 fn line_is_that_of_the_function_name() {
-    let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list(id: Id) {}").to_string();
+    let guarded = expand("", "#[inline]\n/// Lists.\npub async\nfn list() {}").to_string();
     assert!(guarded.contains(&head(4, u32::MAX)), "{guarded}");
 }
 
 #[test]
 fn age_is_written_in_seconds_and_no_age_as_the_largest() {
-    let item = "fn list(id: Id) {}";
+    let item = "fn list() {}";
     assert!(expand(r#"max_age = "24h""#, item).to_string().contains(&head(1, 86_400)));
     assert!(expand("", item).to_string().contains(&head(1, u32::MAX)));
 }
