@@ -167,6 +167,8 @@ codes! {
     NotYetValid = "not_yet_valid", Claims, 401;
     /// The token lives longer than its issuer's tokens may.
     LivesTooLong = "lives_too_long", Claims, 401;
+    /// The token is bound to a key by `cnf`, and no proof of that key was checked (RFC 7800 section 3).
+    ProofMissing = "proof_missing", Claims, 401;
     /// `sub` and `service` name two different things.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
     /// The token, its service's tokens of that age, or its key is revoked.

@@ -182,6 +182,49 @@ fn one_property_spoiled_spoils_the_token() {
 }
 
 #[test]
+fn a_bound_token_of_any_issuer_is_not_a_bearer_token() {
+    let fleet = Fleet::new();
+    let thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let values = [
+        json!({"x5t#S256": thumbprint}),
+        json!({"jkt": thumbprint}),
+        json!({"jwk": {"kty": "OKP", "crv": "Ed25519", "x": thumbprint}}),
+        json!({"jwe": "a.b.c.d.e"}),
+        json!({"jku": "https://keys.example"}),
+        json!({"kid": "sender"}),
+        json!({"x-new": 1}),
+        json!({}),
+        json!(null),
+        json!("jkt"),
+        json!([]),
+        json!(7),
+        json!(false),
+    ];
+    for (issuer, header, claims, _) in good() {
+        let mut sent = vec![claims.clone()];
+        if matches!(issuer, "strict" | "compatible") {
+            let user = without(&without(&claims, "is_service"), "service");
+            sent.push(with(&user, json!({"type": "access"})));
+        }
+        for claims in sent {
+            for cnf in &values {
+                let token = sign(&fleet.keys[issuer], header.clone(), &with(&claims, json!({"cnf": cnf})));
+                // Twice more than a token needs to be remembered.
+                for _ in 0..4 {
+                    let denial = fleet.verifier.authenticate(&token).unwrap_err();
+                    assert_eq!((denial.code(), denial.status()), (Code::ProofMissing, 401), "{issuer} {cnf}");
+                }
+            }
+            let free = fleet.verifier.authenticate(&sign(&fleet.keys[issuer], header.clone(), &claims));
+            assert!(free.is_ok(), "{issuer}: {free:?}");
+        }
+    }
+    let (_, header, claims, _) = good().swap_remove(1);
+    let forged = sign(&key(), header, &with(&claims, json!({"cnf": {}})));
+    assert_eq!(fleet.verdict(&forged), Err(Code::UnknownKey), "the signature comes first");
+}
+
+#[test]
 fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
     let authority = key();
     let verifier = strict(&authority, 0);

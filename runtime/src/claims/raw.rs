@@ -40,6 +40,8 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) scope: Option<Cow<'p, str>>,
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
+    /// Whether the token has a `cnf`, whatever its value: it is bound to a key (RFC 7800 section 3).
+    pub(crate) is_bound: bool,
 }
 
 /// The `aud` claim: a string, or several in an array (RFC 7519 section 4.1.3).
@@ -143,6 +145,7 @@ json::names! {
     ClaimName {
         Iss = "iss",
         Aud = "aud",
+        Cnf = "cnf",
         Exp = "exp",
         Nbf = "nbf",
         Iat = "iat",
@@ -199,6 +202,7 @@ impl<'p> RawClaims<'p> {
             ClaimName::Role => self.role = value.into_text(),
             ClaimName::Email => self.email = value.into_text(),
             ClaimName::Scope => self.scope = value.into_text(),
+            ClaimName::Cnf => self.is_bound = true,
             // Read by who knows their type.
             ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
             ClaimName::Kubernetes => return Err(WrongType("an object")),

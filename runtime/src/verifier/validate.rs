@@ -58,6 +58,7 @@ impl Expectations {
         let times = times(claims, at)?;
         kind.check_required(claims)?;
         self.lifetime(&times, at)?;
+        check_proof(claims)?;
         Ok(times)
     }
 
@@ -115,6 +116,17 @@ impl Expectations {
         let reason = format!("the token lives {life} s and {remaining} s of it remain, allowed: {most} s");
         Err(Denial::new(Code::LivesTooLong, reason))
     }
+}
+
+/// A token with `cnf` is good only together with a proof that its sender holds the key (RFC 7800 section 3,
+/// RFC 8705, RFC 9449). This verifier checks no such proof, so it refuses every `cnf`, whatever its value: a
+/// stolen token would otherwise pass as a bearer token.
+fn check_proof(claims: &RawClaims<'_>) -> Result<(), Denial> {
+    if claims.is_bound {
+        let reason = "the token has a `cnf`: it is bound to a key, and no proof of that key was checked";
+        return Err(Denial::new(Code::ProofMissing, reason));
+    }
+    Ok(())
 }
 
 /// `iat` must be a number and decides nothing here; a bounded lifetime and a policy's `max_age` look at

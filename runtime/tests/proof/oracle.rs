@@ -16,6 +16,9 @@ pub(crate) fn verdict(claims: &Value, audience: Option<&str>, leeway: i64) -> Ve
     if !(named && has_issuer(claims) && has_audience(claims, audience) && is_in_time(claims, leeway)) {
         return Verdict::Refuse(401);
     }
+    if claims.get("cnf").is_some() {
+        return Verdict::Refuse(401);
+    }
     let sub = claims.get("sub");
     match claims.get("type").and_then(Value::as_str) {
         Some("service") if claims.get("is_service") == Some(&Value::from(true)) => {}

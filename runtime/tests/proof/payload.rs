@@ -55,6 +55,7 @@ fn change() -> impl Strategy<Value = (&'static str, Option<Value>)> {
         "role",
         "jti",
         "scope",
+        "cnf",
     ];
     let texts = |texts: &'static [&'static str]| select(texts).prop_map(|text| Some(json!(text)));
     let names = texts(&["orders", "orders.", "Orders", "", "-orders", "a/b", "ördërs"]);

@@ -215,7 +215,34 @@ impl HandMade {
             (_, aud) => aud.is_some_and(|aud| aud == AUDIENCE),
         };
         check(audience, NOT_AUTHENTIC)?;
+        check(claims.find("cnf").is_none_or(|cnf| self.ignores(cnf)), NOT_AUTHENTIC)?;
         check(claims.find("jti").is_none_or(Value::is_string), NOT_AUTHENTIC)
+    }
+
+    /// Whether a flaw makes it take a bound token for a bearer token.
+    fn ignores(&self, cnf: &Value) -> bool {
+        let Some(flaw) = self.0.flaw else { return false };
+        let members: Vec<_> =
+            cnf.as_object().into_iter().flat_map(|cnf| cnf.keys()).map(String::as_str).collect();
+        match (cnf, flaw) {
+            (_, Flaw::BindingIgnored) => true,
+            (Value::Object(_), flaw) => match members[..] {
+                [] => flaw == Flaw::EmptyBindingIgnored,
+                ["x5t#S256"] => flaw == Flaw::CertificateNotAskedFor,
+                ["jkt"] => flaw == Flaw::ThumbprintNotAskedFor,
+                ["jwk"] => flaw == Flaw::PublicKeyNotAskedFor,
+                ["jwe"] => flaw == Flaw::EncryptedKeyNotAskedFor,
+                ["kid"] => flaw == Flaw::NamedKeyNotAskedFor,
+                [_] => flaw == Flaw::UnknownBindingIgnored,
+                _ if members.contains(&"jku") => flaw == Flaw::KeyUrlNotAskedFor,
+                _ => flaw == Flaw::SecondBindingIgnored,
+            },
+            (Value::Null, flaw) => flaw == Flaw::NullBindingIgnored,
+            (Value::String(_), flaw) => flaw == Flaw::TextBindingIgnored,
+            (Value::Array(_), flaw) => flaw == Flaw::ListBindingIgnored,
+            (Value::Number(_), flaw) => flaw == Flaw::NumberBindingIgnored,
+            (Value::Bool(_), flaw) => flaw == Flaw::FalseBindingIgnored,
+        }
     }
 
     fn times(&self, claims: &Members) -> Decision<()> {

@@ -98,6 +98,7 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
             let verifier = Verifier::builder().trust(strict).audit(authority.audit().clone());
             Met { verifier, ..by(draft) }
         }
+        Code::ProofMissing => by(draft.claim("cnf", serde_json::json!({"jkt": "0ZcOCORZNYy-DWpqq30jZw"}))),
         Code::SubServiceMismatch => by(draft.claim("sub", "inventory")),
         Code::Revoked => {
             let met = by(draft);

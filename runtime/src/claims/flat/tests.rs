@@ -16,6 +16,10 @@ const TYPICAL: &str = r#"{"sub":"orders","service":"orders","user_id":"orders","
 #[test]
 fn a_typical_payload_is_flat_and_reads_alike() {
     assert!(compared(TYPICAL.as_bytes()));
+    for payload in [r#"{"cnf":""}"#, r#"{"cnf":0}"#, r#"{"cnf":false}"#] {
+        assert!(compared(payload.as_bytes()), "{payload}");
+        assert!(flat(payload.as_bytes()).is_some_and(|claims| claims.is_bound), "{payload}");
+    }
     for payload in [r#"{"a":"b"}"#, r#"{"":""}"#, r#"{"exp":0}"#, r#"{"user_id":1,"role":true,"sub":2}"#] {
         assert!(compared(payload.as_bytes()), "{payload}");
     }

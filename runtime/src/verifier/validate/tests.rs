@@ -231,3 +231,51 @@ fn a_subject_that_is_not_a_text_is_refused_for_a_user_as_for_a_service() {
         }
     }
 }
+
+/// Every member that a registered method of confirmation has (RFC 7800, RFC 8705, RFC 9449), an unknown one,
+/// and values that are not objects.
+fn confirmations() -> Vec<serde_json::Value> {
+    use serde_json::json;
+    vec![
+        json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}),
+        json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
+        json!({"jwk": {"kty": "oct", "k": ""}}),
+        json!({"jwe": "a.b.c.d.e"}),
+        json!({"jku": "https://keys.example", "kid": "sender"}),
+        json!({"kid": "sender"}),
+        json!({"osc": {}}),
+        json!({"": null}),
+        json!({}),
+        json!(null),
+        json!(""),
+        json!("jkt"),
+        json!([]),
+        json!([{}]),
+        json!(0),
+        json!(-1.5e9),
+        json!(true),
+        json!(false),
+    ]
+}
+
+#[test]
+fn a_token_with_any_cnf_is_refused_because_no_proof_was_checked() {
+    for cnf in confirmations() {
+        let bound = with(serde_json::json!({"cnf": cnf}));
+        assert_eq!(verdict(&bound), Some(Code::ProofMissing), "{cnf}");
+        // Also one that would be refused with 403 otherwise: it is not authentic.
+        for changes in [serde_json::json!({"type": "access"}), serde_json::json!({"type": "refresh"})] {
+            let mut other = bound.clone();
+            other.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            assert_eq!(verdict(&other), Some(Code::ProofMissing), "{other}");
+        }
+    }
+    assert_eq!(verdict(&with(serde_json::json!({"Cnf": {"jkt": "a"}, "cnf ": 1}))), None, "another name");
+    assert_eq!(Code::ProofMissing.status(), 401);
+}
+
+#[test]
+fn a_cnf_behind_escapes_is_a_cnf() {
+    let text = payload().to_string().replacen('{', "{\"\\u0063nf\":{},", 1);
+    assert!(RawClaims::parse(text.as_bytes()).unwrap().is_bound, "{text}");
+}
