@@ -10,7 +10,7 @@ use crate::{
     keys::KeyId,
     recorder::Recorder,
     revocation::PresentedToken,
-    verifier::{Moment, check_times},
+    verifier::{Acceptance, Moment, Times},
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -36,21 +36,21 @@ pub struct Caller(Arc<Verified>);
 struct Verified {
     claims: HeldClaims,
     key_id: Option<KeyId>,
-    profile: &'static str,
+    acceptance: Acceptance,
     recorder: Arc<Recorder>,
     said: KeptSaid,
 }
 
 impl Caller {
-    /// The one constructor: claims whose token the verifier has accepted, and where that verifier
-    /// records what is decided about them.
+    /// The one constructor: claims whose token the verifier has accepted, what it was accepted on, and where that
+    /// verifier records what is decided about them.
     pub(crate) fn verified(
         claims: HeldClaims,
         key_id: Option<KeyId>,
-        profile: &'static str,
+        acceptance: Acceptance,
         recorder: Arc<Recorder>,
     ) -> Self {
-        Self(Arc::new(Verified { claims, key_id, profile, recorder, said: KeptSaid::default() }))
+        Self(Arc::new(Verified { claims, key_id, acceptance, recorder, said: KeptSaid::default() }))
     }
 
     /// The name of the calling service.
@@ -103,9 +103,9 @@ impl Caller {
         self.0.claims.audiences()
     }
 
-    /// What a revocation store is asked about.
-    pub(crate) fn presented(&self) -> PresentedToken<'_> {
-        self.0.claims.presented(self.key_id())
+    /// What a revocation store is asked about, at this instant.
+    pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
+        self.0.claims.presented(self.key_id(), at)
     }
 
     /// All claims.
@@ -113,14 +113,25 @@ impl Caller {
         self.0.claims.unfolded()
     }
 
-    /// Whether the token's time is now.
-    pub(crate) fn check_times(&self, at: Moment) -> Result<(), Denial> {
-        check_times(self.0.claims.exp(), self.0.claims.nbf(), at)
+    /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
+    /// times, its revocation. `good_since` is the epoch of the revocations in which it was good, where that is
+    /// known; without it the store is asked.
+    ///
+    /// # Errors
+    /// As the token itself would be refused, if it came now.
+    pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
+        let (claims, acceptance) = (&self.0.claims, &self.0.acceptance);
+        acceptance.check_key()?;
+        let times = Times { exp: claims.exp(), nbf: claims.nbf(), iat: claims.iat() };
+        acceptance.check_times(&times, at)?;
+        let Some(revocation) = &self.recorder().revocation else { return Ok(()) };
+        revocation.check_since(good_since, times.prove_the_age(at), || self.presented(at))?;
+        Ok(())
     }
 
     /// The kind of the token, as the audit writes it.
     pub(crate) fn profile(&self) -> &'static str {
-        self.0.profile
+        self.0.acceptance.profile()
     }
 
     /// What every record of it says, once it was recorded twice and if it can be joined.

@@ -28,18 +28,14 @@ pub trait Given {
 }
 
 /// Proof. Who it is was decided by the verifier, whose clock and audit this decision shares. A caller
-/// that was kept does not outlive its token, nor its revocation.
+/// that was kept does not outlive its key, its token, or its revocation.
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
         let decided = self.recorder().decide(
             || at(endpoint),
             |at, known| {
                 known.caller = Some(self.clone());
-                self.check_times(at)?;
-                self.recorder()
-                    .revocation
-                    .as_ref()
-                    .map_or(Ok(None), |revocation| revocation.check(&self.presented()))?;
+                self.check_again(at, None)?;
                 authorize(self, policy, at)
             },
         );

@@ -170,10 +170,19 @@ impl VerifyingKey {
     /// Whether `signature` is this key's over `message`, by `algorithm`. `false` too where the key
     /// is not for that algorithm.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.prepared
-            .iter()
-            .find(|(own, _)| *own == algorithm)
-            .is_some_and(|(_, prepared)| prepared.verifies(message, signature))
+        self.prepared_for(algorithm).is_some_and(|prepared| prepared.verifies(message, signature))
+    }
+
+    /// Whether both are one key, as far as `algorithm` is concerned, whatever they are called and however they were
+    /// written.
+    pub(crate) fn is_same_for(&self, algorithm: Algorithm, other: &Self) -> bool {
+        self.prepared_for(algorithm)
+            .zip(other.prepared_for(algorithm))
+            .is_some_and(|(own, other)| own.is_same(other))
+    }
+
+    fn prepared_for(&self, algorithm: Algorithm) -> Option<&Prepared> {
+        self.prepared.iter().find(|(own, _)| *own == algorithm).map(|(_, prepared)| prepared)
     }
 
     /// The set of this key alone.

@@ -153,8 +153,8 @@ pub use crate::{
     },
     routes::{Access, Route, RouteTable},
     verifier::{
-        BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, MAX_LEEWAY, TrustedIssuer, Verifier,
-        VerifierBuilder,
+        BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, MAX_ISSUED_AHEAD, MAX_LEEWAY, TrustedIssuer,
+        Verifier, VerifierBuilder,
     },
     watched_file::DEFAULT_POLL_INTERVAL,
 };

@@ -30,7 +30,9 @@ pub struct PresentedToken<'t> {
     pub jti: Option<&'t str>,
     /// The service that it names.
     pub service: Option<&'t str>,
-    /// Its `iat`, in seconds since the Unix epoch.
+    /// Its `iat`, in seconds since the Unix epoch. `None` where the token has none, or one that proves no age because
+    /// it is further ahead of the verifier's clock than the leeway and
+    /// [`MAX_ISSUED_AHEAD`](crate::MAX_ISSUED_AHEAD). Such a token may be as old as any.
     pub issued_at: Option<i64>,
     /// The key that signed it.
     pub key_id: Option<&'t str>,
@@ -112,13 +114,16 @@ impl Revocation {
         Err(Denial::new(Code::Revoked, why))
     }
 
-    /// The same for a token that was good in the epoch `since`: asked again, unless nothing has changed.
+    /// The same for a token that was good in the epoch `since`: asked again, unless nothing has changed. A token whose
+    /// `iat` proves no age now is always asked about: it may have proven one when it was good, by a clock that
+    /// was set back since. The other way round it stays good, since a store refuses more without an age.
     pub(crate) fn check_since<'t>(
         &self,
         since: Option<u64>,
+        proves_its_age: bool,
         token: impl FnOnce() -> PresentedToken<'t>,
     ) -> Result<Option<u64>, Denial> {
-        if since.is_some() && since == self.store.epoch() {
+        if since.is_some() && proves_its_age && since == self.store.epoch() {
             return Ok(since);
         }
         self.check(&token())

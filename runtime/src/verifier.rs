@@ -1,15 +1,19 @@
 //! Authentication, on one screen: from the text of a token to the proof that a service sent it.
 
+mod acceptance;
 mod builder;
 mod cache;
 mod issuer;
 mod kind;
 mod refresh;
+mod services;
 mod usage;
 mod validate;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub(crate) use acceptance::Acceptance;
+use acceptance::Signed;
 pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
 pub use cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS};
 use cache::{Grounds, Remembered, TokenCache};
@@ -19,7 +23,8 @@ use issuer::{Trusted, refuse_development_keys, refuse_development_kid};
 pub(crate) use kind::STRICT_TYP;
 use usage::OldProfile;
 use validate::Claims;
-pub(crate) use validate::{Moment, check_times, user_refused};
+pub use validate::MAX_ISSUED_AHEAD;
+pub(crate) use validate::{Moment, Times, check_times, user_refused};
 
 use crate::{
     bearer::BearerToken,
@@ -53,7 +58,7 @@ use crate::{
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
-    issuers: Vec<Trusted>,
+    issuers: Vec<Arc<Trusted>>,
     cache: TokenCache,
     /// Whether a source of keys may offer to look for new ones.
     refreshes: bool,
@@ -192,21 +197,21 @@ impl Verifier {
 
     fn by_issuer(
         &self,
-        issuer: &Trusted,
+        issuer: &Arc<Trusted>,
         header: &Header<'_>,
         segments: &Segments<'_>,
         at: Moment,
         known: &mut Known,
         grounds: &mut Grounds,
     ) -> Result<(Identity, Option<KeyId>), Denial> {
-        let kid = issuer.check_signature(header, segments, grounds)?;
+        let (kid, signed) = issuer.check_signature(header, segments, grounds)?;
         // Only from here on are the claims the issuer's.
         let claims = self.claims(issuer, kid.as_ref(), segments, at, grounds);
-        let profile = issuer.kind.as_str();
         let identity = match claims {
             Ok(Claims::Service(claims)) => {
+                let acceptance = Acceptance::new(issuer, signed);
                 let recorder = Arc::clone(&self.0.recorder);
-                Identity::Service(Caller::verified(claims, kid.clone(), profile, recorder))
+                Identity::Service(Caller::verified(claims, kid.clone(), acceptance, recorder))
             }
             Ok(Claims::User(claims)) => {
                 known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
@@ -217,7 +222,7 @@ impl Verifier {
                 return Err(denial);
             }
         };
-        known.profile = Some(profile);
+        known.profile = Some(issuer.kind.as_str());
         self.count_old_profile(issuer, &identity);
         Ok((identity, kid))
     }
@@ -236,8 +241,9 @@ impl Verifier {
         let times = issuer.expectations.check(issuer.kind, &claims, at)?;
         let name = &issuer.expectations.issuer;
         let claims = issuer.kind.claims(&claims, &times, name, &issuer.names)?;
+        issuer.check_namespace(&claims)?;
         grounds.times(times);
-        grounds.good_in(self.check_revocation(&claims, name, kid)?);
+        grounds.good_in(self.check_revocation(&claims, name, kid, at)?);
         Ok(claims)
     }
 
@@ -246,11 +252,12 @@ impl Verifier {
         claims: &Claims,
         issuer: &str,
         kid: Option<&KeyId>,
+        at: Moment,
     ) -> Result<Option<u64>, Denial> {
         let Some(revocation) = &self.0.recorder.revocation else { return Ok(None) };
         revocation.check(&match claims {
-            Claims::Service(claims) => claims.presented(kid),
-            Claims::User(claims) => presented_user(claims, issuer, kid),
+            Claims::Service(claims) => claims.presented(kid, at),
+            Claims::User(claims) => presented_user(claims, issuer, kid, at),
         })
     }
 
@@ -285,31 +292,41 @@ impl Verifier {
 type Accepted = (Identity, usize, Option<KeyId>);
 
 /// What a revocation store is asked about a token that was accepted before.
-fn presented<'t>(identity: &'t Identity, issuer: &'t str, kid: Option<&'t KeyId>) -> PresentedToken<'t> {
+fn presented<'t>(
+    identity: &'t Identity,
+    issuer: &'t str,
+    kid: Option<&'t KeyId>,
+    at: Moment,
+) -> PresentedToken<'t> {
     match identity {
-        Identity::Service(caller) => caller.presented(),
-        Identity::User(user) => presented_user(user.claims(), issuer, kid),
+        Identity::Service(caller) => caller.presented(at),
+        Identity::User(user) => presented_user(user.claims(), issuer, kid, at),
     }
 }
 
-fn presented_user<'t>(claims: &'t UserClaims, issuer: &'t str, kid: Option<&'t KeyId>) -> PresentedToken<'t> {
+fn presented_user<'t>(
+    claims: &'t UserClaims,
+    issuer: &'t str,
+    kid: Option<&'t KeyId>,
+    at: Moment,
+) -> PresentedToken<'t> {
     PresentedToken {
         issuer,
         jti: claims.jti.as_deref(),
         service: None,
-        issued_at: claims.iat,
+        issued_at: at.proven_issue(claims.iat),
         key_id: kid.map(KeyId::as_str),
     }
 }
 
 impl Trusted {
-    /// The name of the key whose signature is on the token.
+    /// The name of the key whose signature is on the token, and what it is chosen by.
     fn check_signature(
         &self,
         header: &Header<'_>,
         segments: &Segments<'_>,
         grounds: &mut Grounds,
-    ) -> Result<Option<KeyId>, Denial> {
+    ) -> Result<(Option<KeyId>, Signed), Denial> {
         let keys = self.keys_now()?;
         grounds.keys(&keys);
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
@@ -318,10 +335,25 @@ impl Trusted {
         let algorithm = header.algorithm(self.accepted(&keys))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
         let mut room = SignatureRoom::new();
-        if key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
-            Ok(key.kid().cloned())
-        } else {
-            Err(validate::bad_signature(algorithm, key.kid()))
+        if !key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
+            return Err(validate::bad_signature(algorithm, key.kid()));
+        }
+        let own = key.kid().cloned();
+        let kid = header.kid.as_deref().map(|kid| match &own {
+            Some(own) if own.as_str() == kid => own.clone(),
+            // A key without a name.
+            _ => KeyId::new(kid),
+        });
+        Ok((own, Signed { keys, algorithm, kid }))
+    }
+
+    /// Whether the issuer may name the service, where its tokens name it themselves.
+    fn check_namespace(&self, claims: &Claims) -> Result<(), Denial> {
+        let issuer = &self.expectations.issuer;
+        match claims {
+            Claims::Service(_) if self.kind.has_subjects() => Ok(()),
+            Claims::Service(claims) => self.namespace.check(issuer, claims.service()),
+            Claims::User(_) => self.namespace.check_user(issuer),
         }
     }
 

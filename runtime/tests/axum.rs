@@ -27,7 +27,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
     Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, JsonLinesAudit,
-    MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
+    KeyRing, MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
 };
 use tower::ServiceExt;
 
@@ -571,6 +571,34 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_a_revocation() {
     revocations.revoke_service("bakery-auth", "sales", NOW.unix()).unwrap();
     assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
     revocations.revoke_service("bakery-auth", "orders", NOW.unix()).unwrap();
+    let rejection = Caller::from_request_parts(&mut later(), &verifier).await.unwrap_err();
+    assert_eq!(rejection.status(), 401);
+}
+
+#[tokio::test]
+async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_key() {
+    let world = World::new();
+    let (old, new) = (world.issuer.key(), SigningKey::generate(Algorithm::ES256).unwrap());
+    let overlap = Duration::from_secs(60);
+    let ring = KeyRing::with_clock(old.verifying_key(), overlap, FixedClock(NOW)).unwrap();
+    let builder = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).clock(FixedClock(NOW));
+    let verifier = builder.build().unwrap();
+    let token = world.token("orders");
+    let request = || {
+        let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
+        request.into_parts().0
+    };
+    let mut first = request();
+    assert!(Caller::from_request_parts(&mut first, &verifier).await.is_ok());
+    let later = || {
+        let mut later = request();
+        later.extensions = first.extensions.clone();
+        later
+    };
+    ring.announce(new.verifying_key()).unwrap();
+    ring.activate(new.kid().as_str()).unwrap();
+    assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
+    ring.retire(old.kid().as_str()).unwrap();
     let rejection = Caller::from_request_parts(&mut later(), &verifier).await.unwrap_err();
     assert_eq!(rejection.status(), 401);
 }

@@ -179,3 +179,88 @@ fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
         assert_eq!(said.matches("revocation can be checked again").count(), 1, "{said}");
     }
 }
+
+/// A token with any `iat`, signed by hand: an issuer of ours would not mint it.
+fn issued_at(key: &SigningKey, kind: &str, iat: serde_json::Value) -> String {
+    let mut claims = serde_json::json!({
+        "sub": "orders", "iss": "bakery-auth", "exp": NOW + 86_400, "jti": "j1", "type": kind,
+    });
+    if kind == "service" {
+        claims["service"] = "orders".into();
+        claims["is_service"] = true.into();
+    }
+    if !iat.is_null() {
+        claims["iat"] = iat;
+    }
+    let part = |json: serde_json::Value| {
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, json.to_string())
+    };
+    let header = serde_json::json!({"alg": key.algorithm(), "kid": key.kid()});
+    let signed = format!("{}.{}", part(header), part(claims));
+    let signature = key.sign(signed.as_bytes()).unwrap();
+    let signature = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signature);
+    format!("{signed}.{signature}")
+}
+
+fn by_hand(leeway: u64) -> (SigningKey, VerifierBuilder) {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let builder =
+        Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).clock(CLOCK).audit(NoAudit);
+    (key, builder.leeway(std::time::Duration::from_secs(leeway)))
+}
+
+#[test]
+fn a_token_from_the_future_does_not_outlive_a_revocation_of_its_service() {
+    for leeway in [0, 30] {
+        let (key, builder) = by_hand(leeway);
+        let revocations = MemoryRevocations::new();
+        let verifier = builder.revocation(revocations.clone()).build().unwrap();
+        let verdict = |iat: serde_json::Value| {
+            let token = issued_at(&key, "service", iat);
+            // The third is answered by the cache, if it is good.
+            [0, 1, 2].map(|_| verdict(&verifier, &token))
+        };
+        let ahead = NOW + i64::try_from(leeway).unwrap() + 60;
+        assert_eq!(verdict((NOW * 1000).into()), [None; 3], "nothing is revoked yet");
+        revocations.revoke_service("bakery-auth", "orders", NOW).unwrap();
+        for iat in [NOW - 1, NOW, ahead + 1, NOW + 7200, NOW * 1000, i64::MAX] {
+            assert_eq!(verdict(iat.into()), [Some(Code::Revoked); 3], "{leeway} {}", iat - NOW);
+        }
+        assert_eq!(verdict(serde_json::Value::Null), [Some(Code::Revoked); 3]);
+        assert_eq!(verdict((ahead as f64 + 1.5).into()), [Some(Code::Revoked); 3]);
+        assert_eq!(verdict(1e300.into()), [Some(Code::Revoked); 3]);
+        // The clocks may be apart by so much.
+        for iat in [NOW + 1, ahead] {
+            assert_eq!(verdict(iat.into()), [None; 3], "{leeway} {}", iat - NOW);
+        }
+    }
+}
+
+/// Writes down what it is asked.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Option<i64>>>>);
+
+impl RevocationStore for Asked {
+    fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        self.0.lock().unwrap().push(token.issued_at);
+        Ok(RevocationStatus::Good)
+    }
+}
+
+#[test]
+fn a_store_is_told_no_issue_time_that_proves_no_age() {
+    let (key, builder) = by_hand(0);
+    let store = Asked::default();
+    let verifier = builder.revocation(store.clone()).build().unwrap();
+    for kind in ["service", "access"] {
+        for (iat, told) in
+            [(NOW - 5, Some(NOW - 5)), (NOW + 60, Some(NOW + 60)), (NOW + 61, None), (NOW * 1000, None)]
+        {
+            let token = issued_at(&key, kind, iat.into());
+            for _ in 0..3 {
+                verifier.authenticate(&token).unwrap();
+            }
+            assert_eq!(std::mem::take(&mut *store.0.lock().unwrap()), [told; 3], "{kind} {}", iat - NOW);
+        }
+    }
+}

@@ -88,7 +88,7 @@ async fn every_kind_of_service() -> String {
     // Two verifiers: one that takes both profiles, and that of the service.
     let keys = world.authority.keys();
     let strict = service_only::TrustedIssuer::strict("strict").keys(keys.clone()).audience("stock");
-    let both = service_only::Verifier::builder().issuer("old").keys(keys).trust(strict);
+    let both = service_only::Verifier::builder().issuer("old").keys(keys).trust(strict.services(["stock"]));
     let both = both.clock(world.authority.clock().clone()).build().unwrap();
     world.metrics.watch_verifier(&both);
     both.verify(&world.authority.service("shop").claim("iss", "old").token()).unwrap();

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::{Audience, Scopes, ServiceClaims, ServiceName};
-use crate::{keys::KeyId, revocation::PresentedToken};
+use crate::{keys::KeyId, revocation::PresentedToken, verifier::Moment};
 
 /// The claims of a service token whose every part was checked, still in the place where they were read.
 pub(crate) struct CheckedClaims<'p> {
@@ -117,13 +117,13 @@ impl HeldClaims {
         self.aud.len()
     }
 
-    /// What a revocation store is asked about.
-    pub(crate) fn presented<'c>(&'c self, key: Option<&'c KeyId>) -> PresentedToken<'c> {
+    /// What a revocation store is asked about, at this instant.
+    pub(crate) fn presented<'c>(&'c self, key: Option<&'c KeyId>, at: Moment) -> PresentedToken<'c> {
         PresentedToken {
             issuer: self.issuer(),
             jti: self.jti(),
             service: Some(self.service()),
-            issued_at: self.iat,
+            issued_at: at.proven_issue(self.iat),
             key_id: key.map(KeyId::as_str),
         }
     }

@@ -4,7 +4,7 @@
 use crate::{caller::Caller, verifier::Verifier};
 
 /// A decision in the caller's favour. Another verifier's does not count, nor one about another token
-/// that a layer has put into the request since, nor one that has outlived its token or come before its
+/// that a layer has put into the request since, nor one that has outlived its key or its token or come before its
 /// revocation, as it may where a layer carries it over to a later request. `V` is the framework's header
 /// value.
 #[derive(Clone)]
@@ -27,8 +27,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         Self { authorization: authorization.next().cloned(), caller, epoch }
     }
 
-    /// The caller, if the decision is this verifier's and about these headers, the token's time is now,
-    /// and it was not revoked since.
+    /// The caller, if the decision is this verifier's and about these headers, and the token would be accepted now.
     pub(super) fn caller<'r>(
         &self,
         verifier: &Verifier,
@@ -40,11 +39,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         let same = self.caller.is_of(verifier.recorder())
             && authorization.next() == self.authorization.as_ref()
             && authorization.next().is_none();
-        let in_time = || self.caller.check_times(verifier.recorder().moment()).is_ok();
-        let is_good = || {
-            let Some(revocation) = &verifier.recorder().revocation else { return true };
-            revocation.check_since(self.epoch, || self.caller.presented()).is_ok()
-        };
-        (same && in_time() && is_good()).then(|| self.caller.clone())
+        let is_good = || self.caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
+        (same && is_good()).then(|| self.caller.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! One key, parsed for one algorithm, ready to check a signature without being parsed again.
 
-use aws_lc_rs::{hmac, rsa, signature as sig};
+use aws_lc_rs::{encoding::AsDer, hmac, rsa, signature as sig};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
 use super::{Algorithm, KeyError, algorithm::KeyType, weak};
@@ -74,6 +74,23 @@ impl Prepared {
         match self {
             Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
             Self::Public(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+
+    /// Whether both hold the same secret, compared in constant time, or the same public key.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            // The backend does not show a secret. Two that make one code for one message are the same.
+            (Self::Secret(own), Self::Secret(other)) => {
+                let message = b"service-only: is this the same secret?";
+                hmac::verify(other, message, hmac::sign(own, message).as_ref()).is_ok()
+            }
+            (Self::Public(own), Self::Public(other)) => own
+                .as_der()
+                .ok()
+                .zip(other.as_der().ok())
+                .is_some_and(|(own, other)| own.as_ref() == other.as_ref()),
+            _ => false,
         }
     }
 }

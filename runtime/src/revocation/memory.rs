@@ -131,8 +131,9 @@ impl MemoryRevocations {
     }
 
     /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
-    /// seconds since the Unix epoch. A token without `iat` is among them. Where the issuer's clock may
-    /// be ahead, `issued_by` should be ahead as far.
+    /// seconds since the Unix epoch. A token without `iat` is among them, and so is one whose `iat` is ahead of
+    /// the verifier's clock by more than its leeway and [`MAX_ISSUED_AHEAD`](crate::MAX_ISSUED_AHEAD). Where
+    /// the issuer's clock may be ahead by less, `issued_by` should be ahead as far.
     ///
     /// # Errors
     /// When the store is full.

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use super::{
     Inner, TrustedIssuer, Verifier,
     cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, TokenCache},
+    services,
     usage::OldProfile,
 };
 use crate::{
@@ -160,7 +161,12 @@ impl VerifierBuilder {
         for issuer in &mut issuers {
             issuer.names.only_given = several;
         }
+        let self_naming = issuers.iter_mut().filter(|issuer| !issuer.kind.has_subjects());
+        services::separate(
+            self_naming.map(|issuer| (issuer.expectations.issuer.as_str(), &mut issuer.namespace)),
+        )?;
         let accept_on_outage = self.accept_on_outage;
+        let issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
         Ok(Verifier(Arc::new(Inner {
             refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
             cache: TokenCache::new(cached_tokens),
@@ -242,8 +248,25 @@ pub enum BuildError {
     TrustDomain(String),
     /// A subject was given two names.
     NamedTwice(String),
-    /// A subject was given a name that is no service name.
+    /// A subject was given a name that is not a service name, or an issuer was declared to name it.
     ServiceName(String),
+    /// A prefix of services is not the start of a service name, or does not end in a separator.
+    ServicePrefix(String),
+    /// An issuer was declared to name no service at all.
+    NoServices,
+    /// Services were declared for an issuer whose tokens do not name their service themselves.
+    ServicesNotForKind,
+    /// Two issuers could both name any service.
+    ServicesNotDeclared(String, String),
+    /// Two issuers were declared to name one service.
+    SharedService {
+        /// The one issuer.
+        issuer: String,
+        /// The other one.
+        other: String,
+        /// The service, or the prefix, that both could name.
+        shared: String,
+    },
     /// An empty list of algorithms was said.
     NoAlgorithms,
     /// None of the keys is for one of the algorithms that were said.
@@ -282,6 +305,25 @@ impl fmt::Display for BuildError {
                 )
             }
             Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),
+            Self::ServicePrefix(prefix) => write!(
+                f,
+                "`{prefix}` is not the start of service names; write a prefix that ends in `.`, `-` or `_`, such as `mill.`"
+            ),
+            Self::NoServices => {
+                f.write_str("the list of services is empty; leave `.services(…)` out to allow every service")
+            }
+            Self::ServicesNotForKind => f.write_str(
+                "these tokens do not name their service themselves; write `.name(…)`, not `.services(…)`",
+            ),
+            Self::ServicesNotDeclared(issuer, other) => write!(
+                f,
+                "tokens of `{issuer}` and of `{other}` could both name any service; \
+                 say which services one of them may name with `.services(…)` or `.service_prefix(…)`"
+            ),
+            Self::SharedService { issuer, other, shared } => write!(
+                f,
+                "tokens of `{issuer}` and of `{other}` may both name `{shared}`; give each service to one issuer"
+            ),
             Self::ServiceName(name) => write!(f, "`{name}` is no service name"),
             Self::NoIssuer => f.write_str("no issuer; name the `iss` of your tokens with `.issuer(…)`"),
             Self::NoKeys => f.write_str("no keys; give the issuer's keys with `.keys(…)`"),

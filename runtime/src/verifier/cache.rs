@@ -84,7 +84,7 @@ impl TokenCache {
     pub(super) fn find(
         &self,
         token: &[u8],
-        issuers: &[Trusted],
+        issuers: &[Arc<Trusted>],
         recorder: &Recorder,
         at: Moment,
         known: &mut Known,

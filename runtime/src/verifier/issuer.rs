@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     builder::BuildError,
     kind::{Kind, MAX_STRICT_LIFETIME, Names},
+    services::{Declared, Namespace},
     validate::Expectations,
 };
 use crate::{
@@ -39,6 +40,7 @@ pub struct TrustedIssuer {
     algorithms: Option<Vec<Algorithm>>,
     max_lifetime: Option<Duration>,
     names: Vec<(String, String)>,
+    services: Option<Declared>,
 }
 
 impl TrustedIssuer {
@@ -83,6 +85,7 @@ impl TrustedIssuer {
             algorithms: None,
             max_lifetime: None,
             names: Vec::new(),
+            services: None,
         }
     }
 
@@ -119,6 +122,43 @@ impl TrustedIssuer {
         self
     }
 
+    /// The services that compatible and strict tokens of this issuer may name, byte for byte; may be said again for
+    /// more. Together with [`service_prefix`](Self::service_prefix) these are all: a token that names another service
+    /// is refused (401), and so is a user's (403).
+    ///
+    /// Such tokens name their service themselves. Where a verifier trusts several issuers of them, each must say
+    /// which services are its own, or it could mint a token that passes for a service of another; one may leave it
+    /// out, and then names every service that no other issuer says. No service may be said for two. Entries with
+    /// the same `iss` are one issuer and share their services.
+    ///
+    /// ```
+    /// use service_only::{KeySet, TrustedIssuer, Verifier};
+    /// # fn build(own: KeySet, partner: KeySet) -> Result<Verifier, service_only::BuildError> {
+    /// Verifier::builder()
+    ///     .trust(TrustedIssuer::strict("bakery-auth").keys(own).audience("orders"))
+    ///     .trust(
+    ///         TrustedIssuer::strict("https://mill.example")
+    ///             .keys(partner)
+    ///             .audience("orders")
+    ///             .services(["flour-delivery"])
+    ///             .service_prefix("mill."),
+    ///     )
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
+        self.services.get_or_insert_default().names.extend(services.into_iter().map(Into::into));
+        self
+    }
+
+    /// The start of the services that compatible and strict tokens of this issuer may name, such as `mill.`; may be
+    /// said again for another. It ends in `.`, `-` or `_`, so that `mill.` does not cover `millstone`. See
+    /// [`services`](Self::services).
+    pub fn service_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.services.get_or_insert_default().prefixes.push(prefix.into());
+        self
+    }
+
     pub(super) fn build(self) -> Result<Trusted, BuildError> {
         let keys = self.keys.ok_or(BuildError::NoKeys)?;
         if self.issuer.is_empty() {
@@ -145,9 +185,16 @@ impl TrustedIssuer {
         if self.max_lifetime.is_some_and(|life| life.as_secs() == 0 || life.subsec_nanos() != 0) {
             return Err(BuildError::Lifetime);
         }
+        if let Some(declared) = &self.services {
+            if self.kind.has_subjects() {
+                return Err(BuildError::ServicesNotForKind);
+            }
+            declared.check()?;
+        }
         let strict = (self.kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
         let trusted = Trusted {
             names: Names { given: names(self.kind, self.names)?, only_given: false },
+            namespace: Namespace::of(self.services),
             expectations: Expectations {
                 issuer: self.issuer,
                 audience: self.audience,
@@ -195,6 +242,8 @@ pub(super) struct Trusted {
     pub(super) algorithms: Option<AlgorithmSet>,
     pub(super) allowed_to_kind: AlgorithmSet,
     pub(super) names: Names,
+    /// Of tokens that name their service themselves.
+    pub(super) namespace: Namespace,
 }
 
 impl Trusted {

@@ -29,18 +29,38 @@ pub(crate) struct Moment {
     pub(crate) leeway: Duration,
 }
 
+/// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age: clocks that are set
+/// by NTP differ by less. A token with a later `iat` is treated like one without, or it would outlive every
+/// revocation of its service.
+pub const MAX_ISSUED_AHEAD: Duration = Duration::from_secs(60);
+
 impl Moment {
     pub(crate) fn leeway_seconds(self) -> i64 {
         i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// When the token was issued, as far as its `iat` proves it. An `iat` from further ahead than
+    /// [`MAX_ISSUED_AHEAD`] comes from a wrong clock, or does not count in seconds.
+    pub(crate) fn proven_issue(self, iat: Option<i64>) -> Option<i64> {
+        let allowed = self.leeway.saturating_add(MAX_ISSUED_AHEAD);
+        let latest = self.now.plus(allowed).unix();
+        iat.filter(|&iat| iat <= latest)
     }
 }
 
 /// `exp`, `nbf` and `iat` as whole seconds.
 #[derive(Copy, Clone)]
-pub(super) struct Times {
-    pub(super) exp: i64,
-    pub(super) nbf: Option<i64>,
-    pub(super) iat: Option<i64>,
+pub(crate) struct Times {
+    pub(crate) exp: i64,
+    pub(crate) nbf: Option<i64>,
+    pub(crate) iat: Option<i64>,
+}
+
+impl Times {
+    /// Whether `iat`, where there is one, proves the age of the token at this instant.
+    pub(crate) fn prove_the_age(&self, at: Moment) -> bool {
+        at.proven_issue(self.iat) == self.iat
+    }
 }
 
 pub(super) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {

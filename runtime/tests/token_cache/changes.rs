@@ -222,7 +222,7 @@ fn a_token_is_remembered_where_another_issuer_has_a_key_of_the_same_name() {
     let world = World::new();
     let key = |byte| SigningKey::hmac(Algorithm::HS256, &[byte; 32]).unwrap().with_kid("1");
     let verifier = Verifier::builder()
-        .trust(TrustedIssuer::compatible("elsewhere").keys(key(3).verifying_key()))
+        .trust(TrustedIssuer::compatible("elsewhere").keys(key(3).verifying_key()).services(["sales"]))
         .trust(TrustedIssuer::compatible("bakery-auth").keys(key(4).verifying_key()))
         .clock(world.clock.clone())
         .audit(NoAudit)
@@ -240,7 +240,7 @@ fn an_issuer_that_comes_first_answers_as_soon_as_it_has_the_key() {
     let other = KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
     let first = Switch(Arc::new(Mutex::new(Some(other))));
     let verifier = Verifier::builder()
-        .trust(TrustedIssuer::compatible("elsewhere").keys(first.clone()))
+        .trust(TrustedIssuer::compatible("elsewhere").keys(first.clone()).services(["sales"]))
         .trust(TrustedIssuer::compatible("bakery-auth").keys(own.clone()))
         .clock(world.clock.clone())
         .audit(NoAudit)
@@ -306,4 +306,42 @@ fn a_verifier_that_is_asked_in_the_middle_of_an_answer_answers() {
     *store.0.lock().unwrap() = Some((verifier.clone(), token.as_str().to_owned()));
     assert!(is_known(&verifier, token.as_str()));
     assert!(store.0.lock().unwrap().is_none(), "it was asked");
+}
+
+#[test]
+fn whether_the_issue_time_of_a_remembered_token_proves_an_age_is_asked_at_each_instant() {
+    for with_epochs in [true, false] {
+        let world = World::new();
+        let store = MemoryRevocations::new();
+        let builder = world.verifier();
+        let builder = if with_epochs {
+            builder.revocation(store.clone())
+        } else {
+            builder.revocation(WithoutEpochs(store.clone()))
+        };
+        let verifier = builder.build().unwrap();
+        let (issuer, clock) = world.issuer();
+        clock.set(NOW + 120);
+        let token = mint(&issuer, "orders");
+        store.revoke_service("bakery-auth", "orders", NOW + 100).unwrap();
+        warm(&verifier, token.as_str());
+        // A clock that is set back: now the token is from the future, and may have been minted before.
+        clock.set(NOW + 60);
+        assert_eq!(verdict(&verifier, token.as_str()), None, "a minute ahead");
+        clock.set(NOW + 59);
+        for _ in 0..3 {
+            assert_eq!(verdict(&verifier, token.as_str()), Some(Code::Revoked), "more than a minute ahead");
+        }
+        clock.set(NOW + 60);
+        warm(&verifier, token.as_str());
+    }
+}
+
+/// A store that does not say whether something has changed.
+struct WithoutEpochs(MemoryRevocations);
+
+impl RevocationStore for WithoutEpochs {
+    fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        self.0.status(token)
+    }
 }

@@ -113,7 +113,7 @@ impl Table {
     pub(super) fn find<T>(
         &mut self,
         token: &[u8],
-        issuers: &[Trusted],
+        issuers: &[Arc<Trusted>],
         recorder: &Recorder,
         at: Moment,
         ask: impl FnOnce(&Entry) -> T,
@@ -243,7 +243,7 @@ impl Table {
 }
 
 /// The first issuer whose keys are not those that the table rests on, up to the one that accepted.
-fn first_changed(keys: &[Option<KeySet>], issuers: &[Trusted], last: usize) -> Option<usize> {
+fn first_changed(keys: &[Option<KeySet>], issuers: &[Arc<Trusted>], last: usize) -> Option<usize> {
     (0..=last).find(|&issuer| match (issuers.get(issuer), keys.get(issuer)) {
         (Some(trusted), Some(Some(keys))) => !trusted.keys.is_current(keys),
         _ => true,
@@ -297,14 +297,14 @@ impl Entry {
     }
 
     /// What time and the operator can change: asked again, by the same functions as the first time.
-    fn is_good(&mut self, issuers: &[Trusted], recorder: &Recorder, at: Moment) -> bool {
+    fn is_good(&mut self, issuers: &[Arc<Trusted>], recorder: &Recorder, at: Moment) -> bool {
         let Some(issuer) = issuers.get(self.issuer) else { return false };
         if issuer.expectations.check_again(&self.times, at).is_err() {
             return false;
         }
         let Some(revocation) = &recorder.revocation else { return true };
-        let token = || presented(&self.identity, &issuer.expectations.issuer, self.kid.as_ref());
-        match revocation.check_since(self.epoch, token) {
+        let token = || presented(&self.identity, &issuer.expectations.issuer, self.kid.as_ref(), at);
+        match revocation.check_since(self.epoch, self.times.prove_the_age(at), token) {
             Ok(epoch) => {
                 self.epoch = epoch;
                 true

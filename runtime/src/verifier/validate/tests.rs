@@ -279,3 +279,30 @@ fn a_cnf_behind_escapes_is_a_cnf() {
     let text = payload().to_string().replacen('{', "{\"\\u0063nf\":{},", 1);
     assert!(RawClaims::parse(text.as_bytes()).unwrap().is_bound, "{text}");
 }
+
+#[test]
+fn an_issue_time_proves_an_age_up_to_the_leeway_and_a_minute_ahead() {
+    for leeway in [0, 30, 300] {
+        let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(leeway) };
+        let latest = NOW + i64::try_from(leeway).unwrap() + 60;
+        for iat in [i64::MIN, 0, NOW, NOW + 1, latest] {
+            assert_eq!(at.proven_issue(Some(iat)), Some(iat), "{leeway} {iat}");
+        }
+        // The last two count milliseconds and microseconds.
+        for iat in [latest + 1, NOW + 3600, NOW * 1000, NOW * 1_000_000, i64::MAX] {
+            assert_eq!(at.proven_issue(Some(iat)), None, "{leeway} {iat}");
+        }
+        assert_eq!(at.proven_issue(None), None);
+        for (iat, proves) in [(None, true), (Some(latest), true), (Some(latest + 1), false)] {
+            assert_eq!(Times { exp: i64::MAX, nbf: None, iat }.prove_the_age(at), proves, "{iat:?}");
+        }
+    }
+}
+
+#[test]
+fn an_age_is_proven_at_the_end_of_time_without_an_overflow() {
+    let at = Moment { now: Timestamp::from_unix(i64::MAX), leeway: Duration::from_secs(300) };
+    assert_eq!(at.proven_issue(Some(i64::MAX)), Some(i64::MAX));
+    let at = Moment { now: Timestamp::from_unix(i64::MIN), leeway: Duration::ZERO };
+    assert_eq!(at.proven_issue(Some(i64::MIN + 61)), None);
+}

@@ -1,0 +1,69 @@
+//! What a token was accepted on, beside its claims. It stays with the caller, so that a job or a stream that kept
+//! the caller does not trust a key for longer than the verifier does.
+
+use std::sync::Arc;
+
+use super::{
+    issuer::Trusted,
+    validate::{Moment, Times},
+};
+use crate::{
+    denial::{Code, Denial, quoted},
+    keys::{Algorithm, KeyId, KeySet},
+};
+
+/// The issuer that accepted a token, and the keys that it had then. It holds no verifier, so that a verifier that
+/// remembers its callers is not kept alive by them.
+pub(crate) struct Acceptance {
+    issuer: Arc<Trusted>,
+    signed: Signed,
+}
+
+/// A signature that was good: under which keys, by which algorithm, and for which `kid` of the header.
+pub(super) struct Signed {
+    pub(super) keys: KeySet,
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<KeyId>,
+}
+
+impl Acceptance {
+    pub(super) fn new(issuer: &Arc<Trusted>, signed: Signed) -> Self {
+        Self { issuer: Arc::clone(issuer), signed }
+    }
+
+    /// The kind of the token, as the audit writes it.
+    pub(crate) fn profile(&self) -> &'static str {
+        self.issuer.kind.as_str()
+    }
+
+    /// Whether the key that signed the token is still the one that the verifier would choose for it. Keys that were
+    /// loaded again are compared: a new key under the old name did not sign this token.
+    ///
+    /// Fails as the token itself would, if it came again.
+    pub(crate) fn check_key(&self) -> Result<(), Denial> {
+        let Signed { keys, algorithm, kid } = &self.signed;
+        if self.issuer.keys.is_current(keys) {
+            return Ok(());
+        }
+        let now = self.issuer.keys_now()?;
+        if !self.issuer.accepted(&now).contains(*algorithm) {
+            let reason = format!("the token was signed with {algorithm}, which no key is for any more");
+            return Err(Denial::new(Code::AlgNotAllowed, reason));
+        }
+        let kid = kid.as_ref().map(KeyId::as_str);
+        let key = now.key_for(*algorithm, kid)?;
+        if keys.key_for(*algorithm, kid)?.is_same_for(*algorithm, key) {
+            return Ok(());
+        }
+        let name = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid)));
+        Err(Denial::new(Code::BadSignature, format!("{name} is not the one any more that signed the token")))
+    }
+
+    /// Whether the token's time is now.
+    pub(crate) fn check_times(&self, times: &Times, at: Moment) -> Result<(), Denial> {
+        self.issuer.expectations.check_again(times, at)
+    }
+}
+
+#[cfg(test)]
+mod tests;
