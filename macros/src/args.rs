@@ -16,6 +16,7 @@ mod public;
 /// What was written between the parentheses of the attribute. Every value keeps its span.
 #[derive(Default)]
 pub(crate) struct Args {
+    pub(crate) issuers: Option<List>,
     pub(crate) services: Option<List>,
     pub(crate) roles: Option<List>,
     pub(crate) scopes: Option<List>,
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
 }
 
-/// The parenthesized values of `services`, `roles` or `scopes`.
+/// The parenthesized values of `issuers`, `services`, `roles` or `scopes`.
 pub(crate) struct List {
     pub(crate) key: Key,
     pub(crate) span: Span,
@@ -38,18 +39,21 @@ pub(crate) enum Key {
     Services,
     Roles,
     Scopes,
+    Issuers,
     MaxAge,
     Crate,
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 5] = [Self::Services, Self::Roles, Self::Scopes, Self::MaxAge, Self::Crate];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Services, Self::Roles, Self::Scopes, Self::Issuers, Self::MaxAge, Self::Crate];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Services => "services",
             Self::Roles => "roles",
             Self::Scopes => "scopes",
+            Self::Issuers => "issuers",
             Self::MaxAge => "max_age",
             Self::Crate => "crate",
         }
@@ -80,6 +84,7 @@ impl Args {
             Key::Services => insert(&mut self.services, list(key, name, value, errors)),
             Key::Roles => insert(&mut self.roles, list(key, name, value, errors)),
             Key::Scopes => insert(&mut self.scopes, list(key, name, value, errors)),
+            Key::Issuers => insert(&mut self.issuers, list(key, name, value, errors)),
             Key::MaxAge => insert(&mut self.max_age, max_age(name, value, errors)),
             Key::Crate => insert(&mut self.krate, krate(name, value, errors)),
         };

@@ -20,7 +20,7 @@ mod item;
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
 pub(crate) const MAX_NAMES: usize = 32;
-/// Three lists and a name make some fifty nodes of text, less than half of how deep the compiler's default
+/// Four lists and a name make some seventy nodes of text, little more than half of how deep the compiler's default
 /// recursion limit lets types be nested.
 pub(crate) const MAX_LIST_BYTES: usize = 1024;
 /// One sentence.
@@ -29,10 +29,11 @@ pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
 /// What the attribute asks of a caller, ready to be written into a type.
 pub(crate) struct Policy {
-    /// Space-separated, empty where the key is absent; so are roles and scopes.
+    /// Space-separated, empty where the key is absent; so are roles, scopes and issuers.
     pub(crate) services: String,
     pub(crate) roles: String,
     pub(crate) scopes: String,
+    pub(crate) issuers: String,
     pub(crate) max_age: Option<Duration>,
     /// The path of the crate `service_only`, where it was said.
     pub(crate) krate: Option<TokenStream>,
@@ -43,6 +44,7 @@ pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
         services: list(args.services, errors, service_name),
         roles: list(args.roles, errors, scope_token),
         scopes: list(args.scopes, errors, scope_token),
+        issuers: list(args.issuers, errors, issuer),
         max_age: args.max_age.and_then(|value| max_age(&value, errors)),
         krate: args.krate.map(ToTokens::into_token_stream),
     }
@@ -130,6 +132,18 @@ fn scope_token(key: Key, value: &LitStr, errors: &mut Diagnostics) {
         Some(' ') => errors.push(diagnostics::several_in_one(key, value)),
         Some(c) => errors.push(diagnostics::bad_scope_token(key, value, format!("it has {c:?}"))),
         None if name.is_empty() => errors.push(diagnostics::bad_scope_token(key, value, "it is empty")),
+        None => {}
+    }
+}
+
+/// RFC 7519 section 2: a StringOrURI. Of those, printable ASCII without space, so that a list can be told apart.
+fn issuer(key: Key, value: &LitStr, errors: &mut Diagnostics) {
+    let name = value.value();
+    let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
+    match name.chars().find(|c| !allowed(*c)) {
+        Some(' ') => errors.push(diagnostics::several_in_one(key, value)),
+        Some(c) => errors.push(diagnostics::bad_issuer(value, format!("it has {c:?}"))),
+        None if name.is_empty() => errors.push(diagnostics::bad_issuer(value, "it is empty")),
         None => {}
     }
 }

@@ -27,17 +27,20 @@ mod item;
 /// | `services(..)` | a caller with one of these names | `services("orders", "billing")` |
 /// | `roles(..)` | a caller with one of these roles | `roles("admin")` |
 /// | `scopes(..)` | a caller with all of these scopes | `scopes("tenants:read", "tenants:delete")` |
+/// | `issuers(..)` | a token of one of these issuers | `issuers("https://mill.example")` |
 /// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
 /// | `crate = ..` | (no one: it names the path of the crate `service_only`, for a renamed or re-exported one) | `crate = my_platform::service_only` |
 ///
 /// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or
 ///   digit.
 /// - A role and a scope are scope-tokens of RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
+/// - An issuer is the `iss` that the verifier trusts it by, printable ASCII without space, `"` and `\`.
 /// - An age is a duration in words, `"90s"`, `"15min"`, `"24h"`, `"7days"`, in whole seconds, of at most 366
 ///   days: a token lives for 365 days by default, so a longer age would refuse nothing.
 /// - A list has 1 to 32 values, none of them twice, 1024 bytes in all.
 ///
-/// Who the issuer is, which keys and which audience count: that is said once, on the `Verifier`.
+/// Which issuers are trusted, by which keys and for which audience: that is said once, on the `Verifier`. `issuers(..)`
+/// asks for some of those.
 ///
 /// # What it goes on
 ///

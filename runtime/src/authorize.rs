@@ -11,6 +11,7 @@ use crate::{
 
 /// What a policy looks at, each only where the policy asks for it.
 pub(crate) trait Facts {
+    fn issuer(&self) -> &str;
     fn service(&self) -> &str;
     fn role(&self) -> Option<&str>;
     fn scope(&self) -> &Scopes;
@@ -18,6 +19,10 @@ pub(crate) trait Facts {
 }
 
 impl Facts for ServiceClaims {
+    fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     fn service(&self) -> &str {
         self.service.as_str()
     }
@@ -35,12 +40,25 @@ impl Facts for ServiceClaims {
     }
 }
 
-/// Checks services, roles, scopes and age, in this order.
+/// Checks issuers, services, roles, scopes and age, in this order.
 pub(crate) fn authorize(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+    issuer(claims, policy)?;
     service(claims, policy)?;
     role(claims, policy)?;
     scopes(claims, policy)?;
     age(claims, policy, at)
+}
+
+fn issuer(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
+    let Some(allowed) = policy.allowed_issuers() else {
+        return Ok(());
+    };
+    let issuer = claims.issuer();
+    if allowed.contains(&issuer) {
+        return Ok(());
+    }
+    let reason = format!("the issuer is `{}`, allowed: {}", quoted(issuer), allowed.join(", "));
+    Err(Denial::new(Code::IssuerNotAllowed, reason))
 }
 
 fn service(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
@@ -94,7 +112,8 @@ fn age(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denia
             let reason = format!("the token was issued {age} s ago, allowed: {max_age} s");
             Err(Denial::new(Code::TooOld, reason))
         }
-        // A token "from the future" would stay fresh for as long as its `iat` is ahead.
+        // A token "from the future" would stay fresh for as long as its `iat` is ahead. This allows less than
+        // `MAX_ISSUED_AHEAD`: a token that proves no age to a revocation is not fresh either.
         Err(_) => Err(Denial::new(
             Code::TooOld,
             "the token says that it is issued in the future, so its age is unknown",

@@ -152,6 +152,10 @@ impl Caller {
 }
 
 impl Facts for Caller {
+    fn issuer(&self) -> &str {
+        self.issuer()
+    }
+
     fn service(&self) -> &str {
         self.service()
     }

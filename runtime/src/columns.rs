@@ -25,18 +25,29 @@ pub(crate) fn aligned(
     Ok(())
 }
 
-/// The cells of what a handler asks: services, roles, scopes, age.
-pub(crate) fn asked(policy: &Policy<'_>) -> [String; 4] {
-    let age = policy.allowed_age().map(|age| age.as_secs());
-    cells(policy.allowed_services(), policy.allowed_roles(), policy.required_scopes(), age)
+/// The head of what a handler asks: services, roles, scopes, age. A column for issuers comes first where one of the
+/// handlers asks for some.
+pub(crate) fn head<const N: usize>(first: [&str; N], with_issuers: bool) -> Vec<String> {
+    let issuers = with_issuers.then_some("issuers");
+    let rest = ["services", "roles", "scopes", "max_age"];
+    first.into_iter().chain(issuers).chain(rest).map(str::to_owned).collect()
 }
 
+/// The cells under that head.
+pub(crate) fn asked(policy: &Policy<'_>, with_issuers: bool) -> Vec<String> {
+    let age = policy.allowed_age().map(|age| age.as_secs());
+    let issuers = with_issuers.then_some(policy.allowed_issuers());
+    cells(issuers, policy.allowed_services(), policy.allowed_roles(), policy.required_scopes(), age)
+}
+
+/// `issuers` is `None` where there is no column for them.
 pub(crate) fn cells<T: AsRef<str>>(
+    issuers: Option<Option<&[T]>>,
     services: Option<&[T]>,
     roles: Option<&[T]>,
     scopes: &[T],
     max_age: Option<u64>,
-) -> [String; 4] {
+) -> Vec<String> {
     let words = |names: &[T]| names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
     let any_of = |names: Option<&[T]>| match names {
         None => "any".to_owned(),
@@ -45,5 +56,6 @@ pub(crate) fn cells<T: AsRef<str>>(
     };
     let scopes = if scopes.is_empty() { "none".to_owned() } else { words(scopes) };
     let age = max_age.map_or("any".to_owned(), |seconds| format!("{seconds}s"));
-    [any_of(services), any_of(roles), scopes, age]
+    let issuers = issuers.map(any_of);
+    issuers.into_iter().chain([any_of(services), any_of(roles), scopes, age]).collect()
 }

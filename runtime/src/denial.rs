@@ -177,6 +177,8 @@ codes! {
     RevocationUnavailable = "revocation_unavailable", Revocation, 503;
     /// The token is authentic, but not a service's.
     NotService = "not_service", Service, 403;
+    /// The token's issuer is none of those that the handler allows.
+    IssuerNotAllowed = "issuer_not_allowed", Policy, 403;
     /// The service is none of those that the handler allows.
     ServiceNotAllowed = "service_not_allowed", Policy, 403;
     /// The role is none of those that the handler allows.

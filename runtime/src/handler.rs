@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    columns::{aligned, asked},
+    columns::{aligned, asked, head},
     guard::{Guard, StaticPolicy},
     policy::Policy,
     registry::GuardedEndpoint,
@@ -125,12 +125,13 @@ impl FromIterator<GuardedEndpoint> for PolicyTable {
 
 impl fmt::Display for PolicyTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["endpoint", "services", "roles", "scopes", "max_age"].map(str::to_owned);
-        aligned(f, &head, self.0.iter().map(row))
+        let with_issuers = self.0.iter().any(|guarded| guarded.policy().allowed_issuers().is_some());
+        let row = |guarded| row(guarded, with_issuers);
+        aligned(f, &head(["endpoint"], with_issuers), self.0.iter().map(row))
     }
 }
 
-fn row(guarded: &GuardedEndpoint) -> Vec<String> {
-    let asked = asked(guarded.policy());
+fn row(guarded: &GuardedEndpoint, with_issuers: bool) -> Vec<String> {
+    let asked = asked(guarded.policy(), with_issuers);
     [guarded.endpoint().to_string()].into_iter().chain(asked).collect()
 }

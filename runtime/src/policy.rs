@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-/// What a handler asks of its caller: any of the services, any of the roles, all of the scopes, and
+/// What a handler asks of its caller: any of the issuers, any of the services, any of the roles, all of the scopes, and
 /// a token issued no longer ago than `max_age`. A list that is left out asks for nothing.
 ///
 /// ```
@@ -19,6 +19,7 @@ use serde::{Serialize, Serializer};
 /// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Policy<'a> {
+    issuers: Option<&'a [&'a str]>,
     services: Option<&'a [&'a str]>,
     roles: Option<&'a [&'a str]>,
     scopes: &'a [&'a str],
@@ -28,7 +29,15 @@ pub struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// Any verified service may call; what `#[service_only]` without keys means.
     pub const fn any_service() -> Self {
-        Self { services: None, roles: None, scopes: &[], max_age: None }
+        Self { issuers: None, services: None, roles: None, scopes: &[], max_age: None }
+    }
+
+    /// Only tokens of these issuers may call: the verifier trusts the issuer by this name, the `iss` of its tokens or
+    /// the trust domain of SPIFFE, byte for byte. An empty list lets nobody in. For a verifier that trusts several
+    /// issuers, where a handler is for the services of one.
+    #[must_use]
+    pub const fn issuers(self, issuers: &'a [&'a str]) -> Self {
+        Self { issuers: Some(issuers), ..self }
     }
 
     /// Only these services may call: the token's `service` equals one of them, byte for byte. An
@@ -55,6 +64,11 @@ impl<'a> Policy<'a> {
     #[must_use]
     pub const fn max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }
+    }
+
+    /// The issuers whose tokens may call; `None` for any that the verifier trusts.
+    pub const fn allowed_issuers(&self) -> Option<&'a [&'a str]> {
+        self.issuers
     }
 
     /// The services that may call; `None` for any.

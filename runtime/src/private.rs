@@ -67,8 +67,8 @@ pub struct Text<const A: u128, const B: u128 = 0, const C: u128 = 0, const D: u1
 );
 
 const WORD: usize = 16;
-/// Three lists, of which the attribute takes at most 1024 bytes each, and a name.
-const CAPACITY: usize = 4096;
+/// Four lists, of which the attribute takes at most 1024 bytes each, and a name.
+const CAPACITY: usize = 5120;
 
 /// A text in a type.
 pub trait TypeText: 'static {
@@ -212,17 +212,19 @@ impl Head {
 }
 
 /// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes by words. By the key in its head the type finds where the handler stands.
+/// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By the key in its head the type finds where the handler stands.
 pub struct Site<const HEAD: u128, Words>(PhantomData<fn() -> Words>);
 
 impl<const HEAD: u128, Words: TypeText> Site<HEAD, Words> {
     const SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 1));
     const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
     const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
+    const ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 4));
 }
 
 impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
     const POLICY: Policy<'static> = policy(
+        first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
         first(&Self::SERVICES, count(line(Words::TEXT, 1))),
         first(&Self::ROLES, count(line(Words::TEXT, 2))),
         first(&Self::SCOPES, count(line(Words::TEXT, 3))),
@@ -240,12 +242,14 @@ fn endpoint(head: Head, function: impl FnOnce() -> &'static str) -> Endpoint {
 
 /// The attribute refuses an empty list, so none stands for a key that was left out.
 pub(crate) const fn policy<'a>(
+    issuers: &'a [&'a str],
     services: &'a [&'a str],
     roles: &'a [&'a str],
     scopes: &'a [&'a str],
     max_age: Option<Duration>,
 ) -> Policy<'a> {
     let policy = Policy::any_service().scopes(scopes);
+    let policy = if issuers.is_empty() { policy } else { policy.issuers(issuers) };
     let policy = if services.is_empty() { policy } else { policy.services(services) };
     let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
     match max_age {
@@ -323,6 +327,17 @@ mod tests {
         type Site = super::Site<{ head(7, 7, u32::MAX) }, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
         assert!("\\".parse::<crate::ServiceName>().is_err());
+    }
+
+    #[test]
+    fn a_site_carries_the_issuers_where_it_asks_for_some() {
+        const ISSUERS: &str = "list\n\n\n\nbakery-auth https://mill.example/realms/a";
+        type Words =
+            Text<{ word(ISSUERS, 0) }, { word(ISSUERS, 1) }, { word(ISSUERS, 2) }, { word(ISSUERS, 3) }>;
+        type Asking = Site<{ head(7, 7, u32::MAX) }, Words>;
+        let issuers = ["bakery-auth", "https://mill.example/realms/a"];
+        assert_eq!(Asking::POLICY, Policy::any_service().issuers(&issuers));
+        assert_eq!(Site::<{ head(7, 7, u32::MAX) }, Bare>::POLICY.allowed_issuers(), None);
     }
 
     #[test]

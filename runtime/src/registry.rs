@@ -73,6 +73,22 @@ pub fn public_endpoints() -> Vec<PublicEndpoint> {
     REGISTRY.public.clone()
 }
 
+/// Logs each guarded handler that asks for issuers, none of which a new verifier trusts: that verifier refuses every
+/// caller of it. It may be for another verifier of the program, so it is not an error.
+pub(crate) fn warn_of_unreachable(trusts: impl Fn(&str) -> bool) {
+    for guarded in &REGISTRY.guarded {
+        if let Some(issuers) = guarded.policy.allowed_issuers()
+            && !issuers.iter().any(|issuer| trusts(issuer))
+        {
+            let (endpoint, issuers) = (guarded.endpoint, issuers.join(" "));
+            tracing::warn!(
+                target: "service_only", %endpoint, issuers,
+                "a handler asks for issuers, none of which this verifier trusts"
+            );
+        }
+    }
+}
+
 pub(crate) fn endpoint(key: u64) -> Option<Endpoint> {
     REGISTRY.by_key.get(&key).map(|entry| entry.endpoint)
 }
@@ -95,7 +111,7 @@ pub struct Registration {
 
 /// What a registered handler asks of its caller.
 pub enum Asks {
-    /// The text of `Site`, four lines: the function, the services, the roles, the scopes.
+    /// The text of `Site`: the function, the services, the roles, the scopes, and where there are some the issuers.
     Policy(&'static str),
     /// A public handler asks nothing.
     Nothing {
@@ -152,8 +168,8 @@ impl Registry {
             Asks::Policy(text) => {
                 let mut lists = text.split('\n').skip(1).map(leaked_words);
                 let mut next = || lists.next().unwrap_or_default();
-                let (services, roles, scopes) = (next(), next(), next());
-                let policy = policy(services, roles, scopes, head.max_age());
+                let (services, roles, scopes, issuers) = (next(), next(), next(), next());
+                let policy = policy(issuers, services, roles, scopes, head.max_age());
                 self.guarded.push(GuardedEndpoint { endpoint, policy });
             }
             Asks::Nothing { reason, .. } => self.public.push(PublicEndpoint { endpoint, reason }),

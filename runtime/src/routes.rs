@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    columns::{aligned, cells},
+    columns::{aligned, cells, head},
     policy::{Endpoint, Policy},
 };
 
@@ -62,12 +62,14 @@ impl Extend<Route> for RouteTable {
 
 impl fmt::Display for RouteTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["methods", "path", "services", "roles", "scopes", "max_age"].map(str::to_owned);
-        aligned(f, &head, self.routes.iter().map(row))
+        let asks = |route: &Route| matches!(route.access, Access::ServiceOnly { issuers: Some(_), .. });
+        let with_issuers = self.routes.iter().any(asks);
+        let row = |route| row(route, with_issuers);
+        aligned(f, &head(["methods", "path"], with_issuers), self.routes.iter().map(row))
     }
 }
 
-fn row(route: &Route) -> Vec<String> {
+fn row(route: &Route, with_issuers: bool) -> Vec<String> {
     let methods = match (route.fallback, route.methods.is_empty()) {
         (false, true) => "any".to_owned(),
         (false, false) => route.methods.join(" "),
@@ -75,8 +77,9 @@ fn row(route: &Route) -> Vec<String> {
         (true, false) => format!("fallback {}", route.methods.join(" ")),
     };
     let asked = match &route.access {
-        Access::ServiceOnly { services, roles, scopes, max_age } => {
-            cells(services.as_deref(), roles.as_deref(), scopes, *max_age).to_vec()
+        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
+            let issuers = with_issuers.then_some(issuers.as_deref());
+            cells(issuers, services.as_deref(), roles.as_deref(), scopes, *max_age)
         }
         Access::Public { reason } => vec![format!("public: {reason}")],
     };
@@ -168,6 +171,9 @@ impl Route {
 pub enum Access {
     /// Services that meet a policy. Its words are those of [`Policy`].
     ServiceOnly {
+        /// Any of these; absent for any issuer that the verifier trusts. An empty list lets nobody in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuers: Option<Vec<String>>,
         /// Any of these; absent for any service. An empty list lets nobody in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         services: Option<Vec<String>>,
@@ -199,6 +205,7 @@ impl From<&Policy<'_>> for Access {
     fn from(policy: &Policy<'_>) -> Self {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         Self::ServiceOnly {
+            issuers: policy.allowed_issuers().map(owned),
             services: policy.allowed_services().map(owned),
             roles: policy.allowed_roles().map(owned),
             scopes: owned(policy.required_scopes()),
@@ -246,6 +253,25 @@ mod tests {
         any         /files         a b       any    x:y     any
         fallback    /{*rest}       public: it is a website for all the world
         ");
+    }
+
+    #[test]
+    fn issuers_have_a_column_where_a_route_asks_for_some() {
+        let policy = POLICY.issuers(&["bakery-auth", "https://mill.example"]);
+        let table = RouteTable::new("orders")
+            .route(Route::new(["GET"], "/a", Access::from(&policy)))
+            .route(Route::new(["GET"], "/b", Access::from(&POLICY)))
+            .route(Route::new(["GET"], "/c", Access::public("it is a website")));
+        insta::assert_snapshot!(table, @r"
+        methods  path  issuers                           services  roles  scopes  max_age
+        -------  ----  --------------------------------  --------  -----  ------  -------
+        GET      /a    bakery-auth https://mill.example  a b       any    x:y     any
+        GET      /b    any                               a b       any    x:y     any
+        GET      /c    public: it is a website
+        ");
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
+        assert_eq!(json.matches("issuers").count(), 1);
     }
 
     #[test]

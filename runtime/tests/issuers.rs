@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use service_only::{
-    Algorithm, Caller, Code, FixedClock, Issuer, KeySet, NoAudit, SigningKey, Timestamp, TrustedIssuer,
-    Verifier,
+    Algorithm, Caller, Code, FixedClock, Issuer, KeySet, NoAudit, Policy, SigningKey, Timestamp,
+    TrustedIssuer, Verifier,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -222,6 +222,145 @@ fn a_bound_token_of_any_issuer_is_not_a_bearer_token() {
     let (_, header, claims, _) = good().swap_remove(1);
     let forged = sign(&key(), header, &with(&claims, json!({"cnf": {}})));
     assert_eq!(fleet.verdict(&forged), Err(Code::UnknownKey), "the signature comes first");
+}
+
+/// A token of a self-naming issuer.
+fn self_named(kind: &str, key: &SigningKey, issuer: &str, service: &str) -> String {
+    let (_, header, claims, _) = good().swap_remove(if kind == "strict" { 0 } else { 1 });
+    sign(key, header, &with(&claims, json!({"iss": issuer, "sub": service, "service": service})))
+}
+
+fn issuer_of(kind: &str, name: &str, key: &SigningKey) -> TrustedIssuer {
+    match kind {
+        "strict" => TrustedIssuer::strict(name).audience("orders"),
+        _ => TrustedIssuer::compatible(name),
+    }
+    .keys(key.verifying_key())
+}
+
+#[test]
+fn two_issuers_that_name_their_services_themselves_do_not_build_without_a_declaration() {
+    for kinds in [
+        ["strict", "strict"],
+        ["compatible", "compatible"],
+        ["compatible", "strict"],
+        ["strict", "compatible"],
+    ] {
+        let keys = [key(), key()];
+        let [bakery, mill] = ["bakery-auth", "https://mill.example"];
+        let bakery = || issuer_of(kinds[0], bakery, &keys[0]);
+        let mill = || issuer_of(kinds[1], mill, &keys[1]);
+        let built =
+            |one, other| Verifier::builder().trust(one).trust(other).clock(CLOCK).audit(NoAudit).build();
+        let refused = built(bakery(), mill()).unwrap_err().to_string();
+        assert!(refused.contains("`bakery-auth`") && refused.contains(".services("), "{refused}");
+        assert!(built(mill(), bakery()).is_err());
+        let overlapping = built(bakery().services(["mill.flour"]), mill().service_prefix("mill."));
+        assert!(overlapping.unwrap_err().to_string().contains("`mill.flour`"));
+
+        // The builder's own issuer is one, too.
+        let own = Verifier::builder().issuer("own").keys(keys[0].verifying_key());
+        assert!(own.trust(mill()).build().is_err());
+
+        let verifier = built(bakery(), mill().services(["flour"]).service_prefix("mill.")).unwrap();
+        let verdict = |token: &str| {
+            let decided = verifier.verify(token).map(|caller| caller.service().to_owned());
+            decided.map_err(|denial| (denial.code(), denial.status()))
+        };
+        for (own, other) in [("orders", "flour"), ("millstone", "mill.oats"), ("flours", "mill.flour")] {
+            for (index, issuer, own, other) in
+                [(0, "bakery-auth", own, other), (1, "https://mill.example", other, own)]
+            {
+                let token = self_named(kinds[index], &keys[index], issuer, own);
+                assert_eq!(verdict(&token), Ok(own.to_owned()), "{kinds:?}");
+                let token = self_named(kinds[index], &keys[index], issuer, other);
+                for _ in 0..3 {
+                    assert_eq!(verdict(&token), Err((Code::BadClaimValue, 401)), "{issuer} names {other}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_issuer_that_may_name_some_services_may_name_no_users() {
+    let keys = [key(), key()];
+    let verifier = Verifier::builder()
+        .trust(issuer_of("compatible", "bakery-auth", &keys[0]))
+        .trust(issuer_of("compatible", "mill", &keys[1]).services(["flour"]))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let (_, header, claims, _) = good().swap_remove(1);
+    let user = without(&without(&claims, "is_service"), "service");
+    let user = |issuer| with(&user, json!({"type": "access", "sub": "anna", "iss": issuer}));
+    assert!(verifier.authenticate(&sign(&keys[0], header.clone(), &user("bakery-auth"))).is_ok());
+    let denial = verifier.authenticate(&sign(&keys[1], header, &user("mill"))).unwrap_err();
+    assert_eq!((denial.code(), denial.status()), (Code::NotService, 403));
+}
+
+#[test]
+fn entries_with_one_issuer_share_their_services_and_keep_their_kinds() {
+    let keys = [key(), key()];
+    let verifier = Verifier::builder()
+        .trust(issuer_of("strict", "bakery-auth", &keys[0]))
+        .trust(issuer_of("compatible", "bakery-auth", &keys[1]))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    for (kind, key) in ["strict", "compatible"].into_iter().zip(&keys) {
+        assert_eq!(
+            verifier.verify(&self_named(kind, key, "bakery-auth", "orders")).unwrap().service(),
+            "orders"
+        );
+    }
+}
+
+#[test]
+fn a_policy_may_ask_for_an_issuer() {
+    let keys = [key(), key()];
+    let verifier = Verifier::builder()
+        .trust(issuer_of("strict", "bakery-auth", &keys[0]))
+        .trust(issuer_of("strict", "https://mill.example", &keys[1]).services(["flour"]))
+        .clock(CLOCK)
+        .audit(NoAudit)
+        .build()
+        .unwrap();
+    let tokens = [
+        self_named("strict", &keys[0], "bakery-auth", "orders"),
+        self_named("strict", &keys[1], "https://mill.example", "flour"),
+    ];
+    let refused = Some((Code::IssuerNotAllowed, 403));
+    for (allowed, expected) in [
+        (None, [None, None]),
+        (Some(&["bakery-auth"][..]), [None, refused]),
+        (Some(&["https://mill.example"][..]), [refused, None]),
+        (Some(&["https://mill.example", "bakery-auth"][..]), [None, None]),
+        (Some(&["https://mill.example/", "Bakery-auth", "bakery"][..]), [refused, refused]),
+        (Some(&[][..]), [refused, refused]),
+    ] {
+        let policy = allowed.map_or(Policy::any_service(), |issuers| Policy::any_service().issuers(issuers));
+        for (token, expected) in tokens.iter().zip(expected) {
+            for _ in 0..3 {
+                let denial = verifier.verify_with(token, &policy).err();
+                assert_eq!(denial.map(|denial| (denial.code(), denial.status())), expected, "{allowed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_names_other_issuers_by_the_name_that_they_are_trusted_by() {
+    let fleet = Fleet::new();
+    let names = ["bakery-auth", "bakery-auth", "https://cluster", "bakery.example", "https://idp"];
+    for ((issuer, header, claims, _), name) in good().into_iter().zip(names) {
+        let token = sign(&fleet.keys[issuer], header, &claims);
+        let verdict = |name| fleet.verifier.verify_with(&token, &Policy::any_service().issuers(&[name]));
+        assert!(verdict(name).is_ok(), "{issuer}");
+        assert_eq!(verdict("another").unwrap_err().code(), Code::IssuerNotAllowed, "{issuer}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::{
 };
 
 use service_only::{
-    Caller, Code, Decision, Denial, MemoryRevocations, Policy, ServiceClaims, Verifier, endpoints,
-    service_only,
+    Algorithm, Caller, Code, Decision, Denial, KeyRing, MemoryRevocations, Policy, ServiceClaims, SigningKey,
+    Verifier, endpoints, service_only,
 };
 use service_only_testkit::TestAuthority;
 
@@ -120,6 +120,49 @@ fn a_caller_that_was_kept_grows_old_by_the_clock_of_its_verifier() {
     assert_eq!(delete_tenant(7, &caller).unwrap_err().code(), Code::TooOld);
     authority.clock().advance(Duration::from_secs(60 * 60));
     assert_eq!(delete_tenant(7, &caller).unwrap_err().code(), Code::Expired);
+}
+
+#[test]
+fn a_caller_that_was_kept_does_not_outlive_its_key() {
+    let authority = TestAuthority::new();
+    let new = SigningKey::generate(Algorithm::ES256).unwrap();
+    let old = authority.keys().keys()[0].clone();
+    let ring = KeyRing::with_clock(old, Duration::from_secs(60), authority.clock().clone()).unwrap();
+    let caller =
+        caller(&authority, &authority.verifier_builder().keys(ring.clone()).build().unwrap(), "scheduler");
+    ring.announce(new.verifying_key()).unwrap();
+    ring.activate(new.kid().as_str()).unwrap();
+    authority.clock().advance(Duration::from_secs(59));
+    assert!(delete_tenant(7, &caller).is_ok());
+    authority.audit().clear();
+    authority.clock().advance(Duration::from_secs(1));
+    assert_eq!(delete_tenant(7, &caller).unwrap_err().code(), Code::UnknownKey);
+    let event = authority.audit().only();
+    assert_eq!((event.decision, event.code, event.status), (Decision::Deny, Some(Code::UnknownKey), 401));
+}
+
+#[service_only(issuers("https://mill.example/auth", "farm-auth"), services("scheduler"))]
+fn grind(caller: &Caller) -> Result<String, Denial> {
+    Ok(caller.issuer().to_owned())
+}
+
+#[test]
+fn a_function_may_ask_for_the_issuer_of_its_caller() {
+    for (issuer, expected) in [
+        ("https://mill.example/auth", None),
+        ("farm-auth", None),
+        ("https://mill.example", Some(Code::IssuerNotAllowed)),
+        (TestAuthority::ISSUER, Some(Code::IssuerNotAllowed)),
+    ] {
+        let authority = TestAuthority::new().issuer(issuer);
+        let decided = grind(&authority.service("scheduler").caller());
+        assert_eq!(decided.as_ref().err().map(Denial::code), expected, "{issuer}");
+        assert_eq!(decided.is_ok().then_some(issuer), decided.as_deref().ok());
+    }
+    let guarded = endpoints();
+    let grind = guarded.iter().find(|guarded| guarded.endpoint().function() == "grind").unwrap();
+    assert_eq!(grind.policy().allowed_issuers(), Some(&["https://mill.example/auth", "farm-auth"][..]));
+    assert_eq!(grind.policy().allowed_services(), Some(&["scheduler"][..]));
 }
 
 #[test]

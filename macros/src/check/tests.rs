@@ -30,6 +30,15 @@ fn values_of_a_list_are_joined_by_spaces_in_their_order() {
 }
 
 #[test]
+fn issuers_are_names_and_uris() {
+    let names =
+        ["bakery-auth", "https://mill.example:8443/realms/a?b=c#d", "urn:example:a", "spiffe.example"];
+    let written = names.map(|name| format!("{name:?}")).join(", ");
+    assert_eq!(accepted(&format!("issuers({written})")).issuers, names.join(" "));
+    assert_eq!(accepted("").issuers, "");
+}
+
+#[test]
 fn service_names_at_the_edge_of_the_rule_are_accepted() {
     let longest = "x".repeat(MAX_SERVICE_NAME_BYTES);
     for name in ["a", "7", "a-b_c.d", "A--b..c__9", longest.as_str()] {

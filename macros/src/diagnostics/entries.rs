@@ -29,7 +29,7 @@ pub(crate) fn missing_comma(extra: &TokenTree) -> Error {
 pub(crate) fn unknown_key(name: &Ident) -> Error {
     let written = name.to_string();
     let message = match written.as_str() {
-        "issuer" | "issuers" | "audience" | "audiences" | "keys" | "algorithms" | "leeway" => {
+        "issuer" | "audience" | "audiences" | "keys" | "algorithms" | "leeway" => {
             format!("`{written}` is no key of the attribute; say it once, on the `Verifier`")
         }
         _ => match similar_key(&written) {
@@ -43,7 +43,7 @@ pub(crate) fn unknown_key(name: &Ident) -> Error {
 pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
     let name = key.as_str();
     let remedy = match key {
-        Key::Services | Key::Roles | Key::Scopes => "put all values into one list",
+        Key::Services | Key::Roles | Key::Scopes | Key::Issuers => "put all values into one list",
         Key::MaxAge | Key::Crate => "keep one",
     };
     Error::new(span, format!("`{name}` is said twice; {remedy}"))
@@ -82,7 +82,7 @@ pub(crate) fn not_a_crate_path(name: &Ident, value: &[TokenTree]) -> Error {
 
 pub(crate) fn not_a_string(key: Key, found: &[TokenTree]) -> Error {
     let takes = match key {
-        Key::Services | Key::Roles | Key::Scopes => "string literals",
+        Key::Services | Key::Roles | Key::Scopes | Key::Issuers => "string literals",
         Key::MaxAge | Key::Crate => "a string literal",
     };
     let text = match found {

@@ -77,8 +77,43 @@ fn unknown_key_is_told_with_the_key_that_was_meant() {
             &[r#"krate = a"#, r#"^^^^^ unknown key `krate`, did you mean `crate`?"#],
             &[
                 r#"permissions("a")"#,
-                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `max_age`, `crate`"#,
+                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `issuers`, `max_age`, `crate`"#,
             ],
+        ],
+    );
+}
+
+#[test]
+fn issuer_that_no_token_can_name_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"issuers("")"#,
+                r#"        ^^ "" is not an issuer, it is empty; write the `iss` of its tokens: printable ASCII without space, `"` and `\`"#,
+            ],
+            &[
+                r#"issuers("https://a b")"#,
+                r#"        ^^^^^^^^^^^^^ "https://a b" has a space, and a value of `issuers` is one word; write `issuers("https://a", "b")`"#,
+            ],
+            &[
+                r#"issuers("a\nb")"#,
+                r#"        ^^^^^^ "a\nb" is not an issuer, it has '\n'; write the `iss` of its tokens: printable ASCII without space, `"` and `\`"#,
+            ],
+            &[
+                r#"issuers()"#,
+                r#"       ^^ `issuers()` would allow nobody; name an issuer, or leave the key out to allow every issuer"#,
+            ],
+            &[
+                r#"issuers = "a""#,
+                r#"        ^^^^^ `issuers` takes a list in parentheses; write `issuers("a")`"#,
+            ],
+            &[
+                r#"issuers("a"), issuers("b")"#,
+                r#"              ^^^^^^^ `issuers` is said twice; put all values into one list"#,
+            ],
+            &[r#"issuers("a", "a")"#, r#"             ^^^ "a" stands in `issuers` twice; keep one"#],
+            &[r#"isuers("a")"#, r#"^^^^^^ unknown key `isuers`, did you mean `issuers`?"#],
         ],
     );
 }
@@ -210,7 +245,7 @@ fn punctuation_out_of_place_is_refused() {
             ],
             &[
                 r#"= 1"#,
-                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `max_age`, `crate`"#,
+                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `issuers`, `max_age`, `crate`"#,
             ],
         ],
     );

@@ -13,6 +13,9 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
         Key::Services => {
             "`services()` would allow nobody; name a service, or leave the key out to allow every service"
         }
+        Key::Issuers => {
+            "`issuers()` would allow nobody; name an issuer, or leave the key out to allow every issuer"
+        }
         Key::Roles => "`roles()` would allow nobody; name a role, or leave the key out to allow every role",
         _ => "`scopes()` asks for nothing; name a scope, or leave the key out",
     };
@@ -72,6 +75,16 @@ pub(crate) fn bad_scope_token(key: Key, value: &LitStr, reason: impl Display) ->
         value.span(),
         format!(
             "{:?} is not a {kind}, {reason}; write printable ASCII without space, `\"` and `\\` (RFC 6749 section 3.3)",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn bad_issuer(value: &LitStr, reason: impl Display) -> Error {
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is not an issuer, {reason}; write the `iss` of its tokens: printable ASCII without space, `\"` and `\\`",
             value.value()
         ),
     )

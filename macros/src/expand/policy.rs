@@ -73,7 +73,12 @@ impl<'a> Place<'a> {
     pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
         let private = &self.private;
         let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
-        let text = text.map(String::as_str).join("\n");
+        let mut text = text.map(String::as_str).join("\n");
+        // Most handlers ask for none, and each word costs the compiler.
+        if !policy.issuers.is_empty() {
+            text.push('\n');
+            text.push_str(&policy.issuers);
+        }
         let head = self.head(&text, policy.max_age);
         let words = text::of(&text, private);
         quote!(#private::Site<{ #private::register_guarded!(#head, #text); #head }, #words>)

@@ -48,6 +48,24 @@ fn any_of_the_services_is_enough_and_is_compared_exactly() {
 }
 
 #[test]
+fn any_of_the_issuers_is_enough_and_is_compared_exactly() {
+    let cases: [(&[&str], Option<Code>); 5] = [
+        (&["bakery-auth"], None),
+        (&["https://mill.example", "bakery-auth"], None),
+        (&[], Some(Code::IssuerNotAllowed)),
+        (&["https://mill.example"], Some(Code::IssuerNotAllowed)),
+        (&["bakery-auth/", "Bakery-auth", ""], Some(Code::IssuerNotAllowed)),
+    ];
+    for (issuers, expected) in cases {
+        assert_eq!(verdict(&claims(), Policy::any_service().issuers(issuers)), expected, "{issuers:?}");
+    }
+    let policy = Policy::any_service().issuers(&["a", "b"]);
+    let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
+    let denial = authorize(&claims(), &policy, at).unwrap_err();
+    assert_eq!(denial.reason(), "the issuer is `bakery-auth`, allowed: a, b");
+}
+
+#[test]
 fn any_of_the_roles_is_enough_and_no_role_is_none_of_them() {
     let policy = Policy::any_service().roles(&["operator", "admin"]);
     assert_eq!(verdict(&claims(), policy), None);

@@ -199,6 +199,8 @@ fn service(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
             })),
         },
     ];
+    // The filter checks tokens of one issuer. Where a handler asks for others only, it lets nobody in.
+    all.extend(needs.issuers.map(|issuers| any_of(issuers.iter().map(|issuer| claim("iss", exact(issuer))))));
     all.extend(needs.roles.map(|roles| any_of(roles.iter().map(|role| claim("role", exact(role))))));
     all.extend(needs.scopes.iter().map(|scope| claim("scope", holds_scope(scope))));
     // A token that names an audience is for nobody else (RFC 7519 section 4.1.3).

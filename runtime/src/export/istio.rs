@@ -146,6 +146,8 @@ fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
 fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
     let mut all = vec![claim("type", json!(["service"]))];
+    // The mesh checks tokens of one issuer. Where a handler asks for others only, it lets nobody in.
+    all.extend(needs.issuers.map(|issuers| claim("iss", json!(issuers))));
     all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
     all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
     // Istio reads `scope` as a list with spaces between. One condition each: all are needed.
@@ -237,7 +239,8 @@ fn is_plain(byte: u8) -> bool {
 /// Names with a `*` at an end, which Istio compares as a suffix or a prefix.
 fn patterns<'r>(rule: &Rule<'r>) -> Vec<&'r String> {
     let Asked::Service(needs) = rule.access else { return Vec::new() };
-    let names = needs.roles.unwrap_or_default().iter().chain(needs.scopes);
+    let issuers = needs.issuers.unwrap_or_default().iter();
+    let names = issuers.chain(needs.roles.unwrap_or_default()).chain(needs.scopes);
     names.filter(|name| name.starts_with('*') || name.ends_with('*')).collect()
 }
 

@@ -4,22 +4,27 @@ use super::{
     plan::{self, Asked},
     yaml::one_line,
 };
-use crate::routes::{Route, RouteTable};
+use crate::routes::{Access, Route, RouteTable};
 
-const HEAD: [&str; 7] = ["method", "path", "handler", "services", "roles", "scopes", "max age"];
+const PLACE: [&str; 3] = ["method", "path", "handler"];
+const ASKED: [&str; 4] = ["services", "roles", "scopes", "max age"];
 
 /// The table in GitHub's Markdown, in the table's order. A column that asks for nothing says `any` or
-/// is empty; a list that lets nobody in says so.
+/// is empty; a list that lets nobody in says so. There is a column for issuers where a route asks for some.
 pub fn markdown(table: &RouteTable) -> String {
-    let mut text = row(&HEAD.map(str::to_owned));
-    text.push_str(&row(&HEAD.map(|_| "---".to_owned())));
+    let asks = |route: &Route| matches!(route.access(), Access::ServiceOnly { issuers: Some(_), .. });
+    let with_issuers = table.routes().iter().any(asks);
+    let issuers = with_issuers.then_some("issuers");
+    let head: Vec<_> = PLACE.into_iter().chain(issuers).chain(ASKED).map(str::to_owned).collect();
+    let mut text = row(&head);
+    text.push_str(&row(&vec!["---".to_owned(); head.len()]));
     for route in table.routes() {
-        text.push_str(&row(&cells(route)));
+        text.push_str(&row(&cells(route, with_issuers)));
     }
     text
 }
 
-fn cells(route: &Route) -> [String; 7] {
+fn cells(route: &Route, with_issuers: bool) -> Vec<String> {
     let method = match route.methods() {
         [] if route.is_fallback() => "fallback".to_owned(),
         [] => "any".to_owned(),
@@ -27,22 +32,30 @@ fn cells(route: &Route) -> [String; 7] {
         methods => codes(methods),
     };
     let handler = route.endpoint().map(code).unwrap_or_default();
-    let [services, roles, scopes, max_age] = match Asked::of(route.access()) {
-        Asked::Anybody { reason } => {
-            [format!("anybody: {}", code(reason)), String::new(), String::new(), String::new()]
-        }
-        Asked::Nobody => ["nobody".to_owned(), String::new(), String::new(), String::new()],
-        Asked::Service(needs) => [
-            needs.services.map_or("any".to_owned(), codes),
-            needs.roles.map_or("any".to_owned(), codes),
-            codes(needs.scopes),
-            needs.max_age.map(plan::duration).unwrap_or_default(),
-        ],
+    let any_of = |names: Option<&[String]>| names.map_or("any".to_owned(), codes);
+    let (issuers, asked) = match Asked::of(route.access()) {
+        Asked::Anybody { reason } => (String::new(), only(format!("anybody: {}", code(reason)))),
+        Asked::Nobody => (String::new(), only("nobody".to_owned())),
+        Asked::Service(needs) => (
+            any_of(needs.issuers),
+            [
+                any_of(needs.services),
+                any_of(needs.roles),
+                codes(needs.scopes),
+                needs.max_age.map(plan::duration).unwrap_or_default(),
+            ],
+        ),
     };
-    [method, code(route.path()), handler, services, roles, scopes, max_age]
+    let issuers = with_issuers.then_some(issuers);
+    [method, code(route.path()), handler].into_iter().chain(issuers).chain(asked).collect()
 }
 
-fn row(cells: &[String; 7]) -> String {
+/// The cells of a route that asks for nothing else.
+fn only(who: String) -> [String; 4] {
+    [who, String::new(), String::new(), String::new()]
+}
+
+fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 

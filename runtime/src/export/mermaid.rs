@@ -49,10 +49,11 @@ fn callers_of(needs: Needs<'_>) -> Vec<&str> {
 }
 
 fn needed(needs: Needs<'_>) -> String {
+    let issuers = needs.issuers.map(|issuers| format!("issuer {}", issuers.join(" or ")));
     let roles = needs.roles.map(|roles| format!("role {}", roles.join(" or ")));
     let scopes = (!needs.scopes.is_empty()).then(|| needs.scopes.join(" and "));
     let age = needs.max_age.map(|age| format!("at most {} old", plan::duration(age)));
-    [roles, scopes, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [issuers, roles, scopes, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A text in quotes. Everything that could end it, or be markup, is Mermaid's entity for it.

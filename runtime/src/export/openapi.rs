@@ -111,21 +111,31 @@ fn operation(route: &Route) -> Value {
         Access::Public { reason } => {
             json!({ "responses": { "default": answer }, "security": [], "x-public": reason })
         }
-        Access::ServiceOnly { services, roles, scopes, max_age } => json!({
+        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => json!({
             "responses": {
                 "401": { "$ref": "#/components/responses/Unauthorized" },
                 "403": { "$ref": "#/components/responses/Forbidden" },
                 "default": answer,
             },
             "security": [{ SCHEME: scopes }],
-            // Each word is there, and `null` where nothing is asked: an empty list lets nobody in.
-            "x-service-only": { "max_age": max_age, "roles": roles, "scopes": scopes, "services": services },
+            "x-service-only": asked(issuers.as_deref(), json!({
+                "max_age": max_age, "roles": roles, "scopes": scopes, "services": services,
+            })),
         }),
     };
     if let (Some(handler), Some(operation)) = (route.endpoint(), operation.as_object_mut()) {
         operation.insert("x-handler".to_owned(), json!(handler));
     }
     operation
+}
+
+/// Each word is there, and `null` where nothing is asked: an empty list lets nobody in. Only `issuers` is left out
+/// where the handler names none.
+fn asked(issuers: Option<&[String]>, mut asked: Value) -> Value {
+    if let (Some(issuers), Some(asked)) = (issuers, asked.as_object_mut()) {
+        asked.insert("issuers".to_owned(), json!(issuers));
+    }
+    asked
 }
 
 /// RFC 9457, with the header of RFC 6750 section 3.

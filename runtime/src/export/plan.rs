@@ -31,6 +31,7 @@ pub(super) enum Asked<'t> {
 /// What a service needs. A list that is there is not empty.
 #[derive(Debug, Copy, Clone)]
 pub(super) struct Needs<'t> {
+    pub(super) issuers: Option<&'t [String]>,
     pub(super) services: Option<&'t [String]>,
     pub(super) roles: Option<&'t [String]>,
     pub(super) scopes: &'t [String],
@@ -41,12 +42,13 @@ impl<'t> Asked<'t> {
     pub(super) fn of(access: &'t Access) -> Self {
         match access {
             Access::Public { reason } => Self::Anybody { reason },
-            Access::ServiceOnly { services, roles, scopes, max_age } => {
+            Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
                 let empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
-                if empty(services) || empty(roles) {
+                if empty(issuers) || empty(services) || empty(roles) {
                     return Self::Nobody;
                 }
                 Self::Service(Needs {
+                    issuers: issuers.as_deref(),
                     services: services.as_deref(),
                     roles: roles.as_deref(),
                     scopes,
@@ -107,7 +109,10 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
     if let Some(method) = route.methods().iter().find(|method| !is_method(method)) {
         return Err(refused(format!("`{}` is no method", method.escape_debug())));
     }
-    if let Access::ServiceOnly { services, roles, scopes, .. } = route.access() {
+    if let Access::ServiceOnly { issuers, services, roles, scopes, .. } = route.access() {
+        if issuers.iter().flatten().any(String::is_empty) {
+            return Err(refused("a name in `issuers` is empty".to_owned()));
+        }
         if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
             return Err(refused(
                 "a name in `services` is no service name, so no token can have it".to_owned(),

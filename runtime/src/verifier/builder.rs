@@ -14,6 +14,7 @@ use crate::{
     denial::quoted,
     keys::{Algorithm, KeySource},
     recorder::Recorder,
+    registry::warn_of_unreachable,
     revocation::{Revocation, RevocationStore},
 };
 
@@ -167,6 +168,7 @@ impl VerifierBuilder {
         )?;
         let accept_on_outage = self.accept_on_outage;
         let issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
+        warn_of_unreachable(|name| issuers.iter().any(|issuer| issuer.expectations.issuer == name));
         Ok(Verifier(Arc::new(Inner {
             refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
             cache: TokenCache::new(cached_tokens),

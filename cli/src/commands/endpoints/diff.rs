@@ -59,15 +59,22 @@ fn covers(outer: &Access, inner: &Access) -> bool {
     match (outer, inner) {
         (Access::Public { .. }, _) => true,
         (
-            Access::ServiceOnly { services, roles, scopes, max_age },
-            Access::ServiceOnly { services: fewer, roles: fewer_roles, scopes: more, max_age: younger },
+            Access::ServiceOnly { issuers, services, roles, scopes, max_age },
+            Access::ServiceOnly {
+                issuers: fewer_issuers,
+                services: fewer,
+                roles: fewer_roles,
+                scopes: more,
+                max_age: younger,
+            },
         ) => {
             let names = |outer: &Option<Vec<String>>, inner: &Option<Vec<String>>| match (outer, inner) {
                 (None, _) => true,
                 (Some(outer), Some(inner)) => inner.iter().all(|name| outer.contains(name)),
                 (Some(_), None) => false,
             };
-            names(services, fewer)
+            names(issuers, fewer_issuers)
+                && names(services, fewer)
                 && names(roles, fewer_roles)
                 && scopes.iter().all(|scope| more.contains(scope))
                 && max_age.is_none_or(|age| younger.is_some_and(|younger| younger <= age))
@@ -126,12 +133,19 @@ mod tests {
     #[test]
     fn changes_say_whether_more_or_fewer_may_call() {
         let any = r#"{"service_only":{}}"#;
+        let public = r#"{"public":{"reason":"a test"}}"#;
         let a = r#"{"service_only":{"services":["a"]}}"#;
         let b = r#"{"service_only":{"services":["b"]}}"#;
         let nobody = r#"{"service_only":{"services":[]}}"#;
         let scoped = r#"{"service_only":{"scopes":["x:y"]}}"#;
         let young = r#"{"service_only":{"max_age":60}}"#;
-        let public = r#"{"public":{"reason":"a test"}}"#;
+        let issued = r#"{"service_only":{"issuers":["bakery-auth"]}}"#;
+        let by_either = r#"{"service_only":{"issuers":["https://mill.example","bakery-auth"]}}"#;
+        for (tight, loose) in [(issued, any), (issued, by_either), (by_either, any), (issued, public)] {
+            assert_eq!(change(tight, loose), "loosened", "{tight} {loose}");
+            assert_eq!(change(loose, tight), "tightened", "{loose} {tight}");
+        }
+        assert_eq!(change(issued, a), "changed");
         for (tight, loose) in
             [(a, any), (nobody, a), (nobody, any), (scoped, any), (young, any), (any, public), (a, public)]
         {

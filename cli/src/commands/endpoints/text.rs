@@ -34,10 +34,11 @@ fn handler(route: &Route) -> String {
 pub(super) fn who(access: &Access) -> String {
     match access {
         Access::Public { reason } => format!("anybody: {reason}"),
-        Access::ServiceOnly { services, roles, scopes, max_age } => {
+        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
             let named =
                 |names: &[String]| if names.is_empty() { "nobody".to_owned() } else { names.join(" or ") };
             let mut words = vec![services.as_deref().map_or("any service".to_owned(), named)];
+            words.extend(issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
             words.extend(roles.as_deref().map(|roles| format!("role {}", named(roles))));
             words.extend(scopes.iter().map(|scope| format!("scope {scope}")));
             words.extend(max_age.map(|age| format!("token of at most {age} s")));

@@ -15,7 +15,13 @@ use service_only_testkit::{FixtureToken, TestAuthority, TokenDraft, call};
 use super::{at_work, page, run};
 use crate::sandbox::{Sandbox, claims_of};
 
-#[service_only(services("orders"), roles("reader"), scopes("orders:read"), max_age = "24h")]
+#[service_only(
+    issuers("bakery-auth"),
+    services("orders"),
+    roles("reader"),
+    scopes("orders:read"),
+    max_age = "24h"
+)]
 async fn stock() -> &'static str {
     "12 loaves\n"
 }
@@ -110,6 +116,9 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
         }
         Code::RevocationUnavailable => by(draft).of(|verifier| verifier.revocation(Silent)),
         Code::NotService => by(authority.user("anna")),
+        Code::IssuerNotAllowed => {
+            by(draft.claim("iss", "bakery-staging")).of(|verifier| verifier.issuer("bakery-staging"))
+        }
         Code::ServiceNotAllowed => unlike(authority.service("sales")),
         Code::RoleNotAllowed => unlike(draft.role("admin")),
         Code::MissingScope => unlike(draft.without_scopes()),
