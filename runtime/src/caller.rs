@@ -16,6 +16,10 @@ use crate::{
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
 /// the kind of its token were checked.
 ///
+/// A caller that is kept, by a job or a stream, is checked again whenever it is given to a guarded function: its key, the
+/// times of its token, revocation, and the policy. Nothing checks it in between, so a long stream calls a guarded
+/// function for each message.
+///
 /// Cheap to clone. As an argument of a handler it is optional; on a handler without
 /// `#[service_only]` it authenticates by itself.
 ///
@@ -193,7 +197,8 @@ pub enum Identity {
     User(User),
 }
 
-/// A verified user. Like [`Caller`], it exists only because the verifier accepted a token.
+/// A verified user. Like [`Caller`], it exists only because the verifier accepted a token. Nothing checks it again later:
+/// authenticate each request, and keep no user for longer.
 #[derive(Debug, Clone)]
 pub struct User(Arc<UserClaims>);
 

@@ -16,6 +16,9 @@ use serde::{Serialize, Serializer};
 
 /// The claims of a service token, typed. Data: anyone may build one, and having one proves nothing.
 /// Proof is a [`Caller`](crate::Caller).
+///
+/// They have no `cnf`. A token with one is bound to a key, and proves nothing without a proof of that key, so never
+/// build claims from such a token for a guarded function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceClaims {
     /// `sub`: equal to `service`.

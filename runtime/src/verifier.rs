@@ -279,6 +279,12 @@ impl Verifier {
         move || own.upgrade().map(Self)
     }
 
+    /// Whether an issuer is trusted by this name.
+    #[cfg(feature = "tower")]
+    pub(crate) fn trusts(&self, issuer: &str) -> bool {
+        self.0.issuers.iter().any(|trusted| trusted.expectations.issuer == issuer)
+    }
+
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
     }

@@ -76,6 +76,46 @@ fn mermaid_is_a_graph_of_callers_and_endpoints() {
     assert_eq!(kind, "flowchart-v2\n");
 }
 
+/// A handler for tokens of one issuer, beside one for tokens of any.
+fn table_with_issuers(issuers: &[&str]) -> RouteTable {
+    RouteTable::new("orders")
+        .route(Route::new(["GET"], "/flour", Access::from(&Policy::any_service().issuers(issuers))))
+        .route(Route::new(["GET"], "/stock", Access::from(&Policy::any_service())))
+}
+
+#[test]
+fn every_export_shows_the_issuers_that_a_handler_asks_for() {
+    let table = table_with_issuers(&["bakery-auth", "https://mill.example"]);
+    let markdown = export::markdown(&table);
+    assert_snapshot!(markdown, @r"
+    | method | path | handler | issuers | services | roles | scopes | max age |
+    | --- | --- | --- | --- | --- | --- | --- | --- |
+    | `GET` | `/flour` |  | `bakery-auth`, `https://mill.example` | any | any |  |  |
+    | `GET` | `/stock` |  | any | any | any |  |  |
+    ");
+    let mermaid = export::mermaid(&table);
+    assert!(mermaid.contains(r#"c0 -->|"issuer bakery-auth or https://mill.example"| e0"#), "{mermaid}");
+    let openapi: serde_json::Value = serde_json::from_str(&export::openapi(&table, "1").unwrap()).unwrap();
+    let asked = |path: &str| &openapi["paths"][path]["get"]["x-service-only"];
+    assert_eq!(asked("/flour")["issuers"], serde_json::json!(["bakery-auth", "https://mill.example"]));
+    assert!(asked("/flour")["services"].is_null() && asked("/stock").get("issuers").is_none());
+    for text in [export::istio(&table, &mesh()).unwrap(), export::envoy(&table, &mesh()).unwrap()] {
+        assert_eq!(text.matches("https://mill.example").count(), 1, "{text}");
+    }
+    let istio = export::istio(&table, &mesh()).unwrap();
+    assert_eq!(istio.matches("request.auth.claims[iss]").count(), 1, "{istio}");
+}
+
+#[test]
+fn an_empty_list_of_issuers_lets_nobody_in_anywhere() {
+    let nobody = table_with_issuers(&[]);
+    assert!(export::markdown(&nobody).contains("| `GET` | `/flour` |  |  | nobody |"));
+    assert!(!export::mermaid(&nobody).contains("--> e0"));
+    assert!(export::istio(&nobody, &mesh()).unwrap().contains("notRequestPrincipals"));
+    assert!(export::envoy(&nobody, &mesh()).unwrap().contains("not_id"));
+    assert!(export::istio(&table_with_issuers(&[""]), &mesh()).is_err());
+}
+
 #[test]
 fn openapi_is_valid_to_a_validator_of_others() {
     let document = export::openapi(&table(), "1.2.3").unwrap();

@@ -232,6 +232,11 @@ impl io::Write for Log {
 
 /// The audit records that `tracing` got.
 fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
+    logged_for("service_only::audit", act)
+}
+
+/// What `tracing` got for a target.
+fn logged_for(target: &str, act: impl FnOnce()) -> Vec<serde_json::Value> {
     // One for all threads takes everything and keeps nothing: `tracing` would remember for this thread too
     // that a test without a subscriber, which runs beside it, takes none.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
@@ -241,7 +246,21 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
     tracing::subscriber::with_default(subscriber, act);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter(|line| line["target"] == "service_only::audit").map(|line| line["fields"].clone()).collect()
+    lines.filter(|line| line["target"] == target).map(|line| line["fields"].clone()).collect()
+}
+
+#[test]
+fn a_verifier_warns_when_it_is_built_of_handlers_whose_issuers_it_does_not_trust() {
+    let warnings = |issuer: &str| {
+        logged_for("service_only", || {
+            TestAuthority::new().issuer(issuer).verifier();
+        })
+    };
+    let told = warnings("bakery-auth");
+    let [warning] = &told[..] else { panic!("{told:#?}") };
+    assert_eq!(warning["endpoint"], "plain_functions::grind");
+    assert_eq!(warning["issuers"], "https://mill.example/auth farm-auth");
+    assert!(warnings("farm-auth").is_empty(), "one of them is enough");
 }
 
 #[test]

@@ -216,7 +216,9 @@ impl Attack {
 fn not_attackable(access: &Access) -> Option<String> {
     let nobody = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
     match access {
-        Access::ServiceOnly { services, roles, .. } if nobody(services) || nobody(roles) => {
+        Access::ServiceOnly { issuers, services, roles, .. }
+            if nobody(issuers) || nobody(services) || nobody(roles) =>
+        {
             Some("it lets nobody in".to_owned())
         }
         Access::ServiceOnly { .. } => None,

@@ -55,6 +55,12 @@ pub struct ServiceOnlyLayer {
 impl ServiceOnlyLayer {
     /// A layer that lets in whom `verifier` knows and `policy` allows.
     pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
+        if let Some(issuers) = policy.allowed_issuers()
+            && !issuers.iter().any(|issuer| verifier.trusts(issuer))
+        {
+            let issuers = issuers.join(" ");
+            tracing::warn!(target: "service_only", issuers, "a layer asks for issuers, none of which its verifier trusts");
+        }
         Self { verifier, policy, endpoint: None }
     }
 

@@ -1,5 +1,5 @@
 //! Which services an issuer may name. Compatible and strict tokens name their service themselves, so two such
-//! issuers in one verifier share one namespace: unless each has names of its own, either can mint a token that
+//! issuers in one verifier share one namespace: unless each declares separate names, either can mint a token that
 //! passes for a service of the other. Pure: the builder checks the declarations, the pipeline checks each token.
 
 use super::builder::BuildError;
