@@ -319,6 +319,34 @@ fn entries_with_one_issuer_share_their_services_and_keep_their_kinds() {
 }
 
 #[test]
+fn one_name_is_not_given_to_two_issuers_of_different_kinds() {
+    type Kind = fn(&str) -> TrustedIssuer;
+    let self_naming: [Kind; 2] = [|name| TrustedIssuer::compatible(name), |name| TrustedIssuer::strict(name)];
+    let others: [Kind; 3] = [
+        |name| TrustedIssuer::kubernetes(name),
+        |name| TrustedIssuer::spiffe(name),
+        |name| TrustedIssuer::oauth(name),
+    ];
+    let builds = |one: Kind, other: Kind, names: [&str; 2]| {
+        let [one, other] = [one(names[0]), other(names[1])]
+            .map(|issuer| issuer.keys(key().verifying_key()).audience("orders"));
+        Verifier::builder().trust(one).trust(other).audit(NoAudit).build().map(|_| ())
+    };
+    let kinds = || self_naming.into_iter().chain(others).enumerate();
+    for (index, one) in kinds() {
+        for (other_index, other) in kinds() {
+            let is_one = index == other_index || index.max(other_index) < 2;
+            let built = builds(one, other, ["bakery.example"; 2]);
+            assert_eq!(built.is_ok(), is_one, "{index} {other_index}: {built:?}");
+            if !is_one {
+                assert!(built.unwrap_err().to_string().contains("`bakery.example`"));
+                assert!(builds(one, other, ["bakery.example", "mill.example"]).is_ok());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_policy_may_ask_for_an_issuer() {
     let keys = [key(), key()];
     let verifier = Verifier::builder()

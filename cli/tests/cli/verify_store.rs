@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use service_only::store::{KeyStage, NewRevocation};
+use service_only::{Algorithm, SigningKey};
+use service_only_testkit::TestAuthority;
 
 use crate::rotate::{DAY, aged, keys, now, report, sandbox, with_store};
 use crate::sandbox::{Sandbox, claims_of};
@@ -42,6 +44,29 @@ fn revoked_token_is_refused_as_a_service_would() {
         let long_ago = (now() - 1).to_string();
         assert_eq!(answer(&sandbox, &["--now", &long_ago, "--leeway", "300"], &token).0, 1);
     }
+}
+
+#[test]
+fn token_from_the_future_is_refused_once_its_service_is_revoked_up_to_now() {
+    let sandbox = sandbox("");
+    mint(&sandbox, &[]);
+    let key = SigningKey::from_pem(Algorithm::ES256, sandbox.read("signing.pem").as_bytes()).unwrap();
+    let authority = TestAuthority::from_key(key).issuer(ISSUER);
+    let issued = |iat: i64| {
+        let draft = authority.service("orders").claim("exp", now() + 10 * DAY).claim("iat", iat);
+        draft.token().as_str().to_owned()
+    };
+    // By a clock that is ahead, in milliseconds, and by one that is ahead by less than a minute.
+    let (ahead, milliseconds, near) = (issued(now() + DAY), issued(now() * 1000), issued(now() + 30));
+    assert_eq!(answer(&sandbox, &[], &ahead), (0, "ok".into()));
+    let revocation = NewRevocation::service(ISSUER, "orders", now());
+    with_store(sandbox.root(), async |store| store.revoke(&revocation).await.unwrap());
+    assert_eq!(answer(&sandbox, &[], &ahead), (1, "revoked".into()));
+    assert_eq!(answer(&sandbox, &[], &milliseconds), (1, "revoked".into()));
+    assert_eq!(answer(&sandbox, &[], &near), (0, "ok".into()));
+    let later = (now() + DAY).to_string();
+    assert_eq!(answer(&sandbox, &["--now", &later], &ahead), (0, "ok".into()), "by then it proves an age");
+    assert_eq!(answer(&sandbox, &["--now", &later], &milliseconds), (1, "revoked".into()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use super::{
     Inner, TrustedIssuer, Verifier,
     cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, TokenCache},
+    issuer::Trusted,
     services,
     usage::OldProfile,
 };
@@ -162,6 +163,7 @@ impl VerifierBuilder {
         for issuer in &mut issuers {
             issuer.names.only_given = several;
         }
+        check_names(&issuers)?;
         let self_naming = issuers.iter_mut().filter(|issuer| !issuer.kind.has_subjects());
         services::separate(
             self_naming.map(|issuer| (issuer.expectations.issuer.as_str(), &mut issuer.namespace)),
@@ -188,6 +190,21 @@ impl VerifierBuilder {
             old_profile: OldProfile::default(),
         })))
     }
+}
+
+/// Revocations and policies know an issuer by its name, so one name is one authority: entries of one kind, or of
+/// compatible and strict tokens while a fleet moves from the one to the other.
+fn check_names(issuers: &[Trusted]) -> Result<(), BuildError> {
+    let is_one =
+        |a: &Trusted, b: &Trusted| a.kind == b.kind || !(a.kind.has_subjects() || b.kind.has_subjects());
+    for (index, issuer) in issuers.iter().enumerate() {
+        let name = &issuer.expectations.issuer;
+        let mut namesakes = issuers.iter().skip(index + 1).filter(|other| other.expectations.issuer == *name);
+        if namesakes.any(|other| !is_one(issuer, other)) {
+            return Err(BuildError::IssuerOfTwoKinds(quoted(name)));
+        }
+    }
+    Ok(())
 }
 
 /// The issuer that the builder's own methods describe.
@@ -258,6 +275,8 @@ pub enum BuildError {
     NoServices,
     /// Services were declared for an issuer whose tokens do not name their service themselves.
     ServicesNotForKind,
+    /// Two issuers of different kinds have one name.
+    IssuerOfTwoKinds(String),
     /// Two issuers could both name any service.
     ServicesNotDeclared(String, String),
     /// Two issuers were declared to name one service.
@@ -316,6 +335,11 @@ impl fmt::Display for BuildError {
             }
             Self::ServicesNotForKind => f.write_str(
                 "these tokens do not name their service themselves; write `.name(…)`, not `.services(…)`",
+            ),
+            Self::IssuerOfTwoKinds(issuer) => write!(
+                f,
+                "two issuers of different kinds have the name `{issuer}`, by which policies and revocations know them; \
+                 trust one of them, or give each its own verifier"
             ),
             Self::ServicesNotDeclared(issuer, other) => write!(
                 f,

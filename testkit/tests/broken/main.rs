@@ -55,13 +55,13 @@ async fn the_one_liner_fails_the_test_of_a_broken_verifier() {
 async fn the_report_says_what_got_in_and_what_that_is() {
     let report = under_attack(Some(Flaw::CriticalIgnored)).report().await;
     insta::assert_snapshot!(report, @r"
-    GET /tenant/seven: 6 of 278 attacks got in, 21 were not sent
+    GET /tenant/seven: 6 of 292 attacks got in, 21 were not sent
       got in: critical_extension (200 OK): The token demands an extension that nobody here implements. [RFC 7515 section 4.1.11]
       got in: critical_known_name (200 OK): `crit` names a parameter of the standard, which it must not. [RFC 7515 section 4.1.11]
       got in: critical_expiry (200 OK): `crit` names `exp`, and a reader that knows the claim believes to know the extension. [RFC 7515 section 4.1.11]
       got in: critical_nothing (200 OK): `crit` is an empty list, which it must not be. [RFC 7515 section 4.1.11]
       got in: critical_as_text (200 OK): `crit` is a text, over whose letters a loop finds no extension. [RFC 7515 section 4.1.11]
       got in: critical_null (200 OK): `crit` is `null`, and counts as absent. [RFC 7515 section 4.1.11]
-    282 requests were sent
+    296 requests were sent
     ");
 }
