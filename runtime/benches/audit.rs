@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use common::{
@@ -14,7 +14,10 @@ use common::{
     tokens,
 };
 use futures_util::FutureExt;
-use service_only::{Algorithm, AuditSink, JsonLinesAudit, NoAudit, TracingAudit, VerifyingKey, service_only};
+use service_only::{
+    Algorithm, AuditSink, JsonLinesAudit, JsonLinesBuilder, NoAudit, TracingAudit, VerifyingKey, WhenFull,
+    service_only,
+};
 use tower::Service;
 
 const NONE: &str = "no audit";
@@ -47,6 +50,56 @@ fn main() {
     let idle = race("A guarded route, the writer asleep", &verifying, 1, &token, report);
     let cost = idle.difference(LINES);
     report.row("An audit record, the writer asleep", LINES, "ns", cost, cost / busy.difference(LINES), None);
+    modes(&verifying, &token, report);
+}
+
+/// No record is lost, so that all are counted.
+const WAIT: WhenFull = WhenFull::Wait(Duration::from_secs(10));
+
+/// What a verified call costs where its record is written before the handler runs, by how many threads call at once
+/// and so share writes.
+fn modes(key: &VerifyingKey, token: &str, report: &mut Report) {
+    const TABLE: &str = "A verified call, by the mode of the audit and the threads that call at once";
+    let modes: [(&str, fn() -> JsonLinesBuilder); 4] = [
+        ("the default", || JsonLinesAudit::builder().when_full(WAIT)),
+        ("sync", || JsonLinesAudit::builder().when_full(WAIT).sync()),
+        ("write_before_handler", || JsonLinesAudit::builder().write_before_handler()),
+        ("write_before_handler, sync", || JsonLinesAudit::builder().write_before_handler().sync()),
+    ];
+    let mut first = None;
+    for (mode, sink) in modes {
+        for threads in [1, 8, 64] {
+            let cost = per_call(&sink().write_timeout(Duration::from_secs(10)), key, token, threads);
+            let ratio = cost / *first.get_or_insert(cost);
+            report.row(TABLE, &format!("{mode}, {threads} at once"), "ns", cost, ratio, None);
+        }
+    }
+}
+
+/// Nanoseconds of wall-clock time for each call, the last flush included.
+fn per_call(sink: &JsonLinesBuilder, key: &VerifyingKey, token: &str, threads: u32) -> f64 {
+    let time = if common::measuring() { Duration::from_secs(2) } else { Duration::ZERO };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let audit = sink.clone().to_file(folder.path().join("audit.jsonl")).unwrap();
+    let verifier = tokens::verifier(key.clone(), audit.clone());
+    let started = Instant::now();
+    let call = || {
+        let mut calls = 0_u32;
+        loop {
+            verifier.verify(token).unwrap();
+            calls += 1;
+            if started.elapsed() >= time {
+                return calls;
+            }
+        }
+    };
+    let calls: u32 = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(call)).collect();
+        all.into_iter().map(|calls| calls.join().unwrap()).sum()
+    });
+    audit.flush().unwrap();
+    assert_eq!(audit.dropped(), 0, "a record was lost");
+    started.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
 }
 
 /// After each turn the writer writes all it has, and falls asleep.

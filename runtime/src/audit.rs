@@ -1,5 +1,7 @@
 //! One record per decision, allowed or refused, and the places that records go to.
 
+#![doc = include_str!("audit/guarantees.md")]
+
 mod bare;
 mod event;
 mod json_lines;
@@ -14,7 +16,10 @@ pub(crate) use self::{
 };
 pub use self::{
     event::{AuditEvent, Decision, ParentSpan, Unrecorded},
-    json_lines::{DEFAULT_QUEUE, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, WhenFull},
+    json_lines::{
+        DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT, JsonLinesAudit, JsonLinesBuilder,
+        MAX_QUEUE, WhenFull,
+    },
     tracing::TracingAudit,
 };
 use crate::recorder::Draft;

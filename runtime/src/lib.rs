@@ -34,7 +34,7 @@
     allow(dead_code, reason = "used by the integrations")
 )]
 
-mod audit;
+pub mod audit;
 mod authorize;
 mod bearer;
 mod caller;
@@ -74,6 +74,8 @@ mod revocation;
 #[cfg(feature = "sql")]
 pub mod rotation;
 mod routes;
+#[cfg(feature = "shutdown")]
+mod shutdown;
 #[cfg(feature = "sql")]
 pub mod store;
 mod threads;
@@ -121,12 +123,15 @@ pub use crate::metrics::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES, Metrics, Metri
 pub use crate::revocation::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,
 };
+#[cfg(feature = "shutdown")]
+pub use crate::shutdown::{DRAIN_TIMEOUT, drain, shutdown_signal};
 #[cfg(feature = "traces")]
 pub use crate::traces::TracesAudit;
 pub use crate::{
     audit::{
-        AuditError, AuditEvent, AuditSink, DEFAULT_QUEUE, Decision, JsonLinesAudit, JsonLinesBuilder,
-        MAX_QUEUE, NoAudit, ParentSpan, TracingAudit, Unrecorded, WhenFull,
+        AuditError, AuditEvent, AuditSink, DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT,
+        Decision, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, NoAudit, ParentSpan, TracingAudit, Unrecorded,
+        WhenFull,
     },
     bearer::MAX_TOKEN_LENGTH,
     caller::{Caller, Identity, User},

@@ -1,7 +1,7 @@
 //! A service on actix-web with one handler that only one other service may call.
 
 use actix_web::{App, HttpServer, delete, web};
-use service_only::{Caller, KeySet, Verifier, service_only};
+use service_only::{Caller, JsonLinesAudit, KeySet, Verifier, service_only};
 
 #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
 #[delete("/tenants/{tenant}")]
@@ -17,10 +17,15 @@ fn service(verifier: Verifier) -> impl FnOnce(&mut web::ServiceConfig) {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
+    // On SIGTERM and Ctrl-C actix stops accepting and lets running requests finish. The audit log is written
+    // to its end when `main` returns.
     let app = move || App::new().configure(service(verifier.clone()));
-    Ok(HttpServer::new(app).bind(("127.0.0.1", 3000))?.run().await?)
+    Ok(HttpServer::new(app).shutdown_timeout(20).bind(("127.0.0.1", 3000))?.run().await?)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use axum::extract::Path;
 use service_only::{
-    ClosedRouter, KeySet, Verifier,
+    ClosedRouter, JsonLinesAudit, KeySet, Verifier,
     closed::{get, post},
-    public, service_only,
+    drain, public, service_only, shutdown_signal,
 };
 
 #[service_only(scopes("orders:read"))]
@@ -35,11 +35,14 @@ fn app(verifier: Verifier) -> ClosedRouter {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(verifier)).await?)
+    drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 mod telemetry;
 mod traced;
 
+use std::future::IntoFuture;
+
 use anyhow::Context;
 use axum::{extract::State, http::StatusCode, middleware::from_fn};
 use service_only::{
     ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Metrics, TracesAudit, Verifier,
     VerifierBuilder,
     closed::{get, post},
-    public, service_only,
+    drain, public, service_only, shutdown_signal,
 };
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
@@ -79,11 +81,10 @@ async fn main() -> anyhow::Result<()> {
 
     let stock = axum::serve(TcpListener::bind("127.0.0.1:3000").await?, stock(verifier));
     let watched = axum::serve(TcpListener::bind("127.0.0.1:9464").await?, watched(telemetry.clone()));
-    tokio::select! {
-        ended = stock => ended?,
-        ended = watched => ended?,
-        asked = tokio::signal::ctrl_c() => asked?,
-    }
+    let stock = stock.with_graceful_shutdown(shutdown_signal()?).into_future();
+    let watched = watched.with_graceful_shutdown(shutdown_signal()?).into_future();
+    let both = async { tokio::try_join!(stock, watched).map(|_| ()) };
+    drain(both).await.map_err(anyhow::Error::from_boxed)?;
     tokio::task::spawn_blocking(move || telemetry.shutdown()).await?
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Path, http::StatusCode, routing::delete};
 use named_policy_macros::tenant_admin_only;
-use service_only::{Caller, Denial, KeySet, Verifier};
+use service_only::{Caller, Denial, JsonLinesAudit, KeySet, Verifier, drain, shutdown_signal};
 
 #[tenant_admin_only]
 async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<String, StatusCode> {
@@ -23,11 +23,14 @@ fn app(verifier: Verifier) -> Router {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(verifier)).await?)
+    drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await
 }
 
 #[cfg(test)]

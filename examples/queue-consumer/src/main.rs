@@ -1,13 +1,10 @@
 //! A consumer of a queue. Each message carries the token of whoever sent it, and no framework stands
 //! between: the consumer verifies the token, and the function checks whether this caller may.
 
-use std::io::Write;
+use std::{io::Write, pin::pin};
 
-use service_only::{Caller, Denial, KeySet, Verifier, service_only};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    sync::mpsc,
-};
+use service_only::{Caller, Denial, JsonLinesAudit, KeySet, Verifier, service_only, shutdown_signal};
+use tokio::sync::mpsc;
 
 struct Message {
     token: String,
@@ -37,8 +34,11 @@ async fn consume(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let (producer, queue) = mpsc::channel(16);
     let consumer = tokio::spawn(consume(verifier, queue, |answer| {
         let _ = match answer {
@@ -47,14 +47,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
     }));
 
-    // In place of a broker: a token, a space and a tenant on each line of the input.
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
+    let mut asked_to_end = pin!(shutdown_signal()?);
+    let mut lines = input();
+    loop {
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            () = &mut asked_to_end => None,
+        };
+        let Some(line) = line else { break };
         let (token, tenant) = line.split_once(' ').unwrap_or((&line, ""));
         producer.send(Message { token: token.to_owned(), tenant: tenant.to_owned() }).await?;
     }
+    // What was taken is finished, and the audit log is written to its end when `main` returns.
     drop(producer);
     Ok(consumer.await?)
+}
+
+/// In place of a broker: a token, a space and a tenant on each line of standard input. It is read by a thread of its
+/// own, as such a read cannot be cancelled.
+fn input() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut read = std::io::stdin().lines().map_while(Result::ok);
+        read.try_for_each(|line| sender.blocking_send(line))
+    });
+    lines
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A service with one handler that only one other service may call.
 
 use axum::{Router, extract::Path, routing::delete};
-use service_only::{Caller, KeySet, Verifier, service_only};
+use service_only::{Caller, JsonLinesAudit, KeySet, Verifier, drain, service_only, shutdown_signal};
 
 #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
 async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> String {
@@ -13,11 +13,14 @@ fn app(verifier: Verifier) -> Router {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(verifier)).await?)
+    drain(axum::serve(listener, app(verifier)).with_graceful_shutdown(shutdown_signal()?)).await
 }
 
 #[cfg(test)]

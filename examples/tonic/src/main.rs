@@ -1,6 +1,8 @@
 //! A gRPC service that only one other service may call: every method of the block is guarded.
 
-use service_only::{Caller, KeySet, Verifier, VerifierLayer, service_only};
+use service_only::{
+    Caller, JsonLinesAudit, KeySet, Verifier, VerifierLayer, drain, service_only, shutdown_signal,
+};
 use tonic::{Request, Response, Status, transport::Server};
 
 mod pb {
@@ -25,11 +27,15 @@ impl Tenants for Bakery {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let mut server = Server::builder().layer(VerifierLayer::new(verifier));
-    Ok(server.add_service(TenantsServer::new(Bakery)).serve(([127, 0, 0, 1], 3000).into()).await?)
+    let server = server.add_service(TenantsServer::new(Bakery));
+    drain(server.serve_with_shutdown(([127, 0, 0, 1], 3000).into(), shutdown_signal()?)).await
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use axum::Router;
-use service_only::{KeySet, Policy, ServiceOnlyLayer, Verifier};
+use service_only::{JsonLinesAudit, KeySet, Policy, ServiceOnlyLayer, Verifier, drain, shutdown_signal};
 use tower_http::services::ServeDir;
 use tower_layer::Layer;
 
@@ -16,11 +16,15 @@ fn app(verifier: Verifier, folder: &Path) -> Router {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let verifier =
-        Verifier::builder().issuer("bakery-auth").keys(KeySet::from_jwks_file("jwks.json")?).build()?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let verifier = Verifier::builder()
+        .issuer("bakery-auth")
+        .keys(KeySet::from_jwks_file("jwks.json")?)
+        .audit(JsonLinesAudit::to_file("audit.jsonl")?)
+        .build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(verifier, Path::new("reports"))).await?)
+    let server = axum::serve(listener, app(verifier, Path::new("reports")));
+    drain(server.with_graceful_shutdown(shutdown_signal()?)).await
 }
 
 #[cfg(test)]

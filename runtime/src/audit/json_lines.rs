@@ -1,24 +1,37 @@
 //! Audit records as JSON lines, written by a thread of their own so that no request waits for a disk.
 //!
 //! A request writes its line (`line`) into memory of its own thread (`slot`), where it waits as long as there
-//! are places for records (`queue`); the thread writes what waits to the file (`writer`). Between requests and
-//! thread nothing is woken up for a single record.
+//! are places for records (`queue`); the thread writes what waits (`writer`) to a file (`file`) or to anything else
+//! (`output`). Between requests and thread nothing is woken up for a single record, unless the request waits until
+//! its record is written (`commit`). What is in memory when the program exits is written then (`exit`).
 
+mod commit;
+mod exit;
+mod file;
 mod line;
+mod output;
 mod queue;
+mod rotate;
 mod slot;
+mod tidy;
+mod trouble;
 mod writer;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     path::Path,
-    sync::Arc,
+    sync::{Arc, mpsc::RecvTimeoutError},
     thread::JoinHandle,
     time::Duration,
 };
 
-use self::{queue::Queue, writer::Writer};
+use self::{
+    file::{FileSettings, LogFile},
+    output::{Output, Plain},
+    queue::Queue,
+    rotate::Rotation,
+    writer::Writer,
+};
 use super::{AuditError, AuditEvent, AuditSink};
 use crate::recorder::Draft;
 
@@ -30,6 +43,14 @@ pub const DEFAULT_QUEUE: usize = 8192;
 /// The longest queue that a sink can be given: with lines of a usual length 400 MiB, with the longest that a stranger
 /// can bring about 3.4 GB.
 pub const MAX_QUEUE: usize = 1 << 20;
+
+/// How long a request waits for its record where records are [written before the
+/// handler](JsonLinesBuilder::write_before_handler), if the builder is not given another limit.
+pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk, if the builder is
+/// not given another limit. Kubernetes kills a pod 30 s after it asked it to end.
+pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What becomes of a record that finds the queue full: records come faster than the disk takes them.
 ///
@@ -52,10 +73,22 @@ pub enum WhenFull {
 
 /// Writes each record as one line of JSON.
 ///
-/// Records wait in a bounded queue for a writer thread, which writes some milliseconds later. What
-/// becomes of them when the queue is full is said by [`WhenFull`]. A failing disk loses records too, and
-/// until it takes one again the sink is not [ready](AuditSink::ready). Cloning shares the writer; when
-/// the last clone is dropped, what was accepted is written and flushed.
+/// Records wait in a bounded queue for a writer thread, which writes some milliseconds later;
+/// [`WhenFull`] decides what happens when the queue is full. With
+/// [`write_before_handler`](JsonLinesBuilder::write_before_handler) each request waits until its record is
+/// written. The module [`audit`](crate::audit) lists what each mode guarantees.
+///
+/// While records cannot be written, the sink is not [ready](AuditSink::ready). It recovers by itself:
+///
+/// - A file that was renamed, deleted or replaced (log rotation) is opened again by its path, within a
+///   second even if no record comes. Until this succeeds, records stay in the queue.
+/// - A record that finds the disk full is lost, and counted.
+/// - A FIFO without a reader is an error at the start. A reader that stalls for a second makes the sink
+///   not ready.
+///
+/// Cloning shares the writer. When the last clone is dropped, or the program exits with a sink in a
+/// `static`, what was accepted is written, for at most the
+/// [flush timeout](JsonLinesBuilder::flush_timeout).
 ///
 /// ```no_run
 /// use service_only::{JsonLinesAudit, WhenFull};
@@ -70,6 +103,7 @@ pub struct JsonLinesAudit(Arc<Handle>);
 struct Handle {
     queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
+    flush_timeout: Duration,
 }
 
 /// Settings of a [`JsonLinesAudit`], each with its default.
@@ -78,6 +112,10 @@ struct Handle {
 pub struct JsonLinesBuilder {
     records: usize,
     when_full: WhenFull,
+    file: FileSettings,
+    write_before_handler: bool,
+    write_timeout: Duration,
+    flush_timeout: Duration,
 }
 
 impl JsonLinesBuilder {
@@ -93,67 +131,138 @@ impl JsonLinesBuilder {
         Self { when_full, ..self }
     }
 
-    /// Appends to a file, which is created readable by its owner only: an audit log names callers
-    /// and paths.
+    /// Writes each record before the handler runs and before a refusal is answered, so that a process that is
+    /// killed loses no record of a request that it answered. Refuses every caller (503) whose record cannot be
+    /// written, also for a verifier that does not [require the
+    /// audit](crate::VerifierBuilder::require_audit).
+    ///
+    /// Requests that come while the disk is busy share the next write (group commit). A request waits for at
+    /// most the [`write_timeout`](Self::write_timeout), and blocks its thread while it waits: on an async
+    /// runtime, the other requests of that thread wait too.
+    ///
+    /// Written means that the operating system has the record. To keep it when the machine fails,
+    /// add [`sync`](Self::sync).
+    pub fn write_before_handler(self) -> Self {
+        Self { write_before_handler: true, ..self }
+    }
+
+    /// Syncs the file after each write (`fdatasync`), so that records survive a power failure. For a file only.
+    pub fn sync(self) -> Self {
+        Self { file: FileSettings { sync: true, ..self.file }, ..self }
+    }
+
+    /// How long a request waits for its record with [`write_before_handler`](Self::write_before_handler), before
+    /// the caller is refused. Left out, it is [`DEFAULT_WRITE_TIMEOUT`].
+    ///
+    /// After a timeout callers are refused at once, until the disk has taken a record.
+    pub fn write_timeout(self, limit: Duration) -> Self {
+        Self { write_timeout: limit, ..self }
+    }
+
+    /// How long [`flush`](JsonLinesAudit::flush), the drop of the last clone and the exit of the program wait for
+    /// the disk. Left out, it is [`DEFAULT_FLUSH_TIMEOUT`]. What is not written by then is lost, and logged.
+    pub fn flush_timeout(self, limit: Duration) -> Self {
+        Self { flush_timeout: limit, ..self }
+    }
+
+    /// The permissions of a file that is created, on Unix. Left out, they are `0o600`: an audit log names callers
+    /// and paths. The umask of the process applies. An existing file keeps its permissions.
+    pub fn mode(self, mode: u32) -> Self {
+        Self { file: FileSettings { mode, ..self.file }, ..self }
+    }
+
+    /// Starts a new file before the log grows beyond so many bytes. Left out, a file grows without limit, unless
+    /// another program rotates it.
+    ///
+    /// The old file gets the time as an ending, `audit.jsonl.2026-01-01T00-00-00.000000Z`, so that names sort by
+    /// age. A record is in one file, whole. Several processes may write to one log and rotate it.
+    pub fn rotate_at_size(self, bytes: u64) -> Self {
+        self.rotation(|rotation| rotation.size = Some(bytes))
+    }
+
+    /// Starts a new file when the log is so old, as [`rotate_at_size`](Self::rotate_at_size) does. The age counts from
+    /// the creation of the file, also over restarts.
+    pub fn rotate_at_age(self, age: Duration) -> Self {
+        self.rotation(|rotation| rotation.age = Some(age))
+    }
+
+    /// Deletes the oldest rotated files when there are more than these. Left out, all are kept.
+    pub fn keep(self, files: usize) -> Self {
+        self.rotation(|rotation| rotation.keep = Some(files))
+    }
+
+    /// Compresses rotated files with gzip, in the background; they get the ending `.gz`.
+    #[cfg(feature = "compress")]
+    pub fn compress(self) -> Self {
+        self.rotation(|rotation| rotation.compress = true)
+    }
+
+    fn rotation(mut self, set: impl FnOnce(&mut Rotation)) -> Self {
+        set(&mut self.file.rotation);
+        self
+    }
+
+    /// Appends to a file, which is created readable by its owner only if it does not exist.
+    ///
+    /// A FIFO, a terminal or a device such as `/dev/stdout` is opened without waiting for its other end.
     ///
     /// # Errors
-    /// When the file cannot be opened, or as [`JsonLinesBuilder::to_writer`].
+    /// When the file cannot be opened, for example a FIFO that no process reads; or as
+    /// [`JsonLinesBuilder::to_writer`].
     pub fn to_file(self, path: impl AsRef<Path>) -> io::Result<JsonLinesAudit> {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
-        self.start(file, ends_within_a_line(path.as_ref()))
+        if let Some(mistake) = self.file.rotation.mistake() {
+            return Err(invalid(mistake.to_owned()));
+        }
+        let file = LogFile::open(path.as_ref(), self.file.clone())?;
+        self.start(file)
     }
 
-    /// Writes to anything.
+    /// Writes to anything. The writer decides how long a write takes: it is not interrupted.
     ///
     /// # Errors
-    /// When the queue holds no record or more than [`MAX_QUEUE`], or the thread cannot be started.
+    /// When the queue holds no record or more than [`MAX_QUEUE`], the thread cannot be started, or
+    /// [`sync`](Self::sync) was asked for.
     pub fn to_writer(self, writer: impl Write + Send + 'static) -> io::Result<JsonLinesAudit> {
-        self.start(writer, false)
+        if self.file.sync || self.file.rotation.is_on() {
+            return Err(invalid("only a file can be synced or rotated; use `to_file`".to_owned()));
+        }
+        self.start(Plain::new(writer))
     }
 
-    fn start(self, writer: impl Write + Send + 'static, torn: bool) -> io::Result<JsonLinesAudit> {
+    fn start(self, output: impl Output + Send + 'static) -> io::Result<JsonLinesAudit> {
         if !(1..=MAX_QUEUE).contains(&self.records) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("an audit queue holds 1 to {MAX_QUEUE} records, not {}", self.records),
-            ));
+            return Err(invalid(format!(
+                "an audit queue holds 1 to {MAX_QUEUE} records, not {}",
+                self.records
+            )));
         }
-        let queue = Arc::new(Queue::new(self.records, self.when_full));
+        let commit_wait = self.write_before_handler.then_some(self.write_timeout);
+        let queue = Arc::new(Queue::new(self.records, self.when_full, commit_wait));
         let shared = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("service-only-audit".to_owned())
-            .spawn(move || Writer::new(writer, torn, shared).run())?;
-        Ok(JsonLinesAudit(Arc::new(Handle { queue, writer: Some(writer) })))
+            .spawn(move || Writer::new(output, shared).run())?;
+        let handle = Arc::new(Handle { queue, writer: Some(writer), flush_timeout: self.flush_timeout });
+        exit::close_at_exit(&handle);
+        Ok(JsonLinesAudit(handle))
     }
 }
 
-/// Whether a file was left within a line, by a process that was killed or a disk that was full. What is
-/// no file, or must not be read, has no end that could be looked at.
-fn ends_within_a_line(path: &Path) -> bool {
-    let last_byte = || -> io::Result<Option<u8>> {
-        if !std::fs::metadata(path)?.is_file() {
-            return Ok(None);
-        }
-        let mut file = File::open(path)?;
-        let mut last = [0];
-        if file.seek(SeekFrom::End(0))? == 0 {
-            return Ok(None);
-        }
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        Ok(last.first().copied())
-    };
-    last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 impl JsonLinesAudit {
     /// Starts building one.
     pub fn builder() -> JsonLinesBuilder {
-        JsonLinesBuilder { records: DEFAULT_QUEUE, when_full: WhenFull::Drop }
+        JsonLinesBuilder {
+            records: DEFAULT_QUEUE,
+            when_full: WhenFull::Drop,
+            file: FileSettings { mode: 0o600, sync: false, rotation: Rotation::default() },
+            write_before_handler: false,
+            write_timeout: DEFAULT_WRITE_TIMEOUT,
+            flush_timeout: DEFAULT_FLUSH_TIMEOUT,
+        }
     }
 
     /// Appends to a file, as [`JsonLinesBuilder::to_file`] does by default.
@@ -192,16 +301,28 @@ impl JsonLinesAudit {
         self.0.queue.lost()
     }
 
-    /// Waits until everything accepted so far is written and flushed. Blocks on the disk: for
-    /// shutdown and for tests, not for a request.
+    /// Why records cannot be written at the moment, for a health check; nothing while they can.
+    pub fn failure(&self) -> Option<String> {
+        self.0.queue.trouble()
+    }
+
+    /// Waits until everything accepted so far is written and flushed, for at most the
+    /// [flush timeout](JsonLinesBuilder::flush_timeout). Blocks on the disk: for shutdown and for tests, not for
+    /// a request.
     ///
     /// # Errors
-    /// When the writer fails, or has ended.
+    /// When the writer fails, has ended, or does not finish in time.
     pub fn flush(&self) -> io::Result<()> {
         let ended = || io::Error::other("the audit writer has ended");
         let written = self.0.queue.order_flush().ok_or_else(ended)?;
         self.0.wake();
-        written.recv().map_err(|_| ended())?
+        match written.recv_timeout(self.0.flush_timeout) {
+            Ok(written) => written,
+            Err(RecvTimeoutError::Disconnected) => Err(ended()),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, self.0.unfinished()))
+            }
+        }
     }
 }
 
@@ -231,11 +352,31 @@ impl Handle {
     }
 }
 
+/// What the writer needs to notice that its time is over.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl Handle {
+    /// Writes what was accepted, and accepts nothing more.
+    fn close(&self) {
+        self.queue.close(self.flush_timeout);
+        self.wake();
+        // The writer ends by itself at the limit, unless it is blocked in a write.
+        if !self.queue.await_end(self.flush_timeout + GRACE) {
+            let reason = self.unfinished();
+            tracing::error!(target: "service_only::audit", reason, "audit records were lost at the end");
+        }
+    }
+
+    fn unfinished(&self) -> String {
+        let (waiting, limit) = (self.queue.waiting(), self.flush_timeout);
+        format!("the audit log did not take all records within {limit:?}: {waiting} are not written")
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.queue.close();
-        self.wake();
-        if let Some(writer) = self.writer.take() {
+        self.close();
+        if let Some(writer) = self.writer.take_if(|_| self.queue.has_ended()) {
             // A panic of the writer was reported by the thread itself.
             let _ = writer.join();
         }

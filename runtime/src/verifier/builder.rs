@@ -110,8 +110,12 @@ impl VerifierBuilder {
         Self { audit: Some(Box::new(audit)), ..self }
     }
 
-    /// Refuses every caller (503) whose record cannot be written. Left out, a lost record is counted
+    /// Refuses every caller (503) whose record the sink does not accept. Left out, a lost record is counted
     /// by its sink and logged, and the decision stands.
+    ///
+    /// When an accepted record is on the disk depends on the sink: the module [`audit`](crate::audit) has a table
+    /// of what each mode guarantees. For "no admitted caller without a record in the file", use
+    /// [`write_before_handler`](crate::JsonLinesBuilder::write_before_handler).
     pub fn require_audit(self) -> Self {
         Self { require_audit: true, ..self }
     }

@@ -7,7 +7,7 @@
 use std::{
     io,
     sync::{
-        Condvar, Mutex,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
@@ -18,11 +18,14 @@ use thread_local::ThreadLocal;
 
 use super::{
     WhenFull,
+    commit::{Commit, Commits, Failed, Waited, Waiting},
     line::Lines,
     slot::{Page, Pages, Slot},
+    trouble::Trouble,
 };
 use crate::{
     audit::AuditError,
+    clock::Stopwatch,
     threads::{OwnLine, locked},
 };
 
@@ -33,9 +36,14 @@ pub(super) struct Queue {
     waiting: OwnLine<AtomicUsize>,
     capacity: usize,
     when_full: WhenFull,
+    /// How long a request waits for its record to be written; nothing where requests do not wait.
+    commit_wait: Option<Duration>,
+    /// The lines whose requests wait, instead of those in `slots`.
+    commits: Commits,
     /// What the writer is doing, by which a request knows whether to wake it.
     doing: AtomicU8,
     orders: Mutex<Orders>,
+    has_ended: Condvar,
     /// Requests that wait for room, and how they hear of it.
     queueing: AtomicUsize,
     room: (Mutex<()>, Condvar),
@@ -44,14 +52,17 @@ pub(super) struct Queue {
     overflowed: AtomicU64,
     overflowing: AtomicBool,
     /// The disk did not take the latest records.
-    failing: AtomicBool,
+    pub(super) failing: Trouble,
+    /// The path leads elsewhere, and what is there cannot be opened.
+    pub(super) unreachable: Trouble,
 }
 
 /// What the writer is told to do beside writing.
 #[derive(Default)]
 pub(super) struct Orders {
     pub(super) flushes: Vec<SyncSender<io::Result<()>>>,
-    pub(super) closed: bool,
+    /// No record follows; since when, and how long the writer may take for the rest.
+    pub(super) closed: Option<(Stopwatch, Duration)>,
     ended: bool,
 }
 
@@ -63,23 +74,29 @@ const NAPPING: u8 = 1;
 const ASLEEP: u8 = 2;
 /// Its thread is gone.
 const ENDED: u8 = 3;
+/// It writes what was accepted, and accepts nothing.
+const CLOSING: u8 = 4;
 
 impl Queue {
-    pub(super) fn new(records: usize, when_full: WhenFull) -> Self {
+    pub(super) fn new(records: usize, when_full: WhenFull, commit_wait: Option<Duration>) -> Self {
         Self {
             slots: ThreadLocal::new(),
             pages: Pages::default(),
             waiting: OwnLine::default(),
             capacity: records,
             when_full,
+            commit_wait,
+            commits: Commits::default(),
             doing: AtomicU8::new(BUSY),
             orders: Mutex::default(),
+            has_ended: Condvar::new(),
             queueing: AtomicUsize::new(0),
             room: Default::default(),
             lost: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             overflowing: AtomicBool::new(false),
-            failing: AtomicBool::new(false),
+            failing: Trouble::default(),
+            unreachable: Trouble::default(),
         }
     }
 
@@ -91,20 +108,10 @@ impl Queue {
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
         wake: impl Fn(),
     ) -> Result<(), AuditError> {
-        let waiting = match self.place() {
-            Some(waiting) => waiting,
-            None => {
-                wake();
-                self.place_when_full()?
-            }
-        };
-        // `SeqCst`, as is the place that was taken before: of a request and a writer that is about to sleep
-        // or to end at least one sees the other, see `may_sleep` and `end`.
-        let doing = self.doing.load(Ordering::SeqCst);
-        if doing == ENDED {
-            self.abandon();
-            return Err(AuditError::new("the audit writer has ended"));
+        if let Some(limit) = self.commit_wait {
+            return self.commit(write, wake, limit);
         }
+        let (waiting, doing) = self.enter(&wake)?;
         if let Err(error) = self.slots.get_or_default().0.add(&self.pages, write) {
             self.free(1);
             self.count_lost(1);
@@ -119,6 +126,114 @@ impl Queue {
             }
         }
         Ok(())
+    }
+
+    /// Takes a place, and says how many are taken then and what the writer is doing.
+    #[inline]
+    fn enter(&self, wake: &impl Fn()) -> Result<(usize, u8), AuditError> {
+        let waiting = match self.place() {
+            Some(waiting) => waiting,
+            None => {
+                wake();
+                self.place_when_full()?
+            }
+        };
+        // `SeqCst`, as is the place that was taken before: of a request and a writer that is about to sleep,
+        // to close or to end at least one sees the other, see `may_sleep`, `refuse` and `end`.
+        let doing = self.doing.load(Ordering::SeqCst);
+        if doing >= ENDED {
+            return Err(self.too_late(doing));
+        }
+        Ok((waiting, doing))
+    }
+
+    /// Gives a place back that was taken too late.
+    #[cold]
+    fn too_late(&self, doing: u8) -> AuditError {
+        if doing == CLOSING {
+            self.count_lost(1);
+            self.free(1);
+            return AuditError::new("the program is ending, and the audit log is closed");
+        }
+        self.abandon();
+        AuditError::new("the audit writer has ended")
+    }
+
+    /// Hands over a record, and returns when it is written. While records cannot be written, no request waits: the
+    /// caller was refused before, by [`Queue::ready`].
+    fn commit(
+        &self,
+        write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
+        wake: impl Fn(),
+        limit: Duration,
+    ) -> Result<(), AuditError> {
+        self.enter(&wake)?;
+        let line = self.slots.get_or_default().0.line(write).inspect_err(|_| {
+            self.count_lost(1);
+            self.free(1);
+        })?;
+        let commit = (!self.is_in_trouble()).then(Arc::<Commit>::default);
+        self.commits.push(Waiting { line, commit: commit.clone() });
+        // After the line: either the writer finds it before it sleeps, or is seen asleep here.
+        match self.doing.load(Ordering::SeqCst) {
+            ENDED => {
+                self.commits.fail(&AuditError::new("the audit writer has ended"));
+                self.abandon();
+            }
+            doing @ (ASLEEP | NAPPING) => {
+                let woken = self.doing.compare_exchange(doing, BUSY, Ordering::Relaxed, Ordering::Relaxed);
+                if woken.is_ok() {
+                    wake();
+                }
+            }
+            _ => {}
+        }
+        let Some(commit) = commit else { return Ok(()) };
+        let outcome = commit.wait(limit);
+        if let Waited::Settled(outcome) = outcome {
+            return outcome;
+        }
+        let reason = format!("the disk did not take a record within {limit:?}");
+        if self.failing.begin(reason.clone()) {
+            tracing::error!(target: "service_only::audit", reason, "the audit log cannot be written");
+        }
+        if matches!(outcome, Waited::Withdrawn) {
+            self.count_lost(1);
+            return Err(AuditError::new(reason));
+        }
+        Err(AuditError::new(format!("{reason}; it is being written and may still arrive")))
+    }
+
+    /// Tells the requests that wait that their records are lost.
+    pub(super) fn fail_commits(&self, error: &AuditError) {
+        let Failed { lost, withdrawn } = self.commits.fail(error);
+        self.count_lost(lost);
+        if lost + withdrawn > 0 {
+            self.free(lost + withdrawn);
+        }
+    }
+
+    /// The lines whose requests wait.
+    pub(super) fn take_commits(&self) -> Vec<Waiting> {
+        let (taken, withdrawn) = self.commits.take();
+        if withdrawn > 0 {
+            self.free(withdrawn);
+        }
+        taken
+    }
+
+    /// Whether requests wait for their records to be written.
+    pub(super) fn commits(&self) -> bool {
+        self.commit_wait.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn commits_len(&self) -> usize {
+        self.commits.len()
+    }
+
+    fn is_in_trouble(&self) -> bool {
+        self.failing.is_there() || self.unreachable.is_there()
     }
 
     /// Takes a place, if there is one, and says how many are taken then.
@@ -200,7 +315,7 @@ impl Queue {
         self.capacity.div_ceil(2)
     }
 
-    fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.0.load(Ordering::SeqCst)
     }
 
@@ -209,7 +324,8 @@ impl Queue {
     /// writer stays awake; or the request's look at `doing` comes after this store, and the request wakes it.
     pub(super) fn may_sleep(&self) -> bool {
         self.doing.store(ASLEEP, Ordering::SeqCst);
-        self.waiting() == 0
+        // A request that waits looks at `doing` after it has added its line.
+        if self.commits() { self.commits.is_empty() } else { self.waiting() == 0 }
     }
 
     /// Says that the writer is going to nap, unless the queue fills up. Whoever is not seen here is seen when
@@ -246,8 +362,31 @@ impl Queue {
         })
     }
 
-    pub(super) fn close(&self) {
-        locked(&self.orders).closed = true;
+    /// Ends the writer when it has written what was accepted, or after `limit`.
+    pub(super) fn close(&self, limit: Duration) {
+        locked(&self.orders).closed.get_or_insert_with(|| (Stopwatch::start(), limit));
+    }
+
+    /// Whether the writer was told to end, and has had its time.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        let closed = locked(&self.orders).closed;
+        closed.is_some_and(|(since, limit)| since.elapsed() >= limit)
+    }
+
+    /// Waits for the writer to end, and says whether it has.
+    pub(super) fn await_end(&self, limit: Duration) -> bool {
+        let orders = locked(&self.orders);
+        let waited = self.has_ended.wait_timeout_while(orders, limit, |orders| !orders.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        locked(&self.orders).ended
+    }
+
+    /// Accepts nothing from now on; what has a place already is still to be written.
+    pub(super) fn refuse(&self) {
+        self.doing.store(CLOSING, Ordering::SeqCst);
     }
 
     /// The writer is gone, in whatever way: nothing is accepted from now on, and nobody waits for it.
@@ -259,6 +398,8 @@ impl Queue {
         orders.ended = true;
         orders.flushes.clear();
         drop(orders);
+        self.has_ended.notify_all();
+        self.commits.fail(&AuditError::new("the audit writer has ended"));
         self.tell_of_room();
     }
 
@@ -269,8 +410,8 @@ impl Queue {
     }
 
     pub(super) fn ready(&self) -> Result<(), AuditError> {
-        if self.failing.load(Ordering::Relaxed) {
-            return Err(AuditError::new("the audit log cannot be written"));
+        if let Some(reason) = self.trouble() {
+            return Err(AuditError::new(format!("the audit log cannot be written: {reason}")));
         }
         let denies_from = self.capacity - self.capacity / 8;
         if self.is_required() && self.waiting() >= denies_from {
@@ -279,8 +420,13 @@ impl Queue {
         Ok(())
     }
 
+    /// Why records cannot be written now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.unreachable.reason().or_else(|| self.failing.reason())
+    }
+
     pub(super) fn is_required(&self) -> bool {
-        self.when_full == WhenFull::Deny
+        self.when_full == WhenFull::Deny || self.commits()
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -289,11 +435,6 @@ impl Queue {
 
     pub(super) fn count_lost(&self, records: usize) {
         self.lost.fetch_add(records as u64, Ordering::Relaxed);
-    }
-
-    /// Sets whether the disk fails, and says whether that is news.
-    pub(super) fn set_failing(&self, failing: bool) -> bool {
-        self.failing.swap(failing, Ordering::Relaxed) != failing
     }
 
     /// Records lost to a full queue since losses began, if they are not over.

@@ -67,6 +67,17 @@ impl Slot {
         }
     }
 
+    /// Writes a line that does not go to a page.
+    pub(super) fn line(
+        &self,
+        write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<Vec<u8>, AuditError> {
+        let mut line = Vec::with_capacity(ROOM);
+        let written = write(&mut locked(&self.0).lines, &mut line);
+        written.map_err(|error| AuditError::new(format!("the record cannot be written as JSON: {error}")))?;
+        Ok(line)
+    }
+
     /// Takes all lines, in the order in which they came, and leaves `spare` to be filled. A thread that records
     /// nothing for a while gives its page back, whatever the others do.
     pub(super) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {

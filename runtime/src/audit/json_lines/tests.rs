@@ -1,6 +1,9 @@
-use std::sync::{
-    Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use uuid::Uuid;
@@ -11,6 +14,8 @@ use crate::{
     clock::Timestamp,
 };
 
+mod commits;
+mod files;
 mod overload;
 
 pub(in crate::audit) fn event(path: &str) -> AuditEvent<'_> {

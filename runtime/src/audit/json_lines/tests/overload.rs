@@ -17,8 +17,8 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
 #[test]
 fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_second() {
     let _alone = alone();
-    let queue = Arc::new(Queue::new(1, WhenFull::Drop));
-    let mut writer = Writer::new(io::sink(), false, Arc::clone(&queue));
+    let queue = Arc::new(Queue::new(1, WhenFull::Drop, None));
+    let mut writer = Writer::new(Plain::new(io::sink()), Arc::clone(&queue));
     let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
     let begun = logged(|| {
         push().unwrap();
@@ -29,7 +29,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
     assert_eq!(begun.len(), 1, "{begun:?}");
     assert_eq!(begun[0]["message"], "the audit queue is full, so records are being lost");
 
-    let naps = |writer: &mut Writer<_>, naps| (0..naps).for_each(|_| writer.look_at_losses());
+    let naps = |writer: &mut Writer<Plain<_>>, naps| (0..naps).for_each(|_| writer.look_at_losses());
     let over = logged(|| {
         naps(&mut writer, QUIET);
         // Another loss, and the second begins anew.
@@ -51,14 +51,14 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
 #[test]
 fn losses_that_last_until_the_end_are_counted_there() {
     let _alone = alone();
-    let queue = Arc::new(Queue::new(2, WhenFull::Drop));
+    let queue = Arc::new(Queue::new(2, WhenFull::Drop, None));
     let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
     let lines = logged(|| {
         push().unwrap();
         push().unwrap();
         push().unwrap_err();
-        queue.close();
-        Writer::new(io::sink(), false, Arc::clone(&queue)).run();
+        queue.close(DEFAULT_FLUSH_TIMEOUT);
+        Writer::new(Plain::new(io::sink()), Arc::clone(&queue)).run();
     });
     assert_eq!((lines.len(), &lines[1]["lost"]), (2, &1.into()), "{lines:?}");
 }

@@ -1,0 +1,132 @@
+//! Records whose requests wait until they are written: group commit.
+//!
+//! A request adds its line ([`Waiting`]) and waits for its [`Commit`]. The writer takes all lines that came while
+//! it was writing the last ones, and writes them at once, so that many requests share one write and one sync.
+
+use std::{
+    mem,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+use crate::{audit::AuditError, threads::locked};
+
+/// What becomes of one record.
+#[derive(Default)]
+pub(super) struct Commit {
+    stage: Mutex<Stage>,
+    settled: Condvar,
+}
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Waiting,
+    /// The writer has it in hand, so it cannot be withdrawn.
+    InHand,
+    Settled(Result<(), AuditError>),
+}
+
+/// What a request finds at the end of its patience.
+pub(super) enum Waited {
+    Settled(Result<(), AuditError>),
+    /// The line will not be written.
+    Withdrawn,
+    /// The line is being written, and may still arrive.
+    InHand,
+}
+
+impl Commit {
+    /// Blocks until the record is written or lost, but not longer than `limit`.
+    pub(super) fn wait(&self, limit: Duration) -> Waited {
+        let waits = |stage: &mut Stage| !matches!(stage, Stage::Settled(_));
+        let waited = self.settled.wait_timeout_while(locked(&self.stage), limit, waits);
+        let (mut stage, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &*stage {
+            Stage::Settled(outcome) => Waited::Settled(outcome.clone()),
+            Stage::InHand => Waited::InHand,
+            Stage::Waiting => {
+                *stage = Stage::Settled(Err(AuditError::new("withdrawn")));
+                Waited::Withdrawn
+            }
+        }
+    }
+
+    /// Takes the record into the writer's hand, unless it was withdrawn.
+    fn take(&self) -> bool {
+        let mut stage = locked(&self.stage);
+        let is_waiting = matches!(*stage, Stage::Waiting);
+        if is_waiting {
+            *stage = Stage::InHand;
+        }
+        is_waiting
+    }
+
+    pub(super) fn settle(&self, outcome: Result<(), AuditError>) {
+        let mut stage = locked(&self.stage);
+        if !matches!(*stage, Stage::Settled(_)) {
+            *stage = Stage::Settled(outcome);
+            self.settled.notify_all();
+        }
+    }
+}
+
+/// A line whose request waits; without a commit, one that nothing waits for.
+pub(super) struct Waiting {
+    pub(super) line: Vec<u8>,
+    pub(super) commit: Option<Arc<Commit>>,
+}
+
+/// The lines that the writer has not taken yet, in the order in which they came.
+#[derive(Default)]
+pub(super) struct Commits(Mutex<Vec<Waiting>>);
+
+impl Commits {
+    pub(super) fn push(&self, waiting: Waiting) {
+        locked(&self.0).push(waiting);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        locked(&self.0).len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        locked(&self.0).is_empty()
+    }
+
+    /// Takes all lines that were not withdrawn, and says how many were.
+    pub(super) fn take(&self) -> (Vec<Waiting>, usize) {
+        let mut taken = mem::take(&mut *locked(&self.0));
+        let all = taken.len();
+        taken.retain(|waiting| waiting.commit.as_ref().is_none_or(|commit| commit.take()));
+        let withdrawn = all - taken.len();
+        (taken, withdrawn)
+    }
+
+    /// Tells all requests that their records are lost, and how many that were. Lines that nothing waits for stay.
+    pub(super) fn fail(&self, error: &AuditError) -> Failed {
+        let mut failed = Failed::default();
+        locked(&self.0).retain(|waiting| match &waiting.commit {
+            None => true,
+            Some(commit) => {
+                if commit.take() {
+                    failed.lost += 1;
+                    commit.settle(Err(error.clone()));
+                } else {
+                    failed.withdrawn += 1;
+                }
+                false
+            }
+        });
+        failed
+    }
+}
+
+/// Lines that were given up.
+#[derive(Default)]
+pub(super) struct Failed {
+    pub(super) lost: usize,
+    /// Their requests have counted them.
+    pub(super) withdrawn: usize,
+}

@@ -1,0 +1,380 @@
+//! A log file, which stays the file that its path names: a file that was renamed, deleted or replaced is opened
+//! again. What is not a regular file (a FIFO, a terminal, a device) is opened and written without blocking.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    output::{Output, Unwritten},
+    rotate::{self, Rotated, Rotation},
+    tidy::Tidier,
+};
+
+/// A pipe takes as many bytes of one write without mixing them with those of other processes (POSIX: 512 at least;
+/// Linux and macOS keep 4,096 and 512).
+const PIPE_WHOLE: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+
+/// A full disk counts as usable again from this much free space on.
+#[cfg(unix)]
+const FREE_SPACE: u64 = 1 << 20;
+
+/// How log files are made and written.
+#[derive(Debug, Clone)]
+pub(super) struct FileSettings {
+    /// The permissions of a new file.
+    pub(super) mode: u32,
+    /// Each write is followed by `fdatasync`.
+    pub(super) sync: bool,
+    pub(super) rotation: Rotation,
+}
+
+pub(super) struct LogFile {
+    path: PathBuf,
+    settings: FileSettings,
+    open: Opened,
+    tidier: Tidier,
+    /// The last rotation failed, which was logged.
+    rotation_fails: bool,
+}
+
+struct Opened {
+    file: File,
+    kind: Kind,
+    identity: Identity,
+    /// Its last line has no end.
+    torn: bool,
+    /// The last write found the disk full.
+    full: bool,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Kind {
+    Regular,
+    Fifo,
+    /// A terminal, a device.
+    Other,
+}
+
+/// What tells two files apart whose paths are the same.
+#[derive(Copy, Clone, PartialEq, Eq)]
+struct Identity {
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl LogFile {
+    pub(super) fn open(path: &Path, settings: FileSettings) -> io::Result<Self> {
+        // Absolute, so that a program may change its working directory.
+        let path = std::path::absolute(path)?;
+        let open = Opened::open(&path, &settings)?;
+        let tidier = Tidier::default();
+        if settings.rotation.is_on() {
+            tidier.start(&path, &settings.rotation);
+        }
+        Ok(Self { path, settings, open, tidier, rotation_fails: false })
+    }
+
+    /// Starts a new file before so many bytes, if it is time. Where that fails, the old one is written to.
+    fn rotate_if_due(&mut self, more: usize) {
+        let is_due = self.settings.rotation.is_on()
+            && self.open.file.metadata().is_ok_and(|file| self.settings.rotation.is_due(&file, more));
+        if !is_due {
+            return;
+        }
+        match self.rotate() {
+            Ok(()) => self.rotation_fails = false,
+            Err(error) if !self.rotation_fails => {
+                self.rotation_fails = true;
+                let path = self.path.display();
+                tracing::error!(target: "service_only::audit", %error, %path, "the audit log cannot be rotated");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let is_ours =
+            || fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.open.identity);
+        match rotate::rename(&self.path, &self.open.file, is_ours)? {
+            Rotated::ByAnother => return Ok(()),
+            Rotated::Renamed(renamed) => self.reopen().inspect_err(|_| {
+                // It stays the log. Where a new file came in between, that is the log.
+                if !self.path.exists() {
+                    let _ = fs::rename(renamed, &self.path);
+                }
+            })?,
+        }
+        if self.settings.sync {
+            sync_folder(&self.path)?;
+        }
+        self.tidier.start(&self.path, &self.settings.rotation);
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.open = Opened::open(&self.path, &self.settings)?;
+        Ok(())
+    }
+}
+
+impl Output for LogFile {
+    fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
+        self.rotate_if_due(lines.len());
+        self.open.append(lines, stalled)?;
+        if self.open.was_deleted() {
+            let deleted = self.open.identity;
+            let unwritten = |error| Unwritten { written: 0, error };
+            self.reopen().map_err(unwritten)?;
+            if self.open.identity != deleted {
+                self.open.append(lines, stalled)?;
+            }
+        }
+        if self.settings.sync && !lines.is_empty() {
+            self.open.file.sync_data().map_err(|error| Unwritten { written: 0, error })?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if Identity::of(&metadata) == self.open.identity => {
+                // Truncated where it is, as by `copytruncate` of logrotate.
+                self.open.torn &= metadata.len() > 0;
+                self.rotate_if_due(0);
+                Ok(())
+            }
+            _ => self.reopen(),
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn has_recovered(&mut self) -> bool {
+        match self.open.kind {
+            // A byte may fit where a record does not.
+            #[cfg(unix)]
+            Kind::Regular if self.open.full => rustix::fs::fstatvfs(&self.open.file)
+                .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= FREE_SPACE),
+            Kind::Fifo => self.reopen().is_ok(),
+            Kind::Regular | Kind::Other => match (&self.open.file).write(b"\n") {
+                Ok(written) => {
+                    self.open.torn &= written == 0;
+                    written > 0
+                }
+                Err(_) => false,
+            },
+        }
+    }
+}
+
+impl Opened {
+    fn open(path: &Path, settings: &FileSettings) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        {
+            use rustix::fs::OFlags;
+            // `NONBLOCK`: opening a FIFO that no process reads would wait for a reader.
+            let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, settings.mode);
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
+        }
+        let is_new = !path.exists();
+        let file = options.open(path).map_err(|error| explained(path, &error))?;
+        let metadata = file.metadata()?;
+        let kind = Kind::of(&metadata);
+        if kind != Kind::Regular && (settings.sync || settings.rotation.is_on()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "`{}` is not a regular file, so it can be neither synced nor rotated",
+                    path.display()
+                ),
+            ));
+        }
+        if settings.sync && is_new {
+            sync_folder(path)?;
+        }
+        let torn = kind == Kind::Regular && ends_within_a_line(path);
+        Ok(Self { file, kind, identity: Identity::of(&metadata), torn, full: false })
+    }
+
+    fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
+        let mut written = 0;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let ended = if self.torn { self.write(b"\n", stalled).map_err(|(_, error)| error) } else { Ok(()) };
+        let result = ended.map_err(|error| (0, error)).and_then(|()| match self.kind {
+            Kind::Regular => self.write(lines, stalled),
+            Kind::Fifo | Kind::Other => whole_lines(lines, PIPE_WHOLE).try_for_each(|chunk| {
+                self.write(chunk, stalled).map_err(|(part, error)| (written + part, error))?;
+                written += chunk.len();
+                Ok(())
+            }),
+        });
+        result.map_err(|(written, error)| {
+            self.full = error.kind() == io::ErrorKind::StorageFull;
+            Unwritten { written, error }
+        })?;
+        self.full = false;
+        Ok(())
+    }
+
+    /// Writes all bytes, or says how many were written.
+    fn write(&mut self, bytes: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), (usize, io::Error)> {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match (&self.file).write(rest) {
+                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+                Ok(more) => {
+                    written += more;
+                    self.torn = bytes.get(written - 1) != Some(&b'\n');
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if stalled() {
+                        return Err((written, stalled_reader()));
+                    }
+                }
+                Err(error) => return Err((written, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what was written last has no name any more, so that it is read by no one.
+    fn was_deleted(&self) -> bool {
+        #[cfg(unix)]
+        if self.kind == Kind::Regular {
+            use std::os::unix::fs::MetadataExt;
+            return self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        }
+        false
+    }
+}
+
+fn stalled_reader() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the reader of the audit log does not read")
+}
+
+impl Kind {
+    fn of(metadata: &Metadata) -> Self {
+        if metadata.is_file() {
+            return Self::Regular;
+        }
+        #[cfg(unix)]
+        if std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type()) {
+            return Self::Fifo;
+        }
+        Self::Other
+    }
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self { device_and_inode: (metadata.dev(), metadata.ino()) }
+    }
+
+    // Elsewhere an open file cannot be renamed or deleted.
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self {}
+    }
+}
+
+/// Whole lines of at most `limit` bytes together; a longer line comes alone.
+fn whole_lines(lines: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let line_end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n');
+        let end = match rest.get(..limit).and_then(line_end) {
+            _ if rest.len() <= limit => rest.len(),
+            Some(last) => last + 1,
+            None => rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |first| first + 1),
+        };
+        let (chunk, others) = rest.split_at_checked(end)?;
+        rest = others;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// Whether a file was left within a line, by a process that was killed or a disk that was full.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last_byte = || -> io::Result<Option<u8>> {
+        let mut file = File::open(path)?;
+        let mut last = [0];
+        if file.seek(SeekFrom::End(0))? == 0 {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        Ok(last.first().copied())
+    };
+    // A file that must not be read has no end that could be looked at.
+    last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
+}
+
+/// Makes the name of a new file durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// An error that names the path, what is there, and the next step.
+fn explained(path: &Path, error: &io::Error) -> io::Error {
+    let shown = path.display();
+    let text = match error.kind() {
+        _ if is_without_reader(error) => match kind_of_special(path) {
+            Some("FIFO") => format!("no process reads the FIFO `{shown}`; start its reader first"),
+            Some(kind) => format!(
+                "`{shown}` is a {kind}, which cannot be opened as a file; pass an open connection, or \
+                 `std::io::stdout()`, to `to_writer`"
+            ),
+            None => format!("`{shown}` cannot be opened: {error}"),
+        },
+        io::ErrorKind::IsADirectory => format!("`{shown}` is a directory; name a file in it"),
+        io::ErrorKind::NotFound => format!("`{shown}` cannot be created: its folder does not exist"),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "`{shown}` cannot be opened for appending: {error}; check the owner and mode of the file and its folders"
+            )
+        }
+        _ => format!("`{shown}` cannot be opened for appending: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+fn is_without_reader(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+    #[cfg(not(unix))]
+    return false;
+}
+
+fn kind_of_special(path: &Path) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = fs::metadata(path).ok()?.file_type();
+        if kind.is_fifo() {
+            return Some("FIFO");
+        }
+        if kind.is_socket() {
+            return Some("socket");
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

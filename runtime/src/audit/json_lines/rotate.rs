@@ -1,0 +1,117 @@
+//! Rotation by the sink itself: when a log file gets a new name, which one, and what becomes of the old files.
+//!
+//! The writer renames the file and opens a new one, between two writes. Old files are compressed and deleted by a
+//! thread of its own (`tidy`), which also finishes what an earlier run left.
+
+use std::{
+    fs::{self, File, Metadata, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use super::tidy;
+use crate::clock::{Clock, SystemClock, Timestamp};
+
+/// When a file is rotated, and which old ones are kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rotation {
+    pub(super) size: Option<u64>,
+    pub(super) age: Option<Duration>,
+    pub(super) keep: Option<usize>,
+    pub(super) compress: bool,
+}
+
+impl Rotation {
+    pub(super) fn is_on(&self) -> bool {
+        self.size.is_some() || self.age.is_some()
+    }
+
+    /// What cannot be meant.
+    pub(super) fn mistake(&self) -> Option<&'static str> {
+        match self {
+            Self { size: Some(0), .. } => Some("a log file cannot be rotated at 0 bytes"),
+            Self { age: Some(Duration::ZERO), .. } => Some("a log file cannot be rotated at an age of 0"),
+            Self { keep: Some(0), .. } => Some("`keep` is at least 1; to keep all files, leave it out"),
+            Self { keep, compress, .. } if !self.is_on() && (keep.is_some() || *compress) => {
+                Some("rotated files are kept or compressed only with `rotate_at_size` or `rotate_at_age`")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a file is to be rotated before so many bytes are added.
+    pub(super) fn is_due(&self, file: &Metadata, more: usize) -> bool {
+        let length = file.len();
+        let outgrown = self.size.is_some_and(|size| length.saturating_add(more as u64) > size);
+        let outlived = self.age.is_some_and(|age| age_of(file).is_some_and(|own| own >= age));
+        length > 0 && (outgrown || outlived)
+    }
+}
+
+/// Since when a file exists; nothing where the file system does not say.
+fn age_of(file: &Metadata) -> Option<Duration> {
+    let created = file.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    SystemClock.now().since(Timestamp::from_unix(0).plus(created))
+}
+
+/// How a rotation went.
+pub(super) enum Rotated {
+    /// The path is free for a new file.
+    Renamed(PathBuf),
+    /// Another process rotates the file, or has.
+    ByAnother,
+}
+
+/// Gives the file of the path its new name. `is_ours` says whether the path still leads to `file`.
+pub(super) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io::Result<Rotated> {
+    // One of the processes that write to a file rotates it. The lock ends when the file is closed. Where the file
+    // system has no locks, a file has one writer.
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_ours() {
+        return Ok(Rotated::ByAnother);
+    }
+    let renamed = rotated_name(path)?;
+    fs::rename(path, &renamed)?;
+    Ok(Rotated::Renamed(renamed))
+}
+
+/// A name that sorts behind those of all earlier files: `audit.jsonl.2026-01-01T00-00-00.000000Z`.
+fn rotated_name(path: &Path) -> io::Result<PathBuf> {
+    let mut at = SystemClock.now();
+    let last = tidy::rotated_files(path)?.pop().map(|file| file.stamp);
+    let mut stamp = stamp_of(at);
+    // The clock was set back, or two rotations share a microsecond.
+    if let Some(last) = last.filter(|last| *last >= stamp) {
+        at = instant_of(&last).ok_or_else(|| io::Error::other(format!("no instant: {last}")))?;
+        stamp = stamp_of(at.plus(Duration::from_micros(1)));
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(stamp);
+    Ok(name.into())
+}
+
+/// An instant without `:`, which some file systems do not take.
+fn stamp_of(at: Timestamp) -> String {
+    at.to_string().replace(':', "-")
+}
+
+fn instant_of(stamp: &str) -> Option<Timestamp> {
+    let (date, time) = stamp.split_once('T')?;
+    let at: jiff::Timestamp = format!("{date}T{}", time.replace('-', ":")).parse().ok()?;
+    let since = Duration::from_micros(u64::try_from(at.as_microsecond()).ok()?);
+    Some(Timestamp::from_unix(0).plus(since))
+}
+
+/// Whether a text has the form of a stamp.
+pub(super) fn is_stamp(text: &str) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00-00-00.000000Z";
+    text.len() == FORM.len()
+        && text
+            .bytes()
+            .zip(FORM)
+            .all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form })
+}
+
+#[cfg(test)]
+mod tests;

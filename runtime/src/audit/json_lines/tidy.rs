@@ -1,0 +1,184 @@
+//! The old files of a rotated log: found by their names, compressed, and deleted when there are more than are kept.
+//!
+//! A file is replaced by its compressed form only when that is complete and on the disk, so that a run that is cut
+//! off loses nothing; the next run deletes the part and starts again.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use super::rotate::{Rotation, is_stamp};
+
+const COMPRESSED: &str = ".gz";
+const PART: &str = ".gz.part";
+
+/// One old file, in one or more of its forms.
+pub(super) struct RotatedFile {
+    pub(super) stamp: String,
+    path: PathBuf,
+    form: Form,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    Plain,
+    Compressed,
+    Part,
+}
+
+/// The old files of a log, the oldest first.
+pub(super) fn rotated_files(log: &Path) -> io::Result<Vec<RotatedFile>> {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(OsStr::to_str)) else {
+        return Ok(Vec::new());
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let own = path.file_name().and_then(OsStr::to_str);
+        let Some(rest) = own.and_then(|own| own.strip_prefix(name)?.strip_prefix('.')) else { continue };
+        let (stamp, form) = match (rest.strip_suffix(PART), rest.strip_suffix(COMPRESSED)) {
+            (Some(stamp), _) => (stamp, Form::Part),
+            (_, Some(stamp)) => (stamp, Form::Compressed),
+            _ => (rest, Form::Plain),
+        };
+        if is_stamp(stamp) {
+            files.push(RotatedFile { stamp: stamp.to_owned(), path: path.clone(), form });
+        }
+    }
+    files.sort_by(|one, other| (&one.stamp, one.form).cmp(&(&other.stamp, other.form)));
+    Ok(files)
+}
+
+/// Compresses and deletes in the background, one run at a time.
+#[derive(Default)]
+pub(super) struct Tidier {
+    is_running: Arc<AtomicBool>,
+    again: Arc<AtomicBool>,
+}
+
+impl Tidier {
+    pub(super) fn start(&self, log: &Path, rotation: &Rotation) {
+        if rotation.keep.is_none() && !rotation.compress {
+            return;
+        }
+        self.again.store(true, Ordering::SeqCst);
+        if self.is_running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (log, rotation) = (log.to_owned(), rotation.clone());
+        let (is_running, again) = (Arc::clone(&self.is_running), Arc::clone(&self.again));
+        let run = move || {
+            loop {
+                while again.swap(false, Ordering::SeqCst) {
+                    if let Err(error) = tidy(&log, &rotation) {
+                        tracing::error!(
+                            target: "service_only::audit", %error, log = %log.display(),
+                            "old audit logs were not compressed or deleted"
+                        );
+                    }
+                }
+                is_running.store(false, Ordering::SeqCst);
+                // A start that came in between relies on this run.
+                if !again.load(Ordering::SeqCst) || is_running.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        };
+        let started = thread::Builder::new().name("service-only-tidy".to_owned()).spawn(run);
+        if let Err(error) = started {
+            self.is_running.store(false, Ordering::SeqCst);
+            tracing::error!(target: "service_only::audit", %error, "old audit logs are not compressed or deleted");
+        }
+    }
+}
+
+fn tidy(log: &Path, rotation: &Rotation) -> io::Result<()> {
+    if let Some(keep) = rotation.keep {
+        delete_all_but(log, keep)?;
+    }
+    #[cfg(feature = "compress")]
+    if rotation.compress {
+        for file in rotated_files(log)? {
+            match file.form {
+                Form::Plain => compress::compress(&file.path)?,
+                Form::Compressed | Form::Part => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn delete_all_but(log: &Path, keep: usize) -> io::Result<()> {
+    let files = rotated_files(log)?;
+    let mut stamps: Vec<_> = files.iter().map(|file| file.stamp.clone()).collect();
+    stamps.dedup();
+    let Some(oldest_kept) = stamps.len().checked_sub(keep).and_then(|first| stamps.get(first)) else {
+        return Ok(());
+    };
+    for file in files.iter().filter(|file| file.stamp < *oldest_kept) {
+        match fs::remove_file(&file.path) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "compress")]
+mod compress {
+    use std::{
+        fs::{self, File, OpenOptions, TryLockError},
+        io,
+        path::Path,
+    };
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::{COMPRESSED, PART};
+    use crate::audit::json_lines::file::sync_folder;
+
+    /// Replaces a file by its compressed form.
+    pub(super) fn compress(path: &Path) -> io::Result<()> {
+        let source = match File::open(path) {
+            // Another process has compressed or deleted it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            source => source?,
+        };
+        if matches!(source.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(());
+        }
+        let with = |ending: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            name
+        };
+        let part = with(PART);
+        let compressed = write_compressed(&source, part.as_ref())?;
+        fs::rename(&part, with(COMPRESSED))?;
+        sync_folder(path)?;
+        // Another process may have written to it until it noticed the rotation: then the next run starts again.
+        if source.metadata()?.len() == compressed { fs::remove_file(path) } else { Ok(()) }
+    }
+
+    /// Says how many bytes of the source were compressed.
+    fn write_compressed(mut source: &File, part: &Path) -> io::Result<u64> {
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut encoder = GzEncoder::new(options.open(part)?, Compression::default());
+        let length = io::copy(&mut source, &mut encoder)?;
+        let file = encoder.finish()?;
+        file.set_permissions(source.metadata()?.permissions())?;
+        file.sync_all()?;
+        Ok(length)
+    }
+}
