@@ -119,6 +119,11 @@ impl Verifier {
         self.0.old_profile.counts()
     }
 
+    /// Why the audit sink does not keep records now, for a health check; nothing while it does.
+    pub fn audit_failure(&self) -> Option<String> {
+        self.recorder().audit.ready().err().map(|error| error.to_string())
+    }
+
     /// How often a token was known from before, so that its signature was not checked again.
     pub fn token_cache_hits(&self) -> u64 {
         self.0.cache.hits()

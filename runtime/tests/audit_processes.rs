@@ -104,6 +104,22 @@ fn a_verifier_in_a_static_loses_no_record_at_exit_or_at_the_end_of_main() {
 }
 
 #[test]
+fn the_standard_output_of_a_process_can_be_its_log() {
+    if !Path::new("/dev/stdout").exists() {
+        eprintln!("skipped: there is no /dev/stdout");
+        return;
+    }
+    let mut log = Log::new();
+    log.path = PathBuf::from("/dev/stdout");
+    for mode in ["default", "before"] {
+        let output = log.child("burst-exit", mode).wait_with_output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let records = output.lines().filter(|line| line.contains(r#""decision":"allow""#)).count();
+        assert_eq!((output.matches("admitted").count(), records), (child::BURST, child::BURST), "{mode}");
+    }
+}
+
+#[test]
 fn an_abort_loses_no_record_that_was_written_before_the_handler() {
     for mode in ["before", "before-sync"] {
         let log = Log::new();
@@ -221,8 +237,11 @@ fn a_path_that_cannot_be_opened_again_refuses_callers_until_it_is_mended() {
         fs::create_dir(&log.path).unwrap();
         soon("callers are refused", || verifier.verify(&token).is_err());
         assert_eq!(verifier.verify(&token).unwrap_err().status(), 503);
+        let failure = verifier.audit_failure().unwrap();
+        assert!(failure.contains("audit.jsonl` is a directory"), "{failure}");
         fs::remove_dir(&log.path).unwrap();
         soon("callers are admitted", || verifier.verify(&token).is_ok());
+        assert_eq!(verifier.audit_failure(), None);
         audit.flush().unwrap();
         assert!(log.records() >= 3, "the refusals were recorded too");
     }

@@ -29,7 +29,7 @@ const HEADER_FILE: &str = "orchestrator.header";
 pub async fn run(options: Demo) -> anyhow::Result<()> {
     let mut terminal = Terminal::stdout();
     let state = StateDir::create(options.state_dir)?;
-    let shutdown = if options.serve { Shutdown::at_signal()? } else { Shutdown::default() };
+    let shutdown = Shutdown::at_signal()?;
     let audit = JsonLinesAudit::to_file(state.file(AUDIT_LOG)).context("cannot open the audit log")?;
     let authority = Authority::new()?;
     let token = authority.orchestrator()?;

@@ -80,8 +80,8 @@ pub enum WhenFull {
 ///
 /// While records cannot be written, the sink is not [ready](AuditSink::ready). It recovers by itself:
 ///
-/// - A file that was renamed, deleted or replaced (log rotation) is opened again by its path, within a
-///   second even if no record comes. Until this succeeds, records stay in the queue.
+/// - On Unix, a file that was renamed, deleted or replaced (log rotation) is opened again by its path, within
+///   a second even if no record comes. Until this succeeds, records stay in the queue.
 /// - A record that finds the disk full is lost, and counted.
 /// - A FIFO without a reader is an error at the start. A reader that stalls for a second makes the sink
 ///   not ready.
@@ -220,8 +220,8 @@ impl JsonLinesBuilder {
     /// Writes to anything. The writer decides how long a write takes: it is not interrupted.
     ///
     /// # Errors
-    /// When the queue holds no record or more than [`MAX_QUEUE`], the thread cannot be started, or
-    /// [`sync`](Self::sync) was asked for.
+    /// When the queue holds no record or more than [`MAX_QUEUE`], a limit is zero, the thread cannot be started, or
+    /// only a file can do what was asked for: [`sync`](Self::sync), [rotation](Self::rotate_at_size).
     pub fn to_writer(self, writer: impl Write + Send + 'static) -> io::Result<JsonLinesAudit> {
         if self.file.sync || self.file.rotation.is_on() {
             return Err(invalid("only a file can be synced or rotated; use `to_file`".to_owned()));
@@ -235,6 +235,9 @@ impl JsonLinesBuilder {
                 "an audit queue holds 1 to {MAX_QUEUE} records, not {}",
                 self.records
             )));
+        }
+        if self.write_timeout.is_zero() {
+            return Err(invalid("a write timeout of 0 would refuse every caller".to_owned()));
         }
         let commit_wait = self.write_before_handler.then_some(self.write_timeout);
         let queue = Arc::new(Queue::new(self.records, self.when_full, commit_wait));
@@ -361,7 +364,7 @@ impl Handle {
         self.queue.close(self.flush_timeout);
         self.wake();
         // The writer ends by itself at the limit, unless it is blocked in a write.
-        if !self.queue.await_end(self.flush_timeout + GRACE) {
+        if !self.queue.await_end(self.flush_timeout.saturating_add(GRACE)) {
             let reason = self.unfinished();
             tracing::error!(target: "service_only::audit", reason, "audit records were lost at the end");
         }

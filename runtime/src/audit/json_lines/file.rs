@@ -25,6 +25,7 @@ const FREE_SPACE: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct FileSettings {
     /// The permissions of a new file.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "permissions are those of Unix"))]
     pub(super) mode: u32,
     /// Each write is followed by `fdatasync`.
     pub(super) sync: bool,
@@ -283,7 +284,7 @@ impl Identity {
         Self { device_and_inode: (metadata.dev(), metadata.ino()) }
     }
 
-    // Elsewhere an open file cannot be renamed or deleted.
+    // Elsewhere the standard library does not tell two files apart, and a file is not watched.
     #[cfg(not(unix))]
     fn of(_: &Metadata) -> Self {
         Self {}
