@@ -1,4 +1,4 @@
-//! One record per decision, allowed or refused, and the places that records go to.
+//! One record per attempt, admitted or refused, and the places that records go to.
 
 #![doc = include_str!("audit/guarantees.md")]
 
@@ -24,9 +24,14 @@ pub use self::{
 };
 use crate::recorder::Draft;
 
-/// Takes the record of every decision.
+/// Takes the record of every attempt.
 ///
-/// `record` is called on the request's thread: it must not block on a disk or a network.
+/// `record` is called on the request's thread: it must not block on a disk or a network. A refusal is recorded at
+/// once. An admitted caller is recorded when its handler ends, or before it runs, see
+/// [`VerifierBuilder::require_audit`](crate::VerifierBuilder::require_audit).
+///
+/// Several sinks are one: a pair `(A, B)`, or a `Vec` of boxed sinks. A sink of your own that passes records on to
+/// others must pass on `ready`, `is_required` and `is_off` too; a pair does.
 pub trait AuditSink: Send + Sync + 'static {
     /// Takes one record.
     ///
@@ -52,7 +57,8 @@ pub trait AuditSink: Send + Sync + 'static {
     }
 
     /// Whether a caller whose record is lost is refused, also by a verifier that was not told to
-    /// [require the audit](crate::VerifierBuilder::require_audit). Asked at every decision.
+    /// [require the audit](crate::VerifierBuilder::require_audit). Its record is written before the handler runs
+    /// then. Asked at every decision.
     fn is_required(&self) -> bool {
         false
     }
@@ -85,14 +91,97 @@ impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
     }
 }
 
-/// Both get every record, the second also when the first has failed.
+impl<A: AuditSink + ?Sized> AuditSink for Box<A> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        (**self).record(event)
+    }
+
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        (**self).record_draft(draft)
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        (**self).ready()
+    }
+
+    fn is_required(&self) -> bool {
+        (**self).is_required()
+    }
+
+    fn is_off(&self) -> bool {
+        (**self).is_off()
+    }
+}
+
+/// A sink that is there or not, as the configuration says; `None` is [`NoAudit`].
+impl<A: AuditSink> AuditSink for Option<A> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        self.as_ref().map_or(Ok(()), |sink| sink.record(event))
+    }
+
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        self.as_ref().map_or(Ok(()), |sink| sink.record_draft(draft))
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        self.as_ref().map_or(Ok(()), AuditSink::ready)
+    }
+
+    fn is_required(&self) -> bool {
+        self.as_ref().is_some_and(AuditSink::is_required)
+    }
+
+    fn is_off(&self) -> bool {
+        self.as_ref().is_none_or(AuditSink::is_off)
+    }
+}
+
+/// All get every record, as a pair does. A list that is empty is [`NoAudit`].
+impl<A: AuditSink> AuditSink for Vec<A> {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        self.iter().fold(Ok(()), |others, sink| both(others, sink.record(event)))
+    }
+
+    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
+        let mut recorded = Ok(());
+        for sink in self {
+            recorded = both(recorded, sink.record_draft(draft));
+            if recorded.is_err() && draft.is_required() {
+                break;
+            }
+        }
+        recorded
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        self.iter().try_for_each(AuditSink::ready)
+    }
+
+    fn is_required(&self) -> bool {
+        self.iter().any(AuditSink::is_required)
+    }
+
+    fn is_off(&self) -> bool {
+        self.iter().all(AuditSink::is_off)
+    }
+}
+
+/// Both get every record, the second also when the first has failed. Where the audit is required, all are asked
+/// whether they are [ready](AuditSink::ready) before any of them gets a record, and a record that one of them loses
+/// is followed by that of the refusal in the others. So the last record of an id is what the caller received. Put the
+/// sink first that is most likely to fail: those after it get the refusal only.
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         both(self.0.record(event), self.1.record(event))
     }
 
     fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        both(self.0.record_draft(draft), self.1.record_draft(draft))
+        let first = self.0.record_draft(draft);
+        if first.is_err() && draft.is_required() {
+            // The caller is refused, and the record of that goes to both.
+            return first;
+        }
+        both(first, self.1.record_draft(draft))
     }
 
     fn ready(&self) -> Result<(), AuditError> {

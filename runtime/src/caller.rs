@@ -1,6 +1,6 @@
 //! Proof that a service was verified. There is one constructor, and only the verifier calls it.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     audit::KeptSaid,
@@ -8,9 +8,10 @@ use crate::{
     claims::{HeldClaims, Scopes, ServiceClaims, UserClaims},
     denial::Denial,
     keys::KeyId,
-    recorder::Recorder,
+    recorder::{Attempt, Attempts, Recorded, Recorder},
+    rejection::Rejection,
     revocation::PresentedToken,
-    verifier::{Acceptance, Moment, Times},
+    verifier::{Acceptance, Known, Moment, Times},
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -34,8 +35,15 @@ use crate::{
 ///
 /// let router: Router<Verifier> = Router::new().route("/", get(list));
 /// ```
+///
+/// It belongs to the attempt that it was verified for, whose one record is written when the handler or the guarded
+/// function ends, or when it refuses with [`Caller::refuse`]. Without either, the attempt ends when the caller that
+/// the verifier returned is dropped. To store a caller, store a clone: a clone does not delay the record.
 #[derive(Clone)]
-pub struct Caller(Arc<Verified>);
+pub struct Caller {
+    verified: Arc<Verified>,
+    attempts: Attempts,
+}
 
 struct Verified {
     claims: HeldClaims,
@@ -54,22 +62,50 @@ impl Caller {
         acceptance: Acceptance,
         recorder: Arc<Recorder>,
     ) -> Self {
-        Self(Arc::new(Verified { claims, key_id, acceptance, recorder, said: KeptSaid::default() }))
+        let verified = Verified { claims, key_id, acceptance, recorder, said: KeptSaid::default() };
+        Self { verified: Arc::new(verified), attempts: Attempts::default() }
+    }
+
+    /// Refuses the caller from within a handler or a guarded function: for what no policy can say, such as a tenant
+    /// that is not the caller's own.
+    ///
+    /// The response is that of any other 403. The reason is only in the record, under the code
+    /// [`refused`](crate::Code::Refused); the record of the attempt says "deny", and there is no other. Return what
+    /// this returns: it is a response in axum and actix, and converts to a `tonic::Status`, an `http::Response`
+    /// and a [`Denial`]. A caller whose attempt has ended, such as a stored one, gets a record of its own.
+    ///
+    #[cfg_attr(feature = "axum", doc = "```")]
+    #[cfg_attr(not(feature = "axum"), doc = "```text")]
+    /// use axum::extract::Path;
+    /// use service_only::{Caller, Rejection, service_only};
+    ///
+    /// #[service_only]
+    /// async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<String, Rejection> {
+    ///     if tenant != caller.service() {
+    ///         return Err(caller.refuse(format!("`{tenant}` is not the tenant of the caller")));
+    ///     }
+    ///     Ok(tenant)
+    /// }
+    /// ```
+    #[must_use = "the record says that the caller was refused, so return this"]
+    pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
+        let attempt = self.attempts.current();
+        self.recorder().refuse_accepted(attempt, reason.into(), |known| self.note(known))
     }
 
     /// The name of the calling service.
     pub fn service(&self) -> &str {
-        self.0.claims.service()
+        self.verified.claims.service()
     }
 
     /// The `role` claim.
     pub fn role(&self) -> Option<&str> {
-        self.0.claims.role()
+        self.verified.claims.role()
     }
 
     /// The scopes of the token.
     pub fn scopes(&self) -> &Scopes {
-        self.0.claims.scope()
+        self.verified.claims.scope()
     }
 
     /// Whether the token carries `scope`.
@@ -79,42 +115,42 @@ impl Caller {
 
     /// The `jti` claim: the token's name for logs.
     pub fn jti(&self) -> Option<&str> {
-        self.0.claims.jti()
+        self.verified.claims.jti()
     }
 
     /// The issuer whose key signed the token.
     pub fn issuer(&self) -> &str {
-        self.0.claims.issuer()
+        self.verified.claims.issuer()
     }
 
     /// The key that signed the token, where it has a name.
     pub fn key_id(&self) -> Option<&KeyId> {
-        self.0.key_id.as_ref()
+        self.verified.key_id.as_ref()
     }
 
     /// When the token was issued, where it says so.
     pub(crate) fn issued_at(&self) -> Option<i64> {
-        self.0.claims.iat()
+        self.verified.claims.iat()
     }
 
     /// When the token expires.
     pub(crate) fn expires_at(&self) -> i64 {
-        self.0.claims.exp()
+        self.verified.claims.exp()
     }
 
     /// How many audiences the token has.
     pub(crate) fn audiences(&self) -> usize {
-        self.0.claims.audiences()
+        self.verified.claims.audiences()
     }
 
     /// What a revocation store is asked about, at this instant.
     pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
-        self.0.claims.presented(self.key_id(), at)
+        self.verified.claims.presented(self.key_id(), at)
     }
 
     /// All claims.
     pub fn claims(&self) -> &ServiceClaims {
-        self.0.claims.unfolded()
+        self.verified.claims.unfolded()
     }
 
     /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
@@ -124,7 +160,7 @@ impl Caller {
     /// # Errors
     /// As the token itself would be refused, if it came now.
     pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
-        let (claims, acceptance) = (&self.0.claims, &self.0.acceptance);
+        let (claims, acceptance) = (&self.verified.claims, &self.verified.acceptance);
         acceptance.check_key()?;
         let times = Times { exp: claims.exp(), nbf: claims.nbf(), iat: claims.iat() };
         acceptance.check_times(&times, at)?;
@@ -135,23 +171,35 @@ impl Caller {
 
     /// The kind of the token, as the audit writes it.
     pub(crate) fn profile(&self) -> &'static str {
-        self.0.acceptance.profile()
+        self.verified.acceptance.profile()
     }
 
     /// What every record of it says, once it was recorded twice and if it can be joined.
     pub(crate) fn said(&self, join: impl FnOnce() -> Option<Box<str>>) -> Option<&str> {
-        self.0.said.get(join)
+        self.verified.said.get(join)
     }
 
-    pub(crate) fn recorder(&self) -> &Recorder {
-        &self.0.recorder
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.verified.recorder
     }
 
-    /// Whether the verifier that verified it is the one with this recorder. No two verifiers share one,
-    /// and the caller keeps it alive, so that no later one can stand at its address.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn is_of(&self, recorder: &Recorder) -> bool {
-        std::ptr::eq(self.recorder(), recorder)
+    /// The attempts that it belongs to.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The same caller, who belongs to no attempt: one within an attempt must not own it.
+    pub(crate) fn without_attempt(&self) -> Self {
+        Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
+    }
+
+    pub(crate) fn owning(self, attempt: Arc<Attempt>) -> Self {
+        Self { attempts: Attempts::own(attempt), ..self }
+    }
+
+    /// Gives its attempt to another owner, and stays linked.
+    pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
+        self.attempts.release()
     }
 }
 
@@ -197,23 +245,84 @@ pub enum Identity {
     User(User),
 }
 
+impl Identity {
+    /// Refuses whoever it is, as [`Caller::refuse`] does a service.
+    #[must_use = "the record says that the token was refused, so return this"]
+    pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
+        match self {
+            Self::Service(caller) => caller.refuse(reason),
+            Self::User(user) => user.refuse(reason),
+        }
+    }
+
+    /// Whether the verifier that accepted it is the one with this recorder. No two verifiers share one, and the
+    /// identity keeps it alive, so that no later one can stand at its address.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn is_of(&self, recorder: &Arc<Recorder>) -> bool {
+        let own = match self {
+            Self::Service(caller) => caller.recorder(),
+            Self::User(user) => &user.verified.recorder,
+        };
+        Arc::ptr_eq(own, recorder)
+    }
+
+    /// The attempts that it belongs to.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn attempts(&self) -> &Attempts {
+        match self {
+            Self::Service(caller) => &caller.attempts,
+            Self::User(user) => &user.attempts,
+        }
+    }
+}
+
 /// A verified user. Like [`Caller`], it exists only because the verifier accepted a token. Nothing checks it again later:
 /// authenticate each request, and keep no user for longer.
-#[derive(Debug, Clone)]
-pub struct User(Arc<UserClaims>);
+#[derive(Clone)]
+pub struct User {
+    verified: Arc<VerifiedUser>,
+    attempts: Attempts,
+}
+
+struct VerifiedUser {
+    claims: UserClaims,
+    recorder: Arc<Recorder>,
+}
 
 impl User {
-    pub(crate) fn verified(claims: UserClaims) -> Self {
-        Self(Arc::new(claims))
+    pub(crate) fn verified(claims: UserClaims, recorder: Arc<Recorder>) -> Self {
+        Self { verified: Arc::new(VerifiedUser { claims, recorder }), attempts: Attempts::default() }
     }
 
     /// The user's id: `user_id`, or `sub` where that is absent.
     pub fn id(&self) -> Option<&str> {
-        self.0.user_id.as_deref().or(self.0.sub.as_deref())
+        self.claims().user_id.as_deref().or(self.claims().sub.as_deref())
     }
 
     /// All claims.
     pub fn claims(&self) -> &UserClaims {
-        &self.0
+        &self.verified.claims
+    }
+
+    /// Refuses the user, as [`Caller::refuse`] does a service.
+    #[must_use = "the record says that the user was refused, so return this"]
+    pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
+        let note = |known: &mut Known| known.user = Some(self.without_attempt());
+        self.verified.recorder.refuse_accepted(self.attempts.current(), reason.into(), note)
+    }
+
+    /// The same user, who belongs to no attempt.
+    pub(crate) fn without_attempt(&self) -> Self {
+        Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
+    }
+
+    pub(crate) fn owning(self, attempt: Arc<Attempt>) -> Self {
+        Self { attempts: Attempts::own(attempt), ..self }
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("User").field(self.claims()).finish()
     }
 }

@@ -145,6 +145,8 @@ codes! {
     AlgNotAllowed = "alg_not_allowed", Header, 401;
     /// The issuer's keys are not to be had, and none are left to trust.
     KeysUnavailable = "keys_unavailable", Key, 503;
+    /// The request ended while it waited for the key that the token's `kid` names.
+    Cancelled = "cancelled", Key, 401;
     /// No key of the verifier has the token's `kid`.
     UnknownKey = "unknown_key", Key, 401;
     /// The key that `kid` names is not for the token's `alg`.
@@ -187,6 +189,8 @@ codes! {
     MissingScope = "missing_scope", Policy, 403;
     /// The token was issued longer ago than the handler allows.
     TooOld = "too_old", Policy, 403;
+    /// The handler itself has refused the caller, see [`Caller::refuse`](crate::Caller::refuse).
+    Refused = "refused", Handler, 403;
     /// The audit record could not be written, and the verifier was told to require it.
     AuditUnavailable = "audit_unavailable", Audit, 503;
 }
@@ -228,6 +232,8 @@ pub enum Stage {
     Service,
     /// Applying the handler's policy.
     Policy,
+    /// Running the handler.
+    Handler,
     /// Writing the audit record.
     Audit,
 }
@@ -246,6 +252,7 @@ impl Stage {
             Self::Revocation => "revocation",
             Self::Service => "service",
             Self::Policy => "policy",
+            Self::Handler => "handler",
             Self::Audit => "audit",
         }
     }

@@ -2,6 +2,8 @@
 //! framework calls: what it was given is checked by one statement at its start, or the function returns
 //! the refusal.
 
+use std::sync::Arc;
+
 use crate::{
     authorize::authorize,
     caller::Caller,
@@ -9,7 +11,7 @@ use crate::{
     denial::{Denial, quoted},
     guard::StaticPolicy,
     policy::{Endpoint, Policy},
-    recorder::{Recorder, RequestContext},
+    recorder::{Attempt, Attempted, NoRequest, Recorder, RequestContext},
     verifier::check_times,
 };
 
@@ -24,22 +26,68 @@ pub trait Given {
     ///
     /// # Errors
     /// When the policy is not met, or the token's time is not now.
-    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial>;
+    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial>;
+}
+
+/// Proof that a function may run. The function keeps it until it ends.
+#[must_use = "the record is written when it is dropped"]
+pub struct Checked {
+    attempt: Option<Arc<Attempt>>,
+    /// Whether the attempt ends with the function, and not with the request that the function answers.
+    is_last: bool,
+}
+
+impl Checked {
+    const fn without_attempt() -> Self {
+        Self { attempt: None, is_last: false }
+    }
+
+    /// Keeps the attempt of a request open.
+    #[cfg(feature = "tonic")]
+    pub(crate) const fn of_request(attempt: Option<Arc<Attempt>>) -> Self {
+        Self { attempt, is_last: false }
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.as_ref().filter(|_| self.is_last) {
+            attempt.finish();
+        }
+    }
 }
 
 /// Proof. Who it is was decided by the verifier, whose clock and audit this decision shares. A caller
 /// that was kept does not outlive its key, its token, or its revocation.
+///
+/// The decision is about the attempt that the caller belongs to: the request that its handler still answers, or the
+/// token that was verified for this function. Any other is an attempt of its own: with a caller that was stored, or
+/// that another function was given.
 impl Given for Caller {
-    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
-        let decided = self.recorder().decide(
-            || at(endpoint),
-            |at, known| {
-                known.caller = Some(self.clone());
-                self.check_again(at, None)?;
-                authorize(self, policy, at)
-            },
-        );
-        decided.map_err(|(denial, _)| denial)
+    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
+        let earlier = self.attempts().current().filter(|earlier| earlier.is_request() || earlier.claim());
+        let joins = earlier.clone();
+        let asked = || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier };
+        let decided = self.recorder().decide(asked, |at, known| {
+            let caller = self.without_attempt();
+            known.caller = Some(caller.clone());
+            self.check_again(at, None)?;
+            authorize(self, policy, at)?;
+            Ok(caller)
+        });
+        let attempt = decided.map_err(|(denial, _)| denial)?.release();
+        let is_joined = attempt.as_ref().zip(joins).is_some_and(|(own, joined)| Arc::ptr_eq(own, &joined));
+        Ok(match attempt {
+            // The request's own end closes it.
+            Some(attempt) if is_joined && attempt.is_request() => Checked::without_attempt(),
+            Some(attempt) => {
+                if !is_joined {
+                    self.attempts().add(&attempt);
+                }
+                Checked { attempt: Some(attempt), is_last: true }
+            }
+            None => Checked::without_attempt(),
+        })
     }
 }
 
@@ -47,28 +95,22 @@ impl Given for Caller {
 /// record shows the name as unverified, and goes where that of a verifier goes which was told nothing
 /// else.
 impl Given for ServiceClaims {
-    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<(), Denial> {
-        let decided = Recorder::default().decide(
-            || at(endpoint),
-            |at, known| {
-                known.unverified_service = Some(quoted(self.service.as_str()));
-                check_times(self.exp, self.nbf, at)?;
-                authorize(self, policy, at)
-            },
-        );
-        decided.map_err(|(denial, _)| denial)
+    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
+        let request = || RequestContext { endpoint: Some(endpoint), ..RequestContext::default() };
+        let decided = Recorder::default().decide_at_once(request, |at, known| {
+            known.unverified_service = Some(quoted(self.service.as_str()));
+            check_times(self.exp, self.nbf, at)?;
+            authorize(self, policy, at)
+        });
+        decided.map(|()| Checked::without_attempt()).map_err(|(denial, _)| denial)
     }
-}
-
-fn at(endpoint: Endpoint) -> RequestContext<'static> {
-    RequestContext { endpoint: Some(endpoint), ..RequestContext::default() }
 }
 
 /// The check that the attribute puts first in the body.
 ///
 /// # Errors
 /// When the caller may not call.
-pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<(), Denial> {
+pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<Checked, Denial> {
     given.decide(&P::POLICY, P::endpoint())
 }
 
@@ -84,6 +126,11 @@ pub trait Admit: Sized {
 
     /// Decides, records, and gives back what it was called on, if the policy `P` is met.
     fn admit<P: StaticPolicy>(self) -> impl Future<Output = Result<Self, Self::Refusal>> + Send;
+
+    /// Takes out what the method keeps until it ends: the request itself may be consumed before.
+    fn hold(self) -> (Checked, Self) {
+        (Checked::without_attempt(), self)
+    }
 }
 
 /// What a guarded function returns: something that can be a refusal.

@@ -1,19 +1,27 @@
 //! The one choke point: authenticate, authorize, record. Every way in ends here.
 
-use std::{fmt, marker::PhantomData};
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+use std::convert::Infallible;
+use std::{fmt, marker::PhantomData, sync::Arc};
 
+use uuid::Uuid;
+
+#[cfg(any(feature = "actix", feature = "tonic"))]
+use crate::recorder::Recorder;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
+use crate::recorder::RequestContext;
 use crate::{
     authorize::authorize,
     bearer::BearerToken,
     caller::{Caller, Identity},
     denial::Denial,
     policy::{Endpoint, Policy},
-    recorder::{Recorded, RequestContext},
+    recorder::{Asked, Attempt, Attempted, NoRequest, Recorded},
     rejection::Rejection,
     verifier::{Known, Moment, Verifier, user_refused},
 };
-#[cfg(any(feature = "actix", feature = "tonic"))]
-use crate::{denial::Code, recorder::Recorder};
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+use crate::{denial::Code, verifier::unverified_service_of};
 
 /// A policy and an endpoint carried by a type; what the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
@@ -50,20 +58,31 @@ impl<R> fmt::Debug for Public<R> {
 
 /// The hidden first argument of a guarded handler: proof that the policy `P` was met.
 ///
-/// It has one constructor, which follows a decision. One that is `ALONE` is the only argument: where a framework
-/// has a trait for that, it takes the whole request, so that nobody can ask after it who calls.
-pub struct Guard<P, const ALONE: bool = false>(PhantomData<fn() -> P>);
+/// It has one constructor, which follows a decision. It keeps the attempt open until the handler ends, which drops
+/// it. One that is `ALONE` is the only argument: where a framework has a trait for that, it takes the whole request,
+/// so that nobody can ask after it who calls.
+pub struct Guard<P, const ALONE: bool = false> {
+    /// `None` where the record is written, or none is wanted.
+    #[cfg_attr(not(feature = "tonic"), expect(dead_code, reason = "its drop is what counts"))]
+    attempt: Option<Arc<Attempt>>,
+    policy: PhantomData<fn() -> P>,
+}
 
 impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
-    /// Decides about one request.
+    /// Decides about one request. The caller is linked to the attempt that the guard keeps open.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
-    pub(crate) fn enforce<'a, 'r>(
+    pub(crate) fn enforce<'a, A: Asked>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,
-        request: impl FnOnce() -> RequestContext<'r>,
+        request: impl FnOnce() -> (A, Option<Arc<Attempt>>),
     ) -> Result<(Self, Caller), Rejection> {
-        let caller = verifier.enforce_request(authorization, &P::POLICY, || at::<P>(request()))?;
-        Ok((Self::granted(&caller), caller))
+        let asked = || {
+            let (request, earlier) = request();
+            Attempted { endpoint: Some(P::endpoint()), request, earlier }
+        };
+        let mut caller = verifier.enforce_request(authorization, &P::POLICY, asked)?;
+        let attempt = caller.release();
+        Ok((Self::granted(&caller, attempt), caller))
     }
 
     /// Decides about one token, for a test that calls the handler as a function.
@@ -71,27 +90,45 @@ impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
     /// # Errors
     /// When the verifier refuses the token, or the policy the caller.
     pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
-        verifier.enforce_token(token, &P::POLICY).map(|caller| Self::granted(&caller))
+        let mut caller = verifier.enforce_token(token, &P::POLICY)?;
+        let attempt = caller.release();
+        Ok(Self::granted(&caller, attempt))
     }
 
     /// The one constructor: a caller for whom the policy was decided.
-    fn granted(_: &Caller) -> Self {
-        Self(PhantomData)
+    fn granted(_: &Caller, attempt: Option<Arc<Attempt>>) -> Self {
+        Self { attempt, policy: PhantomData }
+    }
+
+    /// What it keeps open.
+    #[cfg(feature = "tonic")]
+    pub(crate) fn into_attempt(self) -> Option<Arc<Attempt>> {
+        self.attempt
     }
 
     /// Refuses because there is no verifier to ask.
     #[cfg(any(feature = "actix", feature = "tonic"))]
-    pub(crate) fn refuse_unverifiable<'r>(
-        request: impl FnOnce() -> RequestContext<'r>,
-        remedy: &str,
-    ) -> Rejection {
-        refuse_unverifiable(|| at::<P>(request()), remedy)
+    pub(crate) fn refuse_unverifiable(request: &impl Asked, remedy: &str) -> Rejection {
+        refuse_unverifiable(Some(P::endpoint()), request, remedy)
     }
 }
 
-#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
-fn at<P: StaticPolicy>(request: RequestContext<'_>) -> RequestContext<'_> {
-    RequestContext { endpoint: Some(P::endpoint()), ..request }
+#[cfg(feature = "axum")]
+impl<P: StaticPolicy> Guard<P, true> {
+    /// Decides about a request that it has taken as a whole: nobody can refuse the caller after it, so the record is
+    /// written at once.
+    pub(crate) fn enforce_at_once<'a>(
+        verifier: &Verifier,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        request: &impl Asked,
+    ) -> Result<Self, Rejection> {
+        let request = || RequestContext { endpoint: Some(P::endpoint()), ..request.context() };
+        let decided = verifier.recorder().decide_at_once(request, |at, known| {
+            verifier.permit(BearerToken::from_header_values(authorization)?, &P::POLICY, at, known)
+        });
+        let caller = decided.map_err(|refused| verifier.rejection(refused))?;
+        Ok(Self::granted(&caller, None))
+    }
 }
 
 impl<P, const ALONE: bool> fmt::Debug for Guard<P, ALONE> {
@@ -101,53 +138,74 @@ impl<P, const ALONE: bool> fmt::Debug for Guard<P, ALONE> {
 }
 
 impl Verifier {
-    /// A request: its `Authorization` headers, a policy, and what to record beside the decision.
-    pub(crate) fn enforce_request<'a, 'r>(
+    /// A request: its `Authorization` headers, a policy, and what to record beside the decision. The caller owns the
+    /// attempt.
+    pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
         policy: &Policy<'_>,
-        request: impl FnOnce() -> RequestContext<'r>,
+        asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
-        self.decide_request(authorization, request, |verifier, token, at, known| {
+        self.decide_request(authorization, asked, |verifier, token, at, known| {
             verifier.permit(token, policy, at, known)
         })
     }
 
     /// A request of a service or of a user, without a policy: what a gateway forwards.
     #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn enforce_identity_request<'a, 'r>(
+    pub(crate) fn enforce_identity_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        request: impl FnOnce() -> RequestContext<'r>,
+        asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        self.decide_request(authorization, request, Self::identify)
+        self.decide_request(authorization, asked, Self::identify)
     }
 
     /// Decides about the one bearer token of a request, and makes a refusal fit for the wire.
-    fn decide_request<'a, 'r, T: Recorded>(
+    fn decide_request<'a, T: Recorded, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        request: impl FnOnce() -> RequestContext<'r>,
+        asked: impl FnOnce() -> Attempted<A>,
         decision: impl FnOnce(&Self, BearerToken<'_>, Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, Rejection> {
-        let decided = self.recorder().decide(request, |at, known| {
+        let decided = self.recorder().decide(asked, |at, known| {
             decision(self, BearerToken::from_header_values(authorization)?, at, known)
         });
-        decided.map_err(|(denial, instance)| Rejection::new(&denial, self.realm(), instance))
+        decided.map_err(|refused| self.rejection(refused))
+    }
+
+    fn rejection(&self, (denial, instance): (Denial, Uuid)) -> Rejection {
+        Rejection::new(denial, self.realm(), instance)
+    }
+
+    /// Refuses a request that ends while it waits for a key.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn record_cancelled<'a, A: Asked>(
+        &self,
+        mut authorization: impl Iterator<Item = &'a [u8]>,
+        Attempted { endpoint, request, earlier }: Attempted<A>,
+    ) {
+        let denial =
+            Denial::new(Code::Cancelled, "the request ended while it waited for the key of its token");
+        let token = BearerToken::from_header_values(&mut authorization);
+        let unverified_service = token.ok().and_then(|token| unverified_service_of(token.read().ok()?));
+        let asked = || Attempted { endpoint, request, earlier };
+        let decided = self.recorder().decide(asked, |_, known| {
+            known.unverified_service = unverified_service;
+            Err::<Infallible, _>(denial)
+        });
+        drop(decided);
     }
 
     pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self
-            .recorder()
-            .decide(RequestContext::default, |at, known| self.permit(token, policy, at, known));
+        let decided = self.recorder().decide(no_request, |at, known| self.permit(token, policy, at, known));
         decided.map_err(|(denial, _)| denial)
     }
 
     pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
         let token = BearerToken::Text(token);
-        let decided =
-            self.recorder().decide(RequestContext::default, |at, known| self.identify(token, at, known));
+        let decided = self.recorder().decide(no_request, |at, known| self.identify(token, at, known));
         decided.map_err(|(denial, _)| denial)
     }
 
@@ -176,15 +234,21 @@ impl Verifier {
     }
 }
 
+fn no_request() -> Attempted<NoRequest> {
+    Attempted { endpoint: None, request: NoRequest, earlier: None }
+}
+
 /// Decides where no verifier was installed: nobody is let in. The record goes where those of a verifier
 /// go that was not told otherwise.
 #[cfg(any(feature = "actix", feature = "tonic"))]
-pub(crate) fn refuse_unverifiable<'r>(
-    request: impl FnOnce() -> RequestContext<'r>,
+pub(crate) fn refuse_unverifiable(
+    endpoint: Option<Endpoint>,
+    request: &impl Asked,
     remedy: &str,
 ) -> Rejection {
     tracing::error!(target: "service_only", remedy, "no verifier is installed, so every caller is refused");
     let denial = Denial::new(Code::NoVerifier, format!("no verifier is installed: {remedy}"));
-    let (denial, instance) = Recorder::default().refuse(request, denial);
-    Rejection::new(&denial, "", instance)
+    let request = || RequestContext { endpoint, ..request.context() };
+    let (denial, instance) = Recorder::default().refuse(request, denial, |_| {});
+    Rejection::new(denial, "", instance)
 }

@@ -4,7 +4,7 @@
 mod actix;
 #[cfg(feature = "axum")]
 mod axum;
-#[cfg(any(feature = "actix", feature = "axum"))]
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod decided;
 #[cfg(any(feature = "axum", feature = "tower"))]
 mod parts;
@@ -12,6 +12,8 @@ mod parts;
 mod tonic;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+mod unfinished;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{ClosedRouter, HasVerifier, closed};

@@ -1,19 +1,28 @@
 //! What a decision is made with: a clock, a word on revocation, an audit sink. A verifier and the callers
 //! that it verified share one, so that what is decided about a caller later is decided and recorded alike.
 
+mod attempt;
 mod event;
 
-use std::time::Duration;
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 pub use self::event::Draft;
-use self::event::event_id;
-pub(crate) use self::event::{Recorded, RequestContext, Usual};
+pub(crate) use self::{
+    attempt::{Asked, Attempt, Attempts, KeptRequest, NoRequest},
+    event::{Line, Recorded, RequestContext, Usual},
+};
+use self::{
+    attempt::{Decision, audit_unavailable},
+    event::event_id,
+};
 use crate::{
     audit::{AuditError, AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
     denial::{Code, Denial},
+    policy::Endpoint,
+    rejection::Rejection,
     revocation::Revocation,
     verifier::{Known, Moment},
 };
@@ -23,6 +32,7 @@ pub(crate) struct Recorder {
     pub(crate) leeway: Duration,
     pub(crate) audit: Box<dyn AuditSink>,
     pub(crate) require_audit: bool,
+    pub(crate) realm: String,
     pub(crate) revocation: Option<Revocation>,
 }
 
@@ -37,53 +47,141 @@ impl Recorder {
         self.revocation.as_ref()?.store.epoch()
     }
 
-    /// Runs a decision at one instant, and writes exactly one record of it, unless nobody wants any. What
-    /// is known of the request is asked for only when there is something to write.
-    pub(crate) fn decide<'r, T: Recorded>(
-        &self,
-        request: impl FnOnce() -> RequestContext<'r>,
+    /// Runs a decision at one instant. A refusal is recorded. A caller who is accepted owns its attempt, whose
+    /// record is written when the outcome is known; nothing is, where nobody wants records. What is known of the
+    /// request is asked for only when there is something to write.
+    pub(crate) fn decide<T: Recorded, A: Asked>(
+        self: &Arc<Self>,
+        asked: impl FnOnce() -> Attempted<A>,
         decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, (Denial, Uuid)> {
-        let at = self.moment();
-        let mut known = Known::default();
-        let decided = decision(at, &mut known).and_then(|decided| self.auditable(decided, &mut known));
+        let (at, mut known) = (self.moment(), Known::default());
+        let decided = self.decided(at, &mut known, decision);
         if self.audit.is_off() {
             return decided.map_err(|denial| (denial, event_id(at.now)));
         }
-        let id = event_id(at.now);
-        // By the clock that the decision was made by: one reading less, and a test that holds it still
-        // knows the answer.
-        let took = self.clock.now().since(at.now).unwrap_or_default();
-        let recorded = self.record(&Draft::new((id, at.now, took), &decided, &known, request()));
-        match decided {
-            Ok(_) if recorded.is_err() && self.requires_audit() => Err((audit_unavailable(), id)),
-            decided => decided.map_err(|denial| (denial, id)),
+        let took = self.took(at);
+        let Attempted { endpoint, request, earlier } = asked();
+        let later = || Some(Box::new(request.keep()) as Box<dyn KeptRequest>).filter(|_| A::IS_REQUEST);
+        let accepted = match decided {
+            Ok(accepted) => accepted,
+            Err(denial) => {
+                let earlier = earlier.and_then(|earlier| {
+                    earlier.deny(&denial, Some(Decision { known: &known, endpoint, took, request: later() }))
+                });
+                let id = earlier.unwrap_or_else(|| {
+                    let id = event_id(at.now);
+                    let request = RequestContext { endpoint, ..request.context() };
+                    let times = (id, at.now, took);
+                    let _ = self.record(&Draft::new(times, Some(&denial), &known, request, Line::default()));
+                    id
+                });
+                return Err((denial, id));
+            }
+        };
+        if let Some(earlier) = earlier
+            && let Some(allowed) = earlier.allow_again(endpoint, took, later())
+        {
+            return match allowed {
+                Ok(()) => Ok(accepted.owning(earlier)),
+                Err(denial) => Err((denial, earlier.id())),
+            };
         }
+        let id = event_id(at.now);
+        let attempt: Arc<Attempt> =
+            Arc::new(Attempt::open(self, (id, at.now, took), known, endpoint, A::IS_REQUEST, request.keep()));
+        if self.records_before_the_handler() {
+            attempt.write_first().map_err(|denial| (denial, id))?;
+        }
+        Ok(accepted.owning(attempt))
+    }
+
+    /// The same where nobody can refuse after it: the record is written at once.
+    pub(crate) fn decide_at_once<'r, T: Recorded>(
+        &self,
+        request: impl Fn() -> RequestContext<'r>,
+        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
+    ) -> Result<T, (Denial, Uuid)> {
+        let (at, mut known) = (self.moment(), Known::default());
+        let decided = self.decided(at, &mut known, decision);
+        let id = event_id(at.now);
+        if self.audit.is_off() {
+            return decided.map_err(|denial| (denial, id));
+        }
+        let times = (id, at.now, self.took(at));
+        let denial = decided.as_ref().err();
+        let line = Line { is_required: denial.is_none() && self.requires_audit(), amends: false };
+        let recorded = self.record(&Draft::new(times, denial, &known, request(), line));
+        if line.is_required && recorded.is_err() {
+            let denial = audit_unavailable();
+            // For the sinks that have written "allow".
+            let line = Line { amends: true, ..Line::default() };
+            let _ = self.audit.record_draft(&Draft::new(times, Some(&denial), &known, request(), line));
+            return Err((denial, id));
+        }
+        decided.map_err(|denial| (denial, id))
     }
 
     /// Records a refusal that needed no decision.
-    #[cfg(any(feature = "actix", feature = "tonic"))]
     pub(crate) fn refuse<'r>(
         &self,
-        request: impl FnOnce() -> RequestContext<'r>,
+        request: impl Fn() -> RequestContext<'r>,
         denial: Denial,
+        note: impl FnOnce(&mut Known),
     ) -> (Denial, Uuid) {
-        match self.decide(request, |_, _| Err::<std::convert::Infallible, _>(denial)) {
+        let refused = self.decide_at_once(request, |_, known| {
+            note(known);
+            Err::<Infallible, _>(denial)
+        });
+        match refused {
             Ok(never) => match never {},
             Err(refused) => refused,
         }
     }
 
-    /// Where the audit is required, asks whether a record would be written, before it says "allow".
-    fn auditable<T: Recorded>(&self, decided: T, known: &mut Known) -> Result<T, Denial> {
+    /// Refuses someone whose token was accepted: closes the attempt, or, where that is over, is one of its own.
+    pub(crate) fn refuse_accepted(
+        &self,
+        attempt: Option<Arc<Attempt>>,
+        reason: Cow<'static, str>,
+        note: impl FnOnce(&mut Known),
+    ) -> Rejection {
+        let denial = Denial::new(Code::Refused, reason);
+        let (denial, id) = match attempt.and_then(|attempt| attempt.deny(&denial, None)) {
+            Some(id) => (denial, id),
+            None => self.refuse(RequestContext::default, denial, note),
+        };
+        Rejection::new(denial, &self.realm, id)
+    }
+
+    /// By the clock that the decision was made by: one reading less, and a test that holds it still knows the
+    /// answer.
+    fn took(&self, at: Moment) -> Duration {
+        self.clock.now().since(at.now).unwrap_or_default()
+    }
+
+    /// Decides; where the audit is required, asks whether a record would be kept before it says "allow".
+    fn decided<T: Recorded>(
+        &self,
+        at: Moment,
+        known: &mut Known,
+        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
+    ) -> Result<T, Denial> {
+        let accepted = decision(at, known)?;
+        accepted.note(known);
         match self.requires_audit().then(|| self.audit.ready()) {
             Some(Err(error)) => {
                 tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
-                decided.keep(known);
                 Err(audit_unavailable())
             }
-            _ => Ok(decided),
+            _ => Ok(accepted),
         }
+    }
+
+    /// The one place that says when "allow" is written: before the handler runs, where a caller is admitted only
+    /// if its record is kept; else when the handler ends, so that the record says what became of it.
+    fn records_before_the_handler(&self) -> bool {
+        self.requires_audit()
     }
 
     fn requires_audit(&self) -> bool {
@@ -100,8 +198,11 @@ impl Recorder {
     }
 }
 
-fn audit_unavailable() -> Denial {
-    Denial::new(Code::AuditUnavailable, "the audit record could not be written")
+/// What is asked for: a place, the request, and the attempt that an earlier decision about the same request opened.
+pub(crate) struct Attempted<A> {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) request: A,
+    pub(crate) earlier: Option<Arc<Attempt>>,
 }
 
 /// Where no verifier was asked: as a verifier that was told nothing else.
@@ -112,6 +213,7 @@ impl Default for Recorder {
             leeway: Duration::ZERO,
             audit: Box::new(TracingAudit),
             require_audit: false,
+            realm: String::new(),
             revocation: None,
         }
     }

@@ -7,21 +7,24 @@ use uuid::Uuid;
 use crate::denial::{Code, Denial};
 
 /// The answer to a refused caller, before a framework turns it into its own response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It converts to the [`Denial`] that was recorded, for code without a framework. Nothing else of it, not even
+/// `Debug`, shows the reason.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
-    status: u16,
+    denial: Denial,
     challenge: Option<String>,
     instance: Uuid,
 }
 
 impl Rejection {
-    pub(crate) fn new(denial: &Denial, realm: &str, instance: Uuid) -> Self {
-        Self { status: denial.status(), challenge: challenge(denial, realm), instance }
+    pub(crate) fn new(denial: Denial, realm: &str, instance: Uuid) -> Self {
+        Self { challenge: challenge(&denial, realm), denial, instance }
     }
 
     /// The HTTP status: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
-        self.status
+        self.denial.status()
     }
 
     /// The value of `WWW-Authenticate` (RFC 6750 section 3), where there is one.
@@ -47,7 +50,7 @@ impl Rejection {
     /// The body, a problem document of RFC 9457.
     pub fn body(&self) -> String {
         let (kind, title) = self.problem();
-        let status = self.status;
+        let status = self.status();
         let instance = self.instance.urn();
         // Every part is a constant, a number or a UUID, so nothing needs escaping.
         format!(r#"{{"type":"{kind}","title":"{title}","status":{status},"instance":"{instance}"}}"#)
@@ -59,7 +62,7 @@ impl Rejection {
     }
 
     fn problem(&self) -> (&'static str, &'static str) {
-        match self.status {
+        match self.status() {
             400 => ("urn:service-only:invalid-request", "The request is malformed"),
             401 => ("urn:service-only:unauthenticated", "A valid service token is required"),
             403 => ("urn:service-only:forbidden", "The caller may not do this"),
@@ -69,10 +72,27 @@ impl Rejection {
     }
 }
 
+impl From<Rejection> for Denial {
+    fn from(rejection: Rejection) -> Self {
+        rejection.denial
+    }
+}
+
+/// For the log of a program: as much as the wire sees.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("status", &self.status())
+            .field("challenge", &self.challenge)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
 /// For the log of a framework: as much as the wire sees.
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused with {}, the audit record is {}", self.status, self.instance)
+        write!(f, "refused with {}, the audit record is {}", self.status(), self.instance)
     }
 }
 
@@ -129,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_headers_say_what_the_body_is_and_that_nothing_may_keep_it() {
-        let rejection = |code| Rejection::new(&Denial::new(code, "the reason"), "bakery", Uuid::nil());
+        let rejection = |code| Rejection::new(Denial::new(code, "the reason"), "bakery", Uuid::nil());
         let refused = rejection(Code::Expired);
         let expected = [
             ("content-type", "application/problem+json"),
@@ -138,13 +158,14 @@ mod tests {
         ];
         assert_eq!(refused.headers().collect::<Vec<_>>(), expected);
         assert_eq!(rejection(Code::NoVerifier).headers().count(), 2, "there is nobody to authenticate to");
-        assert!(!refused.to_string().contains("the reason"));
+        assert!(!format!("{refused} {refused:?}").contains("the reason"));
+        assert_eq!(Denial::from(refused).reason(), "the reason");
     }
 
     #[test]
     fn the_body_is_a_problem_document_without_the_reason() {
         for code in Code::ALL {
-            let rejection = Rejection::new(&Denial::new(*code, "the reason"), "bakery", Uuid::nil());
+            let rejection = Rejection::new(Denial::new(*code, "the reason"), "bakery", Uuid::nil());
             let body: serde_json::Value = serde_json::from_str(&rejection.body()).unwrap();
             assert_eq!(body["status"], code.status());
             assert_eq!(body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000000");

@@ -63,7 +63,6 @@ struct Inner {
     /// Whether a source of keys may offer to look for new ones.
     refreshes: bool,
     recorder: Arc<Recorder>,
-    realm: String,
     old_profile: OldProfile,
 }
 
@@ -220,7 +219,7 @@ impl Verifier {
             }
             Ok(Claims::User(claims)) => {
                 known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
-                Identity::User(User::verified(claims))
+                Identity::User(User::verified(claims, Arc::clone(&self.0.recorder)))
             }
             Err(denial) => {
                 known.kid = kid.map(|kid| kid.as_str().to_owned());
@@ -290,13 +289,20 @@ impl Verifier {
         self.0.issuers.iter().any(|trusted| trusted.expectations.issuer == issuer)
     }
 
-    pub(crate) fn recorder(&self) -> &Recorder {
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
         &self.0.recorder
     }
 
     pub(crate) fn realm(&self) -> &str {
-        &self.0.realm
+        &self.0.recorder.realm
     }
+}
+
+/// The name that a token gives itself which nobody has authenticated.
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+pub(crate) fn unverified_service_of(token: &str) -> Option<String> {
+    let mut room = PayloadRoom::new();
+    unverified_service(Segments::split(token).ok()?.payload(&mut room).ok()?)
 }
 
 /// Whom the token stands for, by which issuer, and by which of its keys.

@@ -19,8 +19,8 @@ use axum::{Router, body::Body, routing::get};
 use frameworks::{LateKeys, POLICY, challenge_of, fixtures, valid};
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use service_only::{
-    Access, Caller, ClosedRouter, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, closed, public,
-    service_only,
+    Access, Caller, ClosedRouter, Code, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, closed,
+    public, service_only,
 };
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, assert_guarded, call};
 use tower::{Layer, Service, ServiceExt};
@@ -130,7 +130,7 @@ fn behind_the_layer(layer: ServiceOnlyLayer, state: Verifier) -> Router {
 }
 
 #[tokio::test]
-async fn a_caller_behind_the_layer_is_the_layers_and_a_guard_there_decides_by_its_own_policy() {
+async fn a_caller_behind_the_layer_is_the_layers_and_a_guard_there_decides_in_the_same_record() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier();
     let layer = ServiceOnlyLayer::new(verifier.clone(), Policy::any_service());
@@ -144,8 +144,9 @@ async fn a_caller_behind_the_layer_is_the_layers_and_a_guard_there_decides_by_it
     authority.audit().clear();
 
     assert_denied!(app.get("/stock").bearer(&orders).await, 403);
-    let decisions: Vec<_> = authority.audit().events().iter().map(|event| event.decision).collect();
-    assert_eq!(decisions, [Decision::Allow, Decision::Deny]);
+    let event = authority.audit().only();
+    assert_eq!((event.decision, event.code), (Decision::Deny, Some(Code::ServiceNotAllowed)));
+    assert_eq!(event.endpoint.unwrap().function(), "for_the_warehouse");
 }
 
 #[tokio::test]

@@ -156,6 +156,11 @@ impl AuditSink for RecordingAudit {
         waiting.into_iter().for_each(Waker::wake);
         Ok(())
     }
+
+    /// Fails where a record would, so that another sink beside it hears of the refusal only.
+    fn ready(&self) -> Result<(), AuditError> {
+        self.lock().failing.as_ref().map_or(Ok(()), |reason| Err(AuditError::new(reason.as_str())))
+    }
 }
 
 impl AsRef<Self> for RecordingAudit {

@@ -11,7 +11,8 @@ use quote::quote;
 use super::policy::Private;
 use crate::item::{Argument, Function};
 
-/// `if let Err(denial @ _) = check::<Site>(argument) { return Refused::refused(denial); }`.
+/// `let checked @ _ = match check::<Site>(argument) { Ok(checked @ _) => checked, Err(denial @ _) => return
+/// Refused::refused(denial) };`. The function's end drops what is bound, and writes the record.
 pub(super) fn with_check(
     function: Function,
     at: usize,
@@ -20,18 +21,21 @@ pub(super) fn with_check(
 ) -> TokenStream {
     let Binding { function, name, pattern, is_name } = Binding::of(function, at);
     let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
+    let checked = hygienic("checked", Span::call_site());
     let denial = hygienic("denial", function.return_span());
     let statement = quote! {
-        if let ::core::result::Result::Err(#denial @ _) = #private::check::<#site>(#name) {
-            return #private::Refused::refused(#denial);
-        }
+        let #checked @ _ = match #private::check::<#site>(#name) {
+            ::core::result::Result::Ok(#checked @ _) => #checked,
+            ::core::result::Result::Err(#denial @ _) => return #private::Refused::refused(#denial),
+        };
         #rebound
     };
     function.map_body(|body| put_first(statement, body)).into_tokens()
 }
 
-/// `let request = match Admit::admit::<Site>(request).await { Ok(request @ _) => request, Err(refusal @ _) =>
-/// return Refused::refused(refusal) };`.
+/// `let (checked @ _, request) = match Admit::admit::<Site>(request).await { Ok(request @ _) => Admit::hold(request),
+/// Err(refusal @ _) => return Refused::refused(refusal) };`. The method's end drops what is bound, and writes the
+/// record.
 pub(super) fn with_admission(
     function: Function,
     at: usize,
@@ -39,11 +43,12 @@ pub(super) fn with_admission(
     site: &TokenStream,
 ) -> TokenStream {
     let Binding { function, name, pattern, .. } = Binding::of(function, at);
+    let checked = hygienic("checked", Span::call_site());
     let request = hygienic("request", Span::call_site());
     let refusal = hygienic("refusal", function.return_span());
     let statement = quote! {
-        let #pattern = match #private::Admit::admit::<#site>(#name).await {
-            ::core::result::Result::Ok(#request @ _) => #request,
+        let (#checked @ _, #pattern) = match #private::Admit::admit::<#site>(#name).await {
+            ::core::result::Result::Ok(#request @ _) => #private::Admit::hold(#request),
             ::core::result::Result::Err(#refusal @ _) => return #private::Refused::refused(#refusal),
         };
     };

@@ -1,4 +1,4 @@
-//! One decision, as it is recorded.
+//! One attempt, as it is recorded.
 
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
@@ -31,7 +31,7 @@ impl Decision {
     }
 }
 
-/// The record of one decision. Serializes to the JSON object of the audit log; names are those of
+/// The record of one attempt. Serializes to the JSON object of the audit log; names are those of
 /// OpenTelemetry where it has one.
 ///
 /// `service`, `jti` and `issuer` are set only when the token was authenticated. What an unverified
@@ -48,8 +48,8 @@ pub struct AuditEvent<'a> {
     pub time: Timestamp,
     /// What was decided.
     pub decision: Decision,
-    /// The HTTP status that the decision stands for; 200 for an allowed caller, whatever the
-    /// handler answers then.
+    /// The HTTP status that the decision stands for; 200 for an admitted caller that nothing has refused, even if
+    /// the handler answers otherwise. A handler refuses with [`Caller::refuse`](crate::Caller::refuse).
     pub status: u16,
     /// The rule that refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +117,9 @@ pub struct Unrecorded {
     pub issued_at: Option<i64>,
     /// The `exp` of the verified token.
     pub expires_at: Option<i64>,
+    /// Whether a record of the same id was made before: this one says the outcome now. Only where records are
+    /// written before the handler runs, see [`VerifierBuilder::require_audit`](crate::VerifierBuilder::require_audit).
+    pub amends: bool,
     /// The span that the request comes from, of the same `traceparent` as the record's `trace_id`.
     pub parent_span: Option<ParentSpan>,
 }

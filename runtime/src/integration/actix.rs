@@ -7,7 +7,9 @@ use std::{
     borrow::Cow,
     convert::Infallible,
     future::{Future, Ready, poll_fn, ready},
+    net::IpAddr,
     pin::{Pin, pin},
+    sync::Arc,
     task::Poll,
 };
 
@@ -16,20 +18,24 @@ use actix_web::{
     dev::Payload,
     error::PayloadError,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{AUTHORIZATION, HeaderValue},
+        uri::PathAndQuery,
     },
     web::Data,
 };
 use futures_util::TryFutureExt;
 use tokio::sync::watch;
 
-use super::decided::Decided;
+use super::{
+    decided::{Decided, Owner},
+    unfinished::Unfinished,
+};
 use crate::{
     caller::{Caller, Identity},
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
-    policy::Policy,
-    recorder::RequestContext,
+    policy::{Endpoint, Policy},
+    recorder::{Asked, Attempt, Attempted, KeptRequest, RequestContext},
     rejection::Rejection,
     trace_context::trace_parent,
     verifier::Verifier,
@@ -44,12 +50,13 @@ impl<P: StaticPolicy, const ALONE: bool> FromRequest for Guard<P, ALONE> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
             let Some(verifier) = verifier(&request) else {
-                return Err(Self::refuse_unverifiable(|| context(&request), REMEDY));
+                return Err(Self::refuse_unverifiable(&request, REMEDY));
             };
-            await_unknown_key(&verifier, &request).await;
+            await_unknown_key(&verifier, &request, Some(P::endpoint)).await;
             let epoch = verifier.recorder().epoch();
-            let (guard, caller) = Self::enforce(&verifier, bytes(&request), || context(&request))?;
-            leave_decided(&request, caller, epoch);
+            let asked = || (request.clone(), earlier(&request, &verifier));
+            let (guard, caller) = Self::enforce(&verifier, bytes(&request), asked)?;
+            leave_decided(&request, &Identity::Service(caller), epoch, Owner::Guard);
             Ok(guard)
         })
     }
@@ -76,18 +83,18 @@ impl FromRequest for Caller {
             if let Some(caller) = decided_before(&request, &verifier) {
                 return Ok(caller);
             }
-            await_unknown_key(&verifier, &request).await;
+            await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
-            let caller =
-                verifier.enforce_request(bytes(&request), &Policy::any_service(), || context(&request))?;
-            leave_decided(&request, caller.clone(), epoch);
+            let asked = || asked(&request, &verifier, None);
+            let caller = verifier.enforce_request(bytes(&request), &Policy::any_service(), asked)?;
+            leave_decided(&request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
             Ok(caller)
         })
     }
 }
 
-/// For a gateway, which forwards services and users: authenticates either, with one record. A handler
-/// wants `#[service_only]` or [`Caller`].
+/// For a gateway, which forwards services and users: authenticates either. Beside a guard or a [`Caller`] it is the
+/// same decision. A handler wants `#[service_only]` or [`Caller`].
 impl FromRequest for Identity {
     type Error = Rejection;
     type Future = Deciding<Self>;
@@ -95,8 +102,15 @@ impl FromRequest for Identity {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
             let verifier = required_verifier(&request)?;
-            await_unknown_key(&verifier, &request).await;
-            verifier.enforce_identity_request(bytes(&request), || context(&request))
+            if let Some(caller) = decided_before(&request, &verifier) {
+                return Ok(Self::Service(caller));
+            }
+            await_unknown_key(&verifier, &request, None).await;
+            let epoch = verifier.recorder().epoch();
+            let asked = || asked(&request, &verifier, None);
+            let identity = verifier.enforce_identity_request(bytes(&request), asked)?;
+            leave_decided(&request, &identity, epoch, Owner::Extractors);
+            Ok(identity)
         })
     }
 }
@@ -194,18 +208,27 @@ fn verifier(request: &HttpRequest) -> Option<Verifier> {
 }
 
 fn required_verifier(request: &HttpRequest) -> Result<Verifier, Rejection> {
-    verifier(request).ok_or_else(|| refuse_unverifiable(|| context(request), REMEDY))
+    verifier(request).ok_or_else(|| refuse_unverifiable(None, request, REMEDY))
 }
 
-/// At most once a request, and bounded by the key source.
-async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest) {
+/// At most once a request, and bounded by the key source. One that is cancelled leaves its record.
+async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint: Option<fn() -> Endpoint>) {
     if let Some(refresh) = verifier.refresh_keys_for_request(bytes(request)) {
+        let asked = || asked(request, verifier, endpoint.map(|endpoint| endpoint()));
+        let waiting = Unfinished::new(|| verifier.record_cancelled(bytes(request), asked()));
         refresh.await;
+        waiting.finish();
     }
 }
 
-fn leave_decided(request: &HttpRequest, caller: Caller, epoch: Option<u64>) {
-    let decided = Decided::new(authorization(request), caller, epoch);
+/// What a decision at this place is about.
+fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<HttpRequest> {
+    Attempted { endpoint, request: request.clone(), earlier: earlier(request, verifier) }
+}
+
+/// It is linked to the attempt only: actix keeps extensions until the response is sent.
+fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>, owner: Owner) {
+    let decided = Decided::new(authorization(request), identity, epoch, owner);
     request.extensions_mut().insert(decided);
 }
 
@@ -213,6 +236,13 @@ fn decided_before(request: &HttpRequest, verifier: &Verifier) -> Option<Caller> 
     let extensions = request.extensions();
     let decided = extensions.get::<Decided<HeaderValue>>()?;
     decided.caller(verifier, authorization(request))
+}
+
+/// The attempt of an earlier decision about the same request.
+fn earlier(request: &HttpRequest, verifier: &Verifier) -> Option<Arc<Attempt>> {
+    let extensions = request.extensions();
+    let decided = extensions.get::<Decided<HeaderValue>>()?;
+    decided.attempt(verifier, authorization(request))
 }
 
 fn authorization(request: &HttpRequest) -> impl Iterator<Item = &HeaderValue> {
@@ -223,14 +253,52 @@ fn bytes(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
     authorization(request).map(HeaderValue::as_bytes)
 }
 
-fn context(request: &HttpRequest) -> RequestContext<'_> {
-    RequestContext {
-        endpoint: None,
-        method: Some(request.method().as_str()),
-        route: request.match_pattern().map(Cow::Owned),
-        path: Some(request.path()),
-        // Of the connection: `realip_remote_addr` would believe a header.
-        client_address: request.peer_addr().map(|address| address.ip()),
-        trace: request.headers().get("traceparent").and_then(|value| trace_parent(value.as_bytes())),
+impl Asked for HttpRequest {
+    type Kept = KeptHttpRequest;
+
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
+            endpoint: None,
+            method: Some(self.method().as_str()),
+            route: self.match_pattern().map(Cow::Owned),
+            path: Some(self.path()),
+            // Of the connection: `realip_remote_addr` would believe a header.
+            client_address: self.peer_addr().map(|address| address.ip()),
+            trace: self.headers().get(TRACEPARENT).and_then(|value| trace_parent(value.as_bytes())),
+        }
+    }
+
+    fn keep(&self) -> KeptHttpRequest {
+        KeptHttpRequest {
+            method: self.method().clone(),
+            target: self.uri().path_and_query().cloned(),
+            route: self.match_pattern(),
+            client_address: self.peer_addr().map(|address| address.ip()),
+            traceparent: self.headers().get(TRACEPARENT).cloned(),
+        }
+    }
+}
+
+const TRACEPARENT: &str = "traceparent";
+
+/// What of a request is recorded, in parts that are shared with it; a request of actix does not leave its thread.
+pub(crate) struct KeptHttpRequest {
+    method: Method,
+    target: Option<PathAndQuery>,
+    route: Option<String>,
+    client_address: Option<IpAddr>,
+    traceparent: Option<HeaderValue>,
+}
+
+impl KeptRequest for KeptHttpRequest {
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
+            endpoint: None,
+            method: Some(self.method.as_str()),
+            route: self.route.as_deref().map(Cow::Borrowed),
+            path: Some(self.target.as_ref().map_or("", PathAndQuery::path)),
+            client_address: self.client_address,
+            trace: self.traceparent.as_ref().and_then(|value| trace_parent(value.as_bytes())),
+        }
     }
 }

@@ -12,13 +12,14 @@ use http::{Extensions, HeaderValue, request::Parts};
 
 pub use self::closed::ClosedRouter;
 use super::{
-    decided::Decided,
-    parts::{Authorization, authorization, await_unknown_key, bytes, context, response},
+    decided::{Decided, Owner},
+    parts::{Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, response},
 };
 use crate::{
     caller::{Caller, Identity},
     guard::{Guard, Public, StaticPolicy, StaticReason},
-    policy::Policy,
+    policy::{Endpoint, Policy},
+    recorder::Attempted,
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -54,9 +55,14 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
-        let (guard, caller, epoch) = decide(parts, &authorization, state).await?;
-        leave_decided(&mut parts.extensions, &authorization, caller, epoch);
+        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, Some(P::endpoint()))).await;
+        let epoch = verifier.recorder().epoch();
+        let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
+        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), request)?;
+        let identity = Identity::Service(caller);
+        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
     }
 }
@@ -89,26 +95,25 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
         let (parts, _) = request.into_parts();
-        let (guard, ..) = decide(&parts, &authorization(&parts.headers), state).await?;
-        Ok(guard)
+        let verifier = state.verifier();
+        let authorization = authorization(&parts.headers);
+        let endpoint = Some(P::endpoint());
+        await_unknown_key(&verifier, &authorization, || asked(&parts, &verifier, endpoint)).await;
+        match earlier(&parts.extensions, &authorization, &verifier) {
+            None => Self::enforce_at_once(&verifier, bytes(&authorization), &&parts),
+            // A layer has a caller that it may refuse yet.
+            earlier => {
+                let (guard, _) = Self::enforce(&verifier, bytes(&authorization), || (&parts, earlier))?;
+                Ok(guard)
+            }
+        }
     }
 }
 
-/// The caller who was let in, and the epoch of the revocations from before.
-async fn decide<S, P, const ALONE: bool>(
-    parts: &Parts,
-    authorization: &Authorization<'_>,
-    state: &S,
-) -> Result<(Guard<P, ALONE>, Caller, Option<u64>), Rejection>
-where
-    S: HasVerifier,
-    P: StaticPolicy,
-{
-    let verifier = state.verifier();
-    await_unknown_key(&verifier, authorization).await;
-    let epoch = verifier.recorder().epoch();
-    let (guard, caller) = Guard::enforce(&verifier, bytes(authorization), || context(parts))?;
-    Ok((guard, caller, epoch))
+/// What a decision at this place is about.
+fn asked<'r>(parts: &'r Parts, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<&'r Parts> {
+    let earlier = earlier(&parts.extensions, &authorization(&parts.headers), verifier);
+    Attempted { endpoint, request: parts, earlier }
 }
 
 impl<S, R> FromRequestParts<S> for Public<R>
@@ -135,17 +140,18 @@ where
         if let Some(caller) = decided_before(&parts.extensions, &authorization, &verifier) {
             return Ok(caller);
         }
-        await_unknown_key(&verifier, &authorization).await;
+        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
-        let caller =
-            verifier.enforce_request(bytes(&authorization), &Policy::any_service(), || context(parts))?;
-        leave_decided(&mut parts.extensions, &authorization, caller.clone(), epoch);
+        let asked = || asked(parts, &verifier, None);
+        let caller = verifier.enforce_request(bytes(&authorization), &Policy::any_service(), asked)?;
+        let identity = Identity::Service(caller.clone());
+        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
     }
 }
 
-/// For a gateway, which forwards services and users: authenticates either, with one record. A handler
-/// wants `#[service_only]` or [`Caller`].
+/// For a gateway, which forwards services and users: authenticates either. Beside a guard or a [`Caller`] it is the
+/// same decision. A handler wants `#[service_only]` or [`Caller`].
 impl<S> FromRequestParts<S> for Identity
 where
     S: HasVerifier + Send + Sync,
@@ -155,18 +161,16 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
-        await_unknown_key(&verifier, &authorization).await;
-        verifier.enforce_identity_request(bytes(&authorization), || context(parts))
+        if let Some(caller) = decided_before(&parts.extensions, &authorization, &verifier) {
+            return Ok(Self::Service(caller));
+        }
+        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
+        let epoch = verifier.recorder().epoch();
+        let asked = || asked(parts, &verifier, None);
+        let identity = verifier.enforce_identity_request(bytes(&authorization), asked)?;
+        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
+        Ok(identity)
     }
-}
-
-pub(super) fn leave_decided(
-    extensions: &mut Extensions,
-    authorization: &Authorization<'_>,
-    caller: Caller,
-    epoch: Option<u64>,
-) {
-    extensions.insert(Decided::new(authorization.iter(), caller, epoch));
 }
 
 fn decided_before(

@@ -1,45 +1,101 @@
-//! What a guard leaves in a request for an argument `caller: Caller` that follows: one request, one
-//! decision, one record.
+//! What a decision leaves in a request for those that follow, a guard, a caller or an identity, in any order: one
+//! request, one decision about who calls, one record.
 
-use crate::{caller::Caller, verifier::Verifier};
+use std::sync::Arc;
 
-/// A decision in the caller's favour. Another verifier's does not count, nor one about another token
+use crate::{
+    caller::{Caller, Identity},
+    recorder::{Attempt, Recorded},
+    verifier::Verifier,
+};
+
+/// A decision in favour of a service or a user. Another verifier's does not count, nor one about another token
 /// that a layer has put into the request since, nor one that has outlived its key or its token or come before its
 /// revocation, as it may where a layer carries it over to a later request. `V` is the framework's header
 /// value.
 #[derive(Clone)]
 pub(super) struct Decided<V> {
     authorization: Option<V>,
-    caller: Caller,
+    identity: Identity,
     /// Of the revocations, from before the decision.
     epoch: Option<u64>,
+    owner: Owner,
+}
+
+/// Who keeps the attempt open.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A guard or a layer, until the handler has ended.
+    Guard,
+    /// Each extractor: the handler has no guard.
+    Extractors,
 }
 
 impl<V: Clone + PartialEq> Decided<V> {
+    /// It is linked to the attempt, which somebody else owns.
     pub(super) fn new<'r>(
         mut authorization: impl Iterator<Item = &'r V>,
-        caller: Caller,
+        identity: &Identity,
         epoch: Option<u64>,
+        owner: Owner,
     ) -> Self
     where
         V: 'r,
     {
-        Self { authorization: authorization.next().cloned(), caller, epoch }
+        Self { authorization: authorization.next().cloned(), identity: identity.clone(), epoch, owner }
     }
 
-    /// The caller, if the decision is this verifier's and about these headers, and the token would be accepted now.
+    /// The same, which owns the attempt as well, for as long as the request is there: a layer may drop what it
+    /// extracted before the handler runs.
+    pub(super) fn owning(self) -> Self {
+        match self.identity.attempts().current() {
+            Some(attempt) => Self { identity: self.identity.owning(attempt), ..self },
+            None => self,
+        }
+    }
+
+    /// The attempt that this decision opened, for a decision about the same token.
+    pub(super) fn attempt<'r>(
+        &self,
+        verifier: &Verifier,
+        authorization: impl Iterator<Item = &'r V>,
+    ) -> Option<Arc<Attempt>>
+    where
+        V: 'r,
+    {
+        if !self.is_about(verifier, authorization) {
+            return None;
+        }
+        self.identity.attempts().current()
+    }
+
+    /// Who it is, if the decision is this verifier's and about these headers, and the token would be accepted
+    /// now. Users are decided about again.
     pub(super) fn caller<'r>(
         &self,
         verifier: &Verifier,
-        mut authorization: impl Iterator<Item = &'r V>,
+        authorization: impl Iterator<Item = &'r V>,
     ) -> Option<Caller>
     where
         V: 'r,
     {
-        let same = self.caller.is_of(verifier.recorder())
+        let Identity::Service(caller) = &self.identity else { return None };
+        let is_good = || caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
+        if !(self.is_about(verifier, authorization) && is_good()) {
+            return None;
+        }
+        Some(match (self.owner, caller.attempts().current()) {
+            (Owner::Extractors, Some(attempt)) => caller.without_attempt().owning(attempt),
+            _ => caller.clone(),
+        })
+    }
+
+    fn is_about<'r>(&self, verifier: &Verifier, mut authorization: impl Iterator<Item = &'r V>) -> bool
+    where
+        V: 'r,
+    {
+        self.identity.is_of(verifier.recorder())
             && authorization.next() == self.authorization.as_ref()
-            && authorization.next().is_none();
-        let is_good = || self.caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
-        (same && is_good()).then(|| self.caller.clone())
+            && authorization.next().is_none()
     }
 }

@@ -1,24 +1,36 @@
 //! What the frameworks that speak in types of the crate `http` share.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri,
     header::{AUTHORIZATION, GetAll},
     request::Parts,
+    uri::PathAndQuery,
 };
 
+use super::{
+    decided::{Decided, Owner},
+    unfinished::Unfinished,
+};
 use crate::{
-    recorder::RequestContext,
+    caller::Identity,
+    recorder::{Asked, Attempt, Attempted, KeptRequest, RequestContext},
     rejection::Rejection,
     trace_context::{TraceParent, trace_parent},
     verifier::Verifier,
 };
 
-/// At most once a request, and bounded by the key source.
-pub(super) async fn await_unknown_key(verifier: &Verifier, authorization: &Authorization<'_>) {
+/// At most once a request, and bounded by the key source. One that is cancelled leaves its record.
+pub(super) async fn await_unknown_key<A: Asked>(
+    verifier: &Verifier,
+    authorization: &Authorization<'_>,
+    asked: impl FnOnce() -> Attempted<A>,
+) {
     if let Some(refresh) = verifier.refresh_keys_for_request(bytes(authorization)) {
+        let waiting = Unfinished::new(|| verifier.record_cancelled(bytes(authorization), asked()));
         refresh.await;
+        waiting.finish();
     }
 }
 
@@ -33,15 +45,82 @@ pub(super) fn bytes<'r>(authorization: &Authorization<'r>) -> impl Iterator<Item
     authorization.iter().map(HeaderValue::as_bytes)
 }
 
-pub(super) fn context(parts: &Parts) -> RequestContext<'_> {
-    RequestContext {
-        endpoint: None,
-        method: Some(parts.method.as_str()),
-        route: route(&parts.extensions).map(Cow::Borrowed),
-        path: Some(uri(parts).path()),
-        client_address: client_address(&parts.extensions),
-        trace: trace(&parts.headers),
+/// A request before its handler runs.
+impl Asked for &Parts {
+    type Kept = KeptParts;
+
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
+            endpoint: None,
+            method: Some(self.method.as_str()),
+            route: route(&self.extensions).map(Cow::Borrowed),
+            path: Some(uri(self).path()),
+            client_address: client_address(&self.extensions),
+            trace: trace(&self.headers),
+        }
     }
+
+    fn keep(&self) -> KeptParts {
+        KeptParts {
+            method: self.method.clone(),
+            target: uri(self).path_and_query().cloned(),
+            #[cfg(feature = "axum")]
+            route: self.extensions.get().cloned(),
+            client_address: client_address(&self.extensions),
+            traceparent: traceparent(&self.headers).cloned(),
+        }
+    }
+}
+
+/// What of a request is recorded, in parts that are shared with it.
+#[derive(Clone)]
+pub(crate) struct KeptParts {
+    pub(super) method: Method,
+    pub(super) target: Option<PathAndQuery>,
+    #[cfg(feature = "axum")]
+    pub(super) route: Option<axum::extract::MatchedPath>,
+    pub(super) client_address: Option<IpAddr>,
+    pub(super) traceparent: Option<HeaderValue>,
+}
+
+impl KeptRequest for KeptParts {
+    fn context(&self) -> RequestContext<'_> {
+        #[cfg(feature = "axum")]
+        let route = self.route.as_ref().map(|route| Cow::Borrowed(route.as_str()));
+        #[cfg(not(feature = "axum"))]
+        let route = None;
+        RequestContext {
+            endpoint: None,
+            method: Some(self.method.as_str()),
+            route,
+            path: Some(self.target.as_ref().map_or("", PathAndQuery::path)),
+            client_address: self.client_address,
+            trace: self.traceparent.as_ref().and_then(|value| trace_parent(value.as_bytes())),
+        }
+    }
+}
+
+/// Leaves a decision for those that follow in the same request.
+pub(super) fn leave_decided(
+    extensions: &mut Extensions,
+    authorization: &Authorization<'_>,
+    identity: &Identity,
+    epoch: Option<u64>,
+    owner: Owner,
+) {
+    let decided = Decided::new(authorization.iter(), identity, epoch, owner);
+    // The extensions go before the handler runs, and in a layer, when it has.
+    let decided = if owner == Owner::Extractors { decided.owning() } else { decided };
+    extensions.insert(decided);
+}
+
+/// The attempt of an earlier decision about the same request.
+pub(super) fn earlier(
+    extensions: &Extensions,
+    authorization: &Authorization<'_>,
+    verifier: &Verifier,
+) -> Option<Arc<Attempt>> {
+    extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization.iter())
 }
 
 /// Looked for at each request; as a text it would be read as a name each time.
@@ -51,12 +130,15 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const FEW: usize = 12;
 
 pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
-    let value = if headers.len() <= FEW {
+    traceparent(headers).and_then(|value| trace_parent(value.as_bytes()))
+}
+
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
+    if headers.len() <= FEW {
         headers.iter().find_map(|(name, value)| (*name == TRACEPARENT).then_some(value))
     } else {
         headers.get(&TRACEPARENT)
-    };
-    value.and_then(|value| trace_parent(value.as_bytes()))
+    }
 }
 
 /// What was asked for: a nested router of axum takes its prefix off.
@@ -90,6 +172,13 @@ pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     }
     let _ = extensions;
     None
+}
+
+/// For a service of tower, which answers by itself.
+impl<B: From<String>> From<Rejection> for Response<B> {
+    fn from(rejection: Rejection) -> Self {
+        response(&rejection)
+    }
 }
 
 pub(super) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {

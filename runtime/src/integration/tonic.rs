@@ -5,12 +5,12 @@
 //! whole service.
 
 use std::{
-    borrow::Cow,
     net::IpAddr,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Method, Uri, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderMap, header::CONTENT_TYPE};
 use tonic::{
     Code, Request, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -20,13 +20,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    parts::{authorization, await_unknown_key, bytes, client_address, route, trace, uri},
+    parts::{KeptParts, authorization, await_unknown_key, bytes, earlier, trace, traceparent},
     tower::ServiceOnly,
 };
 use crate::{
-    given::Admit,
+    given::{Admit, Checked},
     guard::{Guard, StaticPolicy},
-    recorder::RequestContext,
+    recorder::{Asked, Attempt, Attempted, KeptRequest, NoRequest, RequestContext},
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -41,20 +41,75 @@ impl<T: Send> Admit for Request<T> {
         let (metadata, mut extensions, message) = self.into_parts();
         let headers: &HeaderMap = metadata.as_ref();
         let Some(Installed { verifier, request }) = extensions.get() else {
-            let request =
-                || RequestContext { client_address, trace: trace(headers), ..RequestContext::default() };
-            return Err(Guard::<P>::refuse_unverifiable(request, REMEDY));
+            return Err(Guard::<P>::refuse_unverifiable(&Bare { client_address, headers }, REMEDY));
         };
-        let authorization = authorization(headers);
-        await_unknown_key(verifier, &authorization).await;
-        let request = || RequestContext {
-            client_address: client_address.or(request.client_address),
-            trace: trace(headers),
-            ..request.context()
+        let (authorization, extended) = (authorization(headers), &extensions);
+        let asked =
+            || (Call { request, client_address, headers }, earlier(extended, &authorization, verifier));
+        let attempted = || {
+            let (request, earlier) = asked();
+            Attempted { endpoint: Some(P::endpoint()), request, earlier }
         };
-        let (_, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), request)?;
+        await_unknown_key(verifier, &authorization, attempted).await;
+        let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), asked)?;
+        extensions.insert(Held(guard.into_attempt()));
         extensions.insert(caller);
         Ok(Self::from_parts(metadata, extensions, message))
+    }
+
+    fn hold(mut self) -> (Checked, Self) {
+        let held = self.extensions_mut().remove::<Held>();
+        (Checked::of_request(held.and_then(|held| held.0)), self)
+    }
+}
+
+/// The attempt of an admitted request, on its way to the method.
+#[derive(Clone)]
+struct Held(Option<Arc<Attempt>>);
+
+/// A call, as the layer has seen its request and the method sees it.
+struct Call<'r> {
+    request: &'r KeptParts,
+    client_address: Option<IpAddr>,
+    headers: &'r HeaderMap,
+}
+
+impl Asked for Call<'_> {
+    type Kept = KeptParts;
+
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
+            client_address: self.client_address.or(self.request.client_address),
+            trace: trace(self.headers),
+            ..self.request.context()
+        }
+    }
+
+    fn keep(&self) -> KeptParts {
+        KeptParts {
+            client_address: self.client_address.or(self.request.client_address),
+            traceparent: traceparent(self.headers).cloned(),
+            ..self.request.clone()
+        }
+    }
+}
+
+/// A call of which no layer has seen the request.
+struct Bare<'r> {
+    client_address: Option<IpAddr>,
+    headers: &'r HeaderMap,
+}
+
+impl Asked for Bare<'_> {
+    type Kept = NoRequest;
+
+    fn context(&self) -> RequestContext<'_> {
+        let (client_address, trace) = (self.client_address, trace(self.headers));
+        RequestContext { client_address, trace, ..RequestContext::default() }
+    }
+
+    fn keep(&self) -> NoRequest {
+        NoRequest
     }
 }
 
@@ -124,42 +179,12 @@ pub struct WithVerifier<S> {
     inner: S,
 }
 
-/// What the layer leaves in a request. Only this file can make one, and nothing of the wire becomes
-/// an extension.
+/// What the layer leaves in a request: the verifier, and what tonic does not tell a method of its request. Only this
+/// file can make one, and nothing of the wire becomes an extension.
 #[derive(Clone)]
 struct Installed {
     verifier: Verifier,
-    request: Asked,
-}
-
-/// What tonic does not tell a method of its request.
-#[derive(Clone)]
-struct Asked {
-    method: Method,
-    uri: Uri,
-    route: Option<String>,
-    client_address: Option<IpAddr>,
-}
-
-impl Asked {
-    fn new(parts: &Parts) -> Self {
-        Self {
-            method: parts.method.clone(),
-            uri: uri(parts).clone(),
-            route: route(&parts.extensions).map(str::to_owned),
-            client_address: client_address(&parts.extensions),
-        }
-    }
-
-    fn context(&self) -> RequestContext<'_> {
-        RequestContext {
-            method: Some(self.method.as_str()),
-            path: Some(self.uri.path()),
-            route: self.route.as_deref().map(Cow::Borrowed),
-            client_address: self.client_address,
-            ..RequestContext::default()
-        }
-    }
+    request: KeptParts,
 }
 
 impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier<S> {
@@ -173,7 +198,7 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier
 
     fn call(&mut self, request: http::Request<B>) -> S::Future {
         let (mut parts, body) = request.into_parts();
-        let installed = Installed { verifier: self.verifier.clone(), request: Asked::new(&parts) };
+        let installed = Installed { verifier: self.verifier.clone(), request: (&parts).keep() };
         parts.extensions.insert(installed);
         self.inner.call(http::Request::from_parts(parts, body))
     }

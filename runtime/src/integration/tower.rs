@@ -5,6 +5,7 @@ use std::{
     mem,
     panic::Location,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,10 +15,14 @@ use http_body_util::{Either, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::parts::{authorization, await_unknown_key, bytes, context, response};
+use super::{
+    decided::Owner,
+    parts::{authorization, await_unknown_key, bytes, earlier, leave_decided, response},
+};
 use crate::{
+    caller::Identity,
     policy::{Endpoint, Policy},
-    recorder::RequestContext,
+    recorder::{Attempt, Attempted},
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -28,7 +33,8 @@ use crate::{
 /// gets the refusal that a guarded handler gives; with the feature `tonic`, one who speaks gRPC finds its
 /// status there too. For a caller who may, the extensions of the request
 /// hold the [`Caller`](crate::Caller), and an argument `caller: Caller` behind the layer is this one,
-/// by the same decision. A guarded handler behind it decides by its own policy, and records that too.
+/// by the same decision. A guarded handler behind it decides by its own policy too, and the one record of the
+/// request names that handler.
 ///
 /// ```
 /// use axum::{Router, http::{Request, Response}, body::Body};
@@ -78,17 +84,22 @@ impl ServiceOnlyLayer {
         &self.policy
     }
 
-    async fn decide(&self, parts: &mut Parts) -> Result<(), Rejection> {
-        let authorization = authorization(&parts.headers);
-        await_unknown_key(&self.verifier, &authorization).await;
-        let request = || RequestContext { endpoint: self.endpoint, ..context(parts) };
-        #[cfg(feature = "axum")]
-        let epoch = self.verifier.recorder().epoch();
-        let caller = self.verifier.enforce_request(bytes(&authorization), &self.policy, request)?;
-        #[cfg(feature = "axum")]
-        super::axum::leave_decided(&mut parts.extensions, &authorization, caller.clone(), epoch);
+    /// The attempt, which is open until the service has answered.
+    async fn decide(&self, parts: &mut Parts) -> Result<Option<Arc<Attempt>>, Rejection> {
+        let (authorization, verifier) = (authorization(&parts.headers), &self.verifier);
+        let asked = || Attempted {
+            endpoint: self.endpoint,
+            request: &*parts,
+            earlier: earlier(&parts.extensions, &authorization, verifier),
+        };
+        await_unknown_key(verifier, &authorization, asked).await;
+        let epoch = verifier.recorder().epoch();
+        let mut caller = verifier.enforce_request(bytes(&authorization), &self.policy, asked)?;
+        let attempt = caller.release();
+        let identity = Identity::Service(caller.clone());
+        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         parts.extensions.insert(caller);
-        Ok(())
+        Ok(attempt)
     }
 }
 
@@ -144,7 +155,11 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             match layer.decide(&mut parts).await {
-                Ok(()) => Ok(inner.call(Request::from_parts(parts, body)).await?.map(Either::Right)),
+                Ok(attempt) => {
+                    let answered = inner.call(Request::from_parts(parts, body)).await;
+                    drop(attempt);
+                    Ok(answered?.map(Either::Right))
+                }
                 Err(rejection) => Ok(refusal(&parts, rejection).map(Either::Left)),
             }
         })

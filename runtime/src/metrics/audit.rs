@@ -175,6 +175,10 @@ fn decision(decision: Decision) -> KeyValue {
 
 impl AuditSink for MetricsAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        if event.unrecorded.amends && event.decision == Decision::Allow {
+            // It was counted when it was first recorded.
+            return Ok(());
+        }
         let sight = Sight::of(event);
         self.0.counts.count(&sight, measurement(event), || self.0.resolve(&sight));
         Ok(())

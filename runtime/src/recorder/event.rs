@@ -3,11 +3,12 @@
 
 mod id;
 
-use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
 pub(super) use self::id::event_id;
+use super::Attempt;
 use crate::{
     audit::{AuditEvent, Decision, Members, Unrecorded, is_bare},
     caller::{Caller, Identity, User},
@@ -30,57 +31,64 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) trace: Option<TraceParent<'r>>,
 }
 
-/// What an accepted token says of itself in the audit.
+/// Someone whose token was accepted.
 pub(crate) trait Recorded: Sized {
-    fn caller(&self) -> Option<&Caller> {
-        None
-    }
+    /// Leaves it to the record.
+    fn note(&self, known: &mut Known);
 
-    fn user(&self) -> Option<&User> {
-        None
-    }
-
-    /// Leaves it to a refusal after all.
-    fn keep(self, _: &mut Known) {}
+    /// Makes it the first owner of its attempt.
+    fn owning(self, attempt: Arc<Attempt>) -> Self;
 }
 
-/// Nobody was authenticated: the claims were given.
-impl Recorded for () {}
+/// The claims were given, and no token was accepted.
+impl Recorded for () {
+    fn note(&self, _: &mut Known) {}
 
-/// Nobody can be let in.
-impl Recorded for Infallible {}
+    fn owning(self, _: Arc<Attempt>) {}
+}
+
+/// Nothing can be accepted.
+impl Recorded for Infallible {
+    fn note(&self, _: &mut Known) {}
+
+    fn owning(self, _: Arc<Attempt>) -> Self {
+        self
+    }
+}
 
 impl Recorded for Caller {
-    fn caller(&self) -> Option<&Caller> {
-        Some(self)
+    fn note(&self, known: &mut Known) {
+        known.caller = Some(self.without_attempt());
     }
 
-    fn keep(self, known: &mut Known) {
-        known.caller = Some(self);
+    fn owning(self, attempt: Arc<Attempt>) -> Self {
+        Self::owning(self, attempt)
     }
 }
 
 impl Recorded for Identity {
-    fn caller(&self) -> Option<&Caller> {
+    fn note(&self, known: &mut Known) {
         match self {
-            Self::Service(caller) => Some(caller),
-            Self::User(_) => None,
+            Self::Service(caller) => caller.note(known),
+            Self::User(user) => known.user = Some(user.without_attempt()),
         }
     }
 
-    fn user(&self) -> Option<&User> {
+    fn owning(self, attempt: Arc<Attempt>) -> Self {
         match self {
-            Self::Service(_) => None,
-            Self::User(user) => Some(user),
+            Self::Service(caller) => Self::Service(caller.owning(attempt)),
+            Self::User(user) => Self::User(user.owning(attempt)),
         }
     }
+}
 
-    fn keep(self, known: &mut Known) {
-        match self {
-            Self::Service(caller) => known.caller = Some(caller),
-            Self::User(user) => known.user = Some(user),
-        }
-    }
+/// How a record relates to others.
+#[derive(Debug, Copy, Clone, Default)]
+pub(crate) struct Line {
+    /// Whether its caller is refused if it is lost.
+    pub(crate) is_required: bool,
+    /// Whether one of the same id was written before, and no longer says the outcome.
+    pub(crate) amends: bool,
 }
 
 /// A decision of which no event was made yet. A sink that writes it otherwise needs none.
@@ -89,10 +97,9 @@ pub struct Draft<'d> {
     pub(crate) time: Timestamp,
     took: Duration,
     denial: Option<&'d Denial>,
-    caller: Option<&'d Caller>,
-    user: Option<&'d User>,
     known: &'d Known,
     request: RequestContext<'d>,
+    line: Line,
 }
 
 /// What there is to say of nearly every request: a service was let in, and there is nothing that had to be
@@ -106,19 +113,19 @@ pub(crate) struct Usual<'d> {
 
 impl<'d> Draft<'d> {
     #[inline]
-    pub(crate) fn new<T: Recorded>(
+    pub(crate) fn new(
         (id, time, took): (Uuid, Timestamp, Duration),
-        decided: &'d Result<T, Denial>,
+        denial: Option<&'d Denial>,
         known: &'d Known,
         request: RequestContext<'d>,
+        line: Line,
     ) -> Self {
-        let (accepted, denial) = match decided {
-            Ok(accepted) => (Some(accepted), None),
-            Err(denial) => (None, Some(denial)),
-        };
-        let caller = accepted.and_then(Recorded::caller).or(known.caller.as_ref());
-        let user = accepted.and_then(Recorded::user).or(known.user.as_ref());
-        Self { id, time, took, denial, caller, user, known, request }
+        Self { id, time, took, denial, known, request, line }
+    }
+
+    /// Whether the caller is admitted only if this record is kept.
+    pub(crate) fn is_required(&self) -> bool {
+        self.line.is_required
     }
 
     fn duration_us(&self) -> u64 {
@@ -127,18 +134,19 @@ impl<'d> Draft<'d> {
 
     #[inline]
     pub(crate) fn usual(&self) -> Option<Usual<'_>> {
-        if self.denial.is_some() || self.user.is_some() || self.known.unverified_service.is_some() {
+        if self.denial.is_some() || self.known.user.is_some() || self.known.unverified_service.is_some() {
             return None;
         }
         let is_plain = |path: &str| path.len() < MAX_PATH && is_bare(path.as_bytes());
-        let caller = self.caller.filter(|_| self.request.path.is_none_or(is_plain))?;
+        let caller = self.known.caller.as_ref().filter(|_| self.request.path.is_none_or(is_plain))?;
         let said = caller.said(|| join(caller))?;
         Some(Usual { request: &self.request, said, duration_us: self.duration_us() })
     }
 
     #[doc(hidden)]
     pub fn event(&self) -> AuditEvent<'_> {
-        let Self { id, time, took, denial, caller, user, known, ref request } = *self;
+        let Self { id, time, took, denial, known, ref request, line } = *self;
+        let (caller, user) = (known.caller.as_ref(), known.user.as_ref());
         let issuer = caller.map(Caller::issuer).or(user.map(|user| user.claims().issuer.as_str()));
         let jti = caller.map(Caller::jti).or(user.map(|user| user.claims().jti.as_deref())).flatten();
         let kid = match caller {
@@ -172,6 +180,7 @@ impl<'d> Draft<'d> {
                 issued_at: caller.map(Caller::issued_at).or(user.map(|user| user.claims().iat)).flatten(),
                 expires_at: caller.map(Caller::expires_at).or(user.map(|user| user.claims().exp)),
                 parent_span: request.trace.and_then(|trace| trace.span),
+                amends: line.amends,
             },
         }
     }

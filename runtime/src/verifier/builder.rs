@@ -116,6 +116,13 @@ impl VerifierBuilder {
     /// When an accepted record is on the disk depends on the sink: the module [`audit`](crate::audit) has a table
     /// of what each mode guarantees. For "no admitted caller without a record in the file", use
     /// [`write_before_handler`](crate::JsonLinesBuilder::write_before_handler).
+    ///
+    /// It also decides when a record is written. Left out, an admitted caller is recorded when its handler ends, so
+    /// that one record says what became of the attempt. With it, or with a sink that
+    /// [requires it](AuditSink::is_required) or that is written
+    /// [before the handler](AuditSink::before_handler), "allow" is written before the handler runs. What changes afterwards
+    /// (the handler [refuses](crate::Caller::refuse), or a guarded function decides) is another record with the same
+    /// `id`. The last record of an `id` is the outcome.
     pub fn require_audit(self) -> Self {
         Self { require_audit: true, ..self }
     }
@@ -184,13 +191,13 @@ impl VerifierBuilder {
                 leeway: self.leeway,
                 audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
                 require_audit: self.require_audit,
+                realm,
                 revocation: self.revocation.map(|store| Revocation {
                     store,
                     accept_on_outage,
                     is_out: Default::default(),
                 }),
             }),
-            realm,
             old_profile: OldProfile::default(),
         })))
     }

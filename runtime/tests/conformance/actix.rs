@@ -1,19 +1,22 @@
 //! A server of actix-web on a port of this machine.
 
 use actix_web::{App, HttpServer, web};
-use service_only::{Caller, Verifier, service_only};
+use service_only::{Caller, Rejection, Verifier, service_only};
 use service_only_testkit::RecordingAudit;
 
 use crate::{
     Driver,
-    cases::{Case, ROUTE},
+    cases::{Case, REFUSED_REASON, REFUSED_SCOPE, ROUTE},
     http_client::HttpClient,
     wire::Answer,
 };
 
 #[service_only(services("orchestrator"), roles("admin"), scopes("tenants:delete"), max_age = "1h")]
-async fn delete_tenant(caller: Caller) -> String {
-    caller.service().to_owned()
+async fn delete_tenant(caller: Caller) -> Result<String, Rejection> {
+    if caller.has_scope(REFUSED_SCOPE) {
+        return Err(caller.refuse(REFUSED_REASON));
+    }
+    Ok(caller.service().to_owned())
 }
 
 pub(crate) struct Server(HttpClient);

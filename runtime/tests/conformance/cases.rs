@@ -13,6 +13,10 @@ pub(crate) const ROUTE: &str = "/tenants/{tenant}";
 pub(crate) const TARGET: &str = "/tenants/7";
 pub(crate) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
+/// A token with this scope meets the policy, and the handler itself refuses it, with this reason.
+pub(crate) const REFUSED_SCOPE: &str = "tenants:refused";
+pub(crate) const REFUSED_REASON: &str = "the tenant is not the caller's own";
+
 /// A request, and what must become of it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -32,6 +36,7 @@ impl Case {
             Self::more("another_role", Code::RoleNotAllowed, &draft.clone().role("clerk")),
             Self::more("issued_too_long_ago", Code::TooOld, &old),
             // The first stage that fails is the one reported.
+            Self::more("handler_refuses", Code::Refused, &draft.clone().scope(REFUSED_SCOPE)),
             Self::more("issued_too_long_ago_and_expired", Code::Expired, &old.expired_for(hours(1))),
         ];
         draft.fixtures().into_iter().map(Self::of).chain(policy).collect()

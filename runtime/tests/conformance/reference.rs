@@ -4,12 +4,12 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use serde_json::{Map, Value};
-use service_only::{Clock, Decision, SystemClock, Verifier};
+use service_only::{Clock, Code, Decision, SystemClock, Verifier};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 use crate::{
     Driver, POLICY,
-    cases::{Case, ROUTE, TARGET, TRACE},
+    cases::{Case, REFUSED_REASON, ROUTE, TARGET, TRACE},
     differences,
     wire::Answer,
 };
@@ -74,7 +74,11 @@ impl Reference {
     /// What must be recorded, but for the endpoint.
     fn record(&self, case: &Case, recorded: &Map<String, Value>) -> Map<String, Value> {
         let token = case.token();
-        let _ = self.verifier.verify_with(token.as_deref().unwrap_or_default(), &POLICY);
+        let decided = self.verifier.verify_with(token.as_deref().unwrap_or_default(), &POLICY);
+        if let (Ok(caller), Some(Code::Refused)) = (&decided, case.code) {
+            let _ = caller.refuse(REFUSED_REASON);
+        }
+        drop(decided);
         let mut event = self.audit.only();
         self.audit.clear();
         if let (None, Some(code)) = (token, case.code) {

@@ -16,7 +16,11 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-use crate::{Driver, cases::Case, wire::Answer};
+use crate::{
+    Driver,
+    cases::{Case, REFUSED_REASON, REFUSED_SCOPE},
+    wire::Answer,
+};
 
 struct Guarded;
 
@@ -28,6 +32,9 @@ impl Health for Guarded {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let caller = request.extensions().get::<Caller>().unwrap();
+        if caller.has_scope(REFUSED_SCOPE) {
+            return Err(caller.refuse(REFUSED_REASON).into());
+        }
         let mut response = Response::new(HealthCheckResponse { status: 1 });
         response.metadata_mut().insert("caller", MetadataValue::try_from(caller.service()).unwrap());
         Ok(response)

@@ -12,10 +12,18 @@ use service_only_testkit::RecordingAudit;
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
-use crate::{Driver, POLICY, cases::Case, http_client::HttpClient, wire::Answer};
+use crate::{
+    Driver, POLICY,
+    cases::{Case, REFUSED_REASON, REFUSED_SCOPE},
+    http_client::HttpClient,
+    wire::Answer,
+};
 
 async fn tenants(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let caller = request.extensions().get::<Caller>().unwrap();
+    if caller.has_scope(REFUSED_SCOPE) {
+        return Ok(caller.refuse(REFUSED_REASON).into());
+    }
     Ok(Response::new(Full::from(caller.service().to_owned())))
 }
 

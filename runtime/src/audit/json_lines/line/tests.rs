@@ -9,7 +9,7 @@ use crate::{
     audit::{NoAudit, Unrecorded},
     denial::{Code, Denial},
     policy::Endpoint,
-    recorder::RequestContext,
+    recorder::{Line, RequestContext},
     trace_context::TraceParent,
     verifier::Known,
 };
@@ -144,15 +144,14 @@ proptest! {
         for _ in 0..3 {
             for (at, request) in requests.iter().enumerate() {
                 let (time, took) = times[at / 3];
-                let decided = match refused[at] {
-                    true => Err(Denial::new(Code::AuditUnavailable, "`\u{1}`")),
-                    false => Ok(caller.clone()),
-                };
+                let denial = refused[at].then(|| Denial::new(Code::AuditUnavailable, "`\u{1}`"));
                 let unverified_service = users[at].clone().filter(|_| at % 5 == 4);
-                let known = Known { unverified_service, ..Known::default() };
+                let caller = denial.is_none().then(|| caller.clone());
+                let known = Known { caller, unverified_service, ..Known::default() };
                 let id = Uuid::from_u128(u128::from(took) << 64);
                 let request = RequestContext { route: request.route.clone(), ..*request };
-                let draft = Draft::new((id, time, Duration::from_nanos(took)), &decided, &known, request);
+                let times = (id, time, Duration::from_nanos(took));
+                let draft = Draft::new(times, denial.as_ref(), &known, request, Line::default());
                 let mut line = b"before".to_vec();
                 lines.add_draft(&mut line, &draft).unwrap();
                 let event = serde_json::to_string(&draft.event()).unwrap();
@@ -164,11 +163,12 @@ proptest! {
 
 #[test]
 fn what_comes_again_is_kept_and_others_do_not_take_turns_in_its_place() {
-    let (mut routes, caller) = (KeptRoutes::default(), caller());
-    let (decided, known) = (Ok(caller), Known::default());
+    let mut routes = KeptRoutes::default();
+    let known = Known { caller: Some(caller()), ..Known::default() };
     let draft = |route: &'static str| {
         let request = RequestContext { route: Some(route.into()), ..RequestContext::default() };
-        Draft::new((Uuid::nil(), Timestamp::from_unix(0), Duration::ZERO), &decided, &known, request)
+        let times = (Uuid::nil(), Timestamp::from_unix(0), Duration::ZERO);
+        Draft::new(times, None, &known, request, Line::default())
     };
     // Of one text, so that both have one place.
     const TEXT: &str = "/a/b";

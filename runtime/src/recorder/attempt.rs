@@ -1,0 +1,322 @@
+//! One attempt: an accepted request or token whose record is not final yet.
+//!
+//! The record is written when the attempt is closed, by whichever comes first: a refusal, or the end of the
+//! handler, which drops the last owner. So a handler that refuses by itself leaves one record that says so, and a
+//! handler that panics or is cancelled leaves one too. A stored clone of a caller holds a weak link and delays
+//! nothing.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Recorder,
+    event::{Draft, Line, RequestContext},
+};
+use crate::{
+    clock::Timestamp,
+    denial::{Code, Denial},
+    policy::Endpoint,
+    threads::locked,
+    verifier::Known,
+};
+
+/// What a framework knows of a request. It is read when a record is written, and kept only where that is later.
+pub(crate) trait Asked {
+    /// What remains of it while the handler runs.
+    type Kept: KeptRequest;
+
+    /// Whether it ends with its handler, so that all decisions until then have one record. A token that comes
+    /// without a request can be given to any number of functions, and each of them is an attempt.
+    const IS_REQUEST: bool = true;
+
+    fn context(&self) -> RequestContext<'_>;
+
+    /// By clones that copy no text.
+    fn keep(&self) -> Self::Kept;
+}
+
+/// A request that was kept until its record is written.
+pub(crate) trait KeptRequest: Send + Sync + 'static {
+    fn context(&self) -> RequestContext<'_>;
+}
+
+/// A token that came without a request.
+pub(crate) struct NoRequest;
+
+impl Asked for NoRequest {
+    type Kept = Self;
+    const IS_REQUEST: bool = false;
+
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext::default()
+    }
+
+    fn keep(&self) -> Self {
+        Self
+    }
+}
+
+impl KeptRequest for NoRequest {
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext::default()
+    }
+}
+
+/// An attempt that was decided in favour of its caller. The request comes last and unsized: one allocation.
+pub(crate) struct Attempt<R: KeptRequest + ?Sized = dyn KeptRequest> {
+    recorder: Arc<Recorder>,
+    id: Uuid,
+    time: Timestamp,
+    known: Known,
+    is_request: bool,
+    state: Mutex<State>,
+    request: R,
+}
+
+struct State {
+    phase: Phase,
+    took: Duration,
+    /// The handler or function that decided last.
+    endpoint: Option<Endpoint>,
+    /// The request as the last decision saw it, where that was not the first: a router may have matched it since.
+    request: Option<Box<dyn KeptRequest>>,
+    /// Whether a function was given the caller.
+    claimed: bool,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is written yet.
+    Open,
+    /// "Allow" was written before the handler ran. What changes is another line of the same id.
+    Written,
+    Closed,
+}
+
+impl<R: KeptRequest> Attempt<R> {
+    pub(super) fn open(
+        recorder: &Arc<Recorder>,
+        (id, time, took): (Uuid, Timestamp, Duration),
+        known: Known,
+        endpoint: Option<Endpoint>,
+        is_request: bool,
+        request: R,
+    ) -> Self {
+        let state = State { phase: Phase::Open, took, endpoint, request: None, claimed: endpoint.is_some() };
+        let recorder = Arc::clone(recorder);
+        Self { recorder, id, time, known, is_request, state: Mutex::new(state), request }
+    }
+}
+
+impl Attempt {
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Whether it ends with a request, and not with the function that was given its caller.
+    pub(crate) fn is_request(&self) -> bool {
+        self.is_request
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        locked(&self.state).phase != Phase::Closed
+    }
+
+    /// Makes it the attempt of the one function that asks first.
+    pub(crate) fn claim(&self) -> bool {
+        let state = &mut *locked(&self.state);
+        state.phase != Phase::Closed && !std::mem::replace(&mut state.claimed, true)
+    }
+
+    /// Writes "allow" before the handler runs.
+    ///
+    /// # Errors
+    /// When the audit is required and the record is lost. The record then says so wherever one is kept.
+    pub(super) fn write_first(&self) -> Result<(), Denial> {
+        self.write_now(&mut locked(&self.state))
+    }
+
+    /// Takes over a later decision in favour of the same caller. `None` where the attempt is closed.
+    pub(super) fn allow_again(
+        &self,
+        endpoint: Option<Endpoint>,
+        took: Duration,
+        request: Option<Box<dyn KeptRequest>>,
+    ) -> Option<Result<(), Denial>> {
+        let state = &mut *locked(&self.state);
+        if state.phase == Phase::Closed {
+            return None;
+        }
+        state.took += took;
+        state.endpoint = endpoint.or(state.endpoint);
+        state.request = request.or(state.request.take());
+        Some(match state.phase {
+            Phase::Written => self.write_now(state),
+            _ => Ok(()),
+        })
+    }
+
+    fn write_now(&self, state: &mut State) -> Result<(), Denial> {
+        let is_required = self.recorder.requires_audit();
+        let line = Line { is_required, amends: state.phase == Phase::Written };
+        let written = self.recorder.record(&self.draft(state, None, &self.known, line));
+        if written.is_err() && is_required {
+            state.phase = Phase::Closed;
+            let denial = audit_unavailable();
+            // For the sinks that have written "allow".
+            let line = Line { amends: true, ..Line::default() };
+            let _ = self.recorder.audit.record_draft(&self.draft(state, Some(&denial), &self.known, line));
+            return Err(denial);
+        }
+        state.phase = Phase::Written;
+        Ok(())
+    }
+
+    /// Closes it by a refusal of the handler, or of a later decision, which says where and what it knows. `None`
+    /// where it was closed before: the refusal is an attempt of its own then.
+    pub(super) fn deny(&self, denial: &Denial, decision: Option<Decision<'_>>) -> Option<Uuid> {
+        let state = &mut *locked(&self.state);
+        if state.phase == Phase::Closed {
+            return None;
+        }
+        let line = Line { amends: state.phase == Phase::Written, ..Line::default() };
+        state.phase = Phase::Closed;
+        let mut known = &self.known;
+        if let Some(Decision { known: later, endpoint, took, request }) = decision {
+            known = later;
+            state.took += took;
+            state.endpoint = endpoint.or(state.endpoint);
+            state.request = request.or(state.request.take());
+        }
+        // Lost or not, the caller is refused.
+        let _ = self.recorder.record(&self.draft(state, Some(denial), known, line));
+        Some(self.id)
+    }
+}
+
+impl<R: KeptRequest + ?Sized> Attempt<R> {
+    /// Closes it in favour of the caller: nothing has refused.
+    pub(crate) fn finish(&self) {
+        let state = &mut *locked(&self.state);
+        if std::mem::replace(&mut state.phase, Phase::Closed) != Phase::Open {
+            return;
+        }
+        let draft = self.draft(state, None, &self.known, Line::default());
+        // It may be a panic of the handler that ends the attempt. A second one, of a sink, would abort.
+        if catch_unwind(AssertUnwindSafe(|| self.recorder.record(&draft))).is_err() {
+            tracing::error!(target: "service_only::audit", id = %self.id, "an audit record was lost: the sink panicked");
+        }
+    }
+
+    /// What a record says now.
+    fn draft<'d>(
+        &'d self,
+        state: &'d State,
+        denial: Option<&'d Denial>,
+        known: &'d Known,
+        line: Line,
+    ) -> Draft<'d> {
+        let request = match &state.request {
+            Some(later) => later.context(),
+            None => self.request.context(),
+        };
+        let request = RequestContext { endpoint: state.endpoint, ..request };
+        Draft::new((self.id, self.time, state.took), denial, known, request, line)
+    }
+}
+
+impl<R: KeptRequest + ?Sized> Drop for Attempt<R> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+pub(super) fn audit_unavailable() -> Denial {
+    Denial::new(Code::AuditUnavailable, "the audit record could not be written")
+}
+
+/// A later decision about the same attempt.
+pub(super) struct Decision<'d> {
+    pub(super) known: &'d Known,
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) took: Duration,
+    pub(super) request: Option<Box<dyn KeptRequest>>,
+}
+
+/// How a caller belongs to attempts. Its first owner keeps the attempt open; a clone, which may be stored for long,
+/// does not.
+#[derive(Default)]
+pub(crate) struct Attempts(Mutex<Held>);
+
+#[derive(Default)]
+enum Held {
+    #[default]
+    None,
+    Own(Arc<Attempt>),
+    Linked(Weak<Attempt>),
+    /// Of functions that run, the one that began last at the end.
+    Several(Vec<Weak<Attempt>>),
+}
+
+impl Attempts {
+    pub(crate) fn own(attempt: Arc<Attempt>) -> Self {
+        Self(Mutex::new(Held::Own(attempt)))
+    }
+
+    pub(crate) fn linked(attempt: &Arc<Attempt>) -> Self {
+        Self(Mutex::new(Held::Linked(Arc::downgrade(attempt))))
+    }
+
+    /// The open one that began last.
+    pub(crate) fn current(&self) -> Option<Arc<Attempt>> {
+        let is_open = |attempt: &Arc<Attempt>| attempt.is_open();
+        match &*locked(&self.0) {
+            Held::None => None,
+            Held::Own(attempt) => Some(Arc::clone(attempt)).filter(is_open),
+            Held::Linked(attempt) => attempt.upgrade().filter(is_open),
+            Held::Several(attempts) => attempts.iter().rev().filter_map(Weak::upgrade).find(is_open),
+        }
+    }
+
+    /// Adds an attempt that its function keeps open. Those that are closed are forgotten.
+    pub(crate) fn add(&self, attempt: &Arc<Attempt>) {
+        let held = &mut *locked(&self.0);
+        let mut attempts = match std::mem::take(held) {
+            Held::None => Vec::new(),
+            Held::Own(attempt) => vec![Arc::downgrade(&attempt)],
+            Held::Linked(attempt) => vec![attempt],
+            Held::Several(attempts) => attempts,
+        };
+        attempts.retain(|attempt| attempt.upgrade().is_some_and(|attempt| attempt.is_open()));
+        attempts.push(Arc::downgrade(attempt));
+        *held = Held::Several(attempts);
+    }
+
+    /// Leaves a link here, and gives the attempt away.
+    pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
+        let held = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Held::Own(attempt) = held else { return None };
+        let linked = Held::Linked(Arc::downgrade(attempt));
+        match std::mem::replace(held, linked) {
+            Held::Own(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+}
+
+/// A clone is linked.
+impl Clone for Attempts {
+    fn clone(&self) -> Self {
+        match &*locked(&self.0) {
+            Held::None => Self::default(),
+            Held::Own(attempt) => Self::linked(attempt),
+            Held::Linked(attempt) => Self(Mutex::new(Held::Linked(attempt.clone()))),
+            Held::Several(attempts) => Self(Mutex::new(Held::Several(attempts.clone()))),
+        }
+    }
+}
