@@ -26,6 +26,8 @@ fn assert_verdicts(authority: &TestAuthority) {
         let verdict = verifier.verify_with(token, &POLICY);
         let code = verdict.as_ref().err().map(|denial| denial.code());
         assert_eq!(code, fixture.code(), "{}: {verdict:?}", fixture.name());
+        // The end of the caller is the end of the attempt.
+        drop(verdict);
         let event = authority.audit().only();
         assert_eq!((event.status, event.code), (fixture.status(), fixture.code()), "{}", fixture.name());
         authority.audit().clear();
@@ -34,6 +36,7 @@ fn assert_verdicts(authority: &TestAuthority) {
         let Some(control) = valid(authority).control(*defect) else { continue };
         let verdict = control.token().map(|token| verifier.verify_with(token, &POLICY));
         assert!(matches!(verdict, Some(Ok(_))), "the control of {defect}: {verdict:?}");
+        drop(verdict);
         authority.audit().clear();
     }
 }

@@ -109,9 +109,23 @@ pub(super) fn leave_decided(
     owner: Owner,
 ) {
     let decided = Decided::new(authorization.iter(), identity, epoch, owner);
-    // The extensions go before the handler runs, and in a layer, when it has.
-    let decided = if owner == Owner::Extractors { decided.owning() } else { decided };
+    let decided = match owner {
+        Owner::Extractors if is_routed(extensions) => decided.owning(),
+        _ => decided,
+    };
     extensions.insert(decided);
+}
+
+/// Whether a router of axum has the request: then it is dropped before or with its handler. Parts that a program takes
+/// from a request by itself may be kept for any time.
+fn is_routed(extensions: &Extensions) -> bool {
+    #[cfg(feature = "axum")]
+    return extensions.get::<axum::extract::OriginalUri>().is_some();
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = extensions;
+        false
+    }
 }
 
 /// The attempt of an earlier decision about the same request.
