@@ -119,8 +119,7 @@ impl VerifierBuilder {
     ///
     /// It also decides when a record is written. Left out, an admitted caller is recorded when its handler ends, so
     /// that one record says what became of the attempt. With it, or with a sink that
-    /// [requires it](AuditSink::is_required) or that is written
-    /// [before the handler](AuditSink::before_handler), "allow" is written before the handler runs. What changes afterwards
+    /// [requires it](AuditSink::is_required), "allow" is written before the handler runs. What changes afterwards
     /// (the handler [refuses](crate::Caller::refuse), or a guarded function decides) is another record with the same
     /// `id`. The last record of an `id` is the outcome.
     pub fn require_audit(self) -> Self {
