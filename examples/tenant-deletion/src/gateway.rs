@@ -9,9 +9,11 @@ mod admission;
 mod body;
 mod headers;
 mod path;
+mod reserved;
 mod upstreams;
 
 use std::error::Error as StdError;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
-use http_body_util::{LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -33,12 +34,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_http::timeout::TimeoutBody;
 
-use self::body::Passing;
+use self::body::{ClientFault, Passing, Progress, State as BodyState};
 use self::path::{PathError, ServicePath};
 pub use self::upstreams::{UpstreamError, Upstreams};
 use crate::problem::problem;
-
-type OutboundBody = Passing<Limited<Body>>;
 
 /// How much and how long the gateway lets pass.
 #[derive(Copy, Clone, Debug)]
@@ -74,7 +73,7 @@ struct Inner {
     verifier: Verifier,
     upstreams: Upstreams,
     limits: Limits,
-    client: Client<HttpConnector, OutboundBody>,
+    client: Client<HttpConnector, Passing>,
 }
 
 /// Why a request ends at the gateway.
@@ -84,7 +83,8 @@ enum Refusal {
     Path(PathError),
     Unauthenticated(Rejection),
     UnknownService,
-    BodyTooLarge,
+    Body(ClientFault),
+    ClientTimeout,
     UpstreamUnreachable(String),
     UpstreamTimeout,
 }
@@ -128,29 +128,34 @@ impl Gateway {
         let upstream =
             path.service.and_then(|name| self.0.upstreams.find(name)).ok_or(Refusal::UnknownService)?;
         if declared_length(&parts.headers).is_some_and(|length| length > self.0.limits.body as u64) {
-            return Err(Refusal::BodyTooLarge);
+            return Err(Refusal::Body(ClientFault::TooLarge));
         }
-        let (body, moved) = Passing::new(Limited::new(body, self.0.limits.body));
+        let (body, progress) = Passing::new(body, self.0.limits.body);
         let outbound = outbound(parts, body, upstream, &identity);
-        let answer = self.send(outbound, moved).await?;
+        let answer = self.send(outbound, progress).await?;
         Ok(self.inbound(answer))
     }
 
-    /// Waits for the head of the answer for as long as something moves.
+    /// Waits for the head of the answer for as long as something moves. What fails before is the client's
+    /// fault if its body failed or is overdue, and otherwise the service's.
     async fn send(
         &self,
-        request: Request<OutboundBody>,
-        moved: watch::Receiver<Instant>,
+        request: Request<Passing>,
+        progress: watch::Receiver<Progress>,
     ) -> Result<Response<Incoming>, Refusal> {
         let mut answer = self.0.client.request(request);
         loop {
-            let deadline = *moved.borrow() + self.0.limits.upstream;
+            let deadline = progress.borrow().moved + self.0.limits.upstream;
             tokio::select! {
-                answer = &mut answer => return answer.map_err(|error| failed(&error)),
+                answer = &mut answer => return answer.map_err(|error| failed(&error, *progress.borrow())),
                 () = tokio::time::sleep_until(deadline) => {}
             }
-            if *moved.borrow() + self.0.limits.upstream <= Instant::now() {
-                return Err(Refusal::UpstreamTimeout);
+            let Progress { moved, state } = *progress.borrow();
+            if moved + self.0.limits.upstream <= Instant::now() {
+                return Err(match state {
+                    BodyState::AwaitingClient => Refusal::ClientTimeout,
+                    BodyState::Passing | BodyState::Failed(_) => Refusal::UpstreamTimeout,
+                });
             }
         }
     }
@@ -170,14 +175,14 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Response {
 /// taken over, nothing that a connection or an extension carried.
 fn outbound(
     parts: http::request::Parts,
-    body: OutboundBody,
+    body: Passing,
     upstream: &Authority,
     identity: &Identity,
-) -> Request<OutboundBody> {
+) -> Request<Passing> {
     let mut request = Request::new(body);
     let mut fields = parts.headers;
     headers::remove_hop_by_hop(&mut fields);
-    headers::remove_claims_of_the_client(&mut fields);
+    headers::remove_reserved(&mut fields);
     headers::set_identity(&mut fields, identity, client_address(&parts.extensions));
     // The client library names the service in `Host`, from the target below.
     fields.remove(header::HOST);
@@ -205,17 +210,29 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn failed(error: &hyper_util::client::legacy::Error) -> Refusal {
+fn failed(error: &hyper_util::client::legacy::Error, progress: Progress) -> Refusal {
+    if let BodyState::Failed(fault) = progress.state {
+        return Refusal::Body(fault);
+    }
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     let mut reasons = Vec::new();
     while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return Refusal::BodyTooLarge;
+        // A connection that does not open within `Limits::connect`.
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return Refusal::UpstreamTimeout;
         }
         reasons.push(error.to_string());
         cause = error.source();
     }
     Refusal::UpstreamUnreachable(reasons.join(": "))
+}
+
+/// The answer to a request whose body is not read to its end: what else comes on this connection belongs to
+/// that body.
+fn closing(status: StatusCode, detail: &str) -> Response {
+    let mut response = problem(status, detail);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 impl IntoResponse for Refusal {
@@ -231,7 +248,15 @@ impl IntoResponse for Refusal {
             Self::Host => problem(StatusCode::BAD_REQUEST, "the request must name exactly one host"),
             Self::Path(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
             Self::UnknownService => problem(StatusCode::NOT_FOUND, "no service answers under this path"),
-            Self::BodyTooLarge => problem(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large"),
+            Self::Body(ClientFault::TooLarge) => {
+                closing(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large")
+            }
+            Self::Body(ClientFault::Malformed) => {
+                closing(StatusCode::BAD_REQUEST, "the request body is malformed or ends too early")
+            }
+            Self::ClientTimeout => {
+                closing(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")
+            }
             Self::UpstreamUnreachable(reason) => {
                 tracing::warn!(reason, "service unreachable");
                 problem(StatusCode::BAD_GATEWAY, "the service could not be reached")

@@ -1,17 +1,18 @@
 //! What the gateway lets through, what it takes away and what it says itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header;
+use axum::body::Body;
+use axum::http::{Method, header};
 use serde_json::Value;
-use tenant_deletion::catalogue::ORCHESTRATOR;
+use tenant_deletion::catalogue::{DELETE_SCOPE, ORCHESTRATOR};
 use tenant_deletion::gateway::Limits;
 use tenant_deletion::tenant::STAYING;
 
-use crate::raw::{Raw, request};
-use crate::town::{ClosedPort, Place, Town, echo, mirror, preview_path};
+use crate::raw::{Answer, Raw, request};
+use crate::town::{ClosedPort, Place, Town, always, echo, mirror, preview_path};
 
 /// A town whose `orders` is replaced.
 async fn with_orders(limits: Limits, orders: Router) -> Town {
@@ -105,6 +106,53 @@ async fn identity_comes_from_the_token_and_never_from_the_client() {
         assert_eq!(one(&fields, "x-user-type"), Some("service"));
         assert_eq!(one(&fields, "x-service-name"), Some(ORCHESTRATOR));
         assert_no_forgery(&fields);
+    }
+}
+
+/// Headers of the test kit's attacks that claim nothing about who calls, from where, or for what. Every other
+/// header of its attacks must end at the gateway, those of future attacks included.
+const OF_ANY_CLIENT: [&str; 5] =
+    ["authorization", "content-type", "cookie", "sec-websocket-protocol", "user-agent"];
+
+#[tokio::test]
+async fn no_identity_header_of_the_test_kits_attacks_reaches_a_service() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let draft = town.authority.service(ORCHESTRATOR).scope(DELETE_SCOPE);
+    let authorization = format!("Authorization: Bearer {}", draft.token());
+    let ask = async |lines: &[String]| {
+        let mut head =
+            vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close", &authorization];
+        head.extend(lines.iter().map(String::as_str));
+        request(town.gateway, &head, "").await
+    };
+    let honest = seen(&ask(&[]).await.body);
+    let mut tried = BTreeSet::new();
+    for fixture in draft.fixtures() {
+        let sent: Vec<_> = fixture
+            .outgoing(Method::GET, "/api/v1/orders/things")
+            .headers
+            .into_iter()
+            .filter(|(name, _)| !OF_ANY_CLIENT.contains(&name.to_lowercase().as_str()))
+            .collect();
+        if sent.is_empty() {
+            continue;
+        }
+        let lines: Vec<_> = sent.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let answer = ask(&lines).await;
+        if answer.status == 400 {
+            // Such as a second `Host`: the gateway passes nothing on.
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{}: {answer:?}", fixture.name());
+        let fields = seen(&answer.body);
+        for (name, value) in sent {
+            let name = name.to_lowercase();
+            assert_eq!(fields.get(&name), honest.get(&name), "`{name}: {value}` of `{}`", fixture.name());
+            tried.insert(name);
+        }
+    }
+    for name in ["x-service-name", "x_user_role", "x-forwarded-user", "client-cert", "x-real-ip"] {
+        assert!(tried.contains(name), "{name} is not among {tried:?}");
     }
 }
 
@@ -411,10 +459,122 @@ async fn body_beyond_the_limit_is_413_whether_or_not_it_says_its_length() {
     assert_eq!(request(town.gateway, &head, &chunk).await.status, 413);
 }
 
+/// An upload to `orders`: `framing` is the header field that states its length, `body` is what comes of it.
+async fn upload(town: &Town, framing: &str, body: &str) -> Raw {
+    let mut connection = Raw::connect(town.gateway).await;
+    let authorization = format!("Authorization: Bearer {}", town.token());
+    let head = ["POST /api/v1/orders/import HTTP/1.1", "Host: gateway", &authorization, framing];
+    connection.send(format!("{}\r\n\r\n{body}", head.join("\r\n"))).await;
+    connection
+}
+
+/// That the client is told of its fault, and that nothing more is read from its connection.
+fn assert_refused(answer: &Answer, status: u16, case: &str) {
+    assert_eq!(answer.status, status, "{case:?}: {answer:?}");
+    assert!(answer.head.to_lowercase().contains("\r\nconnection: close"), "{case:?}: {answer:?}");
+    assert!(answer.head.contains("application/problem+json"), "{case:?}: {answer:?}");
+}
+
+#[tokio::test]
+async fn body_that_a_client_breaks_is_400_and_the_connection_ends() {
+    let (complete, mut completed) = tokio::sync::mpsc::unbounded_channel();
+    let upstream = Router::new().fallback(move |body: Body| async move {
+        if let Ok(body) = axum::body::to_bytes(body, usize::MAX).await {
+            complete.send(body).unwrap();
+        }
+    });
+    let town = with_orders(Limits::default(), upstream).await;
+    const CHUNKED: &str = "Transfer-Encoding: chunked";
+    for body in [
+        "zz\r\nhello\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "+5\r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "5 5\r\nhello\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "4\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloGET /api/v1/orders/smuggled HTTP/1.1\r\n\r\n",
+        "5\r\nhello\r\nzz\r\n",
+        "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nno trailer\r\n\r\n",
+    ] {
+        // The client keeps its side open: the gateway must not wait for it.
+        assert_refused(&upload(&town, CHUNKED, body).await.answer().await, 400, body);
+    }
+    for (framing, body) in [
+        (CHUNKED, ""),
+        (CHUNKED, "5\r\nhel"),
+        (CHUNKED, "5\r\nhello\r\n"),
+        (CHUNKED, "5\r\nhello\r\n0\r\n"),
+        ("Content-Length: 48", ""),
+        ("Content-Length: 48", "hello"),
+    ] {
+        let mut connection = upload(&town, framing, body).await;
+        connection.finish().await;
+        assert_refused(&connection.answer().await, 400, body);
+    }
+    assert!(completed.try_recv().is_err(), "a service took a broken body for a whole one");
+}
+
+#[tokio::test]
+async fn body_that_a_client_does_not_finish_is_408_and_a_silent_service_is_504() {
+    // Long enough to open a connection to a service on a busy machine.
+    let limits = Limits { upstream: Duration::from_secs(3), ..Limits::default() };
+    let silent = Router::new().fallback(std::future::pending::<()>);
+    let town = Town::start_with(limits, |service, router| match service.name {
+        "orders" => Place::Open(echo()),
+        "sales" => Place::Open(silent.clone()),
+        _ => Place::Open(router),
+    })
+    .await;
+    let url = format!("http://{}/api/v1/sales/import", town.gateway);
+    // The second is more than a service that reads nothing takes from a socket.
+    let whole = [5, 9_000_000].map(|length| {
+        tokio::spawn(town.http.post(&url).bearer_auth(town.token()).body("x".repeat(length)).send())
+    });
+    let mut unfinished = Vec::new();
+    for (framing, body) in [
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n"),
+        ("Transfer-Encoding: chunked", "5\r\nhel"),
+        ("Transfer-Encoding: chunked", ""),
+        ("Content-Length: 48", "hello"),
+    ] {
+        unfinished.push((body, upload(&town, framing, body).await));
+    }
+    // All of them wait at the same time.
+    for (body, connection) in unfinished {
+        assert_refused(&connection.answer().await, 408, body);
+    }
+    for answer in whole {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 504);
+    }
+}
+
+#[tokio::test]
+async fn broken_answer_of_a_service_is_502_whatever_the_client_sent() {
+    for answer in
+        [&b""[..], b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le", b"\0\0\0\0\0\0\0\0\r\n\r\n"]
+    {
+        let broken = always(answer).await;
+        let town = Town::start_with(Limits::default(), |service, router| match service.name {
+            "orders" => Place::At(broken),
+            _ => Place::Open(router),
+        })
+        .await;
+        let url = format!("http://{}/api/v1/orders/import", town.gateway);
+        for request in [town.http.get(&url), town.http.post(&url).body("hello")] {
+            let status = request.bearer_auth(town.token()).send().await.unwrap().status();
+            assert_eq!(status, 502, "{}", String::from_utf8_lossy(answer));
+        }
+    }
+}
+
 #[tokio::test]
 async fn service_that_is_down_is_502_and_one_that_is_silent_is_504() {
     let (_closed, down) = ClosedPort::new();
-    let limits = Limits { upstream: Duration::from_millis(200), ..Limits::default() };
+    // Long enough to be refused by a closed port on a busy machine.
+    let limits = Limits { upstream: Duration::from_secs(3), ..Limits::default() };
     let town = Town::start_with(limits, |service, router| match service.name {
         "orders" => Place::At(down),
         "sales" => Place::Open(Router::new().fallback(std::future::pending::<()>)),

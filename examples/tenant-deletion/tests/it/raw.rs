@@ -29,6 +29,11 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends no more, and still reads.
+    pub(crate) async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
     /// Reads until `text` has come, and gives all that came.
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut seen = Vec::new();

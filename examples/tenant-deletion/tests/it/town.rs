@@ -15,6 +15,7 @@ use tenant_deletion::serve::{self, Shutdown};
 use tenant_deletion::service;
 use tenant_deletion::store::{Contents, Store};
 use tenant_deletion::tenant::{DemoTenant, TenantId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) struct Town {
     pub(crate) authority: TestAuthority,
@@ -123,6 +124,19 @@ impl ClosedPort {
         let listener = self.0.listen(64).unwrap();
         tokio::spawn(serve::serve(listener, router, shutdown.clone()));
     }
+}
+
+/// A server that answers each connection with these bytes, whatever it is asked, and closes it.
+pub(crate) async fn always(answer: &'static [u8]) -> SocketAddr {
+    let (listener, address) = serve::bind(free_port()).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            // The request's head is there at once: these tests send it in one piece.
+            let _ = connection.read(&mut [0; 4096]).await;
+            let _ = connection.write_all(answer).await;
+        }
+    });
+    address
 }
 
 pub(crate) fn free_port() -> SocketAddr {

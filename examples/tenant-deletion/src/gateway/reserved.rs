@@ -1,0 +1,177 @@
+//! The header fields that a client may not write, because a service could take them for the gateway's or
+//! another proxy's word: on who calls, from which address, or for which path and method.
+//!
+//! Each proxy has its own fields, and new ones appear. A list of full names therefore misses some. This module
+//! removes a field by the words in its name, and by its family where the words say nothing. A field that an API
+//! behind this gateway needs and that is removed belongs in [`CLIENTS_OWN`].
+
+use http::HeaderName;
+
+/// Fields of clients whose names contain a reserved word. `authorization` is the one credential that the
+/// gateway verifies.
+const CLIENTS_OWN: &[&str] = &[
+    "authorization",
+    "csrf-token",
+    "sec-fetch-user",
+    "service-worker",
+    "service-worker-navigation-preload",
+    "user-agent",
+    "x-csrf-token",
+    "x-xsrf-token",
+];
+
+/// Words that name a caller, its rights or its credentials, or that replace the target of a request. A word of
+/// a field's name is reserved if it starts with one of these: `x-remote-userid` is, by `remote` and by `user`.
+const RESERVED_WORDS: &[&str] = &[
+    // Who calls.
+    "account",
+    "actor",
+    "admin",
+    "anonymous",
+    "behalf",
+    "caller",
+    "consumer",
+    "delegat",
+    "email",
+    "eppn",
+    "ident",
+    "impersonat",
+    "login",
+    "logname",
+    "mail",
+    "org",
+    "peer",
+    "person",
+    "principal",
+    "service",
+    "spiffe",
+    "spn",
+    "subject",
+    "sudo",
+    "tenant",
+    "uid",
+    "upn",
+    "user",
+    "workload",
+    // What it may do.
+    "claim",
+    "entitle",
+    "group",
+    "internal",
+    "permission",
+    "privilege",
+    "role",
+    "scope",
+    "trusted",
+    "verif",
+    // How it proved that.
+    "apikey",
+    "assertion",
+    "auth",
+    "cert",
+    "clientcert",
+    "cred",
+    "jwt",
+    "mtls",
+    "oauth",
+    "oidc",
+    "saml",
+    "secret",
+    "ssl",
+    "sso",
+    "tls",
+    "token",
+    "webauth",
+    "xfcc",
+    // Which request it is.
+    "forwarded",
+    "original",
+    "originating",
+    "override",
+    "proxied",
+    "proxy",
+    "remote",
+    "rewrite",
+    "rewritten",
+];
+
+/// Words that are reserved as a whole: they name an address or a distinguished name, and other words start with
+/// them.
+const RESERVED_WHOLE_WORDS: &[&str] =
+    &["addr", "address", "clientip", "dn", "ip", "ips", "ipv4", "ipv6", "realip", "socketip", "sub"];
+
+/// Names and beginnings of names, without `x-`, of fields that proxies and platforms set, and that no word
+/// above covers.
+const RESERVED_FAMILIES: &[&str] = &[
+    "3scale",
+    "amzn-mtls",
+    "amzn-oidc",
+    "api-key",
+    "apigateway",
+    "app-id",
+    "appengine",
+    "arr",
+    "azure",
+    "cf-access",
+    "client-app",
+    "client-dn",
+    "client-id",
+    "client-name",
+    "dapr",
+    "endpoint-api",
+    "envoy",
+    "fly",
+    "from",
+    "goog",
+    "grafana",
+    "hasura",
+    "host",
+    "is",
+    "istio",
+    "iv",
+    "kc",
+    "keycloak",
+    "kong",
+    "l5d",
+    "linkerd",
+    "method",
+    "middleware",
+    "ms-client",
+    "okta",
+    "pomerium",
+    "shib",
+    "sm",
+    "tailscale",
+    "teleport",
+    "vouch",
+];
+
+/// Whether a client may not write this field, in any spelling that some server folds together: CGI and its
+/// descendants map `-`, `_` and other characters to one, and add `HTTP_` in front.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
+    if CLIENTS_OWN.contains(&name.as_str()) {
+        return false;
+    }
+    // `http` has changed the name to lower case already.
+    let words: Vec<&str> = name
+        .as_str()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .skip_while(|word| matches!(*word, "x" | "http"))
+        .collect();
+    words.iter().any(|word| is_reserved_word(word)) || is_of_reserved_family(&words)
+}
+
+fn is_reserved_word(word: &str) -> bool {
+    RESERVED_WHOLE_WORDS.contains(&word) || RESERVED_WORDS.iter().any(|start| word.starts_with(start))
+}
+
+fn is_of_reserved_family(words: &[&str]) -> bool {
+    RESERVED_FAMILIES.iter().any(|family| {
+        let mut rest = words.iter();
+        family.split('-').all(|word| rest.next() == Some(&word))
+    })
+}
+
+#[cfg(test)]
+mod tests;
