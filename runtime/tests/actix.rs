@@ -147,7 +147,9 @@ impl Server {
         let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
         let address = server.addrs()[0];
         actix_web::rt::spawn(server.run());
-        Self { address, client: reqwest::Client::new() }
+        // A proxy that the environment names is not for a server of this test.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { address, client }
     }
 
     async fn delete_tenant(&self, fixture: &Fixture) -> reqwest::Response {

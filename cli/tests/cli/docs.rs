@@ -26,6 +26,8 @@ fn run(sandbox: &Sandbox, script: &str, variables: &[(&str, &str)]) -> Output {
         .env("PATH", path)
         .env("XDG_STATE_HOME", sandbox.path("state"))
         .env("NO_COLOR", "1")
+        // The pages show what `df` and others print in English.
+        .env("LC_ALL", "C")
         .env_remove("SERVICE_TOKEN_STORE")
         .envs(variables.iter().copied())
         .output()

@@ -7,12 +7,13 @@ use opentelemetry::{
     metrics::{Meter, MeterProvider},
     trace::TracerProvider,
 };
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     metrics::SdkMeterProvider,
     trace::{SdkTracer, SdkTracerProvider},
 };
 use prometheus::{Registry, TextEncoder};
+use reqwest::blocking::Client;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
@@ -43,10 +44,11 @@ impl Telemetry {
         let mut tracers = SdkTracerProvider::builder();
         if let Some(base) = collector {
             let base = base.trim_end_matches('/');
+            let client = client()?;
             let metrics = MetricExporter::builder().with_http().with_endpoint(format!("{base}/v1/metrics"));
             let spans = SpanExporter::builder().with_http().with_endpoint(format!("{base}/v1/traces"));
-            meters = meters.with_periodic_exporter(metrics.build()?);
-            tracers = tracers.with_batch_exporter(spans.build()?);
+            meters = meters.with_periodic_exporter(metrics.with_http_client(client.clone()).build()?);
+            tracers = tracers.with_batch_exporter(spans.with_http_client(client).build()?);
         }
         Ok(Self(Arc::new(Providers { registry, meters: meters.build(), tracers: tracers.build() })))
     }
@@ -79,4 +81,12 @@ impl Telemetry {
         self.0.tracers.shutdown()?;
         Ok(self.0.meters.shutdown()?)
     }
+}
+
+/// A client that ignores `http_proxy`: here the collector is in the same network. If yours is reached through a
+/// proxy, name it here. The client is built on a separate thread, since it blocks and the caller may be
+/// asynchronous.
+fn client() -> anyhow::Result<Client> {
+    let built = std::thread::spawn(|| Client::builder().no_proxy().build());
+    Ok(built.join().map_err(|_| anyhow::anyhow!("the thread that builds the HTTP client panicked"))??)
 }

@@ -44,7 +44,7 @@ impl Proxy {
             .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"])
             .spawn()
             .unwrap();
-        let client = Client::new();
+        let client = Client::builder().no_proxy().build().unwrap();
         let address = listening(&client, &admin, &mut child).await;
         Some(Self { child, address, client, _folder: folder })
     }
