@@ -18,6 +18,7 @@ const CLIENTS_OWN: &[&str] = &[
     "user-agent",
     "x-csrf-token",
     "x-xsrf-token",
+    "access-control-request-method",
 ];
 
 /// Words that name a caller, its rights or its credentials, or that replace the target of a request. A word of
@@ -93,12 +94,19 @@ const RESERVED_WORDS: &[&str] = &[
     "remote",
     "rewrite",
     "rewritten",
+    "application",
+    "client",
+    "issuer",
+    "preauth",
+    "sender",
 ];
 
 /// Words that are reserved as a whole: they name an address or a distinguished name, and other words start with
 /// them.
-const RESERVED_WHOLE_WORDS: &[&str] =
-    &["addr", "address", "clientip", "dn", "ip", "ips", "ipv4", "ipv6", "realip", "socketip", "sub"];
+const RESERVED_WHOLE_WORDS: &[&str] = &[
+    "addr", "address", "clientip", "dn", "ip", "ips", "ipv4", "ipv6", "realip", "socketip", "sub", "act",
+    "app", "appid", "as", "cn", "method", "path", "redirect", "san", "scheme", "source", "uri",
+];
 
 /// Names and beginnings of names, without `x-`, of fields that proxies and platforms set, and that no word
 /// above covers.
@@ -144,6 +152,14 @@ const RESERVED_FAMILIES: &[&str] = &[
     "tailscale",
     "teleport",
     "vouch",
+    "apigee",
+    "cf-worker",
+    "cloudscheduler",
+    "front-end",
+    "gravitee",
+    "kuma",
+    "requested-by",
+    "script-name",
 ];
 
 /// Whether a client may not write this field, in any spelling that some server folds together: CGI and its

@@ -106,6 +106,21 @@ const OF_PROXIES: &[&str] = &[
     "X-Hasura-Role",
     "X-On-Behalf-Of",
     "From",
+    "X-Act-As",
+    "X-Run-As",
+    "X-Application-Id",
+    "X-App-Name",
+    "X-Client",
+    "X-Client-CN",
+    "X-Client-SAN",
+    "X-Sender",
+    "X-Source",
+    "X-Issuer",
+    "X-Preauthenticated",
+    "X-Kuma-Tags",
+    "X-CloudScheduler",
+    "X-Apigee-App",
+    "X-Gravitee-Application",
 ];
 
 /// Fields by which some servers take a request for another: of another address, path, host or method.
@@ -131,6 +146,14 @@ const OF_ANOTHER_REQUEST: &[&str] = &[
     "X-HTTP-Method-Override",
     "X-Method-Override",
     "X-Middleware-Subrequest",
+    "X-Request-Method",
+    "X-Request-Uri",
+    "X-Path",
+    "X-Replaced-Path",
+    "X-Script-Name",
+    "X-Accel-Redirect",
+    "X-Url-Scheme",
+    "Front-End-Https",
 ];
 
 /// What clients of an API send.
@@ -139,6 +162,7 @@ const OF_CLIENTS: &[&str] = &[
     "Accept-Encoding",
     "Accept-Language",
     "Access-Control-Request-Headers",
+    "Access-Control-Request-Method",
     "Authorization",
     "Baggage",
     "Cache-Control",
