@@ -139,7 +139,11 @@ impl<A: AuditSink> AuditSink for Option<A> {
 /// All get every record, as a pair does. A list that is empty is [`NoAudit`].
 impl<A: AuditSink> AuditSink for Vec<A> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.iter().fold(Ok(()), |others, sink| both(others, sink.record(event)))
+        let mut recorded = Ok(());
+        for sink in self {
+            recorded = both(recorded, sink.record(event));
+        }
+        recorded
     }
 
     fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
