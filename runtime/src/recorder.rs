@@ -42,7 +42,7 @@ impl Recorder {
     }
 
     /// The epoch of the revocations, to be asked for before a decision.
-    #[cfg(any(feature = "actix", feature = "axum"))]
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.revocation.as_ref()?.store.epoch()
     }

@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    caller::{Caller, Identity},
-    recorder::{Attempt, Recorded},
-    verifier::Verifier,
-};
+use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 
 /// A decision in favour of a service or a user. Another verifier's does not count, nor one about another token
 /// that a layer has put into the request since, nor one that has outlived its key or its token or come before its
@@ -18,7 +14,9 @@ pub(super) struct Decided<V> {
     authorization: Option<V>,
     identity: Identity,
     /// Of the revocations, from before the decision.
+    #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
     epoch: Option<u64>,
+    #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
     owner: Owner,
 }
 
@@ -28,6 +26,7 @@ pub(super) enum Owner {
     /// A guard or a layer, until the handler has ended.
     Guard,
     /// Each extractor: the handler has no guard.
+    #[cfg(any(feature = "actix", feature = "axum"))]
     Extractors,
 }
 
@@ -47,9 +46,12 @@ impl<V: Clone + PartialEq> Decided<V> {
 
     /// The same, which owns the attempt as well, for as long as the request is there: a layer may drop what it
     /// extracted before the handler runs.
+    #[cfg(feature = "axum")]
     pub(super) fn owning(self) -> Self {
         match self.identity.attempts().current() {
-            Some(attempt) => Self { identity: self.identity.owning(attempt), ..self },
+            Some(attempt) => {
+                Self { identity: crate::recorder::Recorded::owning(self.identity, attempt), ..self }
+            }
             None => self,
         }
     }
@@ -71,11 +73,12 @@ impl<V: Clone + PartialEq> Decided<V> {
 
     /// Who it is, if the decision is this verifier's and about these headers, and the token would be accepted
     /// now. Users are decided about again.
+    #[cfg(any(feature = "actix", feature = "axum"))]
     pub(super) fn caller<'r>(
         &self,
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r V>,
-    ) -> Option<Caller>
+    ) -> Option<crate::caller::Caller>
     where
         V: 'r,
     {

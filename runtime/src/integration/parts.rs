@@ -109,23 +109,14 @@ pub(super) fn leave_decided(
     owner: Owner,
 ) {
     let decided = Decided::new(authorization.iter(), identity, epoch, owner);
-    let decided = match owner {
-        Owner::Extractors if is_routed(extensions) => decided.owning(),
+    // A router of axum drops the request before or with its handler. Parts that a program takes from a request by
+    // itself may be kept for any time.
+    #[cfg(feature = "axum")]
+    let decided = match extensions.get::<axum::extract::OriginalUri>() {
+        Some(_) if owner == Owner::Extractors => decided.owning(),
         _ => decided,
     };
     extensions.insert(decided);
-}
-
-/// Whether a router of axum has the request: then it is dropped before or with its handler. Parts that a program takes
-/// from a request by itself may be kept for any time.
-fn is_routed(extensions: &Extensions) -> bool {
-    #[cfg(feature = "axum")]
-    return extensions.get::<axum::extract::OriginalUri>().is_some();
-    #[cfg(not(feature = "axum"))]
-    {
-        let _ = extensions;
-        false
-    }
 }
 
 /// The attempt of an earlier decision about the same request.
