@@ -61,8 +61,8 @@ impl Drop for Checked {
 /// that was kept does not outlive its key, its token, or its revocation.
 ///
 /// The decision is about the attempt that the caller belongs to: the request that its handler still answers, or the
-/// token that was verified for this function. Any other is an attempt of its own: with a caller that was stored, or
-/// that another function was given.
+/// token that was verified for this function. Otherwise the function starts a new attempt: for a stored caller, and
+/// for a caller that another function already uses.
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
         let earlier = self.attempts().current().filter(|earlier| earlier.is_request() || earlier.claim());

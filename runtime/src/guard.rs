@@ -60,7 +60,7 @@ impl<R> fmt::Debug for Public<R> {
 ///
 /// It has one constructor, which follows a decision. It keeps the attempt open until the handler ends, which drops
 /// it. One that is `ALONE` is the only argument: where a framework has a trait for that, it takes the whole request,
-/// so that nobody can ask after it who calls.
+/// so that no extractor can follow it.
 pub struct Guard<P, const ALONE: bool = false> {
     /// `None` where the record is written, or none is wanted.
     #[cfg_attr(not(feature = "tonic"), expect(dead_code, reason = "its drop is what counts"))]
@@ -115,8 +115,8 @@ impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
 
 #[cfg(feature = "axum")]
 impl<P: StaticPolicy> Guard<P, true> {
-    /// Decides about a request that it has taken as a whole: nobody can refuse the caller after it, so the record is
-    /// written at once.
+    /// Decides about a request that it has consumed. No code can refuse the caller later, so the record is written
+    /// at once.
     pub(crate) fn enforce_at_once<'a>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,

@@ -48,8 +48,8 @@ impl Recorder {
     }
 
     /// Runs a decision at one instant. A refusal is recorded. A caller who is accepted owns its attempt, whose
-    /// record is written when the outcome is known; nothing is, where nobody wants records. What is known of the
-    /// request is asked for only when there is something to write.
+    /// record is written when the outcome is known. A sink that is off gets no record. The closure that
+    /// describes the request runs only when there is something to write.
     pub(crate) fn decide<T: Recorded, A: Asked>(
         self: &Arc<Self>,
         asked: impl FnOnce() -> Attempted<A>,
@@ -96,7 +96,7 @@ impl Recorder {
         Ok(accepted.owning(attempt))
     }
 
-    /// The same where nobody can refuse after it: the record is written at once.
+    /// The same for a handler that cannot refuse later. The record is written at once.
     pub(crate) fn decide_at_once<'r, T: Recorded>(
         &self,
         request: impl Fn() -> RequestContext<'r>,
@@ -139,7 +139,7 @@ impl Recorder {
         }
     }
 
-    /// Refuses someone whose token was accepted: closes the attempt, or, where that is over, is one of its own.
+    /// Refuses someone whose token was accepted: closes the open attempt, or records a new one.
     pub(crate) fn refuse_accepted(
         &self,
         attempt: Option<Arc<Attempt>>,
@@ -188,7 +188,7 @@ impl Recorder {
         self.require_audit || self.audit.is_required()
     }
 
-    /// Hands over a record, and says so where it is lost.
+    /// Hands a record to the sink, and logs a loss.
     fn record(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
         self.audit.record_draft(draft).inspect_err(|error| {
             if !error.is_logged() {

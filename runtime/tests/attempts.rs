@@ -1,5 +1,5 @@
-//! One attempt, one record, with its final outcome: however many decide about a request, whoever refuses it, and
-//! however its handler ends.
+//! One attempt, one record, with its final outcome: for any number of decisions about a request, any refusal,
+//! and any end of the handler.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 

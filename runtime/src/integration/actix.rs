@@ -281,7 +281,7 @@ impl Asked for HttpRequest {
 
 const TRACEPARENT: &str = "traceparent";
 
-/// What of a request is recorded, in parts that are shared with it; a request of actix does not leave its thread.
+/// The recorded parts of a request, shared with it. A request of actix cannot leave its thread.
 pub(crate) struct KeptHttpRequest {
     method: Method,
     target: Option<PathAndQuery>,

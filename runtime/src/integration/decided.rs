@@ -31,7 +31,7 @@ pub(super) enum Owner {
 }
 
 impl<V: Clone + PartialEq> Decided<V> {
-    /// It is linked to the attempt, which somebody else owns.
+    /// Links to the attempt. A guard, a layer or an extractor owns it.
     pub(super) fn new<'r>(
         mut authorization: impl Iterator<Item = &'r V>,
         identity: &Identity,

@@ -72,7 +72,7 @@ impl Asked for &Parts {
     }
 }
 
-/// What of a request is recorded, in parts that are shared with it.
+/// The recorded parts of a request, shared with it.
 #[derive(Clone)]
 pub(crate) struct KeptParts {
     pub(super) method: Method,

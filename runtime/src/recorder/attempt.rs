@@ -1,7 +1,7 @@
 //! One attempt: an accepted request or token whose record is not final yet.
 //!
 //! The record is written when the attempt is closed, by whichever comes first: a refusal, or the end of the
-//! handler, which drops the last owner. So a handler that refuses by itself leaves one record that says so, and a
+//! handler, which drops the last owner. So a handler that refuses by itself leaves one "deny" record, and a
 //! handler that panics or is cancelled leaves one too. A stored clone of a caller holds a weak link and delays
 //! nothing.
 
@@ -136,7 +136,7 @@ impl Attempt {
     /// Writes "allow" before the handler runs.
     ///
     /// # Errors
-    /// When the audit is required and the record is lost. The record then says so wherever one is kept.
+    /// When the audit is required and the record is lost. Every sink that works then gets the record of the refusal.
     pub(super) fn write_first(&self) -> Result<(), Denial> {
         self.write_now(&mut locked(&self.state))
     }
@@ -178,7 +178,7 @@ impl Attempt {
     }
 
     /// Closes it by a refusal of the handler, or of a later decision, which says where and what it knows. `None`
-    /// where it was closed before: the refusal is an attempt of its own then.
+    /// where it was closed before: then the caller records the refusal as a new attempt.
     pub(super) fn deny(&self, denial: &Denial, decision: Option<Decision<'_>>) -> Option<Uuid> {
         let state = &mut *locked(&self.state);
         if state.phase == Phase::Closed {

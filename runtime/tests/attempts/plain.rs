@@ -1,4 +1,4 @@
-//! Functions without a framework: a token is verified, and whom it names is given to guarded functions.
+//! Functions without a framework: a token is verified, and guarded functions get its caller.
 
 use std::panic::AssertUnwindSafe;
 
@@ -122,7 +122,7 @@ fn a_caller_is_refused_once_and_its_refusal_converts_to_the_denial_that_was_reco
     let denial = Denial::from(first);
     assert_eq!((denial.code(), denial.reason()), (Code::Refused, REASON));
 
-    // A second one is an attempt of its own, as the first is over.
+    // The attempt is closed, so a second refusal is a new attempt.
     let second = caller.refuse(REASON);
     assert_eq!(second.instance(), assert_refused(&audit, "the second").id);
     assert_ne!(second.instance(), event.id);
