@@ -1,6 +1,6 @@
 //! Revoked tokens are refused at once, and an outage of the store means what was chosen.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

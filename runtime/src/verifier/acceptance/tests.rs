@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::*;
 use crate::{
     BuildError, Caller, Clock, KeyRing, KeySource, KeysUnavailable, MemoryRevocations, NoAudit, PublicJwk,
-    Timestamp, TrustedIssuer, Verifier, VerifierBuilder, VerifyingKey,
+    RevocationStore, Timestamp, TrustedIssuer, Verifier, VerifierBuilder, VerifyingKey,
     issue::{Issuer, SigningKey},
 };
 
@@ -241,6 +241,28 @@ fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
         revoke(&store, &caller);
         assert_eq!(later(&caller), Some(Code::Revoked));
     }
+}
+
+#[test]
+fn whether_a_kept_caller_proves_its_age_is_asked_at_each_instant_although_the_epoch_stays() {
+    let (clock, own, store) = (clock(), key(Algorithm::ES256), MemoryRevocations::new());
+    let verifier = built(builder(own.verifying_key(), &clock).revocation(store.clone()));
+    store.revoke_service("bakery-auth", "orders", NOW - 1).unwrap();
+    let caller = caller(&verifier, own, &clock);
+    let epoch = RevocationStore::epoch(&store);
+    let at = |ahead: i64| {
+        clock.0.store(NOW - ahead, Ordering::SeqCst);
+        let moment = caller.recorder().moment();
+        [epoch, None].map(|epoch| caller.check_again(moment, epoch).err().map(|denial| denial.code()))
+    };
+    assert_eq!(at(0), [None; 2]);
+    assert_eq!(at(60), [None; 2], "a minute ahead");
+    assert_eq!(
+        at(61),
+        [Some(Code::Revoked); 2],
+        "by a clock that was set back, it may have been minted before"
+    );
+    assert_eq!(at(60), [None; 2]);
 }
 
 #[test]
