@@ -201,6 +201,8 @@ fn a_kept_caller_of_an_unnamed_key_is_held_to_that_key() {
     assert_eq!(later(&caller), Some(Code::BadSignature));
     switch.to(Some(secret(&own).with_kid("k2").into()));
     assert_eq!(later(&caller), Some(Code::UnknownKey), "its token names another key");
+    switch.to(Some(secret(&own).with_kid("k1").into()));
+    assert_eq!(later(&caller), None, "the key got the name that the token names");
 }
 
 #[test]
