@@ -8,6 +8,7 @@ use syn::parse::Parser;
 use syn::{Lit, LitStr, Path};
 
 use crate::diagnostics::{self, Diagnostics};
+use crate::item;
 
 pub(crate) use public::PublicArgs;
 
@@ -28,9 +29,16 @@ pub(crate) struct Args {
 pub(crate) struct List {
     pub(crate) key: Key,
     pub(crate) span: Span,
-    pub(crate) values: Vec<LitStr>,
-    /// Whether something stood there that is no string literal. It was reported where it stood.
+    pub(crate) values: Vec<Value>,
+    /// Whether an entry is neither a string literal nor a constant. It was reported at its place.
     pub(crate) spoiled: bool,
+}
+
+/// One value of a list.
+pub(crate) enum Value {
+    Text(LitStr),
+    /// The path of a `const` item that holds text, such as `names::ORDERS`. The compiler knows its value, later.
+    Constant(Path),
 }
 
 /// A key of the attribute.
@@ -67,8 +75,19 @@ impl Key {
 impl Args {
     pub(crate) fn parse(attribute: TokenStream, errors: &mut Diagnostics) -> Self {
         let mut args = Self::default();
+        let mut names = Vec::new();
         for entry in split_at_commas(attribute, errors) {
-            args.entry(&entry, errors);
+            let name = match entry.as_slice() {
+                [token] => string(token),
+                _ => None,
+            };
+            match name {
+                Some(name) => names.push(name),
+                None => args.entry(&entry, errors),
+            }
+        }
+        if let Some(error) = diagnostics::names_without_key(&names) {
+            errors.push(error);
         }
         args
     }
@@ -129,36 +148,44 @@ impl List {
         let mut values = Vec::new();
         let mut spoiled = false;
         for entry in split_at_commas(group.stream(), errors) {
-            let Some((value, rest)) = entry.split_first() else {
+            let Some((value, rest)) = Value::parse(&entry) else {
+                spoiled = true;
+                errors.push(diagnostics::not_a_string(key, &entry));
                 continue;
             };
-            match string(value) {
-                Some(text) => {
-                    values.push(text);
-                    if let Some(extra) = rest.first() {
-                        errors.push(diagnostics::missing_comma(extra));
-                    }
-                }
-                None => {
-                    spoiled = true;
-                    errors.push(diagnostics::not_a_string(key, &entry));
-                }
+            if let Some(extra) = rest.first() {
+                errors.push(diagnostics::missing_comma(extra));
             }
+            values.push(value);
         }
         Self { key, span: group.span(), values, spoiled }
     }
 }
 
+impl Value {
+    /// The value that an entry begins with, and what follows it.
+    fn parse(entry: &[TokenTree]) -> Option<(Self, Vec<TokenTree>)> {
+        if let Some((text, rest)) = entry.split_first().and_then(|(first, rest)| Some((string(first)?, rest))) {
+            return Some((Self::Text(text), rest.to_vec()));
+        }
+        let entry = item::flat(entry);
+        let end = entry.iter().position(|token| !item::is_of_a_path(token)).unwrap_or(entry.len());
+        let (path, rest) = entry.split_at(end);
+        let path = Path::parse_mod_style.parse2(path.iter().cloned().collect()).ok()?;
+        let is_separated = rest.first().is_none_or(|next| literal(next).is_some());
+        is_separated.then(|| (Self::Constant(path), rest.to_vec()))
+    }
+}
+
 /// `= "24h"`, the part of the `max_age` entry that follows its key.
 fn max_age(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<LitStr> {
-    let [TokenTree::Punct(equals), value, rest @ ..] = value else {
-        errors.push(diagnostics::not_an_age(name, value));
-        return None;
+    let (value, rest) = match value {
+        [TokenTree::Punct(equals), value, rest @ ..] if equals.as_char() == '=' => (value, rest),
+        _ => {
+            errors.push(diagnostics::not_an_age(name, value));
+            return None;
+        }
     };
-    if equals.as_char() != '=' {
-        errors.push(diagnostics::not_an_age(name, &[equals.clone().into()]));
-        return None;
-    }
     let Some(text) = string(value) else {
         errors.push(diagnostics::not_a_string(Key::MaxAge, std::slice::from_ref(value)));
         return None;

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::LitStr;
+use syn::{LitStr, Path};
 
-use crate::args::{Args, Key, List, PublicArgs};
+use crate::args::{Args, Key, List, PublicArgs, Value};
 use crate::diagnostics::{self, Diagnostics};
 
 pub(crate) use block::{Asks, CheckedBlock, CheckedMember, block};
@@ -20,6 +20,10 @@ mod item;
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
 pub(crate) const MAX_NAMES: usize = 32;
+/// Each is a level of a type, as a node of text is.
+pub(crate) const MAX_CONSTANTS: usize = 32;
+/// Of a handler, its own.
+pub(crate) const MAX_EXTRACTORS: usize = 15;
 /// Four lists and a name make some seventy nodes of text, little more than half of how deep the compiler's default
 /// recursion limit lets types be nested.
 pub(crate) const MAX_LIST_BYTES: usize = 1024;
@@ -29,22 +33,43 @@ pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
 /// What the attribute asks of a caller, ready to be written into a type.
 pub(crate) struct Policy {
-    /// Space-separated, empty where the key is absent; so are roles, scopes and issuers.
+    /// Space-separated, empty where the key is absent; so are roles, scopes and issuers. [`CONSTANT`] is the place of
+    /// the next of the constants.
     pub(crate) services: String,
     pub(crate) roles: String,
     pub(crate) scopes: String,
     pub(crate) issuers: String,
+    /// In the order of the lists.
+    pub(crate) constants: Vec<Constant>,
     pub(crate) max_age: Option<Duration>,
     /// The path of the crate `service_only`, where it was said.
     pub(crate) krate: Option<TokenStream>,
 }
 
+/// The value of a constant within a text. No literal has this character.
+pub(crate) const CONSTANT: char = '\x01';
+
+/// A value whose text the compiler evaluates.
+pub(crate) struct Constant {
+    pub(crate) key: Key,
+    pub(crate) path: Path,
+}
+
 pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
+    let mut constants = Vec::new();
+    let services = list(args.services, &mut constants, errors, service_name);
+    let roles = list(args.roles, &mut constants, errors, scope_token);
+    let scopes = list(args.scopes, &mut constants, errors, scope_token);
+    let issuers = list(args.issuers, &mut constants, errors, issuer);
+    if let Some(extra) = constants.get(MAX_CONSTANTS) {
+        errors.push(diagnostics::too_many_constants(constants.len(), &extra.path));
+    }
     Policy {
-        services: list(args.services, errors, service_name),
-        roles: list(args.roles, errors, scope_token),
-        scopes: list(args.scopes, errors, scope_token),
-        issuers: list(args.issuers, errors, issuer),
+        services,
+        roles,
+        scopes,
+        issuers,
+        constants,
         max_age: args.max_age.and_then(|value| max_age(&value, errors)),
         krate: args.krate.map(ToTokens::into_token_stream),
     }
@@ -78,7 +103,12 @@ fn reason_text(reason: &LitStr, errors: &mut Diagnostics) -> String {
 }
 
 /// The values of a list, joined by spaces, which no value contains.
-fn list(list: Option<List>, errors: &mut Diagnostics, check: fn(Key, &LitStr, &mut Diagnostics)) -> String {
+fn list(
+    list: Option<List>,
+    constants: &mut Vec<Constant>,
+    errors: &mut Diagnostics,
+    check: fn(Key, &LitStr, &mut Diagnostics),
+) -> String {
     let Some(List { key, span, values, spoiled }) = list else {
         return String::new();
     };
@@ -89,13 +119,27 @@ fn list(list: Option<List>, errors: &mut Diagnostics, check: fn(Key, &LitStr, &m
         errors.push(diagnostics::too_many_names(key, values.len(), extra));
     }
     let mut names: Vec<String> = Vec::with_capacity(values.len());
-    for value in &values {
-        let name = value.value();
-        if names.contains(&name) {
-            errors.push(diagnostics::repeated_value(key, value));
-        } else {
-            check(key, value, errors);
-            names.push(name);
+    let mut paths: Vec<String> = Vec::new();
+    for value in values {
+        match value {
+            Value::Text(text) if names.contains(&text.value()) => {
+                errors.push(diagnostics::repeated_value(key, &text));
+            }
+            Value::Text(text) => {
+                check(key, &text, errors);
+                names.push(text.value());
+            }
+            Value::Constant(path) => {
+                let written = path.to_token_stream().to_string();
+                if paths.contains(&written) {
+                    errors.push(diagnostics::repeated_constant(key, &path));
+                } else if path.segments.first().is_some_and(|first| first.ident == "Self") {
+                    errors.push(diagnostics::constant_of_self(&path));
+                }
+                paths.push(written);
+                names.push(CONSTANT.to_string());
+                constants.push(Constant { key, path });
+            }
         }
     }
     let text = names.join(" ");
@@ -148,9 +192,29 @@ fn issuer(key: Key, value: &LitStr, errors: &mut Diagnostics) {
     }
 }
 
+/// Whether a list takes a value, so that a message may suggest it.
+pub(crate) fn is_value(key: Key, name: &str) -> bool {
+    let mut errors = Diagnostics::default();
+    let value = LitStr::new(name, Span::call_site());
+    match key {
+        Key::Services => service_name(key, &value, &mut errors),
+        Key::Issuers => issuer(key, &value, &mut errors),
+        _ => scope_token(key, &value, &mut errors),
+    }
+    errors.is_empty()
+}
+
+/// Whether a text is an age that the attribute takes.
+pub(crate) fn is_age(age: &str) -> bool {
+    let is_allowed = |age: Duration| {
+        !age.is_zero() && age.subsec_nanos() == 0 && age.as_secs() <= MAX_AGE_DAYS * 24 * 60 * 60
+    };
+    humantime::parse_duration(age).is_ok_and(is_allowed)
+}
+
 fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {
     let error = match humantime::parse_duration(&value.value()) {
-        Err(error) => diagnostics::bad_age(value, error),
+        Err(error) => diagnostics::bad_age(value, &error),
         Ok(Duration::ZERO) => diagnostics::zero_age(value),
         Ok(age) if age.subsec_nanos() != 0 => diagnostics::fractional_age(value),
         Ok(age) if age.as_secs() > MAX_AGE_DAYS * 24 * 60 * 60 => diagnostics::age_beyond_lifetime(value),

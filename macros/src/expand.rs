@@ -1,7 +1,7 @@
 //! The attribute as a function on tokens: parse, check, write.
 //!
-//! Last stage. What is written is the user's function with one argument more, see [`policy`] for its type, or
-//! with one statement more, see [`statement`]; of an `impl` block, each of its methods.
+//! Last stage. The output is the user's function with a hidden first argument, see [`hidden`] and [`policy`] for
+//! its type, or with a check as its first statement, see [`statement`]. An `impl` block gets one of them per method.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -12,8 +12,12 @@ use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Block, Function, Item};
 use policy::Place;
 
+pub(crate) use seal::sealed;
+
+mod hidden;
 mod key;
 mod policy;
+mod seal;
 mod statement;
 mod text;
 
@@ -27,8 +31,8 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
             let (function, way) = check::function(function, Attribute::ServiceOnly, &mut errors);
             written(item, errors, || {
                 let name = function.name.clone();
-                let is_alone = function.takes_nothing();
-                guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, is_alone)
+                let form = Form::of(&function);
+                guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, form)
             })
         }
         Item::Block(block) => guarded_block(block, &policy, errors),
@@ -47,8 +51,8 @@ pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
         Item::Function(function) => {
             let (function, _) = check::function(function, Attribute::Public, &mut errors);
             return written(item, errors, || {
-                let hidden = Place::of(&function.name, public.krate.as_ref()).public_type(&public);
-                with_argument_in_front(function, hidden)
+                let hidden = Place::of(&function.name, public.krate.as_ref()).public(&public, &function);
+                hidden::first(function, &hidden)
             });
         }
         Item::Block(block) => Some(block.keyword),
@@ -71,6 +75,7 @@ fn written(item: TokenStream, errors: Diagnostics, write: impl FnOnce() -> Token
 fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> TokenStream {
     let CheckedBlock { block, members } = check::block(block, &mut errors);
     let ty = block.ty.clone();
+    let is_final = block.is_final();
     let refused = !errors.is_empty();
     let members: Vec<_> = members
         .into_iter()
@@ -80,10 +85,11 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
             CheckedMember::Method(method, way, asks) => {
                 let name = method.name.clone();
                 let krate = policy.krate.as_ref();
+                let form = if is_final && method.is_final() { Form::First } else { Form::Sealed };
                 let place = |own: Option<&TokenStream>| Place::within(ty.as_ref(), &name, own.or(krate));
                 match asks {
-                    Asks::AsTheBlock => guarded(*method, way, &place(None), policy, false),
-                    Asks::Itself(own) => guarded(*method, way, &place(own.krate.as_ref()), &own, false),
+                    Asks::AsTheBlock => guarded(*method, way, &place(None), policy, form),
+                    Asks::Itself(own) => guarded(*method, way, &place(own.krate.as_ref()), &own, form),
                     Asks::Nothing(public) => opened(*method, way, &place(public.krate.as_ref()), &public),
                 }
             }
@@ -94,12 +100,35 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
     quote!(#block #errors)
 }
 
-/// A guard that is alone takes the whole request. Of a method in a guarded block that is never said: an attribute of
-/// the block may change the method yet.
-fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, is_alone: bool) -> TokenStream {
+/// The form of a hidden guard. It depends on what other attributes may still do to the function.
+#[derive(Copy, Clone)]
+enum Form {
+    /// The only argument. It takes the whole request.
+    Alone,
+    /// The first argument of a function that no attribute rewrites after this one.
+    First,
+    /// The first argument of a function that another attribute may rewrite. The seal checks the result.
+    Sealed,
+}
+
+impl Form {
+    fn of(function: &Function) -> Self {
+        match (function.is_final(), function.arguments.stream().is_empty()) {
+            (true, true) => Self::Alone,
+            (true, false) => Self::First,
+            (false, _) => Self::Sealed,
+        }
+    }
+}
+
+fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, form: Form) -> TokenStream {
     match way {
         Way::HiddenArgument | Way::Marked => {
-            with_argument_in_front(function, place.guard_type(policy, is_alone))
+            let hidden = place.guard(policy, &function, matches!(form, Form::Alone));
+            match form {
+                Form::Alone | Form::First => hidden::first(function, &hidden),
+                Form::Sealed => hidden::sealed(function, &hidden, &place.private),
+            }
         }
         Way::Given(at) => statement::with_check(function, at, &place.private, &place.site_type(policy)),
         Way::Request(at) => statement::with_admission(function, at, &place.private, &place.site_type(policy)),
@@ -108,14 +137,12 @@ fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, is_
 
 fn opened(function: Function, way: Way, place: &Place<'_>, public: &check::Public) -> TokenStream {
     match way {
-        Way::HiddenArgument => with_argument_in_front(function, place.public_type(public)),
+        Way::HiddenArgument => {
+            let hidden = place.public(public, &function);
+            hidden::first(function, &hidden)
+        }
         _ => statement::with_mark(function, &place.public_statement(public)),
     }
-}
-
-fn with_argument_in_front(function: Function, hidden: TokenStream) -> TokenStream {
-    let written = function.arguments.stream();
-    function.with_arguments(quote!(_: #hidden, #written)).into_tokens()
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ pub(crate) fn arguments_of(attribute: &Group) -> TokenStream {
 }
 
 /// Without the invisible groups that a macro by example makes of what it passes on.
-fn flat(tokens: &[TokenTree]) -> Cow<'_, [TokenTree]> {
+pub(crate) fn flat(tokens: &[TokenTree]) -> Cow<'_, [TokenTree]> {
     if !tokens.iter().any(is_invisible) {
         return Cow::Borrowed(tokens);
     }
@@ -112,7 +112,7 @@ fn is_invisible(token: &TokenTree) -> bool {
 }
 
 /// A group in the place of another.
-fn with_stream(group: &Group, stream: TokenStream) -> Group {
+pub(crate) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     let mut replaced = Group::new(group.delimiter(), stream);
     replaced.set_span(group.span());
     replaced
@@ -158,7 +158,11 @@ fn path(tokens: &[TokenTree]) -> Vec<String> {
         .collect()
 }
 
-fn is_punct(token: &TokenTree, char: char) -> bool {
+pub(crate) fn is_of_a_path(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(_)) || is_punct(token, ':')
+}
+
+pub(crate) fn is_punct(token: &TokenTree, char: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == char)
 }
 

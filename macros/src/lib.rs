@@ -38,13 +38,16 @@ mod item;
 /// - An age is a duration in words, `"90s"`, `"15min"`, `"24h"`, `"7days"`, in whole seconds, of at most 366
 ///   days: a token lives for 365 days by default, so a longer age would refuse nothing.
 /// - A list has 1 to 32 values, none of them twice, 1024 bytes in all.
+/// - A value of a list is a literal or the path of a constant of type `&str`, such as `services("gateway",
+///   names::ORDERS)`. The compiler evaluates a constant and checks it like a literal. It has at most 256 bytes, and an
+///   attribute has at most 32 constants. `Self::ORDERS` is not known in an attribute: write the name of the type.
 ///
 /// Which issuers are trusted, by which keys and for which audience: that is said once, on the `Verifier`. `issuers(..)`
 /// asks for some of those.
 ///
 /// # What it goes on
 ///
-/// - **A handler**: a function without `self`, free or in an `impl` block; it may be generic, take any arguments
+/// - **A handler**: a function without `self`, free or in an `impl` block; it may be generic, take up to 15 arguments
 ///   and return anything. It gets one hidden argument in front, which the framework extracts before all others.
 /// - **A function that no framework calls**, such as the consumer of a queue: one that takes a `&Caller` or a
 ///   `&ServiceClaims`, sync or async, with `self` or without. It is checked before the body, and a refusal is
@@ -62,11 +65,31 @@ mod item;
 /// Bodies, return types and other attributes stay as they are. `#[instrument]` may stand above or below;
 /// `#[async_trait]` and `#[debug_handler]` stand below.
 ///
+/// # Other attributes
+///
+/// An attribute below this one sees the guarded function and may rewrite it. The body uses the guard by a hygienic
+/// name and by a type that no other handler has. So it does not compile if the attribute
+///
+/// - drops, renames or replaces the hidden argument,
+/// - copies or moves the body into a function without it,
+/// - puts another argument before it, so that another extractor would run first,
+/// - drops the other attributes of the function: among them is the one that checks the order of the arguments
+///   (`cargo build` reports this, `cargo check` does not).
+///
+/// Put such an attribute above `#[service_only]`. What wraps the body in a block, a closure or an inner function with
+/// the same arguments works below and above.
+///
+/// The order is not checked where an attribute leaves the guarded function as it is, with its attributes, and calls
+/// it from one of its own that takes the arguments in another order. The guard still decides before the body runs.
+///
 /// # What it does not see
 ///
 /// - **A method that a block inherits.** One that the trait has a body for, and the guarded block does not write,
 ///   is not in the block and is **open**: write it there. The other way round, the attribute on a trait's own method
 ///   guards that body alone, and an `impl` that overrides it is as open as it is written: guard the block.
+/// - **An attribute above that drops it.** It runs first and receives `#[service_only]` as a part of the function.
+///   If it writes the function without its attributes, the function is **open**. A closed router
+///   (`service_only::ClosedRouter`) does not take such a handler.
 /// - **An attribute that remembers answers**, such as `cached`. What stands below this one wraps the check as well,
 ///   and gives a stranger what was answered to a service. It belongs above: it has then done its work when the
 ///   check is put first.
@@ -110,6 +133,14 @@ mod item;
 #[proc_macro_attribute]
 pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::service_only(attribute.into(), item.into()).into()
+}
+
+/// Stands below all other attributes of a guarded function, where `#[service_only]` has put it, and checks what they
+/// have made of the function.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn __sealed(_: TokenStream, item: TokenStream) -> TokenStream {
+    expand::sealed(item.into()).into()
 }
 
 /// Says that anybody may call a handler, and why.

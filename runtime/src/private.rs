@@ -15,15 +15,19 @@ use std::{marker::PhantomData, time::Duration};
 
 #[doc(hidden)]
 pub use inventory;
+#[doc(hidden)]
+pub use service_only_macros::__sealed as sealed;
 
 pub use crate::{
-    __register_guarded as register_guarded, __register_public as register_public,
+    __register_guarded as register_guarded, __register_public as register_public, __unsealed as unsealed,
     given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     recorder::Draft,
     registry::{Asks, Registration},
 };
 use crate::{
+    claims::MAX_SERVICE_NAME,
+    hashed::mix,
     policy::{Endpoint, Policy},
     registry,
 };
@@ -32,7 +36,7 @@ use crate::{
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_guarded {
-    ($head:literal, $text:literal) => {
+    ($head:literal, $text:literal) => {{
         $crate::private::inventory::submit! {
             $crate::private::Registration {
                 head: $head,
@@ -41,14 +45,32 @@ macro_rules! __register_guarded {
                 asks: $crate::private::Asks::Policy($text),
             }
         }
-    };
+        $crate::private::key($head, ::core::module_path!())
+    }};
+    ($head:literal, $function:literal, $services:expr, $roles:expr, $scopes:expr, $issuers:expr) => {{
+        $crate::private::inventory::submit! {
+            $crate::private::Registration {
+                head: $head,
+                module_path: ::core::module_path!(),
+                file: ::core::file!(),
+                asks: $crate::private::Asks::Lists {
+                    function: $function,
+                    services: $services,
+                    roles: $roles,
+                    scopes: $scopes,
+                    issuers: $issuers,
+                },
+            }
+        }
+        $crate::private::key($head, ::core::module_path!())
+    }};
 }
 
 /// Puts a public handler into the list of [`public_endpoints`](crate::public_endpoints).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_public {
-    ($head:literal, $function:literal, $reason:literal) => {
+    ($head:literal, $function:literal, $reason:literal) => {{
         $crate::private::inventory::submit! {
             $crate::private::Registration {
                 head: $head,
@@ -57,7 +79,141 @@ macro_rules! __register_public {
                 asks: $crate::private::Asks::Nothing { function: $function, reason: $reason },
             }
         }
+        $crate::private::key($head, ::core::module_path!())
+    }};
+}
+
+/// The statement that uses a guard, until the seal has seen the function as other attributes have left it. What stays
+/// unsealed does not compile once code is generated for it. `#[debug_handler]` writes the body into functions that are
+/// only checked: they bind each argument by `panic!()`, behind which no constant is evaluated.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __unsealed {
+    ($($statement:tt)*) => {
+        $($statement)*
+        const { $crate::private::written_anew() };
     };
+}
+
+/// Evaluated where a function was written anew without its other attributes, among them the seal.
+pub const fn written_anew() {
+    panic!(
+        "an attribute below `#[service_only]` has written this function anew and dropped its other attributes, so the order of its arguments cannot be checked; put that attribute above `#[service_only]`"
+    )
+}
+
+/// The value of a constant that the attribute names, in words: as long as a service name may be.
+pub struct Name<
+    const A: u128,
+    const B: u128,
+    const C: u128,
+    const D: u128,
+    const E: u128,
+    const F: u128,
+    const G: u128,
+    const H: u128,
+    const I: u128,
+    const J: u128,
+    const K: u128,
+    const L: u128,
+    const M: u128,
+    const N: u128,
+    const O: u128,
+    const P: u128,
+    Rest = (),
+>(PhantomData<fn() -> Rest>);
+
+const NAME_WORDS: usize = 16;
+
+/// A word of a constant in `services(..)`. The first one checks them all.
+pub const fn service_word(name: &str, n: usize) -> u128 {
+    if n == 0 && !is_service_name(name) {
+        panic!(
+            "this constant is not a service name; give it 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or digit"
+        );
+    }
+    word(name, n)
+}
+
+/// As [`ServiceName`](crate::ServiceName) has it.
+const fn is_service_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > MAX_SERVICE_NAME {
+        return false;
+    }
+    let mut index = 0;
+    while index < bytes.len() {
+        let outer = index == 0 || index == bytes.len() - 1;
+        let inner = !outer && matches!(bytes[index], b'-' | b'_' | b'.');
+        if !bytes[index].is_ascii_alphanumeric() && !inner {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// A word of a constant in `roles(..)`, `scopes(..)` or `issuers(..)`. The first one checks them all.
+pub const fn scope_word(name: &str, n: usize) -> u128 {
+    if n == 0 {
+        let bytes = name.as_bytes();
+        if bytes.is_empty() || bytes.len() > NAME_WORDS * WORD {
+            panic!("a constant in a list of the attribute has 1 to 256 bytes; write a longer value as a literal");
+        }
+        let mut index = 0;
+        while index < bytes.len() {
+            if !matches!(bytes[index], 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+                panic!(
+                    "this constant is not a role, scope or issuer; give it printable ASCII without space, `\"` and `\\`"
+                );
+            }
+            index += 1;
+        }
+    }
+    word(name, n)
+}
+
+const fn word(text: &str, n: usize) -> u128 {
+    let bytes = text.as_bytes();
+    let (mut word, mut index) = ([0; WORD], 0);
+    while index < WORD && n * WORD + index < bytes.len() {
+        word[index] = bytes[n * WORD + index];
+        index += 1;
+    }
+    u128::from_be_bytes(word)
+}
+
+/// What only the compiler can check of lists with constants: no value is there twice, and none is too long.
+pub const fn distinct(lists: &[&[&str]]) {
+    let mut list = 0;
+    while list < lists.len() {
+        let names = lists[list];
+        let (mut this, mut length) = (0, 0);
+        while this < names.len() {
+            length += names[this].len() + 1;
+            let mut other = 0;
+            while other < this {
+                if equal(names[this], names[other]) {
+                    panic!("a list of the attribute has the same value twice: a constant is equal to another value; keep one");
+                }
+                other += 1;
+            }
+            this += 1;
+        }
+        if length > 1025 {
+            panic!("a list of the attribute has more than 1024 bytes of text; give the callers one role or scope to ask for");
+        }
+        list += 1;
+    }
+}
+
+const fn equal(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut index = 0;
+    while index < left.len() && index < right.len() && left[index] == right[index] {
+        index += 1;
+    }
+    index == left.len() && index == right.len()
 }
 
 /// Sixty-four bytes of text, big-endian and padded with zeros, and what follows them. Words that are left out are
@@ -90,7 +246,30 @@ impl TypeText for () {
 impl<const A: u128, const B: u128, const C: u128, const D: u128, Rest: TypeText> TypeText
     for Text<A, B, C, D, Rest>
 {
-    const BUFFER: Buffer = Rest::BUFFER.prefixed([A, B, C, D]);
+    const BUFFER: Buffer = Rest::BUFFER.prefixed(&[A, B, C, D]);
+}
+
+impl<
+    const A: u128,
+    const B: u128,
+    const C: u128,
+    const D: u128,
+    const E: u128,
+    const F: u128,
+    const G: u128,
+    const H: u128,
+    const I: u128,
+    const J: u128,
+    const K: u128,
+    const L: u128,
+    const M: u128,
+    const N: u128,
+    const O: u128,
+    const P: u128,
+    Rest: TypeText,
+> TypeText for Name<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Rest>
+{
+    const BUFFER: Buffer = Rest::BUFFER.prefixed(&[A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P]);
 }
 
 /// Asks for a service, a role and a scope that no token can have the names of.
@@ -104,7 +283,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    const fn prefixed(&self, words: [u128; 4]) -> Self {
+    const fn prefixed(&self, words: &[u128]) -> Self {
         let mut buffer = Self { bytes: [0; CAPACITY], length: 0 };
         let mut index = 0;
         while index < words.len() * WORD {
@@ -189,13 +368,26 @@ const fn first(words: &'static [&'static str; MAX_NAMES], count: usize) -> &'sta
     words.split_at(count).0
 }
 
-/// The numbers of a handler in one const argument: its key, the line of its name, and the age in seconds that its
-/// policy allows, `u32::MAX` for any.
+/// The number of a handler in the list of the program. It is made of everything by which a record or the list names
+/// the handler: the head stands for the package, the file, the place in it, the name and the policy, see the
+/// attribute; only the compiler knows the module. So two handlers with one key have one name as well.
+pub const fn key(head: u128, module_path: &str) -> u64 {
+    let mut key = Head(head).seed();
+    let (bytes, mut index) = (module_path.as_bytes(), 0);
+    while index < bytes.len() {
+        key = mix(key, bytes[index] as u64);
+        index += 1;
+    }
+    mix(key, bytes.len() as u64)
+}
+
+/// The numbers of a handler in one const argument: the seed of its key, the line of its name, and the age in seconds
+/// that its policy allows, `u32::MAX` for any.
 #[derive(Copy, Clone)]
 pub(crate) struct Head(pub(crate) u128);
 
 impl Head {
-    pub(crate) const fn key(self) -> u64 {
+    const fn seed(self) -> u64 {
         (self.0 >> 64) as u64
     }
 
@@ -212,17 +404,21 @@ impl Head {
 }
 
 /// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By the key in its head the type finds where the handler stands.
-pub struct Site<const HEAD: u128, Words>(PhantomData<fn() -> Words>);
+/// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By its key the type finds
+/// where the handler stands. `Next` is the type of the argument behind a guard, where that is a name and nothing more:
+/// typed paths are found by it.
+pub struct Site<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
 
-impl<const HEAD: u128, Words: TypeText> Site<HEAD, Words> {
+impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Words, Next> {
     const SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 1));
     const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
     const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
     const ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 4));
 }
 
-impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
+impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticPolicy
+    for Site<HEAD, KEY, Words, Next>
+{
     const POLICY: Policy<'static> = policy(
         first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
         first(&Self::SERVICES, count(line(Words::TEXT, 1))),
@@ -232,12 +428,12 @@ impl<const HEAD: u128, Words: TypeText> StaticPolicy for Site<HEAD, Words> {
     );
 
     fn endpoint() -> Endpoint {
-        endpoint(Head(HEAD), || line(Words::TEXT, 0))
+        endpoint(KEY, HEAD, || line(Words::TEXT, 0))
     }
 }
 
-fn endpoint(head: Head, function: impl FnOnce() -> &'static str) -> Endpoint {
-    registry::endpoint(head.key()).unwrap_or_else(|| Endpoint::unregistered(function(), head.line()))
+fn endpoint(key: u64, head: u128, function: impl FnOnce() -> &'static str) -> Endpoint {
+    registry::endpoint(key).unwrap_or_else(|| Endpoint::unregistered(function(), Head(head).line()))
 }
 
 /// The attribute refuses an empty list, so none stands for a key that was left out.
@@ -259,36 +455,23 @@ pub(crate) const fn policy<'a>(
 }
 
 /// A public handler, in a type.
-pub struct OpenSite<const HEAD: u128, Words>(PhantomData<fn() -> Words>);
+pub struct OpenSite<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
 
-impl<const HEAD: u128, Words: TypeText> StaticReason for OpenSite<HEAD, Words> {
+impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticReason
+    for OpenSite<HEAD, KEY, Words, Next>
+{
     fn reason() -> &'static str {
-        registry::reason(Head(HEAD).key()).unwrap_or_default()
+        registry::reason(KEY).unwrap_or_default()
     }
 
     fn endpoint() -> Endpoint {
-        endpoint(Head(HEAD), || Words::TEXT)
+        endpoint(KEY, HEAD, || Words::TEXT)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As the attribute computes it.
-    const fn word(text: &str, n: usize) -> u128 {
-        let bytes = text.as_bytes();
-        let (mut word, mut index) = (0, 0);
-        while index < WORD {
-            word <<= 8;
-            let at = n * WORD + index;
-            if at < bytes.len() {
-                word |= bytes[at] as u128;
-            }
-            index += 1;
-        }
-        word
-    }
 
     const LONG: &str =
         "list\norders gateway\nadmin\nan:order a:second.scope-that-goes-on-until-it-needs-a-node more";
@@ -314,17 +497,74 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_is_a_service_name_exactly_if_the_runtime_takes_it_for_one() {
+        let longest = "x".repeat(MAX_SERVICE_NAME);
+        let too_long = "x".repeat(MAX_SERVICE_NAME + 1);
+        let names = ["a", "7", "a-b_c.d", "A--b..c__9", &longest, &too_long, "", "-a", "a-", ".", "a b", "\u{e4}", "a/b"];
+        for name in names {
+            assert_eq!(is_service_name(name), name.parse::<crate::ServiceName>().is_ok(), "{name}");
+        }
+        assert!(is_service_name(&longest) && !is_service_name(&too_long));
+    }
+
+    #[test]
+    fn a_constant_comes_back_from_its_type_with_its_neighbours() {
+        const ORDERS: &str = "orders-of-the-northern-region.and-of-the-southern-one.and-of-all-others-that-there-are";
+        const fn w(n: usize) -> u128 {
+            service_word(ORDERS, n)
+        }
+        type Rest = Text<{ word(" billing\n\n", 0) }>;
+        type Named = Name<
+            { w(0) },
+            { w(1) },
+            { w(2) },
+            { w(3) },
+            { w(4) },
+            { w(5) },
+            { w(6) },
+            { w(7) },
+            { w(8) },
+            { w(9) },
+            { w(10) },
+            { w(11) },
+            { w(12) },
+            { w(13) },
+            { w(14) },
+            { w(15) },
+            Rest,
+        >;
+        type Words = Text<{ word("list\n", 0) }, 0, 0, 0, Named>;
+        type Asking = Site<{ head(7, 7, u32::MAX) }, 7, Words>;
+        assert_eq!(Asking::POLICY.allowed_services(), Some(&[ORDERS, "billing"][..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "the same value twice")]
+    fn equal_values_of_a_list_are_refused() {
+        distinct(&[&["a"], &["b", "a", "b"]]);
+    }
+
+    #[test]
+    fn a_list_may_have_1024_bytes() {
+        let half = "x".repeat(511);
+        let rest = "y".repeat(512);
+        distinct(&[&[&half, &rest], &[&half, &rest]]);
+        let longer = "y".repeat(513);
+        assert!(std::panic::catch_unwind(|| distinct(&[&[&half, &longer]])).is_err());
+    }
+
+    #[test]
     fn numbers_share_a_head_without_touching() {
         let head = Head(head(1, 2, 3));
-        assert_eq!((head.key(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));
+        assert_eq!((head.seed(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));
         let none = Head(u128::from(u32::MAX));
-        assert_eq!((none.key(), none.line(), none.max_age()), (0, 0, None));
+        assert_eq!((none.seed(), none.line(), none.max_age()), (0, 0, None));
     }
 
     #[test]
     fn what_is_no_text_lets_nobody_in() {
         type Garbled = Text<{ u128::MAX }, 0, 0, 0>;
-        type Site = super::Site<{ head(7, 7, u32::MAX) }, Garbled>;
+        type Site = super::Site<{ head(7, 7, u32::MAX) }, 7, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
         assert!("\\".parse::<crate::ServiceName>().is_err());
     }
@@ -334,16 +574,16 @@ mod tests {
         const ISSUERS: &str = "list\n\n\n\nbakery-auth https://mill.example/realms/a";
         type Words =
             Text<{ word(ISSUERS, 0) }, { word(ISSUERS, 1) }, { word(ISSUERS, 2) }, { word(ISSUERS, 3) }>;
-        type Asking = Site<{ head(7, 7, u32::MAX) }, Words>;
+        type Asking = Site<{ head(7, 7, u32::MAX) }, 7, Words>;
         let issuers = ["bakery-auth", "https://mill.example/realms/a"];
         assert_eq!(Asking::POLICY, Policy::any_service().issuers(&issuers));
-        assert_eq!(Site::<{ head(7, 7, u32::MAX) }, Bare>::POLICY.allowed_issuers(), None);
+        assert_eq!(Site::<{ head(7, 7, u32::MAX) }, 7, Bare>::POLICY.allowed_issuers(), None);
     }
 
     #[test]
     fn a_site_carries_its_policy_and_the_name_of_its_function() {
-        type Open = Site<{ head(7, 7, u32::MAX) }, Bare>;
-        type Closed = Site<{ head(u64::MAX, u32::MAX, 60) }, Long>;
+        type Open = Site<{ head(7, 7, u32::MAX) }, 7, Bare>;
+        type Closed = Site<{ head(u64::MAX, u32::MAX, 60) }, 8, Long>;
         assert_eq!(Open::POLICY, Policy::any_service());
         let endpoint = Open::endpoint();
         assert_eq!((endpoint.to_string().as_str(), endpoint.line()), ("list", 7));

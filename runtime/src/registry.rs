@@ -1,12 +1,17 @@
 //! Every guarded and every public handler of the program, whichever crate it stands in. The attributes
 //! write the list, the linker gathers it. It names; what is enforced travels in the handler's type.
 
-use std::{collections::HashMap, fmt, hash::BuildHasherDefault, sync::LazyLock};
+use std::{
+    collections::{HashMap, hash_map},
+    fmt,
+    hash::BuildHasherDefault,
+    sync::LazyLock,
+};
 
 use crate::{
     hashed::Hashed,
     policy::{Endpoint, Policy},
-    private::{Head, policy},
+    private::{self, Head, policy},
 };
 
 /// A guarded handler and what it asks of its caller.
@@ -97,9 +102,15 @@ pub(crate) fn reason(key: u64) -> Option<&'static str> {
     REGISTRY.by_key.get(&key).and_then(|entry| entry.reason)
 }
 
+/// The handlers that share a key, if there are any. Their records could not name them.
+pub(crate) fn ambiguous() -> Option<&'static str> {
+    REGISTRY.ambiguous.first().copied()
+}
+
 /// What the attributes write down of a handler.
+#[derive(PartialEq, Eq)]
 pub struct Registration {
-    /// The number in the handler's type, whose key ties the two.
+    /// The number in the handler's type. With the module it makes the key, which ties the two.
     pub head: u128,
     /// `module_path!()`.
     pub module_path: &'static str,
@@ -110,9 +121,23 @@ pub struct Registration {
 }
 
 /// What a registered handler asks of its caller.
+#[derive(PartialEq, Eq)]
 pub enum Asks {
     /// The text of `Site`: the function, the services, the roles, the scopes, and where there are some the issuers.
     Policy(&'static str),
+    /// The same where a list has constants, whose text the attribute does not know.
+    Lists {
+        /// The handler's name.
+        function: &'static str,
+        /// The services that may call.
+        services: &'static [&'static str],
+        /// The roles that may call.
+        roles: &'static [&'static str],
+        /// The scopes that a caller needs.
+        scopes: &'static [&'static str],
+        /// The issuers whose tokens may call.
+        issuers: &'static [&'static str],
+    },
     /// A public handler asks nothing.
     Nothing {
         /// The handler's name.
@@ -124,7 +149,7 @@ pub enum Asks {
 
 inventory::collect!(Registration);
 
-static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::gather);
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::of(inventory::iter::<Registration>));
 
 #[derive(Default)]
 struct Registry {
@@ -133,17 +158,20 @@ struct Registry {
     /// A key is a hash already, made when compiling, of nothing that a caller sends. It is looked up at each
     /// request.
     by_key: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
+    /// The names of handlers that share a key and differ.
+    ambiguous: Vec<&'static str>,
 }
 
 struct Entry {
+    registration: &'static Registration,
     endpoint: Endpoint,
     reason: Option<&'static str>,
 }
 
 impl Registry {
-    fn gather() -> Self {
+    fn of(registrations: impl IntoIterator<Item = &'static Registration>) -> Self {
         let mut registry = Self::default();
-        for registration in inventory::iter::<Registration> {
+        for registration in registrations {
             registry.add(registration);
         }
         registry.guarded.sort_by_key(|guarded| place(&guarded.endpoint));
@@ -151,28 +179,65 @@ impl Registry {
         registry
     }
 
-    fn add(&mut self, registration: &Registration) {
-        let Registration { head, module_path, file, asks } = registration;
-        let head = Head(*head);
-        let (function, reason) = match asks {
-            Asks::Policy(text) => (text.lines().next().unwrap_or_default(), None),
-            Asks::Nothing { function, reason } => (*function, Some(*reason)),
-        };
-        let endpoint = Endpoint::new(module_path, function, file, head.line());
-        // Macros such as `#[debug_handler]` write the type of an argument again, and with it the registration.
-        match self.by_key.insert(head.key(), Entry { endpoint, reason }) {
-            Some(again) if again.endpoint == endpoint => return,
-            _ => {}
+    fn add(&mut self, registration: &'static Registration) {
+        let endpoint = registration.endpoint();
+        match self.by_key.entry(registration.key()) {
+            hash_map::Entry::Vacant(slot) => {
+                slot.insert(Entry { registration, endpoint, reason: registration.reason() });
+            }
+            // Macros such as `#[debug_handler]` write the type of an argument again, and with it the registration.
+            hash_map::Entry::Occupied(known) if known.get().registration == registration => return,
+            hash_map::Entry::Occupied(mut known) => {
+                self.ambiguous.push(known.get_mut().share_with(endpoint));
+            }
         }
-        match asks {
+        let (services, roles, scopes, issuers) = match registration.asks {
+            Asks::Nothing { reason, .. } => return self.public.push(PublicEndpoint { endpoint, reason }),
+            Asks::Lists { services, roles, scopes, issuers, .. } => (services, roles, scopes, issuers),
             Asks::Policy(text) => {
                 let mut lists = text.split('\n').skip(1).map(leaked_words);
                 let mut next = || lists.next().unwrap_or_default();
-                let (services, roles, scopes, issuers) = (next(), next(), next(), next());
-                let policy = policy(issuers, services, roles, scopes, head.max_age());
-                self.guarded.push(GuardedEndpoint { endpoint, policy });
+                (next(), next(), next(), next())
             }
-            Asks::Nothing { reason, .. } => self.public.push(PublicEndpoint { endpoint, reason }),
+        };
+        let policy = policy(issuers, services, roles, scopes, Head(registration.head).max_age());
+        self.guarded.push(GuardedEndpoint { endpoint, policy });
+    }
+}
+
+impl Entry {
+    /// Two handlers have this key, so it names neither: a record must not name the wrong one.
+    fn share_with(&mut self, other: Endpoint) -> &'static str {
+        let names = format!("ambiguous: {} or {other}", self.registration.endpoint());
+        let names: &'static str = names.leak();
+        tracing::error!(
+            target: "service_only",
+            handlers = names,
+            "two handlers share a key, so records cannot tell them apart; rename one of them"
+        );
+        self.endpoint = Endpoint::unregistered(names, 0);
+        self.reason = self.reason.map(|_| names);
+        names
+    }
+}
+
+impl Registration {
+    const fn key(&self) -> u64 {
+        private::key(self.head, self.module_path)
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let function = match self.asks {
+            Asks::Policy(text) => text.lines().next().unwrap_or_default(),
+            Asks::Lists { function, .. } | Asks::Nothing { function, .. } => function,
+        };
+        Endpoint::new(self.module_path, function, self.file, Head(self.head).line())
+    }
+
+    const fn reason(&self) -> Option<&'static str> {
+        match self.asks {
+            Asks::Policy(_) | Asks::Lists { .. } => None,
+            Asks::Nothing { reason, .. } => Some(reason),
         }
     }
 }
@@ -188,6 +253,59 @@ fn place(endpoint: &Endpoint) -> (&'static str, &'static str, u32) {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("key", &Head(self.head).key()).finish_non_exhaustive()
+        f.debug_struct("Registration").field("key", &self.key()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: u128 = 7 << 64 | 3 << 32 | u32::MAX as u128;
+
+    fn registration(module_path: &'static str, file: &'static str, text: &'static str) -> &'static Registration {
+        let asks = Asks::Policy(text);
+        Box::leak(Box::new(Registration { head: HEAD, module_path, file, asks }))
+    }
+
+    fn names(registry: &Registry) -> Vec<String> {
+        registry.guarded.iter().map(|guarded| guarded.endpoint.to_string()).collect()
+    }
+
+    #[test]
+    fn handlers_of_two_modules_have_two_keys() {
+        let payroll = registration("shop::payroll", "src/lib.rs", "list\n\n\n");
+        let reports = registration("shop::reports", "src/lib.rs", "list\n\n\n");
+        assert_ne!(payroll.key(), reports.key());
+        let registry = Registry::of([payroll, reports]);
+        assert_eq!(names(&registry), ["shop::payroll::list", "shop::reports::list"]);
+        assert!(registry.ambiguous.is_empty());
+        assert_eq!(registry.by_key[&payroll.key()].endpoint, payroll.endpoint());
+        assert_eq!(registry.by_key[&reports.key()].endpoint, reports.endpoint());
+    }
+
+    #[test]
+    fn a_handler_that_is_registered_twice_is_listed_once() {
+        let once = registration("shop", "src/lib.rs", "list\n\n\n");
+        let again = registration("shop", "src/lib.rs", "list\n\n\n");
+        let registry = Registry::of([once, again]);
+        assert_eq!(names(&registry), ["shop::list"]);
+        assert!(registry.ambiguous.is_empty());
+    }
+
+    #[test]
+    fn handlers_that_share_a_key_are_both_listed_and_neither_is_named() {
+        let pairs = [
+            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/main.rs", "list\n\n\n")),
+            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/lib.rs", "show\n\n\n")),
+            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/lib.rs", "list\na\n\n")),
+        ];
+        for (one, other) in pairs {
+            let registry = Registry::of([one, other]);
+            assert_eq!(registry.guarded.len(), 2, "{one:?}");
+            let expected = format!("ambiguous: {} or {}", one.endpoint(), other.endpoint());
+            assert_eq!(registry.ambiguous, [expected.as_str()]);
+            assert_eq!(registry.by_key[&one.key()].endpoint.to_string(), expected);
+        }
     }
 }

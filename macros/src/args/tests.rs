@@ -13,7 +13,11 @@ fn parse(attribute: TokenStream) -> Args {
 }
 
 fn values(list: Option<List>) -> Vec<String> {
-    list.expect("the key is present").values.iter().map(LitStr::value).collect()
+    let shown = |value: &Value| match value {
+        Value::Text(text) => text.value(),
+        Value::Constant(path) => quote!(#path).to_string().replace(' ', ""),
+    };
+    list.expect("the key is present").values.iter().map(shown).collect()
 }
 
 #[test]
@@ -48,6 +52,19 @@ fn raw_strings_are_strings() {
     let args = parse(quote!(services(r"a", r##"b"##), max_age = r"1h"));
     assert_eq!(values(args.services), ["a", "b"]);
     assert_eq!(args.max_age.map(|age| age.value()), Some("1h".to_owned()));
+}
+
+#[test]
+fn constants_are_read_by_their_paths_beside_literals() {
+    let args = parse(quote! {
+        services(ORDERS, "a", names::BILLING, crate::names::BILLING, self::A, super::B, ::names::C, r#type::D),
+        roles(ADMIN),
+        scopes("x:y", Scopes::READ,)
+    });
+    let paths = ["ORDERS", "a", "names::BILLING", "crate::names::BILLING", "self::A", "super::B", "::names::C", "r#type::D"];
+    assert_eq!(values(args.services), paths);
+    assert_eq!(values(args.roles), ["ADMIN"]);
+    assert_eq!(values(args.scopes), ["x:y", "Scopes::READ"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
-use super::item::{Way, guardable};
+use super::item::{Way, guardable, has_place};
 use super::{Attribute, Policy, Public};
 use crate::args::{Args, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
@@ -62,6 +62,7 @@ fn method(function: Function, block: &Block, errors: &mut Diagnostics) -> Checke
     let asks = asks(&function, errors);
     let function = function.without_attributes_named("service_only").without_attributes_named("public");
     let way = way(&function, &asks, block, errors);
+    has_place(&function, way, errors);
     CheckedMember::Method(Box::new(function), way, asks)
 }
 

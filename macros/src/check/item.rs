@@ -1,5 +1,6 @@
 //! Whether the item under the attribute can be guarded.
 
+use super::MAX_EXTRACTORS;
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Argument, Function};
 
@@ -61,7 +62,17 @@ pub(crate) fn function(
     }
     guardable(&function, attribute, errors);
     let way = way(&function, attribute, errors);
+    has_place(&function, way, errors);
     (function, way)
+}
+
+/// Frameworks call handlers of at most 16 arguments, the hidden one included.
+pub(super) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics) {
+    let mut arguments = function.argument_list().iter().filter(|argument| argument.cfg().is_none());
+    if let (Way::HiddenArgument, Some(extra)) = (way, arguments.nth(MAX_EXTRACTORS)) {
+        let count = MAX_EXTRACTORS + 1 + arguments.count();
+        errors.push(diagnostics::too_many_extractors(&function.name, count, extra.tokens()));
+    }
 }
 
 /// What holds for every function, whichever way it comes to its guard.

@@ -1,21 +1,31 @@
 //! What is wrong with the form of the attribute: keys, commas, the shape of a value.
 
-use proc_macro2::{Ident, Punct, Span, TokenTree};
+use proc_macro2::{Delimiter, Ident, Literal, Punct, Span, TokenTree};
 use quote::quote;
-use syn::{Error, Lit};
+use syn::parse::Parser;
+use syn::{Error, Lit, LitStr, Path};
 
 use super::similar::similar_key;
+use super::values::written;
 use super::{at, at_or};
 use crate::args::{self, Key};
+use crate::check;
 
 pub(crate) fn no_key(entry: &[TokenTree]) -> Error {
     let found = quote!(#(#entry)*);
-    match entry.first().and_then(args::literal).map(Lit::new) {
-        Some(Lit::Str(_)) => {
-            at(entry, format!("expected a key, found `{found}`; name a service by `services({found})`"))
-        }
-        _ => at(entry, format!("expected a key, found `{found}`; the keys are {}", keys())),
-    }
+    at(entry, format!("expected a key, found `{found}`; the keys are {}", keys()))
+}
+
+/// Names without `services(..)` around them.
+pub(crate) fn names_without_key(names: &[LitStr]) -> Option<Error> {
+    let (first, _) = names.split_first()?;
+    let list = names.iter().map(|name| suggested_name(Key::Services, &name.value())).collect::<Option<Vec<_>>>();
+    let list = list.unwrap_or_else(|| vec![example(Key::Services).to_owned()]);
+    let found = first.token();
+    Some(Error::new(
+        first.span(),
+        format!("expected a key, found `{found}`; write `services({})`", distinct(list).join(", ")),
+    ))
 }
 
 pub(crate) fn stray_comma(comma: &Punct) -> Error {
@@ -50,47 +60,34 @@ pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
 }
 
 pub(crate) fn not_a_list(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
+    let values = suggested_values(key, value).unwrap_or_else(|| example(key).to_owned());
     let key = key.as_str();
-    let values = match value {
-        [TokenTree::Punct(_), TokenTree::Group(group)] | [TokenTree::Group(group)] => {
-            group.stream().to_string()
-        }
-        [TokenTree::Punct(_), literal @ TokenTree::Literal(_)] => literal.to_string(),
-        _ => r#""..""#.to_owned(),
-    };
     at_or(value, name, format!("`{key}` takes a list in parentheses; write `{key}({values})`"))
 }
 
 pub(crate) fn not_an_age(name: &Ident, value: &[TokenTree]) -> Error {
-    let age = match value {
-        [TokenTree::Group(group)] => group.stream().into_iter().next(),
-        _ => None,
-    };
-    let age = age
-        .filter(|token| args::literal(token).is_some())
-        .map_or_else(|| r#""24h""#.to_owned(), |token| token.to_string());
+    let age = find_literal(value).and_then(suggested_age).unwrap_or_else(|| EXAMPLE_AGE.to_owned());
     at_or(value, name, format!("`max_age` takes one value; write `max_age = {age}`"))
 }
 
 pub(crate) fn not_a_crate_path(name: &Ident, value: &[TokenTree]) -> Error {
-    at_or(
-        value,
-        name,
-        "`crate` takes a path without quotes; write `crate = path::to::service_only`".to_owned(),
-    )
+    let path = match find_literal(value).map(Lit::new) {
+        Some(Lit::Str(text)) => text.parse_with(Path::parse_mod_style).ok(),
+        _ => None,
+    };
+    let path = path.map_or_else(|| "::service_only".to_owned(), |path| written(&path));
+    at_or(value, name, format!("`crate` takes a path without quotes; write `crate = {path}`"))
 }
 
 pub(crate) fn not_a_string(key: Key, found: &[TokenTree]) -> Error {
-    let takes = match key {
-        Key::Services | Key::Roles | Key::Scopes | Key::Issuers => "string literals",
-        Key::MaxAge | Key::Crate => "a string literal",
+    let (takes, remedy) = match key {
+        Key::MaxAge | Key::Crate => {
+            let age = find_literal(found).and_then(suggested_age).unwrap_or_else(|| EXAMPLE_AGE.to_owned());
+            ("a string literal", Some(age))
+        }
+        _ => ("string literals and constants", suggested_values(key, found)),
     };
-    let text = match found {
-        [TokenTree::Ident(word)] => Some(word.to_string()),
-        [token] => args::literal(token).map(Lit::new).and_then(text_of),
-        _ => None,
-    };
-    let remedy = text.map_or_else(String::new, |text| format!("; write `{text:?}`"));
+    let remedy = remedy.map_or_else(String::new, |text| format!("; write `{text}`"));
     let found = quote!(#(#found)*);
     let message = format!("`{}` takes {takes}, found `{found}`{remedy}", key.as_str());
     Error::new_spanned(found, message)
@@ -106,6 +103,82 @@ fn text_of(literal: Lit) -> Option<String> {
         Lit::Int(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// A value that the key takes, where what was written does not show what was meant.
+fn example(key: Key) -> &'static str {
+    match key {
+        Key::Roles => r#""admin""#,
+        Key::Scopes => r#""orders:read""#,
+        Key::Issuers => r#""https://id.example""#,
+        _ => r#""orders""#,
+    }
+}
+
+pub(super) const EXAMPLE_AGE: &str = r#""24h""#;
+
+/// The values that were meant, if the key takes each of them. A message suggests nothing else.
+fn suggested_values(key: Key, written: &[TokenTree]) -> Option<String> {
+    let written = match written {
+        [TokenTree::Punct(_), rest @ ..] => rest,
+        all => all,
+    };
+    let inner: Vec<TokenTree>;
+    let written = match written {
+        [TokenTree::Group(group)] if group.delimiter() != Delimiter::None => {
+            inner = group.stream().into_iter().collect();
+            inner.as_slice()
+        }
+        all => all,
+    };
+    let entries = written.split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','));
+    let values = entries.filter(|entry| !entry.is_empty()).map(|entry| suggested_value(key, entry));
+    let values = distinct(values.collect::<Option<Vec<_>>>()?);
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+fn suggested_value(key: Key, entry: &[TokenTree]) -> Option<String> {
+    let literal = match entry {
+        [token] => args::literal(token),
+        _ => None,
+    };
+    if let Some(literal) = literal {
+        return suggested_name(key, &text_of(Lit::new(literal))?);
+    }
+    let path = Path::parse_mod_style.parse2(quote!(#(#entry)*)).ok()?;
+    (path.segments.first()?.ident != "Self").then(|| written(&path))
+}
+
+fn suggested_name(key: Key, name: &str) -> Option<String> {
+    check::is_value(key, name).then(|| format!("{name:?}"))
+}
+
+/// `3600` and `"3600"` mean seconds, `24h` lacks its quotes.
+pub(super) fn suggested_age(literal: Literal) -> Option<String> {
+    let text = match Lit::new(literal) {
+        Lit::Int(number) => format!("{}{}", number.base10_digits(), number.suffix()),
+        other => text_of(other)?,
+    };
+    let with_unit = format!("{text}s");
+    [text, with_unit].into_iter().find(|age| check::is_age(age)).map(|age| format!("{age:?}"))
+}
+
+/// The first literal, in whatever brackets.
+fn find_literal(tokens: &[TokenTree]) -> Option<Literal> {
+    tokens.iter().find_map(|token| match token {
+        TokenTree::Group(group) => find_literal(&group.stream().into_iter().collect::<Vec<_>>()),
+        token => args::literal(token),
+    })
+}
+
+fn distinct(values: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    for value in values {
+        if !kept.contains(&value) {
+            kept.push(value);
+        }
+    }
+    kept
 }
 
 fn keys() -> String {

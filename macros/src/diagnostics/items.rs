@@ -4,7 +4,7 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use syn::Error;
 
 use super::at_or;
-use crate::check::Attribute;
+use crate::check::{Attribute, MAX_EXTRACTORS};
 
 pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Error {
     let attribute = attribute.as_str();
@@ -74,6 +74,17 @@ pub(crate) fn variadic(function: &Ident, dots: &[TokenTree]) -> Error {
     at_or(dots, function, format!("`{function}` takes any number of arguments; name each one"))
 }
 
+pub(crate) fn too_many_extractors(function: &Ident, count: usize, extra: &[TokenTree]) -> Error {
+    at_or(
+        extra,
+        function,
+        format!(
+            "`{function}` takes {count} arguments, {MAX_EXTRACTORS} at most: a framework extracts 16, and the first is \
+             the guard; take several of them as one, such as a struct that derives `FromRequestParts` or a tuple"
+        ),
+    )
+}
+
 /// Without the argument, the check of it would be gone.
 pub(crate) fn conditional_argument(function: &Ident, cfg: &Group) -> Error {
     Error::new_spanned(
@@ -137,6 +148,17 @@ pub(crate) fn takes_a_guard(function: &Ident, argument: &[TokenTree]) -> Error {
         format!(
             "`{function}` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
              (a `Guard` of your own goes by its path, such as `self::Guard`)"
+        ),
+    )
+}
+
+/// Found by the seal, after all other attributes.
+pub(crate) fn guard_not_first(function: &Ident) -> Error {
+    Error::new(
+        function.span(),
+        format!(
+            "an attribute below `#[service_only]` has changed the arguments of `{function}`, so its guard is not the \
+             first; put that attribute above `#[service_only]`"
         ),
     )
 }

@@ -164,25 +164,25 @@ fn wrong_form_of_a_key_is_answered_with_the_right_one() {
             ],
             &[
                 r#"roles = ["a", "b"]"#,
-                r#"      ^^^^^^^^^^^^ `roles` takes a list in parentheses; write `roles("a" , "b")`"#,
+                r#"      ^^^^^^^^^^^^ `roles` takes a list in parentheses; write `roles("a", "b")`"#,
             ],
             &[r#"scopes["a"]"#, r#"      ^^^^^ `scopes` takes a list in parentheses; write `scopes("a")`"#],
-            &[r#"scopes"#, r#"^^^^^^ `scopes` takes a list in parentheses; write `scopes("..")`"#],
+            &[r#"scopes"#, r#"^^^^^^ `scopes` takes a list in parentheses; write `scopes("orders:read")`"#],
             &[r#"max_age("24h")"#, r#"       ^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#],
             &[r#"max_age"#, r#"^^^^^^^ `max_age` takes one value; write `max_age = "24h"`"#],
             &[r#"max_age ="#, r#"        ^ `max_age` takes one value; write `max_age = "24h"`"#],
-            &[r#"max_age: "1h""#, r#"       ^ `max_age` takes one value; write `max_age = "24h"`"#],
+            &[r#"max_age: "1h""#, r#"       ^^^^^^ `max_age` takes one value; write `max_age = "1h"`"#],
             &[
                 r#"crate = "a::b""#,
-                r#"      ^^^^^^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+                r#"      ^^^^^^^^ `crate` takes a path without quotes; write `crate = a::b`"#,
             ],
             &[
                 r#"crate = a::b<c>"#,
-                r#"      ^^^^^^^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+                r#"      ^^^^^^^^^ `crate` takes a path without quotes; write `crate = ::service_only`"#,
             ],
             &[
                 r#"crate(a)"#,
-                r#"     ^^^ `crate` takes a path without quotes; write `crate = path::to::service_only`"#,
+                r#"     ^^^ `crate` takes a path without quotes; write `crate = ::service_only`"#,
             ],
         ],
     );
@@ -194,25 +194,25 @@ fn value_that_is_no_string_literal_is_refused() {
         mistakes_of_attribute,
         &[
             &[
-                r#"services("a", orders)"#,
-                r#"              ^^^^^^ `services` takes string literals, found `orders`; write `"orders"`"#,
+                r#"services("a", ["orders", b])"#,
+                r#"              ^^^^^^^^^^^^^ `services` takes string literals and constants, found `["orders" , b]`; write `"orders", b`"#,
             ],
             &[
                 r#"services(b"orders")"#,
-                r#"         ^^^^^^^^^ `services` takes string literals, found `b"orders"`; write `"orders"`"#,
+                r#"         ^^^^^^^^^ `services` takes string literals and constants, found `b"orders"`; write `"orders"`"#,
             ],
             &[
                 r#"roles(c"admin")"#,
-                r#"      ^^^^^^^^ `roles` takes string literals, found `c"admin"`; write `"admin"`"#,
+                r#"      ^^^^^^^^ `roles` takes string literals and constants, found `c"admin"`; write `"admin"`"#,
             ],
             &[
                 r#"roles('a', 7)"#,
-                r#"      ^^^ `roles` takes string literals, found `'a'`; write `"a"`"#,
-                r#"           ^ `roles` takes string literals, found `7`; write `"7"`"#,
+                r#"      ^^^ `roles` takes string literals and constants, found `'a'`; write `"a"`"#,
+                r#"           ^ `roles` takes string literals and constants, found `7`; write `"7"`"#,
             ],
             &[
-                r#"scopes(names::DELETE)"#,
-                r#"       ^^^^^^^^^^^^^ `scopes` takes string literals, found `names :: DELETE`"#,
+                r#"scopes(names::delete())"#,
+                r#"       ^^^^^^^^^^^^^^^ `scopes` takes string literals and constants, found `names :: delete ()`"#,
             ],
             &[
                 r#"max_age = 24h"#,
@@ -220,7 +220,7 @@ fn value_that_is_no_string_literal_is_refused() {
             ],
             &[
                 r#"max_age = DAY"#,
-                r#"          ^^^ `max_age` takes a string literal, found `DAY`; write `"DAY"`"#,
+                r#"          ^^^ `max_age` takes a string literal, found `DAY`; write `"24h"`"#,
             ],
         ],
     );
@@ -241,7 +241,7 @@ fn punctuation_out_of_place_is_refused() {
             &[r#"services(, "a")"#, r#"         ^ nothing stands before this `,`; remove it"#],
             &[
                 r#""orders""#,
-                r#"^^^^^^^^ expected a key, found `"orders"`; name a service by `services("orders")`"#,
+                r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#,
             ],
             &[
                 r#"= 1"#,
@@ -351,7 +351,7 @@ fn age_that_is_no_duration_is_refused() {
             ],
             &[
                 r#"max_age = "24""#,
-                r#"          ^^^^ "24" is not an age, time unit needed, for example 24sec or 24ms; write a duration such as `"24h"` or `"15min"`"#,
+                r#"          ^^^^ "24" is not an age, it has no unit; write `"24s"`"#,
             ],
             &[
                 r#"max_age = "-1h""#,
@@ -507,7 +507,7 @@ fn all_mistakes_of_an_attribute_come_at_once() {
             r#"service("a"), roles(), max_age("1h"), scopes("a b", b"c")"#,
             r#"^^^^^^^ unknown key `service`, did you mean `services`?"#,
             r#"                              ^^^^^^ `max_age` takes one value; write `max_age = "1h"`"#,
-            r#"                                                    ^^^^ `scopes` takes string literals, found `b"c"`; write `"c"`"#,
+            r#"                                                    ^^^^ `scopes` takes string literals and constants, found `b"c"`; write `"c"`"#,
             r#"                   ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
             r#"                                             ^^^^^ "a b" has a space, and a value of `scopes` is one word; write `scopes("a", "b")`"#,
         ]],
@@ -751,4 +751,118 @@ fn edits_are_counted() {
     ] {
         assert_eq!(edit_distance(left, right), edits, "{left} and {right}");
     }
+}
+
+/// Applies the first suggestion of the first message that has one: it replaces the token that the message is at, or
+/// the whole attribute where it begins with a key.
+fn follow(attribute: &str) -> Option<String> {
+    let mistakes = mistakes_of_attribute(attribute);
+    mistakes.iter().find_map(|mistake| {
+        let message = mistake.to_string();
+        let (_, suggestion) = message.rsplit_once("write `")?;
+        let (suggestion, _) = suggestion.split_once('`')?;
+        if suggestion.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Some(suggestion.to_owned());
+        }
+        let (start, end) = (mistake.span().start().column, mistake.span().end().column);
+        let characters: Vec<char> = attribute.chars().collect();
+        let text = |part: &[char]| part.iter().collect::<String>();
+        Some(text(&characters[..start]) + suggestion + &text(&characters[end..]))
+    })
+}
+
+#[test]
+fn every_suggestion_compiles_when_it_is_followed() {
+    for attribute in [
+        r#""orders""#,
+        r#""orders", "billing""#,
+        r#""orders", "orders""#,
+        r#""-", "billing""#,
+        r#"services = "orders""#,
+        r#"services = ["orders", "billing"]"#,
+        r#"services: "orders""#,
+        r#"services = ORDERS"#,
+        r#"services = names::ORDERS"#,
+        r#"services = (ORDERS, "billing")"#,
+        r#"services = Self::ORDERS"#,
+        r#"services = 'x'"#,
+        r#"services = "..""#,
+        r#"services = "a b""#,
+        r#"services = 1.5"#,
+        r#"services"#,
+        r#"services["a"]"#,
+        r#"services{"a"}"#,
+        r#"services("a", 'b')"#,
+        r#"services(b"a")"#,
+        r#"services(c"a")"#,
+        r#"services(42)"#,
+        r#"services(["a", "b"])"#,
+        r#"services(("a", 'b'))"#,
+        r#"roles = "admin""#,
+        r#"roles = "two words""#,
+        r#"roles"#,
+        r#"roles(7)"#,
+        r#"scopes = "a:b""#,
+        r#"scopes = ["a:b", "a:b"]"#,
+        r#"scopes"#,
+        r#"scopes("a b")"#,
+        r#"scopes("a a")"#,
+        r#"scopes("a \u{e9}")"#,
+        r#"scopes("a", "b c")"#,
+        r#"max_age = 3600"#,
+        r#"max_age = 1_000"#,
+        r#"max_age = "3600""#,
+        r#"max_age = 24h"#,
+        r#"max_age = 0"#,
+        r#"max_age = 99999999999"#,
+        r#"max_age = 1.5"#,
+        r#"max_age = b"1h""#,
+        r#"max_age = HOUR"#,
+        r#"max_age: "1h""#,
+        r#"max_age: 60"#,
+        r#"max_age("24h")"#,
+        r#"max_age(24)"#,
+        r#"max_age("soon")"#,
+        r#"max_age"#,
+        r#"crate = "my::service_only""#,
+        r#"crate = "no path""#,
+        r#"crate = 7"#,
+        r#"crate("x")"#,
+        r#"crate"#,
+    ] {
+        let mut followed = follow(attribute).unwrap_or_else(|| panic!("{attribute} has no suggestion"));
+        // One message may come after another, each with a suggestion.
+        while let Some(next) = follow(&followed) {
+            assert_ne!(next, followed, "{attribute}");
+            followed = next;
+        }
+        let mistakes: Vec<_> = mistakes_of_attribute(&followed).iter().map(show).collect();
+        assert!(mistakes.is_empty(), "{attribute} became {followed}\n{}", mistakes.join("\n"));
+    }
+}
+
+#[test]
+fn suggested_reason_compiles() {
+    for attribute in [r#""#, r#""why""#, r#"reason"#, r#"reason = 7"#, r#"reason = """#, r#"reason("why")"#] {
+        let mistakes = mistakes_of_reason(attribute);
+        let message = mistakes.first().expect("a mistake").to_string();
+        let (_, suggestion) = message.rsplit_once("write `").expect("a suggestion");
+        let (suggestion, _) = suggestion.split_once('`').expect("its end");
+        assert!(mistakes_of_reason(suggestion).is_empty(), "{attribute}: {suggestion}");
+    }
+}
+
+#[test]
+fn handler_with_more_arguments_than_a_framework_calls_is_refused() {
+    let arguments = |count: usize| (0..count).map(|n| format!("a{n}: A")).collect::<Vec<_>>().join(", ");
+    let refused = |item: String| mistakes_of_item(&item).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(refused(format!("async fn f({}) {{}}", arguments(15))).is_empty());
+    let messages = refused(format!("async fn f({}) {{}}", arguments(17)));
+    let [message] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(message.starts_with("`f` takes 17 arguments, 15 at most"), "{message}");
+    assert_eq!(refused(format!("impl A {{ async fn f({}) {{}} }}", arguments(16))).len(), 1);
+    assert!(refused(format!("async fn f({}, #[cfg(a)] b: B) {{}}", arguments(15))).is_empty());
+    // It is called by its own code.
+    assert!(refused(format!("fn f(caller: &Caller, {}) -> R {{}}", arguments(16))).is_empty());
+    assert_eq!(mistakes_of_public_item(&format!("async fn f({}) {{}}", arguments(16))).len(), 1);
 }

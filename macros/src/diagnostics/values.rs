@@ -3,10 +3,13 @@
 use std::fmt::Display;
 
 use proc_macro2::Span;
-use syn::{Error, LitStr};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Error, LitStr, Path};
 
-use crate::args::Key;
-use crate::check::{MAX_AGE_DAYS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES};
+use super::entries::suggested_age;
+use crate::args::{Key, Value};
+use crate::check::{self, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES};
 
 pub(crate) fn empty_list(key: Key, span: Span) -> Error {
     let message = match key {
@@ -22,10 +25,14 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
     Error::new(span, message)
 }
 
-pub(crate) fn too_many_names(key: Key, count: usize, first_extra: &LitStr) -> Error {
+pub(crate) fn too_many_names(key: Key, count: usize, first_extra: &Value) -> Error {
     let key = key.as_str();
+    let span = match first_extra {
+        Value::Text(text) => text.span(),
+        Value::Constant(path) => path.span(),
+    };
     Error::new(
-        first_extra.span(),
+        span,
         format!(
             "`{key}` has {count} values, {MAX_NAMES} at most; give their callers one role or scope to ask for"
         ),
@@ -47,6 +54,33 @@ pub(crate) fn repeated_value(key: Key, value: &LitStr) -> Error {
     Error::new(value.span(), format!("{:?} stands in `{key}` twice; keep one", value.value()))
 }
 
+pub(crate) fn repeated_constant(key: Key, path: &Path) -> Error {
+    Error::new_spanned(path, format!("`{}` is in `{}` twice; keep one", written(path), key.as_str()))
+}
+
+/// The list of endpoints is filled outside of the `impl` block.
+pub(crate) fn constant_of_self(path: &Path) -> Error {
+    let text = written(path);
+    let name = text.trim_start_matches("Self");
+    Error::new_spanned(
+        path,
+        format!("`Self` is not known in an attribute; write the name of the type, such as `Orders{name}`"),
+    )
+}
+
+pub(crate) fn too_many_constants(count: usize, first_extra: &Path) -> Error {
+    Error::new_spanned(
+        first_extra,
+        format!(
+            "the attribute has {count} constants, {MAX_CONSTANTS} at most; give their callers one role or scope to ask for"
+        ),
+    )
+}
+
+pub(super) fn written(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
+}
+
 pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
     Error::new(
         value.span(),
@@ -59,9 +93,15 @@ pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
 }
 
 pub(crate) fn several_in_one(key: Key, value: &LitStr) -> Error {
-    let key = key.as_str();
     let text = value.value();
-    let apart = text.split_ascii_whitespace().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+    let mut apart: Vec<&str> = Vec::new();
+    for one in text.split_ascii_whitespace() {
+        if check::is_value(key, one) && !apart.contains(&one) {
+            apart.push(one);
+        }
+    }
+    let key = key.as_str();
+    let apart = apart.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
     let remedy = if apart.is_empty() { "name one".to_owned() } else { format!("write `{key}({apart})`") };
     Error::new(value.span(), format!("{text:?} has a space, and a value of `{key}` is one word; {remedy}"))
 }
@@ -90,14 +130,18 @@ pub(crate) fn bad_issuer(value: &LitStr, reason: impl Display) -> Error {
     )
 }
 
-pub(crate) fn bad_age(value: &LitStr, reason: impl Display) -> Error {
-    Error::new(
-        value.span(),
-        format!(
-            "{:?} is not an age, {reason}; write a duration such as `\"24h\"` or `\"15min\"`",
-            value.value()
-        ),
-    )
+pub(crate) fn bad_age(value: &LitStr, error: &humantime::DurationError) -> Error {
+    let reason = match error {
+        humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => "it has no unit".to_owned(),
+        // The message of the error lists units below a second, too.
+        humantime::DurationError::UnknownUnit { unit, .. } => format!("`{unit}` is not a unit"),
+        error => error.to_string(),
+    };
+    let remedy = match suggested_age(value.token()) {
+        Some(age) => format!("`{age}`"),
+        None => r#"a duration such as `"24h"` or `"15min"`"#.to_owned(),
+    };
+    Error::new(value.span(), format!("{:?} is not an age, {reason}; write {remedy}", value.value()))
 }
 
 pub(crate) fn zero_age(value: &LitStr) -> Error {

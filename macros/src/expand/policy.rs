@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 
-use super::key::SiteKey;
-use super::text;
-use crate::check::{Policy, Public};
+use super::{key, text};
+use crate::check::{CONSTANT, Policy, Public};
+use crate::item::Function;
 
 /// Where a function stands, and the path of the crate `service_only` there.
 pub(super) struct Place<'a> {
@@ -21,8 +22,28 @@ pub(super) struct Place<'a> {
     pub(super) private: Private,
 }
 
+/// The hidden argument of a handler.
+pub(super) struct Hidden {
+    pub(super) ty: TokenStream,
+    /// The same type for the body, which states only the number that no other handler of the crate has. The
+    /// compiler infers the rest, so that nothing is evaluated twice.
+    pub(super) known_by: TokenStream,
+}
+
 /// The path of all that may be named. By tokens: a stream within a stream is a call to the compiler each time.
 pub(super) struct Private(Vec<TokenTree>);
+
+impl Private {
+    /// The same path for code that points to another place.
+    pub(super) fn at(&self, place: Span) -> Self {
+        let moved = |token: &TokenTree| {
+            let mut token = token.clone();
+            token.set_span(token.span().located_at(place));
+            token
+        };
+        Self(self.0.iter().map(moved).collect())
+    }
+}
 
 impl ToTokens for Private {
     fn to_tokens(&self, tokens: &mut TokenStream) {
@@ -53,24 +74,34 @@ impl<'a> Place<'a> {
 
     /// The numbers that the runtime's `Head` takes apart, in one const argument, since each costs the compiler.
     fn head(&self, asks: &str, max_age: Option<Duration>) -> Literal {
-        let key = SiteKey::of(self.name, asks).number();
+        let seed = key::seed(self.name, asks);
         let line = u32::try_from(self.name.span().start().line).unwrap_or_default();
         // The longest age that the attribute takes is far below; the largest number means any.
         let seconds = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX - 1);
         let max_age = max_age.map_or(u32::MAX, seconds);
-        let head = u128::from(key) << 64 | u128::from(line) << 32 | u128::from(max_age);
+        let head = u128::from(seed) << 64 | u128::from(line) << 32 | u128::from(max_age);
         Literal::u128_unsuffixed(head)
     }
 
-    /// `Guard<Site<HEAD, Text>>`, and where it is the only argument `Guard<Site<HEAD, Text>, true>`.
-    pub(super) fn guard_type(&self, policy: &Policy, is_alone: bool) -> TokenStream {
-        let (private, site) = (&self.private, self.site_type(policy));
+    /// `Guard<Site<HEAD, KEY, Text>>`, and where it is the only argument `Guard<Site<HEAD, KEY, Text>, true>`.
+    pub(super) fn guard(&self, policy: &Policy, function: &Function, is_alone: bool) -> Hidden {
+        let private = &self.private;
+        let next = next(function);
+        let (head, site) = self.site(policy, next.as_ref());
         let alone = is_alone.then(|| quote!(, true));
-        quote!(#private::Guard<#site #alone>)
+        let known_by = known_by(next.as_ref());
+        Hidden {
+            ty: quote!(#private::Guard<#site #alone>),
+            known_by: quote!(#private::Guard<#private::Site<#head, #known_by> #alone>),
+        }
     }
 
-    /// `Site<HEAD, Text>`.
+    /// `Site<HEAD, KEY, Text>`.
     pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
+        self.site(policy, None).1
+    }
+
+    fn site(&self, policy: &Policy, next: Option<&TokenStream>) -> (Literal, TokenStream) {
         let private = &self.private;
         let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
         let mut text = text.map(String::as_str).join("\n");
@@ -79,29 +110,78 @@ impl<'a> Place<'a> {
             text.push('\n');
             text.push_str(&policy.issuers);
         }
-        let head = self.head(&text, policy.max_age);
-        let words = text::of(&text, private);
-        quote!(#private::Site<{ #private::register_guarded!(#head, #text); #head }, #words>)
+        let paths = policy.constants.iter().map(|constant| constant.path.to_token_stream().to_string());
+        let asks = std::iter::once(text.clone()).chain(paths).collect::<Vec<_>>().join("\n");
+        let head = self.head(&asks, policy.max_age);
+        let next = next.map(|next| quote!(, #next));
+        let (words, registration) = if policy.constants.is_empty() {
+            (text::of(&text, private), quote!(#private::register_guarded!(#head, #text)))
+        } else {
+            let words = text::with_constants(&text, &policy.constants, private);
+            (words, self.registration_of_lists(&head, policy))
+        };
+        let site = quote!(#private::Site<#head, { #registration }, #words #next>);
+        (head, site)
     }
 
-    /// `Public<OpenSite<HEAD, Text>>`.
-    pub(super) fn public_type(&self, public: &Public) -> TokenStream {
+    /// The policy as lists, for the list of endpoints, and a check of what only the compiler knows: that no list has a
+    /// value twice.
+    fn registration_of_lists(&self, head: &Literal, policy: &Policy) -> TokenStream {
+        let (private, function) = (&self.private, self.function());
+        let place = policy.constants.first().map_or_else(Span::call_site, |constant| constant.path.span());
+        let at_constant = private.at(place);
+        let mut constants = policy.constants.iter().map(|constant| constant.path.to_token_stream());
+        let mut list = |text: &String| {
+            let names = text.split(' ').filter(|name| !name.is_empty());
+            let names = names.filter_map(|name| match name.contains(CONSTANT) {
+                true => constants.next(),
+                false => Some(name.to_token_stream()),
+            });
+            let names: Vec<_> = names.collect();
+            quote!(&[#(#names),*])
+        };
+        let lists = [&policy.services, &policy.roles, &policy.scopes, &policy.issuers].map(&mut list);
+        let distinct = quote_spanned!(place=> const _: () = #at_constant::distinct(&[#(#lists),*]););
+        quote!(#distinct #private::register_guarded!(#head, #function, #(#lists),*))
+    }
+
+    /// `Public<OpenSite<HEAD, KEY, Text>>`.
+    pub(super) fn public(&self, public: &Public, function: &Function) -> Hidden {
         let private = &self.private;
         let (head, registration) = self.registration(public);
         let words = text::of(&self.function(), private);
-        quote!(#private::Public<#private::OpenSite<{ #registration #head }, #words>>)
+        let next = next(function);
+        let known_by = known_by(next.as_ref());
+        let next = next.map(|next| quote!(, #next));
+        Hidden {
+            ty: quote!(#private::Public<#private::OpenSite<#head, { #registration }, #words #next>>),
+            known_by: quote!(#private::Public<#private::OpenSite<#head, #known_by>>),
+        }
     }
 
     /// The statement that lists a public function, for a body.
     pub(super) fn public_statement(&self, public: &Public) -> TokenStream {
-        self.registration(public).1
+        let registration = self.registration(public).1;
+        quote!(const _: ::core::primitive::u64 = #registration;)
     }
 
     fn registration(&self, public: &Public) -> (Literal, TokenStream) {
         let private = &self.private;
         let (function, reason) = (self.function(), &public.reason);
         let head = self.head(reason, None);
-        let registration = quote!(#private::register_public!(#head, #function, #reason););
+        let registration = quote!(#private::register_public!(#head, #function, #reason));
         (head, registration)
     }
+}
+
+/// The type of the argument that will follow the hidden one, where it can be written once more.
+fn next(function: &Function) -> Option<TokenStream> {
+    let ty = function.argument_list().first()?.named_type()?;
+    Some(quote!(#(#ty)*))
+}
+
+/// The parameters of a site that the compiler infers.
+fn known_by(next: Option<&TokenStream>) -> TokenStream {
+    let next = next.map(|_| quote!(, _));
+    quote!(_, _ #next)
 }

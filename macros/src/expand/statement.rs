@@ -87,7 +87,7 @@ impl Binding {
 }
 
 /// The inner attributes of a body stay before its first statement.
-fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
+pub(super) fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
     let tokens: Vec<_> = body.into_iter().collect();
     let mut attributes = 0;
     while let Some([TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(attribute)]) =
@@ -102,6 +102,6 @@ fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
     quote!(#(#before)* #statement #(#after)*)
 }
 
-fn hygienic(name: &str, place: Span) -> Ident {
+pub(super) fn hygienic(name: &str, place: Span) -> Ident {
     Ident::new(&format!("__service_only_{name}"), Span::mixed_site().located_at(place))
 }

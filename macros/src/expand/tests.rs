@@ -282,9 +282,9 @@ fn guard_that_is_the_only_argument_says_so() {
     }
 }
 
-/// The value of the const argument that a site begins with; in these tests its key is zero.
+/// The const argument that a site begins with; in these tests its seed is zero.
 fn head(line: u64, max_age: u32) -> String {
-    format!("; {} }} ,", line << 32 | u64::from(max_age))
+    format!("Site < {} ,", line << 32 | u64::from(max_age))
 }
 
 #[test]
@@ -293,28 +293,101 @@ fn empty_parentheses_are_no_keys() {
     assert_eq!(expand("", item).to_string(), expand(" ", item).to_string());
 }
 
-/// Guarding changes the argument list and no other token.
+/// Guarding adds an argument in front and a statement to the body, and changes no other token. A function with
+/// further attributes also gets the seal as its last one.
 #[test]
-fn everything_but_the_argument_list_is_the_same_tokens() {
+fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
     for item in GOOD_ITEMS {
         let written: TokenStream = item.parse().expect("tokens");
-        let guarded = service_only(TokenStream::new(), written.clone());
-        let mut added = 0;
+        let guarded = without_seal(service_only(TokenStream::new(), written.clone()));
+        let mut added = Vec::new();
         for (before, after) in written.into_iter().zip(guarded) {
             match (&before, &after) {
                 (TokenTree::Group(before), TokenTree::Group(after))
                     if before.to_string() != after.to_string() =>
                 {
                     let (before, after) = (before.stream().to_string(), after.stream().to_string());
-                    assert!(after.starts_with("_ : :: service_only :: private :: Guard <"), "{after}");
-                    assert!(after.ends_with(&before), "{after}");
-                    added += 1;
+                    // The statement comes after the inner attributes of a body.
+                    let inner = before.strip_prefix("# ! [").and_then(|rest| rest.split_once("] "));
+                    let own = inner.map_or(before.as_str(), |(_, own)| own);
+                    assert!(after.ends_with(own), "{after}");
+                    added.push(after);
                 }
                 _ => assert_eq!(before.to_string(), after.to_string()),
             }
         }
-        assert_eq!(added, 1, "{item}");
+        let [argument, body] = added.as_slice() else { panic!("{item}: {added:?}") };
+        assert!(argument.starts_with("(__service_only_guard) : :: service_only :: private :: Guard <"), "{argument}");
+        assert!(body.contains("let _ : & :: service_only :: private :: Guard <"), "{body}");
+        assert!(body.contains("= & __service_only_guard ;"), "{body}");
     }
+}
+
+fn without_seal(item: TokenStream) -> TokenStream {
+    let mut tokens: Vec<_> = item.into_iter().collect();
+    let is_seal = |token: &TokenTree| token.to_string().replace(' ', "") == "[::service_only::private::sealed]";
+    if let Some(at) = tokens.iter().position(is_seal) {
+        tokens.drain(at - 1..=at);
+    }
+    tokens.into_iter().collect()
+}
+
+/// Whether the statement waits for the seal, and whether the seal is there as the last attribute.
+#[test]
+fn function_that_other_attributes_may_rewrite_is_sealed() {
+    let sealed = |item: &str| {
+        let text = expand("", item).to_string();
+        (text.contains("unsealed ! {"), text.contains("# [:: service_only :: private :: sealed]"))
+    };
+    for item in [
+        "fn list(id: Id) {}",
+        "/// Lists.\n#[inline] #[must_use] #[cfg(unix)] fn list(id: Id) {}",
+        "impl Lists { #[inline] async fn list() {} }",
+    ] {
+        assert_eq!(sealed(item), (false, false), "{item}");
+    }
+    for item in [
+        "#[instrument] fn list() {}",
+        "#[cfg_attr(test, more)] fn list() {}",
+        "#[my::inline] fn list() {}",
+        "impl Lists { #[instrument] async fn list() {} }",
+        "#[changed] impl Lists { async fn list() {} }",
+    ] {
+        assert_eq!(sealed(item), (true, true), "{item}");
+    }
+    let last = expand("", "#[first] #[second(\"a\")] pub(crate) async fn list() {}").to_string();
+    assert!(last.starts_with("# [first] # [second (\"a\")] # [:: service_only :: private :: sealed] pub"), "{last}");
+}
+
+/// The seal after an attribute: `change` is what that attribute does with the guarded function.
+fn seal_after(change: impl FnOnce(String) -> String) -> String {
+    let guarded = expand("", "#[changed] async fn list(id: Id) { load(id) }").to_string();
+    sealed(change(guarded).parse().expect("tokens")).to_string()
+}
+
+#[test]
+fn seal_releases_the_statement_wherever_the_body_went() {
+    let released = seal_after(|guarded| guarded);
+    assert!(!released.contains("unsealed"), "{released}");
+    assert!(released.contains("{ let _ : & :: service_only :: private :: Guard <"), "{released}");
+    let nested = seal_after(|guarded| guarded.replacen("{ :: service_only :: private :: unsealed", "{ async move { || { #![allow(unused)] :: service_only :: private :: unsealed", 1) + "}}");
+    assert!(!nested.contains("unsealed"), "{nested}");
+    assert!(nested.contains("[allow (unused)] let _ : &"), "{nested}");
+}
+
+#[test]
+fn seal_refuses_a_guard_that_is_not_the_first_argument() {
+    for first in ["early: Json<Order> ,", "self ,", "& self ,", "_ : Public < () > ,"] {
+        let refused = seal_after(|guarded| guarded.replacen('(', "( ", 1).replacen("list (", &format!("list ({first}"), 1));
+        assert!(refused.contains("compile_error"), "{first}: {refused}");
+        assert!(!refused.contains("unsealed") && !refused.contains("= & __service_only_guard"), "{refused}");
+    }
+}
+
+#[test]
+fn seal_leaves_what_is_not_a_function_sealed() {
+    let item = "struct List { a: u8 } impl List { fn a() { :: service_only :: private :: unsealed ! { 7 } } }";
+    assert!(sealed(item.parse().expect("tokens")).to_string().contains("unsealed ! { 7 }"));
 }
 
 /// A check is put before the body, whose tokens and places stay the user's own.

@@ -4,19 +4,53 @@
 //! in `Rest`. Words of zeros at the end are left out. No text at all is `()`.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::policy::Private;
+use crate::args::Key;
+use crate::check::{CONSTANT, Constant};
 
 pub(super) const WORD_BYTES: usize = 16;
 const NODE_BYTES: usize = 4 * WORD_BYTES;
+/// Of a constant: as long as a service name may be.
+const NAME_WORDS: usize = 16;
 
 pub(super) fn of(text: &str, private: &impl ToTokens) -> TokenStream {
-    let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
-    let nested = nodes.fold(None, |rest: Option<TokenStream>, node| {
-        let words = (0..node.len().div_ceil(WORD_BYTES)).map(|n| Literal::u128_unsuffixed(word(node, n)));
+    nodes(text, None, private).unwrap_or_else(|| quote!(()))
+}
+
+/// The same for a text in which [`CONSTANT`] marks the places of constants. Each becomes a `Name<..>`, whose words the
+/// compiler evaluates. They point to the attribute's token, and so does an error in one.
+pub(super) fn with_constants(text: &str, constants: &[Constant], private: &Private) -> TokenStream {
+    let mut pieces = text.split(CONSTANT).rev();
+    let nested = pieces.next().and_then(|last| nodes(last, None, private));
+    let nested = pieces.zip(constants.iter().rev()).fold(nested, |rest, (before, Constant { key, path })| {
+        let word = match key {
+            Key::Services => quote_spanned!(path.span()=> service_word),
+            _ => quote_spanned!(path.span()=> scope_word),
+        };
+        let (place, at_constant) = (path.span(), private.at(path.span()));
+        let words = (0..NAME_WORDS).map(|n| {
+            let n = Literal::usize_unsuffixed(n);
+            quote_spanned!(place=> { #at_constant::#word(#path, #n) })
+        });
         let rest = rest.into_iter();
-        Some(quote!(#private::Text<#(#words),* #(, #rest)*>))
+        nodes(before, Some(quote!(#private::Name<#(#words),* #(, #rest)*>)), private)
     });
     nested.unwrap_or_else(|| quote!(()))
+}
+
+fn nodes(text: &str, rest: Option<TokenStream>, private: &impl ToTokens) -> Option<TokenStream> {
+    let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
+    nodes.fold(rest, |rest, node| {
+        let count = node.len().div_ceil(WORD_BYTES);
+        // All words come before what follows.
+        let count = if rest.is_some() { NODE_BYTES / WORD_BYTES } else { count };
+        let words = (0..count).map(|n| Literal::u128_unsuffixed(word(node, n)));
+        let rest = rest.into_iter();
+        Some(quote!(#private::Text<#(#words),* #(, #rest)*>))
+    })
 }
 
 /// The n-th 16 bytes, padded with zeros.

@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree
 
 use syn::ext::IdentExt;
 
-use super::{Nesting, flat, is_punct, path};
+use super::{Nesting, flat, is_of_a_path, is_punct, path};
 
 /// One argument, cut from the others. Empty where the function takes nothing.
 #[derive(Clone, Default)]
@@ -93,6 +93,14 @@ impl Argument {
     /// references, with empty generics. No more than a spelling can be seen; an alias cannot.
     pub(crate) fn names_who_calls(&self) -> bool {
         names_who_calls(self.ty().unwrap_or_default())
+    }
+
+    /// The type, where it is the path of a type without generics. Behind a condition it may not be there.
+    pub(crate) fn named_type(&self) -> Option<&[TokenTree]> {
+        let ty = self.ty()?;
+        let is_word = |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word != "dyn" && word != "impl");
+        let is_named = ty.iter().all(|token| is_word(token) || is_punct(token, ':'));
+        (is_named && self.receiver().is_none() && self.cfg().is_none()).then_some(ty)
     }
 
     /// The attribute that may take the argument away.
@@ -191,8 +199,4 @@ fn last_of_path(tokens: &[TokenTree]) -> Option<Ident> {
         }
         _ => None,
     }
-}
-
-fn is_of_a_path(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Ident(_)) || is_punct(token, ':')
 }

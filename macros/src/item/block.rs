@@ -4,7 +4,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
 
-use super::function::with_visible_braces;
+use super::function::{is_harmless, with_visible_braces};
 use super::{Function, Item, Nesting, flat, is_punct, is_qualifier, with_stream};
 
 pub(crate) struct Block {
@@ -51,6 +51,11 @@ impl Block {
         head.extend(rest);
         let (inner_attributes, members) = inside(body.stream());
         Some(Self { attributes, keyword, of_a_trait, ty, members, head, inner_attributes, body })
+    }
+
+    /// Whether no attribute that stands below this one can rewrite the block.
+    pub(crate) fn is_final(&self) -> bool {
+        self.attributes.iter().all(is_harmless)
     }
 
     /// The block around other members.

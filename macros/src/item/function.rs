@@ -3,12 +3,26 @@
 use std::cell::OnceCell;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 
 use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
 
 /// Attributes of the compiler that say something of a function and change nothing about it. By these names alone
 /// there are no others: the compiler calls them ambiguous.
-const HARMLESS: [&str; 6] = ["allow", "deny", "doc", "expect", "inline", "warn"];
+const HARMLESS: [&str; 12] = [
+    "allow",
+    "cfg",
+    "cold",
+    "deny",
+    "deprecated",
+    "doc",
+    "expect",
+    "forbid",
+    "inline",
+    "must_use",
+    "track_caller",
+    "warn",
+];
 
 /// A function, cut at its argument list.
 pub(crate) struct Function {
@@ -70,9 +84,22 @@ impl Function {
         self.list.get_or_init(|| Argument::all_of(&self.arguments))
     }
 
-    /// Whether there is no argument, nor an attribute that may add one.
-    pub(crate) fn takes_nothing(&self) -> bool {
-        self.arguments.stream().is_empty() && self.attributes.iter().all(is_harmless)
+    /// Whether no attribute that stands below this one can rewrite the function.
+    pub(crate) fn is_final(&self) -> bool {
+        self.attributes.iter().all(is_harmless)
+    }
+
+    /// The same function with one attribute more, which the compiler expands after all others.
+    pub(crate) fn with_last_attribute(self, path: &impl ToTokens) -> Self {
+        let head: Vec<_> = self.head.into_iter().collect();
+        let mut end = 0;
+        while let Some([hash, TokenTree::Group(_)]) = head.get(end..end + 2)
+            && is_punct(hash, '#')
+        {
+            end += 2;
+        }
+        let (attributes, rest) = head.split_at(end);
+        Self { head: quote!(#(#attributes)* #[#path] #(#rest)*), ..self }
     }
 
     /// `self`, by whichever reference.
@@ -169,7 +196,7 @@ impl Function {
     }
 }
 
-fn is_harmless(attribute: &Group) -> bool {
+pub(super) fn is_harmless(attribute: &Group) -> bool {
     let tokens: Vec<_> = attribute.stream().into_iter().collect();
     match flat(&tokens).as_ref() {
         [TokenTree::Ident(name), rest @ ..] => {

@@ -1,8 +1,12 @@
 //! axum 0.8: a guard and a caller are extractors; a rejection is a response.
 
+#[cfg(feature = "aide")]
+mod aide;
 pub mod closed;
+#[cfg(feature = "axum-extra")]
+mod typed;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Request},
@@ -25,7 +29,41 @@ use crate::{
 };
 
 /// A router state that a verifier can be taken from: `Verifier` itself, or any state for which
-/// `Verifier: FromRef<State>`, for example by `#[derive(FromRef)]`.
+/// `Verifier: FromRef<State>`, for example by `#[derive(FromRef)]`. An `Arc` of such a state is one too.
+///
+/// A state without one does not compile. axum's own message does not say why (``the trait bound `…: Handler<_,
+/// AppState>` is not satisfied``): put `#[debug_handler(state = AppState)]` below `#[service_only]` to see the reason.
+///
+/// ```compile_fail,E0277
+/// # use axum::{Router, routing::get};
+/// # use service_only::service_only;
+/// #[derive(Clone)]
+/// struct AppState;
+///
+/// #[service_only]
+/// async fn list() {}
+///
+/// let router: Router<AppState> = Router::new().route("/", get(list));
+/// ```
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use axum::{Router, extract::FromRef, routing::get};
+/// # use service_only::{Verifier, service_only};
+/// struct AppState {
+///     verifier: Verifier,
+/// }
+///
+/// impl FromRef<AppState> for Verifier {
+///     fn from_ref(state: &AppState) -> Self {
+///         state.verifier.clone()
+///     }
+/// }
+///
+/// # #[service_only]
+/// # async fn list() {}
+/// let router: Router<Arc<AppState>> = Router::new().route("/", get(list));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the router state `{Self}` holds no `Verifier`, so a guarded handler cannot check its caller",
     label = "this handler is guarded",
@@ -44,6 +82,17 @@ where
 {
     fn verifier(&self) -> Verifier {
         Verifier::from_ref(self)
+    }
+}
+
+/// A state that is shared by an `Arc` is as good as the state. It is implemented here, since a crate that owns
+/// neither `Arc` nor `Verifier` cannot.
+impl<T> FromRef<Arc<T>> for Verifier
+where
+    Self: FromRef<T>,
+{
+    fn from_ref(state: &Arc<T>) -> Self {
+        Self::from_ref(state.as_ref())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     denial::quoted,
     keys::{Algorithm, KeySource},
     recorder::Recorder,
-    registry::warn_of_unreachable,
+    registry::{self, warn_of_unreachable},
     revocation::{Revocation, RevocationStore},
 };
 
@@ -149,6 +149,9 @@ impl VerifierBuilder {
     /// When the issuer or the keys are missing, when a list is empty or a value cannot mean
     /// anything, or when a key is for development and this is a release build.
     pub fn build(self) -> Result<Verifier, BuildError> {
+        if let Some(handlers) = registry::ambiguous() {
+            return Err(BuildError::AmbiguousEndpoints(handlers.to_owned()));
+        }
         if self.leeway > MAX_LEEWAY || self.leeway.subsec_nanos() != 0 {
             return Err(BuildError::Leeway(self.leeway));
         }
@@ -310,11 +313,17 @@ pub enum BuildError {
     TokenCache(usize),
     /// The key is for development, and this is a release build.
     DevelopmentKey(String),
+    /// Two handlers of the program share a key, so audit records could not tell them apart.
+    AmbiguousEndpoints(String),
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AmbiguousEndpoints(handlers) => write!(
+                f,
+                "two handlers share a key, so audit records cannot tell them apart ({handlers}); rename one of them"
+            ),
             Self::KeysUnavailable(why) => write!(f, "the keys are not to be had: {why}"),
             Self::NoAudience(issuer) => {
                 write!(f, "no audience for the tokens of `{issuer}`; name this service with `.audience(…)`")

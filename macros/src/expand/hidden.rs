@@ -1,0 +1,45 @@
+//! The hidden first argument, and the first statement of the body, which uses it.
+//!
+//! Attributes below ours see the argument and may rewrite the function. So the body depends on the argument: by a
+//! name that no other macro can write, and by the type that no other handler has. A body without its guard does
+//! not compile. The name also keeps the guard alive until the body ends, in whichever block the body was moved to.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+
+use super::policy::{Hidden, Private};
+use super::statement::{hygienic, put_first};
+use crate::item::Function;
+
+/// How many arguments a function may have by clippy's default.
+const CLIPPY_ARGUMENTS: usize = 7;
+
+/// `async fn list((guard): Guard<Site<HEAD, ..>>) { let _: &Guard<Site<HEAD, _, _>> = &guard; .. }`.
+pub(super) fn first(function: Function, hidden: &Hidden) -> TokenStream {
+    let proof = proof(hidden);
+    with_argument(function, hidden, proof).into_tokens()
+}
+
+/// The same for a function that other attributes may rewrite. The statement is inside a macro that does not compile,
+/// unless the last attribute, the seal, has found the guard in its place and taken the macro away.
+pub(super) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> TokenStream {
+    let proof = proof(hidden);
+    let proof = quote!(#private::unsealed! { #proof });
+    with_argument(function, hidden, proof).with_last_attribute(&quote!(#private::sealed)).into_tokens()
+}
+
+fn proof(Hidden { known_by, .. }: &Hidden) -> TokenStream {
+    let guard = hygienic("guard", Span::call_site());
+    quote!(let _: &#known_by = &#guard;)
+}
+
+/// The parentheses keep `#[instrument]` from recording the argument: it records those whose pattern is a name.
+fn with_argument(mut function: Function, Hidden { ty, .. }: &Hidden, proof: TokenStream) -> Function {
+    let guard = hygienic("guard", Span::call_site());
+    let written = function.arguments.stream();
+    // Clippy counts the hidden argument. A function with more arguments of its own still gets the warning.
+    if function.argument_list().len() == CLIPPY_ARGUMENTS {
+        function = function.with_last_attribute(&quote!(allow(clippy::too_many_arguments)));
+    }
+    function.with_arguments(quote!((#guard): #ty, #written)).map_body(|body| put_first(proof, body))
+}
