@@ -165,7 +165,8 @@ impl List {
 impl Value {
     /// The value that an entry begins with, and what follows it.
     fn parse(entry: &[TokenTree]) -> Option<(Self, Vec<TokenTree>)> {
-        if let Some((text, rest)) = entry.split_first().and_then(|(first, rest)| Some((string(first)?, rest))) {
+        if let Some((text, rest)) = entry.split_first().and_then(|(first, rest)| Some((string(first)?, rest)))
+        {
             return Some((Self::Text(text), rest.to_vec()));
         }
         let entry = item::flat(entry);

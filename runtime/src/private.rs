@@ -158,7 +158,9 @@ pub const fn scope_word(name: &str, n: usize) -> u128 {
     if n == 0 {
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() > NAME_WORDS * WORD {
-            panic!("a constant in a list of the attribute has 1 to 256 bytes; write a longer value as a literal");
+            panic!(
+                "a constant in a list of the attribute has 1 to 256 bytes; write a longer value as a literal"
+            );
         }
         let mut index = 0;
         while index < bytes.len() {
@@ -194,14 +196,18 @@ pub const fn distinct(lists: &[&[&str]]) {
             let mut other = 0;
             while other < this {
                 if equal(names[this], names[other]) {
-                    panic!("a list of the attribute has the same value twice: a constant is equal to another value; keep one");
+                    panic!(
+                        "a list of the attribute has the same value twice: a constant is equal to another value; keep one"
+                    );
                 }
                 other += 1;
             }
             this += 1;
         }
         if length > 1025 {
-            panic!("a list of the attribute has more than 1024 bytes of text; give the callers one role or scope to ask for");
+            panic!(
+                "a list of the attribute has more than 1024 bytes of text; give the callers one role or scope to ask for"
+            );
         }
         list += 1;
     }
@@ -500,7 +506,21 @@ mod tests {
     fn a_constant_is_a_service_name_exactly_if_the_runtime_takes_it_for_one() {
         let longest = "x".repeat(MAX_SERVICE_NAME);
         let too_long = "x".repeat(MAX_SERVICE_NAME + 1);
-        let names = ["a", "7", "a-b_c.d", "A--b..c__9", &longest, &too_long, "", "-a", "a-", ".", "a b", "\u{e4}", "a/b"];
+        let names = [
+            "a",
+            "7",
+            "a-b_c.d",
+            "A--b..c__9",
+            &longest,
+            &too_long,
+            "",
+            "-a",
+            "a-",
+            ".",
+            "a b",
+            "\u{e4}",
+            "a/b",
+        ];
         for name in names {
             assert_eq!(is_service_name(name), name.parse::<crate::ServiceName>().is_ok(), "{name}");
         }
@@ -509,7 +529,8 @@ mod tests {
 
     #[test]
     fn a_constant_comes_back_from_its_type_with_its_neighbours() {
-        const ORDERS: &str = "orders-of-the-northern-region.and-of-the-southern-one.and-of-all-others-that-there-are";
+        const ORDERS: &str =
+            "orders-of-the-northern-region.and-of-the-southern-one.and-of-all-others-that-there-are";
         const fn w(n: usize) -> u128 {
             service_word(ORDERS, n)
         }

@@ -263,7 +263,11 @@ mod tests {
 
     const HEAD: u128 = 7 << 64 | 3 << 32 | u32::MAX as u128;
 
-    fn registration(module_path: &'static str, file: &'static str, text: &'static str) -> &'static Registration {
+    fn registration(
+        module_path: &'static str,
+        file: &'static str,
+        text: &'static str,
+    ) -> &'static Registration {
         let asks = Asks::Policy(text);
         Box::leak(Box::new(Registration { head: HEAD, module_path, file, asks }))
     }
@@ -296,9 +300,18 @@ mod tests {
     #[test]
     fn handlers_that_share_a_key_are_both_listed_and_neither_is_named() {
         let pairs = [
-            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/main.rs", "list\n\n\n")),
-            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/lib.rs", "show\n\n\n")),
-            (registration("shop", "src/lib.rs", "list\n\n\n"), registration("shop", "src/lib.rs", "list\na\n\n")),
+            (
+                registration("shop", "src/lib.rs", "list\n\n\n"),
+                registration("shop", "src/main.rs", "list\n\n\n"),
+            ),
+            (
+                registration("shop", "src/lib.rs", "list\n\n\n"),
+                registration("shop", "src/lib.rs", "show\n\n\n"),
+            ),
+            (
+                registration("shop", "src/lib.rs", "list\n\n\n"),
+                registration("shop", "src/lib.rs", "list\na\n\n"),
+            ),
         ];
         for (one, other) in pairs {
             let registry = Registry::of([one, other]);

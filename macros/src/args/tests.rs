@@ -61,7 +61,16 @@ fn constants_are_read_by_their_paths_beside_literals() {
         roles(ADMIN),
         scopes("x:y", Scopes::READ,)
     });
-    let paths = ["ORDERS", "a", "names::BILLING", "crate::names::BILLING", "self::A", "super::B", "::names::C", "r#type::D"];
+    let paths = [
+        "ORDERS",
+        "a",
+        "names::BILLING",
+        "crate::names::BILLING",
+        "self::A",
+        "super::B",
+        "::names::C",
+        "r#type::D",
+    ];
     assert_eq!(values(args.services), paths);
     assert_eq!(values(args.roles), ["ADMIN"]);
     assert_eq!(values(args.scopes), ["x:y", "Scopes::READ"]);

@@ -19,7 +19,8 @@ pub(crate) fn no_key(entry: &[TokenTree]) -> Error {
 /// Names without `services(..)` around them.
 pub(crate) fn names_without_key(names: &[LitStr]) -> Option<Error> {
     let (first, _) = names.split_first()?;
-    let list = names.iter().map(|name| suggested_name(Key::Services, &name.value())).collect::<Option<Vec<_>>>();
+    let list =
+        names.iter().map(|name| suggested_name(Key::Services, &name.value())).collect::<Option<Vec<_>>>();
     let list = list.unwrap_or_else(|| vec![example(Key::Services).to_owned()]);
     let found = first.token();
     Some(Error::new(

@@ -239,10 +239,7 @@ fn punctuation_out_of_place_is_refused() {
                 r#"              ^ nothing stands before this `,`; remove it"#,
             ],
             &[r#"services(, "a")"#, r#"         ^ nothing stands before this `,`; remove it"#],
-            &[
-                r#""orders""#,
-                r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#,
-            ],
+            &[r#""orders""#, r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#],
             &[
                 r#"= 1"#,
                 r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `issuers`, `max_age`, `crate`"#,
@@ -349,10 +346,7 @@ fn age_that_is_no_duration_is_refused() {
                 r#"max_age = """#,
                 r#"          ^^ "" is not an age, value was empty; write a duration such as `"24h"` or `"15min"`"#,
             ],
-            &[
-                r#"max_age = "24""#,
-                r#"          ^^^^ "24" is not an age, it has no unit; write `"24s"`"#,
-            ],
+            &[r#"max_age = "24""#, r#"          ^^^^ "24" is not an age, it has no unit; write `"24s"`"#],
             &[
                 r#"max_age = "-1h""#,
                 r#"          ^^^^^ "-1h" is not an age, expected number at 0; write a duration such as `"24h"` or `"15min"`"#,

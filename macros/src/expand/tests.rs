@@ -317,7 +317,10 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
             }
         }
         let [argument, body] = added.as_slice() else { panic!("{item}: {added:?}") };
-        assert!(argument.starts_with("(__service_only_guard) : :: service_only :: private :: Guard <"), "{argument}");
+        assert!(
+            argument.starts_with("(__service_only_guard) : :: service_only :: private :: Guard <"),
+            "{argument}"
+        );
         assert!(body.contains("let _ : & :: service_only :: private :: Guard <"), "{body}");
         assert!(body.contains("= & __service_only_guard ;"), "{body}");
     }
@@ -325,7 +328,8 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
 
 fn without_seal(item: TokenStream) -> TokenStream {
     let mut tokens: Vec<_> = item.into_iter().collect();
-    let is_seal = |token: &TokenTree| token.to_string().replace(' ', "") == "[::service_only::private::sealed]";
+    let is_seal =
+        |token: &TokenTree| token.to_string().replace(' ', "") == "[::service_only::private::sealed]";
     if let Some(at) = tokens.iter().position(is_seal) {
         tokens.drain(at - 1..=at);
     }
@@ -356,7 +360,10 @@ fn function_that_other_attributes_may_rewrite_is_sealed() {
         assert_eq!(sealed(item), (true, true), "{item}");
     }
     let last = expand("", "#[first] #[second(\"a\")] pub(crate) async fn list() {}").to_string();
-    assert!(last.starts_with("# [first] # [second (\"a\")] # [:: service_only :: private :: sealed] pub"), "{last}");
+    assert!(
+        last.starts_with("# [first] # [second (\"a\")] # [:: service_only :: private :: sealed] pub"),
+        "{last}"
+    );
 }
 
 /// The seal after an attribute: `change` is what that attribute does with the guarded function.
@@ -370,7 +377,13 @@ fn seal_releases_the_statement_wherever_the_body_went() {
     let released = seal_after(|guarded| guarded);
     assert!(!released.contains("unsealed"), "{released}");
     assert!(released.contains("{ let _ : & :: service_only :: private :: Guard <"), "{released}");
-    let nested = seal_after(|guarded| guarded.replacen("{ :: service_only :: private :: unsealed", "{ async move { || { #![allow(unused)] :: service_only :: private :: unsealed", 1) + "}}");
+    let nested = seal_after(|guarded| {
+        guarded.replacen(
+            "{ :: service_only :: private :: unsealed",
+            "{ async move { || { #![allow(unused)] :: service_only :: private :: unsealed",
+            1,
+        ) + "}}"
+    });
     assert!(!nested.contains("unsealed"), "{nested}");
     assert!(nested.contains("[allow (unused)] let _ : &"), "{nested}");
 }
@@ -378,7 +391,9 @@ fn seal_releases_the_statement_wherever_the_body_went() {
 #[test]
 fn seal_refuses_a_guard_that_is_not_the_first_argument() {
     for first in ["early: Json<Order> ,", "self ,", "& self ,", "_ : Public < () > ,"] {
-        let refused = seal_after(|guarded| guarded.replacen('(', "( ", 1).replacen("list (", &format!("list ({first}"), 1));
+        let refused = seal_after(|guarded| {
+            guarded.replacen('(', "( ", 1).replacen("list (", &format!("list ({first}"), 1)
+        });
         assert!(refused.contains("compile_error"), "{first}: {refused}");
         assert!(!refused.contains("unsealed") && !refused.contains("= & __service_only_guard"), "{refused}");
     }
@@ -386,7 +401,8 @@ fn seal_refuses_a_guard_that_is_not_the_first_argument() {
 
 #[test]
 fn seal_leaves_what_is_not_a_function_sealed() {
-    let item = "struct List { a: u8 } impl List { fn a() { :: service_only :: private :: unsealed ! { 7 } } }";
+    let item =
+        "struct List { a: u8 } impl List { fn a() { :: service_only :: private :: unsealed ! { 7 } } }";
     assert!(sealed(item.parse().expect("tokens")).to_string().contains("unsealed ! { 7 }"));
 }
 

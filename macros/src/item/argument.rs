@@ -98,7 +98,8 @@ impl Argument {
     /// The type, where it is the path of a type without generics. Behind a condition it may not be there.
     pub(crate) fn named_type(&self) -> Option<&[TokenTree]> {
         let ty = self.ty()?;
-        let is_word = |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word != "dyn" && word != "impl");
+        let is_word =
+            |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word != "dyn" && word != "impl");
         let is_named = ty.iter().all(|token| is_word(token) || is_punct(token, ':'));
         (is_named && self.receiver().is_none() && self.cfg().is_none()).then_some(ty)
     }

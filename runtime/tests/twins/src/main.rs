@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn handlers_of_two_crates_of_one_name_are_in_the_files_that_they_are_written_in() {
-        let file = |endpoint: &service_only::GuardedEndpoint| endpoint.endpoint().file().rsplit('/').next().unwrap().to_owned();
+        let file = |endpoint: &service_only::GuardedEndpoint| {
+            endpoint.endpoint().file().rsplit('/').next().unwrap().to_owned()
+        };
         assert_eq!(file(&guarded(twins::shared::list)), "lib.rs");
         assert_eq!(file(&guarded(shared::list)), "main.rs");
         assert_eq!(file(&guarded(twins::payroll::list)), "payroll.rs");
