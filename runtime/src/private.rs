@@ -96,6 +96,32 @@ macro_rules! __unsealed {
 }
 
 /// Evaluated where a function was written anew without its other attributes, among them the seal.
+///
+/// ```compile_fail,E0080
+/// #[service_only::service_only]
+/// #[rewriting::reversed_bare]
+/// async fn moved(_: String) {}
+///
+/// drop(moved);
+/// ```
+///
+/// ```compile_fail,E0080
+/// #[service_only::service_only]
+/// #[rewriting::wrapped_bare]
+/// async fn wrapped(_: String) {}
+///
+/// drop(wrapped);
+/// ```
+///
+/// With its attributes, the same function compiles:
+///
+/// ```
+/// #[service_only::service_only]
+/// #[rewriting::wrapped]
+/// async fn wrapped(_: String) {}
+///
+/// drop(wrapped);
+/// ```
 pub const fn written_anew() {
     panic!(
         "an attribute below `#[service_only]` has written this function anew and dropped its other attributes, so the order of its arguments cannot be checked; put that attribute above `#[service_only]`"
@@ -126,6 +152,27 @@ pub struct Name<
 const NAME_WORDS: usize = 16;
 
 /// A word of a constant in `services(..)`. The first one checks them all.
+///
+/// ```compile_fail,E0080
+/// const TWO_WORDS: &str = "two words";
+///
+/// #[service_only::service_only(services("billing", TWO_WORDS))]
+/// async fn list() {}
+/// ```
+///
+/// ```compile_fail,E0080
+/// const EMPTY: &str = "";
+///
+/// #[service_only::service_only(services(EMPTY))]
+/// async fn list() {}
+/// ```
+///
+/// ```compile_fail,E0308
+/// const NUMBER: u32 = 7;
+///
+/// #[service_only::service_only(services(NUMBER))]
+/// async fn list() {}
+/// ```
 pub const fn service_word(name: &str, n: usize) -> u128 {
     if n == 0 && !is_service_name(name) {
         panic!(
@@ -154,6 +201,24 @@ const fn is_service_name(name: &str) -> bool {
 }
 
 /// A word of a constant in `roles(..)`, `scopes(..)` or `issuers(..)`. The first one checks them all.
+///
+/// ```compile_fail,E0080
+/// const TWO_WORDS: &str = "two words";
+///
+/// #[service_only::service_only(scopes(TWO_WORDS))]
+/// async fn list() {}
+/// ```
+///
+/// ```compile_fail,E0080
+/// use service_only::{Caller, Denial, service_only};
+///
+/// const EMPTY: &str = "";
+///
+/// #[service_only(roles(EMPTY))]
+/// fn job(_: &Caller) -> Result<(), Denial> {
+///     Ok(())
+/// }
+/// ```
 pub const fn scope_word(name: &str, n: usize) -> u128 {
     if n == 0 {
         let bytes = name.as_bytes();
@@ -186,6 +251,13 @@ const fn word(text: &str, n: usize) -> u128 {
 }
 
 /// What only the compiler can check of lists with constants: no value is there twice, and none is too long.
+///
+/// ```compile_fail,E0080
+/// const ORDERS: &str = "orders";
+///
+/// #[service_only::service_only(services("orders", ORDERS))]
+/// async fn list() {}
+/// ```
 pub const fn distinct(lists: &[&[&str]]) {
     let mut list = 0;
     while list < lists.len() {
@@ -409,6 +481,20 @@ impl Head {
     }
 }
 
+/// The type of one handler's guard: no other guard will do.
+///
+/// ```compile_fail,E0308
+/// #[service_only::service_only]
+/// #[rewriting::retyped(service_only::private::Guard<service_only::private::Site<7, 7, service_only::private::Text<7>>>)]
+/// async fn list() {}
+/// ```
+///
+/// ```compile_fail,E0308
+/// #[service_only::public(reason = "a test")]
+/// #[rewriting::retyped(service_only::private::Guard<service_only::private::Site<7, 7, service_only::private::Text<7>>>)]
+/// async fn list() {}
+/// ```
+///
 /// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
 /// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By its key the type finds
 /// where the handler stands. `Next` is the type of the argument behind a guard, where that is a name and nothing more:

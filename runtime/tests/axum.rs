@@ -638,3 +638,31 @@ async fn head_is_guarded_like_get() {
     assert_eq!(world.send("HEAD", "/open", &[]).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(world.audit.only().method.as_deref(), Some("HEAD"));
 }
+
+/// Neither the state nor its `Arc` can be cloned into a verifier by the user's own code alone.
+struct SharedState {
+    verifier: Verifier,
+}
+
+impl FromRef<SharedState> for Verifier {
+    fn from_ref(state: &SharedState) -> Self {
+        state.verifier.clone()
+    }
+}
+
+#[service_only]
+async fn of_a_shared_state(State(state): State<Arc<SharedState>>, caller: Caller) -> String {
+    assert!(Arc::strong_count(&state) > 0);
+    caller.service().to_owned()
+}
+
+#[tokio::test]
+async fn a_shared_state_gives_its_verifier() {
+    let authority = service_only_testkit::TestAuthority::new();
+    let state = Arc::new(SharedState { verifier: authority.verifier() });
+    let router = Router::new().route("/", get(of_a_shared_state)).with_state(state);
+    let app = service_only_testkit::call(router).audit(authority.audit());
+    assert_eq!(app.get("/").await.status(), 401);
+    let token = authority.service("orders").token();
+    assert_eq!(app.get("/").bearer(token).await.text(), "orders");
+}

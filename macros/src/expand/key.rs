@@ -28,7 +28,7 @@ pub(super) fn seed(name: &Ident, asks: &str) -> u64 {
 /// the package, or the name of a file that is elsewhere.
 fn within_package(file: &str) -> PathBuf {
     let file = Path::new(file);
-    if file.is_relative() {
+    if file.is_relative() && !file.starts_with("..") {
         return file.to_owned();
     }
     let below = std::env::var_os("CARGO_MANIFEST_DIR").and_then(|package| file.strip_prefix(package).ok());

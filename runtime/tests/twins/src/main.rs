@@ -1,5 +1,6 @@
 //! The binary. It has the crate name of the library.
 
+#[allow(unreachable_pub, reason = "it is like the file of the library, line by line")]
 mod reports;
 
 /// A module of this name is also in the library.
@@ -14,6 +15,7 @@ mod shared {
 }
 
 /// The file of the library's handlers, in a module of another name.
+#[allow(unreachable_pub, reason = "the file is also included by the library")]
 mod own {
     include!("handlers.rs");
 }

@@ -30,12 +30,12 @@ struct Orders;
 #[service_only]
 impl Orders {
     #[without_last_argument]
-    async fn dropped(&self, request: Request<u8>) -> Result<(), Denial> {
+    async fn dropped(&self, message: Request<u8>) -> Result<(), Denial> {
         Ok(())
     }
 
     #[renamed]
-    async fn renamed(&self, request: Request<u8>) -> Result<(), Denial> {
+    async fn renamed(&self, message: Request<u8>) -> Result<(), Denial> {
         Ok(())
     }
 
