@@ -15,7 +15,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use http::HeaderValue;
 
-use self::token_file::TokenFile;
+use self::token_file::{Sendable, TokenFile};
 #[cfg(feature = "client-tower")]
 pub use self::tower::{ResendBody, TokenAttached};
 pub use self::{
@@ -23,21 +23,21 @@ pub use self::{
     origin::InvalidOrigin,
     token_file::{MAX_TOKEN_FILE_BYTES, TokenFileError},
 };
+pub use crate::watched_file::REREAD_INTERVAL;
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     watched_file::{DEFAULT_POLL_INTERVAL, MIN_POLL_INTERVAL, WatchedFile},
 };
 
-/// How often refusals can make anybody read the file beside the regular look: a server that refuses
-/// everything costs ten reads a second, not one per request.
-pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
-
 /// The token that this service sends to others, from a file that is read again when it changes. Cheap
 /// to clone; all clones are one.
 ///
-/// The first token must be there. From then on a file that is broken, or gone, leaves the last token in
-/// use, with an error in the log and in [`TokenSource::last_error`]. The swap of a mounted Kubernetes
-/// secret is seen like any other change. The thread that looks at the file ends with the last clone.
+/// The first token must be there; for a file that another container writes later, see
+/// [`wait_up_to`](TokenSourceBuilder::wait_up_to) and [`start_lazily`](TokenSourceBuilder::start_lazily). From
+/// then on a file that is broken, or gone, or on a mount that hangs, leaves the last token in use, with an
+/// error in the log and in [`TokenSource::last_error`]. No request waits more than two seconds for the file,
+/// and a mount that hangs blocks one thread. The swap of a mounted Kubernetes secret is seen like any other
+/// change. The threads that look at the file end with the last clone.
 ///
 /// ```no_run
 /// use service_only::{AttachToken, TokenSource};
@@ -47,14 +47,19 @@ pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct TokenSource(WatchedFile<TokenFile>);
+pub struct TokenSource {
+    file: LazyTokenSource,
+    /// What proves that there is a token.
+    first: HeaderValue,
+}
 
 impl TokenSource {
-    /// A file with one token, and nothing else but a final line break.
+    /// A file with one token. White space around it and a byte order mark are not part of it.
     pub fn file(path: impl Into<PathBuf>) -> TokenSourceBuilder {
         TokenSourceBuilder {
             file: TokenFile::at(path.into()),
             interval: DEFAULT_POLL_INTERVAL,
+            patience: Duration::ZERO,
             clock: Box::new(SystemClock),
         }
     }
@@ -62,31 +67,74 @@ impl TokenSource {
     /// The value of an `Authorization` header, `Bearer` and the token (RFC 6750 section 2.1). Marked
     /// sensitive, so that `http` does not print it.
     pub fn authorization(&self) -> HeaderValue {
-        self.0.current().content.authorization.clone()
+        self.file.token(|token| token.authorization.clone()).unwrap_or_else(|| self.first.clone())
     }
 
     /// When the token expires, in seconds since the Unix epoch, as it says itself: for a metric or an
     /// alert. `None` where it does not say.
     pub fn expires_at(&self) -> Option<i64> {
-        self.0.current().content.expires_at
+        self.file.token(|token| token.expires_at).flatten()
     }
 
     /// When the token was issued, in seconds since the Unix epoch, as it says itself: with
     /// [`expires_at`](Self::expires_at) its whole life. `None` where it does not say.
     pub fn issued_at(&self) -> Option<i64> {
-        self.0.current().content.issued_at
+        self.file.token(|token| token.issued_at).flatten()
     }
 
     /// When the token in use was loaded.
     pub fn loaded_at(&self) -> Timestamp {
-        self.0.current().at
+        self.file.0.current().at
     }
 
     /// The source again, for as long as somebody else has it.
     #[cfg(feature = "metrics")]
     pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = self.0.weak();
-        move || own().map(Self)
+        let (own, first) = (self.file.0.weak(), self.first.clone());
+        move || own().map(|file| Self { file: LazyTokenSource(file), first: first.clone() })
+    }
+
+    /// What is wrong with the file as it is now; `None` when its token is the one in use.
+    pub fn last_error(&self) -> Option<TokenFileError> {
+        self.file.last_error()
+    }
+}
+
+/// A [`TokenSource`] whose first token may come later: a file that another container of the pod writes.
+///
+/// [`AttachToken`](crate::AttachToken) takes it like a source. Until the token is there, requests to the
+/// recipients fail with an error that names the file and what is wrong; they are never sent without it.
+///
+/// ```no_run
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use service_only::{AttachToken, TokenSource};
+///
+/// let tokens = TokenSource::file("/var/run/service-token/token").start_lazily()?;
+/// let attach = AttachToken::from(tokens.clone()).to("http://orders.bakery.svc:8000")?;
+/// // … when the service is ready only once it can call others:
+/// tokens.ready(Duration::from_secs(60)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct LazyTokenSource(WatchedFile<TokenFile>);
+
+impl LazyTokenSource {
+    /// The value of an `Authorization` header; see [`TokenSource::authorization`].
+    ///
+    /// # Errors
+    /// When there is no token yet, with what is wrong with the file.
+    pub fn authorization(&self) -> Result<HeaderValue, TokenFileError> {
+        self.token(|token| token.authorization.clone()).ok_or_else(|| self.missing())
+    }
+
+    /// Waits until there is a token, on any executor.
+    ///
+    /// # Errors
+    /// When there is none within `limit`, with what is wrong with the file.
+    pub async fn ready(&self, limit: Duration) -> Result<TokenSource, TokenFileError> {
+        self.0.wait_for(limit, Option::is_some).await;
+        Ok(TokenSource { first: self.authorization()?, file: self.clone() })
     }
 
     /// What is wrong with the file as it is now; `None` when its token is the one in use.
@@ -94,31 +142,55 @@ impl TokenSource {
         self.0.last_error()
     }
 
-    /// The token of now, if it is another one than was `sent`. Reads the file again, but not more often
-    /// than every [`REREAD_INTERVAL`].
+    /// Waits for one look at the file where there is no token yet: it may have been written just now.
+    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
+    pub(crate) async fn authorization_now(&self) -> Result<HeaderValue, TokenFileError> {
+        if self.token(|_| ()).is_none() {
+            self.0.read_again().await;
+        }
+        self.authorization()
+    }
+
+    /// The token of now, if it is another one than was `sent`. Makes the file be read again, but not more
+    /// often than every [`REREAD_INTERVAL`].
+    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
     pub(crate) async fn another_than(&self, sent: &HeaderValue) -> Option<HeaderValue> {
         // Another request may have been refused before, and have looked.
         if let Some(newer) = self.unlike(sent) {
             return Some(newer);
         }
-        let file = self.0.clone();
-        // The disk is not for the thread of a request.
-        let read = tokio::task::spawn_blocking(move || file.read_again(REREAD_INTERVAL));
-        if let Err(error) = read.await {
-            tracing::error!(target: "service_only", %error, "the token file was not read again");
-        }
+        self.0.read_again().await;
         self.unlike(sent)
     }
 
+    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
     fn unlike(&self, sent: &HeaderValue) -> Option<HeaderValue> {
-        Some(self.authorization()).filter(|now| now != sent)
+        self.token(|token| token.authorization.clone()).filter(|now| now != sent)
+    }
+
+    fn token<T>(&self, part: impl FnOnce(&Sendable) -> T) -> Option<T> {
+        self.0.current().content.as_ref().map(part)
+    }
+
+    fn missing(&self) -> TokenFileError {
+        self.last_error().unwrap_or_else(|| self.0.contents().error("there is no token yet"))
+    }
+}
+
+impl fmt::Debug for LazyTokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazyTokenSource")
+            .field("path", &self.0.contents().path)
+            .field("expires_at", &self.token(|token| token.expires_at).flatten())
+            .field("last_error", &self.last_error())
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
-            .field("path", &self.0.contents().path)
+            .field("path", &self.file.0.contents().path)
             .field("expires_at", &self.expires_at())
             .field("last_error", &self.last_error())
             .finish_non_exhaustive()
@@ -130,6 +202,7 @@ impl fmt::Debug for TokenSource {
 pub struct TokenSourceBuilder {
     file: TokenFile,
     interval: Duration,
+    patience: Duration,
     clock: Box<dyn Clock>,
 }
 
@@ -144,19 +217,40 @@ impl TokenSourceBuilder {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Loads the token, and starts the thread that looks at the file.
+    /// How long [`open`](Self::open) waits for a first token, where another container writes the file. Left
+    /// out, it does not wait.
+    pub fn wait_up_to(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Loads the token, and starts the threads that look at the file. Blocks while it waits.
     ///
     /// # Errors
-    /// When the file cannot be read or holds no token, the interval is too short, or no thread can be
-    /// started.
+    /// When the file cannot be read within two seconds, is not a regular file or holds no token, the
+    /// interval is too short, or no thread can be started.
     pub fn open(self) -> Result<TokenSource, TokenFileError> {
+        self.check()?;
+        let file = LazyTokenSource(WatchedFile::open(self.file, self.interval, self.clock, self.patience)?);
+        Ok(TokenSource { first: file.authorization()?, file })
+    }
+
+    /// Starts the threads that look at the file, and waits for nothing: the token may come later.
+    ///
+    /// # Errors
+    /// When the interval is too short, or no thread can be started.
+    pub fn start_lazily(self) -> Result<LazyTokenSource, TokenFileError> {
+        self.check()?;
+        WatchedFile::start(self.file, None, self.interval, self.clock).map(LazyTokenSource)
+    }
+
+    fn check(&self) -> Result<(), TokenFileError> {
         if self.interval < MIN_POLL_INTERVAL {
             return Err(self.file.error(format!(
                 "the file would be looked at every {:?}; {MIN_POLL_INTERVAL:?} is the least",
                 self.interval
             )));
         }
-        WatchedFile::open(self.file, self.interval, self.clock).map(TokenSource)
+        Ok(())
     }
 }
 

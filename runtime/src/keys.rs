@@ -7,6 +7,7 @@
 
 mod algorithm;
 mod file;
+pub(crate) mod identity;
 mod jwks;
 mod prepared;
 #[cfg(feature = "remote")]
@@ -24,11 +25,12 @@ use std::{
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
-pub use jwks::MAX_JWKS_BYTES;
+pub use jwks::{MAX_JWKS_BYTES, MAX_KEYS_PER_KID};
 #[cfg(feature = "remote")]
 pub use remote::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
+    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
+    RemoteJwksBuilder,
 };
 #[cfg(feature = "issue")]
 pub use ring::SigningRing;
@@ -38,7 +40,10 @@ pub use source::{KeySource, KeysUnavailable, Refresh};
 pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
 
 #[cfg(feature = "issue")]
-pub(crate) use self::{algorithm::KeyType, weak::check_secret};
+pub(crate) use self::{
+    algorithm::KeyType,
+    weak::{check_rsa, check_secret, significant},
+};
 pub(crate) use algorithm::AlgorithmSet;
 
 use jsonwebtoken::DecodingKey;
@@ -100,6 +105,9 @@ impl Serialize for KeyId {
 }
 
 /// A public key, or an HMAC secret, ready to verify with exactly the algorithms that it is for.
+///
+/// In a JWK set, all entries with one `kid` are one `VerifyingKey`: RFC 7517 section 4.5 lets different
+/// keys share a `kid`. The token's `alg` then picks the entry; of several for one algorithm, each is tried.
 ///
 /// `Debug` shows the algorithms and the key id. The secret of an HMAC key is zeroed on drop.
 #[derive(Clone)]
@@ -170,19 +178,19 @@ impl VerifyingKey {
     /// Whether `signature` is this key's over `message`, by `algorithm`. `false` too where the key
     /// is not for that algorithm.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.prepared_for(algorithm).is_some_and(|prepared| prepared.verifies(message, signature))
+        self.prepared_for(algorithm).any(|prepared| prepared.verifies(message, signature))
     }
 
-    /// Whether both are one key, as far as `algorithm` is concerned, whatever they are called and however they were
-    /// written.
+    /// Whether this key verifies by `algorithm` all that `other` does, whatever they are called and however they
+    /// were written. Where several keys share a `kid`, each of those must still be here: which of them verified a
+    /// token is not kept.
     pub(crate) fn is_same_for(&self, algorithm: Algorithm, other: &Self) -> bool {
-        self.prepared_for(algorithm)
-            .zip(other.prepared_for(algorithm))
-            .is_some_and(|(own, other)| own.is_same(other))
+        let is_here = |other: &Prepared| self.prepared_for(algorithm).any(|own| own.is_same(other));
+        other.is_for(algorithm) && other.prepared_for(algorithm).all(is_here)
     }
 
-    fn prepared_for(&self, algorithm: Algorithm) -> Option<&Prepared> {
-        self.prepared.iter().find(|(own, _)| *own == algorithm).map(|(_, prepared)| prepared)
+    fn prepared_for(&self, algorithm: Algorithm) -> impl Iterator<Item = &Prepared> {
+        self.prepared.iter().filter(move |(own, _)| *own == algorithm).map(|(_, prepared)| prepared)
     }
 
     /// The set of this key alone.
@@ -244,6 +252,12 @@ impl KeyError {
 
     pub(crate) fn unusable(message: impl Into<String>) -> Self {
         Self { kind: KeyErrorKind::Unusable, message: message.into() }
+    }
+
+    /// The error of one member of a JWK set.
+    #[cfg(feature = "issue")]
+    pub(crate) fn of_key(self, index: usize) -> Self {
+        Self { message: format!("key {}: {}", index + 1, self.message), ..self }
     }
 
     pub(crate) fn unreadable(message: impl Into<String>) -> Self {

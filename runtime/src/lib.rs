@@ -78,6 +78,7 @@ mod routes;
 mod shutdown;
 #[cfg(feature = "sql")]
 pub mod store;
+mod text;
 mod threads;
 mod token;
 mod trace_context;
@@ -94,8 +95,8 @@ pub use service_only_macros::{public, service_only};
 
 #[cfg(feature = "client")]
 pub use crate::client::{
-    AttachToken, InvalidOrigin, MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL, TokenFileError, TokenSource,
-    TokenSourceBuilder,
+    AttachToken, InvalidOrigin, LazyTokenSource, MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL, TokenFileError,
+    TokenSource, TokenSourceBuilder,
 };
 #[cfg(feature = "client-tower")]
 pub use crate::client::{ResendBody, TokenAttached};
@@ -115,7 +116,8 @@ pub use crate::keys::SigningRing;
 #[cfg(feature = "remote")]
 pub use crate::keys::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteJwks, RemoteJwksBuilder,
+    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
+    RemoteJwksBuilder,
 };
 #[cfg(feature = "metrics")]
 pub use crate::metrics::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES, Metrics, MetricsAudit};
@@ -146,8 +148,8 @@ pub use crate::{
     keys::{
         Algorithm, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError, KeyErrorKind, KeyId, KeyRing,
         KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS,
-        MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, Refresh, SkippedKey,
-        UnknownAlgorithm, VerifyingKey,
+        MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, Refresh,
+        SkippedKey, UnknownAlgorithm, VerifyingKey,
     },
     policy::{Endpoint, Policy},
     registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},

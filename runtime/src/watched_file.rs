@@ -1,6 +1,10 @@
 //! A file that changes: looked at again and again by a thread of its own, and read anew when it is
 //! another one.
 //!
+//! Its file system may hang. So one thread touches the file, the reader, and another one waits for it only
+//! so long: the supervisor, which reports a reader that hangs and ends the waits of requests. However long
+//! a mount hangs, one thread is blocked, and the last good content stays in use.
+//!
 //! Kubernetes replaces a mounted secret by swapping the symbolic link `..data`: no watch on the file
 //! itself ever sees that. So the file is looked at by what tells every kind of change: where the path
 //! leads, the inode, the length and the times. What is broken leaves the last good content in place.
@@ -9,12 +13,13 @@ mod stamp;
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File, FileType},
     io::{self, Read},
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     thread::{self, Thread},
     time::Duration,
@@ -23,9 +28,11 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use stamp::Stamp;
+#[cfg(feature = "client")]
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 
 /// How often a file is looked at when nothing else is said: every second. That costs two system
 /// calls, and an operator who has repaired a file sees the effect while still looking.
@@ -33,6 +40,17 @@ pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest interval: more often than this, looking costs more than it brings.
 pub(crate) const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long a look at the file may take. A local file takes microseconds, so a file system that needs
+/// longer hangs. No request waits longer for it.
+pub(crate) const MAX_READ: Duration = Duration::from_secs(2);
+
+/// How often refusals can make the file be read beside the regular look: a server that refuses
+/// everything costs ten reads a second, not one per request.
+pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the file is looked at while a program waits for it to be written.
+const AWAITED_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a file holds and how it is read.
 pub(crate) trait Contents: Send + Sync + 'static {
@@ -53,6 +71,9 @@ pub(crate) trait Contents: Send + Sync + 'static {
     /// Why no thread can be started.
     fn no_thread(&self, error: &io::Error) -> Self::Error;
 
+    /// The file is being read for longer than [`MAX_READ`].
+    fn hangs(&self) -> Self::Error;
+
     /// Says that other content is in use.
     fn tell_loaded(&self, content: &Self::Content);
 
@@ -60,22 +81,52 @@ pub(crate) trait Contents: Send + Sync + 'static {
     fn tell_refused(&self, error: &Self::Error);
 }
 
-/// A file and its last good content. Cheap to clone; the thread ends with the last clone.
+/// A file and its last good content. Cheap to clone; the threads end with the last clone.
 pub(crate) struct WatchedFile<C: Contents>(Arc<Watch<C>>);
 
-/// Ends the thread when it is dropped.
+/// Ends the threads when it is dropped.
 struct Watch<C: Contents> {
     shared: Arc<Shared<C>>,
-    thread: Thread,
+    supervisor: Thread,
+    #[cfg(feature = "client")]
+    rounds: watch::Receiver<Rounds>,
 }
 
 struct Shared<C: Contents> {
-    contents: C,
+    contents: Arc<C>,
     clock: Box<dyn Clock>,
     current: ArcSwap<Loaded<C::Content>>,
     last_error: ArcSwapOption<C::Error>,
+    /// Used by the reader only.
     seen: Mutex<Seen>,
+    turn: Mutex<Turn>,
+    turned: Condvar,
+    /// The reader has not come back in time.
+    hangs: AtomicBool,
+    /// The next look reads the file whatever its stamp is.
+    thorough: AtomicBool,
+    /// Programs that wait for the file to be written.
+    waiting: AtomicUsize,
     stop: AtomicBool,
+}
+
+/// Whose turn it is.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Turn {
+    /// The supervisor's: the reader waits.
+    Idle,
+    /// The reader's, which has not begun.
+    Asked(Look),
+    /// The reader's.
+    Reading,
+}
+
+/// Looks that the supervisor has begun, and those that it has ended or given up.
+#[cfg(feature = "client")]
+#[derive(Copy, Clone, Default)]
+struct Rounds {
+    begun: u64,
+    ended: u64,
 }
 
 /// Content that was good, and since when it is in use.
@@ -89,8 +140,8 @@ struct Seen {
     stamp: Stamp,
     /// When the file was last read.
     read_at: Timestamp,
-    /// Of the content in use.
-    digest: Digest,
+    /// Of the content in use; `None` where it did not come from the file.
+    digest: Option<Digest>,
     /// Whether the file has kept its stamp since it was last read. Times of files are coarse: a
     /// second change right after the first may leave no trace, so every change is read twice.
     settled: bool,
@@ -104,15 +155,78 @@ impl<C: Contents> WatchedFile<C> {
         move || own.upgrade().map(Self)
     }
 
-    /// Reads the file, and starts the thread that looks at it. The first content must be good.
-    pub(crate) fn open(contents: C, interval: Duration, clock: Box<dyn Clock>) -> Result<Self, C::Error> {
-        let shared = Arc::new(Shared::load(contents, clock)?);
+    /// Reads the file, and starts the threads that look at it. The first content must be good, within
+    /// `patience`: a file that is not there yet is waited for.
+    pub(crate) fn open(
+        contents: C,
+        interval: Duration,
+        clock: Box<dyn Clock>,
+        patience: Duration,
+    ) -> Result<Self, C::Error> {
+        let contents = Arc::new(contents);
+        let (sender, first) = mpsc::sync_channel(1);
+        let reader = {
+            let contents = Arc::clone(&contents);
+            move || {
+                let shared = Shared::load_within(&contents, clock, patience).map(Arc::new);
+                let readable = shared.as_ref().ok().map(Arc::clone);
+                // Where the opener has given up, there is nothing to read for.
+                if sender.send(shared).is_ok() {
+                    drop(sender);
+                    readable.inspect(|shared| shared.read_when_asked());
+                }
+            }
+        };
+        Self::spawn(reader).map_err(|error| contents.no_thread(&error))?;
+        let shared =
+            first.recv_timeout(patience.saturating_add(MAX_READ)).map_err(|_| contents.hangs())??;
+        Self::supervise(shared, interval)
+    }
+
+    /// Starts the threads that look at a file, which may not be there yet.
+    #[cfg(feature = "client")]
+    pub(crate) fn start(
+        contents: C,
+        before: C::Content,
+        interval: Duration,
+        clock: Box<dyn Clock>,
+    ) -> Result<Self, C::Error> {
+        let shared = Arc::new(Shared::unread(contents, before, clock));
+        let reader = Arc::clone(&shared);
+        Self::spawn(move || reader.read_when_asked()).map_err(|error| shared.contents.no_thread(&error))?;
+        let watched = Self::supervise(shared, interval)?;
+        watched.0.supervisor.unpark();
+        Ok(watched)
+    }
+
+    fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+        let thread = thread::Builder::new().name(C::THREAD.to_owned()).spawn(work)?;
+        Ok(thread.thread().clone())
+    }
+
+    fn supervise(shared: Arc<Shared<C>>, interval: Duration) -> Result<Self, C::Error> {
+        #[cfg(feature = "client")]
+        let (sender, rounds) = watch::channel(Rounds::default());
         let watched = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name(C::THREAD.to_owned())
-            .spawn(move || watched.watch(interval))
-            .map_err(|error| shared.contents.no_thread(&error))?;
-        Ok(Self(Arc::new(Watch { shared, thread: thread.thread().clone() })))
+        let supervisor = Self::spawn(move || {
+            while watched.rest(interval) {
+                #[cfg(feature = "client")]
+                sender.send_modify(|rounds| rounds.begun += 1);
+                watched.have_it_read();
+                #[cfg(feature = "client")]
+                sender.send_modify(|rounds| rounds.ended = rounds.begun);
+            }
+        });
+        let supervisor = supervisor.map_err(|error| {
+            shared.stop();
+            shared.contents.no_thread(&error)
+        })?;
+        Ok(Self(Arc::new(Watch {
+            shared,
+            supervisor,
+            #[cfg(feature = "client")]
+            rounds,
+        })))
     }
 
     /// The last good content.
@@ -122,13 +236,51 @@ impl<C: Contents> WatchedFile<C> {
 
     /// What is wrong with the file as it is now.
     pub(crate) fn last_error(&self) -> Option<C::Error> {
-        self.0.shared.last_error.load().as_deref().cloned()
+        let shared = &self.0.shared;
+        if shared.hangs.load(Ordering::Acquire) {
+            return Some(shared.contents.hangs());
+        }
+        shared.last_error.load().as_deref().cloned()
     }
 
-    /// Reads the file now, whatever its stamp says, unless it was read less than `interval` ago.
+    /// Waits until the file was looked at once more, whatever its stamp is; the reader skips it where it
+    /// was read too recently. Ends within [`MAX_READ`], and immediately where reading hangs.
     #[cfg(feature = "client")]
-    pub(crate) fn read_again(&self, interval: Duration) {
-        self.0.shared.look(Look::Thorough { unless_within: interval });
+    pub(crate) async fn read_again(&self) {
+        let shared = &self.0.shared;
+        if shared.hangs.load(Ordering::Acquire) {
+            return;
+        }
+        shared.thorough.store(true, Ordering::Release);
+        let mut rounds = self.0.rounds.clone();
+        let wanted = rounds.borrow_and_update().begun + 1;
+        self.0.supervisor.unpark();
+        // With the supervisor gone, there is nothing to wait for.
+        let _ = rounds.wait_for(|rounds| rounds.ended >= wanted).await;
+    }
+
+    /// Waits until `is_good` holds of the content, for as long as `patience`; `false` when it does not.
+    #[cfg(feature = "client")]
+    pub(crate) async fn wait_for(&self, patience: Duration, is_good: impl Fn(&C::Content) -> bool) -> bool {
+        /// Also when the wait is cancelled.
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+        let waiting = &self.0.shared.waiting;
+        waiting.fetch_add(1, Ordering::AcqRel);
+        let _waiting = Waiting(waiting);
+        let running = Stopwatch::start();
+        self.0.supervisor.unpark();
+        let mut rounds = self.0.rounds.clone();
+        while !is_good(&self.current().content) {
+            if running.elapsed() >= patience || rounds.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     pub(crate) fn contents(&self) -> &C {
@@ -144,8 +296,8 @@ impl<C: Contents> Clone for WatchedFile<C> {
 
 impl<C: Contents> Drop for Watch<C> {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.thread.unpark();
+        self.shared.stop();
+        self.supervisor.unpark();
     }
 }
 
@@ -153,35 +305,111 @@ impl<C: Contents> Drop for Watch<C> {
 enum Look {
     /// Reads the file if it seems to be another one.
     Quick,
-    /// Reads it in any case, but not twice in a short time.
-    #[cfg(feature = "client")]
-    Thorough { unless_within: Duration },
+    /// Reads it in any case, but not twice within [`REREAD_INTERVAL`].
+    Thorough,
 }
 
 impl<C: Contents> Shared<C> {
-    fn load(contents: C, clock: Box<dyn Clock>) -> Result<Self, C::Error> {
-        let stamp = Stamp::of(contents.path());
-        let bytes = contents.read()?;
-        let content = contents.parse(&bytes)?;
-        let now = clock.now();
-        let seen = Seen { stamp, read_at: now, digest: digest(&SHA256, &bytes), settled: false };
-        Ok(Self {
-            current: ArcSwap::from_pointee(Loaded { content, at: now }),
+    fn load_within(contents: &Arc<C>, clock: Box<dyn Clock>, patience: Duration) -> Result<Self, C::Error> {
+        let running = Stopwatch::start();
+        loop {
+            let stamp = Stamp::of(contents.path());
+            let read =
+                contents.read().and_then(|bytes| Ok((contents.parse(&bytes)?, digest(&SHA256, &bytes))));
+            match read {
+                Ok((content, digest)) => {
+                    let seen = Seen { stamp, read_at: clock.now(), digest: Some(digest), settled: false };
+                    return Ok(Self::new(Arc::clone(contents), content, clock, seen));
+                }
+                Err(error) if running.elapsed() >= patience => return Err(error),
+                Err(_) => thread::sleep(AWAITED_POLL_INTERVAL.min(patience)),
+            }
+        }
+    }
+
+    #[cfg(feature = "client")]
+    fn unread(contents: C, before: C::Content, clock: Box<dyn Clock>) -> Self {
+        let stamp = Stamp::Missing(io::ErrorKind::NotFound);
+        // Long ago, so that the first look reads the file.
+        let read_at = Timestamp::from_unix(0);
+        Self::new(Arc::new(contents), before, clock, Seen { stamp, read_at, digest: None, settled: false })
+    }
+
+    fn new(contents: Arc<C>, content: C::Content, clock: Box<dyn Clock>, seen: Seen) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(Loaded { content, at: seen.read_at }),
             contents,
             clock,
             last_error: ArcSwapOption::empty(),
             seen: Mutex::new(seen),
+            turn: Mutex::new(Turn::Idle),
+            turned: Condvar::new(),
+            hangs: AtomicBool::new(false),
+            thorough: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-        })
+        }
     }
 
-    fn watch(&self, interval: Duration) {
-        loop {
-            thread::park_timeout(interval);
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            self.look(Look::Quick);
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn stop(&self) {
+        // Within the lock, so that no thread begins to wait in between.
+        let _turn = self.turn();
+        self.stop.store(true, Ordering::Release);
+        self.turned.notify_all();
+    }
+
+    /// The supervisor's pause between two looks; `false` when there shall be none any more.
+    fn rest(&self, interval: Duration) -> bool {
+        let awaited = self.waiting.load(Ordering::Acquire) > 0;
+        thread::park_timeout(if awaited { interval.min(AWAITED_POLL_INTERVAL) } else { interval });
+        !self.is_stopped()
+    }
+
+    /// The supervisor's work: asks the reader to look, and waits for it only so long.
+    fn have_it_read(&self) {
+        let mut turn = self.turn();
+        if *turn == Turn::Idle {
+            let thorough = self.thorough.swap(false, Ordering::AcqRel);
+            *turn = Turn::Asked(if thorough { Look::Thorough } else { Look::Quick });
+            self.turned.notify_all();
+        }
+        if self.hangs.load(Ordering::Acquire) {
+            return;
+        }
+        let is_busy = |turn: &mut Turn| *turn != Turn::Idle && !self.is_stopped();
+        let waited = self.turned.wait_timeout_while(turn, MAX_READ, is_busy);
+        let (turn, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            // Within the lock: the reader takes it back when it returns.
+            self.hangs.store(true, Ordering::Release);
+            drop(turn);
+            self.contents.tell_refused(&self.contents.hangs());
+        }
+    }
+
+    /// The reader's work.
+    fn read_when_asked(&self) {
+        let mut turn = self.turn();
+        while !self.is_stopped() {
+            let Turn::Asked(how) = *turn else {
+                turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            *turn = Turn::Reading;
+            drop(turn);
+            self.look(how);
+            turn = self.turn();
+            *turn = Turn::Idle;
+            self.hangs.store(false, Ordering::Release);
+            self.turned.notify_all();
         }
     }
 
@@ -194,10 +422,7 @@ impl<C: Contents> Shared<C> {
         let needless = match how {
             Look::Quick => !changed && seen.settled,
             // A clock that was set back is no reason to look away.
-            #[cfg(feature = "client")]
-            Look::Thorough { unless_within } => {
-                !changed && now.since(seen.read_at).is_some_and(|ago| ago < unless_within)
-            }
+            Look::Thorough => !changed && now.since(seen.read_at).is_some_and(|ago| ago < REREAD_INTERVAL),
         };
         if needless {
             return;
@@ -223,12 +448,12 @@ impl<C: Contents> Shared<C> {
 
     fn accept(&self, seen: &mut Seen, content: C::Content, digest: Digest) {
         self.last_error.store(None);
-        if seen.digest.as_ref() == digest.as_ref() {
+        if seen.digest.as_ref().is_some_and(|own| own.as_ref() == digest.as_ref()) {
             return;
         }
         self.contents.tell_loaded(&content);
         self.current.store(Arc::new(Loaded { content, at: seen.read_at }));
-        seen.digest = digest;
+        seen.digest = Some(digest);
     }
 
     fn refuse(&self, seen: &Seen, error: C::Error) {
@@ -239,6 +464,34 @@ impl<C: Contents> Shared<C> {
         }
         self.last_error.store(Some(Arc::new(error)));
     }
+}
+
+/// As [`read_bounded`], for a file that is read again and again: opening a pipe would wait for a writer, and
+/// reading it would take its content away.
+pub(crate) fn read_regular(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        let what = name_of(kind);
+        return Err(io::Error::other(format!("it is {what}, expected a regular file")));
+    }
+    read_bounded(path, limit)
+}
+
+fn name_of(kind: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if kind.is_fifo() {
+            return "a named pipe (FIFO)";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    if kind.is_dir() { "a directory" } else { "something else" }
 }
 
 /// Reads a file up to one byte more than `limit`, so that what is too long is refused rather than cut.

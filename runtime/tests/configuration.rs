@@ -9,11 +9,11 @@ use service_only::{
     DEFAULT_REMOTE_KEYS, DEFAULT_REVOCATION_POLL, DEFAULT_TIMEOUT, DEFAULT_UNKNOWN_KID_INTERVAL,
     DEFAULT_UNKNOWN_KID_WAIT, DEFAULT_WRITE_TIMEOUT, FileKeys, JsonLinesAudit, LONG_LIFETIME, MAX_AUDIENCES,
     MAX_CACHED_TOKENS, MAX_CLAIM_LENGTH, MAX_ISSUED_AHEAD, MAX_JSON_DEPTH, MAX_JSON_MEMBERS, MAX_JWKS_BYTES,
-    MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KID_LENGTH, MAX_LEEWAY, MAX_LIFETIME, MAX_METRIC_SERIES, MAX_QUEUE,
-    MAX_QUOTED, MAX_RETIRED, MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES, MAX_SERVICE_NAME,
-    MAX_TOKEN_FILE_BYTES, MAX_TOKEN_LENGTH, MIN_RSA_BITS, MIN_RSA_EXPONENT, REREAD_INTERVAL, RemoteJwks,
-    STRICT_LIFETIME, SqlRevocations, TrustedIssuer, Verifier, WhenFull, export::DEFAULT_TRUST_DOMAIN,
-    rotation::DEFAULT_REPORT_INTERVAL,
+    MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_LEEWAY, MAX_LIFETIME,
+    MAX_METRIC_SERIES, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED, MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES,
+    MAX_SERVICE_NAME, MAX_TOKEN_FILE_BYTES, MAX_TOKEN_LENGTH, MIN_RSA_BITS, MIN_RSA_EXPONENT,
+    REREAD_INTERVAL, RemoteJwks, STRICT_LIFETIME, SqlRevocations, TrustedIssuer, Verifier, WhenFull,
+    export::DEFAULT_TRUST_DOMAIN, rotation::DEFAULT_REPORT_INTERVAL,
 };
 
 const GUIDE: &str = include_str!("../../cli/docs/configuration.md");
@@ -120,6 +120,7 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         MAX_JSON_MEMBERS,
         MAX_JWKS_BYTES,
         MAX_KEYS,
+        MAX_KEYS_PER_KID,
         MAX_KEY_FILE_BYTES,
         MAX_KID_LENGTH,
         MAX_ISSUED_AHEAD,
@@ -200,7 +201,7 @@ fn every_method_of_what_is_configured_stands_in_its_section() {
         ),
         ("Audit", &["audit/json_lines.rs"]),
         ("Metrics and traces", &["metrics.rs", "traces.rs"]),
-        ("Calling others", &["client.rs", "client/attach.rs"]),
+        ("Calling others", &["client.rs", "client/attach.rs", "client/reqwest.rs"]),
         ("Minting", &[]),
     ];
     for (heading, files) in sections {

@@ -14,10 +14,10 @@
 
 mod proof;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::LazyLock, time::Duration};
 
 use jsonwebtoken::{DecodingKey, Validation};
-use proof::signing::{KEYS, compact, key};
+use proof::signing::{compact, key};
 use proptest::{collection::vec, option, prelude::*, sample, test_runner::TestRunner};
 use serde_json::{Value, json};
 use service_only::{Algorithm, FixedClock, NoAudit, SigningKey, Timestamp, Verifier};
@@ -65,6 +65,10 @@ impl Readers {
         Ok(ours.is_ok())
     }
 }
+
+/// jsonwebtoken does not know the name of RFC 9864.
+static KNOWN_TO_BOTH: LazyLock<Vec<Algorithm>> =
+    LazyLock::new(|| Algorithm::ALL.into_iter().filter(|own| *own != Algorithm::Ed25519).collect());
 
 fn now() -> i64 {
     i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap()
@@ -152,7 +156,8 @@ fn payload() -> impl Strategy<Value = Value> {
 fn jsonwebtoken_refuses_nothing_that_we_accept() {
     let config = ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
     let accepted = Cell::new(0);
-    let strategy = (sample::select(&Algorithm::ALL[..]), header(), payload(), option::of(Just("orders")));
+    let strategy =
+        (sample::select(KNOWN_TO_BOTH.as_slice()), header(), payload(), option::of(Just("orders")));
     TestRunner::new(config)
         .run(&strategy, |(algorithm, mut header, payload, audience)| {
             let key = key(algorithm);
@@ -171,7 +176,8 @@ fn jsonwebtoken_refuses_nothing_that_we_accept() {
 #[test]
 fn jsonwebtoken_refuses_no_changed_token_that_we_accept() {
     let config = ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
-    let readers: Vec<_> = KEYS.iter().map(|key| (key, Readers::new(key, None))).collect();
+    let readers: Vec<_> =
+        KNOWN_TO_BOTH.iter().map(|own| key(*own)).map(|key| (key, Readers::new(key, None))).collect();
     let change = (any::<sample::Index>(), 0..3_usize, "[A-Za-z0-9_.=-]{0,3}");
     TestRunner::new(config)
         .run(&(0..readers.len(), payload(), vec(change, 0..3)), |(index, payload, changes)| {

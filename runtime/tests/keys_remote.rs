@@ -4,10 +4,14 @@
 #![cfg(all(feature = "remote", feature = "axum", feature = "issue"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "keys_remote/runtimes.rs"]
+mod runtimes;
 #[path = "keys_remote/server.rs"]
 mod server;
 #[path = "keys_remote/tls.rs"]
 mod tls;
+#[path = "keys_remote/transport.rs"]
+mod transport;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +24,8 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use server::{Answer, JwksServer, eventually, jwks};
 use service_only::{
-    Algorithm, BuildError, Code, Issuer, KeySource, RemoteError, RemoteJwks, RemoteJwksBuilder, SigningKey,
-    Verifier, service_only,
+    Algorithm, BuildError, Code, Issuer, KeySource, RemoteErrorKind, RemoteJwks, RemoteJwksBuilder,
+    SigningKey, Verifier, service_only,
 };
 use service_only_testkit::{ManualClock, RecordingAudit};
 use tower::ServiceExt;
@@ -280,7 +284,8 @@ async fn the_issuer_chooses_the_time_of_the_next_fetch_within_the_bounds() {
 async fn a_start_without_keys_is_an_error_and_a_lazy_one_is_503_until_they_are_there() {
     let (good, clock) = (key(), ManualClock::new());
     let server = JwksServer::start(Answer::status(500)).await;
-    assert_eq!(remote(&server, &clock).start().await.unwrap_err(), RemoteError::Status(500));
+    let error = remote(&server, &clock).start().await.unwrap_err();
+    assert_eq!(error.kind(), &RemoteErrorKind::Status(500));
 
     let keys = remote(&server, &clock).start_lazily().unwrap();
     eventually("the first fetch", || keys.last_error().is_some()).await;
@@ -297,13 +302,15 @@ async fn a_source_that_has_become_too_old_builds_no_verifier() {
     let clock = ManualClock::new();
     let server = JwksServer::start(Answer::keys(&[&key()])).await;
     let keys = remote(&server, &clock).start().await.unwrap();
+    // The thread notices that it is time.
+    server.answer(Answer::status(503));
     clock.advance(Duration::from_secs(7 * 3600));
     let built = Verifier::builder().issuer("bakery-auth").keys(keys).build();
     assert!(matches!(built, Err(BuildError::KeysUnavailable(_))), "{built:?}");
 }
 
 #[tokio::test]
-async fn the_task_ends_with_the_last_clone() {
+async fn the_thread_ends_with_the_last_clone() {
     struct Held(#[allow(dead_code)] Arc<()>);
     impl service_only::Clock for Held {
         fn now(&self) -> service_only::Timestamp {
@@ -318,7 +325,7 @@ async fn the_task_ends_with_the_last_clone() {
     drop(keys.clone());
     assert_eq!(Arc::strong_count(&held), 2);
     drop(keys);
-    eventually("the end of the task", || Arc::strong_count(&held) == 1).await;
+    eventually("the end of the thread", || Arc::strong_count(&held) == 1).await;
 }
 
 #[tokio::test]
@@ -366,28 +373,20 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
         (url().unknown_kid_interval(Duration::from_millis(999)), "every 999ms"),
         (url().unknown_kid_wait(seconds(0)), "zero"),
         (url().timeout(seconds(0)), "zero"),
+        (url().proxy("not a proxy"), "not the URL of a proxy"),
         (url().max_keys(0), "0 keys"),
         (url().max_keys(service_only::MAX_KEYS + 1), "keys"),
         (url().max_response_bytes(0), "0 bytes"),
         (url().max_response_bytes(service_only::MAX_JWKS_BYTES + 1), "bytes"),
     ] {
         match refused.start_lazily() {
-            Err(RemoteError::Configuration(why)) => assert!(why.contains(says), "{why}, expected {says}"),
-            other => panic!("{other:?}, expected {says}"),
+            Err(error) => {
+                assert!(matches!(error.kind(), RemoteErrorKind::Configuration(_)), "{error:?}");
+                assert!(error.to_string().contains(says), "{error}, expected {says}");
+            }
+            Ok(keys) => panic!("{keys:?}, expected {says}"),
         }
     }
-}
-
-#[test]
-fn without_a_runtime_there_is_an_error_and_no_panic() {
-    let lazily = RemoteJwks::url("https://auth.example/jwks").start_lazily();
-    assert!(matches!(lazily, Err(RemoteError::Configuration(_))));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let keys = runtime.block_on(async {
-        let server = JwksServer::start(Answer::text(jwks(&[&key()]))).await;
-        remote(&server, &ManualClock::new()).start().await.unwrap()
-    });
-    assert!(keys.refresh_for("any").is_none(), "nobody can wait here");
 }
 
 #[tokio::test]
@@ -401,11 +400,15 @@ async fn a_remembered_token_ends_with_keys_that_are_too_old_or_others() {
     let verdict = || service.verifier.verify(token.as_str()).err().map(|denial| denial.code());
     assert_eq!([verdict(), verdict(), verdict()], [None; 3]);
     assert_eq!(service.verifier.token_cache_hits(), 1);
+    // The thread notices that it is time.
+    server.answer(Answer::status(503));
     clock.advance(Duration::from_secs(3600));
     assert_eq!(verdict(), None);
     clock.advance(Duration::from_secs(1));
     assert_eq!(verdict(), Some(Code::KeysUnavailable));
 
+    eventually("the fetch that is due", || keys.last_error().is_some()).await;
+    server.answer(Answer::keys(&[&own]));
     service.look().await;
     let hits = service.verifier.token_cache_hits();
     assert_eq!([verdict(), verdict()], [None; 2]);

@@ -41,6 +41,57 @@ fn tokens_cross_to_jose_and_back() {
     cross(node);
 }
 
+/// Where PyJWT or jose accepts and this project does not, with the reason.
+const STRICTER: [(&str, &str); 6] = [
+    ("key_ops is empty", "RFC 7517 section 4.3: the key is for no operation"),
+    ("key_ops is text", "RFC 7517 section 4.3: an array"),
+    ("padding", "RFC 7518 section 2: Base64urlUInt has none"),
+    ("use is empty", "RFC 7517 section 4.2: not `sig`"),
+    ("use is SIG", "RFC 7517 section 4.2: case-sensitive"),
+    ("alg is empty", "RFC 7517 section 4.4: not the token's"),
+];
+
+#[test]
+fn a_key_set_that_pyjwt_or_jose_can_use_is_usable_here() {
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "-e", include_str!("interop/published.mjs")]);
+    let Some(cases) = ask(&mut node, &json!(null)) else {
+        eprintln!("skipped: node does not find `jose`; set SERVICE_ONLY_JOSE_DIR to where it is installed");
+        return;
+    };
+    let cases: Value = serde_json::from_str(&cases).unwrap();
+    let python = std::env::var("SERVICE_ONLY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut python = Command::new(python);
+    let theirs = ask(python.args(["-c", include_str!("interop/published.py")]), &cases);
+    if theirs.is_none() {
+        eprintln!("skipped: PyJWT's verdicts; set SERVICE_ONLY_PYTHON");
+    }
+    let pyjwt: Vec<bool> =
+        theirs.map(|verdicts| serde_json::from_str(&verdicts).unwrap()).unwrap_or_default();
+
+    let cases = cases.as_array().unwrap();
+    let batch: String = cases
+        .iter()
+        .map(|case| {
+            let config = json!({
+                "jwks": case["set"], "algorithms": [case["alg"]], "issuer": "bakery-auth", "audience": null,
+                "leeway_s": 0, "now": case["now"],
+            });
+            json!({ "id": case["name"], "config": config, "token": case["token"] }).to_string() + "\n"
+        })
+        .collect();
+    let sandbox = Sandbox::new();
+    let ours = sandbox.feed(&["verify", "--batch", "-"], &batch).done().stdout;
+    let ours: Vec<Value> = ours.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(ours.len(), cases.len());
+    for (index, (case, ours)) in cases.iter().zip(&ours).enumerate() {
+        let name = case["name"].as_str().unwrap();
+        let usable = case["jose"] == true || pyjwt.get(index) == Some(&true);
+        let stricter = STRICTER.iter().any(|(own, _)| *own == name);
+        assert_eq!(ours["verdict"] == "accept", usable && !stricter, "{name}: {ours}");
+    }
+}
+
 fn cross(tool: impl Fn() -> Command) {
     for algorithm in ALGORITHMS {
         let party = Party::new(algorithm);

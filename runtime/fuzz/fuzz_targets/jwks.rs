@@ -1,4 +1,4 @@
-//! A JWK set: every member becomes a key or is listed as left out.
+//! A JWK set: every member becomes a key, or a part of one, or is listed as left out.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -9,9 +9,11 @@ use service_only::{KeySet, MAX_KEYS, MAX_KID_LENGTH};
 
 fuzz_target!(|json: &[u8]| {
     let Ok(set) = KeySet::from_jwks(json) else { return };
-    let read: Value = serde_json::from_slice(json).unwrap();
+    // Sets in UTF-16 and with a byte order mark are read too.
+    let Ok(read) = serde_json::from_slice::<Value>(json) else { return };
     let members = read["keys"].as_array().unwrap();
-    assert_eq!(set.len() + set.skipped().len(), members.len());
+    // Members with one `kid` are one key.
+    assert!(set.len() + set.skipped().len() <= members.len());
     assert!((1..=MAX_KEYS).contains(&set.len()));
     let kids: Vec<&str> = set.keys().iter().filter_map(|key| key.kid()).map(|kid| kid.as_str()).collect();
     assert_eq!(kids.iter().collect::<BTreeSet<_>>().len(), kids.len());

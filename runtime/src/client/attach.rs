@@ -1,8 +1,10 @@
 //! Which requests get the token, and with what they are sent again.
 
-use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
-use super::{InvalidOrigin, TokenSource, origin::Origin};
+#[cfg(feature = "client-reqwest")]
+use super::reqwest::Proxies;
+use super::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 
 /// Puts the token of a [`TokenSource`] on requests to named services, and on no others. As a layer of
 /// tower with the feature `client-tower`, as middleware of reqwest with `client-reqwest`.
@@ -10,17 +12,33 @@ use super::{InvalidOrigin, TokenSource, origin::Origin};
 /// A request to anybody else, or one that has an `Authorization` header already, passes unchanged. An
 /// answer of 401 makes the source read its file again; if that holds another token, the request is sent
 /// once more, with it. A request whose body is gone by then is not; the next one has the new token.
+///
+/// A proxy reads what passes over plain HTTP. `AttachToken::client` makes a client of reqwest that uses none.
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until a client has it"]
 pub struct AttachToken {
-    pub(super) tokens: TokenSource,
+    pub(super) tokens: LazyTokenSource,
     recipients: Vec<Origin>,
+    #[cfg(feature = "client-reqwest")]
+    pub(super) proxies: Proxies,
 }
 
 /// For nobody yet; see [`AttachToken::to`].
 impl From<TokenSource> for AttachToken {
     fn from(tokens: TokenSource) -> Self {
-        Self { tokens, recipients: Vec::new() }
+        tokens.file.into()
+    }
+}
+
+/// Without recipients; add them with [`AttachToken::to`]. Requests to them fail until the token is there.
+impl From<LazyTokenSource> for AttachToken {
+    fn from(tokens: LazyTokenSource) -> Self {
+        Self {
+            tokens,
+            recipients: Vec::new(),
+            #[cfg(feature = "client-reqwest")]
+            proxies: Proxies::of_environment(),
+        }
     }
 }
 
@@ -35,17 +53,15 @@ impl AttachToken {
         Ok(self)
     }
 
-    /// Puts the token on a request, if it is for a recipient; gives what was put on.
-    pub(super) fn attach(&self, target: &Uri, headers: &mut HeaderMap) -> Option<HeaderValue> {
+    /// Whether a request gets the token: it is for a recipient, and has no other credentials.
+    pub(super) fn is_for(&self, target: &Uri, headers: &HeaderMap) -> bool {
         if headers.contains_key(AUTHORIZATION) {
-            return None;
+            return false;
         }
-        if !Origin::of(target).is_some_and(|origin| self.recipients.contains(&origin)) {
+        let is_recipient = Origin::of(target).is_some_and(|origin| self.recipients.contains(&origin));
+        if !is_recipient {
             tracing::debug!(target: "service_only", host = target.host(), "no token is sent: the origin is not a recipient");
-            return None;
         }
-        let authorization = self.tokens.authorization();
-        headers.insert(AUTHORIZATION, authorization.clone());
-        Some(authorization)
+        is_recipient
     }
 }

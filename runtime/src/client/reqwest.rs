@@ -1,10 +1,75 @@
-//! reqwest: middleware of `reqwest-middleware`.
+//! reqwest: middleware of `reqwest-middleware`, and a client that gives the token to no proxy.
 
-use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION};
+use std::{error::Error, fmt, sync::Arc};
+
+use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION, uri::Scheme};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Request, Response};
-use reqwest_middleware::{Middleware, Next, Result};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
 use super::AttachToken;
+
+impl AttachToken {
+    /// A client of reqwest that sends the token, and uses no proxy: not one of the environment
+    /// (`http_proxy`, `all_proxy`) and not one of the builder.
+    ///
+    /// # Errors
+    /// As [`reqwest::ClientBuilder::build`].
+    pub fn client(self, settings: reqwest::ClientBuilder) -> reqwest::Result<ClientWithMiddleware> {
+        let client = settings.no_proxy().build()?;
+        Ok(ClientBuilder::new(client).with(self.client_uses_no_proxy()).build())
+    }
+
+    /// States that the client below uses no proxy for plain HTTP. Otherwise, as middleware of any other
+    /// client, a request over plain HTTP fails where the environment names a proxy for it: the proxy would
+    /// read the token. A proxy that your code gives to the client is not seen.
+    pub fn client_uses_no_proxy(mut self) -> Self {
+        self.proxies = Proxies(None);
+        self
+    }
+}
+
+/// The proxies of the environment, as reqwest reads them.
+#[derive(Clone)]
+pub(super) struct Proxies(Option<Arc<Matcher>>);
+
+impl Proxies {
+    pub(super) fn of_environment() -> Self {
+        Self(Some(Arc::new(Matcher::from_system())))
+    }
+
+    /// Whether a proxy would read a request to this target. Over HTTPS, it passes a tunnel.
+    fn read(&self, target: &Uri) -> bool {
+        target.scheme() == Some(&Scheme::HTTP)
+            && self.0.as_ref().is_some_and(|matcher| matcher.intercept(target).is_some())
+    }
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A proxy's URL may hold a password.
+        f.write_str(if self.0.is_some() { "of the environment" } else { "none" })
+    }
+}
+
+/// A proxy of the environment would read the token.
+#[derive(Debug)]
+struct ProxyReadsToken {
+    host: String,
+}
+
+impl fmt::Display for ProxyReadsToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the token is not sent to `{}`: a proxy of the environment (`http_proxy` or `all_proxy`) would read it; \
+             make the client by `AttachToken::client`, which uses no proxy, or name the host in `no_proxy`",
+            self.host
+        )
+    }
+}
+
+impl Error for ProxyReadsToken {}
 
 #[async_trait::async_trait]
 impl Middleware for AttachToken {
@@ -15,8 +80,15 @@ impl Middleware for AttachToken {
         next: Next<'_>,
     ) -> Result<Response> {
         let target: Option<Uri> = request.url().as_str().parse().ok();
-        let sent = target.and_then(|target| self.attach(&target, request.headers_mut()));
-        let Some(sent) = sent else { return next.run(request, extensions).await };
+        let Some(target) = target.filter(|target| self.is_for(target, request.headers())) else {
+            return next.run(request, extensions).await;
+        };
+        if self.proxies.read(&target) {
+            let host = target.host().unwrap_or_default().to_owned();
+            return Err(reqwest_middleware::Error::middleware(ProxyReadsToken { host }));
+        }
+        let sent = self.tokens.authorization_now().await.map_err(reqwest_middleware::Error::middleware)?;
+        request.headers_mut().insert(AUTHORIZATION, sent.clone());
         let again = request.try_clone();
         let response = next.clone().run(request, extensions).await?;
         if response.status() != StatusCode::UNAUTHORIZED {

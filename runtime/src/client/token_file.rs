@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
     denial::Denial,
+    text,
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
-    watched_file::{Contents, read_bounded},
+    watched_file::{Contents, MAX_READ, read_regular},
 };
 
 /// The largest token file, in bytes: the longest token that a verifier looks at, and a line break.
@@ -42,7 +43,8 @@ impl TokenFile {
 }
 
 impl Contents for TokenFile {
-    type Content = Sendable;
+    /// `None` before the first token of a file that may be written later.
+    type Content = Option<Sendable>;
     type Error = TokenFileError;
 
     const THREAD: &'static str = "token-file";
@@ -52,24 +54,32 @@ impl Contents for TokenFile {
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TokenFileError> {
-        let bytes = read_bounded(&self.path, MAX_TOKEN_FILE_BYTES).map_err(|error| self.error(error))?;
+        let bytes = read_regular(&self.path, MAX_TOKEN_FILE_BYTES).map_err(|error| self.error(error))?;
         if bytes.len() > MAX_TOKEN_FILE_BYTES {
             return Err(self.error(format!("the file is larger than {MAX_TOKEN_FILE_BYTES} bytes")));
         }
         Ok(bytes)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Sendable, TokenFileError> {
-        sendable(bytes).map_err(|reason| self.error(reason))
+    fn parse(&self, bytes: &[u8]) -> Result<Option<Sendable>, TokenFileError> {
+        sendable(bytes).map(Some).map_err(|reason| {
+            self.error(format_args!(
+                "the file holds no token: {reason}; write one into it with `service-token generate NAME`"
+            ))
+        })
     }
 
     fn no_thread(&self, error: &io::Error) -> TokenFileError {
         self.error(format!("no thread can be started: {error}"))
     }
 
-    fn tell_loaded(&self, token: &Sendable) {
-        let path = self.path.display();
-        tracing::info!(target: "service_only", %path, expires_at = token.expires_at, "a token to send is loaded");
+    fn hangs(&self) -> TokenFileError {
+        self.error(format_args!("not read within {MAX_READ:?}: does its file system hang?"))
+    }
+
+    fn tell_loaded(&self, token: &Option<Sendable>) {
+        let (path, expires_at) = (self.path.display(), token.as_ref().and_then(|token| token.expires_at));
+        tracing::info!(target: "service_only", %path, expires_at, "a token to send is loaded");
     }
 
     fn tell_refused(&self, error: &TokenFileError) {
@@ -77,17 +87,40 @@ impl Contents for TokenFile {
     }
 }
 
-/// What the message says of the file never holds a part of it: it may be another secret.
+/// White space around the token and a byte order mark are what editors and shells add. What the message says
+/// of anything else in the file never holds a part of it: it may be another secret.
 fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
-    let text = std::str::from_utf8(bytes).map_err(|_| NO_TOKEN)?;
-    let token = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    let text = text::decode(bytes).map_err(|_| "it is not text in UTF-8 or UTF-16")?;
+    let token = text.trim();
     let payload = &mut PayloadRoom::new();
-    let payload = parts(token, payload).map_err(|_| NO_TOKEN)?;
+    let payload = parts(token, payload).map_err(|_| what_it_is(token))?;
     let value = Zeroizing::new(format!("Bearer {token}"));
-    let mut authorization = HeaderValue::from_str(&value).map_err(|_| NO_TOKEN)?;
+    let mut authorization = HeaderValue::from_str(&value).map_err(|_| what_it_is(token))?;
     authorization.set_sensitive(true);
     let Times { iat, exp } = times(payload);
     Ok(Sendable { authorization, issued_at: iat.map(whole), expires_at: exp.map(whole) })
+}
+
+/// What a text is that is not a token.
+fn what_it_is(text: &str) -> &'static str {
+    let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    if text.is_empty() {
+        "it is empty"
+    } else if begins("bearer ") || begins("authorization:") {
+        "it begins like a header; only the token itself belongs in it"
+    } else if begins("-----BEGIN ") {
+        "it holds a key or a certificate in PEM"
+    } else if begins("{") || begins("[") {
+        "it holds JSON"
+    } else if begins("\"") || begins("'") {
+        "it begins with a quotation mark; only the token itself belongs in it"
+    } else if text.contains(char::is_whitespace) {
+        "it has white space within, so it is broken into lines or holds more than a token"
+    } else if text.split('.').count() != 3 {
+        "it is not three parts with two dots between them"
+    } else {
+        "its parts are not those of a token: base64url without padding, and JSON"
+    }
 }
 
 /// The payload of what has the form of a token.
@@ -97,8 +130,6 @@ fn parts<'r>(token: &str, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial>
     segments.signature(&mut SignatureRoom::new())?;
     segments.payload(room)
 }
-
-const NO_TOKEN: &str = "the file holds no token; write one into it with `service-token generate NAME`";
 
 /// What the token says of itself. Nothing is decided by it.
 fn times(payload: &[u8]) -> Times {
@@ -136,24 +167,54 @@ mod tests {
     const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjcuNX0.AA";
 
     #[test]
-    fn a_token_is_read_with_or_without_a_final_line_break() {
-        for end in ["", "\n", "\r\n"] {
-            let token = sendable(format!("{TOKEN}{end}").as_bytes()).unwrap();
-            assert_eq!(token.authorization.as_bytes(), format!("Bearer {TOKEN}").as_bytes(), "{end:?}");
-            assert!(token.authorization.is_sensitive());
-            assert_eq!(token.expires_at, Some(7));
+    fn white_space_and_a_byte_order_mark_around_a_token_are_not_part_of_it() {
+        for (before, after) in [
+            ("", ""),
+            ("", "\n"),
+            ("", "\r\n"),
+            ("", "\n\n"),
+            ("", "\r\n\r\n"),
+            ("", " "),
+            ("", " \t\n"),
+            (" ", ""),
+            ("\n", ""),
+            ("\u{feff}", ""),
+            ("\u{feff}", "\r\n"),
+        ] {
+            let text = format!("{before}{TOKEN}{after}");
+            let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            for bytes in [text.as_bytes(), &utf16] {
+                let token = sendable(bytes).unwrap();
+                assert_eq!(token.authorization.as_bytes(), format!("Bearer {TOKEN}").as_bytes(), "{text:?}");
+                assert!(token.authorization.is_sensitive());
+                assert_eq!(token.expires_at, Some(7));
+            }
         }
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_a_word_of_it() {
-        let cases = ["", "\n", "secret", "a.b", "a.b.c", "Bearer a", " x", "-----BEGIN PRIVATE KEY-----"];
-        let spoiled =
-            [format!("{TOKEN}\n\n"), format!(" {TOKEN}"), format!("{TOKEN}\n{TOKEN}"), format!("{TOKEN}=")];
-        for text in cases.into_iter().map(str::to_owned).chain(spoiled) {
-            assert_eq!(sendable(text.as_bytes()).err(), Some(NO_TOKEN), "{text:?}");
+    fn a_file_without_a_token_is_refused_with_what_it_is_and_nothing_of_its_content() {
+        for (text, what) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("\u{feff}", "empty"),
+            ("s3cr3t", "three parts"),
+            ("s3cr.3t", "three parts"),
+            ("s.3.cr3t", "base64url"),
+            ("Bearer s3cr3t", "like a header"),
+            ("Authorization: Bearer s3cr3t", "like a header"),
+            ("-----BEGIN PRIVATE KEY-----", "PEM"),
+            ("{\"token\":\"s3cr3t\"}", "JSON"),
+            (&format!("\"{TOKEN}\""), "quotation mark"),
+            (&format!("{TOKEN}\n{TOKEN}"), "white space within"),
+            (&format!("{TOKEN} # s3cr3t"), "white space within"),
+            (&format!("{TOKEN}="), "base64url"),
+            (&format!("{TOKEN}\0"), "base64url"),
+        ] {
+            let why = sendable(text.as_bytes()).err().unwrap_or_default();
+            assert!(why.contains(what) && !why.contains("cr"), "{text:?}: {why}");
         }
-        assert_eq!(sendable(&[0xff; 20]).err(), Some(NO_TOKEN));
+        assert_eq!(sendable(&[0xff; 20]).err(), Some("it is not text in UTF-8 or UTF-16"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! tower: a layer around a client.
 
 use std::{
+    error::Error,
     future::{Future, poll_fn},
     mem,
     pin::Pin,
@@ -58,6 +59,8 @@ impl ResendBody for tonic::body::Body {
     }
 }
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 impl<S> Layer<S> for AttachToken {
     type Service = TokenAttached<S>;
 
@@ -66,7 +69,8 @@ impl<S> Layer<S> for AttachToken {
     }
 }
 
-/// A client whose requests [`AttachToken`] puts a token on.
+/// A client whose requests [`AttachToken`] puts a token on. Its error is the client's own, or a
+/// [`TokenFileError`](crate::TokenFileError) while a source that was started lazily has no token.
 #[derive(Debug, Clone)]
 pub struct TokenAttached<S> {
     attach: AttachToken,
@@ -76,30 +80,33 @@ pub struct TokenAttached<S> {
 impl<S, B, A> Service<Request<B>> for TokenAttached<S>
 where
     S: Service<Request<B>, Response = Response<A>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
     S::Future: Send,
     B: ResendBody + Send + 'static,
     A: Send,
 {
     type Response = Response<A>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The one that said it is ready is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let target = request.uri().clone();
-        let Some(sent) = self.attach.attach(&target, request.headers_mut()) else {
-            return Box::pin(inner.call(request));
-        };
+        if !self.attach.is_for(request.uri(), request.headers()) {
+            let response = inner.call(request);
+            return Box::pin(async move { response.await.map_err(Into::into) });
+        }
         let tokens = self.attach.tokens.clone();
-        let again = again(&request);
         Box::pin(async move {
-            let response = inner.call(request).await?;
+            let sent = tokens.authorization_now().await?;
+            request.headers_mut().insert(AUTHORIZATION, sent.clone());
+            let again = again(&request);
+            let response = inner.call(request).await.map_err(Into::into)?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 return Ok(response);
             }
@@ -107,8 +114,8 @@ where
                 (Some(newer), Some(mut again)) => {
                     again.headers_mut().insert(AUTHORIZATION, newer);
                     drop(response);
-                    poll_fn(|context| inner.poll_ready(context)).await?;
-                    inner.call(again).await
+                    poll_fn(|context| inner.poll_ready(context)).await.map_err(Into::into)?;
+                    inner.call(again).await.map_err(Into::into)
                 }
                 _ => Ok(response),
             }

@@ -12,7 +12,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::signing_key::{SigningKey, ecdsa};
 use crate::{
     denial::quoted,
-    keys::{Algorithm, KeyError, KeyType, MAX_JWKS_BYTES},
+    keys::{Algorithm, KeyError, KeyType, MAX_JWKS_BYTES, significant},
+    text,
 };
 
 impl SigningKey {
@@ -43,14 +44,16 @@ impl SigningKey {
         }
         // What serde says of a wrong member may quote it, and it is a secret.
         let not_one = |_| KeyError::unusable("neither a JWK set nor a JWK: not the members of RFC 7517");
-        let keys = match serde_json::from_slice(json).map_err(not_one)? {
+        let text = text::decode(json)
+            .map_err(|why| KeyError::unusable(format!("neither a JWK set nor a JWK: {why}")))?;
+        let keys = match serde_json::from_str(&text).map_err(not_one)? {
             Document::Set { keys } => keys,
-            Document::One(key) => vec![*key],
+            Document::One(key) => return Ok(vec![key.key()?]),
         };
         if keys.is_empty() {
             return Err(KeyError::unusable("the JWK set has no key"));
         }
-        keys.iter().map(PrivateJwk::key).collect()
+        keys.iter().enumerate().map(|(index, key)| key.key().map_err(|error| error.of_key(index))).collect()
     }
 }
 
@@ -112,6 +115,13 @@ impl Member {
     }
 }
 
+impl Member {
+    /// A number without leading zero octets, which Java writes as a sign.
+    fn number(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.bytes(name).map(|bytes| Zeroizing::new(significant(&bytes).to_vec()))
+    }
+}
+
 impl PrivateJwk {
     fn key(&self) -> Result<SigningKey, KeyError> {
         let algorithm = self.algorithm()?;
@@ -134,8 +144,12 @@ impl PrivateJwk {
             ("EC", Some("P-384")) => Some(Algorithm::ES384),
             ("OKP", Some("Ed25519")) => Some(Algorithm::EdDSA),
             ("RSA" | "oct", _) => None,
-            (kty, _) => {
-                return Err(KeyError::unusable(format!("no algorithm here uses this `{}` key", quoted(kty))));
+            (kty, crv) => {
+                let curve = crv.map(|crv| format!(" on `{}`", quoted(crv))).unwrap_or_default();
+                return Err(KeyError::unusable(format!(
+                    "no algorithm here uses this `{}` key{curve}",
+                    quoted(kty)
+                )));
             }
         };
         let said = self.alg.as_deref().map(|alg| {
@@ -144,7 +158,7 @@ impl PrivateJwk {
         let fits = |algorithm: Algorithm| match algorithm.key_type() {
             KeyType::Rsa => self.kty == "RSA",
             KeyType::Secret => self.kty == "oct",
-            _ => own == Some(algorithm),
+            key_type => own.is_some_and(|own| own.key_type() == key_type),
         };
         match (said.transpose()?, own) {
             (Some(said), _) if fits(said) => Ok(said),
@@ -156,13 +170,13 @@ impl PrivateJwk {
 
     fn rsa(&self, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
         let components = KeyPairComponents {
-            public_key: PublicKeyComponents { n: self.n.bytes("n")?, e: self.e.bytes("e")? },
-            d: self.d.bytes("d")?,
-            p: self.p.bytes("p")?,
-            q: self.q.bytes("q")?,
-            dP: self.dp.bytes("dp")?,
-            dQ: self.dq.bytes("dq")?,
-            qInv: self.qi.bytes("qi")?,
+            public_key: PublicKeyComponents { n: self.n.number("n")?, e: self.e.number("e")? },
+            d: self.d.number("d")?,
+            p: self.p.number("p")?,
+            q: self.q.number("q")?,
+            dP: self.dp.number("dp")?,
+            dQ: self.dq.number("dq")?,
+            qInv: self.qi.number("qi")?,
         };
         let key = RsaKeyPair::from_components(&components).map_err(|_| inconsistent(algorithm))?;
         let document = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&key)
@@ -172,7 +186,14 @@ impl PrivateJwk {
 
     /// RFC 7518 section 6.2: coordinates and private values have the length of the field.
     fn ec(&self, algorithm: Algorithm, length: usize) -> Result<SigningKey, KeyError> {
-        let (x, y, d) = (self.x.bytes("x")?, self.y.bytes("y")?, self.d.bytes("d")?);
+        let part = |member: &Member, name| {
+            let bytes = member.bytes(name)?;
+            Ok(match bytes.as_slice() {
+                [0, rest @ ..] if rest.len() == length => Zeroizing::new(rest.to_vec()),
+                _ => bytes,
+            })
+        };
+        let (x, y, d) = (part(&self.x, "x")?, part(&self.y, "y")?, part(&self.d, "d")?);
         if [&x, &y, &d].iter().any(|part| part.len() != length) {
             return Err(inconsistent(algorithm));
         }
@@ -262,13 +283,44 @@ mod tests {
     }
 
     #[test]
+    fn a_private_jwk_is_read_as_java_dotnet_and_powershell_write_it() {
+        let x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+        let signed = URL_SAFE_NO_PAD.encode([&[0], URL_SAFE_NO_PAD.decode(x).unwrap().as_slice()].concat());
+        let utf16: Vec<u8> = format!("\u{feff}{EC}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let plain = keys(EC).unwrap().remove(0);
+        for text in [
+            format!("\u{feff}{EC}").into_bytes(),
+            utf16,
+            EC.replace(x, &signed).into_bytes(),
+            EC.replace("\"kty\"", "\"oth\":[],\"n\":null,\"alg\":null,\"kty\"").into_bytes(),
+        ] {
+            let read = SigningKey::from_private_jwks(&text).unwrap().remove(0);
+            assert_eq!(read.public_jwk(), plain.public_jwk());
+        }
+    }
+
+    #[test]
+    fn the_name_of_rfc_9864_is_that_of_an_ed25519_key() {
+        let jwk = r#"{"kty":"OKP","crv":"Ed25519","alg":"Ed25519",
+            "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        assert_eq!(keys(jwk).unwrap()[0].algorithm(), Algorithm::Ed25519);
+        assert!(refused(&jwk.replace("\"alg\":\"Ed25519\"", "\"alg\":\"ES256\"")).contains("its key is not"));
+    }
+
+    #[test]
+    fn the_error_of_a_set_names_the_key() {
+        let set = format!(r#"{{"keys":[{EC},{}]}}"#, EC.replace("P-256", "P-521"));
+        assert_eq!(refused(&set), "key 2: no algorithm here uses this `EC` key on `P-521`");
+    }
+
+    #[test]
     fn a_key_that_is_none_is_told_without_its_secret() {
         let d = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
         let rows = [
             (EC.replace(d, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"), "not a private key for ES256"),
             (EC.replace(d, "short"), "`d` of the JWK is not unpadded base64url"),
             (EC.replace(&format!("\"d\":\"{d}\""), "\"q\":\"\""), "has no `d`"),
-            (EC.replace("P-256", "secp256k1"), "no algorithm here uses this `EC` key"),
+            (EC.replace("P-256", "secp256k1"), "no algorithm here uses this `EC` key on `secp256k1`"),
             (EC.replace("\"kty\"", "\"alg\":\"HS256\",\"kty\""), "`alg` of the JWK is HS256, its key is not"),
             (EC.replace("\"kty\"", "\"alg\":\"ES384\",\"kty\""), "`alg` of the JWK is ES384, its key is not"),
             (EC.replace(&format!("\"{d}\""), "7"), "neither a JWK set nor a JWK"),

@@ -16,12 +16,25 @@ use jsonwebtoken::{
     DecodingKey, EncodingKey,
     crypto::{JwtSigner, aws_lc::DEFAULT_PROVIDER},
 };
-use pkcs8::der::Decode;
+use pkcs8::{
+    ObjectIdentifier,
+    der::{
+        Decode, SliceReader,
+        asn1::{AnyRef, UintRef},
+    },
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{IssueError, base64url};
-use crate::keys::{Algorithm, KeyError, KeyId, KeyType, Prepared, VerifyingKey, check_secret};
+use crate::{
+    denial::quoted,
+    keys::{
+        Algorithm, KeyError, KeyErrorKind, KeyId, KeyType, Prepared, VerifyingKey, check_rsa, check_secret,
+        identity,
+    },
+    text,
+};
 
 /// A private key, or an HMAC secret, with its algorithm and name.
 ///
@@ -146,37 +159,30 @@ impl SigningKey {
     /// When the text is not one such block, the key is of another type than `algorithm` needs, or
     /// it is weak; see [`VerifyingKey::from_pem`].
     pub fn from_pem(algorithm: Algorithm, text: &[u8]) -> Result<Self, KeyError> {
-        let remedy = "expected one PEM block `PRIVATE KEY` (PKCS#8)";
-        // EC keys of OpenSSL come with a block of their parameters in front.
-        let blocks = pem::parse_many(text)
-            .map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
-        let mut blocks = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
-        let (Some(block), None) = (blocks.next(), blocks.next()) else {
-            return Err(KeyError::unusable(format!("not exactly one PEM block; {remedy}")));
-        };
+        let decoded = text::decode(text).ok();
+        let text = decoded.as_deref().map_or(text, str::as_bytes);
+        let block = one_private_block(algorithm, text)?;
         let tag = block.tag().to_owned();
         let der = Zeroizing::new(block.into_contents());
+        let unusable = || unusable(algorithm, &tag, &der);
         match (tag.as_str(), algorithm.key_type()) {
             (_, KeyType::Secret) => Err(KeyError::unusable(format!(
                 "{algorithm} uses a secret, and the file holds a private key"
             ))),
             ("PRIVATE KEY", _) => Self::from_pkcs8(algorithm, &der),
             ("RSA PRIVATE KEY", KeyType::Rsa) => {
-                let key = RsaKeyPair::from_der(&der).map_err(|error| unusable(algorithm, &error))?;
+                let key = RsaKeyPair::from_der(&der).map_err(|_| unusable())?;
                 let document = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&key)
                     .map_err(|_| no_randomness())?;
                 Self::from_pkcs8(algorithm, document.as_ref())
             }
             ("EC PRIVATE KEY", KeyType::P256 | KeyType::P384) => {
-                let key = EcdsaKeyPair::from_private_key_der(ecdsa(algorithm)?, &der)
-                    .map_err(|error| unusable(algorithm, &error))?;
+                let key =
+                    EcdsaKeyPair::from_private_key_der(ecdsa(algorithm)?, &der).map_err(|_| unusable())?;
                 let document = key.to_pkcs8v1().map_err(|_| no_randomness())?;
                 Self::from_pkcs8(algorithm, document.as_ref())
             }
-            ("ENCRYPTED PRIVATE KEY", _) => Err(KeyError::unusable(
-                "the private key is encrypted: `openssl pkey -in FILE` asks for the passphrase and writes it in the clear",
-            )),
-            _ => Err(KeyError::unusable(format!("a PEM block of another kind; {remedy}"))),
+            _ => Err(unusable()),
         }
     }
 
@@ -184,16 +190,16 @@ impl SigningKey {
         let (encoding, public) = match algorithm.key_type() {
             KeyType::Secret => return Err(KeyError::unusable(format!("{algorithm} uses a secret"))),
             KeyType::Rsa => {
-                let key = RsaKeyPair::from_pkcs8(der).map_err(|error| unusable(algorithm, &error))?;
+                let key = RsaKeyPair::from_pkcs8(der).map_err(|_| unusable(algorithm, PKCS8, der))?;
                 let parts = aws_lc_rs::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public_key());
                 // jsonwebtoken wants the RFC 8017 structure inside.
                 let info =
-                    pkcs8::PrivateKeyInfo::from_der(der).map_err(|error| unusable(algorithm, &error))?;
+                    pkcs8::PrivateKeyInfo::from_der(der).map_err(|_| unusable(algorithm, PKCS8, der))?;
                 (EncodingKey::from_rsa_der(info.private_key), Public::Rsa { n: parts.n, e: parts.e })
             }
             KeyType::P256 | KeyType::P384 => {
                 let key = EcdsaKeyPair::from_pkcs8(ecdsa(algorithm)?, der)
-                    .map_err(|error| unusable(algorithm, &error))?;
+                    .map_err(|_| unusable(algorithm, PKCS8, der))?;
                 let (crv, length) =
                     if algorithm.key_type() == KeyType::P256 { ("P-256", 32) } else { ("P-384", 48) };
                 let point = key.public_key().as_ref().strip_prefix(&[4]).unwrap_or_default();
@@ -203,7 +209,7 @@ impl SigningKey {
                 (EncodingKey::from_ec_der(der), Public::Ec { crv, x: x.to_vec(), y: y.to_vec() })
             }
             KeyType::Ed25519 => {
-                let key = Ed25519KeyPair::from_pkcs8(der).map_err(|error| unusable(algorithm, &error))?;
+                let key = Ed25519KeyPair::from_pkcs8(der).map_err(|_| unusable(algorithm, PKCS8, der))?;
                 (EncodingKey::from_ed_der(der), Public::Ed25519 { x: key.public_key().as_ref().to_vec() })
             }
         };
@@ -373,11 +379,83 @@ pub(super) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorit
     }
 }
 
-fn unusable(algorithm: Algorithm, error: &dyn fmt::Display) -> KeyError {
-    KeyError::unusable(format!(
-        "not a private key for {algorithm} ({error}); name the algorithm that it was made for"
-    ))
+const PKCS8: &str = "PRIVATE KEY";
+
+/// The block of a private key that is not encrypted, of whatever kind.
+fn one_private_block(algorithm: Algorithm, text: &[u8]) -> Result<pem::Pem, KeyError> {
+    let remedy = "expected one PEM block `PRIVATE KEY` (PKCS#8)";
+    let blocks =
+        pem::parse_many(text).map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
+    // EC keys of OpenSSL come with a block of their parameters in front.
+    let mut blocks = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
+    let block = match (blocks.next(), blocks.next()) {
+        (Some(block), None) => block,
+        (Some(_), Some(_)) => {
+            return Err(KeyError::unusable(format!("not exactly one PEM block but several; {remedy}")));
+        }
+        (None, _) => {
+            let found = identity::without_pem(text);
+            return Err(KeyError::unusable(format!("not exactly one PEM block: {found}; {remedy}")));
+        }
+    };
+    // RFC 1421 section 4.6.1.1: so the files of SEC 1 and PKCS#1 say that they are encrypted.
+    let encrypted = block.headers().get("Proc-Type").is_some_and(|kind| kind.contains("ENCRYPTED"));
+    match block.tag() {
+        "ENCRYPTED PRIVATE KEY" => Err(encrypted_key()),
+        _ if encrypted => Err(encrypted_key()),
+        "OPENSSH PRIVATE KEY" => Err(KeyError::unusable(format!(
+            "this is a private key in the format of OpenSSH; {remedy}: `ssh-keygen -p -m PKCS8 -f COPY` rewrites \
+             a copy of an RSA or ECDSA key, and `service-token keygen --algorithm {algorithm}` makes a new one"
+        ))),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(KeyError::unusable(format!(
+            "this is a public key, and signing needs the private one; {remedy}"
+        ))),
+        "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => Err(KeyError::unusable(format!(
+            "this is a certificate, which holds a public key, and signing needs the private one; {remedy}"
+        ))),
+        tag if tag.ends_with("PRIVATE KEY") => Ok(block),
+        tag => Err(KeyError::unusable(format!("the PEM block is `{}`; {remedy}", quoted(tag)))),
+    }
 }
+
+fn encrypted_key() -> KeyError {
+    KeyError::unusable(
+        "the private key is encrypted: `openssl pkey -in FILE` asks for the passphrase and writes it in the clear",
+    )
+}
+
+/// Why the backend does not take a private key: what it is, and what to do.
+fn unusable(algorithm: Algorithm, tag: &str, der: &[u8]) -> KeyError {
+    if let Some(weak) = rsa_numbers(tag, der).and_then(|(n, e)| check_rsa(&n, &e).err()) {
+        let message = format!("{weak}: `service-token keygen --algorithm {algorithm}` makes a new key");
+        return match weak.kind() {
+            KeyErrorKind::Weak => KeyError::weak(message),
+            _ => KeyError::unusable(message),
+        };
+    }
+    KeyError::unusable(identity::mismatch(algorithm, tag, der))
+}
+
+/// The modulus and the exponent of an RSA key in PKCS#8 or PKCS#1 (RFC 8017 appendix A.1.2).
+fn rsa_numbers(tag: &str, der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let key = match tag {
+        "RSA PRIVATE KEY" => der,
+        _ => {
+            pkcs8::PrivateKeyInfo::from_der(der)
+                .ok()
+                .filter(|info| info.algorithm.oid == RSA_ENCRYPTION)?
+                .private_key
+        }
+    };
+    let numbers = AnyRef::from_der(key).ok()?;
+    let mut reader = SliceReader::new(numbers.value()).ok()?;
+    let _version = UintRef::decode(&mut reader).ok()?;
+    let mut number = || UintRef::decode(&mut reader).ok().map(|number| number.as_bytes().to_vec());
+    Some((number()?, number()?))
+}
+
+/// RFC 8017 appendix A.1.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 fn no_randomness() -> KeyError {
     KeyError::unreadable("the crypto backend could not make the key")

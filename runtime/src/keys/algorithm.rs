@@ -1,4 +1,4 @@
-//! The signature algorithms that exist here (RFC 7518 section 3.1, RFC 8037). `none` is not one.
+//! The signature algorithms that exist here (RFC 7518 section 3.1, RFC 8037, RFC 9864). `none` is not one.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -21,10 +21,6 @@ macro_rules! algorithms {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            #[cfg(feature = "issue")]
-            pub(crate) const fn to_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
-                match self { $(Self::$name => jsonwebtoken::Algorithm::$name,)* }
-            }
         }
     };
 }
@@ -54,6 +50,9 @@ algorithms! {
     ES384
     /// EdDSA on Ed25519.
     EdDSA
+    /// The same signatures as [`EdDSA`](Self::EdDSA), under the fully specified name of RFC 9864. A token
+    /// states one of the two names, and a verifier accepts the names that it lists.
+    Ed25519
 }
 
 /// The type of key that an algorithm needs.
@@ -78,7 +77,25 @@ impl Algorithm {
             Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => KeyType::Rsa,
             Self::ES256 => KeyType::P256,
             Self::ES384 => KeyType::P384,
-            Self::EdDSA => KeyType::Ed25519,
+            Self::EdDSA | Self::Ed25519 => KeyType::Ed25519,
+        }
+    }
+
+    #[cfg(feature = "issue")]
+    pub(crate) const fn to_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::HS256 => jsonwebtoken::Algorithm::HS256,
+            Self::HS384 => jsonwebtoken::Algorithm::HS384,
+            Self::HS512 => jsonwebtoken::Algorithm::HS512,
+            Self::RS256 => jsonwebtoken::Algorithm::RS256,
+            Self::RS384 => jsonwebtoken::Algorithm::RS384,
+            Self::RS512 => jsonwebtoken::Algorithm::RS512,
+            Self::PS256 => jsonwebtoken::Algorithm::PS256,
+            Self::PS384 => jsonwebtoken::Algorithm::PS384,
+            Self::PS512 => jsonwebtoken::Algorithm::PS512,
+            Self::ES256 => jsonwebtoken::Algorithm::ES256,
+            Self::ES384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDSA | Self::Ed25519 => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 
@@ -87,7 +104,7 @@ impl Algorithm {
         match self {
             Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
             Self::HS384 | Self::RS384 | Self::PS384 | Self::ES384 => 48,
-            Self::HS512 | Self::RS512 | Self::PS512 | Self::EdDSA => 64,
+            Self::HS512 | Self::RS512 | Self::PS512 | Self::EdDSA | Self::Ed25519 => 64,
         }
     }
 }

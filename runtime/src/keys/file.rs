@@ -8,12 +8,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{
-    Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, VerifyingKey, set::read_bounded,
-};
+use super::{Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, VerifyingKey};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    watched_file::{Contents, DEFAULT_POLL_INTERVAL, MIN_POLL_INTERVAL, WatchedFile},
+    watched_file::{Contents, DEFAULT_POLL_INTERVAL, MAX_READ, MIN_POLL_INTERVAL, WatchedFile, read_regular},
 };
 
 /// The largest file that holds one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
@@ -24,7 +22,8 @@ pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 ///
 /// The first load must succeed. From then on a file that is broken, or gone, leaves the last good
 /// keys in place, with an error in the log and in [`FileKeys::last_error`]: to withdraw a key, write
-/// a file without it. The thread that looks at the file ends with the last clone.
+/// a file without it. So does a file on a mount that hangs: one thread is blocked, and no request is. The
+/// threads that look at the file end with the last clone.
 ///
 /// ```no_run
 /// use service_only::{FileKeys, Verifier};
@@ -132,8 +131,8 @@ impl FileKeysBuilder {
     /// Loads the keys, and starts the thread that looks at the file.
     ///
     /// # Errors
-    /// When the file cannot be read, is too large or holds no usable key, the interval is too short,
-    /// a JWK set was given a name, or no thread can be started.
+    /// When the file cannot be read within two seconds, is not a regular file, is too large or holds no
+    /// usable key, the interval is too short, a JWK set was given a name, or no thread can be started.
     pub fn open(self) -> Result<FileKeys, KeyError> {
         if self.interval < MIN_POLL_INTERVAL {
             return Err(KeyError::unusable(format!(
@@ -146,7 +145,9 @@ impl FileKeysBuilder {
                 "the keys of a JWK set bring their own names; leave out `.kid(…)`",
             ));
         }
-        WatchedFile::open(self.file, self.interval, self.clock).map(FileKeys)
+        let keys = FileKeys(WatchedFile::open(self.file, self.interval, self.clock, Duration::ZERO)?);
+        keys.0.current().content.log_skipped(&keys.0.contents().path.display());
+        Ok(keys)
     }
 }
 
@@ -187,7 +188,8 @@ impl Contents for KeyFile {
             Format::Jwks => MAX_JWKS_BYTES,
             Format::Pem(_) | Format::Hmac(_) => MAX_KEY_FILE_BYTES,
         };
-        let bytes = read_bounded(&self.path, limit)?;
+        let bytes = read_regular(&self.path, limit)
+            .map_err(|error| KeyError::unreadable(format!("{}: {error}", self.path.display())))?;
         if bytes.len() > limit {
             return Err(self.named(KeyError::unusable(format!("the file is larger than {limit} bytes"))));
         }
@@ -211,9 +213,15 @@ impl Contents for KeyFile {
         KeyError::unreadable(format!("no thread can be started: {error}"))
     }
 
+    fn hangs(&self) -> KeyError {
+        let path = self.path.display();
+        KeyError::unreadable(format!("{path}: not read within {MAX_READ:?}: does its file system hang?"))
+    }
+
     fn tell_loaded(&self, keys: &KeySet) {
         let path = self.path.display();
         tracing::info!(target: "service_only", %path, keys = keys.len(), skipped = keys.skipped().len(), "keys loaded");
+        keys.log_skipped(&path);
     }
 
     fn tell_refused(&self, error: &KeyError) {

@@ -1,6 +1,6 @@
 //! JWK sets (RFC 7517), read strictly for the keys that matter and leniently for their neighbours.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
@@ -11,50 +11,197 @@ use serde::{
 
 use super::{
     Algorithm, KeyError, KeyId, MAX_KEYS, MAX_KID_LENGTH, SkippedKey, VerifyingKey, algorithm::KeyType,
-    prepared::Prepared,
+    prepared::Prepared, weak,
 };
-use crate::json::{self, JsonError, Value};
+use crate::{
+    denial::quoted,
+    json::{self, JsonError, Value},
+    text,
+};
 
 /// The largest JWK set that is read, in bytes: [`MAX_KEYS`](super::MAX_KEYS) of about 400 bytes.
 pub const MAX_JWKS_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) fn parse(json: &[u8]) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
+/// Different keys for one algorithm that may share a `kid`: each costs the signature check of a
+/// stranger's token. An issuer that reuses a name while it rotates has two.
+pub const MAX_KEYS_PER_KID: usize = 4;
+
+/// The keys of a set of at most `most` members, and the members that were left out.
+pub(super) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
     if json.len() > MAX_JWKS_BYTES {
         return Err(KeyError::unusable(format!("the JWK set is larger than {MAX_JWKS_BYTES} bytes")));
     }
+    let text = text::decode(json).map_err(|why| KeyError::unusable(format!("not a JWK set: {why}")))?;
     let mut set = SetMembers::default();
-    json::read_object(json, &mut set).map_err(|error| match error {
+    json::read_object(text.as_bytes(), &mut set).map_err(|error| match error {
         JsonError::Malformed(why) | JsonError::WrongType(why) => {
-            KeyError::unusable(format!("not a JWK set: {why}"))
+            KeyError::unusable(format!("not a JWK set: {why}{}", remedy(&text)))
         }
     })?;
-    let members = set.keys.ok_or_else(|| KeyError::unusable("not a JWK set: there is no member `keys`"))?;
-    let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+    let members = set.keys.ok_or_else(|| {
+        KeyError::unusable(if set.is_a_key {
+            "not a JWK set: it is a single JWK; write `{\"keys\":[` before it and `]}` behind it"
+        } else {
+            "not a JWK set: there is no member `keys`"
+        })
+    })?;
+    if members.len() > most {
+        return Err(KeyError::unusable(format!("{} keys, more than {most}", members.len())));
+    }
+    let (mut shelves, mut skipped) = (Shelves::default(), Vec::new());
     for (index, jwk) in members.into_iter().enumerate() {
-        let kid = jwk.kid.clone();
-        match jwk.into_key() {
-            Ok(key) => keys.push(key),
-            Err(error) => skipped.push(SkippedKey { index, kid, error }),
+        let kid = jwk.kid.text().map(str::to_owned);
+        if let Err(error) = jwk.into_entry(index).and_then(|entry| shelves.add(entry)) {
+            skipped.push(SkippedKey { index, kid, error });
         }
     }
-    Ok((keys, skipped))
+    Ok((shelves.into_keys(), skipped))
+}
+
+/// What to do with a text that is not an object of JSON, by how it begins. Shows nothing of it.
+fn remedy(text: &str) -> &'static str {
+    match text.trim_start().as_bytes() {
+        [] => "; the text is empty",
+        [b'[', ..] => "; an array of keys belongs in an object: `{\"keys\":[…]}`",
+        [b'<', ..] => "; it is HTML or XML, perhaps the error page of a server",
+        [b'#' | b'/', ..] => "; JSON has no comments: remove them",
+        rest if rest.starts_with(b"-----BEGIN") => "; it is PEM, and a JWK set is JSON",
+        _ => "",
+    }
+}
+
+/// One usable member of a set.
+struct Entry {
+    index: usize,
+    kid: Option<KeyId>,
+    material: Material,
+    prepared: Vec<(Algorithm, Prepared)>,
+}
+
+/// A public key as numbers. Two entries with the same material are the same key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Material {
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
+    /// A point as SEC 1 writes it, uncompressed.
+    Ec(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+impl Material {
+    fn decoding_key(&self) -> DecodingKey {
+        match self {
+            Self::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            Self::Ec(point) => DecodingKey::from_ec_der(point),
+            Self::Ed25519(point) => DecodingKey::from_ed_der(point),
+        }
+    }
+}
+
+/// Puts entries together that are one key: those with one `kid`, and those without one that are the same.
+#[derive(Default)]
+struct Shelves {
+    shelves: Vec<Shelf>,
+    by_name: HashMap<KeyId, usize>,
+    unnamed: HashMap<Material, usize>,
+}
+
+struct Shelf {
+    kid: Option<KeyId>,
+    held: Vec<Held>,
+}
+
+struct Held {
+    /// The place of its entry in the set.
+    index: usize,
+    material: Material,
+    algorithm: Algorithm,
+    prepared: Prepared,
+}
+
+impl Shelves {
+    fn add(&mut self, entry: Entry) -> Result<(), KeyError> {
+        let Entry { index, kid, material, prepared } = entry;
+        let next = self.shelves.len();
+        let place = match &kid {
+            Some(kid) => *self.by_name.entry(kid.clone()).or_insert(next),
+            None => *self.unnamed.entry(material.clone()).or_insert(next),
+        };
+        match self.shelves.get_mut(place) {
+            Some(shelf) => shelf.add(index, &material, prepared),
+            None => {
+                let mut shelf = Shelf { kid, held: Vec::new() };
+                let added = shelf.add(index, &material, prepared);
+                self.shelves.push(shelf);
+                added
+            }
+        }
+    }
+
+    fn into_keys(self) -> Vec<VerifyingKey> {
+        let key = |shelf: Shelf| {
+            let prepared = shelf.held.into_iter().map(|held| (held.algorithm, held.prepared));
+            VerifyingKey::of_set(shelf.kid, prepared.collect())
+        };
+        self.shelves.into_iter().map(key).collect()
+    }
+}
+
+impl Shelf {
+    fn add(
+        &mut self,
+        index: usize,
+        material: &Material,
+        prepared: Vec<(Algorithm, Prepared)>,
+    ) -> Result<(), KeyError> {
+        let (mut repeats, mut added) = (None, false);
+        for (algorithm, prepared) in prepared {
+            let others: Vec<_> = self.held.iter().filter(|held| held.algorithm == algorithm).collect();
+            if let Some(same) = others.iter().find(|held| held.material == *material) {
+                repeats.get_or_insert(same.index);
+            } else if others.len() < MAX_KEYS_PER_KID {
+                self.held.push(Held { index, material: material.clone(), algorithm, prepared });
+                added = true;
+            }
+        }
+        match repeats {
+            _ if added => Ok(()),
+            Some(first) => Err(KeyError::unusable(format!("it repeats key {}, which is used", first + 1))),
+            None => Err(KeyError::unusable(format!(
+                "{MAX_KEYS_PER_KID} keys before it have its `kid` and its algorithm; give each key its own `kid`"
+            ))),
+        }
+    }
 }
 
 #[derive(Default)]
 struct SetMembers {
     keys: Option<Vec<Jwk>>,
+    /// It has a `kty`, which a key has and a set has not.
+    is_a_key: bool,
 }
 
 json::names! {
     /// The members of a set that mean something.
-    SetName { Keys = "keys", }
+    SetName {
+        Keys = "keys",
+        Kty = "kty",
+    }
 }
 
 impl<'de> json::Members<'de> for SetMembers {
     type Name = SetName;
 
-    fn member<A: MapAccess<'de>>(&mut self, SetName::Keys: SetName, map: &mut A) -> Result<(), A::Error> {
-        self.keys = Some(map.next_value::<JwkList>()?.0);
+    fn member<A: MapAccess<'de>>(&mut self, name: SetName, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            SetName::Keys => self.keys = Some(map.next_value::<JwkList>()?.0),
+            SetName::Kty => {
+                map.next_value::<Value<'de>>()?;
+                self.is_a_key = true;
+            }
+        }
         Ok(())
     }
 }
@@ -90,18 +237,29 @@ impl<'de> Deserialize<'de> for JwkList {
 #[derive(Default)]
 struct Jwk {
     not_an_object: bool,
-    ambiguous: bool,
-    kid: Option<String>,
+    /// A repeated member, or one member too many.
+    unlawful: Option<String>,
+    kid: Member,
     kty: Member,
     crv: Member,
     alg: Member,
     key_use: Member,
-    key_ops: Option<Vec<String>>,
+    key_ops: KeyOps,
     n: Member,
     e: Member,
     x: Member,
     y: Member,
-    private: bool,
+    /// A member that only a private key has.
+    private: Option<&'static str>,
+}
+
+/// The member `key_ops` (RFC 7517 section 4.3).
+#[derive(Default)]
+enum KeyOps {
+    #[default]
+    Absent,
+    Operations(Vec<String>),
+    WrongType,
 }
 
 /// A member that should be a string.
@@ -120,6 +278,13 @@ impl From<Value<'_>> for Member {
 }
 
 impl Member {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Absent | Self::WrongType => None,
+        }
+    }
+
     fn required(&self, name: &str) -> Result<&str, KeyError> {
         match self {
             Self::Text(text) => Ok(text),
@@ -163,8 +328,12 @@ impl<'de> Deserialize<'de> for Jwk {
                 let mut seen: Vec<String> = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     let value = map.next_value::<Value<'de>>()?;
-                    if seen.len() == json::MAX_JSON_MEMBERS || seen.contains(&name) {
-                        jwk.ambiguous = true;
+                    if seen.len() == json::MAX_JSON_MEMBERS {
+                        jwk.unlawful = Some(format!("it has more than {} members", json::MAX_JSON_MEMBERS));
+                        continue;
+                    }
+                    if seen.contains(&name) {
+                        jwk.unlawful = Some(format!("its member `{}` stands twice", quoted(&name)));
                         continue;
                     }
                     jwk.set(&name, value);
@@ -182,49 +351,59 @@ impl Jwk {
         Self { not_an_object: true, ..Self::default() }
     }
 
+    /// A member that is null is one that is left out: .NET writes all that a key has not.
     fn set(&mut self, name: &str, value: Value<'_>) {
+        if value == Value::Null {
+            return;
+        }
         match name {
-            "kid" => match value {
-                Value::Text(kid) => self.kid = Some(kid.into_owned()),
-                _ => self.ambiguous = true,
-            },
+            "kid" => self.kid = value.into(),
             "kty" => self.kty = value.into(),
             "crv" => self.crv = value.into(),
             "alg" => self.alg = value.into(),
             "use" => self.key_use = value.into(),
             "key_ops" => {
-                self.key_ops = Some(match value {
-                    Value::Texts(ops) => ops.into_iter().map(Cow::into_owned).collect(),
-                    _ => Vec::new(),
-                });
+                self.key_ops = match value {
+                    Value::Texts(ops) => KeyOps::Operations(ops.into_iter().map(Cow::into_owned).collect()),
+                    _ => KeyOps::WrongType,
+                };
             }
             "n" => self.n = value.into(),
             "e" => self.e = value.into(),
             "x" => self.x = value.into(),
             "y" => self.y = value.into(),
-            "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => self.private = true,
-            _ => {}
+            _ => {
+                let private = PRIVATE.iter().find(|private| **private == name);
+                // `"oth": []` and `"d": ""` hold nothing.
+                if !matches!(&value, Value::Text(text) if text.is_empty())
+                    && !matches!(&value, Value::Texts(texts) if texts.is_empty())
+                {
+                    self.private = self.private.or(private.copied());
+                }
+            }
         }
     }
 
-    fn into_key(self) -> Result<VerifyingKey, KeyError> {
+    fn into_entry(self, index: usize) -> Result<Entry, KeyError> {
         if self.not_an_object {
             return Err(KeyError::unusable("it is not an object"));
         }
-        if self.ambiguous {
-            return Err(KeyError::unusable("a member stands twice, or `kid` is not a string"));
+        if let Some(why) = &self.unlawful {
+            return Err(KeyError::unusable(why));
         }
-        if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_LENGTH) {
+        let kid = self.kid.optional("kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KID_LENGTH) {
             return Err(KeyError::unusable(format!("`kid` is longer than {MAX_KID_LENGTH} bytes")));
         }
         self.check_purpose()?;
         let candidates = self.candidates()?;
         let material = self.material()?;
+        let key = material.decoding_key();
         let prepared = candidates
             .into_iter()
-            .map(|algorithm| Ok((algorithm, Prepared::new(algorithm, &material)?)))
+            .map(|algorithm| Ok((algorithm, Prepared::new(algorithm, &key)?)))
             .collect::<Result<Vec<_>, KeyError>>()?;
-        Ok(VerifyingKey::of_set(self.kid.map(KeyId::new), prepared))
+        Ok(Entry { index, kid: kid.map(KeyId::new), material, prepared })
     }
 
     /// RFC 7517 sections 4.2 and 4.3.
@@ -232,13 +411,18 @@ impl Jwk {
         match self.key_use.optional("use")? {
             // A SPIFFE bundle says that a key is for JWT-SVIDs.
             None | Some("sig" | "jwt-svid") => {}
-            Some(_) => return Err(KeyError::unusable("`use` is not `sig`")),
+            Some(other) => {
+                return Err(KeyError::unusable(format!("`use` is `{}`, expected `sig`", quoted(other))));
+            }
         }
         match &self.key_ops {
-            Some(ops) if !ops.iter().any(|op| op == "verify") => {
-                Err(KeyError::unusable("`key_ops` has no `verify`"))
-            }
-            _ => Ok(()),
+            KeyOps::Absent => Ok(()),
+            KeyOps::Operations(ops) if ops.iter().any(|op| op == "verify") => Ok(()),
+            KeyOps::Operations(ops) if ops.is_empty() => Err(KeyError::unusable(
+                "`key_ops` is empty, so the key is for no operation (RFC 7517 section 4.3); leave it out, or add `verify`",
+            )),
+            KeyOps::Operations(_) => Err(KeyError::unusable("`key_ops` has no `verify`")),
+            KeyOps::WrongType => Err(KeyError::unusable("`key_ops` is not an array of strings")),
         }
     }
 
@@ -248,9 +432,16 @@ impl Jwk {
         let fitting = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.key_type() == key_type);
         match self.alg.optional("alg")? {
             None => Ok(fitting.collect()),
+            // Both names of an Ed25519 key mean the same signatures (RFC 9864 section 2.2), so that it
+            // serves tokens under either. Which of them a verifier accepts is for its own list.
+            Some("EdDSA" | "Ed25519") if key_type == KeyType::Ed25519 => Ok(fitting.collect()),
             Some(name) => {
                 let named: Vec<_> = fitting.filter(|algorithm| algorithm.as_str() == name).collect();
-                if named.is_empty() { Err(KeyError::unusable("`alg` does not fit `kty`")) } else { Ok(named) }
+                if named.is_empty() {
+                    let name = quoted(name);
+                    return Err(KeyError::unusable(format!("`alg` is `{name}`, which does not fit `kty`")));
+                }
+                Ok(named)
             }
         }
     }
@@ -264,39 +455,61 @@ impl Jwk {
             ("oct", _) => Err(KeyError::unusable(
                 "it is a secret, and a JWK set is public: give an HMAC secret by itself",
             )),
-            _ => Err(KeyError::unusable("its `kty` and `crv` are not supported")),
+            ("EC" | "OKP", None) => Err(KeyError::unusable("it has no `crv`")),
+            (kty @ ("EC" | "OKP"), Some(crv)) => {
+                let crv = quoted(crv);
+                Err(KeyError::unusable(format!(
+                    "`crv` `{crv}` of `kty` `{kty}` is not supported; {SUPPORTED}"
+                )))
+            }
+            (kty, _) => {
+                Err(KeyError::unusable(format!("`kty` `{}` is not supported; {SUPPORTED}", quoted(kty))))
+            }
         }
     }
 
-    fn material(&self) -> Result<DecodingKey, KeyError> {
-        if self.private {
-            return Err(KeyError::unusable("it holds a private key, which has no place in a verifier"));
+    fn material(&self) -> Result<Material, KeyError> {
+        if let Some(member) = self.private {
+            return Err(KeyError::unusable(format!(
+                "it holds a private key (`{member}`), which has no place in a verifier: publish the public members only, and replace the key"
+            )));
         }
         match self.key_type()? {
             KeyType::Rsa => {
-                let (n, e) = (decode(&self.n, "n")?, decode(&self.e, "e")?);
-                Ok(DecodingKey::from_rsa_raw_components(&n, &e))
+                let number = |member, name| Ok(weak::significant(&decode(member, name)?).to_vec());
+                Ok(Material::Rsa { n: number(&self.n, "n")?, e: number(&self.e, "e")? })
             }
             KeyType::P256 => self.point(32),
             KeyType::P384 => self.point(48),
             KeyType::Ed25519 => {
-                check_length(&decode(&self.x, "x")?, "x", 32)?;
-                DecodingKey::from_ed_components(self.x.required("x")?)
-                    .map_err(|_| KeyError::unusable("`x` is not base64url"))
+                let x = decode(&self.x, "x")?;
+                check_length(&x, "x", 32)?;
+                Ok(Material::Ed25519(x))
             }
             KeyType::Secret => Err(KeyError::unusable("it is a secret")),
         }
     }
 
-    /// RFC 7518 section 6.2.1: both coordinates in full length.
-    fn point(&self, length: usize) -> Result<DecodingKey, KeyError> {
-        for (member, name) in [(&self.x, "x"), (&self.y, "y")] {
-            check_length(&decode(member, name)?, name, length)?;
-        }
-        DecodingKey::from_ec_components(self.x.required("x")?, self.y.required("y")?)
-            .map_err(|_| KeyError::unusable("`x` or `y` is not base64url"))
+    /// RFC 7518 section 6.2.1: both coordinates in full length. Java puts a sign in front, a zero octet.
+    fn point(&self, length: usize) -> Result<Material, KeyError> {
+        let coordinate = |member, name| {
+            let bytes = decode(member, name)?;
+            let bytes = match bytes.as_slice() {
+                [0, rest @ ..] if rest.len() == length => rest,
+                all => all,
+            };
+            check_length(bytes, name, length)?;
+            Ok(bytes.to_vec())
+        };
+        let (x, y) = (coordinate(&self.x, "x")?, coordinate(&self.y, "y")?);
+        Ok(Material::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
     }
 }
+
+/// The members that only private keys have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+const SUPPORTED: &str = "supported are `RSA`, `EC` on `P-256` or `P-384`, and `OKP` on `Ed25519`";
 
 fn decode(member: &Member, name: &str) -> Result<Vec<u8>, KeyError> {
     let text = member.required(name)?;

@@ -3,7 +3,8 @@
 use aws_lc_rs::{encoding::AsDer, hmac, rsa, signature as sig};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 
-use super::{Algorithm, KeyError, algorithm::KeyType, weak};
+use super::{Algorithm, KeyError, algorithm::KeyType, identity, weak};
+use crate::{denial::quoted, text};
 
 /// A key that the backend has parsed. jsonwebtoken's own verifiers copy the key per token and parse
 /// RSA keys every time; these do neither, and can be shared between threads.
@@ -23,6 +24,8 @@ impl Prepared {
                 Ok(Self::Secret(Box::new(hmac::Key::new(hash, secret))))
             }
             (KeyType::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                // RFC 7518 section 6.3.1.1 warns of leading zero octets: Java writes them, as a sign.
+                let (n, e) = (weak::significant(n), weak::significant(e));
                 weak::check_rsa(n, e)?;
                 let parameters = rsa_parameters(algorithm).ok_or_else(|| mismatch(algorithm))?;
                 let components = rsa::PublicKeyComponents { n, e };
@@ -37,32 +40,33 @@ impl Prepared {
                 }
                 let verification = verification_algorithm(algorithm).ok_or_else(|| mismatch(algorithm))?;
                 let parsed = sig::ParsedPublicKey::new(verification, point);
-                Ok(Self::Public(
-                    parsed.map_err(|_| KeyError::unusable(format!("not a public key for {algorithm}")))?,
-                ))
+                Ok(Self::Public(parsed.map_err(|_| not_a_point(algorithm))?))
             }
             _ => Err(mismatch(algorithm)),
         }
     }
 
     pub(super) fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
-        let block = one_public_block(pem)?;
+        let text = text::decode(pem).ok();
+        let block = one_public_block(text.as_deref().map_or(pem, str::as_bytes))?;
         let der = block.contents();
+        let mismatch = || KeyError::unusable(identity::mismatch(algorithm, block.tag(), der));
         match algorithm.key_type() {
             KeyType::Secret => Err(KeyError::unusable(format!(
                 "{algorithm} uses a secret, and the file holds a public key; a public key is never a secret"
             ))),
+            KeyType::Rsa if identity::excludes(algorithm, der) => Err(mismatch()),
             KeyType::Rsa => {
-                let key = rsa::PublicKey::from_der(der).map_err(|_| mismatch(algorithm))?;
+                let key = rsa::PublicKey::from_der(der).map_err(|_| mismatch())?;
                 let parts = rsa::PublicKeyComponents::<Vec<u8>>::from(&key);
                 Self::new(algorithm, &DecodingKey::from_rsa_raw_components(&parts.n, &parts.e))
             }
             KeyType::P256 | KeyType::P384 | KeyType::Ed25519 => {
-                let verification = verification_algorithm(algorithm).ok_or_else(|| mismatch(algorithm))?;
-                let parsed = sig::ParsedPublicKey::new(verification, der).map_err(|_| mismatch(algorithm))?;
+                let verification = verification_algorithm(algorithm).ok_or_else(mismatch)?;
+                let parsed = sig::ParsedPublicKey::new(verification, der).map_err(|_| mismatch())?;
                 if algorithm.key_type() == KeyType::Ed25519 {
                     // RFC 8410 section 4: the key is the last 32 bytes of the structure.
-                    weak::check_ed25519(der.last_chunk::<32>().ok_or_else(|| mismatch(algorithm))?)?;
+                    weak::check_ed25519(der.last_chunk::<32>().ok_or_else(mismatch)?)?;
                 }
                 Ok(Self::Public(parsed))
             }
@@ -96,14 +100,20 @@ impl Prepared {
 }
 
 fn mismatch(algorithm: Algorithm) -> KeyError {
-    KeyError::unusable(format!("the key is not one for {algorithm}; name the algorithm that it was made for"))
+    KeyError::unusable(format!("the key is not one for {algorithm}"))
+}
+
+fn not_a_point(algorithm: Algorithm) -> KeyError {
+    KeyError::unusable(format!("its coordinates are not a point of the curve of {algorithm}"))
 }
 
 fn one_public_block(text: &[u8]) -> Result<pem::Pem, KeyError> {
     let remedy = "expected one PEM block `PUBLIC KEY`, or `RSA PUBLIC KEY`";
     let mut blocks =
         pem::parse_many(text).map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
-    let block = blocks.pop().ok_or_else(|| KeyError::unusable(format!("no PEM block; {remedy}")))?;
+    let Some(block) = blocks.pop() else {
+        return Err(KeyError::unusable(format!("no PEM block: {}; {remedy}", identity::without_pem(text))));
+    };
     if !blocks.is_empty() {
         return Err(KeyError::unusable(format!("more than one PEM block; {remedy}")));
     }
@@ -115,7 +125,7 @@ fn one_public_block(text: &[u8]) -> Result<pem::Pem, KeyError> {
         "CERTIFICATE" => Err(KeyError::unusable(
             "this is a certificate, and nothing here checks one: `openssl x509 -in FILE -pubkey -noout` writes its key",
         )),
-        _ => Err(KeyError::unusable(format!("a PEM block of another kind; {remedy}"))),
+        tag => Err(KeyError::unusable(format!("the PEM block is `{}`; {remedy}", quoted(tag)))),
     }
 }
 
@@ -145,7 +155,7 @@ fn verification_algorithm(algorithm: Algorithm) -> Option<&'static dyn sig::Veri
     match algorithm {
         Algorithm::ES256 => Some(&sig::ECDSA_P256_SHA256_FIXED),
         Algorithm::ES384 => Some(&sig::ECDSA_P384_SHA384_FIXED),
-        Algorithm::EdDSA => Some(&sig::ED25519),
+        Algorithm::EdDSA | Algorithm::Ed25519 => Some(&sig::ED25519),
         _ => None,
     }
 }

@@ -1,16 +1,18 @@
 //! Keys over HTTPS: a JWK set by its URL, or found by OIDC discovery, kept fresh in the background.
 //!
-//! One task fetches, so there is never more than one flight. Requests read what it published; only
-//! the first token of an unknown key waits for it, and only so long and so often as `gate` permits.
+//! One thread fetches, so there is never more than one flight. It runs its own runtime: it does not end with
+//! the runtime that a program started it on, and needs none of that runtime's drivers. Requests
+//! read what it published; only the first token of an unknown key waits for it, and only so long and so
+//! often as `gate` permits. The thread ends that wait, so that a request needs no timer.
 
 mod builder;
+mod error;
 mod fetch;
 mod freshness;
 mod gate;
 mod refresher;
 
 use std::{
-    error::Error,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,17 +26,28 @@ pub use builder::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteJwksBuilder,
 };
+pub use error::{RemoteError, RemoteErrorKind};
 use gate::{Answer, Gate};
+use refresher::Progress;
 use tokio::sync::{Notify, watch};
 
-use super::{KeyError, KeySet, KeySource, KeysUnavailable, Refresh};
-use crate::clock::{Clock, Timestamp};
+use super::{KeySet, KeySource, KeysUnavailable, Refresh};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 
 /// The keys of an issuer, fetched from where it publishes them. Cheap to clone; all clones are one.
 ///
 /// They are fetched at the start and then ahead of their expiry. A fetch that fails, or brings no
 /// usable key, leaves the last good keys in place, for a bounded time; after that the source has
-/// none, and a verifier answers 503. The task that fetches ends with the last clone.
+/// none, and a verifier answers 503. The thread that fetches ends with the last clone.
+///
+/// A key that the issuer withdraws is trusted until the next fetch that succeeds, at most for the longest
+/// time between two fetches ([`refresh_between`](RemoteJwksBuilder::refresh_between)). When no fetch
+/// succeeds, it is trusted for [`max_staleness`](RemoteJwksBuilder::max_staleness). Both are measured by
+/// the system's clock and by a monotonic one, and the one that shows more time counts: neither a suspend
+/// nor a clock that is set back makes keys live longer.
+///
+/// Proxies of the environment (`https_proxy`) are not used; name one with
+/// [`proxy`](RemoteJwksBuilder::proxy).
 ///
 /// What an attacker can make of it by naming keys that do not exist is one fetch per interval.
 ///
@@ -52,14 +65,13 @@ use crate::clock::{Clock, Timestamp};
 #[derive(Clone)]
 pub struct RemoteJwks(Arc<Remote>);
 
-/// Ends the task when it is dropped.
+/// Ends the thread when it is dropped.
 struct Remote {
     shared: Arc<Shared>,
-    landed: watch::Receiver<u64>,
-    task: tokio::task::AbortHandle,
+    progress: watch::Receiver<Progress>,
 }
 
-/// What the task and the requests share.
+/// What the thread and the requests share.
 struct Shared {
     /// Where the keys come from, fit for a log.
     place: String,
@@ -69,13 +81,18 @@ struct Shared {
     last_error: ArcSwapOption<RemoteError>,
     failures: AtomicU64,
     gate: Mutex<Gate>,
-    /// Wakes the task ahead of its time.
+    /// Wakes the thread ahead of its time.
     wake: Notify,
+    /// Ends the thread.
+    stop: Notify,
 }
 
 struct Loaded {
     keys: KeySet,
+    /// When the fetch departed: the issuer may have withdrawn a key while its answer was on the way.
     at: Timestamp,
+    /// Runs since then, whatever the clock is set to.
+    running: Stopwatch,
 }
 
 impl RemoteJwks {
@@ -127,14 +144,14 @@ impl KeySource for RemoteJwks {
     /// Goes looking for the key at most once per interval; whoever asks in the meantime shares that
     /// flight while it lasts. `None` once the answer of this interval is known: the same name, and
     /// any other, was just looked up in vain.
+    ///
+    /// The wait is bounded by the thread that fetches, so it may be awaited on any executor.
     fn refresh_for(&self, _kid: &str) -> Option<Refresh<'_>> {
-        // A wait needs a timer, and so a runtime.
-        tokio::runtime::Handle::try_current().ok()?;
-        let mut landed = self.0.landed.clone();
-        let (flight, wait) = self.0.shared.board()?;
+        let mut progress = self.0.progress.clone();
+        let flight = self.0.shared.board()?;
         Some(Box::pin(async move {
-            // Late, or with the task gone, there is nothing to wait for: what is there decides.
-            let _ = tokio::time::timeout(wait, landed.wait_for(|last| *last >= flight)).await;
+            // Late, or with the thread gone, there is nothing to wait for: what is there decides.
+            let _ = progress.wait_for(|now| now.is_over(flight)).await;
         }))
     }
 }
@@ -159,21 +176,22 @@ impl Shared {
         self.age(loaded) > self.max_staleness
     }
 
-    /// A clock that was set back makes keys look young, never old.
+    /// The longer of two times: a monotonic clock stops while the machine is suspended, and the
+    /// system's clock may be set back.
     fn age(&self, loaded: &Loaded) -> Duration {
-        self.clock.now().since(loaded.at).unwrap_or_default()
+        self.clock.now().since(loaded.at).unwrap_or_default().max(loaded.running.elapsed())
     }
 
-    /// The flight to wait for, and for how long.
-    fn board(&self) -> Option<(u64, Duration)> {
+    /// The flight to wait for.
+    fn board(&self) -> Option<u64> {
         let mut gate = self.gate();
         match gate.ask(self.clock.now()) {
-            Answer::Depart { flight, wait } => {
+            Answer::Depart { flight } => {
                 // Within the gate, so that a flight that departs by itself takes this call along.
                 self.wake.notify_one();
-                Some((flight, wait))
+                Some(flight)
             }
-            Answer::Join { flight, wait } => Some((flight, wait)),
+            Answer::Join { flight } => Some(flight),
             Answer::Refuse => None,
         }
     }
@@ -189,7 +207,7 @@ impl Shared {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.task.abort();
+        self.shared.stop.notify_one();
     }
 }
 
@@ -201,51 +219,5 @@ impl fmt::Debug for RemoteJwks {
             .field("keys", &shared.current.load().as_deref().map(|loaded| &loaded.keys))
             .field("last_error", &shared.last_error.load())
             .finish_non_exhaustive()
-    }
-}
-
-/// Keys that could not be fetched; says what is wrong, for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RemoteError {
-    /// The builder was told something that cannot be; nothing was sent.
-    Configuration(String),
-    /// There was no answer: name, connection, TLS, a broken body.
-    NoAnswer(String),
-    /// The answer took longer than the timeout.
-    Timeout(Duration),
-    /// The status was another than 200. A redirect is one of them.
-    Status(u16),
-    /// The body was longer than the limit, in bytes.
-    TooLarge(usize),
-    /// The discovery document is none, names another issuer or no usable `jwks_uri`.
-    Discovery(String),
-    /// The body is no JWK set with usable keys.
-    Keys(KeyError),
-}
-
-impl fmt::Display for RemoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(why) => f.write_str(why),
-            Self::NoAnswer(why) => write!(f, "no answer: {why}"),
-            Self::Timeout(timeout) => write!(f, "no answer within {timeout:?}"),
-            Self::Status(status @ 300..=399) => {
-                write!(f, "the answer is a redirect ({status}), which is not followed")
-            }
-            Self::Status(status) => write!(f, "the status is {status}, expected 200"),
-            Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
-            Self::Discovery(why) => write!(f, "the discovery document: {why}"),
-            Self::Keys(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for RemoteError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Keys(error) => Some(error),
-            _ => None,
-        }
     }
 }

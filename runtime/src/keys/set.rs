@@ -62,8 +62,8 @@ impl Alone {
     fn by_algorithm(keys: &[VerifyingKey]) -> [Self; Algorithm::ALL.len()] {
         let mut alone = [Self::default(); Algorithm::ALL.len()];
         for (index, key) in keys.iter().enumerate() {
-            // Each once, also where a key lists one twice.
-            for algorithm in key.algorithms().collect::<AlgorithmSet>().iter() {
+            // Where entries of a JWK set share a `kid`, a key lists an algorithm more than once.
+            for algorithm in key.algorithms() {
                 if let Some(place) = alone.get_mut(algorithm as usize) {
                     *place = match place {
                         Self::Nobody => Self::Key(index),
@@ -89,11 +89,20 @@ impl KeySet {
     /// signatures or is weak does not hurt its neighbours: it is left out and listed in
     /// [`KeySet::skipped`].
     ///
+    /// Members with one `kid` are one [`VerifyingKey`]. A token gets those that are for its `alg`; of
+    /// several, up to [`MAX_KEYS_PER_KID`](super::MAX_KEYS_PER_KID), each is tried.
+    ///
+    /// The text is UTF-8 or UTF-16, with or without a byte order mark.
+    ///
     /// # Errors
-    /// When the text is no JWK set, or is too large, or no key of it can be used, or two usable keys
-    /// have the same `kid`.
+    /// When the text is not a JWK set, or is too large, or no key of it can be used.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeyError> {
-        let (keys, skipped) = jwks::parse(json)?;
+        Self::from_jwks_of(json, MAX_KEYS)
+    }
+
+    /// The same for a set of at most so many members, usable or not.
+    pub(super) fn from_jwks_of(json: &[u8], members: usize) -> Result<Self, KeyError> {
+        let (keys, skipped) = jwks::parse(json, members)?;
         Self::assemble(keys, skipped)
     }
 
@@ -133,7 +142,17 @@ impl KeySet {
         &self.0.skipped
     }
 
-    /// The keys.
+    /// Logs each member that was left out, with the reason.
+    pub(super) fn log_skipped(&self, place: &dyn fmt::Display) {
+        for skipped in self.skipped().iter().take(MAX_REASONS) {
+            tracing::warn!(target: "service_only", %place, %skipped, "a key of the set is not used");
+        }
+        if let Some(more @ 1..) = self.skipped().len().checked_sub(MAX_REASONS) {
+            tracing::warn!(target: "service_only", %place, more, "further keys of the set are not used");
+        }
+    }
+
+    /// The keys. Members of a JWK set with one `kid` are one key.
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.0.keys
     }
@@ -168,7 +187,7 @@ impl KeySet {
         self.0.by_kid.contains_key(kid)
     }
 
-    /// The one key for a token that says `algorithm` and `kid`.
+    /// The one key for a token that states `algorithm` and `kid`.
     ///
     /// A `kid` that names no key ends it: no other key is tried. A token without `kid` gets the only
     /// key that is for its algorithm, if there is exactly one.
@@ -180,7 +199,8 @@ impl KeySet {
         if key.is_for(algorithm) {
             return Ok(key);
         }
-        let own = key.algorithms().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
+        let own = key.algorithms().collect::<AlgorithmSet>();
+        let own = own.iter().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
         let reason = format!("the token says `alg` is `{algorithm}`, and its key is for {own}");
         Err(Denial::new(Code::KeyAlgMismatch, reason))
     }

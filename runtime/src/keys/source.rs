@@ -15,8 +15,8 @@ pub trait KeySource: Send + Sync + 'static {
     /// When there are none to trust any more. The verifier answers 503 then.
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable>;
 
-    /// Asked when a token names a `kid` that the snapshot does not have, or there is no snapshot: a
-    /// future that ends when it is worth looking again, within a bounded time, or `None` when waiting
+    /// Asked when a token names a `kid` that the snapshot does not have, or there is no snapshot (`kid` is
+    /// empty then for a token that names none): a future that ends when it is worth looking again, within a bounded time, or `None` when waiting
     /// is pointless. An attacker chooses `kid`, so a source must bound how often it goes looking.
     fn refresh_for(&self, kid: &str) -> Option<Refresh<'_>> {
         let _ = kid;

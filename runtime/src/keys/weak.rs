@@ -2,6 +2,8 @@
 
 mod roca;
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
+
 use super::{Algorithm, KeyError};
 
 /// RSA keys below this are refused (RFC 7518 section 3.3).
@@ -19,6 +21,13 @@ pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), Ke
     if !algorithm.is_symmetric() {
         return Err(KeyError::unusable(format!("{algorithm} does not use a secret but a key pair")));
     }
+    // RFC 8725 section 2.1: a public key as a secret lets everyone sign who can read it.
+    if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
+        return Err(KeyError::weak(format!(
+            "the secret is a PEM block, so a key pair or a certificate, and {algorithm} needs a secret: \
+             `service-token keygen --algorithm {algorithm}` makes one"
+        )));
+    }
     let (least, found) = (algorithm.hash_length(), secret.len());
     if found < least {
         return Err(KeyError::weak(format!(
@@ -28,7 +37,7 @@ pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), Ke
     Ok(())
 }
 
-pub(super) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
+pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     let bits = bit_length(n);
     if bits < MIN_RSA_BITS {
         return Err(KeyError::weak(format!("the RSA key has {bits} bits, fewer than {MIN_RSA_BITS}")));
@@ -47,13 +56,29 @@ pub(super) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     if exponent % 2 == 0 {
         return Err(KeyError::unusable("the RSA exponent is even"));
     }
+    if n.last().is_none_or(|last| last % 2 == 0) {
+        return Err(KeyError::unusable("the RSA modulus is even: no signature verifies with it"));
+    }
+    if let Some(factor) = small_factor(n) {
+        return Err(KeyError::weak(format!(
+            "the RSA modulus is divisible by {factor}, so that it can be factored: make a new key"
+        )));
+    }
     if roca::is_fingerprinted(n) {
         return Err(KeyError::weak("the RSA key can be factored (ROCA, CVE-2017-15361): make a new one"));
     }
     Ok(())
 }
 
-fn significant(number: &[u8]) -> &[u8] {
+/// NIST SP 800-89 section 5.3.3: a modulus has no factor below 752.
+fn small_factor(modulus: &[u8]) -> Option<u32> {
+    (3..752)
+        .filter(|&candidate| roca::is_prime(candidate))
+        .find(|&prime| roca::remainder(modulus, prime) == 0)
+}
+
+/// The number without leading zero octets.
+pub(crate) fn significant(number: &[u8]) -> &[u8] {
     let start = number.iter().position(|&byte| byte != 0).unwrap_or(number.len());
     number.get(start..).unwrap_or_default()
 }
@@ -64,64 +89,47 @@ fn bit_length(number: &[u8]) -> usize {
     number.len() * 8 - leading
 }
 
-/// Refuses Ed25519 keys of small order: with one, some signatures verify for every message.
+/// Refuses Ed25519 keys that verify nothing, and those of small order, for which some signatures verify
+/// for every message ("Taming the many EdDSAs", section 5.1). The backend checks neither.
 pub(super) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
-    let Ok(mut point) = <[u8; 32]>::try_from(key) else {
+    let Ok(encoded) = CompressedEdwardsY::from_slice(key) else {
         return Err(KeyError::unusable(format!("an Ed25519 key has 32 bytes, this one {}", key.len())));
     };
-    // The last bit is the sign of x, and both signs are of the same order.
-    if let Some(last) = point.last_mut() {
-        *last &= 0x7f;
-    }
-    if SMALL_ORDER.contains(&point) {
+    let point = encoded.decompress().ok_or_else(|| {
+        KeyError::unusable("the Ed25519 key is not a point of the curve: no signature verifies with it")
+    })?;
+    if point.is_small_order() {
         return Err(KeyError::weak("the Ed25519 key is of small order: anybody can sign for it"));
+    }
+    // RFC 8032 section 5.1.3: a coordinate that is not reduced does not decode.
+    if point.compress() != encoded {
+        return Err(KeyError::unusable("the Ed25519 key is not encoded as RFC 8032 section 5.1.2 requires"));
     }
     Ok(())
 }
 
-/// The y coordinates of the eight points of small order on edwards25519, little-endian, with those
-/// encodings that are not reduced modulo 2^255 - 19. See "Taming the many EdDSAs", table 1.
-const SMALL_ORDER: [[u8; 32]; 7] = [
-    // 0, order 4
-    [0; 32],
-    // 1, order 1
-    little_endian(0x01, 0x00, 0x00),
-    // order 8
-    [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
-        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
-    ],
-    // order 8
-    [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
-        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
-    ],
-    // p - 1, order 2
-    little_endian(0xec, 0xff, 0x7f),
-    // p, which is 0
-    little_endian(0xed, 0xff, 0x7f),
-    // p + 1, which is 1
-    little_endian(0xee, 0xff, 0x7f),
-];
-
-const fn little_endian(first: u8, middle: u8, last: u8) -> [u8; 32] {
-    let mut bytes = [middle; 32];
-    bytes[0] = first;
-    bytes[31] = last;
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
     use super::*;
+    use crate::keys::KeyErrorKind;
 
     fn exponent(value: u32) -> Vec<u8> {
         value.to_be_bytes().to_vec()
     }
 
+    /// The largest odd number of so many bits that has no small factor and no fingerprint.
     fn modulus(bits: usize) -> Vec<u8> {
         let mut n = vec![0xff; bits.div_ceil(8)];
         n[0] = 0xff >> (n.len() * 8 - bits);
+        let low = n.len() - 4;
+        for odd in (1..=u32::MAX).rev().step_by(2) {
+            n[low..].copy_from_slice(&odd.to_be_bytes());
+            if small_factor(&n).is_none() && !roca::is_fingerprinted(&n) {
+                break;
+            }
+        }
         n
     }
 
@@ -149,15 +157,66 @@ mod tests {
 
     #[test]
     fn points_of_small_order_are_refused_with_either_sign() {
-        for point in SMALL_ORDER {
-            let mut negative = point;
-            negative[31] |= 0x80;
-            assert!(check_ed25519(&point).is_err() && check_ed25519(&negative).is_err());
+        let mut encodings: Vec<[u8; 32]> =
+            EIGHT_TORSION.iter().map(|point| point.compress().to_bytes()).collect();
+        // p, which is 0, and p + 1, which is 1: not reduced modulo 2^255 - 19.
+        for first in [0xed, 0xee] {
+            let mut unreduced = [0xff; 32];
+            (unreduced[0], unreduced[31]) = (first, 0x7f);
+            encodings.push(unreduced);
         }
-        // The base point, which everybody uses, is of large order.
+        for point in encodings {
+            let mut negative = point;
+            negative[31] ^= 0x80;
+            for key in [point, negative] {
+                let error = check_ed25519(&key).unwrap_err();
+                assert!(error.kind() == KeyErrorKind::Weak || error.to_string().contains("not a point"));
+            }
+            assert_eq!(check_ed25519(&point).unwrap_err().kind(), KeyErrorKind::Weak, "{point:?}");
+        }
+    }
+
+    #[test]
+    fn an_ed25519_key_must_be_a_point_in_its_one_encoding() {
+        // The base point is of large order.
         let mut base = [0x66; 32];
         base[0] = 0x58;
         assert!(check_ed25519(&base).is_ok());
-        assert!(check_ed25519(&base[..31]).is_err());
+        assert!(check_ed25519(&base[..31]).unwrap_err().to_string().contains("32 bytes, this one 31"));
+        // y = 2 has no x.
+        let mut off = [0; 32];
+        off[0] = 2;
+        assert!(check_ed25519(&off).unwrap_err().to_string().contains("not a point"));
+        // p + 3: y = 3 is a point, in another encoding.
+        let mut three = [0; 32];
+        three[0] = 3;
+        let mut unreduced = [0xff; 32];
+        (unreduced[0], unreduced[31]) = (0xf0, 0x7f);
+        assert!(check_ed25519(&three).is_ok());
+        assert!(check_ed25519(&unreduced).unwrap_err().to_string().contains("RFC 8032"));
+    }
+
+    #[test]
+    fn an_rsa_modulus_must_be_odd_and_without_small_factors() {
+        let e = exponent(65_537);
+        let good = modulus(2048);
+        let mut even = good.clone();
+        even[255] ^= 1;
+        assert!(check_rsa(&even, &e).unwrap_err().to_string().contains("even"));
+        for factor in [3_u32, 5, 7, 743, 751] {
+            let mut n = good.clone();
+            // Lowers the number until it is odd and divisible, in its last four bytes.
+            let low = u32::from_be_bytes(*n.last_chunk().unwrap());
+            let low = (0..2 * factor)
+                .map(|less| low - less)
+                .find(|low| {
+                    n[252..].copy_from_slice(&low.to_be_bytes());
+                    low % 2 == 1 && roca::remainder(&n, factor) == 0
+                })
+                .unwrap();
+            n[252..].copy_from_slice(&low.to_be_bytes());
+            let error = check_rsa(&n, &e).unwrap_err();
+            assert!(error.kind() == KeyErrorKind::Weak && error.to_string().contains("divisible"), "{error}");
+        }
     }
 }

@@ -52,7 +52,9 @@ impl Kind {
     pub(super) const fn may_use(self, algorithm: Algorithm) -> bool {
         match self {
             Self::Compatible => true,
-            Self::Spiffe => !algorithm.is_symmetric() && !matches!(algorithm, Algorithm::EdDSA),
+            Self::Spiffe => {
+                !algorithm.is_symmetric() && !matches!(algorithm, Algorithm::EdDSA | Algorithm::Ed25519)
+            }
             Self::Strict | Self::Kubernetes | Self::OAuth => !algorithm.is_symmetric(),
         }
     }

@@ -14,8 +14,9 @@ use crate::{
 };
 
 impl Verifier {
-    /// A bounded wait for newer keys, when the token names a key that no issuer's keys have and a
-    /// key source offers to look; `None` otherwise, which is nearly always. Await it, then call
+    /// A bounded wait for newer keys, when a key source offers to look and the token names a key that no
+    /// issuer's keys have, or names none while an issuer's keys are not there; `None` otherwise, which is
+    /// nearly always. Await it, then call
     /// [`Verifier::verify`] as if nothing had been. `#[service_only]` does that by itself.
     ///
     /// Decides and records nothing. The name of the key is not to be believed yet: a source such as
@@ -36,13 +37,17 @@ impl Verifier {
         }
         let mut room = HeaderRoom::new();
         let header = Segments::split(token).and_then(|segments| segments.header(&mut room)).ok()?;
-        let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_LENGTH)?;
-        if header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
-            || self.0.issuers.iter().any(|issuer| issuer.has(kid))
+        let kid = header.kid.as_deref().unwrap_or_default();
+        if kid.len() > MAX_KID_LENGTH
+            || header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
+            || (header.kid.is_some() && self.0.issuers.iter().any(|issuer| issuer.has(kid)))
         {
             return None;
         }
-        let candidates = self.0.issuers.iter().filter(|issuer| issuer.reads(&header));
+        // A token without a name can only miss all keys: after a start without them, or when they are too old.
+        let candidates = self.0.issuers.iter().filter(|issuer| {
+            issuer.reads(&header) && (header.kid.is_some() || issuer.keys.snapshot().is_err())
+        });
         let refreshes: Vec<_> = candidates.filter_map(|issuer| issuer.keys.refresh_for(kid)).collect();
         (!refreshes.is_empty()).then(|| all(refreshes))
     }

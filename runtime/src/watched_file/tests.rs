@@ -1,10 +1,6 @@
 //! What only the inside shows: that the thread ends, and that nothing is logged or loaded twice.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Weak, atomic::AtomicUsize},
-};
+use std::{fs, path::PathBuf, sync::Weak};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -34,6 +30,10 @@ impl Contents for Bytes {
         error.to_string()
     }
 
+    fn hangs(&self) -> String {
+        "hangs".to_owned()
+    }
+
     fn tell_loaded(&self, _: &Vec<u8>) {}
 
     fn tell_refused(&self, _: &String) {}
@@ -55,20 +55,28 @@ fn eventually(what: impl Fn() -> bool) {
 }
 
 #[test]
-fn the_thread_ends_promptly_with_the_last_clone() {
+fn the_threads_end_promptly_with_the_last_clone() {
     let (_folder, path) = file(b"old");
-    let watched = WatchedFile::open(Bytes(path), Duration::from_secs(3600), Box::new(SystemClock)).unwrap();
+    let watched = open(Bytes(path), Duration::from_secs(3600)).unwrap();
     let shared: Weak<Shared<Bytes>> = Arc::downgrade(&watched.0.shared);
     let clone = watched.clone();
     drop(watched);
-    assert!(clone.current().content == b"old" && shared.strong_count() == 2, "a clone keeps it alive");
+    assert!(clone.current().content == b"old" && shared.strong_count() == 3, "a clone keeps it alive");
     drop(clone);
     eventually(|| shared.strong_count() == 0);
 }
 
-/// A watched file without its thread.
+fn open<C: Contents>(contents: C, interval: Duration) -> Result<WatchedFile<C>, C::Error> {
+    WatchedFile::open(contents, interval, Box::new(SystemClock), Duration::ZERO)
+}
+
+/// A watched file without its threads.
+fn load<C: Contents>(contents: C, clock: Box<dyn Clock>) -> Shared<C> {
+    Shared::load_within(&Arc::new(contents), clock, Duration::ZERO).ok().unwrap()
+}
+
 fn shared(path: PathBuf) -> Shared<Bytes> {
-    Shared::load(Bytes(path), Box::new(SystemClock)).unwrap()
+    load(Bytes(path), Box::new(SystemClock))
 }
 
 fn is_settled(shared: &Shared<Bytes>) -> bool {
@@ -158,6 +166,10 @@ impl Contents for Unreadable {
         error.to_string()
     }
 
+    fn hangs(&self) -> String {
+        "hangs".to_owned()
+    }
+
     fn tell_loaded(&self, content: &Vec<u8>) {
         self.told.lock().unwrap().push(String::from_utf8(content.clone()).unwrap());
     }
@@ -172,7 +184,7 @@ fn a_change_that_could_not_be_read_is_read_as_soon_as_it_can_be() {
     let (_folder, path) = file(b"old");
     let contents =
         Unreadable { file: Bytes(path.clone()), times: AtomicUsize::new(0), told: Mutex::default() };
-    let shared = Shared::load(contents, Box::new(SystemClock)).unwrap();
+    let shared = load(contents, Box::new(SystemClock));
     shared.look(Look::Quick);
     fs::write(&path, b"newer").unwrap();
     shared.contents.times.store(5, Ordering::Relaxed);
@@ -186,13 +198,12 @@ fn a_change_that_could_not_be_read_is_read_as_soon_as_it_can_be() {
     assert_eq!(*shared.contents.told.lock().unwrap(), ["too many open files", "newer"], "each said once");
 }
 
-#[cfg(feature = "client")]
 #[test]
 fn a_thorough_look_reads_what_seems_to_be_the_same_file_but_not_at_once_again() {
     let (_folder, path) = file(b"old");
     let clock = ManualClock::default();
-    let shared = Shared::load(Bytes(path.clone()), Box::new(clock.clone())).unwrap();
-    let thorough = || shared.look(Look::Thorough { unless_within: Duration::from_millis(100) });
+    let shared = load(Bytes(path.clone()), Box::new(clock.clone()));
+    let thorough = || shared.look(Look::Thorough);
     let write = |content: &[u8]| {
         fs::write(&path, content).unwrap();
         shared.seen.lock().unwrap().stamp = Stamp::of(&path);
@@ -214,13 +225,150 @@ fn a_thorough_look_reads_what_seems_to_be_the_same_file_but_not_at_once_again() 
 }
 
 /// Milliseconds since the epoch.
-#[cfg(feature = "client")]
 #[derive(Clone, Default)]
 struct ManualClock(Arc<std::sync::atomic::AtomicU64>);
 
-#[cfg(feature = "client")]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix(0).plus(Duration::from_millis(self.0.load(Ordering::Relaxed)))
     }
+}
+
+/// A file on a mount that hangs while a test holds it.
+struct Hanging {
+    file: Bytes,
+    held: Arc<Mutex<()>>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Contents for Hanging {
+    type Content = Vec<u8>;
+    type Error = String;
+
+    const THREAD: &'static str = "hanging";
+
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        drop(self.held.lock().unwrap());
+        self.file.read()
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        self.file.parse(bytes)
+    }
+
+    fn no_thread(&self, error: &io::Error) -> String {
+        error.to_string()
+    }
+
+    fn hangs(&self) -> String {
+        "hangs".to_owned()
+    }
+
+    fn tell_loaded(&self, content: &Vec<u8>) {
+        self.told.lock().unwrap().push(String::from_utf8(content.clone()).unwrap());
+    }
+
+    fn tell_refused(&self, error: &String) {
+        self.told.lock().unwrap().push(error.clone());
+    }
+}
+
+fn hanging(path: PathBuf) -> (Hanging, Arc<Mutex<()>>, Arc<Mutex<Vec<String>>>) {
+    let (held, told) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
+    let contents = Hanging { file: Bytes(path), held: Arc::clone(&held), told: Arc::clone(&told) };
+    (contents, held, told)
+}
+
+#[test]
+fn a_file_that_hangs_when_it_is_opened_is_an_error_within_a_bound() {
+    let (_folder, path) = file(b"old");
+    let (contents, held, _) = hanging(path);
+    let _held = held.lock().unwrap();
+    let waiting = Stopwatch::start();
+    assert_eq!(open(contents, Duration::from_secs(1)).err().as_deref(), Some("hangs"));
+    assert!(waiting.elapsed() < MAX_READ * 3);
+}
+
+#[test]
+fn a_file_that_hangs_later_keeps_its_content_in_use_is_reported_once_and_is_read_when_it_is_back() {
+    let (_folder, path) = file(b"old");
+    let (contents, held, told) = hanging(path.clone());
+    let watched = open(contents, MIN_POLL_INTERVAL).unwrap();
+    let hold = held.lock().unwrap();
+    fs::write(&path, b"newer").unwrap();
+    eventually(|| watched.last_error().as_deref() == Some("hangs"));
+    // Many looks are due meanwhile.
+    thread::sleep(MIN_POLL_INTERVAL * 20);
+    assert_eq!(watched.current().content, b"old");
+    drop(hold);
+    eventually(|| watched.current().content == b"newer" && watched.last_error().is_none());
+    assert_eq!(*told.lock().unwrap(), ["hangs", "newer"], "each once");
+}
+
+#[cfg(feature = "client")]
+#[tokio::test]
+async fn only_the_first_requests_wait_for_a_file_that_hangs_and_they_need_no_timer() {
+    let (_folder, path) = file(b"old");
+    let (contents, held, _) = hanging(path.clone());
+    let watched = open(contents, Duration::from_secs(3600)).unwrap();
+    let hold = held.lock().unwrap();
+    fs::write(&path, b"newer").unwrap();
+    let waiting = Stopwatch::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let without_timer = watched.clone();
+    let first = thread::spawn(move || runtime.block_on(without_timer.read_again()));
+    watched.read_again().await;
+    first.join().unwrap();
+    assert!(waiting.elapsed() >= MAX_READ && waiting.elapsed() < MAX_READ * 3);
+    let waiting = Stopwatch::start();
+    for _ in 0..1000 {
+        watched.read_again().await;
+    }
+    assert!(waiting.elapsed() < MAX_READ, "nothing waits for what hangs already");
+    drop(hold);
+    eventually(|| watched.last_error().is_none());
+    watched.read_again().await;
+    assert_eq!(watched.current().content, b"newer");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_not_a_regular_one_is_named_and_never_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    if !std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+    for (path, what) in [
+        (pipe.as_path(), "a named pipe (FIFO)"),
+        (&folder.path().join("socket"), "a socket"),
+        (Path::new("/dev/null"), "a device"),
+        (folder.path(), "a directory"),
+    ] {
+        let error = read_regular(path, 64).unwrap_err().to_string();
+        assert_eq!(error, format!("it is {what}, expected a regular file"));
+    }
+}
+
+#[test]
+fn a_file_that_is_written_later_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let later = path.clone();
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        fs::write(later, b"late").unwrap();
+    });
+    let patience = Duration::from_secs(60);
+    let watched = WatchedFile::open(Bytes(path.clone()), patience, Box::new(SystemClock), patience).unwrap();
+    assert_eq!(watched.current().content, b"late");
+    writer.join().unwrap();
+    fs::remove_file(&path).unwrap();
+    let short = WatchedFile::open(Bytes(path), patience, Box::new(SystemClock), Duration::from_millis(150));
+    assert!(short.err().unwrap().contains("No such file"));
 }

@@ -97,3 +97,86 @@ fn a_source_tells_when_its_token_expires() {
     bakery.mount(token.as_str());
     assert_eq!(bakery.source().expires_at(), Some(1_798_761_600));
 }
+
+/// A pipe that is not written to stands for a mount that hangs.
+#[cfg(unix)]
+fn pipe_in_place_of(path: &std::path::Path) -> bool {
+    let _ = fs::remove_file(path);
+    std::process::Command::new("mkfifo").arg(path).status().is_ok_and(|status| status.success())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_the_file_is_refused_at_the_start_and_leaves_the_last_token_in_use_later() {
+    let bakery = Bakery::new();
+    let source = TokenSource::file(bakery.path()).poll_every(Duration::from_millis(10)).open().unwrap();
+    let before = source.authorization();
+    if !pipe_in_place_of(&bakery.path()) {
+        return;
+    }
+    let started = Instant::now();
+    let error = TokenSource::file(bakery.path()).open().unwrap_err().to_string();
+    assert!(error.contains("it is a named pipe (FIFO), expected a regular file"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    eventually("the error", || source.last_error().is_some_and(|now| now.to_string() == error));
+    assert_eq!(source.authorization(), before);
+    fs::remove_file(bakery.path()).unwrap();
+    let token = bakery.token();
+    bakery.mount(&token);
+    eventually("the recovery", || source.last_error().is_none() && sends(&source, &token));
+}
+
+#[test]
+fn a_file_that_is_written_later_is_waited_for_by_a_blocking_open() {
+    let bakery = Bakery::new();
+    let token = bakery.token();
+    fs::remove_file(bakery.path()).unwrap();
+    let limit = Duration::from_millis(150);
+    let error = TokenSource::file(bakery.path()).wait_up_to(limit).open().unwrap_err().to_string();
+    assert!(error.contains("No such file"), "{error}");
+    let (path, late) = (bakery.path(), token.clone());
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        // As a sidecar writes it: not at once.
+        fs::write(&path, "").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        fs::write(&path, late).unwrap();
+    });
+    let source = TokenSource::file(bakery.path()).wait_up_to(Duration::from_secs(60)).open().unwrap();
+    assert!(sends(&source, &token));
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_lazy_source_has_an_error_until_its_token_is_there_and_needs_no_timer() {
+    let bakery = Bakery::new();
+    let token = bakery.token();
+    fs::remove_file(bakery.path()).unwrap();
+    let lazy = TokenSource::file(bakery.path()).poll_every(Duration::from_secs(3600)).start_lazily().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let started = Instant::now();
+    let error = runtime.block_on(lazy.ready(Duration::from_millis(300))).unwrap_err().to_string();
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    assert!(error.contains("token: ") && error.contains("No such file"), "{error}");
+    assert_eq!(lazy.authorization().unwrap_err().to_string(), error);
+    assert!(format!("{lazy:?}").contains("No such file"));
+
+    let (path, late) = (bakery.path(), token.clone());
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        fs::write(&path, format!("{late}\r\n")).unwrap();
+    });
+    let source = runtime.block_on(lazy.ready(Duration::from_secs(60))).unwrap();
+    assert!(sends(&source, &token) && lazy.authorization().unwrap() == source.authorization());
+    writer.join().unwrap();
+    // From here on, it is a source like any other.
+    fs::remove_file(bakery.path()).unwrap();
+    assert!(sends(&source, &token));
+}
+
+#[test]
+fn a_lazy_source_reads_a_file_that_is_there_at_once() {
+    let bakery = Bakery::new();
+    let lazy = TokenSource::file(bakery.path()).poll_every(Duration::from_secs(3600)).start_lazily().unwrap();
+    eventually("the token", || lazy.authorization().is_ok());
+}

@@ -122,3 +122,22 @@ fn a_body_that_can_be_had_again_is_the_same() {
     assert_eq!(Bytes::from("rye").again().unwrap(), "rye");
     assert!(Empty::<Bytes>::new().again().is_some());
 }
+
+#[tokio::test]
+async fn a_request_fails_until_a_lazy_source_has_its_token_and_is_never_sent_without_it() {
+    let bakery = Bakery::new();
+    let token = bakery.token();
+    fs::remove_file(bakery.path()).unwrap();
+    let lazy = TokenSource::file(bakery.path()).poll_every(Duration::from_secs(3600)).start_lazily().unwrap();
+    let app = bakery.app();
+    let inner = tower::service_fn(move |request: Request<Body>| app.clone().oneshot(request));
+    let client = AttachToken::from(lazy).to("http://stock:8000").unwrap().layer(inner);
+    let stock = || request("http://stock:8000/stock", Body::empty());
+    let error = client.clone().oneshot(stock()).await.unwrap_err();
+    assert!(error.downcast_ref::<service_only::TokenFileError>().is_some(), "{error}");
+    assert!(error.to_string().contains("No such file") && bakery.arrived().is_empty(), "{error}");
+    let elsewhere = client.clone().oneshot(request("http://other/stock", Body::empty())).await.unwrap();
+    assert_eq!(elsewhere.status(), StatusCode::UNAUTHORIZED);
+    bakery.mount(&token);
+    assert_eq!(client.oneshot(stock()).await.unwrap().status(), StatusCode::OK);
+}

@@ -3,10 +3,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use service_only::{Algorithm, KeySource, RemoteError, RemoteJwks, RemoteJwksBuilder, SigningKey};
+use service_only::{Algorithm, KeySource, RemoteErrorKind, RemoteJwks, RemoteJwksBuilder, SigningKey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -109,11 +110,12 @@ async fn a_certificate_counts_only_from_the_authority_that_was_named() {
     assert!(keys.snapshot().unwrap().has(good.kid().as_str()));
 
     let other = certificates().0;
-    let strangers = server.at("/jwks").root_certificates(other).start().await;
-    assert!(matches!(strangers, Err(RemoteError::NoAnswer(_))), "{strangers:?}");
+    let strangers = server.at("/jwks").root_certificates(other).start().await.unwrap_err();
+    assert!(matches!(strangers.kind(), RemoteErrorKind::NoAnswer(_)), "{strangers:?}");
     let name = format!("https://[::ffff:127.0.0.1]:{}/jwks", server.port);
-    let another = RemoteJwks::url(name).root_certificates(server.authority.as_str()).start().await;
-    assert!(matches!(another, Err(RemoteError::NoAnswer(_))), "{another:?}");
+    let another =
+        RemoteJwks::url(name).root_certificates(server.authority.as_str()).start().await.unwrap_err();
+    assert!(matches!(another.kind(), RemoteErrorKind::NoAnswer(_)), "{another:?}");
 }
 
 #[tokio::test]
@@ -126,6 +128,16 @@ async fn a_bearer_token_goes_to_its_own_origin_and_is_read_again_every_time() {
         server.at("/jwks").bearer_token_file(&file).start().await.unwrap();
         let head = server.requests().pop().unwrap();
         assert!(head.contains(&format!("authorization: Bearer {token}\r\n")), "{head}");
+    }
+    for (content, says) in [("", "not exactly one"), ("two words", "not exactly one"), ("\u{feff}ok", "")] {
+        std::fs::write(&file, content).unwrap();
+        match server.at("/jwks").bearer_token_file(&file).start().await {
+            Ok(_) => assert!(server.requests().pop().unwrap().contains("authorization: Bearer ok\r\n")),
+            Err(error) => {
+                assert!(matches!(error.kind(), RemoteErrorKind::BearerToken(_)), "{error:?}");
+                assert!(error.to_string().contains(says) && error.to_string().contains("token: "), "{error}");
+            }
+        }
     }
     std::fs::remove_file(&file).unwrap();
     assert!(server.at("/jwks").bearer_token_file(&file).start().await.is_err());
@@ -158,10 +170,35 @@ async fn a_redirect_is_followed_only_when_told_and_only_to_the_same_origin() {
     ]);
     let server = TlsServer::start(answers).await;
     let refused = server.at("/to/self").start().await.unwrap_err();
-    assert_eq!(refused, RemoteError::Status(302));
+    assert_eq!(refused.kind(), &RemoteErrorKind::Status(302));
     assert!(server.at("/to/self").follow_redirects().start().await.is_ok());
     server.requests();
     let refused = server.at("/to/other").follow_redirects().start().await.unwrap_err();
-    assert_eq!(refused, RemoteError::Status(302));
+    assert_eq!(refused.kind(), &RemoteErrorKind::Status(302));
     assert_eq!(server.requests().len(), 1, "the other origin was not asked");
+}
+
+/// A pipe that is not written to stands for a mount that hangs.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_bearer_token_file_that_hangs_blocks_one_thread_and_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("token");
+    if !std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let server = TlsServer::start(HashMap::from([("/jwks", jwks(&[&key()]))])).await;
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let builder = server.at("/jwks").bearer_token_file(&pipe);
+    let builder = builder.refresh_between(Duration::from_millis(10), Duration::from_millis(10));
+    let keys = builder.start_lazily().unwrap();
+    super::server::eventually("the first report", || keys.failures() > 0).await;
+    let (before, failures) = (threads(), keys.failures());
+    super::server::eventually("further reports", || keys.failures() > failures + 20).await;
+    assert!(threads() <= before + 1, "{before} threads have become {}", threads());
+    let error = keys.last_error().unwrap();
+    assert!(matches!(error.kind(), RemoteErrorKind::BearerToken(_)), "{error:?}");
+    assert!(error.to_string().contains("does its file system hang?") && server.requests().is_empty());
+    // Lets the thread go.
+    std::fs::write(&pipe, "token").unwrap();
 }

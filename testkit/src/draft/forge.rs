@@ -69,7 +69,7 @@ impl TokenDraft {
             RS384 | RS512 => RS256,
             PS256 => PS512,
             PS384 | PS512 => PS256,
-            ES256 | ES384 | EdDSA => return None,
+            ES256 | ES384 | EdDSA | Ed25519 => return None,
         };
         Some(self.signed_under(other))
     }
@@ -115,7 +115,7 @@ impl TokenDraft {
     /// The scalar of an Ed25519 signature with the group's order added: the same number to a reader
     /// that does not check its range.
     pub(crate) fn add_ed25519_order(self) -> Option<Self> {
-        if self.authority.key().algorithm() != Algorithm::EdDSA {
+        if !matches!(self.authority.key().algorithm(), Algorithm::EdDSA | Algorithm::Ed25519) {
             return None;
         }
         Some(self.edit_signature(|mut bytes| {

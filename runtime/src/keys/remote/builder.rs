@@ -8,17 +8,14 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-};
+use tokio::sync::{Notify, watch};
 
 use super::{
-    Remote, RemoteError, RemoteJwks, Shared,
+    Remote, RemoteError, RemoteErrorKind, RemoteJwks, Shared,
     fetch::{Fetcher, Limits, Place, Transport},
     freshness::Bounds,
     gate::Gate,
-    refresher::Refresher,
+    refresher::{Progress, Refresher},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -163,34 +160,51 @@ impl RemoteJwksBuilder {
         self
     }
 
-    /// Where the time comes from that the age of keys is measured by. Left out, it is
-    /// [`SystemClock`].
+    /// Fetches through this proxy, such as `http://proxy.example:3128`. HTTPS passes it in a tunnel, so that
+    /// it sees neither keys nor tokens. Left out, no proxy is used, also where `https_proxy` is set.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.transport.proxy = Some(url.into());
+        self
+    }
+
+    /// The clock for the age of keys. Left out, it is [`SystemClock`]. A monotonic clock runs beside it: keys
+    /// are as old as the one of the two says that shows more time.
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Fetches the keys, and goes on doing so in the background.
+    /// Fetches the keys, and goes on doing so in the background, on its own thread: whatever happens
+    /// to the runtime of this call, keys are fetched.
     ///
     /// # Errors
-    /// When something was said that cannot be, or the keys cannot be fetched. Where an issuer may be
+    /// When a setting cannot be used, or the keys cannot be fetched. Where an issuer may be
     /// down while services start, [`start_lazily`](Self::start_lazily) is for that.
     pub async fn start(self) -> Result<RemoteJwks, RemoteError> {
-        let mut refresher = self.prepare()?;
-        let next = refresher.fly().await?;
-        Ok(spawn(refresher, next))
+        let keys = self.start_lazily()?;
+        let mut progress = keys.0.progress.clone();
+        let _ = progress.wait_for(|now| now.landed > 0).await;
+        if keys.loaded_at().is_some() {
+            return Ok(keys);
+        }
+        Err(keys.last_error().unwrap_or_else(|| RemoteErrorKind::Ended.into()))
     }
 
-    /// Fetches the keys in the background from the beginning. Until they are there, a verifier
-    /// answers 503, after a wait that is as long as for an unknown key.
+    /// Fetches the keys in the background from the beginning; needs no runtime. Until they are there, a
+    /// verifier answers 503, after a wait that is as long as for an unknown key.
     ///
     /// # Errors
-    /// When something was said that cannot be, or there is no tokio runtime to run on.
+    /// When a setting cannot be used, or no thread can be started.
     pub fn start_lazily(self) -> Result<RemoteJwks, RemoteError> {
-        Ok(spawn(self.prepare()?, Duration::ZERO))
+        let refresher = self.prepare()?;
+        let (shared, progress) = (Arc::clone(&refresher.shared), refresher.progress.subscribe());
+        refresher.spawn().map_err(|error| {
+            RemoteError::configuration(format!("no thread can be started to fetch keys: {error}"))
+        })?;
+        Ok(RemoteJwks(Arc::new(Remote { shared, progress })))
     }
 
     fn prepare(self) -> Result<Refresher, RemoteError> {
-        self.check().map_err(RemoteError::Configuration)?;
+        self.check().map_err(RemoteError::configuration)?;
         let fetcher = Fetcher::new(self.place, self.transport, self.limits)?;
         let shared = Shared {
             place: fetcher.place(),
@@ -201,12 +215,14 @@ impl RemoteJwksBuilder {
             failures: AtomicU64::new(0),
             gate: Mutex::new(Gate::new(self.unknown_kid_interval, self.unknown_kid_wait)),
             wake: Notify::new(),
+            stop: Notify::new(),
         };
         Ok(Refresher {
             shared: Arc::new(shared),
             fetcher,
             bounds: Bounds { min: self.min_refresh, max: self.max_refresh },
-            landed: watch::Sender::new(0),
+            wait: self.unknown_kid_wait,
+            progress: watch::Sender::new(Progress::default()),
             failures: 0,
         })
     }
@@ -236,14 +252,8 @@ impl RemoteJwksBuilder {
         if !(1..=MAX_JWKS_BYTES).contains(&self.limits.bytes) {
             return Err(format!("{} bytes are not 1 to {MAX_JWKS_BYTES}", self.limits.bytes));
         }
-        Handle::try_current().map(drop).map_err(|_| "there is no tokio runtime to fetch on".to_owned())
+        Ok(())
     }
-}
-
-fn spawn(refresher: Refresher, first: Duration) -> RemoteJwks {
-    let (shared, landed) = (Arc::clone(&refresher.shared), refresher.landed.subscribe());
-    let task = tokio::spawn(refresher.run(first)).abort_handle();
-    RemoteJwks(Arc::new(Remote { shared, landed, task }))
 }
 
 impl fmt::Debug for RemoteJwksBuilder {

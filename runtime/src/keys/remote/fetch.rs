@@ -1,19 +1,30 @@
 //! One fetch over HTTP: bounded in time and size, and from nowhere but where it was told.
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::{
-    Certificate, Client, Response, StatusCode, Url,
-    header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap},
+    Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, HeaderMap},
     redirect::{Attempt, Policy},
 };
 use serde::de::MapAccess;
 
-use super::{RemoteError, freshness::fresh_for};
+use zeroize::Zeroizing;
+
+use super::{RemoteError, RemoteErrorKind, freshness::fresh_for};
 use crate::{
     denial::quoted,
     json::{self, JsonError, Value},
-    keys::{KeyError, KeySet, set::read_bounded},
+    keys::{KeySet, set::read_bounded},
+    text,
 };
 
 /// Where the keys are, as it was said.
@@ -29,6 +40,7 @@ pub(super) struct Transport {
     pub(super) bearer: Option<PathBuf>,
     pub(super) follow_redirects: bool,
     pub(super) allow_http: bool,
+    pub(super) proxy: Option<String>,
 }
 
 pub(super) struct Limits {
@@ -39,12 +51,22 @@ pub(super) struct Limits {
 
 pub(super) struct Fetcher {
     client: Client,
+    /// Why the client trusts no certificate, where it is good for plain HTTP only.
+    no_roots: Option<String>,
     /// The JWK set, or the discovery document of an issuer.
     home: Url,
     issuer: Option<String>,
-    bearer: Option<PathBuf>,
+    bearer: Option<TokenFile>,
     allow_http: bool,
     limits: Limits,
+    /// The URL of the request under way, fit for a log.
+    asking: String,
+}
+
+/// A file with a bearer token, which is read by one thread at a time: its file system may hang.
+struct TokenFile {
+    path: PathBuf,
+    is_read: Arc<AtomicBool>,
 }
 
 pub(super) struct Fetched {
@@ -58,89 +80,105 @@ const MAX_REDIRECTS: usize = 3;
 /// A Kubernetes token has about 1,000 bytes.
 const MAX_BEARER_BYTES: usize = 16 * 1024;
 
+/// How long reading a token may take. A file system that needs longer hangs.
+const MAX_READ: Duration = Duration::from_secs(2);
+
 impl Fetcher {
     pub(super) fn new(place: Place, transport: Transport, limits: Limits) -> Result<Self, RemoteError> {
         let (home, issuer) = match place {
             Place::Jwks(url) => (parse(&url, transport.allow_http), None),
             Place::Issuer(issuer) => (document_of(&issuer, transport.allow_http), Some(issuer)),
         };
-        let home = home.map_err(RemoteError::Configuration)?;
+        let home = home.map_err(RemoteError::configuration)?;
         if transport.bearer.is_some() && home.scheme() != "https" {
-            let why = "a bearer token is sent over https only; leave `.bearer_token_file(…)` out";
-            return Err(RemoteError::Configuration(why.to_owned()));
+            return Err(RemoteError::configuration(
+                "a bearer token is sent over https only; leave `.bearer_token_file(…)` out",
+            ));
         }
-        let client = client(&transport)?;
+        let (client, no_roots) = client(&transport, home.scheme() == "http")?;
         let Transport { bearer, allow_http, .. } = transport;
-        Ok(Self { client, home, issuer, bearer, allow_http, limits })
+        let bearer = bearer.map(|path| TokenFile { path, is_read: Arc::default() });
+        let asking = shown(&home);
+        Ok(Self { client, no_roots, home, issuer, bearer, allow_http, limits, asking })
     }
 
-    /// Fit for a log: a query may hold a secret.
     pub(super) fn place(&self) -> String {
-        let mut url = self.home.clone();
-        url.set_query(None);
-        url.into()
+        shown(&self.home)
     }
 
-    pub(super) async fn fetch(&self) -> Result<Fetched, RemoteError> {
+    pub(super) async fn fetch(&mut self) -> Result<Fetched, RemoteError> {
         let timeout = self.limits.timeout;
         let in_time = tokio::time::timeout(timeout, self.fetch_keys()).await;
-        in_time.unwrap_or(Err(RemoteError::Timeout(timeout)))
+        in_time
+            .unwrap_or(Err(RemoteErrorKind::Timeout(timeout)))
+            .map_err(|kind| RemoteError::from(kind).at(&self.asking))
     }
 
-    async fn fetch_keys(&self) -> Result<Fetched, RemoteError> {
-        let url = match &self.issuer {
+    async fn fetch_keys(&mut self) -> Result<Fetched, RemoteErrorKind> {
+        let url = match self.issuer.clone() {
             None => self.home.clone(),
-            Some(issuer) => self.discover(issuer).await?,
+            Some(issuer) => self.discover(&issuer).await?,
         };
         let answer = self.get(url).await?;
         let fresh_for = freshness(answer.headers());
-        let keys = KeySet::from_jwks(&self.body(answer).await?).map_err(RemoteError::Keys)?;
-        let (found, most) = (keys.len() + keys.skipped().len(), self.limits.keys);
-        if found > most {
-            return Err(RemoteError::Keys(KeyError::unusable(format!("{found} keys, more than {most}"))));
-        }
-        Ok(Fetched { keys, fresh_for })
+        let keys = KeySet::from_jwks_of(&self.body(answer).await?, self.limits.keys);
+        Ok(Fetched { keys: keys.map_err(RemoteErrorKind::Keys)?, fresh_for })
     }
 
     /// OpenID Connect Discovery 1.0 section 4.3: the document must name the issuer that was asked.
-    async fn discover(&self, issuer: &str) -> Result<Url, RemoteError> {
+    async fn discover(&mut self, issuer: &str) -> Result<Url, RemoteErrorKind> {
         let answer = self.get(self.home.clone()).await?;
         let document = Document::read(&self.body(answer).await?)?;
         if document.issuer.as_deref() != Some(issuer) {
             let found = document.issuer.as_deref().map(quoted).unwrap_or_default();
-            return Err(RemoteError::Discovery(format!(
+            return Err(RemoteErrorKind::Discovery(format!(
                 "`issuer` is `{found}`, expected `{}`",
                 quoted(issuer)
             )));
         }
-        let uri =
-            document.jwks_uri.ok_or_else(|| RemoteError::Discovery("there is no `jwks_uri`".to_owned()))?;
-        parse(&uri, self.allow_http).map_err(|why| RemoteError::Discovery(format!("`jwks_uri`: {why}")))
+        let uri = document
+            .jwks_uri
+            .ok_or_else(|| RemoteErrorKind::Discovery("there is no `jwks_uri`".to_owned()))?;
+        parse(&uri, self.allow_http).map_err(|why| RemoteErrorKind::Discovery(format!("`jwks_uri`: {why}")))
     }
 
-    async fn get(&self, url: Url) -> Result<Response, RemoteError> {
+    async fn get(&mut self, url: Url) -> Result<Response, RemoteErrorKind> {
+        self.asking = shown(&url);
+        if let Some(why) = self.no_roots.as_ref().filter(|_| url.scheme() == "https") {
+            return Err(no_answer(why));
+        }
         // Whoever writes the discovery document must not choose who gets the token.
         let bearer = self.bearer.as_ref().filter(|_| url.origin() == self.home.origin());
-        let mut request = self.client.get(url).header(ACCEPT, "application/jwk-set+json, application/json");
-        if let Some(path) = bearer {
-            let token = read_bounded(path, MAX_BEARER_BYTES).map_err(RemoteError::Keys)?;
-            let token = std::str::from_utf8(&token).map_err(|_| no_answer("the bearer token is not text"))?;
-            request = request.bearer_auth(token.trim());
+        let mut request = self
+            .client
+            .get(url)
+            .header(ACCEPT, "application/jwk-set+json, application/json")
+            .header(ACCEPT_ENCODING, "identity");
+        if let Some(file) = bearer {
+            request = request.bearer_auth(&*file.read().await?);
         }
         let answer = request.send().await.map_err(|error| failed(&error))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            other => Err(RemoteError::Status(other.as_u16())),
+            other => Err(RemoteErrorKind::Status(other.as_u16())),
         }
     }
 
     /// Stops at the limit, whatever length was announced.
-    async fn body(&self, mut answer: Response) -> Result<Vec<u8>, RemoteError> {
+    async fn body(&self, mut answer: Response) -> Result<Vec<u8>, RemoteErrorKind> {
+        // Nothing is unpacked: a small answer cannot become a large one.
+        let encodings = answer.headers().get_all(CONTENT_ENCODING).iter();
+        let encoding = encodings.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+        if let Some(encoding) =
+            encoding.into_iter().find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        {
+            return Err(RemoteErrorKind::Encoded(quoted(&encoding)));
+        }
         let limit = self.limits.bytes;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
             if chunk.len() > limit - body.len() {
-                return Err(RemoteError::TooLarge(limit));
+                return Err(RemoteErrorKind::TooLarge(limit));
             }
             body.extend_from_slice(&chunk);
         }
@@ -148,21 +186,100 @@ impl Fetcher {
     }
 }
 
-fn client(transport: &Transport) -> Result<Client, RemoteError> {
-    let mut builder = Client::builder()
-        .no_proxy()
-        .https_only(!transport.allow_http)
-        .redirect(if transport.follow_redirects { Policy::custom(same_origin) } else { Policy::none() })
-        .user_agent(concat!("service-only/", env!("CARGO_PKG_VERSION")));
+/// Fit for a log: a query may hold a secret.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}
+
+impl TokenFile {
+    async fn read(&self) -> Result<Zeroizing<String>, RemoteErrorKind> {
+        let hangs = || {
+            let path = self.path.display();
+            RemoteErrorKind::BearerToken(format!(
+                "{path}: the bearer token is not read within {MAX_READ:?}: does its file system hang?"
+            ))
+        };
+        // At most one thread is blocked, however many fetches fail.
+        if self.is_read.swap(true, Ordering::AcqRel) {
+            return Err(hangs());
+        }
+        let (path, is_read) = (self.path.clone(), Arc::clone(&self.is_read));
+        let read = tokio::task::spawn_blocking(move || {
+            let token = read_token(&path);
+            is_read.store(false, Ordering::Release);
+            token
+        });
+        match tokio::time::timeout(MAX_READ, read).await {
+            Ok(Ok(token)) => token.map_err(RemoteErrorKind::BearerToken),
+            Ok(Err(_)) | Err(_) => Err(hangs()),
+        }
+    }
+}
+
+fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
+    let bytes = read_bounded(path, MAX_BEARER_BYTES).map_err(|error| error.to_string())?;
+    let text =
+        text::decode(&bytes).map_err(|why| format!("{}: the bearer token is {why}", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("{}: not exactly one bearer token", path.display()));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
+}
+
+/// The client, and why it trusts no certificate where it can do without: an image for plain HTTP may have no
+/// authorities.
+fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>), RemoteError> {
     if let Some(pem) = &transport.roots {
         let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
         if roots.is_empty() {
-            let why = "there is no certificate in PEM among the root certificates";
-            return Err(RemoteError::Configuration(why.to_owned()));
+            return Err(RemoteError::configuration(
+                "there is no certificate in PEM among the root certificates",
+            ));
         }
-        builder = builder.tls_certs_only(roots);
+        return build(settings(transport)?.tls_certs_only(roots)).map(|client| (client, None));
     }
-    builder.build().map_err(|error| RemoteError::Configuration(chain(&error)))
+    match build(settings(transport)?) {
+        Ok(client) => Ok((client, None)),
+        Err(error) => {
+            let why = format!(
+                "{error}; install the package `ca-certificates`, or name authorities by `.root_certificates(…)`"
+            );
+            if !plain {
+                return Err(RemoteError::configuration(why));
+            }
+            build(settings(transport)?.tls_certs_only([])).map(|client| (client, Some(why)))
+        }
+    }
+}
+
+fn settings(transport: &Transport) -> Result<ClientBuilder, RemoteError> {
+    let settings = Client::builder()
+        // A variable of the environment must not put a proxy between a verifier and its keys.
+        .no_proxy()
+        // Another crate of the program may have switched these on.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .https_only(!transport.allow_http)
+        .redirect(if transport.follow_redirects { Policy::custom(same_origin) } else { Policy::none() })
+        .user_agent(concat!("service-only/", env!("CARGO_PKG_VERSION")));
+    match &transport.proxy {
+        None => Ok(settings),
+        // The text may hold a password.
+        Some(url) => Proxy::all(url).map(|proxy| settings.proxy(proxy)).map_err(|_| {
+            RemoteError::configuration(
+                "the text of `.proxy(…)` is not the URL of a proxy, such as `http://proxy.example:3128`",
+            )
+        }),
+    }
+}
+
+fn build(settings: ClientBuilder) -> Result<Client, RemoteError> {
+    settings.build().map_err(|error| RemoteError::configuration(chain(&error)))
 }
 
 fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
@@ -216,10 +333,11 @@ struct Document {
 }
 
 impl Document {
-    fn read(json: &[u8]) -> Result<Self, RemoteError> {
+    fn read(json: &[u8]) -> Result<Self, RemoteErrorKind> {
         let mut document = Self::default();
-        json::read_object(json, &mut document).map_err(|error| match error {
-            JsonError::Malformed(why) | JsonError::WrongType(why) => RemoteError::Discovery(why),
+        let text = text::decode(json).map_err(|why| RemoteErrorKind::Discovery(why.to_string()))?;
+        json::read_object(text.as_bytes(), &mut document).map_err(|error| match error {
+            JsonError::Malformed(why) | JsonError::WrongType(why) => RemoteErrorKind::Discovery(why),
         })?;
         Ok(document)
     }
@@ -246,13 +364,26 @@ impl<'de> json::Members<'de> for Document {
     }
 }
 
-fn failed(error: &reqwest::Error) -> RemoteError {
+fn failed(error: &reqwest::Error) -> RemoteErrorKind {
     // The outermost message holds the URL, and the URL may hold a secret.
-    no_answer(error.source().map_or_else(|| "the connection failed".to_owned(), chain))
+    let why = error.source().map_or_else(|| "the connection failed".to_owned(), chain);
+    match PROXY_VARIABLES
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    {
+        Some(name) if error.is_connect() => {
+            no_answer(format!("{why} (`{name}` is set and not used: a proxy is named by `.proxy(…)`)"))
+        }
+        _ => no_answer(why),
+    }
 }
 
-fn no_answer(why: impl Into<String>) -> RemoteError {
-    RemoteError::NoAnswer(why.into())
+/// What other clients take a proxy from.
+const PROXY_VARIABLES: [&str; 6] =
+    ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY"];
+
+fn no_answer(why: impl Into<String>) -> RemoteErrorKind {
+    RemoteErrorKind::NoAnswer(why.into())
 }
 
 /// The whole story: the outer messages of an HTTP client rarely say what is wrong.

@@ -23,9 +23,9 @@ pub(super) struct Gate {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Make a flight depart, and wait for it.
-    Depart { flight: u64, wait: Duration },
+    Depart { flight: u64 },
     /// Wait for the flight that is under way.
-    Join { flight: u64, wait: Duration },
+    Join { flight: u64 },
     /// Decide with what is there.
     Refuse,
 }
@@ -42,7 +42,7 @@ impl Gate {
             // after that.
             let flown = now.since(departed).unwrap_or_default();
             return match self.wait.checked_sub(flown) {
-                Some(wait) if !wait.is_zero() => Answer::Join { flight, wait },
+                Some(wait) if !wait.is_zero() => Answer::Join { flight },
                 _ => Answer::Refuse,
             };
         }
@@ -50,19 +50,19 @@ impl Gate {
             return Answer::Refuse;
         }
         (self.asked, self.departed) = (Some(now), Some(now));
-        Answer::Depart { flight, wait: self.wait }
+        Answer::Depart { flight }
     }
 
-    /// A flight departs by itself, or because somebody asked.
-    pub(super) fn depart(&mut self, now: Timestamp) {
+    /// A flight departs by itself, or because a request asked. Gives its number.
+    pub(super) fn depart(&mut self, now: Timestamp) -> u64 {
         self.departed.get_or_insert(now);
+        self.landed + 1
     }
 
-    /// The number of the flight that has landed.
-    pub(super) fn land(&mut self) -> u64 {
+    /// The flight under way has landed.
+    pub(super) fn land(&mut self) {
         self.departed = None;
         self.landed += 1;
-        self.landed
     }
 
     /// A clock that was set back must not close the gate for long.
@@ -85,17 +85,17 @@ mod tests {
     /// What happens at a millisecond.
     enum Step {
         Ask(Answer),
-        Depart,
-        Land(u64),
+        Depart(u64),
+        Land,
     }
     use Step::{Ask, Depart, Land};
 
     fn departs(flight: u64) -> Step {
-        Ask(Answer::Depart { flight, wait: WAIT })
+        Ask(Answer::Depart { flight })
     }
 
-    fn joins(flight: u64, wait: u64) -> Step {
-        Ask(Answer::Join { flight, wait: Duration::from_millis(wait) })
+    fn joins(flight: u64) -> Step {
+        Ask(Answer::Join { flight })
     }
 
     fn refused() -> Step {
@@ -109,12 +109,12 @@ mod tests {
                 "one look an interval",
                 &[
                     (0, departs(1)),
-                    (100, Land(1)),
+                    (100, Land),
                     (101, refused()),
                     (29_999, refused()),
                     (30_000, departs(2)),
-                    (30_001, joins(2, 1999)),
-                    (30_100, Land(2)),
+                    (30_001, joins(2)),
+                    (30_100, Land),
                     (30_101, refused()),
                     (60_000, departs(3)),
                 ],
@@ -122,11 +122,11 @@ mod tests {
             (
                 "a flight on schedule is shared, and does not use up the interval",
                 &[
-                    (0, Depart),
-                    (500, joins(1, 1500)),
-                    (600, Land(1)),
+                    (0, Depart(1)),
+                    (500, joins(1)),
+                    (600, Land),
                     (601, departs(2)),
-                    (700, Land(2)),
+                    (700, Land),
                     (701, refused()),
                 ],
             ),
@@ -134,11 +134,11 @@ mod tests {
                 "nobody waits for a slow flight after the first have stopped waiting",
                 &[
                     (0, departs(1)),
-                    (1, Depart),
-                    (1_999, joins(1, 1)),
+                    (1, Depart(1)),
+                    (1_999, joins(1)),
                     (2_000, refused()),
                     (40_000, refused()),
-                    (40_001, Land(1)),
+                    (40_001, Land),
                     (40_002, departs(2)),
                 ],
             ),
@@ -146,16 +146,16 @@ mod tests {
                 "a clock that was set back opens the gate",
                 &[
                     (50_000, departs(1)),
-                    (50_001, Land(1)),
+                    (50_001, Land),
                     (50_002, refused()),
                     (10_000, departs(2)),
-                    (10_001, Land(2)),
+                    (10_001, Land),
                     (39_999, refused()),
                 ],
             ),
             (
                 "a clock that was set back during a flight waits no longer than ever",
-                &[(50_000, departs(1)), (10_000, joins(1, 2000))],
+                &[(50_000, departs(1)), (10_000, joins(1))],
             ),
         ];
         for (day, steps) in days {
@@ -163,8 +163,8 @@ mod tests {
             for (millis, step) in steps {
                 match step {
                     Ask(answer) => assert_eq!(gate.ask(at(*millis)), *answer, "{day}, {millis} ms"),
-                    Depart => gate.depart(at(*millis)),
-                    Land(flight) => assert_eq!(gate.land(), *flight, "{day}, {millis} ms"),
+                    Depart(flight) => assert_eq!(gate.depart(at(*millis)), *flight, "{day}, {millis} ms"),
+                    Land => gate.land(),
                 }
             }
         }

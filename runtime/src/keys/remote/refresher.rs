@@ -1,53 +1,127 @@
-//! The one task that fetches: on time, and when it is woken.
+//! The one thread that fetches: on time, and when it is woken.
 
 use std::{
+    future::{Future, poll_fn},
+    io,
     pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
+    thread,
     time::Duration,
 };
 
 use aws_lc_rs::rand;
-use tokio::sync::watch;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
 
 use super::{
-    Loaded, RemoteError, Shared,
+    Loaded, RemoteError, RemoteErrorKind, Shared,
     fetch::{Fetched, Fetcher},
     freshness::Bounds,
 };
+use crate::clock::Stopwatch;
+
+/// How often the thread compares the clock with the next fetch: a timer stops while the machine is suspended,
+/// and the system's clock does not.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+
+/// Threads of the runtime that may be blocked: one by a file, the others by the resolution of names.
+const MAX_BLOCKED: usize = 4;
 
 pub(super) struct Refresher {
     pub(super) shared: Arc<Shared>,
     pub(super) fetcher: Fetcher,
     pub(super) bounds: Bounds,
-    pub(super) landed: watch::Sender<u64>,
+    /// How long requests wait for a flight.
+    pub(super) wait: Duration,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) failures: u32,
 }
 
+/// How far the flights are, by number.
+#[derive(Debug, Copy, Clone, Default)]
+pub(super) struct Progress {
+    /// Has ended.
+    pub(super) landed: u64,
+    /// Is slow: requests have waited long enough for it.
+    pub(super) given_up: u64,
+}
+
+impl Progress {
+    pub(super) fn is_over(self, flight: u64) -> bool {
+        self.landed.max(self.given_up) >= flight
+    }
+}
+
 impl Refresher {
-    /// Never ends by itself; it is aborted.
-    pub(super) async fn run(mut self, first: Duration) {
-        let mut delay = first;
+    /// Starts the thread, which fetches immediately and ends on `stop`.
+    pub(super) fn spawn(self) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(MAX_BLOCKED).build()?;
+        let work = move || {
+            let shared = Arc::clone(&self.shared);
+            runtime.block_on(async {
+                let stopped = pin!(shared.stop.notified());
+                either(stopped, pin!(self.run())).await;
+            });
+            end(runtime);
+        };
+        thread::Builder::new().name("remote-keys".to_owned()).spawn(work).map(drop)
+    }
+
+    async fn run(mut self) {
+        let _reported = Reported(Arc::clone(&self.shared));
         loop {
-            // Either way it is time.
-            let _ = tokio::time::timeout(delay, self.shared.wake.notified()).await;
-            delay = self.fly().await.unwrap_or_else(|_| self.bounds.retry(self.failures, chance()));
+            let delay = match self.fly().await {
+                Ok(delay) => delay,
+                Err(()) => self.bounds.retry(self.failures, chance()),
+            };
+            self.rest(delay).await;
         }
     }
 
-    /// Fetches once, and says when to do so again.
-    pub(super) async fn fly(&mut self) -> Result<Duration, RemoteError> {
-        self.shared.gate().depart(self.shared.clock.now());
+    /// Ends after the delay, by the timer or by the system's clock, or when it is woken.
+    async fn rest(&self, delay: Duration) {
+        let (running, since) = (Stopwatch::start(), self.shared.clock.now());
+        loop {
+            let left = delay.saturating_sub(running.elapsed());
+            let woken = tokio::time::timeout(left.min(LOOK_AT_CLOCK), self.shared.wake.notified()).await;
+            let passed = self.shared.clock.now().since(since).unwrap_or_default();
+            if woken.is_ok() || running.elapsed().max(passed) >= delay {
+                return;
+            }
+        }
+    }
+
+    /// Fetches once, and tells when to do so again.
+    async fn fly(&mut self) -> Result<Duration, ()> {
+        let (at, running) = (self.shared.clock.now(), Stopwatch::start());
+        let flight = self.shared.gate().depart(at);
         // Whoever called until now is on this flight.
         pin!(self.shared.wake.notified()).enable();
-        let fetched = self.fetcher.fetch().await;
-        let next = self.take(fetched);
-        let flight = self.shared.gate().land();
+        let (progress, wait) = (self.progress.clone(), self.wait);
+        let fetched = {
+            let fetching = pin!(self.fetcher.fetch());
+            let giving_up = pin!(async move {
+                tokio::time::sleep(wait).await;
+                progress.send_modify(|now| now.given_up = flight);
+                std::future::pending().await
+            });
+            either(fetching, giving_up).await
+        };
+        let next = self.take(fetched, |keys| Loaded { keys, at, running });
+        self.shared.gate().land();
         // Published before anybody who waits is woken.
-        self.landed.send_replace(flight);
+        self.progress.send_modify(|now| now.landed = flight);
         next
     }
 
-    fn take(&mut self, fetched: Result<Fetched, RemoteError>) -> Result<Duration, RemoteError> {
+    fn take(
+        &mut self,
+        fetched: Result<Fetched, RemoteError>,
+        loaded: impl FnOnce(crate::keys::KeySet) -> Loaded,
+    ) -> Result<Duration, ()> {
         match fetched {
             Ok(Fetched { keys, fresh_for }) => {
                 self.failures = 0;
@@ -60,8 +134,11 @@ impl Refresher {
                     next_s = next.as_secs(),
                     "keys fetched"
                 );
-                let at = self.shared.clock.now();
-                self.shared.current.store(Some(Arc::new(Loaded { keys, at })));
+                let before = self.shared.current.load_full();
+                if before.is_none_or(|before| before.keys.skipped() != keys.skipped()) {
+                    keys.log_skipped(&self.shared.place);
+                }
+                self.shared.current.store(Some(Arc::new(loaded(keys))));
                 self.shared.last_error.store(None);
                 Ok(next)
             }
@@ -75,11 +152,43 @@ impl Refresher {
                     failures = self.failures,
                     "keys cannot be fetched, the last good ones stay in use until they are too old"
                 );
-                self.shared.last_error.store(Some(Arc::new(error.clone())));
-                Err(error)
+                self.shared.last_error.store(Some(Arc::new(error)));
+                Err(())
             }
         }
     }
+}
+
+/// Makes a panic of the thread, which a clock of the user's may cause, an error for the operator. The keys
+/// become too old then.
+struct Reported(Arc<Shared>);
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = RemoteError::from(RemoteErrorKind::Ended).at(&self.0.place);
+            tracing::error!(target: "service_only", %error, "keys are not fetched any more");
+            self.0.failures.fetch_add(1, Ordering::Relaxed);
+            self.0.last_error.store(Some(Arc::new(error)));
+        }
+    }
+}
+
+/// What the first of two gives that is ready.
+async fn either<T>(
+    mut first: std::pin::Pin<&mut impl Future<Output = T>>,
+    mut second: std::pin::Pin<&mut impl Future<Output = T>>,
+) -> T {
+    poll_fn(|context| match first.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(output),
+        Poll::Pending => second.as_mut().poll(context),
+    })
+    .await
+}
+
+/// Without waiting for threads that are blocked, which may be for ever.
+fn end(runtime: Runtime) {
+    runtime.shutdown_background();
 }
 
 /// Spreads fetches of many services. Where there is no randomness, they are not spread.

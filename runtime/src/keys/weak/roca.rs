@@ -13,11 +13,11 @@ pub(super) fn is_fingerprinted(modulus: &[u8]) -> bool {
 /// primes up to this one.
 const LARGEST_PRIME: u32 = 701;
 
-fn is_prime(candidate: u32) -> bool {
+pub(super) fn is_prime(candidate: u32) -> bool {
     (2..).take_while(|factor| factor * factor <= candidate).all(|factor| !candidate.is_multiple_of(factor))
 }
 
-fn remainder(number: &[u8], prime: u32) -> u32 {
+pub(super) fn remainder(number: &[u8], prime: u32) -> u32 {
     number.iter().fold(0, |remainder, &byte| (remainder << 8 | u32::from(byte)) % prime)
 }
 

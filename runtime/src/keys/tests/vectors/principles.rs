@@ -7,7 +7,7 @@ pub(super) const PRINCIPLES: &[Principle] = &[
     // Keys.
     (
         "P-521, and with it ES512, is not implemented",
-        "`kty` and `crv` are not supported",
+        "`crv` `P-521` of `kty` `EC` is not supported",
         &[
             "signature 347",
             "signature 351",
@@ -19,16 +19,24 @@ pub(super) const PRINCIPLES: &[Principle] = &[
         ],
     ),
     ("a private key has no place in a verifier", "private key", &["key 7520 3.4"]),
-    ("a key for encryption verifies nothing: `use`", "`use` is not `sig`", &["signature 353-354", "key 6"]),
+    (
+        "a key for encryption verifies nothing: `use`",
+        "`use` is `enc`, expected `sig`",
+        &["signature 353-354", "key 6"],
+    ),
     ("a key for encryption verifies nothing: `key_ops`", "`key_ops` has no `verify`", &["signature 355-356"]),
     (
         "a secret for encryption verifies nothing: `alg`",
         "unknown algorithm `A256",
         &["key 25-26", "key 7520 3.6"],
     ),
-    ("a key's `alg`, `kty` and `crv` fit each other", "`alg` does not fit", &["key 19-20", "key 23-24"]),
-    ("a key's `use` is `sig` or absent", "`use` is not `sig`", &["key 21"]),
-    ("a point lies on its curve", "not a public key for ES256", &["key 22"]),
+    (
+        "a key's `alg`, `kty` and `crv` fit each other",
+        "which does not fit `kty`",
+        &["key 19-20", "key 23-24"],
+    ),
+    ("a key's `use` is `sig` or absent", "`use` is `enc`, expected `sig`", &["key 21"]),
+    ("a point lies on its curve", "not a point of the curve of ES256", &["key 22"]),
     ("RSA keys have 2048 bits or more", "fewer than 2048", &["key 8"]),
     ("RSA exponents are 65537 or more", "less than 65537", &["key 9"]),
     ("RSA keys that a weak generator made are refused", "ROCA", &["key 7", "crypto 46"]),

@@ -1,0 +1,120 @@
+//! What a key is, for error messages: read off the object identifiers in its DER.
+
+use super::{Algorithm, algorithm::KeyType};
+
+/// A kind of key that exists in the field, whether or not an algorithm here uses it.
+struct Kind {
+    /// The object identifier, with its tag and length.
+    oid: &'static [u8],
+    what: &'static str,
+    key_type: Option<KeyType>,
+}
+
+const fn used(oid: &'static [u8], what: &'static str, key_type: KeyType) -> Kind {
+    Kind { oid, what, key_type: Some(key_type) }
+}
+
+const fn foreign(oid: &'static [u8], what: &'static str) -> Kind {
+    Kind { oid, what, key_type: None }
+}
+
+/// The first that occurs is the answer: a curve before "an EC key", RSA-PSS before the hashes in its
+/// parameters.
+const KINDS: &[Kind] = &[
+    used(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "an RSA key", KeyType::Rsa),
+    foreign(RSASSA_PSS, "an RSA key that is restricted to RSASSA-PSS by its object identifier"),
+    used(b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", "an EC key on P-256", KeyType::P256),
+    used(b"\x06\x05\x2b\x81\x04\x00\x22", "an EC key on P-384", KeyType::P384),
+    foreign(b"\x06\x05\x2b\x81\x04\x00\x23", "an EC key on P-521 (ES512)"),
+    foreign(b"\x06\x05\x2b\x81\x04\x00\x0a", "an EC key on secp256k1 (ES256K)"),
+    foreign(b"\x06\x05\x2b\x81\x04\x00\x21", "an EC key on P-224"),
+    foreign(b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x01", "an EC key on P-192"),
+    foreign(b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01", "an EC key on a Brainpool curve"),
+    foreign(b"\x06\x08\x2a\x81\x1c\xcf\x55\x01\x82\x2d", "an SM2 key"),
+    foreign(b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01", "an EC key whose curve is not one of P-256 and P-384"),
+    used(b"\x06\x03\x2b\x65\x70", "an Ed25519 key", KeyType::Ed25519),
+    foreign(b"\x06\x03\x2b\x65\x71", "an Ed448 key"),
+    foreign(b"\x06\x03\x2b\x65\x6e", "an X25519 key, which agrees on secrets and signs nothing"),
+    foreign(b"\x06\x03\x2b\x65\x6f", "an X448 key, which agrees on secrets and signs nothing"),
+    foreign(b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01", "a DSA key"),
+    foreign(
+        b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01",
+        "a Diffie-Hellman key, which agrees on secrets and signs nothing",
+    ),
+    foreign(b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x11", "an ML-DSA-44 key"),
+    foreign(b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x12", "an ML-DSA-65 key"),
+    foreign(b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13", "an ML-DSA-87 key"),
+];
+
+/// Whether the key is restricted to RSASSA-PSS in a way that excludes `algorithm` (RFC 4055 section 1.2):
+/// without parameters, a PS algorithm may use it, and no other. The backend tells it from no other RSA key.
+pub(super) fn excludes(algorithm: Algorithm, der: &[u8]) -> bool {
+    let contains = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
+    let is_pss = matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512);
+    contains(RSASSA_PSS) && !(is_pss && contains(RSASSA_PSS_WITHOUT_PARAMETERS))
+}
+
+const RSASSA_PSS: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
+
+/// The object identifier, alone in its sequence.
+const RSASSA_PSS_WITHOUT_PARAMETERS: &[u8] = b"\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
+
+/// Why a key cannot be used for `algorithm`, in one sentence: what it is, and what to do.
+/// `tag` is the label of its PEM block.
+pub(crate) fn mismatch(algorithm: Algorithm, tag: &str, der: &[u8]) -> String {
+    let needs = needs(algorithm.key_type());
+    let found = match tag {
+        "RSA PRIVATE KEY" | "RSA PUBLIC KEY" => KINDS.first(),
+        "DSA PRIVATE KEY" => {
+            return format!("this is a DSA key, which no algorithm here uses; {algorithm} needs {needs}");
+        }
+        _ => KINDS.iter().find(|kind| der.windows(kind.oid.len()).any(|window| window == kind.oid)),
+    };
+    let Some(kind) = found else {
+        return format!("the key is of an unknown kind or damaged; {algorithm} needs {needs}");
+    };
+    let what = kind.what;
+    match kind.key_type {
+        None => format!(
+            "this is {what}, which cannot be used here; {algorithm} needs {needs}: \
+             `service-token keygen --algorithm {algorithm}` makes one"
+        ),
+        Some(own) if own == algorithm.key_type() => {
+            format!("this is {what}, but it is damaged or not supported in this form: export it again")
+        }
+        Some(own) => {
+            let fitting = Algorithm::ALL.into_iter().filter(|other| other.key_type() == own);
+            let fitting = fitting.map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
+            format!("this is {what}, and {algorithm} needs {needs}; for this key, name {fitting}")
+        }
+    }
+}
+
+fn needs(key_type: KeyType) -> &'static str {
+    match key_type {
+        KeyType::Secret => "a secret",
+        KeyType::Rsa => "an RSA key of 2048 to 8192 bits",
+        KeyType::P256 => "an EC key on P-256",
+        KeyType::P384 => "an EC key on P-384",
+        KeyType::Ed25519 => "an Ed25519 key",
+    }
+}
+
+/// What a file without a PEM block is instead, as far as its first bytes tell.
+pub(crate) fn without_pem(bytes: &[u8]) -> &'static str {
+    match bytes.trim_ascii_start() {
+        [] => "the file is empty",
+        [b'{' | b'[', ..] => "it is JSON, such as a JWK or a JWK set",
+        [0x30, ..]
+            if bytes
+                .get(1)
+                .is_some_and(|length| *length >= 0x80 || bytes.len() == 2 + usize::from(*length)) =>
+        {
+            "it is DER: `openssl pkey -inform DER -in FILE` writes PEM, with `-pubin` for a public key"
+        }
+        rest if rest.starts_with(b"ssh-") || rest.starts_with(b"ecdsa-sha2-") => {
+            "it is a public key of OpenSSH: `ssh-keygen -e -m PKCS8 -f FILE` writes PEM"
+        }
+        _ => "the file is something else",
+    }
+}
