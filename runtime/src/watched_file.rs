@@ -164,7 +164,7 @@ impl<C: Contents> WatchedFile<C> {
         patience: Duration,
     ) -> Result<Self, C::Error> {
         let contents = Arc::new(contents);
-        let (sender, first) = mpsc::sync_channel(1);
+        let (sender, first) = mpsc::sync_channel(0);
         let reader = {
             let contents = Arc::clone(&contents);
             move || {
