@@ -97,23 +97,7 @@ macro_rules! __unsealed {
 
 /// Evaluated where a function was written anew without its other attributes, among them the seal.
 ///
-/// ```compile_fail,E0080
-/// #[service_only::service_only]
-/// #[rewriting::reversed_bare]
-/// async fn moved(_: String) {}
-///
-/// drop(moved);
-/// ```
-///
-/// ```compile_fail,E0080
-/// #[service_only::service_only]
-/// #[rewriting::wrapped_bare]
-/// async fn wrapped(_: String) {}
-///
-/// drop(wrapped);
-/// ```
-///
-/// With its attributes, the same function compiles:
+/// A function that keeps its attributes compiles:
 ///
 /// ```
 /// #[service_only::service_only]
@@ -643,6 +627,12 @@ mod tests {
         type Words = Text<{ word("list\n", 0) }, 0, 0, 0, Named>;
         type Asking = Site<{ head(7, 7, u32::MAX) }, 7, Words>;
         assert_eq!(Asking::POLICY.allowed_services(), Some(&[ORDERS, "billing"][..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "put that attribute above `#[service_only]`")]
+    fn a_constant_of_a_function_without_its_seal_panics() {
+        written_anew();
     }
 
     #[test]
