@@ -15,7 +15,12 @@ use serde::Serialize;
 use service_only::ClosedRouter;
 use tower::ServiceExt;
 
-use crate::{audit::RecordingAudit, fail::OrFail, fixture::Fixture, response::TestResponse};
+use crate::{
+    audit::{RecordingAudit, Tick},
+    fail::OrFail,
+    fixture::Fixture,
+    response::TestResponse,
+};
 
 /// Calls `router`; short for [`TestApp::new`].
 pub fn call(router: impl TestRouter) -> TestApp {
@@ -58,7 +63,8 @@ impl TestApp {
         Self { router: router.into_router(), audit: None }
     }
 
-    /// The audit that a failing assertion about a response shows.
+    /// The audit that this app records into: a failing assertion about a response shows it, and
+    /// [`assert_audited!`](crate::assert_audited) takes a response in its place.
     #[must_use]
     pub fn audit(self, audit: &RecordingAudit) -> Self {
         Self { audit: Some(audit.clone()), ..self }
@@ -239,11 +245,12 @@ impl TestRequest {
     pub async fn send(self) -> TestResponse {
         let Self { app: TestApp { router, audit }, request } = self;
         let line = format!("{} {}", request.method(), request.uri());
+        let called = audit.as_ref().map_or_else(Tick::of_call, RecordingAudit::call);
         let response = match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        TestResponse::read(line, response, audit).await
+        TestResponse::read(line, response, audit, called).await
     }
 }
 

@@ -9,7 +9,10 @@ use service_only::{AuditEvent, Decision};
 
 pub use answer::Answer;
 
-use crate::{audit::RecordingAudit, fail::fail};
+use crate::{
+    audit::{Audited, RecordingAudit},
+    fail::fail,
+};
 
 /// Asserts that a caller was refused with this status, and was challenged where it was 401 (RFC 9110
 /// section 15.5.2).
@@ -69,7 +72,12 @@ macro_rules! assert_allowed {
     };
 }
 
-/// Asserts what the latest record of an audit says: the decision, and any of its fields by name.
+/// Asserts what the record of the latest call says: the decision, and any of its fields by name.
+///
+/// Takes an audit, a [`Mark`](crate::Mark) in one, or a [`TestResponse`](crate::TestResponse) of an app
+/// that was [given its audit](crate::TestApp::audit). A record of an earlier call is never accepted: of an
+/// audit, the latest record since the latest call of a [`TestApp`](crate::TestApp); of a mark, the latest
+/// since the mark; of a response, its own record.
 ///
 /// The fields are those of [`AuditEvent`]: `code`, `stage`, `status`, `service`, `endpoint`,
 /// `method`, `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`,
@@ -86,6 +94,25 @@ macro_rules! assert_allowed {
 ///
 /// let _ = verifier.verify(&authority.user("anna").token());
 /// assert_audited!(authority.audit(), deny, code = "not_service", status = 403);
+/// ```
+///
+/// A handler that records nothing has no record, whatever an earlier call left behind:
+///
+/// ```should_panic
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # use axum::{Router, routing::get};
+/// # use service_only::service_only;
+/// # use service_only_testkit::{TestAuthority, assert_audited, call};
+/// # #[service_only] async fn stock() {}
+/// let authority = TestAuthority::new();
+/// let app = Router::new().route("/stock", get(stock)).route("/open", get(async || "anyone"));
+/// let app = call(app.with_state(authority.verifier()));
+///
+/// app.get("/stock").await;
+/// assert_audited!(authority.audit(), deny, code = "missing_token");
+/// app.get("/open").await;
+/// assert_audited!(authority.audit(), deny, code = "missing_token"); // fails
+/// # }
 /// ```
 #[macro_export]
 macro_rules! assert_audited {
@@ -139,10 +166,21 @@ fn fail_about(
 
 #[track_caller]
 #[doc(hidden)]
-pub fn audited(audit: &dyn AsRef<RecordingAudit>, decision: Decision, fields: &[(&str, Value)]) {
-    let audit = audit.as_ref();
-    let Some(event) = audit.last() else {
-        fail(format_args!("expected the record of a decision ({}), and {audit}", decision.as_str()));
+pub fn audited(audited: &dyn Audited, decision: Decision, fields: &[(&str, Value)]) {
+    let decided = decision.as_str();
+    let Some(audit) = audited.trail() else {
+        fail(format_args!(
+            "expected the record of a decision ({decided}); give the app its audit: `.audit(…)`"
+        ));
+    };
+    let Some(event) = audited.records().pop() else {
+        match audit.is_empty() {
+            true => fail(format_args!("expected the record of a decision ({decided}), and {audit}")),
+            false => fail(format_args!(
+                "expected the record of a decision ({decided}), and the latest call left none; all records are \
+                 of earlier calls\n\n{audit}"
+            )),
+        }
     };
     let mut differences = Vec::new();
     if event.decision != decision {

@@ -1,18 +1,23 @@
 //! An audit that keeps its records in memory, for a test to look at.
 
+mod call;
 mod table;
 mod until;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
 };
 
 use serde::{Serialize, Serializer};
 use service_only::{AuditError, AuditEvent, AuditSink, Decision};
 
-pub use until::Until;
+pub(crate) use self::call::Tick;
+pub use self::{
+    call::{Audited, Mark},
+    until::Until,
+};
 
 use crate::fail::fail;
 
@@ -34,9 +39,23 @@ use crate::fail::fail;
 #[derive(Debug, Clone, Default)]
 pub struct RecordingAudit(Arc<Mutex<Recorded>>);
 
+/// An audit, as long as an authority or a verifier has it.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakAudit(Weak<Mutex<Recorded>>);
+
+impl WeakAudit {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 #[derive(Debug, Default)]
 struct Recorded {
     events: Vec<AuditEvent<'static>>,
+    /// When each was recorded.
+    ticks: Vec<Tick>,
+    /// When an app that records here was last called.
+    called: Tick,
     failing: Option<String>,
     waiting: Vec<Waker>,
 }
@@ -93,7 +112,42 @@ impl RecordingAudit {
 
     /// Forgets all records.
     pub fn clear(&self) {
-        self.lock().events.clear();
+        let mut recorded = self.lock();
+        recorded.events.clear();
+        recorded.ticks.clear();
+    }
+
+    /// Marks this instant: an assertion about the mark looks only at the records that come after it. For a
+    /// call that the kit does not make itself; a [`TestApp`](crate::TestApp) marks each of its calls.
+    pub fn mark(&self) -> Mark {
+        Mark::new(self)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakAudit {
+        WeakAudit(Arc::downgrade(&self.0))
+    }
+
+    fn since(&self, tick: Tick) -> Vec<AuditEvent<'static>> {
+        self.between(tick, Tick::next())
+    }
+
+    pub(crate) fn between(&self, start: Tick, end: Tick) -> Vec<AuditEvent<'static>> {
+        let recorded = self.lock();
+        let events = recorded.events.iter().zip(&recorded.ticks);
+        events.filter(|(_, own)| start < **own && **own < end).map(|(event, _)| event.clone()).collect()
+    }
+
+    /// When an app that records here was last called by this kit.
+    fn called(&self) -> Tick {
+        self.lock().called
+    }
+
+    /// Notes that an app which records here is called.
+    #[cfg(feature = "axum")]
+    pub(crate) fn call(&self) -> Tick {
+        let mut recorded = self.lock();
+        recorded.called = Tick::next();
+        recorded.called
     }
 
     /// Waits until there are `count` records, and gives them: for a service that runs elsewhere in
@@ -151,6 +205,7 @@ impl AuditSink for RecordingAudit {
             return Err(AuditError::new(reason.as_str()));
         }
         recorded.events.push(event.clone().into_owned());
+        recorded.ticks.push(Tick::next());
         let waiting = std::mem::take(&mut recorded.waiting);
         drop(recorded);
         waiting.into_iter().for_each(Waker::wake);

@@ -108,7 +108,7 @@ pub use crate::{
     attack::{
         Attack, AttackReport, Control, EndpointReport, Finding, MAX_REQUESTS, Matrix, Outcome, PARAMETER,
     },
-    audit::{RecordingAudit, Until},
+    audit::{Audited, Mark, RecordingAudit, Until},
     authority::TestAuthority,
     clock::ManualClock,
     draft::{DEFAULT_LIFETIME, TokenDraft},

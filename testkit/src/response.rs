@@ -10,10 +10,11 @@ use http::{
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use service_only::AuditEvent;
 
 use crate::{
     assertions::Answer,
-    audit::RecordingAudit,
+    audit::{Audited, RecordingAudit, Tick},
     fail::{OrFail, fail},
 };
 
@@ -43,13 +44,21 @@ pub struct TestResponse {
     headers: HeaderMap,
     body: Vec<u8>,
     audit: Option<RecordingAudit>,
+    /// The call lasted from one tick to the other.
+    called: (Tick, Tick),
 }
 
 impl TestResponse {
-    pub(crate) async fn read(request: String, response: Response, audit: Option<RecordingAudit>) -> Self {
+    pub(crate) async fn read(
+        request: String,
+        response: Response,
+        audit: Option<RecordingAudit>,
+        called: Tick,
+    ) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.or_fail("the body of the response").to_bytes().to_vec();
-        Self { request, status: parts.status, headers: parts.headers, body, audit }
+        let called = (called, Tick::next());
+        Self { request, status: parts.status, headers: parts.headers, body, audit, called }
     }
 
     /// The status. Compares with a number: `response.status() == 403`.
@@ -113,6 +122,36 @@ impl TestResponse {
 
     pub(crate) fn recorded(&self) -> Option<&RecordingAudit> {
         self.audit.as_ref()
+    }
+
+    /// The records that this call left in an audit. A refusal names its own (RFC 9457 `instance`); other
+    /// responses have those that came while the call lasted.
+    pub(crate) fn records_in(&self, audit: &RecordingAudit) -> Vec<AuditEvent<'static>> {
+        let (called, answered) = self.called;
+        let during = audit.between(called, answered);
+        match self.instance() {
+            Some(instance) => {
+                during.into_iter().filter(|event| event.id.urn().to_string() == instance).collect()
+            }
+            None => during,
+        }
+    }
+
+    fn instance(&self) -> Option<String> {
+        let is_problem = self.header(CONTENT_TYPE) == Some("application/problem+json");
+        let problem: Value = is_problem.then(|| serde_json::from_slice(&self.body).ok()).flatten()?;
+        let instance = problem.get("instance")?.as_str()?;
+        instance.starts_with("urn:uuid:").then(|| instance.to_owned())
+    }
+}
+
+impl Audited for TestResponse {
+    fn trail(&self) -> Option<RecordingAudit> {
+        self.audit.clone()
+    }
+
+    fn records(&self) -> Vec<AuditEvent<'static>> {
+        self.audit.as_ref().map(|audit| self.records_in(audit)).unwrap_or_default()
     }
 }
 

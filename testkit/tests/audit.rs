@@ -130,3 +130,77 @@ async fn records_of_another_thread_can_be_awaited() {
 async fn records_that_are_there_already_are_not_waited_for() {
     assert_eq!(two_decisions().audit().until(1).await.len(), 2);
 }
+
+mod calls {
+    use axum::{Router, routing::get};
+    use service_only::service_only;
+    use service_only_testkit::{TestApp, TestAuthority, assert_audited, call};
+
+    #[service_only(services("orders"))]
+    async fn stock() {}
+
+    fn app(authority: &TestAuthority) -> TestApp {
+        let app = Router::new().route("/stock", get(stock)).route("/open", get(async || "anyone"));
+        call(app.with_state(authority.verifier()))
+    }
+
+    fn fails(assertion: impl FnOnce()) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion)).is_err()
+    }
+
+    #[tokio::test]
+    async fn a_record_of_an_earlier_call_is_not_taken_for_this_one() {
+        let authority = TestAuthority::new();
+        for app in [app(&authority), app(&authority).audit(authority.audit())] {
+            let refused = app.get("/stock").await;
+            assert_audited!(authority.audit(), deny, code = "missing_token");
+            assert_audited!(authority.audit(), deny, status = 401);
+
+            let open = app.get("/open").await;
+            assert!(fails(|| assert_audited!(authority.audit(), deny, code = "missing_token")));
+            assert!(fails(|| assert_audited!(open, deny, code = "missing_token")));
+            drop(refused);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_is_tied_to_its_own_record() {
+        let authority = TestAuthority::new();
+        let app = app(&authority).audit(authority.audit());
+        let refused = app.get("/stock").await;
+        let allowed = app.get("/stock").bearer(authority.service("orders").token()).await;
+        let expired = app.get("/stock").bearer(authority.service("orders").expired().token()).await;
+        assert_audited!(refused, deny, code = "missing_token");
+        assert_audited!(allowed, allow, service = "orders");
+        assert_audited!(expired, deny, code = "expired");
+        assert!(fails(|| assert_audited!(allowed, deny, code = "expired")));
+    }
+
+    #[tokio::test]
+    async fn calls_at_the_same_time_keep_their_own_records() {
+        let authority = TestAuthority::new();
+        let app = app(&authority).audit(authority.audit());
+        let expired = authority.service("orders").expired();
+        let other = authority.service("invoices");
+        let (none, expired, other) = tokio::join!(
+            app.get("/stock").send(),
+            app.get("/stock").bearer(expired.token()).send(),
+            app.get("/stock").bearer(other.token()).send(),
+        );
+        assert_audited!(none, deny, code = "missing_token");
+        assert_audited!(expired, deny, code = "expired");
+        assert_audited!(other, deny, code = "service_not_allowed");
+    }
+
+    #[test]
+    fn a_mark_has_the_records_after_it() {
+        let authority = TestAuthority::new();
+        let verifier = authority.verifier();
+        let _ = verifier.verify("garbage");
+        let mark = authority.audit().mark();
+        assert!(fails(|| assert_audited!(mark, deny, code = "malformed")));
+        let _ = verifier.verify(&authority.service("orders").token());
+        assert_audited!(mark, allow, service = "orders");
+        assert_eq!(mark.events().len(), 1);
+    }
+}
