@@ -1,12 +1,14 @@
 //! Who mints the tokens of a test, and the verifier that believes them.
 
 mod keys;
+#[cfg(feature = "axum")]
+mod known;
 mod shapes;
 mod verifying;
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use service_only::{Algorithm, SigningKey};
@@ -49,6 +51,8 @@ struct Shared {
     impostor: OnceLock<Arc<SigningKey>>,
     seed: Option<u64>,
     minted: AtomicU64,
+    /// Whether the test took the key with its name, so that a verifier can compare the name.
+    published: AtomicBool,
 }
 
 impl TestAuthority {
@@ -125,6 +129,7 @@ impl TestAuthority {
                 impostor: OnceLock::new(),
                 seed,
                 minted: AtomicU64::new(0),
+                published: AtomicBool::new(false),
             }),
         }
     }
@@ -204,6 +209,18 @@ impl TestAuthority {
     pub(crate) fn aud(&self) -> Option<&str> {
         self.audience.as_deref()
     }
+
+    pub(crate) fn has_published(&self) -> bool {
+        self.shared.published.load(Ordering::Relaxed)
+    }
+
+    fn publish(&self) {
+        self.shared.published.store(true, Ordering::Relaxed);
+        self.hand_out();
+    }
+
+    #[cfg(not(feature = "axum"))]
+    fn hand_out(&self) {}
 
     /// A key of the same algorithm that no verifier of this authority knows.
     #[track_caller]

@@ -17,6 +17,7 @@ pub use self::findings::Findings;
 use self::{credentials::Credentials, listed::Listing};
 use crate::{
     assertions::Answer,
+    draft::TokenDraft,
     fail::{OrFail, fail},
 };
 
@@ -48,9 +49,10 @@ pub fn assert_guarded(router: ClosedRouter) -> impl Future<Output = ()> {
 /// Calls every route of an app as a stranger would, and fails the test for each that answers anything but
 /// 401, 403 or 404.
 ///
-/// Each route is called without a token, with a token that is none, and with one that is well made, says all
-/// that the route asks for, and is signed by an authority that the app does not know: a handler that only
-/// looks whether a token is there lets that one in. GET is tried with HEAD too where the app routes it, and a route for any method
+/// Each route is called without a token, with a token that is none, and with one that differs from a good one
+/// in its signature alone: issuer, audience, `kid` and all that the route asks for are those of a
+/// [caller](Self::as_caller) that the app knows. A handler that compares claims and checks no signature lets
+/// that one in. GET is tried with HEAD too where the app routes it, and a route for any method
 /// with GET, HEAD, POST, PUT, PATCH and DELETE. A parameter of a path is filled with `1` and with a UUID of
 /// zeros.
 ///
@@ -91,6 +93,7 @@ pub struct Strangers<C> {
     fillings: Vec<String>,
     parameters: BTreeMap<String, String>,
     not_found_fails: bool,
+    callers: Vec<TokenDraft>,
 }
 
 /// The answer of a tower service, on its way.
@@ -161,6 +164,7 @@ impl Strangers<()> {
             fillings: FILLINGS.map(str::to_owned).to_vec(),
             parameters: BTreeMap::new(),
             not_found_fails: false,
+            callers: Vec::new(),
         }
     }
 }
@@ -212,6 +216,31 @@ impl<C> Strangers<C> {
         self
     }
 
+    /// Names a caller that the app lets in. A stranger comes with this caller's token, the same in header
+    /// and claims, and signed by another key: only a handler that checks the signature tells them apart.
+    ///
+    /// Left out, the strangers forge tokens of each [`TestAuthority`](crate::TestAuthority) whose verifier
+    /// or keys this test has taken, on its own thread. Name the caller where the app trusts tokens of
+    /// another shape (Kubernetes, SPIFFE, OAuth), or is built on another thread. May be called repeatedly.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # use axum::{Router, routing::get};
+    /// # use service_only::{TrustedIssuer, service_only};
+    /// # use service_only_testkit::{Strangers, TestAuthority};
+    /// # #[service_only] async fn stock() {}
+    /// let cluster = TestAuthority::new().issuer("https://cluster").audience("stock");
+    /// let verifier = cluster.verifier_trusting(TrustedIssuer::kubernetes);
+    /// let app = Router::new().route("/stock", get(stock)).with_state(verifier);
+    /// let caller = cluster.kubernetes("bakery", "gateway");
+    /// Strangers::at(app).as_caller(caller).routes([("GET", "/stock")]).assert_refused().await;
+    /// # }
+    /// ```
+    pub fn as_caller(mut self, caller: TokenDraft) -> Self {
+        self.callers.push(caller);
+        self
+    }
+
     /// A 404 fails the test too. Without it, a route that the app does not have passes for one that refuses.
     pub fn not_found_fails(self) -> Self {
         Self { not_found_fails: true, ..self }
@@ -241,7 +270,7 @@ impl<C> Strangers<C> {
         F: Future<Output: Answer>,
     {
         let mut findings = Findings::new(self.not_found_fails);
-        let credentials = Credentials::new();
+        let credentials = Credentials::new(&self.callers);
         for door in self.listing.doors() {
             for path in path::filled(door.path, &self.fillings, &self.parameters) {
                 for stranger in credentials.strangers(door.access) {

@@ -6,6 +6,7 @@ use axum::{
     Json, Router,
     http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION},
     middleware::from_fn,
+    response::IntoResponse,
     routing::{any, delete, get, post},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -255,4 +256,80 @@ async fn a_closed_router_is_asked_about_all_of_its_routes() {
         router().layer(from_fn(async |_: axum::extract::Request, _: axum::middleware::Next| cached().await));
     let report = failure(assert_guarded(leaky)).await;
     assert!(report.starts_with("13 of 13 routes let strangers in"), "{report}");
+}
+
+/// Header and claims of the bearer token, unverified.
+fn unverified(headers: &HeaderMap) -> Option<(serde_json::Value, serde_json::Value)> {
+    let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let mut segments = token.split('.');
+    let mut json = || serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segments.next()?).ok()?).ok();
+    Some((json()?, json()?))
+}
+
+/// Compares one member with that of a good token, and checks no signature.
+type Compares = fn(&TestAuthority, &serde_json::Value, &serde_json::Value) -> bool;
+
+const COMPARING: [(&str, Compares); 8] = [
+    ("iss", |_, _, claims| claims["iss"] == "bakery-auth"),
+    ("aud", |_, _, claims| claims["aud"] == "stock"),
+    ("kid", |authority, header, _| header["kid"] == authority.kid()),
+    ("alg", |authority, header, _| header["alg"] == authority.key().algorithm().as_str()),
+    ("typ", |_, header, _| header["typ"] == "service+jwt"),
+    ("service", |_, _, claims| claims["service"] == "orders" && claims["sub"] == "orders"),
+    ("role", |_, _, claims| claims["role"] == "clerk"),
+    ("exp", |authority, _, claims| {
+        let now = service_only::Clock::now(authority.clock()).unix();
+        claims["exp"].as_i64().is_some_and(|exp| now < exp && exp < now + 86_400)
+    }),
+];
+
+#[tokio::test]
+async fn a_handler_that_compares_one_member_and_checks_no_signature_is_found() {
+    const POLICY: Policy<'static> = Policy::any_service().services(&["orders"]).roles(&["clerk"]);
+    for (member, compares) in COMPARING {
+        let authority =
+            TestAuthority::with(service_only::Algorithm::EdDSA).issuer("bakery-auth").audience("stock");
+        let own = authority.clone();
+        let careless = move |headers: HeaderMap| async move {
+            let admitted =
+                unverified(&headers).is_some_and(|(header, claims)| compares(&own, &header, &claims));
+            if admitted { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+        };
+        let app = Router::new().route("/stock", get(stock)).route("/careless", get(careless));
+        let app = app.with_state(authority.verifier());
+
+        let table = RouteTable::new("stock").route(Route::new(["GET"], "/careless", Access::from(&POLICY)));
+        let by_table = Strangers::at(app.clone()).table(&table).findings().await.to_string();
+        assert!(by_table.contains("200 OK for a token signed by somebody else"), "{member}: {by_table}");
+
+        let caller = authority.strict_service("orders").role("clerk");
+        let by_caller = Strangers::at(app).as_caller(caller).routes([("GET", "/careless")]);
+        assert!(!by_caller.findings().await.is_empty(), "{member}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_before_a_closed_router_that_compares_the_kid_alone_is_found() {
+    let authority = TestAuthority::new().audience("stock");
+    let kid = authority.kid().to_owned();
+    let router = ClosedRouter::new().route("/stock", closed::get(stock)).with_state(authority.verifier());
+    let layered =
+        router.layer(from_fn(move |request: axum::extract::Request, next: axum::middleware::Next| {
+            let known =
+                unverified(request.headers()).is_some_and(|(header, _)| header["kid"] == kid.as_str());
+            async move { if known { StatusCode::OK.into_response() } else { next.run(request).await } }
+        }));
+    let report = failure(assert_guarded(layered)).await;
+    assert!(report.contains("200 OK for a token signed by somebody else"), "{report}");
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused_by_apps_that_verify_them() {
+    let authority = TestAuthority::new().audience("stock");
+    let app = || Router::new().route("/stock", get(stock)).with_state(authority.verifier());
+    let caller = || authority.service("orders").role("clerk").scope("stock:read");
+    Strangers::at(app()).as_caller(caller()).routes([("GET", "/stock")]).assert_refused().await;
+    assert!(
+        authority.audit().denials().iter().any(|event| event.code == Some(service_only::Code::BadSignature))
+    );
 }

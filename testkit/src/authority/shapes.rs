@@ -145,7 +145,7 @@ impl TestAuthority {
     /// assert!(verifier.verify(&forged).is_err());
     /// ```
     pub fn trusted_as(&self, kind: impl FnOnce(String) -> TrustedIssuer) -> TrustedIssuer {
-        let trusted = kind(self.iss().to_owned()).keys(self.keys());
+        let trusted = kind(self.iss().to_owned()).keys(self.own_keys());
         match self.aud() {
             Some(audience) => trusted.audience(audience),
             None => trusted,

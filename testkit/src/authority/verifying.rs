@@ -27,7 +27,7 @@ impl TestAuthority {
     pub fn verifier_builder(&self) -> VerifierBuilder {
         let builder = Verifier::builder()
             .issuer(&self.issuer)
-            .keys(self.keys())
+            .keys(self.own_keys())
             .clock(self.clock.clone())
             .audit(self.audit.clone());
         match &self.audience {
@@ -36,12 +36,20 @@ impl TestAuthority {
         }
     }
 
-    /// The keys that verify this authority's tokens.
+    /// The keys that verify this authority's tokens, under their name: a verifier that has them must refuse
+    /// a `kid` that is another, and [`attack`](crate::attack) then says so where it does not.
     pub fn keys(&self) -> KeySet {
+        self.publish();
+        self.own_keys()
+    }
+
+    pub(super) fn own_keys(&self) -> KeySet {
+        self.hand_out();
         self.key().verifying_key().into()
     }
 
-    /// The public key as the text of a JWK set (RFC 7517), for a program that reads one.
+    /// The public key as the text of a JWK set (RFC 7517), for a program that reads one. It has a name, as
+    /// with [`keys`](Self::keys).
     ///
     /// ```
     /// use service_only::KeySet;
@@ -55,6 +63,7 @@ impl TestAuthority {
     /// When the authority signs by HMAC: its secret belongs in no JWK set.
     #[track_caller]
     pub fn jwks(&self) -> String {
+        self.publish();
         match self.key().public_jwk() {
             Some(jwk) => PublicJwk::set([&jwk]),
             None => {

@@ -3,13 +3,14 @@
 use http::HeaderValue;
 use service_only::Access;
 
-use crate::{authority::TestAuthority, fail::OrFail};
+use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail};
 
 /// 2100-01-01. The app's clock may be the real one or stand still; the token must look valid to both.
 const FAR_AWAY: i64 = 4_102_444_800;
 
 pub(super) struct Credentials {
-    foreign: TestAuthority,
+    /// A token that each route accepts, but for what the route itself asks for.
+    good: Vec<TokenDraft>,
 }
 
 pub(super) struct Stranger {
@@ -18,33 +19,56 @@ pub(super) struct Stranger {
 }
 
 impl Credentials {
-    pub(super) fn new() -> Self {
-        Self { foreign: TestAuthority::new() }
+    /// Forgeries of the named callers' tokens; where none is named, of tokens of the authorities that the
+    /// test made; where there is none either, of an authority like any other.
+    pub(super) fn new(callers: &[TokenDraft]) -> Self {
+        if !callers.is_empty() {
+            return Self { good: callers.to_vec() };
+        }
+        let authorities = TestAuthority::known();
+        if authorities.is_empty() {
+            return Self { good: vec![TestAuthority::new().service("stranger").claim("exp", FAR_AWAY)] };
+        }
+        let mut good = Vec::new();
+        for authority in authorities {
+            good.push(authority.service("stranger"));
+            if authority.aud().is_some() {
+                good.push(authority.strict_service("stranger"));
+            }
+        }
+        Self { good }
     }
 
-    pub(super) fn strangers(&self, access: Option<&Access>) -> [Stranger; 3] {
+    pub(super) fn strangers(&self, access: Option<&Access>) -> Vec<Stranger> {
         let bearer =
             |token: &str| Some(HeaderValue::from_str(&format!("Bearer {token}")).or_fail("a header"));
-        [
+        let mut strangers = vec![
             Stranger { name: "no token", header: None },
             Stranger { name: "garbage", header: bearer("not-a-token") },
-            Stranger { name: "a token signed by somebody else", header: bearer(&self.foreign_token(access)) },
-        ]
-    }
-
-    /// All that the route asks for, so that nothing but the signature speaks against it.
-    fn foreign_token(&self, access: Option<&Access>) -> String {
-        let draft = match access {
-            Some(Access::ServiceOnly { services, roles, scopes, .. }) => {
-                let service = services.iter().flatten().next().map_or("stranger", String::as_str);
-                let draft = self.foreign.service(service).scopes(scopes);
-                match roles.iter().flatten().next() {
-                    Some(role) => draft.role(role),
-                    None => draft,
-                }
+        ];
+        for draft in &self.good {
+            for forged in forged(draft, access) {
+                let header = bearer(&forged.token());
+                strangers.push(Stranger { name: "a token signed by somebody else", header });
             }
-            _ => self.foreign.service("stranger"),
-        };
-        draft.claim("exp", FAR_AWAY).token().as_ref().to_owned()
+        }
+        strangers
+    }
+}
+
+/// All that the route asks for, with header and claims of a good token: nothing but the signature speaks
+/// against it. Once with the times of the token, and once valid for very long, for an app with a clock of its
+/// own.
+fn forged(good: &TokenDraft, access: Option<&Access>) -> Vec<TokenDraft> {
+    let good = match access {
+        Some(access @ Access::ServiceOnly { .. }) if good.service_name().is_some() => {
+            good.clone().meeting(access.clone())
+        }
+        _ => good.clone(),
+    };
+    let forged = good.wrong_key();
+    match forged.held("exp") == Some(&FAR_AWAY.into()) {
+        true => vec![forged],
+        false => vec![forged.clone(), forged.claim("exp", FAR_AWAY)],
     }
 }
