@@ -109,6 +109,10 @@ impl Serialize for KeyId {
 /// In a JWK set, all entries with one `kid` are one `VerifyingKey`: RFC 7517 section 4.5 lets different
 /// keys share a `kid`. The token's `alg` then picks the entry; of several for one algorithm, each is tried.
 ///
+/// A key with a name, such as one of a JWK set, is for tokens with this `kid`, or with none. A lone key without
+/// a name, such as a secret or a PEM, has no name to compare, so it is for tokens with any `kid`; give it one
+/// by [`with_kid`](Self::with_kid).
+///
 /// `Debug` shows the algorithms and the key id. The secret of an HMAC key is zeroed on drop.
 #[derive(Clone)]
 pub struct VerifyingKey {

@@ -5,6 +5,7 @@ mod html;
 mod in_process;
 mod json;
 mod judge;
+mod likeness;
 mod matrix;
 mod report;
 mod run;
@@ -34,9 +35,9 @@ use crate::{
     fixture::Defect,
 };
 
-/// Requests that one attack may send unless told otherwise. An endpoint takes about 300, so this is
-/// enough for thirty; more in one go is a program that attacks more than its author means.
-pub const MAX_REQUESTS: usize = 10_000;
+/// Requests that one attack may send unless told otherwise. An endpoint takes about 2,000, so this is
+/// enough for twenty-five; more in one go is a program that attacks more than its author means.
+pub const MAX_REQUESTS: usize = 50_000;
 
 /// What stands for a parameter of a path, such as `{id}`, when nothing else is said: most are UUIDs,
 /// and this one is nobody's.
@@ -57,6 +58,8 @@ pub struct Attack {
     audit: Option<RecordingAudit>,
     tolerance: Tolerance,
     max_requests: usize,
+    /// Whether the keys have names, where that was said.
+    named_keys: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -81,10 +84,12 @@ impl Attack {
             audit: None,
             tolerance,
             max_requests: MAX_REQUESTS,
+            named_keys: None,
         }
     }
 
-    /// The token that is spoiled: valid for the endpoint, and with no scope that it does not ask for.
+    /// The token that is spoiled: valid for the endpoint, and with no scope, and no [role](TokenDraft::role)
+    /// but the default, that it does not ask for.
     /// For the routes of a table, the name, role and scopes are those that each route asks for.
     pub fn as_caller(self, draft: TokenDraft) -> Self {
         Self { caller: Some(draft), ..self }
@@ -152,6 +157,19 @@ impl Attack {
     /// request that meets a guard.
     pub fn audit(self, audit: &RecordingAudit) -> Self {
         Self { audit: Some(audit.clone()), ..self }
+    }
+
+    /// Says that the verifier's keys have names, as those of a JWK set do: a token of the right key under a
+    /// `kid` that no key has is then a finding.
+    ///
+    /// A key without a name, such as an HMAC secret or a lone PEM, has no name to compare, so its verifier
+    /// accepts any `kid`. Left out, the keys have names if the test took them with their names
+    /// ([`TestAuthority::jwks`], [`TestAuthority::keys`]); and the audit knows better, where it is given.
+    ///
+    /// [`TestAuthority::jwks`]: crate::TestAuthority::jwks
+    /// [`TestAuthority::keys`]: crate::TestAuthority::keys
+    pub fn named_keys(self) -> Self {
+        Self { named_keys: Some(true), ..self }
     }
 
     /// Says that the endpoints are for any service, so that another one is no attacker.

@@ -21,6 +21,9 @@ use crate::{authority::TestAuthority, token::FixtureToken};
 /// be outlived by one step of the clock.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// The role that the real issuer gives to a service when nothing is said.
+const DEFAULT_ROLE: &str = "admin";
+
 /// A token about to be minted. It starts valid, with the claims that the real issuer mints, and any
 /// claim and header can be changed, also into something that no issuer would sign.
 ///
@@ -64,7 +67,7 @@ impl TokenDraft {
         Self::start(authority)
             .claim("email", format!("{name}@internal.service"))
             .claim("is_service", true)
-            .claim("role", "admin")
+            .claim("role", DEFAULT_ROLE)
             .claim("type", "service")
             .claim("user_id", name.as_str())
             .named(&name)

@@ -9,7 +9,7 @@ mod met;
 use http::Method;
 use service_only::Code;
 
-use self::attempt::Attempt;
+use self::attempt::{Attempt, Variant};
 pub use self::{
     attempt::Outgoing,
     defect::{Defect, Expectation},
@@ -22,17 +22,21 @@ use crate::{draft::TokenDraft, token::FixtureToken};
 #[derive(Debug, Clone)]
 pub struct Fixture {
     defect: Option<Defect>,
-    attempt: Attempt,
+    variant: Variant,
 }
 
 impl Fixture {
     pub(crate) fn valid(draft: &TokenDraft) -> Self {
-        Self { defect: None, attempt: Attempt::Token(draft.token()) }
+        Self::of(None, Attempt::Token(draft.token()))
     }
 
     /// A request without a token.
     pub(crate) fn stray() -> Self {
-        Self { defect: None, attempt: Attempt::Headers(Vec::new()) }
+        Self::of(None, Attempt::Headers(Vec::new()))
+    }
+
+    fn of(defect: Option<Defect>, attempt: Attempt) -> Self {
+        Self { defect, variant: Variant { label: None, before: None, attempt } }
     }
 
     /// `valid`, or the name of the defect.
@@ -45,25 +49,38 @@ impl Fixture {
         self.defect
     }
 
+    /// What tells this fixture from the others of its class, such as the name of a header; `None` for a
+    /// class that has only one.
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.label.as_deref()
+    }
+
+    /// The request with a valid token that is to be sent first, for an attack on what a verifier keeps of
+    /// an accepted token. [`attack`](crate::attack) sends it.
+    pub fn before(&self) -> Option<Self> {
+        let token = self.variant.before.clone()?;
+        Some(Self::of(None, Attempt::Token(token)))
+    }
+
     /// The token, where the fixture is about one.
     pub fn token(&self) -> Option<&FixtureToken> {
-        match &self.attempt {
+        match &self.variant.attempt {
             Attempt::Token(token) => Some(token),
-            Attempt::Headers(_) | Attempt::Request(..) => None,
+            Attempt::Headers(_) | Attempt::Request(_) => None,
         }
     }
 
     /// The values of the `Authorization` headers that it comes with: one, none or several. What else
     /// the request is to be, [`outgoing`](Self::outgoing) says.
     pub fn authorization(&self) -> Vec<String> {
-        self.attempt.authorization()
+        self.variant.attempt.authorization()
     }
 
     /// The request as it is to be sent, where `method` and `target`, a path with its query, would be
     /// right: for a client of your own. [`TestRequest::fixture`](crate::TestRequest::fixture) does
     /// this.
     pub fn outgoing(&self, method: Method, target: &str) -> Outgoing {
-        self.attempt.outgoing(method, target)
+        self.variant.attempt.outgoing(method, target)
     }
 
     /// The status that the decision must have: 200 for the control, whatever the handler answers
@@ -79,11 +96,12 @@ impl Fixture {
 }
 
 impl TokenDraft {
-    /// This token, valid, as the control, and then once with each defect that fits it.
+    /// This token, valid, as the control, and then once with each defect that fits it. A class that
+    /// enumerates is there with the first of its [`variants`](Self::variants).
     ///
     /// The classes are about the compatible and the strict profile, not about tokens of other systems.
-    /// The draft is to be valid for the handler, to hold no scope that the handler does not ask for,
-    /// and the handler to name the services that may call: a defect of [`Defect::meets_policy`] is let
+    /// The draft is to be valid for the handler, to hold no scope, and no [role](Self::role) but the
+    /// default, that the handler does not ask for, and the handler to name the services that may call: a defect of [`Defect::meets_policy`] is let
     /// through where the policy asks for less. A draft that [meets a policy](Self::meeting) knows.
     ///
     /// ```
@@ -115,11 +133,31 @@ impl TokenDraft {
     }
 
     /// This token with one defect; `None` where the defect does not fit it, such as the misuse of a
-    /// public key where there is none.
+    /// public key where there is none. Of a class that enumerates, such as the names of headers, it is the
+    /// first; [`variants`](Self::variants) has all.
     #[track_caller]
     pub fn fixture(&self, defect: Defect) -> Option<Fixture> {
-        let attempt = (defect.class()?.make)(self.clone())?;
-        Some(Fixture { defect: Some(defect), attempt })
+        self.variants(defect).into_iter().next()
+    }
+
+    /// This token with one defect, in each way in which the class can be tried: none where the defect does
+    /// not fit the token.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use service_only_testkit::{Defect, TestAuthority};
+    ///
+    /// let draft = TestAuthority::new().service("orders");
+    /// let variants = draft.variants(Defect::IdentityHeaders);
+    /// let first = variants[0].outgoing(Method::GET, "/stock");
+    /// assert_eq!(first.headers, [("x-service-name".to_owned(), "orders".to_owned())]);
+    /// assert_eq!(variants[0].variant(), Some("x-service-name: orders"));
+    /// assert!(variants.len() > 10);
+    /// ```
+    #[track_caller]
+    pub fn variants(&self, defect: Defect) -> Vec<Fixture> {
+        let variants = defect.class().map(|class| (class.make)(self.clone())).unwrap_or_default();
+        variants.into_iter().map(|variant| Fixture { defect: Some(defect), variant }).collect()
     }
 
     /// The nearest thing to a defect that is right, and must be let in: mostly this token as it is, and
@@ -138,7 +176,8 @@ impl TokenDraft {
     #[track_caller]
     pub fn control(&self, defect: Defect) -> Option<Fixture> {
         let class = defect.class()?;
-        (class.make)(self.clone())?;
-        (class.control)(self.clone()).map(|attempt| Fixture { defect: None, attempt })
+        (class.make)(self.clone()).first()?;
+        let control = (class.control)(self.clone()).into_iter().next()?;
+        Some(Fixture { defect: None, variant: control })
     }
 }

@@ -1,5 +1,5 @@
 //! The attack as a test uses it: clean on guarded apps, and plain about what it cannot prove.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::{
     Arc,
@@ -9,10 +9,14 @@ use std::sync::{
 use axum::{
     Router,
     body::Body,
-    routing::{delete, get},
+    routing::{any, delete, get},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, Request, Response, StatusCode};
-use service_only::{Access, ClosedRouter, Policy, Route, RouteTable, closed, service_only};
+use service_only::{
+    Access, Algorithm, ClosedRouter, KeySet, Policy, Route, RouteTable, SigningKey, VerifyingKey, closed,
+    service_only,
+};
 use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};
 use tower::Service;
 
@@ -250,5 +254,180 @@ async fn a_limit_on_rates_is_no_refusal() {
         let report = attack.report().await;
         assert!(!report.is_clean(), "{report}");
         assert!(report.to_string().contains("429"), "{report}");
+    }
+}
+
+/// The outcome of a class at the one endpoint of an attack.
+async fn outcome_of(attack: service_only_testkit::Attack, defect: Defect) -> (AttackReport, Outcome) {
+    let report = attack.report().await;
+    let outcome = outcome(&report, defect).clone();
+    (report, outcome)
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_compares_no_kid_and_is_not_accused() {
+    #[service_only(services("orders"))]
+    async fn orders() -> &'static str {
+        "12 loaves"
+    }
+
+    let secret = TestAuthority::from_key(SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap());
+    let lone_secret = VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+    let pem = TestAuthority::with(Algorithm::EdDSA);
+    let lone_pem = VerifyingKey::from_pem(Algorithm::EdDSA, public_pem(&pem).as_bytes()).unwrap();
+    for (authority, key) in [(secret, lone_secret), (pem, lone_pem)] {
+        let verifier = authority.verifier_builder().keys(key).build().unwrap();
+        let app = Router::new().route("/", get(orders)).with_state(verifier);
+        let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/");
+        let (report, renamed) = outcome_of(attack.clone(), Defect::RightKeyOtherName).await;
+        assert!(matches!(renamed, Outcome::SaysNothing(_)), "{renamed:?}");
+        assert!(report.is_clean(), "{report}");
+        // To the exact code: a forgery is refused for its signature, whatever it names.
+        attack.audit(authority.audit()).run().await;
+    }
+}
+
+/// As it would be published: the coordinate of an Ed25519 key in RFC 8410's frame.
+fn public_pem(authority: &TestAuthority) -> String {
+    let jwk = serde_json::to_value(authority.key().public_jwk()).unwrap();
+    let x = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap();
+    let frame = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    pem::encode(&pem::Pem::new("PUBLIC KEY", [frame.as_slice(), &x].concat()))
+}
+
+#[tokio::test]
+async fn a_kid_that_names_none_of_the_named_keys_is_a_finding() {
+    // It has the key with its name, and verifies by it whatever name the token gives.
+    let ignores_names = |authority: &TestAuthority, keys: KeySet| {
+        let verifier = authority.verifier_builder().keys(keys).build().unwrap();
+        let app = Router::new().route("/", get(stock)).with_state(verifier);
+        attack(app).as_caller(authority.service("orders")).any_service().endpoint(Method::GET, "/")
+    };
+    let key = || SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+    let nameless = || KeySet::from(VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap());
+
+    let authority = TestAuthority::from_key(key());
+    let (_, unknown) = outcome_of(ignores_names(&authority, nameless()), Defect::RightKeyOtherName).await;
+    assert!(matches!(unknown, Outcome::SaysNothing(_)), "{unknown:?}");
+
+    let told = ignores_names(&authority, nameless()).named_keys();
+    let (_, told) = outcome_of(told, Defect::RightKeyOtherName).await;
+    assert!(matches!(told, Outcome::GotIn(_)), "{told:?}");
+
+    // The test took the key with its name.
+    let _ = authority.keys();
+    let (_, taken) = outcome_of(ignores_names(&authority, nameless()), Defect::RightKeyOtherName).await;
+    assert!(matches!(taken, Outcome::GotIn(_)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn another_method_that_is_public_by_design_is_not_a_finding() {
+    async fn prices() -> &'static str {
+        "bread 4.20"
+    }
+    async fn nothing() {}
+    let authority = TestAuthority::new();
+    let caller = || authority.service("orchestrator").scope("tenants:delete");
+    let routes = [
+        get(prices).delete(delete_tenant),
+        get(nothing).delete(delete_tenant),
+        get(prices)
+            .head(nothing)
+            .post(nothing)
+            .put(prices)
+            .patch(nothing)
+            .options(nothing)
+            .delete(delete_tenant),
+        any(prices).delete(delete_tenant),
+    ];
+    for methods in routes {
+        let app = Router::new().route("/tenant/{id}", methods).with_state(authority.verifier());
+        let attack = attack(app).as_caller(caller()).endpoint(Method::DELETE, "/tenant/7");
+        attack.clone().run().await;
+        attack.audit(authority.audit()).run().await;
+    }
+    // A public HEAD beside a guarded GET.
+    let app = Router::new().route("/stock", get(stock).head(nothing)).with_state(authority.verifier());
+    let orders = authority.service("orders");
+    attack(app).as_caller(orders).any_service().endpoint(Method::GET, "/stock").run().await;
+}
+
+#[tokio::test]
+async fn another_method_that_runs_the_guarded_handler_is_a_finding() {
+    let authority = TestAuthority::new();
+    for skipped in ["HEAD", "OPTIONS", "PUT", "PROPFIND", "POST", "BREW", "get"] {
+        let verifier = authority.verifier();
+        let careless = tower::service_fn(move |request: Request<Body>| {
+            let verifier = verifier.clone();
+            async move {
+                let values: Vec<_> = request.headers().get_all("authorization").iter().collect();
+                let value = <[_; 1]>::try_from(values).ok().and_then(|[value]| value.to_str().ok());
+                let token = value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+                let runs = request.uri().path() == "/stock"
+                    && (request.method() == skipped || verifier.verify_with(token, &ORDERS).is_ok());
+                let head = request.method() == "HEAD";
+                let status = if runs { 200 } else { 401 };
+                let body = if runs && !head { "12 loaves" } else { "" };
+                let response = Response::builder().status(status).header("content-type", "text/plain");
+                Ok::<_, String>(response.body(body.to_owned()).unwrap())
+            }
+        });
+        let attack = attack(careless).as_caller(authority.service("orders"));
+        let report = attack.endpoint(Method::GET, "/stock").report().await;
+        let got_in = report.got_in().map(|finding| finding.defect().family()).collect::<Vec<_>>();
+        assert!(!got_in.is_empty() && got_in.iter().all(|family| *family == "route"), "{skipped}: {report}");
+    }
+}
+
+const ORDERS: Policy<'static> = Policy::any_service().services(&["orders"]);
+
+#[tokio::test]
+async fn a_redirect_of_every_caller_proves_nothing_and_accuses_nobody() {
+    for status in [301, 302, 307, 308] {
+        let app = tower::service_fn(move |_| async move {
+            let response = Response::builder().status(status).header("location", "/stock/");
+            Ok::<_, String>(response.body(String::new()).unwrap())
+        });
+        let attack = attack(app).as_caller(TestAuthority::new().service("orders"));
+        let report = attack.endpoint(Method::GET, "/stock").report().await;
+        assert_eq!(report.got_in().count(), 0, "{report}");
+        assert!(
+            matches!(report.endpoints()[0].control(), Control::ProvesNothing(why) if why.contains("/stock/"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_role_and_each_scope_that_the_caller_was_given_are_taken_away_one_at_a_time() {
+    const CLERKS: Policy<'static> =
+        Policy::any_service().services(&["orders"]).roles(&["clerk"]).scopes(&["stock:read", "stock:write"]);
+    const NO_ROLE: Policy<'static> =
+        Policy::any_service().services(&["orders"]).scopes(&["stock:read", "stock:write"]);
+    const NO_READ: Policy<'static> =
+        Policy::any_service().services(&["orders"]).roles(&["clerk"]).scopes(&["stock:write"]);
+    let authority = TestAuthority::new();
+    for (policy, missed) in
+        [(&CLERKS, None), (&NO_ROLE, Some(Defect::OtherRole)), (&NO_READ, Some(Defect::OneScopeLess))]
+    {
+        let verifier = authority.verifier();
+        let app = tower::service_fn(move |request: Request<Body>| {
+            let verifier = verifier.clone();
+            async move {
+                let values: Vec<_> = request.headers().get_all("authorization").iter().collect();
+                let value = <[_; 1]>::try_from(values).ok().and_then(|[value]| value.to_str().ok());
+                let token = value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+                let verdict =
+                    verifier.verify_with(token, policy).map_or_else(|denial| denial.status(), |_| 200);
+                let status =
+                    if request.uri().path() == "/stock" && request.method() == "GET" { verdict } else { 404 };
+                Ok::<_, String>(Response::builder().status(status).body(String::new()).unwrap())
+            }
+        });
+        let caller = authority.service("orders").role("clerk").scopes(["stock:read", "stock:write"]);
+        let report = attack(app).as_caller(caller).endpoint(Method::GET, "/stock").report().await;
+        let got_in = report.got_in().map(|finding| finding.defect()).collect::<Vec<_>>();
+        assert_eq!(got_in.contains(&Defect::OtherRole), missed == Some(Defect::OtherRole), "{report}");
+        assert_eq!(got_in.contains(&Defect::OneScopeLess), missed == Some(Defect::OneScopeLess), "{report}");
+        assert_eq!(report.is_clean(), missed.is_none(), "{report}");
     }
 }

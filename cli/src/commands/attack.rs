@@ -71,6 +71,10 @@ pub(crate) struct AttackOptions {
     /// The endpoints are for any service, so another one is no attacker
     #[arg(long)]
     any_service: bool,
+    /// The service's keys have names, as in a JWK set: a `kid` that names none of them must be refused.
+    /// A lone secret or PEM has no name to compare [default with --jwks-private: yes]
+    #[arg(long)]
+    named_keys: bool,
     /// JSON body that the endpoints need
     #[arg(long, value_name = "JSON")]
     body: Option<String>,
@@ -80,7 +84,7 @@ pub(crate) struct AttackOptions {
     /// Attack this host, which is not this machine; it must be the host of --url
     #[arg(long, value_name = "HOST")]
     allow_host: Option<String>,
-    /// The most requests that are sent; an endpoint takes about 300
+    /// The most requests that are sent; an endpoint takes about 2,000
     #[arg(long, value_name = "COUNT", default_value_t = MAX_REQUESTS)]
     max_requests: usize,
     #[command(flatten)]
@@ -138,6 +142,9 @@ impl AttackOptions {
         }
         if let Some(body) = &self.body {
             attack = attack.body("application/json", body);
+        }
+        if self.named_keys || self.jwks_private.is_some() {
+            attack = attack.named_keys();
         }
         if attack.endpoints() == 0 {
             return Err(Problem::usage("the table has no guarded route, so there is nothing to attack"));

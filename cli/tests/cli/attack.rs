@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use service_only::{KeySet, NoAudit, Policy, Verifier};
+use service_only::{Algorithm, KeySet, NoAudit, Policy, Verifier, VerifyingKey};
 
 use crate::sandbox::Sandbox;
 
@@ -99,6 +99,23 @@ fn a_private_jwk_set_signs_the_attack() {
     let ran = sandbox.run(&attack(&url, &signed));
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("has no `d`"), "{}", ran.stderr);
+}
+
+#[test]
+fn lone_secret_without_a_name_accepts_any_kid_and_is_not_accused() {
+    let sandbox = Sandbox::new();
+    let secret = b"thirty-two bytes, and one more..";
+    sandbox.write("secret", secret);
+    let url = format!("http://{}", guarded_by(VerifyingKey::hmac(Algorithm::HS256, secret).unwrap().into()));
+    let signed =
+        ["--key", "secret", "--algorithm", "HS256", "--secret-encoding", "raw", "--issuer", "bakery-auth"];
+    let ran = sandbox.run(&attack(&url, &signed));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("says nothing: right_key_other_name"), "{}", ran.stdout);
+
+    let ran = sandbox.run(&attack(&url, &[&signed[..], &["--named-keys"]].concat()));
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("got in: right_key_other_name"), "{}", ran.stdout);
 }
 
 #[test]

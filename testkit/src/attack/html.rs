@@ -90,6 +90,7 @@ fn class(outcome: Option<&Outcome>) -> &'static str {
         Some(Outcome::Refused(_)) => "refused",
         Some(Outcome::GotIn(_)) => "in",
         Some(Outcome::Broke(_)) => "broke",
+        Some(Outcome::SaysNothing(_)) => "none",
         Some(Outcome::NotSent(_)) | None => "none",
     }
 }

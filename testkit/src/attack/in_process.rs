@@ -9,13 +9,14 @@ use std::{
     task::Poll,
 };
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use http::{HeaderName, HeaderValue, Request, Response};
 use tower::{Service, ServiceExt};
 
 use super::{
     Attack,
-    target::{Sending, Target, Unanswered},
+    likeness::Reply,
+    target::{MAX_BODY, ReadBody, Sending, Target, Unanswered},
 };
 use crate::{draft::Tolerance, fixture::Outgoing};
 
@@ -56,7 +57,7 @@ where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: fmt::Display,
-    B: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
 {
     Attack::on(InProcess::new(app), Tolerance::default())
 }
@@ -81,19 +82,57 @@ where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync,
     S::Future: Send,
     S::Error: fmt::Display,
-    B: Send,
+    B: HttpBody<Data = Bytes> + Send,
 {
-    fn send(&self, outgoing: Outgoing) -> Sending<'_> {
+    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_> {
         let service = self.0.clone();
         Box::pin(async move {
             let request = request(outgoing).map_err(Unanswered::NotSent)?;
-            match caught(service.oneshot(request)).await {
-                Ok(Ok(response)) => Ok(response.status()),
-                Ok(Err(error)) => Err(Unanswered::Closed(error.to_string())),
-                Err(panic) => Err(Unanswered::Broken(format!("it panicked: {panic}"))),
-            }
+            let response = match caught(service.oneshot(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return Err(Unanswered::Closed(error.to_string())),
+                Err(panic) => return Err(panicked(&panic)),
+            };
+            let (parts, body) = response.into_parts();
+            let body = match read {
+                ReadBody::Yes => caught(start_of(body)).await.map_err(|panic| panicked(&panic))?,
+                ReadBody::No => Vec::new(),
+            };
+            Ok(Reply::new(parts.status, &parts.headers, body))
         })
     }
+}
+
+fn panicked(panic: &str) -> Unanswered {
+    Unanswered::Broken(format!("it panicked: {panic}"))
+}
+
+/// How often a body may have nothing yet: one that never ends is known by its beginning.
+const PATIENCE: usize = 100;
+
+/// The beginning of a body, without waiting for one that streams.
+async fn start_of(body: impl HttpBody<Data = Bytes>) -> Vec<u8> {
+    let mut body = pin!(body);
+    let (mut read, mut waited) = (Vec::new(), 0);
+    poll_fn(|context| {
+        while read.len() < MAX_BODY {
+            match body.as_mut().poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    read.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
+                }
+                Poll::Ready(Some(Err(_)) | None) => break,
+                Poll::Pending if waited == PATIENCE => break,
+                Poll::Pending => {
+                    waited += 1;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        read.truncate(MAX_BODY);
+        Poll::Ready(std::mem::take(&mut read))
+    })
+    .await
 }
 
 fn request(outgoing: Outgoing) -> Result<Request<Body>, String> {

@@ -6,7 +6,10 @@ use std::fmt;
 use http::StatusCode;
 use service_only::{AuditEvent, Decision};
 
-use super::target::{Answer, Unanswered};
+use super::{
+    likeness::Reply,
+    target::{Answer, Unanswered, lets_in},
+};
 use crate::fixture::Expectation;
 
 /// What became of one attack.
@@ -21,18 +24,22 @@ pub enum Outcome {
     GotIn(String),
     /// The service broke on it: a status of 500 or above, a panic, no answer in time.
     Broke(String),
+    /// Let in or answered with success, in a way that a correct service may answer: by a handler that is
+    /// public by design, or under a `kid` that a key without a name does not compare.
+    SaysNothing(String),
     /// Not sent, and why.
     NotSent(String),
 }
 
 impl Outcome {
-    /// The kind of outcome: `met`, `refused`, `got_in`, `broke` or `not_sent`.
+    /// The kind of outcome: `met`, `refused`, `got_in`, `broke`, `says_nothing` or `not_sent`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Met(_) => "met",
             Self::Refused(_) => "refused",
             Self::GotIn(_) => "got_in",
             Self::Broke(_) => "broke",
+            Self::SaysNothing(_) => "says_nothing",
             Self::NotSent(_) => "not_sent",
         }
     }
@@ -40,6 +47,32 @@ impl Outcome {
     /// Whether a limit on rates answered in place of the guard.
     pub(super) fn is_throttled(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == THROTTLED)
+    }
+
+    /// Of several ways to commit one attack, the one with the greatest weight is reported.
+    pub(super) fn weight(&self) -> u8 {
+        match self {
+            Self::GotIn(_) => 6,
+            Self::Broke(_) => 5,
+            Self::NotSent(_) if self.is_bound() || self.is_throttled() => 4,
+            Self::Refused(_) => 3,
+            Self::SaysNothing(_) => 2,
+            Self::Met(_) => 1,
+            Self::NotSent(_) => 0,
+        }
+    }
+
+    /// The outcome of one variant of a class, which the report names.
+    pub(super) fn of_variant(self, variant: Option<&str>) -> Self {
+        let Some(variant) = variant else { return self };
+        let with = |said: String| format!("{said} for `{variant}`");
+        match self {
+            Self::Refused(said) => Self::Refused(with(said)),
+            Self::GotIn(said) => Self::GotIn(with(said)),
+            Self::Broke(said) => Self::Broke(with(said)),
+            Self::SaysNothing(said) => Self::SaysNothing(with(said)),
+            Self::Met(_) | Self::NotSent(_) => self,
+        }
     }
 
     /// Whether the bound on requests kept it from being sent.
@@ -53,9 +86,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Met(status) => status.fmt(f),
-            Self::Refused(said) | Self::GotIn(said) | Self::Broke(said) | Self::NotSent(said) => {
-                f.write_str(said)
-            }
+            Self::Refused(said)
+            | Self::GotIn(said)
+            | Self::Broke(said)
+            | Self::SaysNothing(said)
+            | Self::NotSent(said) => f.write_str(said),
         }
     }
 }
@@ -76,16 +111,23 @@ pub enum Control {
     ProvesNothing(String),
 }
 
-/// The statuses of the control: an attack that is answered like it got in.
+/// What the control was answered: an attack that is answered like it got in.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Passing(pub(super) Vec<StatusCode>);
+pub(super) struct Passing(pub(super) Vec<Reply>);
+
+impl Passing {
+    pub(super) fn has(&self, status: StatusCode) -> bool {
+        self.0.iter().any(|reply| reply.status == status)
+    }
+}
 
 pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent<'_>]>) -> Control {
     let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
-    let status = match answer {
-        Ok(status) => *status,
+    let reply = match answer {
+        Ok(reply) => reply,
         Err(unanswered) => return Control::ProvesNothing(said(unanswered)),
     };
+    let status = reply.status;
     match (status.as_u16(), records) {
         (429, records) if records.is_none_or(<[_]>::is_empty) => nothing(THROTTLED),
         (401 | 403, _) => Control::ProvesNothing(format!("the valid token is refused with {status}")),
@@ -95,6 +137,11 @@ pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent<'_>]>) -> Co
         (400 | 404 | 405, None) => Control::ProvesNothing(format!(
             "the valid token is answered with {status}, which a refusal may be too; name a target that the \
              handler answers, or the audit"
+        )),
+        // A proxy or a router redirects before a guard is asked, and would redirect each attack too.
+        (301 | 302 | 307 | 308, None) => Control::ProvesNothing(format!(
+            "the valid token is answered with {status} to `{}`; name the target that it leads to",
+            reply.location.as_deref().unwrap_or_default()
         )),
         (500.., None) => Control::ProvesNothing(format!("the valid token is answered with {status}")),
         _ => Control::Passes(status),
@@ -108,7 +155,7 @@ pub(super) fn attack(
     records: Option<&[AuditEvent<'_>]>,
 ) -> Outcome {
     let status = match answer {
-        Ok(status) => *status,
+        Ok(reply) => reply.status,
         Err(Unanswered::Closed(why)) => return Outcome::Refused(why.clone()),
         Err(Unanswered::Broken(why)) => return Outcome::Broke(why.clone()),
         Err(Unanswered::NotSent(why)) => return Outcome::NotSent(why.clone()),
@@ -127,10 +174,12 @@ pub(super) fn attack(
         Some(_) => true,
         None => false,
     };
-    if status.is_success() || (!known && passing.0.contains(&status)) {
+    if lets_in(status) || (!known && passing.has(status)) {
         return Outcome::GotIn(status.to_string());
     }
-    if status.is_server_error() {
+    // A server answers what it does not implement with 501 and 505 (RFC 9110 sections 15.6.2 and 15.6.6).
+    let not_implemented = matches!(status.as_u16(), 501 | 505) && expectation == Expectation::NotRun;
+    if status.is_server_error() && !not_implemented {
         return Outcome::Broke(status.to_string());
     }
     match (expectation, records) {
@@ -139,6 +188,10 @@ pub(super) fn attack(
         (Expectation::Denied(code), Some([record]))
             if status == code.status() && (record.status, record.code) == (code.status(), Some(code)) =>
         {
+            Outcome::Met(status)
+        }
+        // The server refused what is too long, before a guard was asked.
+        (Expectation::Denied(_), Some([])) if matches!(status.as_u16(), 413 | 414 | 431) => {
             Outcome::Met(status)
         }
         (Expectation::Denied(code), Some(records)) => {

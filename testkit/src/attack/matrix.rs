@@ -9,8 +9,8 @@ use super::{
 use crate::fixture::Defect;
 
 /// A table of classes and endpoints, for a snapshot: `401` for a refusal that is as it must be, `~`
-/// before one that is another, `!` before what got in, `#` before what broke the service, `-` for what
-/// was not sent.
+/// before one that is another, `!` before what got in, `#` before what broke the service, `?` before what
+/// says nothing, `-` for what was not sent.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -72,6 +72,7 @@ pub(super) fn cell(outcome: Option<&Outcome>) -> String {
         Some(Outcome::Refused(said)) => status("~", said),
         Some(Outcome::GotIn(said)) => status("!", said),
         Some(Outcome::Broke(said)) => status("#", said),
+        Some(Outcome::SaysNothing(said)) => status("?", said),
         Some(Outcome::NotSent(_)) | None => "-".to_owned(),
     }
 }

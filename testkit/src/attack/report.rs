@@ -166,6 +166,9 @@ impl EndpointReport {
                 writeln!(f, "  {title}: {finding}")?;
             }
         }
+        for finding in findings.iter().filter(|finding| matches!(finding.outcome, Outcome::SaysNothing(_))) {
+            writeln!(f, "  says nothing: {} ({})", finding.defect, finding.outcome)?;
+        }
         Ok(())
     }
 }
@@ -194,7 +197,7 @@ impl Finding {
 
     fn is_clean(&self, exact: bool) -> bool {
         match &self.outcome {
-            Outcome::Met(_) => true,
+            Outcome::Met(_) | Outcome::SaysNothing(_) => true,
             Outcome::Refused(_) => !exact,
             Outcome::NotSent(_) => !self.outcome.is_bound() && !self.outcome.is_throttled(),
             Outcome::GotIn(_) | Outcome::Broke(_) => false,

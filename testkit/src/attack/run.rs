@@ -7,12 +7,14 @@ use service_only::{AuditEvent, Code};
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,
     judge::{self, BOUND, Control, Passing, THROTTLED},
+    likeness::{Likeness, likeness},
     report::{AttackReport, EndpointReport, Finding},
-    target::Answer,
+    target::{Answer, ReadBody, lets_in},
 };
 use crate::{
+    audit::RecordingAudit,
     draft::TokenDraft,
-    fixture::{Defect, Expectation, Fixture},
+    fixture::{Defect, Expectation, Fixture, Outgoing},
 };
 
 pub(super) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
@@ -31,6 +33,20 @@ struct Campaign<'a> {
     left: usize,
 }
 
+/// An endpoint whose control was let in.
+struct Open<'e> {
+    endpoint: &'e EndpointUnderAttack,
+    caller: TokenDraft,
+    target: String,
+    passing: Passing,
+    serves_strays: bool,
+    /// Whether the key has no name to compare a `kid` with; found out when it matters.
+    nameless: Option<bool>,
+}
+
+/// The answer to one request, and the records that it left.
+type Sent = (Answer, Option<Vec<AuditEvent<'static>>>);
+
 impl Campaign<'_> {
     async fn endpoint(&mut self, endpoint: &EndpointUnderAttack, caller: &TokenDraft) -> EndpointReport {
         let target = filled(&endpoint.target, &self.attack.parameters);
@@ -45,26 +61,25 @@ impl Campaign<'_> {
         let mut passing = Passing::default();
         for _ in 0..2 {
             match self.control(&valid, method, &target).await {
-                Control::Passes(status) => passing.0.push(status),
-                control => return EndpointReport::without_attack(method.clone(), target, control),
+                (Control::Passes(_), Some(Ok(reply))) => passing.0.push(reply),
+                (control, _) => return EndpointReport::without_attack(method.clone(), target, control),
             }
         }
         let serves_strays = self.serves_strays(method).await;
+        let mut open = Open { endpoint, caller, target, passing, serves_strays, nameless: None };
         let mut findings = Vec::with_capacity(Defect::ALL.len());
         for defect in Defect::ALL {
-            let outcome = match self.left_out(*defect, endpoint, serves_strays) {
+            let outcome = match self.left_out(*defect, &open) {
                 Some(why) => Outcome::NotSent(why.to_owned()),
-                None => match caller.fixture(*defect) {
-                    Some(fixture) => self.strike(*defect, &fixture, (method, &target), &passing).await,
-                    None => Outcome::NotSent("it does not fit this token".to_owned()),
-                },
+                None => self.commit(*defect, &mut open).await,
             };
             findings.push(Finding::new(*defect, outcome));
         }
-        let afterwards = match self.control(&valid, method, &target).await {
+        let Open { target, passing, .. } = open;
+        let afterwards = match self.control(&valid, method, &target).await.0 {
             Control::ProvesNothing(why) => Control::ProvesNothing(format!("after the attack, {why}")),
             // Whatever answers now answered the attacks, too, and it is not what answered the control.
-            Control::Passes(status) if self.attack.audit.is_none() && !passing.0.contains(&status) => {
+            Control::Passes(status) if self.attack.audit.is_none() && !passing.has(status) => {
                 Control::ProvesNothing(format!("after the attack, the valid token is answered with {status}"))
             }
             control => control,
@@ -78,78 +93,189 @@ impl Campaign<'_> {
         EndpointReport::new(method.clone(), target, afterwards, findings)
     }
 
-    async fn control(&mut self, valid: &Fixture, method: &Method, target: &str) -> Control {
-        match self.send(valid, method, target).await {
-            Some((answer, records)) => judge::control(&answer, records.as_deref()),
-            None => Control::ProvesNothing(BOUND.to_owned()),
+    async fn control(&mut self, valid: &Fixture, method: &Method, target: &str) -> (Control, Option<Answer>) {
+        match self.send(valid.outgoing(method.clone(), target), ReadBody::Yes).await {
+            Some((answer, records)) => (judge::control(&answer, records.as_deref()), Some(answer)),
+            None => (Control::ProvesNothing(BOUND.to_owned()), None),
         }
     }
 
-    async fn strike(
-        &mut self,
-        defect: Defect,
-        fixture: &Fixture,
-        (method, target): (&Method, &str),
-        passing: &Passing,
-    ) -> Outcome {
-        match self.send(fixture, method, target).await {
-            Some((answer, records)) => {
-                judge::attack(defect.expectation(), &answer, passing, records.as_deref())
+    /// Sends every variant of a class, until one gets in. The heaviest outcome is the class's.
+    async fn commit(&mut self, defect: Defect, open: &mut Open<'_>) -> Outcome {
+        let mut heaviest = Outcome::NotSent("it does not fit this token".to_owned());
+        for fixture in open.caller.variants(defect) {
+            let outcome = self.strike(defect, &fixture, open).await.of_variant(fixture.variant());
+            if outcome.weight() > heaviest.weight() {
+                heaviest = outcome;
             }
-            None => Outcome::NotSent(BOUND.to_owned()),
+            if matches!(heaviest, Outcome::GotIn(_)) {
+                break;
+            }
         }
+        heaviest
+    }
+
+    async fn strike(&mut self, defect: Defect, fixture: &Fixture, open: &mut Open<'_>) -> Outcome {
+        let (method, target) = (open.endpoint.method.clone(), open.target.clone());
+        if let Some(before) = fixture.before()
+            && self.send(before.outgoing(method.clone(), &target), ReadBody::No).await.is_none()
+        {
+            return Outcome::NotSent(BOUND.to_owned());
+        }
+        let outgoing = fixture.outgoing(method, &target);
+        let expectation = defect.expectation();
+        let read = if expectation == Expectation::NotRun { ReadBody::Yes } else { ReadBody::No };
+        let Some((answer, records)) = self.send(outgoing.clone(), read).await else {
+            return Outcome::NotSent(BOUND.to_owned());
+        };
+        let outcome = judge::attack(expectation, &answer, &open.passing, records.as_deref());
+        let recorded = records.iter().flatten().next();
+        match (&outcome, expectation) {
+            (Outcome::GotIn(_), Expectation::NotRun) if recorded.is_none() => {
+                self.explain(outcome, &answer, (fixture, &outgoing), open).await
+            }
+            (Outcome::GotIn(said), _) if defect.renames_key() && self.is_nameless(open).await => {
+                Outcome::SaysNothing(format!("{said}, and the key has no name to compare a `kid` with"))
+            }
+            (Outcome::Refused(_), Expectation::Denied(Code::UnknownKey))
+                if recorded.and_then(|record| record.code) == Some(Code::BadSignature)
+                    && self.is_nameless(open).await =>
+            {
+                answer.map_or(outcome, |reply| Outcome::Met(reply.status))
+            }
+            _ => outcome,
+        }
+    }
+
+    /// Whether a correct service may answer like this: another handler, which is public by design, answers
+    /// another method or path.
+    async fn explain(
+        &mut self,
+        outcome: Outcome,
+        answer: &Answer,
+        (fixture, outgoing): (&Fixture, &Outgoing),
+        open: &Open<'_>,
+    ) -> Outcome {
+        let Ok(reply) = answer else { return outcome };
+        let own = &open.endpoint.method;
+        let like = likeness(reply, outgoing, &open.passing.0, &open.target);
+        let other_path = path_of(&outgoing.target) != path_of(&open.target);
+        let another = || {
+            let (method, path) = (&outgoing.method, path_of(&outgoing.target));
+            Outcome::SaysNothing(format!(
+                "{outcome}, by another handler; name `{method} {path}` as an endpoint if it is guarded"
+            ))
+        };
+        if outgoing.method != *own {
+            let method = &outgoing.method;
+            return match like {
+                Likeness::Same => outcome,
+                Likeness::Different => another(),
+                // HEAD runs the handler of GET; the other methods of a path may be public by design.
+                Likeness::CannotBeTold if is_common(method) && *method != Method::HEAD => another(),
+                Likeness::CannotBeTold => outcome,
+            };
+        }
+        let other_host =
+            outgoing.headers.iter().any(|(name, _)| name == "host") || !outgoing.target.starts_with('/');
+        match like {
+            Likeness::Different if other_path || other_host => another(),
+            Likeness::CannotBeTold if other_path && self.answers_strays(fixture, own, open).await => {
+                Outcome::SaysNothing(format!("{outcome}, as for paths that the service does not know"))
+            }
+            _ => outcome,
+        }
+    }
+
+    /// Whether paths that no route names are answered with success in the same spelling.
+    async fn answers_strays(&mut self, fixture: &Fixture, method: &Method, open: &Open<'_>) -> bool {
+        let path = path_of(&open.target);
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        for stray in [STRAY.to_owned(), format!("{parent}{STRAY}")] {
+            let answer = self.send(fixture.outgoing(method.clone(), &stray), ReadBody::No).await;
+            if answer.is_some_and(|(answer, _)| answer.is_ok_and(|reply| lets_in(reply.status))) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether the verifier's key has no name, so that it compares no `kid`. Every name that the right key
+    /// may be given is accepted then; one that is compared carelessly accepts some.
+    async fn is_nameless(&mut self, open: &mut Open<'_>) -> bool {
+        if let Some(known) = open.nameless {
+            return known;
+        }
+        let mut nameless = !self.attack.named_keys.unwrap_or_else(|| open.caller.authority().has_published());
+        for defect in Defect::ALL.iter().filter(|defect| defect.renames_key()) {
+            for fixture in open.caller.variants(*defect) {
+                let outgoing = fixture.outgoing(open.endpoint.method.clone(), &open.target);
+                let Some((answer, records)) = self.send(outgoing, ReadBody::No).await else { return false };
+                let outcome = judge::attack(defect.expectation(), &answer, &open.passing, records.as_deref());
+                let got_in = matches!(outcome, Outcome::GotIn(_));
+                // A record says by which key the token was verified, if that has a name.
+                let by_name = records.iter().flatten().any(|record| record.kid.is_some());
+                nameless = got_in && !by_name && (nameless || records.is_some());
+                if !nameless {
+                    open.nameless = Some(false);
+                    return false;
+                }
+            }
+        }
+        open.nameless = Some(nameless);
+        nameless
     }
 
     /// Whether the service answers paths that it does not know with success, as a website of one page
     /// does: other spellings of a path say nothing then.
     async fn serves_strays(&mut self, method: &Method) -> bool {
-        let stray = Fixture::stray();
-        let answer = self.send(&stray, method, "/service-only-no-such-path").await;
-        answer.is_some_and(|(answer, _)| answer.is_ok_and(|status| status.is_success()))
+        let answer = self.send(Fixture::stray().outgoing(method.clone(), STRAY), ReadBody::No).await;
+        answer.is_some_and(|(answer, _)| answer.is_ok_and(|reply| lets_in(reply.status)))
     }
 
     /// The answer, and the records that it left; `None` beyond the bound.
-    async fn send(
-        &mut self,
-        fixture: &Fixture,
-        method: &Method,
-        target: &str,
-    ) -> Option<(Answer, Option<Vec<AuditEvent<'static>>>)> {
+    async fn send(&mut self, mut outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
         self.left = self.left.checked_sub(1)?;
-        let mut outgoing = fixture.outgoing(method.clone(), target);
         if let (Some((content_type, body)), None) = (&self.attack.body, &outgoing.body) {
             outgoing.headers.push(("content-type".to_owned(), content_type.clone()));
             outgoing.body = Some(body.clone());
         }
-        let before = self.attack.audit.as_ref().map_or(0, |audit| audit.len());
-        let answer = self.attack.target.send(outgoing).await;
-        let records = self.attack.audit.as_ref();
-        let records = records.map(|audit| audit.events().into_iter().skip(before).collect());
-        Some((answer, records))
+        let mark = self.attack.audit.as_ref().map(RecordingAudit::mark);
+        let answer = self.attack.target.send(outgoing, read).await;
+        Some((answer, mark.map(|mark| mark.events())))
     }
 
-    fn left_out(
-        &self,
-        defect: Defect,
-        endpoint: &EndpointUnderAttack,
-        serves_strays: bool,
-    ) -> Option<&'static str> {
+    fn left_out(&self, defect: Defect, open: &Open<'_>) -> Option<&'static str> {
+        let method = &open.endpoint.method;
         match (defect, defect.code()) {
             _ if self.attack.without.contains(&defect) => Some("it was left out"),
             (_, Code::ServiceNotAllowed) if self.attack.any_service => {
                 Some("the endpoint is for any service")
             }
             // HEAD runs what GET runs; elsewhere it is another endpoint, and may be anybody's.
-            (Defect::HeadMethod, _) if endpoint.method != Method::GET => Some("the method is not GET"),
-            (Defect::MethodInHeader | Defect::MethodInQuery, _) if endpoint.method == Method::POST => {
+            (Defect::HeadMethod, _) if *method != Method::GET => Some("the method is not GET"),
+            (Defect::MethodInHeader | Defect::MethodInQuery, _) if *method == Method::POST => {
                 Some("the method is POST already")
             }
-            _ if serves_strays && defect.expectation() == Expectation::NotRun => {
+            _ if open.serves_strays && defect.family() == "route" => {
                 Some("paths that nobody serves are answered with success")
             }
             _ => None,
         }
     }
+}
+
+/// A path that no service has.
+const STRAY: &str = "/service-only-no-such-path";
+
+fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+/// A method that a service may have a public handler for. No other is there by design.
+fn is_common(method: &Method) -> bool {
+    use http::Method as M;
+    [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS].contains(method)
 }
 
 /// A path with a value for each `{name}` and `{*name}`.

@@ -1,15 +1,26 @@
-//! Where requests go. What comes back is a status, or why there is none.
+//! Where requests go. What comes back is a response, or why there is none.
 
 use std::{fmt, future::Future, pin::Pin};
 
 use http::StatusCode;
 
+use super::likeness::Reply;
 use crate::fixture::Outgoing;
 
-pub(super) type Answer = Result<StatusCode, Unanswered>;
+pub(super) type Answer = Result<Reply, Unanswered>;
 pub(super) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// Why there is no status.
+/// The most bytes of a body that are read: enough to recognize a handler by.
+pub(super) const MAX_BODY: usize = 64 * 1024;
+
+/// Whether the body of a response is read.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) enum ReadBody {
+    Yes,
+    No,
+}
+
+/// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unanswered {
     /// The request is none that this way of sending can express.
@@ -21,5 +32,10 @@ pub(super) enum Unanswered {
 }
 
 pub(super) trait Target: fmt::Debug + Send + Sync {
-    fn send(&self, outgoing: Outgoing) -> Sending<'_>;
+    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_>;
+}
+
+/// A status that no refusal has: success, or a connection that was handed over.
+pub(super) fn lets_in(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS
 }

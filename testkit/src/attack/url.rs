@@ -3,16 +3,17 @@
 
 use std::{error::Error, fmt, io, time::Duration};
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     Attack,
-    target::{Answer, Sending, Target, Unanswered},
+    likeness::Reply,
+    target::{MAX_BODY, ReadBody, Sending, Target, Unanswered},
 };
 use crate::{draft::Tolerance, fail::OrFail, fixture::Outgoing};
 
@@ -58,11 +59,14 @@ impl Attack {
     }
 }
 
-/// A service that thinks longer than this about a refusal can be kept busy by anybody.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A service that takes longer than this for a refusal can be kept busy by anyone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A status line is short; what comes after it is not read.
-const STATUS_LINE: usize = 64;
+/// How long the body of a response is waited for: one that never ends is known by its beginning.
+const PATIENCE_FOR_BODY: Duration = Duration::from_secs(1);
+
+/// The most bytes of status line and headers, interim responses included.
+const MAX_HEAD: usize = 128 * 1024;
 
 /// `http://HOST:PORT`, and a path that stands before every target.
 #[derive(Debug, Clone)]
@@ -104,7 +108,12 @@ impl Remote {
 
     fn message(&self, outgoing: &Outgoing) -> Vec<u8> {
         let Outgoing { method, target, headers, body, .. } = outgoing;
-        let mut message = format!("{method} {}{target} HTTP/1.1\r\nHost: {}\r\n", self.path, self.host);
+        // The absolute form of a target has no path in front (RFC 9112 section 3.2.2).
+        let path = if target.starts_with('/') { self.path.as_str() } else { "" };
+        let mut message = format!("{method} {path}{target} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            message.push_str(&format!("Host: {}\r\n", self.host));
+        }
         for (name, value) in headers {
             message.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -117,26 +126,65 @@ impl Remote {
         message.into_bytes()
     }
 
-    async fn exchange(&self, outgoing: &Outgoing) -> io::Result<Vec<u8>> {
+    async fn exchange(&self, outgoing: &Outgoing, read: ReadBody) -> io::Result<Result<Reply, Unanswered>> {
         let mut stream = TcpStream::connect(&self.address).await?;
         // A service may refuse before it has read all: what it said counts, and not how it hung up.
         let written = stream.write_all(&self.message(outgoing)).await;
-        let mut answer = Vec::with_capacity(STATUS_LINE);
-        let mut buffer = [0; STATUS_LINE];
-        while answer.len() < STATUS_LINE && !answer.contains(&b'\n') {
-            match stream.read(&mut buffer).await {
-                Ok(0) => break,
-                Ok(read) => answer.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-                Err(error) if answer.is_empty() => return Err(written.err().unwrap_or(error)),
-                Err(_) => break,
+        let mut received = Vec::new();
+        let head = loop {
+            match final_response(&received, is_upgrade(outgoing)) {
+                Parsed::Final(head) => break head,
+                Parsed::Invalid(why) => return Ok(Err(Unanswered::Broken(why))),
+                Parsed::Incomplete => {}
             }
+            match receive(&mut stream, &mut received).await {
+                Ok(0) if received.is_empty() => {
+                    return Ok(Err(Unanswered::Closed("the connection was closed".to_owned())));
+                }
+                // A status line without the rest of the head says what was decided.
+                Ok(0) => return Ok(cut_off(&received)),
+                Ok(_) => {}
+                Err(error) if received.is_empty() => return Err(written.err().unwrap_or(error)),
+                Err(_) => return Ok(cut_off(&received)),
+            }
+        };
+        let mut body = received.split_off(head.length);
+        let has_body = outgoing.method != Method::HEAD && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        if read == ReadBody::Yes && has_body {
+            self::read_body(&mut stream, &head.headers, &mut body).await;
         }
-        Ok(answer)
+        Ok(Ok(Reply::new(head.status, &head.headers, body)))
     }
 }
 
+async fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
+    let mut buffer = [0; 4096];
+    let count = stream.read(&mut buffer).await?;
+    received.extend_from_slice(buffer.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
+/// Reads until the body ends, in one of the three ways in which it may (RFC 9112 section 6.3). What it says
+/// is only compared, so the frame of chunks stays in it.
+async fn read_body(stream: &mut TcpStream, headers: &HeaderMap, body: &mut Vec<u8>) {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let length = text("content-length").and_then(|length| length.parse::<usize>().ok());
+    let chunked = text("transfer-encoding").is_some();
+    let end = Instant::now() + PATIENCE_FOR_BODY;
+    while body.len() < MAX_BODY
+        && length.is_none_or(|length| body.len() < length)
+        && !(chunked && body.ends_with(b"0\r\n\r\n"))
+    {
+        match timeout_at(end, receive(stream, body)).await {
+            Ok(Ok(count)) if count > 0 => {}
+            _ => break,
+        }
+    }
+    body.truncate(MAX_BODY);
+}
+
 impl Target for Remote {
-    fn send(&self, outgoing: Outgoing) -> Sending<'_> {
+    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_> {
         Box::pin(async move {
             // A target with a line break would be a second request.
             if !is_plain(&outgoing.target) {
@@ -144,8 +192,8 @@ impl Target for Remote {
                     "the target has characters that no request line has".to_owned(),
                 ));
             }
-            match timeout(PATIENCE, self.exchange(&outgoing)).await {
-                Ok(Ok(answer)) => status(&answer),
+            match timeout(PATIENCE, self.exchange(&outgoing, read)).await {
+                Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => Err(Unanswered::Closed(error.to_string())),
                 Err(_) => Err(Unanswered::Broken(format!("no answer in {} s", PATIENCE.as_secs()))),
             }
@@ -157,15 +205,84 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
 }
 
-/// `HTTP/1.1 401 …` (RFC 9112 section 4).
-fn status(answer: &[u8]) -> Answer {
-    let text = String::from_utf8_lossy(answer);
-    let digits = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
-    match digits.and_then(|digits| digits.parse::<StatusCode>().ok()) {
-        Some(status) => Ok(status),
-        None if answer.is_empty() => Err(Unanswered::Closed("the connection was closed".to_owned())),
-        None => Err(Unanswered::Broken("the answer is not HTTP".to_owned())),
+/// Whether the request asks to hand the connection over, which 101 then does.
+fn is_upgrade(outgoing: &Outgoing) -> bool {
+    outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
+}
+
+/// Status line and headers of the response that counts.
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Bytes up to the body, interim responses included.
+    length: usize,
+}
+
+enum Parsed {
+    Final(Head),
+    Incomplete,
+    Invalid(String),
+}
+
+/// The final response: any number of interim ones, such as 100 or 103, may precede it (RFC 9110 section
+/// 15.2). 101 is final where it was asked for.
+fn final_response(received: &[u8], upgrade: bool) -> Parsed {
+    let mut start = 0;
+    loop {
+        let rest = received.get(start..).unwrap_or_default();
+        let Some(length) = head_length(rest) else {
+            let starts = b"HTTP/".iter().zip(rest).all(|(expected, byte)| expected == byte);
+            return match starts && received.len() < MAX_HEAD {
+                true => Parsed::Incomplete,
+                false => Parsed::Invalid("the answer is not HTTP".to_owned()),
+            };
+        };
+        let (head, _) = rest.split_at(length);
+        let Some(status) = status(head) else {
+            return Parsed::Invalid("the answer is not HTTP".to_owned());
+        };
+        start += length;
+        if !status.is_informational() || (upgrade && status == StatusCode::SWITCHING_PROTOCOLS) {
+            return Parsed::Final(Head { status, headers: headers(head), length: start });
+        }
     }
+}
+
+/// The bytes up to and with the empty line. Some servers end lines with LF alone.
+fn head_length(text: &[u8]) -> Option<usize> {
+    let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let mut ends = ends.map(|end| (end, text.get(end..).unwrap_or_default()));
+    ends.find_map(|(end, rest)| match rest {
+        [b'\n', ..] => Some(end + 1),
+        [b'\r', b'\n', ..] => Some(end + 2),
+        _ => None,
+    })
+}
+
+/// What was decided, where the connection ended within the head of a response.
+fn cut_off(received: &[u8]) -> Result<Reply, Unanswered> {
+    match status(received).filter(|status| !status.is_informational()) {
+        Some(status) => Ok(Reply::new(status, &headers(received), Vec::new())),
+        None => Err(Unanswered::Closed("the connection was closed before the response".to_owned())),
+    }
+}
+
+/// `HTTP/1.1 401 …` (RFC 9112 section 4).
+fn status(head: &[u8]) -> Option<StatusCode> {
+    let line = head.split(|byte| *byte == b'\n').next()?;
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    StatusCode::from_bytes(rest.get(2..5)?).ok()
+}
+
+fn headers(head: &[u8]) -> HeaderMap {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    let fields = lines.filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    });
+    fields.collect()
 }
 
 #[cfg(test)]
@@ -203,11 +320,52 @@ mod tests {
         );
     }
 
+    fn parsed(received: &str, upgrade: bool) -> Option<u16> {
+        match final_response(received.as_bytes(), upgrade) {
+            Parsed::Final(head) => Some(head.status.as_u16()),
+            Parsed::Incomplete | Parsed::Invalid(_) => None,
+        }
+    }
+
     #[test]
-    fn a_status_is_read_and_nothing_else_is_one() {
-        assert_eq!(status(b"HTTP/1.1 401 Unauthorized\r\n"), Ok(StatusCode::UNAUTHORIZED));
-        assert_eq!(status(b"HTTP/1.0 200\r\n"), Ok(StatusCode::OK));
-        assert!(matches!(status(b""), Err(Unanswered::Closed(_))));
-        assert!(matches!(status(b"SSH-2.0"), Err(Unanswered::Broken(_))));
+    fn the_final_response_counts_and_no_interim_one() {
+        assert_eq!(parsed("HTTP/1.1 401 Unauthorized\r\n\r\n", false), Some(401));
+        assert_eq!(parsed("HTTP/1.0 200\r\n\r\n", false), Some(200));
+        assert_eq!(parsed("HTTP/1.1 403 Forbidden\nServer: x\n\n", false), Some(403));
+        for interim in ["100 Continue", "102 Processing", "103 Early Hints", "199 ", "104 Upload Resumption"]
+        {
+            let interim = format!("HTTP/1.1 {interim}\r\nLink: </style.css>\r\n\r\n");
+            assert_eq!(parsed(&interim, false), None, "{interim}");
+            let both = format!("{interim}{interim}HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+            assert_eq!(parsed(&both, false), Some(401), "{interim}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_handed_over_is_final_where_that_was_asked_for() {
+        let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!((parsed(switching, true), parsed(switching, false)), (Some(101), None));
+    }
+
+    #[test]
+    fn what_is_not_http_is_no_response() {
+        assert!(matches!(final_response(b"SSH-2.0-OpenSSH", false), Parsed::Invalid(_)));
+        assert!(matches!(final_response(b"HTTP/1.1 x01\r\n\r\n", false), Parsed::Invalid(_)));
+        assert!(matches!(final_response(b"HT", false), Parsed::Incomplete));
+        assert!(matches!(cut_off(b"HTTP/1.1 401 Unauthorized\r\n"), Ok(reply) if reply.status == 401));
+        assert!(matches!(cut_off(b"HTTP/1.1 103 Early Hints\r\n"), Err(Unanswered::Closed(_))));
+    }
+
+    #[test]
+    fn another_host_and_the_absolute_form_are_sent_as_they_are() {
+        let remote = Remote::parse("http://orders:80/api").unwrap();
+        let fixture = crate::TestAuthority::new().service("orders").fixture(crate::Defect::NoToken);
+        let mut outgoing = fixture.unwrap().outgoing(Method::GET, "http://localhost/stock");
+        outgoing.headers.push(("host".to_owned(), "localhost".to_owned()));
+        let message = String::from_utf8(remote.message(&outgoing)).unwrap();
+        assert!(
+            message.starts_with("GET http://localhost/stock HTTP/1.1\r\nhost: localhost\r\nConn"),
+            "{message}"
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! What the handler asks of its caller, where a test says so: the token then meets it, and can be spoiled
 //! in what only such a handler refuses.
 
+use serde_json::Value;
 use service_only::Access;
 
-use super::TokenDraft;
+use super::{DEFAULT_ROLE, TokenDraft};
 
 impl TokenDraft {
     /// Makes this the token of a caller that a policy lets in: the first of its services and of its roles,
@@ -47,9 +48,14 @@ impl TokenDraft {
         }
     }
 
-    /// Whether the handler is known to name roles.
+    /// Whether the handler names roles: it is known to, or the token has another role than the one that each
+    /// service's token starts with, which then is there for the handler.
     pub(crate) fn asks_for_roles(&self) -> bool {
-        matches!(&self.asked, Some(Access::ServiceOnly { roles: Some(_), .. }))
+        match &self.asked {
+            Some(Access::ServiceOnly { roles, .. }) => roles.is_some(),
+            Some(_) => false,
+            None => self.held("role").and_then(Value::as_str).is_some_and(|role| role != DEFAULT_ROLE),
+        }
     }
 
     /// The greatest age in seconds, where the handler is known to ask for one.

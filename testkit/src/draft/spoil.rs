@@ -77,10 +77,15 @@ impl TokenDraft {
     /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "bad_signature");
     /// ```
     pub fn tampered(self) -> Self {
-        self.edit_token(|token| {
+        self.with_claim_after_signing("role", "tampered")
+    }
+
+    /// Changed after it was signed: one claim is another.
+    pub(crate) fn with_claim_after_signing(self, claim: &'static str, value: &'static str) -> Self {
+        self.edit_token(move |token| {
             let mut claims = FixtureToken::from_text(token.as_str()).claims();
             if let Some(claims) = claims.as_object_mut() {
-                claims.insert("role".to_owned(), "tampered".into());
+                claims.insert(claim.to_owned(), value.into());
             }
             match token.split('.').collect::<Vec<_>>().as_slice() {
                 [header, _, signature] => format!("{header}.{}.{signature}", base64url(claims.to_string())),
@@ -100,6 +105,6 @@ impl TokenDraft {
     /// assert_eq!(authority.verifier().verify(&token).unwrap_err().code().as_str(), "alg_not_allowed");
     /// ```
     pub fn unsigned(self) -> Self {
-        Self { signer: Signer::Nobody, ..self }.algorithm_header("none").without_header("kid")
+        Self { signer: Signer::Nobody, ..self }.algorithm_header("none")
     }
 }

@@ -3,22 +3,28 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod flaw;
+mod hole;
 mod json;
 mod verifier;
 
 use axum::{Router, routing::any};
 use http::Method;
-use service_only_testkit::{Attack, AttackReport, Defect, Outcome, TestAuthority, attack};
+use service_only::Policy;
+use service_only_testkit::{Attack, AttackReport, Control, Defect, Outcome, TestAuthority, attack};
 
-use self::{flaw::Flaw, verifier::HandMade};
+use self::{
+    flaw::Flaw,
+    hole::{HOLES, Hole},
+    verifier::{HandMade, PATH, ROLE, SCOPES, SERVICE},
+};
 
-fn under_attack(flaw: Option<Flaw>) -> Attack {
+const POLICY: Policy<'static> = Policy::any_service().services(&[SERVICE]).roles(&[ROLE]).scopes(&SCOPES);
+
+fn under_attack(flaw: Option<Flaw>, hole: Option<&'static Hole>) -> Attack {
     let authority = TestAuthority::new().audience("orders-api");
-    let guard = HandMade::new(&authority, flaw);
+    let guard = HandMade::new(&authority, flaw, hole);
     let app = Router::new().fallback(any(verifier::handle)).with_state(guard);
-    attack(app)
-        .as_caller(authority.service("orchestrator").scope("tenants:delete"))
-        .endpoint(Method::GET, "/tenant/seven")
+    attack(app).as_caller(authority.service("any").meeting(&POLICY)).endpoint(Method::GET, PATH)
 }
 
 fn got_in(report: &AttackReport) -> Vec<Defect> {
@@ -27,7 +33,7 @@ fn got_in(report: &AttackReport) -> Vec<Defect> {
 
 #[tokio::test]
 async fn a_correct_verifier_is_not_accused() {
-    let report = under_attack(None).run().await;
+    let report = under_attack(None, None).run().await;
     assert_eq!(got_in(&report), []);
     let sent = report.findings().filter(|finding| !matches!(finding.outcome(), Outcome::NotSent(_))).count();
     assert!(sent > 250, "{sent}");
@@ -36,7 +42,7 @@ async fn a_correct_verifier_is_not_accused() {
 #[tokio::test]
 async fn every_flaw_is_caught_by_the_class_that_is_about_it() {
     for flaw in Flaw::ALL {
-        let report = under_attack(Some(flaw)).report().await;
+        let report = under_attack(Some(flaw), None).report().await;
         let got_in = got_in(&report);
         assert!(!report.is_clean(), "{flaw:?} was not caught");
         for defect in flaw.caught_by() {
@@ -45,23 +51,55 @@ async fn every_flaw_is_caught_by_the_class_that_is_about_it() {
     }
 }
 
+/// With the class it is the class alone that is found; without it the report is clean.
+#[tokio::test]
+async fn every_hole_is_caught_by_exactly_one_class() {
+    let mut wrong = Vec::new();
+    for hole in &HOLES {
+        let report = under_attack(None, Some(hole)).report().await;
+        if got_in(&report) != [hole.class] {
+            wrong.push(format!("{}: {:?}", hole.class, got_in(&report)));
+        }
+        let others = report.findings().filter(|finding| finding.defect() != hole.class);
+        let broke = others.filter(|finding| matches!(finding.outcome(), Outcome::Broke(_))).count();
+        if broke > 0 || !matches!(report.endpoints()[0].control(), Control::Passes(_)) {
+            wrong.push(format!("without {} the report would not be clean\n{report}", hole.class));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_report_without_the_class_that_finds_a_hole_is_clean() {
+    for hole in HOLES.iter().step_by(16) {
+        under_attack(None, Some(hole)).without(hole.class).run().await;
+    }
+}
+
+#[test]
+fn at_least_forty_classes_have_a_hole_of_their_own() {
+    let classes: std::collections::HashSet<_> = HOLES.iter().map(|hole| hole.class).collect();
+    assert_eq!(classes.len(), HOLES.len(), "a class has two holes");
+    assert!(HOLES.len() >= 40, "{}", HOLES.len());
+}
+
 #[tokio::test]
 #[should_panic(expected = "attacks got in")]
 async fn the_one_liner_fails_the_test_of_a_broken_verifier() {
-    under_attack(Some(Flaw::ExpiryIgnored)).run().await;
+    under_attack(Some(Flaw::ExpiryIgnored), None).run().await;
 }
 
 #[tokio::test]
 async fn the_report_says_what_got_in_and_what_that_is() {
-    let report = under_attack(Some(Flaw::CriticalIgnored)).report().await;
-    insta::assert_snapshot!(report, @r"
-    GET /tenant/seven: 6 of 292 attacks got in, 21 were not sent
+    let report = under_attack(Some(Flaw::CriticalIgnored), None).report().await.to_string();
+    let got_in: Vec<_> = report.lines().filter(|line| line.contains("got in: ")).collect();
+    assert!(report.starts_with("GET /tenant/seven: 6 of "), "{report}");
+    insta::assert_snapshot!(got_in.join("\n"), @r"
       got in: critical_extension (200 OK): The token demands an extension that nobody here implements. [RFC 7515 section 4.1.11]
       got in: critical_known_name (200 OK): `crit` names a parameter of the standard, which it must not. [RFC 7515 section 4.1.11]
       got in: critical_expiry (200 OK): `crit` names `exp`, and a reader that knows the claim believes to know the extension. [RFC 7515 section 4.1.11]
       got in: critical_nothing (200 OK): `crit` is an empty list, which it must not be. [RFC 7515 section 4.1.11]
       got in: critical_as_text (200 OK): `crit` is a text, over whose letters a loop finds no extension. [RFC 7515 section 4.1.11]
       got in: critical_null (200 OK): `crit` is `null`, and counts as absent. [RFC 7515 section 4.1.11]
-    296 requests were sent
     ");
 }

@@ -1,26 +1,53 @@
 //! A verifier of ES256 service tokens that was written by hand, without the runtime, and may have one
 //! flaw. Only the flaw differs from what the service-token contract asks for.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use aws_lc_rs::{hmac, signature};
-use axum::{extract::State, response::Response};
+use axum::{body::Body, extract::State, response::Response};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD},
 };
-use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header::AUTHORIZATION};
 use serde_json::Value;
 use service_only::{ServiceName, Timestamp};
 use service_only_testkit::{ManualClock, TestAuthority};
 
-use crate::{flaw::Flaw, json::Members};
+use crate::{
+    flaw::Flaw,
+    hole::{Hole, Kind},
+    json::Members,
+};
 
 const ISSUER: &str = TestAuthority::ISSUER;
 const AUDIENCE: &str = "orders-api";
-const SERVICE: &str = "orchestrator";
-const SCOPE: &str = "tenants:delete";
-const PATH: &str = "/tenant/seven";
+pub(crate) const SERVICE: &str = "tenant-orchestrator";
+pub(crate) const ROLE: &str = "clerk";
+pub(crate) const SCOPES: [&str; 2] = ["tenants:delete", "tenants:read"];
+pub(crate) const PATH: &str = "/tenant/seven";
+
+/// A request as a hole looks at it.
+pub(crate) struct Seen<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) uri: &'r Uri,
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) body: &'r str,
+}
+
+impl<'r> Seen<'r> {
+    /// The first header of this name, where it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&'r str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn query(&self) -> &'r str {
+        self.uri.query().unwrap_or_default()
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct HandMade(Arc<Shared>);
@@ -32,17 +59,24 @@ struct Shared {
     public_text: String,
     clock: ManualClock,
     flaw: Option<Flaw>,
+    hole: Option<&'static Hole>,
+    /// What is remembered of tokens that were let in.
+    remembered: Mutex<HashSet<String>>,
 }
 
 /// Answers the one path that there is; whoever passes the guard runs the handler.
-pub(crate) async fn handle(State(guard): State<HandMade>, request: Request<axum::body::Body>) -> Response {
-    let is_ours = guard.routes(request.uri().path());
-    let status = match guard.decide(&request) {
-        _ if !is_ours => StatusCode::NOT_FOUND,
-        Ok(()) => StatusCode::OK,
-        Err(status) => status,
+pub(crate) async fn handle(State(guard): State<HandMade>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let body = String::from_utf8_lossy(&body);
+    let seen = Seen { method: &head.method, uri: &head.uri, headers: &head.headers, body: &body };
+    let is_ours = guard.routes(seen.uri.path());
+    let (status, body) = match guard.decide(&seen) {
+        _ if !is_ours => (StatusCode::NOT_FOUND, ""),
+        Ok(()) => (StatusCode::OK, "the tenant was deleted"),
+        Err(status) => (status, ""),
     };
-    let mut response = Response::default();
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
 }
@@ -55,7 +89,7 @@ fn check(holds: bool, status: StatusCode) -> Decision<()> {
 }
 
 impl HandMade {
-    pub(crate) fn new(authority: &TestAuthority, flaw: Option<Flaw>) -> Self {
+    pub(crate) fn new(authority: &TestAuthority, flaw: Option<Flaw>, hole: Option<&'static Hole>) -> Self {
         let jwks: Value = serde_json::from_str(&authority.jwks()).unwrap();
         let coordinate =
             |name: &str| URL_SAFE_NO_PAD.decode(jwks["keys"][0][name].as_str().unwrap()).unwrap();
@@ -72,6 +106,8 @@ impl HandMade {
             public_text: pem::encode(&pem::Pem::new("PUBLIC KEY", der)),
             clock: authority.clock().clone(),
             flaw,
+            hole,
+            remembered: Mutex::default(),
         }))
     }
 
@@ -79,25 +115,53 @@ impl HandMade {
         self.0.flaw == Some(flaw)
     }
 
+    fn kind(&self) -> Option<Kind> {
+        self.0.hole.map(|hole| hole.kind)
+    }
+
     fn routes(&self, path: &str) -> bool {
         if self.has(Flaw::PathComparedAsText) {
             // The router tidies up, and the guard below does not.
             return path.trim_matches('/').eq_ignore_ascii_case(PATH.trim_matches('/'));
         }
-        path == PATH
+        match self.kind() {
+            Some(Kind::Tidies(tidy)) => path == PATH || tidy(path) == PATH,
+            _ => path == PATH,
+        }
     }
 
-    fn decide<B>(&self, request: &Request<B>) -> Decision<()> {
-        let headers = request.headers();
-        if self.has(Flaw::PathComparedAsText) && request.uri().path() != PATH
-            || self.has(Flaw::OnlyGetGuarded) && request.method() != Method::GET
+    fn decide(&self, seen: &Seen<'_>) -> Decision<()> {
+        let headers = seen.headers;
+        let tidies = self.has(Flaw::PathComparedAsText) || matches!(self.kind(), Some(Kind::Tidies(_)));
+        if tidies && seen.uri.path() != PATH
+            || self.has(Flaw::OnlyGetGuarded) && seen.method != Method::GET
             || self.has(Flaw::IdentityHeadersBelieved) && headers.contains_key("x-service-name")
             || self.has(Flaw::InsideNeedsNoToken) && text(headers, "x-forwarded-for") == Some("127.0.0.1")
         {
             return Ok(());
         }
-        let token = self.token(headers, request.uri().query())?;
-        match self.verify(&token) {
+        if let Some(Kind::LetsIn(lets_in)) = self.kind()
+            && lets_in(seen)
+        {
+            return Ok(());
+        }
+        let found = match self.kind() {
+            Some(Kind::FindsToken(find)) => find(seen),
+            _ => None,
+        };
+        let token = match found {
+            Some(token) => token,
+            None => self.token(headers, seen.uri.query())?,
+        };
+        if let Some(Kind::Remembers(part)) = self.kind() {
+            if self.0.remembered.lock().unwrap().contains(&part(&token)) {
+                return Ok(());
+            }
+            self.verify(&token, seen)?;
+            self.0.remembered.lock().unwrap().insert(part(&token));
+            return Ok(());
+        }
+        match self.verify(&token, seen) {
             Err(_) if self.has(Flaw::ErrorLetsIn) => Ok(()),
             verdict => verdict,
         }
@@ -130,7 +194,7 @@ impl HandMade {
         Ok(token.to_owned())
     }
 
-    fn verify(&self, token: &str) -> Decision<()> {
+    fn verify(&self, token: &str, seen: &Seen<'_>) -> Decision<()> {
         let segments: Vec<_> = token.split('.').collect();
         let &[header, payload, signature] = segments.as_slice() else { return Err(NOT_AUTHENTIC) };
         let signed = format!("{header}.{payload}");
@@ -140,7 +204,7 @@ impl HandMade {
         let claims = self.object(payload)?;
         self.origin(&claims)?;
         self.times(&claims)?;
-        self.service(&claims)
+        self.service(&claims, seen)
     }
 
     fn object(&self, segment: &str) -> Decision<Members> {
@@ -259,7 +323,7 @@ impl HandMade {
         check(!early || self.has(Flaw::NotBeforeIgnored), NOT_AUTHENTIC)
     }
 
-    fn service(&self, claims: &Members) -> Decision<()> {
+    fn service(&self, claims: &Members, seen: &Seen<'_>) -> Decision<()> {
         const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
         check(claims.text("type") == Some("service") || self.has(Flaw::TypeIgnored), FORBIDDEN)?;
         let flag = match (self.0.flaw, claims.find("is_service")) {
@@ -270,12 +334,22 @@ impl HandMade {
             (_, value) => value == Some(&Value::Bool(true)),
         };
         check(flag, FORBIDDEN)?;
-        let role = claims.text("role").unwrap_or_default();
+        let role = match self.kind() {
+            Some(Kind::RoleBy(role)) => role(claims, seen),
+            _ => claims.text("role").unwrap_or_default().to_owned(),
+        };
         check(role.len() <= 4096, NOT_AUTHENTIC)?;
 
         let name = claims.text("service").ok_or(NOT_AUTHENTIC)?;
-        let subject = self.has(Flaw::SubjectIgnored) || claims.text("sub") == Some(name);
-        check(subject, NOT_AUTHENTIC)?;
+        let by_hole = match self.kind() {
+            Some(Kind::NameBy(by)) => by(claims, seen),
+            Some(Kind::Normalizes(normalize)) => Some(normalize(name)),
+            _ => None,
+        };
+        let by_subject = matches!(self.kind(), Some(Kind::NameBy(_))) && by_hole.is_some();
+        let subject = claims.text("sub") == Some(name) || by_subject;
+        check(subject || self.has(Flaw::SubjectIgnored), NOT_AUTHENTIC)?;
+        let name = by_hole.as_deref().unwrap_or(name);
         let name = if self.has(Flaw::NameTrimmed) { name.trim() } else { name };
         check(name.parse::<ServiceName>().is_ok(), NOT_AUTHENTIC)?;
         let allowed = match self.0.flaw {
@@ -285,11 +359,14 @@ impl HandMade {
             _ => name == SERVICE,
         };
         check(allowed, FORBIDDEN)?;
+        check(role == ROLE, FORBIDDEN)?;
         let scopes = claims.text("scope").unwrap_or_default();
-        let scope = match self.0.flaw {
-            Some(Flaw::ScopeIgnored) => true,
-            Some(Flaw::ScopeBySearch) => scopes.contains(SCOPE),
-            _ => scopes.split(' ').any(|scope| scope == SCOPE),
+        let is_held = |scope: &&str| scopes.split(' ').any(|held| held == *scope);
+        let scope = match (self.0.flaw, self.kind()) {
+            (Some(Flaw::ScopeIgnored), _) => true,
+            (Some(Flaw::ScopeBySearch), _) => SCOPES.iter().all(|scope| scopes.contains(scope)),
+            (_, Some(Kind::ScopesBy(enough))) => enough(claims, seen),
+            _ => SCOPES.iter().all(is_held),
         };
         check(scope, FORBIDDEN)
     }

@@ -5,16 +5,21 @@ use super::*;
 const DENIED: Expectation = Expectation::Denied(Code::Expired);
 
 fn status(status: u16) -> Answer {
-    Ok(StatusCode::from_u16(status).unwrap())
+    Ok(reply(status))
+}
+
+fn reply(status: u16) -> Reply {
+    Reply::new(StatusCode::from_u16(status).unwrap(), &http::HeaderMap::new(), Vec::new())
 }
 
 fn judged(expectation: Expectation, answer: Answer) -> &'static str {
-    let passing = Passing(vec![StatusCode::CREATED, StatusCode::CONFLICT]);
+    let passing = Passing(vec![reply(201), reply(409)]);
     match attack(expectation, &answer, &passing, None) {
         Outcome::Met(_) => "met",
         Outcome::Refused(_) => "refused",
         Outcome::GotIn(_) => "got in",
         Outcome::Broke(_) => "broke",
+        Outcome::SaysNothing(_) => "says nothing",
         Outcome::NotSent(_) => "not sent",
     }
 }
@@ -38,7 +43,22 @@ fn success_and_the_answer_of_the_control_mean_that_it_got_in() {
 
 #[test]
 fn any_refusal_will_do_where_only_the_handler_must_not_run() {
-    for (answer, expected) in [(400, "met"), (405, "met"), (404, "met"), (301, "met"), (200, "got in")] {
+    let answers = [
+        (101, "got in"),
+        (200, "got in"),
+        (301, "met"),
+        (308, "met"),
+        (400, "met"),
+        (404, "met"),
+        (405, "met"),
+        (413, "met"),
+        (414, "met"),
+        (431, "met"),
+        (501, "met"),
+        (505, "met"),
+        (500, "broke"),
+    ];
+    for (answer, expected) in answers {
         assert_eq!(judged(Expectation::NotRun, status(answer)), expected, "{answer}");
     }
 }
@@ -54,7 +74,7 @@ fn a_closed_connection_refuses_and_silence_is_a_fault() {
 fn a_control_proves_something_only_where_it_differs_from_a_refusal() {
     let passes = |answer| matches!(control(&answer, None), Control::Passes(_));
     assert!(passes(status(200)) && passes(status(422)) && passes(status(409)));
-    for refusal in [400, 401, 403, 404, 405, 500] {
+    for refusal in [301, 302, 307, 308, 400, 401, 403, 404, 405, 500] {
         assert!(!passes(status(refusal)), "{refusal}");
     }
     assert!(!passes(Err(Unanswered::Closed("reset".into()))));
@@ -69,4 +89,27 @@ fn an_audit_without_a_record_of_the_control_is_another_ones() {
 fn a_refusal_that_left_no_record_is_not_the_guards() {
     let outcome = attack(DENIED, &status(401), &Passing::default(), Some(&[]));
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+}
+
+#[test]
+fn what_is_too_long_may_be_refused_by_the_server_before_the_guard() {
+    for (answer, met) in [(413, true), (414, true), (431, true), (400, false), (404, false)] {
+        let outcome = attack(DENIED, &status(answer), &Passing::default(), Some(&[]));
+        assert_eq!(matches!(outcome, Outcome::Met(_)), met, "{answer}: {outcome:?}");
+    }
+}
+
+#[test]
+fn the_heaviest_outcome_of_several_variants_is_reported() {
+    let said = || "200".to_owned();
+    let ascending = [
+        Outcome::NotSent(said()),
+        Outcome::Met(StatusCode::UNAUTHORIZED),
+        Outcome::SaysNothing(said()),
+        Outcome::Refused(said()),
+        Outcome::NotSent(BOUND.to_owned()),
+        Outcome::Broke(said()),
+        Outcome::GotIn(said()),
+    ];
+    assert!(ascending.iter().map(Outcome::weight).is_sorted_by(|one, next| one < next));
 }
