@@ -2,6 +2,7 @@
 //! and the control again.
 
 use http::Method;
+use serde_json::Value;
 use service_only::{AuditEvent, Code};
 
 use super::{
@@ -206,24 +207,31 @@ impl Campaign<'_> {
         if let Some(known) = open.nameless {
             return known;
         }
-        let mut nameless = !self.attack.named_keys.unwrap_or_else(|| open.caller.authority().has_published());
+        let nameless = self.accepts_every_name(open).await;
+        open.nameless = Some(nameless);
+        nameless
+    }
+
+    async fn accepts_every_name(&mut self, open: &Open<'_>) -> bool {
+        let published = open.caller.authority().has_published();
+        match self.attack.named_keys {
+            Some(true) => return false,
+            None if published && self.attack.audit.is_none() => return false,
+            _ => {}
+        }
         for defect in Defect::ALL.iter().filter(|defect| defect.renames_key()) {
             for fixture in open.caller.variants(*defect) {
                 let outgoing = fixture.outgoing(open.endpoint.method.clone(), &open.target);
                 let Some((answer, records)) = self.send(outgoing, ReadBody::No).await else { return false };
                 let outcome = judge::attack(defect.expectation(), &answer, &open.passing, records.as_deref());
-                let got_in = matches!(outcome, Outcome::GotIn(_));
-                // A record says by which key the token was verified, if that has a name.
-                let by_name = records.iter().flatten().any(|record| record.kid.is_some());
-                nameless = got_in && !by_name && (nameless || records.is_some());
-                if !nameless {
-                    open.nameless = Some(false);
+                // A record names the key by which the token was verified, if it has a name.
+                let named = records.iter().flatten().any(|record| record.kid.is_some());
+                if named || !matches!(outcome, Outcome::GotIn(_)) {
                     return false;
                 }
             }
         }
-        open.nameless = Some(nameless);
-        nameless
+        true
     }
 
     /// Whether the service answers paths that it does not know with success, as a website of one page
@@ -236,9 +244,8 @@ impl Campaign<'_> {
     /// The answer, and the records that it left; `None` beyond the bound.
     async fn send(&mut self, mut outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
         self.left = self.left.checked_sub(1)?;
-        if let (Some((content_type, body)), None) = (&self.attack.body, &outgoing.body) {
-            outgoing.headers.push(("content-type".to_owned(), content_type.clone()));
-            outgoing.body = Some(body.clone());
+        if let Some((content_type, body)) = &self.attack.body {
+            add_body(&mut outgoing, content_type, body);
         }
         let mark = self.attack.audit.as_ref().map(RecordingAudit::mark);
         let answer = self.attack.target.send(outgoing, read).await;
@@ -262,6 +269,29 @@ impl Campaign<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// Adds the body that the handler needs. Where the attack has one of the same kind, the members or fields of
+/// both are in one, so that a handler which is reached can do its work.
+fn add_body(outgoing: &mut Outgoing, content_type: &str, body: &str) {
+    let Some(own) = outgoing.body.as_deref() else {
+        outgoing.headers.push(("content-type".to_owned(), content_type.to_owned()));
+        outgoing.body = Some(body.to_owned());
+        return;
+    };
+    let is_of = |media_type: &str| {
+        content_type.starts_with(media_type)
+            && outgoing.headers.iter().any(|(name, value)| name == "content-type" && value == media_type)
+    };
+    if is_of("application/x-www-form-urlencoded") {
+        outgoing.body = Some(format!("{body}&{own}"));
+    } else if is_of("application/json")
+        && let (Ok(Value::Object(mut members)), Ok(Value::Object(own))) =
+            (serde_json::from_str(body), serde_json::from_str(own))
+    {
+        members.extend(own);
+        outgoing.body = Some(Value::Object(members).to_string());
     }
 }
 
@@ -292,6 +322,23 @@ fn filled(template: &str, parameters: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_body_of_the_handler_and_that_of_the_attack_are_in_one() {
+        let with = |defect, content_type, body| {
+            let fixture = crate::TestAuthority::new().service("orders").fixture(defect).unwrap();
+            let mut outgoing = fixture.outgoing(Method::POST, "/");
+            add_body(&mut outgoing, content_type, body);
+            outgoing.body.unwrap()
+        };
+        let json = with(Defect::TokenInJson, "application/json", r#"{"loaves":12}"#);
+        assert!(json.contains(r#""loaves":12"#) && json.contains(r#""token":"eyJ"#), "{json}");
+        let form = with(Defect::TokenInOtherForm, "application/x-www-form-urlencoded", "loaves=12");
+        assert!(form.starts_with("loaves=12&access_token=eyJ"), "{form}");
+        let other = with(Defect::TokenInOtherForm, "application/json", "{}");
+        assert!(other.starts_with("access_token=eyJ"), "{other}");
+        assert_eq!(with(Defect::NoToken, "application/json", "{}"), "{}");
+    }
 
     #[test]
     fn parameters_of_a_path_are_filled() {
