@@ -51,6 +51,14 @@ async fn every_flaw_is_caught_by_the_class_that_is_about_it() {
     }
 }
 
+#[test]
+fn each_class_of_the_families_that_enumerate_has_a_hole_of_its_own() {
+    let enumerate = ["place", "scheme", "spoofed", "exception", "admitted"];
+    let classes = Defect::ALL.iter().filter(|defect| enumerate.contains(&defect.family()));
+    let without: Vec<_> = classes.filter(|defect| HOLES.iter().all(|hole| hole.class != **defect)).collect();
+    assert!(without.is_empty(), "{without:?}");
+}
+
 /// With the class it is the class alone that is found; without it the report is clean.
 #[tokio::test]
 async fn every_hole_is_caught_by_exactly_one_class() {
@@ -77,10 +85,16 @@ async fn a_report_without_the_class_that_finds_a_hole_is_clean() {
 }
 
 #[test]
-fn at_least_forty_classes_have_a_hole_of_their_own() {
+fn at_least_forty_classes_have_a_hole_of_their_own_and_the_guide_counts_them() {
     let classes: std::collections::HashSet<_> = HOLES.iter().map(|hole| hole.class).collect();
     assert_eq!(classes.len(), HOLES.len(), "a class has two holes");
     assert!(HOLES.len() >= 40, "{}", HOLES.len());
+    let guide = include_str!("../../README.md");
+    let counts = [
+        format!("{} verifiers that are right but for one flaw", Flaw::ALL.len()),
+        format!("{} more have one hole each", HOLES.len()),
+    ];
+    assert!(counts.iter().all(|count| guide.contains(count)), "the guide does not say {counts:?}");
 }
 
 #[tokio::test]
