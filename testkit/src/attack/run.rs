@@ -104,8 +104,10 @@ impl Campaign<'_> {
     /// Sends every variant of a class, until one gets in. The heaviest outcome is the class's.
     async fn commit(&mut self, defect: Defect, open: &mut Open<'_>) -> Outcome {
         let mut heaviest = Outcome::NotSent("it does not fit this token".to_owned());
+        let expectation = defect.expectation();
         for fixture in open.caller.variants(defect) {
-            let outcome = self.strike(defect, &fixture, open).await.of_variant(fixture.variant());
+            let outcome = self.strike((defect, expectation), &fixture, open).await;
+            let outcome = outcome.of_variant(fixture.variant());
             if outcome.weight() > heaviest.weight() {
                 heaviest = outcome;
             }
@@ -116,7 +118,12 @@ impl Campaign<'_> {
         heaviest
     }
 
-    async fn strike(&mut self, defect: Defect, fixture: &Fixture, open: &mut Open<'_>) -> Outcome {
+    async fn strike(
+        &mut self,
+        (defect, expectation): (Defect, Expectation),
+        fixture: &Fixture,
+        open: &mut Open<'_>,
+    ) -> Outcome {
         let (method, target) = (open.endpoint.method.clone(), open.target.clone());
         if let Some(before) = fixture.before()
             && self.send(before.outgoing(method.clone(), &target), ReadBody::No).await.is_none()
@@ -124,7 +131,6 @@ impl Campaign<'_> {
             return Outcome::NotSent(BOUND.to_owned());
         }
         let outgoing = fixture.outgoing(method, &target);
-        let expectation = defect.expectation();
         let read = if expectation == Expectation::NotRun { ReadBody::Yes } else { ReadBody::No };
         let Some((answer, records)) = self.send(outgoing.clone(), read).await else {
             return Outcome::NotSent(BOUND.to_owned());
