@@ -6,7 +6,7 @@ mod until;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
@@ -40,9 +40,11 @@ use crate::fail::fail;
 pub struct RecordingAudit(Arc<Mutex<Recorded>>);
 
 /// An audit, as long as an authority or a verifier has it.
+#[cfg(feature = "axum")]
 #[derive(Debug, Clone)]
-pub(crate) struct WeakAudit(Weak<Mutex<Recorded>>);
+pub(crate) struct WeakAudit(std::sync::Weak<Mutex<Recorded>>);
 
+#[cfg(feature = "axum")]
 impl WeakAudit {
     pub(crate) fn is_alive(&self) -> bool {
         self.0.strong_count() > 0
@@ -123,6 +125,7 @@ impl RecordingAudit {
         Mark::new(self)
     }
 
+    #[cfg(feature = "axum")]
     pub(crate) fn downgrade(&self) -> WeakAudit {
         WeakAudit(Arc::downgrade(&self.0))
     }
