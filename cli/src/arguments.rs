@@ -2,11 +2,11 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use service_only::Algorithm;
+use service_only::{Algorithm, MAX_KID_LENGTH};
 
 use crate::commands::{
     Exit, attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
-    list, man, renew, revoke, rotate, show, verify,
+    list, man, renew, revocations, revoke, rotate, show, unrevoke, verify,
 };
 use crate::output;
 
@@ -20,7 +20,7 @@ Start here:
 Exit codes:
   0  accepted, or done
   1  the token is not authentic (HTTP 401)
-  2  usage or configuration; nothing was written
+  2  usage or configuration, or a name that matches nothing; nothing was written
   3  the token is authentic and forbidden (HTTP 403)
 
 Results go to standard output, everything else to standard error. A token is printed by
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Show(show::ShowOptions),
     Expiring(expiring::ExpiringOptions),
     Revoke(Box<revoke::RevokeOptions>),
+    Unrevoke(unrevoke::UnrevokeOptions),
+    Revocations(revocations::RevocationsOptions),
     Rotate(rotate::RotateOptions),
     Renew(renew::RenewOptions),
     Dev(dev::DevOptions),
@@ -76,6 +78,16 @@ impl Cli {
 /// An option's value that is one of our algorithms, with all of them in help and completions.
 pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
     PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::as_str)).try_map(|name| name.parse::<Algorithm>())
+}
+
+/// An option's value that names a key which is made or signs: what a verifier takes as a `kid`.
+pub(crate) fn key_name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),
+        1..=MAX_KID_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        1..=MAX_KID_LENGTH => Err("it has a control character; write printable text".to_owned()),
+        length => Err(format!("it has {length} bytes; a verifier takes {MAX_KID_LENGTH} at most")),
+    }
 }
 
 #[cfg(test)]

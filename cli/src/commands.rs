@@ -15,9 +15,11 @@ pub(crate) mod keygen;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod renew;
+pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod show;
+pub(crate) mod unrevoke;
 pub(crate) mod verify;
 
 use crate::arguments::Command;
@@ -61,6 +63,8 @@ pub(crate) fn run(command: Command) -> Outcome<Exit> {
         Command::Show(options) => show::run(&options),
         Command::Expiring(options) => expiring::run(&options),
         Command::Revoke(options) => revoke::run(&options),
+        Command::Unrevoke(options) => unrevoke::run(&options),
+        Command::Revocations(options) => revocations::run(&options),
         Command::Renew(options) => renew::run(&options),
         Command::Rotate(options) => rotate::run(&options),
         Command::Dev(options) => dev::run(&options),

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
+use service_only::store::{Store, StoreError};
 use service_only::{Algorithm, Scopes, ServiceName};
 
+pub(crate) use crate::instant::Lifetime;
 use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -162,14 +164,11 @@ impl FromStr for Filled {
 struct StoreAddress(String);
 
 impl FromStr for StoreAddress {
-    type Err = &'static str;
+    type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Not quoted: it may hold a password.
-        match text.split_once(':') {
-            Some(("sqlite" | "postgres" | "postgresql", _)) => Ok(Self(text.to_owned())),
-            _ => Err("must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`"),
-        }
+        // The error never quotes it: it may hold a password.
+        Store::check_address(text).map(|()| Self(text.to_owned()))
     }
 }
 
@@ -182,22 +181,6 @@ impl StoreAddress {
                 format!("sqlite:{}", folder.join(path).display())
             }
             None => self.0,
-        }
-    }
-}
-
-/// How long tokens live, such as `365d` or `1h 30m`.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Lifetime(pub(crate) Duration);
-
-impl FromStr for Lifetime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match humantime::parse_duration(text) {
-            Ok(duration) if duration.as_secs() > 0 => Ok(Self(duration)),
-            Ok(_) => Err("a lifetime is at least one second".to_owned()),
-            Err(_) => Err(format!("`{text}` is not a lifetime; write one such as `365d`, `12h` or `1h 30m`")),
         }
     }
 }

@@ -8,9 +8,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use service_only::{Algorithm, SigningKey};
 use zeroize::Zeroizing;
@@ -25,66 +22,60 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// The shortest HMAC secret of any algorithm: RFC 7518 section 3.2.
 pub(crate) const MIN_SECRET_BYTES: usize = 32;
 
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
 /// How the bytes of an HMAC secret are written down.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SecretEncoding {
     /// The secret is what the base64url text stands for.
     Base64url,
-    /// The secret is the text; one final newline of a file is dropped.
+    /// The secret is the text; one final line ending (LF or CRLF) of a file is dropped.
     Utf8,
     /// The secret is the bytes, all of them; so `keygen` writes it.
     Raw,
 }
 
 impl SecretEncoding {
-    fn decode(self, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-        match self {
-            // A public key as a secret is the classic confusion: RFC 8725 section 2.1.
-            _ if bytes.trim_ascii().starts_with(b"-----BEGIN") => {
-                Err("is a key in PEM, and that is no secret")
-            }
-            Self::Raw => Ok(bytes),
-            Self::Utf8 if std::str::from_utf8(&bytes).is_ok() => Ok(bytes),
-            Self::Utf8 => Err("is not UTF-8 text"),
-            Self::Base64url => {
-                BASE64URL.decode(bytes.trim_ascii()).map(Zeroizing::new).map_err(|_| "is not base64url text")
-            }
-        }
+    /// The runtime's rule, so that a service that verifies reads the same secret from the same file.
+    fn decode(self, content: &[u8]) -> Outcome<Zeroizing<Vec<u8>>> {
+        let rule = match self {
+            Self::Base64url => service_only::SecretEncoding::Base64url,
+            Self::Utf8 => service_only::SecretEncoding::Utf8,
+            Self::Raw => service_only::SecretEncoding::Raw,
+        };
+        rule.decode(content).map_err(|error| {
+            Problem::key(&error).help(
+                "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
+            )
+        })
     }
 }
 
 /// Reads an HMAC secret from a file.
 pub(crate) fn secret_from_file(path: &Path, encoding: SecretEncoding) -> Outcome<Zeroizing<Vec<u8>>> {
-    let mut bytes = read(path)?;
+    let bytes = read(path)?;
     warn_if_others_can_read(path);
-    if encoding == SecretEncoding::Utf8 && bytes.last() == Some(&b'\n') {
-        bytes.pop();
+    if encoding == SecretEncoding::Raw && bytes.last() == Some(&b'\n') && bytes.is_ascii() {
+        output::note(&format!(
+            "the line ending at the end of `{}` is a part of the secret, here and in `FileKeys::hmac`; the encoding `utf8` drops it, in both",
+            path.display()
+        ));
     }
-    encoding.decode(bytes).map_err(|why| {
-        Problem::new(ProblemCode::BadKey, format!("the secret in `{}` {why}", path.display())).help(
-            "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
-        )
-    })
+    encoding.decode(&bytes).map_err(|problem| problem.at(format!("`{}`", path.display())))
 }
 
-/// Reads an HMAC secret from an environment variable.
+/// Reads an HMAC secret from an environment variable, byte for byte.
 pub(crate) fn secret_from_variable(
     name: &VariableName,
     encoding: SecretEncoding,
 ) -> Outcome<Zeroizing<Vec<u8>>> {
     let value = std::env::var_os(name.as_str()).ok_or_else(|| not_set(name))?;
     let bytes = Zeroizing::new(value.into_encoded_bytes());
-    encoding.decode(bytes).map_err(|why| {
-        Problem::new(ProblemCode::BadKey, format!("the secret in the variable `{}` {why}", name.as_str())).help(
-            "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
-        )
-    })
+    // A program that reads the variable gets a line ending too, which the encoding of a file would drop.
+    let encoding = match encoding {
+        SecretEncoding::Utf8 if std::str::from_utf8(&bytes).is_ok() => SecretEncoding::Raw,
+        encoding => encoding,
+    };
+    encoding.decode(&bytes).map_err(|problem| problem.at(format!("the variable `{}`", name.as_str())))
 }
 
 /// What is not the name of a variable may be what should have been in one.
@@ -100,9 +91,7 @@ fn not_set(name: &VariableName) -> Problem {
 
 /// Reads a base64url secret that stands in a configuration.
 pub(crate) fn secret_from_base64url(text: &str) -> Outcome<Zeroizing<Vec<u8>>> {
-    SecretEncoding::Base64url
-        .decode(Zeroizing::new(text.as_bytes().to_vec()))
-        .map_err(|why| Problem::new(ProblemCode::BadKey, format!("the secret {why}")))
+    SecretEncoding::Base64url.decode(text.as_bytes())
 }
 
 /// Refuses a secret that is too short for every algorithm: a configuration error, not a denial.
@@ -205,30 +194,6 @@ pub(crate) fn warn_if_others_can_read(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn decode(encoding: SecretEncoding, bytes: &[u8]) -> Option<Vec<u8>> {
-        encoding.decode(Zeroizing::new(bytes.to_vec())).ok().map(|secret| secret.to_vec())
-    }
-
-    #[test]
-    fn base64url_text_may_be_padded_and_end_in_a_newline() {
-        assert_eq!(decode(SecretEncoding::Base64url, b"_-8=\n"), Some(vec![0xff, 0xef]));
-        assert_eq!(decode(SecretEncoding::Base64url, b"_-8"), Some(vec![0xff, 0xef]));
-        assert_eq!(decode(SecretEncoding::Base64url, b"/+8="), None);
-    }
-
-    #[test]
-    fn text_must_be_text_and_raw_bytes_may_be_anything() {
-        assert_eq!(decode(SecretEncoding::Utf8, b"\xff"), None);
-        assert_eq!(decode(SecretEncoding::Raw, b"\xff\n"), Some(b"\xff\n".to_vec()));
-    }
-
-    #[test]
-    fn key_in_pem_is_no_secret() {
-        let pem = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
-        assert_eq!(decode(SecretEncoding::Raw, pem), None);
-        assert_eq!(decode(SecretEncoding::Utf8, pem), None);
-    }
 
     #[test]
     fn secret_of_31_bytes_is_weak() {

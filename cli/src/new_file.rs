@@ -65,6 +65,12 @@ impl NewFile {
 
 /// Refuses paths that are taken and paths of one and the same file, before any work is done for them.
 pub(crate) fn check_targets(paths: &[&Path], overwrite: Overwrite) -> Outcome<()> {
+    check_distinct(paths)?;
+    paths.iter().try_for_each(|path| check_free(path, overwrite))
+}
+
+/// Refuses paths of one and the same file.
+pub(crate) fn check_distinct(paths: &[&Path]) -> Outcome<()> {
     let mut seen = HashMap::new();
     for path in paths {
         // The second content would replace the first, and a lost key is lost with all of its tokens.
@@ -73,7 +79,7 @@ pub(crate) fn check_targets(paths: &[&Path], overwrite: Overwrite) -> Outcome<()
             return Err(Problem::usage(reason).help("name two files"));
         }
     }
-    paths.iter().try_for_each(|path| check_free(path, overwrite))
+    Ok(())
 }
 
 /// What two paths have in common when a rename to one of them replaces the other.
@@ -134,7 +140,10 @@ pub(crate) fn private_directory(path: &Path) -> Outcome<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| Problem::io("create the directory", path, &error))?;
+    builder.create(path).map_err(|error| {
+        Problem::io("create the directory", path, &error)
+            .help("name a directory, in one that you may write to, and not a file")
+    })?;
     warn_if_others_can_write(path);
     Ok(())
 }

@@ -92,6 +92,13 @@ impl Problem {
         self
     }
 
+    /// Adds another remedy after the first.
+    pub(crate) fn also(mut self, remedy: &str) -> Self {
+        self.remedy =
+            Some(self.remedy.map_or_else(|| remedy.to_owned(), |first| format!("{first}; {remedy}")));
+        self
+    }
+
     /// Says first where the problem was met.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.reason = format!("{place}: {}", self.reason);

@@ -11,9 +11,10 @@ use std::time::Duration;
 use clap::Args;
 use service_only::{Algorithm, Clock as _, Issuer, MintedToken, ServiceName, SystemClock, Timestamp};
 
-use crate::arguments::algorithm_parser;
+use crate::arguments::{algorithm_parser, key_name};
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::key_file::{KeySource, SecretEncoding};
+use crate::known;
 use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::profile::Profile;
@@ -32,7 +33,7 @@ pub(crate) struct SigningOptions {
     #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
     pub(crate) algorithm: Option<Algorithm>,
     /// Key id of the key in --key [default: the RFC 7638 thumbprint, which needs no bookkeeping]
-    #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "key")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name, requires = "key")]
     pub(crate) kid: Option<String>,
     /// How the HMAC secret in --key is written [default: raw, byte for byte]
     #[arg(long, value_name = "ENCODING", requires = "key")]
@@ -246,8 +247,10 @@ fn chosen(choice: &ServiceChoice, config: Option<&Config>) -> Outcome<BTreeMap<S
     let listed = config.and_then(|config| config.services.get(name));
     match (listed, config) {
         (None, Some(config)) if !choice.allow_unlisted => {
-            Err(Problem::usage(format!("`{name}` is not a service of `{}`", config.path.display()))
-                .help("add it under `[services]`, or pass `--allow-unlisted`"))
+            let reason = format!("`{name}` is not a service of `{}`", config.path.display());
+            let listed = config.services.keys().map(ServiceName::as_str);
+            Err(known::unknown(reason, name.as_str(), listed)
+                .also("add it under `[services]`, or pass `--allow-unlisted`"))
         }
         (entry, _) => Ok(BTreeMap::from([(name.clone(), entry.cloned().unwrap_or_default())])),
     }

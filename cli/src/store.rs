@@ -13,9 +13,9 @@ use std::str::FromStr;
 pub(crate) use asked::AskedStore;
 use clap::Args;
 use service_only::store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
-use service_only::{Clock as _, SystemClock};
 
 use crate::config::Config;
+pub(crate) use crate::instant::{Instant, now};
 use crate::members;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -86,7 +86,20 @@ impl fmt::Debug for StoreUrl {
 impl StoreOptions {
     fn url(&self, config: Option<&Config>) -> Option<String> {
         let given = self.store.as_ref().map(|StoreUrl(url)| url.clone()).filter(|url| !url.is_empty());
+        if let Some(url) = &given {
+            warn_of_a_password(url);
+        }
         given.or_else(|| config.and_then(|config| config.store.clone()))
+    }
+}
+
+/// Arguments can be read by every user of the machine, the variable only by this one.
+fn warn_of_a_password(url: &str) {
+    let from_variable = std::env::var("SERVICE_TOKEN_STORE").is_ok_and(|value| value == url);
+    if !from_variable && Store::address_holds_password(url) {
+        output::warning(
+            "every user of this machine can read the password in `--store` in the list of processes; set it in PGPASSWORD, in the file that PGPASSFILE names, or pass the address in SERVICE_TOKEN_STORE",
+        );
     }
 }
 
@@ -179,16 +192,33 @@ pub(crate) fn run<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     runtime.block_on(work)
 }
 
-/// Seconds since the epoch.
-pub(crate) fn now() -> i64 {
-    SystemClock.now().unix()
-}
-
 /// Who is at work, as the system calls him.
 pub(crate) fn operator() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// The kind and the name of a revocation's target, and the instant that bounds it.
+pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<i64>) {
+    match target {
+        RevocationTarget::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
+        RevocationTarget::Service { service, issued_by } => ("service", service, Some(*issued_by)),
+        RevocationTarget::Key { kid } => ("key", kid, None),
+    }
+}
+
+/// How far a revocation reaches, to be put after the name of its target.
+pub(crate) fn reach(target: &RevocationTarget) -> String {
+    match target {
+        RevocationTarget::Token { expires_at, .. } => {
+            format!(", which expires {}", members::instant(*expires_at))
+        }
+        RevocationTarget::Service { issued_by, .. } => {
+            format!(", issued up to {}", members::instant(*issued_by))
+        }
+        RevocationTarget::Key { .. } => String::new(),
+    }
 }
 
 /// A token of the registry as JSON answers state it.
@@ -201,6 +231,7 @@ pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
         "kid": token.kid,
         "state": listed.state(now).as_str(),
         "revoked": listed.revoked,
+        "revocations": listed.revocations,
         "issued": members::instant(token.issued_at),
         "iat": token.issued_at,
         "expires": members::instant(token.expires_at),
@@ -209,26 +240,4 @@ pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
         "minted_by": token.minted_by,
         "minted": members::instant(token.minted_at),
     })
-}
-
-/// An instant on the command line: RFC 3339, seconds since the epoch, or `now`.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Instant(pub(crate) i64);
-
-impl FromStr for Instant {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "now" {
-            return Ok(Self(now()));
-        }
-        if let Ok(seconds) = text.parse() {
-            return Ok(Self(seconds));
-        }
-        let parsed = humantime::parse_rfc3339_weak(text).ok();
-        let since = parsed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        since.and_then(|since| i64::try_from(since.as_secs()).ok()).map(Self).ok_or_else(|| {
-            format!("`{text}` is not an instant; write one such as `2026-01-31T12:00:00Z`, or `now`")
-        })
-    }
 }

@@ -42,3 +42,17 @@ pub use self::{
     openapi::openapi,
     options::{DEFAULT_TRUST_DOMAIN, MeshOptions},
 };
+
+/// A text as a YAML value that every reader takes for this text: in quotes where YAML 1.1, which kubectl and
+/// PyYAML read, or YAML 1.2 could take it for a number, a date, a truth value or nothing.
+///
+/// ```
+/// use service_only::export::yaml_text;
+///
+/// assert_eq!(yaml_text("bakery"), "bakery");
+/// assert_eq!(yaml_text("no"), r#""no""#);
+/// assert_eq!(yaml_text("1e3"), r#""1e3""#);
+/// ```
+pub fn yaml_text(text: &str) -> String {
+    yaml::text(text)
+}

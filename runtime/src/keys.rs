@@ -13,6 +13,7 @@ mod prepared;
 #[cfg(feature = "remote")]
 mod remote;
 mod ring;
+mod secret;
 mod set;
 mod source;
 mod weak;
@@ -35,6 +36,7 @@ pub use remote::{
 #[cfg(feature = "issue")]
 pub use ring::SigningRing;
 pub use ring::{KeyRing, KeyState, MAX_RETIRED};
+pub use secret::SecretEncoding;
 pub use set::{KeySet, MAX_KEYS, SkippedKey};
 pub use source::{KeySource, KeysUnavailable, Refresh};
 pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};

@@ -149,6 +149,7 @@ pub use crate::{
         Algorithm, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError, KeyErrorKind, KeyId, KeyRing,
         KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS,
         MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, Refresh,
+        SecretEncoding,
         SkippedKey, UnknownAlgorithm, VerifyingKey,
     },
     policy::{Endpoint, Policy},

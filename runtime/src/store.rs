@@ -14,14 +14,21 @@ mod registry;
 mod revoked;
 mod rotation;
 mod schema;
+mod undoing;
 mod url;
 
-use std::{fmt, future::Future, path::Path, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use error::Fault;
 use sqlx::{
-    PgPool, SqlitePool,
-    postgres::PgPoolOptions,
+    ConnectOptions as _, Connection as _, PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 pub(crate) use url::Address;
@@ -31,6 +38,7 @@ pub use self::{
     journal::{KeyRecord, KeyStage, KeyStep, KeyUse, VerifierReport},
     registry::{ListedToken, TokenFilter, TokenRecord, TokenState},
     revoked::{NewRevocation, RevocationRecord, RevocationTarget, Revoked, SequenceHead},
+    undoing::{PastRevocation, Undoing, Undone},
 };
 
 /// How long any one piece of work may take. A database that is gone does not say so.
@@ -65,6 +73,8 @@ pub(crate) const CHANNEL: &str = "service_only_revocations";
 pub struct Store {
     pool: Pool,
     place: String,
+    /// Whether the table of past revocations was seen; see `schema`.
+    has_past: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -76,6 +86,9 @@ enum Pool {
 impl Store {
     /// Opens the store at `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, and makes what is missing:
     /// the file (for its owner alone, mode 0600) and the tables.
+    ///
+    /// PostgreSQL is named as for libpq: `postgresql://`, `?host=/var/run/postgresql`, `sslmode`,
+    /// `application_name`, or `host=db user=me dbname=tokens`. A parameter that is not known is an error.
     ///
     /// A PostgreSQL that is not on this machine is reached by TLS, with its certificate verified,
     /// unless the address names another `sslmode` than `prefer`.
@@ -115,20 +128,31 @@ impl Store {
 
     async fn at(address: &Address) -> Result<Self, StoreError> {
         let place = address.place();
-        let connecting = async {
-            Ok::<_, Fault>(match address {
-                Address::Sqlite(path) => Pool::Sqlite(open_file(url::sqlite_options(path)).await?),
-                Address::Postgres(options) => Pool::Postgres(
-                    PgPoolOptions::new()
-                        .max_connections(4)
-                        .acquire_timeout(CONNECT_TIMEOUT)
-                        .connect_with((**options).clone())
-                        .await?,
-                ),
-            })
+        let pool = match address {
+            Address::Sqlite(path) => {
+                let opened = bounded(open_file(url::sqlite_options(path))).await;
+                Pool::Sqlite(opened.map_err(|fault| fault.at(&place, None))?)
+            }
+            Address::Postgres(options) => {
+                connect_once(options, &place).await?;
+                let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(CONNECT_TIMEOUT);
+                Pool::Postgres(pool.connect_lazy_with((**options).clone()))
+            }
         };
-        let pool = bounded(&place, connecting).await?;
-        Ok(Self { pool, place })
+        Ok(Self { pool, place, has_past: Arc::default() })
+    }
+
+    /// Checks that an address can name a store, without opening it.
+    ///
+    /// # Errors
+    /// When it cannot, with the reason and the rule. It never quotes a password.
+    pub fn check_address(url: &str) -> Result<(), StoreError> {
+        url.parse::<Address>().map(drop)
+    }
+
+    /// Whether an address holds a password, which others may read where the address is an argument.
+    pub fn address_holds_password(url: &str) -> bool {
+        url::holds_password(url)
     }
 
     /// Where the store is, without a password.
@@ -154,24 +178,56 @@ impl Store {
     fn is_postgres(&self) -> bool {
         self.postgres().is_some()
     }
+
+    /// Runs a piece of work within `WORK_TIMEOUT`.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+        let fault = match bounded(work).await {
+            Ok(done) => return Ok(done),
+            Err(fault) => fault,
+        };
+        let options = self.postgres().map(PgPool::connect_options);
+        if let (Fault::Sql(sqlx::Error::PoolTimedOut), Some(options)) = (&fault, &options) {
+            // The pool tried again and again, and does not know why.
+            connect_once(options, &self.place).await?;
+        }
+        Err(fault.at(&self.place, options.as_ref().map(|options| options.get_username())))
+    }
+}
+
+/// Connects once, to learn at once why that fails: a pool tries a refused connection again until its time is
+/// over, and then reports only that.
+async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => {
+            // One that does not close is the server's to clear away.
+            let _ = tokio::time::timeout(CONNECT_TIMEOUT, connection.close()).await;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(Fault::Sql(error).at(place, Some(options.get_username()))),
+        Err(_) => Err(StoreError::Unreachable {
+            place: place.to_owned(),
+            reason: format!(
+                "no answer within {} s; check the host, the port and the firewalls between",
+                CONNECT_TIMEOUT.as_secs()
+            ),
+        }),
+    }
 }
 
 /// Never read-only: a writer that was killed leaves a journal, which whoever comes next has to play back.
 /// On a file that may not be written, SQLite reads all the same.
-async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
-    SqlitePoolOptions::new()
+async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, Fault> {
+    let pool = SqlitePoolOptions::new()
         // More would only wait for each other.
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT * 2)
         .connect_with(options)
-        .await
+        .await?;
+    Ok(pool)
 }
 
-async fn bounded<T>(place: &str, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(WORK_TIMEOUT, work).await {
-        Ok(done) => done.map_err(|fault| fault.at(place)),
-        Err(_) => Err(StoreError::Timeout { place: place.to_owned(), after: WORK_TIMEOUT }),
-    }
+async fn bounded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::time::timeout(WORK_TIMEOUT, work).await.unwrap_or(Err(Fault::Timeout(WORK_TIMEOUT)))
 }
 
 fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {

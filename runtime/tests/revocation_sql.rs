@@ -12,6 +12,8 @@ mod fleet;
 mod lost;
 #[path = "revocation_sql/outage.rs"]
 mod outage;
+#[path = "revocation_sql/undone.rs"]
+mod undone;
 #[path = "revocation_sql/wire.rs"]
 mod wire;
 

@@ -8,7 +8,7 @@ mod database;
 use database::Database;
 use service_only::store::{
     KeyRecord, KeyStage, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError,
-    TokenFilter, TokenRecord, TokenState, VerifierReport,
+    TokenFilter, TokenRecord, TokenState, Undoing, VerifierReport,
 };
 
 const NOW: i64 = 1_767_225_600;
@@ -165,6 +165,138 @@ async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_fur
         assert_eq!(store.purge_revocations(NOW + 10).await.unwrap(), 1);
         assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 2, "services and keys stay");
     }
+}
+
+#[tokio::test]
+async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let revocation = NewRevocation::key(ISSUER, "k1").at(NOW).by("ada").because("leaked");
+        store.revoke(&revocation).await.unwrap();
+        let undoing = Undoing::new(1, "the wrong key").at(NOW + 5).by("bob");
+        let undone = store.undo_revocation(&undoing).await.unwrap();
+        assert_eq!((undone.number, undone.revoked.sequence, undone.still), (2, 1, None));
+        assert_eq!(undone.revoked.revocation, revocation);
+        assert_eq!(store.revocations_since(0, 10).await.unwrap(), []);
+        let past = store.past_since(0, 10).await.unwrap();
+        assert_eq!(past[0].undone, Some((2, undoing.clone())));
+        assert_eq!(store.undone_since(1, 10).await.unwrap(), past);
+        assert_eq!(store.undone_since(2, 10).await.unwrap(), []);
+
+        let again = store.undo_revocation(&undoing).await.unwrap_err();
+        assert_eq!(again, StoreError::UndoneAlready { number: 1, at: NOW + 5, by: Some("bob".to_owned()) });
+        for number in [0, -1, 2, 9] {
+            let missing = store.undo_revocation(&Undoing::new(number, "r")).await.unwrap_err();
+            assert!(matches!(missing, StoreError::NoRevocation { .. }), "{missing}");
+        }
+        // A refused undoing takes no number.
+        assert_eq!(store.head().await.unwrap().sequence, 2);
+        assert_eq!(store.revoke(&revocation).await.unwrap(), Revoked::New);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_was_replaced_holds_again_when_its_replacement_is_undone() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let held = async || {
+            let target = RevocationTarget::Service { service: "orders".to_owned(), issued_by: 0 };
+            let record = store.revocation_of(ISSUER, &target).await.unwrap();
+            record.map(|record| (record.sequence, record.revocation.target))
+        };
+        let reach = |issued_by| RevocationTarget::Service { service: "orders".to_owned(), issued_by };
+        for until in [NOW, NOW + 10, NOW + 20] {
+            store.revoke(&NewRevocation::service(ISSUER, "orders", until)).await.unwrap();
+        }
+        // That in the middle was replaced: undoing it changes nothing that holds.
+        let middle = store.undo_revocation(&Undoing::new(2, "r")).await.unwrap();
+        assert_eq!(middle.still.map(|record| record.sequence), Some(3));
+        assert_eq!(held().await, Some((3, reach(NOW + 20))));
+        let last = store.undo_revocation(&Undoing::new(3, "r")).await.unwrap();
+        assert_eq!(last.still.map(|record| record.sequence), Some(1));
+        assert_eq!(held().await, Some((1, reach(NOW))));
+        store.undo_revocation(&Undoing::new(1, "r")).await.unwrap();
+        assert_eq!(held().await, None);
+        let undone: Vec<_> =
+            store.undone_since(0, 10).await.unwrap().iter().map(|past| past.revoked.sequence).collect();
+        assert_eq!(undone, [2, 3, 1]);
+    }
+}
+
+#[tokio::test]
+async fn two_programs_that_undo_the_same_revocation_undo_it_once() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap();
+        let undoing = Undoing::new(1, "r");
+        let other = Store::connect(&database.url).await.unwrap();
+        let (one, two) = tokio::join!(store.undo_revocation(&undoing), other.undo_revocation(&undoing));
+        assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {two:?}");
+        assert_eq!(store.past_since(0, 10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_program_is_read_as_it_is_and_gets_what_it_lacks_with_the_first_change() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        store.revoke(&NewRevocation::service(ISSUER, "orders", NOW)).await.unwrap();
+        store.close().await;
+        database.execute("DROP TABLE service_only_past_revocations").await;
+
+        let store = Store::open(&database.url).await.unwrap();
+        assert_eq!(store.undone_since(0, 10).await.unwrap(), []);
+        assert_eq!(store.past_since(0, 10).await.unwrap(), []);
+        assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 1);
+        let further = NewRevocation::service(ISSUER, "orders", NOW + 1);
+        assert_eq!(store.revoke(&further).await.unwrap(), Revoked::Extended);
+        assert_eq!(store.past_since(0, 10).await.unwrap().len(), 1);
+        store.undo_revocation(&Undoing::new(2, "r")).await.unwrap();
+        assert_eq!(store.revocations_since(0, 10).await.unwrap()[0].sequence, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_reported_with_its_cause_and_without_waiting() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = format!("postgres://operator:hush@127.0.0.1:{free}/tokens");
+    let mut causes = vec![
+        (refused, "no server listens there"),
+        ("postgres://operator:hush@no-such-host.invalid/tokens".to_owned(), "check the name of the host"),
+        ("postgres:///tokens?host=/no/such/folder&user=me".to_owned(), "there is no such socket"),
+    ];
+    if let Some(database) = Database::postgres().await {
+        let server = database.url.split('?').next().unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        causes.push((format!("{server}/no_such_database"), "createdb"));
+        let role = server.replacen("postgres@", "no_such_role@", 1);
+        causes.push((format!("{role}/postgres"), "name of the user"));
+        causes.push((format!("{server}/postgres?sslmode=require"), "does not support TLS"));
+    }
+    for (url, cause) in causes {
+        let begun = std::time::Instant::now();
+        let error = Store::open(&url).await.unwrap_err().to_string();
+        assert!(error.contains(cause) && !error.contains("hush"), "{url}: {error}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{url}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_may_not_be_written_is_reported_with_the_remedy() {
+    let Some(database) = Database::postgres().await else { return };
+    let role = format!("ordinary_{}", uuid::Uuid::new_v4().simple());
+    database.execute(&format!("CREATE ROLE {role} LOGIN")).await;
+    let server = database.url.split('?').next().unwrap();
+    let url = server.replacen("postgres@", &format!("{role}@"), 1);
+    let error = Store::connect(&url).await.unwrap_err().to_string();
+    let grant = format!("GRANT USAGE, CREATE ON SCHEMA public TO \"{role}\"");
+    assert!(error.contains(&grant) && error.contains("search_path"), "{error}");
+    let absent = Store::connect(&format!("{url}?options[search_path]=absent")).await.unwrap_err().to_string();
+    assert!(absent.contains("create the schema that `search_path` names"), "{absent}");
+    let schema = format!("own_{role}");
+    database.execute(&format!("CREATE SCHEMA {schema} AUTHORIZATION {role}")).await;
+    let store = Store::connect(&format!("{url}?options[search_path]={schema}")).await.unwrap();
+    store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap();
 }
 
 #[tokio::test]

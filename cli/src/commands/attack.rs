@@ -7,17 +7,19 @@
 mod endpoint;
 mod host;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use service_only::{Clock, ServiceName, SigningKey, SystemClock};
+use service_only::{Clock, RouteTable, ServiceName, SigningKey, SystemClock};
 use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
 
 use self::endpoint::{Endpoint, Parameter};
 use super::{Exit, endpoints};
 use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
+use crate::instant::Seconds;
 use crate::key_file;
+use crate::known;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -79,8 +81,8 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "JSON")]
     body: Option<String>,
     /// Seconds of leeway that the service grants
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    leeway: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    leeway: Seconds,
     /// Attack this host, which is not this machine; it must be the host of --url
     #[arg(long, value_name = "HOST")]
     allow_host: Option<String>,
@@ -127,16 +129,16 @@ pub(crate) fn run(options: &AttackOptions) -> Outcome<Exit> {
 
 impl AttackOptions {
     fn prepare(&self, attack: Attack) -> Outcome<Attack> {
-        let mut attack = attack
-            .as_caller(self.caller()?)
-            .leeway(Duration::from_secs(self.leeway))
-            .max_requests(self.max_requests);
+        let mut attack =
+            attack.as_caller(self.caller()?).leeway(self.leeway.0).max_requests(self.max_requests);
         for Endpoint { method, target } in &self.endpoint {
             attack = attack.endpoint(method.clone(), target);
         }
-        if let Some(path) = &self.routes {
-            attack = attack.routes(&endpoints::read(path)?);
+        let table = self.routes.as_deref().map(endpoints::read).transpose()?;
+        if let Some(table) = &table {
+            attack = attack.routes(table);
         }
+        self.check_parameters(table.as_ref())?;
         for Parameter { name, value } in &self.parameter {
             attack = attack.parameter(name, value);
         }
@@ -152,16 +154,36 @@ impl AttackOptions {
         Ok(if self.any_service { attack.any_service() } else { attack })
     }
 
+    /// A parameter that no path has is mistyped, and the right one keeps its stand-in.
+    fn check_parameters(&self, table: Option<&RouteTable>) -> Outcome<()> {
+        let routes = table.into_iter().flat_map(RouteTable::routes).map(|route| route.path());
+        let paths = routes.chain(self.endpoint.iter().map(|endpoint| endpoint.target.as_str()));
+        let names = paths.flat_map(|path| path.split('{').skip(1)).filter_map(|rest| rest.split('}').next());
+        let names: BTreeSet<&str> = names.map(|name| name.trim_start_matches('*')).collect();
+        match self.parameter.iter().find(|parameter| !names.contains(parameter.name.as_str())) {
+            None => Ok(()),
+            Some(Parameter { name, .. }) => {
+                Err(known::unknown(format!("no path has a parameter `{name}`"), name, names))
+            }
+        }
+    }
+
     fn key_of_set(&self, path: &Path) -> Outcome<SigningKey> {
         key_file::warn_if_others_can_read(path);
         let keys = SigningKey::from_private_jwks(&key_file::read(path)?);
         let keys = keys.map_err(|error| Problem::key(&error).at(format!("`{}`", path.display())))?;
+        let names: Vec<_> = keys.iter().map(|key| key.kid().to_string()).collect();
         let named = |key: &SigningKey| self.jwks_kid.as_deref().is_none_or(|kid| key.kid().as_str() == kid);
         let mut keys = keys.into_iter().filter(named);
         match (keys.next(), keys.next()) {
             (Some(key), None) => Ok(key),
             (None, _) => {
-                Err(Problem::usage(format!("{}: no key has the `kid` of --jwks-kid", path.display())))
+                let reason = format!("{}: no key has the `kid` of --jwks-kid", path.display());
+                Err(known::unknown(
+                    reason,
+                    self.jwks_kid.as_deref().unwrap_or_default(),
+                    names.iter().map(String::as_str),
+                ))
             }
             (Some(_), Some(_)) => Err(Problem::usage(format!("{}: several keys", path.display()))
                 .help("name the one that signs by `--jwks-kid KID`")),

@@ -50,7 +50,12 @@ pub(crate) fn run(source: &Path) -> Outcome<Exit> {
     if source == Path::new("-") {
         answer_all(&mut io::stdin().lock())?;
     } else {
-        let file = File::open(source).map_err(|error| Problem::io("read", source, &error))?;
+        let failed =
+            |error| Problem::io("read", source, &error).help("name a file with one case a line, or `-`");
+        let file = File::open(source).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
         answer_all(&mut BufReader::new(file))?;
     }
     Ok(Exit::Done)
@@ -60,13 +65,19 @@ fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
     let mut verifiers = Verifiers::default();
     // Room for the longest line at once: a buffer that grows leaves copies of its content behind.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES as usize));
+    let mut any = false;
     while let Some(end) = read_line(input, &mut line)? {
         if line.trim_ascii().is_empty() && end == LineEnd::Complete {
             continue;
         }
+        any = true;
         output::json(&verifiers.answer(&line, end))?;
     }
-    Ok(())
+    if any {
+        return Ok(());
+    }
+    Err(Problem::usage("the batch is empty, so nothing was verified")
+        .help(r#"give one case a line: `{"id", "config", "token"}`"#))
 }
 
 /// Reads the next line without its newline; `None` at the end of the input.

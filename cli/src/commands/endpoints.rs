@@ -96,8 +96,8 @@ pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
             let text = export::openapi(&table, &options.api_version).map_err(|error| refused(&error))?;
             output::pretty_json(&parse::<serde_json::Value>(&options.table, text.as_bytes())?)?;
         }
-        EndpointsFormat::Istio => exported(export::istio(&table, &options.mesh.options()?))?,
-        EndpointsFormat::Envoy => exported(export::envoy(&table, &options.mesh.options()?))?,
+        EndpointsFormat::Istio => exported(export::istio(&table, &options.mesh.options(&table)?))?,
+        EndpointsFormat::Envoy => exported(export::envoy(&table, &options.mesh.options(&table)?))?,
     }
     Ok(Exit::Done)
 }
@@ -129,6 +129,10 @@ pub(super) fn read(path: &Path) -> Outcome<RouteTable> {
         .take(MAX_TABLE_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(Problem::usage("standard input is empty, so there is no table of routes")
+            .help("pipe the table of a program, as in `orders --endpoints | service-token endpoints -`"));
+    }
     parse(path, &bytes)
 }
 

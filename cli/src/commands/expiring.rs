@@ -5,13 +5,15 @@ use clap::Args;
 use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::{Exit, list};
-use crate::config::Lifetime;
+use crate::config::{Config, Lifetime};
+use crate::known;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
-use crate::store::{self, StoreAndConfig};
+use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
-Exit codes: 0 none expires within that time, 1 some do, 2 usage, or the store could not be asked.
+Exit codes: 0 none expires within that time, 1 some do, 2 usage, a service or an issuer that is not
+known, or the store could not be asked.
 
 Examples:
   service-token expiring --within 30d
@@ -56,9 +58,10 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
         Report::Text => Format::Text,
         Report::Json => Format::Json,
         Report::Prometheus => {
-            filter.issuer = filter.issuer.or(config.map(|config| config.issuer));
-            let text = exposition(&url, &filter, now)?;
-            let soon = options.within.map(|within| expiring(&url, filter, within, now)).transpose()?;
+            filter.issuer = filter.issuer.or(config.as_ref().map(|config| config.issuer.clone()));
+            let text = exposition(&url, config.as_ref(), &filter, now)?;
+            let soon = options.within.map(|within| expiring(&url, config.as_ref(), filter, within, now));
+            let soon = soon.transpose()?;
             output::lines(text.trim_end())?;
             return Ok(exit(&soon.unwrap_or_default()));
         }
@@ -66,7 +69,7 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
     let within = options.within.ok_or_else(|| {
         Problem::usage("how soon is not said").help("pass `--within DURATION`, such as `30d`")
     })?;
-    let tokens = expiring(&url, filter, within, now)?;
+    let tokens = expiring(&url, config.as_ref(), filter, within, now)?;
     list::print(&tokens, now, format)?;
     Ok(exit(&tokens))
 }
@@ -76,17 +79,22 @@ fn exit(soon: &[ListedToken]) -> Exit {
 }
 
 /// The good tokens that end within that time.
-fn expiring(url: &str, filter: TokenFilter, within: Lifetime, now: i64) -> Outcome<Vec<ListedToken>> {
-    let within = i64::try_from(within.0.as_secs()).unwrap_or(i64::MAX);
-    let filter =
-        TokenFilter { expires_after: Some(now), expires_by: Some(now.saturating_add(within)), ..filter };
-    let mut tokens = store::work(async { Store::open(url).await?.tokens(&filter).await })?;
+fn expiring(
+    url: &str,
+    config: Option<&Config>,
+    filter: TokenFilter,
+    within: Lifetime,
+    now: i64,
+) -> Outcome<Vec<ListedToken>> {
+    let by = now.saturating_add(within.seconds());
+    let filter = TokenFilter { expires_after: Some(now), expires_by: Some(by), ..filter };
+    let mut tokens = list::read(url, config, &filter)?;
     tokens.retain(|token| token.state(now) == TokenState::Active);
     Ok(tokens)
 }
 
 /// All tokens and keys of an issuer: an alert is about each service, and says so by itself.
-fn exposition(url: &str, filter: &TokenFilter, now: i64) -> Outcome<String> {
+fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: i64) -> Outcome<String> {
     if filter.service.is_some() {
         return Err(Problem::usage("what is written for Prometheus is of every service")
             .help("leave `--service` out; each line has its own"));
@@ -94,5 +102,9 @@ fn exposition(url: &str, filter: &TokenFilter, now: i64) -> Outcome<String> {
     let issuer = filter.issuer.as_deref().ok_or_else(|| {
         Problem::usage("no issuer").help("pass `--issuer ISSUER`, whose tokens and keys it is")
     })?;
-    store::work(async { Store::open(url).await?.exposition(issuer, now).await })
+    store::run(async {
+        let store = Store::open(url).await.map_err(|error| refused(&error))?;
+        known::issuer(Some(&store), config, issuer).await?;
+        store.exposition(issuer, now).await.map_err(|error| refused(&error))
+    })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use service_only::{Algorithm, SigningKey};
 
 use super::Exit;
-use crate::arguments::algorithm_parser;
+use crate::arguments::{algorithm_parser, key_name};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::output;
@@ -35,7 +35,7 @@ pub(crate) struct JwksOptions {
     #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
     algorithm: Vec<Algorithm>,
     /// Key id of the key in the --key of the same position [default: the RFC 7638 thumbprint]
-    #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "key")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name, requires = "key")]
     kid: Vec<String>,
 }
 

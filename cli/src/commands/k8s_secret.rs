@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use serde::Serialize;
-use service_only::ServiceName;
+use service_only::{ServiceName, export};
 use zeroize::Zeroizing;
 
 use super::Exit;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output;
-use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::problem::{Outcome, Problem};
 use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
 use crate::store::RegistryOptions;
 
@@ -57,29 +56,6 @@ pub(crate) struct SecretOptions {
     force: bool,
 }
 
-/// The manifest, with its members in the order of kubectl's.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Secret<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata<'a>,
-    r#type: &'static str,
-    data: Data,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Data {
-    token: Zeroizing<String>,
-}
-
 pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
     if let Some(namespace) = &options.namespace {
         check_namespace(namespace)?;
@@ -111,7 +87,7 @@ impl SecretOptions {
             .iter()
             .map(|made| {
                 let name = self.name_for(&made.service)?;
-                let manifest = manifest(&name, self.namespace.as_deref(), made)?;
+                let manifest = manifest(&name, self.namespace.as_deref(), made);
                 Ok((dir.join(format!("{name}.yaml")), manifest))
             })
             .collect::<Outcome<Manifests>>()?;
@@ -144,22 +120,22 @@ pub(crate) fn name_of(service: &ServiceName) -> Outcome<String> {
         .help(format!("{NAME_RULE}; choose one with `service-token k8s-secret {service} --name SECRET`")))
 }
 
-/// The manifest of a Secret with a token.
-pub(crate) fn manifest(
-    name: &str,
-    namespace: Option<&str>,
-    made: &ServiceToken,
-) -> Outcome<Zeroizing<Vec<u8>>> {
-    let secret = Secret {
-        api_version: "v1",
-        kind: "Secret",
-        metadata: Metadata { name, namespace },
-        r#type: "Opaque",
-        data: Data { token: Zeroizing::new(STANDARD.encode(made.token.as_str())) },
-    };
-    serde_norway::to_string(&secret)
-        .map(|yaml| Zeroizing::new(yaml.into_bytes()))
-        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write the manifest: {error}")))
+/// The manifest of a Secret with a token, with its members in the order of kubectl's.
+pub(crate) fn manifest(name: &str, namespace: Option<&str>, made: &ServiceToken) -> Zeroizing<Vec<u8>> {
+    let namespace = namespace.map(|namespace| format!("  namespace: {}\n", export::yaml_text(namespace)));
+    let head = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n{}type: Opaque\ndata:\n  token: ",
+        export::yaml_text(name),
+        namespace.unwrap_or_default()
+    );
+    let token = made.token.as_str();
+    // Room for all of it at once: a buffer that grows leaves copies of the token behind. In base64 a token begins
+    // with `ZXlK`, which every reader takes for text.
+    let mut manifest = Zeroizing::new(Vec::with_capacity(head.len() + token.len().div_ceil(3) * 4 + 1));
+    manifest.extend_from_slice(head.as_bytes());
+    manifest.extend_from_slice(Zeroizing::new(STANDARD.encode(token)).as_bytes());
+    manifest.push(b'\n');
+    manifest
 }
 
 pub(crate) fn check_namespace(namespace: &str) -> Outcome<()> {

@@ -12,7 +12,7 @@ use serde_json::json;
 use service_only::{Algorithm, SigningKey};
 
 use super::{Exit, jwks};
-use crate::arguments::algorithm_parser;
+use crate::arguments::{algorithm_parser, key_name};
 use crate::config::Config;
 use crate::escape;
 use crate::new_file::{self, NewFile, Overwrite};
@@ -49,7 +49,7 @@ pub(crate) struct KeygenOptions {
     #[arg(long, value_name = "FILE")]
     public_out: Option<PathBuf>,
     /// Key id [default: the configuration's, else the RFC 7638 thumbprint, which needs no bookkeeping]
-    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name)]
     kid: Option<String>,
     /// Size of an RSA key [default: 3072, 128 bits of strength as NIST asks beyond 2030]
     #[arg(long, value_name = "BITS")]
@@ -71,7 +71,11 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let plan = Plan::new(options, config.as_ref())?;
     let overwrite = Overwrite::from_force(options.force);
     let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
-    new_file::check_targets(&targets.collect::<Vec<_>>(), overwrite)?;
+    let targets: Vec<_> = targets.collect();
+    new_file::check_targets(&targets, overwrite)?;
+    // Not even by `--force`: the configuration that was read is no key to replace.
+    let config_file = config.as_ref().map(|config| config.path.as_path());
+    new_file::check_distinct(&targets.into_iter().chain(config_file).collect::<Vec<_>>())?;
 
     let key = plan.make()?;
     let mut files = vec![NewFile::secret(&plan.out, key.to_secret_bytes())];
@@ -124,6 +128,7 @@ impl Plan {
         };
         let key = made.map_err(|error| {
             Problem::new(ProblemCode::BadKey, format!("no {} key: {error}", self.algorithm))
+                .help("choose another `--algorithm` or another size with `--bits`")
         })?;
         Ok(match &self.kid {
             Some(kid) => key.with_kid(kid.as_str()),

@@ -5,11 +5,13 @@ use comfy_table::{Table, presets::NOTHING};
 use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::Exit;
+use crate::config::Config;
 use crate::escape;
+use crate::known;
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::Outcome;
-use crate::store::{self, StoreAndConfig};
+use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +39,7 @@ impl Whose {
 /// List the minted tokens that the registry knows, by the end of their life
 ///
 /// A token itself is never kept, and so never printed. A revocation is forgotten some minutes after
-/// its token's end; the token is `expired` then.
+/// its token's end; the token is `expired` then. A service or an issuer that is not known is an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ListOptions {
@@ -60,10 +62,10 @@ pub(crate) struct ListOptions {
 }
 
 pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
-    let (url, _) = options.store.find()?;
+    let (url, config) = options.store.find()?;
     let filter = options.of.filter();
     let now = store::now();
-    let mut tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
+    let mut tokens = read(&url, config.as_ref(), &filter)?;
     let wanted = [
         (options.active, TokenState::Active),
         (options.expired, TokenState::Expired),
@@ -74,6 +76,18 @@ pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
     }
     print(&tokens, now, options.format)?;
     Ok(Exit::Done)
+}
+
+/// The tokens that match, once it is certain that the filter's names can match any.
+pub(super) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> Outcome<Vec<ListedToken>> {
+    store::run(async {
+        let store = Store::open(url).await.map_err(|error| refused(&error))?;
+        let tokens = store.tokens(filter).await.map_err(|error| refused(&error))?;
+        if tokens.is_empty() {
+            known::filter(&store, config, filter).await?;
+        }
+        Ok(tokens)
+    })
 }
 
 /// One line for each token, or one JSON array.

@@ -65,11 +65,23 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     if let Some(namespace) = &options.namespace {
         k8s_secret::check_namespace(namespace)?;
     }
+    if let Some(dir) = options.deployed.as_deref().filter(|dir| !dir.is_dir()) {
+        // Taken for empty, it would have every service renewed at each run.
+        return Err(Problem::usage(format!("`--deployed` names `{}`, which is not a folder", dir.display()))
+            .help("name the folder with the tokens as the services have them, `NAME.token`"));
+    }
     let (url, config) = options.store.find()?;
     let config: Config = config.ok_or_else(|| {
         Problem::usage("no configuration says which services have tokens")
             .help("name one with `--config FILE`")
     })?;
+    if config.services.is_empty() {
+        return Err(Problem::usage(format!(
+            "`{}` lists no service, so nothing is renewed",
+            config.path.display()
+        ))
+        .help("add one under `[services]`, such as `orders = { role = \"admin\" }`"));
+    }
     let known = Known::read(&url, &config)?;
     let mut due = BTreeMap::new();
     for service in config.services.keys() {
@@ -101,7 +113,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
         None => tokens.iter().try_for_each(|made| {
             output::result("---")?;
             let name = k8s_secret::name_of(&made.service)?;
-            output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made)?)
+            output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made))
         }),
     })?;
     Ok(Exit::Done)
@@ -112,6 +124,9 @@ impl RenewOptions {
     fn why(&self, service: &ServiceName, known: &Known) -> Outcome<Option<String>> {
         let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
         let Some(newest) = of_service.clone().max_by_key(|listed| listed.token.expires_at) else {
+            output::note(&format!(
+                "`{service}` has no token in the registry and gets none; `service-token generate {service}` makes the first"
+            ));
             return Ok(None);
         };
         let current = match self.deployed.as_deref().or(self.out_dir.as_deref()) {
@@ -152,7 +167,7 @@ impl Known {
     fn why(&self, listed: &ListedToken, within: Option<Lifetime>) -> Option<String> {
         let token = &listed.token;
         let within = match within {
-            Some(Lifetime(within)) => i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
+            Some(within) => within.seconds(),
             None => token.expires_at.saturating_sub(token.issued_at) / 3,
         };
         match listed.state(self.now) {

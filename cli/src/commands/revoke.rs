@@ -1,15 +1,24 @@
 //! `service-token revoke`: a token, the tokens of a service, or all that a key signed, at once.
+//!
+//! Success means an effect: a name that nothing has, or an end that is over, is an error. Deliberate
+//! revocation of unknown names has an option of its own.
 
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use service_only::store::{NewRevocation, RevocationTarget, Revoked, Store, StoreError, TokenFilter};
+use service_only::MAX_LEEWAY;
+use service_only::store::{
+    ListedToken, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
+    TokenState,
+};
 
 use super::Exit;
+use crate::config::Config;
 use crate::escape;
+use crate::known;
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
-use crate::store::{self, Instant, StoreAndConfig};
+use crate::store::{self, Instant, StoreAndConfig, refused};
 
 /// A verifier's largest leeway is five minutes; the rest is for its clock.
 const FORGET_AFTER_SECONDS: i64 = 3600;
@@ -18,12 +27,15 @@ const EXAMPLES: &str = "\
 Examples:
   service-token revoke 76514ef5-446e-4842-932c-231cd329f030 --reason 'seen in a log'
   service-token revoke --service orders --before now
-  service-token revoke --key 2026-01";
+  service-token revoke --key 2026-01
+
+Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or the store failed.";
 
 /// Revoke a token, the tokens of a service, or all that a key signed
 ///
 /// Every verifier that follows the store refuses within a second. To revoke twice changes nothing,
-/// and says so. Nothing takes a revocation back; mint a new token.
+/// and says so. Prints the number of the revocation, by which `unrevoke` undoes it, and how many tokens
+/// of the registry it covers.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
@@ -32,7 +44,8 @@ pub(crate) struct RevokeOptions {
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]
     service: Option<String>,
-    /// Up to and within this second: RFC 3339, seconds since the epoch, or `now`
+    /// Up to and within this second: RFC 3339 with its offset, seconds since the epoch, or `now`; a minute
+    /// ahead at most
     #[arg(long, value_name = "TIME", requires = "service")]
     before: Option<Instant>,
     /// Every token that this key signed
@@ -42,10 +55,13 @@ pub(crate) struct RevokeOptions {
     /// its name is most likely mistyped, and the right one would stay good
     #[arg(long, value_name = "TIME", requires = "jti")]
     expires: Option<Instant>,
+    /// Revoke a service, a key or an issuer that neither the registry nor the configuration knows
+    #[arg(long)]
+    allow_unknown: bool,
     /// Issuer of the token, the service or the key [default: the configuration's]
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// Why, for whoever asks later
+    /// Why, for those who read the list of revocations later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -56,34 +72,139 @@ pub(crate) struct RevokeOptions {
 }
 
 pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
+    options.check()?;
     let (url, config) = options.store.find()?;
     let issuer = options
         .issuer
         .clone()
-        .or_else(|| config.map(|config| config.issuer))
+        .or_else(|| config.as_ref().map(|config| config.issuer.clone()))
         .ok_or_else(|| Problem::usage("no issuer").help("pass `--issuer ISSUER`"))?;
-    let target = options.target(&url, &issuer)?;
-    let now = store::now();
-    let mut revocation = NewRevocation::new(&issuer, target).at(now);
-    revocation.reason.clone_from(&options.reason);
-    revocation.revoked_by = store::operator();
-    let (outcome, purged) = store::work(async {
-        let store = Store::connect(&url).await?;
-        let outcome = store.revoke(&revocation).await?;
-        Ok((outcome, store.purge_revocations(now.saturating_sub(FORGET_AFTER_SECONDS)).await))
-    })?;
-    if let Err(error) = purged {
+    let made = store::run(options.revoke(&url, config.as_ref(), &issuer))?;
+    if let Err(error) = &made.purged {
         output::warning(&format!("expired revocations were not cleared away: {error}"));
     }
-    options.print(&revocation, outcome)?;
+    made.warn();
+    options.print(&made)?;
     Ok(Exit::Done)
 }
 
+/// What came of it.
+struct Made {
+    record: RevocationRecord,
+    outcome: Revoked,
+    /// Tokens of the registry that it covers.
+    known: usize,
+    /// Those of them that were good before.
+    good: usize,
+    /// Good tokens of the same service that are younger.
+    younger: usize,
+    purged: Result<u64, StoreError>,
+}
+
 impl RevokeOptions {
-    fn target(&self, url: &str, issuer: &str) -> Outcome<RevocationTarget> {
+    /// What is wrong whatever the store holds.
+    fn check(&self) -> Outcome<()> {
+        if let Some(before) = self.before {
+            before.not_ahead().map_err(|why| {
+                Problem::usage(format!("`--before` is {}: {why}", members::instant(before.0)))
+            })?;
+        }
+        if let Some(Instant(expires)) = self.expires.filter(|Instant(expires)| *expires <= store::now()) {
+            return Err(Problem::usage(format!(
+                "`--expires` is {}, which is over: such a token is refused anyway, and nothing was revoked",
+                members::instant(expires)
+            ))
+            .help("pass the `exp` of the token, as `service-token inspect -` shows it"));
+        }
+        match &self.jti {
+            Some(jti) if jti.contains('.') && jti.len() > 100 => {
+                Err(Problem::usage("that is a token, and not its `jti`")
+                    .help("`service-token inspect -` shows the `jti`, and it has to be revoked now: it was on a command line"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn revoke(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
+        let existing = match Store::open(url).await {
+            Ok(store) => Some(store),
+            // There may be revocations before there is a registry; then only the configuration knows names.
+            Err(StoreError::Missing { .. } | StoreError::NotAStore { .. })
+                if self.may_be_first(config, issuer) =>
+            {
+                None
+            }
+            Err(error) => return Err(refused(&error)),
+        };
+        let now = store::now();
+        let tokens = match &existing {
+            Some(store) => store.tokens(&self.filter(issuer)).await.map_err(|error| refused(&error))?,
+            None => Vec::new(),
+        };
+        self.check_names(existing.as_ref(), config, issuer).await?;
+        let target = self.target(issuer, &tokens, now)?;
+        let covered: Vec<_> = tokens.iter().filter(|listed| target.covers(&listed.token, now)).collect();
+        let is_good = |listed: &&ListedToken| listed.state(now) == TokenState::Active;
+        let good = covered.iter().filter(|listed| is_good(listed)).count();
+        let younger =
+            tokens.iter().filter(|listed| !target.covers(&listed.token, now)).filter(is_good).count();
+
+        let mut revocation = NewRevocation::new(issuer, target).at(now);
+        revocation.reason.clone_from(&self.reason);
+        revocation.revoked_by = store::operator();
+        let store = Store::connect(url).await.map_err(|error| refused(&error))?;
+        let outcome = store.revoke(&revocation).await.map_err(|error| refused(&error))?;
+        let record =
+            store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
+        let record =
+            record.ok_or_else(|| Problem::usage("it was undone by another program in the same moment"))?;
+        let purged = store.purge_revocations(now.saturating_sub(FORGET_AFTER_SECONDS)).await;
+        Ok(Made { record, outcome, known: covered.len(), good, younger, purged })
+    }
+
+    /// Whether the target may be revoked in a store that is not there yet.
+    fn may_be_first(&self, config: Option<&Config>, issuer: &str) -> bool {
+        let config = config.filter(|config| config.issuer == issuer);
+        let configured = match (&self.service, &self.key) {
+            (Some(service), _) => config
+                .is_some_and(|config| config.services.keys().any(|known| known.as_str() == service.as_str())),
+            (_, Some(kid)) => config.is_some_and(|config| config.key.kid.as_ref() == Some(kid)),
+            _ => self.expires.is_some() && config.is_some(),
+        };
+        configured || self.allow_unknown
+    }
+
+    fn filter(&self, issuer: &str) -> TokenFilter {
+        TokenFilter {
+            issuer: Some(issuer.to_owned()),
+            jti: self.jti.clone(),
+            service: self.service.clone(),
+            kid: self.key.clone(),
+            ..TokenFilter::default()
+        }
+    }
+
+    async fn check_names(&self, store: Option<&Store>, config: Option<&Config>, issuer: &str) -> Outcome<()> {
+        if self.allow_unknown {
+            return Ok(());
+        }
+        let checked = async {
+            known::issuer(store, config, issuer).await?;
+            match (&self.service, &self.key) {
+                (Some(service), _) => known::service(store, config, Some(issuer), service).await,
+                (_, Some(kid)) => known::key(store, config, issuer, kid).await,
+                _ => Ok(()),
+            }
+        };
+        checked.await.map_err(|problem| {
+            problem.and("nothing was revoked").also("`--allow-unknown` revokes it all the same")
+        })
+    }
+
+    fn target(&self, issuer: &str, tokens: &[ListedToken], now: i64) -> Outcome<RevocationTarget> {
         match (&self.jti, &self.service, self.before, &self.key) {
             (Some(jti), ..) => {
-                let expires_at = self.expiry(url, issuer, jti)?;
+                let expires_at = self.expiry(issuer, jti, tokens, now)?;
                 Ok(RevocationTarget::Token { jti: jti.clone(), expires_at })
             }
             (_, Some(service), Some(Instant(issued_by)), _) => {
@@ -94,59 +215,67 @@ impl RevokeOptions {
         }
     }
 
-    /// When the token ends: as the registry knows, or as was said, whichever is later.
-    fn expiry(&self, url: &str, issuer: &str, jti: &str) -> Outcome<i64> {
-        if jti.contains('.') && jti.len() > 100 {
-            return Err(Problem::usage("that is a token, and not its `jti`")
-                .help("`service-token inspect -` shows the `jti`, and it has to be revoked now: it was on a command line"));
-        }
-        let filter = TokenFilter {
-            issuer: Some(issuer.to_owned()),
-            jti: Some(jti.to_owned()),
-            ..TokenFilter::default()
-        };
-        let known = store::work(async {
-            match Store::open(url).await {
-                Ok(store) => store.tokens(&filter).await,
-                // There may be revocations before there is a registry.
-                Err(StoreError::Missing { .. } | StoreError::NotAStore { .. }) if self.expires.is_some() => {
-                    Ok(Vec::new())
-                }
-                Err(error) => Err(error),
-            }
+    /// When the token ends: as the registry knows, or as the option says, whichever is later.
+    fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: i64) -> Outcome<i64> {
+        let known = tokens.iter().map(|listed| listed.token.expires_at).max();
+        let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
+            Problem::usage(format!(
+                "the registry has no token `{jti}` of `{issuer}`, and nothing was revoked"
+            ))
+            .help("check the name; a token that was minted without the registry needs `--expires TIME`")
         })?;
-        let known = known.first().map(|listed| listed.token.expires_at);
-        known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
-            Problem::usage(format!("the registry has no token `{jti}` of `{issuer}`"))
-                .help("check the name; a token that was minted without the registry needs `--expires TIME`")
-        })
+        let leeway = i64::try_from(MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
+        if expires_at.saturating_add(leeway) <= now {
+            return Err(Problem::usage(format!(
+                "the token `{jti}` expired {}: it is refused anyway, and nothing was revoked",
+                members::instant(expires_at)
+            ))
+            .help("`service-token list --active` shows the tokens that are good"));
+        }
+        Ok(expires_at)
     }
 
-    fn print(&self, revocation: &NewRevocation, outcome: Revoked) -> Outcome<()> {
-        let (kind, name, until) = match &revocation.target {
-            RevocationTarget::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
-            RevocationTarget::Service { service, issued_by } => ("service", service, Some(*issued_by)),
-            RevocationTarget::Key { kid } => ("key", kid, None),
-        };
+    fn print(&self, made: &Made) -> Outcome<()> {
+        let revocation = &made.record.revocation;
+        let (kind, name, until) = store::columns(&revocation.target);
         let until = until.map(members::instant);
-        let (word, text) = match outcome {
+        let (word, text) = match made.outcome {
             Revoked::New => ("new", "revoked"),
             Revoked::Extended => ("extended", "revoked, further than before"),
             _ => ("already", "revoked already, nothing has changed"),
         };
+        let number = made.record.sequence;
         match self.format {
             Format::Json => output::json(&json!({
-                "outcome": word, "kind": kind, "issuer": revocation.issuer, "name": name, "until": until,
+                "outcome": word, "revocation": number, "kind": kind, "issuer": revocation.issuer, "name": name,
+                "until": until, "known_tokens": made.known, "valid_tokens": made.good,
             })),
             Format::Text => {
-                let until = match (kind, &until) {
-                    ("service", Some(until)) => format!(", issued up to {until}"),
-                    ("token", Some(until)) => format!(", which expires {until}"),
-                    _ => String::new(),
-                };
-                let line = format!("{text}: {kind} `{name}` of `{}`{until}", revocation.issuer);
-                output::result(&escape::one_line(&line))
+                let reach = store::reach(&revocation.target);
+                let line = format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer);
+                output::result(&escape::one_line(&line))?;
+                let tokens = if made.known == 1 { "token" } else { "tokens" };
+                output::result(&format!(
+                    "revocation {number}: {} {tokens} of the registry, {} of them good until now",
+                    made.known, made.good
+                ))
             }
+        }
+    }
+}
+
+impl Made {
+    fn warn(&self) {
+        if self.good == 0 && self.outcome == Revoked::New {
+            output::warning(
+                "no good token of the registry is revoked by it; it holds for tokens that the registry does not know",
+            );
+        }
+        if self.younger > 0 {
+            output::note(&format!(
+                "{} good tokens of the service were issued later and stay good",
+                self.younger
+            ));
         }
     }
 }

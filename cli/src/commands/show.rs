@@ -1,9 +1,9 @@
 //! `service-token show`: all that the registry knows of one token.
 
 use clap::Args;
-use service_only::store::{Store, TokenFilter};
+use service_only::store::TokenFilter;
 
-use super::Exit;
+use super::{Exit, list};
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -31,13 +31,13 @@ pub(crate) struct ShowOptions {
 }
 
 pub(crate) fn run(options: &ShowOptions) -> Outcome<Exit> {
-    let (url, _) = options.store.find()?;
+    let (url, config) = options.store.find()?;
     let filter = TokenFilter {
         jti: Some(options.jti.clone()),
         issuer: options.issuer.clone(),
         ..TokenFilter::default()
     };
-    let tokens = store::work(async { Store::open(&url).await?.tokens(&filter).await })?;
+    let tokens = list::read(&url, config.as_ref(), &filter)?;
     let [one] = tokens.as_slice() else {
         return Err(match tokens.len() {
             0 => Problem::new(ProblemCode::Store, format!("the registry has no token `{}`", options.jti))

@@ -6,7 +6,6 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use service_only::{Algorithm, Policy, ServiceName};
@@ -16,6 +15,7 @@ use super::{Exit, batch};
 use crate::arguments::algorithm_parser;
 use crate::config::{Config, Lifetime};
 use crate::expectations::Expectations;
+use crate::instant::{Instant, Seconds};
 use crate::keys::KeyOptions;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -64,7 +64,7 @@ Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbi
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyOptions {
-    /// The token, or `-` to read it from standard input, byte for byte but for one final newline
+    /// The token, or `-` to read it from standard input, byte for byte but for one final line ending (LF or CRLF)
     #[arg(value_name = "TOKEN", required_unless_present = "batch", conflicts_with = "batch")]
     token: Option<OsString>,
     /// Verify JSON lines from FILE, or `-`: `{"id", "config", "token"}` each, one answer a line
@@ -90,11 +90,11 @@ pub(crate) struct VerifyOptions {
     #[arg(long, value_enum, value_name = "PROFILE")]
     profile: Option<Profile>,
     /// Seconds that clocks may differ; 0, because a leeway lengthens every token's life
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    leeway: u64,
-    /// Verify as if it were this instant, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    leeway: Seconds,
+    /// Verify as if it were this instant, in seconds since 1970 or as RFC 3339 [default: now]
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
-    now: Option<i64>,
+    now: Option<Instant>,
     /// Allow only this service (repeatable, or separated by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<ServiceName>,
@@ -116,8 +116,8 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
     if let Some(source) = &options.batch {
         return batch::run(source);
     }
-    let token = token_bytes(options.token.as_deref().unwrap_or_default())?;
-    let answer = match options.decide(&token) {
+    let argument = options.token.as_deref().unwrap_or_default();
+    let answer = match token_bytes(argument).and_then(|token| options.decide(&token)) {
         Ok(answer) => answer,
         // JSON is asked for by programs: they get their answer in every case.
         Err(problem) if options.format == Format::Json => {
@@ -138,9 +138,13 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
 }
 
 impl VerifyOptions {
+    fn now(&self) -> Option<i64> {
+        self.now.map(|Instant(now)| now)
+    }
+
     fn decide(&self, token: &[u8]) -> Outcome<Answer> {
         let config = Config::find(self.config.as_deref(), !self.keys.any())?;
-        let known = self.store.ask(config.as_ref(), self.now)?;
+        let known = self.store.ask(config.as_ref(), self.now())?;
         let (revocations, ring) = known.map(|known| (known.revocations, known.ring)).unzip();
         let keys = match ring.flatten().filter(|_| !self.keys.any()) {
             Some(ring) => ring,
@@ -157,8 +161,8 @@ impl VerifyOptions {
                 .or(config.as_ref().and_then(|config| config.audience.as_deref())),
             algorithms: &self.algorithms,
             profile: self.profile.or(config.as_ref().and_then(|config| config.profile)).unwrap_or_default(),
-            leeway: Duration::from_secs(self.leeway),
-            now: self.now,
+            leeway: self.leeway.0,
+            now: self.now(),
             revocations,
         }
         .verifier(keys)?;
@@ -183,8 +187,13 @@ impl VerifyOptions {
     }
 }
 
-/// The token of an argument: itself, or for `-` standard input without one final newline.
+/// The token of an argument: itself, or for `-` standard input without one final line ending, LF or CRLF.
 pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
+    const REMEDY: &str = "pipe one token into `-`, as in `service-token verify - < orders.token`";
+    if argument.is_empty() {
+        // Of a variable that is not set, as in `verify "$TOKEN"`.
+        return Err(Problem::usage("the TOKEN argument is empty, so there is no token").help(REMEDY));
+    }
     if argument != "-" {
         return Ok(Zeroizing::new(argument.as_encoded_bytes().to_vec()));
     }
@@ -196,6 +205,12 @@ pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
         .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
     if token.last() == Some(&b'\n') {
         token.pop();
+        if token.last() == Some(&b'\r') {
+            token.pop();
+        }
+    }
+    if token.is_empty() {
+        return Err(Problem::usage("standard input is empty, so there is no token").help(REMEDY));
     }
     Ok(token)
 }

@@ -79,7 +79,7 @@ fn missing_and_empty_values_are_refused() {
 fn name_scope_and_lifetime_follow_their_rules() {
     assert!(refusal("inventory =", "\"in ventory\" =").contains("in ventory"));
     assert!(refusal("orders:read", "orders read").contains("`orders read` is not a scope"));
-    assert!(refusal("30d", "soon").contains("`soon` is not a lifetime"));
+    assert!(refusal("30d", "soon").contains("`soon` is not a duration"));
     assert!(refusal("30d", "0s").contains("at least one second"));
 }
 

@@ -11,7 +11,8 @@ use service_only::rotation::Journal;
 use service_only::store::{KeyStage, KeyStep, NewRevocation, TokenFilter};
 
 use super::{Made, Rotation, kid_in};
-use crate::problem::{Outcome, Problem};
+use crate::known;
+use crate::problem::Outcome;
 use crate::store::{now, operator, refused};
 
 /// Which key takes over.
@@ -36,13 +37,25 @@ impl Rotation<'_> {
     /// Refuses all that a key signed, and puts another in its place where it was the one that signs. A
     /// key that is not named is the one in the file.
     pub(crate) async fn emergency(mut self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
-        if kid_in(&self.journal().await?, KeyStage::Active).is_none() {
-            self.adopt().await?;
-        }
+        let journal = self.journal().await?;
+        let adopts = kid_in(&journal, KeyStage::Active).is_none();
         let kid = match named {
             Some(kid) => kid.to_owned(),
             None => self.site.current()?.kid().to_string(),
         };
+        let mut known: Vec<_> = journal.keys.iter().map(|key| key.kid.clone()).collect();
+        if adopts {
+            known.push(self.site.current()?.kid().to_string());
+        }
+        // Before anything is written down.
+        if !known.contains(&kid) {
+            let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
+            return Err(known::unknown(reason, &kid, known.iter().map(String::as_str))
+                .also("`service-token rotate --plan` names its keys"));
+        }
+        if adopts {
+            self.adopt().await?;
+        }
         let stage = |journal: &Journal| journal.keys.iter().find(|key| key.kid == kid).map(|key| key.state);
         let leaked = match stage(&self.journal().await?) {
             Some(KeyStage::Active) => self.replace(successor).await?,
@@ -52,11 +65,13 @@ impl Rotation<'_> {
                 self.done("retired", &kid)?;
                 vec![kid]
             }
-            // Done already, but for what a run that was cut off has left.
-            Some(KeyStage::Retired) => vec![kid],
-            None => {
-                let reason = format!("`{}` has no key `{kid}`", self.site.issuer);
-                return Err(Problem::usage(reason).help("`service-token rotate --plan` names its keys"));
+            // Retired by an emergency that was cut off, which has revoked it; or in the usual way, and then
+            // verifiers that have not looked since still accept it.
+            Some(KeyStage::Retired) | None => {
+                if !journal.revoked.contains(&kid) {
+                    self.revoke(std::slice::from_ref(&kid)).await?;
+                }
+                vec![kid]
             }
         };
         self.settle().await?;

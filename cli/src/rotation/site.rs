@@ -1,7 +1,7 @@
 //! The place of a rotation: its files, its settings, and the lock that one run at a time holds.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use service_only::rotation::{Journal, RotationSettings};
@@ -50,11 +50,18 @@ impl Site {
             Some(extension) => format!("{stem}-next.{}", extension.to_string_lossy()),
             None => format!("{stem}-next"),
         };
+        let next = file.with_file_name(name);
+        let store = config.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
+        let lock = lock_file(&file);
+        let written = [file.as_path(), &next, &lock, &config.rotation.jwks, &config.path];
+        // A key set that is written in place of the key would lose it, and all tokens with it.
+        new_file::check_distinct(&written.into_iter().chain(store).collect::<Vec<_>>())
+            .map_err(|problem| problem.at(format!("{}: `[key]`, `[rotation]`", config.path.display())))?;
         Ok(Self {
             issuer: config.issuer.clone(),
             algorithm: config.key.algorithm,
             settings,
-            next: file.with_file_name(name),
+            next,
             jwks: config.rotation.jwks.clone(),
             file,
             source: config.key.clone(),
@@ -127,7 +134,7 @@ impl Site {
     /// Lets no second rotation of these files begin while the lock is held. A process that is killed
     /// holds none.
     pub(crate) fn lock(&self) -> Outcome<Lock> {
-        let path = self.file.with_extension("lock");
+        let path = lock_file(&self.file);
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
@@ -142,6 +149,10 @@ impl Site {
             Err(TryLockError::Error(error)) => Err(Problem::io("lock", &path, &error)),
         }
     }
+}
+
+fn lock_file(key: &Path) -> PathBuf {
+    key.with_extension("lock")
 }
 
 /// Held as long as a rotation is at work.

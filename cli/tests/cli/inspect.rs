@@ -40,9 +40,7 @@ fn terminal_sequences_in_names_and_values_are_spelled_out() {
 #[test]
 fn what_is_not_a_token_ends_with_1_and_is_not_echoed() {
     let sandbox = Sandbox::new();
-    for bytes in
-        [b"".as_slice(), b"eyJsecret", b"a.b.c.d", b"eyJ.e30.x", b"\xff\xfe.\x00.\x1b", b"W10.W10.W10"]
-    {
+    for bytes in [b"eyJsecret".as_slice(), b"a.b.c.d", b"eyJ.e30.x", b"\xff\xfe.\x00.\x1b", b"W10.W10.W10"] {
         let ran = sandbox.feed(&["inspect", "-"], bytes);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
         assert!(!ran.stderr.contains("eyJ") && !ran.stderr.contains('\u{1b}'), "{}", ran.stderr);

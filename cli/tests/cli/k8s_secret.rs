@@ -78,3 +78,86 @@ fn name_that_kubernetes_would_refuse_is_refused_here_with_a_way_out() {
     sandbox.run(&["k8s-secret", "Big_Orders", "--allow-unlisted", "--name", "big-orders"]).done();
     sandbox.run(&["k8s-secret", "orders", "--namespace", "no.dots"]).refused();
 }
+
+/// Names of Kubernetes that YAML 1.1 or YAML 1.2 takes for a truth value, nothing, a number or a date.
+const READ_AS_ANOTHER_TYPE: [&str; 30] = [
+    "no",
+    "on",
+    "off",
+    "y",
+    "n",
+    "yes",
+    "true",
+    "false",
+    "null",
+    "1e3",
+    "12e03",
+    "1",
+    "0",
+    "007",
+    "08",
+    "0o7",
+    "0x1f",
+    "0b1",
+    "685e230",
+    "1-0",
+    "2026-11-29",
+    "2001-1-1",
+    "nan",
+    "inf",
+    "e1",
+    "1e",
+    "123456789012345678901",
+    "00",
+    "0-0",
+    "a",
+];
+
+/// What a reader makes of a manifest; `None` where it is not installed.
+fn read_by(program: &str, arguments: &[&str], manifest: &str) -> Option<Value> {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else { return None };
+    child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("No module named") {
+        return None;
+    }
+    assert!(output.status.success(), "{program}: {said}\n{manifest}");
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn every_name_is_text_for_kubectl_for_pyyaml_and_for_readers_of_yaml_1_2() {
+    let sandbox = Sandbox::configured();
+    let python = std::env::var("SERVICE_ONLY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))[0]))";
+    for name in READ_AS_ANOTHER_TYPE {
+        let ran = sandbox.run(&["k8s-secret", "orders", "--namespace", name, "--name", name]).done();
+        let rust = documents(&ran.stdout).remove(0);
+        // What kubectl does without a server.
+        let kubectl =
+            read_by("kubectl", &["annotate", "--local", "-f", "-", "a=b", "-o", "json"], &ran.stdout);
+        let pyyaml = read_by(&python, &["-c", script], &ran.stdout);
+        for (reader, secret) in [("serde", Some(rust)), ("kubectl", kubectl), ("PyYAML", pyyaml)] {
+            let Some(secret) = secret else {
+                eprintln!("skipped: {reader} is not installed");
+                continue;
+            };
+            let metadata = &secret["metadata"];
+            assert_eq!((&metadata["name"], &metadata["namespace"]), (&name.into(), &name.into()), "{reader}");
+            sandbox.feed(&["verify", "-"], token_of(&secret)).done();
+        }
+    }
+}
+
+#[test]
+fn renewed_secrets_are_written_by_the_same_writer() {
+    let sandbox = crate::store::with_store("sqlite:tokens.db");
+    sandbox.run(&["generate", "orders", "--lifetime", "1h"]).done();
+    let ran = sandbox.run(&["renew", "--k8s-secret", "--namespace", "no", "--within", "2h"]).done();
+    assert!(ran.stdout.contains("namespace: \"no\"\n"), "{}", ran.stdout);
+}

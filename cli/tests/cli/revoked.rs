@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use service_only::{Code, KeySet, NoAudit, SqlRevocations, Verifier};
 
-use crate::sandbox::Sandbox;
-use crate::store::{mint, sandboxes, states};
+use crate::sandbox::{Ran, Sandbox};
+use crate::store::{mint, sandboxes, states, url};
 
 /// A service that follows the sandbox's store.
 async fn verifier(sandbox: &Sandbox) -> Verifier {
@@ -16,18 +16,147 @@ async fn verifier(sandbox: &Sandbox) -> Verifier {
     builder.revocation(revocations).build().unwrap()
 }
 
-/// The store's address for a program in another folder.
-fn url(sandbox: &Sandbox) -> String {
-    let config: toml::Table = sandbox.read("service-token.toml").parse().unwrap();
-    let url = config["store"].as_str().unwrap();
-    match url.strip_prefix("sqlite:") {
-        Some(file) => format!("sqlite:{}", sandbox.path(file).display()),
-        None => url.to_owned(),
+fn verdict(verifier: &Verifier, token: &str) -> Option<Code> {
+    verifier.verify(token).err().map(|denial| denial.code())
+}
+
+/// Waits until the token is accepted or refused, as `expected`.
+async fn becomes(verifier: &Verifier, token: &str, expected: Option<Code>) {
+    let waiting = async {
+        while verdict(verifier, token) != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the verdict changes");
+}
+
+fn number(ran: &Ran) -> String {
+    ran.json()["revocation"].to_string()
+}
+
+#[tokio::test]
+async fn revocation_that_is_undone_lets_the_token_in_again_and_stays_on_record() {
+    for sandbox in sandboxes() {
+        let (token, jti) = mint(&sandbox, &["orders"]);
+        let verifier = verifier(&sandbox).await;
+        let kid = sandbox.run(&["show", &jti, "--format", "json"]).done().json()["kid"].clone();
+        let targets: [&[&str]; 3] =
+            [&[&jti], &["--service", "orders", "--before", "now"], &["--key", kid.as_str().unwrap()]];
+        for target in targets {
+            let revoke = [&["revoke", "--format", "json", "--reason", "by mistake"], target].concat();
+            let revoked = sandbox.run(&revoke).done();
+            assert_eq!(
+                (&revoked.json()["known_tokens"], &revoked.json()["valid_tokens"]),
+                (&1.into(), &1.into())
+            );
+            becomes(&verifier, &token, Some(Code::Revoked)).await;
+            let number = number(&revoked);
+            let undone = sandbox.run(&["unrevoke", &number, "--reason", "the wrong one"]).done();
+            assert!(undone.stdout.contains("1 token of the registry: 1 good again"), "{}", undone.stdout);
+            becomes(&verifier, &token, None).await;
+            assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done())[0].1, "active");
+            let listed = sandbox.run(&["revocations", "--format", "json"]).done().json();
+            let entry =
+                listed.as_array().unwrap().iter().find(|one| one["number"].to_string() == number).unwrap();
+            assert_eq!((&entry["state"], &entry["reason"]), (&"undone".into(), &"by mistake".into()));
+            assert_eq!(entry["undone_reason"], "the wrong one");
+            assert!(entry["undone"].is_string() && entry.get("undone_by").is_some(), "{entry}");
+            let text = sandbox.run(&["revocations"]).done().stdout;
+            assert!(text.contains("undone") && text.contains("the wrong one"), "{text}");
+        }
+        assert_eq!(sandbox.run(&["revocations", "--active"]).done().stdout, "");
     }
 }
 
-fn verdict(verifier: &Verifier, token: &str) -> Option<Code> {
-    verifier.verify(token).err().map(|denial| denial.code())
+#[tokio::test]
+async fn undoing_one_of_two_revocations_leaves_the_other_in_force() {
+    for sandbox in sandboxes() {
+        let (token, jti) = mint(&sandbox, &["orders"]);
+        let verifier = verifier(&sandbox).await;
+        let by_token = sandbox.run(&["revoke", &jti, "--format", "json"]).done();
+        let by_service =
+            sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
+        becomes(&verifier, &token, Some(Code::Revoked)).await;
+        let shown = sandbox.run(&["show", &jti, "--format", "json"]).done().json();
+        assert_eq!(shown["revocations"].as_array().unwrap().len(), 2, "{shown}");
+        let undone = sandbox.run(&["unrevoke", &number(&by_token), "--reason", "r"]).done();
+        assert!(undone.stdout.contains("0 good again, 1 still revoked"), "{}", undone.stdout);
+        // Long enough for a reader that got it wrong.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(verdict(&verifier, &token), Some(Code::Revoked));
+        sandbox.run(&["unrevoke", &number(&by_service), "--reason", "r"]).done();
+        becomes(&verifier, &token, None).await;
+    }
+}
+
+#[tokio::test]
+async fn undoing_a_revocation_that_replaced_another_leaves_the_other_in_force() {
+    for sandbox in sandboxes() {
+        let (old, _) = mint(&sandbox, &["orders"]);
+        let first =
+            sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
+        let (young, _) = mint(&sandbox, &["orders"]);
+        let verifier = verifier(&sandbox).await;
+        assert_eq!((verdict(&verifier, &old), verdict(&verifier, &young)), (Some(Code::Revoked), None));
+        let second =
+            sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
+        assert_eq!(second.json()["outcome"], "extended");
+        becomes(&verifier, &young, Some(Code::Revoked)).await;
+        let undone = sandbox.run(&["unrevoke", &number(&second), "--reason", "r"]).done();
+        assert!(
+            undone.stderr.contains(&format!("revocation {} still holds", number(&first))),
+            "{}",
+            undone.stderr
+        );
+        becomes(&verifier, &young, None).await;
+        assert_eq!(verdict(&verifier, &old), Some(Code::Revoked), "its own revocation was never undone");
+        sandbox.run(&["unrevoke", &number(&first), "--reason", "r"]).done();
+        becomes(&verifier, &old, None).await;
+    }
+}
+
+#[test]
+fn undoing_needs_a_number_that_is_there_and_a_reason() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        let revoked = sandbox.run(&["revoke", &jti, "--format", "json"]).done();
+        let number = number(&revoked);
+        sandbox.run(&["unrevoke", &number]).refused();
+        assert!(
+            sandbox.run(&["unrevoke", &number, "--reason", " "]).refused().contains("`--reason` is empty")
+        );
+        for wrong in ["0", "-1", "one", ""] {
+            sandbox.run(&["unrevoke", "--reason", "r", "--", wrong]).refused();
+        }
+        let message = sandbox.run(&["unrevoke", "999", "--reason", "r"]).refused();
+        assert!(message.contains("has no revocation 999") && message.contains("revocations"), "{message}");
+        let listed = sandbox.run(&["revocations", "--format", "json"]).done().json();
+        assert_eq!(listed[0]["state"], "active", "{listed}");
+        sandbox.run(&["unrevoke", &number, "--reason", "r"]).done();
+        let message = sandbox.run(&["unrevoke", &number, "--reason", "r"]).refused();
+        assert!(message.contains("was undone already"), "{message}");
+        // The number of the undoing is not one of a revocation.
+        let next = (number.parse::<i64>().unwrap() + 1).to_string();
+        assert!(sandbox.run(&["unrevoke", &next, "--reason", "r"]).refused().contains("has no revocation"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_undone_can_be_revoked_again() {
+    for sandbox in sandboxes() {
+        let (token, jti) = mint(&sandbox, &["orders"]);
+        let verifier = verifier(&sandbox).await;
+        for _ in 0..3 {
+            let revoked = sandbox.run(&["revoke", &jti, "--format", "json"]).done();
+            assert_eq!(revoked.json()["outcome"], "new");
+            becomes(&verifier, &token, Some(Code::Revoked)).await;
+            sandbox.run(&["unrevoke", &number(&revoked), "--reason", "r"]).done();
+            becomes(&verifier, &token, None).await;
+        }
+        sandbox.run(&["revoke", &jti]).done();
+        becomes(&verifier, &token, Some(Code::Revoked)).await;
+        assert_eq!(sandbox.feed(&["verify", "-"], &token).code, 1);
+    }
 }
 
 async fn is_refused(verifier: &Verifier, token: &str) {

@@ -49,7 +49,7 @@ fn manual_has_a_page_for_each_command() {
     assert!(sandbox.run(&["man"]).done().stdout.contains(".TH service-token 1"));
     std::fs::create_dir(sandbox.path("man1")).unwrap();
     let ran = sandbox.run(&["man", "--out-dir", "man1"]).done();
-    assert_eq!(ran.stdout.lines().count(), 19);
+    assert_eq!(ran.stdout.lines().count(), 21);
     assert!(sandbox.read("man1/service-token-verify.1").contains("audience"));
     assert!(sandbox.run(&["man", "--out-dir", "man1"]).refused().contains("exists already"));
 }
@@ -69,6 +69,8 @@ fn every_command_explains_itself() {
         "show",
         "expiring",
         "revoke",
+        "unrevoke",
+        "revocations",
         "rotate",
         "renew",
         "dev",

@@ -134,12 +134,16 @@ fn secret_comes_from_file_or_variable_in_three_encodings() {
 }
 
 #[test]
-fn standard_input_loses_one_newline_and_no_more() {
+fn standard_input_loses_one_line_ending_and_no_more() {
     let (sandbox, token) = with_secret();
-    sandbox.feed(&expect(&["-"]), format!("{token}\n")).done();
-    for spoiled in
-        [format!("{token}\n\n"), format!("{token}\r\n"), format!(" {token}"), format!("{token} \n")]
-    {
+    for ending in ["", "\n", "\r\n"] {
+        sandbox.feed(&expect(&["-"]), format!("{token}{ending}")).done();
+        sandbox.feed(&["inspect", "-"], format!("{token}{ending}")).done();
+    }
+    for spoiled in ["\n\n", "\r\n\r\n", "\r\r\n", "\n\r", "\r", " \n"] {
+        assert_eq!(sandbox.feed(&expect(&["-"]), format!("{token}{spoiled}")).code, 1, "{spoiled:?}");
+    }
+    for spoiled in [format!(" {token}"), format!("\n{token}"), format!("\u{feff}{token}")] {
         assert_eq!(sandbox.feed(&expect(&["-"]), &spoiled).code, 1, "{spoiled:?}");
     }
 }
@@ -149,10 +153,50 @@ fn bytes_that_are_no_token_are_refused_without_panic_or_echo() {
     let sandbox = Sandbox::new();
     sandbox.write("secret", SECRET);
     let huge = vec![b'a'; 3_000_000];
-    for bytes in [b"".as_slice(), b"\xff\xff.\xff.\xff", b"\x1b[31m.a.b", b"....", b"-", &huge] {
+    for bytes in [b"\xff\xff.\xff.\xff".as_slice(), b"\x1b[31m.a.b", b"....", b"-", &huge] {
         let ran = sandbox.feed(&expect(&["-"]), bytes);
         assert_eq!(ran.code, 1, "{}", ran.stderr);
         assert!(ran.stdout.len() < 500 && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn empty_input_is_a_usage_error_wherever_a_token_is_read() {
+    let (sandbox, _) = with_secret();
+    for input in ["", "\n", "\r\n"] {
+        for arguments in [expect(&["-"]), vec!["inspect", "-"], vec!["verify", "--batch", "-"]] {
+            let message = sandbox.feed(&arguments, input).refused();
+            assert!(message.contains("is empty") && message.contains("help: "), "{message}");
+        }
+        let ran = sandbox.feed(&expect(&["--format", "json", "-"]), input);
+        assert_eq!((ran.code, &ran.json()["code"]), (2, &"usage".into()), "{}", ran.stdout);
+    }
+    for arguments in [expect(&[""]), vec!["inspect", ""]] {
+        assert!(sandbox.run(&arguments).refused().contains("TOKEN argument is empty"));
+    }
+    sandbox.write("empty.jsonl", "\n\n");
+    assert!(sandbox.run(&["verify", "--batch", "empty.jsonl"]).refused().contains("the batch is empty"));
+}
+
+#[test]
+fn secret_file_with_a_line_ending_is_the_same_secret_for_the_command_and_for_a_service() {
+    use service_only::{Algorithm, FileKeys, NoAudit, SecretEncoding, Verifier};
+    for ending in ["", "\n", "\r\n"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("secret", format!("{SECRET}{ending}"));
+        for (name, encoding) in [("raw", SecretEncoding::Raw), ("utf8", SecretEncoding::Utf8)] {
+            let mint = ["generate", "orders", "--key", "secret", "--algorithm", "HS256", "--issuer", "i"];
+            let token = sandbox.run(&[&mint[..], &["--secret-encoding", name]].concat()).done();
+            let keys =
+                FileKeys::hmac(Algorithm::HS256, sandbox.path("secret")).encoding(encoding).open().unwrap();
+            let verifier = Verifier::builder().issuer("i").keys(keys).audit(NoAudit).build().unwrap();
+            assert!(verifier.verify(token.line()).is_ok(), "{ending:?} {name}");
+            let verify =
+                ["verify", "--secret-file", "secret", "--issuer", "i", "--secret-encoding", name, "-"];
+            sandbox.feed(&verify, token.line()).done();
+            let note = "is a part of the secret";
+            assert_eq!(token.stderr.contains(note), name == "raw" && !ending.is_empty(), "{}", token.stderr);
+        }
     }
 }
 

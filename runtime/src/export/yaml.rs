@@ -74,7 +74,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// A text, in quotes unless no reader can take it for anything else.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let inner = |c: char| c.is_ascii_alphanumeric() || "/_.-:@[]{}*".contains(c);
     if first && text.chars().all(inner) && !text.ends_with(':') && !is_word(text) {
@@ -115,4 +115,118 @@ pub(super) fn one_line(text: &str) -> String {
 
 fn is_visible(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    /// Texts that YAML 1.1 or YAML 1.2 takes for something else when they are plain.
+    const TRAPS: [&str; 62] = [
+        "",
+        " ",
+        "no",
+        "No",
+        "NO",
+        "on",
+        "Off",
+        "y",
+        "Y",
+        "n",
+        "yes",
+        "TRUE",
+        "null",
+        "Null",
+        "~",
+        ".inf",
+        "-.INF",
+        ".nan",
+        "1",
+        "+1",
+        "-1",
+        "0",
+        "007",
+        "08",
+        "0o7",
+        "0x1F",
+        "0b10",
+        "1_000",
+        "1e3",
+        "1E3",
+        "6.02e23",
+        ".5",
+        "1.",
+        "1:30",
+        "190:20:30",
+        "2026-11-29",
+        "2026-11-29T10:00:00Z",
+        "2026-11-29 10:00:00 +02:00",
+        "=",
+        "<<",
+        "-",
+        "- a",
+        "?",
+        ": a",
+        "a: b",
+        "a:",
+        "a #b",
+        "#a",
+        "[a",
+        "{a}",
+        "*a",
+        "&a",
+        "!a",
+        "|",
+        ">",
+        "@a",
+        "`a",
+        "%a",
+        "'a",
+        "\"a\\",
+        "a\nb\t\u{85}\u{2028}\u{feff}c",
+        "---",
+    ];
+
+    #[test]
+    fn every_text_is_the_same_text_for_readers_of_yaml_1_1_and_1_2() {
+        let mut page = Page::default();
+        page.value(0, &Value::from(TRAPS.map(|trap| serde_json::json!({ trap: trap })).to_vec()));
+        let document = page.finish();
+        let expected: Vec<Value> = TRAPS.map(|trap| serde_json::json!({ trap: trap })).to_vec();
+        let read: Vec<Value> = serde_norway::from_str(&document).unwrap();
+        assert_eq!(read, expected, "{document}");
+
+        let python = std::env::var("SERVICE_ONLY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin.buffer)))";
+        let child = Command::new(python)
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = child else { return };
+        child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("No module named") {
+            return;
+        }
+        assert!(output.status.success(), "{said}");
+        let read: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(read, expected, "{document}");
+    }
+
+    #[test]
+    fn names_that_no_reader_mistakes_stay_plain() {
+        for name in
+            ["bakery", "orders-service-token", "security.istio.io/v1", "/api/*", "cluster.local/ns/a/sa/b"]
+        {
+            assert_eq!(text(name), name);
+        }
+    }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, VerifyingKey};
+use super::{
+    Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, SecretEncoding, VerifyingKey,
+};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     watched_file::{Contents, DEFAULT_POLL_INTERVAL, MAX_READ, MIN_POLL_INTERVAL, WatchedFile, read_regular},
@@ -49,9 +51,9 @@ impl FileKeys {
     }
 
     /// A file that is an HMAC secret; see [`VerifyingKey::hmac`]. Every byte of it counts, also a
-    /// line break at its end.
+    /// line ending at its end, unless [`encoding`](FileKeysBuilder::encoding) says how it is written.
     pub fn hmac(algorithm: Algorithm, path: impl Into<PathBuf>) -> FileKeysBuilder {
-        FileKeysBuilder::of(path.into(), Format::Hmac(algorithm))
+        FileKeysBuilder::of(path.into(), Format::Hmac(algorithm, SecretEncoding::Raw))
     }
 
     /// The file again, for as long as somebody else has it.
@@ -103,18 +105,31 @@ pub struct FileKeysBuilder {
     file: KeyFile,
     interval: Duration,
     clock: Box<dyn Clock>,
+    /// Whether `encoding` was called for a file that is not a secret.
+    encoding_of_no_secret: bool,
 }
 
 impl FileKeysBuilder {
     fn of(path: PathBuf, format: Format) -> Self {
         let file = KeyFile { path, format, kid: None };
-        Self { file, interval: DEFAULT_POLL_INTERVAL, clock: Box::new(SystemClock) }
+        let clock = Box::new(SystemClock);
+        Self { file, interval: DEFAULT_POLL_INTERVAL, clock, encoding_of_no_secret: false }
     }
 
     /// The name of the one key in the file; see [`VerifyingKey::with_kid`]. The keys of a JWK set
     /// bring their own.
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.file.kid = Some(kid.into());
+        self
+    }
+
+    /// How the secret of [`FileKeys::hmac`] is written, as `encoding` of `service-token.toml` and
+    /// `--secret-encoding` of the command name it. Left out, it is [`SecretEncoding::Raw`].
+    pub fn encoding(mut self, encoding: SecretEncoding) -> Self {
+        match self.file.format {
+            Format::Hmac(algorithm, _) => self.file.format = Format::Hmac(algorithm, encoding),
+            Format::Jwks | Format::Pem(_) => self.encoding_of_no_secret = true,
+        }
         self
     }
 
@@ -132,7 +147,8 @@ impl FileKeysBuilder {
     ///
     /// # Errors
     /// When the file cannot be read within two seconds, is not a regular file, is too large or holds no
-    /// usable key, the interval is too short, a JWK set was given a name, or no thread can be started.
+    /// usable key, the interval is too short, a JWK set was given a name, something else than a secret an
+    /// encoding, or no thread can be started.
     pub fn open(self) -> Result<FileKeys, KeyError> {
         if self.interval < MIN_POLL_INTERVAL {
             return Err(KeyError::unusable(format!(
@@ -144,6 +160,9 @@ impl FileKeysBuilder {
             return Err(KeyError::unusable(
                 "the keys of a JWK set bring their own names; leave out `.kid(…)`",
             ));
+        }
+        if self.encoding_of_no_secret {
+            return Err(KeyError::unusable("only an HMAC secret has an encoding; leave out `.encoding(…)`"));
         }
         let keys = FileKeys(WatchedFile::open(self.file, self.interval, self.clock, Duration::ZERO)?);
         keys.0.current().content.log_skipped(&keys.0.contents().path.display());
@@ -170,7 +189,7 @@ struct KeyFile {
 enum Format {
     Jwks,
     Pem(Algorithm),
-    Hmac(Algorithm),
+    Hmac(Algorithm, SecretEncoding),
 }
 
 impl Contents for KeyFile {
@@ -186,7 +205,7 @@ impl Contents for KeyFile {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let limit = match self.format {
             Format::Jwks => MAX_JWKS_BYTES,
-            Format::Pem(_) | Format::Hmac(_) => MAX_KEY_FILE_BYTES,
+            Format::Pem(_) | Format::Hmac(..) => MAX_KEY_FILE_BYTES,
         };
         let bytes = read_regular(&self.path, limit)
             .map_err(|error| KeyError::unreadable(format!("{}: {error}", self.path.display())))?;
@@ -200,7 +219,9 @@ impl Contents for KeyFile {
         let key = match self.format {
             Format::Jwks => return KeySet::from_jwks(bytes).map_err(|error| self.named(error)),
             Format::Pem(algorithm) => VerifyingKey::from_pem(algorithm, bytes),
-            Format::Hmac(algorithm) => VerifyingKey::hmac(algorithm, bytes),
+            Format::Hmac(algorithm, encoding) => {
+                encoding.decode(bytes).and_then(|secret| VerifyingKey::hmac(algorithm, &secret))
+            }
         };
         let key = key.map_err(|error| self.named(error))?;
         Ok(KeySet::from(match &self.kid {

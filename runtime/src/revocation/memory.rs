@@ -165,6 +165,34 @@ impl MemoryRevocations {
         Ok(())
     }
 
+    /// Undoes [`revoke_token`](Self::revoke_token), and says whether there was such a revocation. A token
+    /// that is also revoked with its service or its key stays revoked.
+    pub fn undo_token(&self, issuer: &str, jti: &str) -> bool {
+        self.write().remove_token(issuer, jti)
+    }
+
+    /// Undoes [`revoke_service`](Self::revoke_service), for tokens of all ages; says whether there was such a
+    /// revocation.
+    pub fn undo_service(&self, issuer: &str, service: &str) -> bool {
+        self.write().remove_service(issuer, service)
+    }
+
+    /// Undoes [`revoke_key`](Self::revoke_key), and says whether there was such a revocation.
+    pub fn undo_key(&self, issuer: &str, kid: &str) -> bool {
+        self.write().remove_key(issuer, kid)
+    }
+
+    /// Puts a revocation that reaches less far in the place of one that was undone: in one step, so that
+    /// what both cover is never accepted in between.
+    #[cfg(feature = "sql")]
+    pub(super) fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
+        let mut state = self.write();
+        let services = state.services.get_mut(issuer);
+        if let Some(held) = services.and_then(|services| services.get_mut(service)) {
+            *held = issued_by;
+        }
+    }
+
     /// How many revocations are held.
     pub fn len(&self) -> usize {
         self.read().count
@@ -236,6 +264,29 @@ impl MemoryRevocations {
 const MAX_LEEWAY_SECONDS: i64 = 300;
 
 impl State {
+    fn remove_token(&mut self, issuer: &str, jti: &str) -> bool {
+        let tokens = self.tokens.get_mut(issuer);
+        let Some((name, forget_at)) = tokens.and_then(|tokens| tokens.remove_entry(jti)) else {
+            return false;
+        };
+        self.expiries.remove(&(forget_at, issuer.to_owned(), name));
+        self.count -= 1;
+        true
+    }
+
+    fn remove_service(&mut self, issuer: &str, service: &str) -> bool {
+        let services = self.services.get_mut(issuer);
+        let removed = services.is_some_and(|services| services.remove(service).is_some());
+        self.count -= usize::from(removed);
+        removed
+    }
+
+    fn remove_key(&mut self, issuer: &str, kid: &str) -> bool {
+        let removed = self.keys.get_mut(issuer).is_some_and(|keys| keys.remove(kid));
+        self.count -= usize::from(removed);
+        removed
+    }
+
     /// Removes up to `most` entries that have expired, and says how many.
     fn purge(&mut self, now: i64, most: usize) -> usize {
         for purged in 0..most {

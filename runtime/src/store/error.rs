@@ -39,7 +39,7 @@ pub enum StoreError {
     },
     /// A newer program has made the tables. Nothing was touched.
     #[error(
-        "the store `{place}` was made by a newer program: its schema is {found}, this program knows {known}"
+        "the store `{place}` was made by a newer program: its schema is {found}, this program knows {known}; use the newer program"
     )]
     Newer {
         /// Where.
@@ -50,7 +50,7 @@ pub enum StoreError {
         known: i64,
     },
     /// Somebody else holds it locked for longer than this program waits.
-    #[error("the store `{place}` is locked by somebody else")]
+    #[error("the store `{place}` is locked by somebody else; try again when that program is done")]
     Locked {
         /// Where.
         place: String,
@@ -72,6 +72,28 @@ pub enum StoreError {
     /// A token that would be revoked before anybody has it. Nothing was written.
     #[error("{}", .0.reach())]
     Revoked(RevocationTarget),
+    /// There is no revocation of that number: it was never made, or its token has expired and it was cleared.
+    #[error("the store `{place}` has no revocation {number}")]
+    NoRevocation {
+        /// Where.
+        place: String,
+        /// The number that was asked for.
+        number: i64,
+    },
+    /// The revocation was undone before. Nothing was changed.
+    #[error(
+        "revocation {number} was undone already, at {}{}",
+        Timestamp::from_unix(*.at),
+        .by.as_ref().map(|by| format!(" by `{by}`")).unwrap_or_default()
+    )]
+    UndoneAlready {
+        /// The number of the revocation.
+        number: i64,
+        /// When it was undone.
+        at: i64,
+        /// By whom.
+        by: Option<String>,
+    },
     /// What is there is not what the change expects: somebody else was first.
     #[error("{0}")]
     Conflict(String),
@@ -102,6 +124,7 @@ impl RevocationTarget {
 pub(super) enum Fault {
     Sql(sqlx::Error),
     Store(StoreError),
+    Timeout(Duration),
 }
 
 impl From<sqlx::Error> for Fault {
@@ -117,15 +140,18 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
-    pub(super) fn at(self, place: &str) -> StoreError {
+    /// `user` is the database's name for this program, where it has one.
+    pub(super) fn at(self, place: &str, user: Option<&str>) -> StoreError {
+        let place = place.to_owned();
         match self {
             Self::Store(error) => error,
-            Self::Sql(error) => sorted(&error, place.to_owned()),
+            Self::Timeout(after) => StoreError::Timeout { place, after },
+            Self::Sql(error) => sorted(&error, place, user.unwrap_or("USER")),
         }
     }
 }
 
-fn sorted(error: &sqlx::Error, place: String) -> StoreError {
+fn sorted(error: &sqlx::Error, place: String, user: &str) -> StoreError {
     match error {
         sqlx::Error::Database(said) if said.is_unique_violation() => {
             StoreError::Conflict(format!("the store `{place}` has it already: {}", said.message()))
@@ -135,17 +161,44 @@ fn sorted(error: &sqlx::Error, place: String) -> StoreError {
             let code = said.code().unwrap_or_default();
             match code.parse::<i32>() {
                 Ok(code) if code_is_of_sqlite(said.as_ref()) => of_sqlite(code & 0xff, place, reason),
-                _ => of_postgres(&code, place, reason),
+                _ => of_postgres(&code, place, reason, user),
             }
         }
         sqlx::Error::PoolTimedOut => {
-            StoreError::Unreachable { place, reason: "no connection came about in time".to_owned() }
+            let reason = "no connection became free in time; this program uses all that it may".to_owned();
+            StoreError::Unreachable { place, reason }
         }
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => {
+        sqlx::Error::Io(error) => StoreError::Unreachable { place, reason: of_system(error) },
+        sqlx::Error::Tls(error) => {
+            StoreError::Unreachable { place, reason: format!("TLS: {error}; {TLS_REMEDY}") }
+        }
+        sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
             StoreError::Unreachable { place, reason: error.to_string() }
         }
         _ => StoreError::Refused { place, reason: error.to_string() },
     }
+}
+
+const TLS_REMEDY: &str =
+    "name the certificate of its authority with `sslrootcert=FILE`, or choose another `sslmode`";
+
+/// What the operating system refuses, with the next step.
+fn of_system(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let remedy = match error.kind() {
+        ErrorKind::ConnectionRefused => "no server listens there; check the host, the port and that it runs",
+        ErrorKind::NotFound => {
+            "there is no such socket; check the folder and the port, and that the server runs"
+        }
+        ErrorKind::PermissionDenied => "check the permissions of the socket or the file",
+        ErrorKind::InvalidData => TLS_REMEDY,
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            "the server ended the connection; its log says why"
+        }
+        _ if error.to_string().contains("lookup address") => "check the name of the host",
+        _ => return error.to_string(),
+    };
+    format!("{error}; {remedy}")
 }
 
 fn code_is_of_sqlite(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
@@ -154,6 +207,10 @@ fn code_is_of_sqlite(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool
 
 /// By primary result code: <https://www.sqlite.org/rescode.html>.
 fn of_sqlite(code: i32, place: String, reason: String) -> StoreError {
+    let reason = match code {
+        8 | 14 | 23 => format!("{reason}; check the permissions of the file and of its folder"),
+        _ => reason,
+    };
     match code {
         5 | 6 => StoreError::Locked { place },
         13 => StoreError::Full { place },
@@ -164,7 +221,11 @@ fn of_sqlite(code: i32, place: String, reason: String) -> StoreError {
 }
 
 /// By SQLSTATE: appendix A of PostgreSQL's manual.
-fn of_postgres(code: &str, place: String, reason: String) -> StoreError {
+fn of_postgres(code: &str, place: String, reason: String, user: &str) -> StoreError {
+    let reason = match remedy_for(code, &reason, user) {
+        Some(remedy) => format!("{reason}; {remedy}"),
+        None => reason,
+    };
     match code {
         "53100" => StoreError::Full { place },
         "55P03" | "40P01" | "40001" => StoreError::Locked { place },
@@ -173,4 +234,27 @@ fn of_postgres(code: &str, place: String, reason: String) -> StoreError {
         }
         _ => StoreError::Refused { place, reason },
     }
+}
+
+fn remedy_for(code: &str, reason: &str, user: &str) -> Option<String> {
+    let user = format!("\"{}\"", user.replace('"', "\"\""));
+    Some(match code {
+        "28P01" => "set the password in PGPASSWORD or in the file that PGPASSFILE names".to_owned(),
+        "28000" => "check the name of the user, and what `pg_hba.conf` allows it".to_owned(),
+        "3D000" => "create the database with `createdb`, or name another".to_owned(),
+        "53300" => "raise `max_connections` of the server, or end programs that hold connections".to_owned(),
+        "57P03" => "try again when the server is ready".to_owned(),
+        "25006" => "this server only reads, as a standby does; name the primary".to_owned(),
+        "3F000" => "create the schema that `search_path` names, or name another".to_owned(),
+        "42501" if reason.contains("schema") => format!(
+            "since PostgreSQL 15 only the owner of a database may create tables in `public`: as the owner, \
+             run `GRANT USAGE, CREATE ON SCHEMA public TO {user}`; or run `CREATE SCHEMA service_only \
+             AUTHORIZATION {user}` and add `?options[search_path]=service_only` to the address"
+        ),
+        "42501" => format!(
+            "as the owner of the tables, run `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \
+             public TO {user}`, or only SELECT for a verifier"
+        ),
+        _ => return None,
+    })
 }

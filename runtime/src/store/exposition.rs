@@ -96,7 +96,7 @@ impl<'t> Services<'t> {
         let names: BTreeSet<&str> = tokens.iter().map(|listed| listed.token.service.as_str()).collect();
         let named: BTreeSet<&str> = names.into_iter().take(MAX_SERVICES).collect();
         let mut own = Self { last: BTreeMap::new(), left: BTreeMap::new() };
-        for ListedToken { token, revoked } in tokens {
+        for ListedToken { token, revoked, .. } in tokens {
             let service = named.get(token.service.as_str()).copied().unwrap_or(OTHERS);
             // Who revokes a token wants no other.
             if revoked.is_some() {
@@ -172,7 +172,7 @@ mod tests {
             minted_by: None,
             minted_at: NOW,
         };
-        ListedToken { token, revoked: None }
+        ListedToken { token, revoked: None, revocations: Vec::new() }
     }
 
     fn lines(tokens: &[ListedToken], keys: &[KeyRecord]) -> Vec<String> {

@@ -9,7 +9,7 @@ macro_rules! on_pool {
                 $crate::store::Pool::Postgres($pool) => $work,
             })
         };
-        $crate::store::bounded(&$store.place, work).await
+        $store.bounded(work).await
     }};
 }
 

@@ -1,6 +1,10 @@
 //! The registry: what was minted, for whom, until when; never a token itself.
 
 use super::{RevocationTarget, Store, StoreError};
+use crate::clock::{Clock as _, SystemClock};
+
+/// An `iat` that is further ahead of the clock proves no age: verifiers then count the token among the older ones.
+pub(super) const AHEAD_SECONDS: i64 = 60;
 
 /// A minted token, without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct ListedToken {
     pub token: TokenRecord,
     /// How it is revoked: `token`, `service` or `key`.
     pub revoked: Option<String>,
+    /// The numbers of all revocations that it is revoked by.
+    pub revocations: Vec<i64>,
 }
 
 /// What has become of a token.
@@ -77,31 +83,45 @@ pub struct TokenFilter {
     pub service: Option<String>,
     /// Of this name.
     pub jti: Option<String>,
+    /// Signed by this key.
+    pub kid: Option<String>,
     /// That end by this second.
     pub expires_by: Option<i64>,
     /// That are still good after this second.
     pub expires_after: Option<i64>,
 }
 
-type Row = (String, String, String, String, i64, i64, Option<String>, Option<String>, i64, Option<String>);
+type Row = (
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 const SELECT: &str = "
     SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at,
-    CASE
-        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
-            WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid) THEN 'key'
-        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
-            WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti) THEN 'token'
-        WHEN EXISTS (SELECT 1 FROM service_only_revocations r
-            WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service AND r.until >= t.issued_at)
-            THEN 'service'
-    END
+    (SELECT r.sequence FROM service_only_revocations r
+        WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid),
+    (SELECT r.sequence FROM service_only_revocations r
+        WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti),
+    (SELECT r.sequence FROM service_only_revocations r
+        WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service
+        AND (r.until >= t.issued_at OR t.issued_at > $7))
     FROM service_only_tokens t
     WHERE (CAST($1 AS TEXT) IS NULL OR t.issuer = $1)
     AND (CAST($2 AS TEXT) IS NULL OR t.service = $2)
     AND (CAST($3 AS TEXT) IS NULL OR t.jti = $3)
     AND (CAST($4 AS BIGINT) IS NULL OR t.expires_at <= $4)
     AND (CAST($5 AS BIGINT) IS NULL OR t.expires_at > $5)
+    AND (CAST($6 AS TEXT) IS NULL OR t.kid = $6)
     ORDER BY t.expires_at, t.issuer, t.jti";
 
 const INSERT: &str = "
@@ -165,9 +185,40 @@ impl Store {
     pub async fn tokens(&self, filter: &TokenFilter) -> Result<Vec<ListedToken>, StoreError> {
         let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(SELECT)
             .bind(&filter.issuer).bind(&filter.service).bind(&filter.jti)
-            .bind(filter.expires_by).bind(filter.expires_after)
+            .bind(filter.expires_by).bind(filter.expires_after).bind(&filter.kid)
+            .bind(SystemClock.now().unix().saturating_add(AHEAD_SECONDS))
             .fetch_all(pool).await?)?;
         Ok(rows.into_iter().map(ListedToken::from).collect())
+    }
+
+    /// The issuers of which the store knows a token or a key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn issuers(&self) -> Result<Vec<String>, StoreError> {
+        const ALL: &str = "SELECT issuer FROM service_only_tokens
+            UNION SELECT issuer FROM service_only_keys ORDER BY 1";
+        on_pool!(self, pool => sqlx::query_scalar(ALL).fetch_all(pool).await?)
+    }
+
+    /// The services that have or had a token of an issuer, or of any.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn services(&self, issuer: Option<&str>) -> Result<Vec<String>, StoreError> {
+        const ALL: &str = "SELECT DISTINCT service FROM service_only_tokens
+            WHERE CAST($1 AS TEXT) IS NULL OR issuer = $1 ORDER BY 1";
+        on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
+    }
+
+    /// The names of an issuer's keys: those of the journal, and those that signed a token.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn key_names(&self, issuer: &str) -> Result<Vec<String>, StoreError> {
+        const ALL: &str = "SELECT kid FROM service_only_tokens WHERE issuer = $1
+            UNION SELECT kid FROM service_only_keys WHERE issuer = $1 ORDER BY 1";
+        on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
     }
 
     /// When the last token that a key signed ends; `None` when it signed none that is known.
@@ -182,9 +233,28 @@ impl Store {
 
 impl From<Row> for ListedToken {
     fn from(row: Row) -> Self {
-        let (issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at, revoked) = row;
+        let (
+            issuer,
+            jti,
+            service,
+            kid,
+            issued_at,
+            expires_at,
+            note,
+            minted_by,
+            minted_at,
+            by_key,
+            by_token,
+            by_service,
+        ) = row;
         let token =
             TokenRecord { issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at };
-        Self { token, revoked }
+        let found = [("key", by_key), ("token", by_token), ("service", by_service)];
+        let found = found.into_iter().filter_map(|(word, number)| number.map(|number| (word, number)));
+        Self {
+            token,
+            revoked: found.clone().next().map(|(word, _)| word.to_owned()),
+            revocations: found.map(|(_, number)| number).collect(),
+        }
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! The number is taken from one row that stays locked until the change is there: a reader that has
 //! seen a number has seen all before it. A sequence of the database would promise less.
+//!
+//! `service_only_revocations` holds one row for each token, service or key: the revocation that reaches
+//! furthest. `undoing` moves rows out of it.
 
-use super::{CHANNEL, Store, StoreError};
+use super::{CHANNEL, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
 use crate::revocation::{MemoryRevocations, RevocationsFull};
 
 /// What is revoked.
@@ -47,7 +50,7 @@ pub struct NewRevocation {
 }
 
 impl NewRevocation {
-    /// Of what an issuer issued.
+    /// Of a token, a service or a key of an issuer.
     pub fn new(issuer: impl Into<String>, target: RevocationTarget) -> Self {
         Self { issuer: issuer.into(), target, revoked_at: 0, revoked_by: None, reason: None }
     }
@@ -137,13 +140,20 @@ pub struct SequenceHead {
     pub sequence: i64,
 }
 
-type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
+pub(super) type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
 
 const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
-const NEXT: &str = "UPDATE service_only_sequence SET value = value + 1 RETURNING value";
+/// The revocation that the next one replaces: undoing that one must leave this one in force.
+const KEEP: &str = "
+    INSERT INTO service_only_past_revocations
+    (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
+    SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
+    FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
-const PUT: &str = "
+pub(super) const NEXT: &str = "UPDATE service_only_sequence SET value = value + 1 RETURNING value";
+
+pub(super) const PUT: &str = "
     INSERT INTO service_only_revocations
     (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -155,7 +165,19 @@ const SINCE: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
     FROM service_only_revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 
+pub(super) const HOLDS: &str = "
+    SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
+    FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
+
 const PURGE: &str = "DELETE FROM service_only_revocations WHERE kind = 'token' AND until < $1";
+
+const PURGE_PAST: &str = "
+    DELETE FROM service_only_past_revocations WHERE kind = 'token' AND until < $1 AND undone IS NULL";
+
+/// Whoever changes revocations waits here for whoever changes them already.
+pub(super) const LOCK_SEQUENCE: &str = "UPDATE service_only_sequence SET value = value";
+
+pub(super) const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
 impl Store {
     /// Revokes, and tells every verifier of the fleet.
@@ -172,9 +194,9 @@ impl Store {
     /// # Errors
     /// When the store cannot write it down.
     pub async fn revoke_all(&self, revocations: &[NewRevocation]) -> Result<Vec<Revoked>, StoreError> {
+        self.add_past_revocations().await?;
         in_transaction!(self, tx => {
-            // Whoever revokes waits here for whoever revokes already.
-            sqlx::query("UPDATE service_only_sequence SET value = value").execute(&mut *tx).await?;
+            sqlx::query(LOCK_SEQUENCE).execute(&mut *tx).await?;
             let mut outcomes = Vec::with_capacity(revocations.len());
             for revocation in revocations {
                 let (kind, name, until) = revocation.target.columns();
@@ -191,6 +213,9 @@ impl Store {
                 if outcome == Revoked::Already {
                     continue;
                 }
+                if outcome == Revoked::Extended {
+                    sqlx::query(KEEP).bind(kind).bind(&revocation.issuer).bind(name).execute(&mut *tx).await?;
+                }
                 let sequence: i64 = sqlx::query_scalar(NEXT).fetch_one(&mut *tx).await?;
                 sqlx::query(PUT)
                     .bind(sequence).bind(kind).bind(&revocation.issuer).bind(name).bind(until)
@@ -199,7 +224,7 @@ impl Store {
             }
             // Sent when the change is there, and not before.
             if self.is_postgres() && outcomes.iter().any(|outcome| *outcome != Revoked::Already) {
-                sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *tx).await?;
+                sqlx::query(NOTIFY).bind(CHANNEL).execute(&mut *tx).await?;
             }
             outcomes
         })
@@ -235,12 +260,29 @@ impl Store {
     /// # Errors
     /// When the store cannot write.
     pub async fn purge_revocations(&self, expired_before: i64) -> Result<u64, StoreError> {
+        self.add_past_revocations().await?;
         in_transaction!(self, tx => {
+            sqlx::query(PURGE_PAST).bind(expired_before).execute(&mut *tx).await?;
             sqlx::query(PURGE).bind(expired_before).execute(&mut *tx).await?.rows_affected()
         })
     }
 
-    fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
+    /// The revocation that holds a target now, and reaches furthest.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program does not understand.
+    pub async fn revocation_of(
+        &self,
+        issuer: &str,
+        target: &RevocationTarget,
+    ) -> Result<Option<RevocationRecord>, StoreError> {
+        let (kind, name, _) = target.columns();
+        let row: Option<Row> = on_pool!(self, pool => sqlx::query_as(HOLDS)
+            .bind(kind).bind(issuer).bind(name).fetch_optional(pool).await?)?;
+        row.map(|row| self.record(row)).transpose()
+    }
+
+    pub(super) fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
         let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
         // To pass over one that is not known would be to accept what somebody revoked.
         let target =
@@ -256,6 +298,19 @@ impl Store {
 }
 
 impl RevocationTarget {
+    /// Whether it revokes this token of its issuer by `now`. An `iat` that is more than a minute ahead of `now`
+    /// proves no age, so the token counts as an old one of its service.
+    pub fn covers(&self, token: &TokenRecord, now: i64) -> bool {
+        match self {
+            Self::Token { jti, .. } => *jti == token.jti,
+            Self::Service { service, issued_by } => {
+                let ahead = token.issued_at > now.saturating_add(AHEAD_SECONDS);
+                *service == token.service && (ahead || token.issued_at <= *issued_by)
+            }
+            Self::Key { kid } => *kid == token.kid,
+        }
+    }
+
     pub(super) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
         match (kind, until) {
             ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
@@ -265,7 +320,7 @@ impl RevocationTarget {
         }
     }
 
-    fn columns(&self) -> (&'static str, &str, Option<i64>) {
+    pub(super) fn columns(&self) -> (&'static str, &str, Option<i64>) {
         match self {
             Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
             Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),

@@ -2,6 +2,12 @@
 //!
 //! All that is missing is made in one transaction, under a lock, so that two programs that start
 //! together make it once, and one that is killed leaves nothing.
+//!
+//! `ADDED` holds tables beside those of the version. A program that does not know them reads and writes all
+//! others as before, so they do not change the version: programs of both kinds can share one store, and be
+//! upgraded in any order.
+
+use std::sync::atomic::Ordering;
 
 use super::{Pool, Store, StoreError, error::Fault};
 
@@ -41,6 +47,17 @@ const MIGRATIONS: &[&[&str]] = &[&[
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
+/// Revocations that no longer hold as they were made: one that a further-reaching one replaced (`undone` is
+/// empty), or one that was undone. `undone` is a number of the same sequence as `sequence`.
+const ADDED: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS service_only_past_revocations (
+        sequence BIGINT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, issuer TEXT NOT NULL, name TEXT NOT NULL,
+        until BIGINT, revoked_at BIGINT NOT NULL, revoked_by TEXT, reason TEXT,
+        undone BIGINT UNIQUE, undone_at BIGINT, undone_by TEXT, undone_reason TEXT)",
+    "CREATE INDEX IF NOT EXISTS service_only_past_revocations_name
+        ON service_only_past_revocations (kind, issuer, name)",
+];
+
 macro_rules! found_version {
     ($store:expr, $connection:expr) => {{
         let (all, ours): (i64, i64) = sqlx::query_as($store.tables()).fetch_one($connection).await?;
@@ -58,9 +75,16 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7203941865512)";
 impl Store {
     /// Brings the tables up to this program's version.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        if self.version().await? == KNOWN {
-            return Ok(());
-        }
+        if self.version().await? == KNOWN { Ok(()) } else { self.make_what_is_missing().await }
+    }
+
+    /// Adds the table of past revocations to the store of an older program. Only a change of revocations needs
+    /// it, so that a service which may not make tables goes on with such a store.
+    pub(super) async fn add_past_revocations(&self) -> Result<(), StoreError> {
+        if self.has_past_revocations().await? { Ok(()) } else { self.make_what_is_missing().await }
+    }
+
+    async fn make_what_is_missing(&self) -> Result<(), StoreError> {
         let store = uuid::Uuid::new_v4().to_string();
         in_transaction!(self, tx => {
             if self.is_postgres() {
@@ -70,7 +94,7 @@ impl Store {
             let found = found_version!(self, &mut *tx);
             self.check_version(found)?;
             let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX));
-            for statement in missing.flat_map(|migration| migration.iter()) {
+            for statement in missing.flat_map(|migration| migration.iter()).chain(ADDED) {
                 sqlx::query(*statement).execute(&mut *tx).await?;
             }
             if found == 0 {
@@ -105,6 +129,25 @@ impl Store {
         let found = on_pool!(self, pool => found_version!(self, pool))?;
         self.check_version(found)?;
         Ok(found)
+    }
+
+    /// Whether the table of past revocations is there. An older program's store has none.
+    pub(super) async fn has_past_revocations(&self) -> Result<bool, StoreError> {
+        if self.has_past.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let query = match self.pool {
+            Pool::Sqlite(_) => {
+                "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'service_only_past_revocations'"
+            }
+            Pool::Postgres(_) => {
+                "SELECT CASE WHEN to_regclass('service_only_past_revocations') IS NULL THEN CAST(0 AS BIGINT)
+                 ELSE CAST(1 AS BIGINT) END"
+            }
+        };
+        let found: i64 = on_pool!(self, pool => sqlx::query_scalar(query).fetch_one(pool).await?)?;
+        self.has_past.store(found > 0, Ordering::Relaxed);
+        Ok(found > 0)
     }
 
     fn check_version(&self, found: i64) -> Result<(), StoreError> {

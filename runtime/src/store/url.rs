@@ -24,28 +24,50 @@ impl FromStr for Address {
 
     fn from_str(url: &str) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            // A store in memory would be gone with the command that wrote it.
-            if path.is_empty() || path == ":memory:" || path.contains('\0') {
-                return Err(StoreError::BadUrl("`sqlite:` needs the path of a file".to_owned()));
-            }
-            return Ok(Self::Sqlite(path.into()));
+            return sqlite(path);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres(url);
+            return postgres(&with_host(url));
+        }
+        if is_dsn(url) {
+            return postgres(&from_dsn(url)?);
         }
         let rule = "an address of a store is `sqlite:PATH` or `postgres://USER@HOST/DATABASE`";
         Err(StoreError::BadUrl(rule.to_owned()))
     }
 }
 
+fn sqlite(path: &str) -> Result<Address, StoreError> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let bad = |rule: &str| Err(StoreError::BadUrl(rule.to_owned()));
+    // A store in memory would be gone with the command that wrote it.
+    if path.is_empty() || path == ":memory:" || path.contains('\0') {
+        return bad("`sqlite:` needs the path of a file");
+    }
+    if path.contains('?') {
+        return bad("`sqlite:PATH` takes no parameters; leave out what follows the `?`");
+    }
+    if path.starts_with("~/") {
+        return bad("`~` is expanded by a shell only; write the whole path after `sqlite:`");
+    }
+    Ok(Address::Sqlite(path.into()))
+}
+
 fn postgres(url: &str) -> Result<Address, StoreError> {
+    check_parameters(url)?;
     // The parser's words may quote the address, and so a password.
     let options = PgConnectOptions::from_str(url).map_err(|_| {
-        let rule = "write `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`";
+        let rule = "write `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`, with one host, and with \
+                    `%40` for an `@`, `%2F` for a `/`, `%3A` for a `:` and `%23` for a `#` of a name or a password";
         StoreError::BadUrl(format!("the address of the PostgreSQL store cannot be read; {rule}"))
     })?;
-    let options = options.application_name("service-only");
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("service-only") };
+    if options.get_host().contains(',') {
+        return Err(StoreError::BadUrl(
+            "the address of the PostgreSQL store names several hosts; name one".to_owned(),
+        ));
+    }
     let local = options.get_socket().is_some() || is_local(options.get_host());
     // To prefer TLS is to do without it whenever somebody on the way wishes so.
     let weak = matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow);
@@ -53,11 +75,169 @@ fn postgres(url: &str) -> Result<Address, StoreError> {
     Ok(Address::Postgres(Box::new(options)))
 }
 
+/// Parameters that sqlx reads. It passes over any other one, and `sslmod=require` would connect without TLS.
+const READ: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+];
+
+/// Parameters of libpq that change nothing here, with the values that are safe to pass over.
+const WITHOUT_EFFECT: [(&str, &[&str]); 12] = [
+    ("connect_timeout", &[]),
+    ("client_encoding", &["utf8", "UTF8", "utf-8", "UTF-8", "auto"]),
+    ("fallback_application_name", &[]),
+    ("keepalives", &[]),
+    ("keepalives_idle", &[]),
+    ("keepalives_interval", &[]),
+    ("keepalives_count", &[]),
+    ("tcp_user_timeout", &[]),
+    ("gssencmode", &["disable", "prefer"]),
+    ("channel_binding", &["disable", "prefer"]),
+    ("target_session_attrs", &["any", "read-write", "primary"]),
+    ("sslnegotiation", &["postgres"]),
+];
+
+fn check_parameters(url: &str) -> Result<(), StoreError> {
+    if url.contains('#') {
+        return Err(StoreError::BadUrl(
+            "the address of the PostgreSQL store has a `#`; write `%23` for one of a name or a password"
+                .to_owned(),
+        ));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        let passed_over = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name);
+        if name == "options" || name.starts_with("options[") || READ.contains(&name.as_str()) {
+            continue;
+        }
+        let reason = match passed_over {
+            Some((_, values)) if values.is_empty() || values.contains(&value) => continue,
+            Some((name, values)) => {
+                format!("its parameter `{name}` may only be {}", values.join(", "))
+            }
+            // Not quoted where it may be a part of a password.
+            None if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && name.len() < 30 => {
+                format!(
+                    "its parameter `{name}` is not known; `sslmode`, `sslrootcert`, `host`, `port`, `dbname`, `user`, `application_name` and `options` are"
+                )
+            }
+            None => {
+                "one of its parameters is not known; write `%3F` for a `?` and `%26` for a `&` of a password"
+                    .to_owned()
+            }
+        };
+        return Err(StoreError::BadUrl(format!(
+            "the address of the PostgreSQL store cannot be read: {reason}"
+        )));
+    }
+    Ok(())
+}
+
+/// libpq takes a user or a port without a host, and then the socket of this machine; a URL cannot have them
+/// so, but as parameters.
+fn with_host(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let (credentials, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if !(host.is_empty() && !credentials.is_empty() || host.starts_with(':')) {
+        return url.to_owned();
+    }
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let moved = [("user", user), ("password", password), ("port", host.trim_start_matches(':'))];
+    let moved = moved.iter().filter(|(_, value)| !value.is_empty());
+    // A plus is a plus in front of the host, and a space in a query.
+    let moved: Vec<_> = moved.map(|(name, value)| format!("{name}={}", value.replace('+', "%2B"))).collect();
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{scheme}://{path}?{}{separator}{query}", moved.join("&"))
+}
+
+/// Whether it may be libpq's other form, `host=db user=me dbname=tokens`.
+fn is_dsn(text: &str) -> bool {
+    let name = text.trim_start().split('=').next().unwrap_or_default().trim_end();
+    text.contains('=')
+        && (READ.contains(&name)
+            || name == "options"
+            || WITHOUT_EFFECT.iter().any(|(known, _)| *known == name))
+}
+
+/// The same as a URL: section 34.1.1.1 of PostgreSQL's manual, "Keyword/Value Connection Strings".
+fn from_dsn(text: &str) -> Result<String, StoreError> {
+    let bad = || {
+        StoreError::BadUrl(
+            "the address of the PostgreSQL store cannot be read; write `host=HOST dbname=DATABASE user=USER`, \
+             with a value that has a space in single quotes"
+                .to_owned(),
+        )
+    };
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=').ok_or_else(bad)?;
+        let mut chars = after.trim_start().chars();
+        let quoted = chars.as_str().starts_with('\'');
+        if quoted {
+            chars.next();
+        }
+        let mut value = String::new();
+        loop {
+            match chars.next() {
+                Some('\\') => value.push(chars.next().ok_or_else(bad)?),
+                Some('\'') if quoted => break,
+                Some(c) if !quoted && c.is_whitespace() => break,
+                Some(c) => value.push(c),
+                None if quoted => return Err(bad()),
+                None => break,
+            }
+        }
+        pairs.push(format!("{}={}", encoded(name.trim_end()), encoded(&value)));
+        rest = chars.as_str().trim_start();
+    }
+    Ok(format!("postgres:///?{}", pairs.join("&")))
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.starts_with('/')
         || host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a password is part of the address, rather than in a variable or a file.
+pub(super) fn holds_password(url: &str) -> bool {
+    let url = if is_dsn(url) { from_dsn(url).unwrap_or_default() } else { with_host(url) };
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let credentials = rest.split('/').next().and_then(|authority| authority.rsplit_once('@'));
+    let password = credentials.and_then(|(credentials, _)| credentials.split_once(':'));
+    password.is_some_and(|(_, password)| !password.is_empty())
+        || query.split('&').any(|pair| pair.strip_prefix("password=").is_some_and(|value| !value.is_empty()))
 }
 
 impl Address {
@@ -96,6 +276,87 @@ mod tests {
         match url.parse::<Address>().unwrap() {
             Address::Postgres(options) => format!("{:?}", options.get_ssl_mode()),
             Address::Sqlite(_) => panic!("`{url}` is SQLite's"),
+        }
+    }
+
+    fn options(url: &str) -> PgConnectOptions {
+        match url.parse::<Address>() {
+            Ok(Address::Postgres(options)) => *options,
+            other => panic!("`{url}`: {other:?}"),
+        }
+    }
+
+    fn reason(url: &str) -> String {
+        url.parse::<Address>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_address_of_libpq_is_read_as_libpq_reads_it() {
+        for url in [
+            "postgresql://me@/tokens?host=/var/run/postgresql",
+            "postgres:///tokens?host=/var/run/postgresql&user=me",
+            "postgresql://me@%2Fvar%2Frun%2Fpostgresql/tokens",
+            "host=/var/run/postgresql user=me dbname=tokens",
+            "  user = me dbname='tokens'   host=/var/run/postgresql ",
+        ] {
+            let options = options(url);
+            let socket = options.get_socket().map(|path| path.display().to_string());
+            assert_eq!(socket.as_deref(), Some("/var/run/postgresql"), "{url}");
+            assert_eq!((options.get_username(), options.get_database()), ("me", Some("tokens")), "{url}");
+        }
+        let places = [
+            ("postgresql://me@:6543/tokens?host=db&sslmode=require", "postgres://db:6543/tokens"),
+            ("postgresql://db/tokens?port=6543&connect_timeout=10&keepalives=1", "postgres://db:6543/tokens"),
+            ("host=db port=6543 dbname=tokens password='a b\\'c\\\\'", "postgres://db:6543/tokens"),
+            ("postgresql://m%40e:p%23%2F@[::1]:6543/to%6Bens", "postgres://[::1]:6543/tokens"),
+        ];
+        for (url, place) in places {
+            assert_eq!(url.parse::<Address>().unwrap().place(), place, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_name_the_application() {
+        assert_eq!(options("postgres://db/tokens").get_application_name(), Some("service-only"));
+        let named = options("postgres://db/tokens?application_name=night-job");
+        assert_eq!(named.get_application_name(), Some("night-job"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_is_refused_by_name_and_without_its_value() {
+        for (url, named) in [
+            ("postgres://db/tokens?sslmod=require", "`sslmod` is not known"),
+            ("postgres://db/tokens?channel_binding=require", "`channel_binding` may only be disable, prefer"),
+            ("postgres://db/tokens?gssencmode=require", "`gssencmode` may only be"),
+            ("postgres://db/tokens?requirepeer=hush", "`requirepeer` is not known"),
+            ("host=db sslmod=hush", "`sslmod` is not known"),
+            ("postgres://me:hu?sh@db/tokens", "%3F"),
+            ("postgres://me:hu#sh@db/tokens", "%23"),
+            ("postgres://me@a,b/tokens", "several hosts"),
+            ("host='hush", "single quotes"),
+            ("sqlite:tokens.db?mode=ro", "no parameters"),
+            ("sqlite:~/tokens.db", "`~`"),
+        ] {
+            let reason = reason(url);
+            assert!(reason.contains(named), "{url}: {reason}");
+            assert!(!reason.contains("hush") && !reason.contains("sh@"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_noticed() {
+        for url in [
+            "postgres://me:hush@db/tokens",
+            "postgres://me@db/tokens?password=hush",
+            "postgres://me:hush@/tokens",
+            "host=db password=hush",
+        ] {
+            assert!(holds_password(url), "{url}");
+        }
+        for url in
+            ["postgres://me@db:5432/tokens", "postgres://me:@db/tokens", "sqlite:a:b@c", "host=db user=me"]
+        {
+            assert!(!holds_password(url), "{url}");
         }
     }
 

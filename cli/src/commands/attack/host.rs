@@ -8,6 +8,12 @@ use crate::problem::{Outcome, Problem};
 /// section 6.3), whatever another one resolves to.
 pub(super) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
     let host = host(url);
+    if let Some(allowed) = allowed.filter(|allowed| *allowed != host) {
+        return Err(Problem::usage(format!(
+            "`--allow-host` names `{allowed}`, and `--url` the host `{host}`"
+        ))
+        .help("name the host of `--url`, or leave `--allow-host` out for this machine"));
+    }
     if is_loopback(host) || allowed.is_some_and(|allowed| !host.is_empty() && allowed == host) {
         return Ok(());
     }

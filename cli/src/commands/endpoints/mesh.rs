@@ -1,15 +1,18 @@
 //! What a mesh is told on the command line or by `service-token.toml`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Args;
 use service_only::export::MeshOptions;
+use service_only::{Access, RouteTable};
 
 use super::refused;
 use crate::config::Config;
+use crate::instant::Seconds;
 use crate::key_file;
+use crate::known;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// For the formats `istio` and `envoy`; the issuer and its keys have no default.
@@ -33,7 +36,7 @@ pub(crate) struct MeshArguments {
     audience: Vec<String>,
     /// Seconds that clocks may differ, as for the verifier [default: 0]
     #[arg(long, value_name = "SECONDS")]
-    leeway: Option<u64>,
+    leeway: Option<Seconds>,
     /// Namespace of the workload, and of callers without a --principal
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -81,7 +84,8 @@ impl MeshArguments {
             || !self.audience.is_empty()
     }
 
-    pub(super) fn options(&self) -> Outcome<MeshOptions> {
+    pub(super) fn options(&self, table: &RouteTable) -> Outcome<MeshOptions> {
+        self.check_principals(table)?;
         let config = Config::find(self.config.as_deref(), self.issuer.is_none())?;
         let issuer = self.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str()));
         let issuer = issuer.ok_or_else(|| {
@@ -95,8 +99,8 @@ impl MeshArguments {
         for audience in audiences {
             mesh = mesh.audience(audience);
         }
-        if let Some(leeway) = self.leeway {
-            mesh = mesh.leeway(Duration::from_secs(leeway));
+        if let Some(Seconds(leeway)) = self.leeway {
+            mesh = mesh.leeway(leeway);
         }
         if let Some(namespace) = &self.namespace {
             mesh = mesh.namespace(namespace);
@@ -111,6 +115,23 @@ impl MeshArguments {
             mesh = mesh.principal(&principal.name, &principal.value);
         }
         Ok(mesh)
+    }
+
+    /// A service that no route lets in is mistyped, and the right one keeps its principal.
+    fn check_principals(&self, table: &RouteTable) -> Outcome<()> {
+        let allowed = table.routes().iter().filter_map(|route| match route.access() {
+            Access::ServiceOnly { services, .. } => services.as_deref(),
+            _ => None,
+        });
+        let names: BTreeSet<&str> = allowed.flatten().map(String::as_str).collect();
+        match self.principal.iter().find(|pair| !names.contains(pair.name.as_str())) {
+            None => Ok(()),
+            Some(Pair { name, .. }) => {
+                let reason =
+                    format!("`--principal` names `{name}`, and no route lets in a service of that name");
+                Err(known::unknown(reason, name, names))
+            }
+        }
     }
 
     fn keyed(&self, issuer: &str) -> Outcome<MeshOptions> {

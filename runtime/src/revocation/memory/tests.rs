@@ -173,3 +173,34 @@ fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
     assert_eq!(status(&store, token("lives-by-leeway")), RevocationStatus::TokenRevoked);
     assert_eq!(store.len(), 2);
 }
+
+#[test]
+fn what_is_undone_is_good_again_unless_another_revocation_covers_it() {
+    let hands = Hands::default();
+    let store = hands.store(3);
+    store.revoke_token("bakery-auth", "j1", NOW + HOUR).unwrap();
+    store.revoke_key("bakery-auth", "k1").unwrap();
+    let epoch = store.epoch();
+    assert!(store.undo_key("bakery-auth", "k1"));
+    assert_ne!(store.epoch(), epoch, "what was known of tokens is asked again");
+    assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked);
+    assert!(store.undo_token("bakery-auth", "j1"));
+    assert_eq!(status(&store, token("j1")), RevocationStatus::Good);
+    store.revoke_service("bakery-auth", "orders", i64::MAX).unwrap();
+    assert_eq!(status(&store, token("j1")), RevocationStatus::ServiceRevoked);
+    assert!(store.undo_service("bakery-auth", "orders"));
+    assert_eq!((status(&store, token("j1")), store.len()), (RevocationStatus::Good, 0));
+    for undone in [
+        store.undo_token("bakery-auth", "j1"),
+        store.undo_service("another", "orders"),
+        store.undo_key("bakery-auth", "k1"),
+    ] {
+        assert!(!undone, "there is nothing to undo");
+    }
+    // Nothing of it is left to be forgotten later.
+    hands.pass(YEAR);
+    for name in ["a", "b", "c"] {
+        store.revoke_key("bakery-auth", name).unwrap();
+    }
+    assert_eq!(store.len(), 3);
+}

@@ -1,5 +1,9 @@
 //! The one task that reads: at the start everything, then what is new, after a loss again from where
 //! it was. It says once that the database is gone, and once that it is back.
+//!
+//! An undoing is never replayed: it only makes the reader ask what the store says of its token, service or
+//! key now, and memory is set to that. So one that was revoked again stays revoked, whatever the reader
+//! has missed.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -12,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::{NEVER, Shared};
 use crate::{
     revocation::RevocationsFull,
-    store::{Address, CHANNEL, RevocationRecord, RevocationTarget, Store, StoreError},
+    store::{Address, CHANNEL, PastRevocation, RevocationRecord, RevocationTarget, Store, StoreError},
 };
 
 /// Revocations that are read in one go: some hundred kilobytes.
@@ -33,6 +37,10 @@ pub(super) struct Reader {
     store: Option<String>,
     /// The last that was read, and all before it.
     last: Option<RevocationRecord>,
+    /// Whether undoings are followed yet: those before the first reading are not in what it reads.
+    follows_undoings: bool,
+    /// The last undoing that was followed, and all before it.
+    last_undone: Option<PastRevocation>,
     failures: u32,
 }
 
@@ -43,7 +51,17 @@ impl Reader {
         poll: Duration,
         loaded: watch::Sender<bool>,
     ) -> Self {
-        Self { address, shared, poll, loaded, store: None, last: None, failures: 0 }
+        Self {
+            address,
+            shared,
+            poll,
+            loaded,
+            store: None,
+            last: None,
+            follows_undoings: false,
+            last_undone: None,
+            failures: 0,
+        }
     }
 
     /// Never ends by itself; it is aborted.
@@ -88,8 +106,10 @@ impl Reader {
         if self.store.as_ref() != Some(&head.store) {
             // Another database.
             self.last = None;
+            self.follows_undoings = false;
             self.store = Some(head.store);
         }
+        self.follow_undoings(store).await?;
         loop {
             let before = self.last.as_ref().map_or(0, |last| last.sequence.saturating_sub(1));
             let page = store.revocations_since(before, PAGE).await?;
@@ -113,6 +133,65 @@ impl Reader {
         self.shared.full.store(false, Ordering::Release);
         self.shared.heard_us.store(asked_us, Ordering::Release);
         Ok(())
+    }
+
+    /// Follows the undoings that are new. They are read before the revocations, so that one that was undone
+    /// and made again is held again in the same turn.
+    async fn follow_undoings(&mut self, store: &Store) -> Result<(), Trouble> {
+        if !self.follows_undoings {
+            self.last_undone = store.last_undone().await?;
+            self.follows_undoings = true;
+            return Ok(());
+        }
+        loop {
+            let last = self.last_undone.as_ref().and_then(PastRevocation::undoing_number);
+            let page = store.undone_since(last.map_or(0, |last| last.saturating_sub(1)), PAGE).await?;
+            let news = match (&self.last_undone, page.as_slice()) {
+                (None, all) => all,
+                (Some(last), [first, news @ ..]) if first == last => news,
+                (Some(_), _) => {
+                    // The database was put back: what was undone may hold again, under a number that was read.
+                    self.last = None;
+                    self.last_undone = store.last_undone().await?;
+                    return Ok(());
+                }
+            };
+            for past in news {
+                self.set_as_stored(store, &past.revoked).await?;
+            }
+            let Some(last) = news.last() else { return Ok(()) };
+            self.last_undone = Some(last.clone());
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes memory hold of this token, service or key what the store holds now.
+    async fn set_as_stored(&self, store: &Store, undone: &RevocationRecord) -> Result<(), Trouble> {
+        let (memory, issuer) = (&self.shared.memory, undone.revocation.issuer.as_str());
+        let target = &undone.revocation.target;
+        let held = store.revocation_of(issuer, target).await?;
+        match (target, held.as_ref().map(|held| &held.revocation.target)) {
+            (RevocationTarget::Token { jti, .. }, None) => {
+                memory.undo_token(issuer, jti);
+            }
+            (RevocationTarget::Service { service, .. }, None) => {
+                memory.undo_service(issuer, service);
+            }
+            (RevocationTarget::Key { kid }, None) => {
+                memory.undo_key(issuer, kid);
+            }
+            (_, Some(RevocationTarget::Service { service, issued_by })) => {
+                memory.shorten_service(issuer, service, *issued_by);
+            }
+            // A token or a key has no reach that could be shorter.
+            (_, Some(_)) => {}
+        }
+        match held {
+            Some(held) => self.take(&held).map_err(Trouble::from),
+            None => Ok(()),
+        }
     }
 
     fn take(&self, record: &RevocationRecord) -> Result<(), RevocationsFull> {

@@ -1,0 +1,148 @@
+//! `service-token revocations`: what was revoked and what was undone, by number, with who, when and why.
+
+use clap::Args;
+use comfy_table::{Table, presets::NOTHING};
+use serde_json::{Value, json};
+use service_only::store::{NewRevocation, Store, Undoing};
+
+use super::Exit;
+use crate::escape;
+use crate::known;
+use crate::members;
+use crate::output::{self, Format};
+use crate::problem::Outcome;
+use crate::store::{self, StoreAndConfig, refused};
+
+/// Rows that are read in one go.
+const PAGE: u32 = 2_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token revocations
+  service-token revocations --active --format json";
+
+/// List the revocations of the store by their numbers, with those that were undone
+///
+/// The states: `active`; `replaced` by a revocation of the same name that reaches further; `undone`.
+/// Revocations of tokens are cleared away an hour after their token's end, undone ones never.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RevocationsOptions {
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// Only revocations of this issuer's tokens, services and keys
+    #[arg(long, value_name = "ISSUER")]
+    issuer: Option<String>,
+    /// Only revocations that hold
+    #[arg(long)]
+    active: bool,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// One revocation, and what has become of it.
+struct Entry {
+    number: i64,
+    revocation: NewRevocation,
+    state: &'static str,
+    undone: Option<(i64, Undoing)>,
+}
+
+pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
+    let (url, config) = options.store.find()?;
+    let mut entries = store::run(async {
+        let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+        let entries = read(&store).await?;
+        if let Some(issuer) = &options.issuer
+            && !entries.iter().any(|entry| entry.revocation.issuer == *issuer)
+        {
+            known::issuer(Some(&store), config.as_ref(), issuer).await?;
+        }
+        Ok(entries)
+    })?;
+    entries.retain(|entry| options.issuer.as_ref().is_none_or(|issuer| entry.revocation.issuer == *issuer));
+    entries.retain(|entry| !options.active || entry.state == "active");
+    match options.format {
+        Format::Json => output::json(&entries.iter().map(Entry::json).collect::<Vec<_>>())?,
+        Format::Text if entries.is_empty() => {}
+        Format::Text => output::lines(&table(&entries).trim_fmt())?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn read(store: &Store) -> Outcome<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut last = 0;
+    loop {
+        let page = store.revocations_since(last, PAGE).await.map_err(|error| refused(&error))?;
+        let Some(end) = page.last() else { break };
+        last = end.sequence;
+        entries.extend(page.into_iter().map(|record| Entry {
+            number: record.sequence,
+            revocation: record.revocation,
+            state: "active",
+            undone: None,
+        }));
+    }
+    last = 0;
+    loop {
+        let page = store.past_since(last, PAGE).await.map_err(|error| refused(&error))?;
+        let Some(end) = page.last() else { break };
+        last = end.revoked.sequence;
+        entries.extend(page.into_iter().map(|past| Entry {
+            number: past.revoked.sequence,
+            revocation: past.revoked.revocation,
+            state: if past.undone.is_some() { "undone" } else { "replaced" },
+            undone: past.undone,
+        }));
+    }
+    entries.sort_by_key(|entry| entry.number);
+    Ok(entries)
+}
+
+impl Entry {
+    fn json(&self) -> Value {
+        let (kind, name, until) = store::columns(&self.revocation.target);
+        json!({
+            "number": self.number,
+            "state": self.state,
+            "kind": kind,
+            "name": name,
+            "issuer": self.revocation.issuer,
+            "until": until.map(members::instant),
+            "revoked": members::instant(self.revocation.revoked_at),
+            "revoked_by": self.revocation.revoked_by,
+            "reason": self.revocation.reason,
+            "undone": self.undone.as_ref().map(|(_, undoing)| members::instant(undoing.undone_at)),
+            "undone_by": self.undone.as_ref().and_then(|(_, undoing)| undoing.undone_by.clone()),
+            "undone_reason": self.undone.as_ref().map(|(_, undoing)| undoing.reason.clone()),
+        })
+    }
+}
+
+fn table(entries: &[Entry]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["number", "state", "what", "issuer", "revoked", "by", "reason", "undone"]);
+    for entry in entries {
+        let revocation = &entry.revocation;
+        let (kind, name, _) = store::columns(&revocation.target);
+        let undone = entry.undone.as_ref().map(|(_, undoing)| {
+            let by = undoing.undone_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            format!("{}{by}: {}", members::instant(undoing.undone_at), undoing.reason)
+        });
+        let row = [
+            entry.number.to_string(),
+            entry.state.to_owned(),
+            format!("{kind} {name}{}", store::reach(&revocation.target)),
+            revocation.issuer.clone(),
+            members::instant(revocation.revoked_at),
+            revocation.revoked_by.clone().unwrap_or_default(),
+            revocation.reason.clone().unwrap_or_default(),
+            undone.unwrap_or_default(),
+        ];
+        table.add_row(row.map(|cell| escape::one_line(&cell)));
+    }
+    table
+}

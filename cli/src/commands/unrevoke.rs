@@ -1,0 +1,110 @@
+//! `service-token unrevoke`: undoes one revocation, by its number, with a reason that stays on record.
+
+use clap::Args;
+use serde_json::json;
+use service_only::store::{Store, StoreError, TokenFilter, TokenState, Undoing};
+
+use super::Exit;
+use crate::escape;
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem};
+use crate::store::{self, StoreAndConfig, refused};
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token revocations
+  service-token unrevoke 17 --reason 'the wrong service'
+
+Exit codes: 0 it is undone, 2 nothing was undone: usage, no such revocation, undone already, or the
+store failed.";
+
+/// Undo a revocation, by its number
+///
+/// Every verifier that follows the store accepts again within a second, unless another revocation covers
+/// the token too. Only the named revocation is undone: one that it replaced, and that reached less far,
+/// holds again. Who undid it, when and why stays in the list of `revocations`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UnrevokeOptions {
+    /// Number of the revocation, as `revocations`, `show` and `revoke` print it
+    #[arg(value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
+    number: i64,
+    /// Why it is undone
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
+    if options.reason.trim().is_empty() {
+        return Err(Problem::usage("`--reason` is empty, and nothing was undone")
+            .help("write why the revocation is undone, for those who read the list later"));
+    }
+    let (url, _) = options.store.find()?;
+    let now = store::now();
+    let (undone, tokens) = store::run(async {
+        // Opened, not made: a new store has nothing to undo.
+        let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+        let mut undoing = Undoing::new(options.number, options.reason.trim()).at(now);
+        undoing.undone_by = store::operator();
+        let undone = store.undo_revocation(&undoing).await.map_err(|error| explained(&error))?;
+        let filter =
+            TokenFilter { issuer: Some(undone.revoked.revocation.issuer.clone()), ..TokenFilter::default() };
+        let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
+        Ok((undone, tokens))
+    })?;
+    let revocation = &undone.revoked.revocation;
+    let covered: Vec<_> =
+        tokens.iter().filter(|listed| revocation.target.covers(&listed.token, now)).collect();
+    let good = covered.iter().filter(|listed| listed.state(now) == TokenState::Active).count();
+    let revoked = covered.iter().filter(|listed| listed.state(now) == TokenState::Revoked).count();
+    let (kind, name, _) = store::columns(&revocation.target);
+    match options.format {
+        Format::Json => output::json(&json!({
+            "undone": options.number, "number": undone.number, "kind": kind, "issuer": revocation.issuer,
+            "name": name, "known_tokens": covered.len(), "valid_tokens": good, "still_revoked": revoked,
+            "held_by": undone.still.as_ref().map(|record| record.sequence),
+        }))?,
+        Format::Text => {
+            let reach = store::reach(&revocation.target);
+            let line = format!(
+                "undone: revocation {} of {kind} `{name}` of `{}`{reach}",
+                options.number, revocation.issuer
+            );
+            output::result(&escape::one_line(&line))?;
+            let tokens = if covered.len() == 1 { "token" } else { "tokens" };
+            output::result(&format!(
+                "{} {tokens} of the registry: {good} good again, {revoked} still revoked by other revocations",
+                covered.len()
+            ))?;
+        }
+    }
+    if let Some(still) = &undone.still {
+        output::warning(&escape::one_line(&format!(
+            "revocation {} still holds for {kind} `{name}`{}",
+            still.sequence,
+            store::reach(&still.revocation.target)
+        )));
+    }
+    if kind == "key" {
+        output::note(
+            "a key that `rotate` has retired stays retired; undoing a revocation does not publish it again",
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn explained(error: &StoreError) -> Problem {
+    let problem = refused(error);
+    match error {
+        StoreError::NoRevocation { .. } => problem.and("nothing was undone").help(
+            "`service-token revocations` lists their numbers; that of a token is cleared away an hour after its token's end",
+        ),
+        StoreError::UndoneAlready { .. } => problem.and("nothing has changed"),
+        _ => problem,
+    }
+}

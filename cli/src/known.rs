@@ -1,0 +1,137 @@
+//! Names that an option gives and that must exist: a mistyped one is an error, never an empty answer.
+//!
+//! An issuer, a service or a key is known when the store has a token or a key of it, or when the
+//! configuration names it.
+
+use service_only::store::{Store, TokenFilter};
+
+use crate::config::Config;
+use crate::output;
+use crate::problem::{Outcome, Problem};
+use crate::store::refused;
+
+/// Names that an error lists at most.
+const LISTED: usize = 5;
+
+/// How alike two names are, of 1, before one is proposed for the other.
+const ALIKE: f64 = 0.8;
+
+/// The problem of a name that nothing has.
+pub(crate) fn unknown<'a>(
+    reason: impl Into<String>,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Problem {
+    let known: Vec<&str> = known.into_iter().collect();
+    let scored =
+        known.iter().map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one));
+    let best = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let help = match (best, known.as_slice()) {
+        (Some((_, best)), _) => format!("did you mean `{best}`?"),
+        (None, []) => "there are none at all; check that it is the right store".to_owned(),
+        (None, known) => {
+            let shown: Vec<_> = known.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+            let more = if known.len() > LISTED { ", and others" } else { "" };
+            format!("there are {}{more}", shown.join(", "))
+        }
+    };
+    Problem::usage(reason).help(help)
+}
+
+/// Refuses an issuer that neither the store nor the configuration knows.
+pub(crate) async fn issuer(store: Option<&Store>, config: Option<&Config>, issuer: &str) -> Outcome<()> {
+    let mut known = match store {
+        Some(store) => store.issuers().await.map_err(|error| refused(&error))?,
+        None => Vec::new(),
+    };
+    known.extend(config.map(|config| config.issuer.clone()));
+    if known.iter().any(|known| known == issuer) {
+        return Ok(());
+    }
+    let place = store.map_or_else(|| "the configuration".to_owned(), |store| format!("`{}`", store.place()));
+    let reason = format!("{place} has no token and no key of an issuer `{issuer}`");
+    Err(unknown(reason, issuer, known.iter().map(String::as_str)))
+}
+
+/// Refuses a service of which neither the store nor the configuration knows anything.
+pub(crate) async fn service(
+    store: Option<&Store>,
+    config: Option<&Config>,
+    issuer: Option<&str>,
+    service: &str,
+) -> Outcome<()> {
+    let minted = match store {
+        Some(store) => store.services(issuer).await.map_err(|error| refused(&error))?,
+        None => Vec::new(),
+    };
+    if minted.iter().any(|known| known == service) {
+        return Ok(());
+    }
+    let config = config.filter(|config| issuer.is_none_or(|issuer| issuer == config.issuer));
+    let configured = config.into_iter().flat_map(|config| config.services.keys()).map(|name| name.as_str());
+    if configured.clone().any(|known| known == service) {
+        output::note(&format!("the registry has no token of `{service}`, which the configuration lists"));
+        return Ok(());
+    }
+    let of = issuer.map(|issuer| format!(" of `{issuer}`")).unwrap_or_default();
+    let place = store.map_or_else(|| "the configuration".to_owned(), |store| format!("`{}`", store.place()));
+    let reason = format!("{place} has no token of a service `{service}`{of}");
+    Err(unknown(reason, service, minted.iter().map(String::as_str).chain(configured)))
+}
+
+/// Refuses a key that is not in the journal and has signed no token of the registry.
+pub(crate) async fn key(
+    store: Option<&Store>,
+    config: Option<&Config>,
+    issuer: &str,
+    kid: &str,
+) -> Outcome<()> {
+    let mut known = match store {
+        Some(store) => store.key_names(issuer).await.map_err(|error| refused(&error))?,
+        None => Vec::new(),
+    };
+    let configured = config.filter(|config| config.issuer == issuer);
+    known.extend(configured.and_then(|config| config.key.kid.clone()));
+    if known.iter().any(|known| known == kid) {
+        return Ok(());
+    }
+    let reason = format!("the registry has no key `{kid}` of `{issuer}`, and no token that it signed");
+    Err(unknown(reason, kid, known.iter().map(String::as_str)))
+}
+
+/// Refuses a filter whose issuer or service matches nothing.
+pub(crate) async fn filter(store: &Store, config: Option<&Config>, filter: &TokenFilter) -> Outcome<()> {
+    if let Some(name) = &filter.issuer {
+        issuer(Some(store), config, name).await?;
+    }
+    match &filter.service {
+        Some(name) => service(Some(store), config, filter.issuer.as_deref(), name).await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(name: &str, known: &[&str]) -> String {
+        unknown("x", name, known.iter().copied()).remedy().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn name_that_is_nearly_right_is_proposed() {
+        let known = ["orders", "inventory", "tenant-deletion-orchestrator"];
+        for (typed, meant) in [
+            ("ordres", "orders"),
+            ("Orders", "orders"),
+            ("order", "orders"),
+            ("inventroy", "inventory"),
+            ("tenant-deletion", "tenant-deletion-orchestrator"),
+        ] {
+            assert_eq!(help(typed, &known), format!("did you mean `{meant}`?"), "{typed}");
+        }
+        assert_eq!(help("billing", &["orders", "mail"]), "there are `orders`, `mail`");
+        assert!(help("x", &["a", "b", "c", "d", "e", "f"]).ends_with("`e`, and others"));
+        assert!(help("x", &[]).contains("right store"));
+    }
+}

@@ -1,0 +1,239 @@
+//! Names that match nothing: each is an error with the name and the next step, never an empty answer or a
+//! success without an effect.
+
+use crate::sandbox::Sandbox;
+use crate::store::{mint, sandboxes, states, with_store};
+
+/// The problem of a command that must write nothing.
+fn refused(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let before = sandbox.run(&["revocations", "--format", "json"]).done().stdout;
+    let message = sandbox.run(arguments).refused();
+    assert!(message.contains("help: "), "{arguments:?}: {message}");
+    assert_eq!(sandbox.run(&["revocations", "--format", "json"]).done().stdout, before, "{arguments:?}");
+    message
+}
+
+#[test]
+fn unknown_service_key_or_issuer_is_not_revoked() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        for arguments in [
+            &["revoke", "--service", "ordres", "--before", "now"][..],
+            &["revoke", "--service", "", "--before", "now"],
+            &["revoke", "--service", "ORDERS", "--before", "now"],
+            &["revoke", "--key", "no-such-key"],
+            &["revoke", "--key", ""],
+            &["revoke", "--service", "orders", "--before", "now", "--issuer", "bakery-atuh"],
+            &["revoke", &jti, "--issuer", "another"],
+            &["revoke", &jti, "--issuer", ""],
+            &["revoke", "no-such-token"],
+            &["revoke", "no-such-token", "--expires", "2030-01-01T00:00:00Z", "--issuer", "another"],
+        ] {
+            let message = refused(&sandbox, arguments);
+            assert!(message.contains("nothing was revoked"), "{arguments:?}: {message}");
+        }
+        let message = refused(&sandbox, &["revoke", "--service", "ordres", "--before", "now"]);
+        assert!(
+            message.contains("did you mean `orders`?") && message.contains("--allow-unknown"),
+            "{message}"
+        );
+        assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done())[0].1, "active");
+    }
+}
+
+#[test]
+fn unknown_names_are_revoked_where_that_is_said() {
+    for sandbox in sandboxes() {
+        mint(&sandbox, &["orders"]);
+        for arguments in [
+            &["revoke", "--service", "ghost", "--before", "now", "--allow-unknown"][..],
+            &["revoke", "--key", "lost", "--allow-unknown"],
+            &["revoke", "--key", "lost", "--issuer", "another", "--allow-unknown"],
+        ] {
+            let ran = sandbox.run(arguments).done();
+            assert!(ran.stdout.contains("0 tokens of the registry"), "{}", ran.stdout);
+            assert!(ran.stderr.contains("warning: no good token of the registry"), "{}", ran.stderr);
+        }
+        assert_eq!(
+            sandbox.run(&["revocations", "--active", "--format", "json"]).json().as_array().unwrap().len(),
+            3
+        );
+        assert!(sandbox.run(&["revoke", "ghost", "--allow-unknown"]).refused().contains("--expires"));
+    }
+}
+
+#[test]
+fn mistyped_store_is_not_made_by_a_revocation() {
+    let sandbox = with_store("sqlite:tokens.db");
+    mint(&sandbox, &["orders"]);
+    for arguments in [
+        &["revoke", "--key", "k1", "--store", "sqlite:other.db"][..],
+        &["revoke", "--service", "ghost", "--before", "now", "--store", "sqlite:other.db"],
+        &["revoke", "some-token", "--store", "sqlite:other.db"],
+        &["unrevoke", "1", "--reason", "r", "--store", "sqlite:other.db"],
+        &["revocations", "--store", "sqlite:other.db"],
+    ] {
+        assert!(sandbox.run(arguments).refused().contains("there is no store at"), "{arguments:?}");
+        assert!(!sandbox.path("other.db").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn revocation_says_how_many_tokens_it_covers_and_how_many_were_good() {
+    for sandbox in sandboxes() {
+        let (_, first) = mint(&sandbox, &["orders"]);
+        mint(&sandbox, &["orders"]);
+        mint(&sandbox, &["inventory"]);
+        let ran = sandbox.run(&["revoke", &first]).done();
+        assert!(ran.stdout.contains("1 token of the registry, 1 of them good until now"), "{}", ran.stdout);
+        let ran =
+            sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
+        assert_eq!((&ran.json()["known_tokens"], &ran.json()["valid_tokens"]), (&2.into(), &1.into()));
+        let ran =
+            sandbox.run(&["revoke", "--service", "inventory", "--before", "2020-01-01T00:00:00Z"]).done();
+        assert!(ran.stdout.contains("0 tokens of the registry"), "{}", ran.stdout);
+        assert!(ran.stderr.contains("1 good tokens of the service were issued later"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn token_that_has_expired_is_not_revoked() {
+    for sandbox in sandboxes() {
+        mint(&sandbox, &["orders"]);
+        let long_ago = crate::rotate::now() - 1_000;
+        let record = service_only::store::TokenRecord {
+            issuer: "bakery-auth".to_owned(),
+            jti: "old-token".to_owned(),
+            service: "orders".to_owned(),
+            kid: "k".to_owned(),
+            issued_at: long_ago - 60,
+            expires_at: long_ago,
+            note: None,
+            minted_by: None,
+            minted_at: long_ago - 60,
+        };
+        crate::store::change(&sandbox, async |store| store.record_tokens(&[record]).await);
+        let message = refused(&sandbox, &["revoke", "old-token"]);
+        assert!(message.contains("expired") && message.contains("nothing was revoked"), "{message}");
+    }
+}
+
+#[test]
+fn filter_that_matches_no_name_is_an_error() {
+    for sandbox in sandboxes() {
+        let (_, jti) = mint(&sandbox, &["orders"]);
+        for arguments in [
+            &["list", "--service", "ordres"][..],
+            &["list", "--service", ""],
+            &["list", "--issuer", "another"],
+            &["list", "--service", "orders", "--issuer", "another", "--revoked"],
+            &["expiring", "--within", "30d", "--service", "ordres"],
+            &["expiring", "--within", "30d", "--issuer", "another"],
+            &["expiring", "--format", "prometheus", "--issuer", "another"],
+            &["show", "no-such-token"],
+            &["show", &jti, "--issuer", "another"],
+            &["revocations", "--issuer", "another"],
+            &["rotate", "--emergency", "no-such-key"],
+            &["rotate", "--emergency="],
+            &["generate", "ordres"],
+            &["k8s-secret", "ordres"],
+            &["renew", "--deployed", "no-such-folder", "--out-dir", "tokens"],
+            &["renew", "--deployed", "no-such-folder", "--k8s-secret"],
+        ] {
+            refused(&sandbox, arguments);
+        }
+        assert!(refused(&sandbox, &["list", "--service", "ordres"]).contains("did you mean `orders`?"));
+        assert!(refused(&sandbox, &["generate", "ordres"]).contains("did you mean `orders`?"));
+        assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()).len(), 1, "nothing was minted");
+    }
+}
+
+#[test]
+fn filter_of_a_configured_service_without_tokens_is_empty_and_says_so() {
+    let sandbox = with_store("sqlite:tokens.db");
+    mint(&sandbox, &["orders"]);
+    for arguments in
+        [&["list", "--service", "inventory"][..], &["expiring", "--within", "1d", "--service", "inventory"]]
+    {
+        let ran = sandbox.run(arguments).done();
+        assert_eq!(ran.stdout, "");
+        assert!(ran.stderr.contains("no token of `inventory`"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn empty_names_are_refused_wherever_they_would_be_written_into_a_token_or_a_key() {
+    let sandbox = Sandbox::configured();
+    for arguments in [
+        &["generate", ""][..],
+        &["generate", "orders", "--issuer", ""],
+        &["generate", "orders", "--audience", ""],
+        &["generate", "orders", "--role", ""],
+        &["generate", "orders", "--scope", ""],
+        &["generate", "orders", "--key", "signing.pem", "--algorithm", "ES256", "--issuer", "i", "--kid", ""],
+        &["keygen", "--kid", "", "--out", "new.pem"],
+        &["jwks", "--key", "signing.pem", "--algorithm", "ES256", "--kid", ""],
+        &["k8s-secret", "orders", "--namespace", ""],
+        &["k8s-secret", "orders", "--name", ""],
+        &["dev", "orders", "--issuer", ""],
+        &["verify", "--issuer", "", "-"],
+        &["verify", "--audience", "", "-"],
+    ] {
+        let ran = sandbox.feed(arguments, "a.b.c");
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(!sandbox.path("new.pem").exists());
+}
+
+#[test]
+fn option_of_attack_and_endpoints_that_matches_nothing_is_an_error() {
+    let sandbox = Sandbox::configured();
+    let attack =
+        ["attack", "--url", "http://127.0.0.1:1", "--service", "orders", "--endpoint", "/stock/{id}"];
+    let message = sandbox.run(&[&attack[..], &["--parameter", "idd=7"]].concat()).refused();
+    assert!(message.contains("no path has a parameter `idd`") && message.contains("`id`"), "{message}");
+    let message = sandbox.run(&[&attack[..], &["--allow-host", "orders"]].concat()).refused();
+    assert!(message.contains("`--allow-host` names `orders`"), "{message}");
+
+    let table = r#"{"service":"shop","routes":[{"methods":["GET"],"path":"/stock","access":{"service_only":{"services":["orders"]}}}]}"#;
+    let options =
+        ["--format", "istio", "--namespace", "bakery", "--issuer", "i", "--jwks-uri", "https://a.example/j"];
+    let export = |principal| {
+        sandbox.feed(&[&["endpoints", "-", "--principal", principal], &options[..]].concat(), table)
+    };
+    let message = export("ordres=td/ns/jobs/sa/x").refused();
+    assert!(message.contains("did you mean `orders`?"), "{message}");
+    assert!(export("orders=td/ns/jobs/sa/x").done().stdout.contains("td/ns/jobs/sa/x"));
+}
+
+#[test]
+fn key_that_was_retired_in_the_usual_way_is_revoked_by_an_emergency() {
+    use service_only::store::{KeyRecord, KeyStage};
+    let sandbox = with_store("sqlite:tokens.db");
+    sandbox.run(&["rotate"]).done();
+    let retired = KeyRecord {
+        issuer: "bakery-auth".to_owned(),
+        kid: "former".to_owned(),
+        algorithm: "ES256".to_owned(),
+        state: KeyStage::Retired,
+        file: None,
+        public_jwk: None,
+        prepared_at: 1,
+        active_at: Some(1),
+        retiring_at: Some(2),
+        retired_at: Some(3),
+        expires_at: None,
+    };
+    crate::store::change(&sandbox, async |store| store.add_key(&retired).await);
+    for lines in [1, 0] {
+        let ran = sandbox.run(&["rotate", "--emergency=former"]).done();
+        assert_eq!(
+            ran.stdout.lines().filter(|line| *line == "revoked former").count(),
+            lines,
+            "{}",
+            ran.stdout
+        );
+    }
+    let listed = sandbox.run(&["revocations", "--active", "--format", "json"]).done().json();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["name"]), (1, &"former".into()));
+}

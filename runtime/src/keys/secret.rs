@@ -1,0 +1,96 @@
+//! How an HMAC secret is written in a file: one rule for the services that verify and for the command that
+//! mints, so that a line ending never makes two secrets of one file.
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+use super::KeyError;
+
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// How the bytes of an HMAC secret are written in a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretEncoding {
+    /// The secret is the file, byte for byte. A line ending at its end is a part of the secret.
+    #[default]
+    Raw,
+    /// The secret is the text; one line ending at the end of the file, LF or CRLF, is dropped.
+    Utf8,
+    /// The secret is what the base64url text stands for; white space around it is dropped.
+    Base64url,
+}
+
+impl SecretEncoding {
+    /// The secret that a file with this content holds.
+    ///
+    /// # Errors
+    /// When the content is not written so, or is a key in PEM: a public key as a secret is the confusion of
+    /// RFC 8725 section 2.1.
+    pub fn decode(self, content: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        if content.trim_ascii().starts_with(b"-----BEGIN") {
+            return Err(KeyError::unusable("the secret is a key in PEM, and that is not a secret"));
+        }
+        let copied = |bytes: &[u8]| Ok(Zeroizing::new(bytes.to_vec()));
+        match self {
+            Self::Raw => copied(content),
+            Self::Utf8 if std::str::from_utf8(content).is_err() => {
+                Err(KeyError::unusable("the secret is not UTF-8 text"))
+            }
+            Self::Utf8 => copied(without_line_ending(content)),
+            // Trimmed and decoded in one go: no copy of the text is left behind.
+            Self::Base64url => BASE64URL
+                .decode(content.trim_ascii())
+                .map(Zeroizing::new)
+                .map_err(|_| KeyError::unusable("the secret is not base64url text")),
+        }
+    }
+}
+
+/// `bytes` without one LF or CRLF at their end.
+fn without_line_ending(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: SecretEncoding, content: &[u8]) -> Option<Vec<u8>> {
+        encoding.decode(content).ok().map(|secret| secret.to_vec())
+    }
+
+    #[test]
+    fn base64url_text_may_be_padded_and_end_in_a_line_ending() {
+        for text in [&b"_-8"[..], b"_-8=", b"_-8=\n", b"_-8\r\n"] {
+            assert_eq!(decode(SecretEncoding::Base64url, text), Some(vec![0xff, 0xef]));
+        }
+        assert_eq!(decode(SecretEncoding::Base64url, b"/+8="), None);
+    }
+
+    #[test]
+    fn text_loses_one_line_ending_and_raw_bytes_lose_none() {
+        for (content, text) in
+            [(&b"ab"[..], "ab"), (b"ab\n", "ab"), (b"ab\r\n", "ab"), (b"ab\n\n", "ab\n"), (b"ab\r", "ab\r")]
+        {
+            assert_eq!(decode(SecretEncoding::Utf8, content), Some(text.into()));
+            assert_eq!(decode(SecretEncoding::Raw, content), Some(content.to_vec()));
+        }
+        assert_eq!(decode(SecretEncoding::Utf8, b"\xff"), None);
+        assert_eq!(decode(SecretEncoding::Raw, b"\xff\n"), Some(b"\xff\n".to_vec()));
+    }
+
+    #[test]
+    fn key_in_pem_is_not_a_secret() {
+        let pem = b"\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+        for encoding in [SecretEncoding::Raw, SecretEncoding::Utf8, SecretEncoding::Base64url] {
+            assert_eq!(decode(encoding, pem), None);
+        }
+    }
+}
