@@ -3,6 +3,8 @@
 //! An issuer, a service or a key is known when the store has a token or a key of it, or when the
 //! configuration names it.
 
+use std::collections::BTreeSet;
+
 use service_only::store::{Store, TokenFilter};
 
 use crate::config::Config;
@@ -22,7 +24,7 @@ pub(crate) fn unknown<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Problem {
-    let known: Vec<&str> = known.into_iter().collect();
+    let known: Vec<&str> = BTreeSet::from_iter(known).into_iter().collect();
     let scored =
         known.iter().map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one));
     let best = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -130,7 +132,7 @@ mod tests {
         ] {
             assert_eq!(help(typed, &known), format!("did you mean `{meant}`?"), "{typed}");
         }
-        assert_eq!(help("billing", &["orders", "mail"]), "there are `orders`, `mail`");
+        assert_eq!(help("billing", &["orders", "mail"]), "there are `mail`, `orders`");
         assert!(help("x", &["a", "b", "c", "d", "e", "f"]).ends_with("`e`, and others"));
         assert!(help("x", &[]).contains("right store"));
     }

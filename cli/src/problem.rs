@@ -94,8 +94,11 @@ impl Problem {
 
     /// Adds another remedy after the first.
     pub(crate) fn also(mut self, remedy: &str) -> Self {
-        self.remedy =
-            Some(self.remedy.map_or_else(|| remedy.to_owned(), |first| format!("{first}; {remedy}")));
+        self.remedy = Some(match self.remedy {
+            Some(question) if question.ends_with('?') => format!("{question} Otherwise {remedy}"),
+            Some(first) => format!("{first}; {remedy}"),
+            None => remedy.to_owned(),
+        });
         self
     }
 

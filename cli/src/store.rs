@@ -180,7 +180,13 @@ pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outc
 
 /// What a store refuses, as the command's problem.
 pub(crate) fn refused(error: &StoreError) -> Problem {
-    Problem::new(ProblemCode::Store, error.to_string())
+    let problem = Problem::new(ProblemCode::Store, error.to_string());
+    match error {
+        StoreError::Missing { .. } => {
+            problem.help("check the path; the first command that writes makes a store, such as `generate`")
+        }
+        _ => problem,
+    }
 }
 
 /// Runs work that meets more than a store.

@@ -43,6 +43,7 @@ fn new_key_never_replaces_the_configuration() {
 #[test]
 fn every_problem_with_a_file_names_it_and_the_next_step() {
     let sandbox = with_store("sqlite:tokens.db");
+    sandbox.run(&["generate", "orders", "--lifetime", "1d"]).done();
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     sandbox.write("text", "nonsense");
     sandbox.write("empty", "");

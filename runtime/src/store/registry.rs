@@ -3,7 +3,8 @@
 use super::{RevocationTarget, Store, StoreError};
 use crate::clock::{Clock as _, SystemClock};
 
-/// An `iat` that is further ahead of the clock proves no age: verifiers then count the token among the older ones.
+/// An `iat` that is further ahead of the clock proves no age, as for a verifier (`MAX_ISSUED_AHEAD`): the token counts
+/// among the older ones of its service.
 pub(super) const AHEAD_SECONDS: i64 = 60;
 
 /// A minted token, without the token.
@@ -256,5 +257,15 @@ impl From<Row> for ListedToken {
             revoked: found.clone().next().map(|(word, _)| word.to_owned()),
             revocations: found.map(|(_, number)| number).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_and_verifiers_agree_on_which_time_of_issue_proves_no_age() {
+        assert_eq!(AHEAD_SECONDS.unsigned_abs(), crate::MAX_ISSUED_AHEAD.as_secs());
     }
 }
