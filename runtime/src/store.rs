@@ -233,7 +233,11 @@ async fn bounded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, F
 fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {
     match path.metadata() {
         Ok(found) if !found.is_file() => {
-            let reason = if found.is_dir() { "it is a directory" } else { "it is not a file" };
+            let reason = if found.is_dir() {
+                "it is a directory; a store is a file"
+            } else {
+                "it is not a file; a store is one"
+            };
             Err(StoreError::NotAStore { place: place.to_owned(), reason: reason.to_owned() })
         }
         _ => Ok(()),
