@@ -52,7 +52,8 @@ impl Acceptance {
         }
         let kid = kid.as_ref().map(KeyId::as_str);
         let key = now.key_for(*algorithm, kid)?;
-        if keys.key_for(*algorithm, kid)?.is_same_for(*algorithm, key) {
+        // In this direction: what the new key verifies beside the old one proves nothing of this token.
+        if key.is_same_for(*algorithm, keys.key_for(*algorithm, kid)?) {
             return Ok(());
         }
         let name = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid)));

@@ -113,6 +113,24 @@ fn a_kept_caller_is_refused_once_another_key_has_the_name_of_its_own() {
 }
 
 #[test]
+fn a_kept_caller_is_refused_once_its_key_is_withdrawn_from_those_of_one_name() {
+    let (clock, own, other) = (clock(), key(Algorithm::ES256), key(Algorithm::ES256));
+    let set = |keys: &[&SigningKey]| {
+        let jwks: Vec<_> = keys.iter().map(|key| key.public_jwk().unwrap()).collect();
+        KeySet::from_jwks(PublicJwk::set(&jwks).as_bytes()).unwrap()
+    };
+    let (both, left) = (set(&[&own, &other]), set(&[&other]));
+    let (more, again) = (set(&[&other, &own, &key(Algorithm::ES256)]), set(&[&other, &own]));
+    let switch = Switch::of(both);
+    let verifier = built(builder(switch.clone(), &clock));
+    let caller = caller(&verifier, own, &clock);
+    for (keys, expected) in [(left, Some(Code::BadSignature)), (more, None), (again, None)] {
+        switch.to(Some(keys));
+        assert_eq!(later(&caller), expected);
+    }
+}
+
+#[test]
 fn a_key_that_is_written_in_another_way_is_the_same_key() {
     use aws_lc_rs::{
         encoding::AsDer,
