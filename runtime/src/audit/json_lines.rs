@@ -32,7 +32,7 @@ use self::{
     rotate::Rotation,
     writer::Writer,
 };
-use super::{AuditError, AuditEvent, AuditSink};
+use super::{AuditError, AuditEvent, AuditSink, Decision};
 use crate::recorder::Draft;
 
 /// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
@@ -175,8 +175,7 @@ impl JsonLinesBuilder {
     /// another program rotates it.
     ///
     /// The old file gets the time as an ending, `audit.jsonl.2026-01-01T00-00-00.000000Z`, so that names sort by
-    /// age. A record is in one file, whole. What is written at once is not split, so a
-    /// file can be larger than the limit. Several processes may write to one log and rotate it.
+    /// age. A record is in one file, whole. Several processes may write to one log and rotate it.
     pub fn rotate_at_size(self, bytes: u64) -> Self {
         self.rotation(|rotation| rotation.size = Some(bytes))
     }
@@ -332,11 +331,12 @@ impl JsonLinesAudit {
 
 impl AuditSink for JsonLinesAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.0.queue.push(|lines, line| lines.add(line, event), || self.0.wake())
+        let admits = event.decision == Decision::Allow;
+        self.0.queue.push(admits, |lines, line| lines.add(line, event), || self.0.wake())
     }
 
     fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        self.0.queue.push(|lines, line| lines.add_draft(line, draft), || self.0.wake())
+        self.0.queue.push(draft.admits(), |lines, line| lines.add_draft(line, draft), || self.0.wake())
     }
 
     fn ready(&self) -> Result<(), AuditError> {

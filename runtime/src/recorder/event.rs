@@ -128,6 +128,11 @@ impl<'d> Draft<'d> {
         self.line.is_required
     }
 
+    /// Whether it says that the caller is admitted.
+    pub(crate) fn admits(&self) -> bool {
+        self.denial.is_none()
+    }
+
     fn duration_us(&self) -> u64 {
         u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
     }

@@ -100,16 +100,18 @@ impl Queue {
         }
     }
 
-    /// Hands over a record, whose line `write` adds to others. `wake` wakes the writer, which costs a system
-    /// call: the first record after a pause needs it, and the one that fills half of the queue.
+    /// Hands over a record, whose line `write` adds to others, and whether it `admits` its caller. `wake` wakes the
+    /// writer, which costs a system call: the first record after a pause needs it, and the one that fills half of the
+    /// queue.
     #[inline]
     pub(super) fn push(
         &self,
+        admits: bool,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
         wake: impl Fn(),
     ) -> Result<(), AuditError> {
         if let Some(limit) = self.commit_wait {
-            return self.commit(write, wake, limit);
+            return self.commit(admits, write, wake, limit);
         }
         let (waiting, doing) = self.enter(&wake)?;
         if let Err(error) = self.slots.get_or_default().0.add(&self.pages, write) {
@@ -160,19 +162,26 @@ impl Queue {
     }
 
     /// Hands over a record, and returns when it is written. While records cannot be written, no request waits: the
-    /// caller was refused before, by [`Queue::ready`].
+    /// record of a refusal is queued, and one that admits its caller is an error. [`Queue::ready`] refuses most of
+    /// these callers earlier, but the trouble may begin after its answer.
     fn commit(
         &self,
+        admits: bool,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
         wake: impl Fn(),
         limit: Duration,
     ) -> Result<(), AuditError> {
+        let is_in_trouble = self.is_in_trouble();
+        if admits && is_in_trouble {
+            self.count_lost(1);
+            return Err(AuditError::new("the audit log cannot be written").logged());
+        }
         self.enter(&wake)?;
         let line = self.slots.get_or_default().0.line(write).inspect_err(|_| {
             self.count_lost(1);
             self.free(1);
         })?;
-        let commit = (!self.is_in_trouble()).then(Arc::<Commit>::default);
+        let commit = (!is_in_trouble).then(Arc::<Commit>::default);
         self.commits.push(Waiting { line, commit: commit.clone() });
         // After the line: either the writer finds it before it sleeps, or is seen asleep here.
         match self.doing.load(Ordering::SeqCst) {

@@ -15,18 +15,21 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// Sets the reason, and says whether the trouble is new.
-    pub(super) fn begin(&self, reason: String) -> bool {
-        *locked(&self.reason) = Some(reason);
+    pub(super) fn begin(&self, new: String) -> bool {
+        // Both within the lock: with an end in between, there would be trouble without a reason.
+        let mut reason = locked(&self.reason);
+        *reason = Some(new);
         !self.is_there.swap(true, Ordering::Relaxed)
     }
 
     /// Says whether there was any.
     pub(super) fn end(&self) -> bool {
-        let was_there = self.is_there.swap(false, Ordering::Relaxed);
-        if was_there {
-            *locked(&self.reason) = None;
+        if !self.is_there() {
+            return false;
         }
-        was_there
+        let mut reason = locked(&self.reason);
+        *reason = None;
+        self.is_there.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn is_there(&self) -> bool {

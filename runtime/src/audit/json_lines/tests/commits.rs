@@ -9,6 +9,10 @@ fn before_handler() -> JsonLinesBuilder {
     JsonLinesAudit::builder().write_before_handler().write_timeout(Duration::from_secs(60))
 }
 
+fn denial(path: &str) -> AuditEvent<'_> {
+    AuditEvent { decision: Decision::Deny, ..event(path) }
+}
+
 #[test]
 fn a_record_is_written_when_it_was_taken_without_a_flush() {
     let out = Shared::default();
@@ -30,9 +34,19 @@ fn a_record_that_cannot_be_written_is_an_error_at_once_and_the_sink_is_not_ready
     assert_eq!(audit.dropped(), 1);
     assert!(audit.failure().is_some());
     // The records of refusals are tried too, and no request waits for them.
-    audit.record(&event("/refused")).unwrap();
+    audit.record(&denial("/refused")).unwrap();
     let _ = audit.flush();
     assert_eq!(audit.dropped(), 2);
+}
+
+/// The sink may have been ready when it was asked, and the trouble began since.
+#[test]
+fn no_caller_is_admitted_by_a_record_that_comes_while_none_can_be_written() {
+    let audit = before_handler().to_writer(Broken).unwrap();
+    for lost in 1..=20 {
+        assert!(audit.record(&event("/")).is_err());
+        assert_eq!(audit.dropped(), lost);
+    }
 }
 
 /// Counts writes; the first one waits until it is let go.
@@ -101,7 +115,7 @@ fn a_request_waits_no_longer_than_the_limit_and_its_record_is_withdrawn() {
     // From now on callers are refused without waiting.
     assert!(audit.ready().unwrap_err().to_string().contains("within 200ms"));
     let started = Instant::now();
-    audit.record(&event("/refused")).unwrap();
+    audit.record(&denial("/refused")).unwrap();
     assert!(started.elapsed() < Duration::from_millis(200));
     gate.stuck.release();
     audit.flush().unwrap();
@@ -138,7 +152,7 @@ fn of_a_write_that_is_cut_off_the_whole_lines_count_as_written_and_the_others_as
     let disk = Small { takes: line.len() * 5 / 2, written: written.clone() };
     let writer = Writer::new(disk, Arc::clone(&queue));
     for _ in 0..4 {
-        queue.push(|lines, line| lines.add(line, &event("/")), || ()).unwrap();
+        queue.push(true, |lines, line| lines.add(line, &event("/")), || ()).unwrap();
     }
     queue.close(DEFAULT_FLUSH_TIMEOUT);
     writer.run();
@@ -154,7 +168,7 @@ fn a_request_whose_line_was_written_before_the_cut_is_not_refused() {
     let disk = Small { takes: line.len() * 3 / 2, written: written.clone() };
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let requests: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| queue.push(|lines, line| lines.add(line, &event("/")), || ())))
+            .map(|_| scope.spawn(|| queue.push(true, |lines, line| lines.add(line, &event("/")), || ())))
             .collect();
         while queue.waiting() < 2 || queue.commits_len() < 2 {
             std::thread::yield_now();

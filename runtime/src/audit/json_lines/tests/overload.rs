@@ -19,7 +19,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
     let _alone = alone();
     let queue = Arc::new(Queue::new(1, WhenFull::Drop, None));
     let mut writer = Writer::new(Plain::new(io::sink()), Arc::clone(&queue));
-    let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
+    let push = || queue.push(true, |lines, line| lines.add(line, &event("/")), || ());
     let begun = logged(|| {
         push().unwrap();
         for _ in 0..3 {
@@ -52,7 +52,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
 fn losses_that_last_until_the_end_are_counted_there() {
     let _alone = alone();
     let queue = Arc::new(Queue::new(2, WhenFull::Drop, None));
-    let push = || queue.push(|lines, line| lines.add(line, &event("/")), || ());
+    let push = || queue.push(true, |lines, line| lines.add(line, &event("/")), || ());
     let lines = logged(|| {
         push().unwrap();
         push().unwrap();
