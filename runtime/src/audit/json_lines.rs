@@ -175,7 +175,8 @@ impl JsonLinesBuilder {
     /// another program rotates it.
     ///
     /// The old file gets the time as an ending, `audit.jsonl.2026-01-01T00-00-00.000000Z`, so that names sort by
-    /// age. A record is in one file, whole. Several processes may write to one log and rotate it.
+    /// age. A record is in one file, whole. What is written at once is not split, so a
+    /// file can be larger than the limit. Several processes may write to one log and rotate it.
     pub fn rotate_at_size(self, bytes: u64) -> Self {
         self.rotation(|rotation| rotation.size = Some(bytes))
     }

@@ -333,6 +333,30 @@ fn a_sink_that_denies_is_not_ready_while_its_queue_is_nearly_full() {
     assert_eq!(audit.dropped(), 0);
 }
 
+#[test]
+fn a_writer_that_is_stuck_blocks_neither_a_flush_nor_the_end() {
+    let disk = Stuck::default();
+    let audit = JsonLinesAudit::builder().flush_timeout(Duration::from_millis(50));
+    let audit = audit.to_writer(disk.clone()).unwrap();
+    audit.record(&event("/")).unwrap();
+    let error = audit.flush().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(error.to_string(), "the audit log did not take all records within 50ms: 1 are not written");
+    // Would not return.
+    drop(audit);
+    disk.release();
+}
+
+#[test]
+fn a_limit_of_zero_that_would_refuse_everything_is_refused() {
+    let builder = JsonLinesAudit::builder().write_before_handler().write_timeout(Duration::ZERO);
+    assert!(builder.to_writer(Shared::default()).is_err());
+    let endless = JsonLinesAudit::builder().flush_timeout(Duration::MAX).write_timeout(Duration::MAX);
+    let audit = endless.write_before_handler().to_writer(Shared::default()).unwrap();
+    audit.record(&event("/")).unwrap();
+    audit.flush().unwrap();
+}
+
 struct Panicking;
 
 impl Write for Panicking {

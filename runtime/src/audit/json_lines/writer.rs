@@ -129,7 +129,7 @@ impl<O: Output> Writer<O> {
         }
         for flush in orders.flushes {
             // Nobody waiting any more is no error.
-            let _ = flush.send(written.as_ref().map(|()| ()).map_err(copy));
+            let _ = flush.send(written.as_ref().copied().map_err(copy));
         }
         self.idle = if records > 0 { 0 } else { self.idle.saturating_add(1) };
         !is_end

@@ -133,22 +133,29 @@ fn a_file_that_is_truncated_is_written_from_its_start() {
 #[cfg(unix)]
 #[test]
 fn a_path_that_cannot_be_opened_again_makes_the_sink_not_ready_and_loses_nothing_when_it_is_mended() {
-    let log = Log::new();
-    let audit = JsonLinesAudit::to_file(&log.path).unwrap();
-    write(&audit, "/1");
-    fs::remove_file(&log.path).unwrap();
-    fs::create_dir(&log.path).unwrap();
-    soon("the sink is not ready", || audit.ready().is_err());
-    let failure = audit.failure().unwrap();
-    assert!(failure.contains("audit.jsonl` is a directory"), "{failure}");
-    audit.record(&event("/2")).unwrap();
-    let error = audit.flush().unwrap_err().to_string();
-    assert!(error.contains("is a directory"), "{error}");
-    fs::remove_dir(&log.path).unwrap();
-    soon("the sink is ready", || audit.ready().is_ok());
-    assert_eq!(audit.failure(), None);
-    audit.flush().unwrap();
-    assert_eq!((paths(&log.path), audit.dropped()), (vec!["/2".into()], 0));
+    for (program, why) in [("mkdir", "` is a directory"), ("mkfifo", "no process reads the FIFO")] {
+        let log = Log::new();
+        let audit = JsonLinesAudit::to_file(&log.path).unwrap();
+        write(&audit, "/1");
+        fs::rename(&log.path, log.other("old")).unwrap();
+        // Between the two, the sink may have created the file again.
+        soon("the path is taken", || {
+            let _ = fs::remove_file(&log.path);
+            std::process::Command::new(program).arg(&log.path).status().unwrap().success()
+        });
+        soon("the sink is not ready", || audit.ready().is_err());
+        let failure = audit.failure().unwrap();
+        assert!(failure.contains("audit.jsonl") && failure.contains(why), "{failure}");
+        audit.record(&event("/2")).unwrap();
+        let error = audit.flush().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        fs::remove_dir(&log.path).or_else(|_| fs::remove_file(&log.path)).unwrap();
+        soon("the sink is ready", || audit.ready().is_ok());
+        assert_eq!(audit.failure(), None);
+        audit.flush().unwrap();
+        assert_eq!((paths(&log.path), paths(&log.other("old"))), (vec!["/2".into()], vec!["/1".into()]));
+        assert_eq!(audit.dropped(), 0);
+    }
 }
 
 #[cfg(unix)]
@@ -159,8 +166,10 @@ fn at_the_end_records_go_to_the_old_file_if_it_has_a_name_and_are_lost_if_not() 
         let audit = JsonLinesAudit::to_file(&log.path).unwrap();
         write(&audit, "/1");
         fs::hard_link(&log.path, log.other("old")).unwrap();
-        fs::remove_file(&log.path).unwrap();
-        fs::create_dir(&log.path).unwrap();
+        soon("the path is taken", || {
+            let _ = fs::remove_file(&log.path);
+            fs::create_dir(&log.path).is_ok()
+        });
         soon("the sink is not ready", || audit.ready().is_err());
         audit.record(&event("/2")).unwrap();
         if !has_name {
