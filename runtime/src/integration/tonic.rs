@@ -20,10 +20,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    parts::{KeptParts, authorization, await_unknown_key, bytes, earlier, trace, traceparent},
+    decided::Owner,
+    parts::{KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, trace, traceparent},
     tower::ServiceOnly,
 };
 use crate::{
+    caller::Identity,
     given::{Admit, Checked},
     guard::{Guard, StaticPolicy},
     recorder::{Asked, Attempt, Attempted, KeptRequest, NoRequest, RequestContext},
@@ -51,7 +53,11 @@ impl<T: Send> Admit for Request<T> {
             Attempted { endpoint: Some(P::endpoint()), request, earlier }
         };
         await_unknown_key(verifier, &authorization, attempted).await;
+        let epoch = verifier.recorder().epoch();
         let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), asked)?;
+        // A method may give its request to another guarded method.
+        let identity = Identity::Service(caller.clone());
+        leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);
         extensions.insert(Held(guard.into_attempt()));
         extensions.insert(caller);
         Ok(Self::from_parts(metadata, extensions, message))

@@ -27,6 +27,10 @@ impl Health for Guarded {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
+        if request.get_ref().service == "pass on" {
+            self.watch(request).await?;
+            return Ok(Response::new(HealthCheckResponse { status: 1 }));
+        }
         let caller = request.extensions().get::<Caller>().unwrap().clone();
         // The extensions end here, and the method does not.
         let message = request.into_inner();
@@ -108,6 +112,17 @@ async fn a_call_has_one_record_however_its_method_ends() {
         assert_eq!(audit.events().len(), 0, "{case}: what becomes of it is not known yet");
         drop(running);
         assert_one_allow(audit, case);
+    });
+}
+
+#[tokio::test]
+async fn a_call_whose_method_gives_the_request_to_another_guarded_method_has_one_record() {
+    let authority = TestAuthority::new();
+    let (audit, token) = (authority.audit(), token(&authority));
+    in_both_ways!(authority, |client, case| {
+        client.check(asks(&token, "pass on")).await.unwrap();
+        let event = assert_one_allow(audit, case);
+        assert_eq!(event.endpoint.unwrap().function(), "Guarded::watch", "{case}");
     });
 }
 
