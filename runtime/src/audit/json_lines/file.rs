@@ -124,7 +124,12 @@ impl LogFile {
 impl Output for LogFile {
     fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
         self.rotate_if_due(lines.len());
-        self.open.append(lines, stalled)?;
+        if let Err(Unwritten { written, error }) = self.open.append(lines, stalled) {
+            // Requests whose lines came before the cut are admitted, so these lines must be kept like any others.
+            let is_synced = || !self.settings.sync || self.open.file.sync_data().is_ok();
+            let is_kept = written > 0 && !self.open.was_deleted() && is_synced();
+            return Err(Unwritten { written: if is_kept { written } else { 0 }, error });
+        }
         if self.open.was_deleted() {
             let deleted = self.open.identity;
             let unwritten = |error| Unwritten { written: 0, error };

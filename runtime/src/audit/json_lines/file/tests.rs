@@ -46,3 +46,40 @@ fn a_device_is_usable_again_when_it_takes_a_byte() {
         assert!(failed(Path::new("/dev/null"), full).has_recovered());
     }
 }
+
+/// Tells this program, started again, to be the one whose files must not grow.
+#[cfg(unix)]
+const LIMITED: &str = "SERVICE_ONLY_TEST_LIMITED_FILES";
+
+#[cfg(unix)]
+#[test]
+fn lines_before_the_cut_count_as_written_only_in_a_file_that_still_has_a_name() {
+    if std::env::var_os(LIMITED).is_none() {
+        // One block of the shell, 512 or 1,024 bytes.
+        let output = std::process::Command::new("sh")
+            .args(["-c", r#"trap '' XFSZ && ulimit -f 1 && exec "$0" "$@""#])
+            .arg(std::env::current_exe().unwrap())
+            .arg("lines_before_the_cut_count_as_written_only_in_a_file_that_still_has_a_name")
+            .env(LIMITED, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    for (sync, is_deleted) in [(false, false), (true, false), (false, true), (true, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let settings = FileSettings { mode: 0o600, sync, rotation: Rotation::default() };
+        let mut log = LogFile::open(&path, settings).unwrap();
+        if is_deleted {
+            fs::remove_file(&path).unwrap();
+        }
+        let lines = [[b'a'; 99].as_slice(), b"\n"].concat().repeat(40);
+        let Err(Unwritten { written, .. }) = log.append(&lines, &mut || true) else {
+            panic!("the file took {} bytes", lines.len());
+        };
+        assert_eq!(written > 0, !is_deleted, "synced: {sync}");
+        assert!(written < lines.len());
+    }
+}
