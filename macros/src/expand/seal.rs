@@ -15,7 +15,7 @@ pub(crate) fn sealed(item: TokenStream) -> TokenStream {
         // What is in it stays sealed, and does not compile.
         return item;
     };
-    if function.argument_list().first().and_then(Argument::guard).is_some() {
+    if function.argument_list().first().is_some_and(Argument::is_hidden_guard) {
         return released(item, Statement::Kept);
     }
     let item = released(item, Statement::Removed);

@@ -390,7 +390,14 @@ fn seal_releases_the_statement_wherever_the_body_went() {
 
 #[test]
 fn seal_refuses_a_guard_that_is_not_the_first_argument() {
-    for first in ["early: Json<Order> ,", "self ,", "& self ,", "_ : Public < () > ,"] {
+    for first in [
+        "early: Json<Order> ,",
+        "self ,",
+        "& self ,",
+        "_ : Public < () > ,",
+        "early: Guard<Lock> ,",
+        "_: axum::Guard<u8> ,",
+    ] {
         let refused = seal_after(|guarded| {
             guarded.replacen('(', "( ", 1).replacen("list (", &format!("list ({first}"), 1)
         });

@@ -73,8 +73,18 @@ impl Argument {
 
     /// Whether the type is the hidden argument of `#[public]`.
     pub(crate) fn is_public(&self) -> bool {
+        self.is_private("Public")
+    }
+
+    /// Whether the type is the hidden argument of `#[service_only]`, as the attribute writes it. A type of the user
+    /// may be called `Guard` too.
+    pub(crate) fn is_hidden_guard(&self) -> bool {
+        self.is_private("Guard")
+    }
+
+    fn is_private(&self, hidden: &str) -> bool {
         let path = path(&flat(self.ty().unwrap_or_default()));
-        matches!(path.as_slice(), [.., parent, name] if parent == "private" && name == "Public")
+        matches!(path.as_slice(), [.., parent, name] if parent == "private" && name == hidden)
     }
 
     /// Whether the type is `&ServiceClaims` or `&Caller`, by whichever path and lifetime: what a function is
