@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use service_only::{Code, Stage};
 use service_only_testkit::{Defect, Expectation, Fixture, Outgoing, TestAuthority, TokenDraft};
 
-use crate::frameworks::valid;
+use crate::{POLICY, frameworks::valid};
 
 /// The request that every case is a change of.
 pub(crate) const ROUTE: &str = "/tenants/{tenant}";
@@ -20,17 +20,19 @@ pub(crate) const REFUSED_REASON: &str = "the tenant is not the caller's own";
 /// A request, and what must become of it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) family: &'static str,
+    /// Which request of its class, where the class has several.
+    pub(crate) variant: Option<String>,
     /// Why it is refused; `None` for the one that is let in.
     pub(crate) code: Option<Code>,
-    /// Whether a router may answer before the guard does.
+    /// Whether it asks for another method or path, so that a router may answer before the guard does.
     pub(crate) routed: bool,
     fixture: Fixture,
 }
 
 impl Case {
     pub(crate) fn all(authority: &TestAuthority) -> Vec<Self> {
-        let (draft, hours) = (valid(authority), |hours: u64| Duration::from_secs(hours * 60 * 60));
+        let draft = valid(authority).meeting(&POLICY);
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
         let old = draft.clone().issued_ago(hours(2));
         let policy = [
             Self::more("another_role", Code::RoleNotAllowed, &draft.clone().role("clerk")),
@@ -39,15 +41,21 @@ impl Case {
             Self::more("handler_refuses", Code::Refused, &draft.clone().scope(REFUSED_SCOPE)),
             Self::more("issued_too_long_ago_and_expired", Code::Expired, &old.expired_for(hours(1))),
         ];
-        draft.fixtures().into_iter().map(Self::of).chain(policy).collect()
+        let control = draft.fixtures().swap_remove(0);
+        let variants = Defect::ALL.iter().flat_map(|defect| draft.variants(*defect));
+        std::iter::once(control).chain(variants).map(Self::of).chain(policy).collect()
     }
 
     fn of(fixture: Fixture) -> Self {
+        let may_be_routed =
+            fixture.defect().is_some_and(|defect| defect.expectation() == Expectation::NotRun);
+        let Outgoing { method, target, .. } = fixture.outgoing(Method::DELETE, TARGET);
+        let routed = may_be_routed && (method, path(&target).as_str()) != (Method::DELETE, TARGET);
         Self {
             name: fixture.name(),
-            family: fixture.defect().map_or("valid", Defect::family),
+            variant: fixture.variant().map(str::to_owned),
             code: fixture.code(),
-            routed: fixture.defect().is_some_and(|defect| defect.expectation() == Expectation::NotRun),
+            routed,
             fixture,
         }
     }
@@ -55,7 +63,20 @@ impl Case {
     /// A token of which the catalogue knows nothing: to it, the draft is a valid one.
     fn more(name: &'static str, code: Code, draft: &TokenDraft) -> Self {
         let fixture = draft.control(Defect::NoToken).unwrap();
-        Self { name, family: "policy", code: Some(code), routed: false, fixture }
+        Self { name, variant: None, code: Some(code), routed: false, fixture }
+    }
+
+    /// The request with a valid token that is sent first, for an attack on what a verifier keeps of it.
+    pub(crate) fn before(&self) -> Option<Self> {
+        self.fixture.before().map(Self::of)
+    }
+
+    /// The name, and which request of its class.
+    pub(crate) fn title(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{} ({variant})", self.name),
+            None => self.name.to_owned(),
+        }
     }
 
     /// The request, with a trace of its own.
@@ -74,10 +95,14 @@ impl Case {
         headers
     }
 
-    /// Whether headers are all that it changes.
-    pub(crate) fn is_of_headers(&self) -> bool {
-        let Outgoing { method, target, body, .. } = self.outgoing();
-        (method, target.as_str(), body) == (Method::DELETE, TARGET, None)
+    /// Whether its method, path and query are those of the valid request.
+    pub(crate) fn has_same_target(&self) -> bool {
+        let Outgoing { method, target, .. } = self.outgoing();
+        (method, target.as_str()) == (Method::DELETE, TARGET)
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.outgoing().body.is_some()
     }
 
     /// Whether it is a token with nothing around it.
@@ -95,4 +120,9 @@ impl Case {
         let value = headers.get("authorization").filter(|_| !refused)?.to_str().unwrap();
         value.strip_prefix("Bearer ").map(str::to_owned)
     }
+}
+
+/// The path of a target, which may be a whole address.
+fn path(target: &str) -> String {
+    target.parse::<Uri>().unwrap().path().to_owned()
 }

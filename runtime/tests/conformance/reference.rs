@@ -20,7 +20,7 @@ pub(crate) struct Reference {
     audit: RecordingAudit,
     cases: Vec<Case>,
     /// Why the first stage refused, as the first driver recorded it; the others must say the same.
-    reasons: RefCell<HashMap<&'static str, Value>>,
+    reasons: RefCell<HashMap<String, Value>>,
 }
 
 impl Reference {
@@ -83,7 +83,7 @@ impl Reference {
         self.audit.clear();
         if let (None, Some(code)) = (token, case.code) {
             let mut reasons = self.reasons.borrow_mut();
-            let reason = reasons.entry(case.name).or_insert_with(|| recorded["reason"].clone());
+            let reason = reasons.entry(case.title()).or_insert_with(|| recorded["reason"].clone());
             event.reason = reason.as_str().map(|reason| reason.to_owned().into());
             (event.status, event.code, event.stage) = (code.status(), Some(code), Some(code.stage()));
         }

@@ -67,7 +67,7 @@ impl Driver for Server {
     }
 
     async fn send(&self, case: &Case) -> Answer {
-        assert!(case.is_of_headers(), "{}", case.name);
+        assert!(case.has_same_target() && !case.has_body(), "{}", case.title());
         let metadata = MetadataMap::from_headers(case.headers());
         let request = Request::from_parts(metadata, Extensions::default(), HealthCheckRequest::default());
         let answer = self.0.clone().check(request).await;
