@@ -211,8 +211,8 @@ async fn what_envoy_does_not_look_at_in_a_token_is_known() {
             through.push(fixture.name());
         }
     }
-    // The code refuses all but the first: RFC 7515 sections 2 and 4.1.11, RFC 8725 section 3.11, and the
-    // limits of this project.
+    // The code refuses all but the first: RFC 7515 sections 2 and 4.1.11, RFC 8725 section 3.11, RFC 7800
+    // section 3.1, and the limits of this project.
     let known = [
         "valid",
         "padded_payload",
@@ -231,6 +231,20 @@ async fn what_envoy_does_not_look_at_in_a_token_is_known() {
         "type_of_token_as_list",
         "empty_type_of_token",
         "long_signature",
+        "bound_to_certificate",
+        "bound_to_thumbprint_of_key",
+        "bound_to_public_key",
+        "bound_to_encrypted_key",
+        "bound_to_key_id",
+        "bound_to_key_url",
+        "bound_to_unknown_method",
+        "bound_to_several_methods",
+        "bound_to_nothing",
+        "binding_as_null",
+        "binding_as_text",
+        "binding_as_list",
+        "binding_as_number",
+        "binding_as_false",
         "claim_too_long",
     ];
     assert_eq!(through, known);

@@ -50,7 +50,8 @@ fn cache_hits_and_tokens_of_the_old_profile_are_the_verifiers_own_counts() {
     let world = World::new();
     let keys = world.authority.keys();
     let builder = Verifier::builder().issuer("bakery-auth").keys(keys.clone());
-    let strict = service_only::TrustedIssuer::strict("other").keys(keys).audience("orders");
+    let strict =
+        service_only::TrustedIssuer::strict("other").keys(keys).audience("orders").services(["stock"]);
     let verifier = builder.trust(strict).clock(world.authority.clock().clone()).build().unwrap();
     world.metrics.watch_verifier(&verifier);
     let token = world.authority.service("shop").claim("iss", "bakery-auth").token();
