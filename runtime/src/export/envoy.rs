@@ -33,8 +33,8 @@ const SCOPES: &str = r"[!#-\[\]-~ ]*";
 ///
 /// The claims are compared as the code compares them: `type`, `is_service`, `service` and `sub`, `role`,
 /// each scope as a whole word, `aud`. Left to the code are `max_age`, revocation, and what Envoy does
-/// not look at in a token: a header that it need not know, a member that stands there twice. Envoy
-/// allows the clocks a second where the code allows none.
+/// not look at in a token: a header that it need not know, a member that stands there twice, a binding to
+/// a key of the sender (`cnf`). Envoy allows the clocks a second where the code allows none.
 ///
 /// Keys that are named by a URL are fetched through a cluster `service_only_jwks`, which is yours to
 /// define, with TLS that checks the name.
