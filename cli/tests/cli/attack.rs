@@ -65,7 +65,7 @@ fn nothing_gets_into_a_service_that_verifies() {
     let url = format!("http://{}", guarded(&sandbox));
     let ran = sandbox.run(&attack(&url, &[]));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.starts_with("GET /stock: 0 of 2"), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("GET /stock: 0 of 4"), "{}", ran.stdout);
 }
 
 /// A P-256 key pair of RFC 7515 appendix A.3, and its public half.

@@ -156,12 +156,17 @@ struct Payload<'c> {
     is_service: bool,
 }
 
+/// The header. jsonwebtoken's own has one name for Ed25519 keys, and RFC 9864 gives them two.
+#[derive(Serialize)]
+struct Header<'k> {
+    typ: &'k str,
+    alg: &'k str,
+    kid: &'k str,
+}
+
 fn sign_claims(key: &SigningKey, claims: &ServiceClaims, strict: bool) -> Result<String, IssueError> {
-    let mut header = jsonwebtoken::Header::new(key.algorithm().to_jsonwebtoken());
-    header.kid = Some(key.kid().as_str().to_owned());
-    if strict {
-        header.typ = Some(STRICT_TYP.to_owned());
-    }
+    let typ = if strict { STRICT_TYP } else { "JWT" };
+    let header = Header { typ, alg: key.algorithm().as_str(), kid: key.kid().as_str() };
     let payload = Payload { claims, kind: "service", is_service: true };
     key.sign_json(&header, &payload)
 }

@@ -27,7 +27,7 @@ fn logrotate() -> Option<PathBuf> {
 fn rotate(program: &Path, log: &Log, directives: &str) {
     let folder = log.path.parent().unwrap();
     let settings = folder.join("logrotate.conf");
-    let text = format!("{} {{\n  rotate 20\n  missingok\n  {directives}\n}}\n", log.path.display());
+    let text = format!("\"{}\" {{\n  rotate 20\n  missingok\n  {directives}\n}}\n", log.path.display());
     fs::write(&settings, text).unwrap();
     let output = Command::new(program)
         .arg("--force")

@@ -19,7 +19,7 @@ fn client(bakery: &Bakery, origin: &str) -> ClientWithMiddleware {
     let attach = AttachToken::from(bakery.source()).to(origin).unwrap();
     // A proxy that the environment names is not for a server of this test.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    ClientBuilder::new(client).with(attach).build()
+    ClientBuilder::new(client).with(attach.client_uses_no_proxy()).build()
 }
 
 /// As the README shows it.
@@ -130,6 +130,9 @@ fn again(test: &str, variables: &[(&str, String)]) {
     command
         .args(["--exact", &format!("over_reqwest::{test}"), "--nocapture"])
         .env("SERVICE_ONLY_AGAIN", test);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
     let variables = variables.iter().map(|(name, value)| (name, value));
     let output = command.envs(variables).output().unwrap();
     let text =
@@ -179,7 +182,9 @@ async fn a_host_that_no_proxy_names_gets_its_token_past_the_proxy() {
     let bakery = Bakery::new();
     bakery.mount(&bakery.token());
     let origin = serve(&bakery).await;
-    let response = client(&bakery, &origin).get(format!("{origin}/stock")).send().await.unwrap();
+    let attach = AttachToken::from(bakery.source()).to(&origin).unwrap();
+    let client = ClientBuilder::new(reqwest::Client::new()).with(attach).build();
+    let response = client.get(format!("{origin}/stock")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
 

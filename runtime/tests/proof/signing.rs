@@ -85,7 +85,7 @@ pub(crate) fn public_pem(algorithm: Algorithm) -> Vec<u8> {
             let pair = sig::EcdsaKeyPair::from_pkcs8(curve, private.contents()).unwrap();
             sig::KeyPair::public_key(&pair).as_der().unwrap()
         }
-        "EdDSA" => {
+        "EdDSA" | "Ed25519" => {
             let pair = sig::Ed25519KeyPair::from_pkcs8(private.contents()).unwrap();
             sig::KeyPair::public_key(&pair).as_der().unwrap()
         }

@@ -21,7 +21,7 @@ use super::{
     fetch::{Fetched, Fetcher},
     freshness::Bounds,
 };
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, Timestamp};
 
 /// How often the thread compares the clock with the next fetch: a timer stops while the machine is suspended,
 /// and the system's clock does not.
@@ -55,6 +55,12 @@ impl Progress {
     }
 }
 
+/// When a flight ended, by both clocks.
+struct Landed {
+    at: Timestamp,
+    running: Stopwatch,
+}
+
 impl Refresher {
     /// Starts the thread, which fetches immediately and ends on `stop`.
     pub(super) fn spawn(self) -> io::Result<()> {
@@ -73,17 +79,14 @@ impl Refresher {
     async fn run(mut self) {
         let _reported = Reported(Arc::clone(&self.shared));
         loop {
-            let delay = match self.fly().await {
-                Ok(delay) => delay,
-                Err(()) => self.bounds.retry(self.failures, chance()),
-            };
-            self.rest(delay).await;
+            let (fetched, landed) = self.fly().await;
+            let delay = fetched.unwrap_or_else(|()| self.bounds.retry(self.failures, chance()));
+            self.rest(delay, landed).await;
         }
     }
 
     /// Ends after the delay, by the timer or by the system's clock, or when it is woken.
-    async fn rest(&self, delay: Duration) {
-        let (running, since) = (Stopwatch::start(), self.shared.clock.now());
+    async fn rest(&self, delay: Duration, Landed { running, at: since }: Landed) {
         loop {
             let left = delay.saturating_sub(running.elapsed());
             let woken = tokio::time::timeout(left.min(LOOK_AT_CLOCK), self.shared.wake.notified()).await;
@@ -94,8 +97,8 @@ impl Refresher {
         }
     }
 
-    /// Fetches once, and tells when to do so again.
-    async fn fly(&mut self) -> Result<Duration, ()> {
+    /// Fetches once, and returns the delay until the next fetch.
+    async fn fly(&mut self) -> (Result<Duration, ()>, Landed) {
         let (at, running) = (self.shared.clock.now(), Stopwatch::start());
         let flight = self.shared.gate().depart(at);
         // Whoever called until now is on this flight.
@@ -110,11 +113,13 @@ impl Refresher {
             });
             either(fetching, giving_up).await
         };
+        // Read before the result is published: a clock that jumps afterwards has passed part of the delay.
+        let landed = Landed { at: self.shared.clock.now(), running: Stopwatch::start() };
         let next = self.take(fetched, |keys| Loaded { keys, at, running });
         self.shared.gate().land();
         // Published before anybody who waits is woken.
         self.progress.send_modify(|now| now.landed = flight);
-        next
+        (next, landed)
     }
 
     fn take(
