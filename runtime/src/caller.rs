@@ -74,6 +74,10 @@ impl Caller {
     /// this returns: it is a response in axum and actix, and converts to a `tonic::Status`, an `http::Response`
     /// and a [`Denial`]. A caller whose attempt has ended, such as a stored one, gets a record of its own.
     ///
+    /// The attempt of a handler that is not an `async fn`, and returns a future, ends when the function returns.
+    /// Write an `async fn` where you refuse later. Of two guarded functions that run at the same time with one
+    /// `&Caller`, give each a clone.
+    ///
     #[cfg_attr(feature = "axum", doc = "```")]
     #[cfg_attr(not(feature = "axum"), doc = "```text")]
     /// use axum::extract::Path;
