@@ -47,6 +47,7 @@ pub(crate) const MAX_READ: Duration = Duration::from_secs(2);
 
 /// How often refusals can make the file be read beside the regular look: a server that refuses
 /// everything costs ten reads a second, not one per request.
+#[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "the feature `client` exports it"))]
 pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the file is looked at while a program waits for it to be written.
