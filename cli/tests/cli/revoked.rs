@@ -56,8 +56,8 @@ async fn revocation_that_is_undone_lets_the_token_in_again_and_stays_on_record()
             becomes(&verifier, &token, None).await;
             assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done())[0].1, "active");
             let listed = sandbox.run(&["revocations", "--format", "json"]).done().json();
-            let entry =
-                listed.as_array().unwrap().iter().find(|one| one["number"].to_string() == number).unwrap();
+            let is_it = |one: &&serde_json::Value| one["number"].as_u64() == number.parse().ok();
+            let entry = listed.as_array().unwrap().iter().find(is_it).unwrap();
             assert_eq!((&entry["state"], &entry["reason"]), (&"undone".into(), &"by mistake".into()));
             assert_eq!(entry["undone_reason"], "the wrong one");
             assert!(entry["undone"].is_string() && entry.get("undone_by").is_some(), "{entry}");
