@@ -5,6 +5,7 @@ mod attempts;
 mod platform;
 mod state;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -144,7 +145,7 @@ fn files(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
 
 fn next(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
     terminal.heading("Next", "every row of the audit; or keep it running, and ask from a second terminal")?;
-    let log = shown(&state.file(AUDIT_LOG));
+    let log = for_shell(&state.file(AUDIT_LOG));
     terminal.line(format_args!("  cargo run -p tenant-deletion -- audit --all {log}"))?;
     terminal.line("  cargo run -p tenant-deletion -- --serve")?;
     terminal.line(curl(state, &format!("127.0.0.1:{SERVE_PORT}")))?;
@@ -164,6 +165,12 @@ fn serving(state: &StateDir, platform: &Platform, terminal: &mut Terminal) -> an
 
 /// The token is read from the file: on the command line it would show in the list of processes.
 fn curl(state: &StateDir, gateway: &str) -> String {
-    let header = shown(&state.file(HEADER_FILE));
+    let header = for_shell(&state.file(HEADER_FILE));
     format!("  curl -H @{header} http://{gateway}/api/v1/orders/tenant/{}/deletion-preview", STAYING.id)
+}
+
+/// A path in a command that you can copy, also if it has spaces.
+fn for_shell(path: &Path) -> String {
+    let path = shown(path);
+    shlex::try_quote(&path).map_or_else(|_| path.clone(), std::borrow::Cow::into_owned)
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the binary on a terminal and answers its question, if it asks one.
 async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -> Option<(i32, String)> {
-    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_tenant-deletion"));
+    let command = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_tenant-deletion"));
     let mut script = Command::new("script");
     script
         .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
@@ -49,7 +49,7 @@ async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -> Option<(i
 #[tokio::test]
 async fn demonstration_has_colours_on_a_terminal_and_none_with_no_color() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = format!("--state-dir {}", directory.path().display());
+    let arguments = format!("--state-dir '{}'", directory.path().display());
     let Some((code, seen)) = on_terminal(&arguments, "", false).await else { return };
     assert_eq!(code, 0, "{seen}");
     assert!(coloured(&seen), "{seen}");
@@ -72,7 +72,7 @@ async fn orchestrator_asks_on_a_terminal_and_deletes_only_on_yes() {
     let minted = town.authority.service(ORCHESTRATOR).scope(DELETE_SCOPE).token();
     std::fs::write(&token, minted.as_str()).unwrap();
     let arguments = format!(
-        "orchestrate {} --gateway http://{} --token-file {}",
+        "orchestrate {} --gateway http://{} --token-file '{}'",
         LEAVING.id,
         town.gateway,
         token.display()
