@@ -129,6 +129,8 @@ macro_rules! codes {
 codes! {
     /// No verifier is installed, so nobody can be let in.
     NoVerifier = "no_verifier", Configuration, 500;
+    /// A part of the verifier panicked: a key source, a revocation store or a clock of your own.
+    Panicked = "panicked", Configuration, 500;
     /// No token came with the request.
     MissingToken = "missing_token", Bearer, 401;
     /// More than one `Authorization` header, or one that RFC 6750 section 2.1 does not allow.

@@ -4,7 +4,14 @@
 mod attempt;
 mod event;
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    borrow::Cow,
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use uuid::Uuid;
 
@@ -114,9 +121,7 @@ impl Recorder {
         let recorded = self.record(&Draft::new(times, denial, &known, request(), line));
         if line.is_required && recorded.is_err() {
             let denial = audit_unavailable();
-            // For the sinks that have written "allow".
-            let line = Line { amends: true, ..Line::default() };
-            let _ = self.audit.record_draft(&Draft::new(times, Some(&denial), &known, request(), line));
+            self.amend(&Draft::new(times, Some(&denial), &known, request(), Line::amending()));
             return Err((denial, id));
         }
         decided.map_err(|denial| (denial, id))
@@ -160,16 +165,18 @@ impl Recorder {
         self.clock.now().since(at.now).unwrap_or_default()
     }
 
-    /// Decides; where the audit is required, asks whether a record would be kept before it says "allow".
+    /// Decides; where the audit is required, asks whether a record would be kept before it says "allow". A key source
+    /// or a revocation store that panics refuses the caller, so that the attempt has a record.
     fn decided<T: Recorded>(
         &self,
         at: Moment,
         known: &mut Known,
         decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
     ) -> Result<T, Denial> {
-        let accepted = decision(at, known)?;
+        let decided = catch_unwind(AssertUnwindSafe(|| decision(at, known)));
+        let accepted = decided.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
         accepted.note(known);
-        match self.requires_audit().then(|| self.audit.ready()) {
+        match self.requires_audit().then(|| caught(|| self.audit.ready())) {
             Some(Err(error)) => {
                 tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
                 Err(audit_unavailable())
@@ -188,14 +195,39 @@ impl Recorder {
         self.require_audit || self.audit.is_required()
     }
 
+    /// Tells the sinks that have written "allow" what became of the caller. It may be lost: the caller is refused.
+    fn amend(&self, draft: &Draft<'_>) {
+        let _ = caught(|| self.audit.record_draft(draft));
+    }
+
     /// Hands a record to the sink, and logs a loss.
     fn record(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        self.audit.record_draft(draft).inspect_err(|error| {
+        caught(|| self.audit.record_draft(draft)).inspect_err(|error| {
             if !error.is_logged() {
                 tracing::error!(target: "service_only::audit", %error, id = %draft.id, "an audit record was lost");
             }
         })
     }
+}
+
+/// Calls a sink. A panic of it is a lost record: it may come while the panic of a handler unwinds, and a second one
+/// would abort the process.
+fn caught(sink: impl FnOnce() -> Result<(), AuditError>) -> Result<(), AuditError> {
+    catch_unwind(AssertUnwindSafe(sink)).unwrap_or_else(|panic| {
+        Err(AuditError::new(format!("the audit sink panicked: {}", message_of(&*panic))))
+    })
+}
+
+#[cold]
+fn panicked(panic: &(dyn Any + Send)) -> Denial {
+    let message = message_of(panic);
+    tracing::error!(target: "service_only", message, "a part of the verifier panicked, so the caller is refused");
+    Denial::new(Code::Panicked, format!("a part of the verifier panicked: {message}"))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
 /// What is asked for: a place, the request, and the attempt that an earlier decision about the same request opened.

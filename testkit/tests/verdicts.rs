@@ -196,6 +196,7 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
         left_out,
         [
             "no_verifier",
+            "panicked",
             "keys_unavailable",
             "cancelled",
             "key_alg_mismatch",

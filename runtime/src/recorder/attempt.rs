@@ -6,7 +6,6 @@
 //! nothing.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -168,9 +167,7 @@ impl Attempt {
         if written.is_err() && is_required {
             state.phase = Phase::Closed;
             let denial = audit_unavailable();
-            // For the sinks that have written "allow".
-            let line = Line { amends: true, ..Line::default() };
-            let _ = self.recorder.audit.record_draft(&self.draft(state, Some(&denial), &self.known, line));
+            self.recorder.amend(&self.draft(state, Some(&denial), &self.known, Line::amending()));
             return Err(denial);
         }
         state.phase = Phase::Written;
@@ -206,11 +203,7 @@ impl<R: KeptRequest + ?Sized> Attempt<R> {
         if std::mem::replace(&mut state.phase, Phase::Closed) != Phase::Open {
             return;
         }
-        let draft = self.draft(state, None, &self.known, Line::default());
-        // It may be a panic of the handler that ends the attempt. A second one, of a sink, would abort.
-        if catch_unwind(AssertUnwindSafe(|| self.recorder.record(&draft))).is_err() {
-            tracing::error!(target: "service_only::audit", id = %self.id, "an audit record was lost: the sink panicked");
-        }
+        let _ = self.recorder.record(&self.draft(state, None, &self.known, Line::default()));
     }
 
     /// What a record says now.

@@ -91,6 +91,13 @@ pub(crate) struct Line {
     pub(crate) amends: bool,
 }
 
+impl Line {
+    /// A refusal after "allow" was written.
+    pub(crate) const fn amending() -> Self {
+        Self { is_required: false, amends: true }
+    }
+}
+
 /// A decision of which no event was made yet. A sink that writes it otherwise needs none.
 pub struct Draft<'d> {
     pub(crate) id: Uuid,

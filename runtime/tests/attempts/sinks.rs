@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Body, extract::Request, routing::get};
 use http::header::AUTHORIZATION;
 use service_only::{
-    AuditError, AuditEvent, AuditSink, Caller, Code, Decision, Denial, NoAudit, Rejection, Verifier,
-    VerifierBuilder, service_only,
+    AuditError, AuditEvent, AuditSink, Caller, Code, Decision, Denial, NoAudit, PresentedToken, Rejection,
+    RevocationOutage, RevocationStatus, RevocationStore, Verifier, VerifierBuilder, service_only,
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 use tower::ServiceExt;
@@ -82,6 +82,31 @@ struct Panicking;
 impl AuditSink for Panicking {
     fn record(&self, _: &AuditEvent<'_>) -> Result<(), AuditError> {
         panic!("a defect of the sink")
+    }
+}
+
+/// Panics before anything is written.
+struct PanicsWhenAsked(RecordingAudit);
+
+impl AuditSink for PanicsWhenAsked {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        self.0.record(event)
+    }
+
+    fn ready(&self) -> Result<(), AuditError> {
+        panic!("a defect of the sink")
+    }
+}
+
+/// Panics with a text, or with something else.
+struct PanickingStore(Option<&'static str>);
+
+impl RevocationStore for PanickingStore {
+    fn status(&self, _: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        match self.0 {
+            Some(message) => panic!("{message}"),
+            None => std::panic::panic_any(7_u8),
+        }
     }
 }
 
@@ -232,6 +257,41 @@ async fn a_sink_that_panics_ends_no_process_and_hides_no_panic() {
         panic!("a defect of the handler");
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"a defect of the handler"));
+}
+
+#[tokio::test]
+async fn a_required_sink_that_panics_admits_no_caller() {
+    let authority = TestAuthority::new();
+    let token = token(&authority);
+    let healthy = RecordingAudit::new();
+    for verifier in [
+        strict(&authority, (Panicking, healthy.clone())).build().unwrap(),
+        strict(&authority, PanicsWhenAsked(healthy.clone())).build().unwrap(),
+    ] {
+        for path in ["/alone", "/with_caller", "/unguarded"] {
+            assert_eq!(get_status(&verifier, path, &token).await, 503, "{path}");
+        }
+        assert_eq!(verifier.verify(&token).unwrap_err().code(), Code::AuditUnavailable);
+        assert!(healthy.events().iter().all(|event| event.decision == Decision::Deny));
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_store_that_panics_refuses_and_leaves_one_record() {
+    let authority = TestAuthority::new();
+    let (token, audit) = (token(&authority), RecordingAudit::new());
+    for (store, message) in
+        [(PanickingStore(None), "(no message)"), (PanickingStore(Some("a defect")), "a defect")]
+    {
+        let verifier = authority.verifier_builder().audit(audit.clone()).revocation(store).build().unwrap();
+        for path in ["/alone", "/with_caller", "/unguarded"] {
+            assert_eq!(get_status(&verifier, path, &token).await, 500, "{path}");
+            let event = assert_one_deny(&audit, Code::Panicked, path);
+            assert!(event.reason.unwrap().ends_with(message), "{path}");
+        }
+        assert_eq!(verifier.verify(&token).unwrap_err().code(), Code::Panicked);
+        assert_one_deny(&audit, Code::Panicked, "verify");
+    }
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ impl Met {
 }
 
 /// `None` where axum's types rule the fault out, or it is about the request and no token: that the client has
-/// disconnected, or that the handler refuses.
+/// disconnected, that the handler refuses, or that the program has a defect.
 fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
     let draft = valid(authority);
     let by = |draft: TokenDraft| Met::by(authority, draft.token());
@@ -75,7 +75,7 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
         by(valid(authority)).sending(&[&sent])
     };
     Some(match code {
-        Code::NoVerifier | Code::Cancelled | Code::Refused => return None,
+        Code::NoVerifier | Code::Panicked | Code::Cancelled | Code::Refused => return None,
         Code::MissingToken => by(draft).sending(&[]),
         Code::InvalidRequest => by(draft).sending(&["Bearer"]),
         Code::TooLarge => Met::by(authority, FixtureToken::from_text("a".repeat(17_000))),

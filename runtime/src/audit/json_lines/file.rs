@@ -5,6 +5,7 @@ use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     rotate::{self, Rotated, Rotation},
     tidy::Tidier,
 };
+use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// A pipe takes as many bytes of one write without mixing them with those of other processes (POSIX: 512 at least;
 /// Linux and macOS keep 4,096 and 512).
@@ -45,9 +47,11 @@ struct Opened {
     file: File,
     kind: Kind,
     identity: Identity,
+    /// When it was created, or opened where the file system does not keep that time.
+    since: Timestamp,
     /// Its last line has no end.
     torn: bool,
-    /// The last write found the disk full.
+    /// The last write found the disk or the user's quota full.
     full: bool,
 }
 
@@ -73,7 +77,7 @@ impl LogFile {
         let open = Opened::open(&path, &settings)?;
         let tidier = Tidier::default();
         if settings.rotation.is_on() {
-            tidier.start(&path, &settings.rotation);
+            tidier.start(&fs::canonicalize(&path)?, &settings.rotation);
         }
         Ok(Self { path, settings, open, tidier, rotation_fails: false })
     }
@@ -81,7 +85,11 @@ impl LogFile {
     /// Starts a new file before so many bytes, if it is time. Where that fails, the old one is written to.
     fn rotate_if_due(&mut self, more: usize) {
         let is_due = self.settings.rotation.is_on()
-            && self.open.file.metadata().is_ok_and(|file| self.settings.rotation.is_due(&file, more));
+            && self
+                .open
+                .file
+                .metadata()
+                .is_ok_and(|file| self.settings.rotation.is_due(file.len(), self.open.since, more));
         if !is_due {
             return;
         }
@@ -99,19 +107,21 @@ impl LogFile {
     fn rotate(&mut self) -> io::Result<()> {
         let is_ours =
             || fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.open.identity);
-        match rotate::rename(&self.path, &self.open.file, is_ours)? {
+        // Where the path is a symbolic link, the file is renamed and the link stays.
+        let path = fs::canonicalize(&self.path)?;
+        match rotate::rename(&path, &self.open.file, is_ours)? {
             Rotated::ByAnother => return Ok(()),
             Rotated::Renamed(renamed) => self.reopen().inspect_err(|_| {
                 // It stays the log. Where a new file came in between, that is the log.
-                if !self.path.exists() {
-                    let _ = fs::rename(renamed, &self.path);
+                if !path.exists() {
+                    let _ = fs::rename(renamed, &path);
                 }
             })?,
         }
         if self.settings.sync {
-            sync_folder(&self.path)?;
+            sync_folder(&path)?;
         }
-        self.tidier.start(&self.path, &self.settings.rotation);
+        self.tidier.start(&path, &self.settings.rotation);
         Ok(())
     }
 
@@ -164,8 +174,7 @@ impl Output for LogFile {
         match self.open.kind {
             // A byte may fit where a record does not.
             #[cfg(unix)]
-            Kind::Regular if self.open.full => rustix::fs::fstatvfs(&self.open.file)
-                .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= FREE_SPACE),
+            Kind::Regular if self.open.full => self.open.has_space(),
             Kind::Fifo => self.reopen().is_ok(),
             Kind::Regular | Kind::Other => match (&self.open.file).write(b"\n") {
                 Ok(written) => {
@@ -207,7 +216,14 @@ impl Opened {
             sync_folder(path)?;
         }
         let torn = kind == Kind::Regular && ends_within_a_line(path);
-        Ok(Self { file, kind, identity: Identity::of(&metadata), torn, full: false })
+        Ok(Self {
+            file,
+            kind,
+            identity: Identity::of(&metadata),
+            since: created(&metadata).unwrap_or_else(|| SystemClock.now()),
+            torn,
+            full: false,
+        })
     }
 
     fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
@@ -225,7 +241,7 @@ impl Opened {
             }),
         });
         result.map_err(|(written, error)| {
-            self.full = error.kind() == io::ErrorKind::StorageFull;
+            self.full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             Unwritten { written, error }
         })?;
         self.full = false;
@@ -254,6 +270,23 @@ impl Opened {
         Ok(())
     }
 
+    /// Whether the disk has space again, and the user's quota too: only a reservation asks about that.
+    #[cfg(unix)]
+    fn has_space(&self) -> bool {
+        let is_free = rustix::fs::fstatvfs(&self.file)
+            .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= FREE_SPACE);
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::{fs::FallocateFlags, io::Errno};
+            let Ok(end) = self.file.metadata().map(|file| file.len()) else { return false };
+            let reserved = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, FREE_SPACE);
+            // Some file systems cannot reserve.
+            is_free && matches!(reserved, Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS))
+        }
+        #[cfg(not(target_os = "linux"))]
+        is_free
+    }
+
     /// Whether what was written last has no name any more, so that it is read by no one.
     fn was_deleted(&self) -> bool {
         #[cfg(unix)]
@@ -263,6 +296,11 @@ impl Opened {
         }
         false
     }
+}
+
+fn created(metadata: &Metadata) -> Option<Timestamp> {
+    let since_epoch = metadata.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix(0).plus(since_epoch))
 }
 
 fn stalled_reader() -> io::Error {

@@ -4,10 +4,10 @@
 //! thread of its own (`tidy`), which also finishes what an earlier run left.
 
 use std::{
-    fs::{self, File, Metadata, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use super::tidy;
@@ -40,19 +40,13 @@ impl Rotation {
         }
     }
 
-    /// Whether a file is to be rotated before so many bytes are added.
-    pub(super) fn is_due(&self, file: &Metadata, more: usize) -> bool {
-        let length = file.len();
+    /// Whether a file of a length is rotated before so many bytes are added to it.
+    pub(super) fn is_due(&self, length: u64, since: Timestamp, more: usize) -> bool {
         let outgrown = self.size.is_some_and(|size| length.saturating_add(more as u64) > size);
-        let outlived = self.age.is_some_and(|age| age_of(file).is_some_and(|own| own >= age));
+        let outlived =
+            self.age.is_some_and(|age| SystemClock.now().since(since).is_some_and(|own| own >= age));
         length > 0 && (outgrown || outlived)
     }
-}
-
-/// Since when a file exists; nothing where the file system does not say.
-fn age_of(file: &Metadata) -> Option<Duration> {
-    let created = file.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
-    SystemClock.now().since(Timestamp::from_unix(0).plus(created))
 }
 
 /// How a rotation went.

@@ -27,6 +27,17 @@ fn a_rotated_file_never_takes_the_name_of_an_earlier_one_and_sorts_behind_it() {
 }
 
 #[test]
+fn a_file_is_rotated_by_its_age_or_before_it_outgrows_its_size_but_never_empty() {
+    let hour = Duration::from_secs(3600);
+    let now = SystemClock.now();
+    let old = Timestamp::from_unix(now.unix() - 3600);
+    let by_age = Rotation { age: Some(hour), ..Rotation::default() };
+    assert!(by_age.is_due(1, old, 0) && !by_age.is_due(0, old, 0) && !by_age.is_due(1, now, 0));
+    let by_size = Rotation { size: Some(10), ..Rotation::default() };
+    assert!(by_size.is_due(9, now, 2) && !by_size.is_due(9, now, 1) && !by_size.is_due(0, now, 11));
+}
+
+#[test]
 fn a_setting_that_cannot_be_meant_is_a_mistake() {
     let on = || Rotation { size: Some(1), ..Rotation::default() };
     for (rotation, is_mistake) in [
