@@ -1,14 +1,14 @@
 //! The command line: commands, and how a wrong one is answered.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
-use service_only::{Algorithm, MAX_KID_LENGTH};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    Exit, attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
-    list, man, renew, revocations, revoke, rotate, show, unrevoke, verify,
+    attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
+    man, renew, revocations, revoke, rotate, show, unrevoke, verify,
 };
+use crate::exit::Exit;
 use crate::output;
+use crate::problem::Outcome;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -75,25 +75,36 @@ impl Cli {
     }
 }
 
-/// An option's value that is one of our algorithms, with all of them in help and completions.
-pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
-    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::as_str)).try_map(|name| name.parse::<Algorithm>())
-}
-
-/// An option's value that names a key which is made or signs: what a verifier takes as a `kid`.
-pub(crate) fn key_name(text: &str) -> Result<String, String> {
-    match text.len() {
-        0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),
-        1..=MAX_KID_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        1..=MAX_KID_LENGTH => Err("it has a control character; write printable text".to_owned()),
-        length => Err(format!("it has {length} bytes; a verifier takes {MAX_KID_LENGTH} at most")),
+impl Command {
+    /// Runs the command.
+    pub(crate) fn run(self) -> Outcome<Exit> {
+        match self {
+            Self::Init(options) => init::run(&options),
+            Self::Keygen(options) => keygen::run(&options),
+            Self::Generate(options) => generate::run(&options),
+            Self::Verify(options) => verify::run(&options),
+            Self::Inspect(options) => inspect::run(&options),
+            Self::Jwks(options) => jwks::run(&options),
+            Self::K8sSecret(options) => k8s_secret::run(&options),
+            Self::List(options) => list::run(&options),
+            Self::Show(options) => show::run(&options),
+            Self::Expiring(options) => expiring::run(&options),
+            Self::Revoke(options) => revoke::run(&options),
+            Self::Unrevoke(options) => unrevoke::run(&options),
+            Self::Revocations(options) => revocations::run(&options),
+            Self::Renew(options) => renew::run(&options),
+            Self::Rotate(options) => rotate::run(&options),
+            Self::Dev(options) => dev::run(&options),
+            Self::Endpoints(options) => endpoints::run(&options),
+            Self::Attack(options) => attack::run(&options),
+            Self::Completions(options) => completions::run(&options, Cli::command()),
+            Self::Man(options) => man::run(&options, Cli::command()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod config;
 mod escape;
+mod exit;
 mod expectations;
 mod instant;
 mod key_file;
@@ -15,11 +16,14 @@ mod keys;
 mod known;
 mod members;
 mod new_file;
+mod option_values;
 mod output;
 mod problem;
 mod profile;
+mod public_jwk;
 mod redact;
 mod rotation;
+mod service_token;
 mod signing;
 mod store;
 mod variable;
@@ -28,11 +32,11 @@ mod verdict;
 use std::process::ExitCode;
 
 use arguments::Cli;
-use commands::Exit;
+use exit::Exit;
 
 fn main() -> ExitCode {
     let exit = match Cli::from_command_line() {
-        Ok(cli) => commands::run(cli.command).unwrap_or_else(|problem| {
+        Ok(cli) => cli.command.run().unwrap_or_else(|problem| {
             output::problem(&problem);
             Exit::Misuse
         }),

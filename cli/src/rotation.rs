@@ -14,10 +14,11 @@ use service_only::store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
 use service_only::{Algorithm, SigningKey};
 
 pub(crate) use emergency::{Emergency, Successor};
-pub(crate) use site::{Site, stored_half};
+pub(crate) use site::Site;
 
 use crate::new_file;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::public_jwk::public_half;
 use crate::store::{now, refused};
 
 /// What was done.
@@ -164,7 +165,7 @@ impl<'a> Rotation<'a> {
             algorithm: key.algorithm().as_str().to_owned(),
             state,
             file: Some(self.site.file.display().to_string()),
-            public_jwk: Some(site::public_half(key)?.to_string()),
+            public_jwk: Some(public_half(key)?.to_string()),
             prepared_at: at,
             active_at: (state == KeyStage::Active).then_some(at),
             retiring_at: None,

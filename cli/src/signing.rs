@@ -11,13 +11,14 @@ use std::time::Duration;
 use clap::Args;
 use service_only::{Algorithm, Clock as _, Issuer, MintedToken, ServiceName, SystemClock, Timestamp};
 
-use crate::arguments::{algorithm_parser, key_name};
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::known;
+use crate::option_values::{algorithm_parser, key_name};
 use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::profile::Profile;
+use crate::service_token::ServiceToken;
 use crate::store::{Recorded, RegistryOptions};
 
 /// Which key signs, and in whose name.
@@ -76,12 +77,6 @@ pub(crate) struct ServiceChoice {
     /// Accept a NAME that the configuration does not list
     #[arg(long, requires = "name")]
     pub(crate) allow_unlisted: bool,
-}
-
-/// A service and its new token.
-pub(crate) struct ServiceToken {
-    pub(crate) service: ServiceName,
-    pub(crate) token: MintedToken,
 }
 
 /// Tokens that are written down, and what was made ready before to hand them out.

@@ -19,7 +19,7 @@ pub(crate) use crate::instant::{Instant, now};
 use crate::members;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::signing::ServiceToken;
+use crate::service_token::ServiceToken;
 
 /// Which store a command works with.
 #[derive(Args, Clone, Debug)]

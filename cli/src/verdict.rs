@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use service_only::{Caller, Denial, Policy, Verifier};
 
-use crate::commands::Exit;
 use crate::escape;
+use crate::exit::Exit;
 use crate::members;
 use crate::problem::Problem;
 use crate::redact;

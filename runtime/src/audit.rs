@@ -2,27 +2,27 @@
 
 #![doc = include_str!("audit/guarantees.md")]
 
-mod bare;
 mod event;
 mod json_lines;
-mod said;
+mod needs_no_escape;
+mod record;
 mod tracing;
 
 use std::{error::Error, fmt, sync::Arc};
 
-pub(crate) use self::{
-    bare::is_bare,
-    said::{KeptSaid, MAX_SAID, Members},
-};
 pub use self::{
-    event::{AuditEvent, Decision, ParentSpan, Unrecorded},
+    event::AuditEvent,
     json_lines::{
         DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT, JsonLinesAudit, JsonLinesBuilder,
         MAX_QUEUE, WhenFull,
     },
+    record::{AuditRecord, Decision},
     tracing::TracingAudit,
 };
-use crate::recorder::Draft;
+pub(crate) use self::{
+    event::{Line, MAX_PATH, RequestContext, Subject, logged},
+    needs_no_escape::needs_no_escape,
+};
 
 /// Takes the record of every attempt.
 ///
@@ -39,12 +39,6 @@ pub trait AuditSink: Send + Sync + 'static {
     /// When the record is lost. The verifier logs that; told to
     /// [require the audit](crate::VerifierBuilder::require_audit), it refuses the caller.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError>;
-
-    /// Takes one record of which no event was made yet; for sinks of this crate that need none.
-    #[doc(hidden)]
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        self.record(&draft.event())
-    }
 
     /// Whether a record would be kept now. Asked before a caller is let in where the audit is
     /// [required](crate::VerifierBuilder::require_audit), so that a sink which writes later can say
@@ -69,58 +63,34 @@ pub trait AuditSink: Send + Sync + 'static {
     }
 }
 
-impl<A: AuditSink + ?Sized> AuditSink for Arc<A> {
-    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        (**self).record(event)
-    }
+macro_rules! sink_behind {
+    ($($pointer:ident),*) => { $(
+        impl<A: AuditSink + ?Sized> AuditSink for $pointer<A> {
+            fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+                (**self).record(event)
+            }
 
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        (**self).record_draft(draft)
-    }
+            fn ready(&self) -> Result<(), AuditError> {
+                (**self).ready()
+            }
 
-    fn ready(&self) -> Result<(), AuditError> {
-        (**self).ready()
-    }
+            fn is_required(&self) -> bool {
+                (**self).is_required()
+            }
 
-    fn is_required(&self) -> bool {
-        (**self).is_required()
-    }
-
-    fn is_off(&self) -> bool {
-        (**self).is_off()
-    }
+            fn is_off(&self) -> bool {
+                (**self).is_off()
+            }
+        }
+    )* };
 }
 
-impl<A: AuditSink + ?Sized> AuditSink for Box<A> {
-    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        (**self).record(event)
-    }
-
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        (**self).record_draft(draft)
-    }
-
-    fn ready(&self) -> Result<(), AuditError> {
-        (**self).ready()
-    }
-
-    fn is_required(&self) -> bool {
-        (**self).is_required()
-    }
-
-    fn is_off(&self) -> bool {
-        (**self).is_off()
-    }
-}
+sink_behind!(Arc, Box);
 
 /// A sink that is there or not, as the configuration says; `None` is [`NoAudit`].
 impl<A: AuditSink> AuditSink for Option<A> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         self.as_ref().map_or(Ok(()), |sink| sink.record(event))
-    }
-
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        self.as_ref().map_or(Ok(()), |sink| sink.record_draft(draft))
     }
 
     fn ready(&self) -> Result<(), AuditError> {
@@ -142,15 +112,7 @@ impl<A: AuditSink> AuditSink for Vec<A> {
         let mut recorded = Ok(());
         for sink in self {
             recorded = both(recorded, sink.record(event));
-        }
-        recorded
-    }
-
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        let mut recorded = Ok(());
-        for sink in self {
-            recorded = both(recorded, sink.record_draft(draft));
-            if recorded.is_err() && draft.is_required() {
+            if recorded.is_err() && event.is_required() {
                 break;
             }
         }
@@ -176,16 +138,12 @@ impl<A: AuditSink> AuditSink for Vec<A> {
 /// sink first that is most likely to fail: those after it get the refusal only.
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        both(self.0.record(event), self.1.record(event))
-    }
-
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        let first = self.0.record_draft(draft);
-        if first.is_err() && draft.is_required() {
+        let first = self.0.record(event);
+        if first.is_err() && event.is_required() {
             // The caller is refused, and the record of that goes to both.
             return first;
         }
-        both(first, self.1.record_draft(draft))
+        both(first, self.1.record(event))
     }
 
     fn ready(&self) -> Result<(), AuditError> {
@@ -216,10 +174,6 @@ pub struct NoAudit;
 
 impl AuditSink for NoAudit {
     fn record(&self, _event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        Ok(())
-    }
-
-    fn record_draft(&self, _draft: &Draft<'_>) -> Result<(), AuditError> {
         Ok(())
     }
 

@@ -3,45 +3,14 @@
 use std::iter;
 
 use crate::{
-    claims::{Scopes, ServiceClaims},
+    claims::ServiceClaims,
     denial::{Code, Denial, quoted},
     policy::Policy,
-    verifier::Moment,
+    times::Moment,
 };
 
-/// What a policy looks at, each only where the policy asks for it.
-pub(crate) trait Facts {
-    fn issuer(&self) -> &str;
-    fn service(&self) -> &str;
-    fn role(&self) -> Option<&str>;
-    fn scope(&self) -> &Scopes;
-    fn iat(&self) -> Option<i64>;
-}
-
-impl Facts for ServiceClaims {
-    fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
-    fn service(&self) -> &str {
-        self.service.as_str()
-    }
-
-    fn role(&self) -> Option<&str> {
-        self.role.as_deref()
-    }
-
-    fn scope(&self) -> &Scopes {
-        &self.scope
-    }
-
-    fn iat(&self) -> Option<i64> {
-        self.iat
-    }
-}
-
 /// Checks issuers, services, roles, scopes and age, in this order.
-pub(crate) fn authorize(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     issuer(claims, policy)?;
     service(claims, policy)?;
     role(claims, policy)?;
@@ -49,11 +18,11 @@ pub(crate) fn authorize(claims: &impl Facts, policy: &Policy<'_>, at: Moment) ->
     age(claims, policy, at)
 }
 
-fn issuer(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
+fn issuer(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_issuers() else {
         return Ok(());
     };
-    let issuer = claims.issuer();
+    let issuer = claims.issuer.as_str();
     if allowed.contains(&issuer) {
         return Ok(());
     }
@@ -61,11 +30,11 @@ fn issuer(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::IssuerNotAllowed, reason))
 }
 
-fn service(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
+fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_services() else {
         return Ok(());
     };
-    let service = claims.service();
+    let service = claims.service.as_str();
     if allowed.contains(&service) {
         return Ok(());
     }
@@ -73,11 +42,11 @@ fn service(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::ServiceNotAllowed, reason))
 }
 
-fn role(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
+fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_roles() else {
         return Ok(());
     };
-    let role = claims.role();
+    let role = claims.role.as_deref();
     if role.is_some_and(|role| allowed.contains(&role)) {
         return Ok(());
     }
@@ -85,22 +54,21 @@ fn role(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::RoleNotAllowed, format!("the role is {role}, allowed: {}", allowed.join(", "))))
 }
 
-fn scopes(claims: &impl Facts, policy: &Policy<'_>) -> Result<(), Denial> {
+fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     let required = policy.required_scopes().iter();
-    let mut missing =
-        required.filter(|scope| !claims.scope().contains(scope)).map(|scope| (*scope).to_owned());
+    let mut missing = required.filter(|scope| !claims.scope.contains(scope)).map(|scope| (*scope).to_owned());
     match missing.next() {
         None => Ok(()),
         Some(first) => Err(Denial::missing_scopes_of(iter::once(first).chain(missing).collect())),
     }
 }
 
-fn age(claims: &impl Facts, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     let Some(max_age) = policy.allowed_age() else {
         return Ok(());
     };
     let max_age = max_age.as_secs();
-    let Some(iat) = claims.iat() else {
+    let Some(iat) = claims.iat else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();

@@ -1,17 +1,20 @@
 //! Proof that a service was verified. There is one constructor, and only the verifier calls it.
 
+mod audit_fragment;
+
 use std::{borrow::Cow, fmt, sync::Arc};
 
+pub(crate) use self::audit_fragment::{Fragment, MAX_FRAGMENT};
 use crate::{
-    audit::KeptSaid,
-    authorize::Facts,
-    claims::{HeldClaims, Scopes, ServiceClaims, UserClaims},
+    audit::Subject,
+    claims::{Scopes, ServiceClaims, UserClaims},
     denial::Denial,
     keys::KeyId,
-    recorder::{Attempt, Attempts, Recorded, Recorder},
+    recorder::{Attempt, Attempts, Identified, Recorded, Recorder, Refused},
     rejection::Rejection,
     revocation::PresentedToken,
-    verifier::{Acceptance, Known, Moment, Times},
+    times::{Moment, Times},
+    trusted::Acceptance,
 };
 
 /// A verified service. That one exists means: the signature, the issuer, the audience, the times and
@@ -46,23 +49,17 @@ pub struct Caller {
 }
 
 struct Verified {
-    claims: HeldClaims,
-    key_id: Option<KeyId>,
+    claims: ServiceClaims,
     acceptance: Acceptance,
     recorder: Arc<Recorder>,
-    said: KeptSaid,
+    fragment: Fragment,
 }
 
 impl Caller {
     /// The one constructor: claims whose token the verifier has accepted, what it was accepted on, and where that
     /// verifier records what is decided about them.
-    pub(crate) fn verified(
-        claims: HeldClaims,
-        key_id: Option<KeyId>,
-        acceptance: Acceptance,
-        recorder: Arc<Recorder>,
-    ) -> Self {
-        let verified = Verified { claims, key_id, acceptance, recorder, said: KeptSaid::default() };
+    pub(crate) fn verified(claims: ServiceClaims, acceptance: Acceptance, recorder: Arc<Recorder>) -> Self {
+        let verified = Verified { claims, acceptance, recorder, fragment: Fragment::default() };
         Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
@@ -94,22 +91,22 @@ impl Caller {
     #[must_use = "the record says that the caller was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
         let attempt = self.attempts.current();
-        self.recorder().refuse_accepted(attempt, reason.into(), |known| self.note(known))
+        self.recorder().refuse_accepted(attempt, reason.into(), self.verified.clone())
     }
 
     /// The name of the calling service.
     pub fn service(&self) -> &str {
-        self.verified.claims.service()
+        self.claims().service.as_str()
     }
 
     /// The `role` claim.
     pub fn role(&self) -> Option<&str> {
-        self.verified.claims.role()
+        self.claims().role.as_deref()
     }
 
     /// The scopes of the token.
     pub fn scopes(&self) -> &Scopes {
-        self.verified.claims.scope()
+        &self.claims().scope
     }
 
     /// Whether the token carries `scope`.
@@ -119,42 +116,34 @@ impl Caller {
 
     /// The `jti` claim: the token's name for logs.
     pub fn jti(&self) -> Option<&str> {
-        self.verified.claims.jti()
+        self.claims().jti.as_deref()
     }
 
     /// The issuer whose key signed the token.
     pub fn issuer(&self) -> &str {
-        self.verified.claims.issuer()
+        &self.claims().issuer
     }
 
     /// The key that signed the token, where it has a name.
     pub fn key_id(&self) -> Option<&KeyId> {
-        self.verified.key_id.as_ref()
-    }
-
-    /// When the token was issued, where it says so.
-    pub(crate) fn issued_at(&self) -> Option<i64> {
-        self.verified.claims.iat()
-    }
-
-    /// When the token expires.
-    pub(crate) fn expires_at(&self) -> i64 {
-        self.verified.claims.exp()
-    }
-
-    /// How many audiences the token has.
-    pub(crate) fn audiences(&self) -> usize {
-        self.verified.claims.audiences()
-    }
-
-    /// What a revocation store is asked about, at this instant.
-    pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
-        self.verified.claims.presented(self.key_id(), at)
+        self.verified.acceptance.key_id()
     }
 
     /// All claims.
     pub fn claims(&self) -> &ServiceClaims {
-        self.verified.claims.unfolded()
+        &self.verified.claims
+    }
+
+    /// What a revocation store is asked about, at this instant.
+    pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
+        let claims = self.claims();
+        PresentedToken {
+            issuer: &claims.issuer,
+            jti: claims.jti.as_deref(),
+            service: Some(claims.service.as_str()),
+            issued_at: at.proven_issue(claims.iat),
+            key_id: self.key_id().map(KeyId::as_str),
+        }
     }
 
     /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
@@ -166,21 +155,11 @@ impl Caller {
     pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
         let (claims, acceptance) = (&self.verified.claims, &self.verified.acceptance);
         acceptance.check_key()?;
-        let times = Times { exp: claims.exp(), nbf: claims.nbf(), iat: claims.iat() };
+        let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
         acceptance.check_times(&times, at)?;
         let Some(revocation) = &self.recorder().revocation else { return Ok(()) };
         revocation.check_since(good_since, times.prove_the_age(at), || self.presented(at))?;
         Ok(())
-    }
-
-    /// The kind of the token, as the audit writes it.
-    pub(crate) fn profile(&self) -> &'static str {
-        self.verified.acceptance.profile()
-    }
-
-    /// What every record of it says, once it was recorded twice and if it can be joined.
-    pub(crate) fn said(&self, join: impl FnOnce() -> Option<Box<str>>) -> Option<&str> {
-        self.verified.said.get(join)
     }
 
     pub(crate) fn recorder(&self) -> &Arc<Recorder> {
@@ -197,35 +176,32 @@ impl Caller {
         Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
     }
 
-    pub(crate) fn owning(self, attempt: Arc<Attempt>) -> Self {
-        Self { attempts: Attempts::own(attempt), ..self }
-    }
-
     /// Gives its attempt to another owner, and stays linked.
     pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
         self.attempts.release()
     }
 }
 
-impl Facts for Caller {
-    fn issuer(&self) -> &str {
-        self.issuer()
+impl Identified for Verified {
+    fn subject(&self) -> Subject<'_> {
+        let (kid, profile) = (self.acceptance.key_id().map(KeyId::as_str), self.acceptance.profile());
+        Subject {
+            service: Some(&self.claims),
+            kid,
+            profile: Some(profile),
+            fragment: self.fragment.get(&self.claims, kid, profile),
+            ..Subject::default()
+        }
+    }
+}
+
+impl Recorded for Caller {
+    fn identified(&self) -> Option<Arc<dyn Identified>> {
+        Some(self.verified.clone())
     }
 
-    fn service(&self) -> &str {
-        self.service()
-    }
-
-    fn role(&self) -> Option<&str> {
-        self.role()
-    }
-
-    fn scope(&self) -> &Scopes {
-        self.scopes()
-    }
-
-    fn iat(&self) -> Option<i64> {
-        self.issued_at()
+    fn owning(self, attempt: Arc<Attempt>) -> Self {
+        Self { attempts: Attempts::own(attempt), ..self }
     }
 }
 
@@ -270,12 +246,41 @@ impl Identity {
         Arc::ptr_eq(own, recorder)
     }
 
+    /// A refusal of an identity that was authenticated.
+    pub(crate) fn refused(&self, denial: Denial) -> Refused {
+        Refused { who: self.identified(), ..denial.into() }
+    }
+
+    /// What a revocation store is asked about, at this instant.
+    pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
+        match self {
+            Self::Service(caller) => caller.presented(at),
+            Self::User(user) => user.presented(at),
+        }
+    }
+
     /// The attempts that it belongs to.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn attempts(&self) -> &Attempts {
         match self {
             Self::Service(caller) => &caller.attempts,
             Self::User(user) => &user.attempts,
+        }
+    }
+}
+
+impl Recorded for Identity {
+    fn identified(&self) -> Option<Arc<dyn Identified>> {
+        match self {
+            Self::Service(caller) => caller.identified(),
+            Self::User(user) => Some(user.verified.clone()),
+        }
+    }
+
+    fn owning(self, attempt: Arc<Attempt>) -> Self {
+        match self {
+            Self::Service(caller) => Self::Service(caller.owning(attempt)),
+            Self::User(user) => Self::User(User { attempts: Attempts::own(attempt), ..user }),
         }
     }
 }
@@ -290,17 +295,30 @@ pub struct User {
 
 struct VerifiedUser {
     claims: UserClaims,
+    acceptance: Acceptance,
     recorder: Arc<Recorder>,
 }
 
+impl Identified for VerifiedUser {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            user: Some(&self.claims),
+            kid: self.acceptance.key_id().map(KeyId::as_str),
+            profile: Some(self.acceptance.profile()),
+            ..Subject::default()
+        }
+    }
+}
+
 impl User {
-    pub(crate) fn verified(claims: UserClaims, recorder: Arc<Recorder>) -> Self {
-        Self { verified: Arc::new(VerifiedUser { claims, recorder }), attempts: Attempts::default() }
+    pub(crate) fn verified(claims: UserClaims, acceptance: Acceptance, recorder: Arc<Recorder>) -> Self {
+        let verified = VerifiedUser { claims, acceptance, recorder };
+        Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
     /// The user's id: `user_id`, or `sub` where that is absent.
     pub fn id(&self) -> Option<&str> {
-        self.claims().user_id.as_deref().or(self.claims().sub.as_deref())
+        self.claims().id()
     }
 
     /// All claims.
@@ -311,17 +329,19 @@ impl User {
     /// Refuses the user, as [`Caller::refuse`] does a service.
     #[must_use = "the record says that the user was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        let note = |known: &mut Known| known.user = Some(self.without_attempt());
-        self.verified.recorder.refuse_accepted(self.attempts.current(), reason.into(), note)
+        self.verified.recorder.refuse_accepted(self.attempts.current(), reason.into(), self.verified.clone())
     }
 
-    /// The same user, who belongs to no attempt.
-    pub(crate) fn without_attempt(&self) -> Self {
-        Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
-    }
-
-    pub(crate) fn owning(self, attempt: Arc<Attempt>) -> Self {
-        Self { attempts: Attempts::own(attempt), ..self }
+    /// What a revocation store is asked about, at this instant.
+    fn presented(&self, at: Moment) -> PresentedToken<'_> {
+        let (claims, acceptance) = (self.claims(), &self.verified.acceptance);
+        PresentedToken {
+            issuer: acceptance.issuer(),
+            jti: claims.jti.as_deref(),
+            service: None,
+            issued_at: at.proven_issue(claims.iat),
+            key_id: acceptance.key_id().map(KeyId::as_str),
+        }
     }
 }
 

@@ -1,15 +1,12 @@
 //! The claims of a token: how they are read from a payload whose signature was checked, and the
 //! types that they become.
 
-mod flat;
-mod held;
 mod name;
 mod raw;
 pub(crate) mod scopes;
 
-pub(crate) use held::{CheckedClaims, HeldClaims};
 pub use name::{InvalidServiceName, MAX_SERVICE_NAME, ServiceName};
-pub(crate) use raw::{Audience, ClaimName, RawClaims, unverified_service};
+pub(crate) use raw::{Audience, RawClaims, owned, unverified_service};
 pub use raw::{MAX_AUDIENCES, MAX_CLAIM_LENGTH};
 pub use scopes::{InvalidScope, MAX_SCOPES, Scopes};
 use serde::{Serialize, Serializer};
@@ -90,6 +87,13 @@ pub struct UserClaims {
     /// `jti`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
+}
+
+impl UserClaims {
+    /// `user_id`, or `sub` where that is absent.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.user_id.as_deref().or(self.sub.as_deref())
+    }
 }
 
 #[cfg(test)]

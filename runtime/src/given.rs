@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use crate::{
+    audit::{RequestContext, Subject},
     authorize::authorize,
     caller::Caller,
     claims::ServiceClaims,
     denial::{Denial, quoted},
     guard::StaticPolicy,
     policy::{Endpoint, Policy},
-    recorder::{Attempt, Attempted, NoRequest, Recorder, RequestContext},
-    verifier::check_times,
+    recorder::{Attempt, Attempted, Identified, NoRequest, Recorded, Recorder, Refused as RefusedToken},
+    times::check_times,
 };
 
 /// Something that a policy can be applied to.
@@ -68,12 +69,12 @@ impl Given for Caller {
         let earlier = self.attempts().current().filter(|earlier| earlier.is_request() || earlier.claim());
         let joins = earlier.clone();
         let asked = || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier };
-        let decided = self.recorder().decide(asked, |at, known| {
-            let caller = self.without_attempt();
-            known.caller = Some(caller.clone());
-            self.check_again(at, None)?;
-            authorize(self, policy, at)?;
-            Ok(caller)
+        let decided = self.recorder().decide(asked, |at| {
+            let checked = self.check_again(at, None).and_then(|()| authorize(self.claims(), policy, at));
+            match checked {
+                Ok(()) => Ok(self.without_attempt()),
+                Err(denial) => Err(RefusedToken { who: self.identified(), ..denial.into() }),
+            }
         });
         let attempt = decided.map_err(|(denial, _)| denial)?.release();
         let is_joined = attempt.as_ref().zip(joins).is_some_and(|(own, joined)| Arc::ptr_eq(own, &joined));
@@ -91,18 +92,38 @@ impl Given for Caller {
     }
 }
 
-/// Data that anyone may build: that a signature was checked is the word of whoever gives it. So the
-/// record shows the name as unverified, and goes where that of a verifier goes which was told nothing
-/// else.
+/// Data that any code can build. The record shows the name as unverified, and goes to the default sink, as no verifier
+/// is involved.
 impl Given for ServiceClaims {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
         let request = || RequestContext { endpoint: Some(endpoint), ..RequestContext::default() };
-        let decided = Recorder::default().decide_at_once(request, |at, known| {
-            known.unverified_service = Some(quoted(self.service.as_str()));
-            check_times(self.exp, self.nbf, at)?;
-            authorize(self, policy, at)
+        let decided = Recorder::default().decide_at_once(request, |at| {
+            let unverified = UnverifiedName(quoted(self.service.as_str()));
+            match check_times(self.exp, self.nbf, at).and_then(|()| authorize(self, policy, at)) {
+                Ok(()) => Ok(Arc::new(unverified)),
+                Err(denial) => Err(RefusedToken { unverified_service: Some(unverified.0), ..denial.into() }),
+            }
         });
-        decided.map(|()| Checked::without_attempt()).map_err(|(denial, _)| denial)
+        decided.map(|_| Checked::without_attempt()).map_err(|(denial, _)| denial)
+    }
+}
+
+/// The service that claims name which no verifier has seen.
+struct UnverifiedName(String);
+
+impl Identified for UnverifiedName {
+    fn subject(&self) -> Subject<'_> {
+        Subject { unverified_service: Some(&self.0), ..Subject::default() }
+    }
+}
+
+impl Recorded for Arc<UnverifiedName> {
+    fn identified(&self) -> Option<Arc<dyn Identified>> {
+        Some(self.clone())
+    }
+
+    fn owning(self, _: Arc<Attempt>) -> Self {
+        self
     }
 }
 

@@ -1,27 +1,21 @@
 //! The one choke point: authenticate, authorize, record. Every way in ends here.
 
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-use std::convert::Infallible;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use uuid::Uuid;
-
-#[cfg(any(feature = "actix", feature = "tonic"))]
-use crate::recorder::Recorder;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
-use crate::recorder::RequestContext;
+use crate::audit::RequestContext;
+#[cfg(feature = "axum")]
+use crate::bearer::BearerToken;
 use crate::{
-    authorize::authorize,
-    bearer::BearerToken,
-    caller::{Caller, Identity},
+    caller::Caller,
     denial::Denial,
     policy::{Endpoint, Policy},
-    recorder::{Asked, Attempt, Attempted, NoRequest, Recorded},
+    recorder::{Asked, Attempt, Attempted},
     rejection::Rejection,
-    verifier::{Known, Moment, Verifier, user_refused},
+    verifier::Verifier,
 };
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-use crate::{denial::Code, verifier::unverified_service_of};
+#[cfg(any(feature = "actix", feature = "tonic"))]
+use crate::{denial::Code, recorder::Recorder};
 
 /// A policy and an endpoint carried by a type; what the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
@@ -90,7 +84,7 @@ impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
     /// # Errors
     /// When the verifier refuses the token, or the policy the caller.
     pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
-        let mut caller = verifier.enforce_token(token, &P::POLICY)?;
+        let mut caller = verifier.verify_with(token, &P::POLICY)?;
         let attempt = caller.release();
         Ok(Self::granted(&caller, attempt))
     }
@@ -123,8 +117,8 @@ impl<P: StaticPolicy> Guard<P, true> {
         request: &impl Asked,
     ) -> Result<Self, Rejection> {
         let request = || RequestContext { endpoint: Some(P::endpoint()), ..request.context() };
-        let decided = verifier.recorder().decide_at_once(request, |at, known| {
-            verifier.permit(BearerToken::from_header_values(authorization)?, &P::POLICY, at, known)
+        let decided = verifier.recorder().decide_at_once(request, |at| {
+            verifier.permit(BearerToken::from_header_values(authorization)?, &P::POLICY, at)
         });
         let caller = decided.map_err(|refused| verifier.rejection(refused))?;
         Ok(Self::granted(&caller, None))
@@ -135,107 +129,6 @@ impl<P, const ALONE: bool> fmt::Debug for Guard<P, ALONE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guard")
     }
-}
-
-impl Verifier {
-    /// A request: its `Authorization` headers, a policy, and what to record beside the decision. The caller owns the
-    /// attempt.
-    pub(crate) fn enforce_request<'a, A: Asked>(
-        &self,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        policy: &Policy<'_>,
-        asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Caller, Rejection> {
-        self.decide_request(authorization, asked, |verifier, token, at, known| {
-            verifier.permit(token, policy, at, known)
-        })
-    }
-
-    /// A request of a service or of a user, without a policy: what a gateway forwards.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn enforce_identity_request<'a, A: Asked>(
-        &self,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Identity, Rejection> {
-        self.decide_request(authorization, asked, Self::identify)
-    }
-
-    /// Decides about the one bearer token of a request, and makes a refusal fit for the wire.
-    fn decide_request<'a, T: Recorded, A: Asked>(
-        &self,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        asked: impl FnOnce() -> Attempted<A>,
-        decision: impl FnOnce(&Self, BearerToken<'_>, Moment, &mut Known) -> Result<T, Denial>,
-    ) -> Result<T, Rejection> {
-        let decided = self.recorder().decide(asked, |at, known| {
-            decision(self, BearerToken::from_header_values(authorization)?, at, known)
-        });
-        decided.map_err(|refused| self.rejection(refused))
-    }
-
-    fn rejection(&self, (denial, instance): (Denial, Uuid)) -> Rejection {
-        Rejection::new(denial, self.realm(), instance)
-    }
-
-    /// Refuses a request that ends while it waits for a key.
-    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-    pub(crate) fn record_cancelled<'a, A: Asked>(
-        &self,
-        mut authorization: impl Iterator<Item = &'a [u8]>,
-        Attempted { endpoint, request, earlier }: Attempted<A>,
-    ) {
-        let denial =
-            Denial::new(Code::Cancelled, "the request ended while it waited for the key of its token");
-        let token = BearerToken::from_header_values(&mut authorization);
-        let unverified_service = token.ok().and_then(|token| unverified_service_of(token.read().ok()?));
-        let asked = || Attempted { endpoint, request, earlier };
-        let decided = self.recorder().decide(asked, |_, known| {
-            known.unverified_service = unverified_service;
-            Err::<Infallible, _>(denial)
-        });
-        drop(decided);
-    }
-
-    pub(crate) fn enforce_token(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
-        let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(no_request, |at, known| self.permit(token, policy, at, known));
-        decided.map_err(|(denial, _)| denial)
-    }
-
-    pub(crate) fn enforce_identity(&self, token: &str) -> Result<Identity, Denial> {
-        let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(no_request, |at, known| self.identify(token, at, known));
-        decided.map_err(|(denial, _)| denial)
-    }
-
-    /// Authenticates, and applies the policy to a service.
-    fn permit(
-        &self,
-        token: BearerToken<'_>,
-        policy: &Policy<'_>,
-        at: Moment,
-        known: &mut Known,
-    ) -> Result<Caller, Denial> {
-        let caller = match self.identify(token, at, known)? {
-            Identity::Service(caller) => caller,
-            Identity::User(user) => {
-                known.user = Some(user);
-                return Err(user_refused());
-            }
-        };
-        match authorize(&caller, policy, at) {
-            Ok(()) => Ok(caller),
-            Err(denial) => {
-                known.caller = Some(caller);
-                Err(denial)
-            }
-        }
-    }
-}
-
-fn no_request() -> Attempted<NoRequest> {
-    Attempted { endpoint: None, request: NoRequest, earlier: None }
 }
 
 /// Decides where no verifier was installed: nobody is let in. The record goes where those of a verifier
@@ -249,6 +142,6 @@ pub(crate) fn refuse_unverifiable(
     tracing::error!(target: "service_only", remedy, "no verifier is installed, so every caller is refused");
     let denial = Denial::new(Code::NoVerifier, format!("no verifier is installed: {remedy}"));
     let request = || RequestContext { endpoint, ..request.context() };
-    let (denial, instance) = Recorder::default().refuse(request, denial, |_| {});
+    let (denial, instance) = Recorder::default().refuse(request, denial.into());
     Rejection::new(denial, "", instance)
 }

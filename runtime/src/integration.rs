@@ -6,6 +6,8 @@ mod actix;
 mod axum;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 mod decided;
+#[cfg(feature = "tonic")]
+mod grpc_status;
 #[cfg(any(feature = "axum", feature = "tower"))]
 mod parts;
 #[cfg(feature = "tonic")]

@@ -3,6 +3,7 @@
 
 mod private_jwk;
 mod request;
+mod ring;
 mod signing_key;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -10,12 +11,10 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 pub use request::{MintedToken, TokenRequest};
+pub use ring::SigningRing;
 pub use signing_key::{PublicJwk, SigningKey};
 
-use crate::{
-    clock::{Clock, SystemClock},
-    keys::SigningRing,
-};
+use crate::clock::{Clock, SystemClock};
 
 /// How long a token lives when nothing else is said: 365 days, as in the system that this replaces.
 /// [`LONG_LIFETIME`] says what is better.

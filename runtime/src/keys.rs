@@ -26,18 +26,16 @@ use std::{
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
-pub use jwks::{MAX_JWKS_BYTES, MAX_KEYS_PER_KID};
+pub use jwks::{MAX_JWKS_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, SkippedKey};
 #[cfg(feature = "remote")]
 pub use remote::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
     RemoteJwksBuilder,
 };
-#[cfg(feature = "issue")]
-pub use ring::SigningRing;
 pub use ring::{KeyRing, KeyState, MAX_RETIRED};
 pub use secret::SecretEncoding;
-pub use set::{KeySet, MAX_KEYS, SkippedKey};
+pub use set::KeySet;
 pub use source::{KeySource, KeysUnavailable, Refresh};
 pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
 

@@ -37,6 +37,7 @@
 pub mod audit;
 mod authorize;
 mod bearer;
+mod build_error;
 mod caller;
 mod claims;
 #[cfg(feature = "client")]
@@ -80,10 +81,12 @@ mod shutdown;
 pub mod store;
 mod text;
 mod threads;
+mod times;
 mod token;
 mod trace_context;
 #[cfg(feature = "traces")]
 mod traces;
+mod trusted;
 mod verifier;
 #[cfg_attr(
     not(any(feature = "client-reqwest", feature = "client-tower")),
@@ -109,10 +112,8 @@ pub use crate::integration::{VerifierLayer, WithVerifier};
 #[cfg(feature = "issue")]
 pub use crate::issue::{
     DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,
-    STRICT_LIFETIME, SigningKey, TokenRequest,
+    STRICT_LIFETIME, SigningKey, SigningRing, TokenRequest,
 };
-#[cfg(feature = "issue")]
-pub use crate::keys::SigningRing;
 #[cfg(feature = "remote")]
 pub use crate::keys::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
@@ -131,11 +132,12 @@ pub use crate::shutdown::{DRAIN_TIMEOUT, drain, shutdown_signal};
 pub use crate::traces::TracesAudit;
 pub use crate::{
     audit::{
-        AuditError, AuditEvent, AuditSink, DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT,
-        Decision, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, NoAudit, ParentSpan, TracingAudit, Unrecorded,
+        AuditError, AuditEvent, AuditRecord, AuditSink, DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE,
+        DEFAULT_WRITE_TIMEOUT, Decision, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, NoAudit, TracingAudit,
         WhenFull,
     },
     bearer::MAX_TOKEN_LENGTH,
+    build_error::{BuildError, MAX_CACHED_TOKENS},
     caller::{Caller, Identity, User},
     claims::{
         InvalidScope, InvalidServiceName, MAX_AUDIENCES, MAX_CLAIM_LENGTH, MAX_SCOPES, MAX_SERVICE_NAME,
@@ -159,9 +161,9 @@ pub use crate::{
         RevocationStore, RevocationsFull,
     },
     routes::{Access, Route, RouteTable},
-    verifier::{
-        BuildError, DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, MAX_ISSUED_AHEAD, MAX_LEEWAY, TrustedIssuer,
-        Verifier, VerifierBuilder,
-    },
+    times::{MAX_ISSUED_AHEAD, MAX_LEEWAY},
+    trace_context::ParentSpan,
+    trusted::TrustedIssuer,
+    verifier::{DEFAULT_CACHED_TOKENS, Verifier, VerifierBuilder},
     watched_file::DEFAULT_POLL_INTERVAL,
 };

@@ -23,7 +23,6 @@ pub use crate::{
     __register_guarded as register_guarded, __register_public as register_public, __unsealed as unsealed,
     given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
-    recorder::Draft,
     registry::{Asks, Registration},
 };
 use crate::{

@@ -1,8 +1,9 @@
-//! What a decision is made with: a clock, a word on revocation, an audit sink. A verifier and the callers
-//! that it verified share one, so that what is decided about a caller later is decided and recorded alike.
+//! Runs a decision at one instant and records it. A verifier and the callers that it verified share one recorder, so
+//! that a later decision about a caller uses the same clock, revocations and audit sink.
 
 mod attempt;
-mod event;
+mod id;
+mod refused;
 
 use std::{
     any::Any,
@@ -15,23 +16,22 @@ use std::{
 
 use uuid::Uuid;
 
-pub use self::event::Draft;
 pub(crate) use self::{
-    attempt::{Asked, Attempt, Attempts, KeptRequest, NoRequest},
-    event::{Line, Recorded, RequestContext, Usual},
+    attempt::{Asked, Attempt, Attempts, Identified, KeptRequest, NoRequest},
+    refused::{Recorded, Refused},
 };
 use self::{
     attempt::{Decision, audit_unavailable},
-    event::event_id,
+    id::event_id,
 };
 use crate::{
-    audit::{AuditError, AuditSink, TracingAudit},
-    clock::{Clock, SystemClock},
+    audit::{AuditError, AuditEvent, AuditSink, Line, RequestContext, Subject, TracingAudit},
+    clock::{Clock, SystemClock, Timestamp},
     denial::{Code, Denial},
     policy::Endpoint,
     rejection::Rejection,
     revocation::Revocation,
-    verifier::{Known, Moment},
+    times::Moment,
 };
 
 pub(crate) struct Recorder {
@@ -55,35 +55,36 @@ impl Recorder {
     }
 
     /// Runs a decision at one instant. A refusal is recorded. A caller who is accepted owns its attempt, whose
-    /// record is written when the outcome is known. A sink that is off gets no record. The closure that
+    /// record is written when the handler ends. A sink that is off gets no record. The closure that
     /// describes the request runs only when there is something to write.
     pub(crate) fn decide<T: Recorded, A: Asked>(
         self: &Arc<Self>,
         asked: impl FnOnce() -> Attempted<A>,
-        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
+        decision: impl FnOnce(Moment) -> Result<T, Refused>,
     ) -> Result<T, (Denial, Uuid)> {
-        let (at, mut known) = (self.moment(), Known::default());
-        let decided = self.decided(at, &mut known, decision);
+        let at = self.moment();
+        let decided = self.decided(at, decision);
         if self.audit.is_off() {
-            return decided.map_err(|denial| (denial, event_id(at.now)));
+            return decided.map_err(|refused| (refused.denial, event_id(at.now)));
         }
         let took = self.took(at);
         let Attempted { endpoint, request, earlier } = asked();
         let later = || Some(Box::new(request.keep()) as Box<dyn KeptRequest>).filter(|_| A::IS_REQUEST);
         let accepted = match decided {
             Ok(accepted) => accepted,
-            Err(denial) => {
+            Err(refused) => {
                 let earlier = earlier.and_then(|earlier| {
-                    earlier.deny(&denial, Some(Decision { known: &known, endpoint, took, request: later() }))
+                    let subject = refused.subject();
+                    let decision = Decision { subject, endpoint, took, request: later() };
+                    earlier.deny(&refused.denial, Some(decision))
                 });
                 let id = earlier.unwrap_or_else(|| {
                     let id = event_id(at.now);
                     let request = RequestContext { endpoint, ..request.context() };
-                    let times = (id, at.now, took);
-                    let _ = self.record(&Draft::new(times, Some(&denial), &known, request, Line::default()));
+                    let _ = self.record(&refused.event((id, at.now, took), request, Line::default()));
                     id
                 });
-                return Err((denial, id));
+                return Err((refused.denial, id));
             }
         };
         if let Some(earlier) = earlier
@@ -95,8 +96,9 @@ impl Recorder {
             };
         }
         let id = event_id(at.now);
+        let who = accepted.identified();
         let attempt: Arc<Attempt> =
-            Arc::new(Attempt::open(self, (id, at.now, took), known, endpoint, A::IS_REQUEST, request.keep()));
+            Arc::new(Attempt::open(self, (id, at.now, took), who, endpoint, A::IS_REQUEST, request.keep()));
         if self.records_before_the_handler() {
             attempt.write_first().map_err(|denial| (denial, id))?;
         }
@@ -107,54 +109,57 @@ impl Recorder {
     pub(crate) fn decide_at_once<'r, T: Recorded>(
         &self,
         request: impl Fn() -> RequestContext<'r>,
-        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
+        decision: impl FnOnce(Moment) -> Result<T, Refused>,
     ) -> Result<T, (Denial, Uuid)> {
-        let (at, mut known) = (self.moment(), Known::default());
-        let decided = self.decided(at, &mut known, decision);
+        let at = self.moment();
+        let decided = self.decided(at, decision);
         let id = event_id(at.now);
         if self.audit.is_off() {
-            return decided.map_err(|denial| (denial, id));
+            return decided.map_err(|refused| (refused.denial, id));
         }
         let times = (id, at.now, self.took(at));
-        let denial = decided.as_ref().err();
-        let line = Line { is_required: denial.is_none() && self.requires_audit(), amends: false };
-        let recorded = self.record(&Draft::new(times, denial, &known, request(), line));
+        let accepted = match decided {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                let _ = self.record(&refused.event(times, request(), Line::default()));
+                return Err((refused.denial, id));
+            }
+        };
+        let who = accepted.identified();
+        let subject = who.as_ref().map(|who| who.subject()).unwrap_or_default();
+        let line = Line { is_required: self.requires_audit(), amends: false };
+        let recorded = self.record(&event(times, None, subject, request(), line));
         if line.is_required && recorded.is_err() {
             let denial = audit_unavailable();
-            self.amend(&Draft::new(times, Some(&denial), &known, request(), Line::amending()));
+            self.amend(&event(times, Some(&denial), subject, request(), Line::amending()));
             return Err((denial, id));
         }
-        decided.map_err(|denial| (denial, id))
+        Ok(accepted)
     }
 
     /// Records a refusal that needed no decision.
     pub(crate) fn refuse<'r>(
         &self,
         request: impl Fn() -> RequestContext<'r>,
-        denial: Denial,
-        note: impl FnOnce(&mut Known),
+        refused: Refused,
     ) -> (Denial, Uuid) {
-        let refused = self.decide_at_once(request, |_, known| {
-            note(known);
-            Err::<Infallible, _>(denial)
-        });
-        match refused {
+        match self.decide_at_once(request, |_| Err::<Infallible, _>(refused)) {
             Ok(never) => match never {},
             Err(refused) => refused,
         }
     }
 
-    /// Refuses someone whose token was accepted: closes the open attempt, or records a new one.
+    /// Refuses a service or a user whose token was accepted: closes the open attempt, or records a new one.
     pub(crate) fn refuse_accepted(
         &self,
         attempt: Option<Arc<Attempt>>,
         reason: Cow<'static, str>,
-        note: impl FnOnce(&mut Known),
+        who: Arc<dyn Identified>,
     ) -> Rejection {
         let denial = Denial::new(Code::Refused, reason);
         let (denial, id) = match attempt.and_then(|attempt| attempt.deny(&denial, None)) {
             Some(id) => (denial, id),
-            None => self.refuse(RequestContext::default, denial, note),
+            None => self.refuse(RequestContext::default, Refused { who: Some(who), ..denial.into() }),
         };
         Rejection::new(denial, &self.realm, id)
     }
@@ -170,16 +175,14 @@ impl Recorder {
     fn decided<T: Recorded>(
         &self,
         at: Moment,
-        known: &mut Known,
-        decision: impl FnOnce(Moment, &mut Known) -> Result<T, Denial>,
-    ) -> Result<T, Denial> {
-        let decided = catch_unwind(AssertUnwindSafe(|| decision(at, known)));
-        let accepted = decided.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
-        accepted.note(known);
+        decision: impl FnOnce(Moment) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let decided = catch_unwind(AssertUnwindSafe(|| decision(at)));
+        let accepted = decided.unwrap_or_else(|panic| Err(panicked(&*panic).into()))?;
         match self.requires_audit().then(|| caught(|| self.audit.ready())) {
             Some(Err(error)) => {
                 tracing::error!(target: "service_only::audit", %error, "the audit is required and not ready");
-                Err(audit_unavailable())
+                Err(Refused { who: accepted.identified(), ..audit_unavailable().into() })
             }
             _ => Ok(accepted),
         }
@@ -196,18 +199,28 @@ impl Recorder {
     }
 
     /// Tells the sinks that have written "allow" what became of the caller. It may be lost: the caller is refused.
-    fn amend(&self, draft: &Draft<'_>) {
-        let _ = caught(|| self.audit.record_draft(draft));
+    fn amend(&self, event: &AuditEvent<'_>) {
+        let _ = caught(|| self.audit.record(event));
     }
 
     /// Hands a record to the sink, and logs a loss.
-    fn record(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        caught(|| self.audit.record_draft(draft)).inspect_err(|error| {
+    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
+        caught(|| self.audit.record(event)).inspect_err(|error| {
             if !error.is_logged() {
-                tracing::error!(target: "service_only::audit", %error, id = %draft.id, "an audit record was lost");
+                tracing::error!(target: "service_only::audit", %error, id = %event.id, "an audit record was lost");
             }
         })
     }
+}
+
+fn event<'e>(
+    (id, time, took): (Uuid, Timestamp, Duration),
+    denial: Option<&'e Denial>,
+    subject: Subject<'e>,
+    request: RequestContext<'e>,
+    line: Line,
+) -> AuditEvent<'e> {
+    AuditEvent { id, time, took, denial, subject, request, line }
 }
 
 /// Calls a sink. A panic of it is a lost record: it may come while the panic of a handler unwinds, and a second one
@@ -237,7 +250,7 @@ pub(crate) struct Attempted<A> {
     pub(crate) earlier: Option<Arc<Attempt>>,
 }
 
-/// Where no verifier was asked: as a verifier that was told nothing else.
+/// For decisions that are made without a verifier: the defaults of `VerifierBuilder`.
 impl Default for Recorder {
     fn default() -> Self {
         Self {

@@ -1,9 +1,8 @@
 //! A token's text: three segments of strict base64url, and its header. Nothing here is believed yet.
 
 mod decoded;
-mod known;
 
-use std::{borrow::Cow, ops::Deref, rc::Rc};
+use std::borrow::Cow;
 
 pub(crate) use decoded::{HeaderRoom, PayloadRoom, SignatureRoom};
 use serde::de::MapAccess;
@@ -47,27 +46,12 @@ impl<'t> Segments<'t> {
         self.signed.as_bytes()
     }
 
-    pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<ReadHeader<'r>, Denial> {
-        match known::known(self.header) {
-            Some(header) => Ok(ReadHeader::Known(header)),
-            None => Header::parse(room.decode(self.header, "header")?).map(ReadHeader::Parsed),
-        }
-    }
-
-    /// Spares the next token the reading of this header. Only for the header of an accepted token.
-    pub(crate) fn keep_header(&self, header: &ReadHeader<'_>) {
-        if let ReadHeader::Parsed(header) = header {
-            known::keep(self.header, header);
-        }
+    pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<Header<'r>, Denial> {
+        Header::parse(room.decode(self.header, "header")?)
     }
 
     pub(crate) fn payload<'r>(&self, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
         room.decode(self.payload, "payload")
-    }
-
-    /// The same once the signature was checked.
-    pub(crate) fn authentic_payload<'r>(&self, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
-        room.decode_authentic(self.payload, "payload")
     }
 
     pub(crate) fn signature<'r>(&self, room: &'r mut SignatureRoom) -> Result<&'r [u8], Denial> {
@@ -75,23 +59,6 @@ impl<'t> Segments<'t> {
             return Err(Denial::new(Code::BadSignature, "the signature is empty"));
         }
         room.decode(self.signature, "signature")
-    }
-}
-
-/// A header as it was just read, or as it was read when an accepted token had it.
-pub(crate) enum ReadHeader<'r> {
-    Parsed(Header<'r>),
-    Known(Rc<Header<'static>>),
-}
-
-impl<'r> Deref for ReadHeader<'r> {
-    type Target = Header<'r>;
-
-    fn deref(&self) -> &Header<'r> {
-        match self {
-            Self::Parsed(header) => header,
-            Self::Known(header) => header,
-        }
     }
 }
 
@@ -125,12 +92,6 @@ impl<'h> Header<'h> {
         }
         let alg = members.alg.ok_or_else(|| malformed("the header has no `alg`"))?;
         Ok(Self { alg, kid: members.kid, typ: members.typ })
-    }
-
-    /// The same with texts of its own.
-    fn to_static(&self) -> Header<'static> {
-        let owned = |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Cow::Owned((**text).to_owned()));
-        Header { alg: Cow::Owned((*self.alg).to_owned()), kid: owned(&self.kid), typ: owned(&self.typ) }
     }
 
     /// The algorithm, if its name is exactly one of those allowed (RFC 7515 section 4.1.1:

@@ -1,6 +1,14 @@
 //! The trace and the span of a W3C `traceparent` header, if the header is valid.
 
-use crate::audit::ParentSpan;
+/// The span of the request's sender, as its `traceparent` names it. It selects a trace, and decides nothing.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParentSpan {
+    /// The id of the span in its trace.
+    pub id: u64,
+    /// Whether the sender keeps the trace.
+    pub is_sampled: bool,
+}
 
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(crate) struct TraceParent<'h> {

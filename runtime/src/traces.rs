@@ -50,34 +50,34 @@ impl<T: Tracer> TracesAudit<T> {
 impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let span = self.0.span_builder(NAME).with_kind(SpanKind::Internal);
-        let span = span.with_start_time(system(event.time)).with_attributes(decision(event));
+        let span = span.with_start_time(system(event.time())).with_attributes(decision(event));
         let mut span = span.start_with_context(&self.0, &parent(event));
         if !span.is_recording() {
             return Ok(());
         }
         span.set_attributes(details(event));
         // A refused caller is no failure of this service; a check that cannot be made is one.
-        if event.status >= 500 {
-            let code = event.code.map_or("", |code| code.as_str());
+        if event.status() >= 500 {
+            let code = event.code().map_or("", |code| code.as_str());
             span.set_status(Status::error(code));
         }
-        span.end_with_timestamp(system(event.time.plus(event.unrecorded.took)));
+        span.end_with_timestamp(system(event.time().plus(event.duration())));
         Ok(())
     }
 }
 
 /// What a sampler may want to know: one that keeps refusals, for example.
 fn decision(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
-    let decision = KeyValue::new("service_only.decision", event.decision.as_str());
-    let code = event.code.map(|code| KeyValue::new("service_only.code", code.as_str()));
-    let stage = event.stage.map(|stage| KeyValue::new("service_only.stage", stage.as_str()));
+    let decision = KeyValue::new("service_only.decision", event.decision().as_str());
+    let code = event.code().map(|code| KeyValue::new("service_only.code", code.as_str()));
+    let stage = event.stage().map(|stage| KeyValue::new("service_only.stage", stage.as_str()));
     std::iter::once(decision).chain(code).chain(stage)
 }
 
 fn details(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
-    let handler = event.endpoint.map(|handler| KeyValue::new("code.function.name", handler.to_string()));
+    let handler = event.endpoint().map(|handler| KeyValue::new("code.function.name", handler.to_string()));
     // From the trace to the record, which says who it was.
-    let record = KeyValue::new("service_only.audit.id", event.id.to_string());
+    let record = KeyValue::new("service_only.audit.id", event.id().to_string());
     handler.into_iter().chain([record])
 }
 
@@ -91,8 +91,8 @@ fn parent(event: &AuditEvent<'_>) -> Context {
 
 /// The span that the caller says it is in.
 fn remote(event: &AuditEvent<'_>) -> Option<SpanContext> {
-    let trace = TraceId::from_hex(event.trace_id.as_deref()?).ok()?;
-    let span = event.unrecorded.parent_span?;
+    let trace = TraceId::from_hex(event.trace_id()?).ok()?;
+    let span = event.parent_span()?;
     let flags = if span.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     let id = SpanId::from_bytes(span.id.to_be_bytes());
     Some(SpanContext::new(trace, id, flags, true, TraceState::NONE))

@@ -1,41 +1,33 @@
-//! Authentication, on one screen: from the text of a token to the proof that a service sent it.
+//! The verifier: authenticates a token, applies a policy, and records the decision. The stages of authentication are
+//! in `stages`.
 
-mod acceptance;
 mod builder;
 mod cache;
-mod issuer;
-mod kind;
 mod refresh;
-mod services;
+mod stages;
 mod usage;
-mod validate;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub(crate) use acceptance::Acceptance;
-use acceptance::Signed;
-pub use builder::{BuildError, MAX_LEEWAY, VerifierBuilder};
-pub use cache::{DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS};
-use cache::{Grounds, Remembered, TokenCache};
-pub use issuer::TrustedIssuer;
-use issuer::{Trusted, refuse_development_keys, refuse_development_kid};
-#[cfg(feature = "issue")]
-pub(crate) use kind::STRICT_TYP;
-use usage::OldProfile;
-use validate::Claims;
-pub use validate::MAX_ISSUED_AHEAD;
-pub(crate) use validate::{Moment, Times, check_times, user_refused};
-
+pub use self::{builder::VerifierBuilder, cache::DEFAULT_CACHED_TOKENS};
+use self::{
+    cache::{Remembered, TokenCache},
+    stages::Verification,
+    usage::OldProfile,
+};
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+use crate::token::Segments;
 use crate::{
+    authorize::authorize,
     bearer::BearerToken,
-    caller::{Caller, Identity, User},
-    claims::{RawClaims, UserClaims, unverified_service},
+    caller::{Caller, Identity},
     denial::{Code, Denial},
-    keys::{KeyId, KeySet},
+    keys::Refresh,
     policy::Policy,
-    recorder::Recorder,
-    revocation::PresentedToken,
-    token::{Header, HeaderRoom, PayloadRoom, Segments, SignatureRoom},
+    recorder::{Asked, Attempted, NoRequest, Recorder, Refused},
+    rejection::Rejection,
+    times::Moment,
+    trusted::{Kind, Trusted},
 };
 
 /// Verifies service tokens: keys, expectations, clock and audit. The only thing that a guarded
@@ -66,19 +58,6 @@ struct Inner {
     old_profile: OldProfile,
 }
 
-/// What is known of a token when its decision is recorded.
-#[derive(Default)]
-pub(crate) struct Known {
-    /// The key of a token that has no caller to say it.
-    pub(crate) kid: Option<String>,
-    pub(crate) profile: Option<&'static str>,
-    pub(crate) unverified_service: Option<String>,
-    /// A caller that was authenticated, whatever the policy says of it.
-    pub(crate) caller: Option<Caller>,
-    /// A user who was authenticated and refused because a service is wanted.
-    pub(crate) user: Option<User>,
-}
-
 impl Verifier {
     /// Starts building one. An issuer and keys must be said; they have no default.
     pub fn builder() -> VerifierBuilder {
@@ -100,7 +79,9 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::verify`], and when the policy is not met (403).
     pub fn verify_with(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
-        self.enforce_token(token, policy)
+        let token = BearerToken::Text(token);
+        let decided = self.recorder().decide(without_request, |at| self.permit(token, policy, at));
+        decided.map_err(|(denial, _)| denial)
     }
 
     /// Verifies a token of a service or of a user, and records the decision. For a gateway, which
@@ -109,7 +90,30 @@ impl Verifier {
     /// # Errors
     /// When the token is not authentic (401), or its type is neither `service` nor `access` (403).
     pub fn authenticate(&self, token: &str) -> Result<Identity, Denial> {
-        self.enforce_identity(token)
+        let token = BearerToken::Text(token);
+        let decided = self.recorder().decide(without_request, |at| self.identify(token, at));
+        decided.map_err(|(denial, _)| denial)
+    }
+
+    /// A bounded wait for newer keys, when a key source offers to look and the token names a key that no
+    /// issuer's keys have, or names none while an issuer's keys are not there; `None` otherwise, which is
+    /// nearly always. Await it, then call
+    /// [`Verifier::verify`] as if nothing had been. `#[service_only]` does that by itself.
+    ///
+    /// Decides and records nothing. The name of the key is not to be believed yet: a source such as
+    /// `RemoteJwks` bounds how often it can make anybody look.
+    ///
+    /// ```
+    /// # use service_only::{Caller, Denial, Verifier};
+    /// async fn receive(verifier: &Verifier, token: &str) -> Result<Caller, Denial> {
+    ///     if let Some(refresh) = verifier.refresh_keys_for(token) {
+    ///         refresh.await;
+    ///     }
+    ///     verifier.verify(token)
+    /// }
+    /// ```
+    pub fn refresh_keys_for(&self, token: &str) -> Option<Refresh<'_>> {
+        if self.0.refreshes { refresh::refresh_keys_for(&self.0.issuers, token) } else { None }
     }
 
     /// How many tokens of the compatible profile each service has sent, where the strict one is
@@ -128,156 +132,122 @@ impl Verifier {
         self.0.cache.hits()
     }
 
-    /// The token is known from before and good still, or it goes through all stages. Only an accepted
-    /// one is remembered, so what is refused is always refused by the stages.
-    pub(crate) fn identify(
+    /// As [`refresh_keys_for`](Self::refresh_keys_for), for the `Authorization` headers of a request.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn refresh_keys_for_request<'r>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+    ) -> Option<Refresh<'_>> {
+        // First: nearly always it is the answer, and the decision reads the token anyway.
+        if !self.0.refreshes {
+            return None;
+        }
+        let token = BearerToken::from_header_values(authorization).ok()?;
+        self.refresh_keys_for(token.read().ok()?)
+    }
+
+    /// Decides about the one bearer token of a request, and applies a policy. The caller owns the attempt.
+    pub(crate) fn enforce_request<'a, A: Asked>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        policy: &Policy<'_>,
+        asked: impl FnOnce() -> Attempted<A>,
+    ) -> Result<Caller, Rejection> {
+        let decided = self
+            .recorder()
+            .decide(asked, |at| self.permit(BearerToken::from_header_values(authorization)?, policy, at));
+        decided.map_err(|refused| self.rejection(refused))
+    }
+
+    /// Decides about the one bearer token of a request, of a service or a user.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn enforce_identity_request<'a, A: Asked>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        asked: impl FnOnce() -> Attempted<A>,
+    ) -> Result<Identity, Rejection> {
+        let decided = self
+            .recorder()
+            .decide(asked, |at| self.identify(BearerToken::from_header_values(authorization)?, at));
+        decided.map_err(|refused| self.rejection(refused))
+    }
+
+    /// Records the refusal of a request that ends while it waits for a key.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn record_cancelled<'a, A: Asked>(
+        &self,
+        mut authorization: impl Iterator<Item = &'a [u8]>,
+        asked: Attempted<A>,
+    ) {
+        let denial =
+            Denial::new(Code::Cancelled, "the request ended while it waited for the key of its token");
+        let token = BearerToken::from_header_values(&mut authorization);
+        let unverified_service = token
+            .ok()
+            .and_then(|token| Segments::split(token.read().ok()?).ok())
+            .and_then(|segments| stages::unverified_service(&segments));
+        let refused = Refused { unverified_service, ..denial.into() };
+        drop(self.recorder().decide(|| asked, |_| Err::<std::convert::Infallible, _>(refused)));
+    }
+
+    /// Authenticates a service, and applies the policy to it.
+    pub(crate) fn permit(
         &self,
         token: BearerToken<'_>,
+        policy: &Policy<'_>,
         at: Moment,
-        known: &mut Known,
-    ) -> Result<Identity, Denial> {
-        let (cache, issuers, recorder) = (&self.0.cache, &self.0.issuers, &*self.0.recorder);
-        let miss = match cache.find(token.unread(), issuers, recorder, at, known) {
-            Ok((identity, issuer)) => {
-                if let Some(issuer) = issuers.get(issuer) {
-                    self.count_old_profile(issuer, &identity);
-                }
-                return Ok(identity);
-            }
-            Err(miss) => miss,
+    ) -> Result<Caller, Refused> {
+        let identity = self.identify(token, at)?;
+        let allowed = match &identity {
+            Identity::Service(caller) => authorize(caller.claims(), policy, at),
+            Identity::User(_) => Err(user_refused()),
         };
-        let token = token.read()?;
-        let mut grounds = miss.grounds();
-        let (identity, issuer, kid) = self.identify_by_signature(token, at, known, &mut grounds)?;
-        cache.accepted(miss, grounds, at, Remembered { token, issuer, kid, identity: &identity });
+        match (allowed, identity) {
+            (Ok(()), Identity::Service(caller)) => Ok(caller),
+            (Ok(()), identity) => Err(identity.refused(user_refused())),
+            (Err(denial), identity) => Err(identity.refused(denial)),
+        }
+    }
+
+    /// Returns the identity of a cached token, else runs the stages. The cache answers "accept" or nothing, so a
+    /// refusal always comes from the stages.
+    fn identify(&self, token: BearerToken<'_>, at: Moment) -> Result<Identity, Refused> {
+        let Inner { cache, issuers, recorder, .. } = &*self.0;
+        let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, at) {
+            Ok((identity, issuer)) => (None, identity, issuer),
+            Err(miss) => {
+                let text = token.read()?;
+                let mut verification = Verification { verifier: self, at, grounds: miss.grounds() };
+                let (identity, issuer) = verification.run(text)?;
+                (Some((miss, verification.grounds, text)), identity, issuer)
+            }
+        };
+        if let Some((miss, grounds, token)) = miss {
+            cache.accepted(miss, grounds, at, Remembered { token, issuer, identity: &identity });
+        }
+        if let Some(issuer) = issuers.get(issuer) {
+            self.count_old_profile(issuer, &identity);
+        }
         Ok(identity)
     }
 
-    /// The stages of authentication; the first that fails is the one reported.
-    fn identify_by_signature(
-        &self,
-        token: &str,
-        at: Moment,
-        known: &mut Known,
-        grounds: &mut Grounds,
-    ) -> Result<Accepted, Denial> {
-        let segments = Segments::split(token)?;
-        let mut room = HeaderRoom::new();
-        let accepted = segments.header(&mut room).and_then(|header| {
-            let accepted = self.by_any_issuer(&header, &segments, at, known, grounds)?;
-            segments.keep_header(&header);
-            Ok(accepted)
-        });
-        accepted.inspect_err(|_| {
-            let mut room = PayloadRoom::new();
-            known.unverified_service = segments.payload(&mut room).ok().and_then(unverified_service);
-        })
-    }
-
-    /// The first issuer that stands for the token; else the refusal that came furthest.
-    fn by_any_issuer(
-        &self,
-        header: &Header<'_>,
-        segments: &Segments<'_>,
-        at: Moment,
-        known: &mut Known,
-        grounds: &mut Grounds,
-    ) -> Result<Accepted, Denial> {
-        let mut refusal: Option<Denial> = None;
-        for (index, issuer) in self.0.issuers.iter().enumerate() {
-            match self.by_issuer(issuer, header, segments, at, known, grounds) {
-                Ok((identity, kid)) => return Ok((identity, index, kid)),
-                Err(denial) => {
-                    grounds.refused(&denial);
-                    match &refusal {
-                        Some(earlier) if earlier.stage() >= denial.stage() => {}
-                        _ => refusal = Some(denial),
-                    }
-                }
-            }
-        }
-        Err(refusal.unwrap_or_else(|| Denial::new(Code::UnknownKey, "no issuer is trusted")))
-    }
-
-    fn by_issuer(
-        &self,
-        issuer: &Arc<Trusted>,
-        header: &Header<'_>,
-        segments: &Segments<'_>,
-        at: Moment,
-        known: &mut Known,
-        grounds: &mut Grounds,
-    ) -> Result<(Identity, Option<KeyId>), Denial> {
-        let (kid, signed) = issuer.check_signature(header, segments, grounds)?;
-        // Only from here on are the claims the issuer's.
-        let claims = self.claims(issuer, kid.as_ref(), segments, at, grounds);
-        let identity = match claims {
-            Ok(Claims::Service(claims)) => {
-                let acceptance = Acceptance::new(issuer, signed);
-                let recorder = Arc::clone(&self.0.recorder);
-                Identity::Service(Caller::verified(claims, kid.clone(), acceptance, recorder))
-            }
-            Ok(Claims::User(claims)) => {
-                known.kid = kid.as_ref().map(|kid| kid.as_str().to_owned());
-                Identity::User(User::verified(claims, Arc::clone(&self.0.recorder)))
-            }
-            Err(denial) => {
-                known.kid = kid.map(|kid| kid.as_str().to_owned());
-                return Err(denial);
-            }
-        };
-        known.profile = Some(issuer.kind.as_str());
-        self.count_old_profile(issuer, &identity);
-        Ok((identity, kid))
-    }
-
-    /// Whom the claims stand for, if all that is asked of them is met.
-    fn claims(
-        &self,
-        issuer: &Trusted,
-        kid: Option<&KeyId>,
-        segments: &Segments<'_>,
-        at: Moment,
-        grounds: &mut Grounds,
-    ) -> Result<Claims, Denial> {
-        let mut room = PayloadRoom::new();
-        let claims = RawClaims::parse(segments.authentic_payload(&mut room)?)?;
-        let times = issuer.expectations.check(issuer.kind, &claims, at)?;
-        let name = &issuer.expectations.issuer;
-        let claims = issuer.kind.claims(&claims, &times, name, &issuer.names)?;
-        issuer.check_namespace(&claims)?;
-        grounds.times(times);
-        grounds.good_in(self.check_revocation(&claims, name, kid, at)?);
-        Ok(claims)
-    }
-
-    fn check_revocation(
-        &self,
-        claims: &Claims,
-        issuer: &str,
-        kid: Option<&KeyId>,
-        at: Moment,
-    ) -> Result<Option<u64>, Denial> {
-        let Some(revocation) = &self.0.recorder.revocation else { return Ok(None) };
-        revocation.check(&match claims {
-            Claims::Service(claims) => claims.presented(kid, at),
-            Claims::User(claims) => presented_user(claims, issuer, kid, at),
-        })
+    pub(crate) fn rejection(&self, (denial, instance): (Denial, uuid::Uuid)) -> Rejection {
+        Rejection::new(denial, self.realm(), instance)
     }
 
     fn count_old_profile(&self, issuer: &Trusted, identity: &Identity) {
-        let old = issuer.kind == kind::Kind::Compatible;
+        let old = issuer.kind == Kind::Compatible;
         if let (true, Identity::Service(caller)) = (old && self.accepts_strict(), identity) {
             self.0.old_profile.count(caller.service());
         }
     }
 
     fn accepts_strict(&self) -> bool {
-        self.0.issuers.iter().any(|issuer| issuer.kind == kind::Kind::Strict)
+        self.0.issuers.iter().any(|issuer| issuer.kind == Kind::Strict)
     }
 
-    /// The verifier again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
+    /// A weak handle: returns the verifier while another handle exists.
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
         let own = Arc::downgrade(&self.0);
         move || own.upgrade().map(Self)
@@ -286,7 +256,7 @@ impl Verifier {
     /// Whether an issuer is trusted by this name.
     #[cfg(feature = "tower")]
     pub(crate) fn trusts(&self, issuer: &str) -> bool {
-        self.0.issuers.iter().any(|trusted| trusted.expectations.issuer == issuer)
+        self.0.issuers.iter().any(|trusted| trusted.name() == issuer)
     }
 
     pub(crate) fn recorder(&self) -> &Arc<Recorder> {
@@ -298,90 +268,12 @@ impl Verifier {
     }
 }
 
-/// The name that a token gives itself which nobody has authenticated.
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-pub(crate) fn unverified_service_of(token: &str) -> Option<String> {
-    let mut room = PayloadRoom::new();
-    unverified_service(Segments::split(token).ok()?.payload(&mut room).ok()?)
+fn without_request() -> Attempted<NoRequest> {
+    Attempted { endpoint: None, request: NoRequest, earlier: None }
 }
 
-/// Whom the token stands for, by which issuer, and by which of its keys.
-type Accepted = (Identity, usize, Option<KeyId>);
-
-/// What a revocation store is asked about a token that was accepted before.
-fn presented<'t>(
-    identity: &'t Identity,
-    issuer: &'t str,
-    kid: Option<&'t KeyId>,
-    at: Moment,
-) -> PresentedToken<'t> {
-    match identity {
-        Identity::Service(caller) => caller.presented(at),
-        Identity::User(user) => presented_user(user.claims(), issuer, kid, at),
-    }
-}
-
-fn presented_user<'t>(
-    claims: &'t UserClaims,
-    issuer: &'t str,
-    kid: Option<&'t KeyId>,
-    at: Moment,
-) -> PresentedToken<'t> {
-    PresentedToken {
-        issuer,
-        jti: claims.jti.as_deref(),
-        service: None,
-        issued_at: at.proven_issue(claims.iat),
-        key_id: kid.map(KeyId::as_str),
-    }
-}
-
-impl Trusted {
-    /// The name of the key whose signature is on the token, and what it is chosen by.
-    fn check_signature(
-        &self,
-        header: &Header<'_>,
-        segments: &Segments<'_>,
-        grounds: &mut Grounds,
-    ) -> Result<(Option<KeyId>, Signed), Denial> {
-        let keys = self.keys_now()?;
-        grounds.keys(&keys);
-        refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
-        self.kind.check_typ(header.typ.as_deref())?;
-        // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
-        let algorithm = header.algorithm(self.accepted(&keys))?;
-        let key = keys.key_for(algorithm, header.kid.as_deref())?;
-        let mut room = SignatureRoom::new();
-        if !key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
-            return Err(validate::bad_signature(algorithm, key.kid()));
-        }
-        let own = key.kid().cloned();
-        let kid = header.kid.as_deref().map(|kid| match &own {
-            Some(own) if own.as_str() == kid => own.clone(),
-            // A key without a name.
-            _ => KeyId::new(kid),
-        });
-        Ok((own, Signed { keys, algorithm, kid }))
-    }
-
-    /// Whether the issuer may name the service, where its tokens name it themselves.
-    fn check_namespace(&self, claims: &Claims) -> Result<(), Denial> {
-        let issuer = &self.expectations.issuer;
-        match claims {
-            Claims::Service(_) if self.kind.has_subjects() => Ok(()),
-            Claims::Service(claims) => self.namespace.check(issuer, claims.service()),
-            Claims::User(_) => self.namespace.check_user(issuer),
-        }
-    }
-
-    fn keys_now(&self) -> Result<KeySet, Denial> {
-        let keys = self.keys.snapshot().map_err(|error| {
-            Denial::new(Code::KeysUnavailable, format!("the keys of `{}`: {error}", self.expectations.issuer))
-        })?;
-        refuse_development_keys(&keys, cfg!(debug_assertions))
-            .map_err(|error| Denial::new(Code::UnknownKey, error.to_string()))?;
-        Ok(keys)
-    }
+fn user_refused() -> Denial {
+    Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
 }
 
 impl std::fmt::Debug for Verifier {

@@ -22,7 +22,7 @@ mod tower;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use service_only::{AuditEvent, Caller, Code, Decision};
+use service_only::{AuditRecord, Caller, Code, Decision};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 /// The text that a handler refuses with. No response may show it.
@@ -33,7 +33,7 @@ fn token(authority: &TestAuthority) -> String {
 }
 
 /// The one record says that the caller was admitted.
-fn assert_one_allow(audit: &RecordingAudit, case: &str) -> AuditEvent<'static> {
+fn assert_one_allow(audit: &RecordingAudit, case: &str) -> AuditRecord {
     let events = audit.events();
     assert_eq!(events.len(), 1, "{case}: {events:#?}");
     assert_eq!((events[0].decision, events[0].status), (Decision::Allow, 200), "{case}");
@@ -42,7 +42,7 @@ fn assert_one_allow(audit: &RecordingAudit, case: &str) -> AuditEvent<'static> {
 }
 
 /// The one record says that it was refused, and why.
-fn assert_one_deny(audit: &RecordingAudit, code: Code, case: &str) -> AuditEvent<'static> {
+fn assert_one_deny(audit: &RecordingAudit, code: Code, case: &str) -> AuditRecord {
     let events = audit.events();
     assert_eq!(events.len(), 1, "{case}: {events:#?}");
     let event = &events[0];
@@ -53,7 +53,7 @@ fn assert_one_deny(audit: &RecordingAudit, code: Code, case: &str) -> AuditEvent
 }
 
 /// The handler's own refusal, recorded with who it was.
-fn assert_refused(audit: &RecordingAudit, case: &str) -> AuditEvent<'static> {
+fn assert_refused(audit: &RecordingAudit, case: &str) -> AuditRecord {
     let event = assert_one_deny(audit, Code::Refused, case);
     assert_eq!(event.reason.as_deref(), Some(REASON), "{case}");
     assert_eq!(event.service.as_deref(), Some("orchestrator"), "{case}");

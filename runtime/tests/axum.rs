@@ -26,25 +26,25 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
-    Algorithm, AuditError, AuditEvent, AuditSink, Caller, Decision, FixedClock, Issuer, JsonLinesAudit,
-    KeyRing, MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
+    Algorithm, AuditError, AuditEvent, AuditRecord, AuditSink, Caller, Decision, FixedClock, Issuer,
+    JsonLinesAudit, KeyRing, MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
 };
 use tower::ServiceExt;
 
 const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 
 #[derive(Clone, Default)]
-struct Recorded(Arc<Mutex<Vec<AuditEvent<'static>>>>);
+struct Recorded(Arc<Mutex<Vec<AuditRecord>>>);
 
 impl AuditSink for Recorded {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        self.0.lock().unwrap().push(event.clone().into_owned());
+        self.0.lock().unwrap().push(event.to_record());
         Ok(())
     }
 }
 
 impl Recorded {
-    fn only(&self) -> AuditEvent<'static> {
+    fn only(&self) -> AuditRecord {
         let events = std::mem::take(&mut *self.0.lock().unwrap());
         assert_eq!(events.len(), 1, "{events:#?}");
         events.into_iter().next().unwrap()

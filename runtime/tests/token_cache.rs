@@ -7,8 +7,6 @@
 mod bounds;
 #[path = "token_cache/changes.rs"]
 mod changes;
-#[path = "token_cache/headers.rs"]
-mod headers;
 #[path = "token_cache/same.rs"]
 mod same;
 

@@ -2,10 +2,10 @@
 
 mod answer;
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde_json::Value;
-use service_only::{AuditEvent, Decision};
+use service_only::{AuditRecord, Decision};
 
 pub use answer::Answer;
 
@@ -79,7 +79,7 @@ macro_rules! assert_allowed {
 /// audit, the latest record since the latest call of a [`TestApp`](crate::TestApp); of a mark, the latest
 /// since the mark; of a response, its own record.
 ///
-/// The fields are those of [`AuditEvent`]: `code`, `stage`, `status`, `service`, `endpoint`,
+/// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`,
 /// `method`, `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`,
 /// `unverified_service`.
 ///
@@ -200,8 +200,8 @@ pub fn audited(audited: &dyn Audited, decision: Decision, fields: &[(&str, Value
 
 /// A field of a record as the audit log writes it, under the name of the Rust field.
 #[track_caller]
-fn field(event: &AuditEvent<'_>, name: &str) -> Value {
-    let text = |value: &Option<Cow<'_, str>>| value.as_deref().map_or(Value::Null, Value::from);
+fn field(event: &AuditRecord, name: &str) -> Value {
+    let text = |value: &Option<String>| value.as_deref().map_or(Value::Null, Value::from);
     match name {
         "status" => event.status.into(),
         "code" => event.code.map_or(Value::Null, |code| code.as_str().into()),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
-use service_only::{AuditError, AuditEvent, AuditSink, Decision};
+use service_only::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision};
 
 pub(crate) use self::call::Tick;
 pub use self::{
@@ -53,7 +53,7 @@ impl WeakAudit {
 
 #[derive(Debug, Default)]
 struct Recorded {
-    events: Vec<AuditEvent<'static>>,
+    events: Vec<AuditRecord>,
     /// When each was recorded.
     ticks: Vec<Tick>,
     /// When an app that records here was last called.
@@ -69,12 +69,12 @@ impl RecordingAudit {
     }
 
     /// All records, in the order in which they came.
-    pub fn events(&self) -> Vec<AuditEvent<'static>> {
+    pub fn events(&self) -> Vec<AuditRecord> {
         self.lock().events.clone()
     }
 
     /// The latest record.
-    pub fn last(&self) -> Option<AuditEvent<'static>> {
+    pub fn last(&self) -> Option<AuditRecord> {
         self.lock().events.last().cloned()
     }
 
@@ -83,7 +83,7 @@ impl RecordingAudit {
     /// # Panics
     /// When there is none, or more than one: one decision makes exactly one record.
     #[track_caller]
-    pub fn only(&self) -> AuditEvent<'static> {
+    pub fn only(&self) -> AuditRecord {
         match <[_; 1]>::try_from(self.events()) {
             Ok([event]) => event,
             Err(events) => {
@@ -93,12 +93,12 @@ impl RecordingAudit {
     }
 
     /// The records of callers that were let through.
-    pub fn allowed(&self) -> Vec<AuditEvent<'static>> {
+    pub fn allowed(&self) -> Vec<AuditRecord> {
         self.decided(Decision::Allow)
     }
 
     /// The records of callers that were refused.
-    pub fn denials(&self) -> Vec<AuditEvent<'static>> {
+    pub fn denials(&self) -> Vec<AuditRecord> {
         self.decided(Decision::Deny)
     }
 
@@ -130,11 +130,11 @@ impl RecordingAudit {
         WeakAudit(Arc::downgrade(&self.0))
     }
 
-    fn since(&self, tick: Tick) -> Vec<AuditEvent<'static>> {
+    fn since(&self, tick: Tick) -> Vec<AuditRecord> {
         self.between(tick, Tick::next())
     }
 
-    pub(crate) fn between(&self, start: Tick, end: Tick) -> Vec<AuditEvent<'static>> {
+    pub(crate) fn between(&self, start: Tick, end: Tick) -> Vec<AuditRecord> {
         let recorded = self.lock();
         let events = recorded.events.iter().zip(&recorded.ticks);
         events.filter(|(_, own)| start < **own && **own < end).map(|(event, _)| event.clone()).collect()
@@ -192,7 +192,7 @@ impl RecordingAudit {
         self.lock().failing = Some(reason.into());
     }
 
-    fn decided(&self, decision: Decision) -> Vec<AuditEvent<'static>> {
+    fn decided(&self, decision: Decision) -> Vec<AuditRecord> {
         self.lock().events.iter().filter(|event| event.decision == decision).cloned().collect()
     }
 
@@ -207,7 +207,7 @@ impl AuditSink for RecordingAudit {
         if let Some(reason) = &recorded.failing {
             return Err(AuditError::new(reason.as_str()));
         }
-        recorded.events.push(event.clone().into_owned());
+        recorded.events.push(event.to_record());
         recorded.ticks.push(Tick::next());
         let waiting = std::mem::take(&mut recorded.waiting);
         drop(recorded);

@@ -3,7 +3,6 @@
 mod keys;
 #[cfg(feature = "axum")]
 mod known;
-mod shapes;
 mod verifying;
 
 use std::sync::{
@@ -14,7 +13,7 @@ use std::sync::{
 use service_only::{Algorithm, SigningKey};
 use uuid::Uuid;
 
-use crate::{audit::RecordingAudit, clock::ManualClock, draft::TokenDraft};
+use crate::{audit::RecordingAudit, clock::ManualClock};
 
 /// An issuer of tokens that lives as long as one test: its own key, its own clock, its own audit.
 ///
@@ -167,25 +166,6 @@ impl TestAuthority {
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
         Self { audience: Some(audience.into()), ..self }
-    }
-
-    /// Starts a service's token. It is valid as it is; see [`TokenDraft`].
-    pub fn service(&self, name: impl Into<String>) -> TokenDraft {
-        TokenDraft::service(self, name.into())
-    }
-
-    /// Starts a user's token (`type: "access"`): authentic, and refused with 403 by a guarded
-    /// handler.
-    ///
-    /// ```
-    /// use service_only_testkit::TestAuthority;
-    ///
-    /// let authority = TestAuthority::new();
-    /// let denial = authority.verifier().verify(&authority.user("anna").token()).unwrap_err();
-    /// assert_eq!((denial.status(), denial.code().as_str()), (403, "not_service"));
-    /// ```
-    pub fn user(&self, id: impl Into<String>) -> TokenDraft {
-        TokenDraft::user(self, id.into())
     }
 
     /// The clock of this authority and of its verifiers.

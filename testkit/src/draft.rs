@@ -3,6 +3,7 @@
 mod asked;
 mod edit;
 mod forge;
+mod shapes;
 mod signer;
 mod spoil;
 mod times;

@@ -1,6 +1,7 @@
 //! One valid token and everything that can be wrong with it, each with the verdict that it must get.
 
 mod attempt;
+mod catalogue;
 mod defect;
 mod family;
 #[cfg(feature = "axum")]

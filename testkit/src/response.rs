@@ -11,7 +11,7 @@ use http::{
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use service_only::AuditEvent;
+use service_only::AuditRecord;
 
 use crate::{
     assertions::Answer,
@@ -130,7 +130,7 @@ impl TestResponse {
 
     /// The records that this call left in an audit. A refusal names its own (RFC 9457 `instance`); other
     /// responses have those that came while the call lasted.
-    pub(crate) fn records_in(&self, audit: &RecordingAudit) -> Vec<AuditEvent<'static>> {
+    pub(crate) fn records_in(&self, audit: &RecordingAudit) -> Vec<AuditRecord> {
         let (called, answered) = self.called;
         let during = audit.between(called, answered);
         match self.instance() {
@@ -154,7 +154,7 @@ impl Audited for TestResponse {
         self.audit.clone()
     }
 
-    fn records(&self) -> Vec<AuditEvent<'static>> {
+    fn records(&self) -> Vec<AuditRecord> {
         self.audit.as_ref().map(|audit| self.records_in(audit)).unwrap_or_default()
     }
 }

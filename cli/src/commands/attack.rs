@@ -15,8 +15,9 @@ use service_only::{Clock, RouteTable, ServiceName, SigningKey, SystemClock};
 use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
 
 use self::endpoint::{Endpoint, Parameter};
-use super::{Exit, endpoints};
+use super::endpoints;
 use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
+use crate::exit::Exit;
 use crate::instant::Seconds;
 use crate::key_file;
 use crate::known;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use service_only::Policy;
 use zeroize::Zeroizing;
 
-use super::Exit;
+use crate::exit::Exit;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::verdict::Answer;

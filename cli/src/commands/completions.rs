@@ -1,10 +1,9 @@
 //! `service-token completions`: a completion script for a shell.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::Exit;
-use crate::arguments::Cli;
+use crate::exit::Exit;
 use crate::output;
 use crate::problem::Outcome;
 
@@ -21,9 +20,9 @@ pub(crate) struct CompletionsOptions {
     shell: Shell,
 }
 
-pub(crate) fn run(options: &CompletionsOptions) -> Outcome<Exit> {
+pub(crate) fn run(options: &CompletionsOptions, mut command: clap::Command) -> Outcome<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "service-token", &mut script);
+    clap_complete::generate(options.shell, &mut command, "service-token", &mut script);
     output::result_bytes(&script)?;
     Ok(Exit::Done)
 }

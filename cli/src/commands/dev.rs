@@ -13,8 +13,9 @@ use clap::Args;
 use serde_json::json;
 use service_only::{Algorithm, DEVELOPMENT_KID_PREFIX, Issuer, ServiceName, SigningKey};
 
-use super::{Exit, keygen};
+use super::keygen;
 use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
+use crate::exit::Exit;
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::members;
 use crate::new_file::{self, NewFile, Overwrite};

@@ -16,7 +16,7 @@ use service_only::RouteTable;
 use service_only::export::{self, ExportError};
 
 use self::mesh::MeshArguments;
-use super::Exit;
+use crate::exit::Exit;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::{key_file, redact};

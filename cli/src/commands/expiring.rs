@@ -4,8 +4,9 @@
 use clap::Args;
 use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
 
-use super::{Exit, list};
+use super::list;
 use crate::config::{Config, Lifetime};
+use crate::exit::Exit;
 use crate::known;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};

@@ -11,12 +11,13 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::Exit;
+use crate::exit::Exit;
 use crate::members;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output::{self, Format};
 use crate::problem::Outcome;
-use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+use crate::service_token::ServiceToken;
+use crate::signing::{self, ServiceChoice, SigningOptions, TokenOptions};
 use crate::store::RegistryOptions;
 
 const EXAMPLES: &str = "\

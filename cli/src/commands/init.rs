@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Exit;
 use crate::config::DEFAULT_FILE;
+use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::output;
 use crate::problem::Outcome;

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{Exit, verify};
+use super::verify;
+use crate::exit::Exit;
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::Outcome;

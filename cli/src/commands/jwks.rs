@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use service_only::{Algorithm, SigningKey};
+use service_only::Algorithm;
 
-use super::Exit;
-use crate::arguments::{algorithm_parser, key_name};
 use crate::config::{Config, DEFAULT_FILE};
+use crate::exit::Exit;
 use crate::key_file::{KeySource, SecretEncoding};
+use crate::option_values::{algorithm_parser, key_name};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::public_jwk::public_jwk;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,11 +90,6 @@ fn key_set(sources: &[KeySource]) -> Outcome<Value> {
         keys.push(public_jwk(&key).ok_or_else(|| no_public_part(source))?);
     }
     Ok(json!({ "keys": keys }))
-}
-
-/// The public JWK of a key; an HMAC secret has none.
-pub(crate) fn public_jwk(key: &SigningKey) -> Option<Value> {
-    serde_json::to_value(key.public_jwk()?).ok()
 }
 
 fn no_public_part(source: &KeySource) -> Problem {

@@ -12,11 +12,12 @@ use clap::Args;
 use service_only::{ServiceName, export};
 use zeroize::Zeroizing;
 
-use super::Exit;
+use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output;
 use crate::problem::{Outcome, Problem};
-use crate::signing::{self, ServiceChoice, ServiceToken, SigningOptions, TokenOptions};
+use crate::service_token::ServiceToken;
+use crate::signing::{self, ServiceChoice, SigningOptions, TokenOptions};
 use crate::store::RegistryOptions;
 
 const EXAMPLES: &str = "\

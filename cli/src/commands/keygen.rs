@@ -11,13 +11,14 @@ use clap::Args;
 use serde_json::json;
 use service_only::{Algorithm, SigningKey};
 
-use super::{Exit, jwks};
-use crate::arguments::{algorithm_parser, key_name};
 use crate::config::Config;
 use crate::escape;
+use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite};
+use crate::option_values::{algorithm_parser, key_name};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::public_jwk::public_jwk;
 
 /// Every JWT library and every cloud key store knows it, its keys and signatures are short, and
 /// who can verify cannot mint.
@@ -143,7 +144,7 @@ fn is_rsa(algorithm: Algorithm) -> bool {
 
 /// The JWK set of one key, as text for a file.
 pub(crate) fn public_set(key: &SigningKey) -> Outcome<String> {
-    let set = json!({ "keys": [jwks::public_jwk(key)] });
+    let set = json!({ "keys": [public_jwk(key)] });
     let text = escape::pretty_json(&set).map_err(|error| {
         Problem::new(ProblemCode::BadKey, format!("cannot write the public key: {error}"))
     })?;

@@ -4,9 +4,9 @@ use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
 
-use super::Exit;
 use crate::config::Config;
 use crate::escape;
+use crate::exit::Exit;
 use crate::known;
 use crate::members;
 use crate::output::{self, Format};

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
-use super::Exit;
-use crate::arguments::Cli;
+use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
@@ -27,8 +26,8 @@ pub(crate) struct ManOptions {
     force: bool,
 }
 
-pub(crate) fn run(options: &ManOptions) -> Outcome<Exit> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+pub(crate) fn run(options: &ManOptions, command: clap::Command) -> Outcome<Exit> {
+    let mut command = command.disable_help_subcommand(true);
     let Some(dir) = &options.out_dir else {
         output::result_bytes(&page(command)?)?;
         return Ok(Exit::Done);

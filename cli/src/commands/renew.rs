@@ -12,14 +12,16 @@ use serde_json::json;
 use service_only::store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
 use service_only::{MAX_TOKEN_LENGTH, ServiceName};
 
-use super::{Exit, generate, inspect, k8s_secret};
+use super::{generate, inspect, k8s_secret};
 use crate::config::{Config, Lifetime};
+use crate::exit::Exit;
 use crate::key_file;
 use crate::members;
 use crate::new_file::{NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
-use crate::signing::{self, ServiceToken};
+use crate::service_token::ServiceToken;
+use crate::signing;
 use crate::store::{self, StoreAndConfig};
 
 const EXAMPLES: &str = "\

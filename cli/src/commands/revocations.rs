@@ -5,8 +5,8 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 use service_only::store::{NewRevocation, Store, Undoing};
 
-use super::Exit;
 use crate::escape;
+use crate::exit::Exit;
 use crate::known;
 use crate::members;
 use crate::output::{self, Format};

@@ -11,9 +11,9 @@ use service_only::store::{
     TokenState,
 };
 
-use super::Exit;
 use crate::config::Config;
 use crate::escape;
+use crate::exit::Exit;
 use crate::known;
 use crate::members;
 use crate::output::{self, Format};

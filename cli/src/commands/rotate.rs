@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use service_only::rotation::{Need, Plan, Planned, Step};
 use service_only::store::Store;
 
-use super::Exit;
 use crate::config::Config;
 use crate::escape;
+use crate::exit::Exit;
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};

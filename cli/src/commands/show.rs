@@ -3,7 +3,8 @@
 use clap::Args;
 use service_only::store::TokenFilter;
 
-use super::{Exit, list};
+use super::list;
+use crate::exit::Exit;
 use crate::members;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};

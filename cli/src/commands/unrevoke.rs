@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 use service_only::store::{Store, StoreError, TokenFilter, TokenState, Undoing};
 
-use super::Exit;
 use crate::escape;
+use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};

@@ -11,12 +11,13 @@ use clap::Args;
 use service_only::{Algorithm, Policy, ServiceName};
 use zeroize::Zeroizing;
 
-use super::{Exit, batch};
-use crate::arguments::algorithm_parser;
+use super::batch;
 use crate::config::{Config, Lifetime};
+use crate::exit::Exit;
 use crate::expectations::Expectations;
 use crate::instant::{Instant, Seconds};
 use crate::keys::KeyOptions;
+use crate::option_values::algorithm_parser;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;

@@ -3,19 +3,19 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use service_only::rotation::{Journal, RotationSettings};
 use service_only::store::KeyStage;
 use service_only::{Algorithm, DEFAULT_LIFETIME, MAX_RSA_BITS, STRICT_LIFETIME, SigningKey};
 
 use super::check_rotatable;
-use crate::commands::jwks;
 use crate::config::Config;
 use crate::escape;
 use crate::key_file::KeySource;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
+use crate::public_jwk::{public_half, stored_half};
 
 /// Those that are made.
 const RSA_SIZES: [usize; 3] = [2048, 3072, 4096];
@@ -158,16 +158,4 @@ fn lock_file(key: &Path) -> PathBuf {
 /// Held as long as a rotation is at work.
 pub(crate) struct Lock {
     _file: File,
-}
-
-pub(super) fn public_half(key: &SigningKey) -> Outcome<Value> {
-    jwks::public_jwk(key).ok_or_else(|| Problem::new(ProblemCode::BadKey, "the key has no public half"))
-}
-
-/// The public half of a key as the store has it.
-pub(crate) fn stored_half(kid: &str, jwk: Option<&str>) -> Outcome<Value> {
-    let value = jwk.and_then(|jwk| serde_json::from_str(jwk).ok());
-    value.ok_or_else(|| {
-        Problem::new(ProblemCode::Store, format!("the store has no public half of the key `{kid}`"))
-    })
 }

@@ -13,7 +13,7 @@ use super::{StoreOptions, StoreUrl, refused, run};
 use crate::config::Config;
 use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::rotation::stored_half;
+use crate::public_jwk::stored_half;
 
 /// Revocations that are read in one go.
 const PAGE: u32 = 2_000;

@@ -1,169 +1,285 @@
-//! One attempt, as it is recorded.
+//! One attempt, as the audit sees it: a view that borrows from the request, the token and the decision. Texts are
+//! escaped when an accessor is called, so a sink pays only for what it reads.
 
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::{AuditRecord, Decision, needs_no_escape};
 use crate::{
+    claims::{ServiceClaims, UserClaims},
     clock::Timestamp,
-    denial::{Code, Stage},
+    denial::{Backslash, Code, Denial, MAX_QUOTED, Stage, escaped},
+    keys::MAX_KID_LENGTH,
     policy::Endpoint,
+    trace_context::{ParentSpan, TraceParent},
 };
 
-/// What was decided.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Decision {
-    /// The caller was let through.
-    Allow,
-    /// The caller was refused.
-    Deny,
+/// What a framework knows of the request. Nothing here decides.
+#[derive(Debug, Default)]
+pub(crate) struct RequestContext<'r> {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) method: Option<&'r str>,
+    pub(crate) route: Option<Cow<'r, str>>,
+    pub(crate) path: Option<&'r str>,
+    pub(crate) client_address: Option<IpAddr>,
+    pub(crate) trace: Option<TraceParent<'r>>,
 }
 
-impl Decision {
-    /// The decision as the audit writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-        }
+/// What the audit knows of the token. Claims are here only when the token was authenticated.
+#[derive(Debug, Default, Copy, Clone)]
+pub(crate) struct Subject<'s> {
+    pub(crate) service: Option<&'s ServiceClaims>,
+    pub(crate) user: Option<&'s UserClaims>,
+    pub(crate) kid: Option<&'s str>,
+    pub(crate) profile: Option<&'static str>,
+    pub(crate) unverified_service: Option<&'s str>,
+    /// The JSON members from `service` to `profile`, where the caller has cached them.
+    pub(crate) fragment: Option<&'s str>,
+}
+
+/// How a record relates to others.
+#[derive(Debug, Copy, Clone, Default)]
+pub(crate) struct Line {
+    /// Whether the caller is refused if the record is lost.
+    pub(crate) is_required: bool,
+    /// Whether a record of the same id was written before, and is no longer the outcome.
+    pub(crate) amends: bool,
+}
+
+impl Line {
+    /// A refusal after "allow" was written.
+    pub(crate) const fn amending() -> Self {
+        Self { is_required: false, amends: true }
     }
 }
 
-/// The record of one attempt. Serializes to the JSON object of the audit log; names are those of
-/// OpenTelemetry where it has one.
+/// The record of one attempt, which a sink reads through accessors. Serializes to the JSON object of the audit log.
 ///
-/// `service`, `jti` and `issuer` are set only when the token was authenticated. What an unverified
-/// token says of itself stands in `unverified_service`, escaped and cut.
+/// [`service`](Self::service), [`jti`](Self::jti) and [`issuer`](Self::issuer) are set only when the token was
+/// authenticated. What an unverified token says about itself is in
+/// [`unverified_service`](Self::unverified_service), escaped and truncated.
 ///
-/// It borrows from the request and from the token; a sink that keeps it calls
-/// [`AuditEvent::into_owned`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
+/// It borrows from the request and from the token. A sink that keeps it calls [`to_record`](Self::to_record).
 pub struct AuditEvent<'a> {
-    /// The record's id, a UUID of version 7; also the `instance` of the answer.
-    pub id: Uuid,
-    /// When it was decided, in UTC.
-    pub time: Timestamp,
+    pub(crate) id: Uuid,
+    pub(crate) time: Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) denial: Option<&'a Denial>,
+    pub(crate) subject: Subject<'a>,
+    pub(crate) request: RequestContext<'a>,
+    pub(crate) line: Line,
+}
+
+impl<'a> AuditEvent<'a> {
+    /// The record's id, a UUID of version 7. It is also the `instance` of the response.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The time of the decision, in UTC.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
     /// What was decided.
-    pub decision: Decision,
-    /// The HTTP status that the decision stands for; 200 for an admitted caller that nothing has refused, even if
-    /// the handler answers otherwise. A handler refuses with [`Caller::refuse`](crate::Caller::refuse).
-    pub status: u16,
+    pub fn decision(&self) -> Decision {
+        if self.denial.is_none() { Decision::Allow } else { Decision::Deny }
+    }
+
+    /// The HTTP status of the decision. It is 200 for an admitted caller that no code has refused, even if the handler
+    /// responds with another status. A handler refuses with [`Caller::refuse`](crate::Caller::refuse).
+    pub fn status(&self) -> u16 {
+        self.denial.map_or(200, Denial::status)
+    }
+
     /// The rule that refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
+    pub fn code(&self) -> Option<Code> {
+        self.denial.map(Denial::code)
+    }
+
     /// The stage that refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stage: Option<Stage>,
-    /// The refusal in words, for the operator.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Cow<'a, str>>,
+    pub fn stage(&self) -> Option<Stage> {
+        self.denial.map(Denial::stage)
+    }
+
+    /// The reason of the refusal, for the operator.
+    pub fn reason(&self) -> Option<&'a str> {
+        self.denial.map(Denial::reason)
+    }
+
     /// The handler, as `module::path::function`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Endpoint>,
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.request.endpoint
+    }
+
     /// The method of the request.
-    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
-    pub method: Option<Cow<'a, str>>,
+    pub fn method(&self) -> Option<Cow<'a, str>> {
+        self.request.method.map(|method| logged(method, MAX_METHOD))
+    }
+
     /// The template of the route, such as `/api/v1/{service}/tenant/{tenant_id}`.
-    #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
-    pub route: Option<Cow<'a, str>>,
+    pub fn route(&self) -> Option<Cow<'_, str>> {
+        self.request.route.as_deref().map(|route| logged(route, MAX_PATH))
+    }
+
     /// The path of the request, without its query.
-    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
-    pub path: Option<Cow<'a, str>>,
+    pub fn path(&self) -> Option<Cow<'a, str>> {
+        self.request.path.map(|path| logged(path, MAX_PATH))
+    }
+
     /// The verified service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<Cow<'a, str>>,
-    /// The verified user, where a gateway lets users through: the `user_id` or `sub`, escaped and
-    /// cut.
-    #[serde(rename = "user.id", skip_serializing_if = "Option::is_none")]
-    pub user: Option<Cow<'a, str>>,
+    pub fn service(&self) -> Option<&'a str> {
+        self.subject.service.map(|claims| claims.service.as_str())
+    }
+
+    /// The verified user, where a gateway admits users: the `user_id` or `sub`, escaped and truncated.
+    pub fn user(&self) -> Option<Cow<'a, str>> {
+        self.subject.user.and_then(UserClaims::id).map(|id| logged(id, MAX_QUOTED))
+    }
+
     /// The verified token's `jti`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jti: Option<Cow<'a, str>>,
+    pub fn jti(&self) -> Option<Cow<'a, str>> {
+        let jti = match (self.subject.service, self.subject.user) {
+            (Some(claims), _) => claims.jti.as_deref(),
+            (None, Some(claims)) => claims.jti.as_deref(),
+            (None, None) => None,
+        };
+        jti.map(|jti| logged(jti, MAX_QUOTED))
+    }
+
     /// The key whose signature verified.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kid: Option<Cow<'a, str>>,
+    pub fn kid(&self) -> Option<Cow<'a, str>> {
+        self.subject.kid.map(|kid| logged(kid, MAX_KID_LENGTH))
+    }
+
     /// The verified token's issuer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<Cow<'a, str>>,
+    pub fn issuer(&self) -> Option<Cow<'a, str>> {
+        let issuer = match (self.subject.service, self.subject.user) {
+            (Some(claims), _) => Some(claims.issuer.as_str()),
+            (None, user) => user.map(|claims| claims.issuer.as_str()),
+        };
+        issuer.map(|issuer| logged(issuer, MAX_PATH))
+    }
+
     /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe` or `oauth`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<&'static str>,
+    pub fn profile(&self) -> Option<&'static str> {
+        self.subject.profile
+    }
+
     /// The address of the peer of the connection, never one from a header.
-    #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
-    pub client_address: Option<IpAddr>,
-    /// The trace that the request belongs to, from a valid `traceparent` (W3C Trace Context).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<Cow<'a, str>>,
-    /// How long the decision took by the verifier's clock, in microseconds.
-    pub duration_us: u64,
-    /// The name that a token gave itself which was not authenticated.
-    #[serde(rename = "unverified.service", skip_serializing_if = "Option::is_none")]
-    pub unverified_service: Option<Cow<'a, str>>,
-    /// What metrics and traces want, and no record holds.
-    #[serde(skip)]
-    pub unrecorded: Unrecorded,
-}
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.request.client_address
+    }
 
-/// What is known of a decision and stands in no record: it is counted, or names a span of somebody else.
-#[derive(Debug, Copy, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unrecorded {
-    /// How long the decision took by the verifier's clock, to the nanosecond.
-    pub took: Duration,
-    /// The `iat` of the verified token.
-    pub issued_at: Option<i64>,
-    /// The `exp` of the verified token.
-    pub expires_at: Option<i64>,
-    /// Whether a record of the same id was made before: this one says the outcome now. Only where records are
+    /// The trace of the request, from a valid `traceparent` (W3C Trace Context).
+    pub fn trace_id(&self) -> Option<&'a str> {
+        self.request.trace.map(|trace| trace.trace_id)
+    }
+
+    /// The span that the request comes from, from the same `traceparent` as [`trace_id`](Self::trace_id). Not part of
+    /// the record.
+    pub fn parent_span(&self) -> Option<ParentSpan> {
+        self.request.trace.and_then(|trace| trace.span)
+    }
+
+    /// How long the decision took by the verifier's clock. The record has it in whole microseconds.
+    pub fn duration(&self) -> Duration {
+        self.took
+    }
+
+    /// The name in a token that was not authenticated.
+    pub fn unverified_service(&self) -> Option<&'a str> {
+        self.subject.unverified_service
+    }
+
+    /// The `iat` of the verified token, in seconds since the Unix epoch. Not part of the record.
+    pub fn issued_at(&self) -> Option<i64> {
+        self.subject.service.map_or(self.subject.user.and_then(|claims| claims.iat), |claims| claims.iat)
+    }
+
+    /// The `exp` of the verified token, in seconds since the Unix epoch. Not part of the record.
+    pub fn expires_at(&self) -> Option<i64> {
+        self.subject.service.map(|claims| claims.exp).or(self.subject.user.map(|claims| claims.exp))
+    }
+
+    /// Whether a record of the same id was written before. This one is the outcome now. Only where records are
     /// written before the handler runs, see [`VerifierBuilder::require_audit`](crate::VerifierBuilder::require_audit).
-    pub amends: bool,
-    /// The span that the request comes from, of the same `traceparent` as the record's `trace_id`.
-    pub parent_span: Option<ParentSpan>,
-}
+    pub fn amends(&self) -> bool {
+        self.line.amends
+    }
 
-/// The span of a caller, as the caller says: it chooses a trace, and decides nothing.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParentSpan {
-    /// Its name in the trace.
-    pub id: u64,
-    /// Whether the caller keeps the trace.
-    pub is_sampled: bool,
-}
-
-impl AuditEvent<'_> {
-    /// The same record, for as long as it is wanted.
-    pub fn into_owned(self) -> AuditEvent<'static> {
-        AuditEvent {
-            reason: self.reason.map(owned),
-            method: self.method.map(owned),
-            route: self.route.map(owned),
-            path: self.path.map(owned),
-            service: self.service.map(owned),
-            user: self.user.map(owned),
-            jti: self.jti.map(owned),
-            kid: self.kid.map(owned),
-            issuer: self.issuer.map(owned),
-            trace_id: self.trace_id.map(owned),
-            unverified_service: self.unverified_service.map(owned),
+    /// The record with texts of its own.
+    pub fn to_record(&self) -> AuditRecord {
+        let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        AuditRecord {
             id: self.id,
             time: self.time,
-            decision: self.decision,
-            status: self.status,
-            code: self.code,
-            stage: self.stage,
-            endpoint: self.endpoint,
-            profile: self.profile,
-            client_address: self.client_address,
-            duration_us: self.duration_us,
-            unrecorded: self.unrecorded,
+            decision: self.decision(),
+            status: self.status(),
+            code: self.code(),
+            stage: self.stage(),
+            reason: self.reason().map(str::to_owned),
+            endpoint: self.endpoint(),
+            method: owned(self.method()),
+            route: owned(self.route()),
+            path: owned(self.path()),
+            service: self.service().map(str::to_owned),
+            user: owned(self.user()),
+            jti: owned(self.jti()),
+            kid: owned(self.kid()),
+            issuer: owned(self.issuer()),
+            profile: self.profile(),
+            client_address: self.client_address(),
+            trace_id: self.trace_id().map(str::to_owned),
+            duration_us: self.duration_us(),
+            unverified_service: self.unverified_service().map(str::to_owned),
+            amends: self.amends(),
         }
+    }
+
+    pub(crate) fn duration_us(&self) -> u64 {
+        u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the caller is refused if this record is lost.
+    pub(crate) fn is_required(&self) -> bool {
+        self.line.is_required
+    }
+
+    /// The cached members of the caller, where every text outside of them that is written each time needs no escape:
+    /// nearly every record of an admitted service.
+    #[inline]
+    pub(crate) fn compact(&self) -> Option<&'a str> {
+        let is_plain = |path: &str| path.len() < MAX_PATH && needs_no_escape(path.as_bytes());
+        if self.denial.is_some() || !self.request.path.is_none_or(is_plain) {
+            return None;
+        }
+        self.subject.fragment
     }
 }
 
-fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
+impl std::fmt::Debug for AuditEvent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_record().fmt(f)
+    }
+}
+
+/// By way of [`AuditRecord`]. The sink that writes JSON lines has a faster way.
+impl Serialize for AuditEvent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_record().serialize(serializer)
+    }
+}
+
+/// The longest path, route or issuer that is recorded, in characters.
+pub(crate) const MAX_PATH: usize = 1024;
+
+/// The longest method that is recorded, in characters. The longest registered one has 17.
+const MAX_METHOD: usize = 32;
+
+/// Escapes and truncates. A path can hold any text above ASCII, the name of a key any text at all.
+pub(crate) fn logged(text: &str, longest: usize) -> Cow<'_, str> {
+    escaped(text, longest, Backslash::Doubled)
 }

@@ -12,6 +12,7 @@ mod line;
 mod output;
 mod queue;
 mod rotate;
+mod rotated;
 mod slot;
 mod tidy;
 mod trouble;
@@ -33,7 +34,6 @@ use self::{
     writer::Writer,
 };
 use super::{AuditError, AuditEvent, AuditSink, Decision};
-use crate::recorder::Draft;
 
 /// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
 /// bytes, 3 MiB. The longest line that a stranger can bring about, all of it escapes, has 3.2 KB: 26 MB at most. And
@@ -332,12 +332,8 @@ impl JsonLinesAudit {
 
 impl AuditSink for JsonLinesAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        let admits = event.decision == Decision::Allow;
+        let admits = event.decision() == Decision::Allow;
         self.0.queue.push(admits, |lines, line| lines.add(line, event), || self.0.wake())
-    }
-
-    fn record_draft(&self, draft: &Draft<'_>) -> Result<(), AuditError> {
-        self.0.queue.push(draft.admits(), |lines, line| lines.add_draft(line, draft), || self.0.wake())
     }
 
     fn ready(&self) -> Result<(), AuditError> {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::flat;
 use crate::{
     denial::{Code, Denial, quoted},
     json::{self, JsonError, Number, Tree, Value},
@@ -95,27 +94,6 @@ impl<'p> RawClaims<'p> {
     }
 
     fn read(&mut self, payload: &'p [u8]) -> Result<(), Denial> {
-        if flat::read(payload, self).is_some() {
-            return Ok(());
-        }
-        *self = Self::default();
-        self.read_any(payload)
-    }
-
-    /// Whether a payload is flat; then both readers must agree on it.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn compare_readers(payload: &'p [u8]) -> bool {
-        let (mut flat, mut any) = (Self::default(), Self::default());
-        if flat::read(payload, &mut flat).is_none() {
-            return false;
-        }
-        assert_eq!(any.read_any(payload), Ok(()), "{}", payload.escape_ascii());
-        assert_eq!(flat, any, "{}", payload.escape_ascii());
-        true
-    }
-
-    /// Reads any payload.
-    fn read_any(&mut self, payload: &'p [u8]) -> Result<(), Denial> {
         json::read_object(payload, self).map_err(|error| match error {
             JsonError::Malformed(why) => Denial::new(Code::Malformed, format!("the payload: {why}")),
             JsonError::WrongType(why) => Denial::new(Code::BadClaimType, why),
@@ -124,6 +102,11 @@ impl<'p> RawClaims<'p> {
 }
 
 impl RawClaims<'_> {
+    pub(crate) fn audiences(&self) -> Vec<String> {
+        let audiences = self.aud.as_ref().map(Audience::as_slice).unwrap_or_default();
+        audiences.iter().map(|audience| audience.to_string()).collect()
+    }
+
     fn check_lengths(&self) -> Result<(), Denial> {
         let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti]
             .map(|text| text.as_deref().map_or(0, str::len));
@@ -179,6 +162,10 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
         }
         Ok(())
     }
+}
+
+pub(crate) fn owned(claim: &Option<Cow<'_, str>>) -> Option<String> {
+    claim.as_deref().map(str::to_owned)
 }
 
 /// What a claim should have been.

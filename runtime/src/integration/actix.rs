@@ -32,10 +32,11 @@ use super::{
     unfinished::Unfinished,
 };
 use crate::{
+    audit::RequestContext,
     caller::{Caller, Identity},
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     policy::{Endpoint, Policy},
-    recorder::{Asked, Attempt, Attempted, KeptRequest, RequestContext},
+    recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::Rejection,
     trace_context::trace_parent,
     verifier::Verifier,

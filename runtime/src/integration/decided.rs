@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+#[cfg(any(feature = "actix", feature = "axum"))]
+use crate::recorder::Recorded;
 use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 
 /// A decision in favour of a service or a user. Another verifier's does not count, nor one about another token
@@ -49,9 +51,7 @@ impl<V: Clone + PartialEq> Decided<V> {
     #[cfg(feature = "axum")]
     pub(super) fn owning(self) -> Self {
         match self.identity.attempts().current() {
-            Some(attempt) => {
-                Self { identity: crate::recorder::Recorded::owning(self.identity, attempt), ..self }
-            }
+            Some(attempt) => Self { identity: self.identity.owning(attempt), ..self },
             None => self,
         }
     }

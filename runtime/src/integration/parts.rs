@@ -14,8 +14,9 @@ use super::{
     unfinished::Unfinished,
 };
 use crate::{
+    audit::RequestContext,
     caller::Identity,
-    recorder::{Asked, Attempt, Attempted, KeptRequest, RequestContext},
+    recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::Rejection,
     trace_context::{TraceParent, trace_parent},
     verifier::Verifier,

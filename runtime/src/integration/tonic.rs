@@ -10,12 +10,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, header::CONTENT_TYPE};
-use tonic::{
-    Code, Request, Status,
-    metadata::{MetadataMap, MetadataValue},
-    server::NamedService,
-};
+use http::HeaderMap;
+use tonic::{Request, server::NamedService};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,10 +21,11 @@ use super::{
     tower::ServiceOnly,
 };
 use crate::{
+    audit::RequestContext,
     caller::Identity,
     given::{Admit, Checked},
     guard::{Guard, StaticPolicy},
-    recorder::{Asked, Attempt, Attempted, KeptRequest, NoRequest, RequestContext},
+    recorder::{Asked, Attempt, Attempted, KeptRequest, NoRequest},
     rejection::Rejection,
     verifier::Verifier,
 };
@@ -121,29 +118,6 @@ impl Asked for Bare<'_> {
 
 const REMEDY: &str = "give the server one by `Server::builder().layer(VerifierLayer::new(verifier))`";
 
-impl From<Rejection> for Status {
-    fn from(rejection: Rejection) -> Self {
-        let code = match rejection.status() {
-            // gRPC's table for answers that are not gRPC says INTERNAL, as no client of it sends a
-            // malformed request. This one has, and is not to try again.
-            400 => Code::InvalidArgument,
-            401 => Code::Unauthenticated,
-            403 => Code::PermissionDenied,
-            503 => Code::Unavailable,
-            _ => Code::Internal,
-        };
-        let instance = rejection.instance().urn().to_string();
-        let mut metadata = MetadataMap::new();
-        let entries = [("www-authenticate", rejection.challenge()), ("instance", Some(instance.as_str()))];
-        for (name, text) in entries {
-            if let Some(Ok(value)) = text.map(MetadataValue::try_from) {
-                metadata.insert(name, value);
-            }
-        }
-        Self::with_metadata(code, rejection.title(), metadata)
-    }
-}
-
 /// Gives the requests of a tonic server its verifier, and guards nothing: its methods are guarded one by
 /// one. A guarded method without it refuses everybody.
 ///
@@ -208,22 +182,6 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier
         parts.extensions.insert(installed);
         self.inner.call(http::Request::from_parts(parts, body))
     }
-}
-
-/// Adds the status to the refusal of a request that speaks gRPC: tonic's client would read the body as a
-/// message. The HTTP status stays what it is. gRPC's own 200 would let a stranger choose, by his content
-/// type, that a refusal looks like an answer to whoever sees the HTTP status only.
-pub(super) fn with_status<B>(
-    mut response: http::Response<B>,
-    rejection: Rejection,
-    request: &HeaderMap,
-) -> http::Response<B> {
-    let kind = request.get(CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-        // What cannot be written as a header is left out, and the HTTP status says enough.
-        let _ = Status::from(rejection).add_header(response.headers_mut());
-    }
-    response
 }
 
 impl<S: NamedService> NamedService for ServiceOnly<S> {

@@ -169,7 +169,7 @@ where
 fn refusal(parts: &Parts, rejection: Rejection) -> Response<Full<Bytes>> {
     let response = response(&rejection);
     #[cfg(feature = "tonic")]
-    let response = super::tonic::with_status(response, rejection, &parts.headers);
+    let response = super::grpc_status::with_status(response, rejection, &parts.headers);
     let _ = parts;
     response
 }

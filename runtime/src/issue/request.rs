@@ -10,7 +10,7 @@ use crate::{
     bearer::MAX_TOKEN_LENGTH,
     claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
     keys::{KeyId, MAX_KID_LENGTH},
-    verifier::STRICT_TYP,
+    trusted::STRICT_TYP,
 };
 
 /// A token about to be minted.

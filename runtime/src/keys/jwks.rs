@@ -1,6 +1,6 @@
 //! JWK sets (RFC 7517), read strictly for the keys that matter and leniently for their neighbours.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
@@ -10,8 +10,7 @@ use serde::{
 };
 
 use super::{
-    Algorithm, KeyError, KeyId, MAX_KEYS, MAX_KID_LENGTH, SkippedKey, VerifyingKey, algorithm::KeyType,
-    prepared::Prepared, weak,
+    Algorithm, KeyError, KeyId, MAX_KID_LENGTH, VerifyingKey, algorithm::KeyType, prepared::Prepared, weak,
 };
 use crate::{
     denial::quoted,
@@ -19,12 +18,40 @@ use crate::{
     text,
 };
 
+/// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
+pub const MAX_KEYS: usize = 10_000;
+
 /// The largest JWK set that is read, in bytes: [`MAX_KEYS`](super::MAX_KEYS) of about 400 bytes.
 pub const MAX_JWKS_BYTES: usize = 4 * 1024 * 1024;
 
 /// Different keys for one algorithm that may share a `kid`: each costs the signature check of a
 /// stranger's token. An issuer that reuses a name while it rotates has two.
 pub const MAX_KEYS_PER_KID: usize = 4;
+
+/// A member of a JWK set that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedKey {
+    pub(crate) index: usize,
+    pub(crate) kid: Option<String>,
+    pub(crate) error: KeyError,
+}
+
+impl SkippedKey {
+    /// Why it was left out.
+    pub fn error(&self) -> &KeyError {
+        &self.error
+    }
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}", self.index + 1)?;
+        if let Some(kid) = &self.kid {
+            write!(f, " (`{}`)", quoted(kid))?;
+        }
+        write!(f, ": {}", self.error)
+    }
+}
 
 /// The keys of a set of at most `most` members, and the members that were left out.
 pub(super) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {

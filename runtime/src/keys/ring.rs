@@ -4,9 +4,6 @@
 //! then retiring, while the tokens that it signed live on; then retired. Time alone moves it from
 //! retiring to retired: there is no task that could be late.
 
-#[cfg(feature = "issue")]
-mod signing;
-
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -15,8 +12,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-#[cfg(feature = "issue")]
-pub use signing::SigningRing;
 
 use super::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable, MAX_KEYS, VerifyingKey};
 use crate::{

@@ -4,14 +4,14 @@ use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::{Algorithm, AlgorithmSet, KeyError, KeyId, VerifyingKey, jwks};
+use super::{
+    Algorithm, AlgorithmSet, KeyError, KeyId, VerifyingKey,
+    jwks::{self, MAX_KEYS, SkippedKey},
+};
 use crate::{
     denial::{Code, Denial, quoted},
     watched_file,
 };
-
-/// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
-pub const MAX_KEYS: usize = 10_000;
 
 /// Keys that are sooner compared one by one than looked up: the common set, a key and its successor.
 const FEW_KEYS: usize = 4;
@@ -265,31 +265,6 @@ fn reasons(skipped: &[SkippedKey]) -> String {
         Some(more) => reasons.push(format!("and {more} more")),
     }
     if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
-}
-
-/// A member of a JWK set that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkippedKey {
-    pub(super) index: usize,
-    pub(super) kid: Option<String>,
-    pub(super) error: KeyError,
-}
-
-impl SkippedKey {
-    /// Why it was left out.
-    pub fn error(&self) -> &KeyError {
-        &self.error
-    }
-}
-
-impl fmt::Display for SkippedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {}", self.index + 1)?;
-        if let Some(kid) = &self.kid {
-            write!(f, " (`{}`)", quoted(kid))?;
-        }
-        write!(f, ": {}", self.error)
-    }
 }
 
 /// As [`watched_file::read_bounded`], with the file named in the error.

@@ -129,8 +129,8 @@ impl Inner {
         let code = sight.code.map(|code| KeyValue::new(CODE, code.as_str()));
         let attempt =
             [handler(sight.endpoint), decision.clone()].into_iter().chain(service.clone()).chain(code);
-        let key = sight.kid.map(|kid| {
-            let issuer = sight.issuer.map(|issuer| self.issuers.label("issuer", issuer));
+        let key = sight.kid.as_deref().map(|kid| {
+            let issuer = sight.issuer.as_deref().map(|issuer| self.issuers.label("issuer", issuer));
             [self.kids.label("kid", kid), decision].into_iter().chain(issuer)
         });
         Places {
@@ -143,12 +143,12 @@ impl Inner {
 
 #[inline]
 fn measurement(event: &AuditEvent<'_>) -> Measurement {
-    let known = event.unrecorded;
-    let remaining = known.expires_at.map(|end| span(event.time, end));
-    let life = known.issued_at.zip(known.expires_at).map(|(from, end)| span(Timestamp::from_unix(from), end));
+    let expires_at = event.expires_at();
+    let remaining = expires_at.map(|end| span(event.time(), end));
+    let life = event.issued_at().zip(expires_at).map(|(from, end)| span(Timestamp::from_unix(from), end));
     let ratio =
         remaining.zip(life).filter(|(_, life)| *life > 0.0).map(|(left, life)| (left / life).min(1.0));
-    Measurement { took: known.took.as_secs_f64(), remaining, remaining_ratio: ratio }
+    Measurement { took: event.duration().as_secs_f64(), remaining, remaining_ratio: ratio }
 }
 
 /// In seconds. Zero where the end comes first: a token that lives by its leeway has nothing left.
@@ -175,7 +175,7 @@ fn decision(decision: Decision) -> KeyValue {
 
 impl AuditSink for MetricsAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        if event.unrecorded.amends && event.decision == Decision::Allow {
+        if event.amends() && event.decision() == Decision::Allow {
             // It was counted when it was first recorded.
             return Ok(());
         }

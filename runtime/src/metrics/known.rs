@@ -1,6 +1,6 @@
 //! Where a decision is counted, found by what its record says without making a label of it.
 
-use std::{collections::HashMap, hash::BuildHasherDefault};
+use std::{borrow::Cow, collections::HashMap, hash::BuildHasherDefault};
 
 use crate::{
     audit::{AuditEvent, Decision},
@@ -13,14 +13,14 @@ use crate::{
 const MAX_KNOWN: usize = 1_024;
 
 /// What tells where a decision is counted.
-#[derive(Copy, Clone)]
+#[derive(Clone)]
 pub(super) struct Sight<'e> {
     pub(super) endpoint: Option<Endpoint>,
     pub(super) decision: Decision,
     pub(super) code: Option<Code>,
     pub(super) service: Option<&'e str>,
-    pub(super) kid: Option<&'e str>,
-    pub(super) issuer: Option<&'e str>,
+    pub(super) kid: Option<Cow<'e, str>>,
+    pub(super) issuer: Option<Cow<'e, str>>,
 }
 
 /// The numbers of its series.
@@ -67,7 +67,7 @@ impl Known {
         sight: &Sight<'_>,
         resolve: impl FnOnce() -> Places,
     ) -> Places {
-        let hash = [sight.kid, sight.issuer].into_iter().fold(short, hash_text);
+        let hash = [sight.kid.as_deref(), sight.issuer.as_deref()].into_iter().fold(short, hash_text);
         match self.0.get(&hash) {
             Some(entry) if entry.is(sight) => entry.places,
             _ => self.learn(hash, sight, resolve()),
@@ -84,8 +84,8 @@ impl Known {
             decision: sight.decision,
             code: sight.code,
             service: sight.service.map(Into::into),
-            kid: sight.kid.map(Into::into),
-            issuer: sight.issuer.map(Into::into),
+            kid: sight.kid.as_deref().map(Into::into),
+            issuer: sight.issuer.as_deref().map(Into::into),
             places,
         };
         self.0.insert(hash, entry);
@@ -100,8 +100,8 @@ impl Entry {
             && self.decision == sight.decision
             && self.code == sight.code
             && self.service.as_deref() == sight.service
-            && self.kid.as_deref() == sight.kid
-            && self.issuer.as_deref() == sight.issuer
+            && self.kid.as_deref() == sight.kid.as_deref()
+            && self.issuer.as_deref() == sight.issuer.as_deref()
     }
 }
 
@@ -109,13 +109,13 @@ impl<'e> Sight<'e> {
     #[inline]
     pub(super) fn of(event: &'e AuditEvent<'_>) -> Self {
         Self {
-            endpoint: event.endpoint,
-            decision: event.decision,
-            code: event.code,
-            service: event.service.as_deref(),
+            endpoint: event.endpoint(),
+            decision: event.decision(),
+            code: event.code(),
+            service: event.service(),
             // In the record a key stands only when its signature was good.
-            kid: event.kid.as_deref(),
-            issuer: event.issuer.as_deref(),
+            kid: event.kid(),
+            issuer: event.issuer(),
         }
     }
 
@@ -155,7 +155,11 @@ fn hash_text(hash: u64, text: Option<&str>) -> u64 {
 mod tests {
     use super::*;
 
-    fn sight<'e>(service: Option<&'e str>, kid: Option<&'e str>, issuer: Option<&'e str>) -> Sight<'e> {
+    fn sight<'e>(
+        service: Option<&'e str>,
+        kid: Option<Cow<'e, str>>,
+        issuer: Option<Cow<'e, str>>,
+    ) -> Sight<'e> {
         Sight { endpoint: None, decision: Decision::Allow, code: None, service, kid, issuer }
     }
 
@@ -166,21 +170,21 @@ mod tests {
     #[test]
     fn each_text_tells_decisions_apart_and_a_known_one_is_not_resolved() {
         let handler = |line| Some(Endpoint::new("orders", "delete", "api.rs", line));
-        let all = sight(Some("orders-eu-west"), Some("key-1"), Some("auth"));
+        let all = sight(Some("orders-eu-west"), Some("key-1".into()), Some("auth".into()));
         let sights = [
-            all,
-            Sight { endpoint: handler(1), ..all },
-            Sight { endpoint: handler(2), ..all },
-            Sight { decision: Decision::Deny, code: Some(Code::MissingScope), ..all },
-            Sight { decision: Decision::Deny, code: Some(Code::Expired), ..all },
-            Sight { service: Some("orders-us-west"), ..all },
-            Sight { service: None, ..all },
-            Sight { kid: Some("key-2"), ..all },
-            Sight { kid: None, ..all },
-            Sight { issuer: Some("auth2"), ..all },
-            Sight { issuer: None, ..all },
-            sight(Some("ab"), Some(""), None),
-            sight(Some("a"), Some("b"), None),
+            all.clone(),
+            Sight { endpoint: handler(1), ..all.clone() },
+            Sight { endpoint: handler(2), ..all.clone() },
+            Sight { decision: Decision::Deny, code: Some(Code::MissingScope), ..all.clone() },
+            Sight { decision: Decision::Deny, code: Some(Code::Expired), ..all.clone() },
+            Sight { service: Some("orders-us-west"), ..all.clone() },
+            Sight { service: None, ..all.clone() },
+            Sight { kid: Some("key-2".into()), ..all.clone() },
+            Sight { kid: None, ..all.clone() },
+            Sight { issuer: Some("auth2".into()), ..all.clone() },
+            Sight { issuer: None, ..all.clone() },
+            sight(Some("ab"), Some("".into()), None),
+            sight(Some("a"), Some("b".into()), None),
         ];
         let mut known = Known::default();
         for (number, sight) in sights.iter().enumerate() {

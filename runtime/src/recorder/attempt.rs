@@ -12,16 +12,13 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{
-    Recorder,
-    event::{Draft, Line, RequestContext},
-};
+use super::{Recorder, event};
 use crate::{
+    audit::{AuditEvent, Line, RequestContext, Subject},
     clock::Timestamp,
     denial::{Code, Denial},
     policy::Endpoint,
     threads::locked,
-    verifier::Known,
 };
 
 /// What a framework knows of a request. It is read when a record is written, and kept only where that is later.
@@ -66,12 +63,17 @@ impl KeptRequest for NoRequest {
     }
 }
 
+/// A service or a user, as records describe it.
+pub(crate) trait Identified: Send + Sync {
+    fn subject(&self) -> Subject<'_>;
+}
+
 /// An attempt that was decided in favour of its caller. The request comes last and unsized: one allocation.
 pub(crate) struct Attempt<R: KeptRequest + ?Sized = dyn KeptRequest> {
     recorder: Arc<Recorder>,
     id: Uuid,
     time: Timestamp,
-    known: Known,
+    who: Option<Arc<dyn Identified>>,
     is_request: bool,
     state: Mutex<State>,
     request: R,
@@ -101,14 +103,14 @@ impl<R: KeptRequest> Attempt<R> {
     pub(super) fn open(
         recorder: &Arc<Recorder>,
         (id, time, took): (Uuid, Timestamp, Duration),
-        known: Known,
+        who: Option<Arc<dyn Identified>>,
         endpoint: Option<Endpoint>,
         is_request: bool,
         request: R,
     ) -> Self {
         let state = State { phase: Phase::Open, took, endpoint, request: None, claimed: endpoint.is_some() };
         let recorder = Arc::clone(recorder);
-        Self { recorder, id, time, known, is_request, state: Mutex::new(state), request }
+        Self { recorder, id, time, who, is_request, state: Mutex::new(state), request }
     }
 }
 
@@ -163,11 +165,11 @@ impl Attempt {
     fn write_now(&self, state: &mut State) -> Result<(), Denial> {
         let is_required = self.recorder.requires_audit();
         let line = Line { is_required, amends: state.phase == Phase::Written };
-        let written = self.recorder.record(&self.draft(state, None, &self.known, line));
+        let written = self.recorder.record(&self.event(state, None, None, line));
         if written.is_err() && is_required {
             state.phase = Phase::Closed;
             let denial = audit_unavailable();
-            self.recorder.amend(&self.draft(state, Some(&denial), &self.known, Line::amending()));
+            self.recorder.amend(&self.event(state, Some(&denial), None, Line::amending()));
             return Err(denial);
         }
         state.phase = Phase::Written;
@@ -183,15 +185,15 @@ impl Attempt {
         }
         let line = Line { amends: state.phase == Phase::Written, ..Line::default() };
         state.phase = Phase::Closed;
-        let mut known = &self.known;
-        if let Some(Decision { known: later, endpoint, took, request }) = decision {
-            known = later;
+        let mut subject = None;
+        if let Some(Decision { subject: later, endpoint, took, request }) = decision {
+            subject = Some(later);
             state.took += took;
             state.endpoint = endpoint.or(state.endpoint);
             state.request = request.or(state.request.take());
         }
         // Lost or not, the caller is refused.
-        let _ = self.recorder.record(&self.draft(state, Some(denial), known, line));
+        let _ = self.recorder.record(&self.event(state, Some(denial), subject, line));
         Some(self.id)
     }
 }
@@ -203,23 +205,24 @@ impl<R: KeptRequest + ?Sized> Attempt<R> {
         if std::mem::replace(&mut state.phase, Phase::Closed) != Phase::Open {
             return;
         }
-        let _ = self.recorder.record(&self.draft(state, None, &self.known, Line::default()));
+        let _ = self.recorder.record(&self.event(state, None, None, Line::default()));
     }
 
-    /// What a record says now.
-    fn draft<'d>(
-        &'d self,
-        state: &'d State,
-        denial: Option<&'d Denial>,
-        known: &'d Known,
+    /// The record as of now, about the attempt's own caller unless a later decision knows more.
+    fn event<'e>(
+        &'e self,
+        state: &'e State,
+        denial: Option<&'e Denial>,
+        subject: Option<Subject<'e>>,
         line: Line,
-    ) -> Draft<'d> {
+    ) -> AuditEvent<'e> {
         let request = match &state.request {
             Some(later) => later.context(),
             None => self.request.context(),
         };
         let request = RequestContext { endpoint: state.endpoint, ..request };
-        Draft::new((self.id, self.time, state.took), denial, known, request, line)
+        let own = || self.who.as_ref().map(|who| who.subject()).unwrap_or_default();
+        event((self.id, self.time, state.took), denial, subject.unwrap_or_else(own), request, line)
     }
 }
 
@@ -235,7 +238,7 @@ pub(super) fn audit_unavailable() -> Denial {
 
 /// A later decision about the same attempt.
 pub(super) struct Decision<'d> {
-    pub(super) known: &'d Known,
+    pub(super) subject: Subject<'d>,
     pub(super) endpoint: Option<Endpoint>,
     pub(super) took: Duration,
     pub(super) request: Option<Box<dyn KeptRequest>>,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::{store::KeyRecord, verifier::MAX_LEEWAY};
+use crate::{store::KeyRecord, times::MAX_LEEWAY};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

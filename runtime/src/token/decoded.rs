@@ -2,7 +2,6 @@
 //! the heap, and the token's own limit bounds that.
 
 use base64::{DecodeSliceError, Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use base64_simd::Out;
 
 use super::malformed;
 use crate::denial::Denial;
@@ -41,67 +40,9 @@ impl<const N: usize> Room<N> {
     }
 }
 
-impl<const N: usize> Room<N> {
-    /// The same for a segment that is authentic: by a decoder that is faster, and not made of safe code
-    /// alone, so that strangers do not get to it. What it refuses, the other has the word on.
-    pub(super) fn decode_authentic(&mut self, segment: &str, name: &str) -> Result<&[u8], Denial> {
-        // It wants all its room beforehand.
-        if decoded_length(segment) <= N {
-            let near = Out::from_slice(&mut self.near);
-            let length =
-                base64_simd::URL_SAFE_NO_PAD.decode(segment.as_bytes(), near).map(|bytes| bytes.len());
-            if let Ok(length) = length {
-                return Ok(self.near.get(..length).unwrap_or_default());
-            }
-        }
-        self.decode(segment, name)
-    }
-}
-
-/// Four characters for three bytes, and for a part of them at most as many.
-const fn decoded_length(segment: &str) -> usize {
-    segment.len().div_ceil(4) * 3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What both decoders make of a segment, which must be the same.
-    fn compared(segment: &str) -> Result<Vec<u8>, Denial> {
-        let any = Room::<64>::new().decode(segment, "x").map(<[u8]>::to_vec);
-        assert_eq!(Room::<64>::new().decode_authentic(segment, "x").map(<[u8]>::to_vec), any, "{segment:?}");
-        if decoded_length(segment) <= 64 {
-            let mut room = [0; 64];
-            let fast = base64_simd::URL_SAFE_NO_PAD.decode(segment.as_bytes(), Out::from_slice(&mut room));
-            assert_eq!(fast.ok().map(|bytes| bytes.to_vec()), any.clone().ok(), "{segment:?}");
-        }
-        any
-    }
-
-    #[test]
-    fn two_decoders_never_decode_one_segment_in_two_ways() {
-        let alphabet: Vec<char> = (0..128_u8).map(char::from).collect();
-        for length in 0..90 {
-            let bytes: Vec<u8> = (0..length).map(|index: usize| (index * 37 % 256) as u8).collect();
-            let segment = URL_SAFE_NO_PAD.encode(&bytes);
-            assert_eq!(compared(&segment), Ok(bytes));
-            for place in 0..segment.len() {
-                for letter in &alphabet {
-                    let (before, after) = segment.split_at(place);
-                    let _ = compared(&format!("{before}{letter}{}", after.get(1..).unwrap_or_default()));
-                }
-            }
-        }
-        for first in &alphabet {
-            for second in &alphabet {
-                let _ = compared(&format!("{first}{second}"));
-                let _ = compared(&format!("AAAAAA{first}{second}"));
-                let _ = compared(&format!("A{first}{second}"));
-                let _ = compared(&format!("é{first}{second}"));
-            }
-        }
-    }
 
     #[test]
     fn a_segment_is_decoded_alike_wherever_it_has_room() {

@@ -4,7 +4,6 @@
 //! that another thread reads. A hit says "accept" or nothing: whatever is not as it was when the token was
 //! accepted (its keys, the times, its revocation) ends in the cold path, which decides as ever.
 
-mod keyed;
 mod seen;
 mod table;
 
@@ -16,34 +15,30 @@ use std::{
     },
 };
 
-pub(super) use table::Remembered;
+pub(crate) use table::Remembered;
 use table::{Found, Table};
 use thread_local::ThreadLocal;
 
-use super::{Known, Moment, issuer::Trusted, validate::Times};
 use crate::{
-    audit::MAX_SAID,
-    caller::{Caller, Identity},
+    caller::{Caller, Identity, MAX_FRAGMENT},
     denial::{Code, Denial, Stage},
     keys::KeySet,
     recorder::Recorder,
     threads::{OwnLine, locked},
+    times::{Moment, Times},
+    trusted::Trusted,
 };
 
 /// Tokens that a thread remembers unless told otherwise: one of each of a thousand callers, in at most
 /// two and a quarter mebibytes.
 pub const DEFAULT_CACHED_TOKENS: usize = 1_024;
 
-/// The most tokens that a thread may be told to remember. A full table is walked for each new token, and
-/// the walk must stay cheaper than a signature.
-pub const MAX_CACHED_TOKENS: usize = 8_192;
-
 /// What the table of a thread may hold in bytes, for each token that it may hold: room for a text of some
 /// 400 bytes, its claims, what surrounds them and what its records have in common.
-const BYTES_A_TOKEN: usize = 2_048 + MAX_SAID;
+const BYTES_A_TOKEN: usize = 2_048 + MAX_FRAGMENT;
 
 /// The tables of one verifier.
-pub(super) struct TokenCache {
+pub(crate) struct TokenCache {
     tokens: usize,
     threads: ThreadLocal<OwnLine<RefCell<Table>>>,
     /// One counter a thread, added to only by it.
@@ -51,7 +46,7 @@ pub(super) struct TokenCache {
 }
 
 /// What becomes of a token that the table does not answer for.
-pub(super) enum Miss {
+pub(crate) enum Miss {
     /// Nothing: there is no table, or it is in use further up the stack.
     Forget,
     /// A token that was not seen lately. Noted, if it is accepted.
@@ -62,7 +57,7 @@ pub(super) enum Miss {
 
 /// What an acceptance rests on, written down on the way where it is to be remembered.
 #[derive(Default)]
-pub(super) struct Grounds {
+pub(crate) struct Grounds {
     wanted: bool,
     /// The keys that the issuers had, in their order, up to the one that accepts.
     keys: Vec<KeySet>,
@@ -76,18 +71,17 @@ pub(super) struct Grounds {
 
 impl TokenCache {
     /// At most `tokens` for each thread; none at all for zero.
-    pub(super) fn new(tokens: usize) -> Self {
+    pub(crate) fn new(tokens: usize) -> Self {
         Self { tokens, threads: ThreadLocal::new(), hits: Mutex::default() }
     }
 
     /// The identity of a token that was accepted before and is good still; or what to do with it.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         token: &[u8],
         issuers: &[Arc<Trusted>],
         recorder: &Recorder,
         at: Moment,
-        known: &mut Known,
     ) -> Result<(Identity, usize), Miss> {
         if self.tokens == 0 {
             return Err(Miss::Forget);
@@ -95,14 +89,7 @@ impl TokenCache {
         let own = self.threads.get_or(|| OwnLine(RefCell::new(self.table())));
         // A source, a store or a clock that asks this verifier itself finds the table in use.
         let Ok(mut table) = own.0.try_borrow_mut() else { return Err(Miss::Forget) };
-        let found = table.find(token, issuers, recorder, at, |entry| {
-            known.profile = issuers.get(entry.issuer).map(|issuer| issuer.kind.as_str());
-            if let Identity::User(_) = &entry.identity {
-                known.kid = entry.kid.as_ref().map(|kid| kid.as_str().to_owned());
-            }
-            (entry.identity.clone(), entry.issuer)
-        });
-        match found {
+        match table.find(token, issuers, recorder, at) {
             Found::Good(good) => Ok(good),
             Found::Seen(hash) => Err(Miss::Remember { hash }),
             Found::New(hash) => Err(Miss::Note { hash }),
@@ -110,7 +97,7 @@ impl TokenCache {
     }
 
     /// Takes note of a token that was accepted, the first time and the second.
-    pub(super) fn accepted(&self, miss: Miss, grounds: Grounds, at: Moment, remembered: Remembered<'_>) {
+    pub(crate) fn accepted(&self, miss: Miss, grounds: Grounds, at: Moment, remembered: Remembered<'_>) {
         let Some(Ok(mut table)) = self.threads.get().map(|own| own.0.try_borrow_mut()) else { return };
         match miss {
             Miss::Forget => {}
@@ -120,7 +107,7 @@ impl TokenCache {
     }
 
     /// How often a token was found and good, over all threads.
-    pub(super) fn hits(&self) -> u64 {
+    pub(crate) fn hits(&self) -> u64 {
         let hits = locked(&self.hits);
         hits.iter().fold(0, |sum, hits| sum.saturating_add(hits.0.load(Ordering::Relaxed)))
     }
@@ -135,30 +122,27 @@ impl TokenCache {
 
 impl Miss {
     /// An empty account of what the acceptance will rest on.
-    pub(super) fn grounds(&self) -> Grounds {
+    pub(crate) fn grounds(&self) -> Grounds {
         Grounds { wanted: matches!(self, Self::Remember { .. }), ..Grounds::default() }
     }
 }
 
 impl Grounds {
     /// The keys that an issuer has now, before anything is decided with them.
-    pub(super) fn keys(&mut self, keys: &KeySet) {
+    pub(crate) fn keys(&mut self, keys: &KeySet) {
         if self.wanted {
             self.keys.push(keys.clone());
         }
     }
 
-    pub(super) fn times(&mut self, times: Times) {
-        self.times = Some(times);
-    }
-
-    pub(super) fn good_in(&mut self, epoch: Option<u64>) {
-        self.epoch = epoch;
+    /// The times of the claims, and the epoch of the revocations under which the token is good.
+    pub(crate) fn accepted(&mut self, times: Times, epoch: Option<u64>) {
+        (self.times, self.epoch) = (Some(times), epoch);
     }
 
     /// An issuer refuses, and the next one is asked. Up to the signature that depends on nothing but the
     /// token and the keys. After it, it may depend on the hour: another issuer would answer then.
-    pub(super) fn refused(&mut self, denial: &Denial) {
+    pub(crate) fn refused(&mut self, denial: &Denial) {
         self.unsettled |= denial.stage() > Stage::Signature || denial.code() == Code::KeysUnavailable;
     }
 }

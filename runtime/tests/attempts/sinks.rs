@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Body, extract::Request, routing::get};
 use http::header::AUTHORIZATION;
 use service_only::{
-    AuditError, AuditEvent, AuditSink, Caller, Code, Decision, Denial, NoAudit, PresentedToken, Rejection,
-    RevocationOutage, RevocationStatus, RevocationStore, Verifier, VerifierBuilder, service_only,
+    AuditError, AuditEvent, AuditRecord, AuditSink, Caller, Code, Decision, Denial, NoAudit, PresentedToken,
+    Rejection, RevocationOutage, RevocationStatus, RevocationStore, Verifier, VerifierBuilder, service_only,
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 use tower::ServiceExt;
@@ -129,7 +129,7 @@ fn strict(authority: &TestAuthority, audit: impl AuditSink) -> VerifierBuilder {
 /// What a log says in the end: its last line of each id.
 fn outcomes(audit: &RecordingAudit) -> Vec<(Decision, u16, Option<Code>)> {
     let mut events = audit.events();
-    let mut last: Vec<AuditEvent<'_>> = Vec::new();
+    let mut last: Vec<AuditRecord> = Vec::new();
     for event in events.drain(..) {
         match last.iter_mut().find(|other| other.id == event.id) {
             Some(other) => *other = event,
@@ -220,8 +220,8 @@ async fn a_required_record_is_written_before_the_handler_and_the_last_line_of_it
     assert_eq!(get_status(&verifier, "/refuses", &token).await, 403);
     let lines = audit.events();
     assert_eq!(lines.iter().map(|line| line.decision).collect::<Vec<_>>(), [Decision::Allow, Decision::Deny]);
-    assert_eq!((lines[0].id, lines[0].unrecorded.amends), (lines[1].id, false));
-    assert!(lines[1].unrecorded.amends);
+    assert_eq!((lines[0].id, lines[0].amends), (lines[1].id, false));
+    assert!(lines[1].amends);
     assert_eq!(lines[1].reason.as_deref(), Some(REASON));
     audit.clear();
 

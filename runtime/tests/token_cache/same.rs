@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use service_only::{
-    AuditEvent, FixedClock, Identity, KeySet, Policy, Timestamp, TrustedIssuer, Verifier, VerifyingKey,
+    AuditRecord, FixedClock, Identity, KeySet, Policy, Timestamp, TrustedIssuer, Verifier, VerifyingKey,
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 /// All of a record but its name and how long it took.
-pub(super) fn told(event: &AuditEvent<'_>) -> String {
+pub(super) fn told(event: &AuditRecord) -> String {
     let decision = (event.decision, event.status, event.code, event.stage, &event.reason);
     let whom = (&event.service, &event.user, &event.jti, &event.kid, event.profile, &event.issuer);
     format!("{decision:?} {whom:?} {:?}", event.unverified_service)

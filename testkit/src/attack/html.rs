@@ -10,6 +10,13 @@ use super::{
 };
 use crate::fixture::Defect;
 
+impl AttackReport {
+    /// The same as one HTML page that needs nothing else.
+    pub fn html(&self) -> String {
+        page(self)
+    }
+}
+
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
 <head>

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use http::StatusCode;
-use service_only::{AuditEvent, Decision};
+use service_only::{AuditRecord, Decision};
 
 use super::{
     likeness::Reply,
@@ -121,7 +121,7 @@ impl Passing {
     }
 }
 
-pub(super) fn control(answer: &Answer, records: Option<&[AuditEvent<'_>]>) -> Control {
+pub(super) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Control {
     let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
     let reply = match answer {
         Ok(reply) => reply,
@@ -152,7 +152,7 @@ pub(super) fn attack(
     expectation: Expectation,
     answer: &Answer,
     passing: &Passing,
-    records: Option<&[AuditEvent<'_>]>,
+    records: Option<&[AuditRecord]>,
 ) -> Outcome {
     let status = match answer {
         Ok(reply) => reply.status,
@@ -203,7 +203,7 @@ pub(super) fn attack(
     }
 }
 
-fn is_denied(records: Option<&[AuditEvent<'_>]>) -> bool {
+fn is_denied(records: Option<&[AuditRecord]>) -> bool {
     records.unwrap_or_default().iter().any(|record| record.decision == Decision::Deny)
 }
 

@@ -8,6 +8,13 @@ use super::{
 };
 use crate::fixture::Defect;
 
+impl AttackReport {
+    /// Class by endpoint, for a snapshot.
+    pub fn matrix(&self) -> Matrix<'_> {
+        Matrix::new(self)
+    }
+}
+
 /// A table of classes and endpoints, for a snapshot: `401` for a refusal that is as it must be, `~`
 /// before one that is another, `!` before what got in, `#` before what broke the service, `?` before what
 /// says nothing, `-` for what was not sent.

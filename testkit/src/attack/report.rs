@@ -4,11 +4,7 @@ use std::fmt;
 
 use http::Method;
 
-use super::{
-    html,
-    judge::{Control, Outcome},
-    matrix::Matrix,
-};
+use super::judge::{Control, Outcome};
 use crate::fixture::Defect;
 
 /// What came of an attack. `Display` is the report for people; it holds no token.
@@ -65,16 +61,6 @@ impl AttackReport {
     /// How many requests were sent.
     pub fn requests(&self) -> usize {
         self.sent
-    }
-
-    /// Class by endpoint, for a snapshot.
-    pub fn matrix(&self) -> Matrix<'_> {
-        Matrix::new(self)
-    }
-
-    /// The same as one HTML page that needs nothing else.
-    pub fn html(&self) -> String {
-        html::page(self)
     }
 }
 

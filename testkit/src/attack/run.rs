@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::Value;
-use service_only::{AuditEvent, Code};
+use service_only::{AuditRecord, Code};
 
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,
@@ -46,7 +46,7 @@ struct Open<'e> {
 }
 
 /// The answer to one request, and the records that it left.
-type Sent = (Answer, Option<Vec<AuditEvent<'static>>>);
+type Sent = (Answer, Option<Vec<AuditRecord>>);
 
 impl Campaign<'_> {
     async fn endpoint(&mut self, endpoint: &EndpointUnderAttack, caller: &TokenDraft) -> EndpointReport {

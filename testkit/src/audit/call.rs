@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use service_only::AuditEvent;
+use service_only::AuditRecord;
 
 use super::RecordingAudit;
 
@@ -66,7 +66,7 @@ impl Mark {
     }
 
     /// The records since the mark, in the order in which they came.
-    pub fn events(&self) -> Vec<AuditEvent<'static>> {
+    pub fn events(&self) -> Vec<AuditRecord> {
         self.audit.since(self.since)
     }
 }
@@ -77,7 +77,7 @@ pub trait Audited {
     /// The audit.
     fn trail(&self) -> Option<RecordingAudit>;
     /// The records of the call at hand.
-    fn records(&self) -> Vec<AuditEvent<'static>>;
+    fn records(&self) -> Vec<AuditRecord>;
 }
 
 impl Audited for RecordingAudit {
@@ -86,7 +86,7 @@ impl Audited for RecordingAudit {
     }
 
     /// Those since the latest call of an app by this kit.
-    fn records(&self) -> Vec<AuditEvent<'static>> {
+    fn records(&self) -> Vec<AuditRecord> {
         self.since(self.called().max(Tick::latest_call()))
     }
 }
@@ -96,7 +96,7 @@ impl Audited for Mark {
         Some(self.audit.clone())
     }
 
-    fn records(&self) -> Vec<AuditEvent<'static>> {
+    fn records(&self) -> Vec<AuditRecord> {
         self.events()
     }
 }
@@ -106,7 +106,7 @@ impl<A: Audited + ?Sized> Audited for &A {
         (**self).trail()
     }
 
-    fn records(&self) -> Vec<AuditEvent<'static>> {
+    fn records(&self) -> Vec<AuditRecord> {
         (**self).records()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use service_only::AuditEvent;
+use service_only::AuditRecord;
 
 const COLUMNS: [&str; 7] = ["decision", "status", "code", "service", "request", "endpoint", "reason"];
 
 /// Writes one line a record. Records show nothing raw: the runtime escapes what a caller sent.
-pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditEvent<'_>]) -> fmt::Result {
+pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditRecord]) -> fmt::Result {
     if events.is_empty() {
         return f.write_str("the audit has no records\n");
     }
@@ -25,7 +25,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditEvent<'_>]) -> fm
     Ok(())
 }
 
-fn row(event: &AuditEvent<'_>) -> [String; COLUMNS.len()] {
+fn row(event: &AuditRecord) -> [String; COLUMNS.len()] {
     let text = |value: Option<&str>| value.unwrap_or("-").to_owned();
     let service = match (&event.service, &event.unverified_service) {
         (Some(service), _) => service.to_string(),

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use service_only::AuditEvent;
+use service_only::AuditRecord;
 
 use super::RecordingAudit;
 
@@ -25,9 +25,9 @@ impl Until {
 }
 
 impl Future for Until {
-    type Output = Vec<AuditEvent<'static>>;
+    type Output = Vec<AuditRecord>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<AuditEvent<'static>>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<AuditRecord>> {
         let mut recorded = self.audit.lock();
         if recorded.events.len() >= self.count {
             return Poll::Ready(recorded.events.clone());

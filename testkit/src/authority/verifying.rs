@@ -43,7 +43,7 @@ impl TestAuthority {
         self.own_keys()
     }
 
-    pub(super) fn own_keys(&self) -> KeySet {
+    pub(crate) fn own_keys(&self) -> KeySet {
         self.hand_out();
         self.key().verifying_key().into()
     }

@@ -1,7 +1,6 @@
 //! What a forger does with bytes: text that is signed although no issuer would write it, secrets that
 //! are none, and signatures that are changed as numbers.
 
-use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{Algorithm, SigningKey};
 
@@ -129,16 +128,6 @@ impl TokenDraft {
             bytes
         }))
     }
-}
-
-/// HMAC with a key of any length, which no issuer would use.
-pub(super) fn hmac(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
-    let algorithm = match algorithm {
-        Algorithm::HS384 => hmac::HMAC_SHA384,
-        Algorithm::HS512 => hmac::HMAC_SHA512,
-        _ => hmac::HMAC_SHA256,
-    };
-    hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
 }
 
 /// An ECDSA signature as TLS and X.509 write it (RFC 3279 section 2.2.3).

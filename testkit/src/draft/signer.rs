@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::hmac;
 use service_only::{Algorithm, SigningKey};
 
-use super::forge;
 use crate::fail::OrFail;
 
 /// Who signs.
@@ -23,9 +23,19 @@ impl Signer {
         match self {
             Self::Nobody => Vec::new(),
             Self::Key(key) => key.sign(message).or_fail("the signature of a token"),
-            Self::Secret(algorithm, secret) => forge::hmac(*algorithm, secret, message),
+            Self::Secret(algorithm, secret) => hmac(*algorithm, secret, message),
         }
     }
+}
+
+/// HMAC with a key of any length, which no issuer would use.
+fn hmac(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
+    let algorithm = match algorithm {
+        Algorithm::HS384 => hmac::HMAC_SHA384,
+        Algorithm::HS512 => hmac::HMAC_SHA512,
+        _ => hmac::HMAC_SHA256,
+    };
+    hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
 }
 
 impl fmt::Debug for Signer {

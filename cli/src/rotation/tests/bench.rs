@@ -49,7 +49,7 @@ pub(super) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
         algorithm: "EdDSA".to_owned(),
         state,
         file: None,
-        public_jwk: Some(site::public_half(key).unwrap().to_string()),
+        public_jwk: Some(public_half(key).unwrap().to_string()),
         prepared_at: at,
         active_at: Some(at),
         retiring_at: (state == KeyStage::Retiring).then_some(at),

@@ -11,6 +11,7 @@ use std::{
 use super::{
     output::{Output, Unwritten},
     rotate::{self, Rotated, Rotation},
+    rotated::sync_folder,
     tidy::Tidier,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -364,14 +365,6 @@ fn ends_within_a_line(path: &Path) -> bool {
     };
     // A file that must not be read has no end that could be looked at.
     last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
-}
-
-/// Makes the name of a new file durable.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 /// An error that names the path, what is there, and the next step.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::tidy;
+use super::rotated::{instant_of, rotated_files, stamp_of};
 use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// When a file is rotated, and which old ones are kept.
@@ -72,7 +72,7 @@ pub(super) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io
 /// A name that sorts behind those of all earlier files: `audit.jsonl.2026-01-01T00-00-00.000000Z`.
 fn rotated_name(path: &Path) -> io::Result<PathBuf> {
     let mut at = SystemClock.now();
-    let last = tidy::rotated_files(path)?.pop().map(|file| file.stamp);
+    let last = rotated_files(path)?.pop().map(|file| file.stamp);
     let mut stamp = stamp_of(at);
     // The clock was set back, or two rotations share a microsecond.
     if let Some(last) = last.filter(|last| *last >= stamp) {
@@ -83,28 +83,6 @@ fn rotated_name(path: &Path) -> io::Result<PathBuf> {
     name.push(".");
     name.push(stamp);
     Ok(name.into())
-}
-
-/// An instant without `:`, which some file systems do not take.
-fn stamp_of(at: Timestamp) -> String {
-    at.to_string().replace(':', "-")
-}
-
-fn instant_of(stamp: &str) -> Option<Timestamp> {
-    let (date, time) = stamp.split_once('T')?;
-    let at: jiff::Timestamp = format!("{date}T{}", time.replace('-', ":")).parse().ok()?;
-    let since = Duration::from_micros(u64::try_from(at.as_microsecond()).ok()?);
-    Some(Timestamp::from_unix(0).plus(since))
-}
-
-/// Whether a text has the form of a stamp.
-pub(super) fn is_stamp(text: &str) -> bool {
-    const FORM: &[u8] = b"0000-00-00T00-00-00.000000Z";
-    text.len() == FORM.len()
-        && text
-            .bytes()
-            .zip(FORM)
-            .all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form })
 }
 
 #[cfg(test)]

@@ -5,8 +5,12 @@
 
 use std::{mem, sync::Mutex};
 
-use super::{line::Lines, writer::QUIET};
+use super::line::Lines;
 use crate::{audit::AuditError, threads::locked};
+
+/// A second of naps: how long none may bring a record before the thread sleeps, and how long none may
+/// bring a loss before losses are called over.
+pub(super) const QUIET: u32 = 200;
 
 /// What a page holds: some hundred and sixty lines of usual length.
 pub(super) const PAGE: usize = 64 * 1024;

@@ -8,9 +8,9 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{writer::QUIET, *};
+use super::{slot::QUIET, *};
 use crate::{
-    audit::{Decision, Unrecorded},
+    audit::{Line, RequestContext, Subject},
     clock::Timestamp,
 };
 
@@ -18,30 +18,15 @@ mod commits;
 mod files;
 mod overload;
 
-pub(in crate::audit) fn event(path: &str) -> AuditEvent<'_> {
+pub(crate) fn event(path: &str) -> AuditEvent<'_> {
     AuditEvent {
         id: Uuid::nil(),
         time: Timestamp::from_unix(1_767_225_600),
-        decision: Decision::Allow,
-        status: 200,
-        code: None,
-        stage: None,
-        reason: None,
-        endpoint: None,
-        method: None,
-        route: None,
-        path: Some(path.into()),
-        service: Some("orders".into()),
-        user: None,
-        jti: None,
-        kid: None,
-        issuer: None,
-        profile: None,
-        client_address: None,
-        trace_id: None,
-        duration_us: 7,
-        unverified_service: None,
-        unrecorded: Unrecorded::default(),
+        took: Duration::from_micros(7),
+        denial: None,
+        subject: Subject::default(),
+        request: RequestContext { path: Some(path), ..RequestContext::default() },
+        line: Line::default(),
     }
 }
 

@@ -4,9 +4,8 @@
 //! off loses nothing; the next run deletes the part and starts again.
 
 use std::{
-    ffi::OsStr,
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,47 +13,9 @@ use std::{
     thread,
 };
 
-use super::rotate::{Rotation, is_stamp};
-
-const COMPRESSED: &str = ".gz";
-const PART: &str = ".gz.part";
-
-/// One old file, in one or more of its forms.
-pub(super) struct RotatedFile {
-    pub(super) stamp: String,
-    path: PathBuf,
-    form: Form,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Form {
-    Plain,
-    Compressed,
-    Part,
-}
-
-/// The old files of a log, the oldest first.
-pub(super) fn rotated_files(log: &Path) -> io::Result<Vec<RotatedFile>> {
-    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(OsStr::to_str)) else {
-        return Ok(Vec::new());
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let own = path.file_name().and_then(OsStr::to_str);
-        let Some(rest) = own.and_then(|own| own.strip_prefix(name)?.strip_prefix('.')) else { continue };
-        let (stamp, form) = match (rest.strip_suffix(PART), rest.strip_suffix(COMPRESSED)) {
-            (Some(stamp), _) => (stamp, Form::Part),
-            (_, Some(stamp)) => (stamp, Form::Compressed),
-            _ => (rest, Form::Plain),
-        };
-        if is_stamp(stamp) {
-            files.push(RotatedFile { stamp: stamp.to_owned(), path: path.clone(), form });
-        }
-    }
-    files.sort_by(|one, other| (&one.stamp, one.form).cmp(&(&other.stamp, other.form)));
-    Ok(files)
-}
+#[cfg(feature = "compress")]
+use super::rotated::Form;
+use super::{rotate::Rotation, rotated::rotated_files};
 
 /// Compresses and deletes in the background, one run at a time.
 #[derive(Default)]
@@ -106,9 +67,8 @@ fn tidy(log: &Path, rotation: &Rotation) -> io::Result<()> {
     #[cfg(feature = "compress")]
     if rotation.compress {
         for file in rotated_files(log)? {
-            match file.form {
-                Form::Plain => compress::compress(&file.path)?,
-                Form::Compressed | Form::Part => {}
+            if file.form == Form::Plain {
+                compress::compress(&file.path)?;
             }
         }
     }
@@ -142,8 +102,7 @@ mod compress {
 
     use flate2::{Compression, write::GzEncoder};
 
-    use super::{COMPRESSED, PART};
-    use crate::audit::json_lines::file::sync_folder;
+    use crate::audit::json_lines::rotated::{COMPRESSED, PART, sync_folder};
 
     /// Replaces a file by its compressed form.
     pub(super) fn compress(path: &Path) -> io::Result<()> {

@@ -11,7 +11,7 @@ use super::{
     commit::Commit,
     output::{Output, Unwritten},
     queue::Queue,
-    slot::{PAGE, Page},
+    slot::{PAGE, Page, QUIET},
 };
 use crate::{audit::AuditError, clock::Stopwatch};
 
@@ -19,10 +19,6 @@ use crate::{audit::AuditError, clock::Stopwatch};
 /// a core about a thousandth of its time, and at a hundred thousand requests a second one nap brings five
 /// hundred records.
 const NAP: Duration = Duration::from_millis(5);
-
-/// A second of naps: how long none may bring a record before the thread sleeps, and how long none may
-/// bring a loss before losses are called over.
-pub(super) const QUIET: u32 = 200;
 
 /// How often an idle writer checks its file, so that a file that was renamed is noticed within a second.
 const CHECK_INTERVAL: Duration = Duration::from_millis(400);

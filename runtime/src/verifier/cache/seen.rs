@@ -6,21 +6,21 @@ const PLACES_A_TOKEN: usize = 2;
 
 /// Fingerprints by place. A newer one takes the place of an older, which is then seen for the first time
 /// again; two tokens of one fingerprint make one of them be remembered early. Neither decides anything.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     places: Box<[u32]>,
 }
 
 impl Seen {
-    pub(super) fn new(tokens: usize) -> Self {
+    pub(crate) fn new(tokens: usize) -> Self {
         let places = tokens.saturating_mul(PLACES_A_TOKEN).next_power_of_two();
         Self { places: vec![0; places].into_boxed_slice() }
     }
 
-    pub(super) fn has(&self, hash: u64) -> bool {
+    pub(crate) fn has(&self, hash: u64) -> bool {
         self.places.get(self.place(hash)) == Some(&fingerprint(hash))
     }
 
-    pub(super) fn note(&mut self, hash: u64) {
+    pub(crate) fn note(&mut self, hash: u64) {
         let place = self.place(hash);
         if let Some(place) = self.places.get_mut(place) {
             *place = fingerprint(hash);

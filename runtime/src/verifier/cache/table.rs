@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::BuildHasherDefault,
+    hash::{BuildHasher, BuildHasherDefault},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,27 +10,23 @@ use std::{
 };
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use foldhash::quality::RandomState;
 use zeroize::Zeroizing;
 
-use super::{Grounds, keyed::Keyed, name, seen::Seen};
+use super::{Grounds, name, seen::Seen};
 use crate::{
-    audit::MAX_SAID,
-    caller::Identity,
+    caller::{Identity, MAX_FRAGMENT},
     hashed::Hashed,
-    keys::{KeyId, KeySet},
+    keys::KeySet,
     recorder::Recorder,
     threads::OwnLine,
-    verifier::{
-        Moment,
-        issuer::Trusted,
-        presented,
-        validate::{Times, check_times},
-    },
+    times::{Moment, Times, check_times},
+    trusted::Trusted,
 };
 
 /// What an entry takes beside the text and the claims: itself, its place in the map, the allocations, and
 /// what its records have in common.
-const ENTRY_BYTES: usize = 512 + MAX_SAID;
+const ENTRY_BYTES: usize = 512 + MAX_FRAGMENT;
 
 /// What one more audience takes beside its text.
 const AUDIENCE_BYTES: usize = 48;
@@ -38,8 +34,12 @@ const AUDIENCE_BYTES: usize = 48;
 /// The longest token that is remembered: half of what a verifier looks at, and ten times a usual token.
 const MAX_CACHED_LENGTH: usize = 8 * 1_024;
 
-pub(super) struct Table {
-    keyed: Keyed,
+/// The end of a token is the end of its signature: bits that a caller does not choose. The whole token is compared
+/// afterwards.
+const HASHED_BYTES: usize = 32;
+
+pub(crate) struct Table {
+    hasher: RandomState,
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
     seen: Seen,
     /// By issuer: the keys under which every entry was accepted that it has a part in.
@@ -52,13 +52,12 @@ pub(super) struct Table {
     hits: Arc<OwnLine<AtomicU64>>,
 }
 
-pub(super) struct Entry {
+pub(crate) struct Entry {
     token: Zeroizing<Box<[u8]>>,
     /// Where the signature begins.
     signature: usize,
-    pub(super) issuer: usize,
-    pub(super) kid: Option<KeyId>,
-    pub(super) identity: Identity,
+    pub(crate) issuer: usize,
+    pub(crate) identity: Identity,
     times: Times,
     epoch: Option<u64>,
     used: u64,
@@ -68,9 +67,9 @@ pub(super) struct Entry {
 
 /// What is in the table, or part of it.
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) tokens: usize,
-    pub(super) bytes: usize,
+pub(crate) struct Held {
+    pub(crate) tokens: usize,
+    pub(crate) bytes: usize,
 }
 
 /// A service, or a user, by a hash of its name: two of one hash share what is theirs.
@@ -79,25 +78,24 @@ struct Holder {
     held: Held,
 }
 
-pub(super) enum Found<T> {
-    /// Accepted, and what was asked about it.
-    Good(T),
+pub(crate) enum Found {
+    /// Accepted: the identity, and the place of its issuer.
+    Good((Identity, usize)),
     Seen(u64),
     New(u64),
 }
 
 /// A token to be remembered, and what it was accepted as.
-pub(in crate::verifier) struct Remembered<'t> {
-    pub(in crate::verifier) token: &'t str,
-    pub(in crate::verifier) issuer: usize,
-    pub(in crate::verifier) kid: Option<KeyId>,
-    pub(in crate::verifier) identity: &'t Identity,
+pub(crate) struct Remembered<'t> {
+    pub(crate) token: &'t str,
+    pub(crate) issuer: usize,
+    pub(crate) identity: &'t Identity,
 }
 
 impl Table {
-    pub(super) fn new(tokens: usize, bytes: usize, hits: Arc<OwnLine<AtomicU64>>) -> Self {
+    pub(crate) fn new(tokens: usize, bytes: usize, hits: Arc<OwnLine<AtomicU64>>) -> Self {
         Self {
-            keyed: Keyed::new(),
+            hasher: RandomState::default(),
             entries: HashMap::default(),
             seen: Seen::new(tokens),
             keys: Vec::new(),
@@ -109,16 +107,14 @@ impl Table {
         }
     }
 
-    /// Asks about an entry only when it is good.
-    pub(super) fn find<T>(
+    pub(crate) fn find(
         &mut self,
         token: &[u8],
         issuers: &[Arc<Trusted>],
         recorder: &Recorder,
         at: Moment,
-        ask: impl FnOnce(&Entry) -> T,
-    ) -> Found<T> {
-        let hash = self.keyed.token(token);
+    ) -> Found {
+        let hash = self.hash(token);
         if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
                 self.forget_keys(changed);
@@ -127,7 +123,7 @@ impl Table {
                 entry.used = self.tick;
                 let hits = &self.hits.0;
                 hits.store(hits.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
-                return Found::Good(ask(entry));
+                return Found::Good((entry.identity.clone(), entry.issuer));
             } else {
                 self.remove(hash);
             }
@@ -135,11 +131,16 @@ impl Table {
         if self.seen.has(hash) { Found::Seen(hash) } else { Found::New(hash) }
     }
 
-    pub(super) fn note(&mut self, hash: u64) {
+    fn hash(&self, token: &[u8]) -> u64 {
+        // A shorter token is never accepted.
+        self.hasher.hash_one(token.last_chunk::<HASHED_BYTES>().unwrap_or(&[0; HASHED_BYTES]))
+    }
+
+    pub(crate) fn note(&mut self, hash: u64) {
         self.seen.note(hash);
     }
 
-    pub(super) fn insert(&mut self, hash: u64, grounds: Grounds, at: Moment, accepted: Remembered<'_>) {
+    pub(crate) fn insert(&mut self, hash: u64, grounds: Grounds, at: Moment, accepted: Remembered<'_>) {
         let Grounds { keys, times: Some(times), epoch, unsettled: false, .. } = grounds else { return };
         // One set for each issuer that was asked, or something was decided without its keys.
         if keys.len() != accepted.issuer + 1 || accepted.token.len() > MAX_CACHED_LENGTH {
@@ -152,7 +153,7 @@ impl Table {
             return;
         }
         self.tick += 1;
-        let holder = self.holder(self.keyed.holder(entry.issuer, name(&entry.identity)));
+        let holder = self.holder(self.hasher.hash_one((entry.issuer, name(&entry.identity))));
         let entry = Entry { used: self.tick, holder, ..entry };
         self.held.add(entry.bytes);
         if let Some(holder) = self.holders.get_mut(holder) {
@@ -261,7 +262,7 @@ impl Entry {
     fn new(accepted: &Remembered<'_>, times: Times, epoch: Option<u64>) -> Option<Self> {
         let token = accepted.token.as_bytes();
         let audiences = match &accepted.identity {
-            Identity::Service(caller) => caller.audiences(),
+            Identity::Service(caller) => caller.claims().aud.len(),
             Identity::User(_) => 0,
         };
         // The text, and the claims, which are part of it, as they are held and once somebody asks for them.
@@ -270,7 +271,6 @@ impl Entry {
             token: Zeroizing::new(token.into()),
             signature: accepted.token.rfind('.')? + 1,
             issuer: accepted.issuer,
-            kid: accepted.kid.clone(),
             identity: accepted.identity.clone(),
             times,
             epoch,
@@ -303,7 +303,7 @@ impl Entry {
             return false;
         }
         let Some(revocation) = &recorder.revocation else { return true };
-        let token = || presented(&self.identity, &issuer.expectations.issuer, self.kid.as_ref(), at);
+        let token = || self.identity.presented(at);
         match revocation.check_since(self.epoch, self.times.prove_the_age(at), token) {
             Ok(epoch) => {
                 self.epoch = epoch;

@@ -5,13 +5,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Algorithm, Caller, Issuer, ParentSpan, SigningKey, Timestamp, Verifier,
-    audit::{NoAudit, Unrecorded},
+    ParentSpan, ServiceClaims, Timestamp, UserClaims,
+    audit::{Line, RequestContext, Subject, json_lines::tests::event},
+    caller::Fragment,
     denial::{Code, Denial},
     policy::Endpoint,
-    recorder::{Line, RequestContext},
     trace_context::TraceParent,
-    verifier::Known,
 };
 
 /// Anything that may stand in a text, quotes, escapes and what is not ASCII included.
@@ -43,61 +42,34 @@ const ENDPOINTS: [Option<Endpoint>; 4] = [
     Some(Endpoint::new("a\"\\", "\"\n", "", 0)),
 ];
 
-proptest! {
-    #[test]
-    fn a_line_is_what_serde_json_makes_of_the_event(
-        texts in prop::collection::vec(any_text(), 11),
-        times in prop::collection::vec(any_time(), 1..4),
-        (id, duration_us, status) in any::<(u128, u64, u16)>(),
-        code in option::of(prop::sample::select(Code::ALL)),
-        endpoint in prop::sample::select(&ENDPOINTS[..]),
-        address in option::of(any::<IpAddr>()),
-        profile in option::of(Just("strict")),
-    ) {
-        let text = |at: usize| texts[at].as_deref().map(Into::into);
-        let mut event = AuditEvent {
-            id: Uuid::from_u128(id),
-            time: Timestamp::from_unix(0),
-            decision: if code.is_some() { Decision::Deny } else { Decision::Allow },
-            status,
-            code,
-            stage: code.map(|code| code.stage()),
-            reason: text(0),
-            endpoint,
-            method: text(1),
-            route: text(2),
-            path: text(3),
-            service: text(4),
-            user: text(5),
-            jti: text(6),
-            kid: text(7),
-            issuer: text(8),
-            profile,
-            client_address: address,
-            trace_id: text(9),
-            duration_us,
-            unverified_service: text(10),
-                unrecorded: Unrecorded::default(),
-        };
-        // One after another, as a second's text is kept.
-        let mut lines = Lines::default();
-        for time in times.iter().chain(&times) {
-            event.time = *time;
-            let mut line = b"before".to_vec();
-            lines.add(&mut line, &event).unwrap();
-            let line = String::from_utf8(line).unwrap();
-            prop_assert_eq!(line, format!("before{}\n", serde_json::to_string(&event).unwrap()));
-        }
+fn service(texts: &[Option<String>]) -> ServiceClaims {
+    ServiceClaims {
+        sub: "orders".to_owned(),
+        service: "orders".parse().unwrap(),
+        user_id: None,
+        role: None,
+        email: None,
+        issuer: texts[0].clone().unwrap_or_default(),
+        aud: Vec::new(),
+        exp: 0,
+        iat: None,
+        nbf: None,
+        jti: texts[1].clone(),
+        scope: "".parse().unwrap(),
     }
 }
 
-/// A caller whose records have been joined.
-fn caller() -> Caller {
-    let key = SigningKey::generate(Algorithm::HS256).unwrap();
-    let verifier = Verifier::builder().issuer("bakery").keys(key.verifying_key()).audit(NoAudit);
-    let issuer = Issuer::builder().issuer("bakery").key(key).build().unwrap();
-    let token = issuer.token_for("orders").mint().unwrap();
-    verifier.build().unwrap().verify(token.as_str()).unwrap()
+fn user(texts: &[Option<String>]) -> UserClaims {
+    UserClaims {
+        sub: None,
+        user_id: texts[2].clone(),
+        role: None,
+        email: None,
+        issuer: texts[0].clone().unwrap_or_default(),
+        exp: 0,
+        iat: None,
+        jti: texts[1].clone(),
+    }
 }
 
 fn any_request() -> impl Strategy<Value = RequestContext<'static>> {
@@ -133,61 +105,82 @@ fn any_request() -> impl Strategy<Value = RequestContext<'static>> {
 
 proptest! {
     #[test]
-    fn a_draft_is_written_as_its_event_is(
+    fn a_line_is_what_serde_json_makes_of_the_record(
         requests in prop::collection::vec(any_request(), 1..12),
-        refused in prop::collection::vec(prop::bool::weighted(0.1), 12),
-        users in prop::collection::vec(any_text(), 12),
+        kinds in prop::collection::vec(0..8_u8, 12),
+        texts in prop::collection::vec(any_text(), 5),
+        code in prop::sample::select(Code::ALL),
         times in prop::collection::vec((any_time(), 0..20_000_u64), 12),
+        id in any::<u128>(),
     ) {
-        let caller = caller();
+        let (service, user) = (service(&texts), user(&texts));
+        let denial = Denial::new(code, texts[3].clone().unwrap_or_default());
         let mut lines = Lines::default();
         for _ in 0..3 {
             for (at, request) in requests.iter().enumerate() {
                 let (time, took) = times[at / 3];
-                let denial = refused[at].then(|| Denial::new(Code::AuditUnavailable, "`\u{1}`"));
-                let unverified_service = users[at].clone().filter(|_| at % 5 == 4);
-                let caller = denial.is_none().then(|| caller.clone());
-                let known = Known { caller, unverified_service, ..Known::default() };
-                let id = Uuid::from_u128(u128::from(took) << 64);
-                let request = RequestContext { route: request.route.clone(), ..*request };
-                let times = (id, time, Duration::from_nanos(took));
-                let draft = Draft::new(times, denial.as_ref(), &known, request, Line::default());
+                let profile = Some("strict");
+                let kid = texts[4].as_deref();
+                // Nearly all are like those of a busy service.
+                let subject = match kinds[at] {
+                    0 => Subject { unverified_service: texts[2].as_deref(), ..Subject::default() },
+                    1 => Subject { user: Some(&user), kid, profile, ..Subject::default() },
+                    2 => Subject { service: Some(&service), kid, profile, ..Subject::default() },
+                    _ => Subject {
+                        service: Some(&service),
+                        kid,
+                        profile,
+                        fragment: fragment(&service, kid),
+                        ..Subject::default()
+                    },
+                };
+                let event = AuditEvent {
+                    id: Uuid::from_u128(id ^ u128::from(took) << 64),
+                    time,
+                    took: Duration::from_nanos(took),
+                    denial: (kinds[at] % 5 == 0).then_some(&denial),
+                    subject,
+                    request: RequestContext { route: request.route.clone(), ..*request },
+                    line: Line::default(),
+                };
                 let mut line = b"before".to_vec();
-                lines.add_draft(&mut line, &draft).unwrap();
-                let event = serde_json::to_string(&draft.event()).unwrap();
-                prop_assert_eq!(String::from_utf8(line).unwrap(), format!("before{event}\n"));
+                lines.add(&mut line, &event).unwrap();
+                let record = serde_json::to_string(&event.to_record()).unwrap();
+                prop_assert_eq!(String::from_utf8(line).unwrap(), format!("before{record}\n"));
             }
         }
     }
 }
 
+/// As a caller caches it.
+fn fragment(service: &ServiceClaims, kid: Option<&str>) -> Option<&'static str> {
+    let cache: &Fragment = Box::leak(Box::default());
+    cache.get(service, kid, "strict");
+    cache.get(service, kid, "strict")
+}
+
 #[test]
-fn what_comes_again_is_kept_and_others_do_not_take_turns_in_its_place() {
-    let mut routes = KeptRoutes::default();
-    let known = Known { caller: Some(caller()), ..Known::default() };
-    let draft = |route: &'static str| {
-        let request = RequestContext { route: Some(route.into()), ..RequestContext::default() };
-        let times = (Uuid::nil(), Timestamp::from_unix(0), Duration::ZERO);
-        Draft::new(times, None, &known, request, Line::default())
+fn the_first_of_two_routes_that_share_a_place_keeps_it_until_it_is_not_used() {
+    let mut routes = RouteCache::default();
+    let event = |route: &'static str| AuditEvent {
+        request: RequestContext { route: Some(route.into()), ..RequestContext::default() },
+        ..event("/")
     };
-    // Of one text, so that both have one place.
+    // Parts of one text, so that both have one place.
     const TEXT: &str = "/a/b";
-    let (one, other) = (draft(&TEXT[..2]), draft(TEXT));
-    // The first record of a caller is not joined.
-    let _ = other.usual();
-    let keep = |routes: &mut KeptRoutes, draft: &Draft<'_>, written: &[u8]| {
+    let (one, other) = (event(&TEXT[..2]), event(TEXT));
+    let insert = |routes: &mut RouteCache, event: &AuditEvent<'_>, written: &[u8]| {
         let write = |to: &mut Vec<u8>| {
             to.extend_from_slice(written);
             Ok::<_, ()>(())
         };
-        routes.keep(&draft.usual().unwrap(), write).unwrap();
+        routes.insert(event, write).unwrap();
     };
-    keep(&mut routes, &one, b"one");
-    keep(&mut routes, &other, b"other");
-    assert_eq!(routes.find(&one.usual().unwrap()), Some(b"one".as_slice()));
-    assert_eq!(routes.find(&other.usual().unwrap()), None);
-    // Until nobody asks for the first any more.
-    (0..40).for_each(|_| keep(&mut routes, &other, b"other"));
-    assert_eq!(routes.find(&other.usual().unwrap()), Some(b"other".as_slice()));
-    assert_eq!(routes.find(&one.usual().unwrap()), None);
+    insert(&mut routes, &one, b"one");
+    insert(&mut routes, &other, b"other");
+    assert_eq!(routes.find(&one), Some(b"one".as_slice()));
+    assert_eq!(routes.find(&other), None);
+    (0..40).for_each(|_| insert(&mut routes, &other, b"other"));
+    assert_eq!(routes.find(&other), Some(b"other".as_slice()));
+    assert_eq!(routes.find(&one), None);
 }

@@ -1,8 +1,12 @@
 //! Records that are written before the handler runs.
 
-use std::{sync::atomic::AtomicUsize, time::Instant};
+use std::{
+    sync::{LazyLock, atomic::AtomicUsize},
+    time::Instant,
+};
 
 use super::{super::output::Unwritten, *};
+use crate::denial::{Code, Denial};
 
 fn before_handler() -> JsonLinesBuilder {
     // Longer than any test, unless one is about the limit.
@@ -10,7 +14,8 @@ fn before_handler() -> JsonLinesBuilder {
 }
 
 fn denial(path: &str) -> AuditEvent<'_> {
-    AuditEvent { decision: Decision::Deny, ..event(path) }
+    static DENIAL: LazyLock<Denial> = LazyLock::new(|| Denial::new(Code::Expired, "expired"));
+    AuditEvent { denial: Some(&DENIAL), ..event(path) }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::claims::ServiceClaims;
 
 fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> Result<ServiceClaims, Code> {
     let text = payload.to_string();
@@ -10,7 +9,7 @@ fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> R
     let names = Names { given, only_given: false };
     let times = Times { exp: 60, nbf: None, iat: Some(0) };
     match kind.claims(&claims, &times, issuer, &names) {
-        Ok(Claims::Service(claims)) => Ok(claims.unfolded().clone()),
+        Ok(Claims::Service(claims)) => Ok(claims),
         Ok(other) => panic!("{other:?}"),
         Err(denial) => Err(denial.code()),
     }

@@ -5,7 +5,7 @@
 const WORD: usize = 8;
 
 #[inline]
-pub(crate) fn is_bare(text: &[u8]) -> bool {
+pub(crate) fn needs_no_escape(text: &[u8]) -> bool {
     let marks = match (text.first_chunk::<WORD>(), text.last_chunk::<WORD>()) {
         (Some(_), Some(last)) => {
             // The last word may overlap the one before.
@@ -65,25 +65,25 @@ mod tests {
                 for at in 0..length {
                     let mut text = vec![b'~'; length];
                     text[at] = byte;
-                    assert_eq!(is_bare(&text), naive(&[byte]), "{byte} at {at} of {length}");
+                    assert_eq!(needs_no_escape(&text), naive(&[byte]), "{byte} at {at} of {length}");
                 }
             }
         }
-        assert!(is_bare(b""));
+        assert!(needs_no_escape(b""));
     }
 
     proptest! {
         #[test]
         fn no_neighbour_hides_a_byte(text in prop::collection::vec(any::<u8>(), 0..40)) {
-            prop_assert_eq!(is_bare(&text), naive(&text));
+            prop_assert_eq!(needs_no_escape(&text), naive(&text));
         }
 
         #[test]
         fn no_neighbour_of_printable_text_hides_a_byte(text in "[ !#-\\[\\]-~]{0,40}", byte in any::<u8>(), at in 0..40_usize) {
             let mut text = text.into_bytes();
-            prop_assert!(is_bare(&text));
+            prop_assert!(needs_no_escape(&text));
             text.insert(at.min(text.len()), byte);
-            prop_assert_eq!(is_bare(&text), naive(&text));
+            prop_assert_eq!(needs_no_escape(&text), naive(&text));
         }
     }
 }

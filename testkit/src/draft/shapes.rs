@@ -1,15 +1,34 @@
-//! Tokens of the other kinds that a verifier may trust, and the verifier that trusts them.
+//! The drafts that an authority starts, one for each kind of token, and the verifier that trusts a kind.
 
 use serde_json::json;
 use service_only::{TrustedIssuer, Verifier};
 
-use super::TestAuthority;
+use super::TokenDraft;
 use crate::{
-    draft::TokenDraft,
+    authority::TestAuthority,
     fail::{OrFail, fail},
 };
 
 impl TestAuthority {
+    /// Starts a service's token. It is valid as it is; see [`TokenDraft`].
+    pub fn service(&self, name: impl Into<String>) -> TokenDraft {
+        TokenDraft::service(self, name.into())
+    }
+
+    /// Starts a user's token (`type: "access"`): authentic, and refused with 403 by a guarded
+    /// handler.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new();
+    /// let denial = authority.verifier().verify(&authority.user("anna").token()).unwrap_err();
+    /// assert_eq!((denial.status(), denial.code().as_str()), (403, "not_service"));
+    /// ```
+    pub fn user(&self, id: impl Into<String>) -> TokenDraft {
+        TokenDraft::user(self, id.into())
+    }
+
     /// Starts a strict service token, as [`TrustedIssuer::strict`] asks for it: `typ: service+jwt`,
     /// for this authority's audience.
     ///

@@ -1,15 +1,13 @@
-//! What a token was accepted on, beside its claims. It stays with the caller, so that a job or a stream that kept
-//! the caller does not trust a key for longer than the verifier does.
+//! What the acceptance of a token rests on, beside its claims. The caller keeps it, so that a job or a stream that
+//! stores the caller does not trust a key for longer than the verifier does.
 
 use std::sync::Arc;
 
-use super::{
-    issuer::Trusted,
-    validate::{Moment, Times},
-};
+use super::Trusted;
 use crate::{
     denial::{Code, Denial, quoted},
     keys::{Algorithm, KeyId, KeySet},
+    times::{Moment, Times},
 };
 
 /// The issuer that accepted a token, and the keys that it had then. It holds no verifier, so that a verifier that
@@ -20,15 +18,28 @@ pub(crate) struct Acceptance {
 }
 
 /// A signature that was good: under which keys, by which algorithm, and for which `kid` of the header.
-pub(super) struct Signed {
-    pub(super) keys: KeySet,
-    pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<KeyId>,
+pub(crate) struct Signed {
+    pub(crate) keys: KeySet,
+    pub(crate) algorithm: Algorithm,
+    /// The `kid` of the header.
+    pub(crate) kid: Option<KeyId>,
+    /// The name of the key that verified the signature, where it has one.
+    pub(crate) key_id: Option<KeyId>,
 }
 
 impl Acceptance {
-    pub(super) fn new(issuer: &Arc<Trusted>, signed: Signed) -> Self {
+    pub(crate) fn new(issuer: &Arc<Trusted>, signed: Signed) -> Self {
         Self { issuer: Arc::clone(issuer), signed }
+    }
+
+    /// The name of the issuer.
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuer.name()
+    }
+
+    /// The name of the key that signed the token, where it has one.
+    pub(crate) fn key_id(&self) -> Option<&KeyId> {
+        self.signed.key_id.as_ref()
     }
 
     /// The kind of the token, as the audit writes it.
@@ -41,7 +52,7 @@ impl Acceptance {
     ///
     /// Fails as the token itself would, if it came again.
     pub(crate) fn check_key(&self) -> Result<(), Denial> {
-        let Signed { keys, algorithm, kid } = &self.signed;
+        let Signed { keys, algorithm, kid, .. } = &self.signed;
         if self.issuer.keys.is_current(keys) {
             return Ok(());
         }

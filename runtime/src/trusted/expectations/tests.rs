@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    super::own_claims::{self, Claims},
+    *,
+};
 
 const NOW: i64 = 1_767_225_600;
 
@@ -34,7 +37,7 @@ fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(leeway) };
     expectations
         .check(Kind::Compatible, &claims, at)
-        .and_then(|times| super::claims(&claims, &times))
+        .and_then(|times| own_claims::claims(&claims, &times))
         .map_err(|denial| denial.code())
 }
 
@@ -49,7 +52,6 @@ fn a_service_token_becomes_its_claims() {
     else {
         panic!("not a service");
     };
-    let claims = claims.unfolded();
     assert_eq!(claims.service.as_str(), "orders");
     assert_eq!((claims.role.as_deref(), claims.jti.as_deref()), (Some("admin"), Some("j1")));
     assert_eq!((claims.user_id.as_deref(), claims.email.as_deref()), (Some("orders"), Some("orders@x")));

@@ -9,11 +9,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{KeyRing, KeyState};
+use super::{PublicJwk, SigningKey};
 use crate::{
     clock::{Clock, SystemClock},
-    issue::{PublicJwk, SigningKey},
-    keys::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable},
+    keys::{KeyError, KeyId, KeyRing, KeySet, KeySource, KeyState, KeysUnavailable},
 };
 
 /// The signing keys of an issuer that rotates them. Cheap to clone; all clones are one ring.

@@ -2,23 +2,23 @@
 //! issuers in one verifier share one namespace: unless each declares separate names, either can mint a token that
 //! passes for a service of the other. Pure: the builder checks the declarations, the pipeline checks each token.
 
-use super::builder::BuildError;
 use crate::{
+    build_error::BuildError,
     claims::ServiceName,
     denial::{Code, Denial, quoted},
 };
 
 /// The services that an issuer was declared to name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Declared {
-    pub(super) names: Vec<String>,
+pub(crate) struct Declared {
+    pub(crate) names: Vec<String>,
     /// Each ends in a separator.
-    pub(super) prefixes: Vec<String>,
+    pub(crate) prefixes: Vec<String>,
 }
 
 impl Declared {
     /// Refuses what is not a service name, and a prefix that would also cover a name next to those that are meant.
-    pub(super) fn check(&self) -> Result<(), BuildError> {
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
         if self.names.is_empty() && self.prefixes.is_empty() {
             return Err(BuildError::NoServices);
         }
@@ -51,19 +51,19 @@ impl Declared {
 
 /// What one issuer may name: what it was declared to name, or else all that no other issuer was.
 #[derive(Debug, Default)]
-pub(super) struct Namespace {
+pub(crate) struct Namespace {
     own: Option<Declared>,
     /// Declared for other issuers.
     others: Vec<Declared>,
 }
 
 impl Namespace {
-    pub(super) fn of(own: Option<Declared>) -> Self {
+    pub(crate) fn of(own: Option<Declared>) -> Self {
         Self { own, others: Vec::new() }
     }
 
     /// Whether a token of `issuer` may name `service`.
-    pub(super) fn check(&self, issuer: &str, service: &str) -> Result<(), Denial> {
+    pub(crate) fn check(&self, issuer: &str, service: &str) -> Result<(), Denial> {
         let may = match &self.own {
             Some(own) => own.covers(service),
             None => !self.others.iter().any(|other| other.covers(service)),
@@ -77,7 +77,7 @@ impl Namespace {
 
     /// Whether a token of `issuer` may name a user. An issuer that is trusted for some services is not trusted for the
     /// users of another.
-    pub(super) fn check_user(&self, issuer: &str) -> Result<(), Denial> {
+    pub(crate) fn check_user(&self, issuer: &str) -> Result<(), Denial> {
         if self.own.is_none() {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Namespace {
 
 /// Gives each issuer its namespace, or fails where two could name one service. Entries with one `iss` are one
 /// authority with several keys, as while a fleet moves from compatible to strict tokens, and share their names.
-pub(super) fn separate<'n>(
+pub(crate) fn separate<'n>(
     issuers: impl IntoIterator<Item = (&'n str, &'n mut Namespace)>,
 ) -> Result<(), BuildError> {
     let issuers: Vec<_> = issuers.into_iter().collect();

@@ -1,17 +1,34 @@
-//! One issuer that a verifier trusts: its keys, its audience, and how its tokens name a service.
+//! One issuer that a verifier trusts: its keys, its audience, and how its tokens name a service. Each check of a
+//! token that depends on its issuer is here; the verifier calls them in order.
+
+mod acceptance;
+mod expectations;
+mod kind;
+mod own_claims;
+mod services;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{
-    builder::BuildError,
-    kind::{Kind, MAX_STRICT_LIFETIME, Names},
+#[cfg(feature = "issue")]
+pub(crate) use self::kind::STRICT_TYP;
+pub(crate) use self::{
+    acceptance::{Acceptance, Signed},
+    kind::Kind,
+    own_claims::Claims,
+    services::separate,
+};
+use self::{
+    expectations::{Expectations, bad_signature},
+    kind::{MAX_STRICT_LIFETIME, Names},
     services::{Declared, Namespace},
-    validate::Expectations,
 };
 use crate::{
-    claims::ServiceName,
+    build_error::BuildError,
+    claims::{RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
-    keys::{Algorithm, AlgorithmSet, DEVELOPMENT_KID_PREFIX, KeySet, KeySource},
+    keys::{Algorithm, AlgorithmSet, DEVELOPMENT_KID_PREFIX, KeyId, KeySet, KeySource},
+    times::{Moment, Times},
+    token::{Header, Segments, SignatureRoom},
 };
 
 /// An issuer to trust, with its own keys, audience and algorithms. A verifier may have several; a key
@@ -159,7 +176,7 @@ impl TrustedIssuer {
         self
     }
 
-    pub(super) fn build(self) -> Result<Trusted, BuildError> {
+    pub(crate) fn build(self) -> Result<Trusted, BuildError> {
         let keys = self.keys.ok_or(BuildError::NoKeys)?;
         if self.issuer.is_empty() {
             return Err(BuildError::NoIssuer);
@@ -234,26 +251,91 @@ fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, Se
     Ok(table)
 }
 
-/// An issuer as the verifier holds it.
-pub(super) struct Trusted {
-    pub(super) kind: Kind,
-    pub(super) expectations: Expectations,
-    pub(super) keys: Arc<dyn KeySource>,
-    pub(super) algorithms: Option<AlgorithmSet>,
-    pub(super) allowed_to_kind: AlgorithmSet,
-    pub(super) names: Names,
-    /// Of tokens that name their service themselves.
-    pub(super) namespace: Namespace,
+/// An issuer as the verifier uses it.
+pub(crate) struct Trusted {
+    pub(crate) kind: Kind,
+    pub(crate) expectations: Expectations,
+    pub(crate) keys: Arc<dyn KeySource>,
+    pub(crate) algorithms: Option<AlgorithmSet>,
+    pub(crate) allowed_to_kind: AlgorithmSet,
+    pub(crate) names: Names,
+    /// For tokens that name their service themselves.
+    pub(crate) namespace: Namespace,
 }
 
 impl Trusted {
-    /// What tokens may be signed by: what was said, or else what the keys are for, and in any case one
-    /// of the kind's own.
-    pub(super) fn accepted(&self, keys: &KeySet) -> AlgorithmSet {
+    pub(crate) fn name(&self) -> &str {
+        &self.expectations.issuer
+    }
+
+    /// The keys that the issuer has now.
+    pub(crate) fn keys_now(&self) -> Result<KeySet, Denial> {
+        let keys = self.keys.snapshot().map_err(|error| {
+            Denial::new(Code::KeysUnavailable, format!("the keys of `{}`: {error}", self.name()))
+        })?;
+        refuse_development_keys(&keys, cfg!(debug_assertions))
+            .map_err(|error| Denial::new(Code::UnknownKey, error.to_string()))?;
+        Ok(keys)
+    }
+
+    /// Checks the signature by the one key that `kid` and `alg` select.
+    pub(crate) fn check_signature(
+        &self,
+        segments: &Segments<'_>,
+        header: &Header<'_>,
+        keys: KeySet,
+    ) -> Result<Signed, Denial> {
+        refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
+        self.kind.check_typ(header.typ.as_deref())?;
+        // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
+        let algorithm = header.algorithm(self.accepted(&keys))?;
+        let key = keys.key_for(algorithm, header.kid.as_deref())?;
+        let mut room = SignatureRoom::new();
+        if !key.verifies(algorithm, segments.signed(), segments.signature(&mut room)?) {
+            return Err(bad_signature(algorithm, key.kid()));
+        }
+        let key_id = key.kid().cloned();
+        let kid = header.kid.as_deref().map(|kid| match &key_id {
+            Some(own) if own.as_str() == kid => own.clone(),
+            // A key without a name.
+            _ => KeyId::new(kid),
+        });
+        Ok(Signed { keys, algorithm, kid, key_id })
+    }
+
+    /// Checks the claims: issuer, audience, times, what the kind requires, and whether the issuer may name the service.
+    pub(crate) fn check_claims(&self, claims: &RawClaims<'_>, at: Moment) -> Result<(Claims, Times), Denial> {
+        let times = self.expectations.check(self.kind, claims, at)?;
+        let claims = self.kind.claims(claims, &times, self.name(), &self.names)?;
+        self.check_namespace(&claims)?;
+        Ok((claims, times))
+    }
+
+    /// Whether the issuer may name the service, where its tokens name it themselves.
+    fn check_namespace(&self, claims: &Claims) -> Result<(), Denial> {
+        match claims {
+            Claims::Service(_) if self.kind.has_subjects() => Ok(()),
+            Claims::Service(claims) => self.namespace.check(self.name(), claims.service.as_str()),
+            Claims::User(_) => self.namespace.check_user(self.name()),
+        }
+    }
+
+    /// The configured algorithms, else those of the keys, limited to those that the kind allows.
+    pub(crate) fn accepted(&self, keys: &KeySet) -> AlgorithmSet {
         self.algorithms.unwrap_or_else(|| keys.accepts()).and(self.allowed_to_kind)
     }
 
-    /// What is wrong with the keys when the verifier is built.
+    /// Whether the keys have this `kid`.
+    pub(crate) fn has(&self, kid: &str) -> bool {
+        self.keys.snapshot().is_ok_and(|keys| keys.has(kid))
+    }
+
+    /// Whether tokens with this header can be the issuer's.
+    pub(crate) fn reads(&self, header: &Header<'_>) -> bool {
+        self.kind.check_typ(header.typ.as_deref()).is_ok()
+    }
+
+    /// Checks the keys when the verifier is built.
     fn check_keys(&self, keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
         refuse_development_keys(keys, development_build)?;
         let accepted = self.accepted(keys);
@@ -266,7 +348,7 @@ impl Trusted {
 
 /// A key for development lies unprotected on some machine; a release build must not trust it. Checked
 /// with every token, too: a source may have changed since the verifier was built.
-pub(super) fn refuse_development_keys(keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
+pub(crate) fn refuse_development_keys(keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
     match keys.development_key() {
         Some(kid) if !development_build => Err(BuildError::DevelopmentKey(quoted(kid.as_str()))),
         _ => Ok(()),
@@ -274,7 +356,7 @@ pub(super) fn refuse_development_keys(keys: &KeySet, development_build: bool) ->
 }
 
 /// A token that was signed with a key for development, whatever name the key was given here.
-pub(super) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
+pub(crate) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
     match kid {
         Some(kid) if !development_build && kid.starts_with(DEVELOPMENT_KID_PREFIX) => {
             let reason = format!("the token says `kid` is `{}`, a key for development", quoted(kid));

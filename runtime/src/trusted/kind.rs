@@ -1,17 +1,18 @@
-//! The kinds of tokens, and how each names a service. Pure, like `validate`.
+//! The kinds of tokens, and how each names a service. Pure.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use super::validate::{self, Claims, Times, missing};
+use super::own_claims::{self, Claims, missing};
 use crate::{
-    claims::{CheckedClaims, HeldClaims, RawClaims, Scopes, ServiceName},
+    claims::{RawClaims, Scopes, ServiceClaims, ServiceName, owned},
     denial::{Code, Denial, quoted},
     json::Value,
     keys::Algorithm,
+    times::Times,
 };
 
 /// The longest life of a strict token unless said otherwise; see `TrustedIssuer::max_lifetime`.
-pub(super) const MAX_STRICT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MAX_STRICT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The `typ` of a strict service token (RFC 8725 section 3.11).
 pub(crate) const STRICT_TYP: &str = "service+jwt";
@@ -38,18 +39,18 @@ impl Kind {
         }
     }
 
-    pub(super) const fn requires_audience(self) -> bool {
+    pub(crate) const fn requires_audience(self) -> bool {
         !matches!(self, Self::Compatible)
     }
 
     /// Whether services are named by a subject of another system.
-    pub(super) const fn has_subjects(self) -> bool {
+    pub(crate) const fn has_subjects(self) -> bool {
         matches!(self, Self::Kubernetes | Self::Spiffe | Self::OAuth)
     }
 
     /// A secret that verifies can mint, so only compatible tokens may have one. JWT-SVID section 4
     /// lists the algorithms of SPIFFE, and EdDSA is none of them.
-    pub(super) const fn may_use(self, algorithm: Algorithm) -> bool {
+    pub(crate) const fn may_use(self, algorithm: Algorithm) -> bool {
         match self {
             Self::Compatible => true,
             Self::Spiffe => {
@@ -61,7 +62,7 @@ impl Kind {
 
     /// Whether `typ` is this kind's. A media type is compared without case (RFC 7515 section 4.1.9);
     /// another kind of JWT is refused whoever signed it (RFC 8725 section 3.11).
-    pub(super) fn check_typ(self, typ: Option<&str>) -> Result<(), Denial> {
+    pub(crate) fn check_typ(self, typ: Option<&str>) -> Result<(), Denial> {
         let (own, optional): (&[&str], _) = match self {
             // RFC 7519 section 5.1.
             Self::Compatible | Self::Kubernetes => (&["JWT"], true),
@@ -88,12 +89,12 @@ impl Kind {
     }
 
     /// Whether `iss` is compared. A JWT-SVID need not have one; its trust domain is in its `sub`.
-    pub(super) const fn compares_issuer(self) -> bool {
+    pub(crate) const fn compares_issuer(self) -> bool {
         !matches!(self, Self::Spiffe)
     }
 
     /// Claims that this kind must have beside `iss`, `aud` and `exp`.
-    pub(super) fn check_required(self, claims: &RawClaims<'_>) -> Result<(), Denial> {
+    pub(crate) fn check_required(self, claims: &RawClaims<'_>) -> Result<(), Denial> {
         let (jti, iat) = match self {
             // RFC 9068 section 2.2.
             Self::Strict | Self::OAuth => (true, true),
@@ -108,8 +109,8 @@ impl Kind {
         Ok(())
     }
 
-    /// Whom the token stands for.
-    pub(super) fn claims(
+    /// Reads the claims of the service or user that the token names.
+    pub(crate) fn claims(
         self,
         claims: &RawClaims<'_>,
         times: &Times,
@@ -117,35 +118,35 @@ impl Kind {
         names: &Names,
     ) -> Result<Claims, Denial> {
         let service = match self {
-            Self::Compatible | Self::Strict => return validate::claims(claims, times),
+            Self::Compatible | Self::Strict => return own_claims::claims(claims, times),
             Self::Kubernetes => kubernetes(claims)?,
             Self::Spiffe => spiffe(claims, issuer)?,
             Self::OAuth => oauth(claims)?,
         };
-        Ok(Claims::Service(HeldClaims::hold(CheckedClaims {
-            sub: service.subject,
+        Ok(Claims::Service(ServiceClaims {
+            sub: service.subject.to_owned(),
             service: service.name(names)?,
             user_id: None,
             role: None,
             email: None,
-            issuer,
-            aud: claims.aud.as_ref(),
+            issuer: issuer.to_owned(),
+            aud: claims.audiences(),
             exp: times.exp,
             iat: times.iat,
             nbf: times.nbf,
-            jti: claims.jti.as_deref(),
-            scope: if self == Self::OAuth { validate::scopes(claims) } else { Scopes::default() },
-        })))
+            jti: owned(&claims.jti),
+            scope: if self == Self::OAuth { own_claims::scopes(claims) } else { Scopes::default() },
+        }))
     }
 }
 
 /// The names that subjects of another system have here.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    pub(super) given: BTreeMap<String, ServiceName>,
+pub(crate) struct Names {
+    pub(crate) given: BTreeMap<String, ServiceName>,
     /// Whether a subject without a given name has none at all. So it is where several issuers are
     /// trusted: each could come to a name that means another's service.
-    pub(super) only_given: bool,
+    pub(crate) only_given: bool,
 }
 
 /// A service as another system names it.
@@ -156,9 +157,9 @@ struct Foreign<'c> {
 }
 
 impl Foreign<'_> {
-    fn name<'n>(&'n self, names: &'n Names) -> Result<&'n str, Denial> {
+    fn name(&self, names: &Names) -> Result<ServiceName, Denial> {
         if let Some(name) = names.given.get(self.subject) {
-            return Ok(name.as_str());
+            return Ok(name.clone());
         }
         let unnamed = || {
             let reason = format!("the subject `{}` has no service name; give it one", quoted(self.subject));
@@ -167,9 +168,10 @@ impl Foreign<'_> {
         if names.only_given {
             return Err(unnamed());
         }
-        let name = self.default.as_deref().filter(|name| ServiceName::is_one(name)).ok_or_else(unnamed)?;
+        let name: ServiceName =
+            self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
         // A name that was given to one subject is not another's by accident.
-        if names.given.values().any(|taken| taken.as_str() == name) {
+        if names.given.values().any(|taken| *taken == name) {
             return Err(unnamed());
         }
         Ok(name)

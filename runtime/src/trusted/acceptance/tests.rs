@@ -248,7 +248,7 @@ fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
     type Revoke = fn(&MemoryRevocations, &Caller);
     let ways: [Revoke; 3] = [
         |store, caller| {
-            store.revoke_token("bakery-auth", caller.jti().unwrap(), caller.expires_at()).unwrap()
+            store.revoke_token("bakery-auth", caller.jti().unwrap(), caller.claims().exp).unwrap()
         },
         |store, _| store.revoke_service("bakery-auth", "orders", NOW).unwrap(),
         |store, _| store.revoke_key("bakery-auth", "k1").unwrap(),
@@ -307,9 +307,9 @@ fn callers_and_a_verifier_that_remembers_them_keep_nothing_alive_after_the_last_
     // The third comes from the cache.
     let callers: Vec<_> = (0..3).map(|_| verifier.verify(token.as_str()).unwrap()).collect();
     assert_eq!(verifier.token_cache_hits(), 1);
-    let held = Arc::downgrade(&verifier.0);
+    let held = verifier.weak();
     drop(verifier);
-    assert!(held.upgrade().is_none(), "a caller does not keep its verifier");
+    assert!(held().is_none(), "a caller does not keep its verifier");
     drop(callers);
     assert_eq!(Arc::strong_count(&switch.0), 1, "and nothing keeps the source of keys");
 }

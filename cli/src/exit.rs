@@ -1,0 +1,25 @@
+//! The exit codes.
+
+/// How the program ends. The numbers are part of the contract.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    /// Accepted, or done.
+    Done,
+    /// Not authentic: 401.
+    NotAuthentic,
+    /// Usage or configuration.
+    Misuse,
+    /// Authentic but forbidden: 403.
+    Forbidden,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NotAuthentic => 1,
+            Self::Misuse => 2,
+            Self::Forbidden => 3,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Values of options that several commands have.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use service_only::{Algorithm, MAX_KID_LENGTH};
+
+/// An option's value that is one of our algorithms, with all of them in help and completions.
+pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
+    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::as_str)).try_map(|name| name.parse::<Algorithm>())
+}
+
+/// An option's value that names a key which is made or signs: what a verifier takes as a `kid`.
+pub(crate) fn key_name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),
+        1..=MAX_KID_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        1..=MAX_KID_LENGTH => Err("it has a control character; write printable text".to_owned()),
+        length => Err(format!("it has {length} bytes; a verifier takes {MAX_KID_LENGTH} at most")),
+    }
+}

@@ -1,0 +1,9 @@
+//! A service and its new token.
+
+use service_only::{MintedToken, ServiceName};
+
+/// A service and its new token.
+pub(crate) struct ServiceToken {
+    pub(crate) service: ServiceName,
+    pub(crate) token: MintedToken,
+}

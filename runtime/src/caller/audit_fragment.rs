@@ -1,0 +1,109 @@
+//! The JSON members that every record of a caller shares: `service`, `jti`, `kid`, `issuer` and `profile`. A service
+//! sends one token thousands of times, so they are serialized once, and each record copies them.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde::Serialize;
+
+use crate::{
+    audit::{MAX_PATH, logged},
+    claims::ServiceClaims,
+    denial::MAX_QUOTED,
+    keys::MAX_KID_LENGTH,
+};
+
+/// The longest fragment that is cached, in bytes. A usual one has 160.
+pub(crate) const MAX_FRAGMENT: usize = 256;
+
+/// The cache of one caller.
+#[derive(Default)]
+pub(crate) struct Fragment {
+    recorded: AtomicBool,
+    members: OnceLock<Option<Box<str>>>,
+}
+
+impl Fragment {
+    /// Serializes for the second record: a token that is sent once costs neither time nor memory.
+    pub(crate) fn get(&self, claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<&str> {
+        if let Some(members) = self.members.get() {
+            return members.as_deref();
+        }
+        match self.recorded.swap(true, Ordering::Relaxed) {
+            true => self.members.get_or_init(|| serialized(claims, kid, profile)).as_deref(),
+            false => None,
+        }
+    }
+}
+
+/// In the order of the record.
+#[derive(Serialize)]
+struct Members<'c> {
+    service: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'c str>,
+    issuer: &'c str,
+    profile: &'c str,
+}
+
+/// As members that follow others in a JSON object. `None` where they are too long for the cache, or where the record
+/// escapes or truncates a text.
+fn serialized(claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<Box<str>> {
+    let (jti, issuer) = (claims.jti.as_deref(), claims.issuer.as_str());
+    let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));
+    let plain = jti.is_none_or(|jti| is_plain(jti, MAX_QUOTED))
+        && kid.is_none_or(|kid| is_plain(kid, MAX_KID_LENGTH))
+        && is_plain(issuer, MAX_PATH);
+    if !plain {
+        return None;
+    }
+    let members = Members { service: claims.service.as_str(), jti, kid, issuer, profile };
+    let object = serde_json::to_string(&members).ok()?;
+    let members = object.strip_prefix('{')?.strip_suffix('}')?;
+    (members.len() <= MAX_FRAGMENT).then(|| format!(",{members}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(jti: &str) -> ServiceClaims {
+        ServiceClaims {
+            sub: "a".to_owned(),
+            service: "a".parse().unwrap(),
+            user_id: None,
+            role: None,
+            email: None,
+            issuer: "c".to_owned(),
+            aud: Vec::new(),
+            exp: 0,
+            iat: None,
+            nbf: None,
+            jti: Some(jti.to_owned()),
+            scope: "".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn members_are_cached_from_the_second_record_on() {
+        let (fragment, claims) = (Fragment::default(), claims("b\""));
+        let expected = r#","service":"a","jti":"b\"","issuer":"c","profile":"strict""#;
+        assert_eq!(fragment.get(&claims, None, "strict"), None);
+        assert_eq!(fragment.get(&claims, None, "strict"), Some(expected));
+        assert_eq!(fragment.get(&claims, Some("other"), "other"), Some(expected), "serialized again");
+    }
+
+    #[test]
+    fn long_members_and_texts_that_a_record_escapes_are_not_cached() {
+        assert_eq!(serialized(&claims(&"x".repeat(MAX_FRAGMENT)), None, "strict"), None);
+        assert_eq!(serialized(&claims("b\n"), None, "strict"), None);
+        assert_eq!(serialized(&claims("b"), Some("k\u{202e}"), "strict"), None);
+    }
+}

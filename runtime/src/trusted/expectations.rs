@@ -1,0 +1,128 @@
+//! Our policy on a token whose mechanism was checked elsewhere: issuer, audience, times, and whether
+//! it is a service's. Pure: nothing here reads a clock or a key.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::{kind::Kind, own_claims::missing};
+use crate::{
+    claims::{Audience, RawClaims},
+    clock::Timestamp,
+    denial::{Code, Denial, quoted},
+    keys::{Algorithm, KeyId},
+    times::{Moment, Times, check_times},
+};
+
+/// What the claims are compared with.
+#[derive(Debug)]
+pub(crate) struct Expectations {
+    pub(crate) issuer: String,
+    pub(crate) audience: Vec<String>,
+    pub(crate) max_lifetime: Option<Duration>,
+}
+
+pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {
+    let key = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid.as_str())));
+    Denial::new(Code::BadSignature, format!("the {algorithm} signature does not verify under {key}"))
+}
+
+impl Expectations {
+    /// RFC 7519 section 4.1: issuer, audience and times, at one instant.
+    pub(crate) fn check(&self, kind: Kind, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
+        if kind.compares_issuer() {
+            self.issuer(claims.iss.as_deref())?;
+        }
+        self.audience(claims.aud.as_ref().map(Audience::as_slice))?;
+        let times = times(claims, at)?;
+        kind.check_required(claims)?;
+        self.lifetime(&times, at)?;
+        check_proof(claims)?;
+        Ok(times)
+    }
+
+    /// Checks again what depends on the time, for a token that was accepted before.
+    pub(crate) fn check_again(&self, times: &Times, at: Moment) -> Result<(), Denial> {
+        check_times(times.exp, times.nbf, at)?;
+        self.lifetime(times, at)
+    }
+
+    /// Equal byte for byte: RFC 7519 section 4.1.1 knows no normalisation.
+    fn issuer(&self, iss: Option<&str>) -> Result<(), Denial> {
+        let iss = iss.ok_or_else(|| missing("iss"))?;
+        if iss == self.issuer {
+            return Ok(());
+        }
+        let reason = format!("the token says `iss` is `{}`, expected `{}`", quoted(iss), self.issuer);
+        Err(Denial::new(Code::WrongIssuer, reason))
+    }
+
+    /// RFC 7519 section 4.1.3: a token that names an audience is for nobody else, also where no
+    /// audience was configured.
+    fn audience(&self, aud: Option<&[Cow<'_, str>]>) -> Result<(), Denial> {
+        match (aud, self.audience.as_slice()) {
+            (None, []) => Ok(()),
+            (None, _) => Err(missing("aud")),
+            (Some(_), []) => Err(Denial::new(
+                Code::WrongAudience,
+                "the token has an `aud`, and this verifier was given no audience",
+            )),
+            (Some(aud), own) if aud.iter().any(|named| own.iter().any(|own| own == named)) => Ok(()),
+            (Some(aud), _) => {
+                let expected = self.audience.join("`, `");
+                let found = aud.iter().map(|named| quoted(named)).collect::<Vec<_>>().join("`, `");
+                let reason = format!("the token says `aud` is `{}`, expected `{expected}`", quoted(&found));
+                Err(Denial::new(Code::WrongAudience, reason))
+            }
+        }
+    }
+
+    /// Bounds `exp - iat`, and what remains. An `iat` in the future would stretch the first, and
+    /// outlive a revocation of all that was issued up to now.
+    fn lifetime(&self, times: &Times, at: Moment) -> Result<(), Denial> {
+        let Some(most) = self.max_lifetime else { return Ok(()) };
+        let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
+        let iat = times.iat.ok_or_else(|| missing("iat"))?;
+        if iat > at.now.unix().saturating_add(at.leeway_seconds()) {
+            let reason =
+                format!("the token says that it is issued at {}, in the future", Timestamp::from_unix(iat));
+            return Err(Denial::new(Code::NotYetValid, reason));
+        }
+        let (life, remaining) = (times.exp.saturating_sub(iat), times.exp.saturating_sub(at.now.unix()));
+        if life <= most && remaining <= most.saturating_add(at.leeway_seconds()) {
+            return Ok(());
+        }
+        let reason = format!("the token lives {life} s and {remaining} s of it remain, allowed: {most} s");
+        Err(Denial::new(Code::LivesTooLong, reason))
+    }
+}
+
+/// A token with `cnf` is good only together with a proof that its sender holds the key (RFC 7800 section 3,
+/// RFC 8705, RFC 9449). This verifier checks no such proof, so it refuses every `cnf`, whatever its value: a
+/// stolen token would otherwise pass as a bearer token.
+fn check_proof(claims: &RawClaims<'_>) -> Result<(), Denial> {
+    if claims.is_bound {
+        let reason = "the token has a `cnf`: it is bound to a key, and no proof of that key was checked";
+        return Err(Denial::new(Code::ProofMissing, reason));
+    }
+    Ok(())
+}
+
+/// `iat` must be a number and decides nothing here; a bounded lifetime and a policy's `max_age` look at
+/// it.
+fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
+    // Rounded against the token: a fraction never makes it valid for longer.
+    let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
+    let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
+    let iat = claims.iat.map(|iat| seconds(iat.floor()));
+    check_times(exp, nbf, at)?;
+    Ok(Times { exp, nbf, iat })
+}
+
+/// Whole seconds of a NumericDate that is already rounded. What is beyond an `i64` becomes the
+/// nearest one: the comparison comes out the same.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+fn seconds(rounded: f64) -> i64 {
+    rounded as i64
+}
+
+#[cfg(test)]
+mod tests;

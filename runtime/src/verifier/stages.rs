@@ -1,0 +1,105 @@
+//! The stages of authentication, on one screen. The first stage that fails is the one reported.
+
+use std::sync::Arc;
+
+use super::{Verifier, cache::Grounds};
+use crate::{
+    caller::{Caller, Identity, User},
+    claims::{self, RawClaims},
+    denial::{Code, Denial},
+    recorder::Refused,
+    times::Moment,
+    token::{Header, HeaderRoom, PayloadRoom, Segments},
+    trusted::{Acceptance, Claims, Signed, Trusted},
+};
+
+/// One token, verified at one instant.
+pub(crate) struct Verification<'v> {
+    pub(crate) verifier: &'v Verifier,
+    pub(crate) at: Moment,
+    /// What the acceptance rests on, for the token cache.
+    pub(crate) grounds: Grounds,
+}
+
+impl Verification<'_> {
+    /// Splits the token and reads its header, then asks the issuers. Returns the identity and the place of its issuer.
+    pub(crate) fn run(&mut self, token: &str) -> Result<(Identity, usize), Refused> {
+        let segments = Segments::split(token)?;
+        let mut room = HeaderRoom::new();
+        let accepted = match segments.header(&mut room) {
+            Ok(header) => self.by_any_issuer(&segments, &header),
+            Err(denial) => Err(Refused::from(denial)),
+        };
+        accepted.map_err(|refused| Refused { unverified_service: unverified_service(&segments), ..refused })
+    }
+
+    /// The first issuer that accepts the token; else the refusal of the latest stage.
+    fn by_any_issuer(
+        &mut self,
+        segments: &Segments<'_>,
+        header: &Header<'_>,
+    ) -> Result<(Identity, usize), Refused> {
+        let mut refused = None;
+        for (index, issuer) in self.verifier.0.issuers.iter().enumerate() {
+            match self.by_issuer(issuer, segments, header) {
+                Ok(identity) => return Ok((identity, index)),
+                Err(next) => {
+                    self.grounds.refused(&next.denial);
+                    refused = Some(later(refused, next));
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| Denial::new(Code::UnknownKey, "no issuer is trusted").into()))
+    }
+
+    fn by_issuer(
+        &mut self,
+        issuer: &Arc<Trusted>,
+        segments: &Segments<'_>,
+        header: &Header<'_>,
+    ) -> Result<Identity, Refused> {
+        let keys = issuer.keys_now()?;
+        self.grounds.keys(&keys);
+        let signed = issuer.check_signature(segments, header, keys)?;
+        let key_id = signed.key_id.clone();
+        // Only from here on are the claims the issuer's.
+        self.accept(issuer, segments, signed).map_err(|denial| Refused { key_id, ..denial.into() })
+    }
+
+    fn accept(
+        &mut self,
+        issuer: &Arc<Trusted>,
+        segments: &Segments<'_>,
+        signed: Signed,
+    ) -> Result<Identity, Denial> {
+        let mut room = PayloadRoom::new();
+        let claims = RawClaims::parse(segments.payload(&mut room)?)?;
+        let (claims, times) = issuer.check_claims(&claims, self.at)?;
+        let recorder = Arc::clone(self.verifier.recorder());
+        let acceptance = Acceptance::new(issuer, signed);
+        let identity = match claims {
+            Claims::Service(claims) => Identity::Service(Caller::verified(claims, acceptance, recorder)),
+            Claims::User(claims) => Identity::User(User::verified(claims, acceptance, recorder)),
+        };
+        let epoch = match &self.verifier.recorder().revocation {
+            Some(revocation) => revocation.check(&identity.presented(self.at))?,
+            None => None,
+        };
+        self.grounds.accepted(times, epoch);
+        Ok(identity)
+    }
+}
+
+/// The refusal of the later stage; of one stage, the earlier issuer's. The key is the last whose signature verified.
+fn later(first: Option<Refused>, second: Refused) -> Refused {
+    let Some(first) = first else { return second };
+    let key_id = second.key_id.clone().or_else(|| first.key_id.clone());
+    let refused = if first.denial.stage() >= second.denial.stage() { first } else { second };
+    Refused { key_id, ..refused }
+}
+
+/// The name that a token gives its service, for the record of a token that is not accepted.
+pub(crate) fn unverified_service(segments: &Segments<'_>) -> Option<String> {
+    let mut room = PayloadRoom::new();
+    claims::unverified_service(segments.payload(&mut room).ok()?)
+}
