@@ -1,25 +1,13 @@
 //! Instructions that one operation takes, counted by callgrind: they repeat where times do not.
 //! `cargo bench -p service-only --bench instructions` tells them, with `-- --check` compares them with
-//! `instructions.json`, and with `-- --record` writes that file anew. What metrics cost is told with
-//! `--features metrics`.
+//! `instructions.json`, and with `-- --record` writes that file anew. What metrics cost is counted by the
+//! benchmark of `service-only-otel`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    missing_docs,
-    reason = "a benchmark"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a benchmark")]
 
 mod common;
 
-use std::{
-    collections::BTreeMap,
-    hint::black_box,
-    process::{Command, ExitCode},
-};
+use std::{hint::black_box, process::ExitCode};
 
 use axum::{
     Router,
@@ -27,6 +15,7 @@ use axum::{
     routing::get,
 };
 use common::{
+    callgrind::{self, COUNT, Counts, MEASURED, Suite, measured},
     floor::{Floor, decoding_key},
     report::Report,
     tokens::{self, AUDIENCE, ISSUER},
@@ -36,22 +25,10 @@ use http::{
     HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, HOST},
 };
-use service_only::{
-    Algorithm, AuditError, AuditEvent, AuditSink, JsonLinesAudit, NoAudit, public, service_only,
-};
+use service_only::{Algorithm, JsonLinesAudit, NoAudit, public, service_only};
 use tower::Service;
 
-/// Over this many times what is recorded, the check fails. Compilers and libraries change counts by a few
-/// per cent; a mistake on the way of every request costs more.
-const GENEROUS: f64 = 1.5;
-
-/// And this many more: whether a writer thread sleeps when a record comes is chance.
-const CHANCE: f64 = 500.0;
-
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.json");
-
-/// Operations that are counted together, so that what happens now and then is spread.
-const COUNT: usize = 200;
 
 const FLOOR: &str = "HS256, floor";
 const SIGNATURE: &str = "HS256, the signature alone";
@@ -61,10 +38,6 @@ const WARM: &str = "HS256, warm";
 const RECORDING: &str = "HS256, warm, recorded as a JSON line";
 /// The difference of the last two.
 const RECORD: &str = "an audit record";
-const GIVEN: &str = "HS256, warm, given to a sink";
-const METERED: &str = "HS256, warm, given to metrics";
-/// The difference of the last two.
-const COUNTED: &str = "metrics of a decision";
 
 /// A request to a route of axum that asks nothing, has an extractor that asks nothing, and is guarded.
 const EMPTY: &str = "axum request, unguarded";
@@ -83,120 +56,33 @@ const WRITTEN: usize = 4000;
 /// All of the cold case but the signature, whose instructions are no matter of this code.
 const BESIDE: &str = "HS256, cold, beside the signature";
 
-const CASES: [&str; 11] =
-    [FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED, WRITING];
-const WITH_METRICS: [&str; 2] = [GIVEN, METERED];
+const CASES: &[&str] =
+    &[FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED, WRITING];
 /// What must not grow.
-const CHECKED: [&str; 8] = [COLD, BESIDE, WARM, RECORD, COUNTED, GUARD, AUDITED_GUARD, WRITING];
-
-fn cases() -> impl Iterator<Item = &'static str> {
-    CASES.into_iter().chain(WITH_METRICS.into_iter().filter(|_| cfg!(feature = "metrics")))
-}
+const CHECKED: &[&str] = &[COLD, BESIDE, WARM, RECORD, GUARD, AUDITED_GUARD, WRITING];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().collect();
-    let is_said = |argument: &str| arguments.iter().any(|said| said == argument);
-    if let Some(name) = cases().find(|name| is_said(name)) {
-        run(name);
-        return ExitCode::SUCCESS;
-    }
-    if !common::measuring() {
-        cases().for_each(run);
-        return ExitCode::SUCCESS;
-    }
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        println!("skipped: valgrind is not to be had");
-        return ExitCode::SUCCESS;
-    }
-    let counts = count_all();
-    if is_said("--record") {
-        // What this build cannot count stays as it is.
-        let mut kept = recorded();
-        kept.extend(checked(&counts).map(|(name, now)| (name.to_owned(), now)));
-        std::fs::write(RECORDED, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
-    }
-    if is_said("--check") && !within_bounds(&counts) {
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    callgrind::main(&Suite { cases: CASES, checked: CHECKED, recorded: RECORDED, run, counted, finish })
 }
 
-fn count_all() -> BTreeMap<&'static str, u64> {
-    let mut counts: BTreeMap<_, _> = cases().map(|name| (name, count(name))).collect();
+/// The thread that asks for an operation; or the writer's, for one record.
+fn counted(case: &str) -> (&'static str, usize) {
+    match case {
+        // All are asked twice, once as the first.
+        WRITING => ("*json_lines::writer::Writer*::run*", 2 * WRITTEN),
+        _ => MEASURED,
+    }
+}
+
+fn finish(counts: &mut Counts) {
     counts.insert(RECORD, counts[RECORDING].saturating_sub(counts[WARM]));
     counts.insert(GUARD, counts[GUARDED].saturating_sub(counts[EMPTY]));
     counts.insert(AUDITED_GUARD, counts[AUDITED].saturating_sub(counts[EMPTY]));
-    if let (Some(given), Some(metered)) = (counts.get(GIVEN), counts.get(METERED)) {
-        counts.insert(COUNTED, metered.saturating_sub(*given));
-    }
     counts.insert(BESIDE, counts[COLD].saturating_sub(counts[SIGNATURE]));
     let report = &mut Report::new("instructions");
-    for (name, &count) in &counts {
+    for (name, &count) in &*counts {
         let ratio = count as f64 / counts[FLOOR] as f64;
         report.row("Instructions", name, "instr", count as f64, ratio, None);
-    }
-    counts
-}
-
-fn recorded() -> BTreeMap<String, u64> {
-    serde_json::from_str(&std::fs::read_to_string(RECORDED).unwrap()).unwrap()
-}
-
-fn checked(counts: &BTreeMap<&'static str, u64>) -> impl Iterator<Item = (&'static str, u64)> {
-    CHECKED.into_iter().filter_map(|name| Some((name, *counts.get(name)?)))
-}
-
-fn within_bounds(counts: &BTreeMap<&'static str, u64>) -> bool {
-    let recorded = recorded();
-    let mut fine = true;
-    for (name, now) in checked(counts) {
-        let (now, then) = (now as f64, recorded[name] as f64);
-        if now > then * GENEROUS + CHANCE {
-            eprintln!("{name}: {now} instructions, far over the {then} that are recorded");
-            fine = false;
-        } else if now * GENEROUS + CHANCE < then {
-            println!("{name}: {now} instructions, far below the {then} that are recorded; record them anew");
-        }
-    }
-    fine
-}
-
-/// The instructions of one operation on the thread that asks for it; or of the writer for one record.
-fn count(case: &str) -> u64 {
-    let (function, times) = match case {
-        // All are asked twice, once as the first.
-        WRITING => ("*json_lines::writer::Writer*::run*", 2 * WRITTEN),
-        _ => ("*instructions::measured*", COUNT),
-    };
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
-        .arg(format!("--toggle-collect={function}"))
-        .arg(std::env::current_exe().unwrap())
-        .arg(case)
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let collected = told.lines().find_map(|line| line.split_once("Collected : ")).map(|(_, count)| count);
-    let collected: u64 = collected.and_then(|count| count.trim().parse().ok()).unwrap_or_default();
-    assert!(output.status.success() && collected > 0, "callgrind counted nothing of `{case}`: {told}");
-    collected / times as u64
-}
-
-/// What callgrind counts: its name is the switch.
-#[inline(never)]
-fn measured<T>(items: impl IntoIterator<Item = T>, work: impl Fn(T)) {
-    for item in items {
-        work(black_box(item));
-    }
-}
-
-/// A record is made for it, and left there.
-struct Given;
-
-impl AuditSink for Given {
-    fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        black_box(event);
-        Ok(())
     }
 }
 
@@ -259,20 +145,6 @@ fn run(case: &str) {
             let many = vec![again[0].clone(); WRITTEN];
             requests(&Router::new().route(ROUTE, get(guarded)).with_state(verifier), &many);
             assert_eq!(audit.dropped(), 0, "the queue was full");
-        }
-        GIVEN => {
-            let verifier = tokens::verifier(verifying, Given);
-            counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
-        }
-        #[cfg(feature = "metrics")]
-        METERED => {
-            use opentelemetry::metrics::MeterProvider;
-            use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
-            let exporter = InMemoryMetricExporter::default();
-            let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).build();
-            let metrics = service_only::Metrics::new(&provider.meter("bench"));
-            let verifier = tokens::verifier(verifying, metrics.audit());
-            counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
         }
         _ => panic!("no such case: `{case}`"),
     }

@@ -34,6 +34,8 @@
     allow(dead_code, reason = "used by the integrations")
 )]
 
+#[doc(hidden)]
+pub mod __satellite;
 pub mod audit;
 mod authorize;
 mod bearer;
@@ -56,6 +58,7 @@ pub mod export;
 pub mod fuzzing;
 mod given;
 mod guard;
+mod handle;
 mod handler;
 mod hashed;
 mod integration;
@@ -63,8 +66,6 @@ mod integration;
 mod issue;
 mod json;
 mod keys;
-#[cfg(feature = "metrics")]
-mod metrics;
 mod policy;
 #[doc(hidden)]
 pub mod private;
@@ -84,8 +85,6 @@ mod threads;
 mod times;
 mod token;
 mod trace_context;
-#[cfg(feature = "traces")]
-mod traces;
 mod trusted;
 mod verifier;
 #[cfg_attr(
@@ -120,16 +119,12 @@ pub use crate::keys::{
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
     RemoteJwksBuilder,
 };
-#[cfg(feature = "metrics")]
-pub use crate::metrics::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES, Metrics, MetricsAudit};
 #[cfg(feature = "sql")]
 pub use crate::revocation::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,
 };
 #[cfg(feature = "shutdown")]
 pub use crate::shutdown::{DRAIN_TIMEOUT, drain, shutdown_signal};
-#[cfg(feature = "traces")]
-pub use crate::traces::TracesAudit;
 pub use crate::{
     audit::{
         AuditError, AuditEvent, AuditRecord, AuditSink, DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE,

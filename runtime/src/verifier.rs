@@ -22,6 +22,7 @@ use crate::{
     bearer::BearerToken,
     caller::{Caller, Identity},
     denial::{Code, Denial},
+    handle::{self, WeakHandle},
     keys::Refresh,
     policy::Policy,
     recorder::{Asked, Attempted, NoRequest, Recorder, Refused},
@@ -246,13 +247,6 @@ impl Verifier {
         self.0.issuers.iter().any(|issuer| issuer.kind == Kind::Strict)
     }
 
-    /// A weak handle: returns the verifier while another handle exists.
-    #[cfg(any(test, feature = "metrics"))]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = Arc::downgrade(&self.0);
-        move || own.upgrade().map(Self)
-    }
-
     /// Whether an issuer is trusted by this name.
     #[cfg(feature = "tower")]
     pub(crate) fn trusts(&self, issuer: &str) -> bool {
@@ -274,6 +268,12 @@ fn without_request() -> Attempted<NoRequest> {
 
 fn user_refused() -> Denial {
     Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
+}
+
+impl WeakHandle for Verifier {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        handle::weak(&self.0, Self)
+    }
 }
 
 impl std::fmt::Debug for Verifier {

@@ -32,7 +32,10 @@ use stamp::Stamp;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::{
+    clock::{Clock, Stopwatch, Timestamp},
+    handle::{self, WeakHandle},
+};
 
 /// How often a file is looked at when nothing else is said: every second. That costs two system
 /// calls, and an operator who has repaired a file sees the effect while still looking.
@@ -149,13 +152,6 @@ struct Seen {
 }
 
 impl<C: Contents> WatchedFile<C> {
-    /// The file again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<C> {
-        let own = Arc::downgrade(&self.0);
-        move || own.upgrade().map(Self)
-    }
-
     /// Reads the file, and starts the threads that look at it. The first content must be good, within
     /// `patience`: a file that is not there yet is waited for.
     pub(crate) fn open(
@@ -286,6 +282,12 @@ impl<C: Contents> WatchedFile<C> {
 
     pub(crate) fn contents(&self) -> &C {
         &self.0.shared.contents
+    }
+}
+
+impl<C: Contents> WeakHandle for WatchedFile<C> {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        handle::weak(&self.0, Self)
     }
 }
 

@@ -9,11 +9,11 @@ use std::future::IntoFuture;
 use anyhow::Context;
 use axum::{extract::State, http::StatusCode, middleware::from_fn};
 use service_only::{
-    ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Metrics, TracesAudit, Verifier,
-    VerifierBuilder,
+    ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Verifier, VerifierBuilder,
     closed::{get, post},
     drain, public, service_only, shutdown_signal,
 };
+use service_only_otel::{Metrics, TracesAudit};
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tracing_subscriber::util::SubscriberInitExt;

@@ -7,9 +7,11 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a benchmark"
 )]
 
+pub mod callgrind;
 pub mod floor;
 pub mod race;
 pub mod report;

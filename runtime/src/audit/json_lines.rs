@@ -34,6 +34,7 @@ use self::{
     writer::Writer,
 };
 use super::{AuditError, AuditEvent, AuditSink, Decision};
+use crate::handle::{self, WeakHandle};
 
 /// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
 /// bytes, 3 MiB. The longest line that a stranger can bring about, all of it escapes, has 3.2 KB: 26 MB at most. And
@@ -293,13 +294,6 @@ impl JsonLinesAudit {
         Self::builder().queue(records).to_writer(writer)
     }
 
-    /// The log again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = Arc::downgrade(&self.0);
-        move || own.upgrade().map(Self)
-    }
-
     /// Records lost so far, because the queue was full or the writer failed.
     pub fn dropped(&self) -> u64 {
         self.0.queue.lost()
@@ -327,6 +321,12 @@ impl JsonLinesAudit {
                 Err(io::Error::new(io::ErrorKind::TimedOut, self.0.unfinished()))
             }
         }
+    }
+}
+
+impl WeakHandle for JsonLinesAudit {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        handle::weak(&self.0, Self)
     }
 }
 

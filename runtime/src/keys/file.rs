@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
+    handle::WeakHandle,
     watched_file::{Contents, DEFAULT_POLL_INTERVAL, MAX_READ, MIN_POLL_INTERVAL, WatchedFile, read_regular},
 };
 
@@ -56,13 +57,6 @@ impl FileKeys {
         FileKeysBuilder::of(path.into(), Format::Hmac(algorithm, SecretEncoding::Raw))
     }
 
-    /// The file again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = self.0.weak();
-        move || own().map(Self)
-    }
-
     /// What is wrong with the file as it is now; `None` when its keys are those in use.
     pub fn last_error(&self) -> Option<KeyError> {
         self.0.last_error()
@@ -71,6 +65,13 @@ impl FileKeys {
     /// When the keys in use were loaded.
     pub fn loaded_at(&self) -> Timestamp {
         self.0.current().at
+    }
+}
+
+impl WeakHandle for FileKeys {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        let own = self.0.weak();
+        move || own().map(Self)
     }
 }
 

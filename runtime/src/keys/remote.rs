@@ -32,7 +32,10 @@ use refresher::Progress;
 use tokio::sync::{Notify, watch};
 
 use super::{KeySet, KeySource, KeysUnavailable, Refresh};
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::{
+    clock::{Clock, Stopwatch, Timestamp},
+    handle::{self, WeakHandle},
+};
 
 /// The keys of an issuer, fetched from where it publishes them. Cheap to clone; all clones are one.
 ///
@@ -112,13 +115,6 @@ impl RemoteJwks {
         self.0.shared.last_error.load().as_deref().cloned()
     }
 
-    /// The source again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = Arc::downgrade(&self.0);
-        move || own.upgrade().map(Self)
-    }
-
     /// How many fetches have failed.
     pub fn failures(&self) -> u64 {
         self.0.shared.failures.load(Ordering::Relaxed)
@@ -127,6 +123,12 @@ impl RemoteJwks {
     /// When the keys in use were fetched; `None` before the first fetch.
     pub fn loaded_at(&self) -> Option<Timestamp> {
         self.0.shared.current.load().as_deref().map(|loaded| loaded.at)
+    }
+}
+
+impl WeakHandle for RemoteJwks {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        handle::weak(&self.0, Self)
     }
 }
 

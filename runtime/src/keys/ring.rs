@@ -17,6 +17,7 @@ use super::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable, MAX_KEYS, Verif
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     denial::quoted,
+    handle::{self, WeakHandle},
 };
 
 /// Retired keys that a ring remembers, so that none comes back under its old name. A ring that
@@ -192,25 +193,9 @@ impl KeyRing {
         retired.chain(live).collect()
     }
 
-    /// The ring again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let own = Arc::downgrade(&self.0);
-        move || own.upgrade().map(Self)
-    }
-
     /// When a key was announced; the first one, when the ring was made. `None` for a retired one.
     pub fn announced_at(&self, kid: &str) -> Option<Timestamp> {
         self.settled().announced_at.get(kid).copied()
-    }
-
-    /// The same as [`states`](Self::states), with the time of each live key's announcement.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn ages(&self) -> Vec<(KeyId, KeyState, Option<Timestamp>)> {
-        let states = self.states();
-        let entries = self.settled();
-        let announced_at = |kid: &KeyId| entries.announced_at.get(kid).copied();
-        states.into_iter().map(|(kid, state)| (kid.clone(), state, announced_at(&kid))).collect()
     }
 
     /// Changes the ring as it is now; a change that fails changes nothing.
@@ -239,6 +224,12 @@ impl KeyRing {
         let keys = KeySet::new(entries.live.iter().map(|(key, _)| key.clone()))?;
         self.0.published.store(Arc::new(Published { keys, good_until: entries.first_retirement() }));
         Ok(())
+    }
+}
+
+impl WeakHandle for KeyRing {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        handle::weak(&self.0, Self)
     }
 }
 

@@ -2,12 +2,9 @@
 
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasherDefault};
 
-use crate::{
-    audit::{AuditEvent, Decision},
-    denial::Code,
-    hashed::{Hashed, mix},
-    policy::Endpoint,
-};
+use service_only::{AuditEvent, Code, Decision, Endpoint};
+
+use super::hashed::{Hashed, mix};
 
 /// Kinds of decisions that a thread knows. Beyond that it begins anew; nothing is counted here.
 const MAX_KNOWN: usize = 1_024;
@@ -132,8 +129,10 @@ impl<'e> Sight<'e> {
     #[inline]
     fn hash(&self) -> u64 {
         let (_, function, line) = self.place().unwrap_or_default();
-        let code = self.code.map_or(0, |code| code as u64 + 1);
-        let hash = mix(function as u64, u64::from(line) << 16 | code << 1 | self.decision as u64);
+        // The address of a code's name: a code has one name, and no number outside of its crate.
+        let code = self.code.map_or(0, |code| code.as_str().as_ptr().addr() as u64);
+        let denied = u64::from(self.decision == Decision::Deny);
+        let hash = mix(function as u64, u64::from(line) << 16 ^ code << 1 | denied);
         hash_text(hash, self.service)
     }
 }
@@ -152,7 +151,10 @@ fn hash_text(hash: u64, text: Option<&str>) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test")]
 mod tests {
+    use service_only::{GuardedEndpoint, endpoints, service_only};
+
     use super::*;
 
     fn sight<'e>(
@@ -167,14 +169,33 @@ mod tests {
         Places { attempts, key_uses: None, service: None }
     }
 
+    /// Two handlers that differ in nothing but where they are.
+    fn handlers() -> Vec<Endpoint> {
+        fn one() {
+            #[service_only]
+            async fn delete() {}
+            drop(delete);
+        }
+        fn other() {
+            #[service_only]
+            async fn delete() {}
+            drop(delete);
+        }
+        one();
+        other();
+        let own = |guarded: &GuardedEndpoint| guarded.endpoint().module_path() == module_path!();
+        endpoints().iter().filter(|guarded| own(guarded)).map(|guarded| *guarded.endpoint()).collect()
+    }
+
     #[test]
     fn each_text_tells_decisions_apart_and_a_known_one_is_not_resolved() {
-        let handler = |line| Some(Endpoint::new("orders", "delete", "api.rs", line));
+        let handlers = handlers();
+        let handler = |number: usize| Some(handlers[number]);
         let all = sight(Some("orders-eu-west"), Some("key-1".into()), Some("auth".into()));
         let sights = [
             all.clone(),
             Sight { endpoint: handler(1), ..all.clone() },
-            Sight { endpoint: handler(2), ..all.clone() },
+            Sight { endpoint: handler(0), ..all.clone() },
             Sight { decision: Decision::Deny, code: Some(Code::MissingScope), ..all.clone() },
             Sight { decision: Decision::Deny, code: Some(Code::Expired), ..all.clone() },
             Sight { service: Some("orders-us-west"), ..all.clone() },

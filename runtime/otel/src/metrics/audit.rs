@@ -6,19 +6,13 @@ use opentelemetry::{
     KeyValue,
     metrics::{AsyncInstrument, Meter},
 };
+use service_only::{AuditError, AuditEvent, AuditSink, Code, Decision, Endpoint, Timestamp, endpoints};
 
 use super::{
     counts::{Bounded, Counts, Histograms, Measurement},
     known::{Places, Sight},
     names::Names,
     series::Labels,
-};
-use crate::{
-    audit::{AuditError, AuditEvent, AuditSink, Decision},
-    clock::Timestamp,
-    denial::Code,
-    policy::Endpoint,
-    registry::endpoints,
 };
 
 /// Counts decisions, and measures the tokens that were verified. Made by
@@ -161,7 +155,7 @@ fn span(from: Timestamp, end: i64) -> f64 {
 
 const CODE: &str = "code";
 
-/// Where no handler has asked: a call of [`Verifier::verify`](crate::Verifier::verify), a layer.
+/// Where no handler has asked: a call of [`Verifier::verify`](service_only::Verifier::verify), a layer.
 const NO_HANDLER: &str = "(none)";
 
 fn handler(endpoint: Option<Endpoint>) -> KeyValue {

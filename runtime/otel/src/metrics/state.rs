@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-
-use crate::{
-    clock::Timestamp,
-    denial::{Backslash, escaped},
-    keys::{KeyId, KeyRing, KeyState, MAX_KID_LENGTH},
-};
+use service_only::{__satellite::escaped, KeyId, KeyRing, KeyState, MAX_KID_LENGTH, Timestamp};
 
 pub(super) struct RingKey {
     kid: KeyId,
@@ -16,14 +11,17 @@ pub(super) struct RingKey {
     announced_at: Option<Timestamp>,
 }
 
-pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> + use<> {
-    ring.ages().into_iter().map(|(kid, state, announced_at)| RingKey { kid, state, announced_at })
+pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
+    ring.states().into_iter().map(|(kid, state)| {
+        let announced_at = ring.announced_at(kid.as_str());
+        RingKey { kid, state, announced_at }
+    })
 }
 
 impl RingKey {
     /// The same text for a key as where its uses are counted, so that the two can be joined.
     pub(super) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
-        let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH, Backslash::Doubled).into_owned();
+        let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH).into_owned();
         [KeyValue::new("issuer", issuer.to_owned()), KeyValue::new("kid", kid)]
     }
 

@@ -19,7 +19,7 @@ async fn attempts_are_counted_by_handler_decision_code_and_the_service_that_was_
     app.get("/stock").bearer(forged.token()).await;
     app.get("/stock").await;
     let all = world.collect();
-    let handler = "code.function.name=metrics::stock";
+    let handler = "code.function.name=it::metrics::stock";
     let happened: Vec<_> = of(&all, ATTEMPTS).into_iter().filter(|(_, count)| *count > 0.0).collect();
     assert_eq!(
         happened,
@@ -55,7 +55,7 @@ async fn attempts_are_counted_by_handler_decision_code_and_the_service_that_was_
 fn forged_algorithms_are_counted_from_zero() {
     let all = World::new().collect();
     for code in ["alg_not_allowed", "key_alg_mismatch"] {
-        for handler in ["metrics::stock", "(none)"] {
+        for handler in ["it::metrics::stock", "(none)"] {
             let labels = format!("{ATTEMPTS}{{code.function.name={handler},code={code},decision=deny}}");
             assert_eq!(all[&labels], 0.0);
         }

@@ -9,11 +9,7 @@ use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{Span, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
 };
-
-use crate::{
-    audit::{AuditError, AuditEvent, AuditSink},
-    clock::Timestamp,
-};
+use service_only::{AuditError, AuditEvent, AuditSink, Timestamp};
 
 /// Makes a span of each decision: what was decided, by which rule and how long it took, and nothing of the
 /// token. Stands beside a sink that writes: `.audit((log, TracesAudit::new(tracer)))`. It never fails.
@@ -26,7 +22,8 @@ use crate::{
 /// ```
 /// use opentelemetry::trace::TracerProvider;
 /// # use opentelemetry::trace::noop::NoopTracerProvider;
-/// use service_only::{JsonLinesAudit, TracesAudit};
+/// use service_only::JsonLinesAudit;
+/// use service_only_otel::TracesAudit;
 /// # fn main() -> std::io::Result<()> {
 /// # let provider = NoopTracerProvider::new();
 ///

@@ -8,24 +8,25 @@
 mod audit;
 mod counts;
 mod distribution;
+mod hashed;
 mod known;
 mod names;
 mod readings;
 mod series;
 mod state;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use opentelemetry::{KeyValue, metrics::Meter};
+use service_only::{
+    __satellite::WeakHandle, Clock, FileKeys, JsonLinesAudit, KeyRing, SystemClock, Timestamp, Verifier,
+};
 
 pub use self::{audit::MetricsAudit, series::MAX_METRIC_SERIES};
 use self::{names::Names, readings::Readings};
-use crate::{
-    audit::JsonLinesAudit,
-    clock::{Clock, SystemClock, Timestamp},
-    keys::{FileKeys, KeyRing},
-    verifier::Verifier,
-};
 
 /// Services, and keys, that are told apart; the rest are one, `(others)`. With ten endpoints and six codes
 /// that refuse a known service, 200 services stay within what Prometheus takes from one target.
@@ -41,7 +42,8 @@ pub const DEFAULT_METRIC_NAMES: usize = 200;
 /// ```
 /// use opentelemetry::metrics::MeterProvider;
 /// # use opentelemetry::metrics::noop::NoopMeterProvider;
-/// use service_only::{JsonLinesAudit, Metrics, Verifier};
+/// use service_only::{JsonLinesAudit, Verifier};
+/// use service_only_otel::Metrics;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let provider = NoopMeterProvider::new();
 /// # let keys = service_only::VerifyingKey::hmac(service_only::Algorithm::HS256, &[7; 32])?;
@@ -209,7 +211,7 @@ impl Metrics {
     ///
     /// ```
     /// # use opentelemetry::metrics::{MeterProvider, noop::NoopMeterProvider};
-    /// # let metrics = service_only::Metrics::new(&NoopMeterProvider::new().meter("orders"));
+    /// # let metrics = service_only_otel::Metrics::new(&NoopMeterProvider::new().meter("orders"));
     /// let revocations = service_only::MemoryRevocations::new();
     /// metrics.watch_revocations({
     ///     let revocations = revocations.clone();
@@ -217,16 +219,8 @@ impl Metrics {
     /// });
     /// ```
     ///
-    /// Those of a database are read for as long as a verifier has them; the watching alone keeps no
-    /// reader of a database alive:
-    ///
-    /// ```no_run
-    /// # #[cfg(feature = "sql")]
-    /// # fn watch(metrics: service_only::Metrics) -> Result<(), service_only::store::StoreError> {
-    /// let revocations = service_only::SqlRevocations::of("sqlite:tokens.db").start()?;
-    /// metrics.watch_revocations(revocations.len_while_used());
-    /// # Ok(()) }
-    /// ```
+    /// For the revocations of a database, pass `SqlRevocations::len_while_used` of `service-only-store`. It reads
+    /// them for as long as a verifier has them, and keeps no reader of a database alive.
     pub fn watch_revocations<N: Into<Option<usize>>>(&self, held: impl Fn() -> N + Send + 'static) {
         self.0.revocations.add(move |reading| {
             reading.take(&[], u64::try_from(held().into()?).unwrap_or(u64::MAX));
@@ -281,7 +275,7 @@ impl Metrics {
 
     /// Reads how often keys could not be fetched, whether that is so now, and when they last could.
     #[cfg(feature = "remote")]
-    pub fn watch_remote(&self, issuer: impl Into<String>, keys: &crate::keys::RemoteJwks) {
+    pub fn watch_remote(&self, issuer: impl Into<String>, keys: &service_only::RemoteJwks) {
         let labels = [KeyValue::new("issuer", issuer.into())];
         self.0.refresh_failures.add({
             let (labels, keys) = (labels.clone(), keys.weak());
@@ -309,7 +303,7 @@ impl Metrics {
     /// Reads when the token that this service sends expires, and how long it lives in all. `name` tells it
     /// from another one of this program.
     #[cfg(feature = "client")]
-    pub fn watch_token(&self, name: impl Into<String>, tokens: &crate::client::TokenSource) {
+    pub fn watch_token(&self, name: impl Into<String>, tokens: &service_only::TokenSource) {
         let labels = [KeyValue::new("token", name.into())];
         self.0.sent_expiry.add({
             let (labels, tokens) = (labels.clone(), tokens.weak());
@@ -333,6 +327,12 @@ impl Metrics {
             Some(())
         });
     }
+}
+
+/// The value behind a lock, also after a thread has panicked with it: what is locked here is whole after each
+/// statement.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The number's place in a list that grows with it.

@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{KeyValue, StringValue};
 
-use crate::threads::locked;
+use super::locked;
 
 /// The name of all that come too late for one. No service is called so.
 const OTHERS: &str = "(others)";

@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::KeyValue;
 
-use crate::threads::locked;
+use super::locked;
 
 /// The series of one instrument, with the one for all that come too late: as many as OpenTelemetry's SDK takes
 /// before it makes such a series itself. Of one that is only read, the SDK would keep the last number there

@@ -1,14 +1,13 @@
 //! A span for each decision: in the right trace, with the rule that decided, and with nothing of the token.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-
 use axum::{Router, routing::get};
 use opentelemetry::{
     SpanId, TraceId,
     trace::{SpanContext, Status, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
-use service_only::{NoAudit, RevocationStore, TracesAudit, Verifier, service_only};
+use service_only::{NoAudit, RevocationStore, Verifier, service_only};
+use service_only_otel::TracesAudit;
 use service_only_testkit::{TestAuthority, call};
 
 #[service_only(services("shop"))]
@@ -72,7 +71,7 @@ async fn a_decision_is_a_span_that_says_the_rule_and_nothing_of_the_token() {
     let shop = world.authority.service("shop").role("clerk").scope("stock:read").token();
     let allowed = world.ask(shop.as_str(), None).await;
     assert_eq!(attribute(&allowed, "service_only.decision").unwrap(), "allow");
-    assert_eq!(attribute(&allowed, "code.function.name").unwrap(), "traces::stock");
+    assert_eq!(attribute(&allowed, "code.function.name").unwrap(), "it::traces::stock");
     assert_eq!(attribute(&allowed, "service_only.code"), None);
 
     let orders = world.authority.service("orders").token();

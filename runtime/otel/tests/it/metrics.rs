@@ -1,13 +1,8 @@
 //! What a program's own SDK gets to see: what is counted, by which labels, and that no stranger makes a new
 //! one.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-
-#[path = "metrics/collected.rs"]
 mod collected;
-#[path = "metrics/decisions.rs"]
 mod decisions;
-#[path = "metrics/watched.rs"]
 mod watched;
 
 use std::collections::BTreeMap;
@@ -18,7 +13,8 @@ use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData, ResourceMetrics},
 };
-use service_only::{Metrics, Verifier, service_only};
+use service_only::{Verifier, service_only};
+use service_only_otel::Metrics;
 use service_only_testkit::TestAuthority;
 
 #[service_only(services("shop"))]
