@@ -1,13 +1,34 @@
-//! What the crates beside this one use, and no other program. Each of them has exactly this version of
-//! `service-only`, so nothing here is stable.
+//! What the crates beside this one use, and no other program: `service-only-client`, `service-only-export`,
+//! `service-only-otel`, `service-only-store`. Each has exactly this version of `service-only`, so nothing here is
+//! stable.
 //!
+//! - [`WatchedFile`] and its companions: a token file is watched like a key file.
 //! - [`WeakHandle`]: metrics read a verifier or a log only while the program uses it.
-//! - [`escaped`]: names of keys are shown as the audit shows them.
+//! - [`decode_text`], [`unverified_payload`], [`escaped`]: what the guard does with text, done the same way.
+//! - [`Stopwatch`]: only `clock.rs` reads the time.
 
 use std::borrow::Cow;
 
-use crate::denial::Backslash;
-pub use crate::handle::WeakHandle;
+pub use crate::{
+    clock::Stopwatch,
+    handle::WeakHandle,
+    text::decode as decode_text,
+    watched_file::{
+        Contents, Hurry, MAX_READ, MIN_POLL_INTERVAL, REREAD_INTERVAL, Round, WatchedFile, read_regular,
+    },
+};
+use crate::{
+    denial::Backslash,
+    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
+};
+
+/// The payload of a text that has the form of a token. Its signature is not checked.
+pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {
+    let segments = Segments::split(token).ok()?;
+    segments.header(&mut HeaderRoom::new()).ok()?;
+    segments.signature(&mut SignatureRoom::new()).ok()?;
+    segments.payload(&mut PayloadRoom::new()).ok().map(<[u8]>::to_vec)
+}
 
 /// `text` in printable ASCII, at most `longest` characters; a `~` at the end marks a cut.
 pub fn escaped(text: &str, longest: usize) -> Cow<'_, str> {

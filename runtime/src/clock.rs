@@ -121,14 +121,18 @@ impl Clock for FixedClock {
 
 /// Measures how long something takes, whatever the clocks are set to.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Stopwatch(std::time::Instant);
+pub struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
-    pub(crate) fn start() -> Self {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
         Self(std::time::Instant::now())
     }
 
-    pub(crate) fn elapsed(self) -> Duration {
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 

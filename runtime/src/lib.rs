@@ -42,12 +42,6 @@ mod bearer;
 mod build_error;
 mod caller;
 mod claims;
-#[cfg(feature = "client")]
-#[cfg_attr(
-    not(any(feature = "client-reqwest", feature = "client-tower")),
-    allow(dead_code, reason = "used by the clients")
-)]
-mod client;
 mod clock;
 mod columns;
 mod denial;
@@ -87,21 +81,10 @@ mod token;
 mod trace_context;
 mod trusted;
 mod verifier;
-#[cfg_attr(
-    not(any(feature = "client-reqwest", feature = "client-tower")),
-    allow(dead_code, reason = "used by the clients")
-)]
 mod watched_file;
 
 pub use service_only_macros::{public, service_only};
 
-#[cfg(feature = "client")]
-pub use crate::client::{
-    AttachToken, InvalidOrigin, LazyTokenSource, MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL, TokenFileError,
-    TokenSource, TokenSourceBuilder,
-};
-#[cfg(feature = "client-tower")]
-pub use crate::client::{ResendBody, TokenAttached};
 #[cfg(feature = "axum")]
 pub use crate::integration::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "tower")]

@@ -8,8 +8,10 @@ use std::{fmt, ops::Deref};
 use zeroize::Zeroizing;
 
 /// Text that is zeroed on drop where it had to be decoded: it may be a private key or a token.
-pub(crate) enum Text<'b> {
+pub enum Text<'b> {
+    /// UTF-8, without its byte order mark.
     AsItIs(&'b str),
+    /// UTF-16.
     Decoded(Zeroizing<String>),
 }
 
@@ -26,7 +28,7 @@ impl Deref for Text<'_> {
 
 /// Why bytes are not text.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(crate) struct NotText(&'static str);
+pub struct NotText(&'static str);
 
 impl fmt::Display for NotText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,7 +37,10 @@ impl fmt::Display for NotText {
 }
 
 /// Reads UTF-8 or UTF-16, with or without a byte order mark. The mark is not part of the text.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
+///
+/// # Errors
+/// When the bytes are neither.
+pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
     match encoding_of(bytes) {
         Encoding::Utf8(rest) => std::str::from_utf8(rest).map(Text::AsItIs).map_err(|_| NotText("not UTF-8")),
         Encoding::Utf16(rest, order) => utf16(rest, order).map(Text::Decoded),

@@ -28,8 +28,6 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use stamp::Stamp;
-#[cfg(feature = "client")]
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -42,34 +40,42 @@ use crate::{
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest interval: more often than this, looking costs more than it brings.
-pub(crate) const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a look at the file may take. A local file takes microseconds, so a file system that needs
 /// longer hangs. No request waits longer for it.
-pub(crate) const MAX_READ: Duration = Duration::from_secs(2);
+pub const MAX_READ: Duration = Duration::from_secs(2);
 
 /// How often refusals can make the file be read beside the regular look: a server that refuses
 /// everything costs ten reads a second, not one per request.
-#[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "the feature `client` exports it"))]
 pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the file is looked at while a program waits for it to be written.
 const AWAITED_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a file holds and how it is read.
-pub(crate) trait Contents: Send + Sync + 'static {
+pub trait Contents: Send + Sync + 'static {
+    /// What the file is for.
     type Content: Send + Sync + 'static;
+    /// Why the file cannot be used.
     type Error: Clone + PartialEq + fmt::Display + Send + Sync + 'static;
 
     /// The thread's name.
     const THREAD: &'static str;
 
+    /// Where the file is.
     fn path(&self) -> &Path;
 
     /// Reads the file as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, Self::Error>;
 
     /// Makes of its bytes what it is for.
+    ///
+    /// # Errors
+    /// When they are not that.
     fn parse(&self, bytes: &[u8]) -> Result<Self::Content, Self::Error>;
 
     /// Why no thread can be started.
@@ -86,14 +92,12 @@ pub(crate) trait Contents: Send + Sync + 'static {
 }
 
 /// A file and its last good content. Cheap to clone; the threads end with the last clone.
-pub(crate) struct WatchedFile<C: Contents>(Arc<Watch<C>>);
+pub struct WatchedFile<C: Contents>(Arc<Watch<C>>);
 
 /// Ends the threads when it is dropped.
 struct Watch<C: Contents> {
     shared: Arc<Shared<C>>,
     supervisor: Thread,
-    #[cfg(feature = "client")]
-    rounds: watch::Receiver<Rounds>,
 }
 
 struct Shared<C: Contents> {
@@ -125,18 +129,24 @@ enum Turn {
     Reading,
 }
 
-/// Looks that the supervisor has begun, and those that it has ended or given up.
-#[cfg(feature = "client")]
-#[derive(Copy, Clone, Default)]
-struct Rounds {
-    begun: u64,
-    ended: u64,
+/// A look at the file, as the supervisor reports it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// The supervisor asks the reader for a look.
+    Begun,
+    /// The reader came back, or the supervisor no longer waits for it.
+    Ended,
 }
 
+/// Makes the supervisor look more often, until it is dropped.
+pub struct Hurry<C: Contents>(Arc<Shared<C>>);
+
 /// Content that was good, and since when it is in use.
-pub(crate) struct Loaded<T> {
-    pub(crate) content: T,
-    pub(crate) at: Timestamp,
+pub struct Loaded<T> {
+    /// The content.
+    pub content: T,
+    /// When it was loaded.
+    pub at: Timestamp,
 }
 
 /// What is known of the file.
@@ -153,12 +163,16 @@ struct Seen {
 
 impl<C: Contents> WatchedFile<C> {
     /// Reads the file, and starts the threads that look at it. The first content must be good, within
-    /// `patience`: a file that is not there yet is waited for.
-    pub(crate) fn open(
+    /// `patience`: a file that is not there yet is waited for. The supervisor calls `report` for each look.
+    ///
+    /// # Errors
+    /// When the file cannot be used in time, or no thread can be started.
+    pub fn open(
         contents: C,
         interval: Duration,
         clock: Box<dyn Clock>,
         patience: Duration,
+        report: impl FnMut(Round) + Send + 'static,
     ) -> Result<Self, C::Error> {
         let contents = Arc::new(contents);
         let (sender, first) = mpsc::sync_channel(0);
@@ -177,21 +191,24 @@ impl<C: Contents> WatchedFile<C> {
         Self::spawn(reader).map_err(|error| contents.no_thread(&error))?;
         let shared =
             first.recv_timeout(patience.saturating_add(MAX_READ)).map_err(|_| contents.hangs())??;
-        Self::supervise(shared, interval)
+        Self::supervise(shared, interval, report)
     }
 
-    /// Starts the threads that look at a file, which may not be there yet.
-    #[cfg(feature = "client")]
-    pub(crate) fn start(
+    /// Starts the threads that look at a file, which may not be there yet. `before` is its content until then.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(
         contents: C,
         before: C::Content,
         interval: Duration,
         clock: Box<dyn Clock>,
+        report: impl FnMut(Round) + Send + 'static,
     ) -> Result<Self, C::Error> {
         let shared = Arc::new(Shared::unread(contents, before, clock));
         let reader = Arc::clone(&shared);
         Self::spawn(move || reader.read_when_asked()).map_err(|error| shared.contents.no_thread(&error))?;
-        let watched = Self::supervise(shared, interval)?;
+        let watched = Self::supervise(shared, interval, report)?;
         watched.0.supervisor.unpark();
         Ok(watched)
     }
@@ -201,86 +218,64 @@ impl<C: Contents> WatchedFile<C> {
         Ok(thread.thread().clone())
     }
 
-    fn supervise(shared: Arc<Shared<C>>, interval: Duration) -> Result<Self, C::Error> {
-        #[cfg(feature = "client")]
-        let (sender, rounds) = watch::channel(Rounds::default());
+    fn supervise(
+        shared: Arc<Shared<C>>,
+        interval: Duration,
+        mut report: impl FnMut(Round) + Send + 'static,
+    ) -> Result<Self, C::Error> {
         let watched = Arc::clone(&shared);
         let supervisor = Self::spawn(move || {
             while watched.rest(interval) {
-                #[cfg(feature = "client")]
-                sender.send_modify(|rounds| rounds.begun += 1);
+                report(Round::Begun);
                 watched.have_it_read();
-                #[cfg(feature = "client")]
-                sender.send_modify(|rounds| rounds.ended = rounds.begun);
+                report(Round::Ended);
             }
         });
         let supervisor = supervisor.map_err(|error| {
             shared.stop();
             shared.contents.no_thread(&error)
         })?;
-        Ok(Self(Arc::new(Watch {
-            shared,
-            supervisor,
-            #[cfg(feature = "client")]
-            rounds,
-        })))
+        Ok(Self(Arc::new(Watch { shared, supervisor })))
     }
 
     /// The last good content.
-    pub(crate) fn current(&self) -> Guard<Arc<Loaded<C::Content>>> {
+    pub fn current(&self) -> Guard<Arc<Loaded<C::Content>>> {
         self.0.shared.current.load()
     }
 
     /// What is wrong with the file as it is now.
-    pub(crate) fn last_error(&self) -> Option<C::Error> {
+    pub fn last_error(&self) -> Option<C::Error> {
         let shared = &self.0.shared;
-        if shared.hangs.load(Ordering::Acquire) {
+        if self.hangs() {
             return Some(shared.contents.hangs());
         }
         shared.last_error.load().as_deref().cloned()
     }
 
-    /// Waits until the file was looked at once more, whatever its stamp is; the reader skips it where it
-    /// was read too recently. Ends within [`MAX_READ`], and immediately where reading hangs.
-    #[cfg(feature = "client")]
-    pub(crate) async fn read_again(&self) {
-        let shared = &self.0.shared;
-        if shared.hangs.load(Ordering::Acquire) {
-            return;
-        }
-        shared.thorough.store(true, Ordering::Release);
-        let mut rounds = self.0.rounds.clone();
-        let wanted = rounds.borrow_and_update().begun + 1;
-        self.0.supervisor.unpark();
-        // With the supervisor gone, there is nothing to wait for.
-        let _ = rounds.wait_for(|rounds| rounds.ended >= wanted).await;
+    /// Whether the last read did not come back in time.
+    pub fn hangs(&self) -> bool {
+        self.0.shared.hangs.load(Ordering::Acquire)
     }
 
-    /// Waits until `is_good` holds of the content, for as long as `patience`; `false` when it does not.
-    #[cfg(feature = "client")]
-    pub(crate) async fn wait_for(&self, patience: Duration, is_good: impl Fn(&C::Content) -> bool) -> bool {
-        /// Also when the wait is cancelled.
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-        let waiting = &self.0.shared.waiting;
-        waiting.fetch_add(1, Ordering::AcqRel);
-        let _waiting = Waiting(waiting);
-        let running = Stopwatch::start();
-        self.0.supervisor.unpark();
-        let mut rounds = self.0.rounds.clone();
-        while !is_good(&self.current().content) {
-            if running.elapsed() >= patience || rounds.changed().await.is_err() {
-                return false;
-            }
-        }
-        true
+    /// The next look reads the file even if its stamp did not change, unless it was read less than
+    /// [`REREAD_INTERVAL`] ago.
+    pub fn force_next_read(&self) {
+        self.0.shared.thorough.store(true, Ordering::Release);
     }
 
-    pub(crate) fn contents(&self) -> &C {
+    /// Starts the next look now.
+    pub fn wake(&self) {
+        self.0.supervisor.unpark();
+    }
+
+    /// Looks more often, from the next look on, while a program waits for the file to be written.
+    pub fn hurry(&self) -> Hurry<C> {
+        self.0.shared.waiting.fetch_add(1, Ordering::AcqRel);
+        Hurry(Arc::clone(&self.0.shared))
+    }
+
+    /// What the file holds and how it is read.
+    pub fn contents(&self) -> &C {
         &self.0.shared.contents
     }
 }
@@ -288,6 +283,12 @@ impl<C: Contents> WatchedFile<C> {
 impl<C: Contents> WeakHandle for WatchedFile<C> {
     fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
         handle::weak(&self.0, Self)
+    }
+}
+
+impl<C: Contents> Drop for Hurry<C> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -330,7 +331,6 @@ impl<C: Contents> Shared<C> {
         }
     }
 
-    #[cfg(feature = "client")]
     fn unread(contents: C, before: C::Content, clock: Box<dyn Clock>) -> Self {
         let stamp = Stamp::Missing(io::ErrorKind::NotFound);
         // Long ago, so that the first look reads the file.
@@ -471,7 +471,10 @@ impl<C: Contents> Shared<C> {
 
 /// As [`read_bounded`], for a file that is read again and again: opening a pipe would wait for a writer, and
 /// reading it would take its content away.
-pub(crate) fn read_regular(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+///
+/// # Errors
+/// When the file cannot be read or is not a regular one.
+pub fn read_regular(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let kind = fs::metadata(path)?.file_type();
     if !kind.is_file() {
         let what = name_of(kind);

@@ -8,7 +8,8 @@ mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use service_only::{Algorithm, JsonLinesAudit, KeyRing, RemoteJwks, TokenSource, VerifyingKey, store};
+use service_only::{Algorithm, JsonLinesAudit, KeyRing, RemoteJwks, VerifyingKey, store};
+use service_only_client::TokenSource;
 use service_only_otel::Metrics;
 use service_only_testkit::{TestApp, TestAuthority, call};
 

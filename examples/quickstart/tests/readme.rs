@@ -37,7 +37,7 @@ fn the_rest_of_the_readme_is_code_that_is_tested_elsewhere() {
     let example = [
         include_str!("../../closed-world/src/main.rs"),
         include_str!("../../closed-world/src/tests.rs"),
-        include_str!("../../../runtime/tests/client/reqwest.rs"),
+        include_str!("../../../runtime/client/tests/it/reqwest.rs"),
     ];
     let shown = &blocks("rust")[2..];
     assert!(!shown.is_empty());

@@ -303,7 +303,7 @@ impl Metrics {
     /// Reads when the token that this service sends expires, and how long it lives in all. `name` tells it
     /// from another one of this program.
     #[cfg(feature = "client")]
-    pub fn watch_token(&self, name: impl Into<String>, tokens: &service_only::TokenSource) {
+    pub fn watch_token(&self, name: impl Into<String>, tokens: &service_only_client::TokenSource) {
         let labels = [KeyValue::new("token", name.into())];
         self.0.sent_expiry.add({
             let (labels, tokens) = (labels.clone(), tokens.weak());

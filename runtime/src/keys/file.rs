@@ -165,7 +165,7 @@ impl FileKeysBuilder {
         if self.encoding_of_no_secret {
             return Err(KeyError::unusable("only an HMAC secret has an encoding; leave out `.encoding(…)`"));
         }
-        let keys = FileKeys(WatchedFile::open(self.file, self.interval, self.clock, Duration::ZERO)?);
+        let keys = FileKeys(WatchedFile::open(self.file, self.interval, self.clock, Duration::ZERO, |_| ())?);
         keys.0.current().content.log_skipped(&keys.0.contents().path.display());
         Ok(keys)
     }

@@ -67,7 +67,7 @@ fn the_threads_end_promptly_with_the_last_clone() {
 }
 
 fn open<C: Contents>(contents: C, interval: Duration) -> Result<WatchedFile<C>, C::Error> {
-    WatchedFile::open(contents, interval, Box::new(SystemClock), Duration::ZERO)
+    WatchedFile::open(contents, interval, Box::new(SystemClock), Duration::ZERO, |_| ())
 }
 
 /// A watched file without its threads.
@@ -309,32 +309,6 @@ fn a_file_that_hangs_later_keeps_its_content_in_use_is_reported_once_and_is_read
     assert_eq!(*told.lock().unwrap(), ["hangs", "newer"], "each once");
 }
 
-#[cfg(feature = "client")]
-#[tokio::test]
-async fn only_the_first_requests_wait_for_a_file_that_hangs_and_they_need_no_timer() {
-    let (_folder, path) = file(b"old");
-    let (contents, held, _) = hanging(path.clone());
-    let watched = open(contents, Duration::from_secs(3600)).unwrap();
-    let hold = held.lock().unwrap();
-    fs::write(&path, b"newer").unwrap();
-    let waiting = Stopwatch::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let without_timer = watched.clone();
-    let first = thread::spawn(move || runtime.block_on(without_timer.read_again()));
-    watched.read_again().await;
-    first.join().unwrap();
-    assert!(waiting.elapsed() >= MAX_READ && waiting.elapsed() < MAX_READ * 3);
-    let waiting = Stopwatch::start();
-    for _ in 0..1000 {
-        watched.read_again().await;
-    }
-    assert!(waiting.elapsed() < MAX_READ, "nothing waits for what hangs already");
-    drop(hold);
-    eventually(|| watched.last_error().is_none());
-    watched.read_again().await;
-    assert_eq!(watched.current().content, b"newer");
-}
-
 #[cfg(unix)]
 #[test]
 fn a_file_that_is_not_a_regular_one_is_named_and_never_opened() {
@@ -365,10 +339,12 @@ fn a_file_that_is_written_later_is_waited_for() {
         fs::write(later, b"late").unwrap();
     });
     let patience = Duration::from_secs(60);
-    let watched = WatchedFile::open(Bytes(path.clone()), patience, Box::new(SystemClock), patience).unwrap();
+    let watched =
+        WatchedFile::open(Bytes(path.clone()), patience, Box::new(SystemClock), patience, |_| ()).unwrap();
     assert_eq!(watched.current().content, b"late");
     writer.join().unwrap();
     fs::remove_file(&path).unwrap();
-    let short = WatchedFile::open(Bytes(path), patience, Box::new(SystemClock), Duration::from_millis(150));
+    let short =
+        WatchedFile::open(Bytes(path), patience, Box::new(SystemClock), Duration::from_millis(150), |_| ());
     assert!(short.err().unwrap().contains("No such file"));
 }

@@ -2,9 +2,8 @@
 
 use std::{io, time::Duration};
 
-use service_only::{
-    Algorithm, FileKeys, JsonLinesAudit, KeyRing, MemoryRevocations, TokenSource, VerifyingKey,
-};
+use service_only::{Algorithm, FileKeys, JsonLinesAudit, KeyRing, MemoryRevocations, VerifyingKey};
+use service_only_client::TokenSource;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use service_only::{AttachToken, ResendBody, TokenAttached};
+use service_only_client::{AttachToken, ResendBody, TokenAttached};
 use tower::{Layer, Service, ServiceExt};
 
 use super::*;
@@ -134,7 +134,7 @@ async fn a_request_fails_until_a_lazy_source_has_its_token_and_is_never_sent_wit
     let client = AttachToken::from(lazy).to("http://stock:8000").unwrap().layer(inner);
     let stock = || request("http://stock:8000/stock", Body::empty());
     let error = client.clone().oneshot(stock()).await.unwrap_err();
-    assert!(error.downcast_ref::<service_only::TokenFileError>().is_some(), "{error}");
+    assert!(error.downcast_ref::<service_only_client::TokenFileError>().is_some(), "{error}");
     assert!(error.to_string().contains("No such file") && bakery.arrived().is_empty(), "{error}");
     let elsewhere = client.clone().oneshot(request("http://other/stock", Body::empty())).await.unwrap();
     assert_eq!(elsewhere.status(), StatusCode::UNAUTHORIZED);

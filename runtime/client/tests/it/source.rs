@@ -64,7 +64,7 @@ fn a_broken_file_leaves_the_last_token_and_says_what_is_wrong_but_nothing_of_its
 #[test]
 fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
     let bakery = Bakery::new();
-    let too_large = "a".repeat(service_only::MAX_TOKEN_FILE_BYTES + 1);
+    let too_large = "a".repeat(service_only_client::MAX_TOKEN_FILE_BYTES + 1);
     for (content, says) in
         [("", "holds no token"), ("x", "holds no token"), (&*too_large, "larger than 16386 bytes")]
     {
@@ -83,7 +83,7 @@ fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
 fn nothing_that_is_printed_shows_the_token() {
     let bakery = Bakery::new();
     let source = bakery.source();
-    let attach = service_only::AttachToken::from(source.clone()).to("http://stock").unwrap();
+    let attach = service_only_client::AttachToken::from(source.clone()).to("http://stock").unwrap();
     let shown = format!("{source:?} {attach:?} {:?}", source.authorization());
     let token = bakery.refused_token();
     let (head, _) = token.split_once('.').unwrap();

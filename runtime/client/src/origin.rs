@@ -4,10 +4,10 @@ use std::{error::Error, fmt, str::FromStr};
 
 use http::{Uri, uri::Scheme};
 
-use crate::denial::quoted;
+use service_only::{__satellite::escaped, MAX_QUOTED};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     scheme: Scheme,
     /// In lower case: a host is compared without case (RFC 3986 section 3.2.2).
     host: String,
@@ -16,7 +16,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// The origin of a request's target; `None` where it names none, or not one that is spoken to by HTTP.
-    pub(super) fn of(target: &Uri) -> Option<Self> {
+    pub(crate) fn of(target: &Uri) -> Option<Self> {
         let scheme = target.scheme().cloned()?;
         let default = if scheme == Scheme::HTTPS {
             443
@@ -47,7 +47,7 @@ impl FromStr for Origin {
     type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
-        let invalid = || InvalidOrigin(quoted(text));
+        let invalid = || InvalidOrigin(escaped(text, MAX_QUOTED).into_owned());
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));

@@ -7,7 +7,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
-use super::AttachToken;
+use crate::AttachToken;
 
 impl AttachToken {
     /// A client of reqwest that sends the token, and uses no proxy: not one of the environment
@@ -31,10 +31,10 @@ impl AttachToken {
 
 /// The proxies of the environment, as reqwest reads them.
 #[derive(Clone)]
-pub(super) struct Proxies(Option<Arc<Matcher>>);
+pub(crate) struct Proxies(Option<Arc<Matcher>>);
 
 impl Proxies {
-    pub(super) fn of_environment() -> Self {
+    pub(crate) fn of_environment() -> Self {
         Self(Some(Arc::new(Matcher::from_system())))
     }
 

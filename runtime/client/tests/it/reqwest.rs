@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use service_only::AttachToken;
+use service_only_client::AttachToken;
 use tokio::net::TcpListener;
 
 use super::*;

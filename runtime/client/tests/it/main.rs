@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-#[path = "client/reqwest.rs"]
+#[path = "reqwest.rs"]
 mod over_reqwest;
-#[path = "client/tower.rs"]
+#[path = "tower.rs"]
 mod over_tower;
-#[path = "client/source.rs"]
 mod source;
 
 use std::{
@@ -18,7 +17,8 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::Request, middleware::Next, routing::any};
 use http::{Method, header::AUTHORIZATION};
-use service_only::{Caller, TokenSource, service_only};
+use service_only::{Caller, service_only};
+use service_only_client::TokenSource;
 use service_only_testkit::TestAuthority;
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ impl Bakery {
         let clock = self.authority.clock().clone();
         let source = TokenSource::file(self.path()).poll_every(Duration::from_secs(3600)).clock(clock);
         let source = source.open().unwrap();
-        self.authority.clock().advance(service_only::REREAD_INTERVAL);
+        self.authority.clock().advance(service_only_client::REREAD_INTERVAL);
         source
     }
 

@@ -16,7 +16,7 @@ use http_body_util::{Empty, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::AttachToken;
+use crate::AttachToken;
 
 /// The body of a request that may have to be sent a second time.
 pub trait ResendBody: Sized {

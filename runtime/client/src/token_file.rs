@@ -8,36 +8,32 @@ use std::{
 
 use http::HeaderValue;
 use serde::Deserialize;
-use zeroize::Zeroizing;
-
-use crate::{
-    bearer::MAX_TOKEN_LENGTH,
-    denial::Denial,
-    text,
-    token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
-    watched_file::{Contents, MAX_READ, read_regular},
+use service_only::{
+    __satellite::{Contents, MAX_READ, decode_text, read_regular, unverified_payload},
+    MAX_TOKEN_LENGTH,
 };
+use zeroize::Zeroizing;
 
 /// The largest token file, in bytes: the longest token that a verifier looks at, and a line break.
 pub const MAX_TOKEN_FILE_BYTES: usize = MAX_TOKEN_LENGTH + 2;
 
-pub(super) struct TokenFile {
-    pub(super) path: PathBuf,
+pub(crate) struct TokenFile {
+    pub(crate) path: PathBuf,
 }
 
 /// A token, ready to be sent.
 pub(crate) struct Sendable {
-    pub(super) authorization: HeaderValue,
-    pub(super) issued_at: Option<i64>,
-    pub(super) expires_at: Option<i64>,
+    pub(crate) authorization: HeaderValue,
+    pub(crate) issued_at: Option<i64>,
+    pub(crate) expires_at: Option<i64>,
 }
 
 impl TokenFile {
-    pub(super) fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
-    pub(super) fn error(&self, reason: impl fmt::Display) -> TokenFileError {
+    pub(crate) fn error(&self, reason: impl fmt::Display) -> TokenFileError {
         TokenFileError(format!("{}: {reason}", self.path.display()))
     }
 }
@@ -90,14 +86,13 @@ impl Contents for TokenFile {
 /// White space around the token and a byte order mark are what editors and shells add. What the message says
 /// of anything else in the file never holds a part of it: it may be another secret.
 fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
-    let text = text::decode(bytes).map_err(|_| "it is not text in UTF-8 or UTF-16")?;
+    let text = decode_text(bytes).map_err(|_| "it is not text in UTF-8 or UTF-16")?;
     let token = text.trim();
-    let payload = &mut PayloadRoom::new();
-    let payload = parts(token, payload).map_err(|_| what_it_is(token))?;
+    let payload = unverified_payload(token).ok_or_else(|| what_it_is(token))?;
     let value = Zeroizing::new(format!("Bearer {token}"));
     let mut authorization = HeaderValue::from_str(&value).map_err(|_| what_it_is(token))?;
     authorization.set_sensitive(true);
-    let Times { iat, exp } = times(payload);
+    let Times { iat, exp } = times(&payload);
     Ok(Sendable { authorization, issued_at: iat.map(whole), expires_at: exp.map(whole) })
 }
 
@@ -121,14 +116,6 @@ fn what_it_is(text: &str) -> &'static str {
     } else {
         "its parts are not those of a token: base64url without padding, and JSON"
     }
-}
-
-/// The payload of what has the form of a token.
-fn parts<'r>(token: &str, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
-    let segments = Segments::split(token)?;
-    segments.header(&mut HeaderRoom::new())?;
-    segments.signature(&mut SignatureRoom::new())?;
-    segments.payload(room)
 }
 
 /// What the token says of itself. Nothing is decided by it.

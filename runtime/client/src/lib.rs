@@ -3,30 +3,41 @@
 //! A token is mounted as a file and replaced in time by whoever renews it. Nothing here verifies: the
 //! service that is called does. What is taken care of is that a token goes to nobody else.
 
+// Without a client nothing asks for what only a client needs.
+#![cfg_attr(
+    not(any(feature = "reqwest", feature = "tower")),
+    allow(dead_code, reason = "used by the clients")
+)]
+
 mod attach;
 mod origin;
-#[cfg(feature = "client-reqwest")]
+#[cfg(feature = "reqwest")]
 mod reqwest;
+mod rounds;
 mod token_file;
-#[cfg(feature = "client-tower")]
+#[cfg(feature = "tower")]
 mod tower;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use http::HeaderValue;
+#[doc(inline)]
+pub use service_only::__satellite::REREAD_INTERVAL;
+use service_only::{
+    __satellite::{MIN_POLL_INTERVAL, WeakHandle},
+    Clock, DEFAULT_POLL_INTERVAL, SystemClock, Timestamp,
+};
 
-use self::token_file::{Sendable, TokenFile};
-#[cfg(feature = "client-tower")]
+#[cfg(feature = "tower")]
 pub use self::tower::{ResendBody, TokenAttached};
 pub use self::{
     attach::AttachToken,
     origin::InvalidOrigin,
     token_file::{MAX_TOKEN_FILE_BYTES, TokenFileError},
 };
-pub use crate::watched_file::REREAD_INTERVAL;
-use crate::{
-    clock::{Clock, SystemClock, Timestamp},
-    watched_file::{DEFAULT_POLL_INTERVAL, MIN_POLL_INTERVAL, WatchedFile},
+use self::{
+    rounds::AwaitedFile,
+    token_file::{Sendable, TokenFile},
 };
 
 /// The token that this service sends to others, from a file that is read again when it changes. Cheap
@@ -40,7 +51,7 @@ use crate::{
 /// change. The threads that look at the file end with the last clone.
 ///
 /// ```no_run
-/// use service_only::{AttachToken, TokenSource};
+/// use service_only_client::{AttachToken, TokenSource};
 ///
 /// let tokens = TokenSource::file("/var/run/service-token/token").open()?;
 /// let attach = AttachToken::from(tokens).to("http://orders.bakery.svc:8000")?;
@@ -84,19 +95,19 @@ impl TokenSource {
 
     /// When the token in use was loaded.
     pub fn loaded_at(&self) -> Timestamp {
-        self.file.0.current().at
-    }
-
-    /// The source again, for as long as somebody else has it.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + use<> {
-        let (own, first) = (self.file.0.weak(), self.first.clone());
-        move || own().map(|file| Self { file: LazyTokenSource(file), first: first.clone() })
+        self.file.0.file().current().at
     }
 
     /// What is wrong with the file as it is now; `None` when its token is the one in use.
     pub fn last_error(&self) -> Option<TokenFileError> {
         self.file.last_error()
+    }
+}
+
+impl WeakHandle for TokenSource {
+    fn weak(&self) -> impl Fn() -> Option<Self> + Clone + Send + Sync + 'static {
+        let (own, first) = (self.file.0.weak(), self.first.clone());
+        move || own().map(|file| Self { file: LazyTokenSource(file), first: first.clone() })
     }
 }
 
@@ -108,7 +119,7 @@ impl TokenSource {
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
-/// use service_only::{AttachToken, TokenSource};
+/// use service_only_client::{AttachToken, TokenSource};
 ///
 /// let tokens = TokenSource::file("/var/run/service-token/token").start_lazily()?;
 /// let attach = AttachToken::from(tokens.clone()).to("http://orders.bakery.svc:8000")?;
@@ -117,7 +128,7 @@ impl TokenSource {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct LazyTokenSource(WatchedFile<TokenFile>);
+pub struct LazyTokenSource(AwaitedFile<TokenFile>);
 
 impl LazyTokenSource {
     /// The value of an `Authorization` header; see [`TokenSource::authorization`].
@@ -139,11 +150,11 @@ impl LazyTokenSource {
 
     /// What is wrong with the file as it is now; `None` when its token is the one in use.
     pub fn last_error(&self) -> Option<TokenFileError> {
-        self.0.last_error()
+        self.0.file().last_error()
     }
 
     /// Waits for one look at the file where there is no token yet: it may have been written just now.
-    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn authorization_now(&self) -> Result<HeaderValue, TokenFileError> {
         if self.token(|_| ()).is_none() {
             self.0.read_again().await;
@@ -153,7 +164,7 @@ impl LazyTokenSource {
 
     /// The token of now, if it is another one than was `sent`. Makes the file be read again, but not more
     /// often than every [`REREAD_INTERVAL`].
-    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn another_than(&self, sent: &HeaderValue) -> Option<HeaderValue> {
         // Another request may have been refused before, and have looked.
         if let Some(newer) = self.unlike(sent) {
@@ -163,24 +174,24 @@ impl LazyTokenSource {
         self.unlike(sent)
     }
 
-    #[cfg(any(feature = "client-reqwest", feature = "client-tower"))]
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     fn unlike(&self, sent: &HeaderValue) -> Option<HeaderValue> {
         self.token(|token| token.authorization.clone()).filter(|now| now != sent)
     }
 
     fn token<T>(&self, part: impl FnOnce(&Sendable) -> T) -> Option<T> {
-        self.0.current().content.as_ref().map(part)
+        self.0.file().current().content.as_ref().map(part)
     }
 
     fn missing(&self) -> TokenFileError {
-        self.last_error().unwrap_or_else(|| self.0.contents().error("there is no token yet"))
+        self.last_error().unwrap_or_else(|| self.0.file().contents().error("there is no token yet"))
     }
 }
 
 impl fmt::Debug for LazyTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LazyTokenSource")
-            .field("path", &self.0.contents().path)
+            .field("path", &self.0.file().contents().path)
             .field("expires_at", &self.token(|token| token.expires_at).flatten())
             .field("last_error", &self.last_error())
             .finish_non_exhaustive()
@@ -190,7 +201,7 @@ impl fmt::Debug for LazyTokenSource {
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
-            .field("path", &self.file.0.contents().path)
+            .field("path", &self.file.0.file().contents().path)
             .field("expires_at", &self.expires_at())
             .field("last_error", &self.last_error())
             .finish_non_exhaustive()
@@ -230,7 +241,7 @@ impl TokenSourceBuilder {
     /// interval is too short, or no thread can be started.
     pub fn open(self) -> Result<TokenSource, TokenFileError> {
         self.check()?;
-        let file = LazyTokenSource(WatchedFile::open(self.file, self.interval, self.clock, self.patience)?);
+        let file = LazyTokenSource(AwaitedFile::open(self.file, self.interval, self.clock, self.patience)?);
         Ok(TokenSource { first: file.authorization()?, file })
     }
 
@@ -240,7 +251,7 @@ impl TokenSourceBuilder {
     /// When the interval is too short, or no thread can be started.
     pub fn start_lazily(self) -> Result<LazyTokenSource, TokenFileError> {
         self.check()?;
-        WatchedFile::start(self.file, None, self.interval, self.clock).map(LazyTokenSource)
+        AwaitedFile::start(self.file, None, self.interval, self.clock).map(LazyTokenSource)
     }
 
     fn check(&self) -> Result<(), TokenFileError> {

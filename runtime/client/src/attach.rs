@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
-#[cfg(feature = "client-reqwest")]
-use super::reqwest::Proxies;
-use super::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
+#[cfg(feature = "reqwest")]
+use crate::reqwest::Proxies;
+use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 
 /// Puts the token of a [`TokenSource`] on requests to named services, and on no others. As a layer of
-/// tower with the feature `client-tower`, as middleware of reqwest with `client-reqwest`.
+/// tower with the feature `tower`, as middleware of reqwest with `reqwest`.
 ///
 /// A request to anybody else, or one that has an `Authorization` header already, passes unchanged. An
 /// answer of 401 makes the source read its file again; if that holds another token, the request is sent
@@ -17,10 +17,10 @@ use super::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until a client has it"]
 pub struct AttachToken {
-    pub(super) tokens: LazyTokenSource,
+    pub(crate) tokens: LazyTokenSource,
     recipients: Vec<Origin>,
-    #[cfg(feature = "client-reqwest")]
-    pub(super) proxies: Proxies,
+    #[cfg(feature = "reqwest")]
+    pub(crate) proxies: Proxies,
 }
 
 /// For nobody yet; see [`AttachToken::to`].
@@ -36,7 +36,7 @@ impl From<LazyTokenSource> for AttachToken {
         Self {
             tokens,
             recipients: Vec::new(),
-            #[cfg(feature = "client-reqwest")]
+            #[cfg(feature = "reqwest")]
             proxies: Proxies::of_environment(),
         }
     }
@@ -54,7 +54,7 @@ impl AttachToken {
     }
 
     /// Whether a request gets the token: it is for a recipient, and has no other credentials.
-    pub(super) fn is_for(&self, target: &Uri, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_for(&self, target: &Uri, headers: &HeaderMap) -> bool {
         if headers.contains_key(AUTHORIZATION) {
             return false;
         }
