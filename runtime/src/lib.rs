@@ -45,8 +45,6 @@ mod claims;
 mod clock;
 mod columns;
 mod denial;
-#[cfg(feature = "export")]
-pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

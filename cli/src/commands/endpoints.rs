@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use service_only::RouteTable;
-use service_only::export::{self, ExportError};
+use service_only_export::{self as export, ExportError};
 
 use self::mesh::MeshArguments;
 use crate::exit::Exit;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use service_only::{ServiceName, export};
+use service_only::ServiceName;
+use service_only_export as export;
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;

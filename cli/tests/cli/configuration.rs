@@ -11,9 +11,10 @@ use service_only::{
     MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_LEEWAY, MAX_LIFETIME, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED,
     MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES, MAX_SERVICE_NAME, MAX_TOKEN_LENGTH, MIN_RSA_BITS,
     MIN_RSA_EXPONENT, RemoteJwks, STRICT_LIFETIME, SqlRevocations, TrustedIssuer, Verifier, WhenFull,
-    export::DEFAULT_TRUST_DOMAIN, rotation::DEFAULT_REPORT_INTERVAL,
+    rotation::DEFAULT_REPORT_INTERVAL,
 };
 use service_only_client::{MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL};
+use service_only_export::DEFAULT_TRUST_DOMAIN;
 use service_only_otel::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES};
 
 const GUIDE: &str = include_str!("../../docs/configuration.md");
@@ -145,7 +146,7 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         assert!(GUIDE.contains(&format!("`{name}` ({value})")), "`{name}` ({value})");
     }
     let mut sources = Vec::new();
-    for crate_folder in ["", "client", "otel"] {
+    for crate_folder in ["", "client", "export", "otel"] {
         collect(&source(&format!("{crate_folder}/src")), &mut sources);
     }
     let code: String = sources.iter().map(|file| fs::read_to_string(file).unwrap()).collect();

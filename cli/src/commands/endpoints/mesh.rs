@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use service_only::export::MeshOptions;
 use service_only::{Access, RouteTable};
+use service_only_export::MeshOptions;
 
 use super::refused;
 use crate::config::Config;

@@ -28,11 +28,11 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    pub(super) fn route(route: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn route(route: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Route { route: route.into(), reason: reason.into() }
     }
 
-    pub(super) fn option(option: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn option(option: &'static str, reason: impl Into<String>) -> Self {
         Self::Option { option, reason: reason.into() }
     }
 }

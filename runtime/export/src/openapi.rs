@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     ExportError,
     plan::{self, Rule},
     template::{Piece, Template},
 };
-use crate::routes::{Access, Route, RouteTable};
+use service_only::{Access, Route, RouteTable};
 
 const SCHEME: &str = "serviceToken";
 
@@ -122,6 +122,8 @@ fn operation(route: &Route) -> Value {
                 "max_age": max_age, "roles": roles, "scopes": scopes, "services": services,
             })),
         }),
+        // A table with another kind of access has no rules.
+        _ => json!({ "responses": { "default": answer }, "security": [{ SCHEME: [""; 0] }] }),
     };
     if let (Some(handler), Some(operation)) = (route.endpoint(), operation.as_object_mut()) {
         operation.insert("x-handler".to_owned(), json!(handler));

@@ -1,10 +1,10 @@
 //! A Markdown table, for a README or a pull request.
 
-use super::{
+use crate::{
     plan::{self, Asked},
     yaml::one_line,
 };
-use crate::routes::{Access, Route, RouteTable};
+use service_only::{Access, Route, RouteTable};
 
 const PLACE: [&str; 3] = ["method", "path", "handler"];
 const ASKED: [&str; 4] = ["services", "roles", "scopes", "max age"];

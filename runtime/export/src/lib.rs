@@ -1,14 +1,15 @@
 //! Who may call what, written for others: for the mesh, which enforces it a second time, and for
 //! people and tools, who read it.
 //!
-//! Each function takes a [`RouteTable`](crate::RouteTable) and gives text. [`istio`] and [`envoy`]
+//! Each function takes a [`RouteTable`](service_only::RouteTable) and gives text. [`istio`] and [`envoy`]
 //! never allow what the code would deny, as far as the proxy can say it; what it cannot say stands in
 //! the output as a comment and is left to the code. A path is matched as the router matches it: where
 //! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied; a
 //! `HEAD` that axum answers for `GET` is to be listed like any method.
 //!
 //! ```
-//! use service_only::{Access, Policy, Route, RouteTable, export};
+//! use service_only::{Access, Policy, Route, RouteTable};
+//! use service_only_export as export;
 //!
 //! const ORCHESTRATOR: Policy<'static> = Policy::any_service().services(&["orchestrator"]);
 //! let table = RouteTable::new("orders")
@@ -47,7 +48,7 @@ pub use self::{
 /// PyYAML read, or YAML 1.2 could take it for a number, a date, a truth value or nothing.
 ///
 /// ```
-/// use service_only::export::yaml_text;
+/// use service_only_export::yaml_text;
 ///
 /// assert_eq!(yaml_text("bakery"), "bakery");
 /// assert_eq!(yaml_text("no"), r#""no""#);

@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 
 /// A parsed template. Ordered by precedence: where two fit one path, the router takes the lesser.
 #[derive(Debug, Clone)]
-pub(super) struct Template {
+pub(crate) struct Template {
     pieces: Vec<Piece>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Text(String),
     /// One segment of the path, or what of it is left. The router takes an empty one for it too, but
     /// at the end of the path.
@@ -28,7 +28,7 @@ enum Step {
 }
 
 impl Template {
-    pub(super) fn parse(path: &str) -> Result<Self, String> {
+    pub(crate) fn parse(path: &str) -> Result<Self, String> {
         if !path.starts_with('/') {
             return Err("a path starts with `/`".to_owned());
         }
@@ -60,12 +60,12 @@ impl Template {
         Ok(Self { pieces })
     }
 
-    pub(super) fn pieces(&self) -> &[Piece] {
+    pub(crate) fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
 
     /// The path, where it has no parameter.
-    pub(super) fn literal(&self) -> Option<&str> {
+    pub(crate) fn literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Text(text)] => Some(text),
             _ => None,
@@ -73,7 +73,7 @@ impl Template {
     }
 
     /// A regular expression of RE2 that the whole path must match.
-    pub(super) fn regex(&self) -> String {
+    pub(crate) fn regex(&self) -> String {
         let last = self.pieces.last();
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => quote_meta(text),
@@ -85,7 +85,7 @@ impl Template {
     }
 
     /// Whether one path may fit both. Says yes in doubt.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (own, others) = (self.segments(), other.segments());
         let mut others = others.iter();
         for own in &own {
@@ -134,7 +134,7 @@ fn parameter(name: &str, after: &str) -> Result<Piece, String> {
 }
 
 /// As Go's `regexp.QuoteMeta`, whose syntax is that of RE2.
-pub(super) fn quote_meta(text: &str) -> String {
+pub(crate) fn quote_meta(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{
+use crate::{
     plan::{self, Asked, Needs},
     yaml::one_line,
 };
-use crate::routes::RouteTable;
+use service_only::RouteTable;
 
 /// A flowchart with callers on the left and endpoints on the right. An arrow says what its caller
 /// needs beside its name; an endpoint without an arrow lets nobody in.

@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     ExportError, MeshOptions,
     options::MeshKeys,
     plan::{self, Asked, Needs, Rule},
     template::{Template, quote_meta},
     yaml::Page,
 };
-use crate::routes::RouteTable;
+use service_only::RouteTable;
 
 /// The oldest Envoy that reads all of the output: `sourced_metadata` is new in it.
 pub const ENVOY_VERSION: &str = "1.34";

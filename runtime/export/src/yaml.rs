@@ -8,23 +8,23 @@ use serde_json::Value;
 
 /// A document that grows downwards.
 #[derive(Default)]
-pub(super) struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
     /// One line of comment. A line break of YAML 1.1 or a control character would end it.
-    pub(super) fn comment(&mut self, indent: usize, text: &str) {
+    pub(crate) fn comment(&mut self, indent: usize, text: &str) {
         self.line(indent, &format!("# {}", one_line(text)));
     }
 
     /// One line as it is.
-    pub(super) fn line(&mut self, indent: usize, text: &str) {
+    pub(crate) fn line(&mut self, indent: usize, text: &str) {
         self.0.push_str(&" ".repeat(indent));
         self.0.push_str(text);
         self.0.push('\n');
     }
 
     /// A value, with its first column there.
-    pub(super) fn value(&mut self, indent: usize, value: &Value) {
+    pub(crate) fn value(&mut self, indent: usize, value: &Value) {
         match value {
             Value::Object(members) if !members.is_empty() => {
                 members.iter().for_each(|(name, value)| self.member(indent, name, value));
@@ -60,7 +60,7 @@ impl Page {
         self.0.push_str(own.0.get(indent + 2..).unwrap_or_default());
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.0
     }
 }
@@ -74,7 +74,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// A text, in quotes unless no reader can take it for anything else.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let inner = |c: char| c.is_ascii_alphanumeric() || "/_.-:@[]{}*".contains(c);
     if first && text.chars().all(inner) && !text.ends_with(':') && !is_word(text) {
@@ -101,7 +101,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// `text` with control characters, line breaks and characters that reorder it spelled out.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if is_visible(c) {

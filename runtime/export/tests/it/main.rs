@@ -6,7 +6,6 @@
 //! packages (else `python3`), `SERVICE_ONLY_PEERS_DIR` a directory where npm's are installed,
 //! `SERVICE_ONLY_ENVOY` an Envoy (else `envoy`). Without them the tests say that they were skipped.
 
-#![cfg(feature = "export")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,28 +14,18 @@
     reason = "a test"
 )]
 
-#[path = "export/documents.rs"]
 mod documents;
-#[path = "export/hostile.rs"]
 mod hostile;
-#[path = "export/meaning.rs"]
 mod meaning;
-#[path = "export/peer.rs"]
 mod peer;
-#[cfg(feature = "axum")]
-#[path = "export/proxy.rs"]
 mod proxy;
-#[cfg(feature = "axum")]
-#[path = "export/twice.rs"]
 mod twice;
 
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use service_only::{
-    Access, Policy, Route, RouteTable,
-    export::{self, MeshOptions},
-};
+use service_only::{Access, Policy, Route, RouteTable};
+use service_only_export::{self as export, MeshOptions};
 
 const DELETE: Policy<'static> =
     Policy::any_service().services(&["orchestrator", "billing"]).scopes(&["tenants:delete"]);
@@ -70,7 +59,7 @@ fn markdown_is_a_table() {
 #[test]
 fn mermaid_is_a_graph_of_callers_and_endpoints() {
     assert_snapshot!("mermaid", export::mermaid(&table()));
-    let Some(kind) = peer::node(include_str!("export/mermaid.mjs"), &export::mermaid(&table())) else {
+    let Some(kind) = peer::node(include_str!("mermaid.mjs"), &export::mermaid(&table())) else {
         return;
     };
     assert_eq!(kind, "flowchart-v2\n");
@@ -141,10 +130,10 @@ fn istio_is_valid_to_the_schemas_of_istio() {
     ]
     .join("---\n");
     let kinds = "RequestAuthentication\nAuthorizationPolicy\n".repeat(3);
-    if let Some(known) = peer::node(include_str!("export/istio.mjs"), &yaml) {
+    if let Some(known) = peer::node(include_str!("istio.mjs"), &yaml) {
         assert_eq!(known, kinds);
     }
-    let script = include_str!("export/istio.py");
+    let script = include_str!("istio.py");
     if let Some(known) = peer::python("cloudcoil.models.istio", &["-c", script], &yaml) {
         assert_eq!(known, kinds);
     }

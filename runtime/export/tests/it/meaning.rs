@@ -1,10 +1,8 @@
 //! What the exports say, one point at a time.
 
 use serde_json::{Value, json};
-use service_only::{
-    Access, Policy, Route, RouteTable,
-    export::{self, ExportError, MeshOptions},
-};
+use service_only::{Access, Policy, Route, RouteTable};
+use service_only_export::{self as export, ExportError, MeshOptions};
 
 use crate::{mesh, table};
 

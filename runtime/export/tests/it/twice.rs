@@ -8,10 +8,9 @@ use axum::{
     routing::{any, delete, get, post},
 };
 use service_only::{
-    Access, Clock as _, ClosedRouter, Policy, Route, RouteTable, SystemClock, Verifier, closed,
-    export::{self, MeshOptions},
-    service_only,
+    Access, Clock as _, ClosedRouter, Policy, Route, RouteTable, SystemClock, Verifier, closed, service_only,
 };
+use service_only_export::{self as export, MeshOptions};
 use service_only_testkit::{TestAuthority, TokenDraft, call};
 
 use crate::{mesh, proxy::Proxy, table};

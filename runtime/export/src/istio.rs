@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     ExportError, MeshOptions,
     options::MeshKeys,
     plan::{self, Asked, Needs, Rule},
     template::{Piece, Template},
     yaml::Page,
 };
-use crate::routes::RouteTable;
+use service_only::RouteTable;
 
 /// The oldest Istio that reads all of the output: `{*}` in paths is new in it.
 pub const ISTIO_VERSION: &str = "1.22";

@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use super::ExportError;
+use crate::ExportError;
 
 /// The trust domain of a mesh that was not given another; Istio's own default, which Istio reads as
 /// the trust domain of the mesh.
 pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
-/// What a proxy needs to know to do what a [`Verifier`](crate::Verifier) does. The issuer and its keys
+/// What a proxy needs to know to do what a [`Verifier`](service_only::Verifier) does. The issuer and its keys
 /// must be said; they and the audiences are to be those of the verifier.
 ///
 /// The tokens are those of this project, compatible or strict: tokens of Kubernetes, SPIFFE and OAuth
 /// have no `service` claim, and the proxy denies them.
 ///
 /// ```
-/// use service_only::export::MeshOptions;
+/// use service_only_export::MeshOptions;
 ///
 /// assert!(MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/jwks.json").is_ok());
 /// assert!(MeshOptions::with_jwks_uri("", "https://auth.example/jwks.json").is_err());
@@ -25,18 +25,18 @@ pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 /// ```
 #[derive(Debug, Clone)]
 pub struct MeshOptions {
-    pub(super) issuer: String,
-    pub(super) keys: MeshKeys,
-    pub(super) audiences: Vec<String>,
-    pub(super) leeway: Duration,
-    pub(super) namespace: Option<String>,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) trust_domain: String,
-    pub(super) principals: BTreeMap<String, Vec<String>>,
+    pub(crate) issuer: String,
+    pub(crate) keys: MeshKeys,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) trust_domain: String,
+    pub(crate) principals: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum MeshKeys {
+pub(crate) enum MeshKeys {
     Uri(String),
     Inline(String),
 }
@@ -124,13 +124,13 @@ impl MeshOptions {
     }
 
     /// The principals that a service calls as, in Istio's writing.
-    pub(super) fn principals_of(&self, service: &str, namespace: &str) -> Vec<String> {
+    pub(crate) fn principals_of(&self, service: &str, namespace: &str) -> Vec<String> {
         let default = || vec![format!("{}/ns/{namespace}/sa/{service}", self.trust_domain)];
         self.principals.get(service).cloned().unwrap_or_else(default)
     }
 
     /// What both proxies ask of the options; a `*` at an end is anything to Istio.
-    pub(super) fn check(&self) -> Result<(), ExportError> {
+    pub(crate) fn check(&self) -> Result<(), ExportError> {
         let lists = [
             ("audience", self.audiences.iter().collect::<Vec<_>>()),
             ("principal", self.principals.values().flatten().collect()),

@@ -1,28 +1,25 @@
 //! From a table to rules that a proxy can take one by one, in any order: each says which requests are
 //! its own, also where the paths of two routes overlap.
 
-use super::{ExportError, template::Template};
-use crate::{
-    claims::{ServiceName, scopes::is_scope_token},
-    routes::{Access, Route, RouteTable},
-};
+use crate::{ExportError, template::Template};
+use service_only::{Access, Route, RouteTable, Scopes, ServiceName};
 
 /// One route, and what sets it apart from the others.
 #[derive(Debug)]
-pub(super) struct Rule<'t> {
-    pub(super) route: &'t Route,
-    pub(super) template: Template,
+pub(crate) struct Rule<'t> {
+    pub(crate) route: &'t Route,
+    pub(crate) template: Template,
     /// Methods of the same path that other routes name. Only where this route takes any.
-    pub(super) without_methods: Vec<&'t str>,
+    pub(crate) without_methods: Vec<&'t str>,
     /// Narrower paths, whatever the method: the router looks for the path first. For a fallback those of
     /// all routes too, for the router asks them before any fallback.
-    pub(super) without_paths: Vec<Template>,
-    pub(super) access: Asked<'t>,
+    pub(crate) without_paths: Vec<Template>,
+    pub(crate) access: Asked<'t>,
 }
 
 /// What a route asks, so that nobody cannot be mistaken for anybody.
 #[derive(Debug, Copy, Clone)]
-pub(super) enum Asked<'t> {
+pub(crate) enum Asked<'t> {
     Anybody { reason: &'t str },
     Nobody,
     Service(Needs<'t>),
@@ -30,16 +27,16 @@ pub(super) enum Asked<'t> {
 
 /// What a service needs. A list that is there is not empty.
 #[derive(Debug, Copy, Clone)]
-pub(super) struct Needs<'t> {
-    pub(super) issuers: Option<&'t [String]>,
-    pub(super) services: Option<&'t [String]>,
-    pub(super) roles: Option<&'t [String]>,
-    pub(super) scopes: &'t [String],
-    pub(super) max_age: Option<u64>,
+pub(crate) struct Needs<'t> {
+    pub(crate) issuers: Option<&'t [String]>,
+    pub(crate) services: Option<&'t [String]>,
+    pub(crate) roles: Option<&'t [String]>,
+    pub(crate) scopes: &'t [String],
+    pub(crate) max_age: Option<u64>,
 }
 
 impl<'t> Asked<'t> {
-    pub(super) fn of(access: &'t Access) -> Self {
+    pub(crate) fn of(access: &'t Access) -> Self {
         match access {
             Access::Public { reason } => Self::Anybody { reason },
             Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
@@ -55,17 +52,19 @@ impl<'t> Asked<'t> {
                     max_age: *max_age,
                 })
             }
+            // What this crate does not know is closed; `parse` refuses it where a mesh is told.
+            _ => Self::Nobody,
         }
     }
 }
 
 /// The methods and the path of a route, as one name.
-pub(super) fn name(route: &Route) -> String {
+pub(crate) fn name(route: &Route) -> String {
     format!("{} {}", methods(route), route.path())
 }
 
 /// The methods of a route as text.
-pub(super) fn methods(route: &Route) -> String {
+pub(crate) fn methods(route: &Route) -> String {
     match (route.is_fallback(), route.methods()) {
         (false, []) => "any method".to_owned(),
         (false, methods) => methods.join(", "),
@@ -75,7 +74,7 @@ pub(super) fn methods(route: &Route) -> String {
 }
 
 /// Seconds as the attribute writes a duration.
-pub(super) fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0 => "0s".to_owned(),
         hours if hours % 3600 == 0 => format!("{}h", hours / 3600),
@@ -86,7 +85,7 @@ pub(super) fn duration(seconds: u64) -> String {
 
 /// The rules of a table: those of routes, narrower paths first, and then those of fallbacks likewise. A
 /// fallback at the path of a route is never asked, and has no rule.
-pub(super) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
+pub(crate) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
     if table.service().parse::<ServiceName>().is_err() {
         return Err(ExportError::option("service", "the table's `service` is no service name"));
     }
@@ -109,21 +108,25 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
     if let Some(method) = route.methods().iter().find(|method| !is_method(method)) {
         return Err(refused(format!("`{}` is no method", method.escape_debug())));
     }
-    if let Access::ServiceOnly { issuers, services, roles, scopes, .. } = route.access() {
-        if issuers.iter().flatten().any(String::is_empty) {
-            return Err(refused("a name in `issuers` is empty".to_owned()));
+    match route.access() {
+        Access::Public { .. } => {}
+        Access::ServiceOnly { issuers, services, roles, scopes, .. } => {
+            if issuers.iter().flatten().any(String::is_empty) {
+                return Err(refused("a name in `issuers` is empty".to_owned()));
+            }
+            if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
+                return Err(refused(
+                    "a name in `services` is no service name, so no token can have it".to_owned(),
+                ));
+            }
+            if roles.iter().flatten().any(String::is_empty) {
+                return Err(refused("a name in `roles` is empty".to_owned()));
+            }
+            if !scopes.iter().all(|scope| is_scope(scope)) {
+                return Err(refused("a name in `scopes` is no scope, so no token can have it".to_owned()));
+            }
         }
-        if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
-            return Err(refused(
-                "a name in `services` is no service name, so no token can have it".to_owned(),
-            ));
-        }
-        if roles.iter().flatten().any(String::is_empty) {
-            return Err(refused("a name in `roles` is empty".to_owned()));
-        }
-        if !scopes.iter().all(|scope| is_scope_token(scope)) {
-            return Err(refused("a name in `scopes` is no scope, so no token can have it".to_owned()));
-        }
+        _ => return Err(refused("its access is of a kind that cannot be exported".to_owned())),
     }
     Ok((template, route))
 }
@@ -165,6 +168,11 @@ fn rule<'t>(
     })
 }
 
+/// One scope and nothing else.
+fn is_scope(text: &str) -> bool {
+    text.parse::<Scopes>().is_ok_and(|scopes| scopes.iter().eq([text]))
+}
+
 /// RFC 9110 section 9.1, without the characters that mean something to a proxy.
 fn is_method(method: &str) -> bool {
     !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
@@ -172,7 +180,7 @@ fn is_method(method: &str) -> bool {
 
 impl Rule<'_> {
     /// What a person wants to know of the rule, beside it.
-    pub(super) fn remark(&self) -> String {
+    pub(crate) fn remark(&self) -> String {
         let mut remark = name(self.route);
         if let Some(handler) = self.route.endpoint() {
             remark.push_str(&format!(", {handler}"));
