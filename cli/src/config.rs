@@ -14,8 +14,8 @@ use std::time::Duration;
 
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
-use service_only::store::{Store, StoreError};
 use service_only::{Algorithm, Scopes, ServiceName};
+use service_only_store::{Store, StoreError};
 
 pub(crate) use crate::instant::Lifetime;
 use crate::key_file::{self, KeySource, SecretEncoding};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use service_only::store::{Store, TokenFilter};
+use service_only_store::{Store, TokenFilter};
 
 use crate::config::Config;
 use crate::output;

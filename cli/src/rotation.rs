@@ -9,9 +9,9 @@
 mod emergency;
 mod site;
 
-use service_only::rotation::{Journal, Plan, Step};
-use service_only::store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
 use service_only::{Algorithm, SigningKey};
+use service_only_store::rotation::{Journal, Plan, Step};
+use service_only_store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
 
 pub(crate) use emergency::{Emergency, Successor};
 pub(crate) use site::Site;

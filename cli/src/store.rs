@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 pub(crate) use asked::AskedStore;
 use clap::Args;
-use service_only::store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
+use service_only_store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 
 use crate::config::Config;
 pub(crate) use crate::instant::{Instant, now};

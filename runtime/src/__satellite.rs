@@ -5,6 +5,7 @@
 //! - [`WatchedFile`] and its companions: a token file is watched like a key file.
 //! - [`WeakHandle`]: metrics read a verifier or a log only while the program uses it.
 //! - [`decode_text`], [`unverified_payload`], [`escaped`]: what the guard does with text, done the same way.
+//! - [`FleetMemory`]: what a reader of a database does to revocations in memory.
 //! - [`Stopwatch`]: only `clock.rs` reads the time.
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ pub use crate::{
 };
 use crate::{
     denial::Backslash,
+    revocation::MemoryRevocations,
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
@@ -33,4 +35,33 @@ pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {
 /// `text` in printable ASCII, at most `longest` characters; a `~` at the end marks a cut.
 pub fn escaped(text: &str, longest: usize) -> Cow<'_, str> {
     crate::denial::escaped(text, longest, Backslash::Doubled)
+}
+
+/// What a reader of a database does to the revocations that it holds in memory. No other program may: a wrong
+/// order of calls lets a revoked token in.
+pub trait FleetMemory {
+    /// Replaces the revocation of a service by one that reaches less far, in one step.
+    fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64);
+
+    /// Whether a token expired so long ago that its revocation need not be held. The memory then knows that one is
+    /// missing.
+    fn pass_over(&self, expires_at: i64) -> bool;
+
+    /// Whether the clock went back to a time at which a missing revocation may matter. Returns `true` once; the
+    /// reader must then read all revocations again.
+    fn remember(&self) -> bool;
+}
+
+impl FleetMemory for MemoryRevocations {
+    fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
+        self.shorten_service(issuer, service, issued_by);
+    }
+
+    fn pass_over(&self, expires_at: i64) -> bool {
+        self.pass_over(expires_at)
+    }
+
+    fn remember(&self) -> bool {
+        self.remember()
+    }
 }

@@ -136,7 +136,7 @@ impl Stopwatch {
         self.0.elapsed()
     }
 
-    #[cfg(any(test, feature = "sql"))]
+    #[cfg(test)]
     pub(crate) fn elapsed_us(self) -> u64 {
         u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX)
     }

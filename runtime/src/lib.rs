@@ -65,13 +65,9 @@ mod recorder;
 mod registry;
 mod rejection;
 mod revocation;
-#[cfg(feature = "sql")]
-pub mod rotation;
 mod routes;
 #[cfg(feature = "shutdown")]
 mod shutdown;
-#[cfg(feature = "sql")]
-pub mod store;
 mod text;
 mod threads;
 mod times;
@@ -99,10 +95,6 @@ pub use crate::keys::{
     DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
     DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
     RemoteJwksBuilder,
-};
-#[cfg(feature = "sql")]
-pub use crate::revocation::{
-    DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder,
 };
 #[cfg(feature = "shutdown")]
 pub use crate::shutdown::{DRAIN_TIMEOUT, drain, shutdown_signal};

@@ -5,8 +5,6 @@
 //! twin that verifies too, so one token has more than one text.
 
 mod memory;
-#[cfg(feature = "sql")]
-mod sql;
 
 use std::{
     error::Error,
@@ -15,8 +13,6 @@ use std::{
 };
 
 pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
-#[cfg(feature = "sql")]
-pub use sql::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder};
 
 use crate::denial::{Code, Denial};
 

@@ -2,7 +2,7 @@
 //! what there is of all tokens and keys, for Prometheus to act on.
 
 use clap::Args;
-use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
+use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::list;
 use crate::config::{Config, Lifetime};

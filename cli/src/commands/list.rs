@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
-use service_only::store::{ListedToken, Store, TokenFilter, TokenState};
+use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use crate::config::Config;
 use crate::escape;

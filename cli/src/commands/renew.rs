@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use service_only::store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
 use service_only::{MAX_TOKEN_LENGTH, ServiceName};
+use service_only_store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};
 use crate::config::{Config, Lifetime};

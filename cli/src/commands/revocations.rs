@@ -3,7 +3,7 @@
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
-use service_only::store::{NewRevocation, Store, Undoing};
+use service_only_store::{NewRevocation, Store, Undoing};
 
 use crate::escape;
 use crate::exit::Exit;

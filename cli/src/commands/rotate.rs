@@ -5,8 +5,8 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use service_only::rotation::{Need, Plan, Planned, Step};
-use service_only::store::Store;
+use service_only_store::Store;
+use service_only_store::rotation::{Need, Plan, Planned, Step};
 
 use crate::config::Config;
 use crate::escape;

@@ -1,7 +1,7 @@
 //! `service-token show`: all that the registry knows of one token.
 
 use clap::Args;
-use service_only::store::TokenFilter;
+use service_only_store::TokenFilter;
 
 use super::list;
 use crate::exit::Exit;

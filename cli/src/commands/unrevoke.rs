@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use service_only::store::{Store, StoreError, TokenFilter, TokenState, Undoing};
+use service_only_store::{Store, StoreError, TokenFilter, TokenState, Undoing};
 
 use crate::escape;
 use crate::exit::Exit;

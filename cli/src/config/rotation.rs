@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use service_only::rotation::{LifeLeft, RotationSettings};
+use service_only_store::rotation::{LifeLeft, RotationSettings};
 
 use super::{Filled, Lifetime, Parsed};
 

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use service_only::rotation::Journal;
-use service_only::store::{KeyStage, KeyStep, NewRevocation, TokenFilter};
+use service_only_store::rotation::Journal;
+use service_only_store::{KeyStage, KeyStep, NewRevocation, TokenFilter};
 
 use super::{Made, Rotation, kid_in};
 use crate::known;

@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use service_only::rotation::{Journal, RotationSettings};
-use service_only::store::KeyStage;
 use service_only::{Algorithm, DEFAULT_LIFETIME, MAX_RSA_BITS, STRICT_LIFETIME, SigningKey};
+use service_only_store::KeyStage;
+use service_only_store::rotation::{Journal, RotationSettings};
 
 use super::check_rotatable;
 use crate::config::Config;

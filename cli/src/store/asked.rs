@@ -6,8 +6,8 @@
 use std::env::VarError;
 
 use clap::Args;
-use service_only::store::{KeyRecord, KeyStage, Store, StoreError};
 use service_only::{Clock, FixedClock, KeySet, MAX_REVOCATIONS, MemoryRevocations, SystemClock, Timestamp};
+use service_only_store::{KeyRecord, KeyStage, Store, StoreError};
 
 use super::{StoreOptions, StoreUrl, refused, run};
 use crate::config::Config;

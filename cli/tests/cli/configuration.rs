@@ -4,18 +4,20 @@ use std::{error::Error, fs, path::Path, time::Duration};
 
 use service_only::{
     BuildError, DEFAULT_CACHED_TOKENS, DEFAULT_FLUSH_TIMEOUT, DEFAULT_LIFETIME, DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_MAX_SILENCE, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, DEFAULT_QUEUE, DEFAULT_REMOTE_KEYS,
-    DEFAULT_REVOCATION_POLL, DEFAULT_TIMEOUT, DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT,
-    DEFAULT_WRITE_TIMEOUT, FileKeys, JsonLinesAudit, LONG_LIFETIME, MAX_AUDIENCES, MAX_CACHED_TOKENS,
-    MAX_CLAIM_LENGTH, MAX_ISSUED_AHEAD, MAX_JSON_DEPTH, MAX_JSON_MEMBERS, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES,
-    MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_LEEWAY, MAX_LIFETIME, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED,
-    MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES, MAX_SERVICE_NAME, MAX_TOKEN_LENGTH, MIN_RSA_BITS,
-    MIN_RSA_EXPONENT, RemoteJwks, STRICT_LIFETIME, SqlRevocations, TrustedIssuer, Verifier, WhenFull,
-    rotation::DEFAULT_REPORT_INTERVAL,
+    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, DEFAULT_QUEUE, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
+    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, DEFAULT_WRITE_TIMEOUT, FileKeys, JsonLinesAudit,
+    LONG_LIFETIME, MAX_AUDIENCES, MAX_CACHED_TOKENS, MAX_CLAIM_LENGTH, MAX_ISSUED_AHEAD, MAX_JSON_DEPTH,
+    MAX_JSON_MEMBERS, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH,
+    MAX_LEEWAY, MAX_LIFETIME, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED, MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES,
+    MAX_SERVICE_NAME, MAX_TOKEN_LENGTH, MIN_RSA_BITS, MIN_RSA_EXPONENT, RemoteJwks, STRICT_LIFETIME,
+    TrustedIssuer, Verifier, WhenFull,
 };
 use service_only_client::{MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL};
 use service_only_export::DEFAULT_TRUST_DOMAIN;
 use service_only_otel::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES};
+use service_only_store::{
+    DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, rotation::DEFAULT_REPORT_INTERVAL,
+};
 
 const GUIDE: &str = include_str!("../../docs/configuration.md");
 
@@ -107,7 +109,6 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         DEFAULT_QUEUE,
         DEFAULT_REMOTE_KEYS,
         DEFAULT_REPORT_INTERVAL,
-        DEFAULT_REVOCATION_POLL,
         DEFAULT_TIMEOUT,
         DEFAULT_TRUST_DOMAIN,
         DEFAULT_UNKNOWN_KID_INTERVAL,
@@ -146,7 +147,7 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         assert!(GUIDE.contains(&format!("`{name}` ({value})")), "`{name}` ({value})");
     }
     let mut sources = Vec::new();
-    for crate_folder in ["", "client", "export", "otel"] {
+    for crate_folder in ["", "client", "export", "otel", "store"] {
         collect(&source(&format!("{crate_folder}/src")), &mut sources);
     }
     let code: String = sources.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -198,9 +199,9 @@ fn every_method_of_what_is_configured_stands_in_its_section() {
             "Revocation",
             &[
                 "src/revocation/memory.rs",
-                "src/revocation/sql.rs",
-                "src/revocation/sql/builder.rs",
-                "src/rotation/reporter.rs",
+                "store/src/revocations.rs",
+                "store/src/revocations/builder.rs",
+                "store/src/rotation/reporter.rs",
             ],
         ),
         ("Audit", &["src/audit/json_lines.rs"]),

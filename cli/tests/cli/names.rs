@@ -101,7 +101,7 @@ fn token_that_has_expired_is_not_revoked() {
     for sandbox in sandboxes() {
         mint(&sandbox, &["orders"]);
         let long_ago = crate::rotate::now() - 1_000;
-        let record = service_only::store::TokenRecord {
+        let record = service_only_store::TokenRecord {
             issuer: "bakery-auth".to_owned(),
             jti: "old-token".to_owned(),
             service: "orders".to_owned(),
@@ -208,7 +208,7 @@ fn option_of_attack_and_endpoints_that_matches_nothing_is_an_error() {
 
 #[test]
 fn key_that_was_retired_in_the_usual_way_is_revoked_by_an_emergency() {
-    use service_only::store::{KeyRecord, KeyStage};
+    use service_only_store::{KeyRecord, KeyStage};
     let sandbox = with_store("sqlite:tokens.db");
     sandbox.run(&["rotate"]).done();
     let retired = KeyRecord {

@@ -63,7 +63,7 @@ fn tokens_of_a_key_that_leaked_are_replaced() {
     sandbox.feed(&verify, token(&sandbox, "orders")).done();
     assert_eq!(renewed(&sandbox, &[]), []);
     rotate::with_store(sandbox.root(), async |store| {
-        let tokens = store.tokens(&service_only::store::TokenFilter::default()).await.unwrap();
+        let tokens = store.tokens(&service_only_store::TokenFilter::default()).await.unwrap();
         assert!(tokens.iter().any(|listed| listed.token.note.as_deref() == Some("renewed")));
     });
 }

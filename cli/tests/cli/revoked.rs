@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use service_only::{Code, KeySet, NoAudit, SqlRevocations, Verifier};
+use service_only::{Code, KeySet, NoAudit, Verifier};
+use service_only_store::SqlRevocations;
 
 use crate::sandbox::{Ran, Sandbox};
 use crate::store::{mint, sandboxes, states, url};

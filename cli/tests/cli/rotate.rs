@@ -6,7 +6,7 @@ mod load;
 use std::path::Path;
 
 use serde_json::Value;
-use service_only::store::{KeyRecord, KeyStage, Store, VerifierReport};
+use service_only_store::{KeyRecord, KeyStage, Store, VerifierReport};
 
 use crate::sandbox::{Sandbox, claims_of};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use service_only::store::{NewRevocation, Store, StoreError};
+use service_only_store::{NewRevocation, Store, StoreError};
 
 use crate::sandbox::{Ran, Sandbox, claims_of};
 

@@ -1,8 +1,8 @@
 //! What `verify` asks a store: whether a token is revoked, and which keys a rotation has.
 
 use serde_json::{Value, json};
-use service_only::store::{KeyStage, NewRevocation};
 use service_only::{Algorithm, SigningKey};
+use service_only_store::{KeyStage, NewRevocation};
 use service_only_testkit::TestAuthority;
 
 use crate::rotate::{DAY, aged, keys, now, report, sandbox, with_store};

@@ -8,9 +8,10 @@ mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use service_only::{Algorithm, JsonLinesAudit, KeyRing, RemoteJwks, VerifyingKey, store};
+use service_only::{Algorithm, JsonLinesAudit, KeyRing, RemoteJwks, VerifyingKey};
 use service_only_client::TokenSource;
 use service_only_otel::Metrics;
+use service_only_store as store;
 use service_only_testkit::{TestApp, TestAuthority, call};
 
 use crate::{observed, stock, telemetry::Telemetry, watched};

@@ -184,8 +184,7 @@ impl MemoryRevocations {
 
     /// Puts a revocation that reaches less far in the place of one that was undone: in one step, so that
     /// what both cover is never accepted in between.
-    #[cfg(feature = "sql")]
-    pub(super) fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
+    pub(crate) fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
         let mut state = self.write();
         let services = state.services.get_mut(issuer);
         if let Some(held) = services.and_then(|services| services.get_mut(service)) {
@@ -205,8 +204,7 @@ impl MemoryRevocations {
 
     /// Whether a token has expired for so long that its revocation need not be kept: only for who asks
     /// [`remember`](Self::remember) later, since the clock may be wrong.
-    #[cfg(feature = "sql")]
-    pub(super) fn pass_over(&self, expires_at: i64) -> bool {
+    pub(crate) fn pass_over(&self, expires_at: i64) -> bool {
         let long =
             MAX_LEEWAY_SECONDS.saturating_add(i64::try_from(patient::PATIENCE.as_secs()).unwrap_or(i64::MAX));
         let forget_at = expires_at.saturating_add(long);
@@ -220,8 +218,7 @@ impl MemoryRevocations {
 
     /// Whether the clock went back to a time at which tokens may be good whose revocations are
     /// forgotten. Said once; the answer is to be told of all revocations again.
-    #[cfg(feature = "sql")]
-    pub(super) fn remember(&self) -> bool {
+    pub(crate) fn remember(&self) -> bool {
         if self.read().forgotten <= self.0.clock.now().unix() {
             return false;
         }

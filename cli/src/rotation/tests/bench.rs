@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use service_only::store::VerifierReport;
 use service_only::{Algorithm, KeySet};
+use service_only_store::VerifierReport;
 use tempfile::TempDir;
 
 use crate::config::Config;

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use service_only::store::KeyStage;
+use service_only_store::KeyStage;
 
 use super::{keys, kid_in, published, sandbox};
 use crate::sandbox::Sandbox;

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use reqwest::{Client, StatusCode};
-use service_only::rotation::KeyReporter;
-use service_only::store::{KeyStage, Store, TokenRecord};
 use service_only::{
     Algorithm, Clock as _, FileKeys, Issuer, KeySource as _, MintedToken, NoAudit, SigningKey, SystemClock,
     Verifier, service_only,
 };
+use service_only_store::rotation::KeyReporter;
+use service_only_store::{KeyStage, Store, TokenRecord};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;

@@ -129,7 +129,6 @@ fn a_clock_that_jumps_ahead_and_back_loses_no_revocation() {
     }
 }
 
-#[cfg(feature = "sql")]
 #[test]
 fn what_is_forgotten_is_asked_for_again_when_the_clock_went_back_behind_it() {
     let hands = Hands::default();

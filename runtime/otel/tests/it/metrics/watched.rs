@@ -101,27 +101,6 @@ fn revocations_are_counted_as_they_are_held() {
     assert_eq!(of(&world.collect(), "service_only.revocations"), [("{}", 1.0)]);
 }
 
-#[cfg(feature = "sql")]
-#[tokio::test]
-async fn revocations_of_a_database_are_counted_while_a_verifier_has_them_and_not_kept_for_that() {
-    use service_only::{
-        SqlRevocations,
-        store::{NewRevocation, Store},
-    };
-    let world = World::new();
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
-    let store = Store::connect(&url).await.unwrap();
-    store.revoke(&NewRevocation::key("bakery-auth", "old")).await.unwrap();
-    let revocations = SqlRevocations::of(&url).start().unwrap();
-    revocations.loaded().await;
-    world.metrics.watch_revocations(revocations.len_while_used());
-    let verifier = world.authority.verifier_builder().revocation(revocations).build().unwrap();
-    assert_eq!(of(&world.collect(), "service_only.revocations"), [("{}", 1.0)]);
-    drop(verifier);
-    assert_eq!(of(&world.collect(), "service_only.revocations"), []);
-}
-
 #[test]
 fn a_token_to_send_has_an_expiry_and_a_life_and_a_file_of_keys_a_time_and_no_failure() {
     let world = World::new();

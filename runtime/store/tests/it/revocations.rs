@@ -1,29 +1,18 @@
 //! Revocations of a fleet over both databases: how soon they are known, and what an outage means.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a skipped test says so")]
 
-#[path = "revocation_sql/clock.rs"]
 mod clock;
-#[path = "store/database.rs"]
-mod database;
-#[path = "revocation_sql/fleet.rs"]
 mod fleet;
-#[path = "revocation_sql/lost.rs"]
 mod lost;
-#[path = "revocation_sql/outage.rs"]
 mod outage;
-#[path = "revocation_sql/undone.rs"]
 mod undone;
-#[path = "revocation_sql/wire.rs"]
 mod wire;
 
 use std::time::Duration;
 
-use database::Database;
-use service_only::{
-    Algorithm, Code, Issuer, MintedToken, NoAudit, SigningKey, SqlRevocations, Verifier,
-    store::{NewRevocation, Store},
-};
+use service_only::{Algorithm, Code, Issuer, MintedToken, NoAudit, SigningKey, Verifier};
+use service_only_store::{NewRevocation, SqlRevocations, Store};
+
+use crate::database::Database;
 
 const ISSUER: &str = "bakery-auth";
 const SECRET: &[u8] = b"for tests alone, and as long as a hash";

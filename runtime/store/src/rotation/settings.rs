@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::{store::KeyRecord, times::MAX_LEEWAY};
+use service_only::MAX_LEEWAY;
+
+use crate::store::KeyRecord;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -73,28 +75,28 @@ impl RotationSettings {
     }
 
     /// When a key's life ends.
-    pub(super) fn end_of(&self, key: &KeyRecord) -> i64 {
+    pub(crate) fn end_of(&self, key: &KeyRecord) -> i64 {
         key.expires_at.unwrap_or_else(|| began(key).saturating_add(seconds(self.key_life)))
     }
 
     /// Never nothing, so that a key which ceased to sign is not withdrawn in the same moment.
-    pub(super) fn refresh(&self) -> i64 {
+    pub(crate) fn refresh(&self) -> i64 {
         seconds(self.longest_refresh).max(1)
     }
 
-    pub(super) fn silence(&self) -> i64 {
+    pub(crate) fn silence(&self) -> i64 {
         seconds(self.verifier_silence)
     }
 
-    pub(super) fn unused(&self) -> i64 {
+    pub(crate) fn unused(&self) -> i64 {
         seconds(self.unused_for).max(1)
     }
 
-    pub(super) fn token_life(&self) -> i64 {
+    pub(crate) fn token_life(&self) -> i64 {
         seconds(self.token_life)
     }
 
-    pub(super) fn leeway(&self) -> i64 {
+    pub(crate) fn leeway(&self) -> i64 {
         seconds(self.leeway)
     }
 }
@@ -116,7 +118,7 @@ pub struct LifeLeft {
 
 impl LifeLeft {
     /// The instant at which this share of the key's life is left.
-    pub(super) fn before(self, key: &KeyRecord, ends: i64, settings: &RotationSettings) -> i64 {
+    pub(crate) fn before(self, key: &KeyRecord, ends: i64, settings: &RotationSettings) -> i64 {
         let life = match key.expires_at {
             Some(ends) => ends.saturating_sub(began(key)).max(0),
             None => seconds(settings.key_life),

@@ -35,7 +35,7 @@ impl Fleet {
         let (sender, said) = mpsc::channel();
         let children = (0..3).map(|_| {
             let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "fleet::process_of_the_fleet", "--ignored", "--nocapture"])
+                .args(["--exact", "revocations::fleet::process_of_the_fleet", "--ignored", "--nocapture"])
                 .env("FLEET_URL", url)
                 .env("FLEET_TOKEN", token.as_str())
                 .stdout(Stdio::piped())

@@ -1,15 +1,11 @@
 //! The store on both databases: what is written down, what is refused, and that nothing is half done.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-#[path = "store/database.rs"]
-mod database;
-
-use database::Database;
-use service_only::store::{
+use service_only_store::{
     KeyRecord, KeyStage, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError,
     TokenFilter, TokenRecord, TokenState, Undoing, VerifierReport,
 };
+
+use crate::database::Database;
 
 const NOW: i64 = 1_767_225_600;
 const ISSUER: &str = "bakery-auth";
@@ -375,7 +371,7 @@ async fn the_journal_knows_who_holds_which_key_and_until_when() {
         assert_eq!(journal.revoked, ["k0"]);
         store.revoke(&NewRevocation::token(ISSUER, "long", NOW + 7200)).await.unwrap();
         assert_eq!(store.journal(ISSUER).await.unwrap().holders[0].last_expiry, NOW + 3600);
-        assert_eq!(store.journal("another").await.unwrap(), service_only::rotation::Journal::default());
+        assert_eq!(store.journal("another").await.unwrap(), service_only_store::rotation::Journal::default());
     }
 }
 

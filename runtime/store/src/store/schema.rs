@@ -74,13 +74,13 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7203941865512)";
 
 impl Store {
     /// Brings the tables up to this program's version.
-    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         if self.version().await? == KNOWN { Ok(()) } else { self.make_what_is_missing().await }
     }
 
     /// Adds the table of past revocations to the store of an older program. Only a change of revocations needs
     /// it, so that a service which may not make tables goes on with such a store.
-    pub(super) async fn add_past_revocations(&self) -> Result<(), StoreError> {
+    pub(crate) async fn add_past_revocations(&self) -> Result<(), StoreError> {
         if self.has_past_revocations().await? { Ok(()) } else { self.make_what_is_missing().await }
     }
 
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Insists on tables that this program knows, and changes nothing.
-    pub(super) async fn check_schema(&self) -> Result<(), StoreError> {
+    pub(crate) async fn check_schema(&self) -> Result<(), StoreError> {
         match self.version().await? {
             0 => Err(StoreError::NotAStore {
                 place: self.place().to_owned(),
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Whether the table of past revocations is there. An older program's store has none.
-    pub(super) async fn has_past_revocations(&self) -> Result<bool, StoreError> {
+    pub(crate) async fn has_past_revocations(&self) -> Result<bool, StoreError> {
         if self.has_past.load(Ordering::Relaxed) {
             return Ok(true);
         }

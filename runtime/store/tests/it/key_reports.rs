@@ -1,19 +1,17 @@
 //! What verifiers report of their keys, over both databases: which they have, and who uses them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
-#[path = "store/database.rs"]
-mod database;
 
 use std::time::Duration;
 
-use database::Database;
 use service_only::{
     Algorithm, Code, Issuer, KeyRing, MemoryRevocations, MintedToken, NoAudit, RevocationStore, SigningKey,
     Verifier,
-    rotation::{Journal, KeyReporter},
-    store::Store,
 };
+use service_only_store::{
+    Store,
+    rotation::{Journal, KeyReporter},
+};
+
+use crate::database::Database;
 
 const ISSUER: &str = "bakery-auth";
 

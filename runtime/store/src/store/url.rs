@@ -230,7 +230,7 @@ fn is_local(host: &str) -> bool {
 }
 
 /// Whether a password is part of the address, rather than in a variable or a file.
-pub(super) fn holds_password(url: &str) -> bool {
+pub(crate) fn holds_password(url: &str) -> bool {
     let url = if is_dsn(url) { from_dsn(url).unwrap_or_default() } else { with_host(url) };
     let Some((_, rest)) = url.split_once("://") else { return false };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -258,7 +258,7 @@ impl Address {
 
 /// The rollback journal, not the log: readers need no write access to the directory, and none of its
 /// files is left to others' modes.
-pub(super) fn sqlite_options(path: &std::path::Path) -> SqliteConnectOptions {
+pub(crate) fn sqlite_options(path: &std::path::Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)

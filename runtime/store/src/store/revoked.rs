@@ -6,8 +6,9 @@
 //! `service_only_revocations` holds one row for each token, service or key: the revocation that reaches
 //! furthest. `undoing` moves rows out of it.
 
+use service_only::{MemoryRevocations, RevocationsFull};
+
 use super::{CHANNEL, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
-use crate::revocation::{MemoryRevocations, RevocationsFull};
 
 /// What is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +141,7 @@ pub struct SequenceHead {
     pub sequence: i64,
 }
 
-pub(super) type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
+pub(crate) type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
 
 const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
@@ -151,9 +152,9 @@ const KEEP: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
     FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
-pub(super) const NEXT: &str = "UPDATE service_only_sequence SET value = value + 1 RETURNING value";
+pub(crate) const NEXT: &str = "UPDATE service_only_sequence SET value = value + 1 RETURNING value";
 
-pub(super) const PUT: &str = "
+pub(crate) const PUT: &str = "
     INSERT INTO service_only_revocations
     (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -165,7 +166,7 @@ const SINCE: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
     FROM service_only_revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 
-pub(super) const HOLDS: &str = "
+pub(crate) const HOLDS: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
     FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
@@ -175,9 +176,9 @@ const PURGE_PAST: &str = "
     DELETE FROM service_only_past_revocations WHERE kind = 'token' AND until < $1 AND undone IS NULL";
 
 /// Whoever changes revocations waits here for whoever changes them already.
-pub(super) const LOCK_SEQUENCE: &str = "UPDATE service_only_sequence SET value = value";
+pub(crate) const LOCK_SEQUENCE: &str = "UPDATE service_only_sequence SET value = value";
 
-pub(super) const NOTIFY: &str = "SELECT pg_notify($1, '')";
+pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
 impl Store {
     /// Revokes, and tells every verifier of the fleet.
@@ -282,7 +283,7 @@ impl Store {
         row.map(|row| self.record(row)).transpose()
     }
 
-    pub(super) fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
+    pub(crate) fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
         let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
         // To pass over one that is not known would be to accept what somebody revoked.
         let target =
@@ -291,7 +292,7 @@ impl Store {
         Ok(RevocationRecord { sequence, revocation })
     }
 
-    pub(super) fn unknown_kind(&self, kind: &str) -> StoreError {
+    pub(crate) fn unknown_kind(&self, kind: &str) -> StoreError {
         let reason = format!("a revocation is of a kind that this program does not know, `{kind}`");
         StoreError::Refused { place: self.place().to_owned(), reason }
     }
@@ -311,7 +312,7 @@ impl RevocationTarget {
         }
     }
 
-    pub(super) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
+    pub(crate) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
         match (kind, until) {
             ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
             ("service", Some(issued_by)) => Some(Self::Service { service: name, issued_by }),
@@ -320,7 +321,7 @@ impl RevocationTarget {
         }
     }
 
-    pub(super) fn columns(&self) -> (&'static str, &str, Option<i64>) {
+    pub(crate) fn columns(&self) -> (&'static str, &str, Option<i64>) {
         match self {
             Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
             Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),

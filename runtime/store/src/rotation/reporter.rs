@@ -8,15 +8,13 @@ mod uses;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use service_only::{
+    Clock, KeyId, KeySource, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore, SystemClock,
+};
 use tokio::sync::Mutex;
 use uses::Uses;
 
-use crate::{
-    clock::{Clock, SystemClock},
-    keys::{KeyId, KeySource},
-    revocation::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
-    store::{Address, KeyUse, Store, StoreError, VerifierReport},
-};
+use crate::store::{Address, KeyUse, Store, StoreError, VerifierReport};
 
 /// How often a verifier reports where nothing has changed: often enough to be known as there, seldom
 /// enough that a thousand of them are no load.
@@ -34,7 +32,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
-/// use service_only::{FileKeys, SqlRevocations, Verifier, rotation::KeyReporter};
+/// use service_only::{FileKeys, Verifier};
+/// use service_only_store::{SqlRevocations, rotation::KeyReporter};
 ///
 /// let store = "postgres://orders@db.bakery.example/tokens";
 /// let keys = FileKeys::jwks("/etc/service-keys/jwks.json").open()?;

@@ -9,11 +9,9 @@ use std::{
     fmt::Write as _,
 };
 
+use service_only::{__satellite::escaped, MAX_KID_LENGTH};
+
 use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
-use crate::{
-    denial::{Backslash, escaped},
-    keys::MAX_KID_LENGTH,
-};
 
 /// Services that are told apart; the rest are one, `(others)`.
 const MAX_SERVICES: usize = 1_000;
@@ -76,7 +74,7 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
 
 /// As the verifiers write it where they count the uses of a key, so that the two can be joined.
 fn kid(key: &KeyRecord) -> Cow<'_, str> {
-    escaped(&key.kid, MAX_KID_LENGTH, Backslash::Doubled)
+    escaped(&key.kid, MAX_KID_LENGTH)
 }
 
 /// The token of a service that lasts longest.

@@ -21,7 +21,7 @@ const OTHERS: &str = "(others)";
 
 /// By key and service. A pair is added once under a lock, and marked without one from then on.
 #[derive(Default)]
-pub(super) struct Uses {
+pub(crate) struct Uses {
     seen: ArcSwap<Seen>,
     adding: Mutex<()>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Uses {
 type Seen = HashMap<String, HashMap<String, Arc<AtomicBool>>>;
 
 impl Uses {
-    pub(super) fn mark(&self, kid: &str, service: &str) {
+    pub(crate) fn mark(&self, kid: &str, service: &str) {
         if !mark(&self.seen.load(), kid, service) {
             self.add(kid, service);
         }
@@ -51,7 +51,7 @@ impl Uses {
     }
 
     /// The pairs that were marked, and no longer are.
-    pub(super) fn take(&self) -> Vec<(String, String)> {
+    pub(crate) fn take(&self) -> Vec<(String, String)> {
         let seen = self.seen.load();
         let all = seen
             .iter()

@@ -1,6 +1,6 @@
 //! Revocations that are undone: how soon that is known, and what never undoes one.
 
-use service_only::store::Undoing;
+use service_only_store::Undoing;
 
 use super::*;
 

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use service_only::Timestamp;
+
 use super::RevocationTarget;
-use crate::clock::Timestamp;
 
 /// A store that cannot do what it was asked. Whatever it was, it is done whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +122,7 @@ impl RevocationTarget {
 }
 
 /// An error on its way out of a piece of work, before its place is known.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Sql(sqlx::Error),
     Store(StoreError),
     Timeout(Duration),
@@ -141,7 +142,7 @@ impl From<StoreError> for Fault {
 
 impl Fault {
     /// `user` is the database's name for this program, where it has one.
-    pub(super) fn at(self, place: &str, user: Option<&str>) -> StoreError {
+    pub(crate) fn at(self, place: &str, user: Option<&str>) -> StoreError {
         let place = place.to_owned();
         match self {
             Self::Store(error) => error,

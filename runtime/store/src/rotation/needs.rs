@@ -100,7 +100,7 @@ impl fmt::Display for Need {
 
 impl Planner<'_> {
     /// Who and what still needs a key that signs no more.
-    pub(super) fn needs_of(&self, key: &KeyRecord) -> Vec<Need> {
+    pub(crate) fn needs_of(&self, key: &KeyRecord) -> Vec<Need> {
         let since = key.retiring_at.unwrap_or(key.prepared_at);
         // Whoever read the key just before it ceased to sign may be about to write its last token down.
         let mut needs: Vec<_> =

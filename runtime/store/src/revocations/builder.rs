@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
+use service_only::{__satellite::Stopwatch, Clock, MAX_REVOCATIONS, MemoryRevocations, SystemClock};
 use tokio::sync::watch;
 
 use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};
-use crate::{
-    clock::{Clock, Stopwatch, SystemClock},
-    revocation::{MAX_REVOCATIONS, MemoryRevocations},
-    store::{Address, StoreError},
-};
+use crate::store::{Address, StoreError};
 
 /// A poll each 400 ms: with the read itself, the whole fleet refuses within a second even where
 /// notifications are lost.
@@ -40,7 +37,7 @@ pub struct SqlRevocationsBuilder {
 }
 
 impl SqlRevocationsBuilder {
-    pub(super) fn new(url: String) -> Self {
+    pub(crate) fn new(url: String) -> Self {
         Self {
             url,
             poll: DEFAULT_REVOCATION_POLL,

@@ -17,12 +17,13 @@ use std::{
 };
 
 pub use builder::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocationsBuilder};
+use service_only::{
+    __satellite::Stopwatch, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,
+    RevocationStore,
+};
 use tokio::sync::watch;
 
-use super::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
-use crate::clock::Stopwatch;
-
-/// The revocations of a [`Store`](crate::store::Store), for every verifier of a fleet. Cheap to clone;
+/// The revocations of a [`Store`](crate::Store), for every verifier of a fleet. Cheap to clone;
 /// all clones are one. The task that reads ends with the last clone.
 ///
 /// Nobody is accepted before all revocations were read, nor when the database was silent for longer
@@ -35,7 +36,8 @@ use crate::clock::Stopwatch;
 ///
 /// ```no_run
 /// # async fn start(keys: service_only::KeySet) -> Result<(), Box<dyn std::error::Error>> {
-/// use service_only::{SqlRevocations, Verifier};
+/// use service_only::Verifier;
+/// use service_only_store::SqlRevocations;
 ///
 /// let revocations = SqlRevocations::of("postgres://orders@db.bakery.example/tokens").start()?;
 /// let verifier = Verifier::builder()
@@ -117,6 +119,11 @@ impl RevocationStore for SqlRevocations {
 }
 
 impl Shared {
+    /// Microseconds since the start.
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Whether what is held is all that there is, as far as anybody can know.
     fn check(&self) -> Result<(), RevocationOutage> {
         if self.full.load(Ordering::Acquire) {
@@ -127,7 +134,7 @@ impl Shared {
             let reason = format!("the revocations of `{}` are not loaded yet", self.place);
             return Err(RevocationOutage::new(reason));
         }
-        let silence = Duration::from_micros(self.since.elapsed_us().saturating_sub(heard));
+        let silence = Duration::from_micros(self.elapsed_us().saturating_sub(heard));
         if silence > self.max_silence {
             let reason = format!("`{}` was last read {} s ago", self.place, silence.as_secs());
             return Err(RevocationOutage::new(reason));

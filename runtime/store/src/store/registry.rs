@@ -1,11 +1,12 @@
 //! The registry: what was minted, for whom, until when; never a token itself.
 
+use service_only::{Clock as _, SystemClock};
+
 use super::{RevocationTarget, Store, StoreError};
-use crate::clock::{Clock as _, SystemClock};
 
 /// An `iat` that is further ahead of the clock proves no age, as for a verifier (`MAX_ISSUED_AHEAD`): the token counts
 /// among the older ones of its service.
-pub(super) const AHEAD_SECONDS: i64 = 60;
+pub(crate) const AHEAD_SECONDS: i64 = 60;
 
 /// A minted token, without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,6 +267,6 @@ mod tests {
 
     #[test]
     fn listings_and_verifiers_agree_on_which_time_of_issue_proves_no_age() {
-        assert_eq!(AHEAD_SECONDS.unsigned_abs(), crate::MAX_ISSUED_AHEAD.as_secs());
+        assert_eq!(AHEAD_SECONDS.unsigned_abs(), service_only::MAX_ISSUED_AHEAD.as_secs());
     }
 }

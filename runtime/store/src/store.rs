@@ -59,7 +59,7 @@ pub(crate) const CHANNEL: &str = "service_only_revocations";
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
-/// use service_only::store::{NewRevocation, Revoked, Store};
+/// use service_only_store::{NewRevocation, Revoked, Store};
 ///
 /// let store = Store::connect(&url).await?;
 /// let revocation = NewRevocation::token("bakery-auth", "76514ef5", 1_798_761_600).at(1_767_225_600);

@@ -10,14 +10,12 @@ use std::{
     time::Duration,
 };
 
+use service_only::{__satellite::FleetMemory as _, RevocationsFull};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, watch};
 
 use super::{NEVER, Shared};
-use crate::{
-    revocation::RevocationsFull,
-    store::{Address, CHANNEL, PastRevocation, RevocationRecord, RevocationTarget, Store, StoreError},
-};
+use crate::store::{Address, CHANNEL, PastRevocation, RevocationRecord, RevocationTarget, Store, StoreError};
 
 /// Revocations that are read in one go: some hundred kilobytes.
 const PAGE: u32 = 2_000;
@@ -28,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: a database that is back is found within seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-pub(super) struct Reader {
+pub(crate) struct Reader {
     address: Address,
     shared: Arc<Shared>,
     poll: Duration,
@@ -45,7 +43,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(
+    pub(crate) fn new(
         address: Address,
         shared: Arc<Shared>,
         poll: Duration,
@@ -65,7 +63,7 @@ impl Reader {
     }
 
     /// Never ends by itself; it is aborted.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             let trouble = self.follow().await;
             self.complain(&trouble);
@@ -96,7 +94,7 @@ impl Reader {
     /// forgotten with its token, or the database was put back to an older state, as by a standby that had
     /// not everything: then numbers mean something else now, and all is read again.
     async fn catch_up(&mut self, store: &Store) -> Result<(), Trouble> {
-        let asked_us = self.shared.since.elapsed_us();
+        let asked_us = self.shared.elapsed_us();
         if self.shared.memory.remember() {
             // The clock went back: nobody is accepted until all is read again.
             self.shared.heard_us.store(NEVER, Ordering::Release);

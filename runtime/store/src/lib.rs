@@ -1,0 +1,19 @@
+//! What a fleet has to remember: minted tokens, revocations, and the life of its signing keys.
+//!
+//! - [`Store`] is the registry, in SQLite or PostgreSQL. One address chooses the database.
+//! - [`SqlRevocations`] gives a verifier the revocations of a store. It reads them in the background, so no request
+//!   waits for the database.
+//! - [`rotation`] decides when a signing key comes, takes over and goes.
+
+mod revocations;
+pub mod rotation;
+mod store;
+
+pub use self::{
+    revocations::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder},
+    store::{
+        KeyRecord, KeyStage, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation, RevocationRecord,
+        RevocationTarget, Revoked, SequenceHead, Store, StoreError, TokenFilter, TokenRecord, TokenState,
+        Undoing, Undone, VerifierReport,
+    },
+};
