@@ -103,8 +103,6 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
 /// The form of a hidden guard. It depends on what other attributes may still do to the function.
 #[derive(Copy, Clone)]
 enum Form {
-    /// The only argument. It takes the whole request.
-    Alone,
     /// The first argument of a function that no attribute rewrites after this one.
     First,
     /// The first argument of a function that another attribute may rewrite. The seal checks the result.
@@ -113,20 +111,16 @@ enum Form {
 
 impl Form {
     fn of(function: &Function) -> Self {
-        match (function.is_final(), function.arguments.stream().is_empty()) {
-            (true, true) => Self::Alone,
-            (true, false) => Self::First,
-            (false, _) => Self::Sealed,
-        }
+        if function.is_final() { Self::First } else { Self::Sealed }
     }
 }
 
 fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, form: Form) -> TokenStream {
     match way {
         Way::HiddenArgument | Way::Marked => {
-            let hidden = place.guard(policy, &function, matches!(form, Form::Alone));
+            let hidden = place.guard(policy, &function);
             match form {
-                Form::Alone | Form::First => hidden::first(function, &hidden),
+                Form::First => hidden::first(function, &hidden),
                 Form::Sealed => hidden::sealed(function, &hidden, &place.private),
             }
         }

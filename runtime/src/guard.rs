@@ -2,10 +2,8 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
+#[cfg(any(feature = "actix", feature = "tonic"))]
 use crate::audit::RequestContext;
-#[cfg(feature = "axum")]
-use crate::bearer::BearerToken;
 use crate::{
     caller::Caller,
     denial::Denial,
@@ -53,16 +51,15 @@ impl<R> fmt::Debug for Public<R> {
 /// The hidden first argument of a guarded handler: proof that the policy `P` was met.
 ///
 /// It has one constructor, which follows a decision. It keeps the attempt open until the handler ends, which drops
-/// it. One that is `ALONE` is the only argument: where a framework has a trait for that, it takes the whole request,
-/// so that no extractor can follow it.
-pub struct Guard<P, const ALONE: bool = false> {
+/// it.
+pub struct Guard<P> {
     /// `None` where the record is written, or none is wanted.
     #[cfg_attr(not(feature = "tonic"), expect(dead_code, reason = "its drop is what counts"))]
     attempt: Option<Arc<Attempt>>,
     policy: PhantomData<fn() -> P>,
 }
 
-impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
+impl<P: StaticPolicy> Guard<P> {
     /// Decides about one request. The caller is linked to the attempt that the guard keeps open.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
     pub(crate) fn enforce<'a, A: Asked>(
@@ -107,25 +104,7 @@ impl<P: StaticPolicy, const ALONE: bool> Guard<P, ALONE> {
     }
 }
 
-#[cfg(feature = "axum")]
-impl<P: StaticPolicy> Guard<P, true> {
-    /// Decides about a request that it has consumed. No code can refuse the caller later, so the record is written
-    /// at once.
-    pub(crate) fn enforce_at_once<'a>(
-        verifier: &Verifier,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        request: &impl Asked,
-    ) -> Result<Self, Rejection> {
-        let request = || RequestContext { endpoint: Some(P::endpoint()), ..request.context() };
-        let decided = verifier.recorder().decide_at_once(request, |at| {
-            verifier.permit(BearerToken::from_header_values(authorization)?, &P::POLICY, at)
-        });
-        let caller = decided.map_err(|refused| verifier.rejection(refused))?;
-        Ok(Self::granted(&caller, None))
-    }
-}
-
-impl<P, const ALONE: bool> fmt::Debug for Guard<P, ALONE> {
+impl<P> fmt::Debug for Guard<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guard")
     }

@@ -58,10 +58,9 @@ where
 
 macro_rules! guarded_handlers {
     ($($argument:ident)*) => {
-        impl<F, R, P, $($argument,)* const ALONE: bool>
-            GuardedHandler<(Guard<P, ALONE>, $($argument,)*)> for F
+        impl<F, R, P, $($argument,)*> GuardedHandler<(Guard<P>, $($argument,)*)> for F
         where
-            F: FnOnce(Guard<P, ALONE>, $($argument),*) -> R,
+            F: FnOnce(Guard<P>, $($argument),*) -> R,
             P: StaticPolicy,
         {
             fn guarded() -> GuardedEndpoint {

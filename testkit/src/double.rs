@@ -38,7 +38,7 @@ impl TokenDraft {
     /// # Panics
     /// When the handler would refuse this caller; see [`TokenDraft::try_guard`].
     #[track_caller]
-    pub fn guard<P: private::StaticPolicy, const ALONE: bool>(&self) -> private::Guard<P, ALONE> {
+    pub fn guard<P: private::StaticPolicy>(&self) -> private::Guard<P> {
         self.try_guard().or_fail("the guard of a handler")
     }
 
@@ -47,9 +47,9 @@ impl TokenDraft {
     /// # Errors
     /// When the token or the caller is not what the handler asks for.
     #[track_caller]
-    pub fn try_guard<P: private::StaticPolicy, const ALONE: bool>(
+    pub fn try_guard<P: private::StaticPolicy>(
         &self,
-    ) -> Result<private::Guard<P, ALONE>, Denial> {
+    ) -> Result<private::Guard<P>, Denial> {
         private::Guard::of_token(&self.authority().verifier(), &self.token())
     }
 

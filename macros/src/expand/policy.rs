@@ -83,16 +83,15 @@ impl<'a> Place<'a> {
         Literal::u128_unsuffixed(head)
     }
 
-    /// `Guard<Site<HEAD, KEY, Text>>`, and where it is the only argument `Guard<Site<HEAD, KEY, Text>, true>`.
-    pub(super) fn guard(&self, policy: &Policy, function: &Function, is_alone: bool) -> Hidden {
+    /// `Guard<Site<HEAD, KEY, Text>>`.
+    pub(super) fn guard(&self, policy: &Policy, function: &Function) -> Hidden {
         let private = &self.private;
         let next = next(function);
         let (head, site) = self.site(policy, next.as_ref());
-        let alone = is_alone.then(|| quote!(, true));
         let known_by = known_by(next.as_ref());
         Hidden {
-            ty: quote!(#private::Guard<#site #alone>),
-            known_by: quote!(#private::Guard<#private::Site<#head, #known_by> #alone>),
+            ty: quote!(#private::Guard<#site>),
+            known_by: quote!(#private::Guard<#private::Site<#head, #known_by>>),
         }
     }
 

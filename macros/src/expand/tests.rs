@@ -261,27 +261,6 @@ fn age_is_written_in_seconds_and_no_age_as_the_largest() {
     assert!(expand("", item).to_string().contains(&head(1, u32::MAX)));
 }
 
-/// A guard with nothing behind it takes the request. Another attribute may add an argument yet.
-#[test]
-fn guard_that_is_the_only_argument_says_so() {
-    let is_alone = |item: &str| expand("", item).to_string().contains(", true >");
-    for item in ["fn list() {}", "#[doc = \"Lists.\"] #[allow(unused)] #[inline] async fn list() {}"] {
-        assert!(is_alone(item), "{item}");
-    }
-    for item in [
-        "fn list(id: Id) {}",
-        "fn list(#[cfg(any())] id: Id) {}",
-        "#[instrument] fn list() {}",
-        "#[cfg_attr(test, more)] fn list() {}",
-        "#[my::inline] fn list() {}",
-        "#[::doc] fn list() {}",
-        "impl Lists { async fn list() {} }",
-        "impl Lists { #[service_only(services(\"a\"))] async fn list() {} }",
-    ] {
-        assert!(!is_alone(item), "{item}");
-    }
-}
-
 /// The const argument that a site begins with; in these tests its seed is zero.
 fn head(line: u64, max_age: u32) -> String {
     format!("Site < {} ,", line << 32 | u64::from(max_age))

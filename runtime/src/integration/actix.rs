@@ -44,7 +44,7 @@ use crate::{
 
 type Deciding<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>>>>;
 
-impl<P: StaticPolicy, const ALONE: bool> FromRequest for Guard<P, ALONE> {
+impl<P: StaticPolicy> FromRequest for Guard<P> {
     type Error = Rejection;
     type Future = Deciding<Self>;
 

@@ -9,7 +9,7 @@ mod typed;
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{
-    extract::{FromRef, FromRequest, FromRequestParts, Request},
+    extract::{FromRef, FromRequestParts},
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderValue, request::Parts};
@@ -113,49 +113,6 @@ where
         let identity = Identity::Service(caller);
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
-    }
-}
-
-/// Takes the request, so nothing of it is left to whom a decision could be left. Whoever calls such a function
-/// by another one lets nobody decide after it, either.
-///
-/// ```
-/// # use axum::{Router, routing::get};
-/// # use service_only::{Verifier, service_only};
-/// #[service_only]
-/// async fn gate() {}
-///
-/// let router: Router<Verifier> = Router::new().route("/", get(|guard| gate(guard)));
-/// ```
-///
-/// ```compile_fail,E0277
-/// # use axum::{Router, routing::get};
-/// # use service_only::{Caller, Verifier, service_only};
-/// # #[service_only]
-/// # async fn gate() {}
-/// let router: Router<Verifier> = Router::new().route("/", get(|guard, _: Caller| gate(guard)));
-/// ```
-impl<S, P> FromRequest<S> for Guard<P, true>
-where
-    S: HasVerifier + Send + Sync,
-    P: StaticPolicy,
-{
-    type Rejection = Rejection;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        let (parts, _) = request.into_parts();
-        let verifier = state.verifier();
-        let authorization = authorization(&parts.headers);
-        let endpoint = Some(P::endpoint());
-        await_unknown_key(&verifier, &authorization, || asked(&parts, &verifier, endpoint)).await;
-        match earlier(&parts.extensions, &authorization, &verifier) {
-            None => Self::enforce_at_once(&verifier, bytes(&authorization), &&parts),
-            // A layer has a caller that it may refuse yet.
-            earlier => {
-                let (guard, _) = Self::enforce(&verifier, bytes(&authorization), || (&parts, earlier))?;
-                Ok(guard)
-            }
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 const SCHEME: &str = "serviceToken";
 
 /// The operation names its scopes in `security`, and its policy in `x-service-only`.
-impl<P: StaticPolicy, const ALONE: bool> OperationInput for Guard<P, ALONE> {
+impl<P: StaticPolicy> OperationInput for Guard<P> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         asks(operation, &P::POLICY);
     }

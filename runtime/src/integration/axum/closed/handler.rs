@@ -62,7 +62,7 @@ pub trait SaysWho {
     fn declaration() -> Declaration;
 }
 
-impl<P: StaticPolicy, const ALONE: bool> SaysWho for Guard<P, ALONE> {
+impl<P: StaticPolicy> SaysWho for Guard<P> {
     fn declaration() -> Declaration {
         Declaration { endpoint: Some(P::endpoint()), access: Access::from(&P::POLICY) }
     }
