@@ -4,11 +4,10 @@
 //! hide a mistake in the next. What the literals say is the business of [`crate::check`].
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
-use syn::parse::Parser;
+use syn::parse::{ParseStream, Parser};
 use syn::{Lit, LitStr, Path};
 
 use crate::diagnostics::{self, Diagnostics};
-use crate::item;
 
 pub(crate) use public::PublicArgs;
 
@@ -169,12 +168,13 @@ impl Value {
         {
             return Some((Self::Text(text), rest.to_vec()));
         }
-        let entry = item::flat(entry);
-        let end = entry.iter().position(|token| !item::is_of_a_path(token)).unwrap_or(entry.len());
-        let (path, rest) = entry.split_at(end);
-        let path = Path::parse_mod_style.parse2(path.iter().cloned().collect()).ok()?;
+        let path_and_rest = |input: ParseStream<'_>| {
+            Ok((input.call(Path::parse_mod_style)?, input.parse::<TokenStream>()?))
+        };
+        let (path, rest) = path_and_rest.parse2(entry.iter().cloned().collect()).ok()?;
+        let rest: Vec<_> = rest.into_iter().collect();
         let is_separated = rest.first().is_none_or(|next| literal(next).is_some());
-        is_separated.then(|| (Self::Constant(path), rest.to_vec()))
+        is_separated.then_some((Self::Constant(path), rest))
     }
 }
 

@@ -4,7 +4,7 @@
 //! its type, or with a check as its first statement, see [`statement`]. An `impl` block gets one of them per method.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use crate::args::{Args, PublicArgs};
 use crate::check::{self, Asks, Attribute, CheckedBlock, CheckedMember, Policy, Way};
@@ -27,17 +27,21 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
     let mut errors = Diagnostics::default();
     let policy = check::policy(Args::parse(attribute, &mut errors), &mut errors);
     match Item::parse(item.clone()) {
-        Item::Function(function) => {
+        Ok(Item::Function(function)) => {
             let (function, way) = check::function(function, Attribute::ServiceOnly, &mut errors);
             written(item, errors, || {
-                let name = function.name.clone();
+                let name = function.name().clone();
                 let form = Form::of(&function);
                 guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, form)
             })
         }
-        Item::Block(block) => guarded_block(block, &policy, errors),
-        Item::Other(kind) => {
+        Ok(Item::Block(block)) => guarded_block(block, &policy, errors),
+        Ok(Item::Other(kind)) => {
             errors.push(diagnostics::not_a_function(Attribute::ServiceOnly, kind.as_ref()));
+            written(item, errors, TokenStream::new)
+        }
+        Err(error) => {
+            errors.push(error);
             written(item, errors, TokenStream::new)
         }
     }
@@ -48,17 +52,21 @@ pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let public = check::public(PublicArgs::parse(attribute, &mut errors), &mut errors);
     let kind = match Item::parse(item.clone()) {
-        Item::Function(function) => {
+        Ok(Item::Function(function)) => {
             let (function, _) = check::function(function, Attribute::Public, &mut errors);
             return written(item, errors, || {
-                let hidden = Place::of(&function.name, public.krate.as_ref()).public(&public, &function);
-                hidden::first(function, &hidden)
+                let hidden = Place::of(function.name(), public.krate.as_ref()).public(&public, &function);
+                hidden::first(function, &hidden).into_token_stream()
             });
         }
-        Item::Block(block) => Some(block.keyword),
-        Item::Other(kind) => kind,
+        Ok(Item::Block(block)) => Ok(Some(block.keyword())),
+        Ok(Item::Other(kind)) => Ok(kind),
+        Err(error) => Err(error),
     };
-    errors.push(diagnostics::not_a_function(Attribute::Public, kind.as_ref()));
+    errors.push(kind.map_or_else(
+        |error| error,
+        |kind| diagnostics::not_a_function(Attribute::Public, kind.as_ref()),
+    ));
     written(item, errors, TokenStream::new)
 }
 
@@ -74,16 +82,16 @@ fn written(item: TokenStream, errors: Diagnostics, write: impl FnOnce() -> Token
 /// the attributes that say more about a method: by themselves they would only repeat the mistake.
 fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> TokenStream {
     let CheckedBlock { block, members } = check::block(block, &mut errors);
-    let ty = block.ty.clone();
+    let ty = block.type_name().cloned();
     let is_final = block.is_final();
     let refused = !errors.is_empty();
     let members: Vec<_> = members
         .into_iter()
         .map(|member| match member {
             CheckedMember::Kept(tokens) => tokens,
-            CheckedMember::Method(method, ..) if refused => method.into_tokens(),
+            CheckedMember::Method(method, ..) if refused => method.into_token_stream(),
             CheckedMember::Method(method, way, asks) => {
-                let name = method.name.clone();
+                let name = method.name().clone();
                 let krate = policy.krate.as_ref();
                 let form = if is_final && method.is_final() { Form::First } else { Form::Sealed };
                 let place = |own: Option<&TokenStream>| Place::within(ty.as_ref(), &name, own.or(krate));
@@ -116,7 +124,7 @@ impl Form {
 }
 
 fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, form: Form) -> TokenStream {
-    match way {
+    let guarded = match way {
         Way::HiddenArgument | Way::Marked => {
             let hidden = place.guard(policy, &function);
             match form {
@@ -126,17 +134,19 @@ fn guarded(function: Function, way: Way, place: &Place<'_>, policy: &Policy, for
         }
         Way::Given(at) => statement::with_check(function, at, &place.private, &place.site_type(policy)),
         Way::Request(at) => statement::with_admission(function, at, &place.private, &place.site_type(policy)),
-    }
+    };
+    guarded.into_token_stream()
 }
 
 fn opened(function: Function, way: Way, place: &Place<'_>, public: &check::Public) -> TokenStream {
-    match way {
+    let opened = match way {
         Way::HiddenArgument => {
             let hidden = place.public(public, &function);
             hidden::first(function, &hidden)
         }
         _ => statement::with_mark(function, &place.public_statement(public)),
-    }
+    };
+    opened.into_token_stream()
 }
 
 #[cfg(test)]

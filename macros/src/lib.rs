@@ -11,6 +11,7 @@ mod check;
 mod diagnostics;
 mod expand;
 mod item;
+mod tokens;
 
 /// Lets only authenticated services call a handler, and of those only the ones its keys admit.
 ///

@@ -3,14 +3,14 @@
 //! What cannot be guarded is a mistake, told at the method: a block that lets one method slip through would
 //! look closed and not be.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
 use super::item::{Way, guardable, has_place};
 use super::{Attribute, Policy, Public};
 use crate::args::{Args, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
-use crate::item::{Argument, Block, Function, Member, arguments_of, attributes_named};
+use crate::item::{Block, Function, Member, argument, arguments_of, attributes_named};
 
 /// A block whose members are known, without the attributes that the block has taken from its methods.
 pub(crate) struct CheckedBlock {
@@ -32,11 +32,11 @@ pub(crate) enum Asks {
 }
 
 pub(crate) fn block(mut block: Block, errors: &mut Diagnostics) -> CheckedBlock {
-    let keyword = block.keyword.clone();
-    for again in attributes_named(&block.attributes, "service_only") {
+    let keyword = block.keyword();
+    for again in attributes_named(block.attributes(), "service_only") {
         errors.push(diagnostics::said_twice(Attribute::ServiceOnly, &keyword, again));
     }
-    for contradiction in attributes_named(&block.attributes, "public") {
+    for contradiction in attributes_named(block.attributes(), "public") {
         errors.push(diagnostics::contradiction(&keyword, contradiction));
     }
     let members = std::mem::take(&mut block.members);
@@ -48,19 +48,24 @@ fn member(member: Member, block: &Block, errors: &mut Diagnostics) -> CheckedMem
     match member {
         Member::Function(function) => method(*function, block, errors),
         Member::Value(tokens) => CheckedMember::Kept(tokens),
-        Member::Opaque(tokens) => {
-            errors.push(diagnostics::opaque_member(&tokens));
+        Member::Macro(tokens) => {
+            errors.push(diagnostics::macro_in_a_block(&tokens));
+            CheckedMember::Kept(tokens)
+        }
+        Member::Unknown(error, tokens) => {
+            errors.push(diagnostics::unknown_syntax(&error));
             CheckedMember::Kept(tokens)
         }
     }
 }
 
-fn method(function: Function, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
-    for attribute in function.attributes_named("cfg_attr").filter(|attribute| holds_ours(attribute)) {
-        errors.push(diagnostics::conditional_attribute(&function.name, attribute));
+fn method(mut function: Function, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
+    for attribute in function.attributes_named("cfg_attr").filter(|attribute| holds_ours(arguments_of(attribute))) {
+        errors.push(diagnostics::conditional_attribute(function.name(), attribute));
     }
     let asks = asks(&function, errors);
-    let function = function.without_attributes_named("service_only").without_attributes_named("public");
+    function.remove_attributes_named("service_only");
+    function.remove_attributes_named("public");
     let way = way(&function, &asks, block, errors);
     has_place(&function, way, errors);
     CheckedMember::Method(Box::new(function), way, asks)
@@ -77,21 +82,21 @@ fn asks(function: &Function, errors: &mut Diagnostics) -> Asks {
             Asks::Nothing(super::public(args, errors))
         }
         (Some(_), Some(public)) => {
-            errors.push(diagnostics::contradiction(&function.name, public));
+            errors.push(diagnostics::contradiction(function.name(), public));
             Asks::AsTheBlock
         }
     };
     for again in own {
-        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, &function.name, again));
+        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, function.name(), again));
     }
     for again in public {
-        errors.push(diagnostics::said_twice(Attribute::Public, &function.name, again));
+        errors.push(diagnostics::said_twice(Attribute::Public, function.name(), again));
     }
     asks
 }
 
 fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics) -> Way {
-    let name = &function.name;
+    let name = function.name();
     let receives = function.receiver().is_some();
     let public = matches!(asks, Asks::Nothing(_));
     let attribute = if public { Attribute::Public } else { Attribute::ServiceOnly };
@@ -105,11 +110,11 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
     }
     if public {
         // A router takes handlers without `self`; all else that is public is called as it is written.
-        let handler = function.is_async() && !receives && !block.of_a_trait;
+        let handler = function.is_async() && !receives && !block.is_of_a_trait();
         return if handler { Way::HiddenArgument } else { Way::Marked };
     }
-    let arguments = function.argument_list();
-    let at = match arguments.iter().position(Argument::says_who_calls) {
+    let arguments = function.arguments();
+    let at = match arguments.iter().position(argument::is_caller) {
         Some(at) => at,
         None if receives && arguments.len() > 1 && function.is_async() => 1,
         None => {
@@ -118,32 +123,36 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
                     errors.push(diagnostics::nothing_says_who_calls(name))
                 }
                 () if receives => errors.push(diagnostics::not_async(name)),
-                () if block.of_a_trait => errors.push(diagnostics::fixed_without_self(name)),
-                () if function.returns(block.ty.as_ref()) => errors.push(diagnostics::constructor(name)),
+                () if block.is_of_a_trait() => errors.push(diagnostics::fixed_without_self(name)),
+                () if function.returns(block.type_name()) => errors.push(diagnostics::constructor(name)),
                 () => {}
             }
             return Way::HiddenArgument;
         }
     };
-    let argument = arguments.get(at).cloned().unwrap_or_default();
-    if let Some(cfg) = argument.cfg() {
+    let checked = arguments.get(at);
+    if let Some(cfg) = checked.and_then(argument::condition) {
         errors.push(diagnostics::conditional_argument(name, cfg));
     }
-    if argument.says_who_calls() { Way::Given(at) } else { Way::Request(at) }
+    if checked.is_some_and(argument::is_caller) { Way::Given(at) } else { Way::Request(at) }
 }
 
-/// Whether an attribute under a condition is one of ours. It would come too late for the block.
-fn holds_ours(attribute: &Group) -> bool {
-    let tokens: Vec<_> = arguments_of(attribute).into_iter().collect();
-    let nested = tokens.windows(2).any(|pair| match pair {
-        [TokenTree::Ident(word), TokenTree::Group(_)] if word == "cfg_attr" => {
-            holds_ours(&Group::new(Delimiter::Bracket, pair.iter().cloned().collect()))
+/// Whether the tokens of a `cfg_attr` have one of our attributes. It would come too late for the block.
+fn holds_ours(tokens: TokenStream) -> bool {
+    let mut after_cfg_attr = false;
+    for token in tokens {
+        match &token {
+            TokenTree::Ident(word) if ["service_only", "public"].iter().any(|ours| word.unraw() == ours) => {
+                return true;
+            }
+            TokenTree::Group(group) if after_cfg_attr || group.delimiter() == Delimiter::None => {
+                if holds_ours(group.stream()) {
+                    return true;
+                }
+            }
+            _ => {}
         }
-        _ => false,
-    });
-    nested || tokens.iter().any(is_ours)
-}
-
-fn is_ours(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Ident(word) if word.unraw() == "service_only" || word.unraw() == "public")
+        after_cfg_attr = matches!(&token, TokenTree::Ident(word) if word.unraw() == "cfg_attr");
+    }
+    false
 }

@@ -2,7 +2,7 @@
 
 use super::MAX_EXTRACTORS;
 use crate::diagnostics::{self, Diagnostics};
-use crate::item::{Argument, Function};
+use crate::item::{Function, argument};
 
 /// Which of the two attributes is at work. On one handler they contradict each other.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) fn function(
     attribute: Attribute,
     errors: &mut Diagnostics,
 ) -> (Function, Way) {
-    let name = &function.name;
+    let name = function.name();
     for again in function.attributes_named(attribute.name()) {
         errors.push(diagnostics::said_twice(attribute, name, again));
     }
@@ -68,57 +68,57 @@ pub(crate) fn function(
 
 /// Frameworks call handlers of at most 16 arguments, the hidden one included.
 pub(super) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics) {
-    let mut arguments = function.argument_list().iter().filter(|argument| argument.cfg().is_none());
+    let mut arguments = function.arguments().iter().filter(|argument| argument::condition(argument).is_none());
     if let (Way::HiddenArgument, Some(extra)) = (way, arguments.nth(MAX_EXTRACTORS)) {
         let count = MAX_EXTRACTORS + 1 + arguments.count();
-        errors.push(diagnostics::too_many_extractors(&function.name, count, extra.tokens()));
+        errors.push(diagnostics::too_many_extractors(function.name(), count, &argument::tokens(extra)));
     }
 }
 
 /// What holds for every function, whichever way it comes to its guard.
 pub(super) fn guardable(function: &Function, attribute: Attribute, errors: &mut Diagnostics) {
-    let name = &function.name;
-    for qualifier in function.qualifiers.iter().filter(|word| *word != "async") {
-        errors.push(diagnostics::bad_qualifier(name, qualifier));
+    let name = function.name();
+    for qualifier in function.refused_qualifiers() {
+        errors.push(diagnostics::bad_qualifier(name, &qualifier));
     }
-    let arguments = function.argument_list();
+    let arguments = function.arguments();
     let first = arguments.first();
-    if let Some(guard) = first.and_then(Argument::guard) {
+    if let Some(guard) = first.filter(|first| argument::is_guard(first)) {
         errors.push(match attribute {
-            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, guard),
+            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, &argument::tokens(guard)),
             Attribute::Public => diagnostics::guarded_and_public(name),
         });
     }
-    if first.is_some_and(Argument::is_public) {
+    if first.is_some_and(argument::is_hidden_public) {
         errors.push(diagnostics::guarded_and_public(name));
     }
     match attribute {
-        Attribute::ServiceOnly if arguments.iter().any(Argument::says_who_calls) => {
-            for another in arguments.iter().filter(|argument| argument.names_who_calls()).skip(1) {
-                errors.push(diagnostics::several_say_who_calls(name, another.tokens()));
+        Attribute::ServiceOnly if arguments.iter().any(argument::is_caller) => {
+            for another in arguments.iter().filter(|one| argument::resembles_a_caller(one)).skip(1) {
+                errors.push(diagnostics::several_say_who_calls(name, &argument::tokens(another)));
             }
         }
         Attribute::ServiceOnly => {}
         Attribute::Public => {
-            let asking = arguments.iter().filter(|argument| argument.names_who_calls());
+            let asking = arguments.iter().filter(|one| argument::resembles_a_caller(one));
             // One that comes first is told above.
-            let guards = arguments.iter().skip(1).filter(|argument| argument.guard().is_some());
-            for argument in asking.chain(guards) {
-                errors.push(diagnostics::public_asks_who_calls(name, argument.tokens()));
+            let guards = arguments.iter().skip(1).filter(|one| argument::is_guard(one));
+            for asking in asking.chain(guards) {
+                errors.push(diagnostics::public_asks_who_calls(name, &argument::tokens(asking)));
             }
         }
     }
-    let dots = function.variadic_dots();
-    if !dots.is_empty() && !function.qualifiers.iter().any(|word| word == "extern") {
-        errors.push(diagnostics::variadic(name, &dots));
+    let signature = &function.signature;
+    if let (Some(variadic), None) = (&signature.variadic, &signature.abi) {
+        errors.push(diagnostics::variadic(name, &variadic.dots));
     }
 }
 
 fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> Way {
-    let name = &function.name;
-    let arguments = function.argument_list();
+    let name = function.name();
+    let arguments = function.arguments();
     let given = match attribute {
-        Attribute::ServiceOnly => arguments.iter().position(Argument::says_who_calls),
+        Attribute::ServiceOnly => arguments.iter().position(argument::is_caller),
         Attribute::Public => None,
     };
     match (given, function.receiver()) {
@@ -129,7 +129,7 @@ fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> W
     let Some(at) = given else {
         return Way::HiddenArgument;
     };
-    if let Some(cfg) = arguments.get(at).and_then(Argument::cfg) {
+    if let Some(cfg) = arguments.get(at).and_then(argument::condition) {
         errors.push(diagnostics::conditional_argument(name, cfg));
     }
     Way::Given(at)

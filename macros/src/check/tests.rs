@@ -14,7 +14,7 @@ fn accepted(attribute: &str) -> Policy {
 
 fn guardable(item: &str) -> Way {
     let mut errors = Diagnostics::default();
-    let Item::Function(written) = Item::parse(item.parse().expect("tokens")) else { panic!("{item}") };
+    let Ok(Item::Function(written)) = Item::parse(item.parse().expect("tokens")) else { panic!("{item}") };
     let (_, way) = function(written, Attribute::ServiceOnly, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
@@ -163,7 +163,7 @@ fn attributes_that_only_resemble_ours_are_left_alone() {
 fn condition_on_a_checked_argument_is_seen_in_a_fragment() {
     let name: TokenStream = "cfg(any())".parse().expect("tokens");
     let fragment = proc_macro2::Group::new(proc_macro2::Delimiter::None, name);
-    let Item::Function(written) = Item::parse(quote::quote!(fn f(#[#fragment] caller: &Caller) {})) else {
+    let Ok(Item::Function(written)) = Item::parse(quote::quote!(fn f(#[#fragment] caller: &Caller) {})) else {
         panic!("no function")
     };
     let mut errors = Diagnostics::default();

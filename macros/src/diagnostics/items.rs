@@ -1,9 +1,9 @@
 //! What is wrong with the item under the attribute: no function, or one that cannot take a guard.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use syn::Error;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Attribute as Written, Error, Receiver, ReceiverKind};
 
-use super::at_or;
 use crate::check::{Attribute, MAX_EXTRACTORS};
 
 pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Error {
@@ -33,7 +33,7 @@ pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Erro
     Error::new(kind.span(), message)
 }
 
-pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &[TokenTree]) -> Error {
+pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &Receiver) -> Error {
     let message = match attribute {
         Attribute::ServiceOnly => {
             format!(
@@ -45,7 +45,16 @@ pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &[Tok
              is `#[service_only]`"
         ),
     };
-    at_or(receiver, function, message)
+    let self_token = receiver.self_token;
+    match &receiver.kind {
+        ReceiverKind::Reference(and, lifetime, mutability) => {
+            Error::new_spanned(quote!(#and #lifetime #mutability #self_token), message)
+        }
+        _ => {
+            let mutability = receiver.mutability;
+            Error::new_spanned(quote!(#mutability #self_token), message)
+        }
+    }
 }
 
 pub(crate) fn no_body(attribute: Attribute, function: &Ident) -> Error {
@@ -70,14 +79,13 @@ pub(crate) fn bad_qualifier(function: &Ident, qualifier: &Ident) -> Error {
     )
 }
 
-pub(crate) fn variadic(function: &Ident, dots: &[TokenTree]) -> Error {
-    at_or(dots, function, format!("`{function}` takes any number of arguments; name each one"))
+pub(crate) fn variadic(function: &Ident, dots: &impl ToTokens) -> Error {
+    Error::new_spanned(dots, format!("`{function}` takes any number of arguments; name each one"))
 }
 
-pub(crate) fn too_many_extractors(function: &Ident, count: usize, extra: &[TokenTree]) -> Error {
-    at_or(
+pub(crate) fn too_many_extractors(function: &Ident, count: usize, extra: &TokenStream) -> Error {
+    Error::new_spanned(
         extra,
-        function,
         format!(
             "`{function}` takes {count} arguments, {MAX_EXTRACTORS} at most: a framework extracts 16, and the first is \
              the guard; take several of them as one, such as a struct that derives `FromRequestParts` or a tuple"
@@ -86,9 +94,9 @@ pub(crate) fn too_many_extractors(function: &Ident, count: usize, extra: &[Token
 }
 
 /// Without the argument, the check of it would be gone.
-pub(crate) fn conditional_argument(function: &Ident, cfg: &Group) -> Error {
+pub(crate) fn conditional_argument(function: &Ident, cfg: &Written) -> Error {
     Error::new_spanned(
-        cfg.stream(),
+        &cfg.meta,
         format!(
             "`{function}` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"
         ),
@@ -96,10 +104,9 @@ pub(crate) fn conditional_argument(function: &Ident, cfg: &Group) -> Error {
 }
 
 /// Only one would be checked, and which one it is nobody sees.
-pub(crate) fn several_say_who_calls(function: &Ident, another: &[TokenTree]) -> Error {
-    at_or(
+pub(crate) fn several_say_who_calls(function: &Ident, another: &TokenStream) -> Error {
+    Error::new_spanned(
         another,
-        function,
         format!(
             "`{function}` is given two that say who calls; take one, or take of the other what is needed, such as its name"
         ),
@@ -107,10 +114,9 @@ pub(crate) fn several_say_who_calls(function: &Ident, another: &[TokenTree]) -> 
 }
 
 /// It would be listed as open, and not be; or be open, and look as if it were not.
-pub(crate) fn public_asks_who_calls(function: &Ident, argument: &[TokenTree]) -> Error {
-    at_or(
+pub(crate) fn public_asks_who_calls(function: &Ident, argument: &TokenStream) -> Error {
+    Error::new_spanned(
         argument,
-        function,
         format!(
             "`{function}` is public and asks who calls; remove this argument, or write `#[service_only]` in place of \
              `#[public]` (a type of your own needs another name)"
@@ -118,17 +124,17 @@ pub(crate) fn public_asks_who_calls(function: &Ident, argument: &[TokenTree]) ->
     )
 }
 
-pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Group) -> Error {
+pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Written) -> Error {
     let attribute = attribute.as_str();
     Error::new_spanned(
-        again.stream(),
+        &again.meta,
         format!("`{function}` already has `{attribute}`; put all keys into one attribute"),
     )
 }
 
-pub(crate) fn contradiction(function: &Ident, other: &Group) -> Error {
+pub(crate) fn contradiction(function: &Ident, other: &Written) -> Error {
     Error::new_spanned(
-        other.stream(),
+        &other.meta,
         format!("`{function}` cannot be both `#[service_only]` and `#[public]`; keep one"),
     )
 }
@@ -141,10 +147,9 @@ pub(crate) fn guarded_and_public(function: &Ident) -> Error {
     )
 }
 
-pub(crate) fn takes_a_guard(function: &Ident, argument: &[TokenTree]) -> Error {
-    at_or(
+pub(crate) fn takes_a_guard(function: &Ident, argument: &TokenStream) -> Error {
+    Error::new_spanned(
         argument,
-        function,
         format!(
             "`{function}` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
              (a `Guard` of your own goes by its path, such as `self::Guard`)"
@@ -214,7 +219,7 @@ pub(crate) fn below_async_trait(function: &Ident) -> Error {
     )
 }
 
-pub(crate) fn opaque_member(tokens: &TokenStream) -> Error {
+pub(crate) fn macro_in_a_block(tokens: &TokenStream) -> Error {
     Error::new_spanned(
         tokens,
         "what this writes cannot be seen, nor guarded; write its methods out, or move it to an `impl` block \
@@ -222,9 +227,17 @@ pub(crate) fn opaque_member(tokens: &TokenStream) -> Error {
     )
 }
 
-pub(crate) fn conditional_attribute(function: &Ident, attribute: &Group) -> Error {
+/// What syn cannot parse cannot be guarded.
+pub(crate) fn unknown_syntax(error: &Error) -> Error {
+    Error::new(
+        error.span(),
+        format!("`#[service_only]` cannot read this: {error}; move it to an `impl` block without `#[service_only]`"),
+    )
+}
+
+pub(crate) fn conditional_attribute(function: &Ident, attribute: &Written) -> Error {
     Error::new_spanned(
-        attribute.stream(),
+        &attribute.meta,
         format!(
             "the block guards `{function}` before this condition is known; write the method twice, \
              each under its own `#[cfg]`"

@@ -30,12 +30,13 @@ fn mistakes_of_public_item(item: &str) -> Vec<Error> {
 fn mistakes_under(attribute: check::Attribute, item: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     match Item::parse(item.parse().expect("tokens")) {
-        Item::Function(function) => drop(check::function(function, attribute, &mut errors)),
-        Item::Block(block) if attribute == check::Attribute::ServiceOnly => {
+        Ok(Item::Function(function)) => drop(check::function(function, attribute, &mut errors)),
+        Ok(Item::Block(block)) if attribute == check::Attribute::ServiceOnly => {
             drop(check::block(block, &mut errors));
         }
-        Item::Block(block) => errors.push(not_a_function(attribute, Some(&block.keyword))),
-        Item::Other(kind) => errors.push(not_a_function(attribute, kind.as_ref())),
+        Ok(Item::Block(block)) => errors.push(not_a_function(attribute, Some(&block.keyword()))),
+        Ok(Item::Other(kind)) => errors.push(not_a_function(attribute, kind.as_ref())),
+        Err(error) => errors.push(error),
     }
     errors.into_errors()
 }

@@ -6,6 +6,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
+use syn::{FnArg, Pat, PatType, Token, Type};
 
 use super::policy::{Hidden, Private};
 use super::statement::{hygienic, put_first};
@@ -15,17 +16,19 @@ use crate::item::Function;
 const CLIPPY_ARGUMENTS: usize = 7;
 
 /// `async fn list((guard): Guard<Site<HEAD, ..>>) { let _: &Guard<Site<HEAD, _, _>> = &guard; .. }`.
-pub(super) fn first(function: Function, hidden: &Hidden) -> TokenStream {
+pub(super) fn first(function: Function, hidden: &Hidden) -> Function {
     let proof = proof(hidden);
-    with_argument(function, hidden, proof).into_tokens()
+    with_argument(function, hidden, proof)
 }
 
 /// The same for a function that other attributes may rewrite. The statement is inside a macro that does not compile,
 /// unless the last attribute, the seal, has found the guard in its place and taken the macro away.
-pub(super) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> TokenStream {
+pub(super) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> Function {
     let proof = proof(hidden);
     let proof = quote!(#private::unsealed! { #proof });
-    with_argument(function, hidden, proof).with_last_attribute(&quote!(#private::sealed)).into_tokens()
+    let mut function = with_argument(function, hidden, proof);
+    function.add_last_attribute(&quote!(#private::sealed));
+    function
 }
 
 fn proof(Hidden { known_by, .. }: &Hidden) -> TokenStream {
@@ -36,10 +39,16 @@ fn proof(Hidden { known_by, .. }: &Hidden) -> TokenStream {
 /// The parentheses keep `#[instrument]` from recording the argument: it records those whose pattern is a name.
 fn with_argument(mut function: Function, Hidden { ty, .. }: &Hidden, proof: TokenStream) -> Function {
     let guard = hygienic("guard", Span::call_site());
-    let written = function.arguments.stream();
-    // Clippy counts the hidden argument. A function with more arguments of its own still gets the warning.
-    if function.argument_list().len() == CLIPPY_ARGUMENTS {
-        function = function.with_last_attribute(&quote!(allow(clippy::too_many_arguments)));
+    // Clippy counts the hidden argument. A function whose written arguments are too many still gets the warning.
+    if function.arguments().len() == CLIPPY_ARGUMENTS {
+        function.add_last_attribute(&quote!(allow(clippy::too_many_arguments)));
     }
-    function.with_arguments(quote!((#guard): #ty, #written)).map_body(|body| put_first(proof, body))
+    let argument = FnArg::Typed(PatType {
+        attrs: Vec::new(),
+        pat: Box::new(Pat::Verbatim(quote!((#guard)))),
+        colon_token: Token![:](Span::call_site()),
+        ty: Box::new(Type::Verbatim(ty.clone())),
+    });
+    function.signature.inputs.insert(0, argument);
+    function.map_body(|body| put_first(&proof, body))
 }

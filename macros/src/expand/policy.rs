@@ -13,7 +13,7 @@ use syn::spanned::Spanned;
 
 use super::{key, text};
 use crate::check::{CONSTANT, Policy, Public};
-use crate::item::Function;
+use crate::item::{Function, argument};
 
 /// Where a function stands, and the path of the crate `service_only` there.
 pub(super) struct Place<'a> {
@@ -175,8 +175,7 @@ impl<'a> Place<'a> {
 
 /// The type of the argument that will follow the hidden one, where it can be written once more.
 fn next(function: &Function) -> Option<TokenStream> {
-    let ty = function.argument_list().first()?.named_type()?;
-    Some(quote!(#(#ty)*))
+    function.arguments().first().and_then(argument::named_type).map(ToTokens::into_token_stream)
 }
 
 /// The parameters of a site that the compiler infers.

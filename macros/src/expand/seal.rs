@@ -7,19 +7,20 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
 use crate::diagnostics;
-use crate::item::{Argument, Item, is_of_a_path, is_punct, with_stream};
+use crate::item::{Item, argument};
+use crate::tokens::{is_of_a_path, is_punct, with_stream};
 
 /// Releases the statement that uses the guard, or reports that the guard is not the first argument.
 pub(crate) fn sealed(item: TokenStream) -> TokenStream {
-    let Item::Function(function) = Item::parse(item.clone()) else {
+    let Ok(Item::Function(function)) = Item::parse(item.clone()) else {
         // What is in it stays sealed, and does not compile.
         return item;
     };
-    if function.argument_list().first().is_some_and(Argument::is_hidden_guard) {
+    if function.arguments().first().is_some_and(argument::is_hidden_guard) {
         return released(item, Statement::Kept);
     }
     let item = released(item, Statement::Removed);
-    let error = diagnostics::guard_not_first(&function.name).into_compile_error();
+    let error = diagnostics::guard_not_first(function.name()).into_compile_error();
     quote!(#item #error)
 }
 

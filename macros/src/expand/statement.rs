@@ -6,10 +6,12 @@
 //! type does, so that is where the compiler shows what that type cannot do.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::quote;
+use quote::{ToTokens, quote};
+use syn::{FnArg, Pat};
 
 use super::policy::Private;
-use crate::item::{Argument, Function};
+use crate::item::{Function, argument};
+use crate::tokens::is_punct;
 
 /// `let checked @ _ = match check::<Site>(argument) { Ok(checked @ _) => checked, Err(denial @ _) => return
 /// Refused::refused(denial) };`. The function's end drops what is bound, and writes the record.
@@ -18,7 +20,7 @@ pub(super) fn with_check(
     at: usize,
     private: &Private,
     site: &TokenStream,
-) -> TokenStream {
+) -> Function {
     let Binding { function, name, pattern, is_name } = Binding::of(function, at);
     let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
     let checked = hygienic("checked", Span::call_site());
@@ -30,7 +32,7 @@ pub(super) fn with_check(
         };
         #rebound
     };
-    function.map_body(|body| put_first(statement, body)).into_tokens()
+    function.map_body(|body| put_first(&statement, body))
 }
 
 /// `let (checked @ _, request) = match Admit::admit::<Site>(request).await { Ok(request @ _) => Admit::hold(request),
@@ -41,7 +43,7 @@ pub(super) fn with_admission(
     at: usize,
     private: &Private,
     site: &TokenStream,
-) -> TokenStream {
+) -> Function {
     let Binding { function, name, pattern, .. } = Binding::of(function, at);
     let checked = hygienic("checked", Span::call_site());
     let request = hygienic("request", Span::call_site());
@@ -52,12 +54,12 @@ pub(super) fn with_admission(
             ::core::result::Result::Err(#refusal @ _) => return #private::Refused::refused(#refusal),
         };
     };
-    function.map_body(|body| put_first(statement, body)).into_tokens()
+    function.map_body(|body| put_first(&statement, body))
 }
 
 /// A statement that changes nothing.
-pub(super) fn with_mark(function: Function, mark: &TokenStream) -> TokenStream {
-    function.map_body(|body| put_first(mark.clone(), body)).into_tokens()
+pub(super) fn with_mark(function: Function, mark: &TokenStream) -> Function {
+    function.map_body(|body| put_first(mark, body))
 }
 
 /// An argument under a name that a statement can use, and the pattern that the user wrote for it. A name stays
@@ -71,31 +73,30 @@ struct Binding {
 }
 
 impl Binding {
-    fn of(function: Function, at: usize) -> Self {
-        let mut arguments = function.argument_list().to_vec();
-        let argument = arguments.get(at).cloned().unwrap_or_default();
-        let type_span = argument.type_span().unwrap_or_else(Span::call_site);
-        let name = argument.name().cloned().unwrap_or_else(|| hygienic("argument", type_span));
-        let pattern = argument.pattern().iter().cloned().collect();
-        let is_name = argument.name().is_some() && argument.pattern().len() == 1;
-        if let Some(slot) = arguments.get_mut(at) {
-            *slot = argument.with_pattern(&name);
+    fn of(mut function: Function, at: usize) -> Self {
+        let argument = function.signature.inputs.iter_mut().nth(at);
+        let written = argument.as_deref().and_then(argument::name);
+        let type_span = argument.as_deref().map_or_else(Span::call_site, argument::type_span);
+        let name = written.clone().unwrap_or_else(|| hygienic("argument", type_span));
+        let mut pattern = name.to_token_stream();
+        if let Some(FnArg::Typed(typed)) = argument {
+            let plain = Box::new(Pat::Verbatim(pattern));
+            pattern = std::mem::replace(&mut typed.pat, plain).into_token_stream();
         }
-        let arguments = arguments.into_iter().map(Argument::into_tokens).collect();
-        Self { function: function.with_arguments(arguments), name, pattern, is_name }
+        let is_name = written.is_some() && pattern.clone().into_iter().count() == 1;
+        Self { function, name, pattern, is_name }
     }
 }
 
-/// The inner attributes of a body stay before its first statement.
-pub(super) fn put_first(statement: TokenStream, body: TokenStream) -> TokenStream {
+/// The statement before all others of a body, and after its inner attributes.
+pub(super) fn put_first(statement: &TokenStream, body: TokenStream) -> TokenStream {
     let tokens: Vec<_> = body.into_iter().collect();
     let mut attributes = 0;
-    while let Some([TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(attribute)]) =
-        tokens.get(attributes..attributes + 3)
+    while let Some([hash, bang, TokenTree::Group(attribute)]) = tokens.get(attributes..attributes + 3)
+        && is_punct(hash, '#')
+        && is_punct(bang, '!')
+        && attribute.delimiter() == Delimiter::Bracket
     {
-        if hash.as_char() != '#' || bang.as_char() != '!' || attribute.delimiter() != Delimiter::Bracket {
-            break;
-        }
         attributes += 3;
     }
     let (before, after) = tokens.split_at(attributes);

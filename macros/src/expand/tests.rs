@@ -281,18 +281,14 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
         let guarded = without_seal(service_only(TokenStream::new(), written.clone()));
         let mut added = Vec::new();
         for (before, after) in written.into_iter().zip(guarded) {
+            let (before_words, after_words) = (words(before.clone().into()), words(after.clone().into()));
             match (&before, &after) {
-                (TokenTree::Group(before), TokenTree::Group(after))
-                    if before.to_string() != after.to_string() =>
-                {
-                    let (before, after) = (before.stream().to_string(), after.stream().to_string());
-                    // The statement comes after the inner attributes of a body.
-                    let inner = before.strip_prefix("# ! [").and_then(|rest| rest.split_once("] "));
-                    let own = inner.map_or(before.as_str(), |(_, own)| own);
-                    assert!(after.ends_with(own), "{after}");
-                    added.push(after);
+                (TokenTree::Group(before), TokenTree::Group(after)) if before_words != after_words => {
+                    let own = words(before.stream());
+                    assert!(words(after.stream()).ends_with(&own), "{after}");
+                    added.push(after.stream().to_string());
                 }
-                _ => assert_eq!(before.to_string(), after.to_string()),
+                _ => assert_eq!(before_words, after_words),
             }
         }
         let [argument, body] = added.as_slice() else { panic!("{item}: {added:?}") };
@@ -303,6 +299,19 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
         assert!(body.contains("let _ : & :: service_only :: private :: Guard <"), "{body}");
         assert!(body.contains("= & __service_only_guard ;"), "{body}");
     }
+}
+
+/// The tokens as text, one by one. The spaces between them tell nothing.
+fn words(tokens: TokenStream) -> Vec<String> {
+    let of_token = |token: TokenTree| match token {
+        TokenTree::Group(group) => {
+            let delimiter = format!("{:?}", group.delimiter());
+            let inner = words(group.stream());
+            std::iter::once(delimiter.clone()).chain(inner).chain([delimiter]).collect()
+        }
+        token => vec![token.to_string()],
+    };
+    tokens.into_iter().flat_map(of_token).collect()
 }
 
 fn without_seal(item: TokenStream) -> TokenStream {
@@ -470,7 +479,7 @@ fn assert_unchanged(attribute: &str, item: &str, mistakes: usize) {
     let count = written.clone().into_iter().count();
     let mut expanded = expand(attribute, item).into_iter();
     let kept: TokenStream = expanded.by_ref().take(count).collect();
-    assert_eq!(kept.to_string(), written.to_string());
+    assert_eq!(words(kept), words(written));
     let errors = expanded.collect::<TokenStream>().to_string();
     assert_eq!(errors.matches(":: core :: compile_error !").count(), mistakes, "{errors}");
 }

@@ -1,224 +1,166 @@
-//! A function, cut open where the attribute has something to say: at its attributes, its arguments and its body.
-
-use std::cell::OnceCell;
+//! A function: syn's signature around a body of raw tokens.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, TokenStreamExt};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, FnArg, Receiver, Result, ReturnType, Safety, Signature, Token, Visibility};
 
-use super::{Argument, Nesting, attributes_named, flat, is_named, is_punct, with_stream};
+use super::{attributes_named, is_inert, is_named};
+use crate::tokens::with_stream;
 
-/// Attributes of the compiler that say something of a function and change nothing about it. By these names alone
-/// there are no others: the compiler calls them ambiguous.
-const HARMLESS: [&str; 12] = [
-    "allow",
-    "cfg",
-    "cold",
-    "deny",
-    "deprecated",
-    "doc",
-    "expect",
-    "forbid",
-    "inline",
-    "must_use",
-    "track_caller",
-    "warn",
-];
-
-/// A function, cut at its argument list.
+/// A function or a method.
 pub(crate) struct Function {
-    /// The attributes that stand below this one: what is in their brackets.
-    pub(crate) attributes: Vec<Group>,
-    /// `const`, `async`, `unsafe`, `extern`.
-    pub(crate) qualifiers: Vec<Ident>,
-    pub(crate) name: Ident,
-    /// All from the first attribute to the end of the generics.
-    pub(crate) head: TokenStream,
-    pub(crate) arguments: Group,
-    /// The same arguments, cut from each other once they are asked for.
-    list: OnceCell<Vec<Argument>>,
-    /// The return type, the `where` clause and the body, or the semicolon in its place.
-    pub(crate) tail: Vec<TokenTree>,
+    /// The attributes below this one.
+    pub(crate) attributes: Vec<Attribute>,
+    /// Attributes that the expansion adds below those of the user.
+    added_attributes: TokenStream,
+    visibility: Visibility,
+    pub(crate) signature: Signature,
+    /// The braces of the body, or the semicolon of a declaration.
+    body: TokenTree,
+}
+
+/// All before the body.
+struct Head(Vec<Attribute>, Visibility, Signature);
+
+impl Parse for Head {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self(input.call(Attribute::parse_outer)?, input.parse()?, input.parse()?))
+    }
 }
 
 impl Function {
-    pub(super) fn parse(
-        mut head: Vec<TokenTree>,
-        attributes: Vec<Group>,
-        qualifiers: Vec<Ident>,
-        mut tokens: impl Iterator<Item = TokenTree>,
-    ) -> Option<Self> {
-        // A name in an invisible group is the name all the same.
-        let name = match flat(&[tokens.next()?]).as_ref() {
-            [TokenTree::Ident(name)] => name.clone(),
-            _ => return None,
+    pub(super) fn parse(head: TokenStream, body: TokenTree) -> Result<Self> {
+        Self::new(syn::parse2(head)?, body)
+    }
+
+    fn new(Head(attributes, visibility, signature): Head, body: TokenTree) -> Result<Self> {
+        let is_end = match &body {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+            TokenTree::Punct(punct) => punct.as_char() == ';',
+            _ => false,
         };
-        head.push(name.clone().into());
-        let mut nesting = Nesting::default();
-        for token in tokens.by_ref() {
-            match token {
-                TokenTree::Group(arguments)
-                    if nesting.is_flat() && arguments.delimiter() == Delimiter::Parenthesis =>
-                {
-                    return Some(Self {
-                        attributes,
-                        qualifiers,
-                        name,
-                        head: head.into_iter().collect(),
-                        arguments,
-                        list: OnceCell::new(),
-                        tail: tokens.map(with_visible_braces).collect(),
-                    });
-                }
-                // Between the name and the arguments there are generics, and nothing else.
-                token if nesting.is_flat() && !is_punct(&token, '<') => return None,
-                token => {
-                    nesting.pass(&token);
-                    head.push(token);
-                }
-            }
+        if !is_end {
+            return Err(Error::new(body.span(), "expected the body of a function"));
         }
-        None
+        Ok(Self { attributes, added_attributes: TokenStream::new(), visibility, signature, body })
     }
 
-    pub(crate) fn argument_list(&self) -> &[Argument] {
-        self.list.get_or_init(|| Argument::all_of(&self.arguments))
+    pub(crate) fn name(&self) -> &Ident {
+        &self.signature.ident
     }
 
-    /// Whether no attribute that stands below this one can rewrite the function.
+    pub(crate) fn arguments(&self) -> &Punctuated<FnArg, Token![,]> {
+        &self.signature.inputs
+    }
+
+    pub(crate) fn receiver(&self) -> Option<&Receiver> {
+        self.signature.receiver()
+    }
+
+    /// Whether no attribute below this one can rewrite the function.
     pub(crate) fn is_final(&self) -> bool {
-        self.attributes.iter().all(is_harmless)
+        self.attributes.iter().all(is_inert)
     }
 
-    /// The same function with one attribute more, which the compiler expands after all others.
-    pub(crate) fn with_last_attribute(self, path: &impl ToTokens) -> Self {
-        let head: Vec<_> = self.head.into_iter().collect();
-        let mut end = 0;
-        while let Some([hash, TokenTree::Group(_)]) = head.get(end..end + 2)
-            && is_punct(hash, '#')
-        {
-            end += 2;
-        }
-        let (attributes, rest) = head.split_at(end);
-        Self { head: quote!(#(#attributes)* #[#path] #(#rest)*), ..self }
-    }
-
-    /// `self`, by whichever reference.
-    pub(crate) fn receiver(&self) -> Option<&[TokenTree]> {
-        self.argument_list().first().and_then(Argument::receiver)
-    }
-
-    /// The same function with other arguments.
-    pub(crate) fn with_arguments(self, arguments: TokenStream) -> Self {
-        Self { arguments: with_stream(&self.arguments, arguments), list: OnceCell::new(), ..self }
+    /// Adds an attribute that the compiler expands after all others.
+    pub(crate) fn add_last_attribute(&mut self, attribute: &impl ToTokens) {
+        self.added_attributes.append_all(quote::quote!(#[#attribute]));
     }
 
     /// The same function with another body, made of the tokens of this one.
     pub(crate) fn map_body(mut self, map: impl FnOnce(TokenStream) -> TokenStream) -> Self {
-        if let Some(TokenTree::Group(body)) = self.tail.last_mut() {
+        if let TokenTree::Group(body) = &mut self.body {
             *body = with_stream(body, map(body.stream()));
         }
         self
     }
 
-    pub(crate) fn into_tokens(self) -> TokenStream {
-        let mut tokens = self.head;
-        tokens.extend([TokenTree::Group(self.arguments)]);
-        tokens.extend(self.tail);
-        tokens
-    }
-
     /// The attributes with this name, by whichever path.
-    pub(crate) fn attributes_named(&self, name: &str) -> impl Iterator<Item = &Group> {
+    pub(crate) fn attributes_named(&self, name: &str) -> impl Iterator<Item = &Attribute> {
         attributes_named(&self.attributes, name)
     }
 
-    /// Takes the attributes with this name away.
-    pub(crate) fn without_attributes_named(self, name: &str) -> Self {
-        let attributes = self.attributes.into_iter().filter(|attribute| !is_named(attribute, name)).collect();
-        let mut head: Vec<TokenTree> = Vec::new();
-        for token in self.head {
-            match &token {
-                TokenTree::Group(group)
-                    if head.last().is_some_and(|last| is_punct(last, '#')) && is_named(group, name) =>
-                {
-                    head.pop();
-                }
-                _ => head.push(token),
-            }
-        }
-        Self { attributes, head: head.into_iter().collect(), ..self }
+    pub(crate) fn remove_attributes_named(&mut self, name: &str) {
+        self.attributes.retain(|attribute| !is_named(attribute, name));
     }
 
-    /// The `...` of a variadic function. Those of patterns stand inside groups.
-    pub(crate) fn variadic_dots(&self) -> Vec<TokenTree> {
-        let tokens = self.argument_list().iter().flat_map(Argument::tokens);
-        tokens.filter(|token| is_punct(token, '.')).cloned().collect()
-    }
-
-    /// Where the return type stands, or the name of a function that returns nothing.
+    /// The span of the return type, or of the name of a function that returns nothing.
     pub(crate) fn return_span(&self) -> Span {
-        let mut tokens = self.tail.iter();
-        tokens.by_ref().find(|token| is_punct(token, '>'));
-        match tokens.next() {
-            Some(ty) if matches!(self.tail.first(), Some(dash) if is_punct(dash, '-')) => ty.span(),
-            _ => self.name.span(),
+        match &self.signature.output {
+            ReturnType::Default => self.name().span(),
+            ReturnType::Type(_, ty) => ty.span(),
         }
     }
 
     pub(crate) fn is_async(&self) -> bool {
-        self.qualifiers.iter().any(|word| word == "async")
+        self.signature.asyncness.is_some()
     }
 
-    /// Whether `#[async_trait]` has written it: its lifetime is there.
-    pub(crate) fn is_desugared(&self) -> bool {
-        let mut tokens = self.head.clone().into_iter();
-        let lifetimes =
-            std::iter::from_fn(|| tokens.by_ref().find(|token| is_punct(token, '\'')).and(tokens.next()));
-        lifetimes
-            .into_iter()
-            .any(|lifetime| matches!(lifetime, TokenTree::Ident(name) if name == "async_trait"))
-    }
-
-    /// Whether `Self`, or the type by this name, is in the return type.
-    pub(crate) fn returns(&self, ty: Option<&Ident>) -> bool {
-        let is_own = |token: TokenTree| match token {
-            TokenTree::Ident(word) => word == "Self" || ty.is_some_and(|ty| word == *ty),
-            _ => false,
+    /// The qualifiers that a guarded function cannot have.
+    pub(crate) fn refused_qualifiers(&self) -> impl Iterator<Item = Ident> {
+        let Signature { constness, safety, abi, .. } = &self.signature;
+        let constness = constness.map(|word| Ident::new("const", word.span));
+        let safety = match safety {
+            Safety::Safe(word) => Some(Ident::new("safe", word.span)),
+            Safety::Unsafe(word) => Some(Ident::new("unsafe", word.span)),
+            Safety::Default => None,
         };
-        let before_body =
-            self.tail.iter().take_while(|token| !matches!(token, TokenTree::Ident(word) if word == "where"));
-        let before_body = before_body.take(self.tail.len().saturating_sub(1));
-        before_body.flat_map(leaves).any(is_own)
+        let abi = abi.as_ref().map(|abi| Ident::new("extern", abi.extern_token.span));
+        [constness, safety, abi].into_iter().flatten()
+    }
+
+    /// Whether `#[async_trait]` has rewritten it, which adds a lifetime of that name.
+    pub(crate) fn is_desugared(&self) -> bool {
+        self.signature.generics.lifetimes().any(|parameter| parameter.lifetime.ident == "async_trait")
+    }
+
+    /// Whether `Self`, or the type with this name, is part of the return type.
+    pub(crate) fn returns(&self, ty: Option<&Ident>) -> bool {
+        contains(self.signature.output.to_token_stream(), &|word| word == "Self" || ty == Some(word))
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        matches!(self.tail.last(), Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace)
+        matches!(self.body, TokenTree::Group(_))
     }
 }
 
-pub(super) fn is_harmless(attribute: &Group) -> bool {
-    let tokens: Vec<_> = attribute.stream().into_iter().collect();
-    match flat(&tokens).as_ref() {
-        [TokenTree::Ident(name), rest @ ..] => {
-            HARMLESS.iter().any(|harmless| name == harmless)
-                && !rest.first().is_some_and(|next| is_punct(next, ':'))
+/// A member of a block, which other members follow.
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let head = input.parse()?;
+        let mut body: TokenTree = input.parse()?;
+        // A macro by example passes a block in an invisible group.
+        while let Some(inner) = only_token_of_invisible(&body) {
+            body = inner;
         }
+        Self::new(head, body)
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.attributes);
+        self.added_attributes.to_tokens(tokens);
+        self.visibility.to_tokens(tokens);
+        self.signature.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+fn only_token_of_invisible(token: &TokenTree) -> Option<TokenTree> {
+    let invisible = |group: &&Group| group.delimiter() == Delimiter::None;
+    let TokenTree::Group(group) = token else { return None };
+    let mut tokens = Some(group).filter(invisible)?.stream().into_iter();
+    tokens.next().filter(|_| tokens.next().is_none())
+}
+
+fn contains(tokens: TokenStream, is_wanted: &impl Fn(&Ident) -> bool) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => is_wanted(&word),
+        TokenTree::Group(group) => contains(group.stream(), is_wanted),
         _ => false,
-    }
-}
-
-/// The tokens within all groups.
-fn leaves(token: &TokenTree) -> Vec<TokenTree> {
-    match token {
-        TokenTree::Group(group) => group.stream().into_iter().flat_map(|token| leaves(&token)).collect(),
-        token => vec![token.clone()],
-    }
-}
-
-/// The body, where a macro by example has put it into an invisible group.
-pub(super) fn with_visible_braces(token: TokenTree) -> TokenTree {
-    match flat(std::slice::from_ref(&token)).as_ref() {
-        [TokenTree::Group(body)] if body.delimiter() == Delimiter::Brace => body.clone().into(),
-        _ => token,
-    }
+    })
 }
