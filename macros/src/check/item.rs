@@ -67,7 +67,7 @@ pub(crate) fn function(
 }
 
 /// Frameworks call handlers of at most 16 arguments, the hidden one included.
-pub(super) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics) {
+pub(crate) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics) {
     let mut arguments = function.arguments().iter().filter(|argument| argument::condition(argument).is_none());
     if let (Way::HiddenArgument, Some(extra)) = (way, arguments.nth(MAX_EXTRACTORS)) {
         let count = MAX_EXTRACTORS + 1 + arguments.count();
@@ -76,7 +76,7 @@ pub(super) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics)
 }
 
 /// What holds for every function, whichever way it comes to its guard.
-pub(super) fn guardable(function: &Function, attribute: Attribute, errors: &mut Diagnostics) {
+pub(crate) fn guardable(function: &Function, attribute: Attribute, errors: &mut Diagnostics) {
     let name = function.name();
     for qualifier in function.refused_qualifiers() {
         errors.push(diagnostics::bad_qualifier(name, &qualifier));

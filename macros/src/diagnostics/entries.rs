@@ -116,7 +116,7 @@ fn example(key: Key) -> &'static str {
     }
 }
 
-pub(super) const EXAMPLE_AGE: &str = r#""24h""#;
+pub(crate) const EXAMPLE_AGE: &str = r#""24h""#;
 
 /// The values that were meant, if the key takes each of them. A message suggests nothing else.
 fn suggested_values(key: Key, written: &[TokenTree]) -> Option<String> {
@@ -155,7 +155,7 @@ fn suggested_name(key: Key, name: &str) -> Option<String> {
 }
 
 /// `3600` and `"3600"` mean seconds, `24h` lacks its quotes.
-pub(super) fn suggested_age(literal: Literal) -> Option<String> {
+pub(crate) fn suggested_age(literal: Literal) -> Option<String> {
     let text = match Lit::new(literal) {
         Lit::Int(number) => format!("{}{}", number.base10_digits(), number.suffix()),
         other => text_of(other)?,

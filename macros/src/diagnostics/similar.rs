@@ -3,7 +3,7 @@
 use crate::args::Key;
 
 /// The key that was meant: begun and not finished, or written with a slip or two.
-pub(super) fn similar_key(written: &str) -> Option<Key> {
+pub(crate) fn similar_key(written: &str) -> Option<Key> {
     Key::ALL
         .into_iter()
         .map(|key| (edit_distance(written, key.as_str()), key))
@@ -13,7 +13,7 @@ pub(super) fn similar_key(written: &str) -> Option<Key> {
 }
 
 /// Levenshtein's distance, in one row.
-pub(super) fn edit_distance(left: &str, right: &str) -> usize {
+pub(crate) fn edit_distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.chars().count()).collect();
     for (above, l) in left.chars().enumerate() {
         let mut diagonal = above;

@@ -77,7 +77,7 @@ pub(crate) fn too_many_constants(count: usize, first_extra: &Path) -> Error {
     )
 }
 
-pub(super) fn written(path: &Path) -> String {
+pub(crate) fn written(path: &Path) -> String {
     path.to_token_stream().to_string().replace(' ', "")
 }
 

@@ -16,14 +16,14 @@ use crate::item::Function;
 const CLIPPY_ARGUMENTS: usize = 7;
 
 /// `async fn list((guard): Guard<Site<HEAD, ..>>) { let _: &Guard<Site<HEAD, _, _>> = &guard; .. }`.
-pub(super) fn first(function: Function, hidden: &Hidden) -> Function {
+pub(crate) fn first(function: Function, hidden: &Hidden) -> Function {
     let proof = proof(hidden);
     with_argument(function, hidden, proof)
 }
 
 /// The same for a function that other attributes may rewrite. The statement is inside a macro that does not compile,
 /// unless the last attribute, the seal, has found the guard in its place and taken the macro away.
-pub(super) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> Function {
+pub(crate) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> Function {
     let proof = proof(hidden);
     let proof = quote!(#private::unsealed! { #proof });
     let mut function = with_argument(function, hidden, proof);

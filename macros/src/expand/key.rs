@@ -12,7 +12,7 @@ use proc_macro2::Ident;
 
 /// From where the handler is written and what it asks for. A macro by example can write several handlers at one
 /// place, so handlers that are alike are counted.
-pub(super) fn seed(name: &Ident, asks: &str) -> u64 {
+pub(crate) fn seed(name: &Ident, asks: &str) -> u64 {
     // Without a compiler, in this crate's tests, there is no place.
     if !proc_macro::is_available() {
         return 0;

@@ -16,26 +16,26 @@ use crate::check::{CONSTANT, Policy, Public};
 use crate::item::{Function, argument};
 
 /// Where a function stands, and the path of the crate `service_only` there.
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     name: &'a Ident,
     ty: Option<&'a Ident>,
-    pub(super) private: Private,
+    pub(crate) private: Private,
 }
 
 /// The hidden argument of a handler.
-pub(super) struct Hidden {
-    pub(super) ty: TokenStream,
+pub(crate) struct Hidden {
+    pub(crate) ty: TokenStream,
     /// The same type for the body, which states only the number that no other handler of the crate has. The
     /// compiler infers the rest, so that nothing is evaluated twice.
-    pub(super) known_by: TokenStream,
+    pub(crate) known_by: TokenStream,
 }
 
 /// The path of all that may be named. By tokens: a stream within a stream is a call to the compiler each time.
-pub(super) struct Private(Vec<TokenTree>);
+pub(crate) struct Private(Vec<TokenTree>);
 
 impl Private {
     /// The same path for code that points to another place.
-    pub(super) fn at(&self, place: Span) -> Self {
+    pub(crate) fn at(&self, place: Span) -> Self {
         let moved = |token: &TokenTree| {
             let mut token = token.clone();
             token.set_span(token.span().located_at(place));
@@ -53,12 +53,12 @@ impl ToTokens for Private {
 
 impl<'a> Place<'a> {
     /// A function by itself cannot know whether it stands in an `impl` block.
-    pub(super) fn of(name: &'a Ident, krate: Option<&TokenStream>) -> Self {
+    pub(crate) fn of(name: &'a Ident, krate: Option<&TokenStream>) -> Self {
         Self::within(None, name, krate)
     }
 
     /// A method of a type.
-    pub(super) fn within(ty: Option<&'a Ident>, name: &'a Ident, krate: Option<&TokenStream>) -> Self {
+    pub(crate) fn within(ty: Option<&'a Ident>, name: &'a Ident, krate: Option<&TokenStream>) -> Self {
         let private = match krate {
             Some(path) => quote!(#path::private),
             None => quote!(::service_only::private),
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
     }
 
     /// `Guard<Site<HEAD, KEY, Text>>`.
-    pub(super) fn guard(&self, policy: &Policy, function: &Function) -> Hidden {
+    pub(crate) fn guard(&self, policy: &Policy, function: &Function) -> Hidden {
         let private = &self.private;
         let next = next(function);
         let (head, site) = self.site(policy, next.as_ref());
@@ -96,7 +96,7 @@ impl<'a> Place<'a> {
     }
 
     /// `Site<HEAD, KEY, Text>`.
-    pub(super) fn site_type(&self, policy: &Policy) -> TokenStream {
+    pub(crate) fn site_type(&self, policy: &Policy) -> TokenStream {
         self.site(policy, None).1
     }
 
@@ -145,7 +145,7 @@ impl<'a> Place<'a> {
     }
 
     /// `Public<OpenSite<HEAD, KEY, Text>>`.
-    pub(super) fn public(&self, public: &Public, function: &Function) -> Hidden {
+    pub(crate) fn public(&self, public: &Public, function: &Function) -> Hidden {
         let private = &self.private;
         let (head, registration) = self.registration(public);
         let words = text::of(&self.function(), private);
@@ -159,7 +159,7 @@ impl<'a> Place<'a> {
     }
 
     /// The statement that lists a public function, for a body.
-    pub(super) fn public_statement(&self, public: &Public) -> TokenStream {
+    pub(crate) fn public_statement(&self, public: &Public) -> TokenStream {
         let registration = self.registration(public).1;
         quote!(const _: ::core::primitive::u64 = #registration;)
     }

@@ -15,7 +15,7 @@ use crate::tokens::is_punct;
 
 /// `let checked @ _ = match check::<Site>(argument) { Ok(checked @ _) => checked, Err(denial @ _) => return
 /// Refused::refused(denial) };`. The function's end drops what is bound, and writes the record.
-pub(super) fn with_check(
+pub(crate) fn with_check(
     function: Function,
     at: usize,
     private: &Private,
@@ -38,7 +38,7 @@ pub(super) fn with_check(
 /// `let (checked @ _, request) = match Admit::admit::<Site>(request).await { Ok(request @ _) => Admit::hold(request),
 /// Err(refusal @ _) => return Refused::refused(refusal) };`. The method's end drops what is bound, and writes the
 /// record.
-pub(super) fn with_admission(
+pub(crate) fn with_admission(
     function: Function,
     at: usize,
     private: &Private,
@@ -58,7 +58,7 @@ pub(super) fn with_admission(
 }
 
 /// A statement that changes nothing.
-pub(super) fn with_mark(function: Function, mark: &TokenStream) -> Function {
+pub(crate) fn with_mark(function: Function, mark: &TokenStream) -> Function {
     function.map_body(|body| put_first(mark, body))
 }
 
@@ -89,7 +89,7 @@ impl Binding {
 }
 
 /// The statement before all others of a body, and after its inner attributes.
-pub(super) fn put_first(statement: &TokenStream, body: TokenStream) -> TokenStream {
+pub(crate) fn put_first(statement: &TokenStream, body: TokenStream) -> TokenStream {
     let tokens: Vec<_> = body.into_iter().collect();
     let mut attributes = 0;
     while let Some([hash, bang, TokenTree::Group(attribute)]) = tokens.get(attributes..attributes + 3)
@@ -103,6 +103,6 @@ pub(super) fn put_first(statement: &TokenStream, body: TokenStream) -> TokenStre
     quote!(#(#before)* #statement #(#after)*)
 }
 
-pub(super) fn hygienic(name: &str, place: Span) -> Ident {
+pub(crate) fn hygienic(name: &str, place: Span) -> Ident {
     Ident::new(&format!("__service_only_{name}"), Span::mixed_site().located_at(place))
 }

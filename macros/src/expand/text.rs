@@ -11,18 +11,18 @@ use super::policy::Private;
 use crate::args::Key;
 use crate::check::{CONSTANT, Constant};
 
-pub(super) const WORD_BYTES: usize = 16;
+pub(crate) const WORD_BYTES: usize = 16;
 const NODE_BYTES: usize = 4 * WORD_BYTES;
 /// Of a constant: as long as a service name may be.
 const NAME_WORDS: usize = 16;
 
-pub(super) fn of(text: &str, private: &impl ToTokens) -> TokenStream {
+pub(crate) fn of(text: &str, private: &impl ToTokens) -> TokenStream {
     nodes(text, None, private).unwrap_or_else(|| quote!(()))
 }
 
 /// The same for a text in which [`CONSTANT`] marks the places of constants. Each becomes a `Name<..>`, whose words the
 /// compiler evaluates. They point to the attribute's token, and so does an error in one.
-pub(super) fn with_constants(text: &str, constants: &[Constant], private: &Private) -> TokenStream {
+pub(crate) fn with_constants(text: &str, constants: &[Constant], private: &Private) -> TokenStream {
     let mut pieces = text.split(CONSTANT).rev();
     let nested = pieces.next().and_then(|last| nodes(last, None, private));
     let nested = pieces.zip(constants.iter().rev()).fold(nested, |rest, (before, Constant { key, path })| {

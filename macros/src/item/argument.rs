@@ -151,7 +151,7 @@ fn path(ty: &Type) -> Option<&Path> {
 }
 
 /// Without the invisible groups that a macro by example wraps around a type.
-pub(super) fn ungrouped(mut ty: &Type) -> &Type {
+pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
     while let Type::Group(group) = ty {
         ty = &group.elem;
     }

@@ -29,7 +29,7 @@ pub(crate) enum Member {
 
 impl Block {
     /// `head` is all before the braces.
-    pub(super) fn parse(head: &TokenStream, members: &Group) -> Result<Self> {
+    pub(crate) fn parse(head: &TokenStream, members: &Group) -> Result<Self> {
         let braces = with_stream(members, TokenStream::new());
         let mut item: ItemImpl = syn::parse2(quote!(#head #braces))?;
         let (inner_attributes, members) = inside.parse2(members.stream())?;

@@ -32,7 +32,7 @@ impl Parse for Head {
 }
 
 impl Function {
-    pub(super) fn parse(head: TokenStream, body: TokenTree) -> Result<Self> {
+    pub(crate) fn parse(head: TokenStream, body: TokenTree) -> Result<Self> {
         Self::new(syn::parse2(head)?, body)
     }
 
