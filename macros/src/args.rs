@@ -1,7 +1,7 @@
-//! The attribute's arguments, as written: which keys, in which form, with which literals.
+//! The attribute's arguments: keys with their values, as written.
 //!
-//! First stage. Entries are split at their commas before they are read, so that a mistake in one does not
-//! hide a mistake in the next. What the literals say is the business of [`crate::check`].
+//! First stage. Entries are split at their commas before they are parsed, so a mistake in one entry does not hide a
+//! mistake in the next. [`crate::check`] checks the values.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
@@ -13,7 +13,7 @@ pub(crate) use public::PublicArgs;
 
 mod public;
 
-/// What was written between the parentheses of the attribute. Every value keeps its span.
+/// The arguments of `#[service_only]`. Every value keeps its span.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) issuers: Option<List>,
@@ -29,14 +29,14 @@ pub(crate) struct List {
     pub(crate) key: Key,
     pub(crate) span: Span,
     pub(crate) values: Vec<Value>,
-    /// Whether an entry is neither a string literal nor a constant. It was reported at its place.
+    /// Whether an entry is neither a string literal nor a constant. Such an entry is reported and not in `values`.
     pub(crate) spoiled: bool,
 }
 
 /// One value of a list.
 pub(crate) enum Value {
     Text(LitStr),
-    /// The path of a `const` item that holds text, such as `names::ORDERS`. The compiler knows its value, later.
+    /// The path of a `&str` constant, such as `names::ORDERS`. The compiler evaluates it after the expansion.
     Constant(Path),
 }
 
@@ -117,7 +117,7 @@ enum Occurrence {
     Repeated,
 }
 
-/// Keeps the first value of a key. A malformed one leaves the slot empty, and was reported already.
+/// Keeps the first value of a key. A malformed value is reported before, and leaves the slot empty.
 fn insert<T>(slot: &mut Option<T>, value: Option<T>) -> Occurrence {
     if slot.is_some() {
         return Occurrence::Repeated;
@@ -168,9 +168,8 @@ impl Value {
         {
             return Some((Self::Text(text), rest.to_vec()));
         }
-        let path_and_rest = |input: ParseStream<'_>| {
-            Ok((input.call(Path::parse_mod_style)?, input.parse::<TokenStream>()?))
-        };
+        let path_and_rest =
+            |input: ParseStream<'_>| Ok((input.call(Path::parse_mod_style)?, input.parse::<TokenStream>()?));
         let (path, rest) = path_and_rest.parse2(entry.iter().cloned().collect()).ok()?;
         let rest: Vec<_> = rest.into_iter().collect();
         let is_separated = rest.first().is_none_or(|next| literal(next).is_some());
@@ -214,7 +213,7 @@ fn krate(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<
     path
 }
 
-/// The string literal that a token is. A macro by example wraps what it passes on in invisible groups.
+/// A token as a string literal, if it is one.
 fn string(token: &TokenTree) -> Option<LitStr> {
     match literal(token).map(Lit::new) {
         Some(Lit::Str(text)) if text.suffix().is_empty() => Some(text),
@@ -222,6 +221,7 @@ fn string(token: &TokenTree) -> Option<LitStr> {
     }
 }
 
+/// A token as a literal, if it is one. A macro by example wraps a literal in an invisible group.
 pub(crate) fn literal(token: &TokenTree) -> Option<Literal> {
     match token {
         TokenTree::Literal(literal) => Some(literal.clone()),
@@ -236,7 +236,7 @@ pub(crate) fn literal(token: &TokenTree) -> Option<Literal> {
     }
 }
 
-/// The entries of a comma-separated list, none of them empty. A comma with nothing before it is reported.
+/// The entries of a comma-separated list. A comma without an entry before it is reported.
 fn split_at_commas(list: TokenStream, errors: &mut Diagnostics) -> Vec<Vec<TokenTree>> {
     let mut entries = Vec::new();
     let mut entry = Vec::new();

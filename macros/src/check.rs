@@ -1,7 +1,7 @@
-//! All checks, on values here and on items in [`item`], none of which stops at the first mistake.
+//! Checks of the parsed attribute, here, and of the parsed item, in [`item`] and [`block()`].
 //!
-//! Second stage. What passes cannot surprise the runtime: every name is one a token can carry, no list is
-//! empty, and the function can take an argument more.
+//! Second stage. No check stops at the first mistake. After it, a token can carry every name, no list is empty, and
+//! the function can take one more argument.
 
 use std::time::Duration;
 
@@ -20,21 +20,20 @@ mod item;
 
 pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
 pub(crate) const MAX_NAMES: usize = 32;
-/// Each is a level of a type, as a node of text is.
+/// Each constant is a level of a nested type, like a node of text.
 pub(crate) const MAX_CONSTANTS: usize = 32;
-/// Of a handler, its own.
+/// The written arguments of a handler, without the hidden one.
 pub(crate) const MAX_EXTRACTORS: usize = 15;
-/// Four lists and a name make some seventy nodes of text, little more than half of how deep the compiler's default
-/// recursion limit lets types be nested.
+/// Four full lists and a name make about 70 nested nodes of text. The compiler's default recursion limit is 128.
 pub(crate) const MAX_LIST_BYTES: usize = 1024;
-/// One sentence.
+/// Enough for one sentence.
 pub(crate) const MAX_REASON_BYTES: usize = 256;
 pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
-/// What the attribute asks of a caller, ready to be written into a type.
+/// The policy of a handler, ready for its type.
 pub(crate) struct Policy {
-    /// Space-separated, empty where the key is absent; so are roles, scopes and issuers. [`CONSTANT`] is the place of
-    /// the next of the constants.
+    /// Space-separated, and empty if the key is absent, like roles, scopes and issuers. Each [`CONSTANT`] is the
+    /// place of the next constant.
     pub(crate) services: String,
     pub(crate) roles: String,
     pub(crate) scopes: String,
@@ -42,14 +41,14 @@ pub(crate) struct Policy {
     /// In the order of the lists.
     pub(crate) constants: Vec<Constant>,
     pub(crate) max_age: Option<Duration>,
-    /// The path of the crate `service_only`, where it was said.
+    /// The path of the crate `service_only`, if the attribute has one.
     pub(crate) krate: Option<TokenStream>,
 }
 
-/// The value of a constant within a text. No literal has this character.
+/// The placeholder of a constant in a text. No literal value contains this character.
 pub(crate) const CONSTANT: char = '\x01';
 
-/// A value whose text the compiler evaluates.
+/// A value of a list that the compiler evaluates.
 pub(crate) struct Constant {
     pub(crate) key: Key,
     pub(crate) path: Path,
@@ -75,15 +74,15 @@ pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
     }
 }
 
-/// What `#[public]` says, ready to be written.
+/// The checked arguments of `#[public]`.
 pub(crate) struct Public {
     pub(crate) reason: String,
-    /// The path of the crate `service_only`, where it was said.
+    /// The path of the crate `service_only`, if the attribute has one.
     pub(crate) krate: Option<TokenStream>,
 }
 
 pub(crate) fn public(args: PublicArgs, errors: &mut Diagnostics) -> Public {
-    if !args.reasoned {
+    if !args.has_reason {
         errors.push(diagnostics::no_reason());
     }
     let reason = args.reason.map(|reason| reason_text(&reason, errors)).unwrap_or_default();
@@ -93,9 +92,9 @@ pub(crate) fn public(args: PublicArgs, errors: &mut Diagnostics) -> Public {
 fn reason_text(reason: &LitStr, errors: &mut Diagnostics) -> String {
     let text = reason.value();
     if text.trim().is_empty() {
-        errors.push(diagnostics::bad_reason(reason, "and this one is empty"));
+        errors.push(diagnostics::bad_reason(reason, "is empty"));
     } else if text.chars().any(char::is_control) {
-        errors.push(diagnostics::bad_reason(reason, "on one line"));
+        errors.push(diagnostics::bad_reason(reason, "has a line break or another control character"));
     } else if text.len() > MAX_REASON_BYTES {
         errors.push(diagnostics::reason_too_long(reason, text.len()));
     }
@@ -180,7 +179,7 @@ fn scope_token(key: Key, value: &LitStr, errors: &mut Diagnostics) {
     }
 }
 
-/// RFC 7519 section 2: a StringOrURI. Of those, printable ASCII without space, so that a list can be told apart.
+/// RFC 7519 section 2: a StringOrURI. Spaces separate the values of a list, so a value has none.
 fn issuer(key: Key, value: &LitStr, errors: &mut Diagnostics) {
     let name = value.value();
     let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
@@ -192,7 +191,7 @@ fn issuer(key: Key, value: &LitStr, errors: &mut Diagnostics) {
     }
 }
 
-/// Whether a list takes a value, so that a message may suggest it.
+/// Whether a value is valid for a list. A message suggests only such values.
 pub(crate) fn is_value(key: Key, name: &str) -> bool {
     let mut errors = Diagnostics::default();
     let value = LitStr::new(name, Span::call_site());
@@ -204,7 +203,7 @@ pub(crate) fn is_value(key: Key, name: &str) -> bool {
     errors.is_empty()
 }
 
-/// Whether a text is an age that the attribute takes.
+/// Whether `max_age` accepts a text.
 pub(crate) fn is_age(age: &str) -> bool {
     let is_allowed = |age: Duration| {
         !age.is_zero() && age.subsec_nanos() == 0 && age.as_secs() <= MAX_AGE_DAYS * 24 * 60 * 60

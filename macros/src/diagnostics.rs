@@ -1,7 +1,7 @@
-//! What the attribute says to a developer: every message of the crate, in one place.
+//! All error messages of the crate.
 //!
-//! A message says what is wrong, at the exact token, and the next step. Stages push what they find and go on,
-//! so that all mistakes of one attribute come at once.
+//! A message states the mistake at its exact token, and the next step. The stages collect mistakes and continue, so the
+//! compiler reports all mistakes of an attribute together.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;

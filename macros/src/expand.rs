@@ -1,7 +1,7 @@
-//! The attribute as a function on tokens: parse, check, write.
+//! The attributes as functions on tokens: parse, check, expand.
 //!
-//! Last stage. The output is the user's function with a hidden first argument, see [`hidden`] and [`policy`] for
-//! its type, or with a check as its first statement, see [`statement`]. An `impl` block gets one of them per method.
+//! Last stage. The output is the user's function with a hidden first argument ([`hidden`], and [`policy`] for its
+//! type), or with a check as its first statement ([`statement`]). Each method of an `impl` block gets one of the two.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -21,8 +21,8 @@ mod seal;
 mod statement;
 mod text;
 
-/// The function with its guard, or, where anything is wrong, the item as it was written and the mistakes: the
-/// compiler then reports those and nothing that would follow from a missing item.
+/// The guarded item. If there are mistakes, the unchanged item and one error per mistake: a missing item would cause
+/// more errors.
 pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let policy = check::policy(Args::parse(attribute, &mut errors), &mut errors);
@@ -41,13 +41,13 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
             written(item, errors, TokenStream::new)
         }
         Err(error) => {
-            errors.push(error);
+            errors.push(diagnostics::unknown_item(Attribute::ServiceOnly, &error));
             written(item, errors, TokenStream::new)
         }
     }
 }
 
-/// The function with a mark that says that anybody may call it.
+/// The function, marked as public.
 pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
     let public = check::public(PublicArgs::parse(attribute, &mut errors), &mut errors);
@@ -64,7 +64,7 @@ pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => Err(error),
     };
     errors.push(kind.map_or_else(
-        |error| error,
+        |error| diagnostics::unknown_item(Attribute::Public, &error),
         |kind| diagnostics::not_a_function(Attribute::Public, kind.as_ref()),
     ));
     written(item, errors, TokenStream::new)
@@ -78,8 +78,8 @@ fn written(item: TokenStream, errors: Diagnostics, write: impl FnOnce() -> Token
     quote!(#item #errors)
 }
 
-/// The block with its methods guarded. Where anything is wrong, with its methods as they were written, but for
-/// the attributes that say more about a method: by themselves they would only repeat the mistake.
+/// The block with guarded methods. If there are mistakes, the block with the written methods, without their own
+/// `#[service_only]` and `#[public]`: these would report the same mistakes again.
 fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> TokenStream {
     let CheckedBlock { block, members } = check::block(block, &mut errors);
     let ty = block.type_name().cloned();
@@ -108,12 +108,12 @@ fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> Toke
     quote!(#block #errors)
 }
 
-/// The form of a hidden guard. It depends on what other attributes may still do to the function.
+/// Whether the order of the arguments needs a check after all other attributes.
 #[derive(Copy, Clone)]
 enum Form {
-    /// The first argument of a function that no attribute rewrites after this one.
+    /// No: no attribute rewrites the function after this one.
     First,
-    /// The first argument of a function that another attribute may rewrite. The seal checks the result.
+    /// Yes: another attribute may rewrite the function. The seal checks the result.
     Sealed,
 }
 

@@ -1,8 +1,8 @@
-//! The attribute `#[service_only]`: a handler that only other services may call.
+//! The attributes `#[service_only]` and `#[public]`: which handlers need a calling service, and which need no caller.
 //!
-//! This crate knows syntax and nothing else. It reads the attribute and the signature, checks both,
-//! and puts one hidden argument first, whose type carries the policy, or one statement. What these do with
-//! a request is said in the crate `service-only`, which re-exports the attribute and is the one to depend on.
+//! This crate knows syntax only. It parses the attribute and the item, checks both, and adds a hidden first argument
+//! or a first statement to the function. The crate `service-only` defines what these do with a request. It re-exports
+//! the attributes, so depend on that crate.
 
 use proc_macro::TokenStream;
 
@@ -13,94 +13,105 @@ mod expand;
 mod item;
 mod tokens;
 
-/// Lets only authenticated services call a handler, and of those only the ones its keys admit.
+/// Guards a handler: only authenticated services that meet its policy can call it.
 ///
-/// The handler runs for a caller whose token the `Verifier` accepted and whose claims satisfy every key
-/// below. Everyone else is refused before any other argument is extracted, so nothing of a stranger's
-/// request is parsed, and each decision leaves one audit event.
+/// The handler runs if the `Verifier` accepts the caller's token and the claims satisfy every key below. The guard
+/// refuses every other request before the framework extracts any other argument, so an unauthenticated body is never
+/// parsed. Each decision writes one audit event.
 ///
 /// # Keys
 ///
-/// All are optional, in any order. Without keys, every authenticated service may call.
+/// All keys are optional, in any order. Without keys, every authenticated service can call the handler.
 ///
-/// | key | admits | example |
+/// | key | the caller must have | example |
 /// | --- | --- | --- |
-/// | `services(..)` | a caller with one of these names | `services("orders", "billing")` |
-/// | `roles(..)` | a caller with one of these roles | `roles("admin")` |
-/// | `scopes(..)` | a caller with all of these scopes | `scopes("tenants:read", "tenants:delete")` |
+/// | `services(..)` | one of these names | `services("orders", "billing")` |
+/// | `roles(..)` | one of these roles | `roles("admin")` |
+/// | `scopes(..)` | all of these scopes | `scopes("tenants:read", "tenants:delete")` |
 /// | `issuers(..)` | a token of one of these issuers | `issuers("https://mill.example")` |
 /// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
-/// | `crate = ..` | (no one: it names the path of the crate `service_only`, for a renamed or re-exported one) | `crate = my_platform::service_only` |
 ///
-/// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`, starting and ending with a letter or
-///   digit.
-/// - A role and a scope are scope-tokens of RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
-/// - An issuer is the `iss` that the verifier trusts it by, printable ASCII without space, `"` and `\`.
-/// - An age is a duration in words, `"90s"`, `"15min"`, `"24h"`, `"7days"`, in whole seconds, of at most 366
-///   days: a token lives for 365 days by default, so a longer age would refuse nothing.
-/// - A list has 1 to 32 values, none of them twice, 1024 bytes in all.
+/// A sixth key requires nothing: `crate = my_platform::service_only` is the path of a renamed or re-exported
+/// `service_only`.
+///
+/// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`. It starts and ends with a letter or digit.
+/// - A role and a scope are scope-tokens (RFC 6749 section 3.3): printable ASCII without space, `"` and `\`.
+/// - An issuer is the `iss` of a trusted issuer of the verifier: printable ASCII without space, `"` and `\`.
+/// - An age is a duration in whole seconds, such as `"90s"`, `"15min"`, `"24h"` or `"7days"`. The limit is 366 days:
+///   a token lives for 365 days by default, so a longer age would refuse nothing.
+/// - A list has 1 to 32 distinct values and at most 1024 bytes.
 /// - A value of a list is a literal or the path of a constant of type `&str`, such as `services("gateway",
-///   names::ORDERS)`. The compiler evaluates a constant and checks it like a literal. It has at most 256 bytes, and an
-///   attribute has at most 32 constants. `Self::ORDERS` is not known in an attribute: write the name of the type.
+///   names::ORDERS)`. The compiler evaluates a constant and checks it like a literal. A constant has at most 256 bytes,
+///   and an attribute has at most 32 constants. An attribute cannot use `Self::ORDERS`: write the name of the type.
 ///
-/// Which issuers are trusted, by which keys and for which audience: that is said once, on the `Verifier`. `issuers(..)`
-/// asks for some of those.
+/// The `Verifier` configures which issuers are trusted, by which keys and for which audience. `issuers(..)` selects
+/// some of those.
 ///
-/// # What it goes on
+/// # Where it goes
 ///
-/// - **A handler**: a function without `self`, free or in an `impl` block; it may be generic, take up to 15 arguments
-///   and return anything. It gets one hidden argument in front, which the framework extracts before all others.
-/// - **A function that no framework calls**, such as the consumer of a queue: one that takes a `&Caller` or a
-///   `&ServiceClaims`, sync or async, with `self` or without. It is checked before the body, and a refusal is
-///   returned, so the function returns a `Result` whose error is made from a `Denial`. A `Caller` is proof, and
-///   what is decided about it is recorded where its verifier records; it may be of any verifier of the program, so
-///   where verifiers trust several parties, give their services names that no two share. `ServiceClaims` are data
-///   that anyone may build: their times are compared again, their signature is the caller's word, and the record
-///   shows their name as unverified. It goes to the default sink, and no verifier's `require_audit` is known there.
-/// - **An `impl` block**, of a type or of a trait, above `#[async_trait]`: every method in it is guarded. One that
-///   takes a `&Caller` or `&ServiceClaims` is checked by it; an `async` one with `self` by its first argument, a
-///   framework's request; one without `self` gets the hidden argument. A method's own `#[service_only(..)]`
-///   replaces the policy of the block, `#[public(reason = "..")]` takes the method out of it. A method that
-///   cannot be guarded is an error.
+/// - **A handler**: a function without `self`, free or in an `impl` block. It can be generic, take up to 15 arguments
+///   and return any type. The attribute adds a hidden first argument, which the framework extracts before all others.
+/// - **A function that takes a `&Caller` or a `&ServiceClaims`**, such as a job or the consumer of a queue. It can be
+///   sync or async, with or without `self`. The attribute checks that argument before the body, and returns `Err` if
+///   the policy is not met. The return type is a `Result` whose error implements `From<Denial>`.
+/// - **An `impl` block**, of a type or of a trait, above `#[async_trait]`. The attribute guards every method:
+///   - by its `&Caller` or `&ServiceClaims`;
+///   - else, if the method is `async` and takes `self`, by its first argument, a framework's request;
+///   - else, without `self` and in a block of a type, by the hidden argument.
 ///
-/// Bodies, return types and other attributes stay as they are. `#[instrument]` may stand above or below;
-/// `#[async_trait]` and `#[debug_handler]` stand below.
+///   A method that has none of these is an error. A method's own `#[service_only(..)]` replaces the policy of the
+///   block. `#[public(reason = "..")]` removes the guard of one method.
+///
+/// Bodies, return types and other attributes stay unchanged. Put `#[instrument]` above or below. Put `#[async_trait]`
+/// and `#[debug_handler]` below.
+///
+/// ## `&Caller` or `&ServiceClaims`
+///
+/// A `Caller` is proof that a verifier accepted a token. The verifier that accepted it also records the decision. The
+/// attribute does not compare verifiers: if several verifiers trust different parties, do not let two parties use the
+/// same service name.
+///
+/// `ServiceClaims` are data that any code can build. The attribute compares their times and applies the policy, but it
+/// cannot check a signature: the code that passes the claims must have done so. The audit event shows the service as
+/// unverified. It goes to the default sink, where no `require_audit` applies.
 ///
 /// # Other attributes
 ///
 /// An attribute below this one sees the guarded function and may rewrite it. The body uses the guard by a hygienic
-/// name and by a type that no other handler has. So it does not compile if the attribute
+/// name and by a type that no other handler has. The result does not compile if the other attribute
 ///
 /// - drops, renames or replaces the hidden argument,
 /// - copies or moves the body into a function without it,
 /// - puts another argument before it, so that another extractor would run first,
-/// - drops the other attributes of the function: among them is the one that checks the order of the arguments
+/// - drops the other attributes of the function: one of them checks the order of the arguments
 ///   (`cargo build` reports this, `cargo check` does not).
 ///
-/// Put such an attribute above `#[service_only]`. What wraps the body in a block, a closure or an inner function with
-/// the same arguments works below and above.
+/// Put such an attribute above `#[service_only]`. An attribute that wraps the body in a block, a closure or an inner
+/// function with the same arguments works above and below.
 ///
-/// The order is not checked where an attribute leaves the guarded function as it is, with its attributes, and calls
-/// it from one of its own that takes the arguments in another order. The guard still decides before the body runs.
+/// One case is not checked. An attribute can keep the guarded function with all its attributes, and call it from a
+/// second function with another order of arguments. The guard then still decides before the body runs, but other
+/// extractors can run before the guard.
 ///
-/// # What it does not see
+/// # What it cannot guard
 ///
-/// - **A method that a block inherits.** One that the trait has a body for, and the guarded block does not write,
-///   is not in the block and is **open**: write it there. The other way round, the attribute on a trait's own method
-///   guards that body alone, and an `impl` that overrides it is as open as it is written: guard the block.
-/// - **An attribute above that drops it.** It runs first and receives `#[service_only]` as a part of the function.
-///   If it writes the function without its attributes, the function is **open**. A closed router
-///   (`service_only::ClosedRouter`) does not take such a handler.
-/// - **An attribute that remembers answers**, such as `cached`. What stands below this one wraps the check as well,
-///   and gives a stranger what was answered to a service. It belongs above: it has then done its work when the
-///   check is put first.
+/// - **Default trait methods that the block does not override** are **not** guarded. Write them in the block. The
+///   attribute on a trait's own default method guards that body only: an `impl` that overrides it needs its own guard.
+/// - **A function that an attribute above rewrites without its attributes** is **not** guarded. Such an attribute runs
+///   first and receives `#[service_only]` as a part of the function. A closed router (`service_only::ClosedRouter`)
+///   rejects the handler.
+/// - **An attribute below that caches results**, such as `cached`, also caches the check. It returns to an
+///   unauthenticated client what it computed for a service. Put caching attributes above `#[service_only]`.
 ///
-/// # What it refuses
+/// # Compile errors
 ///
-/// Everything that would make a policy look stricter or laxer than it is, at compile time and at the token
-/// that says it: an unknown or repeated key, an empty list, a value that no token could carry, a function that
-/// is guarded twice, a macro in a guarded `impl` block, an argument that is checked and may be left out by `#[cfg]`,
-/// a second argument that says who calls.
+/// The attribute reports all mistakes together, each at its own token. These are errors:
+///
+/// - an unknown or repeated key, an empty list, a value that no token can carry;
+/// - a function that is guarded twice, or guarded and public;
+/// - a macro call in a guarded `impl` block, because its methods are not visible;
+/// - `#[cfg]` on the argument that the guard checks;
+/// - a second argument of type `&Caller` or `&ServiceClaims`.
 ///
 /// # Example
 ///
@@ -136,33 +147,34 @@ pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::service_only(attribute.into(), item.into()).into()
 }
 
-/// Stands below all other attributes of a guarded function, where `#[service_only]` has put it, and checks what they
-/// have made of the function.
+/// Checks what other attributes have made of a guarded function. `#[service_only]` adds it below all others, so it
+/// expands last.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn __sealed(_: TokenStream, item: TokenStream) -> TokenStream {
     expand::sealed(item.into()).into()
 }
 
-/// Says that anybody may call a handler, and why.
+/// Marks a handler that needs no caller, with the reason.
 ///
-/// A closed router (`service_only::ClosedRouter`) takes guarded handlers and public ones, and nothing else; so
-/// the routes of a program that are open to strangers are those that say so. The reason is for the person who
-/// reviews it, and stands in the program's list of endpoints. A public handler authenticates nobody and leaves
-/// no audit event.
+/// A closed router (`service_only::ClosedRouter`) accepts guarded and public handlers only, so every open route of a
+/// program has this attribute. The reason is for reviewers, and the program's list of endpoints shows it. A public
+/// handler authenticates no request and writes no audit event.
 ///
 /// # Keys
 ///
-/// | key | says |
+/// | key | meaning |
 /// | --- | --- |
-/// | `reason = ".."` | why anybody may call; 1 to 256 bytes on one line |
-/// | `crate = ..` | the path of the crate `service_only`, for a renamed or re-exported one |
+/// | `reason = ".."` | why the handler needs no caller; 1 to 256 bytes on one line |
+/// | `crate = ..` | the path of the crate `service_only`, if it is renamed or re-exported |
 ///
-/// # What it refuses
+/// # Compile errors
 ///
-/// A missing or an empty reason, a key of `#[service_only]`, a handler that is guarded as well, and one that takes a
-/// `Caller`, a `&Caller` or `&ServiceClaims`, and so asks who calls. A method with `self` can be public only within
-/// an `impl` block that is `#[service_only]`, which knows `#[public]` by this name; under another it is an error.
+/// - a missing or empty reason, or a key of `#[service_only]`;
+/// - a handler that is guarded too;
+/// - a handler that takes a `Caller`, a `&Caller` or `&ServiceClaims`;
+/// - a method with `self`, outside of a `#[service_only]` block. The block recognizes `#[public]` by this name: under
+///   another name it is an error.
 ///
 /// # Example
 ///

@@ -24,7 +24,7 @@ use quote::quote;
 /// ```compile_fail
 /// use named_policy_macros::tenant_admin_only;
 ///
-/// // error: `roles` is said twice; put all values into one list
+/// // error: `roles` is repeated; put all values into one list
 /// #[tenant_admin_only(roles("operator"))]
 /// async fn delete_tenant() {}
 /// ```

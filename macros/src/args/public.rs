@@ -1,4 +1,4 @@
-//! The arguments of `#[public]`: why anybody may call.
+//! The arguments of `#[public]`: the reason, and the path of the crate.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{LitStr, Path};
@@ -10,8 +10,8 @@ use crate::diagnostics::{self, Diagnostics};
 pub(crate) struct PublicArgs {
     pub(crate) reason: Option<LitStr>,
     pub(crate) krate: Option<Path>,
-    /// Whether a reason was written, be it a good one or not.
-    pub(crate) reasoned: bool,
+    /// Whether the attribute has a reason, valid or not.
+    pub(crate) has_reason: bool,
 }
 
 impl PublicArgs {
@@ -25,11 +25,11 @@ impl PublicArgs {
 
     fn entry(&mut self, entry: &[TokenTree], errors: &mut Diagnostics) {
         let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
-            self.reasoned = true;
+            self.has_reason = true;
             return errors.push(diagnostics::reason_without_key(entry));
         };
         let first = if name == "reason" {
-            self.reasoned = true;
+            self.has_reason = true;
             insert(&mut self.reason, reason(name, value, errors))
         } else if name == "crate" {
             insert(&mut self.krate, krate(name, value, errors))

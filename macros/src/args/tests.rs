@@ -1,4 +1,4 @@
-//! Which forms of the attribute are read, and as what.
+//! The accepted forms of the attribute and their parsed values.
 
 use super::*;
 use proc_macro2::Group;
@@ -28,7 +28,7 @@ fn attribute_without_keys_is_empty() {
 }
 
 #[test]
-fn every_key_is_read() {
+fn every_key_is_parsed() {
     let args = parse(quote! {
         services("a", "b"), roles("admin"), scopes("x:y"), max_age = "24h", crate = path::to
     });
@@ -40,7 +40,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn keys_may_come_in_any_order_with_trailing_commas() {
+fn keys_are_accepted_in_any_order_with_trailing_commas() {
     let args = parse(quote!(crate = crate::deep::down, max_age = "1h", scopes("x", "y",), services("a",),));
     assert_eq!(values(args.services), ["a"]);
     assert_eq!(values(args.scopes), ["x", "y"]);
@@ -55,7 +55,7 @@ fn raw_strings_are_strings() {
 }
 
 #[test]
-fn constants_are_read_by_their_paths_beside_literals() {
+fn paths_of_constants_and_literals_can_be_mixed() {
     let args = parse(quote! {
         services(ORDERS, "a", names::BILLING, crate::names::BILLING, self::A, super::B, ::names::C, r#type::D),
         roles(ADMIN),
@@ -77,7 +77,7 @@ fn constants_are_read_by_their_paths_beside_literals() {
 }
 
 #[test]
-fn literals_passed_on_by_a_macro_by_example_are_strings() {
+fn string_literals_in_macro_fragments_are_found() {
     let passed_on = |text: &str| {
         let literal = TokenTree::Literal(Literal::string(text));
         let once = Group::new(Delimiter::None, literal.into());

@@ -1,7 +1,7 @@
-//! Whether every method of an `impl` block is guarded, or says that it is not to be.
+//! Checks that every method of an `impl` block is guarded or marked as public.
 //!
-//! What cannot be guarded is a mistake, told at the method: a block that lets one method slip through would
-//! look closed and not be.
+//! A method that cannot be guarded is a mistake, reported at the method. Otherwise a guarded block could contain an
+//! open method.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -12,7 +12,7 @@ use crate::args::{Args, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Block, Function, Member, argument, arguments_of, attributes_named};
 
-/// A block whose members are known, without the attributes that the block has taken from its methods.
+/// A block with its checked members. Their own `#[service_only]` and `#[public]` are removed.
 pub(crate) struct CheckedBlock {
     pub(crate) block: Block,
     pub(crate) members: Vec<CheckedMember>,
@@ -20,11 +20,11 @@ pub(crate) struct CheckedBlock {
 
 pub(crate) enum CheckedMember {
     Method(Box<Function>, Way, Asks),
-    /// A constant or a type; or, where there are mistakes, anything.
+    /// A constant or a type. If the block has mistakes, any member.
     Kept(TokenStream),
 }
 
-/// What a method asks of its caller.
+/// The policy of a method.
 pub(crate) enum Asks {
     AsTheBlock,
     Itself(Policy),
@@ -34,7 +34,7 @@ pub(crate) enum Asks {
 pub(crate) fn block(mut block: Block, errors: &mut Diagnostics) -> CheckedBlock {
     let keyword = block.keyword();
     for again in attributes_named(block.attributes(), "service_only") {
-        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, &keyword, again));
+        errors.push(diagnostics::repeated_attribute(Attribute::ServiceOnly, &keyword, again));
     }
     for contradiction in attributes_named(block.attributes(), "public") {
         errors.push(diagnostics::contradiction(&keyword, contradiction));
@@ -53,14 +53,16 @@ fn member(member: Member, block: &Block, errors: &mut Diagnostics) -> CheckedMem
             CheckedMember::Kept(tokens)
         }
         Member::Unknown(error, tokens) => {
-            errors.push(diagnostics::unknown_syntax(&error));
+            errors.push(diagnostics::unknown_member(&error));
             CheckedMember::Kept(tokens)
         }
     }
 }
 
 fn method(mut function: Function, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
-    for attribute in function.attributes_named("cfg_attr").filter(|attribute| holds_ours(arguments_of(attribute))) {
+    for attribute in
+        function.attributes_named("cfg_attr").filter(|attribute| holds_ours(arguments_of(attribute)))
+    {
         errors.push(diagnostics::conditional_attribute(function.name(), attribute));
     }
     let asks = asks(&function, errors);
@@ -87,10 +89,10 @@ fn asks(function: &Function, errors: &mut Diagnostics) -> Asks {
         }
     };
     for again in own {
-        errors.push(diagnostics::said_twice(Attribute::ServiceOnly, function.name(), again));
+        errors.push(diagnostics::repeated_attribute(Attribute::ServiceOnly, function.name(), again));
     }
     for again in public {
-        errors.push(diagnostics::said_twice(Attribute::Public, function.name(), again));
+        errors.push(diagnostics::repeated_attribute(Attribute::Public, function.name(), again));
     }
     asks
 }
@@ -109,7 +111,7 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
         return Way::HiddenArgument;
     }
     if public {
-        // A router takes handlers without `self`; all else that is public is called as it is written.
+        // A router takes only handlers without `self`. Other public functions keep their arguments.
         let handler = function.is_async() && !receives && !block.is_of_a_trait();
         return if handler { Way::HiddenArgument } else { Way::Marked };
     }
@@ -119,9 +121,7 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
         None if receives && arguments.len() > 1 && function.is_async() => 1,
         None => {
             match () {
-                () if receives && arguments.len() == 1 => {
-                    errors.push(diagnostics::nothing_says_who_calls(name))
-                }
+                () if receives && arguments.len() == 1 => errors.push(diagnostics::no_caller(name)),
                 () if receives => errors.push(diagnostics::not_async(name)),
                 () if block.is_of_a_trait() => errors.push(diagnostics::fixed_without_self(name)),
                 () if function.returns(block.type_name()) => errors.push(diagnostics::constructor(name)),
@@ -137,7 +137,8 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
     if checked.is_some_and(argument::is_caller) { Way::Given(at) } else { Way::Request(at) }
 }
 
-/// Whether the tokens of a `cfg_attr` have one of our attributes. It would come too late for the block.
+/// Whether a `cfg_attr` contains one of our attributes. The compiler evaluates its condition after the block is
+/// expanded, which is too late.
 fn holds_ours(tokens: TokenStream) -> bool {
     let mut after_cfg_attr = false;
     for token in tokens {

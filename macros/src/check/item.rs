@@ -4,7 +4,7 @@ use super::MAX_EXTRACTORS;
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Function, argument};
 
-/// Which of the two attributes is at work. On one handler they contradict each other.
+/// The attribute that is being expanded. A handler has only one of the two.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Attribute {
     ServiceOnly,
@@ -34,20 +34,20 @@ impl Attribute {
     }
 }
 
-/// How a function comes to its guard.
+/// How a function is guarded.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// A hidden argument, which a framework extracts before all others.
+    /// By a hidden argument, which a framework extracts before all others.
     HiddenArgument,
-    /// The argument at this place says who calls; it is checked before the body.
+    /// By the caller or the claims in the argument at this index, checked before the body.
     Given(usize),
-    /// The argument at this place is a request; it is let in before the body.
+    /// By the request in the argument at this index, admitted before the body.
     Request(usize),
-    /// No guard at all: the function is public, and only listed as that.
+    /// Not at all: the function is public, and only the list of endpoints shows it.
     Marked,
 }
 
-/// The function under the attribute and its way, if it is one that can be guarded.
+/// Checks a function and selects how it is guarded.
 pub(crate) fn function(
     function: Function,
     attribute: Attribute,
@@ -55,7 +55,7 @@ pub(crate) fn function(
 ) -> (Function, Way) {
     let name = function.name();
     for again in function.attributes_named(attribute.name()) {
-        errors.push(diagnostics::said_twice(attribute, name, again));
+        errors.push(diagnostics::repeated_attribute(attribute, name, again));
     }
     for contradiction in function.attributes_named(attribute.other().name()) {
         errors.push(diagnostics::contradiction(name, contradiction));
@@ -68,14 +68,15 @@ pub(crate) fn function(
 
 /// Frameworks call handlers of at most 16 arguments, the hidden one included.
 pub(crate) fn has_place(function: &Function, way: Way, errors: &mut Diagnostics) {
-    let mut arguments = function.arguments().iter().filter(|argument| argument::condition(argument).is_none());
+    let mut arguments =
+        function.arguments().iter().filter(|argument| argument::condition(argument).is_none());
     if let (Way::HiddenArgument, Some(extra)) = (way, arguments.nth(MAX_EXTRACTORS)) {
         let count = MAX_EXTRACTORS + 1 + arguments.count();
         errors.push(diagnostics::too_many_extractors(function.name(), count, &argument::tokens(extra)));
     }
 }
 
-/// What holds for every function, whichever way it comes to its guard.
+/// The rules for every function, however it is guarded.
 pub(crate) fn guardable(function: &Function, attribute: Attribute, errors: &mut Diagnostics) {
     let name = function.name();
     for qualifier in function.refused_qualifiers() {
@@ -95,16 +96,16 @@ pub(crate) fn guardable(function: &Function, attribute: Attribute, errors: &mut 
     match attribute {
         Attribute::ServiceOnly if arguments.iter().any(argument::is_caller) => {
             for another in arguments.iter().filter(|one| argument::resembles_a_caller(one)).skip(1) {
-                errors.push(diagnostics::several_say_who_calls(name, &argument::tokens(another)));
+                errors.push(diagnostics::several_callers(name, &argument::tokens(another)));
             }
         }
         Attribute::ServiceOnly => {}
         Attribute::Public => {
             let asking = arguments.iter().filter(|one| argument::resembles_a_caller(one));
-            // One that comes first is told above.
+            // A guard in first position was reported above.
             let guards = arguments.iter().skip(1).filter(|one| argument::is_guard(one));
             for asking in asking.chain(guards) {
-                errors.push(diagnostics::public_asks_who_calls(name, &argument::tokens(asking)));
+                errors.push(diagnostics::public_takes_a_caller(name, &argument::tokens(asking)));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the checks let through. What they refuse is told in `diagnostics/tests.rs`.
+//! Values and items that pass the checks. The mistakes are in `diagnostics/tests.rs`.
 
 use super::*;
 use crate::item::Item;
@@ -22,7 +22,7 @@ fn guardable(item: &str) -> Way {
 }
 
 #[test]
-fn values_of_a_list_are_joined_by_spaces_in_their_order() {
+fn values_of_a_list_are_joined_by_spaces_in_order() {
     let policy = accepted(r#"services("b", "a"), roles("x"), scopes("r:2", "r:1")"#);
     assert_eq!(policy.services, "b a");
     assert_eq!(policy.roles, "x");
@@ -39,7 +39,7 @@ fn issuers_are_names_and_uris() {
 }
 
 #[test]
-fn service_names_at_the_edge_of_the_rule_are_accepted() {
+fn shortest_and_longest_service_names_are_accepted() {
     let longest = "x".repeat(MAX_SERVICE_NAME_BYTES);
     for name in ["a", "7", "a-b_c.d", "A--b..c__9", longest.as_str()] {
         assert_eq!(accepted(&format!("services({name:?})")).services, name);
@@ -55,14 +55,14 @@ fn every_character_of_a_scope_token_is_accepted() {
 }
 
 #[test]
-fn as_many_names_as_a_list_may_have_are_accepted() {
+fn longest_list_is_accepted() {
     let names: Vec<_> = (0..MAX_NAMES).map(|n| format!("\"service-{n}\"")).collect();
     let policy = accepted(&format!("services({})", names.join(", ")));
     assert_eq!(policy.services.split(' ').count(), MAX_NAMES);
 }
 
 #[test]
-fn ages_are_read_in_the_words_of_a_duration() {
+fn ages_are_parsed_as_durations() {
     let day = 24 * 60 * 60;
     for (age, seconds) in [
         ("1s", 1),
@@ -81,7 +81,7 @@ fn ages_are_read_in_the_words_of_a_duration() {
 }
 
 #[test]
-fn functions_of_every_shape_without_self_are_guardable() {
+fn functions_without_self_are_guardable() {
     for item in [
         "fn f() {}",
         "async fn f(a: A, b: B) -> C {}",
@@ -91,7 +91,7 @@ fn functions_of_every_shape_without_self_are_guardable() {
         "fn f(self::State(state): self::State<Db>) {}",
         "fn f(selfish: &'a mut self::Me) {}",
         "fn f(#[allow(unused)] a: A) {}",
-        // The body is not parsed, so what an editor sees while a person types does no harm.
+        // The body is not parsed, so an editor can expand an unfinished one.
         "fn f(a: A) { a. }",
     ] {
         assert_eq!(guardable(item), Way::HiddenArgument, "{item}");
@@ -99,7 +99,7 @@ fn functions_of_every_shape_without_self_are_guardable() {
 }
 
 #[test]
-fn argument_that_says_who_calls_is_found_by_its_type() {
+fn caller_argument_is_found_by_its_type() {
     for (item, at) in [
         ("fn f(claims: &ServiceClaims) {}", 0),
         ("fn f(id: Id, caller: &Caller) {}", 1),
@@ -109,7 +109,7 @@ fn argument_that_says_who_calls_is_found_by_its_type() {
         ("fn f(_: &::service_only::ServiceClaims) {}", 0),
         ("fn f(ServiceClaims { sub, .. }: &crate::a::ServiceClaims, b: B) {}", 0),
         ("fn f(#[allow(unused)] claims: &'_ ServiceClaims) {}", 0),
-        // Without a space the colon is joint with what follows, as the halves of `::` are.
+        // Without a space after it, the colon is joint with the next token, like the first half of `::`.
         ("fn f(caller:&Caller) {}", 0),
         ("fn f(self:&Self, caller:&::service_only::Caller) {}", 1),
         ("fn f(self::D(d):D, caller:&'_ Caller) {}", 1),
@@ -119,7 +119,7 @@ fn argument_that_says_who_calls_is_found_by_its_type() {
 }
 
 #[test]
-fn argument_of_any_other_type_says_nothing_of_the_caller() {
+fn argument_of_another_type_is_not_a_caller() {
     for ty in [
         "Caller",
         "ServiceClaims",
@@ -140,7 +140,7 @@ fn argument_of_any_other_type_says_nothing_of_the_caller() {
 }
 
 #[test]
-fn guard_of_the_users_own_is_an_ordinary_argument() {
+fn users_own_type_named_guard_is_an_ordinary_argument() {
     for item in [
         "fn f(guard: Guard) {}",
         "fn f(guard: self::Guard<T>) {}",
@@ -155,15 +155,16 @@ fn guard_of_the_users_own_is_an_ordinary_argument() {
 }
 
 #[test]
-fn attributes_that_only_resemble_ours_are_left_alone() {
+fn attributes_with_similar_names_are_ignored() {
     guardable("#[service_only_docs] #[doc = \"service_only\"] #[my::attribute(service_only)] fn f() {}");
 }
 
 #[test]
-fn condition_on_a_checked_argument_is_seen_in_a_fragment() {
+fn condition_on_a_checked_argument_is_found_in_a_macro_fragment() {
     let name: TokenStream = "cfg(any())".parse().expect("tokens");
     let fragment = proc_macro2::Group::new(proc_macro2::Delimiter::None, name);
-    let Ok(Item::Function(written)) = Item::parse(quote::quote!(fn f(#[#fragment] caller: &Caller) {})) else {
+    let Ok(Item::Function(written)) = Item::parse(quote::quote!(fn f(#[#fragment] caller: &Caller) {}))
+    else {
         panic!("no function")
     };
     let mut errors = Diagnostics::default();

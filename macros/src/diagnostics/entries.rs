@@ -1,4 +1,4 @@
-//! What is wrong with the form of the attribute: keys, commas, the shape of a value.
+//! Mistakes in the form of the attribute: keys, commas, the shape of a value.
 
 use proc_macro2::{Delimiter, Ident, Literal, Punct, Span, TokenTree};
 use quote::quote;
@@ -30,7 +30,7 @@ pub(crate) fn names_without_key(names: &[LitStr]) -> Option<Error> {
 }
 
 pub(crate) fn stray_comma(comma: &Punct) -> Error {
-    Error::new(comma.span(), "nothing stands before this `,`; remove it")
+    Error::new(comma.span(), "unexpected `,`; remove it")
 }
 
 pub(crate) fn missing_comma(extra: &TokenTree) -> Error {
@@ -41,7 +41,7 @@ pub(crate) fn unknown_key(name: &Ident) -> Error {
     let written = name.to_string();
     let message = match written.as_str() {
         "issuer" | "audience" | "audiences" | "keys" | "algorithms" | "leeway" => {
-            format!("`{written}` is no key of the attribute; say it once, on the `Verifier`")
+            format!("`{written}` is not a key of the attribute; set it on the `Verifier`")
         }
         _ => match similar_key(&written) {
             Some(key) => format!("unknown key `{written}`, did you mean `{}`?", key.as_str()),
@@ -57,7 +57,7 @@ pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
         Key::Services | Key::Roles | Key::Scopes | Key::Issuers => "put all values into one list",
         Key::MaxAge | Key::Crate => "keep one",
     };
-    Error::new(span, format!("`{name}` is said twice; {remedy}"))
+    Error::new(span, format!("`{name}` is repeated; {remedy}"))
 }
 
 pub(crate) fn not_a_list(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
@@ -94,7 +94,7 @@ pub(crate) fn not_a_string(key: Key, found: &[TokenTree]) -> Error {
     Error::new_spanned(found, message)
 }
 
-/// What a literal of the wrong kind was meant to say.
+/// The text of a literal of the wrong kind, for a suggestion.
 fn text_of(literal: Lit) -> Option<String> {
     match literal {
         Lit::Str(text) => Some(text.value()),
@@ -106,7 +106,7 @@ fn text_of(literal: Lit) -> Option<String> {
     }
 }
 
-/// A value that the key takes, where what was written does not show what was meant.
+/// A valid value for a suggestion, if the written value has no similar one.
 fn example(key: Key) -> &'static str {
     match key {
         Key::Roles => r#""admin""#,
@@ -118,7 +118,7 @@ fn example(key: Key) -> &'static str {
 
 pub(crate) const EXAMPLE_AGE: &str = r#""24h""#;
 
-/// The values that were meant, if the key takes each of them. A message suggests nothing else.
+/// The written values as valid ones, for a suggestion. `None` if one of them cannot be made valid.
 fn suggested_values(key: Key, written: &[TokenTree]) -> Option<String> {
     let written = match written {
         [TokenTree::Punct(_), rest @ ..] => rest,
@@ -154,7 +154,7 @@ fn suggested_name(key: Key, name: &str) -> Option<String> {
     check::is_value(key, name).then(|| format!("{name:?}"))
 }
 
-/// `3600` and `"3600"` mean seconds, `24h` lacks its quotes.
+/// A literal as a valid age, for a suggestion: `3600` and `"3600"` are seconds, `24h` lacks its quotes.
 pub(crate) fn suggested_age(literal: Literal) -> Option<String> {
     let text = match Lit::new(literal) {
         Lit::Int(number) => format!("{}{}", number.base10_digits(), number.suffix()),
@@ -164,7 +164,7 @@ pub(crate) fn suggested_age(literal: Literal) -> Option<String> {
     [text, with_unit].into_iter().find(|age| check::is_age(age)).map(|age| format!("{age:?}"))
 }
 
-/// The first literal, in whatever brackets.
+/// The first literal, also within brackets.
 fn find_literal(tokens: &[TokenTree]) -> Option<Literal> {
     tokens.iter().find_map(|token| match token {
         TokenTree::Group(group) => find_literal(&group.stream().into_iter().collect::<Vec<_>>()),

@@ -1,4 +1,4 @@
-//! What is wrong with the item under the attribute: no function, or one that cannot take a guard.
+//! Mistakes in the item under the attribute: it is not a function, or it cannot take a guard.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -13,9 +13,7 @@ pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Erro
     };
     let message = match kind.to_string().as_str() {
         "impl" => {
-            format!(
-                "`{attribute}` goes on a function; put it on each function of this `impl` block that is meant"
-            )
+            format!("`{attribute}` goes on a function; put it on each public function of this `impl` block")
         }
         "trait" => {
             format!(
@@ -33,6 +31,12 @@ pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Erro
     Error::new(kind.span(), message)
 }
 
+/// The item starts like a function or an `impl` block, and syn cannot parse it.
+pub(crate) fn unknown_item(attribute: Attribute, error: &Error) -> Error {
+    let attribute = attribute.as_str();
+    Error::new(error.span(), format!("`{attribute}` cannot read this item: {error}"))
+}
+
 pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &Receiver) -> Error {
     let message = match attribute {
         Attribute::ServiceOnly => {
@@ -41,20 +45,15 @@ pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &Rece
             )
         }
         Attribute::Public => format!(
-            "`{function}` takes `self`, so no router has it; `#[public]` goes on such a method where its `impl` block \
-             is `#[service_only]`"
+            "`{function}` takes `self`; put `#[public]` on such a method only in an `impl` block with `#[service_only]`"
         ),
     };
-    let self_token = receiver.self_token;
-    match &receiver.kind {
-        ReceiverKind::Reference(and, lifetime, mutability) => {
-            Error::new_spanned(quote!(#and #lifetime #mutability #self_token), message)
-        }
-        _ => {
-            let mutability = receiver.mutability;
-            Error::new_spanned(quote!(#mutability #self_token), message)
-        }
-    }
+    let (self_token, mutability) = (receiver.self_token, receiver.mutability);
+    let written = match &receiver.kind {
+        ReceiverKind::Reference(and, lifetime, mutability) => quote!(#and #lifetime #mutability #self_token),
+        _ => quote!(#mutability #self_token),
+    };
+    Error::new_spanned(written, message)
 }
 
 pub(crate) fn no_body(attribute: Attribute, function: &Ident) -> Error {
@@ -67,9 +66,9 @@ pub(crate) fn no_body(attribute: Attribute, function: &Ident) -> Error {
 
 pub(crate) fn bad_qualifier(function: &Ident, qualifier: &Ident) -> Error {
     let reason = match qualifier.to_string().as_str() {
-        "const" => "no request is there when it is evaluated",
-        "extern" => "a hidden argument would change what foreign code has to pass",
-        _ => "a handler is called for strangers, who can promise nothing",
+        "const" => "no request exists at compile time",
+        "extern" => "the hidden argument would change its foreign signature",
+        _ => "a framework cannot uphold its safety contract",
     };
     Error::new(
         qualifier.span(),
@@ -80,51 +79,51 @@ pub(crate) fn bad_qualifier(function: &Ident, qualifier: &Ident) -> Error {
 }
 
 pub(crate) fn variadic(function: &Ident, dots: &impl ToTokens) -> Error {
-    Error::new_spanned(dots, format!("`{function}` takes any number of arguments; name each one"))
+    Error::new_spanned(dots, format!("`{function}` is variadic; name each argument"))
 }
 
 pub(crate) fn too_many_extractors(function: &Ident, count: usize, extra: &TokenStream) -> Error {
     Error::new_spanned(
         extra,
         format!(
-            "`{function}` takes {count} arguments, {MAX_EXTRACTORS} at most: a framework extracts 16, and the first is \
-             the guard; take several of them as one, such as a struct that derives `FromRequestParts` or a tuple"
+            "`{function}` takes {count} arguments, and the limit is {MAX_EXTRACTORS}: a framework extracts 16, and the \
+             guard is the first; combine some into a tuple, or into a struct that derives `FromRequestParts`"
         ),
     )
 }
 
-/// Without the argument, the check of it would be gone.
+/// In a configuration without the argument, the check would be missing too.
 pub(crate) fn conditional_argument(function: &Ident, cfg: &Written) -> Error {
     Error::new_spanned(
         &cfg.meta,
         format!(
-            "`{function}` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"
+            "`{function}` needs this argument for its guard in every configuration; put the `#[cfg]` on the function"
         ),
     )
 }
 
-/// Only one would be checked, and which one it is nobody sees.
-pub(crate) fn several_say_who_calls(function: &Ident, another: &TokenStream) -> Error {
+/// Only one of them would be checked.
+pub(crate) fn several_callers(function: &Ident, another: &TokenStream) -> Error {
     Error::new_spanned(
         another,
         format!(
-            "`{function}` is given two that say who calls; take one, or take of the other what is needed, such as its name"
+            "`{function}` takes two callers; keep one, and pass only the data of the other, such as its service name"
         ),
     )
 }
 
-/// It would be listed as open, and not be; or be open, and look as if it were not.
-pub(crate) fn public_asks_who_calls(function: &Ident, argument: &TokenStream) -> Error {
+/// The list of endpoints would show the function as public while its argument still authenticates the request.
+pub(crate) fn public_takes_a_caller(function: &Ident, argument: &TokenStream) -> Error {
     Error::new_spanned(
         argument,
         format!(
-            "`{function}` is public and asks who calls; remove this argument, or write `#[service_only]` in place of \
-             `#[public]` (a type of your own needs another name)"
+            "`{function}` is public and takes a caller; remove this argument, or replace `#[public]` with \
+             `#[service_only]` (rename a type of your own)"
         ),
     )
 }
 
-pub(crate) fn said_twice(attribute: Attribute, function: &Ident, again: &Written) -> Error {
+pub(crate) fn repeated_attribute(attribute: Attribute, function: &Ident, again: &Written) -> Error {
     let attribute = attribute.as_str();
     Error::new_spanned(
         &again.meta,
@@ -139,7 +138,7 @@ pub(crate) fn contradiction(function: &Ident, other: &Written) -> Error {
     )
 }
 
-/// Said again, under another name or by a macro, so that only the hidden argument shows it.
+/// The other attribute has run before, under another name or from a macro. Only its hidden argument is visible.
 pub(crate) fn guarded_and_public(function: &Ident) -> Error {
     Error::new(
         function.span(),
@@ -151,31 +150,30 @@ pub(crate) fn takes_a_guard(function: &Ident, argument: &TokenStream) -> Error {
     Error::new_spanned(
         argument,
         format!(
-            "`{function}` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
-             (a `Guard` of your own goes by its path, such as `self::Guard`)"
+            "`{function}` already takes a `Guard`; remove it, because `#[service_only]` adds one \
+             (write the path of a `Guard` of your own, such as `self::Guard`)"
         ),
     )
 }
 
-/// Found by the seal, after all other attributes.
+/// The seal reports this, after all other attributes.
 pub(crate) fn guard_not_first(function: &Ident) -> Error {
     Error::new(
         function.span(),
         format!(
-            "an attribute below `#[service_only]` has changed the arguments of `{function}`, so its guard is not the \
-             first; put that attribute above `#[service_only]`"
+            "an attribute below `#[service_only]` has changed the arguments of `{function}`, so the guard is not its \
+             first argument; move that attribute above `#[service_only]`"
         ),
     )
 }
 
-const OR_PUBLIC: &str = r#"or say that anybody may call: `#[public(reason = "..")]`"#;
+const OR_PUBLIC: &str = r#"or make it public: `#[public(reason = "..")]`"#;
 
-/// Of a method of a guarded block.
-pub(crate) fn nothing_says_who_calls(function: &Ident) -> Error {
+pub(crate) fn no_caller(function: &Ident) -> Error {
     Error::new(
         function.span(),
         format!(
-            "`{function}` is given nothing that says who calls; add an argument `caller: &Caller`, {OR_PUBLIC}"
+            "`{function}` has no argument that identifies its caller; add `caller: &Caller`, {OR_PUBLIC}"
         ),
     )
 }
@@ -185,7 +183,7 @@ pub(crate) fn not_async(function: &Ident) -> Error {
         function.span(),
         format!(
             "`{function}` is not `async`, so its request cannot be checked; write `async fn`, \
-             add an argument `caller: &Caller`, {OR_PUBLIC}"
+             add `caller: &Caller`, {OR_PUBLIC}"
         ),
     )
 }
@@ -194,8 +192,8 @@ pub(crate) fn fixed_without_self(function: &Ident) -> Error {
     Error::new(
         function.span(),
         format!(
-            "`{function}` takes no `self` and nothing that says who calls, and its trait fixes what it takes; \
-             guard what calls it, {OR_PUBLIC}"
+            "`{function}` takes no `self` and no caller, and its trait fixes its arguments; \
+             guard the function that calls it, {OR_PUBLIC}"
         ),
     )
 }
@@ -204,8 +202,7 @@ pub(crate) fn constructor(function: &Ident) -> Error {
     Error::new(
         function.span(),
         format!(
-            "`{function}` makes the type that its methods are called on; move it to an `impl` block without \
-             `#[service_only]`, {OR_PUBLIC}"
+            "`{function}` returns the type itself; move it to an `impl` block without `#[service_only]`, {OR_PUBLIC}"
         ),
     )
 }
@@ -222,16 +219,18 @@ pub(crate) fn below_async_trait(function: &Ident) -> Error {
 pub(crate) fn macro_in_a_block(tokens: &TokenStream) -> Error {
     Error::new_spanned(
         tokens,
-        "what this writes cannot be seen, nor guarded; write its methods out, or move it to an `impl` block \
+        "`#[service_only]` cannot see the methods of this macro; write them out, or move the call to an `impl` block \
          without `#[service_only]`",
     )
 }
 
 /// What syn cannot parse cannot be guarded.
-pub(crate) fn unknown_syntax(error: &Error) -> Error {
+pub(crate) fn unknown_member(error: &Error) -> Error {
     Error::new(
         error.span(),
-        format!("`#[service_only]` cannot read this: {error}; move it to an `impl` block without `#[service_only]`"),
+        format!(
+            "`#[service_only]` cannot read this member: {error}; move it to an `impl` block without `#[service_only]`"
+        ),
     )
 }
 
@@ -239,8 +238,8 @@ pub(crate) fn conditional_attribute(function: &Ident, attribute: &Written) -> Er
     Error::new_spanned(
         &attribute.meta,
         format!(
-            "the block guards `{function}` before this condition is known; write the method twice, \
-             each under its own `#[cfg]`"
+            "the block guards `{function}` before this condition is evaluated; write the method twice, \
+             each with its own `#[cfg]`"
         ),
     )
 }

@@ -1,4 +1,4 @@
-//! What is wrong with `#[public]`: anybody may call, so the code must say why.
+//! Mistakes in `#[public]`.
 
 use proc_macro2::{Ident, Span, TokenTree};
 use quote::quote;
@@ -10,10 +10,7 @@ use crate::check::MAX_REASON_BYTES;
 const EXAMPLE: &str = r#"`reason = "load balancers have no token"`"#;
 
 pub(crate) fn no_reason() -> Error {
-    Error::new(
-        Span::call_site(),
-        format!("`#[public]` lets anybody call, and needs a reason; write {EXAMPLE}"),
-    )
+    Error::new(Span::call_site(), format!("`#[public]` needs a reason; write {EXAMPLE}"))
 }
 
 pub(crate) fn reason_without_key(entry: &[TokenTree]) -> Error {
@@ -24,7 +21,7 @@ pub(crate) fn reason_without_key(entry: &[TokenTree]) -> Error {
 pub(crate) fn unknown_key_of_public(name: &Ident) -> Error {
     let message = match name.to_string().as_str() {
         key @ ("services" | "roles" | "scopes" | "max_age") => {
-            format!("`{key}` is a key of `#[service_only]`; what is public asks nothing of its caller")
+            format!("`{key}` is a key of `#[service_only]`; a public handler has no policy")
         }
         key => format!("unknown key `{key}`; the keys are `reason`, `crate`"),
     };
@@ -32,17 +29,17 @@ pub(crate) fn unknown_key_of_public(name: &Ident) -> Error {
 }
 
 pub(crate) fn repeated_key_of_public(name: &Ident) -> Error {
-    Error::new(name.span(), format!("`{name}` is said twice; keep one"))
+    Error::new(name.span(), format!("`{name}` is repeated; keep one"))
 }
 
 pub(crate) fn not_a_reason(name: &Ident, value: &[TokenTree]) -> Error {
     at_or(value, name, format!("expected a string; write {EXAMPLE}"))
 }
 
-pub(crate) fn bad_reason(reason: &LitStr, why: &str) -> Error {
-    Error::new(reason.span(), format!("a reason is for the person who reviews this, {why}; write {EXAMPLE}"))
+pub(crate) fn bad_reason(reason: &LitStr, flaw: &str) -> Error {
+    Error::new(reason.span(), format!("the reason {flaw}; write {EXAMPLE}"))
 }
 
 pub(crate) fn reason_too_long(reason: &LitStr, bytes: usize) -> Error {
-    Error::new(reason.span(), format!("the reason has {bytes} bytes, {MAX_REASON_BYTES} at most"))
+    Error::new(reason.span(), format!("the reason has {bytes} bytes, and the limit is {MAX_REASON_BYTES}"))
 }

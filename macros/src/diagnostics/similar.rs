@@ -1,8 +1,8 @@
-//! Which key was meant by an unknown one.
+//! The key that an unknown key resembles.
 
 use crate::args::Key;
 
-/// The key that was meant: begun and not finished, or written with a slip or two.
+/// The known key that starts with the written one, or differs from it in one or two characters.
 pub(crate) fn similar_key(written: &str) -> Option<Key> {
     Key::ALL
         .into_iter()

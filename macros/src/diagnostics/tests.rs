@@ -1,7 +1,7 @@
-//! Every message and where it points, without a compiler.
+//! Every message and its place, without a compiler.
 //!
-//! A row is an attribute (or an item), and below it each mistake as the compiler shows it: carets under the
-//! exact token, then the message.
+//! A row is an attribute (or an item) with its mistakes below, as the compiler shows them: carets under the exact token,
+//! then the message.
 
 use super::similar::edit_distance;
 use super::*;
@@ -11,7 +11,7 @@ use crate::item::Item;
 
 mod blocks;
 
-/// The mistakes of an attribute, in the order they are found.
+/// The mistakes of an attribute, in the order of the checks.
 pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     let tokens = attribute.parse().expect("tokens");
@@ -36,7 +36,7 @@ fn mistakes_under(attribute: check::Attribute, item: &str) -> Vec<Error> {
         }
         Ok(Item::Block(block)) => errors.push(not_a_function(attribute, Some(&block.keyword()))),
         Ok(Item::Other(kind)) => errors.push(not_a_function(attribute, kind.as_ref())),
-        Err(error) => errors.push(error),
+        Err(error) => errors.push(unknown_item(attribute, &error)),
     }
     errors.into_errors()
 }
@@ -64,7 +64,7 @@ fn show(error: &Error) -> String {
 }
 
 #[test]
-fn unknown_key_is_told_with_the_key_that_was_meant() {
+fn unknown_key_is_refused_with_a_similar_key() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -85,7 +85,7 @@ fn unknown_key_is_told_with_the_key_that_was_meant() {
 }
 
 #[test]
-fn issuer_that_no_token_can_name_is_refused() {
+fn invalid_issuer_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -103,7 +103,7 @@ fn issuer_that_no_token_can_name_is_refused() {
             ],
             &[
                 r#"issuers()"#,
-                r#"       ^^ `issuers()` would allow nobody; name an issuer, or leave the key out to allow every issuer"#,
+                r#"       ^^ `issuers()` would refuse every caller; name an issuer, or leave out the key to allow every issuer"#,
             ],
             &[
                 r#"issuers = "a""#,
@@ -111,51 +111,51 @@ fn issuer_that_no_token_can_name_is_refused() {
             ],
             &[
                 r#"issuers("a"), issuers("b")"#,
-                r#"              ^^^^^^^ `issuers` is said twice; put all values into one list"#,
+                r#"              ^^^^^^^ `issuers` is repeated; put all values into one list"#,
             ],
-            &[r#"issuers("a", "a")"#, r#"             ^^^ "a" stands in `issuers` twice; keep one"#],
+            &[r#"issuers("a", "a")"#, r#"             ^^^ "a" is in `issuers` twice; keep one"#],
             &[r#"isuers("a")"#, r#"^^^^^^ unknown key `isuers`, did you mean `issuers`?"#],
         ],
     );
 }
 
 #[test]
-fn key_of_the_verifier_is_sent_to_the_verifier() {
+fn key_that_belongs_to_the_verifier_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
             &[
                 r#"issuer = "https://id.example""#,
-                r#"^^^^^^ `issuer` is no key of the attribute; say it once, on the `Verifier`"#,
+                r#"^^^^^^ `issuer` is not a key of the attribute; set it on the `Verifier`"#,
             ],
             &[
                 r#"roles("a"), audience("b")"#,
-                r#"            ^^^^^^^^ `audience` is no key of the attribute; say it once, on the `Verifier`"#,
+                r#"            ^^^^^^^^ `audience` is not a key of the attribute; set it on the `Verifier`"#,
             ],
         ],
     );
 }
 
 #[test]
-fn repeated_key_is_refused_where_it_is_repeated() {
+fn repeated_key_is_refused_at_the_repetition() {
     each_is_refused(
         mistakes_of_attribute,
         &[
             &[
                 r#"scopes("a"), scopes("b")"#,
-                r#"             ^^^^^^ `scopes` is said twice; put all values into one list"#,
+                r#"             ^^^^^^ `scopes` is repeated; put all values into one list"#,
             ],
             &[
                 r#"max_age = "1h", max_age = "2h""#,
-                r#"                ^^^^^^^ `max_age` is said twice; keep one"#,
+                r#"                ^^^^^^^ `max_age` is repeated; keep one"#,
             ],
-            &[r#"crate = a, crate = b"#, r#"           ^^^^^ `crate` is said twice; keep one"#],
+            &[r#"crate = a, crate = b"#, r#"           ^^^^^ `crate` is repeated; keep one"#],
         ],
     );
 }
 
 #[test]
-fn wrong_form_of_a_key_is_answered_with_the_right_one() {
+fn malformed_key_is_refused_with_the_right_form() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -190,7 +190,7 @@ fn wrong_form_of_a_key_is_answered_with_the_right_one() {
 }
 
 #[test]
-fn value_that_is_no_string_literal_is_refused() {
+fn value_that_is_not_a_string_literal_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -228,18 +228,15 @@ fn value_that_is_no_string_literal_is_refused() {
 }
 
 #[test]
-fn punctuation_out_of_place_is_refused() {
+fn misplaced_punctuation_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
             &[r#"services("a" "b")"#, r#"             ^^^ expected `,` before `"b"`"#],
             &[r#"services("a") roles("b")"#, r#"              ^^^^^ expected `,` before `roles`"#],
             &[r#"max_age = "1h" roles("b")"#, r#"               ^^^^^ expected `,` before `roles`"#],
-            &[
-                r#"services("a"),, roles("b")"#,
-                r#"              ^ nothing stands before this `,`; remove it"#,
-            ],
-            &[r#"services(, "a")"#, r#"         ^ nothing stands before this `,`; remove it"#],
+            &[r#"services("a"),, roles("b")"#, r#"              ^ unexpected `,`; remove it"#],
+            &[r#"services(, "a")"#, r#"         ^ unexpected `,`; remove it"#],
             &[r#""orders""#, r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#],
             &[
                 r#"= 1"#,
@@ -250,33 +247,33 @@ fn punctuation_out_of_place_is_refused() {
 }
 
 #[test]
-fn empty_list_is_refused_with_what_it_would_mean() {
+fn empty_list_is_refused_with_its_effect() {
     each_is_refused(
         mistakes_of_attribute,
         &[
             &[
                 r#"services()"#,
-                r#"        ^^ `services()` would allow nobody; name a service, or leave the key out to allow every service"#,
+                r#"        ^^ `services()` would refuse every caller; name a service, or leave out the key to allow every service"#,
             ],
             &[
                 r#"services("a"), roles()"#,
-                r#"                    ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
+                r#"                    ^^ `roles()` would refuse every caller; name a role, or leave out the key to allow every role"#,
             ],
-            &[r#"scopes()"#, r#"      ^^ `scopes()` asks for nothing; name a scope, or leave the key out"#],
+            &[r#"scopes()"#, r#"      ^^ `scopes()` requires nothing; name a scope, or leave out the key"#],
         ],
     );
 }
 
 #[test]
-fn repeated_value_is_refused_where_it_is_repeated() {
+fn repeated_value_is_refused_at_the_repetition() {
     each_is_refused(
         mistakes_of_attribute,
         &[
             &[
                 r##"services("a", "b", r"a")"##,
-                r##"                   ^^^^ "a" stands in `services` twice; keep one"##,
+                r##"                   ^^^^ "a" is in `services` twice; keep one"##,
             ],
-            &[r#"scopes("x:y", "x:y")"#, r#"              ^^^^^ "x:y" stands in `scopes` twice; keep one"#],
+            &[r#"scopes("x:y", "x:y")"#, r#"              ^^^^^ "x:y" is in `scopes` twice; keep one"#],
         ],
     );
 }
@@ -304,7 +301,7 @@ fn service_name_that_no_token_carries_is_refused_with_its_flaw() {
 }
 
 #[test]
-fn scope_or_role_that_is_no_scope_token_is_refused_with_its_flaw() {
+fn scope_or_role_that_is_not_a_scope_token_is_refused_with_its_flaw() {
     let rule = r#"write printable ASCII without space, `"` and `\` (RFC 6749 section 3.3)"#;
     for (key, kind) in [("scopes", "scope"), ("roles", "role")] {
         for (name, flaw) in [
@@ -325,7 +322,7 @@ fn scope_or_role_that_is_no_scope_token_is_refused_with_its_flaw() {
 }
 
 #[test]
-fn several_scopes_in_one_string_are_taken_apart() {
+fn several_scopes_in_one_string_are_suggested_as_a_list() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -339,7 +336,7 @@ fn several_scopes_in_one_string_are_taken_apart() {
 }
 
 #[test]
-fn age_that_is_no_duration_is_refused() {
+fn age_that_is_not_a_duration_is_refused() {
     each_is_refused(
         mistakes_of_attribute,
         &[
@@ -357,7 +354,7 @@ fn age_that_is_no_duration_is_refused() {
 }
 
 #[test]
-fn age_beyond_all_numbers_is_refused_without_a_panic() {
+fn age_that_overflows_is_refused() {
     for age in [
         "18446744073709551615s 1s",
         "18446744073709551615years",
@@ -381,7 +378,7 @@ fn age_that_would_refuse_everything_or_nothing_is_refused() {
             ],
             &[
                 r#"max_age = "1500ms""#,
-                r#"          ^^^^^^^^ a token says its age in whole seconds, and "1500ms" has a fraction of one; write whole seconds"#,
+                r#"          ^^^^^^^^ the age of a token is in whole seconds, and "1500ms" has a fraction; write whole seconds"#,
             ],
             &[
                 r#"max_age = "366days 1s""#,
@@ -397,18 +394,18 @@ fn thirty_third_name_of_a_list_is_refused() {
     let source = format!("services({})", names.join(", "));
     let indent = " ".repeat("services(".len() + 32 * "\"s00\", ".len());
     let mistake = format!(
-        "{indent}^^^^^ `services` has 34 values, 32 at most; give their callers one role or scope to ask for"
+        "{indent}^^^^^ `services` has 34 values, and the limit is 32; require one role or scope that these callers share"
     );
     each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
 }
 
 #[test]
-fn list_of_too_much_text_is_refused() {
+fn list_with_too_many_bytes_is_refused() {
     let names: Vec<_> = (0..5).map(|n| format!("\"{n}{}\"", "x".repeat(249))).collect();
     let source = format!("roles({})", names.join(", "));
     let carets = "^".repeat(source.len() - "roles".len());
     let mistake = format!(
-        "     {carets} `roles` has 1254 bytes of text, 1024 at most; give their callers one role or scope to ask for"
+        "     {carets} `roles` has 1254 bytes of text, and the limit is 1024; require one role or scope that these callers share"
     );
     each_is_refused(mistakes_of_attribute, &[&[&source, &mistake]]);
 }
@@ -418,14 +415,11 @@ fn public_without_a_reason_is_refused() {
     let example = "write `reason = \"load balancers have no token\"`";
     assert_eq!(
         mistakes_of_reason("").iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [format!("`#[public]` lets anybody call, and needs a reason; {example}")]
+        [format!("`#[public]` needs a reason; {example}")]
     );
     let rows = [
-        (
-            r#"reason = "  ""#,
-            "         ^^^^ a reason is for the person who reviews this, and this one is empty; ",
-        ),
-        (r#"reason = "a\nb""#, "         ^^^^^^ a reason is for the person who reviews this, on one line; "),
+        (r#"reason = "  ""#, "         ^^^^ the reason is empty; "),
+        (r#"reason = "a\nb""#, "         ^^^^^^ the reason has a line break or another control character; "),
         (r#""why""#, "^^^^^ expected a key, found `\"why\"`; "),
         ("reason", "^^^^^^ expected a string; "),
         ("reason = 7", "       ^^^ expected a string; "),
@@ -434,24 +428,24 @@ fn public_without_a_reason_is_refused() {
         each_is_refused(mistakes_of_reason, &[&[source, &format!("{mistake}{example}")]]);
     }
     let long = format!("reason = {:?}", "x".repeat(257));
-    let mistake = format!("         {} the reason has 257 bytes, 256 at most", "^".repeat(259));
+    let mistake = format!("         {} the reason has 257 bytes, and the limit is 256", "^".repeat(259));
     each_is_refused(mistakes_of_reason, &[&[&long, &mistake]]);
 }
 
 #[test]
-fn public_knows_its_own_keys_only() {
+fn key_that_public_does_not_have_is_refused() {
     each_is_refused(
         mistakes_of_reason,
         &[
             &[
                 r#"reason = "why", services("a")"#,
-                r#"                ^^^^^^^^ `services` is a key of `#[service_only]`; what is public asks nothing of its caller"#,
+                r#"                ^^^^^^^^ `services` is a key of `#[service_only]`; a public handler has no policy"#,
             ],
             &[
                 r#"reason = "a", why"#,
                 r#"              ^^^ unknown key `why`; the keys are `reason`, `crate`"#,
             ],
-            &[r#"reason = "a", reason = "b""#, r#"              ^^^^^^ `reason` is said twice; keep one"#],
+            &[r#"reason = "a", reason = "b""#, r#"              ^^^^^^ `reason` is repeated; keep one"#],
         ],
     );
 }
@@ -488,14 +482,14 @@ fn handler_cannot_be_guarded_and_public() {
             ],
             &[
                 r#"fn list(&self) {}"#,
-                r#"        ^^^^^ `list` takes `self`, so no router has it; `#[public]` goes on such a method where its `impl` block is `#[service_only]`"#,
+                r#"        ^^^^^ `list` takes `self`; put `#[public]` on such a method only in an `impl` block with `#[service_only]`"#,
             ],
         ],
     );
 }
 
 #[test]
-fn all_mistakes_of_an_attribute_come_at_once() {
+fn all_mistakes_of_an_attribute_are_reported_together() {
     each_is_refused(
         mistakes_of_attribute,
         &[&[
@@ -503,14 +497,14 @@ fn all_mistakes_of_an_attribute_come_at_once() {
             r#"^^^^^^^ unknown key `service`, did you mean `services`?"#,
             r#"                              ^^^^^^ `max_age` takes one value; write `max_age = "1h"`"#,
             r#"                                                    ^^^^ `scopes` takes string literals and constants, found `b"c"`; write `"c"`"#,
-            r#"                   ^^ `roles()` would allow nobody; name a role, or leave the key out to allow every role"#,
+            r#"                   ^^ `roles()` would refuse every caller; name a role, or leave out the key to allow every role"#,
             r#"                                             ^^^^^ "a b" has a space, and a value of `scopes` is one word; write `scopes("a", "b")`"#,
         ]],
     );
 }
 
 #[test]
-fn mistake_on_a_later_line_is_shown_on_that_line() {
+fn mistake_on_a_later_line_is_reported_on_that_line() {
     let errors = mistakes_of_attribute("\n    services(\"a\"),\n    scope(\"b\"),\n");
     let starts: Vec<_> = errors.iter().map(|error| error.span().start()).collect();
     assert_eq!(starts.len(), 1);
@@ -518,7 +512,7 @@ fn mistake_on_a_later_line_is_shown_on_that_line() {
 }
 
 #[test]
-fn method_is_sent_to_its_impl_block() {
+fn method_with_self_is_refused_with_the_right_place() {
     let message =
         "`delete_order` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`";
     for receiver in [
@@ -540,7 +534,7 @@ fn method_is_sent_to_its_impl_block() {
 }
 
 #[test]
-fn item_that_is_no_function_is_told_where_the_attribute_goes() {
+fn item_that_is_not_a_function_is_refused_with_the_right_place() {
     each_is_refused(
         mistakes_of_item,
         &[
@@ -565,7 +559,7 @@ fn item_that_is_no_function_is_told_where_the_attribute_goes() {
 }
 
 #[test]
-fn function_that_cannot_be_guarded_is_told_why() {
+fn function_that_cannot_be_guarded_is_refused_with_the_reason() {
     each_is_refused(
         mistakes_of_item,
         &[
@@ -575,116 +569,131 @@ fn function_that_cannot_be_guarded_is_told_why() {
             ],
             &[
                 "pub const fn list() {}",
-                "    ^^^^^ `list` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
+                "    ^^^^^ `list` is `const`, and no request exists at compile time; remove `const`, or guard a function that calls it",
             ],
             &[
                 "unsafe fn list() {}",
-                "^^^^^^ `list` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
+                "^^^^^^ `list` is `unsafe`, and a framework cannot uphold its safety contract; remove `unsafe`, or guard a function that calls it",
             ],
             &[
                 "extern \"C\" fn list(id: Id, ...) {}",
-                "^^^^^^ `list` is `extern`, and a hidden argument would change what foreign code has to pass; remove `extern`, or guard a function that calls it",
+                "^^^^^^ `list` is `extern`, and the hidden argument would change its foreign signature; remove `extern`, or guard a function that calls it",
             ],
             &[
                 "fn list(id: Id, ids: ...) {}",
-                "                     ^^^ `list` takes any number of arguments; name each one",
+                "                     ^^^ `list` is variadic; name each argument",
             ],
         ],
     );
 }
 
 #[test]
-fn checked_argument_that_may_be_left_out_is_refused() {
+fn item_that_syn_cannot_parse_is_refused() {
+    each_is_refused(
+        mistakes_of_item,
+        &[
+            &["fn f() -> A B {}", "            ^ `#[service_only]` cannot read this item: unexpected token"],
+            &["fn f(a) {}", "      ^ `#[service_only]` cannot read this item: expected `:`"],
+            &[
+                "impl A B { fn f() {} }",
+                "       ^ `#[service_only]` cannot read this item: expected curly braces",
+            ],
+        ],
+    );
+}
+
+#[test]
+fn checked_argument_with_a_condition_is_refused() {
     each_is_refused(
         mistakes_of_item,
         &[
             &[
                 "fn list(#[cfg(a)] caller: &Caller) {}",
-                "          ^^^^^^ `list` is guarded by this argument, which must always be there; put the `#[cfg]` on the function",
+                "          ^^^^^^ `list` needs this argument for its guard in every configuration; put the `#[cfg]` on the function",
             ],
             &[
                 "fn list(id: Id, #[cfg_attr(a, cfg(b))] claims: &ServiceClaims);",
                 "   ^^^^ `list` has no body; put `#[service_only]` on the function that implements it",
-                "                  ^^^^^^^^^^^^^^^^^^^ `list` is guarded by this argument, which must always be there; put the `#[cfg]` on the function",
+                "                  ^^^^^^^^^^^^^^^^^^^ `list` needs this argument for its guard in every configuration; put the `#[cfg]` on the function",
             ],
         ],
     );
 }
 
 #[test]
-fn second_argument_that_says_who_calls_is_refused() {
+fn second_caller_argument_is_refused() {
     each_is_refused(
         mistakes_of_item,
         &[
             &[
                 "fn audit(subject: &ServiceClaims, caller: &Caller) {}",
-                "                                  ^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                                  ^^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, id: Id, b: &'a service_only::Caller, c: &ServiceClaims) {}",
-                "                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
-                "                                                          ^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
+                "                                                          ^^^^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: Caller) {}",
-                "                     ^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: Caller, b: &Caller) {}",
-                "                    ^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                    ^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b:&Caller) {}",
-                "                     ^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: (&Caller)) {}",
-                "                     ^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: &Caller<>) {}",
-                "                     ^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: &mut Caller) {}",
-                "                     ^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: &&'a Caller) {}",
-                "                     ^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "fn audit(a: &Caller, b: (&((ServiceClaims)))) {}",
-                "                     ^^^^^^^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                     ^^^^^^^^^^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
             &[
                 "impl A { fn audit(&self, subject: &ServiceClaims, caller: &r#Caller) {} }",
-                "                                                  ^^^^^^^^^^^^^^^^^ `audit` is given two that say who calls; take one, or take of the other what is needed, such as its name",
+                "                                                  ^^^^^^^^^^^^^^^^^ `audit` takes two callers; keep one, and pass only the data of the other, such as its service name",
             ],
         ],
     );
 }
 
 #[test]
-fn public_function_that_asks_who_calls_is_refused() {
+fn public_function_that_takes_a_caller_is_refused() {
     each_is_refused(
         mistakes_of_public_item,
         &[
             &[
                 "fn list(id: Id, caller: Caller) {}",
-                "                ^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+                "                ^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
             ],
             &[
                 "fn list(_: &service_only::Caller) {}",
-                "        ^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
             ],
             &[
                 "fn list(claims: &'a ServiceClaims) {}",
-                "        ^^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
             ],
             &[
                 "fn list(id: Id, guard: Guard<A>) {}",
-                "                ^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+                "                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
             ],
         ],
     );
@@ -692,7 +701,7 @@ fn public_function_that_asks_who_calls_is_refused() {
         mistakes_of_item,
         &[&[
             "impl A { #[public(reason = \"a\")] fn list(&self, caller: &Caller) {} }",
-            "                                                ^^^^^^^^^^^^^^^ `list` is public and asks who calls; remove this argument, or write `#[service_only]` in place of `#[public]` (a type of your own needs another name)",
+            "                                                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
         ]],
     );
 }
@@ -700,8 +709,8 @@ fn public_function_that_asks_who_calls_is_refused() {
 #[test]
 fn function_that_is_guarded_twice_is_refused() {
     let message = "`list` already has `#[service_only]`; put all keys into one attribute";
-    let own = "`list` already takes a `Guard`; remove the argument, `#[service_only]` adds it \
-               (a `Guard` of your own goes by its path, such as `self::Guard`)";
+    let own = "`list` already takes a `Guard`; remove it, because `#[service_only]` adds one \
+               (write the path of a `Guard` of your own, such as `self::Guard`)";
     each_is_refused(
         mistakes_of_item,
         &[
@@ -720,21 +729,21 @@ fn function_that_is_guarded_twice_is_refused() {
 }
 
 #[test]
-fn all_mistakes_of_a_function_come_at_once() {
+fn all_mistakes_of_a_function_are_reported_together() {
     each_is_refused(
         mistakes_of_item,
         &[&[
             "#[service_only] const unsafe fn f(&self);",
             "  ^^^^^^^^^^^^ `f` already has `#[service_only]`; put all keys into one attribute",
-            "                ^^^^^ `f` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
-            "                      ^^^^^^ `f` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
+            "                ^^^^^ `f` is `const`, and no request exists at compile time; remove `const`, or guard a function that calls it",
+            "                      ^^^^^^ `f` is `unsafe`, and a framework cannot uphold its safety contract; remove `unsafe`, or guard a function that calls it",
             "                                  ^^^^^ `f` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`",
         ]],
     );
 }
 
 #[test]
-fn edits_are_counted() {
+fn edit_distance_counts_changed_characters() {
     for (left, right, edits) in [
         ("", "", 0),
         ("", "abc", 3),
@@ -748,8 +757,8 @@ fn edits_are_counted() {
     }
 }
 
-/// Applies the first suggestion of the first message that has one: it replaces the token that the message is at, or
-/// the whole attribute where it begins with a key.
+/// Applies the first suggestion of the first message that has one. A suggestion that starts with a key replaces the
+/// whole attribute, another the token of the message.
 fn follow(attribute: &str) -> Option<String> {
     let mistakes = mistakes_of_attribute(attribute);
     mistakes.iter().find_map(|mistake| {
@@ -826,7 +835,7 @@ fn every_suggestion_compiles_when_it_is_followed() {
         r#"crate"#,
     ] {
         let mut followed = follow(attribute).unwrap_or_else(|| panic!("{attribute} has no suggestion"));
-        // One message may come after another, each with a suggestion.
+        // A followed suggestion may reveal the next mistake.
         while let Some(next) = follow(&followed) {
             assert_ne!(next, followed, "{attribute}");
             followed = next;
@@ -848,16 +857,16 @@ fn suggested_reason_compiles() {
 }
 
 #[test]
-fn handler_with_more_arguments_than_a_framework_calls_is_refused() {
+fn handler_with_too_many_arguments_is_refused() {
     let arguments = |count: usize| (0..count).map(|n| format!("a{n}: A")).collect::<Vec<_>>().join(", ");
     let refused = |item: String| mistakes_of_item(&item).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(refused(format!("async fn f({}) {{}}", arguments(15))).is_empty());
     let messages = refused(format!("async fn f({}) {{}}", arguments(17)));
     let [message] = messages.as_slice() else { panic!("{messages:?}") };
-    assert!(message.starts_with("`f` takes 17 arguments, 15 at most"), "{message}");
+    assert!(message.starts_with("`f` takes 17 arguments, and the limit is 15"), "{message}");
     assert_eq!(refused(format!("impl A {{ async fn f({}) {{}} }}", arguments(16))).len(), 1);
     assert!(refused(format!("async fn f({}, #[cfg(a)] b: B) {{}}", arguments(15))).is_empty());
-    // It is called by its own code.
+    // No framework calls this one.
     assert!(refused(format!("fn f(caller: &Caller, {}) -> R {{}}", arguments(16))).is_empty());
     assert_eq!(mistakes_of_public_item(&format!("async fn f({}) {{}}", arguments(16))).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a value: one that no token could carry, or that would not mean what it seems to.
+//! Mistakes in a value: no token can carry it, or its effect differs from what it suggests.
 
 use std::fmt::Display;
 
@@ -14,13 +14,15 @@ use crate::check::{self, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES,
 pub(crate) fn empty_list(key: Key, span: Span) -> Error {
     let message = match key {
         Key::Services => {
-            "`services()` would allow nobody; name a service, or leave the key out to allow every service"
+            "`services()` would refuse every caller; name a service, or leave out the key to allow every service"
         }
         Key::Issuers => {
-            "`issuers()` would allow nobody; name an issuer, or leave the key out to allow every issuer"
+            "`issuers()` would refuse every caller; name an issuer, or leave out the key to allow every issuer"
         }
-        Key::Roles => "`roles()` would allow nobody; name a role, or leave the key out to allow every role",
-        _ => "`scopes()` asks for nothing; name a scope, or leave the key out",
+        Key::Roles => {
+            "`roles()` would refuse every caller; name a role, or leave out the key to allow every role"
+        }
+        _ => "`scopes()` requires nothing; name a scope, or leave out the key",
     };
     Error::new(span, message)
 }
@@ -34,7 +36,7 @@ pub(crate) fn too_many_names(key: Key, count: usize, first_extra: &Value) -> Err
     Error::new(
         span,
         format!(
-            "`{key}` has {count} values, {MAX_NAMES} at most; give their callers one role or scope to ask for"
+            "`{key}` has {count} values, and the limit is {MAX_NAMES}; require one role or scope that these callers share"
         ),
     )
 }
@@ -44,27 +46,27 @@ pub(crate) fn list_too_long(key: Key, bytes: usize, span: Span) -> Error {
     Error::new(
         span,
         format!(
-            "`{key}` has {bytes} bytes of text, {MAX_LIST_BYTES} at most; give their callers one role or scope to ask for"
+            "`{key}` has {bytes} bytes of text, and the limit is {MAX_LIST_BYTES}; require one role or scope that these callers share"
         ),
     )
 }
 
 pub(crate) fn repeated_value(key: Key, value: &LitStr) -> Error {
     let key = key.as_str();
-    Error::new(value.span(), format!("{:?} stands in `{key}` twice; keep one", value.value()))
+    Error::new(value.span(), format!("{:?} is in `{key}` twice; keep one", value.value()))
 }
 
 pub(crate) fn repeated_constant(key: Key, path: &Path) -> Error {
     Error::new_spanned(path, format!("`{}` is in `{}` twice; keep one", written(path), key.as_str()))
 }
 
-/// The list of endpoints is filled outside of the `impl` block.
+/// The registration is outside of the `impl` block.
 pub(crate) fn constant_of_self(path: &Path) -> Error {
     let text = written(path);
     let name = text.trim_start_matches("Self");
     Error::new_spanned(
         path,
-        format!("`Self` is not known in an attribute; write the name of the type, such as `Orders{name}`"),
+        format!("an attribute cannot use `Self`; write the name of the type, such as `Orders{name}`"),
     )
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn too_many_constants(count: usize, first_extra: &Path) -> Error {
     Error::new_spanned(
         first_extra,
         format!(
-            "the attribute has {count} constants, {MAX_CONSTANTS} at most; give their callers one role or scope to ask for"
+            "the attribute has {count} constants, and the limit is {MAX_CONSTANTS}; require one role or scope that these callers share"
         ),
     )
 }
@@ -133,7 +135,7 @@ pub(crate) fn bad_issuer(value: &LitStr, reason: impl Display) -> Error {
 pub(crate) fn bad_age(value: &LitStr, error: &humantime::DurationError) -> Error {
     let reason = match error {
         humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => "it has no unit".to_owned(),
-        // The message of the error lists units below a second, too.
+        // The error's own message also lists units below a second.
         humantime::DurationError::UnknownUnit { unit, .. } => format!("`{unit}` is not a unit"),
         error => error.to_string(),
     };
@@ -155,7 +157,7 @@ pub(crate) fn fractional_age(value: &LitStr) -> Error {
     Error::new(
         value.span(),
         format!(
-            "a token says its age in whole seconds, and {:?} has a fraction of one; write whole seconds",
+            "the age of a token is in whole seconds, and {:?} has a fraction; write whole seconds",
             value.value()
         ),
     )

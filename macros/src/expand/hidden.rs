@@ -1,8 +1,8 @@
 //! The hidden first argument, and the first statement of the body, which uses it.
 //!
-//! Attributes below ours see the argument and may rewrite the function. So the body depends on the argument: by a
-//! name that no other macro can write, and by the type that no other handler has. A body without its guard does
-//! not compile. The name also keeps the guard alive until the body ends, in whichever block the body was moved to.
+//! An attribute below ours sees the argument and may rewrite the function. So the body depends on the argument: by a
+//! name that no other macro can write, and by a type that no other handler has. A body without its guard does not
+//! compile. An attribute may move the body into another block: the name keeps the guard alive until the body ends.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -12,7 +12,7 @@ use super::policy::{Hidden, Private};
 use super::statement::{hygienic, put_first};
 use crate::item::Function;
 
-/// How many arguments a function may have by clippy's default.
+/// Clippy's default limit for the arguments of a function.
 const CLIPPY_ARGUMENTS: usize = 7;
 
 /// `async fn list((guard): Guard<Site<HEAD, ..>>) { let _: &Guard<Site<HEAD, _, _>> = &guard; .. }`.
@@ -21,8 +21,8 @@ pub(crate) fn first(function: Function, hidden: &Hidden) -> Function {
     with_argument(function, hidden, proof)
 }
 
-/// The same for a function that other attributes may rewrite. The statement is inside a macro that does not compile,
-/// unless the last attribute, the seal, has found the guard in its place and taken the macro away.
+/// The same for a function that other attributes may rewrite. The statement is inside a macro that does not compile.
+/// The last attribute, the seal, removes the macro if the guard is the first argument.
 pub(crate) fn sealed(function: Function, hidden: &Hidden, private: &Private) -> Function {
     let proof = proof(hidden);
     let proof = quote!(#private::unsealed! { #proof });
@@ -36,10 +36,10 @@ fn proof(Hidden { known_by, .. }: &Hidden) -> TokenStream {
     quote!(let _: &#known_by = &#guard;)
 }
 
-/// The parentheses keep `#[instrument]` from recording the argument: it records those whose pattern is a name.
+/// `#[instrument]` records each argument whose pattern is a name. The parentheses prevent that.
 fn with_argument(mut function: Function, Hidden { ty, .. }: &Hidden, proof: TokenStream) -> Function {
     let guard = hygienic("guard", Span::call_site());
-    // Clippy counts the hidden argument. A function whose written arguments are too many still gets the warning.
+    // Clippy counts the hidden argument. A function that has too many without it still gets the warning.
     if function.arguments().len() == CLIPPY_ARGUMENTS {
         function.add_last_attribute(&quote!(allow(clippy::too_many_arguments)));
     }

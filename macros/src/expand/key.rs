@@ -1,7 +1,7 @@
-//! The seed of a handler's key, by which its type finds its registration. The key names, and decides nothing.
+//! The seed of a handler's key. A guard's type finds the registration of its handler by that key.
 //!
-//! The compiler adds the module to it (`private::key` of the runtime), which no attribute knows. A key stands for
-//! everything that a record shows of a handler, so handlers that share a key also share their name.
+//! The runtime (`private::key`) adds the module path, which an attribute does not know. The key is a hash of everything
+//! that a record shows about a handler, so handlers with equal keys have equal names. It affects no decision.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,10 +10,10 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use proc_macro2::Ident;
 
-/// From where the handler is written and what it asks for. A macro by example can write several handlers at one
-/// place, so handlers that are alike are counted.
+/// A hash of the handler's place and policy. A macro by example can write several handlers at one place, so equal
+/// handlers are counted.
 pub(crate) fn seed(name: &Ident, asks: &str) -> u64 {
-    // Without a compiler, in this crate's tests, there is no place.
+    // The unit tests of this crate run without a compiler, which knows the place.
     if !proc_macro::is_available() {
         return 0;
     }
@@ -24,8 +24,8 @@ pub(crate) fn seed(name: &Ident, asks: &str) -> u64 {
     hash(&(place, occurrence(place)))
 }
 
-/// The part of a path that does not depend on the directory that the program is built in: below the directory of
-/// the package, or the name of a file that is elsewhere.
+/// The path relative to the package's directory, or the name of a file outside of it. So a key does not depend on the
+/// directory of the build.
 fn within_package(file: &str) -> PathBuf {
     let file = Path::new(file);
     if file.is_relative() && !file.starts_with("..") {

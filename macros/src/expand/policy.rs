@@ -1,8 +1,8 @@
-//! The type of a guard: the policy, said in const generics, and the handler's registration.
+//! The type of a guard. Its const generics carry the policy, and one of them registers the handler.
 //!
-//! A type needs no item beside the function, so one expansion serves free functions and `impl` blocks. The
-//! registration stands inside of a const argument, the one place of a signature that takes items. The tokens
-//! are spanned at the attribute, so that is where the compiler shows what is wrong with the guard.
+//! A struct with the policy next to the function would not work in an `impl` block, which cannot contain one. So the
+//! type carries the policy itself. A const argument is the only part of a signature that can contain items, so the
+//! registration is in one. The tokens have the span of the attribute, and errors about the guard point there.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{key, text};
 use crate::check::{CONSTANT, Policy, Public};
 use crate::item::{Function, argument};
 
-/// Where a function stands, and the path of the crate `service_only` there.
+/// The name of a function, its type if it is a method, and the path of the crate `service_only`.
 pub(crate) struct Place<'a> {
     name: &'a Ident,
     ty: Option<&'a Ident>,
@@ -25,16 +25,17 @@ pub(crate) struct Place<'a> {
 /// The hidden argument of a handler.
 pub(crate) struct Hidden {
     pub(crate) ty: TokenStream,
-    /// The same type for the body, which states only the number that no other handler of the crate has. The
-    /// compiler infers the rest, so that nothing is evaluated twice.
+    /// The same type for the body. It contains only the number that no other handler of the crate has, and the
+    /// compiler infers the rest. So no constant is evaluated twice.
     pub(crate) known_by: TokenStream,
 }
 
-/// The path of all that may be named. By tokens: a stream within a stream is a call to the compiler each time.
+/// The path of the module `private` in the runtime. As tokens, because inserting a `TokenStream` into another calls
+/// the compiler each time.
 pub(crate) struct Private(Vec<TokenTree>);
 
 impl Private {
-    /// The same path for code that points to another place.
+    /// The same path with another span.
     pub(crate) fn at(&self, place: Span) -> Self {
         let moved = |token: &TokenTree| {
             let mut token = token.clone();
@@ -52,7 +53,7 @@ impl ToTokens for Private {
 }
 
 impl<'a> Place<'a> {
-    /// A function by itself cannot know whether it stands in an `impl` block.
+    /// A function. Its attribute cannot see whether it is in an `impl` block.
     pub(crate) fn of(name: &'a Ident, krate: Option<&TokenStream>) -> Self {
         Self::within(None, name, krate)
     }
@@ -66,17 +67,18 @@ impl<'a> Place<'a> {
         Self { name, ty, private: Private(private.into_iter().collect()) }
     }
 
-    /// The function as the list of endpoints names it.
+    /// The name for the list of endpoints.
     fn function(&self) -> String {
         let name = self.name.unraw();
         self.ty.map_or_else(|| name.to_string(), |ty| format!("{}::{name}", ty.unraw()))
     }
 
-    /// The numbers that the runtime's `Head` takes apart, in one const argument, since each costs the compiler.
+    /// Seed, line and maximum age in one number, which the runtime's `Head` splits. One const argument compiles faster
+    /// than three.
     fn head(&self, asks: &str, max_age: Option<Duration>) -> Literal {
         let seed = key::seed(self.name, asks);
         let line = u32::try_from(self.name.span().start().line).unwrap_or_default();
-        // The longest age that the attribute takes is far below; the largest number means any.
+        // `u32::MAX` means any age. The attribute accepts no age near it.
         let seconds = |age: Duration| u32::try_from(age.as_secs()).unwrap_or(u32::MAX - 1);
         let max_age = max_age.map_or(u32::MAX, seconds);
         let head = u128::from(seed) << 64 | u128::from(line) << 32 | u128::from(max_age);
@@ -104,7 +106,7 @@ impl<'a> Place<'a> {
         let private = &self.private;
         let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
         let mut text = text.map(String::as_str).join("\n");
-        // Most handlers ask for none, and each word costs the compiler.
+        // Most handlers have none, and each word costs compile time.
         if !policy.issuers.is_empty() {
             text.push('\n');
             text.push_str(&policy.issuers);
@@ -123,8 +125,8 @@ impl<'a> Place<'a> {
         (head, site)
     }
 
-    /// The policy as lists, for the list of endpoints, and a check of what only the compiler knows: that no list has a
-    /// value twice.
+    /// The policy as lists, for the list of endpoints. Only the compiler knows the values of constants, so it also checks
+    /// that no list has a value twice.
     fn registration_of_lists(&self, head: &Literal, policy: &Policy) -> TokenStream {
         let (private, function) = (&self.private, self.function());
         let place = policy.constants.first().map_or_else(Span::call_site, |constant| constant.path.span());
@@ -158,7 +160,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The statement that lists a public function, for a body.
+    /// The statement that registers a public function from its body.
     pub(crate) fn public_statement(&self, public: &Public) -> TokenStream {
         let registration = self.registration(public).1;
         quote!(const _: ::core::primitive::u64 = #registration;)
@@ -173,7 +175,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The type of the argument that will follow the hidden one, where it can be written once more.
+/// The type of the argument after the hidden one, if the type can be written a second time.
 fn next(function: &Function) -> Option<TokenStream> {
     function.arguments().first().and_then(argument::named_type).map(ToTokens::into_token_stream)
 }

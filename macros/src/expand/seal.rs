@@ -1,7 +1,7 @@
-//! The last attribute of a guarded function: checks that the attributes before it have left the guard first.
+//! The seal: the last attribute of a guarded function. It checks that the guard is still the first argument.
 //!
-//! An extractor that runs before the guard would parse what a stranger sends. Only the final signature shows the
-//! order, so this is checked after all other attributes.
+//! An extractor before the guard would parse unauthenticated input. Only the final signature shows the order, so this
+//! check runs after all other attributes.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
@@ -13,7 +13,7 @@ use crate::tokens::{is_of_a_path, is_punct, with_stream};
 /// Releases the statement that uses the guard, or reports that the guard is not the first argument.
 pub(crate) fn sealed(item: TokenStream) -> TokenStream {
     let Ok(Item::Function(function)) = Item::parse(item.clone()) else {
-        // What is in it stays sealed, and does not compile.
+        // Its statements stay sealed, and do not compile.
         return item;
     };
     if function.arguments().first().is_some_and(argument::is_hidden_guard) {
@@ -27,12 +27,12 @@ pub(crate) fn sealed(item: TokenStream) -> TokenStream {
 #[derive(Copy, Clone)]
 enum Statement {
     Kept,
-    /// One message is enough.
+    /// The misplaced guard is reported, and the statement would only cause a second error.
     Removed,
 }
 
-/// The tokens with each `path::unsealed! { statement }` replaced by the statement, at any depth: the body may have
-/// been moved into a block or a function of its own.
+/// Replaces each `path::unsealed! { statement }` by the statement, at any depth: an attribute may have moved the body
+/// into a block or an inner function.
 fn released(tokens: TokenStream, statement: Statement) -> TokenStream {
     let mut written: Vec<TokenTree> = Vec::new();
     for token in tokens {

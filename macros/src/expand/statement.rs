@@ -1,9 +1,9 @@
-//! The statement that guards a body: put before the user's own, which stay the tokens they are.
+//! The statement that guards a body. It comes before the user's statements, whose tokens do not change.
 //!
-//! Names that are written here are hygienic, so that the body cannot see them, nor they the body's. Constants are
-//! not: one of the same name would make a comparison of a pattern, and a refusal that compares unequal would let
-//! the caller in. Hence the prefix, and `name @ _`, which binds or does not compile. Each name stands where its
-//! type does, so that is where the compiler shows what that type cannot do.
+//! The names written here are hygienic: the body cannot see them, and they cannot see names of the body. Constants are
+//! not hygienic. A constant with the name of a binding would turn that binding into a comparison, and a denial that
+//! compares unequal would admit the caller. Two things prevent that: the prefix of the names, and the form `name @ _`,
+//! which binds or does not compile. Each name has the span of its type, so errors about the type point there.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -14,13 +14,9 @@ use crate::item::{Function, argument};
 use crate::tokens::is_punct;
 
 /// `let checked @ _ = match check::<Site>(argument) { Ok(checked @ _) => checked, Err(denial @ _) => return
-/// Refused::refused(denial) };`. The function's end drops what is bound, and writes the record.
-pub(crate) fn with_check(
-    function: Function,
-    at: usize,
-    private: &Private,
-    site: &TokenStream,
-) -> Function {
+/// Refused::refused(denial) };`. `checked` is dropped at the end of the function, which
+/// writes the record.
+pub(crate) fn with_check(function: Function, at: usize, private: &Private, site: &TokenStream) -> Function {
     let Binding { function, name, pattern, is_name } = Binding::of(function, at);
     let rebound = (!is_name).then(|| quote!(let #pattern = #name;));
     let checked = hygienic("checked", Span::call_site());
@@ -36,8 +32,8 @@ pub(crate) fn with_check(
 }
 
 /// `let (checked @ _, request) = match Admit::admit::<Site>(request).await { Ok(request @ _) => Admit::hold(request),
-/// Err(refusal @ _) => return Refused::refused(refusal) };`. The method's end drops what is bound, and writes the
-/// record.
+/// Err(refusal @ _) => return Refused::refused(refusal) };`. `checked` is dropped at the end of the
+/// method, which writes the record.
 pub(crate) fn with_admission(
     function: Function,
     at: usize,
@@ -57,18 +53,18 @@ pub(crate) fn with_admission(
     function.map_body(|body| put_first(&statement, body))
 }
 
-/// A statement that changes nothing.
+/// Adds a statement that has no effect at run time.
 pub(crate) fn with_mark(function: Function, mark: &TokenStream) -> Function {
     function.map_body(|body| put_first(mark, body))
 }
 
-/// An argument under a name that a statement can use, and the pattern that the user wrote for it. A name stays
-/// the user's own, since other attributes speak of arguments by their names.
+/// An argument as a name that the statement can use, and the pattern that the user wrote. A written name stays, because
+/// other attributes refer to it, such as `#[instrument(skip(request))]`.
 struct Binding {
     function: Function,
     name: Ident,
     pattern: TokenStream,
-    /// Whether that pattern is the name and nothing more.
+    /// Whether the pattern is only the name.
     is_name: bool,
 }
 
@@ -88,7 +84,7 @@ impl Binding {
     }
 }
 
-/// The statement before all others of a body, and after its inner attributes.
+/// Puts a statement before all others of a body and after its inner attributes.
 pub(crate) fn put_first(statement: &TokenStream, body: TokenStream) -> TokenStream {
     let tokens: Vec<_> = body.into_iter().collect();
     let mut attributes = 0;

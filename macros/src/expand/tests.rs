@@ -1,4 +1,4 @@
-//! What the attribute writes: a snapshot of each shape, and what holds for all of them.
+//! The output of the attributes: a snapshot of each form, and properties of all of them.
 
 use std::panic::catch_unwind;
 
@@ -12,8 +12,8 @@ fn expand(attribute: &str, item: &str) -> TokenStream {
     service_only(attribute.parse().expect("tokens"), item.parse().expect("tokens"))
 }
 
-/// Formatted source, in which the words of a text are byte strings instead of 39 digits each, and heads, whose key
-/// is zero here, show line and age apart.
+/// Formatted source. The words of a text are byte strings instead of 39 digits each. Heads, whose key is zero here, show
+/// line and age separately.
 fn readable(tokens: TokenStream) -> String {
     let file = syn::parse2(with_words_as_text(tokens)).expect("a file");
     prettyplease::unparse(&file)
@@ -60,12 +60,12 @@ macro_rules! assert_expansion {
 }
 
 #[test]
-fn free_function_gets_its_guard_first() {
+fn guard_is_the_first_argument_of_a_free_function() {
     assert_expansion!("free_function", "", "async fn list() -> Json<Orders> { load().await }");
 }
 
 #[test]
-fn policy_and_arguments_stand_side_by_side() {
+fn policy_and_arguments_are_expanded_together() {
     assert_expansion!(
         "policy_and_arguments",
         r#"services("gateway", "billing"), roles("admin"), scopes("tenants:read", "tenants:delete"), max_age = "24h""#,
@@ -74,7 +74,7 @@ fn policy_and_arguments_stand_side_by_side() {
 }
 
 #[test]
-fn public_function_gets_its_reason_first() {
+fn reason_is_the_first_argument_of_a_public_function() {
     let reason = r#"reason = "load balancers have no token""#;
     let written = public(
         reason.parse().expect("tokens"),
@@ -92,7 +92,7 @@ fn public_function_gets_its_reason_first() {
 }
 
 #[test]
-fn function_of_an_impl_block_needs_nothing_beside_it() {
+fn guard_of_an_associated_function_adds_no_item() {
     assert_expansion!(
         "function_of_an_impl_block",
         r#"roles("admin")"#,
@@ -102,7 +102,7 @@ fn function_of_an_impl_block_needs_nothing_beside_it() {
 }
 
 #[test]
-fn generics_and_where_clause_stay() {
+fn generics_and_where_clause_are_unchanged() {
     assert_expansion!(
         "generics",
         "",
@@ -111,7 +111,7 @@ fn generics_and_where_clause_stay() {
 }
 
 #[test]
-fn lifetimes_and_impl_trait_stay() {
+fn lifetimes_and_impl_trait_are_unchanged() {
     assert_expansion!(
         "lifetimes",
         "",
@@ -152,7 +152,7 @@ fn long_names_nest() {
 }
 
 #[test]
-fn argument_that_says_who_calls_is_checked_first() {
+fn caller_argument_is_checked_before_the_body() {
     assert_expansion!(
         "given_a_caller",
         r#"scopes("tenants:delete")"#,
@@ -161,7 +161,7 @@ fn argument_that_says_who_calls_is_checked_first() {
 }
 
 #[test]
-fn pattern_of_the_checked_argument_is_bound_after_the_check() {
+fn pattern_of_the_checked_argument_is_destructured_after_the_check() {
     assert_expansion!(
         "given_claims_taken_apart",
         "",
@@ -170,7 +170,7 @@ fn pattern_of_the_checked_argument_is_bound_after_the_check() {
 }
 
 #[test]
-fn methods_of_a_block_are_guarded_each_in_its_way() {
+fn each_method_of_a_block_is_guarded() {
     assert_expansion!(
         "block_of_a_type",
         r#"roles("admin")"#,
@@ -190,9 +190,9 @@ fn methods_of_a_block_are_guarded_each_in_its_way() {
     );
 }
 
-/// `Err(name)` compares with a constant of this name, `Err(name @ _)` never does.
+/// `Err(name)` compares with a constant of that name. `Err(name @ _)` never does.
 #[test]
-fn no_constant_can_make_a_comparison_of_an_inserted_pattern() {
+fn no_constant_turns_an_inserted_binding_into_a_comparison() {
     for item in [
         "fn f(_: &Caller) -> Result<(), Denial> { Ok(()) }",
         "impl A { async fn f(&self, _: Request<()>) -> Result<(), Status> { Ok(()) } }",
@@ -207,8 +207,62 @@ fn no_constant_can_make_a_comparison_of_an_inserted_pattern() {
     }
 }
 
+/// Syntax in which a parser could lose a method or find the wrong end of one. Each method is guarded, or the block has a
+/// mistake.
 #[test]
-fn requests_of_a_trait_are_let_in_by_a_statement() {
+fn no_syntax_leaves_a_method_unguarded() {
+    for method in [
+        "async fn f(&self, request: R) -> S { request. }",
+        "async fn f(self: Arc<Self>, request: R) -> S {}",
+        "async fn f(self: &Arc<Self>, request: R) -> S {}",
+        "async fn f(mut self: Pin<&mut Self>, R { a, .. }: R<'_>,) -> S {}",
+        "pub(in a::b) async fn r#fn(&self, r#in: R) {}",
+        "/// fn g(&self) {}\n#[doc = \"} fn g(&self) {\"] #[cfg(a)] pub fn f(&self, caller: &Caller) {}",
+        "#[cfg_attr(a, b)] #[instrument(skip(self))] fn f(&self, #[cfg(a)] id: Id, caller: &Caller) {}",
+        "fn f<'a, T: for<'b> Fn(&'b T) -> A, const N: usize>(&'a self, c: &'a Caller) -> [u8; N] where [(); { N }]: B {}",
+        "fn f<F: Fn(A) -> B>(self, f: F, c: &Caller) -> impl Fn(A) -> B + use<'_, F> {}",
+        "fn f(&self, c: &Caller) -> D<{ fn g() {} 3 }> { fn g(&self) {} impl A { fn h(&self) {} } }",
+        "fn f(&self, c: &Caller) -> fn(&self) -> ! { async move { async fn g() {} } }",
+        "fn f(&self, c: &Caller) -> m! { fn g() {} } {}",
+        "fn f(&self, c: &Caller) -> Vec<Vec<u8>> where m! { T }: U, for<'a> &'a A: B {}",
+        "fn f(#[a] &self, #[b] #[c] c: &r#Caller) -> (A, [B; 2]) {}",
+        "async fn f(r: R) -> S {}",
+        "async fn f() {}",
+        "fn f(&self) {}",
+        "async fn f(&self) {}",
+        "fn f(&self, request: R) {}",
+        "async fn f(&self, #[cfg(a)] request: R) {}",
+        "const fn f(&self, c: &Caller) {}",
+        "async unsafe extern \"C\" fn f(&self, c: &Caller) {}",
+        "default fn f(&self, c: &Caller) {}",
+        "safe fn f(&self, c: &Caller) {}",
+        "fn f(&self, c: &Caller);",
+        "fn f(&self, c: &Caller) -> A < B {}",
+        "fn f(&self, c: &Caller, ...) {}",
+        "const A: u8 = 1 fn f(&self, c: &Caller) {}",
+        "const A: u8; fn f(&self, c: &Caller) {}",
+        "const A: fn() = || { fn f(&self) {} };",
+        "type F = fn(&self); fn f(&self, c: &Caller) {}",
+        "macro_rules! f { () => { fn f(&self) {} } }",
+        "fn!{} fn f(&self, c: &Caller) {}",
+    ] {
+        let invisible = |text: &str| {
+            TokenTree::Group(Group::new(Delimiter::None, text.parse().expect("tokens"))).to_token_stream()
+        };
+        let last: TokenStream = "fn z(&self, c: &Caller) {}".parse().expect("tokens");
+        let (visible, invisible) = (method.parse().expect("tokens"), invisible(method));
+        for tokens in [visible, invisible] {
+            let expanded = service_only(TokenStream::new(), quote!(impl A { #tokens #last })).to_string();
+            let methods = method.starts_with("const A: fn()").then_some(1).unwrap_or(2);
+            let guards = [":: check :: <", ":: admit :: <", "(__service_only_guard) :"];
+            let guards: usize = guards.iter().map(|guard| expanded.matches(guard).count()).sum();
+            assert!(guards == methods || expanded.contains("compile_error"), "{method}\n{expanded}");
+        }
+    }
+}
+
+#[test]
+fn requests_of_a_trait_are_checked_by_a_statement() {
     assert_expansion!(
         "block_of_a_trait",
         r#"services("gateway"), crate = platform::service_only"#,
@@ -222,7 +276,7 @@ fn requests_of_a_trait_are_let_in_by_a_statement() {
 }
 
 #[test]
-fn mistakes_of_a_block_take_its_attributes_from_its_methods() {
+fn block_with_mistakes_loses_the_attributes_of_its_methods() {
     assert_expansion!(
         "block_with_mistakes",
         "",
@@ -240,7 +294,7 @@ fn mistakes_of_a_block_take_its_attributes_from_its_methods() {
 }
 
 #[test]
-fn mistakes_follow_the_item_as_it_was_written() {
+fn mistakes_follow_the_unchanged_item() {
     assert_expansion!(
         "mistakes",
         r#"scope("a"), services()"#,
@@ -255,19 +309,19 @@ fn line_is_that_of_the_function_name() {
 }
 
 #[test]
-fn age_is_written_in_seconds_and_no_age_as_the_largest() {
+fn age_is_written_in_seconds_and_no_age_as_the_maximum() {
     let item = "fn list() {}";
     assert!(expand(r#"max_age = "24h""#, item).to_string().contains(&head(1, 86_400)));
     assert!(expand("", item).to_string().contains(&head(1, u32::MAX)));
 }
 
-/// The const argument that a site begins with; in these tests its seed is zero.
+/// The first const argument of a site. In these tests its seed is zero.
 fn head(line: u64, max_age: u32) -> String {
     format!("Site < {} ,", line << 32 | u64::from(max_age))
 }
 
 #[test]
-fn empty_parentheses_are_no_keys() {
+fn empty_parentheses_equal_no_parentheses() {
     let item = "fn list() {}";
     assert_eq!(expand("", item).to_string(), expand(" ", item).to_string());
 }
@@ -301,7 +355,7 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
     }
 }
 
-/// The tokens as text, one by one. The spaces between them tell nothing.
+/// The tokens as text, one by one, without the spaces between them.
 fn words(tokens: TokenStream) -> Vec<String> {
     let of_token = |token: TokenTree| match token {
         TokenTree::Group(group) => {
@@ -324,7 +378,7 @@ fn without_seal(item: TokenStream) -> TokenStream {
     tokens.into_iter().collect()
 }
 
-/// Whether the statement waits for the seal, and whether the seal is there as the last attribute.
+/// A sealed function has its statement in the macro `unsealed!` and the seal as its last attribute.
 #[test]
 fn function_that_other_attributes_may_rewrite_is_sealed() {
     let sealed = |item: &str| {
@@ -354,14 +408,14 @@ fn function_that_other_attributes_may_rewrite_is_sealed() {
     );
 }
 
-/// The seal after an attribute: `change` is what that attribute does with the guarded function.
+/// Expands the seal of a guarded function that another attribute, `change`, has rewritten.
 fn seal_after(change: impl FnOnce(String) -> String) -> String {
     let guarded = expand("", "#[changed] async fn list(id: Id) { load(id) }").to_string();
     sealed(change(guarded).parse().expect("tokens")).to_string()
 }
 
 #[test]
-fn seal_releases_the_statement_wherever_the_body_went() {
+fn seal_releases_the_statement_in_a_moved_body() {
     let released = seal_after(|guarded| guarded);
     assert!(!released.contains("unsealed"), "{released}");
     assert!(released.contains("{ let _ : & :: service_only :: private :: Guard <"), "{released}");
@@ -395,15 +449,14 @@ fn seal_refuses_a_guard_that_is_not_the_first_argument() {
 }
 
 #[test]
-fn seal_leaves_what_is_not_a_function_sealed() {
+fn seal_ignores_an_item_that_is_not_a_function() {
     let item =
         "struct List { a: u8 } impl List { fn a() { :: service_only :: private :: unsealed ! { 7 } } }";
     assert!(sealed(item.parse().expect("tokens")).to_string().contains("unsealed ! { 7 }"));
 }
 
-/// A check is put before the body, whose tokens and places stay the user's own.
 #[test]
-fn checked_body_is_the_same_tokens_at_the_same_places() {
+fn checked_body_keeps_its_tokens_and_spans() {
     for item in CHECKED_ITEMS {
         let written: TokenStream = item.parse().expect("tokens");
         let guarded = service_only(TokenStream::new(), written.clone());
@@ -417,7 +470,7 @@ fn checked_body_is_the_same_tokens_at_the_same_places() {
 }
 
 #[test]
-fn bodies_of_a_block_are_the_same_tokens_at_the_same_places() {
+fn bodies_of_a_block_keep_their_tokens_and_spans() {
     for method in [
         "async fn f(&self, Request(r): Request<R>) -> Result<(), E> { self.f(r) }",
         "fn f(&self, _: &Caller) -> Result<(), E> { self.f(7)?; Ok(()) }",
@@ -435,7 +488,7 @@ fn bodies_of_a_block_are_the_same_tokens_at_the_same_places() {
     }
 }
 
-/// The tokens of the last group, and where each stands.
+/// The tokens of the last group with their spans.
 fn body(tokens: TokenStream) -> Vec<(String, String)> {
     match tokens.into_iter().last() {
         Some(TokenTree::Group(body)) => body
@@ -448,7 +501,7 @@ fn body(tokens: TokenStream) -> Vec<(String, String)> {
 }
 
 #[test]
-fn bad_attribute_leaves_every_item_unchanged_and_says_each_mistake_once() {
+fn bad_attribute_leaves_the_item_unchanged_and_reports_each_mistake_once() {
     for attribute in BAD_ATTRIBUTES {
         for item in GOOD_ITEMS.iter().chain(CHECKED_ITEMS) {
             assert_unchanged(attribute, item, mistakes_of_attribute(attribute).len());
@@ -457,14 +510,14 @@ fn bad_attribute_leaves_every_item_unchanged_and_says_each_mistake_once() {
 }
 
 #[test]
-fn bad_item_is_left_unchanged_and_its_mistakes_are_said_once() {
+fn bad_item_is_unchanged_and_each_mistake_is_reported_once() {
     for item in BAD_ITEMS {
         assert_unchanged(r#"services("a")"#, item, mistakes_of_item(item).len());
     }
 }
 
 #[test]
-fn mistakes_of_attribute_and_item_come_together() {
+fn mistakes_of_attribute_and_item_are_reported_together() {
     for attribute in BAD_ATTRIBUTES {
         for item in BAD_ITEMS {
             let count = mistakes_of_attribute(attribute).len() + mistakes_of_item(item).len();

@@ -1,7 +1,8 @@
 //! Text as a type, since a `&str` cannot be a const generic on stable Rust.
 //!
-//! `Text<A, B, C, D, Rest>` holds 64 bytes in four big-endian words, padded with zeros; what is longer goes on
-//! in `Rest`. Words of zeros at the end are left out. No text at all is `()`.
+//! `Text<A, B, C, D, Rest>` holds 64 bytes in four big-endian words, padded with zeros. Longer text continues in
+//! `Rest`. Trailing zero words are omitted, and empty text is `()`. Example: `"list"` is
+//! `Text<0x6c697374_00000000_00000000_00000000>`.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -13,15 +14,15 @@ use crate::check::{CONSTANT, Constant};
 
 pub(crate) const WORD_BYTES: usize = 16;
 const NODE_BYTES: usize = 4 * WORD_BYTES;
-/// Of a constant: as long as a service name may be.
+/// The words of a constant. A service name has at most 253 bytes, which fit into 16 words of 16 bytes.
 const NAME_WORDS: usize = 16;
 
 pub(crate) fn of(text: &str, private: &impl ToTokens) -> TokenStream {
     nodes(text, None, private).unwrap_or_else(|| quote!(()))
 }
 
-/// The same for a text in which [`CONSTANT`] marks the places of constants. Each becomes a `Name<..>`, whose words the
-/// compiler evaluates. They point to the attribute's token, and so does an error in one.
+/// The same for a text with constants, marked by [`CONSTANT`]. Each constant becomes a `Name<..>`, whose words the
+/// compiler evaluates. The words have the span of the constant in the attribute, so errors in them point there.
 pub(crate) fn with_constants(text: &str, constants: &[Constant], private: &Private) -> TokenStream {
     let mut pieces = text.split(CONSTANT).rev();
     let nested = pieces.next().and_then(|last| nodes(last, None, private));
@@ -45,7 +46,7 @@ fn nodes(text: &str, rest: Option<TokenStream>, private: &impl ToTokens) -> Opti
     let nodes = text.as_bytes().chunks(NODE_BYTES).rev();
     nodes.fold(rest, |rest, node| {
         let count = node.len().div_ceil(WORD_BYTES);
-        // All words come before what follows.
+        // Trailing words are only omitted in the last node.
         let count = if rest.is_some() { NODE_BYTES / WORD_BYTES } else { count };
         let words = (0..count).map(|n| Literal::u128_unsuffixed(word(node, n)));
         let rest = rest.into_iter();

@@ -40,11 +40,10 @@ fn is_private(argument: &FnArg, hidden: &str) -> bool {
 /// argument.
 pub(crate) fn is_caller(argument: &FnArg) -> bool {
     match ty(argument) {
-        Some(Type::Reference(reference)) if reference.mutability.is_none() => {
-            path(&reference.elem).is_some_and(|path| {
+        Some(Type::Reference(reference)) if reference.mutability.is_none() => path(&reference.elem)
+            .is_some_and(|path| {
                 names_a_caller(path) && path.segments.iter().all(|segment| segment.arguments.is_none())
-            })
-        }
+            }),
         _ => false,
     }
 }

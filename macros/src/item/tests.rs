@@ -1,4 +1,4 @@
-//! Where a function is cut, and what is told of everything else.
+//! How items and the members of blocks are parsed, also from the fragments of macros by example.
 
 use proc_macro2::Group;
 
@@ -68,7 +68,7 @@ fn function_has_a_body_and_a_declaration_has_none() {
 }
 
 #[test]
-fn other_items_are_named_by_their_word() {
+fn other_items_are_named_by_their_keyword() {
     for (item, kind) in [
         ("pub struct S;", "struct"),
         ("enum E {}", "enum"),
@@ -99,7 +99,7 @@ fn block(item: &str) -> Block {
 }
 
 #[test]
-fn block_is_cut_at_its_members() {
+fn block_is_split_into_its_members() {
     let block = block(
         r#"#[a] unsafe impl<const N: usize> A<{ N + 1 }> for B<{ N }> where [(); { N }]: C {
             #![allow(unused)] #![b]
@@ -127,7 +127,7 @@ fn kinds(block: &Block) -> Vec<String> {
     block.members.iter().map(kind).collect()
 }
 
-/// The tokens of a text, where `~[..]` is a fragment, in the invisible group that a macro by example makes of it.
+/// The tokens of a text. `~[..]` becomes an invisible group, as a macro by example passes a fragment.
 fn with_fragments(tokens: TokenStream) -> TokenStream {
     let mut tokens = tokens.into_iter();
     let mut seen = Vec::new();
@@ -155,7 +155,7 @@ fn members(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn members_are_told_apart_through_the_fragments_of_macros() {
+fn members_in_macro_fragments_are_found() {
     for (text, kinds) in [
         ("fn a() -> R ~[{ 1 }] fn b() {}", ["a", "b"]),
         ("fn a() -> ~[R] ~[~[{ 1 }]] fn b() {}", ["a", "b"]),
@@ -177,7 +177,7 @@ fn members_are_told_apart_through_the_fragments_of_macros() {
 }
 
 #[test]
-fn braces_of_a_macro_in_a_signature_are_no_body() {
+fn braces_of_a_macro_in_a_signature_are_not_a_body() {
     for (text, kinds) in [
         ("fn a() -> m! { T } { 1 } fn b() {}", ["a", "b"]),
         ("fn a() -> n::m! { T } { 1 } fn b() {}", ["a", "b"]),
@@ -194,9 +194,8 @@ fn braces_of_a_macro_in_a_signature_are_no_body() {
     }
 }
 
-/// Whatever it is that the walk does not understand, it does not pass for one function or one value.
 #[test]
-fn member_with_anything_unknown_in_it_is_opaque() {
+fn member_with_unknown_syntax_is_never_accepted() {
     for text in [
         "static A: u8 = 1; fn b() {}",
         "unknown fn a() {}",
@@ -215,7 +214,7 @@ fn member_with_anything_unknown_in_it_is_opaque() {
         "const A: u8 = 1 fn b() {} const C: u8 = 1;",
         "fn (a) {}",
         "fn <A> (a) {}",
-        // The compiler accepts this, and syn does not.
+        // The compiler accepts this. syn does not, so the block does not compile.
         "fn a() -> ~[m]! { T } { 1 } fn b() {}",
         "fn ~[a b]() {}",
         "fn a {} ()",
@@ -223,12 +222,15 @@ fn member_with_anything_unknown_in_it_is_opaque() {
         ";",
     ] {
         let members = members(text);
-        assert!(matches!(members.last().map(String::as_str), Some("unknown" | "macro")), "{text}: {members:?}");
+        assert!(
+            matches!(members.last().map(String::as_str), Some("unknown" | "macro")),
+            "{text}: {members:?}"
+        );
     }
 }
 
 #[test]
-fn constant_keeps_its_fragments_and_its_sense() {
+fn constant_keeps_its_macro_fragments() {
     let value = with_fragments("const A: u8 = ~[{ 1 } + 2] * 2;".parse().expect("tokens"));
     let Ok(Item::Block(block)) = Item::parse(quote!(impl A { #value })) else { panic!("no block") };
     let [Member::Value(kept)] = block.members.as_slice() else { panic!("no value") };
@@ -238,7 +240,7 @@ fn constant_keeps_its_fragments_and_its_sense() {
 }
 
 #[test]
-fn body_in_a_fragment_is_a_body() {
+fn body_in_a_macro_fragment_is_found() {
     let text = "fn f(caller: &Caller) -> ~[R] ~[{ 1 }]";
     assert!(function(with_fragments(text.parse().expect("tokens"))).has_body());
 }
@@ -275,8 +277,11 @@ fn name_of_the_type_is_the_last_of_its_path() {
 }
 
 #[test]
-fn tokens_that_are_no_item_do_not_panic() {
+fn incomplete_items_do_not_panic() {
     for tokens in ["", "#", "pub", "fn", "fn f", "fn f<", "fn f<T>", "fn (a)", "<>", "async", "# [a]", "1"] {
-        assert!(matches!(Item::parse(tokens.parse().expect("tokens")), Ok(Item::Other(_)) | Err(_)), "{tokens}");
+        assert!(
+            matches!(Item::parse(tokens.parse().expect("tokens")), Ok(Item::Other(_)) | Err(_)),
+            "{tokens}"
+        );
     }
 }

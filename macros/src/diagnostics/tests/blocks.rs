@@ -1,36 +1,34 @@
-//! The messages about `impl` blocks: each method is guarded, or told why it cannot be.
+//! The messages about `impl` blocks and their methods.
 
 use super::*;
 
-const OR_PUBLIC: &str = "or say that anybody may call: `#[public(reason = \"..\")]`";
+const OR_PUBLIC: &str = "or make it public: `#[public(reason = \"..\")]`";
 
 #[test]
-fn method_that_nothing_is_known_of_is_refused() {
-    let given_nothing = |name: &str| {
-        format!(
-            "`{name}` is given nothing that says who calls; add an argument `caller: &Caller`, {OR_PUBLIC}"
-        )
+fn method_without_a_caller_is_refused() {
+    let no_caller = |name: &str| {
+        format!("`{name}` has no argument that identifies its caller; add `caller: &Caller`, {OR_PUBLIC}")
     };
     each_is_refused(
         mistakes_of_item,
         &[
             &[
                 "impl Orders { async fn list(&self) {} fn count(self: Arc<Self>) {} }",
-                &format!("                       ^^^^ {}", given_nothing("list")),
-                &format!("                                         ^^^^^ {}", given_nothing("count")),
+                &format!("                       ^^^^ {}", no_caller("list")),
+                &format!("                                         ^^^^^ {}", no_caller("count")),
             ],
             &[
                 "impl Api for Orders { fn list(&self, request: Request<()>) {} }",
                 &format!(
                     "                         ^^^^ `list` is not `async`, so its request cannot be checked; write `async fn`, \
-                     add an argument `caller: &Caller`, {OR_PUBLIC}"
+                     add `caller: &Caller`, {OR_PUBLIC}"
                 ),
             ],
             &[
                 "impl Api for Orders { async fn list(request: Request<()>) {} }",
                 &format!(
-                    "                               ^^^^ `list` takes no `self` and nothing that says who calls, and its trait \
-                     fixes what it takes; guard what calls it, {OR_PUBLIC}"
+                    "                               ^^^^ `list` takes no `self` and no caller, and its trait fixes its arguments; \
+                     guard the function that calls it, {OR_PUBLIC}"
                 ),
             ],
         ],
@@ -38,10 +36,10 @@ fn method_that_nothing_is_known_of_is_refused() {
 }
 
 #[test]
-fn constructor_is_sent_to_another_block() {
+fn constructor_is_refused() {
     let message = |name: &str| {
         format!(
-            "`{name}` makes the type that its methods are called on; move it to an `impl` block without \
+            "`{name}` returns the type itself; move it to an `impl` block without \
              `#[service_only]`, {OR_PUBLIC}"
         )
     };
@@ -61,7 +59,7 @@ fn constructor_is_sent_to_another_block() {
 }
 
 #[test]
-fn block_below_async_trait_is_sent_above_it() {
+fn block_below_async_trait_is_refused() {
     each_is_refused(
         mistakes_of_item,
         &[&[
@@ -73,8 +71,8 @@ fn block_below_async_trait_is_sent_above_it() {
 
 #[test]
 fn macro_in_a_block_is_refused() {
-    let message = "what this writes cannot be seen, nor guarded; write its methods out, or move it to an `impl` block \
-                   without `#[service_only]`";
+    let message = "`#[service_only]` cannot see the methods of this macro; write them out, or move the call to an \
+                   `impl` block without `#[service_only]`";
     each_is_refused(
         mistakes_of_item,
         &[
@@ -88,7 +86,20 @@ fn macro_in_a_block_is_refused() {
 }
 
 #[test]
-fn what_a_method_says_of_itself_is_checked_too() {
+fn member_that_syn_cannot_parse_is_refused_with_the_mistakes_before_it() {
+    each_is_refused(
+        mistakes_of_item,
+        &[&[
+            "impl A { fn f(&self, c: &Caller); fn g(&self) -> A B {} fn h(&self) {} }",
+            "            ^ `f` has no body; put `#[service_only]` on the function that implements it",
+            "                                                   ^ `#[service_only]` cannot read this member: expected the body of a function; \
+             move it to an `impl` block without `#[service_only]`",
+        ]],
+    );
+}
+
+#[test]
+fn attributes_of_methods_are_checked() {
     each_is_refused(
         mistakes_of_item,
         &[
@@ -106,22 +117,22 @@ fn what_a_method_says_of_itself_is_checked_too() {
             ],
             &[
                 r#"impl A { #[public(services("a"), reason = "b")] fn f(&self) {} }"#,
-                r#"                  ^^^^^^^^ `services` is a key of `#[service_only]`; what is public asks nothing of its caller"#,
+                r#"                  ^^^^^^^^ `services` is a key of `#[service_only]`; a public handler has no policy"#,
             ],
             &[
                 r#"impl A { #[cfg_attr(a, service_only)] async fn f(&self, r: R) {} }"#,
-                r#"           ^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is known; write the method twice, each under its own `#[cfg]`"#,
+                r#"           ^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is evaluated; write the method twice, each with its own `#[cfg]`"#,
             ],
             &[
                 r#"impl A { async fn f(&self, #[cfg(a)] r: R, s: S) {} }"#,
-                r#"                             ^^^^^^ `f` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"#,
+                r#"                             ^^^^^^ `f` needs this argument for its guard in every configuration; put the `#[cfg]` on the function"#,
             ],
         ],
     );
 }
 
 #[test]
-fn names_of_attributes_are_known_with_and_without_their_prefix() {
+fn attributes_with_raw_names_are_recognized() {
     each_is_refused(
         mistakes_of_item,
         &[
@@ -135,22 +146,22 @@ fn names_of_attributes_are_known_with_and_without_their_prefix() {
             ],
             &[
                 r##"impl A { #[r#cfg_attr(a, r#public(reason = "a"))] fn f(&self, c: &Caller) {} }"##,
-                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is known; write the method twice, each under its own `#[cfg]`"##,
+                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is evaluated; write the method twice, each with its own `#[cfg]`"##,
             ],
             &[
                 r##"impl A { #[cfg_attr(a, cfg_attr(b, service_only))] fn f(&self, c: &Caller) {} }"##,
-                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is known; write the method twice, each under its own `#[cfg]`"##,
+                r##"           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the block guards `f` before this condition is evaluated; write the method twice, each with its own `#[cfg]`"##,
             ],
             &[
                 r##"impl A { fn f(&self, #[r#cfg(a)] c: &Caller) {} }"##,
-                r##"                       ^^^^^^^^ `f` is guarded by this argument, which must always be there; put the `#[cfg]` on the function"##,
+                r##"                       ^^^^^^^^ `f` needs this argument for its guard in every configuration; put the `#[cfg]` on the function"##,
             ],
         ],
     );
 }
 
 #[test]
-fn block_is_guarded_once_and_not_public() {
+fn block_that_is_guarded_twice_or_public_is_refused() {
     each_is_refused(
         mistakes_of_item,
         &[
@@ -168,20 +179,20 @@ fn block_is_guarded_once_and_not_public() {
         mistakes_of_public_item,
         &[&[
             "impl A { fn f() {} }",
-            "^^^^ `#[public]` goes on a function; put it on each function of this `impl` block that is meant",
+            "^^^^ `#[public]` goes on a function; put it on each public function of this `impl` block",
         ]],
     );
 }
 
 #[test]
-fn mistakes_of_all_methods_come_at_once() {
+fn mistakes_of_all_methods_are_reported_together() {
     each_is_refused(
         mistakes_of_item,
         &[&[
             "impl A { const fn f(&self, c: &Caller) {} unsafe fn g(g: Guard<A>) {} fn h(&self, c: &Caller); }",
-            "         ^^^^^ `f` is `const`, and no request is there when it is evaluated; remove `const`, or guard a function that calls it",
-            "                                          ^^^^^^ `g` is `unsafe`, and a handler is called for strangers, who can promise nothing; remove `unsafe`, or guard a function that calls it",
-            "                                                      ^^^^^^^^^^^ `g` already takes a `Guard`; remove the argument, `#[service_only]` adds it (a `Guard` of your own goes by its path, such as `self::Guard`)",
+            "         ^^^^^ `f` is `const`, and no request exists at compile time; remove `const`, or guard a function that calls it",
+            "                                          ^^^^^^ `g` is `unsafe`, and a framework cannot uphold its safety contract; remove `unsafe`, or guard a function that calls it",
+            "                                                      ^^^^^^^^^^^ `g` already takes a `Guard`; remove it, because `#[service_only]` adds one (write the path of a `Guard` of your own, such as `self::Guard`)",
             "                                                                         ^ `h` has no body; put `#[service_only]` on the function that implements it",
         ]],
     );

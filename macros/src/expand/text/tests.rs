@@ -1,4 +1,4 @@
-//! Text survives the way into a type and back.
+//! Text is the same after a round trip through a type.
 
 use super::*;
 use proc_macro2::TokenTree;
@@ -27,12 +27,12 @@ fn encode(text: &str) -> TokenStream {
 }
 
 #[test]
-fn no_text_is_the_unit() {
+fn empty_text_is_the_unit_type() {
     assert_eq!(encode("").to_string(), "()");
 }
 
 #[test]
-fn words_are_big_endian_and_padded_and_no_more_than_needed() {
+fn words_are_big_endian_and_padded() {
     let word = u128::from_be_bytes(*b"ab\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     assert_eq!(encode("ab").to_string(), format!("p :: Text < {word} >"));
     assert_eq!(encode(&"x".repeat(17)).to_string().matches(',').count(), 1);
@@ -47,7 +47,7 @@ fn text_of_one_node_is_not_nested() {
 }
 
 #[test]
-fn longer_text_goes_on_in_the_fifth_parameter() {
+fn longer_text_continues_in_the_fifth_parameter() {
     let sixty_four = "x".repeat(64);
     let text = encode(&format!("{sixty_four}y")).to_string();
     let rest = encode("y").to_string();
@@ -56,7 +56,7 @@ fn longer_text_goes_on_in_the_fifth_parameter() {
 
 proptest! {
     #[test]
-    fn any_text_survives_the_round_trip(text in "[^\0]{0,300}") {
+    fn text_is_the_same_after_a_round_trip(text in "[^\0]{0,300}") {
         prop_assert_eq!(decode(encode(&text)), text);
     }
 }
