@@ -9,6 +9,8 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, LitStr, Meta, Result, Visibility};
 
+use crate::tokens::with_open_macro_paths;
+
 pub(crate) use block::{Block, Member};
 pub(crate) use function::Function;
 
@@ -53,7 +55,7 @@ fn split_end(item: TokenStream) -> Option<(TokenStream, TokenTree)> {
         match tokens.pop()? {
             // A macro by example passes a fragment in an invisible group.
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => tokens.extend(group.stream()),
-            end => return Some((tokens.into_iter().collect(), end)),
+            end => return Some((with_open_macro_paths(tokens.into_iter().collect()), end)),
         }
     }
 }

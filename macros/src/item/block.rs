@@ -8,7 +8,7 @@ use syn::{AttrStyle, Attribute, Error, ImplItem, ItemImpl, Result, Type};
 
 use super::argument::ungrouped;
 use super::{Function, is_inert, keyword};
-use crate::tokens::with_stream;
+use crate::tokens::{with_open_macro_paths, with_stream};
 
 pub(crate) struct Block {
     pub(crate) members: Vec<Member>,
@@ -32,7 +32,7 @@ impl Block {
     pub(crate) fn parse(head: &TokenStream, members: &Group) -> Result<Self> {
         let braces = with_stream(members, TokenStream::new());
         let mut item: ItemImpl = syn::parse2(quote!(#head #braces))?;
-        let (inner_attributes, members) = inside.parse2(members.stream())?;
+        let (inner_attributes, members) = inside.parse2(with_open_macro_paths(members.stream()))?;
         item.attrs.extend(inner_attributes);
         Ok(Self { members, item })
     }
