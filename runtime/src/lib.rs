@@ -27,12 +27,41 @@
 //! }
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! No feature changes a decision. `issue` is off by default, so that a service that only verifies cannot mint.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `axum` (default) | extractors and responses for axum 0.8, and `ClosedRouter` |
+//! | `axum-extra` | guarded handlers with the typed paths of axum-extra 0.12 |
+//! | `aide` | the policy of each guarded handler in the OpenAPI document of aide 0.15 |
+//! | `actix` | extractors and responses for actix-web 4 |
+//! | `tower` | `ServiceOnlyLayer`, for a tower service without handler functions |
+//! | `tonic` | guarded services of tonic 0.14 |
+//! | `remote` | `RemoteJwks`: keys from a JWK set at a URL, or from OIDC discovery |
+//! | `client` | `TokenSource`: the calling side reads its token from a file and reloads it |
+//! | `client-tower` | `AttachToken` as a tower layer |
+//! | `client-reqwest` | `AttachToken` as middleware of reqwest |
+//! | `issue` | `Issuer` and `SigningKey`: mint tokens |
+//! | `sql` | the registry of tokens and shared revocations in SQLite or PostgreSQL; needs Rust 1.94 |
+//! | `export` | a `RouteTable` as Istio, Envoy, OpenAPI, Markdown or Mermaid |
+//! | `metrics` | OpenTelemetry metrics of decisions, keys and tokens |
+//! | `traces` | one OpenTelemetry span for each decision |
+//! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
+//! | `compress` | compression of rotated audit logs |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Without a framework nobody asks for what only requests need.
 #![cfg_attr(
     not(any(feature = "actix", feature = "axum", feature = "tower")),
     allow(dead_code, reason = "used by the integrations")
 )]
+
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 #[doc(hidden)]
 pub mod __satellite;

@@ -62,7 +62,18 @@
 //!
 //! The crate mints tokens and is for tests only. It belongs into `[dev-dependencies]`, which no build
 //! of a service contains.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `axum` (default) | calls to axum routers and tower services inside the test's process |
+//! | `snapshot` (default) | settings and redactions for insta |
+//! | `http` | `attack_url`: attacks on a service at a URL, in any language |
+//! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
+//! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Without a way to send requests nobody asks for what only an attack needs.
 #![cfg_attr(
     not(any(feature = "axum", feature = "http")),

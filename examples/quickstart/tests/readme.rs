@@ -140,3 +140,62 @@ fn every_link_within_the_project_leads_somewhere() {
     }
     assert!(links > 40, "only {links} links were found");
 }
+
+/// The manifests of the crates that are published.
+fn published(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
+            published(&path, found);
+        } else if name == "Cargo.toml" {
+            let manifest = std::fs::read_to_string(&path).unwrap();
+            let package = manifest.lines().any(|line| line == "[package]");
+            if package && !manifest.lines().any(|line| line == "publish = false") {
+                found.push(path);
+            }
+        }
+    }
+}
+
+/// The features of a manifest, each as the first cell of its row: `` `axum` (default) ``.
+fn features(manifest: &str) -> Vec<String> {
+    let lines = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+    let table: Vec<_> = lines.take_while(|line| !line.starts_with('[')).collect();
+    let named = |name: &str| table.iter().find_map(|line| line.strip_prefix(&format!("{name} = ")));
+    let default = named("default").unwrap_or_default();
+    let names = table.iter().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let own = names.filter(|name| !name.starts_with('#') && *name != "default");
+    let cell = |name: &str| match default.contains(&format!("\"{name}\"")) {
+        true => format!("`{name}` (default)"),
+        false => format!("`{name}`"),
+    };
+    own.map(cell).collect()
+}
+
+#[test]
+fn front_page_of_each_crate_lists_its_features_and_defaults() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (mut manifests, mut tables) = (Vec::new(), 0);
+    published(&root, &mut manifests);
+    for manifest in manifests {
+        let mut expected = features(&std::fs::read_to_string(&manifest).unwrap());
+        let folder = manifest.parent().unwrap();
+        // A program has no documentation of its own, so its README is the front page.
+        let library = folder.join("src/lib.rs");
+        let page = if library.exists() { library } else { folder.join("README.md") };
+        let text = std::fs::read_to_string(&page).unwrap();
+        let lines = text.lines().map(|line| line.trim_start_matches("//!").trim());
+        let rows = lines.skip_while(|line| !line.starts_with("| feature |")).skip(2);
+        let mut listed: Vec<_> = rows
+            .take_while(|line| line.starts_with('|'))
+            .filter_map(|row| row.split('|').nth(1))
+            .map(|cell| cell.trim().to_owned())
+            .collect();
+        tables += usize::from(!listed.is_empty());
+        expected.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, expected, "{}", page.display());
+    }
+    assert!(tables >= 2, "only {tables} tables of features were found");
+}
