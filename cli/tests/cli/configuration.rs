@@ -19,7 +19,7 @@ use service_only_store::{
     DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, rotation::DEFAULT_REPORT_INTERVAL,
 };
 
-const GUIDE: &str = include_str!("../../docs/configuration.md");
+const GUIDE: &str = include_str!("../../../docs/src/operations/configuration.md");
 
 // Shown by the guide; nothing here is to be run.
 #[expect(dead_code, reason = "compiled for the guide")]

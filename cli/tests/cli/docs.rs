@@ -1,4 +1,4 @@
-//! The guides of `cli/docs`: each command that they show is run, and shows what they say that it shows.
+//! The operations pages of the guide: runs each command and compares its output with the output on the page.
 
 mod page;
 mod production;

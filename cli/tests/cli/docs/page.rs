@@ -1,13 +1,17 @@
-//! A page of `cli/docs`: its headings, what it tells to run, and what it says that one then sees.
+//! An operations page of the guide: its headings, its commands, and the output that it shows for them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every page, the runbooks first.
 pub(super) const ALL: [&str; 4] = ["rotation.md", "incident.md", "production.md", "troubleshooting.md"];
 
+pub(super) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/operations")
+}
+
 pub(super) fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
+    fs::read_to_string(folder().join(name)).unwrap()
 }
 
 /// A block marked `sh`, and the block marked `text` that follows it under the same heading.

@@ -1,7 +1,6 @@
 //! The runbooks: each command that they show is run, in the order in which they show it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -54,7 +53,7 @@ fn manifests() -> Vec<Value> {
 
 #[test]
 fn cron_job_is_valid_by_the_schemas_of_kubernetes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kubernetes/renew.yaml");
+    let path = page::folder().join("kubernetes/renew.yaml");
     let Ok(output) = Command::new("kubernetes-validate").arg("--strict").arg(path).output() else {
         eprintln!("skipped: kubernetes-validate is not installed (pip install kubernetes-validate)");
         return;
