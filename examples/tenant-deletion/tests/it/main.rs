@@ -15,6 +15,8 @@ mod gateway;
 mod guarded;
 mod manifests;
 mod orchestrator;
+#[cfg(unix)]
+mod picture;
 mod processes;
 mod raw;
 mod serve;

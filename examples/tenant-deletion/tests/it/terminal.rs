@@ -14,7 +14,7 @@ use crate::town::Town;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the binary on a terminal and answers its question, if it asks one.
-async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -> Option<(i32, String)> {
+pub(crate) async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -> Option<(i32, String)> {
     let command = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_tenant-deletion"));
     let mut script = Command::new("script");
     script
