@@ -3,11 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every page, the runbooks first.
-pub(super) const ALL: [&str; 4] = ["rotation.md", "incident.md", "production.md", "troubleshooting.md"];
-
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/operations")
+}
+
+/// Every page of the guide, with its path.
+pub(super) fn all() -> Vec<(PathBuf, String)> {
+    let (mut folders, mut pages) = (vec![folder().join("..")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "md") {
+                let text = fs::read_to_string(&path).unwrap();
+                pages.push((path, text));
+            }
+        }
+    }
+    pages
 }
 
 pub(super) fn read(name: &str) -> String {

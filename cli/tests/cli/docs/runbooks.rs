@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_norway as yaml;
 
 use super::{at_work, insist, page, run};
-use crate::sandbox::claims_of;
+use crate::sandbox::{Sandbox, claims_of};
 
 /// All commands of a runbook.
 fn script_of(name: &str) -> String {
@@ -43,6 +43,33 @@ fn runbook_of_an_incident_runs_as_it_is_written_and_leaves_no_good_token_of_what
         let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
         sandbox.feed(&verify, sandbox.read(&format!("tokens/{service}.token")).trim_end()).done();
     }
+}
+
+#[test]
+fn overview_of_the_command_line_runs_as_it_is_written() {
+    let sandbox = Sandbox::new();
+    let [first, second] = &page::steps(&page::read("command-line.md"))[..] else { panic!("two steps") };
+    let said = insist(&run(&sandbox, &first.script, &[]));
+    page::assert_shown(first.shown.as_deref().unwrap(), &said);
+    let jti = claims_of(sandbox.read("orders.token").trim_end())["jti"].as_str().unwrap().to_owned();
+    let said = insist(&run(&sandbox, &second.script, &[("JTI", &jti)]));
+    assert!(said.contains(&jti), "{said}");
+}
+
+#[test]
+fn exit_codes_of_the_reference_are_met() {
+    let text = page::read("../reference/exit-codes.md");
+    let codes = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());
+    let sandbox = at_work();
+    sandbox.write("altered.token", "a.b.c");
+    let verify = ["verify", "--issuer", "bakery-auth", "--service"];
+    let met = [("orders", "tokens/orders.token"), ("orders", "altered.token"), ("", "tokens/orders.token")];
+    let met = met.into_iter().chain([("sales", "tokens/orders.token")]);
+    let met = met.map(|(service, token)| {
+        let arguments = [&verify[..], &[service, "-"]].concat();
+        sandbox.feed(&arguments, sandbox.read(token).trim_end()).code
+    });
+    assert_eq!(met.collect::<Vec<_>>(), codes.collect::<Vec<i32>>());
 }
 
 fn manifests() -> Vec<Value> {

@@ -147,9 +147,9 @@ impl RevocationStore for Silent {
     }
 }
 
-/// The page's row of a code: its stage, the status, the challenge.
+/// The row of a code: its stage, the status, the challenge.
 fn row(text: &str, code: Code) -> [String; 3] {
-    let start = format!("| [`{code}`](#{code}) | ");
+    let start = format!("| [`{code}`](../operations/troubleshooting.md#{code}) | ");
     let row = text.lines().find_map(|line| line.strip_prefix(&start)).expect("a row of each code");
     let cells: Vec<_> = row.trim_end_matches(" |").split(" | ").map(|cell| cell.trim_matches('`')).collect();
     [0, 1, 2].map(|cell| cells[cell].to_owned())
@@ -161,9 +161,10 @@ fn each_code_has_its_section_and_its_row_and_no_section_is_of_another() {
     let sections: Vec<_> =
         text.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
     assert_eq!(sections, Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>());
-    assert_eq!(text.matches("\n| [`").count(), Code::ALL.len());
+    let codes = page::read("../reference/denial-codes.md");
+    assert_eq!(codes.matches("\n| [`").count(), Code::ALL.len());
     for code in Code::ALL {
-        let [stage, status, challenge] = row(&text, *code);
+        let [stage, status, challenge] = row(&codes, *code);
         assert_eq!((stage, status), (code.stage().to_string(), code.status().to_string()), "{code}");
         assert_eq!(challenge == "none", code.status() >= 500, "{code}");
     }
@@ -172,7 +173,7 @@ fn each_code_has_its_section_and_its_row_and_no_section_is_of_another() {
 #[tokio::test]
 async fn each_code_is_met_and_answered_as_its_row_says() {
     let sandbox = at_work();
-    let text = page::read("troubleshooting.md");
+    let codes = page::read("../reference/denial-codes.md");
     for code in Code::ALL {
         let authority = authority(&sandbox);
         let Some(met) = met(*code, &authority) else { continue };
@@ -186,7 +187,7 @@ async fn each_code_is_met_and_answered_as_its_row_says() {
             request = request.authorization(value);
         }
         let response = request.await;
-        let [_, status, challenge] = row(&text, *code);
+        let [_, status, challenge] = row(&codes, *code);
         assert_eq!(response.status().as_u16().to_string(), status, "{code}");
         match response.challenge() {
             Some(sent) => page::assert_shown(&challenge, sent),

@@ -1,0 +1,41 @@
+//! `exporting.md`: who may call what, as data.
+
+use service_only::{
+    ClosedRouter, Verifier,
+    closed::get,
+    export::{self, ExportError, MeshOptions},
+    service_only,
+};
+
+#[service_only(services("shop"), scopes("orders:read"))]
+async fn list_orders() -> &'static str {
+    "order 7\n"
+}
+
+fn app(verifier: Verifier) -> ClosedRouter {
+    ClosedRouter::new().route("/orders", get(list_orders)).with_state(verifier)
+}
+
+fn table(verifier: Verifier) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&app(verifier).routes("orders"))
+}
+
+fn istio(verifier: Verifier) -> Result<String, ExportError> {
+    let mesh = MeshOptions::with_jwks_uri("bakery-auth", "https://auth.bakery.example/jwks.json")?
+        .namespace("bakery");
+    export::istio(&app(verifier).routes("orders"), &mesh)
+}
+
+#[cfg(test)]
+mod tests {
+    use service_only_testkit::TestAuthority;
+
+    use super::*;
+
+    #[test]
+    fn table_and_policy_name_the_caller() {
+        let verifier = TestAuthority::new().verifier();
+        assert!(table(verifier.clone()).unwrap().contains(r#""shop""#));
+        assert!(istio(verifier).unwrap().contains("cluster.local/ns/bakery/sa/shop"));
+    }
+}

@@ -1,0 +1,26 @@
+//! `verifying/revocation.md`: tokens that end before they expire.
+
+use service_only::{BuildError, KeySet, MemoryRevocations, Verifier};
+
+fn revocable(keys: KeySet, revocations: &MemoryRevocations) -> Result<Verifier, BuildError> {
+    Verifier::builder().issuer("bakery-auth").keys(keys).revocation(revocations.clone()).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use service_only_testkit::TestAuthority;
+
+    use super::*;
+
+    #[test]
+    fn revoked_key_ends_its_tokens() {
+        let authority = TestAuthority::new().issuer("bakery-auth");
+        authority.clock().set(service_only::Clock::now(&service_only::SystemClock));
+        let revocations = MemoryRevocations::new();
+        let verifier = revocable(authority.keys(), &revocations).unwrap();
+        let token = authority.service("orders").token();
+        assert!(verifier.verify(&token).is_ok());
+        revocations.revoke_key("bakery-auth", authority.kid()).unwrap();
+        assert_eq!(verifier.verify(&token).unwrap_err().code().as_str(), "revoked");
+    }
+}

@@ -1,0 +1,55 @@
+//! `testing.md`: tests of guarded handlers.
+
+use axum::{Router, extract::Path, routing::delete};
+use service_only::{Caller, RemoteJwks, Verifier, service_only};
+use service_only_testkit::{
+    Incident, JwksServer, TestAuthority, assert_allowed, assert_audited, assert_denied, call,
+};
+
+#[service_only(services("orchestrator"), scopes("tenants:delete"))]
+async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> String {
+    format!("{tenant} deleted for {}", caller.service())
+}
+
+fn app(verifier: Verifier) -> Router {
+    Router::new().route("/tenants/{id}", delete(delete_tenant)).with_state(verifier)
+}
+
+#[tokio::test]
+async fn expired_token_is_refused() {
+    let authority = TestAuthority::new();
+    let app = call(app(authority.verifier())).audit(authority.audit());
+    let valid = authority.service("orchestrator").scope("tenants:delete");
+
+    assert_allowed!(app.delete("/tenants/7").bearer(valid.token()).await);
+    assert_denied!(app.delete("/tenants/7").bearer(valid.expired().token()).await, 401);
+    assert_audited!(authority.audit(), deny, code = "expired", route = "/tenants/{id}");
+}
+
+#[tokio::test]
+async fn handler_is_a_function_that_a_unit_test_calls() {
+    let authority = TestAuthority::new();
+    let valid = authority.service("orchestrator").scope("tenants:delete");
+    let answer = delete_tenant(valid.guard(), Path("7".into()), valid.caller()).await;
+    assert_eq!(answer, "7 deleted for orchestrator");
+}
+
+#[tokio::test]
+async fn token_is_refused_after_each_incident() {
+    for incident in Incident::ALL {
+        let authority = TestAuthority::new();
+        let scene = incident.stage(&authority.service("orchestrator").scope("tenants:delete"));
+        let app = call(app(scene.verifier().clone()));
+        assert_allowed!(app.delete("/tenants/7").bearer(scene.token()).await);
+        scene.strike();
+        assert_denied!(app.delete("/tenants/7").bearer(scene.token()).await, incident.code().status());
+    }
+}
+
+#[tokio::test]
+async fn service_does_not_start_while_its_issuer_is_down() {
+    let server = JwksServer::start(&TestAuthority::new()).await;
+    server.down();
+    let keys = RemoteJwks::url(server.url()).dangerously_allow_http().start().await;
+    assert!(keys.is_err());
+}
