@@ -1,14 +1,15 @@
-//! The README shows exactly the code that is compiled and tested here.
+//! README.md and the guide's first page show exactly the code that is compiled and tested here. The documents of the
+//! project name tests and files that exist.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 const README: &str = include_str!("../../../README.md");
 
-/// The code blocks of the README in one language, in order.
-fn blocks(language: &str) -> Vec<String> {
+/// The code blocks of a page in one language, in order.
+fn blocks(page: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut block: Option<String> = None;
-    for line in README.lines() {
+    for line in page.lines() {
         match (&mut block, line) {
             (None, line) if line.strip_prefix("```") == Some(language) => block = Some(String::new()),
             (Some(_), "```") => blocks.extend(block.take()),
@@ -23,32 +24,59 @@ fn blocks(language: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_quick_start_of_the_readme_is_this_crate() {
+fn quick_start_is_this_crate() {
     let main = include_str!("../src/main.rs");
     let test = include_str!("../src/tests.rs");
+    let first_page = include_str!("../../../docs/src/getting-started.md");
     // The first line of the file is its documentation.
     let main = main.split_once("\n\n").unwrap().1;
-    assert_eq!(blocks("rust")[..2], [main, test]);
-    assert!(main.lines().count() <= 40, "the quick start has forty lines at most");
+    assert_eq!(blocks(README, "rust"), [main]);
+    assert_eq!(blocks(first_page, "rust"), [main, test]);
+    assert_eq!(blocks(README, "toml"), blocks(first_page, "toml"));
+    assert!(main.lines().count() <= 40, "the quick start has at most forty lines");
 }
 
 #[test]
-fn the_rest_of_the_readme_is_code_that_is_tested_elsewhere() {
-    let example = [
-        include_str!("../../closed-world/src/main.rs"),
-        include_str!("../../closed-world/src/tests.rs"),
-        include_str!("../../../runtime/client/tests/it/reqwest.rs"),
-    ];
-    let shown = &blocks("rust")[2..];
-    assert!(!shown.is_empty());
-    for block in shown {
-        assert!(example.iter().any(|file| file.contains(block)), "{block}");
+fn readme_has_at_most_150_lines_and_both_commands() {
+    assert!(README.lines().count() <= 150);
+    assert!(README.contains("\ncargo run -p tenant-deletion\ncargo test --workspace\n"));
+}
+
+/// The rows of the table with this heading: the first cell, and the last.
+fn rows<'p>(page: &'p str, heading: &str) -> Vec<(&'p str, &'p str)> {
+    let table = page.split_once(heading).unwrap().1.trim_start();
+    let rows = table.lines().skip_while(|line| line.starts_with("| --") || line.starts_with("| |"));
+    let rows = rows.take_while(|line| line.starts_with('|')).map(|line| line.trim_matches('|'));
+    rows.map(|row| (row.split('|').next().unwrap().trim(), row.rsplit('|').next().unwrap().trim())).collect()
+}
+
+#[test]
+fn figures_of_the_comparison_are_those_of_the_benchmark_and_of_the_test_kit() {
+    let results =
+        rows(include_str!("../../../runtime/benches/RESULTS.md"), "## Throughput on one core, HS256\n");
+    let shown = rows(README, "| | share of the unguarded throughput |\n");
+    assert_eq!(shown.len(), 5);
+    for row in shown {
+        assert!(results.contains(&row), "{row:?} is not in {results:?}");
     }
+    let attacks = include_str!("../../../testkit/README.md");
+    let (count, _) = attacks.split_once(" classes in ").unwrap();
+    let classes = format!("{} classes", count.rsplit(' ').next().unwrap());
+    for page in [README, include_str!("../../../docs/src/testing.md")] {
+        assert!(page.contains(&classes), "{classes}");
+    }
+    let (_, attacks) = attacks.split_once("Of 277 attacks on one endpoint:\n\n").unwrap();
+    let cells = |line: &'static str| line.trim_matches('|').split('|').skip(1).map(str::trim);
+    let mut lines = attacks.lines();
+    let names = cells(lines.next().unwrap());
+    let counts = cells(lines.nth(1).unwrap());
+    let shown = rows(README, "| | attacks that got in |\n");
+    assert_eq!(shown, names.zip(counts).collect::<Vec<_>>());
 }
 
 #[test]
-fn the_audit_record_of_the_readme_is_json_with_the_names_that_are_written() {
-    let record = blocks("json").swap_remove(0);
+fn audit_record_of_the_guide_is_json_with_the_names_that_are_written() {
+    let record = blocks(include_str!("../../../docs/src/audit.md"), "json").swap_remove(0);
     for name in ["id", "time", "decision", "status", "code", "stage", "reason", "endpoint", "duration_us"] {
         assert!(record.contains(&format!("\"{name}\":")), "{name}");
     }
