@@ -8,8 +8,9 @@ use service_only::{Algorithm, Issuer, SigningKey, SigningRing, Verifier};
 fn rotation_refuses_no_valid_token() -> Result<(), Box<dyn Error>> {
     let first = SigningKey::generate(Algorithm::ES256)?.with_kid("january");
     let second = SigningKey::generate(Algorithm::ES256)?.with_kid("april");
-    let ring = SigningRing::new(first, Duration::from_secs(24 * 3600))?;
-    let issuer = Issuer::builder().issuer("bakery-auth").ring(ring.clone()).build()?;
+    let day = Duration::from_secs(24 * 3600);
+    let ring = SigningRing::new(first, day)?;
+    let issuer = Issuer::builder().issuer("bakery-auth").ring(ring.clone()).lifetime(day).build()?;
     let verifier = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).build()?;
     let of_the_first = issuer.token_for("orders").mint()?;
 
