@@ -47,9 +47,7 @@ impl TokenDraft {
     /// # Errors
     /// When the token or the caller is not what the handler asks for.
     #[track_caller]
-    pub fn try_guard<P: private::StaticPolicy>(
-        &self,
-    ) -> Result<private::Guard<P>, Denial> {
+    pub fn try_guard<P: private::StaticPolicy>(&self) -> Result<private::Guard<P>, Denial> {
         private::Guard::of_token(&self.authority().verifier(), &self.token())
     }
 

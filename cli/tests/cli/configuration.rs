@@ -109,6 +109,7 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         DEFAULT_QUEUE,
         DEFAULT_REMOTE_KEYS,
         DEFAULT_REPORT_INTERVAL,
+        DEFAULT_REVOCATION_POLL,
         DEFAULT_TIMEOUT,
         DEFAULT_TRUST_DOMAIN,
         DEFAULT_UNKNOWN_KID_INTERVAL,

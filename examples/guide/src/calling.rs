@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use reqwest_middleware::ClientWithMiddleware;
-use service_only::{AttachToken, TokenSource};
+use service_only_client::{AttachToken, TokenSource};
 
 fn client() -> Result<ClientWithMiddleware, Box<dyn Error>> {
     let tokens = TokenSource::file("/var/run/service-token/token").open()?;

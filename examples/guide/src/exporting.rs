@@ -1,11 +1,7 @@
 //! `exporting.md`: who may call what, as data.
 
-use service_only::{
-    ClosedRouter, Verifier,
-    closed::get,
-    export::{self, ExportError, MeshOptions},
-    service_only,
-};
+use service_only::{ClosedRouter, Verifier, closed::get, service_only};
+use service_only_export::{self as export, ExportError, MeshOptions};
 
 #[service_only(services("shop"), scopes("orders:read"))]
 async fn list_orders() -> &'static str {

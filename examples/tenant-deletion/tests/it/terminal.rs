@@ -21,6 +21,7 @@ pub(crate) async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -
         .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
         .env("TERM", "xterm-256color")
         .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
         .env_remove("CI")
         .envs(no_color.then_some(("NO_COLOR", "1")))
         .stdin(Stdio::piped())

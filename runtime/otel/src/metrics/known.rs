@@ -174,12 +174,12 @@ mod tests {
         fn one() {
             #[service_only]
             async fn delete() {}
-            drop(delete);
+            let _ = delete;
         }
         fn other() {
             #[service_only]
             async fn delete() {}
-            drop(delete);
+            let _ = delete;
         }
         one();
         other();

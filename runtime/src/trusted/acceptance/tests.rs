@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     BuildError, Caller, Clock, KeyRing, KeySource, KeysUnavailable, MemoryRevocations, NoAudit, PublicJwk,
     RevocationStore, Timestamp, TrustedIssuer, Verifier, VerifierBuilder, VerifyingKey,
+    handle::WeakHandle,
     issue::{Issuer, SigningKey},
 };
 

@@ -67,7 +67,7 @@ fn a_token_of_another_type_is_refused_in_its_own_words() {
         let expectations =
             Expectations { issuer: "bakery-auth".to_owned(), audience: vec![], max_lifetime: None };
         let times = expectations.check(Kind::Compatible, &claims, at).unwrap();
-        super::claims(&claims, &times).unwrap_err().reason().to_owned()
+        own_claims::claims(&claims, &times).unwrap_err().reason().to_owned()
     };
     let said = reason(with(serde_json::json!({"type": "refresh"})));
     assert_eq!(said, "the token says `type` is `refresh`, expected `service`");

@@ -1,6 +1,5 @@
 //! A database of each kind for one test: a file of its own, and a schema of its own in the PostgreSQL
 //! that `DATABASE_URL` names.
-#![allow(dead_code, reason = "each test uses what it needs")]
 
 use tempfile::TempDir;
 

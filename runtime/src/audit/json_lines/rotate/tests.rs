@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::json_lines::rotated::is_stamp;
 
 #[test]
 fn a_stamp_is_read_back_as_the_instant_it_was_made_of_and_sorts_as_time_does() {
