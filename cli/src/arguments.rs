@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    const GUIDE: &str = include_str!("../../docs/src/operations/configuration.md");
+    const GUIDE: &str = include_str!("../docs/configuration.md");
 
     /// The rows of the table with this heading, as their cells.
     fn rows(heading: &str) -> impl Iterator<Item = Vec<&'static str>> {

@@ -3,11 +3,12 @@
 //! First stage. Entries are split at their commas before they are parsed, so a mistake in one entry does not hide a
 //! mistake in the next. [`crate::check`] checks the values.
 
-use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Lit, LitStr, Path};
 
 use crate::diagnostics::{self, Diagnostics};
+use crate::rules::{Key, Value, literal};
 
 pub(crate) use public::PublicArgs;
 
@@ -31,44 +32,6 @@ pub(crate) struct List {
     pub(crate) values: Vec<Value>,
     /// Whether an entry is neither a string literal nor a constant. Such an entry is reported and not in `values`.
     pub(crate) spoiled: bool,
-}
-
-/// One value of a list.
-pub(crate) enum Value {
-    Text(LitStr),
-    /// The path of a `&str` constant, such as `names::ORDERS`. The compiler evaluates it after the expansion.
-    Constant(Path),
-}
-
-/// A key of the attribute.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    Services,
-    Roles,
-    Scopes,
-    Issuers,
-    MaxAge,
-    Crate,
-}
-
-impl Key {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Services, Self::Roles, Self::Scopes, Self::Issuers, Self::MaxAge, Self::Crate];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::Roles => "roles",
-            Self::Scopes => "scopes",
-            Self::Issuers => "issuers",
-            Self::MaxAge => "max_age",
-            Self::Crate => "crate",
-        }
-    }
-
-    fn named(name: &Ident) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| name == key.as_str())
-    }
 }
 
 impl Args {
@@ -217,21 +180,6 @@ fn krate(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<
 fn string(token: &TokenTree) -> Option<LitStr> {
     match literal(token).map(Lit::new) {
         Some(Lit::Str(text)) if text.suffix().is_empty() => Some(text),
-        _ => None,
-    }
-}
-
-/// A token as a literal, if it is one. A macro by example wraps a literal in an invisible group.
-pub(crate) fn literal(token: &TokenTree) -> Option<Literal> {
-    match token {
-        TokenTree::Literal(literal) => Some(literal.clone()),
-        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-            let mut tokens = group.stream().into_iter();
-            match (tokens.next(), tokens.next()) {
-                (Some(token), None) => literal(&token),
-                _ => None,
-            }
-        }
         _ => None,
     }
 }

@@ -5,30 +5,21 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{LitStr, Path};
 
-use crate::args::{Args, Key, List, PublicArgs, Value};
+use crate::args::{Args, List, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
+use crate::rules::{
+    self, Fault, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_REASON_BYTES, Value,
+};
 
 pub(crate) use block::{Asks, CheckedBlock, CheckedMember, block};
-pub(crate) use item::{Attribute, Way, function};
+pub(crate) use item::{Way, function};
 
 mod block;
 mod item;
-
-pub(crate) const MAX_SERVICE_NAME_BYTES: usize = 253;
-pub(crate) const MAX_NAMES: usize = 32;
-/// Each constant is a level of a nested type, like a node of text.
-pub(crate) const MAX_CONSTANTS: usize = 32;
-/// The written arguments of a handler, without the hidden one.
-pub(crate) const MAX_EXTRACTORS: usize = 15;
-/// Four full lists and a name make about 70 nested nodes of text. The compiler's default recursion limit is 128.
-pub(crate) const MAX_LIST_BYTES: usize = 1024;
-/// Enough for one sentence.
-pub(crate) const MAX_REASON_BYTES: usize = 256;
-pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
 /// The policy of a handler, ready for its type.
 pub(crate) struct Policy {
@@ -56,10 +47,10 @@ pub(crate) struct Constant {
 
 pub(crate) fn policy(args: Args, errors: &mut Diagnostics) -> Policy {
     let mut constants = Vec::new();
-    let services = list(args.services, &mut constants, errors, service_name);
-    let roles = list(args.roles, &mut constants, errors, scope_token);
-    let scopes = list(args.scopes, &mut constants, errors, scope_token);
-    let issuers = list(args.issuers, &mut constants, errors, issuer);
+    let services = list(args.services, &mut constants, errors);
+    let roles = list(args.roles, &mut constants, errors);
+    let scopes = list(args.scopes, &mut constants, errors);
+    let issuers = list(args.issuers, &mut constants, errors);
     if let Some(extra) = constants.get(MAX_CONSTANTS) {
         errors.push(diagnostics::too_many_constants(constants.len(), &extra.path));
     }
@@ -102,12 +93,7 @@ fn reason_text(reason: &LitStr, errors: &mut Diagnostics) -> String {
 }
 
 /// The values of a list, joined by spaces, which no value contains.
-fn list(
-    list: Option<List>,
-    constants: &mut Vec<Constant>,
-    errors: &mut Diagnostics,
-    check: fn(Key, &LitStr, &mut Diagnostics),
-) -> String {
+fn list(list: Option<List>, constants: &mut Vec<Constant>, errors: &mut Diagnostics) -> String {
     let Some(List { key, span, values, spoiled }) = list else {
         return String::new();
     };
@@ -125,7 +111,7 @@ fn list(
                 errors.push(diagnostics::repeated_value(key, &text));
             }
             Value::Text(text) => {
-                check(key, &text, errors);
+                value_of_list(key, &text, errors);
                 names.push(text.value());
             }
             Value::Constant(path) => {
@@ -148,67 +134,14 @@ fn list(
     text
 }
 
-fn service_name(_: Key, value: &LitStr, errors: &mut Diagnostics) {
-    let name = value.value();
-    let outer = |c: char| !c.is_ascii_alphanumeric();
-    let reason = if name.is_empty() {
-        "it is empty".to_owned()
-    } else if let Some(c) = name.chars().find(|c| outer(*c) && !matches!(c, '-' | '_' | '.')) {
-        format!("it has {c:?}")
-    } else if name.len() > MAX_SERVICE_NAME_BYTES {
-        format!("it has {} characters", name.len())
-    } else if name.starts_with(outer) {
-        "it does not start with a letter or digit".to_owned()
-    } else if name.ends_with(outer) {
-        "it does not end with a letter or digit".to_owned()
-    } else {
-        return;
-    };
-    errors.push(diagnostics::bad_service_name(value, reason));
-}
-
-/// RFC 6749 section 3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
-fn scope_token(key: Key, value: &LitStr, errors: &mut Diagnostics) {
-    let name = value.value();
-    let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
-    match name.chars().find(|c| !allowed(*c)) {
-        Some(' ') => errors.push(diagnostics::several_in_one(key, value)),
-        Some(c) => errors.push(diagnostics::bad_scope_token(key, value, format!("it has {c:?}"))),
-        None if name.is_empty() => errors.push(diagnostics::bad_scope_token(key, value, "it is empty")),
-        None => {}
-    }
-}
-
-/// RFC 7519 section 2: a StringOrURI. Spaces separate the values of a list, so a value has none.
-fn issuer(key: Key, value: &LitStr, errors: &mut Diagnostics) {
-    let name = value.value();
-    let allowed = |c: char| matches!(c, '\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
-    match name.chars().find(|c| !allowed(*c)) {
-        Some(' ') => errors.push(diagnostics::several_in_one(key, value)),
-        Some(c) => errors.push(diagnostics::bad_issuer(value, format!("it has {c:?}"))),
-        None if name.is_empty() => errors.push(diagnostics::bad_issuer(value, "it is empty")),
-        None => {}
-    }
-}
-
-/// Whether a value is valid for a list. A message suggests only such values.
-pub(crate) fn is_value(key: Key, name: &str) -> bool {
-    let mut errors = Diagnostics::default();
-    let value = LitStr::new(name, Span::call_site());
-    match key {
-        Key::Services => service_name(key, &value, &mut errors),
-        Key::Issuers => issuer(key, &value, &mut errors),
-        _ => scope_token(key, &value, &mut errors),
-    }
-    errors.is_empty()
-}
-
-/// Whether `max_age` accepts a text.
-pub(crate) fn is_age(age: &str) -> bool {
-    let is_allowed = |age: Duration| {
-        !age.is_zero() && age.subsec_nanos() == 0 && age.as_secs() <= MAX_AGE_DAYS * 24 * 60 * 60
-    };
-    humantime::parse_duration(age).is_ok_and(is_allowed)
+fn value_of_list(key: Key, value: &LitStr, errors: &mut Diagnostics) {
+    let Some(fault) = rules::fault_of(key, &value.value()) else { return };
+    errors.push(match (fault, key) {
+        (Fault::SeveralInOne, _) => diagnostics::several_in_one(key, value),
+        (Fault::Other(reason), Key::Services) => diagnostics::bad_service_name(value, reason),
+        (Fault::Other(reason), Key::Issuers) => diagnostics::bad_issuer(value, reason),
+        (Fault::Other(reason), _) => diagnostics::bad_scope_token(key, value, reason),
+    });
 }
 
 fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {

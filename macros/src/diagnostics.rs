@@ -4,8 +4,8 @@
 //! compiler reports all mistakes of an attribute together.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::quote;
-use syn::Error;
+use quote::{ToTokens, quote};
+use syn::{Error, Path};
 
 mod entries;
 mod items;
@@ -52,6 +52,11 @@ fn at(tokens: &[TokenTree], message: String) -> Error {
 /// At the tokens, or at the name where there are none.
 fn at_or(tokens: &[TokenTree], name: &Ident, message: String) -> Error {
     if tokens.is_empty() { Error::new(name.span(), message) } else { at(tokens, message) }
+}
+
+/// A path as a developer writes it.
+fn written(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
 use crate::args::{Args, PublicArgs};
-use crate::check::{self, Asks, Attribute, CheckedBlock, CheckedMember, Policy, Way};
+use crate::check::{self, Asks, CheckedBlock, CheckedMember, Policy, Way};
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Block, Function, Item};
+use crate::rules::Attribute;
 use policy::Place;
 
 pub(crate) use seal::sealed;
@@ -17,6 +18,7 @@ pub(crate) use seal::sealed;
 mod hidden;
 mod key;
 mod policy;
+mod private;
 mod seal;
 mod statement;
 mod text;

@@ -11,6 +11,7 @@ mod check;
 mod diagnostics;
 mod expand;
 mod item;
+mod rules;
 mod tokens;
 
 /// Guards a handler: only authenticated services that meet its policy can call it.

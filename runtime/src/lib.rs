@@ -41,16 +41,13 @@
 //! | `tower` | `ServiceOnlyLayer`, for a tower service without handler functions |
 //! | `tonic` | guarded services of tonic 0.14 |
 //! | `remote` | `RemoteJwks`: keys from a JWK set at a URL, or from OIDC discovery |
-//! | `client` | `TokenSource`: the calling side reads its token from a file and reloads it |
-//! | `client-tower` | `AttachToken` as a tower layer |
-//! | `client-reqwest` | `AttachToken` as middleware of reqwest |
 //! | `issue` | `Issuer` and `SigningKey`: mint tokens |
-//! | `sql` | the registry of tokens and shared revocations in SQLite or PostgreSQL; needs Rust 1.94 |
-//! | `export` | a `RouteTable` as Istio, Envoy, OpenAPI, Markdown or Mermaid |
-//! | `metrics` | OpenTelemetry metrics of decisions, keys and tokens |
-//! | `traces` | one OpenTelemetry span for each decision |
 //! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
 //! | `compress` | compression of rotated audit logs |
+//!
+//! Other crates add the rest: `service-only-client` sends tokens, `service-only-store` keeps minted tokens and the
+//! revocations of a fleet, `service-only-otel` measures and traces, `service-only-export` writes policies for meshes, and
+//! `service-only-testkit` tests guarded handlers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Without a framework nobody asks for what only requests need.
@@ -64,6 +61,8 @@
 mod readme {}
 
 #[doc(hidden)]
+pub mod __private;
+#[doc(hidden)]
 pub mod __satellite;
 pub mod audit;
 mod authorize;
@@ -73,6 +72,7 @@ mod caller;
 mod claims;
 mod clock;
 mod columns;
+mod const_text;
 mod denial;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -88,8 +88,6 @@ mod issue;
 mod json;
 mod keys;
 mod policy;
-#[doc(hidden)]
-pub mod private;
 mod recorder;
 mod registry;
 mod rejection;

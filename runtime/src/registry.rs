@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
+    const_text::{Head, key, policy},
     hashed::Hashed,
     policy::{Endpoint, Policy},
-    private::{self, Head, policy},
 };
 
 /// A guarded handler and what it asks of its caller.
@@ -223,7 +223,7 @@ impl Entry {
 
 impl Registration {
     const fn key(&self) -> u64 {
-        private::key(self.head, self.module_path)
+        key(self.head, self.module_path)
     }
 
     fn endpoint(&self) -> Endpoint {

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use service_only::{BuildError, Verifier, endpoints, private};
+use service_only::{__private, BuildError, Verifier, endpoints};
 
 const KEYS: [u64; 2] = [
-    private::register_guarded!(0x0007_0000_0003_ffff_ffff, "payroll\n\n\n"),
-    private::register_guarded!(0x0007_0000_0003_ffff_ffff, "reports\n\n\n"),
+    __private::register_guarded!(0x0007_0000_0003_ffff_ffff, "payroll\n\n\n"),
+    __private::register_guarded!(0x0007_0000_0003_ffff_ffff, "reports\n\n\n"),
 ];
 
 #[test]

@@ -7,7 +7,7 @@ use std::{convert::Infallible, sync::Arc};
 use async_trait::async_trait;
 use axum::{Router, routing::get};
 use service_only::{
-    Caller, Code, Denial, Verifier, endpoints, private::Admit, public_endpoints, service_only,
+    __private::Admit, Caller, Code, Denial, Verifier, endpoints, public_endpoints, service_only,
 };
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
@@ -22,7 +22,7 @@ struct Request<T> {
 impl<T: Send> Admit for Request<T> {
     type Refusal = Denial;
 
-    async fn admit<P: service_only::private::StaticPolicy>(self) -> Result<Self, Denial> {
+    async fn admit<P: service_only::__private::StaticPolicy>(self) -> Result<Self, Denial> {
         self.verifier.verify_with(&self.token, &P::POLICY)?;
         Ok(self)
     }

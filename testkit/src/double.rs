@@ -2,7 +2,7 @@
 //! minted and verified behind the scenes, and the policy applied, so there is no hole to leave open. Even so
 //! it is not there in a release build, unless a feature says that the release is a test's.
 
-use service_only::{Caller, Denial, private};
+use service_only::{__private, Caller, Denial};
 
 use crate::{draft::TokenDraft, fail::OrFail};
 
@@ -38,7 +38,7 @@ impl TokenDraft {
     /// # Panics
     /// When the handler would refuse this caller; see [`TokenDraft::try_guard`].
     #[track_caller]
-    pub fn guard<P: private::StaticPolicy>(&self) -> private::Guard<P> {
+    pub fn guard<P: __private::StaticPolicy>(&self) -> __private::Guard<P> {
         self.try_guard().or_fail("the guard of a handler")
     }
 
@@ -47,8 +47,8 @@ impl TokenDraft {
     /// # Errors
     /// When the token or the caller is not what the handler asks for.
     #[track_caller]
-    pub fn try_guard<P: private::StaticPolicy>(&self) -> Result<private::Guard<P>, Denial> {
-        private::Guard::of_token(&self.authority().verifier(), &self.token())
+    pub fn try_guard<P: __private::StaticPolicy>(&self) -> Result<__private::Guard<P>, Denial> {
+        __private::Guard::of_token(&self.authority().verifier(), &self.token())
     }
 
     /// This service as a verified caller, for a function that takes one.

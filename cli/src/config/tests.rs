@@ -114,7 +114,7 @@ fn keys_of(table: &str) -> Vec<String> {
 
 #[test]
 fn guide_has_a_row_for_each_key_and_for_nothing_else() {
-    let guide = include_str!("../../../docs/src/operations/configuration.md");
+    let guide = include_str!("../../docs/configuration.md");
     for (table, heading) in [
         ("", "| key |"),
         ("[key]", "| key of `[key]` |"),

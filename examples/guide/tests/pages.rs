@@ -47,7 +47,7 @@ fn rust_blocks(text: &str) -> Vec<(&str, &str)> {
 
 #[test]
 fn rust_code_of_the_guide_is_in_a_program_that_is_compiled() {
-    let mut sources = vec![root().join("runtime/tests/configuration.rs")];
+    let mut sources = vec![root().join("cli/tests/cli/configuration.rs")];
     for example in fs::read_dir(root().join("examples")).unwrap() {
         files(&example.unwrap().path().join("src"), "rs", &mut sources);
     }

@@ -122,7 +122,8 @@ fn documents(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
             documents(&path, found);
-        } else if name.ends_with(".md") {
+        // A symbolic link packages a page with a crate; its relative links are those of the page.
+        } else if name.ends_with(".md") && !path.is_symlink() {
             found.push(path);
         }
     }

@@ -1,5 +1,7 @@
 //! The accepted forms of the attribute and their parsed values.
 
+use proc_macro2::Literal;
+
 use super::*;
 use proc_macro2::Group;
 use quote::quote;

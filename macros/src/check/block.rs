@@ -7,10 +7,11 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
 use super::item::{Way, guardable, has_place};
-use super::{Attribute, Policy, Public};
+use super::{Policy, Public};
 use crate::args::{Args, PublicArgs};
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Block, Function, Member, argument, arguments_of, attributes_named};
+use crate::rules::Attribute;
 
 /// A block with its checked members. Their own `#[service_only]` and `#[public]` are removed.
 pub(crate) struct CheckedBlock {

@@ -1,38 +1,8 @@
 //! Whether the item under the attribute can be guarded.
 
-use super::MAX_EXTRACTORS;
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Function, argument};
-
-/// The attribute that is being expanded. A handler has only one of the two.
-#[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Attribute {
-    ServiceOnly,
-    Public,
-}
-
-impl Attribute {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceOnly => "#[service_only]",
-            Self::Public => "#[public]",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::ServiceOnly => "service_only",
-            Self::Public => "public",
-        }
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::ServiceOnly => Self::Public,
-            Self::Public => Self::ServiceOnly,
-        }
-    }
-}
+use crate::rules::{Attribute, MAX_EXTRACTORS};
 
 /// How a function is guarded.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

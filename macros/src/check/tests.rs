@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::item::Item;
+use crate::rules::{Attribute, MAX_SERVICE_NAME_BYTES};
 
 fn accepted(attribute: &str) -> Policy {
     let mut errors = Diagnostics::default();

@@ -6,10 +6,9 @@ use syn::parse::Parser;
 use syn::{Error, Lit, LitStr, Path};
 
 use super::similar::similar_key;
-use super::values::written;
+use super::written;
 use super::{at, at_or};
-use crate::args::{self, Key};
-use crate::check;
+use crate::rules::{self, Key};
 
 pub(crate) fn no_key(entry: &[TokenTree]) -> Error {
     let found = quote!(#(#entry)*);
@@ -140,7 +139,7 @@ fn suggested_values(key: Key, written: &[TokenTree]) -> Option<String> {
 
 fn suggested_value(key: Key, entry: &[TokenTree]) -> Option<String> {
     let literal = match entry {
-        [token] => args::literal(token),
+        [token] => rules::literal(token),
         _ => None,
     };
     if let Some(literal) = literal {
@@ -151,7 +150,7 @@ fn suggested_value(key: Key, entry: &[TokenTree]) -> Option<String> {
 }
 
 fn suggested_name(key: Key, name: &str) -> Option<String> {
-    check::is_value(key, name).then(|| format!("{name:?}"))
+    rules::fault_of(key, name).is_none().then(|| format!("{name:?}"))
 }
 
 /// A literal as a valid age, for a suggestion: `3600` and `"3600"` are seconds, `24h` lacks its quotes.
@@ -161,14 +160,14 @@ pub(crate) fn suggested_age(literal: Literal) -> Option<String> {
         other => text_of(other)?,
     };
     let with_unit = format!("{text}s");
-    [text, with_unit].into_iter().find(|age| check::is_age(age)).map(|age| format!("{age:?}"))
+    [text, with_unit].into_iter().find(|age| rules::is_age(age)).map(|age| format!("{age:?}"))
 }
 
 /// The first literal, also within brackets.
 fn find_literal(tokens: &[TokenTree]) -> Option<Literal> {
     tokens.iter().find_map(|token| match token {
         TokenTree::Group(group) => find_literal(&group.stream().into_iter().collect::<Vec<_>>()),
-        token => args::literal(token),
+        token => rules::literal(token),
     })
 }
 

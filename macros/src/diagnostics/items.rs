@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Attribute as Written, Error, Receiver, ReceiverKind};
 
-use crate::check::{Attribute, MAX_EXTRACTORS};
+use crate::rules::{Attribute, MAX_EXTRACTORS};
 
 pub(crate) fn not_a_function(attribute: Attribute, kind: Option<&Ident>) -> Error {
     let attribute = attribute.as_str();

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{Error, LitStr};
 
 use super::{at, at_or};
-use crate::check::MAX_REASON_BYTES;
+use crate::rules::MAX_REASON_BYTES;
 
 const EXAMPLE: &str = r#"`reason = "load balancers have no token"`"#;
 

@@ -1,6 +1,6 @@
 //! The key that an unknown key resembles.
 
-use crate::args::Key;
+use crate::rules::Key;
 
 /// The known key that starts with the written one, or differs from it in one or two characters.
 pub(crate) fn similar_key(written: &str) -> Option<Key> {

@@ -8,6 +8,7 @@ use super::*;
 use crate::args::Args;
 use crate::check;
 use crate::item::Item;
+use crate::rules::Attribute;
 
 mod blocks;
 
@@ -20,18 +21,18 @@ pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
 }
 
 pub(crate) fn mistakes_of_item(item: &str) -> Vec<Error> {
-    mistakes_under(check::Attribute::ServiceOnly, item)
+    mistakes_under(Attribute::ServiceOnly, item)
 }
 
 fn mistakes_of_public_item(item: &str) -> Vec<Error> {
-    mistakes_under(check::Attribute::Public, item)
+    mistakes_under(Attribute::Public, item)
 }
 
-fn mistakes_under(attribute: check::Attribute, item: &str) -> Vec<Error> {
+fn mistakes_under(attribute: Attribute, item: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     match Item::parse(item.parse().expect("tokens")) {
         Ok(Item::Function(function)) => drop(check::function(function, attribute, &mut errors)),
-        Ok(Item::Block(block)) if attribute == check::Attribute::ServiceOnly => {
+        Ok(Item::Block(block)) if attribute == Attribute::ServiceOnly => {
             drop(check::block(block, &mut errors));
         }
         Ok(Item::Block(block)) => errors.push(not_a_function(attribute, Some(&block.keyword()))),
@@ -460,7 +461,7 @@ fn handler_cannot_be_guarded_and_public() {
                 r#"  ^^^^^^^^^^^^^^^^^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
             ],
             &[
-                r#"fn list(_: ::service_only::private::Public<P>) {}"#,
+                r#"fn list(_: ::service_only::__private::Public<P>) {}"#,
                 r#"   ^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
             ],
         ],
@@ -473,7 +474,7 @@ fn handler_cannot_be_guarded_and_public() {
                 r#"  ^^^^^^^^^^^^^^^^^^^^^^^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
             ],
             &[
-                r#"fn list(_: ::service_only::private::Guard<P>) {}"#,
+                r#"fn list(_: ::service_only::__private::Guard<P>) {}"#,
                 r#"   ^^^^ `list` cannot be both `#[service_only]` and `#[public]`; keep one"#,
             ],
             &[
@@ -721,8 +722,8 @@ fn function_that_is_guarded_twice_is_refused() {
             ],
             &["fn list(guard: Guard<Admin>, id: Id) {}", &format!("        ^^^^^^^^^^^^^^^^^^^ {own}")],
             &[
-                "fn list(_: ::service_only::private::Guard<Admin>) {}",
-                &format!("        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {own}"),
+                "fn list(_: ::service_only::__private::Guard<Admin>) {}",
+                &format!("        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ {own}"),
             ],
         ],
     );

@@ -3,13 +3,14 @@
 use std::fmt::Display;
 
 use proc_macro2::Span;
-use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path};
 
 use super::entries::suggested_age;
-use crate::args::{Key, Value};
-use crate::check::{self, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES};
+use super::written;
+use crate::rules::{
+    self, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES, Value,
+};
 
 pub(crate) fn empty_list(key: Key, span: Span) -> Error {
     let message = match key {
@@ -79,10 +80,6 @@ pub(crate) fn too_many_constants(count: usize, first_extra: &Path) -> Error {
     )
 }
 
-pub(crate) fn written(path: &Path) -> String {
-    path.to_token_stream().to_string().replace(' ', "")
-}
-
 pub(crate) fn bad_service_name(value: &LitStr, reason: impl Display) -> Error {
     Error::new(
         value.span(),
@@ -98,7 +95,7 @@ pub(crate) fn several_in_one(key: Key, value: &LitStr) -> Error {
     let text = value.value();
     let mut apart: Vec<&str> = Vec::new();
     for one in text.split_ascii_whitespace() {
-        if check::is_value(key, one) && !apart.contains(&one) {
+        if rules::fault_of(key, one).is_none() && !apart.contains(&one) {
             apart.push(one);
         }
     }

@@ -8,7 +8,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{FnArg, Pat, PatType, Token, Type};
 
-use super::policy::{Hidden, Private};
+use super::policy::Hidden;
+use super::private::Private;
 use super::statement::{hygienic, put_first};
 use crate::item::Function;
 

@@ -1,6 +1,6 @@
 //! The seed of a handler's key. A guard's type finds the registration of its handler by that key.
 //!
-//! The runtime (`private::key`) adds the module path, which an attribute does not know. The key is a hash of everything
+//! The runtime (`__private::key`) adds the module path, which an attribute does not know. The key is a hash of everything
 //! that a record shows about a handler, so handlers with equal keys have equal names. It affects no decision.
 
 use std::collections::HashMap;

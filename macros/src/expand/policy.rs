@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
+use super::private::Private;
 use super::{key, text};
 use crate::check::{CONSTANT, Policy, Public};
 use crate::item::{Function, argument};
@@ -30,28 +31,6 @@ pub(crate) struct Hidden {
     pub(crate) known_by: TokenStream,
 }
 
-/// The path of the module `private` in the runtime. As tokens, because inserting a `TokenStream` into another calls
-/// the compiler each time.
-pub(crate) struct Private(Vec<TokenTree>);
-
-impl Private {
-    /// The same path with another span.
-    pub(crate) fn at(&self, place: Span) -> Self {
-        let moved = |token: &TokenTree| {
-            let mut token = token.clone();
-            token.set_span(token.span().located_at(place));
-            token
-        };
-        Self(self.0.iter().map(moved).collect())
-    }
-}
-
-impl ToTokens for Private {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        tokens.extend(self.0.iter().cloned());
-    }
-}
-
 impl<'a> Place<'a> {
     /// A function. Its attribute cannot see whether it is in an `impl` block.
     pub(crate) fn of(name: &'a Ident, krate: Option<&TokenStream>) -> Self {
@@ -61,8 +40,8 @@ impl<'a> Place<'a> {
     /// A method of a type.
     pub(crate) fn within(ty: Option<&'a Ident>, name: &'a Ident, krate: Option<&TokenStream>) -> Self {
         let private = match krate {
-            Some(path) => quote!(#path::private),
-            None => quote!(::service_only::private),
+            Some(path) => quote!(#path::__private),
+            None => quote!(::service_only::__private),
         };
         Self { name, ty, private: Private(private.into_iter().collect()) }
     }

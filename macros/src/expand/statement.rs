@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{FnArg, Pat};
 
-use super::policy::Private;
+use super::private::Private;
 use crate::item::{Function, argument};
 use crate::tokens::is_punct;
 

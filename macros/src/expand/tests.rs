@@ -347,10 +347,10 @@ fn everything_but_the_argument_and_the_statement_is_the_same_tokens() {
         }
         let [argument, body] = added.as_slice() else { panic!("{item}: {added:?}") };
         assert!(
-            argument.starts_with("(__service_only_guard) : :: service_only :: private :: Guard <"),
+            argument.starts_with("(__service_only_guard) : :: service_only :: __private :: Guard <"),
             "{argument}"
         );
-        assert!(body.contains("let _ : & :: service_only :: private :: Guard <"), "{body}");
+        assert!(body.contains("let _ : & :: service_only :: __private :: Guard <"), "{body}");
         assert!(body.contains("= & __service_only_guard ;"), "{body}");
     }
 }
@@ -371,7 +371,7 @@ fn words(tokens: TokenStream) -> Vec<String> {
 fn without_seal(item: TokenStream) -> TokenStream {
     let mut tokens: Vec<_> = item.into_iter().collect();
     let is_seal =
-        |token: &TokenTree| token.to_string().replace(' ', "") == "[::service_only::private::sealed]";
+        |token: &TokenTree| token.to_string().replace(' ', "") == "[::service_only::__private::sealed]";
     if let Some(at) = tokens.iter().position(is_seal) {
         tokens.drain(at - 1..=at);
     }
@@ -383,7 +383,7 @@ fn without_seal(item: TokenStream) -> TokenStream {
 fn function_that_other_attributes_may_rewrite_is_sealed() {
     let sealed = |item: &str| {
         let text = expand("", item).to_string();
-        (text.contains("unsealed ! {"), text.contains("# [:: service_only :: private :: sealed]"))
+        (text.contains("unsealed ! {"), text.contains("# [:: service_only :: __private :: sealed]"))
     };
     for item in [
         "fn list(id: Id) {}",
@@ -403,7 +403,7 @@ fn function_that_other_attributes_may_rewrite_is_sealed() {
     }
     let last = expand("", "#[first] #[second(\"a\")] pub(crate) async fn list() {}").to_string();
     assert!(
-        last.starts_with("# [first] # [second (\"a\")] # [:: service_only :: private :: sealed] pub"),
+        last.starts_with("# [first] # [second (\"a\")] # [:: service_only :: __private :: sealed] pub"),
         "{last}"
     );
 }
@@ -418,11 +418,11 @@ fn seal_after(change: impl FnOnce(String) -> String) -> String {
 fn seal_releases_the_statement_in_a_moved_body() {
     let released = seal_after(|guarded| guarded);
     assert!(!released.contains("unsealed"), "{released}");
-    assert!(released.contains("{ let _ : & :: service_only :: private :: Guard <"), "{released}");
+    assert!(released.contains("{ let _ : & :: service_only :: __private :: Guard <"), "{released}");
     let nested = seal_after(|guarded| {
         guarded.replacen(
-            "{ :: service_only :: private :: unsealed",
-            "{ async move { || { #![allow(unused)] :: service_only :: private :: unsealed",
+            "{ :: service_only :: __private :: unsealed",
+            "{ async move { || { #![allow(unused)] :: service_only :: __private :: unsealed",
             1,
         ) + "}}"
     });
@@ -451,7 +451,7 @@ fn seal_refuses_a_guard_that_is_not_the_first_argument() {
 #[test]
 fn seal_ignores_an_item_that_is_not_a_function() {
     let item =
-        "struct List { a: u8 } impl List { fn a() { :: service_only :: private :: unsealed ! { 7 } } }";
+        "struct List { a: u8 } impl List { fn a() { :: service_only :: __private :: unsealed ! { 7 } } }";
     assert!(sealed(item.parse().expect("tokens")).to_string().contains("unsealed ! { 7 }"));
 }
 

@@ -8,9 +8,9 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::policy::Private;
-use crate::args::Key;
+use super::private::Private;
 use crate::check::{CONSTANT, Constant};
+use crate::rules::Key;
 
 pub(crate) const WORD_BYTES: usize = 16;
 const NODE_BYTES: usize = 4 * WORD_BYTES;

@@ -16,7 +16,7 @@ pub(crate) fn is_guard(argument: &FnArg) -> bool {
     let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let is_generic = path.segments.last().is_some_and(|last| !last.arguments.is_none());
-    is_generic && matches!(names.as_slice(), ["Guard"] | [.., "private" | "service_only", "Guard"])
+    is_generic && matches!(names.as_slice(), ["Guard"] | [.., "__private" | "service_only", "Guard"])
 }
 
 /// Whether the type is the hidden argument of `#[public]`.
@@ -33,7 +33,8 @@ pub(crate) fn is_hidden_guard(argument: &FnArg) -> bool {
 fn is_private(argument: &FnArg, hidden: &str) -> bool {
     let Some(path) = ty(argument).and_then(path) else { return false };
     let mut names = path.segments.iter().rev().map(|segment| segment.ident.unraw());
-    names.next().is_some_and(|name| name == hidden) && names.next().is_some_and(|parent| parent == "private")
+    names.next().is_some_and(|name| name == hidden)
+        && names.next().is_some_and(|parent| parent == "__private")
 }
 
 /// Whether the type is `&ServiceClaims` or `&Caller`, by whichever path and lifetime. The attribute checks such an

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
 #[cfg(feature = "reqwest")]
-use crate::reqwest::Proxies;
+use crate::proxies::Proxies;
 use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 
 /// Puts the token of a [`TokenSource`] on requests to named services, and on no others. As a layer of

@@ -2,7 +2,17 @@
 //!
 //! A token is mounted as a file and replaced in time by whoever renews it. Nothing here verifies: the
 //! service that is called does. What is taken care of is that a token goes to nobody else.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `reqwest` | a reqwest client, and middleware of reqwest-middleware |
+//! | `tower` | `AttachToken` as a tower layer |
+//! | `axum` | bodies of axum in requests that are sent again |
+//! | `tonic` | bodies of tonic in requests that are sent again |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Without a client nothing asks for what only a client needs.
 #![cfg_attr(
     not(any(feature = "reqwest", feature = "tower")),
@@ -11,6 +21,8 @@
 
 mod attach;
 mod origin;
+#[cfg(feature = "reqwest")]
+mod proxies;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod rounds;

@@ -1,13 +1,12 @@
 //! reqwest: middleware of `reqwest-middleware`, and a client that gives the token to no proxy.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt};
 
-use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION, uri::Scheme};
-use hyper_util::client::proxy::matcher::Matcher;
+use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
-use crate::AttachToken;
+use crate::{AttachToken, proxies::Proxies};
 
 impl AttachToken {
     /// A client of reqwest that sends the token, and uses no proxy: not one of the environment
@@ -26,29 +25,6 @@ impl AttachToken {
     pub fn client_uses_no_proxy(mut self) -> Self {
         self.proxies = Proxies(None);
         self
-    }
-}
-
-/// The proxies of the environment, as reqwest reads them.
-#[derive(Clone)]
-pub(crate) struct Proxies(Option<Arc<Matcher>>);
-
-impl Proxies {
-    pub(crate) fn of_environment() -> Self {
-        Self(Some(Arc::new(Matcher::from_system())))
-    }
-
-    /// Whether a proxy would read a request to this target. Over HTTPS, it passes a tunnel.
-    fn read(&self, target: &Uri) -> bool {
-        target.scheme() == Some(&Scheme::HTTP)
-            && self.0.as_ref().is_some_and(|matcher| matcher.intercept(target).is_some())
-    }
-}
-
-impl fmt::Debug for Proxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A proxy's URL may hold a password.
-        f.write_str(if self.0.is_some() { "of the environment" } else { "none" })
     }
 }
 

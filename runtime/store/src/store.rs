@@ -14,6 +14,7 @@ mod registry;
 mod revoked;
 mod rotation;
 mod schema;
+mod target;
 mod undoing;
 mod url;
 
@@ -35,9 +36,10 @@ pub(crate) use url::Address;
 
 pub use self::{
     error::StoreError,
-    journal::{KeyRecord, KeyStage, KeyStep, KeyUse, VerifierReport},
+    journal::{Journal, KeyHolder, KeyRecord, KeyStage, KeyStep, KeyUse, VerifierReport},
     registry::{ListedToken, TokenFilter, TokenRecord, TokenState},
-    revoked::{NewRevocation, RevocationRecord, RevocationTarget, Revoked, SequenceHead},
+    revoked::{NewRevocation, RevocationRecord, Revoked, SequenceHead},
+    target::RevocationTarget,
     undoing::{PastRevocation, Undoing, Undone},
 };
 

@@ -2,7 +2,7 @@
 
 use service_only::{
     Denial,
-    private::{Admit, StaticPolicy},
+    __private::{Admit, StaticPolicy},
 };
 
 pub struct Request<T>(pub T);

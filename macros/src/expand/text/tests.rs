@@ -43,7 +43,7 @@ fn text_of_one_node_is_not_nested() {
     let nodes = |length: usize| encode(&"x".repeat(length)).to_string().matches("Text").count();
     assert_eq!([1, 16, 17, 64].map(nodes), [1; 4]);
     assert_eq!([65, 128].map(nodes), [2; 2]);
-    assert_eq!(nodes(crate::check::MAX_LIST_BYTES), 16);
+    assert_eq!(nodes(crate::rules::MAX_LIST_BYTES), 16);
 }
 
 #[test]

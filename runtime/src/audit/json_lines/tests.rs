@@ -101,7 +101,7 @@ fn a_record_is_one_line_of_json_with_the_names_of_the_contract() {
     audit.flush().unwrap();
     let expected = concat!(
         r#"{"id":"00000000-0000-0000-0000-000000000000","time":"2026-01-01T00:00:00.000000Z","#,
-        r#""decision":"allow","status":200,"url.path":"/a\n\u001bb","service":"orders","duration_us":7}"#
+        r#""decision":"allow","status":200,"url.path":"/a\\u{a}\\u{1b}b","duration_us":7}"#
     );
     assert_eq!(out.lines(), [expected]);
 }

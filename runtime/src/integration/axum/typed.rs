@@ -6,8 +6,8 @@ use std::fmt;
 use axum_extra::routing::TypedPath;
 
 use crate::{
+    __private::{OpenSite, Site},
     guard::{Guard, Public},
-    private::{OpenSite, Site},
 };
 
 impl<const HEAD: u128, const KEY: u64, Words, Next: TypedPath> TypedPath

@@ -5,6 +5,32 @@
 
 use super::{Store, StoreError};
 
+/// All that is known of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Journal {
+    /// The keys, in the order of their publication.
+    pub keys: Vec<KeyRecord>,
+    /// Who holds tokens of which key, and until when.
+    pub holders: Vec<KeyHolder>,
+    /// Who was seen with tokens of which key.
+    pub uses: Vec<KeyUse>,
+    /// What the verifiers say of themselves.
+    pub verifiers: Vec<VerifierReport>,
+    /// The keys that are revoked.
+    pub revoked: Vec<String>,
+}
+
+/// A service with tokens of a key that are not revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The key.
+    pub kid: String,
+    /// The service.
+    pub service: String,
+    /// When the last of the tokens ends.
+    pub last_expiry: i64,
+}
+
 /// Where a signing key stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyStage {

@@ -8,31 +8,7 @@
 
 use service_only::{MemoryRevocations, RevocationsFull};
 
-use super::{CHANNEL, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
-
-/// What is revoked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RevocationTarget {
-    /// One token.
-    Token {
-        /// Its name.
-        jti: String,
-        /// Its `exp`; the revocation is forgotten some time after it.
-        expires_at: i64,
-    },
-    /// All tokens of a service that were issued up to and within a second.
-    Service {
-        /// Its name.
-        service: String,
-        /// That second.
-        issued_by: i64,
-    },
-    /// All tokens that a key signed.
-    Key {
-        /// Its name.
-        kid: String,
-    },
-}
+use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
 
 /// A revocation to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -309,23 +285,6 @@ impl RevocationTarget {
                 *service == token.service && (ahead || token.issued_at <= *issued_by)
             }
             Self::Key { kid } => *kid == token.kid,
-        }
-    }
-
-    pub(crate) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
-        match (kind, until) {
-            ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
-            ("service", Some(issued_by)) => Some(Self::Service { service: name, issued_by }),
-            ("key", None) => Some(Self::Key { kid: name }),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn columns(&self) -> (&'static str, &str, Option<i64>) {
-        match self {
-            Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
-            Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),
-            Self::Key { kid } => ("key", kid, None),
         }
     }
 }

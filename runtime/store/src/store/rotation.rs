@@ -1,7 +1,6 @@
 //! All that a rotation has to look at, read in one go.
 
-use super::{Store, StoreError};
-use crate::rotation::{Journal, KeyHolder};
+use super::{Journal, KeyHolder, Store, StoreError};
 
 /// Tokens that are revoked hold no key back: they are refused already.
 const HOLDERS: &str = "

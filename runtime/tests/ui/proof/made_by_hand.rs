@@ -1,4 +1,4 @@
-use service_only::private::Guard;
+use service_only::__private::Guard;
 
 fn guard<P>() -> Guard<P> {
     Guard(std::marker::PhantomData)

@@ -1,116 +1,17 @@
-//! Everything that the attribute's generated code may name. Not part of the public interface: it
-//! changes with the attribute, whose version is pinned.
+//! Texts and numbers in const generics, sixteen bytes of text per word, and the way back to texts at compile time.
 //!
-//! A policy must travel in a type, because the guard is only an argument of the handler, and the
-//! attribute cannot put a type of its own beside the handler: within an `impl` block there is no
-//! place for one. So texts are written into const generics, sixteen bytes a word, and read back
-//! here when compiling.
+//! A policy must travel in a type, because the guard is only an argument of the handler. The attribute cannot put a
+//! type of its own beside the handler: an `impl` block has no place for one.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "evaluated when compiling, where a panic or an index out of bounds is an error"
+    reason = "evaluated at compile time, where a panic or an index out of bounds is an error"
 )]
 
 use std::{marker::PhantomData, time::Duration};
 
-#[doc(hidden)]
-pub use inventory;
-#[doc(hidden)]
-pub use service_only_macros::__sealed as sealed;
-
-pub use crate::{
-    __register_guarded as register_guarded, __register_public as register_public, __unsealed as unsealed,
-    given::{Admit, Given, Refused, check},
-    guard::{Guard, Public, StaticPolicy, StaticReason},
-    registry::{Asks, Registration},
-};
-use crate::{
-    claims::MAX_SERVICE_NAME,
-    hashed::mix,
-    policy::{Endpoint, Policy},
-    registry,
-};
-
-/// Puts a guarded handler into the list of [`endpoints`](crate::endpoints).
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __register_guarded {
-    ($head:literal, $text:literal) => {{
-        $crate::private::inventory::submit! {
-            $crate::private::Registration {
-                head: $head,
-                module_path: ::core::module_path!(),
-                file: ::core::file!(),
-                asks: $crate::private::Asks::Policy($text),
-            }
-        }
-        $crate::private::key($head, ::core::module_path!())
-    }};
-    ($head:literal, $function:literal, $services:expr, $roles:expr, $scopes:expr, $issuers:expr) => {{
-        $crate::private::inventory::submit! {
-            $crate::private::Registration {
-                head: $head,
-                module_path: ::core::module_path!(),
-                file: ::core::file!(),
-                asks: $crate::private::Asks::Lists {
-                    function: $function,
-                    services: $services,
-                    roles: $roles,
-                    scopes: $scopes,
-                    issuers: $issuers,
-                },
-            }
-        }
-        $crate::private::key($head, ::core::module_path!())
-    }};
-}
-
-/// Puts a public handler into the list of [`public_endpoints`](crate::public_endpoints).
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __register_public {
-    ($head:literal, $function:literal, $reason:literal) => {{
-        $crate::private::inventory::submit! {
-            $crate::private::Registration {
-                head: $head,
-                module_path: ::core::module_path!(),
-                file: ::core::file!(),
-                asks: $crate::private::Asks::Nothing { function: $function, reason: $reason },
-            }
-        }
-        $crate::private::key($head, ::core::module_path!())
-    }};
-}
-
-/// The statement that uses a guard, until the seal has seen the function as other attributes have left it. What stays
-/// unsealed does not compile once code is generated for it. `#[debug_handler]` writes the body into functions that are
-/// only checked: they bind each argument by `panic!()`, behind which no constant is evaluated.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __unsealed {
-    ($($statement:tt)*) => {
-        $($statement)*
-        const { $crate::private::written_anew() };
-    };
-}
-
-/// Evaluated where a function was written anew without its other attributes, among them the seal.
-///
-/// A function that keeps its attributes compiles:
-///
-/// ```
-/// #[service_only::service_only]
-/// #[rewriting::wrapped]
-/// async fn wrapped(_: String) {}
-///
-/// drop(wrapped);
-/// ```
-pub const fn written_anew() {
-    panic!(
-        "an attribute below `#[service_only]` has written this function anew and dropped its other attributes, so the order of its arguments cannot be checked; put that attribute above `#[service_only]`"
-    )
-}
+use crate::{claims::MAX_SERVICE_NAME, hashed::mix, policy::Policy};
 
 /// The value of a constant that the attribute names, in words: as long as a service name may be.
 pub struct Name<
@@ -376,7 +277,7 @@ impl Buffer {
 }
 
 /// The `n`-th line of a text; none is empty.
-const fn line(text: &'static str, n: usize) -> &'static str {
+pub(crate) const fn line(text: &'static str, n: usize) -> &'static str {
     part(text, b'\n', n)
 }
 
@@ -401,7 +302,7 @@ const fn part(text: &'static str, separator: u8, n: usize) -> &'static str {
 }
 
 /// The words of a line.
-const fn words(line: &'static str) -> [&'static str; MAX_NAMES] {
+pub(crate) const fn words(line: &'static str) -> [&'static str; MAX_NAMES] {
     let mut words = [""; MAX_NAMES];
     let mut word = 0;
     while word < count(line) {
@@ -411,7 +312,7 @@ const fn words(line: &'static str) -> [&'static str; MAX_NAMES] {
     words
 }
 
-const fn count(line: &str) -> usize {
+pub(crate) const fn count(line: &str) -> usize {
     let bytes = line.as_bytes();
     if bytes.is_empty() {
         return 0;
@@ -426,7 +327,10 @@ const fn count(line: &str) -> usize {
     count
 }
 
-const fn first(words: &'static [&'static str; MAX_NAMES], count: usize) -> &'static [&'static str] {
+pub(crate) const fn first(
+    words: &'static [&'static str; MAX_NAMES],
+    count: usize,
+) -> &'static [&'static str] {
     words.split_at(count).0
 }
 
@@ -465,53 +369,6 @@ impl Head {
     }
 }
 
-/// The type of one handler's guard: no other guard will do.
-///
-/// ```compile_fail,E0308
-/// #[service_only::service_only]
-/// #[rewriting::retyped(service_only::private::Guard<service_only::private::Site<7, 7, service_only::private::Text<7>>>)]
-/// async fn list() {}
-/// ```
-///
-/// ```compile_fail,E0308
-/// #[service_only::public(reason = "a test")]
-/// #[rewriting::retyped(service_only::private::Guard<service_only::private::Site<7, 7, service_only::private::Text<7>>>)]
-/// async fn list() {}
-/// ```
-///
-/// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By its key the type finds
-/// where the handler stands. `Next` is the type of the argument behind a guard, where that is a name and nothing more:
-/// typed paths are found by it.
-pub struct Site<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
-
-impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Words, Next> {
-    const SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 1));
-    const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
-    const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
-    const ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 4));
-}
-
-impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticPolicy
-    for Site<HEAD, KEY, Words, Next>
-{
-    const POLICY: Policy<'static> = policy(
-        first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
-        first(&Self::SERVICES, count(line(Words::TEXT, 1))),
-        first(&Self::ROLES, count(line(Words::TEXT, 2))),
-        first(&Self::SCOPES, count(line(Words::TEXT, 3))),
-        Head(HEAD).max_age(),
-    );
-
-    fn endpoint() -> Endpoint {
-        endpoint(KEY, HEAD, || line(Words::TEXT, 0))
-    }
-}
-
-fn endpoint(key: u64, head: u128, function: impl FnOnce() -> &'static str) -> Endpoint {
-    registry::endpoint(key).unwrap_or_else(|| Endpoint::unregistered(function(), Head(head).line()))
-}
-
 /// The attribute refuses an empty list, so none stands for a key that was left out.
 pub(crate) const fn policy<'a>(
     issuers: &'a [&'a str],
@@ -530,24 +387,13 @@ pub(crate) const fn policy<'a>(
     }
 }
 
-/// A public handler, in a type.
-pub struct OpenSite<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
-
-impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticReason
-    for OpenSite<HEAD, KEY, Words, Next>
-{
-    fn reason() -> &'static str {
-        registry::reason(KEY).unwrap_or_default()
-    }
-
-    fn endpoint() -> Endpoint {
-        endpoint(KEY, HEAD, || Words::TEXT)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        __private::{Site, written_anew},
+        guard::StaticPolicy,
+    };
 
     const LONG: &str =
         "list\norders gateway\nadmin\nan:order a:second.scope-that-goes-on-until-it-needs-a-node more";
@@ -661,7 +507,7 @@ mod tests {
     #[test]
     fn what_is_no_text_lets_nobody_in() {
         type Garbled = Text<{ u128::MAX }, 0, 0, 0>;
-        type Site = super::Site<{ head(7, 7, u32::MAX) }, 7, Garbled>;
+        type Site = crate::__private::Site<{ head(7, 7, u32::MAX) }, 7, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
         assert!("\\".parse::<crate::ServiceName>().is_err());
     }

@@ -1,0 +1,44 @@
+//! What a revocation revokes, and its columns.
+
+/// What is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationTarget {
+    /// One token.
+    Token {
+        /// Its name.
+        jti: String,
+        /// Its `exp`; the revocation is forgotten some time after it.
+        expires_at: i64,
+    },
+    /// All tokens of a service that were issued up to and within a second.
+    Service {
+        /// Its name.
+        service: String,
+        /// That second.
+        issued_by: i64,
+    },
+    /// All tokens that a key signed.
+    Key {
+        /// Its name.
+        kid: String,
+    },
+}
+
+impl RevocationTarget {
+    pub(crate) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
+        match (kind, until) {
+            ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
+            ("service", Some(issued_by)) => Some(Self::Service { service: name, issued_by }),
+            ("key", None) => Some(Self::Key { kid: name }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn columns(&self) -> (&'static str, &str, Option<i64>) {
+        match self {
+            Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
+            Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),
+            Self::Key { kid } => ("key", kid, None),
+        }
+    }
+}
