@@ -14,7 +14,10 @@ use std::time::Duration;
 
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
-use service_only::{Algorithm, Scopes, ServiceName};
+use service_only::{
+    Algorithm,
+    claims::{Scopes, ServiceName},
+};
 use service_only_store::{Store, StoreError};
 
 pub(crate) use crate::instant::Lifetime;

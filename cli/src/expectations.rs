@@ -6,7 +6,11 @@
 use std::time::Duration;
 
 use service_only::{
-    Algorithm, BuildError, FixedClock, KeySet, MemoryRevocations, NoAudit, Timestamp, TrustedIssuer, Verifier,
+    Algorithm, KeySet, TrustedIssuer, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    error::BuildError,
+    revocation::MemoryRevocations,
 };
 
 use crate::problem::{Outcome, Problem, ProblemCode};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{civil::DateTime, fmt::temporal::Pieces};
-use service_only::{Clock as _, SystemClock};
+use service_only::clock::{Clock as _, SystemClock};
 
 /// The last second that RFC 3339 can write, of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 use zeroize::Zeroizing;
 
 use crate::output;
@@ -38,9 +38,9 @@ impl SecretEncoding {
     /// The runtime's rule, so that a service that verifies reads the same secret from the same file.
     fn decode(self, content: &[u8]) -> Outcome<Zeroizing<Vec<u8>>> {
         let rule = match self {
-            Self::Base64url => service_only::SecretEncoding::Base64url,
-            Self::Utf8 => service_only::SecretEncoding::Utf8,
-            Self::Raw => service_only::SecretEncoding::Raw,
+            Self::Base64url => service_only::keys::SecretEncoding::Base64url,
+            Self::Utf8 => service_only::keys::SecretEncoding::Utf8,
+            Self::Raw => service_only::keys::SecretEncoding::Raw,
         };
         rule.decode(content).map_err(|error| {
             Problem::key(&error).help(
@@ -150,7 +150,7 @@ impl KeySource {
         format!("key file `{}`", self.path.display())
     }
 
-    fn unusable(&self, error: &service_only::KeyError) -> Problem {
+    fn unusable(&self, error: &service_only::keys::KeyError) -> Problem {
         Problem::key(error).at(self.place()).help(format!(
             "it must hold a private key for {}; make one with `service-token keygen --algorithm {} --out FILE`",
             self.algorithm, self.algorithm

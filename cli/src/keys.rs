@@ -94,6 +94,6 @@ fn from_pem(path: &Path, algorithms: &[Algorithm]) -> Outcome<KeySet> {
     VerifyingKey::from_pem(algorithm, &pem).map(KeySet::from).map_err(|error| unusable(path, &error))
 }
 
-fn unusable(path: &Path, error: &service_only::KeyError) -> Problem {
+fn unusable(path: &Path, error: &service_only::keys::KeyError) -> Problem {
     Problem::key(error).at(format!("`{}`", path.display()))
 }

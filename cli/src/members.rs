@@ -1,7 +1,7 @@
 //! The members of a header or of claims, one a line, for people.
 
 use serde_json::{Map, Value};
-use service_only::Timestamp;
+use service_only::clock::Timestamp;
 
 use crate::escape;
 

@@ -1,7 +1,7 @@
 //! Values of options that several commands have.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use service_only::{Algorithm, MAX_KID_LENGTH};
+use service_only::{Algorithm, keys::MAX_KID_LENGTH};
 
 /// An option's value that is one of our algorithms, with all of them in help and completions.
 pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {

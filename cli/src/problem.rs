@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
-use service_only::{KeyError, KeyErrorKind};
+use service_only::keys::{KeyError, KeyErrorKind};
 
 /// The outcome of a step that can end the command.
 pub(crate) type Outcome<T> = Result<T, Problem>;

@@ -1,7 +1,7 @@
 //! The public half of a key, as a JWK.
 
 use serde_json::Value;
-use service_only::SigningKey;
+use service_only::issue::SigningKey;
 
 use crate::problem::{Outcome, Problem, ProblemCode};
 

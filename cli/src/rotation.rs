@@ -9,7 +9,7 @@
 mod emergency;
 mod site;
 
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::{Journal, Plan, Step};
 use service_only_store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
 

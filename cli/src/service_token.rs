@@ -1,6 +1,6 @@
 //! A service and its new token.
 
-use service_only::{MintedToken, ServiceName};
+use service_only::{claims::ServiceName, issue::MintedToken};
 
 /// A service and its new token.
 pub(crate) struct ServiceToken {

@@ -9,7 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use service_only::{Algorithm, Clock as _, Issuer, MintedToken, ServiceName, SystemClock, Timestamp};
+use service_only::{
+    Algorithm,
+    claims::ServiceName,
+    clock::{Clock as _, SystemClock, Timestamp},
+    issue::{Issuer, MintedToken},
+};
 
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::key_file::{KeySource, SecretEncoding};
@@ -258,7 +263,7 @@ fn mint_one(
     options: &TokenOptions,
 ) -> Outcome<MintedToken> {
     let refused =
-        |error: service_only::IssueError| Problem::usage(format!("no token for `{service}`: {error}"));
+        |error: service_only::issue::IssueError| Problem::usage(format!("no token for `{service}`: {error}"));
     let role = options.role.as_deref().or(entry.role.as_deref()).unwrap_or(DEFAULT_ROLE);
     let overriding: Vec<String> = options.scope.iter().map(|ScopeToken(scope)| scope.clone()).collect();
     let scopes = if overriding.is_empty() { &entry.scopes } else { &overriding };

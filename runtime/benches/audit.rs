@@ -15,7 +15,8 @@ use common::{
 };
 use futures_util::FutureExt;
 use service_only::{
-    Algorithm, AuditSink, JsonLinesAudit, JsonLinesBuilder, NoAudit, TracingAudit, VerifyingKey, WhenFull,
+    Algorithm, JsonLinesAudit, VerifyingKey,
+    audit::{AuditSink, JsonLinesBuilder, NoAudit, TracingAudit, WhenFull},
     service_only,
 };
 use tower::Service;

@@ -13,7 +13,10 @@ use common::{
     tokens::{self, AUDIENCE, ISSUER},
 };
 use service_only::{
-    Algorithm, KeyRing, KeySet, KeySource, MAX_KEYS, MAX_REVOCATIONS, MemoryRevocations, NoAudit, Verifier,
+    Algorithm, KeySet, Verifier,
+    audit::NoAudit,
+    keys::{KeyRing, KeySource, MAX_KEYS},
+    revocation::{MAX_REVOCATIONS, MemoryRevocations},
 };
 
 /// The largest of the growing things must cost no more than this many times the smallest.
@@ -85,7 +88,7 @@ fn revocations(count: usize) -> MemoryRevocations {
 
 fn compare(
     what: &str,
-    issuer: &service_only::Issuer,
+    issuer: &service_only::issue::Issuer,
     verifiers: Vec<(String, Verifier)>,
     report: &mut Report,
 ) {

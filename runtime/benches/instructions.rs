@@ -25,7 +25,7 @@ use http::{
     HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, HOST},
 };
-use service_only::{Algorithm, JsonLinesAudit, NoAudit, public, service_only};
+use service_only::{Algorithm, JsonLinesAudit, audit::NoAudit, public, service_only};
 use tower::Service;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.json");

@@ -9,7 +9,7 @@ use common::{
     report::Report,
     tokens::{self, ISSUER},
 };
-use service_only::{Algorithm, MemoryRevocations, NoAudit};
+use service_only::{Algorithm, audit::NoAudit, revocation::MemoryRevocations};
 
 /// Few enough that any cache holds them all.
 const SEEN: u64 = 500;

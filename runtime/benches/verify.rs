@@ -27,7 +27,7 @@ use common::{
 use futures_util::FutureExt;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::Deserialize;
-use service_only::{Algorithm, Caller, NoAudit, SigningKey, Verifier};
+use service_only::{Algorithm, Caller, Verifier, audit::NoAudit, issue::SigningKey};
 
 /// The claims as a user of jsonwebtoken has them.
 #[derive(Deserialize)]
@@ -166,7 +166,7 @@ fn garbage(report: &mut Report) {
 
 /// One algorithm's key in the hands of all contenders.
 struct Case {
-    issuer: service_only::Issuer,
+    issuer: service_only::issue::Issuer,
     verifier: Verifier,
     floor: Floor,
     decoding: DecodingKey,

@@ -25,7 +25,7 @@ use crate::{
     registry,
 };
 
-/// Puts a guarded handler into the list of [`endpoints`](crate::endpoints).
+/// Puts a guarded handler into the list of [`endpoints`](crate::routes::endpoints).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_guarded {
@@ -59,7 +59,7 @@ macro_rules! __register_guarded {
     }};
 }
 
-/// Puts a public handler into the list of [`public_endpoints`](crate::public_endpoints).
+/// Puts a public handler into the list of [`public_endpoints`](crate::routes::public_endpoints).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_public {

@@ -23,12 +23,13 @@ pub(crate) use self::{
     event::{Line, MAX_PATH, RequestContext, Subject, logged},
     needs_no_escape::needs_no_escape,
 };
+pub use crate::trace_context::ParentSpan;
 
 /// Takes the record of every attempt.
 ///
 /// `record` is called on the request's thread: it must not block on a disk or a network. A refusal is recorded at
 /// once. An admitted caller is recorded when its handler ends, or before it runs, see
-/// [`VerifierBuilder::require_audit`](crate::VerifierBuilder::require_audit).
+/// [`VerifierBuilder::require_audit`](crate::verifier::VerifierBuilder::require_audit).
 ///
 /// Several sinks are one: a pair `(A, B)`, or a `Vec` of boxed sinks. A sink of your own that passes records on to
 /// others must pass on `ready`, `is_required` and `is_off` too; a pair does.
@@ -37,11 +38,11 @@ pub trait AuditSink: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the record is lost. The verifier logs that; told to
-    /// [require the audit](crate::VerifierBuilder::require_audit), it refuses the caller.
+    /// [require the audit](crate::verifier::VerifierBuilder::require_audit), it refuses the caller.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError>;
 
     /// Whether a record would be kept now. Asked before a caller is let in where the audit is
-    /// [required](crate::VerifierBuilder::require_audit), so that a sink which writes later can say
+    /// [required](crate::verifier::VerifierBuilder::require_audit), so that a sink which writes later can say
     /// that it could not write what came before.
     ///
     /// # Errors
@@ -51,7 +52,7 @@ pub trait AuditSink: Send + Sync + 'static {
     }
 
     /// Whether a caller whose record is lost is refused, also by a verifier that was not told to
-    /// [require the audit](crate::VerifierBuilder::require_audit). Its record is written before the handler runs
+    /// [require the audit](crate::verifier::VerifierBuilder::require_audit). Its record is written before the handler runs
     /// then. Asked at every decision.
     fn is_required(&self) -> bool {
         false

@@ -67,7 +67,7 @@ impl Caller {
     /// that is not the caller's own.
     ///
     /// The response is that of any other 403. The reason is only in the record, under the code
-    /// [`refused`](crate::Code::Refused); the record of the attempt says "deny", and there is no other. Return what
+    /// [`refused`](crate::error::Code::Refused); the record of the attempt says "deny", and there is no other. Return what
     /// this returns: it is a response in axum and actix, and converts to a `tonic::Status`, an `http::Response`
     /// and a [`Denial`]. A caller whose attempt has ended, such as a stored one, gets a record of its own.
     ///

@@ -67,7 +67,7 @@ pub const fn service_word(name: &str, n: usize) -> u128 {
     word(name, n)
 }
 
-/// As [`ServiceName`](crate::ServiceName) has it.
+/// As [`ServiceName`](crate::claims::ServiceName) has it.
 const fn is_service_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.len() > MAX_SERVICE_NAME {
@@ -438,7 +438,7 @@ mod tests {
             "a/b",
         ];
         for name in names {
-            assert_eq!(is_service_name(name), name.parse::<crate::ServiceName>().is_ok(), "{name}");
+            assert_eq!(is_service_name(name), name.parse::<crate::claims::ServiceName>().is_ok(), "{name}");
         }
         assert!(is_service_name(&longest) && !is_service_name(&too_long));
     }
@@ -509,7 +509,7 @@ mod tests {
         type Garbled = Text<{ u128::MAX }, 0, 0, 0>;
         type Site = crate::__private::Site<{ head(7, 7, u32::MAX) }, 7, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
-        assert!("\\".parse::<crate::ServiceName>().is_err());
+        assert!("\\".parse::<crate::claims::ServiceName>().is_err());
     }
 
     #[test]

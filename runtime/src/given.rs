@@ -20,7 +20,7 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who calls",
     label = "this argument is checked by `#[service_only]`",
-    note = "it checks a `&service_only::Caller` and a `&service_only::ServiceClaims`; a type of your own needs another name"
+    note = "it checks a `&service_only::Caller` and a `&service_only::claims::ServiceClaims`; a type of your own needs another name"
 )]
 pub trait Given {
     /// Decides, and records the decision.

@@ -23,10 +23,10 @@ pub trait GuardedHandler<Arguments> {
 
 /// What a guarded handler asks of its caller. It is the policy that is enforced, read from the
 /// handler's type. A generic handler is named with its types. A function that is given its caller has no
-/// such type: [`endpoints`](crate::endpoints) has its policy.
+/// such type: [`endpoints`](crate::routes::endpoints) has its policy.
 ///
 /// ```
-/// use service_only::{policy_of, service_only};
+/// use service_only::{service_only, routes::policy_of};
 ///
 /// #[service_only(scopes("tenants:delete"))]
 /// async fn delete_tenant() {}
@@ -39,7 +39,7 @@ pub trait GuardedHandler<Arguments> {
 /// ```compile_fail,E0277
 /// async fn delete_tenant() {}
 ///
-/// service_only::policy_of(delete_tenant);
+/// service_only::routes::policy_of(delete_tenant);
 /// ```
 pub fn policy_of<H, Arguments>(handler: H) -> Policy<'static>
 where
@@ -111,7 +111,7 @@ pub struct PolicyTable(Vec<GuardedEndpoint>);
 #[macro_export]
 macro_rules! policy_table {
     ($($handler:expr),* $(,)?) => {
-        <$crate::PolicyTable as ::core::iter::FromIterator<_>>::from_iter([$($crate::guarded($handler)),*])
+        <$crate::routes::PolicyTable as ::core::iter::FromIterator<_>>::from_iter([$($crate::routes::guarded($handler)),*])
     };
 }
 

@@ -36,7 +36,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// Mints service tokens.
 ///
 /// ```
-/// # use service_only::{Algorithm, Issuer, SigningKey};
+/// # use service_only::{Algorithm, issue::{Issuer, SigningKey}};
 /// # use std::time::Duration;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let issuer = Issuer::builder()

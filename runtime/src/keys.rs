@@ -39,6 +39,8 @@ pub use set::KeySet;
 pub use source::{KeySource, KeysUnavailable, Refresh};
 pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
 
+pub use crate::watched_file::DEFAULT_POLL_INTERVAL;
+
 #[cfg(feature = "issue")]
 pub(crate) use self::{
     algorithm::KeyType,

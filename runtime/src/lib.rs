@@ -67,13 +67,13 @@ pub mod __satellite;
 pub mod audit;
 mod authorize;
 mod bearer;
-mod build_error;
 mod caller;
-mod claims;
-mod clock;
+pub mod claims;
+pub mod clock;
 mod columns;
 mod const_text;
 mod denial;
+pub mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -82,83 +82,45 @@ mod guard;
 mod handle;
 mod handler;
 mod hashed;
-mod integration;
+pub mod integration;
 #[cfg(feature = "issue")]
-mod issue;
+pub mod issue;
 mod json;
-mod keys;
+pub mod keys;
 mod policy;
 mod recorder;
 mod registry;
 mod rejection;
-mod revocation;
-mod routes;
+pub mod revocation;
+pub mod routes;
 #[cfg(feature = "shutdown")]
-mod shutdown;
+pub mod shutdown;
 mod text;
 mod threads;
 mod times;
 mod token;
 mod trace_context;
 mod trusted;
-mod verifier;
+pub mod verifier;
 mod watched_file;
 
 pub use service_only_macros::{public, service_only};
 
-#[cfg(feature = "axum")]
-pub use crate::integration::{ClosedRouter, HasVerifier, closed};
 #[cfg(feature = "tower")]
-pub use crate::integration::{ServiceOnly, ServiceOnlyBody, ServiceOnlyLayer};
+pub use crate::integration::ServiceOnlyLayer;
 #[cfg(feature = "tonic")]
-pub use crate::integration::{VerifierLayer, WithVerifier};
-#[cfg(feature = "issue")]
-pub use crate::issue::{
-    DEFAULT_LIFETIME, IssueError, Issuer, IssuerBuilder, LONG_LIFETIME, MAX_LIFETIME, MintedToken, PublicJwk,
-    STRICT_LIFETIME, SigningKey, SigningRing, TokenRequest,
-};
+pub use crate::integration::VerifierLayer;
+#[cfg(feature = "axum")]
+pub use crate::integration::{ClosedRouter, closed};
 #[cfg(feature = "remote")]
-pub use crate::keys::{
-    DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
-    RemoteJwksBuilder,
-};
-#[cfg(feature = "shutdown")]
-pub use crate::shutdown::{DRAIN_TIMEOUT, drain, shutdown_signal};
+pub use crate::keys::RemoteJwks;
 pub use crate::{
-    audit::{
-        AuditError, AuditEvent, AuditRecord, AuditSink, DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE,
-        DEFAULT_WRITE_TIMEOUT, Decision, JsonLinesAudit, JsonLinesBuilder, MAX_QUEUE, NoAudit, TracingAudit,
-        WhenFull,
-    },
-    bearer::MAX_TOKEN_LENGTH,
-    build_error::{BuildError, MAX_CACHED_TOKENS},
+    audit::JsonLinesAudit,
     caller::{Caller, Identity, User},
-    claims::{
-        InvalidScope, InvalidServiceName, MAX_AUDIENCES, MAX_CLAIM_LENGTH, MAX_SCOPES, MAX_SERVICE_NAME,
-        Scopes, ServiceClaims, ServiceName, UserClaims,
-    },
-    clock::{Clock, FixedClock, SystemClock, Timestamp},
-    denial::{Code, Denial, MAX_QUOTED, Stage},
-    handler::{GuardedHandler, PolicyTable, guarded, policy_of},
-    json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
-    keys::{
-        Algorithm, DEVELOPMENT_KID_PREFIX, FileKeys, FileKeysBuilder, KeyError, KeyErrorKind, KeyId, KeyRing,
-        KeySet, KeySource, KeyState, KeysUnavailable, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS,
-        MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT, Refresh,
-        SecretEncoding, SkippedKey, UnknownAlgorithm, VerifyingKey,
-    },
-    policy::{Endpoint, Policy},
-    registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
+    denial::Denial,
+    keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
+    policy::Policy,
     rejection::Rejection,
-    revocation::{
-        MAX_REVOCATIONS, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,
-        RevocationStore, RevocationsFull,
-    },
-    routes::{Access, Route, RouteTable},
-    times::{MAX_ISSUED_AHEAD, MAX_LEEWAY},
-    trace_context::ParentSpan,
     trusted::TrustedIssuer,
-    verifier::{DEFAULT_CACHED_TOKENS, Verifier, VerifierBuilder},
-    watched_file::DEFAULT_POLL_INTERVAL,
+    verifier::Verifier,
 };

@@ -60,7 +60,7 @@ impl PublicEndpoint {
 /// all crates that are linked in are there, whether a router has them or not.
 ///
 /// ```
-/// use service_only::{endpoints, service_only};
+/// use service_only::{service_only, routes::endpoints};
 ///
 /// #[service_only(services("billing"))]
 /// async fn invoices() {}

@@ -28,7 +28,7 @@ pub struct PresentedToken<'t> {
     pub service: Option<&'t str>,
     /// Its `iat`, in seconds since the Unix epoch. `None` where the token has none, or one that proves no age because
     /// it is further ahead of the verifier's clock than the leeway and
-    /// [`MAX_ISSUED_AHEAD`](crate::MAX_ISSUED_AHEAD). Such a token may be as old as any.
+    /// [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD). Such a token may be as old as any.
     pub issued_at: Option<i64>,
     /// The key that signed it.
     pub key_id: Option<&'t str>,

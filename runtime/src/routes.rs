@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     columns::{aligned, cells, head},
-    policy::{Endpoint, Policy},
+    policy::Policy,
+};
+pub use crate::{
+    handler::{GuardedHandler, PolicyTable, guarded, policy_of},
+    policy::Endpoint,
+    registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
 };
 
 /// The routes of one program. Serializes to the JSON that `service-token endpoints` reads. `Display` shows
@@ -15,7 +20,7 @@ use crate::{
 /// nothing.
 ///
 /// ```
-/// use service_only::{Access, Policy, Route, RouteTable};
+/// use service_only::{Policy, routes::{Access, Route, RouteTable}};
 ///
 /// const ORCHESTRATOR: Policy<'static> = Policy::any_service().services(&["orchestrator"]);
 /// let table = RouteTable::new("orders")

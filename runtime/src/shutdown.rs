@@ -19,7 +19,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener, app: axum::Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-/// use service_only::{drain, shutdown_signal};
+/// use service_only::shutdown::{drain, shutdown_signal};
 ///
 /// let server = axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()?);
 /// drain(server).await

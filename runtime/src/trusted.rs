@@ -23,9 +23,9 @@ use self::{
     services::{Declared, Namespace},
 };
 use crate::{
-    build_error::BuildError,
     claims::{RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
+    error::BuildError,
     keys::{Algorithm, AlgorithmSet, DEVELOPMENT_KID_PREFIX, KeyId, KeySet, KeySource},
     times::{Moment, Times},
     token::{Header, Segments, SignatureRoom},
@@ -36,7 +36,7 @@ use crate::{
 ///
 /// ```
 /// use service_only::{KeySet, TrustedIssuer, Verifier};
-/// # fn build(own: KeySet, cluster: KeySet) -> Result<Verifier, service_only::BuildError> {
+/// # fn build(own: KeySet, cluster: KeySet) -> Result<Verifier, service_only::error::BuildError> {
 /// Verifier::builder()
 ///     .trust(TrustedIssuer::strict("bakery-auth").keys(own).audience("orders"))
 ///     .trust(
@@ -111,14 +111,14 @@ impl TrustedIssuer {
         Self { keys: Some(Arc::new(keys)), ..self }
     }
 
-    /// See [`VerifierBuilder::audience`](crate::VerifierBuilder::audience). Required, but for
+    /// See [`VerifierBuilder::audience`](crate::verifier::VerifierBuilder::audience). Required, but for
     /// compatible tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
         self
     }
 
-    /// See [`VerifierBuilder::algorithms`](crate::VerifierBuilder::algorithms). None but compatible
+    /// See [`VerifierBuilder::algorithms`](crate::verifier::VerifierBuilder::algorithms). None but compatible
     /// tokens may be signed with a secret.
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         Self { algorithms: Some(algorithms.into_iter().collect()), ..self }
@@ -150,7 +150,7 @@ impl TrustedIssuer {
     ///
     /// ```
     /// use service_only::{KeySet, TrustedIssuer, Verifier};
-    /// # fn build(own: KeySet, partner: KeySet) -> Result<Verifier, service_only::BuildError> {
+    /// # fn build(own: KeySet, partner: KeySet) -> Result<Verifier, service_only::error::BuildError> {
     /// Verifier::builder()
     ///     .trust(TrustedIssuer::strict("bakery-auth").keys(own).audience("orders"))
     ///     .trust(

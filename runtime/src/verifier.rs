@@ -30,6 +30,12 @@ use crate::{
     times::Moment,
     trusted::{Kind, Trusted},
 };
+pub use crate::{
+    bearer::MAX_TOKEN_LENGTH,
+    error::MAX_CACHED_TOKENS,
+    json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
+    times::{MAX_ISSUED_AHEAD, MAX_LEEWAY},
+};
 
 /// Verifies service tokens: keys, expectations, clock and audit. The only thing that a guarded
 /// service must be given.

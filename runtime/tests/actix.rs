@@ -27,7 +27,9 @@ use actix_web::{
     web,
 };
 use frameworks::{LateKeys, Log, challenge_of, fixtures};
-use service_only::{Caller, Decision, Identity, Verifier, public, public_endpoints, service_only};
+use service_only::{
+    Caller, Identity, Verifier, audit::Decision, public, routes::public_endpoints, service_only,
+};
 use service_only_testkit::{Fixture, TestAuthority, assert_audited};
 
 #[service_only(services("orchestrator"), scopes("tenants:delete"))]

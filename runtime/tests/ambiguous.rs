@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use service_only::{__private, BuildError, Verifier, endpoints};
+use service_only::{__private, Verifier, error::BuildError, routes::endpoints};
 
 const KEYS: [u64; 2] = [
     __private::register_guarded!(0x0007_0000_0003_ffff_ffff, "payroll\n\n\n"),

@@ -22,7 +22,11 @@ mod tower;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use service_only::{AuditRecord, Caller, Code, Decision};
+use service_only::{
+    Caller,
+    audit::{AuditRecord, Decision},
+    error::Code,
+};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 /// The text that a handler refuses with. No response may show it.

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use service_only::{
-    Algorithm, AuditSink, FixedClock, Issuer, JsonLinesAudit, MintedToken, NoAudit, SigningKey, Timestamp,
-    TracingAudit, Verifier, VerifierBuilder,
+    Algorithm, JsonLinesAudit, Verifier,
+    audit::{AuditSink, NoAudit, TracingAudit},
+    clock::{FixedClock, Timestamp},
+    issue::{Issuer, MintedToken, SigningKey},
+    verifier::VerifierBuilder,
 };
 
 const CLOCK: FixedClock = FixedClock(Timestamp::from_unix(1_767_225_600));

@@ -20,7 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use service_only::{Algorithm, Issuer, JsonLinesAudit, SigningKey, Verifier};
+use service_only::{
+    Algorithm, JsonLinesAudit, Verifier,
+    issue::{Issuer, SigningKey},
+};
 
 /// A verifier with this sink, and a token that it accepts.
 fn verifier(audit: JsonLinesAudit, required: bool) -> (Verifier, String) {

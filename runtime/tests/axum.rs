@@ -26,8 +26,13 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{
-    Algorithm, AuditError, AuditEvent, AuditRecord, AuditSink, Caller, Decision, FixedClock, Issuer,
-    JsonLinesAudit, KeyRing, MemoryRevocations, SigningKey, Timestamp, Verifier, service_only,
+    Algorithm, Caller, JsonLinesAudit, Verifier,
+    audit::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision},
+    clock::{FixedClock, Timestamp},
+    issue::{Issuer, SigningKey},
+    keys::KeyRing,
+    revocation::MemoryRevocations,
+    service_only,
 };
 use tower::ServiceExt;
 

@@ -12,9 +12,11 @@ use axum::{
     serve::IncomingStream,
 };
 use service_only::{
-    Access, ClosedRouter, Policy, Route, RouteTable, Verifier,
+    ClosedRouter, Policy, Verifier,
     closed::{any, delete, get, head, on, post},
-    public, service_only,
+    public,
+    routes::{Access, Route, RouteTable},
+    service_only,
 };
 use service_only_testkit::{TestApp, TestAuthority, call};
 use tokio::net::TcpListener;

@@ -8,9 +8,11 @@ use std::panic::catch_unwind;
 use axum::{http::Method, routing::MethodFilter};
 use proptest::{collection::vec, prelude::*, sample::select};
 use service_only::{
-    Access, ClosedRouter, Route, RouteTable, Verifier,
+    ClosedRouter, Verifier,
     closed::{any, get, on},
-    public, service_only,
+    public,
+    routes::{Access, Route, RouteTable},
+    service_only,
 };
 use service_only_testkit::{TestApp, TestAuthority, call};
 

@@ -34,7 +34,7 @@ use std::time::Duration;
 use cases::Case;
 use reference::Reference;
 use serde_json::Value;
-use service_only::{Policy, Verifier, endpoints};
+use service_only::{Policy, Verifier, routes::endpoints};
 use service_only_testkit::RecordingAudit;
 use wire::Answer;
 

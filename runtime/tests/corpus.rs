@@ -16,7 +16,10 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use service_only::{
-    Algorithm, FixedClock, KeyError, KeySet, NoAudit, Policy, Timestamp, Verifier, VerifyingKey,
+    Algorithm, KeySet, Policy, Verifier, VerifyingKey,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    keys::KeyError,
 };
 
 #[derive(Deserialize)]

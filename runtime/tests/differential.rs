@@ -20,7 +20,12 @@ use jsonwebtoken::{DecodingKey, Validation};
 use proof::signing::{compact, key};
 use proptest::{collection::vec, option, prelude::*, sample, test_runner::TestRunner};
 use serde_json::{Value, json};
-use service_only::{Algorithm, FixedClock, NoAudit, SigningKey, Timestamp, Verifier};
+use service_only::{
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    issue::SigningKey,
+};
 
 const LEEWAY: u64 = 30;
 

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::Path};
 use service_only::{
-    Caller, Policy, PolicyTable, endpoints, guarded, policy_of, policy_table, public, public_endpoints,
+    Caller, Policy, policy_table, public,
+    routes::{PolicyTable, endpoints, guarded, policy_of, public_endpoints},
     service_only,
 };
 
@@ -42,7 +43,7 @@ macro_rules! handlers {
 
 handlers!(first second);
 
-fn of_this_program() -> Vec<service_only::GuardedEndpoint> {
+fn of_this_program() -> Vec<service_only::routes::GuardedEndpoint> {
     endpoints()
         .into_iter()
         .filter(|guarded| guarded.endpoint().module_path().starts_with("endpoints"))

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-use service_only::{Caller, Code, Denial, Verifier};
+use service_only::{Caller, Denial, Verifier, error::Code};
 use service_only_testkit::{FixtureToken, TestAuthority};
 
 /// The verdict of a thread that has read no header yet.

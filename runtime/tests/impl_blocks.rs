@@ -7,7 +7,11 @@ use std::{convert::Infallible, sync::Arc};
 use async_trait::async_trait;
 use axum::{Router, routing::get};
 use service_only::{
-    __private::Admit, Caller, Code, Denial, Verifier, endpoints, public_endpoints, service_only,
+    __private::Admit,
+    Caller, Denial, Verifier,
+    error::Code,
+    routes::{endpoints, public_endpoints},
+    service_only,
 };
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 

@@ -7,8 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use service_only::{
-    Algorithm, Caller, Code, FixedClock, Issuer, KeySet, NoAudit, Policy, SigningKey, Timestamp,
-    TrustedIssuer, Verifier,
+    Algorithm, Caller, KeySet, Policy, TrustedIssuer, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    error::Code,
+    issue::{Issuer, SigningKey},
 };
 
 const NOW: i64 = 1_767_225_600;

@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use service_only::{
-    Algorithm, Code, Issuer, KeyRing, KeySet, KeySource, KeyState, MAX_RETIRED, MintedToken, SigningKey,
-    SigningRing, Verifier, VerifyingKey,
+    Algorithm, KeySet, Verifier, VerifyingKey,
+    error::Code,
+    issue::{Issuer, MintedToken, SigningKey, SigningRing},
+    keys::{KeyRing, KeySource, KeyState, MAX_RETIRED},
 };
 use service_only_testkit::ManualClock;
 

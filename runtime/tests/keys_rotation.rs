@@ -19,7 +19,10 @@ use std::{
 use axum::{Router, routing::get};
 use reqwest::{Client, StatusCode};
 use service_only::{
-    Algorithm, Issuer, KeySource, KeyState, MintedToken, NoAudit, SigningKey, SigningRing, Verifier,
+    Algorithm, Verifier,
+    audit::NoAudit,
+    issue::{Issuer, MintedToken, SigningKey, SigningRing},
+    keys::{KeySource, KeyState},
     service_only,
 };
 use tokio::{net::TcpListener, task::JoinSet, time};

@@ -5,8 +5,13 @@
 use std::time::Duration;
 
 use service_only::{
-    Algorithm, FixedClock, Issuer, KeyRing, MemoryRevocations, NoAudit, SigningKey, Timestamp, Verifier,
-    VerifierBuilder,
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    issue::{Issuer, SigningKey},
+    keys::KeyRing,
+    revocation::MemoryRevocations,
+    verifier::VerifierBuilder,
 };
 
 const NOW: i64 = 1_767_225_600;

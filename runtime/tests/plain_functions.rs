@@ -9,8 +9,8 @@ use std::{
 };
 
 use service_only::{
-    Algorithm, Caller, Code, Decision, Denial, KeyRing, MemoryRevocations, Policy, ServiceClaims, SigningKey,
-    Verifier, endpoints, service_only,
+    Algorithm, Caller, Denial, Policy, Verifier, audit::Decision, claims::ServiceClaims, error::Code,
+    issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations, routes::endpoints, service_only,
 };
 use service_only_testkit::TestAuthority;
 

@@ -25,8 +25,11 @@ use proof::{
 };
 use proptest::{collection::vec, option, prelude::*, sample, strategy::ValueTree, test_runner::TestRunner};
 use service_only::{
-    Algorithm, Caller, Clock, FixedClock, Issuer, KeySet, MAX_AUDIENCES, MAX_TOKEN_LENGTH, SystemClock,
-    Timestamp, TrustedIssuer, Verifier, VerifyingKey,
+    Algorithm, Caller, KeySet, TrustedIssuer, Verifier, VerifyingKey,
+    claims::MAX_AUDIENCES,
+    clock::{Clock, FixedClock, SystemClock, Timestamp},
+    issue::Issuer,
+    verifier::MAX_TOKEN_LENGTH,
 };
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -196,7 +199,7 @@ proptest! {
             .issuer("bakery-auth")
             .keys(key.verifying_key())
             .clock(FixedClock(NOW))
-            .audit(service_only::NoAudit)
+            .audit(service_only::audit::NoAudit)
             .leeway(Duration::from_secs(leeway));
         let builder = match audience {
             Some(audience) => builder.audience(audience),
@@ -258,7 +261,7 @@ proptest! {
                 None => trusted,
             };
             let clock = FixedClock(Timestamp::from_unix(seconds));
-            let builder = Verifier::builder().trust(trusted).clock(clock).audit(service_only::NoAudit);
+            let builder = Verifier::builder().trust(trusted).clock(clock).audit(service_only::audit::NoAudit);
             builder.build().unwrap().verify(minted.as_str())
         };
         let end = NOW.plus(lifetime).unix();
@@ -279,14 +282,14 @@ fn a_token_that_no_verifier_would_read_is_not_minted() {
         let names = (0..audiences).map(|index| format!("service-{index}"));
         let builder =
             Issuer::builder().issuer("bakery-auth").key(proof::signing::copy(key(Algorithm::ES256)));
-        names.fold(builder, service_only::IssuerBuilder::audience).build().unwrap()
+        names.fold(builder, service_only::issue::IssuerBuilder::audience).build().unwrap()
     };
     assert!(issuer(MAX_AUDIENCES).token_for("orders").mint().is_ok());
     let error = issuer(MAX_AUDIENCES + 1).token_for("orders").mint().unwrap_err();
     assert_eq!(error.to_string(), "65 audiences, and a token has at most 64");
     let error = issuer(0).token_for("orders").scope("s".repeat(MAX_TOKEN_LENGTH)).mint().unwrap_err();
     assert!(error.to_string().contains("no verifier reads more than 16384"), "{error}");
-    let refused = |request: service_only::TokenRequest<'_>| request.mint().unwrap_err().to_string();
+    let refused = |request: service_only::issue::TokenRequest<'_>| request.mint().unwrap_err().to_string();
     let one = issuer(1);
     assert!(refused(one.token_for("orders").audience("")).contains("audience"));
     let lifetime = Duration::from_secs(60);
@@ -355,7 +358,7 @@ proptest! {
     ) {
         prop_assert!(KeySet::from_jwks(&bytes).is_err());
         let Some(jwk) = key(algorithm).public_jwk() else { return Ok(()) };
-        let set = service_only::PublicJwk::set([&jwk]).into_bytes();
+        let set = service_only::issue::PublicJwk::set([&jwk]).into_bytes();
         let at = at.index(set.len());
         let end = (at + replaced).min(set.len());
         if let Ok(keys) = KeySet::from_jwks(&[&set[..at], &bytes, &set[end..]].concat()) {

@@ -8,8 +8,13 @@ use std::sync::{
 };
 
 use service_only::{
-    Algorithm, Code, FixedClock, Issuer, MemoryRevocations, MintedToken, NoAudit, PresentedToken,
-    RevocationOutage, RevocationStatus, RevocationStore, SigningKey, Timestamp, Verifier, VerifierBuilder,
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    error::Code,
+    issue::{Issuer, MintedToken, SigningKey},
+    revocation::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
+    verifier::VerifierBuilder,
 };
 
 const NOW: i64 = 1_767_225_600;

@@ -14,7 +14,7 @@ use axum::{
 use rewriting::{
     begins_with, duplicated, in_async_block, in_closure, with_names_bound, wrapped, wrapped_in_reverse,
 };
-use service_only::{Caller, Code, Denial, Verifier, public, service_only};
+use service_only::{Caller, Denial, Verifier, error::Code, public, service_only};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
 #[service_only]

@@ -19,7 +19,12 @@ use std::{
 };
 
 use service_only::{
-    Algorithm, Clock, Code, Issuer, MintedToken, NoAudit, SigningKey, Timestamp, Verifier, VerifierBuilder,
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::{Clock, Timestamp},
+    error::Code,
+    issue::{Issuer, MintedToken, SigningKey},
+    verifier::VerifierBuilder,
 };
 
 const NOW: i64 = 1_767_225_600;

@@ -162,7 +162,7 @@ async fn a_token_in_binary_metadata_is_none() {
     let value = BinaryMetadataValue::from_bytes(value.as_bytes());
     request.metadata_mut().insert_bin("authorization-bin", value);
     assert_eq!(client.check(request).await.unwrap_err().code(), Code::Unauthenticated);
-    assert_eq!(authority.audit().only().code, Some(service_only::Code::MissingToken));
+    assert_eq!(authority.audit().only().code, Some(service_only::error::Code::MissingToken));
 }
 
 #[tokio::test]

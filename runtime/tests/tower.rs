@@ -19,8 +19,8 @@ use axum::{Router, body::Body, routing::get};
 use frameworks::{LateKeys, POLICY, challenge_of, fixtures, valid};
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use service_only::{
-    Access, Caller, ClosedRouter, Code, Decision, Policy, ServiceOnly, ServiceOnlyLayer, Verifier, closed,
-    public, service_only,
+    Caller, ClosedRouter, Policy, ServiceOnlyLayer, Verifier, audit::Decision, closed, error::Code,
+    integration::ServiceOnly, public, routes::Access, service_only,
 };
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, assert_guarded, call};
 use tower::{Layer, Service, ServiceExt};

@@ -5,7 +5,7 @@ mod answer;
 use std::fmt;
 
 use serde_json::Value;
-use service_only::{AuditRecord, Decision};
+use service_only::audit::{AuditRecord, Decision};
 
 pub use answer::Answer;
 

@@ -16,7 +16,7 @@ mod url;
 use std::{sync::Arc, time::Duration};
 
 use http::Method;
-use service_only::{Access, RouteTable};
+use service_only::routes::{Access, RouteTable};
 
 #[cfg(feature = "axum")]
 pub use self::in_process::attack;
@@ -108,7 +108,7 @@ impl Attack {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # use axum::{Router, routing::get};
-    /// # use service_only::{Access, Policy, Route, RouteTable, service_only};
+    /// # use service_only::{Policy, service_only, routes::{Access, Route, RouteTable}};
     /// # use service_only_testkit::{TestAuthority, attack};
     /// # #[service_only(services("orders"))] async fn stock() {}
     /// const ORDERS: Policy<'static> = Policy::any_service().services(&["orders"]);

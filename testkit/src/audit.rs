@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
-use service_only::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision};
+use service_only::audit::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision};
 
 pub(crate) use self::call::Tick;
 pub use self::{
@@ -174,7 +174,7 @@ impl RecordingAudit {
     }
 
     /// From now on loses every record, with this reason: for a test of
-    /// [`require_audit`](service_only::VerifierBuilder::require_audit).
+    /// [`require_audit`](service_only::verifier::VerifierBuilder::require_audit).
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;

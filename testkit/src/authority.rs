@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 use uuid::Uuid;
 
 use crate::{audit::RecordingAudit, clock::ManualClock};
@@ -102,7 +102,7 @@ impl TestAuthority {
     /// An authority with a given key, for a key from a file or a fixed HMAC secret.
     ///
     /// ```
-    /// use service_only::{Algorithm, SigningKey};
+    /// use service_only::{Algorithm, issue::SigningKey};
     /// use service_only_testkit::TestAuthority;
     ///
     /// let key = SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fmt};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
-use service_only::{Access, ClosedRouter, Decision, RouteTable};
+use service_only::{
+    ClosedRouter,
+    audit::Decision,
+    routes::{Access, RouteTable},
+};
 use tower::{Service, ServiceExt};
 
 use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path};

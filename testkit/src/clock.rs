@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use service_only::{Clock, Timestamp};
+use service_only::clock::{Clock, Timestamp};
 
 /// A clock that stands still until it is told to move. Clones share one time.
 ///
@@ -28,7 +28,7 @@ use service_only::{Clock, Timestamp};
 /// A service that runs by the system's clock needs tokens of today:
 ///
 /// ```
-/// use service_only::{Clock, SystemClock};
+/// use service_only::clock::{Clock, SystemClock};
 /// use service_only_testkit::TestAuthority;
 ///
 /// let authority = TestAuthority::new();

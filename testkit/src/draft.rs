@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use service_only::{Access, SigningKey};
+use service_only::{issue::SigningKey, routes::Access};
 
 use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};

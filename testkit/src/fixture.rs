@@ -8,7 +8,7 @@ mod family;
 mod met;
 
 use http::Method;
-use service_only::Code;
+use service_only::error::Code;
 
 use self::attempt::{Attempt, Variant};
 pub use self::{

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use service_only::{Code, KeyRing, MemoryRevocations, SigningKey, Verifier, VerifyingKey};
+use service_only::{
+    Verifier, VerifyingKey, error::Code, issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations,
+};
 
 use crate::{
     authority::TestAuthority,

@@ -18,7 +18,7 @@ use http::{
     StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
-use service_only::PublicJwk;
+use service_only::issue::PublicJwk;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{

@@ -137,7 +137,7 @@ pub use crate::jwks_server::JwksServer;
 #[doc(hidden)]
 pub mod __private {
     pub use serde_json::Value;
-    pub use service_only::Decision;
+    pub use service_only::audit::Decision;
 
     pub use crate::assertions::{allowed, audited, denied};
 }

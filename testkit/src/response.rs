@@ -11,7 +11,7 @@ use http::{
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use service_only::AuditRecord;
+use service_only::audit::AuditRecord;
 
 use crate::{
     assertions::Answer,

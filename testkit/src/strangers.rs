@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt, future::Future, panic::Location, pin::Pin}
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode, Uri, header::AUTHORIZATION};
-use service_only::{ClosedRouter, RouteTable};
+use service_only::{ClosedRouter, routes::RouteTable};
 use tower::{Service, ServiceExt};
 
 pub use self::findings::Findings;

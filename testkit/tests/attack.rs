@@ -14,7 +14,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, Request, Response, StatusCode};
 use service_only::{
-    Access, Algorithm, ClosedRouter, KeySet, Policy, Route, RouteTable, SigningKey, VerifyingKey, closed,
+    Algorithm, ClosedRouter, KeySet, Policy, VerifyingKey, closed,
+    issue::SigningKey,
+    routes::{Access, Route, RouteTable},
     service_only,
 };
 use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};

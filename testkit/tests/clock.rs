@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service_only::{Policy, Timestamp};
+use service_only::{Policy, clock::Timestamp};
 use service_only_testkit::{ManualClock, TestAuthority, assert_audited};
 
 const SECOND: Duration = Duration::from_secs(1);

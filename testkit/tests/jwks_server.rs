@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use service_only::{Code, RemoteJwks, RemoteJwksBuilder, Verifier};
+use service_only::{RemoteJwks, Verifier, error::Code, keys::RemoteJwksBuilder};
 use service_only_testkit::{JwksServer, TestAuthority};
 
 fn keys_of(server: &JwksServer) -> RemoteJwksBuilder {

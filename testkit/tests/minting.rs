@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use service_only::{Algorithm, Identity, KeySet, Policy, SigningKey, Verifier};
+use service_only::{Algorithm, Identity, KeySet, Policy, Verifier, issue::SigningKey};
 use service_only_testkit::{ManualClock, TestAuthority};
 
 #[test]
@@ -41,7 +41,7 @@ fn a_secret_is_not_published() {
 fn a_service_token_has_the_claims_that_the_real_issuer_mints() {
     let authority = TestAuthority::seeded(1);
     let key = SigningKey::from_pem(Algorithm::EdDSA, &authority.key().to_secret_bytes()).unwrap();
-    let issuer = service_only::Issuer::builder()
+    let issuer = service_only::issue::Issuer::builder()
         .issuer(TestAuthority::ISSUER)
         .key(key)
         .lifetime(service_only_testkit::DEFAULT_LIFETIME)

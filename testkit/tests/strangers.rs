@@ -10,7 +10,11 @@ use axum::{
     routing::{any, delete, get, post},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use service_only::{Access, ClosedRouter, Policy, Route, RouteTable, closed, public, service_only};
+use service_only::{
+    ClosedRouter, Policy, closed, public,
+    routes::{Access, Route, RouteTable},
+    service_only,
+};
 use service_only_testkit::{Strangers, TestAuthority, assert_guarded};
 
 #[service_only(services("orders"), roles("clerk"), scopes("stock:read"), max_age = "1h")]
@@ -278,7 +282,7 @@ const COMPARING: [(&str, Compares); 8] = [
     ("service", |_, _, claims| claims["service"] == "orders" && claims["sub"] == "orders"),
     ("role", |_, _, claims| claims["role"] == "clerk"),
     ("exp", |authority, _, claims| {
-        let now = service_only::Clock::now(authority.clock()).unix();
+        let now = service_only::clock::Clock::now(authority.clock()).unix();
         claims["exp"].as_i64().is_some_and(|exp| now < exp && exp < now + 86_400)
     }),
 ];
@@ -330,6 +334,10 @@ async fn forged_tokens_are_refused_by_apps_that_verify_them() {
     let caller = || authority.service("orders").role("clerk").scope("stock:read");
     Strangers::at(app()).as_caller(caller()).routes([("GET", "/stock")]).assert_refused().await;
     assert!(
-        authority.audit().denials().iter().any(|event| event.code == Some(service_only::Code::BadSignature))
+        authority
+            .audit()
+            .denials()
+            .iter()
+            .any(|event| event.code == Some(service_only::error::Code::BadSignature))
     );
 }

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
 use http::Method;
-use service_only::{Clock, Policy, SystemClock, Verifier, service_only};
+use service_only::{
+    Policy, Verifier,
+    clock::{Clock, SystemClock},
+    service_only,
+};
 use service_only_testkit::{Control, Defect, Outcome, TestAuthority, attack_url};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

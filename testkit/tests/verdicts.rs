@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::{Router, routing::delete};
-use service_only::{Algorithm, Caller, Code, Decision, Policy, SigningKey, TrustedIssuer, service_only};
+use service_only::{
+    Algorithm, Caller, Policy, TrustedIssuer, audit::Decision, error::Code, issue::SigningKey, service_only,
+};
 use service_only_testkit::{
     Defect, Expectation, Fixture, TestAuthority, TestResponse, TokenDraft, assert_allowed, call, snapshot,
 };

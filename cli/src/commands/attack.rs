@@ -11,7 +11,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use service_only::{Clock, RouteTable, ServiceName, SigningKey, SystemClock};
+use service_only::{
+    claims::ServiceName,
+    clock::{Clock, SystemClock},
+    issue::SigningKey,
+    routes::RouteTable,
+};
 use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
 
 use self::endpoint::{Endpoint, Parameter};

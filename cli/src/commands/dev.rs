@@ -11,7 +11,12 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use service_only::{Algorithm, DEVELOPMENT_KID_PREFIX, Issuer, ServiceName, SigningKey};
+use service_only::{
+    Algorithm,
+    claims::ServiceName,
+    issue::{Issuer, SigningKey},
+    keys::DEVELOPMENT_KID_PREFIX,
+};
 
 use super::keygen;
 use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
@@ -96,7 +101,7 @@ pub(crate) fn run(options: &DevOptions) -> Outcome<Exit> {
 }
 
 impl DevOptions {
-    fn mint(&self, key: SigningKey) -> Outcome<service_only::MintedToken> {
+    fn mint(&self, key: SigningKey) -> Outcome<service_only::issue::MintedToken> {
         let refused =
             |error: &dyn std::fmt::Display| Problem::usage(format!("no token for `{}`: {error}", self.name));
         let lifetime = self.lifetime.map_or(LIFETIME, |Lifetime(duration)| duration);

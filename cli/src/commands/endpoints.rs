@@ -12,7 +12,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use service_only::RouteTable;
+use service_only::routes::RouteTable;
 use service_only_export::{self as export, ExportError};
 
 use self::mesh::MeshArguments;
@@ -141,6 +141,6 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Outcome<T
         let reason = format!("this is no table of routes: {}", redact::foreign(&error.to_string()));
         Problem::new(ProblemCode::BadConfig, reason)
             .at(format!("`{}`", path.display()))
-            .help("write it with `serde_json::to_string(&table)` of a `service_only::RouteTable`")
+            .help("write it with `serde_json::to_string(&table)` of a `service_only::routes::RouteTable`")
     })
 }

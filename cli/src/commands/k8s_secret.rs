@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use service_only::ServiceName;
+use service_only::claims::ServiceName;
 use service_only_export as export;
 use zeroize::Zeroizing;
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 
 use crate::config::Config;
 use crate::escape;

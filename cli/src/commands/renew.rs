@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use service_only::{MAX_TOKEN_LENGTH, ServiceName};
+use service_only::{claims::ServiceName, verifier::MAX_TOKEN_LENGTH};
 use service_only_store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};

@@ -5,7 +5,7 @@
 
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use service_only::MAX_LEEWAY;
+use service_only::verifier::MAX_LEEWAY;
 use service_only_store::{
     ListedToken, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
     TokenState,

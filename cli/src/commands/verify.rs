@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use service_only::{Algorithm, Policy, ServiceName};
+use service_only::{Algorithm, Policy, claims::ServiceName};
 use zeroize::Zeroizing;
 
 use super::batch;

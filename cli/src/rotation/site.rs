@@ -4,7 +4,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use service_only::{Algorithm, DEFAULT_LIFETIME, MAX_RSA_BITS, STRICT_LIFETIME, SigningKey};
+use service_only::{
+    Algorithm,
+    issue::{DEFAULT_LIFETIME, STRICT_LIFETIME, SigningKey},
+    keys::MAX_RSA_BITS,
+};
 use service_only_store::KeyStage;
 use service_only_store::rotation::{Journal, RotationSettings};
 

@@ -6,7 +6,11 @@
 use std::env::VarError;
 
 use clap::Args;
-use service_only::{Clock, FixedClock, KeySet, MAX_REVOCATIONS, MemoryRevocations, SystemClock, Timestamp};
+use service_only::{
+    KeySet,
+    clock::{Clock, FixedClock, SystemClock, Timestamp},
+    revocation::{MAX_REVOCATIONS, MemoryRevocations},
+};
 use service_only_store::{KeyRecord, KeyStage, Store, StoreError};
 
 use super::{StoreOptions, StoreUrl, refused, run};

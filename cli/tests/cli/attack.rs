@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use service_only::{Algorithm, KeySet, NoAudit, Policy, Verifier, VerifyingKey};
+use service_only::{Algorithm, KeySet, Policy, Verifier, VerifyingKey, audit::NoAudit};
 
 use crate::sandbox::Sandbox;
 

@@ -3,14 +3,22 @@
 use std::{error::Error, fs, path::Path, time::Duration};
 
 use service_only::{
-    BuildError, DEFAULT_CACHED_TOKENS, DEFAULT_FLUSH_TIMEOUT, DEFAULT_LIFETIME, DEFAULT_MAX_RESPONSE_BYTES,
-    DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, DEFAULT_QUEUE, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, DEFAULT_WRITE_TIMEOUT, FileKeys, JsonLinesAudit,
-    LONG_LIFETIME, MAX_AUDIENCES, MAX_CACHED_TOKENS, MAX_CLAIM_LENGTH, MAX_ISSUED_AHEAD, MAX_JSON_DEPTH,
-    MAX_JSON_MEMBERS, MAX_JWKS_BYTES, MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH,
-    MAX_LEEWAY, MAX_LIFETIME, MAX_QUEUE, MAX_QUOTED, MAX_RETIRED, MAX_REVOCATIONS, MAX_RSA_BITS, MAX_SCOPES,
-    MAX_SERVICE_NAME, MAX_TOKEN_LENGTH, MIN_RSA_BITS, MIN_RSA_EXPONENT, RemoteJwks, STRICT_LIFETIME,
-    TrustedIssuer, Verifier, WhenFull,
+    FileKeys, JsonLinesAudit, RemoteJwks, TrustedIssuer, Verifier,
+    audit::{DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT, MAX_QUEUE, WhenFull},
+    claims::{MAX_AUDIENCES, MAX_CLAIM_LENGTH, MAX_SCOPES, MAX_SERVICE_NAME},
+    error::{BuildError, MAX_QUOTED},
+    issue::{DEFAULT_LIFETIME, LONG_LIFETIME, MAX_LIFETIME, STRICT_LIFETIME},
+    keys::{
+        DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_POLL_INTERVAL, DEFAULT_REMOTE_KEYS,
+        DEFAULT_TIMEOUT, DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, MAX_JWKS_BYTES,
+        MAX_KEY_FILE_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, MAX_KID_LENGTH, MAX_RETIRED, MAX_RSA_BITS,
+        MIN_RSA_BITS, MIN_RSA_EXPONENT,
+    },
+    revocation::MAX_REVOCATIONS,
+    verifier::{
+        DEFAULT_CACHED_TOKENS, MAX_CACHED_TOKENS, MAX_ISSUED_AHEAD, MAX_JSON_DEPTH, MAX_JSON_MEMBERS,
+        MAX_LEEWAY, MAX_TOKEN_LENGTH,
+    },
 };
 use service_only_client::{MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL};
 use service_only_export::DEFAULT_TRUST_DOMAIN;
@@ -192,10 +200,10 @@ fn words(heading: &str) -> Vec<&'static str> {
 fn every_method_of_what_is_configured_stands_in_its_section() {
     let sections: [(&str, &[&str]); 10] = [
         ("Verifier", &["src/verifier/builder.rs"]),
-        ("Trusted issuers", &["src/verifier/issuer.rs"]),
+        ("Trusted issuers", &["src/trusted.rs"]),
         ("Keys", &["src/keys/file.rs"]),
         ("Remote keys", &["src/keys/remote.rs", "src/keys/remote/builder.rs"]),
-        ("Rotating keys", &["src/keys/ring.rs", "src/keys/ring/signing.rs"]),
+        ("Rotating keys", &["src/keys/ring.rs", "src/issue/ring.rs"]),
         (
             "Revocation",
             &[

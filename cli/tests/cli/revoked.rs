@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service_only::{Code, KeySet, NoAudit, Verifier};
+use service_only::{KeySet, Verifier, audit::NoAudit, error::Code};
 use service_only_store::SqlRevocations;
 
 use crate::sandbox::{Ran, Sandbox};

@@ -28,8 +28,8 @@ pub(crate) fn with_store<T>(folder: &Path, work: impl AsyncFnOnce(&Store) -> T) 
 }
 
 pub(crate) fn now() -> i64 {
-    use service_only::Clock as _;
-    service_only::SystemClock.now().unix()
+    use service_only::clock::Clock as _;
+    service_only::clock::SystemClock.now().unix()
 }
 
 pub(crate) fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {

@@ -180,7 +180,7 @@ fn empty_input_is_a_usage_error_wherever_a_token_is_read() {
 
 #[test]
 fn secret_file_with_a_line_ending_is_the_same_secret_for_the_command_and_for_a_service() {
-    use service_only::{Algorithm, FileKeys, NoAudit, SecretEncoding, Verifier};
+    use service_only::{Algorithm, FileKeys, Verifier, audit::NoAudit, keys::SecretEncoding};
     for ending in ["", "\n", "\r\n"] {
         let sandbox = Sandbox::new();
         sandbox.write("secret", format!("{SECRET}{ending}"));

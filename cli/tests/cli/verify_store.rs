@@ -1,7 +1,7 @@
 //! What `verify` asks a store: whether a token is revoked, and which keys a rotation has.
 
 use serde_json::{Value, json};
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::{KeyStage, NewRevocation};
 use service_only_testkit::TestAuthority;
 

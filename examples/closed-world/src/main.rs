@@ -4,7 +4,8 @@ use axum::extract::Path;
 use service_only::{
     ClosedRouter, JsonLinesAudit, KeySet, Verifier,
     closed::{get, post},
-    drain, public, service_only, shutdown_signal,
+    public, service_only,
+    shutdown::{drain, shutdown_signal},
 };
 
 #[service_only(scopes("orders:read"))]

@@ -1,6 +1,6 @@
 //! `verifying/issuers.md`: several issuers in one verifier.
 
-use service_only::{BuildError, KeySet, TrustedIssuer, Verifier};
+use service_only::{KeySet, TrustedIssuer, Verifier, error::BuildError};
 
 fn two_authorities(bakery: KeySet, mill: KeySet) -> Result<Verifier, BuildError> {
     let bakery = TrustedIssuer::compatible("https://bakery.example").keys(bakery);
@@ -21,8 +21,8 @@ mod tests {
         let mill = TestAuthority::new().issuer("https://mill.example").audience("orders");
         let verifier = two_authorities(bakery.keys(), mill.keys()).unwrap();
         // The tokens of an authority end by its clock.
-        mill.clock().set(service_only::Clock::now(&service_only::SystemClock));
-        bakery.clock().set(service_only::Clock::now(&service_only::SystemClock));
+        mill.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
+        bakery.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
         assert!(verifier.verify(&bakery.service("orders").token()).is_ok());
         assert!(verifier.verify(&mill.strict_service("mill-flour").token()).is_ok());
         let denial = verifier.verify(&mill.strict_service("orders").token()).unwrap_err();

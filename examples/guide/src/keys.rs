@@ -1,6 +1,9 @@
 //! `verifying/keys.md`: where the public keys come from.
 
-use service_only::{FileKeys, KeyError, RemoteError, RemoteJwks};
+use service_only::{
+    FileKeys, RemoteJwks,
+    keys::{KeyError, RemoteError},
+};
 
 fn keys_of_a_file() -> Result<FileKeys, KeyError> {
     FileKeys::jwks("/etc/service-keys/jwks.json").open()

@@ -1,6 +1,6 @@
 //! `verifying/revocation.md`: tokens that end before they expire.
 
-use service_only::{BuildError, KeySet, MemoryRevocations, Verifier};
+use service_only::{KeySet, Verifier, error::BuildError, revocation::MemoryRevocations};
 
 fn revocable(keys: KeySet, revocations: &MemoryRevocations) -> Result<Verifier, BuildError> {
     Verifier::builder().issuer("bakery-auth").keys(keys).revocation(revocations.clone()).build()
@@ -15,7 +15,7 @@ mod tests {
     #[test]
     fn revoked_key_ends_its_tokens() {
         let authority = TestAuthority::new().issuer("bakery-auth");
-        authority.clock().set(service_only::Clock::now(&service_only::SystemClock));
+        authority.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
         let revocations = MemoryRevocations::new();
         let verifier = revocable(authority.keys(), &revocations).unwrap();
         let token = authority.service("orders").token();

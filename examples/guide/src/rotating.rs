@@ -2,7 +2,10 @@
 
 use std::{error::Error, time::Duration};
 
-use service_only::{Algorithm, Issuer, SigningKey, SigningRing, Verifier};
+use service_only::{
+    Algorithm, Verifier,
+    issue::{Issuer, SigningKey, SigningRing},
+};
 
 #[test]
 fn rotation_refuses_no_valid_token() -> Result<(), Box<dyn Error>> {

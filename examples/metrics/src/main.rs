@@ -9,9 +9,13 @@ use std::future::IntoFuture;
 use anyhow::Context;
 use axum::{extract::State, http::StatusCode, middleware::from_fn};
 use service_only::{
-    ClosedRouter, FileKeys, JsonLinesAudit, MemoryRevocations, Verifier, VerifierBuilder,
+    ClosedRouter, FileKeys, JsonLinesAudit, Verifier,
     closed::{get, post},
-    drain, public, service_only, shutdown_signal,
+    public,
+    revocation::MemoryRevocations,
+    service_only,
+    shutdown::{drain, shutdown_signal},
+    verifier::VerifierBuilder,
 };
 use service_only_otel::{Metrics, TracesAudit};
 use telemetry::Telemetry;

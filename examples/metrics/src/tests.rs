@@ -8,7 +8,7 @@ mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use service_only::{Algorithm, JsonLinesAudit, KeyRing, RemoteJwks, VerifyingKey};
+use service_only::{Algorithm, JsonLinesAudit, RemoteJwks, VerifyingKey, keys::KeyRing};
 use service_only_client::TokenSource;
 use service_only_otel::Metrics;
 use service_only_store as store;

@@ -9,7 +9,7 @@ use quote::quote;
 ///
 /// ```
 /// use named_policy_macros::tenant_admin_only;
-/// use service_only::policy_of;
+/// use service_only::routes::policy_of;
 ///
 /// #[tenant_admin_only(services("orchestrator"))]
 /// async fn delete_tenant() {}

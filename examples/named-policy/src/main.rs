@@ -2,7 +2,10 @@
 
 use axum::{Router, extract::Path, http::StatusCode, routing::delete};
 use named_policy_macros::tenant_admin_only;
-use service_only::{Caller, Denial, JsonLinesAudit, KeySet, Verifier, drain, shutdown_signal};
+use service_only::{
+    Caller, Denial, JsonLinesAudit, KeySet, Verifier,
+    shutdown::{drain, shutdown_signal},
+};
 
 #[tenant_admin_only]
 async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<String, StatusCode> {

@@ -1,4 +1,4 @@
-use service_only::{endpoints, policy_of};
+use service_only::routes::{endpoints, policy_of};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
 #[tokio::test]

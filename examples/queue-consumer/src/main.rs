@@ -3,7 +3,9 @@
 
 use std::{io::Write, pin::pin};
 
-use service_only::{Caller, Denial, JsonLinesAudit, KeySet, Verifier, service_only, shutdown_signal};
+use service_only::{
+    Caller, Denial, JsonLinesAudit, KeySet, Verifier, service_only, shutdown::shutdown_signal,
+};
 use tokio::sync::mpsc;
 
 struct Message {

@@ -1,7 +1,10 @@
 //! A service with one handler that only one other service may call.
 
 use axum::{Router, extract::Path, routing::delete};
-use service_only::{Caller, JsonLinesAudit, KeySet, Verifier, drain, service_only, shutdown_signal};
+use service_only::{
+    Caller, JsonLinesAudit, KeySet, Verifier, service_only,
+    shutdown::{drain, shutdown_signal},
+};
 
 #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"))]
 async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> String {

@@ -10,7 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
 use service_only::{
-    Algorithm, AuditSink, Clock, FixedClock, Issuer, KeySet, SigningKey, SystemClock, Timestamp, Verifier,
+    Algorithm, KeySet, Verifier,
+    audit::AuditSink,
+    clock::{Clock, FixedClock, SystemClock, Timestamp},
+    issue::{Issuer, SigningKey},
 };
 use uuid::Uuid;
 

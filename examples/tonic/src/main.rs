@@ -1,7 +1,8 @@
 //! A gRPC service that only one other service may call: every method of the block is guarded.
 
 use service_only::{
-    Caller, JsonLinesAudit, KeySet, Verifier, VerifierLayer, drain, service_only, shutdown_signal,
+    Caller, JsonLinesAudit, KeySet, Verifier, VerifierLayer, service_only,
+    shutdown::{drain, shutdown_signal},
 };
 use tonic::{Request, Response, Status, transport::Server};
 

@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use axum::Router;
-use service_only::{JsonLinesAudit, KeySet, Policy, ServiceOnlyLayer, Verifier, drain, shutdown_signal};
+use service_only::{
+    JsonLinesAudit, KeySet, Policy, ServiceOnlyLayer, Verifier,
+    shutdown::{drain, shutdown_signal},
+};
 use tower_http::services::ServeDir;
 use tower_layer::Layer;
 

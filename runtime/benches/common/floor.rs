@@ -7,7 +7,7 @@ use aws_lc_rs::{hmac, rsa::PublicKeyComponents, signature as sig};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind::RsaModulusExponent, DecodingKeyKind::SecretOrDer};
 use serde::Deserialize;
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 
 use super::tokens::SECRET;
 

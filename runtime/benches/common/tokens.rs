@@ -1,6 +1,10 @@
 //! Tokens as services send them, and as many as are wanted, all different.
 
-use service_only::{Algorithm, AuditSink, Issuer, SigningKey, Verifier, VerifyingKey};
+use service_only::{
+    Algorithm, Verifier, VerifyingKey,
+    audit::AuditSink,
+    issue::{Issuer, SigningKey},
+};
 
 // A URL, and an audience, because some peers take nothing else.
 pub const ISSUER: &str = "https://auth.example.com/";
@@ -37,7 +41,7 @@ pub fn token(issuer: &Issuer, service: &str) -> String {
     issuer.token_for(service).scope(SCOPE).mint().unwrap().as_str().to_owned()
 }
 
-pub fn verifier(keys: impl service_only::KeySource, audit: impl AuditSink) -> Verifier {
+pub fn verifier(keys: impl service_only::keys::KeySource, audit: impl AuditSink) -> Verifier {
     Verifier::builder().issuer(ISSUER).audience(AUDIENCE).keys(keys).audit(audit).build().unwrap()
 }
 

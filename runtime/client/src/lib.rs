@@ -37,7 +37,8 @@ use http::HeaderValue;
 pub use service_only::__satellite::REREAD_INTERVAL;
 use service_only::{
     __satellite::{MIN_POLL_INTERVAL, WeakHandle},
-    Clock, DEFAULT_POLL_INTERVAL, SystemClock, Timestamp,
+    clock::{Clock, SystemClock, Timestamp},
+    keys::DEFAULT_POLL_INTERVAL,
 };
 
 #[cfg(feature = "tower")]

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use http::{Uri, uri::Scheme};
 
-use service_only::{__satellite::escaped, MAX_QUOTED};
+use service_only::{__satellite::escaped, error::MAX_QUOTED};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use service_only::{
     __satellite::{Contents, Round, Stopwatch, WatchedFile, WeakHandle},
-    Clock,
+    clock::Clock,
 };
 use tokio::sync::watch;
 
@@ -119,7 +119,7 @@ mod tests {
 
     use service_only::{
         __satellite::{MAX_READ, read_regular},
-        SystemClock,
+        clock::SystemClock,
     };
     use zeroize::Zeroizing;
 

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use serde::Deserialize;
 use service_only::{
     __satellite::{Contents, MAX_READ, decode_text, read_regular, unverified_payload},
-    MAX_TOKEN_LENGTH,
+    verifier::MAX_TOKEN_LENGTH,
 };
 use zeroize::Zeroizing;
 

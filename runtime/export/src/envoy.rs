@@ -10,7 +10,7 @@ use crate::{
     template::{Template, quote_meta},
     yaml::Page,
 };
-use service_only::RouteTable;
+use service_only::routes::RouteTable;
 
 /// The oldest Envoy that reads all of the output: `sourced_metadata` is new in it.
 pub const ENVOY_VERSION: &str = "1.34";

@@ -13,7 +13,7 @@ use crate::{
     template::{Piece, Template},
     yaml::Page,
 };
-use service_only::RouteTable;
+use service_only::routes::RouteTable;
 
 /// The oldest Istio that reads all of the output: `{*}` in paths is new in it.
 pub const ISTIO_VERSION: &str = "1.22";

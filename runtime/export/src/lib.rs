@@ -1,14 +1,14 @@
 //! Who may call what, written for others: for the mesh, which enforces it a second time, and for
 //! people and tools, who read it.
 //!
-//! Each function takes a [`RouteTable`](service_only::RouteTable) and gives text. [`istio`] and [`envoy`]
+//! Each function takes a [`RouteTable`](service_only::routes::RouteTable) and gives text. [`istio`] and [`envoy`]
 //! never allow what the code would deny, as far as the proxy can say it; what it cannot say stands in
 //! the output as a comment and is left to the code. A path is matched as the router matches it: where
 //! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied; a
 //! `HEAD` that axum answers for `GET` is to be listed like any method.
 //!
 //! ```
-//! use service_only::{Access, Policy, Route, RouteTable};
+//! use service_only::{Policy, routes::{Access, Route, RouteTable}};
 //! use service_only_export as export;
 //!
 //! const ORCHESTRATOR: Policy<'static> = Policy::any_service().services(&["orchestrator"]);

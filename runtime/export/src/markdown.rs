@@ -4,7 +4,7 @@ use crate::{
     plan::{self, Asked},
     yaml::one_line,
 };
-use service_only::{Access, Route, RouteTable};
+use service_only::routes::{Access, Route, RouteTable};
 
 const PLACE: [&str; 3] = ["method", "path", "handler"];
 const ASKED: [&str; 4] = ["services", "roles", "scopes", "max age"];

@@ -6,7 +6,7 @@ use crate::{
     plan::{self, Asked, Needs},
     yaml::one_line,
 };
-use service_only::RouteTable;
+use service_only::routes::RouteTable;
 
 /// A flowchart with callers on the left and endpoints on the right. An arrow says what its caller
 /// needs beside its name; an endpoint without an arrow lets nobody in.

@@ -9,7 +9,7 @@ use crate::{
     plan::{self, Rule},
     template::{Piece, Template},
 };
-use service_only::{Access, Route, RouteTable};
+use service_only::routes::{Access, Route, RouteTable};
 
 const SCHEME: &str = "serviceToken";
 

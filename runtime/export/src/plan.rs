@@ -2,7 +2,10 @@
 //! its own, also where the paths of two routes overlap.
 
 use crate::{ExportError, template::Template};
-use service_only::{Access, Route, RouteTable, Scopes, ServiceName};
+use service_only::{
+    claims::{Scopes, ServiceName},
+    routes::{Access, Route, RouteTable},
+};
 
 /// One route, and what sets it apart from the others.
 #[derive(Debug)]

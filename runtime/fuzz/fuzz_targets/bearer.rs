@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use service_only::{MAX_TOKEN_LENGTH, fuzzing};
+use service_only::{fuzzing, verifier::MAX_TOKEN_LENGTH};
 
 fuzz_target!(|data: &[u8]| {
     let values: Vec<&[u8]> = data.split(|&byte| byte == b'\n').collect();

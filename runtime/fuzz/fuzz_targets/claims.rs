@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use service_only::{ServiceName, TrustedIssuer, Verifier, fuzzing};
+use service_only::{TrustedIssuer, Verifier, fuzzing, claims::ServiceName};
 use service_only_fuzz::{
     check_verdict,
     signing::{NOW, PRIVATE_KEY, VERIFIER, compact, foreign},

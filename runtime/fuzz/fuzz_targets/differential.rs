@@ -7,7 +7,7 @@ use std::{sync::LazyLock, time::Duration};
 use jsonwebtoken::{DecodingKey, Validation};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use service_only::{NoAudit, Verifier};
+use service_only::{Verifier, audit::NoAudit};
 use service_only_fuzz::signing::{SECRET, SECRET_KEY, compact};
 
 const LEEWAY: u64 = 30;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use service_only::{Algorithm, SigningKey, VerifyingKey};
+use service_only::{Algorithm, VerifyingKey, issue::SigningKey};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&first, pem)) = data.split_first() else { return };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use service_only::{FixedClock, NoAudit, Policy, ServiceName, Verifier};
+use service_only::{Policy, Verifier, audit::NoAudit, claims::ServiceName, clock::FixedClock};
 use service_only_fuzz::signing::{NOW, SECRET_KEY, sign};
 
 #[derive(Debug, Arbitrary)]
@@ -45,7 +45,7 @@ impl Case<'_> {
 }
 
 fuzz_target!(|case: Case<'_>| {
-    if case.scope.is_some_and(|scope| scope.split(' ').count() > service_only::MAX_SCOPES) {
+    if case.scope.is_some_and(|scope| scope.split(' ').count() > service_only::claims::MAX_SCOPES) {
         return;
     }
     let service = if case.service.parse::<ServiceName>().is_ok() { case.service } else { "orders" };
@@ -81,7 +81,7 @@ fuzz_target!(|case: Case<'_>| {
         .unwrap();
     let token = sign(claims.to_string().as_bytes());
     match verifier.verify_with(&token, &policy) {
-        Err(denial) if denial.code() == service_only::Code::TooLarge => {}
+        Err(denial) if denial.code() == service_only::error::Code::TooLarge => {}
         Err(denial) => assert!(denial.status() == 403 && !case.allows(service), "{denial}"),
         Ok(_) => assert!(case.allows(service)),
     }

@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use libfuzzer_sys::fuzz_target;
-use service_only::{MAX_TOKEN_LENGTH, fuzzing};
+use service_only::{fuzzing, verifier::MAX_TOKEN_LENGTH};
 use service_only_fuzz::signing::VERIFIER;
 
 fuzz_target!(|token: &str| {

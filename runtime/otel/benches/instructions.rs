@@ -26,7 +26,10 @@ use callgrind::{COUNT, Counts, MEASURED, Suite, measured};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use report::Report;
-use service_only::{Algorithm, AuditError, AuditEvent, AuditSink};
+use service_only::{
+    Algorithm,
+    audit::{AuditError, AuditEvent, AuditSink},
+};
 use service_only_otel::Metrics;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.json");

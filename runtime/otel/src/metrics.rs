@@ -22,7 +22,10 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Meter};
 use service_only::{
-    __satellite::WeakHandle, Clock, FileKeys, JsonLinesAudit, KeyRing, SystemClock, Timestamp, Verifier,
+    __satellite::WeakHandle,
+    FileKeys, JsonLinesAudit, Verifier,
+    clock::{Clock, SystemClock, Timestamp},
+    keys::KeyRing,
 };
 
 pub use self::{audit::MetricsAudit, series::MAX_METRIC_SERIES};
@@ -212,7 +215,7 @@ impl Metrics {
     /// ```
     /// # use opentelemetry::metrics::{MeterProvider, noop::NoopMeterProvider};
     /// # let metrics = service_only_otel::Metrics::new(&NoopMeterProvider::new().meter("orders"));
-    /// let revocations = service_only::MemoryRevocations::new();
+    /// let revocations = service_only::revocation::MemoryRevocations::new();
     /// metrics.watch_revocations({
     ///     let revocations = revocations.clone();
     ///     move || revocations.len()

@@ -9,7 +9,10 @@ use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{Span, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer},
 };
-use service_only::{AuditError, AuditEvent, AuditSink, Timestamp};
+use service_only::{
+    audit::{AuditError, AuditEvent, AuditSink},
+    clock::Timestamp,
+};
 
 /// Makes a span of each decision: what was decided, by which rule and how long it took, and nothing of the
 /// token. Stands beside a sink that writes: `.audit((log, TracesAudit::new(tracer)))`. It never fails.

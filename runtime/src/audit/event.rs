@@ -205,7 +205,7 @@ impl<'a> AuditEvent<'a> {
     }
 
     /// Whether a record of the same id was written before. This one is the outcome now. Only where records are
-    /// written before the handler runs, see [`VerifierBuilder::require_audit`](crate::VerifierBuilder::require_audit).
+    /// written before the handler runs, see [`VerifierBuilder::require_audit`](crate::verifier::VerifierBuilder::require_audit).
     pub fn amends(&self) -> bool {
         self.line.amends
     }

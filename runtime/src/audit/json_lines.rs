@@ -61,7 +61,7 @@ pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum WhenFull {
     /// The record is lost, and no request waits. A verifier that [requires the
-    /// audit](crate::VerifierBuilder::require_audit) refuses the caller; any other lets it in.
+    /// audit](crate::verifier::VerifierBuilder::require_audit) refuses the caller; any other lets it in.
     #[default]
     Drop,
     /// The request's thread is blocked until there is room, but no longer than this; then the record is
@@ -92,7 +92,7 @@ pub enum WhenFull {
 /// [flush timeout](JsonLinesBuilder::flush_timeout).
 ///
 /// ```no_run
-/// use service_only::{JsonLinesAudit, WhenFull};
+/// use service_only::{JsonLinesAudit, audit::WhenFull};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let audit = JsonLinesAudit::builder().when_full(WhenFull::Deny).to_file("/var/log/bakery/audit.jsonl")?;
@@ -135,7 +135,7 @@ impl JsonLinesBuilder {
     /// Writes each record before the handler runs and before a refusal is answered, so that a process that is
     /// killed loses no record of a request that it answered. Refuses every caller (503) whose record cannot be
     /// written, also for a verifier that does not [require the
-    /// audit](crate::VerifierBuilder::require_audit).
+    /// audit](crate::verifier::VerifierBuilder::require_audit).
     ///
     /// Requests that come while the disk is busy share the next write (group commit). A request waits for at
     /// most the [`write_timeout`](Self::write_timeout), and blocks its thread while it waits: on an async

@@ -11,7 +11,7 @@ pub const MAX_SERVICE_NAME: usize = 253;
 /// and last. Names are compared byte for byte.
 ///
 /// ```
-/// use service_only::ServiceName;
+/// use service_only::claims::ServiceName;
 ///
 /// assert!("tenant-deletion-orchestrator".parse::<ServiceName>().is_ok());
 /// assert!("../gateway".parse::<ServiceName>().is_err());

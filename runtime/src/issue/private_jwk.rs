@@ -21,7 +21,7 @@ impl SigningKey {
     /// algorithm is that of `alg`; where that is left out, the one that a curve has.
     ///
     /// ```
-    /// use service_only::{Algorithm, SigningKey};
+    /// use service_only::{Algorithm, issue::SigningKey};
     ///
     /// // RFC 8037 appendix A.1.
     /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","kid":"2026-01",
@@ -36,7 +36,7 @@ impl SigningKey {
     /// ```
     ///
     /// # Errors
-    /// When the text is neither, is larger than [`MAX_JWKS_BYTES`](crate::MAX_JWKS_BYTES), holds no
+    /// When the text is neither, is larger than [`MAX_JWKS_BYTES`](crate::keys::MAX_JWKS_BYTES), holds no
     /// key, or one that has no private half, is weak, or has parts that do not belong together.
     pub fn from_private_jwks(json: &[u8]) -> Result<Vec<Self>, KeyError> {
         if json.len() > MAX_JWKS_BYTES {

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use service_only::{Algorithm, SigningKey, SigningRing};
+/// use service_only::{Algorithm, issue::{SigningKey, SigningRing}};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let ring = SigningRing::new(SigningKey::generate(Algorithm::ES256)?, Duration::from_secs(3600))?;
 ///

@@ -44,7 +44,7 @@ pub enum KeyState {
 ///
 /// ```
 /// use std::time::Duration;
-/// use service_only::{Algorithm, KeyRing, KeyState, Verifier, VerifyingKey};
+/// use service_only::{Algorithm, Verifier, VerifyingKey, keys::{KeyRing, KeyState}};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (old, new) = (VerifyingKey::hmac(Algorithm::HS256, &[7; 32])?, VerifyingKey::hmac(Algorithm::HS256, &[8; 32])?);
 /// // The issuer's tokens live for an hour.

@@ -28,11 +28,11 @@ const PURGE_STEP: usize = 256;
 /// Revocations in memory. Cheap to clone; all clones share one state.
 ///
 /// ```
-/// use service_only::MemoryRevocations;
+/// use service_only::revocation::MemoryRevocations;
 ///
 /// let revocations = MemoryRevocations::new();
 /// revocations.revoke_token("bakery-auth", "76514ef5-446e-4842-932c-231cd329f030", 1_798_761_600)?;
-/// # Ok::<(), service_only::RevocationsFull>(())
+/// # Ok::<(), service_only::revocation::RevocationsFull>(())
 /// ```
 #[derive(Clone)]
 pub struct MemoryRevocations(Arc<Shared>);
@@ -132,7 +132,7 @@ impl MemoryRevocations {
 
     /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
     /// seconds since the Unix epoch. A token without `iat` is among them, and so is one whose `iat` is ahead of
-    /// the verifier's clock by more than its leeway and [`MAX_ISSUED_AHEAD`](crate::MAX_ISSUED_AHEAD). Where
+    /// the verifier's clock by more than its leeway and [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD). Where
     /// the issuer's clock may be ahead by less, `issued_by` should be ahead as far.
     ///
     /// # Errors

@@ -3,9 +3,9 @@
 //! passes for a service of the other. Pure: the builder checks the declarations, the pipeline checks each token.
 
 use crate::{
-    build_error::BuildError,
     claims::ServiceName,
     denial::{Code, Denial, quoted},
+    error::BuildError,
 };
 
 /// The services that an issuer was declared to name.

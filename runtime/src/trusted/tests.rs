@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Code, Verifier, VerifyingKey, issue::SigningKey, keys::KeysUnavailable};
+use crate::{Verifier, VerifyingKey, error::Code, issue::SigningKey, keys::KeysUnavailable};
 
 fn public() -> VerifyingKey {
     SigningKey::generate(Algorithm::ES256).unwrap().verifying_key()

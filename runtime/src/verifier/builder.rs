@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     audit::{AuditSink, TracingAudit},
-    build_error::{BuildError, MAX_CACHED_TOKENS},
     clock::{Clock, SystemClock},
     denial::quoted,
+    error::{BuildError, MAX_CACHED_TOKENS},
     keys::{Algorithm, KeySource},
     recorder::Recorder,
     registry::{self, warn_of_unreachable},
@@ -113,7 +113,7 @@ impl VerifierBuilder {
     ///
     /// When an accepted record is on the disk depends on the sink: the module [`audit`](crate::audit) has a table
     /// of what each mode guarantees. For "no admitted caller without a record in the file", use
-    /// [`write_before_handler`](crate::JsonLinesBuilder::write_before_handler).
+    /// [`write_before_handler`](crate::audit::JsonLinesBuilder::write_before_handler).
     ///
     /// It also decides when a record is written. Left out, an admitted caller is recorded when its handler ends, so
     /// that one record says what became of the attempt. With it, or with a sink that

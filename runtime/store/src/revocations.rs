@@ -18,8 +18,8 @@ use std::{
 
 pub use builder::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocationsBuilder};
 use service_only::{
-    __satellite::Stopwatch, MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus,
-    RevocationStore,
+    __satellite::Stopwatch,
+    revocation::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
 };
 use tokio::sync::watch;
 

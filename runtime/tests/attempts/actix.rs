@@ -10,7 +10,7 @@ use actix_web::{
     web,
 };
 use futures_util::FutureExt;
-use service_only::{Caller, Code, Denial, Identity, Rejection, service_only};
+use service_only::{Caller, Denial, Identity, Rejection, error::Code, service_only};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 use crate::{REASON, assert_one_allow, assert_one_deny, assert_refused, frameworks::challenge, store, token};

@@ -18,7 +18,7 @@ use service_only_testkit::{RecordingAudit, TestAuthority};
 use tower::ServiceExt;
 
 use crate::{REASON, assert_one_allow, assert_one_deny, assert_refused, frameworks::challenge, store, token};
-use service_only::Code;
+use service_only::error::Code;
 
 #[service_only(services("orchestrator"))]
 async fn alone() {}

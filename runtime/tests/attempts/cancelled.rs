@@ -16,7 +16,9 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use http::{Response, header::AUTHORIZATION};
-use service_only::{Caller, Code, Identity, Policy, ServiceOnlyLayer, Verifier, VerifierLayer, service_only};
+use service_only::{
+    Caller, Identity, Policy, ServiceOnlyLayer, Verifier, VerifierLayer, error::Code, service_only,
+};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 use std::{convert::Infallible, pin::Pin, time::Duration};
 use tonic::Status;

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use service_only::{Caller, Code, Denial, Policy, Rejection, service_only};
+use service_only::{Caller, Denial, Policy, Rejection, error::Code, service_only};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 use crate::{REASON, assert_one_allow, assert_one_deny, assert_refused, store, token};

@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Body, extract::Request, routing::get};
 use http::header::AUTHORIZATION;
 use service_only::{
-    AuditError, AuditEvent, AuditRecord, AuditSink, Caller, Code, Decision, Denial, NoAudit, PresentedToken,
-    Rejection, RevocationOutage, RevocationStatus, RevocationStore, Verifier, VerifierBuilder, service_only,
+    Caller, Denial, Rejection, Verifier,
+    audit::{AuditError, AuditEvent, AuditRecord, AuditSink, Decision, NoAudit},
+    error::Code,
+    revocation::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
+    service_only,
+    verifier::VerifierBuilder,
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 use tower::ServiceExt;

@@ -136,14 +136,14 @@ async fn a_method_that_refuses_answers_like_a_guard_and_leaves_one_record_that_s
             assert_eq!(status.code(), Code::PermissionDenied, "{case}");
             let event = assert_refused(audit, case);
             let metadata = |name| status.metadata().get(name).unwrap().to_str().unwrap();
-            let expected = challenge(service_only::Code::Refused).unwrap();
+            let expected = challenge(service_only::error::Code::Refused).unwrap();
             assert_eq!(metadata("www-authenticate"), expected, "{case}");
             assert_eq!(metadata("instance"), event.id.urn().to_string(), "{case}");
             assert!(!format!("{status:?}").contains(REASON), "{case}");
         }
         let other = authority.service("orders").token();
         assert!(client.check(asks(other.as_str(), "")).await.is_err(), "{case}");
-        let event = assert_one_deny(audit, service_only::Code::ServiceNotAllowed, case);
+        let event = assert_one_deny(audit, service_only::error::Code::ServiceNotAllowed, case);
         assert_eq!(event.endpoint.unwrap().function(), "Guarded::check", "{case}");
     });
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
 use http::{Request, Response, header::AUTHORIZATION};
-use service_only::{Caller, Code, Policy, ServiceOnlyLayer};
+use service_only::{Caller, Policy, ServiceOnlyLayer, error::Code};
 use service_only_testkit::TestAuthority;
 use tower::{Layer, ServiceExt, service_fn};
 

@@ -3,7 +3,12 @@
 use std::{io::Write, sync::OnceLock, time::Duration};
 
 use axum::{Router, routing::get};
-use service_only::{JsonLinesAudit, JsonLinesBuilder, Verifier, drain, service_only, shutdown_signal};
+use service_only::{
+    JsonLinesAudit, Verifier,
+    audit::JsonLinesBuilder,
+    service_only,
+    shutdown::{drain, shutdown_signal},
+};
 
 pub(crate) const ROLE: &str = "SERVICE_ONLY_TEST_ROLE";
 pub(crate) const MODE: &str = "SERVICE_ONLY_TEST_MODE";

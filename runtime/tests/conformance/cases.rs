@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use service_only::{Code, Stage};
+use service_only::error::{Code, Stage};
 use service_only_testkit::{Defect, Expectation, Fixture, Outgoing, TestAuthority, TokenDraft};
 
 use crate::{POLICY, frameworks::valid};

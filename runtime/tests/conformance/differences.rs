@@ -1,7 +1,10 @@
 //! Everything in which the frameworks differ, and why. What is not in these two tables is equal.
 
 use serde_json::{Map, Value};
-use service_only::{Code, Decision, Stage};
+use service_only::{
+    audit::Decision,
+    error::{Code, Stage},
+};
 
 use crate::{cases::Case, wire::Answer};
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use serde_json::Value;
-use service_only::{Caller, Denial, ServiceClaims, Verifier, service_only};
+use service_only::{Caller, Denial, Verifier, claims::ServiceClaims, service_only};
 use service_only_testkit::RecordingAudit;
 
 use crate::{

@@ -4,7 +4,12 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use serde_json::{Map, Value};
-use service_only::{Clock, Code, Decision, SystemClock, Verifier};
+use service_only::{
+    Verifier,
+    audit::Decision,
+    clock::{Clock, SystemClock},
+    error::Code,
+};
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
 use crate::{

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
-use service_only::{Code, Denial};
+use service_only::{Denial, error::Code};
 use tonic::Status;
 
 use crate::frameworks::challenge;

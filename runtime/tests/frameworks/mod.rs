@@ -8,7 +8,12 @@ use std::sync::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use service_only::{Code, KeySet, KeySource, KeysUnavailable, Policy, Refresh, Verifier, VerifierBuilder};
+use service_only::{
+    KeySet, Policy, Verifier,
+    error::Code,
+    keys::{KeySource, KeysUnavailable, Refresh},
+    verifier::VerifierBuilder,
+};
 use service_only_testkit::{Expectation, Fixture, TestAuthority, TokenDraft};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;

@@ -17,7 +17,7 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use service_only::{PublicJwk, SigningKey};
+use service_only::issue::{PublicJwk, SigningKey};
 use tokio::{net::TcpListener, sync::watch};
 
 #[derive(Clone)]

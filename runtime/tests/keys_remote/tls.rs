@@ -7,7 +7,11 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use service_only::{Algorithm, KeySource, RemoteErrorKind, RemoteJwks, RemoteJwksBuilder, SigningKey};
+use service_only::{
+    Algorithm, RemoteJwks,
+    issue::SigningKey,
+    keys::{KeySource, RemoteErrorKind, RemoteJwksBuilder},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

@@ -3,7 +3,12 @@
 use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use service_only::{Algorithm, FixedClock, Issuer, NoAudit, SigningKey, Timestamp, Verifier};
+use service_only::{
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    issue::{Issuer, SigningKey},
+};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 

@@ -1,6 +1,6 @@
 //! What is remembered, of whom, and how much of it.
 
-use service_only::{BuildError, MAX_CACHED_TOKENS};
+use service_only::{error::BuildError, verifier::MAX_CACHED_TOKENS};
 
 use super::*;
 

@@ -6,8 +6,11 @@ use std::sync::{
 };
 
 use service_only::{
-    Algorithm, Code, FileKeys, KeyRing, KeySet, KeySource, KeysUnavailable, MemoryRevocations,
-    PresentedToken, RevocationOutage, RevocationStatus, RevocationStore, SigningKey, TrustedIssuer, Verifier,
+    Algorithm, FileKeys, KeySet, TrustedIssuer, Verifier,
+    error::Code,
+    issue::SigningKey,
+    keys::{KeyRing, KeySource, KeysUnavailable},
+    revocation::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
 };
 
 use super::*;
@@ -266,7 +269,7 @@ fn a_file_that_changes_ends_what_rests_on_the_former_one() {
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jwks.json");
-    std::fs::write(&path, service_only::PublicJwk::set(&[world.key.public_jwk().unwrap()])).unwrap();
+    std::fs::write(&path, service_only::issue::PublicJwk::set(&[world.key.public_jwk().unwrap()])).unwrap();
     let keys = FileKeys::jwks(&path).poll_every(Duration::from_millis(10)).open().unwrap();
     let verifier = world.verifier().keys(keys.clone()).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -274,7 +277,7 @@ fn a_file_that_changes_ends_what_rests_on_the_former_one() {
     warm(&verifier, token.as_str());
     let before = keys.snapshot().unwrap();
     let other = SigningKey::generate(Algorithm::ES256).unwrap();
-    std::fs::write(&path, service_only::PublicJwk::set(&[other.public_jwk().unwrap()])).unwrap();
+    std::fs::write(&path, service_only::issue::PublicJwk::set(&[other.public_jwk().unwrap()])).unwrap();
     while keys.is_current(&before) {
         std::thread::yield_now();
     }

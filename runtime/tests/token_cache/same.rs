@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use service_only::{
-    AuditRecord, FixedClock, Identity, KeySet, Policy, Timestamp, TrustedIssuer, Verifier, VerifyingKey,
+    Identity, KeySet, Policy, TrustedIssuer, Verifier, VerifyingKey,
+    audit::AuditRecord,
+    clock::{FixedClock, Timestamp},
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 

@@ -1,9 +1,6 @@
 //! A request as a framework has one.
 
-use service_only::{
-    Denial,
-    __private::{Admit, StaticPolicy},
-};
+use service_only::{Denial, __private::{Admit, StaticPolicy}};
 
 pub struct Request<T>(pub T);
 

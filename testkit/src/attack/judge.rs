@@ -4,7 +4,7 @@
 use std::fmt;
 
 use http::StatusCode;
-use service_only::{AuditRecord, Decision};
+use service_only::audit::{AuditRecord, Decision};
 
 use super::{
     likeness::Reply,

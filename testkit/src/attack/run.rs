@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::Value;
-use service_only::{AuditRecord, Code};
+use service_only::{audit::AuditRecord, error::Code};
 
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,

@@ -26,7 +26,7 @@ use crate::{draft::Tolerance, fail::OrFail, fixture::Outgoing};
 /// ```no_run
 /// # async fn attack() {
 /// use http::Method;
-/// use service_only::{Clock, SystemClock};
+/// use service_only::clock::{Clock, SystemClock};
 /// use service_only_testkit::{TestAuthority, attack_url};
 ///
 /// // The service was started with `authority.jwks()` as its keys.

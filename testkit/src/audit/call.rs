@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use service_only::AuditRecord;
+use service_only::audit::AuditRecord;
 
 use super::RecordingAudit;
 

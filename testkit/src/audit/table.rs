@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use service_only::AuditRecord;
+use service_only::audit::AuditRecord;
 
 const COLUMNS: [&str; 7] = ["decision", "status", "code", "service", "request", "endpoint", "reason"];
 

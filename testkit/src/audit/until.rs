@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use service_only::AuditRecord;
+use service_only::audit::AuditRecord;
 
 use super::RecordingAudit;
 

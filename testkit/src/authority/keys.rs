@@ -12,7 +12,7 @@ use service_only::{
     Algorithm::{
         self, ES256, ES384, Ed25519, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512,
     },
-    SigningKey,
+    issue::SigningKey,
 };
 use uuid::Uuid;
 

@@ -1,6 +1,10 @@
 //! The other side of an authority: the verifier that believes it, and its public key.
 
-use service_only::{KeySet, PublicJwk, SigningKey, Verifier, VerifierBuilder};
+use service_only::{
+    KeySet, Verifier,
+    issue::{PublicJwk, SigningKey},
+    verifier::VerifierBuilder,
+};
 
 use super::{TestAuthority, keys};
 use crate::fail::{OrFail, fail};

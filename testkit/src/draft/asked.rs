@@ -2,7 +2,7 @@
 //! in what only such a handler refuses.
 
 use serde_json::Value;
-use service_only::Access;
+use service_only::routes::Access;
 
 use super::{DEFAULT_ROLE, TokenDraft};
 

@@ -2,7 +2,7 @@
 //! are none, and signatures that are changed as numbers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 
 use super::{Signer, TokenDraft, base64url};
 use crate::fail::OrFail;

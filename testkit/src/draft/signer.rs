@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::hmac;
-use service_only::{Algorithm, SigningKey};
+use service_only::{Algorithm, issue::SigningKey};
 
 use crate::fail::OrFail;
 

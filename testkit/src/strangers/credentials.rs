@@ -1,7 +1,7 @@
 //! With what a stranger comes: nothing, garbage, or a good token of the wrong authority.
 
 use http::HeaderValue;
-use service_only::Access;
+use service_only::routes::Access;
 
 use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail};
 

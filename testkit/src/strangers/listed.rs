@@ -1,7 +1,7 @@
 //! The routes that were listed, by pairs or by a table, and the exceptions from them.
 
 use http::Method;
-use service_only::{Access, RouteTable};
+use service_only::routes::{Access, RouteTable};
 
 use crate::fail::OrFail;
 

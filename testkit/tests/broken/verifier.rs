@@ -14,7 +14,7 @@ use base64::{
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header::AUTHORIZATION};
 use serde_json::Value;
-use service_only::{ServiceName, Timestamp};
+use service_only::{claims::ServiceName, clock::Timestamp};
 use service_only_testkit::{ManualClock, TestAuthority};
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use service_only::{Access, RouteTable};
+use service_only::routes::{Access, RouteTable};
 
 use super::text::who;
 use crate::escape;
@@ -85,7 +85,7 @@ fn covers(outer: &Access, inner: &Access) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use service_only::Route;
+    use service_only::routes::Route;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use service_only::{Access, RouteTable};
+use service_only::routes::{Access, RouteTable};
 use service_only_export::MeshOptions;
 
 use super::refused;

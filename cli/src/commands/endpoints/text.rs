@@ -2,7 +2,7 @@
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
-use service_only::{Access, Route, RouteTable};
+use service_only::routes::{Access, Route, RouteTable};
 
 use crate::escape;
 

@@ -6,9 +6,15 @@ use std::process::{Command, Output};
 use axum::Router;
 use axum::routing::get;
 use service_only::{
-    Access, Algorithm, Clock as _, Code, JsonLinesAudit, KeySet, KeySource, KeysUnavailable,
-    MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore, Route,
-    RouteTable, SigningKey, SystemClock, TrustedIssuer, Verifier, VerifierBuilder, guarded, service_only,
+    Algorithm, JsonLinesAudit, KeySet, TrustedIssuer, Verifier,
+    clock::{Clock as _, SystemClock},
+    error::Code,
+    issue::SigningKey,
+    keys::{KeySource, KeysUnavailable},
+    revocation::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
+    routes::{Access, Route, RouteTable, guarded},
+    service_only,
+    verifier::VerifierBuilder,
 };
 use service_only_testkit::{FixtureToken, TestAuthority, TokenDraft, call};
 

@@ -14,8 +14,12 @@ use std::time::Duration;
 use axum::{Router, routing::get};
 use reqwest::{Client, StatusCode};
 use service_only::{
-    Algorithm, Clock as _, FileKeys, Issuer, KeySource as _, MintedToken, NoAudit, SigningKey, SystemClock,
-    Verifier, service_only,
+    Algorithm, FileKeys, Verifier,
+    audit::NoAudit,
+    clock::{Clock as _, SystemClock},
+    issue::{Issuer, MintedToken, SigningKey},
+    keys::KeySource as _,
+    service_only,
 };
 use service_only_store::rotation::KeyReporter;
 use service_only_store::{KeyStage, Store, TokenRecord};

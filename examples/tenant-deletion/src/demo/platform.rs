@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
-use service_only::AuditSink;
+use service_only::audit::AuditSink;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 

@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use nix::time::{ClockId, clock_gettime};
-use service_only::{Algorithm, NoAudit};
+use service_only::{Algorithm, audit::NoAudit};
 
 use crate::{
     common::{race::median, report::Report, tokens},

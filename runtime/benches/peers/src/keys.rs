@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use service_only::{Algorithm, KeySet, SigningKey, VerifyingKey};
+use service_only::{Algorithm, KeySet, VerifyingKey, issue::SigningKey};
 
 use crate::common::tokens::SECRET;
 

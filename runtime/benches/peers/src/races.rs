@@ -1,7 +1,7 @@
 //! Verifying one token, crate against crate, in each algorithm: tokens that were never seen before, and
 //! one token again and again, as a service sends it.
 
-use service_only::{Algorithm, NoAudit};
+use service_only::{Algorithm, audit::NoAudit};
 
 use crate::{
     common::{

@@ -13,7 +13,7 @@ use axum::{
 };
 use jwt_authorizer::IntoLayer;
 use oauth_resource_server::axum::AuthLayer;
-use service_only::{AuditSink, JsonLinesAudit, NoAudit, Verifier, public, service_only};
+use service_only::{JsonLinesAudit, Verifier, public, service_only, audit::{AuditSink, NoAudit}};
 
 use crate::{
     common::tokens,

@@ -1,7 +1,7 @@
 //! Names that a writer of tables did not think of. No export becomes another document by them.
 
 use serde_json::Value;
-use service_only::{Access, Route, RouteTable};
+use service_only::routes::{Access, Route, RouteTable};
 use service_only_export::{self as export, ExportError};
 
 use crate::{mesh, peer};

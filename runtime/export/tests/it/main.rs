@@ -24,7 +24,10 @@ mod twice;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use service_only::{Access, Policy, Route, RouteTable};
+use service_only::{
+    Policy,
+    routes::{Access, Route, RouteTable},
+};
 use service_only_export::{self as export, MeshOptions};
 
 const DELETE: Policy<'static> =

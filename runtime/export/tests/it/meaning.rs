@@ -1,7 +1,10 @@
 //! What the exports say, one point at a time.
 
 use serde_json::{Value, json};
-use service_only::{Access, Policy, Route, RouteTable};
+use service_only::{
+    Policy,
+    routes::{Access, Route, RouteTable},
+};
 use service_only_export::{self as export, ExportError, MeshOptions};
 
 use crate::{mesh, table};

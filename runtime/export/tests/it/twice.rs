@@ -8,7 +8,11 @@ use axum::{
     routing::{any, delete, get, post},
 };
 use service_only::{
-    Access, Clock as _, ClosedRouter, Policy, Route, RouteTable, SystemClock, Verifier, closed, service_only,
+    ClosedRouter, Policy, Verifier,
+    clock::{Clock as _, SystemClock},
+    closed,
+    routes::{Access, Route, RouteTable},
+    service_only,
 };
 use service_only_export::{self as export, MeshOptions};
 use service_only_testkit::{TestAuthority, TokenDraft, call};

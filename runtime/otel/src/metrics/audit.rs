@@ -6,7 +6,12 @@ use opentelemetry::{
     KeyValue,
     metrics::{AsyncInstrument, Meter},
 };
-use service_only::{AuditError, AuditEvent, AuditSink, Code, Decision, Endpoint, Timestamp, endpoints};
+use service_only::{
+    audit::{AuditError, AuditEvent, AuditSink, Decision},
+    clock::Timestamp,
+    error::Code,
+    routes::{Endpoint, endpoints},
+};
 
 use super::{
     counts::{Bounded, Counts, Histograms, Measurement},

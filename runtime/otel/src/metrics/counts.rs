@@ -17,7 +17,7 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, metrics::Histogram};
-use service_only::Decision;
+use service_only::audit::Decision;
 use thread_local::ThreadLocal;
 
 use super::{

@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasherDefault};
 
-use service_only::{AuditEvent, Code, Decision, Endpoint};
+use service_only::{
+    audit::{AuditEvent, Decision},
+    error::Code,
+    routes::Endpoint,
+};
 
 use super::hashed::{Hashed, mix};
 
@@ -153,7 +157,10 @@ fn hash_text(hash: u64, text: Option<&str>) -> u64 {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test")]
 mod tests {
-    use service_only::{GuardedEndpoint, endpoints, service_only};
+    use service_only::{
+        routes::{GuardedEndpoint, endpoints},
+        service_only,
+    };
 
     use super::*;
 

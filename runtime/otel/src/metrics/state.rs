@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use service_only::{__satellite::escaped, KeyId, KeyRing, KeyState, MAX_KID_LENGTH, Timestamp};
+use service_only::{
+    __satellite::escaped,
+    clock::Timestamp,
+    keys::{KeyId, KeyRing, KeyState, MAX_KID_LENGTH},
+};
 
 pub(super) struct RingKey {
     kid: KeyId,

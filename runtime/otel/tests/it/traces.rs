@@ -6,7 +6,7 @@ use opentelemetry::{
     trace::{SpanContext, Status, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
-use service_only::{NoAudit, RevocationStore, Verifier, service_only};
+use service_only::{Verifier, audit::NoAudit, revocation::RevocationStore, service_only};
 use service_only_otel::TracesAudit;
 use service_only_testkit::{TestAuthority, call};
 
@@ -145,9 +145,9 @@ struct Down;
 impl RevocationStore for Down {
     fn status(
         &self,
-        _: &service_only::PresentedToken<'_>,
-    ) -> Result<service_only::RevocationStatus, service_only::RevocationOutage> {
-        Err(service_only::RevocationOutage::new("down"))
+        _: &service_only::revocation::PresentedToken<'_>,
+    ) -> Result<service_only::revocation::RevocationStatus, service_only::revocation::RevocationOutage> {
+        Err(service_only::revocation::RevocationOutage::new("down"))
     }
 }
 

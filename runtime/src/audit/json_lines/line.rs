@@ -1,4 +1,4 @@
-//! Writes a record as a line of JSON: the same bytes that serde_json makes of [`AuditRecord`](crate::AuditRecord), in
+//! Writes a record as a line of JSON: the same bytes that serde_json makes of [`AuditRecord`](crate::audit::AuditRecord), in
 //! a fraction of the time. Member names are written with their quotes and colon in one piece. The members of a caller
 //! and of a route are cached. Only a text that needs an escape goes through serde_json.
 

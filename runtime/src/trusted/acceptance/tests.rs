@@ -10,10 +10,15 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::*;
 use crate::{
-    BuildError, Caller, Clock, KeyRing, KeySource, KeysUnavailable, MemoryRevocations, NoAudit, PublicJwk,
-    RevocationStore, Timestamp, TrustedIssuer, Verifier, VerifierBuilder, VerifyingKey,
+    Caller, TrustedIssuer, Verifier, VerifyingKey,
+    audit::NoAudit,
+    clock::{Clock, Timestamp},
+    error::BuildError,
     handle::WeakHandle,
-    issue::{Issuer, SigningKey},
+    issue::{Issuer, PublicJwk, SigningKey},
+    keys::{KeyRing, KeySource, KeysUnavailable},
+    revocation::{MemoryRevocations, RevocationStore},
+    verifier::VerifierBuilder,
 };
 
 const NOW: i64 = 1_767_225_600;

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use service_only::{__satellite::Stopwatch, Clock, MAX_REVOCATIONS, MemoryRevocations, SystemClock};
+use service_only::{
+    __satellite::Stopwatch,
+    clock::{Clock, SystemClock},
+    revocation::{MAX_REVOCATIONS, MemoryRevocations},
+};
 use tokio::sync::watch;
 
 use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use service_only::{__satellite::FleetMemory as _, RevocationsFull};
+use service_only::{__satellite::FleetMemory as _, revocation::RevocationsFull};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, watch};
 

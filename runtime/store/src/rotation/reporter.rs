@@ -9,7 +9,9 @@ mod uses;
 use std::{fmt, sync::Arc, time::Duration};
 
 use service_only::{
-    Clock, KeyId, KeySource, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore, SystemClock,
+    clock::{Clock, SystemClock},
+    keys::{KeyId, KeySource},
+    revocation::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
 };
 use tokio::sync::Mutex;
 use uses::Uses;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use service_only::MAX_LEEWAY;
+use service_only::verifier::MAX_LEEWAY;
 
 use crate::store::KeyRecord;
 

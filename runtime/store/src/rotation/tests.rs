@@ -5,6 +5,7 @@ mod simulation;
 use std::time::Duration;
 
 use super::*;
+use crate::store::KeyUse;
 
 const NOW: i64 = 1_767_225_600;
 const DAY: i64 = 24 * 3600;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use service_only::Timestamp;
+use service_only::clock::Timestamp;
 
 use super::RevocationTarget;
 

@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
 };
 
-use service_only::{__satellite::escaped, MAX_KID_LENGTH};
+use service_only::{__satellite::escaped, keys::MAX_KID_LENGTH};
 
 use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
 

@@ -6,7 +6,7 @@
 //! `service_only_revocations` holds one row for each token, service or key: the revocation that reaches
 //! furthest. `undoing` moves rows out of it.
 
-use service_only::{MemoryRevocations, RevocationsFull};
+use service_only::revocation::{MemoryRevocations, RevocationsFull};
 
 use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
 

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use service_only::{
-    Algorithm, Code, Issuer, KeyRing, MemoryRevocations, MintedToken, NoAudit, RevocationStore, SigningKey,
-    Verifier,
+    Algorithm, Verifier,
+    audit::NoAudit,
+    error::Code,
+    issue::{Issuer, MintedToken, SigningKey},
+    keys::KeyRing,
+    revocation::{MemoryRevocations, RevocationStore},
 };
 use service_only_store::{
     Store,

@@ -9,7 +9,12 @@ mod wire;
 
 use std::time::Duration;
 
-use service_only::{Algorithm, Code, Issuer, MintedToken, NoAudit, SigningKey, Verifier};
+use service_only::{
+    Algorithm, Verifier,
+    audit::NoAudit,
+    error::Code,
+    issue::{Issuer, MintedToken, SigningKey},
+};
 use service_only_store::{NewRevocation, SqlRevocations, Store};
 
 use crate::database::Database;

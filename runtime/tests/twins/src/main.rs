@@ -67,7 +67,7 @@ fn router() -> axum::Router<service_only::Verifier> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
-    use service_only::{endpoints, guarded};
+    use service_only::routes::{endpoints, guarded};
     use service_only_testkit::{TestAuthority, assert_allowed, call};
 
     use super::*;
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn handlers_of_two_crates_of_one_name_are_in_the_files_that_they_are_written_in() {
-        let file = |endpoint: &service_only::GuardedEndpoint| {
+        let file = |endpoint: &service_only::routes::GuardedEndpoint| {
             endpoint.endpoint().file().rsplit('/').next().unwrap().to_owned()
         };
         assert_eq!(file(&guarded(twins::shared::list)), "lib.rs");

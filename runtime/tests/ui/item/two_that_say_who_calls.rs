@@ -1,4 +1,4 @@
-use service_only::{Caller, Denial, ServiceClaims, service_only};
+use service_only::{Caller, Denial, service_only, claims::ServiceClaims};
 
 #[service_only(services("orchestrator"))]
 fn audit(_: &ServiceClaims, _: &Caller) -> Result<(), Denial> {

@@ -1,6 +1,6 @@
 //! Under `#[cfg]` and `#[cfg_attr]`.
 
-use service_only::{Caller, Denial, endpoints, service_only};
+use service_only::{Caller, Denial, service_only, routes::endpoints};
 
 #[cfg_attr(all(), service_only)]
 async fn guarded() {}

@@ -3,7 +3,7 @@
 #[path = "../support.rs"]
 mod support;
 
-use service_only::{Caller, Denial, endpoints, policy_of, service_only};
+use service_only::{Caller, Denial, service_only, routes::{endpoints, policy_of}};
 use support::Request;
 
 const ORDERS: &str = "orders";

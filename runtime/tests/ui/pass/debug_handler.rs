@@ -1,7 +1,7 @@
 //! `#[debug_handler]` stands below; a handler is listed once, though its signature is written again for the checks.
 
 use axum::{debug_handler, extract::Path};
-use service_only::{Caller, Verifier, endpoints, service_only};
+use service_only::{Caller, Verifier, service_only, routes::endpoints};
 
 #[service_only]
 #[debug_handler(state = Verifier)]

@@ -1,6 +1,6 @@
 //! All keys, in any order, with trailing commas and raw strings.
 
-use service_only::{policy_of, service_only};
+use service_only::{service_only, routes::policy_of};
 
 #[service_only(
     max_age = "24h",

@@ -1,7 +1,7 @@
 //! Type, const and lifetime parameters, and a `where` clause.
 
 use axum::{Router, extract::State, routing::get};
-use service_only::{Caller, Denial, ServiceClaims, Verifier, service_only};
+use service_only::{Caller, Denial, Verifier, service_only, claims::ServiceClaims};
 
 trait Store<const N: usize>: Clone + Send + Sync + 'static {}
 

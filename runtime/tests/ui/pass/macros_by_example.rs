@@ -3,7 +3,7 @@
 #[path = "../support.rs"]
 mod support;
 
-use service_only::{Caller, Denial, endpoints, service_only};
+use service_only::{Caller, Denial, service_only, routes::endpoints};
 use support::Request;
 
 macro_rules! item {

@@ -3,7 +3,7 @@
 #[path = "../support.rs"]
 mod support;
 
-use service_only::{Caller, Denial, ServiceClaims, service_only};
+use service_only::{Caller, Denial, service_only, claims::ServiceClaims};
 use support::Request;
 
 #[service_only]

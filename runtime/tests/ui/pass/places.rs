@@ -1,6 +1,6 @@
 //! In modules, in functions and in blocks within them.
 
-use service_only::endpoints;
+use service_only::routes::endpoints;
 
 mod a {
     pub mod b {

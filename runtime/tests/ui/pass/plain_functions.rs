@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use service_only::{Caller, Denial, ServiceClaims, service_only};
+use service_only::{Caller, Denial, service_only, claims::ServiceClaims};
 
 #[service_only]
 fn sync(caller: &Caller) -> Result<(), Denial> {

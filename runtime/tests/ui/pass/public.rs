@@ -1,7 +1,7 @@
 //! Public handlers, alone and in a guarded block.
 
 use axum::{Router, routing::get};
-use service_only::{Verifier, public, public_endpoints, service_only};
+use service_only::{Verifier, public, service_only, routes::public_endpoints};
 
 #[public(reason = "load balancers have no token")]
 async fn healthz() -> &'static str {

@@ -1,6 +1,6 @@
 //! Names that are words of the language.
 
-use service_only::{Caller, Denial, endpoints, service_only};
+use service_only::{Caller, Denial, service_only, routes::endpoints};
 
 mod r#mod {
     #[::service_only::service_only]

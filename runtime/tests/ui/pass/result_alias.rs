@@ -1,6 +1,6 @@
 //! A function's return type may be an alias, and its error anything that is made from a denial.
 
-use service_only::{Caller, Denial, ServiceClaims, service_only};
+use service_only::{Caller, Denial, service_only, claims::ServiceClaims};
 
 #[allow(dead_code)]
 #[derive(Debug)]

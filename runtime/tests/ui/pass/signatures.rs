@@ -6,7 +6,7 @@ mod support;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use service_only::{Caller, Denial, endpoints, service_only};
+use service_only::{Caller, Denial, service_only, routes::endpoints};
 use support::Request;
 
 struct Orders<T, const N: usize = 3>(T);

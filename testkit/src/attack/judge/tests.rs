@@ -1,4 +1,4 @@
-use service_only::Code;
+use service_only::error::Code;
 
 use super::*;
 

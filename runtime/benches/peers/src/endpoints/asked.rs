@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request, routing::MethodRouter};
 use futures_util::FutureExt;
-use service_only::{Algorithm, NoAudit, Verifier};
+use service_only::{Algorithm, Verifier, audit::NoAudit};
 use tower::Service;
 
 use crate::common::tokens;
@@ -15,7 +15,7 @@ use crate::common::tokens;
 const BATCH: u32 = 200;
 
 pub fn answer(count: usize, handler: MethodRouter<Verifier>) {
-    assert_eq!(service_only::endpoints().len(), count, "every handler is registered");
+    assert_eq!(service_only::routes::endpoints().len(), count, "every handler is registered");
     let key = tokens::signing_key(Algorithm::HS256);
     let verifier = tokens::verifier(key.verifying_key(), NoAudit);
     let header = format!("Bearer {}", tokens::token(&tokens::issuer(key), tokens::SERVICE));

@@ -137,13 +137,14 @@ fn what_life_a_token_has_left_is_measured_in_seconds_and_of_its_whole_life() {
 #[test]
 fn a_decision_takes_as_long_as_the_clock_says() {
     struct Slow(service_only_testkit::ManualClock);
-    impl service_only::RevocationStore for Slow {
+    impl service_only::revocation::RevocationStore for Slow {
         fn status(
             &self,
-            _: &service_only::PresentedToken<'_>,
-        ) -> Result<service_only::RevocationStatus, service_only::RevocationOutage> {
+            _: &service_only::revocation::PresentedToken<'_>,
+        ) -> Result<service_only::revocation::RevocationStatus, service_only::revocation::RevocationOutage>
+        {
             self.0.advance(Duration::from_nanos(1_500));
-            Ok(service_only::RevocationStatus::Good)
+            Ok(service_only::revocation::RevocationStatus::Good)
         }
     }
     let world = World::new();

@@ -2,7 +2,9 @@
 
 use std::{io, time::Duration};
 
-use service_only::{Algorithm, FileKeys, JsonLinesAudit, KeyRing, MemoryRevocations, VerifyingKey};
+use service_only::{
+    Algorithm, FileKeys, JsonLinesAudit, VerifyingKey, keys::KeyRing, revocation::MemoryRevocations,
+};
 use service_only_client::TokenSource;
 
 use super::*;

@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    ParentSpan, ServiceClaims, Timestamp, UserClaims,
-    audit::{Line, RequestContext, Subject, json_lines::tests::event},
+    audit::{Line, ParentSpan, RequestContext, Subject, json_lines::tests::event},
     caller::Fragment,
+    claims::{ServiceClaims, UserClaims},
+    clock::Timestamp,
     denial::{Code, Denial},
     policy::Endpoint,
     trace_context::TraceParent,

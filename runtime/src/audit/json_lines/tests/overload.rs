@@ -1,7 +1,11 @@
 //! What operators and callers see of a queue that is full.
 
 use super::*;
-use crate::{Algorithm, Code, Issuer, SigningKey, Verifier};
+use crate::{
+    Algorithm, Verifier,
+    error::Code,
+    issue::{Issuer, SigningKey},
+};
 
 /// What is logged while `act` runs on this thread.
 fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use service_only::{Clock, SystemClock, Timestamp};
+use service_only::clock::{Clock, SystemClock, Timestamp};
 
 use super::*;
 

@@ -1,7 +1,9 @@
-//! Why a verifier cannot be built, in words that name the next step.
+//! The errors of the crate's front page: why a caller is refused, and why a verifier cannot be built. Other errors are in
+//! the module of the type that returns them.
 
 use std::{error::Error, fmt, time::Duration};
 
+pub use crate::denial::{Code, MAX_QUOTED, Stage};
 use crate::{keys::Algorithm, times::MAX_LEEWAY};
 
 /// The most tokens that a thread can cache. Eviction walks a full table, and the walk must stay cheaper than a
