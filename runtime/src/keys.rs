@@ -135,7 +135,7 @@ impl VerifyingKey {
     /// hash: 32, 48 or 64 bytes (RFC 7518 section 3.2).
     pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         weak::check_secret(algorithm, secret)?;
-        let key = DecodingKey::from_secret(secret);
+        let key = DecodingKey::from_secret(secret).map_err(|_| KeyError::unusable("the secret is empty"))?;
         Ok(Self::given(vec![(algorithm, Prepared::new(algorithm, &key)?)]))
     }
 
@@ -146,7 +146,7 @@ impl VerifyingKey {
     /// When the secret is shorter than 32 bytes (RFC 7518 section 3.2).
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         weak::check_secret(Algorithm::HS256, secret)?;
-        let key = DecodingKey::from_secret(secret);
+        let key = DecodingKey::from_secret(secret).map_err(|_| KeyError::unusable("the secret is empty"))?;
         let long_enough = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
             .into_iter()
             .filter(|algorithm| weak::check_secret(*algorithm, secret).is_ok());

@@ -119,7 +119,7 @@ fn refused(error: &ExportError) -> Problem {
     }
 }
 
-pub(super) fn read(path: &Path) -> Outcome<RouteTable> {
+pub(crate) fn read(path: &Path) -> Outcome<RouteTable> {
     if path.as_os_str() != "-" {
         return parse(path, &key_file::read(path)?);
     }

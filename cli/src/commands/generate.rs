@@ -84,7 +84,7 @@ fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
 }
 
 /// Written, but not yet in place: a disk that refuses them refuses before a token is written down.
-pub(super) fn stage(
+pub(crate) fn stage(
     dir: &Path,
     tokens: &[ServiceToken],
     overwrite: Overwrite,

@@ -21,7 +21,7 @@ Examples:
 
 /// Whose tokens are wanted.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Whose {
+pub(crate) struct Whose {
     /// Only tokens of this service
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    pub(super) fn filter(&self) -> TokenFilter {
+    pub(crate) fn filter(&self) -> TokenFilter {
         TokenFilter { issuer: self.issuer.clone(), service: self.service.clone(), ..TokenFilter::default() }
     }
 }
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
 }
 
 /// The tokens that match, once it is certain that the filter's names can match any.
-pub(super) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> Outcome<Vec<ListedToken>> {
+pub(crate) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> Outcome<Vec<ListedToken>> {
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
         let tokens = store.tokens(filter).await.map_err(|error| refused(&error))?;
@@ -91,7 +91,7 @@ pub(super) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> 
 }
 
 /// One line for each token, or one JSON array.
-pub(super) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome<()> {
+pub(crate) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome<()> {
     match format {
         Format::Json => output::json(&tokens.iter().map(|token| store::json(token, now)).collect::<Vec<_>>()),
         Format::Text if tokens.is_empty() => Ok(()),

@@ -24,7 +24,7 @@ pub(crate) struct RotationConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rotation {
+pub(crate) struct Rotation {
     jwks: Option<Parsed<Filled>>,
     key_life: Option<Parsed<Lifetime>>,
     prepare: Option<Parsed<LifeLeft>>,
@@ -37,7 +37,7 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    pub(super) fn placed(self, folder: &Path) -> RotationConfig {
+    pub(crate) fn placed(self, folder: &Path) -> RotationConfig {
         let mut settings = RotationSettings::default();
         let set = |place: &mut Duration, said: Option<Parsed<Lifetime>>| {
             if let Some(Parsed(Lifetime(duration))) = said {

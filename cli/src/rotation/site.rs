@@ -30,9 +30,9 @@ pub(crate) struct Site {
     pub(crate) algorithm: Algorithm,
     pub(crate) settings: RotationSettings,
     /// The key that signs.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The key that will.
-    pub(super) next: PathBuf,
+    pub(crate) next: PathBuf,
     /// The set that verifiers read.
     pub(crate) jwks: PathBuf,
     source: KeySource,
@@ -73,12 +73,12 @@ impl Site {
     }
 
     /// The key that signs.
-    pub(super) fn current(&self) -> Outcome<SigningKey> {
+    pub(crate) fn current(&self) -> Outcome<SigningKey> {
         self.source.load()
     }
 
     /// A new key, for RSA of the size of the one that signs; where that cannot be read, of the usual.
-    pub(super) fn successor(&self) -> Outcome<SigningKey> {
+    pub(crate) fn successor(&self) -> Outcome<SigningKey> {
         let public = self.current().and_then(|key| public_half(&key)).ok();
         // Base64url without padding: six bits a letter.
         let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
@@ -93,20 +93,20 @@ impl Site {
     }
 
     /// The key that will, where there is one.
-    pub(super) fn next(&self) -> Outcome<Option<SigningKey>> {
+    pub(crate) fn next(&self) -> Outcome<Option<SigningKey>> {
         if !self.next.exists() {
             return Ok(None);
         }
         KeySource { path: self.next.clone(), ..self.source.clone() }.load().map(Some)
     }
 
-    pub(super) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
+    pub(crate) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
         let file = NewFile::secret(&self.next, key.to_secret_bytes());
         new_file::write_all(&[file], Overwrite::Replace)
     }
 
     /// Insists on the private half of a key that is to sign.
-    pub(super) fn insist_on_next(&self, kid: &str) -> Outcome<()> {
+    pub(crate) fn insist_on_next(&self, kid: &str) -> Outcome<()> {
         match self.next()? {
             Some(key) if key.kid().as_str() == kid => Ok(()),
             _ => {
@@ -118,7 +118,7 @@ impl Site {
     }
 
     /// Writes the set that verifiers read, unless it is there already: all keys that are not retired.
-    pub(super) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
+    pub(crate) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
         let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
         let mut keys =
             live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;

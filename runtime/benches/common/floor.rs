@@ -91,7 +91,7 @@ impl Floor {
 /// The same key for jsonwebtoken.
 pub fn decoding_key(key: &SigningKey) -> DecodingKey {
     match key.public_jwk() {
-        None => DecodingKey::from_secret(SECRET),
+        None => DecodingKey::from_secret(SECRET).unwrap(),
         Some(jwk) => {
             let jwk = serde_json::from_str(&serde_json::to_string(&jwk).unwrap()).unwrap();
             DecodingKey::from_jwk(&jwk).unwrap()

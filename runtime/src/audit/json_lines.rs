@@ -385,4 +385,4 @@ impl Drop for Handle {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

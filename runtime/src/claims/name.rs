@@ -18,7 +18,7 @@ pub const MAX_SERVICE_NAME: usize = 253;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct ServiceName(pub(super) String);
+pub struct ServiceName(pub(crate) String);
 
 impl ServiceName {
     /// The name as text.

@@ -169,11 +169,11 @@ pub(crate) fn owned(claim: &Option<Cow<'_, str>>) -> Option<String> {
 }
 
 /// What a claim should have been.
-pub(crate) struct WrongType(pub(super) &'static str);
+pub(crate) struct WrongType(pub(crate) &'static str);
 
 impl<'p> RawClaims<'p> {
     /// Sets a claim that is neither a number nor an object.
-    pub(super) fn set(&mut self, name: ClaimName, value: Value<'p>) -> Result<(), WrongType> {
+    pub(crate) fn set(&mut self, name: ClaimName, value: Value<'p>) -> Result<(), WrongType> {
         let text = |value: Value<'p>| value.into_text().ok_or(WrongType("a string"));
         match name {
             ClaimName::Iss => self.iss = Some(text(value)?),

@@ -12,7 +12,7 @@ use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 /// revocation, as it may where a layer carries it over to a later request. `V` is the framework's header
 /// value.
 #[derive(Clone)]
-pub(super) struct Decided<V> {
+pub(crate) struct Decided<V> {
     authorization: Option<V>,
     identity: Identity,
     /// Of the revocations, from before the decision.
@@ -24,7 +24,7 @@ pub(super) struct Decided<V> {
 
 /// Who keeps the attempt open.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// A guard or a layer, until the handler has ended.
     Guard,
     /// Each extractor: the handler has no guard.
@@ -34,7 +34,7 @@ pub(super) enum Owner {
 
 impl<V: Clone + PartialEq> Decided<V> {
     /// Links to the attempt. A guard, a layer or an extractor owns it.
-    pub(super) fn new<'r>(
+    pub(crate) fn new<'r>(
         mut authorization: impl Iterator<Item = &'r V>,
         identity: &Identity,
         epoch: Option<u64>,
@@ -49,7 +49,7 @@ impl<V: Clone + PartialEq> Decided<V> {
     /// The same, which owns the attempt as well, for as long as the request is there: a layer may drop what it
     /// extracted before the handler runs.
     #[cfg(feature = "axum")]
-    pub(super) fn owning(self) -> Self {
+    pub(crate) fn owning(self) -> Self {
         match self.identity.attempts().current() {
             Some(attempt) => Self { identity: self.identity.owning(attempt), ..self },
             None => self,
@@ -57,7 +57,7 @@ impl<V: Clone + PartialEq> Decided<V> {
     }
 
     /// The attempt that this decision opened, for a decision about the same token.
-    pub(super) fn attempt<'r>(
+    pub(crate) fn attempt<'r>(
         &self,
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r V>,
@@ -74,7 +74,7 @@ impl<V: Clone + PartialEq> Decided<V> {
     /// Who it is, if the decision is this verifier's and about these headers, and the token would be accepted
     /// now. Users are decided about again.
     #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(super) fn caller<'r>(
+    pub(crate) fn caller<'r>(
         &self,
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r V>,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// At most once a request, and bounded by the key source. One that is cancelled leaves its record.
-pub(super) async fn await_unknown_key<A: Asked>(
+pub(crate) async fn await_unknown_key<A: Asked>(
     verifier: &Verifier,
     authorization: &Authorization<'_>,
     asked: impl FnOnce() -> Attempted<A>,
@@ -36,13 +36,13 @@ pub(super) async fn await_unknown_key<A: Asked>(
 }
 
 /// The `Authorization` headers of a request: looked for once, and gone through as often as needed.
-pub(super) type Authorization<'r> = GetAll<'r, HeaderValue>;
+pub(crate) type Authorization<'r> = GetAll<'r, HeaderValue>;
 
-pub(super) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
     headers.get_all(AUTHORIZATION)
 }
 
-pub(super) fn bytes<'r>(authorization: &Authorization<'r>) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+pub(crate) fn bytes<'r>(authorization: &Authorization<'r>) -> impl Iterator<Item = &'r [u8]> + use<'r> {
     authorization.iter().map(HeaderValue::as_bytes)
 }
 
@@ -76,12 +76,12 @@ impl Asked for &Parts {
 /// The recorded parts of a request, shared with it.
 #[derive(Clone)]
 pub(crate) struct KeptParts {
-    pub(super) method: Method,
-    pub(super) target: Option<PathAndQuery>,
+    pub(crate) method: Method,
+    pub(crate) target: Option<PathAndQuery>,
     #[cfg(feature = "axum")]
-    pub(super) route: Option<axum::extract::MatchedPath>,
-    pub(super) client_address: Option<IpAddr>,
-    pub(super) traceparent: Option<HeaderValue>,
+    pub(crate) route: Option<axum::extract::MatchedPath>,
+    pub(crate) client_address: Option<IpAddr>,
+    pub(crate) traceparent: Option<HeaderValue>,
 }
 
 impl KeptRequest for KeptParts {
@@ -102,7 +102,7 @@ impl KeptRequest for KeptParts {
 }
 
 /// Leaves a decision for those that follow in the same request.
-pub(super) fn leave_decided(
+pub(crate) fn leave_decided(
     extensions: &mut Extensions,
     authorization: &Authorization<'_>,
     identity: &Identity,
@@ -121,7 +121,7 @@ pub(super) fn leave_decided(
 }
 
 /// The attempt of an earlier decision about the same request.
-pub(super) fn earlier(
+pub(crate) fn earlier(
     extensions: &Extensions,
     authorization: &Authorization<'_>,
     verifier: &Verifier,
@@ -135,11 +135,11 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Among so many headers a look at each is faster than a hash of the name.
 const FEW: usize = 12;
 
-pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
+pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
     traceparent(headers).and_then(|value| trace_parent(value.as_bytes()))
 }
 
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
     if headers.len() <= FEW {
         headers.iter().find_map(|(name, value)| (*name == TRACEPARENT).then_some(value))
     } else {
@@ -148,7 +148,7 @@ pub(super) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// What was asked for: a nested router of axum takes its prefix off.
-pub(super) fn uri(parts: &Parts) -> &Uri {
+pub(crate) fn uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(uri) = parts.extensions.get::<axum::extract::OriginalUri>() {
         return uri;
@@ -157,7 +157,7 @@ pub(super) fn uri(parts: &Parts) -> &Uri {
 }
 
 /// The template, where a router of axum has matched one.
-pub(super) fn route(extensions: &Extensions) -> Option<&str> {
+pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
     #[cfg(feature = "axum")]
     if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
         return Some(route.as_str());
@@ -167,7 +167,7 @@ pub(super) fn route(extensions: &Extensions) -> Option<&str> {
 }
 
 /// The peer of the connection, where the server says it.
-pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
         return Some(info.0.ip());
@@ -187,7 +187,7 @@ impl<B: From<String>> From<Rejection> for Response<B> {
     }
 }
 
-pub(super) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {
+pub(crate) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {
     let mut response = Response::new(B::from(rejection.body()));
     // A status that is none would be a defect here; it must not become a success.
     *response.status_mut() =

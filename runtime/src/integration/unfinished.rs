@@ -1,14 +1,14 @@
 //! A step that leaves a record also where its future is dropped within it.
 
 /// Runs when it is dropped, unless it was finished: by a client that disconnects, a time limit, or a panic.
-pub(super) struct Unfinished<F: FnOnce()>(Option<F>);
+pub(crate) struct Unfinished<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> Unfinished<F> {
-    pub(super) fn new(record: F) -> Self {
+    pub(crate) fn new(record: F) -> Self {
         Self(Some(record))
     }
 
-    pub(super) fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.0 = None;
     }
 }

@@ -27,7 +27,7 @@ pub struct TokenRequest<'i> {
 }
 
 impl<'i> TokenRequest<'i> {
-    pub(super) fn new(issuer: &'i Issuer, service: String) -> Self {
+    pub(crate) fn new(issuer: &'i Issuer, service: String) -> Self {
         Self {
             issuer,
             service,

@@ -141,13 +141,14 @@ impl SigningKey {
         let prf = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let tag = hmac::sign(&prf, b"service-only kid");
         let kid = KeyId::new(base64url(tag.as_ref().first_chunk::<12>().unwrap_or(&[0; 12])));
-        let prepared = Prepared::new(algorithm, &DecodingKey::from_secret(secret))?;
+        let empty = |_| KeyError::unusable("the secret is empty");
+        let prepared = Prepared::new(algorithm, &DecodingKey::from_secret(secret).map_err(empty)?)?;
         Ok(Self {
             algorithm,
             verifying: VerifyingKey::named(kid.clone(), algorithm, prepared),
             kid,
             secret: Zeroizing::new(secret.to_vec()),
-            encoding: EncodingKey::from_secret(secret),
+            encoding: EncodingKey::from_secret(secret).map_err(empty)?,
             public: Public::Secret,
         })
     }
@@ -186,7 +187,7 @@ impl SigningKey {
         }
     }
 
-    pub(super) fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
         let (encoding, public) = match algorithm.key_type() {
             KeyType::Secret => return Err(KeyError::unusable(format!("{algorithm} uses a secret"))),
             KeyType::Rsa => {
@@ -307,7 +308,7 @@ impl SigningKey {
     }
 
     /// A JWS in compact form over two JSON objects.
-    pub(super) fn sign_json(
+    pub(crate) fn sign_json(
         &self,
         header: &impl Serialize,
         payload: &impl Serialize,
@@ -371,7 +372,7 @@ fn thumbprint(public: &Public) -> String {
     base64url(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 
-pub(super) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {
+pub(crate) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {
     match algorithm {
         Algorithm::ES256 => Ok(&ECDSA_P256_SHA256_FIXED_SIGNING),
         Algorithm::ES384 => Ok(&ECDSA_P384_SHA384_FIXED_SIGNING),

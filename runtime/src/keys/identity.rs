@@ -48,7 +48,7 @@ const KINDS: &[Kind] = &[
 
 /// Whether the key is restricted to RSASSA-PSS in a way that excludes `algorithm` (RFC 4055 section 1.2):
 /// without parameters, a PS algorithm may use it, and no other. The backend tells it from no other RSA key.
-pub(super) fn excludes(algorithm: Algorithm, der: &[u8]) -> bool {
+pub(crate) fn excludes(algorithm: Algorithm, der: &[u8]) -> bool {
     let contains = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
     let is_pss = matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512);
     contains(RSASSA_PSS) && !(is_pss && contains(RSASSA_PSS_WITHOUT_PARAMETERS))

@@ -54,7 +54,7 @@ impl fmt::Display for SkippedKey {
 }
 
 /// The keys of a set of at most `most` members, and the members that were left out.
-pub(super) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
+pub(crate) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
     if json.len() > MAX_JWKS_BYTES {
         return Err(KeyError::unusable(format!("the JWK set is larger than {MAX_JWKS_BYTES} bytes")));
     }

@@ -46,7 +46,7 @@ impl Prepared {
         }
     }
 
-    pub(super) fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         let text = text::decode(pem).ok();
         let block = one_public_block(text.as_deref().map_or(pem, str::as_bytes))?;
         let der = block.contents();
@@ -74,7 +74,7 @@ impl Prepared {
     }
 
     /// In constant time for secrets.
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
             Self::Public(key) => key.verify_sig(message, signature).is_ok(),
@@ -82,7 +82,7 @@ impl Prepared {
     }
 
     /// Whether both hold the same secret, compared in constant time, or the same public key.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             // The backend does not show a secret. Two that make one code for one message are the same.
             (Self::Secret(own), Self::Secret(other)) => {

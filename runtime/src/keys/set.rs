@@ -101,7 +101,7 @@ impl KeySet {
     }
 
     /// The same for a set of at most so many members, usable or not.
-    pub(super) fn from_jwks_of(json: &[u8], members: usize) -> Result<Self, KeyError> {
+    pub(crate) fn from_jwks_of(json: &[u8], members: usize) -> Result<Self, KeyError> {
         let (keys, skipped) = jwks::parse(json, members)?;
         Self::assemble(keys, skipped)
     }
@@ -143,7 +143,7 @@ impl KeySet {
     }
 
     /// Logs each member that was left out, with the reason.
-    pub(super) fn log_skipped(&self, place: &dyn fmt::Display) {
+    pub(crate) fn log_skipped(&self, place: &dyn fmt::Display) {
         for skipped in self.skipped().iter().take(MAX_REASONS) {
             tracing::warn!(target: "service_only", %place, %skipped, "a key of the set is not used");
         }
@@ -268,7 +268,7 @@ fn reasons(skipped: &[SkippedKey]) -> String {
 }
 
 /// As [`watched_file::read_bounded`], with the file named in the error.
-pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     watched_file::read_bounded(path, limit)
         .map_err(|error| KeyError::unreadable(format!("{}: {error}", path.display())))
 }

@@ -91,7 +91,7 @@ fn bit_length(number: &[u8]) -> usize {
 
 /// Refuses Ed25519 keys that verify nothing, and those of small order, for which some signatures verify
 /// for every message ("Taming the many EdDSAs", section 5.1). The backend checks neither.
-pub(super) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
+pub(crate) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
     let Ok(encoded) = CompressedEdwardsY::from_slice(key) else {
         return Err(KeyError::unusable(format!("an Ed25519 key has 32 bytes, this one {}", key.len())));
     };

@@ -100,7 +100,7 @@ enum Phase {
 }
 
 impl<R: KeptRequest> Attempt<R> {
-    pub(super) fn open(
+    pub(crate) fn open(
         recorder: &Arc<Recorder>,
         (id, time, took): (Uuid, Timestamp, Duration),
         who: Option<Arc<dyn Identified>>,
@@ -115,7 +115,7 @@ impl<R: KeptRequest> Attempt<R> {
 }
 
 impl Attempt {
-    pub(super) fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         self.id
     }
 
@@ -138,12 +138,12 @@ impl Attempt {
     ///
     /// # Errors
     /// When the audit is required and the record is lost. Every sink that works then gets the record of the refusal.
-    pub(super) fn write_first(&self) -> Result<(), Denial> {
+    pub(crate) fn write_first(&self) -> Result<(), Denial> {
         self.write_now(&mut locked(&self.state))
     }
 
     /// Takes over a later decision in favour of the same caller. `None` where the attempt is closed.
-    pub(super) fn allow_again(
+    pub(crate) fn allow_again(
         &self,
         endpoint: Option<Endpoint>,
         took: Duration,
@@ -178,7 +178,7 @@ impl Attempt {
 
     /// Closes it by a refusal of the handler, or of a later decision, which says where and what it knows. `None`
     /// where it was closed before: then the caller records the refusal as a new attempt.
-    pub(super) fn deny(&self, denial: &Denial, decision: Option<Decision<'_>>) -> Option<Uuid> {
+    pub(crate) fn deny(&self, denial: &Denial, decision: Option<Decision<'_>>) -> Option<Uuid> {
         let state = &mut *locked(&self.state);
         if state.phase == Phase::Closed {
             return None;
@@ -232,16 +232,16 @@ impl<R: KeptRequest + ?Sized> Drop for Attempt<R> {
     }
 }
 
-pub(super) fn audit_unavailable() -> Denial {
+pub(crate) fn audit_unavailable() -> Denial {
     Denial::new(Code::AuditUnavailable, "the audit record could not be written")
 }
 
 /// A later decision about the same attempt.
-pub(super) struct Decision<'d> {
-    pub(super) subject: Subject<'d>,
-    pub(super) endpoint: Option<Endpoint>,
-    pub(super) took: Duration,
-    pub(super) request: Option<Box<dyn KeptRequest>>,
+pub(crate) struct Decision<'d> {
+    pub(crate) subject: Subject<'d>,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) took: Duration,
+    pub(crate) request: Option<Box<dyn KeptRequest>>,
 }
 
 /// How a caller belongs to attempts. Its first owner keeps the attempt open; a clone, which may be stored for long,

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 /// RFC 9562 section 5.7, from the verifier's clock. The nanoseconds within the millisecond stand where
 /// section 6.2 has a counter, so that ids sort by the time of their records, whichever thread made them;
 /// the other 54 bits are random.
-pub(in crate::recorder) fn event_id(now: Timestamp) -> Uuid {
+pub(crate) fn event_id(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.unix()).unwrap_or(0);
     let nanos = now.subsec_nanos();
     let millis = seconds.saturating_mul(1_000).saturating_add(u64::from(nanos / NANOS_PER_MILLI));

@@ -26,7 +26,7 @@ impl<const N: usize> Room<N> {
 
     /// RFC 7515 section 2: base64url without padding. Trailing bits must be zero, or one token would
     /// have several spellings.
-    pub(super) fn decode(&mut self, segment: &str, name: &str) -> Result<&[u8], Denial> {
+    pub(crate) fn decode(&mut self, segment: &str, name: &str) -> Result<&[u8], Denial> {
         let refused = |error| malformed(format!("the {name} is not unpadded base64url: {error}"));
         match URL_SAFE_NO_PAD.decode_slice(segment, &mut self.near) {
             Ok(length) => Ok(self.near.get(..length).unwrap_or_default()),

@@ -18,7 +18,7 @@ const OTHERS: &str = "(others)";
 /// Counts by service. Each thread counts by itself, behind a lock that only a reader ever contends for: a
 /// token that is known from before must not wait for another thread.
 #[derive(Default)]
-pub(super) struct OldProfile {
+pub(crate) struct OldProfile {
     /// The services that are counted by name, whichever thread saw them first.
     named: Mutex<BTreeSet<String>>,
     counts: ThreadLocal<OwnLine<Mutex<BTreeMap<String, u64>>>>,
@@ -26,7 +26,7 @@ pub(super) struct OldProfile {
 
 impl OldProfile {
     /// Counts a token, and logs when a service is seen for the first time.
-    pub(super) fn count(&self, service: &str) {
+    pub(crate) fn count(&self, service: &str) {
         let mut counts = locked(&self.counts.get_or_default().0);
         if let Some(count) = counts.get_mut(service) {
             *count = count.saturating_add(1);
@@ -51,7 +51,7 @@ impl OldProfile {
         (name, named.insert(name.to_owned()))
     }
 
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for counts in &self.counts {
             for (service, count) in locked(&counts.0).iter() {

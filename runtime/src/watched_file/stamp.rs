@@ -10,7 +10,7 @@ use std::{
 /// Where a path leads, and what the file system says of the file there. Two equal stamps mean the
 /// same content, but for a change within the coarseness of the file's times.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stamp {
+pub(crate) enum Stamp {
     File {
         /// The path without symbolic links: Kubernetes swaps one on the way.
         target: PathBuf,
@@ -23,7 +23,7 @@ pub(super) enum Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         Self::of_file(path).unwrap_or_else(|error| Self::Missing(error.kind()))
     }
 
@@ -42,7 +42,7 @@ impl Stamp {
 /// Which file it is, where the system has a number for that, and when its inode last changed: a file
 /// that was copied with its times differs in it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]

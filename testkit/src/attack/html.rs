@@ -35,7 +35,7 @@ td.in, .bad { background: #c00; color: #fff } td.broke { background: #e8890c } t
 <h1>Attack report</h1>
 "#;
 
-pub(super) fn page(report: &AttackReport) -> String {
+pub(crate) fn page(report: &AttackReport) -> String {
     let mut page = HEAD.to_owned();
     summary(&mut page, report);
     table(&mut page, report);

@@ -63,10 +63,10 @@ where
 }
 
 /// A tower service.
-pub(super) struct InProcess<S>(S);
+pub(crate) struct InProcess<S>(S);
 
 impl<S> InProcess<S> {
-    pub(super) fn new(service: S) -> Self {
+    pub(crate) fn new(service: S) -> Self {
         Self(service)
     }
 }

@@ -45,12 +45,12 @@ impl Outcome {
     }
 
     /// Whether a limit on rates answered in place of the guard.
-    pub(super) fn is_throttled(&self) -> bool {
+    pub(crate) fn is_throttled(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == THROTTLED)
     }
 
     /// Of several ways to commit one attack, the one with the greatest weight is reported.
-    pub(super) fn weight(&self) -> u8 {
+    pub(crate) fn weight(&self) -> u8 {
         match self {
             Self::GotIn(_) => 6,
             Self::Broke(_) => 5,
@@ -63,7 +63,7 @@ impl Outcome {
     }
 
     /// The outcome of one variant of a class, which the report names.
-    pub(super) fn of_variant(self, variant: Option<&str>) -> Self {
+    pub(crate) fn of_variant(self, variant: Option<&str>) -> Self {
         let Some(variant) = variant else { return self };
         let with = |said: String| format!("{said} for `{variant}`");
         match self {
@@ -76,7 +76,7 @@ impl Outcome {
     }
 
     /// Whether the bound on requests kept it from being sent.
-    pub(super) fn is_bound(&self) -> bool {
+    pub(crate) fn is_bound(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == BOUND)
     }
 }
@@ -96,10 +96,10 @@ impl fmt::Display for Outcome {
 }
 
 /// Why an attack that was sent says nothing.
-pub(super) const THROTTLED: &str = "the service limits rates and answered 429";
+pub(crate) const THROTTLED: &str = "the service limits rates and answered 429";
 
 /// Why nothing more is sent.
-pub(super) const BOUND: &str = "the bound on requests is reached";
+pub(crate) const BOUND: &str = "the bound on requests is reached";
 
 /// Whether the valid token is let in, without which an attack proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,15 +113,15 @@ pub enum Control {
 
 /// What the control was answered: an attack that is answered like it got in.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Passing(pub(super) Vec<Reply>);
+pub(crate) struct Passing(pub(crate) Vec<Reply>);
 
 impl Passing {
-    pub(super) fn has(&self, status: StatusCode) -> bool {
+    pub(crate) fn has(&self, status: StatusCode) -> bool {
         self.0.iter().any(|reply| reply.status == status)
     }
 }
 
-pub(super) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Control {
+pub(crate) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Control {
     let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
     let reply = match answer {
         Ok(reply) => reply,
@@ -148,7 +148,7 @@ pub(super) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Contr
     }
 }
 
-pub(super) fn attack(
+pub(crate) fn attack(
     expectation: Expectation,
     answer: &Answer,
     passing: &Passing,

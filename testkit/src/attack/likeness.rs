@@ -7,17 +7,17 @@ use crate::fixture::Outgoing;
 
 /// A response, as far as it tells who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) content_type: Option<String>,
-    pub(super) content_length: Option<usize>,
-    pub(super) location: Option<String>,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_length: Option<usize>,
+    pub(crate) location: Option<String>,
     /// At most [`MAX_BODY`](super::target::MAX_BODY) bytes; empty where it was not read.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Self {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Self {
             status,
@@ -31,7 +31,7 @@ impl Reply {
 
 /// How a response compares with those of the control.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(super) enum Likeness {
+pub(crate) enum Likeness {
     /// It is what the attacked handler answers.
     Same,
     /// Another handler gave it.
@@ -41,7 +41,7 @@ pub(super) enum Likeness {
 }
 
 /// Compares the response to a request with those to the valid token.
-pub(super) fn likeness(reply: &Reply, request: &Outgoing, controls: &[Reply], target: &str) -> Likeness {
+pub(crate) fn likeness(reply: &Reply, request: &Outgoing, controls: &[Reply], target: &str) -> Likeness {
     let of_status = || controls.iter().filter(|control| control.status == reply.status);
     if of_status().next().is_none() {
         return Likeness::Different;

@@ -39,7 +39,7 @@ impl AttackReport {
 pub struct Matrix<'r>(&'r AttackReport);
 
 impl<'r> Matrix<'r> {
-    pub(super) fn new(report: &'r AttackReport) -> Self {
+    pub(crate) fn new(report: &'r AttackReport) -> Self {
         Self(report)
     }
 }
@@ -69,7 +69,7 @@ impl fmt::Display for Matrix<'_> {
 }
 
 /// A mark and, where there is one, the status.
-pub(super) fn cell(outcome: Option<&Outcome>) -> String {
+pub(crate) fn cell(outcome: Option<&Outcome>) -> String {
     let status = |mark: &str, said: &str| {
         let digits: String = said.chars().take(3).filter(char::is_ascii_digit).collect();
         format!("{mark}{digits}")

@@ -17,7 +17,7 @@ pub struct AttackReport {
 }
 
 impl AttackReport {
-    pub(super) fn new(
+    pub(crate) fn new(
         endpoints: Vec<EndpointReport>,
         not_attacked: Vec<(String, String)>,
         sent: usize,
@@ -89,11 +89,11 @@ pub struct EndpointReport {
 }
 
 impl EndpointReport {
-    pub(super) fn new(method: Method, target: String, control: Control, findings: Vec<Finding>) -> Self {
+    pub(crate) fn new(method: Method, target: String, control: Control, findings: Vec<Finding>) -> Self {
         Self { method, target, control, findings }
     }
 
-    pub(super) fn without_attack(method: Method, target: String, control: Control) -> Self {
+    pub(crate) fn without_attack(method: Method, target: String, control: Control) -> Self {
         Self::new(method, target, control, Vec::new())
     }
 
@@ -117,7 +117,7 @@ impl EndpointReport {
         &self.findings
     }
 
-    pub(super) fn outcome(&self, defect: Defect) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, defect: Defect) -> Option<&Outcome> {
         self.findings.iter().find(|finding| finding.defect == defect).map(|finding| &finding.outcome)
     }
 
@@ -167,7 +167,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(defect: Defect, outcome: Outcome) -> Self {
+    pub(crate) fn new(defect: Defect, outcome: Outcome) -> Self {
         Self { defect, outcome }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     fixture::{Defect, Expectation, Fixture, Outgoing},
 };
 
-pub(super) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
+pub(crate) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
     let mut campaign = Campaign { attack, left: attack.max_requests };
     let mut endpoints = Vec::with_capacity(attack.endpoints.len());
     for endpoint in &attack.endpoints {

@@ -7,22 +7,22 @@ use http::StatusCode;
 use super::likeness::Reply;
 use crate::fixture::Outgoing;
 
-pub(super) type Answer = Result<Reply, Unanswered>;
-pub(super) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+pub(crate) type Answer = Result<Reply, Unanswered>;
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// The most bytes of a body that are read: enough to recognize a handler by.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// Whether the body of a response is read.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub(super) enum ReadBody {
+pub(crate) enum ReadBody {
     Yes,
     No,
 }
 
 /// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// The request is none that this way of sending can express.
     NotSent(String),
     /// The connection ended: a way to refuse.
@@ -31,11 +31,11 @@ pub(super) enum Unanswered {
     Broken(String),
 }
 
-pub(super) trait Target: fmt::Debug + Send + Sync {
+pub(crate) trait Target: fmt::Debug + Send + Sync {
     fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_>;
 }
 
 /// A status that no refusal has: success, or a connection that was handed over.
-pub(super) fn lets_in(status: StatusCode) -> bool {
+pub(crate) fn lets_in(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS
 }

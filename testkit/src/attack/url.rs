@@ -70,7 +70,7 @@ const MAX_HEAD: usize = 128 * 1024;
 
 /// `http://HOST:PORT`, and a path that stands before every target.
 #[derive(Debug, Clone)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     /// As the `Host` header has it.
     host: String,
     /// As it is connected to.
@@ -91,7 +91,7 @@ impl fmt::Display for InvalidUrl {
 impl Error for InvalidUrl {}
 
 impl Remote {
-    pub(super) fn parse(base: &str) -> Result<Self, InvalidUrl> {
+    pub(crate) fn parse(base: &str) -> Result<Self, InvalidUrl> {
         let rest = base
             .strip_prefix("http://")
             .ok_or(InvalidUrl("it must begin with `http://`; for TLS, attack through a tunnel"))?;

@@ -34,7 +34,7 @@ impl Tick {
         tick
     }
 
-    pub(super) fn latest_call() -> Self {
+    pub(crate) fn latest_call() -> Self {
         LATEST_CALL.get()
     }
 }
@@ -61,7 +61,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    pub(super) fn new(audit: &RecordingAudit) -> Self {
+    pub(crate) fn new(audit: &RecordingAudit) -> Self {
         Self { audit: audit.clone(), since: Tick::next() }
     }
 

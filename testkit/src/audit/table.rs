@@ -7,7 +7,7 @@ use service_only::audit::AuditRecord;
 const COLUMNS: [&str; 7] = ["decision", "status", "code", "service", "request", "endpoint", "reason"];
 
 /// Writes one line a record. Records show nothing raw: the runtime escapes what a caller sent.
-pub(super) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditRecord]) -> fmt::Result {
+pub(crate) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditRecord]) -> fmt::Result {
     if events.is_empty() {
         return f.write_str("the audit has no records\n");
     }

@@ -19,7 +19,7 @@ pub struct Until {
 }
 
 impl Until {
-    pub(super) fn new(audit: RecordingAudit, count: usize) -> Self {
+    pub(crate) fn new(audit: RecordingAudit, count: usize) -> Self {
         Self { audit, count }
     }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::fail::OrFail;
 
 #[track_caller]
-pub(super) fn generate(algorithm: Algorithm) -> SigningKey {
+pub(crate) fn generate(algorithm: Algorithm) -> SigningKey {
     match algorithm {
         RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => SigningKey::generate_rsa(algorithm, 2048),
         _ => SigningKey::generate(algorithm),
@@ -29,7 +29,7 @@ pub(super) fn generate(algorithm: Algorithm) -> SigningKey {
 
 /// An Ed25519 key: the only asymmetric one that the backend makes from given bytes.
 #[track_caller]
-pub(super) fn seeded(purpose: &str, seed: u64) -> SigningKey {
+pub(crate) fn seeded(purpose: &str, seed: u64) -> SigningKey {
     let pair = Ed25519KeyPair::from_seed_unchecked(&bytes(purpose, &[seed])).or_fail("a key from a seed");
     let document = pair.to_pkcs8v1().or_fail("a key from a seed");
     let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", document.as_ref()));
@@ -38,7 +38,7 @@ pub(super) fn seeded(purpose: &str, seed: u64) -> SigningKey {
 
 /// The public half of `key` as a `PUBLIC KEY` block (RFC 5280); a secret has none.
 #[track_caller]
-pub(super) fn public_pem(key: &SigningKey) -> Option<String> {
+pub(crate) fn public_pem(key: &SigningKey) -> Option<String> {
     let private = || pem::parse(key.to_secret_bytes().as_slice()).or_fail("the key as PEM").into_contents();
     let public: PublicKeyX509Der<'_> = match key.algorithm() {
         HS256 | HS384 | HS512 => return None,
@@ -61,7 +61,7 @@ pub(super) fn public_pem(key: &SigningKey) -> Option<String> {
     Some(pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref())))
 }
 
-pub(super) fn seeded_uuid(seed: u64, count: u64) -> Uuid {
+pub(crate) fn seeded_uuid(seed: u64, count: u64) -> Uuid {
     let bytes = bytes("jti", &[seed, count]);
     uuid::Builder::from_random_bytes(*bytes.first_chunk().unwrap_or(&[0; 16])).into_uuid()
 }

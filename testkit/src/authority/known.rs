@@ -21,7 +21,7 @@ struct Known {
 
 impl TestAuthority {
     /// Notes that a program may trust this authority from now on.
-    pub(super) fn hand_out(&self) {
+    pub(crate) fn hand_out(&self) {
         KNOWN.with_borrow_mut(|known| {
             known.retain(|known| known.audit.is_alive() && !known.authority.is_like(self));
             if known.len() == MAX_KNOWN {

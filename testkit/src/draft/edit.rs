@@ -8,7 +8,7 @@ use super::{TokenDraft, base64url};
 
 /// A change to one of the three texts of a token.
 #[derive(Clone)]
-pub(super) enum Edit {
+pub(crate) enum Edit {
     HeaderJson(EditText),
     ClaimsJson(EditText),
     Token(EditText),
@@ -72,21 +72,21 @@ impl TokenDraft {
     }
 }
 
-pub(super) fn header_json(edits: &[Edit], json: String) -> String {
+pub(crate) fn header_json(edits: &[Edit], json: String) -> String {
     edits.iter().fold(json, |json, edit| match edit {
         Edit::HeaderJson(edit) => edit(json),
         _ => json,
     })
 }
 
-pub(super) fn claims_json(edits: &[Edit], json: String) -> String {
+pub(crate) fn claims_json(edits: &[Edit], json: String) -> String {
     edits.iter().fold(json, |json, edit| match edit {
         Edit::ClaimsJson(edit) => edit(json),
         _ => json,
     })
 }
 
-pub(super) fn token(edits: &[Edit], token: String) -> String {
+pub(crate) fn token(edits: &[Edit], token: String) -> String {
     edits.iter().fold(token, |token, edit| match edit {
         Edit::Token(edit) => edit(token),
         _ => token,

@@ -9,7 +9,7 @@ use crate::fail::OrFail;
 
 /// Who signs.
 #[derive(Clone)]
-pub(super) enum Signer {
+pub(crate) enum Signer {
     /// Leaves the signature empty.
     Nobody,
     Key(Arc<SigningKey>),
@@ -19,7 +19,7 @@ pub(super) enum Signer {
 
 impl Signer {
     #[track_caller]
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Nobody => Vec::new(),
             Self::Key(key) => key.sign(message).or_fail("the signature of a token"),

@@ -8,20 +8,20 @@ use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail};
 /// 2100-01-01. The app's clock may be the real one or stand still; the token must look valid to both.
 const FAR_AWAY: i64 = 4_102_444_800;
 
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     /// A token that each route accepts, but for what the route itself asks for.
     good: Vec<TokenDraft>,
 }
 
-pub(super) struct Stranger {
-    pub(super) name: &'static str,
-    pub(super) header: Option<HeaderValue>,
+pub(crate) struct Stranger {
+    pub(crate) name: &'static str,
+    pub(crate) header: Option<HeaderValue>,
 }
 
 impl Credentials {
     /// Forgeries of the named callers' tokens; where none is named, of tokens of the authorities that the
     /// test made; where there is none either, of an authority like any other.
-    pub(super) fn new(callers: &[TokenDraft]) -> Self {
+    pub(crate) fn new(callers: &[TokenDraft]) -> Self {
         if !callers.is_empty() {
             return Self { good: callers.to_vec() };
         }
@@ -39,7 +39,7 @@ impl Credentials {
         Self { good }
     }
 
-    pub(super) fn strangers(&self, access: Option<&Access>) -> Vec<Stranger> {
+    pub(crate) fn strangers(&self, access: Option<&Access>) -> Vec<Stranger> {
         let bearer =
             |token: &str| Some(HeaderValue::from_str(&format!("Bearer {token}")).or_fail("a header"));
         let mut strangers = vec![

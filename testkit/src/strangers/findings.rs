@@ -62,11 +62,11 @@ impl From<StatusCode> for Verdict {
 }
 
 impl Findings {
-    pub(super) fn new(not_found_fails: bool) -> Self {
+    pub(crate) fn new(not_found_fails: bool) -> Self {
         Self { not_found_fails, ..Self::default() }
     }
 
-    pub(super) fn answer(&mut self, door: &Door<'_>, path: &str, stranger: &'static str, status: StatusCode) {
+    pub(crate) fn answer(&mut self, door: &Door<'_>, path: &str, stranger: &'static str, status: StatusCode) {
         let name = format!("{} {}", door.method, door.path);
         let answered = Answered { stranger, status, path: path.to_owned() };
         let unrouted =
@@ -78,7 +78,7 @@ impl Findings {
         }
     }
 
-    pub(super) fn listing(&mut self, listing: &Listing) {
+    pub(crate) fn listing(&mut self, listing: &Listing) {
         self.nothing_listed = listing.is_empty();
         let with = |wanted| listing.exceptions().filter(move |(_, about)| *about == wanted);
         self.unlisted.extend(with(About::Nothing).map(|(route, _)| route.to_owned()));

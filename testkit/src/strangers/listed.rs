@@ -10,7 +10,7 @@ const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 #[derive(Clone, Default)]
-pub(super) struct Listing {
+pub(crate) struct Listing {
     routes: Vec<Listed>,
     exceptions: Vec<String>,
 }
@@ -27,17 +27,17 @@ struct Listed {
 }
 
 /// A route to try by one method.
-pub(super) struct Door<'a> {
-    pub(super) method: &'a Method,
-    pub(super) path: &'a str,
-    pub(super) access: Option<&'a Access>,
+pub(crate) struct Door<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) access: Option<&'a Access>,
     /// Nobody said that the app has this one.
-    pub(super) implied: bool,
+    pub(crate) implied: bool,
 }
 
 /// What an exception is about.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(super) enum About {
+pub(crate) enum About {
     Listed,
     Guarded,
     Nothing,
@@ -46,7 +46,7 @@ pub(super) enum About {
 impl Listing {
     /// `*` stands for any method.
     #[track_caller]
-    pub(super) fn pair(&mut self, method: &str, path: String) {
+    pub(crate) fn pair(&mut self, method: &str, path: String) {
         let methods = match method {
             "*" => Vec::new(),
             "GET" => vec![Method::GET, Method::HEAD],
@@ -56,7 +56,7 @@ impl Listing {
     }
 
     #[track_caller]
-    pub(super) fn table(&mut self, table: &RouteTable) {
+    pub(crate) fn table(&mut self, table: &RouteTable) {
         let has_head = |path: &str| {
             let mut of_path = table.routes().iter().filter(|route| route.path() == path);
             of_path.any(|route| route.methods().iter().any(|name| name == "HEAD"))
@@ -72,22 +72,22 @@ impl Listing {
         }
     }
 
-    pub(super) fn exception(&mut self, route: String) {
+    pub(crate) fn exception(&mut self, route: String) {
         self.exceptions.push(route);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.routes.is_empty()
     }
 
     /// All that is to refuse strangers.
-    pub(super) fn doors(&self) -> impl Iterator<Item = Door<'_>> {
+    pub(crate) fn doors(&self) -> impl Iterator<Item = Door<'_>> {
         let doors = self.routes.iter().flat_map(|listed| self.doors_of(listed));
         doors.filter(|door| !self.is_public(door))
     }
 
     /// Each exception, and what it is about.
-    pub(super) fn exceptions(&self) -> impl Iterator<Item = (&str, About)> {
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = (&str, About)> {
         self.exceptions.iter().map(|exception| (exception.as_str(), self.about(exception)))
     }
 

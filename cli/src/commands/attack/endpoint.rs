@@ -6,9 +6,9 @@ use http::Method;
 
 /// A method and a path.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    pub(super) method: Method,
-    pub(super) target: String,
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) target: String,
 }
 
 impl FromStr for Endpoint {
@@ -26,9 +26,9 @@ impl FromStr for Endpoint {
 
 /// What stands for a parameter of a path.
 #[derive(Clone, Debug)]
-pub(super) struct Parameter {
-    pub(super) name: String,
-    pub(super) value: String,
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 impl FromStr for Parameter {

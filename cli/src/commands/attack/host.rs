@@ -6,7 +6,7 @@ use crate::problem::{Outcome, Problem};
 
 /// Refuses a host that is neither. A name is not looked up: only `localhost` is this machine (RFC 6761
 /// section 6.3), whatever another one resolves to.
-pub(super) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
+pub(crate) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
     let host = host(url);
     if let Some(allowed) = allowed.filter(|allowed| *allowed != host) {
         return Err(Problem::usage(format!(

@@ -24,16 +24,16 @@ use crate::redact;
 
 /// A line that is a case.
 #[derive(Deserialize)]
-pub(super) struct Case<'line> {
+pub(crate) struct Case<'line> {
     #[serde(default)]
-    pub(super) id: Value,
+    pub(crate) id: Value,
     #[serde(borrow)]
-    pub(super) config: &'line RawValue,
-    pub(super) token: TokenBytes,
+    pub(crate) config: &'line RawValue,
+    pub(crate) token: TokenBytes,
 }
 
 impl<'line> Case<'line> {
-    pub(super) fn parse(line: &'line [u8]) -> Outcome<Self> {
+    pub(crate) fn parse(line: &'line [u8]) -> Outcome<Self> {
         let bad = |why: String| Problem::new(ProblemCode::BadCase, why);
         let text = std::str::from_utf8(line).map_err(|_| bad("the line is not UTF-8".to_owned()))?;
         // Only the position: serde_json's message may quote a value, and that may be a secret.
@@ -46,7 +46,7 @@ impl<'line> Case<'line> {
 }
 
 /// The id of a line that is not a case, as far as it can be read; else null.
-pub(super) fn find_id(line: &[u8]) -> Value {
+pub(crate) fn find_id(line: &[u8]) -> Value {
     let mut id = Value::Null;
     let text = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
     // The rest of the line is broken by definition; what was found before the break counts.
@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for IdVisitor<'_> {
 }
 
 /// A JSON string as bytes, which need not be text.
-pub(super) struct TokenBytes(Zeroizing<Vec<u8>>);
+pub(crate) struct TokenBytes(Zeroizing<Vec<u8>>);
 
 impl std::ops::Deref for TokenBytes {
     type Target = [u8];
@@ -110,22 +110,22 @@ impl<'de> Deserialize<'de> for TokenBytes {
 
 /// A configuration as text, by which its verifier is found again. It may hold a secret.
 #[derive(Eq, Hash, PartialEq, Zeroize, ZeroizeOnDrop)]
-pub(super) struct ConfigText(String);
+pub(crate) struct ConfigText(String);
 
 impl ConfigText {
-    pub(super) fn of(config: &RawValue) -> Self {
+    pub(crate) fn of(config: &RawValue) -> Self {
         Self(config.get().to_owned())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.len()
     }
 }
 
 /// The verifier of a configuration, and the services that it allows, where it says so.
-pub(super) struct CaseVerifier {
-    pub(super) verifier: Verifier,
-    pub(super) allowed_services: Option<Vec<String>>,
+pub(crate) struct CaseVerifier {
+    pub(crate) verifier: Verifier,
+    pub(crate) allowed_services: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +144,7 @@ struct CaseConfig<'line> {
 }
 
 impl CaseVerifier {
-    pub(super) fn build(config: &RawValue) -> Outcome<Self> {
+    pub(crate) fn build(config: &RawValue) -> Outcome<Self> {
         let config: CaseConfig<'_> = serde_json::from_str(config.get()).map_err(|error| {
             Problem::new(ProblemCode::BadConfig, without_values(&error.to_string()))
                 .help("a config has `jwks` or `hmac_secret_b64url`, `algorithms`, `issuer`, `audience`, `leeway_s`, `now` and optionally `allowed_services`")

@@ -7,7 +7,7 @@ use super::DevOptions;
 /// The lines that make a service accept the token; a test compiles them.
 const SNIPPET: &str = include_str!("snippet.rs");
 
-pub(super) fn guide(options: &DevOptions, jwks: &Path) -> String {
+pub(crate) fn guide(options: &DevOptions, jwks: &Path) -> String {
     format!(
         "\nLet a service on this machine accept it (debug builds only; a release build refuses the key):\n\n\
          let verifier = {};\n\n\

@@ -8,7 +8,7 @@ use service_only::routes::{Access, RouteTable};
 use super::text::who;
 use crate::escape;
 
-pub(super) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
+pub(crate) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
     let (old, new) = (requests(old), requests(new));
     let mut lines = Vec::new();
     for (request, accesses) in &new {

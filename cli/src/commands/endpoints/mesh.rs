@@ -73,7 +73,7 @@ impl FromStr for Pair {
 
 impl MeshArguments {
     /// Whether the command line names any of them.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         let one = [&self.issuer, &self.jwks_uri, &self.namespace, &self.trust_domain];
         let many = [&self.label, &self.principal];
         one.iter().any(|option| option.is_some())
@@ -84,7 +84,7 @@ impl MeshArguments {
             || !self.audience.is_empty()
     }
 
-    pub(super) fn options(&self, table: &RouteTable) -> Outcome<MeshOptions> {
+    pub(crate) fn options(&self, table: &RouteTable) -> Outcome<MeshOptions> {
         self.check_principals(table)?;
         let config = Config::find(self.config.as_deref(), self.issuer.is_none())?;
         let issuer = self.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str()));

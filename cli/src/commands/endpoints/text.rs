@@ -6,7 +6,7 @@ use service_only::routes::{Access, Route, RouteTable};
 
 use crate::escape;
 
-pub(super) fn table(routes: &RouteTable) -> Table {
+pub(crate) fn table(routes: &RouteTable) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["method", "path", "who may call", "handler"]);
@@ -17,7 +17,7 @@ pub(super) fn table(routes: &RouteTable) -> Table {
     table
 }
 
-pub(super) fn methods(route: &Route) -> String {
+pub(crate) fn methods(route: &Route) -> String {
     match (route.is_fallback(), route.methods()) {
         (false, []) => "any".to_owned(),
         (false, methods) => methods.join(", "),
@@ -31,7 +31,7 @@ fn handler(route: &Route) -> String {
 }
 
 /// The access in words.
-pub(super) fn who(access: &Access) -> String {
+pub(crate) fn who(access: &Access) -> String {
     match access {
         Access::Public { reason } => format!("anybody: {reason}"),
         Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {

@@ -11,20 +11,20 @@ use crate::rotation::*;
 use crate::store;
 
 const DAY: i64 = 24 * 3600;
-pub(super) const ISSUER: &str = "bakery-auth";
+pub(crate) const ISSUER: &str = "bakery-auth";
 
 /// A folder with a key that is old enough to be replaced, and one that is to go.
-pub(super) struct Bench {
-    pub(super) folder: TempDir,
-    pub(super) site: Site,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) site: Site,
 }
 
 /// What is left behind, without the names of keys that every run makes anew.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left {
-    pub(super) stages: Vec<KeyStage>,
-    pub(super) published: usize,
-    pub(super) files: Vec<String>,
+pub(crate) struct Left {
+    pub(crate) stages: Vec<KeyStage>,
+    pub(crate) published: usize,
+    pub(crate) files: Vec<String>,
 }
 
 fn load(folder: &TempDir) -> Site {
@@ -36,12 +36,12 @@ fn load(folder: &TempDir) -> Site {
     Site::of(&Config::load(&path).unwrap()).unwrap()
 }
 
-pub(super) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
+pub(crate) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
     store::run(async { work(&Store::connect(&url).await.map_err(|error| refused(&error))?).await })
 }
 
-pub(super) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
+pub(crate) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
     let at = now() - age;
     KeyRecord {
         issuer: ISSUER.to_owned(),
@@ -59,7 +59,7 @@ pub(super) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let site = load(&folder);
         let [older, old] = [(); 2].map(|()| SigningKey::generate(Algorithm::EdDSA).unwrap());
@@ -78,12 +78,12 @@ impl Bench {
         bench
     }
 
-    pub(super) fn journal(&self) -> Journal {
+    pub(crate) fn journal(&self) -> Journal {
         with_store(&self.folder, async |store| Ok(store.journal(ISSUER).await.unwrap())).unwrap()
     }
 
     /// Runs until it is done or cut off after so many changes, and says whether it was done.
-    pub(super) fn run(&self, run: Run, leaked: Option<&str>, cut_after: usize) -> bool {
+    pub(crate) fn run(&self, run: Run, leaked: Option<&str>, cut_after: usize) -> bool {
         let mut changes = 0;
         let mut go_on = || {
             changes += 1;
@@ -106,7 +106,7 @@ impl Bench {
     }
 
     /// Lets a verifier say that it has all that is published.
-    pub(super) fn report(&self) {
+    pub(crate) fn report(&self) {
         let report = VerifierReport {
             id: "orders-1".to_owned(),
             issuer: ISSUER.to_owned(),
@@ -121,13 +121,13 @@ impl Bench {
         .unwrap();
     }
 
-    pub(super) fn published(&self) -> Vec<String> {
+    pub(crate) fn published(&self) -> Vec<String> {
         let set = KeySet::from_jwks(&fs::read(&self.site.jwks).unwrap()).unwrap();
         set.keys().iter().map(|key| key.kid().unwrap().to_string()).collect()
     }
 
     /// At every moment: what signs is published, and one key is in charge.
-    pub(super) fn check(&self, run: Run) {
+    pub(crate) fn check(&self, run: Run) {
         let journal = self.journal();
         let signing = self.site.current().unwrap().kid().to_string();
         let active: Vec<_> = journal.keys.iter().filter(|key| key.state == KeyStage::Active).collect();
@@ -141,7 +141,7 @@ impl Bench {
         assert!(signing == active[0].kid || there, "the active key's private half is here");
     }
 
-    pub(super) fn left(&self) -> Left {
+    pub(crate) fn left(&self) -> Left {
         let journal = self.journal();
         let mut stages: Vec<_> = journal.keys.iter().map(|key| key.state).collect();
         stages.sort_by_key(|stage| stage.as_str());
@@ -163,9 +163,9 @@ impl Bench {
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Run {
+pub(crate) enum Run {
     Due,
     Emergency(Successor),
 }
 
-pub(super) const ALL: usize = usize::MAX;
+pub(crate) const ALL: usize = usize::MAX;

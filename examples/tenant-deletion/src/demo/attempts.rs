@@ -22,7 +22,7 @@ struct Attempt {
 }
 
 /// Makes the attempts, prints what they were answered, and fails if an answer is not the right one.
-pub(super) async fn refuse_all(
+pub(crate) async fn refuse_all(
     authority: &Authority,
     platform: &Platform,
     terminal: &mut Terminal,

@@ -17,26 +17,26 @@ use crate::service;
 use crate::store::{Contents, Store};
 
 /// The gateway's port in `--serve`, where it is free, so that the curl line can be told beforehand.
-pub(super) const SERVE_PORT: u16 = 8787;
+pub(crate) const SERVE_PORT: u16 = 8787;
 
 /// The running platform.
-pub(super) struct Platform {
-    pub(super) gateway: SocketAddr,
-    pub(super) services: Vec<Running>,
+pub(crate) struct Platform {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) services: Vec<Running>,
     shutdown: Shutdown,
     servers: JoinSet<()>,
 }
 
 /// A running service, with direct access to its database: the demonstration counts for itself.
-pub(super) struct Running {
-    pub(super) service: &'static Service,
-    pub(super) address: SocketAddr,
-    pub(super) store: Store,
+pub(crate) struct Running {
+    pub(crate) service: &'static Service,
+    pub(crate) address: SocketAddr,
+    pub(crate) store: Store,
 }
 
 impl Platform {
     /// Starts it, with one audit trail for all parts.
-    pub(super) async fn start<A: AuditSink + Clone>(
+    pub(crate) async fn start<A: AuditSink + Clone>(
         state: &StateDir,
         authority: &Authority,
         audit: A,
@@ -62,13 +62,13 @@ impl Platform {
     }
 
     /// Ends it and waits until every server has finished its requests.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.begin();
         while self.servers.join_next().await.is_some() {}
     }
 
     /// Resolves when something has asked it to end.
-    pub(super) async fn asked_to_stop(&self) {
+    pub(crate) async fn asked_to_stop(&self) {
         self.shutdown.begun().await;
     }
 }

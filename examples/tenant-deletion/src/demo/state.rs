@@ -11,7 +11,7 @@ use anyhow::Context;
 const MARKER: &str = ".tenant-deletion-demo";
 
 /// A directory that this process alone uses. It stays when the process ends.
-pub(super) struct StateDir {
+pub(crate) struct StateDir {
     path: PathBuf,
     /// Held for as long as the directory is in use.
     _lock: Option<File>,
@@ -19,7 +19,7 @@ pub(super) struct StateDir {
 
 impl StateDir {
     /// An empty directory `demo` below `base`, or `demo-PID` while another run uses that one.
-    pub(super) fn create(base: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn create(base: Option<PathBuf>) -> anyhow::Result<Self> {
         let base = match base {
             Some(base) => base,
             None => default_base()?,
@@ -44,12 +44,12 @@ impl StateDir {
     }
 
     /// The path of a file in it.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// Writes a new file that its owner alone can read.
-    pub(super) fn write(&self, name: &str, content: &str) -> anyhow::Result<PathBuf> {
+    pub(crate) fn write(&self, name: &str, content: &str) -> anyhow::Result<PathBuf> {
         let path = self.file(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -60,7 +60,7 @@ impl StateDir {
         Ok(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -79,7 +79,7 @@ fn remove_earlier(path: &Path) -> io::Result<()> {
 }
 
 /// The path as a person would type it here.
-pub(super) fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

@@ -9,9 +9,9 @@ use http::uri::Authority;
 use http::{Method, Version};
 
 /// The methods that pass, as `Allow` names them.
-pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-pub(super) fn is_forwarded(method: &Method) -> bool {
+pub(crate) fn is_forwarded(method: &Method) -> bool {
     matches!(
         *method,
         Method::GET
@@ -25,7 +25,7 @@ pub(super) fn is_forwarded(method: &Method) -> bool {
 }
 
 /// RFC 9112 section 3.2: one valid `Host`; HTTP/1.0 may have none.
-pub(super) fn has_one_host(headers: &HeaderMap, version: Version) -> bool {
+pub(crate) fn has_one_host(headers: &HeaderMap, version: Version) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => is_host(host.as_bytes()),

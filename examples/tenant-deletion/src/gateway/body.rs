@@ -12,15 +12,15 @@ use tokio::time::Instant;
 
 /// How far the request body has come, and what the gateway waits for.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// When the last frame passed.
-    pub(super) moved: Instant,
-    pub(super) state: State,
+    pub(crate) moved: Instant,
+    pub(crate) state: State,
 }
 
 /// What happens next to the body.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// The service takes the next frame, or has taken all of them.
     Passing,
     /// The service could take a frame, and the client has not sent it yet.
@@ -31,7 +31,7 @@ pub(super) enum State {
 
 /// Why a body ended before its end. Each is the client's doing: the service has no part in reading it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum ClientFault {
+pub(crate) enum ClientFault {
     /// It is longer than the limit.
     TooLarge,
     /// A chunk is malformed, or the connection ended first.
@@ -40,13 +40,13 @@ pub(super) enum ClientFault {
 
 /// A body of limited length that reports its progress and lets no trailer through: a trailer field named
 /// `x-user-type` would come after the header fields were cleaned.
-pub(super) struct Passing {
+pub(crate) struct Passing {
     body: Limited<Body>,
     progress: watch::Sender<Progress>,
 }
 
 impl Passing {
-    pub(super) fn new(body: Body, limit: usize) -> (Self, watch::Receiver<Progress>) {
+    pub(crate) fn new(body: Body, limit: usize) -> (Self, watch::Receiver<Progress>) {
         let (progress, receiver) = watch::channel(Progress { moved: Instant::now(), state: State::Passing });
         (Self { body: Limited::new(body, limit), progress }, receiver)
     }

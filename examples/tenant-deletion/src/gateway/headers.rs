@@ -32,7 +32,7 @@ const HOP_BY_HOP: [&str; 11] = [
 ];
 
 /// Removes the fields about one connection, those that `Connection` names included.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -50,7 +50,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes every field that a service could take for the word of this gateway or of another proxy.
-pub(super) fn remove_reserved(headers: &mut HeaderMap) {
+pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name)).cloned().collect();
     for name in reserved {
         headers.remove(name);
@@ -58,7 +58,7 @@ pub(super) fn remove_reserved(headers: &mut HeaderMap) {
 }
 
 /// Sets the fields of the verified identity. A claim that the token does not have sets nothing.
-pub(super) fn set_identity(headers: &mut HeaderMap, identity: &Identity, client: Option<IpAddr>) {
+pub(crate) fn set_identity(headers: &mut HeaderMap, identity: &Identity, client: Option<IpAddr>) {
     match identity {
         Identity::Service(caller) => set_service(headers, caller),
         Identity::User(user) => set_user(headers, user),

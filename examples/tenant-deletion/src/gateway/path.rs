@@ -11,14 +11,14 @@ const MAX_PATH: usize = 512;
 
 /// The canonical path of a request, with the name of the service that it is for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServicePath<'u> {
+pub(crate) struct ServicePath<'u> {
     /// The third segment of `/api/v1/{service}/…`, or nothing when the path is not of that form.
-    pub(super) service: Option<&'u str>,
+    pub(crate) service: Option<&'u str>,
 }
 
 /// Why a request target is refused.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PathError {
+pub(crate) enum PathError {
     /// `CONNECT`'s authority form, `OPTIONS *`, or an empty path.
     #[error("the request target has no absolute path")]
     NotAbsolute,
@@ -38,7 +38,7 @@ pub(super) enum PathError {
 
 impl<'u> ServicePath<'u> {
     /// Takes the path of origin form (`/path`) or absolute form (`http://host/path`).
-    pub(super) fn parse(target: &'u Uri) -> Result<Self, PathError> {
+    pub(crate) fn parse(target: &'u Uri) -> Result<Self, PathError> {
         let path = target.path();
         let Some(relative) = path.strip_prefix('/') else {
             return Err(PathError::NotAbsolute);

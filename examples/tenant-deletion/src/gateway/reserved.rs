@@ -164,7 +164,7 @@ const RESERVED_FAMILIES: &[&str] = &[
 
 /// Whether a client may not write this field, in any spelling that some server folds together: CGI and its
 /// descendants map `-`, `_` and other characters to one, and add `HTTP_` in front.
-pub(super) fn is_reserved(name: &HeaderName) -> bool {
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     if CLIENTS_OWN.contains(&name.as_str()) {
         return false;
     }

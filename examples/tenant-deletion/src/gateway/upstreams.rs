@@ -54,7 +54,7 @@ impl Upstreams {
         catalogue::names().filter(|name| !self.0.contains_key(name)).collect()
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<&Authority> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Authority> {
         self.0.get(name)
     }
 }

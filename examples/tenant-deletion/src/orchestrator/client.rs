@@ -41,21 +41,21 @@ impl Default for Patience {
 
 /// What a service is asked.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     Preview,
     Delete,
 }
 
 /// The answer of a service, and after how many tries.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) outcome: Result<Records, CallError>,
-    pub(super) attempts: u32,
+pub(crate) struct Answer {
+    pub(crate) outcome: Result<Records, CallError>,
+    pub(crate) attempts: u32,
 }
 
 /// Why a call brought no records.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     #[error("timed out")]
     Timeout,
     #[error("gateway unreachable")]
@@ -125,7 +125,7 @@ impl Client {
         self.trace.simple().to_string()
     }
 
-    pub(super) async fn call(&self, ask: Ask, service: &'static Service, tenant: TenantId) -> Answer {
+    pub(crate) async fn call(&self, ask: Ask, service: &'static Service, tenant: TenantId) -> Answer {
         let retries = self.patience.attempts.saturating_sub(1);
         let schedule = ExponentialBuilder::default()
             .with_min_delay(self.patience.pause)

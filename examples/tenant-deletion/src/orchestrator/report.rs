@@ -75,7 +75,7 @@ impl State {
 }
 
 impl Line {
-    pub(super) fn previewed(service: &'static Service, answer: Answer) -> Self {
+    pub(crate) fn previewed(service: &'static Service, answer: Answer) -> Self {
         let mut line = Self::failed(service, answer.attempts);
         match answer.outcome {
             Ok(records) => {
@@ -88,7 +88,7 @@ impl Line {
         line
     }
 
-    pub(super) fn deleted(mut self, answer: Answer) -> Self {
+    pub(crate) fn deleted(mut self, answer: Answer) -> Self {
         self.attempts = answer.attempts;
         match answer.outcome {
             Ok(records) => {
@@ -119,7 +119,7 @@ impl Line {
 
 impl Report {
     /// A line for each service of the catalogue: one that is missing among `lines` has failed.
-    pub(super) fn new(tenant_id: TenantId, trace_id: String, mut lines: Vec<Line>) -> Self {
+    pub(crate) fn new(tenant_id: TenantId, trace_id: String, mut lines: Vec<Line>) -> Self {
         let services: Vec<Line> = SERVICES
             .iter()
             .map(|service| match lines.iter().position(|line| line.service == service.name) {

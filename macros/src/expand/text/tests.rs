@@ -5,7 +5,7 @@ use proc_macro2::TokenTree;
 use proptest::prelude::*;
 
 /// The text that a type holds, read from its integer literals in order, outer node first.
-pub(in crate::expand) fn decode(ty: TokenStream) -> String {
+pub(crate) fn decode(ty: TokenStream) -> String {
     let mut bytes = Vec::new();
     collect(ty, &mut bytes);
     let padding = bytes.iter().rev().take_while(|byte| **byte == 0).count();

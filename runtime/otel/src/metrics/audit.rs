@@ -55,7 +55,7 @@ const LIVES: [f64; 11] = [
 const RATIOS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0];
 
 impl MetricsAudit {
-    pub(super) fn new(meter: &Meter, services: Arc<Names>, keys: usize) -> Self {
+    pub(crate) fn new(meter: &Meter, services: Arc<Names>, keys: usize) -> Self {
         let counts = Counts::new(histograms(meter));
         let own = Inner { counts, services, kids: Names::new(keys), issuers: Names::new(keys) };
         own.expect_attacks();

@@ -31,11 +31,11 @@ use super::{
 /// At ten thousand decisions a second, what the SDK is told at once takes it some ten milliseconds.
 const PERIOD: Duration = Duration::from_secs(10);
 
-pub(super) struct Counts {
+pub(crate) struct Counts {
     threads: ThreadLocal<OwnLine<Mutex<Own>>>,
-    pub(super) attempts: Series,
-    pub(super) key_uses: Series,
-    pub(super) services: Series,
+    pub(crate) attempts: Series,
+    pub(crate) key_uses: Series,
+    pub(crate) services: Series,
     histograms: Histograms,
     totals: Mutex<Totals>,
     /// Ends the thread when this is gone.
@@ -49,23 +49,23 @@ pub(super) struct Counts {
 struct OwnLine<T>(T);
 
 /// The SDK's, with the bounds of their buckets.
-pub(super) struct Histograms {
-    pub(super) duration: Bounded,
-    pub(super) remaining: Bounded,
-    pub(super) remaining_ratio: Bounded,
+pub(crate) struct Histograms {
+    pub(crate) duration: Bounded,
+    pub(crate) remaining: Bounded,
+    pub(crate) remaining_ratio: Bounded,
 }
 
-pub(super) struct Bounded {
-    pub(super) histogram: Histogram<f64>,
-    pub(super) bounds: &'static [f64],
+pub(crate) struct Bounded {
+    pub(crate) histogram: Histogram<f64>,
+    pub(crate) bounds: &'static [f64],
 }
 
 /// What one decision measures, in seconds, and in parts of a life.
 #[derive(Copy, Clone)]
-pub(super) struct Measurement {
-    pub(super) took: f64,
-    pub(super) remaining: Option<f64>,
-    pub(super) remaining_ratio: Option<f64>,
+pub(crate) struct Measurement {
+    pub(crate) took: f64,
+    pub(crate) remaining: Option<f64>,
+    pub(crate) remaining_ratio: Option<f64>,
 }
 
 /// By the numbers of their series. Held for as long as the SDK is told values, and by no request.
@@ -99,7 +99,7 @@ struct Lives {
 }
 
 impl Counts {
-    pub(super) fn new(histograms: Histograms) -> Arc<Self> {
+    pub(crate) fn new(histograms: Histograms) -> Arc<Self> {
         let counts = Arc::new(Self {
             threads: ThreadLocal::new(),
             attempts: Series::default(),
@@ -122,7 +122,7 @@ impl Counts {
 
     /// Counts one decision. `resolve` is asked where this thread has not seen one like it.
     #[inline]
-    pub(super) fn count(&self, sight: &Sight<'_>, measured: Measurement, resolve: impl FnOnce() -> Places) {
+    pub(crate) fn count(&self, sight: &Sight<'_>, measured: Measurement, resolve: impl FnOnce() -> Places) {
         let mut own = locked(&self.threads.get_or_default().0);
         let places = own.known.places(sight, resolve);
         add(&mut own.attempts, places.attempts);
@@ -133,13 +133,13 @@ impl Counts {
     }
 
     /// All attempts until now.
-    pub(super) fn attempts(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
+    pub(crate) fn attempts(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
         let counts = self.gather().attempts.clone();
         labelled(&self.attempts, counts)
     }
 
     /// All uses of keys until now.
-    pub(super) fn key_uses(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
+    pub(crate) fn key_uses(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
         let counts = self.gather().key_uses.clone();
         labelled(&self.key_uses, counts)
     }

@@ -7,7 +7,7 @@
 use super::at;
 
 #[derive(Default)]
-pub(super) struct Distribution {
+pub(crate) struct Distribution {
     buckets: Vec<Bucket>,
     /// Where the last value went: the next one mostly goes there too.
     last: usize,
@@ -24,7 +24,7 @@ struct Bucket {
 impl Distribution {
     /// Counts a value. `bounds` are those of the SDK's histogram, each of its bucket.
     #[inline]
-    pub(super) fn add(&mut self, bounds: &[f64], value: f64) {
+    pub(crate) fn add(&mut self, bounds: &[f64], value: f64) {
         let above = |bound: usize| bounds.get(bound).is_none_or(|bound| value <= *bound);
         let below = |bound: usize| bounds.get(bound).is_some_and(|bound| *bound < value);
         if !(above(self.last) && (self.last == 0 || below(self.last - 1))) {
@@ -33,14 +33,14 @@ impl Distribution {
         at(&mut self.buckets, self.last).add(value);
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (number, bucket) in other.buckets.iter().enumerate() {
             at(&mut self.buckets, number).merge(bucket);
         }
     }
 
     /// As many values as were counted.
-    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
         self.buckets.iter().flat_map(Bucket::values)
     }
 }

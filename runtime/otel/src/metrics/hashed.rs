@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 /// For a map whose keys are hashes already, of what nobody can choose or of what is worth nothing to collide.
 #[derive(Default)]
-pub(super) struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write_u64(&mut self, hash: u64) {
@@ -24,6 +24,6 @@ impl Hasher for Hashed {
 
 /// Spreads the bits of one more word over a hash. Not keyed: whoever knows it can make two that are equal.
 #[inline]
-pub(super) const fn mix(hash: u64, word: u64) -> u64 {
+pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }

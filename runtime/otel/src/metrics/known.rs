@@ -15,28 +15,28 @@ const MAX_KNOWN: usize = 1_024;
 
 /// What tells where a decision is counted.
 #[derive(Clone)]
-pub(super) struct Sight<'e> {
-    pub(super) endpoint: Option<Endpoint>,
-    pub(super) decision: Decision,
-    pub(super) code: Option<Code>,
-    pub(super) service: Option<&'e str>,
-    pub(super) kid: Option<Cow<'e, str>>,
-    pub(super) issuer: Option<Cow<'e, str>>,
+pub(crate) struct Sight<'e> {
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) decision: Decision,
+    pub(crate) code: Option<Code>,
+    pub(crate) service: Option<&'e str>,
+    pub(crate) kid: Option<Cow<'e, str>>,
+    pub(crate) issuer: Option<Cow<'e, str>>,
 }
 
 /// The numbers of its series.
 #[derive(Copy, Clone)]
-pub(super) struct Places {
-    pub(super) attempts: usize,
-    pub(super) key_uses: Option<usize>,
-    pub(super) service: Option<usize>,
+pub(crate) struct Places {
+    pub(crate) attempts: usize,
+    pub(crate) key_uses: Option<usize>,
+    pub(crate) service: Option<usize>,
 }
 
 /// By a hash of what is told; everything is compared in full. The first of a service's decisions at a handler
 /// is found without a hash of key and issuer, which are mostly the same; others by a hash of all. Of two with
 /// one hash the later one has it.
 #[derive(Default)]
-pub(super) struct Known(HashMap<u64, Entry, BuildHasherDefault<Hashed>>);
+pub(crate) struct Known(HashMap<u64, Entry, BuildHasherDefault<Hashed>>);
 
 struct Entry {
     place: Option<Place>,
@@ -53,7 +53,7 @@ type Place = (usize, usize, u32);
 
 impl Known {
     #[inline]
-    pub(super) fn places(&mut self, sight: &Sight<'_>, resolve: impl FnOnce() -> Places) -> Places {
+    pub(crate) fn places(&mut self, sight: &Sight<'_>, resolve: impl FnOnce() -> Places) -> Places {
         let short = sight.hash();
         match self.0.get(&short) {
             Some(entry) if entry.is(sight) => entry.places,
@@ -108,7 +108,7 @@ impl Entry {
 
 impl<'e> Sight<'e> {
     #[inline]
-    pub(super) fn of(event: &'e AuditEvent<'_>) -> Self {
+    pub(crate) fn of(event: &'e AuditEvent<'_>) -> Self {
         Self {
             endpoint: event.endpoint(),
             decision: event.decision(),

@@ -13,18 +13,18 @@ use super::locked;
 const OTHERS: &str = "(others)";
 
 /// At most so many names. Asked when a thread sees one for the first time.
-pub(super) struct Names {
+pub(crate) struct Names {
     known: Mutex<HashSet<Arc<str>>>,
     limit: usize,
 }
 
 impl Names {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { known: Mutex::default(), limit }
     }
 
     /// The label of a verified name.
-    pub(super) fn label(&self, key: &'static str, name: &str) -> KeyValue {
+    pub(crate) fn label(&self, key: &'static str, name: &str) -> KeyValue {
         let mut known = locked(&self.known);
         if let Some(name) = known.get(name) {
             return KeyValue::new(key, StringValue::from(Arc::clone(name)));

@@ -13,17 +13,17 @@ use opentelemetry::{
 
 /// One instrument and all that is watched for it. An instrument takes one value for a set of labels, so what
 /// several say of one is summed here first.
-pub(super) struct Readings<T>(Arc<Mutex<Vec<Source<T>>>>);
+pub(crate) struct Readings<T>(Arc<Mutex<Vec<Source<T>>>>);
 
 /// Gives its readings; `None` when what it reads is gone.
 type Source<T> = Box<dyn FnMut(&mut Reading<T>) -> Option<()> + Send>;
 
 /// What the sources of an instrument said this time.
-pub(super) struct Reading<T>(HashMap<Vec<KeyValue>, T>);
+pub(crate) struct Reading<T>(HashMap<Vec<KeyValue>, T>);
 
 impl<T> Readings<T> {
     /// Reads `source` from now on, until it says that it is over.
-    pub(super) fn add(&self, source: impl FnMut(&mut Reading<T>) -> Option<()> + Send + 'static) {
+    pub(crate) fn add(&self, source: impl FnMut(&mut Reading<T>) -> Option<()> + Send + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(source));
     }
 }
@@ -48,20 +48,20 @@ impl<T: Copy + AddAssign + Default> Readings<T> {
 }
 
 impl<T: AddAssign + Default> Reading<T> {
-    pub(super) fn take(&mut self, labels: &[KeyValue], value: T) {
+    pub(crate) fn take(&mut self, labels: &[KeyValue], value: T) {
         *self.0.entry(labels.to_vec()).or_default() += value;
     }
 }
 
 impl Readings<u64> {
-    pub(super) fn counter(meter: &Meter, name: &'static str, unit: &'static str, what: &'static str) -> Self {
+    pub(crate) fn counter(meter: &Meter, name: &'static str, unit: &'static str, what: &'static str) -> Self {
         let own = Self::new();
         let counter = meter.u64_observable_counter(name).with_unit(unit).with_description(what);
         counter.with_callback(own.callback()).build();
         own
     }
 
-    pub(super) fn u64_gauge(
+    pub(crate) fn u64_gauge(
         meter: &Meter,
         name: &'static str,
         unit: &'static str,
@@ -75,7 +75,7 @@ impl Readings<u64> {
 }
 
 impl Readings<f64> {
-    pub(super) fn f64_gauge(
+    pub(crate) fn f64_gauge(
         meter: &Meter,
         name: &'static str,
         unit: &'static str,

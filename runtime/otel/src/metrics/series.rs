@@ -16,7 +16,7 @@ pub const MAX_METRIC_SERIES: usize = 2_000;
 
 /// Locked for as long as it takes to look one up.
 #[derive(Default)]
-pub(super) struct Series(Mutex<Numbered>);
+pub(crate) struct Series(Mutex<Numbered>);
 
 #[derive(Default)]
 struct Numbered {
@@ -24,11 +24,11 @@ struct Numbered {
     labels: Vec<Labels>,
 }
 
-pub(super) type Labels = Arc<[KeyValue]>;
+pub(crate) type Labels = Arc<[KeyValue]>;
 
 impl Series {
     /// The number of these labels, which is the next one where they are new.
-    pub(super) fn number(&self, labels: impl IntoIterator<Item = KeyValue>) -> usize {
+    pub(crate) fn number(&self, labels: impl IntoIterator<Item = KeyValue>) -> usize {
         let mut labels: Vec<_> = labels.into_iter().collect();
         // The SDK finds what is sorted at once.
         labels.sort_by(|one, other| one.key.cmp(&other.key));
@@ -40,7 +40,7 @@ impl Series {
     }
 
     /// All labels, in the order of their numbers.
-    pub(super) fn labels(&self) -> Vec<Labels> {
+    pub(crate) fn labels(&self) -> Vec<Labels> {
         locked(&self.0).labels.clone()
     }
 }

@@ -9,13 +9,13 @@ use service_only::{
     keys::{KeyId, KeyRing, KeyState, MAX_KID_LENGTH},
 };
 
-pub(super) struct RingKey {
+pub(crate) struct RingKey {
     kid: KeyId,
     state: KeyState,
     announced_at: Option<Timestamp>,
 }
 
-pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
+pub(crate) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
     ring.states().into_iter().map(|(kid, state)| {
         let announced_at = ring.announced_at(kid.as_str());
         RingKey { kid, state, announced_at }
@@ -24,12 +24,12 @@ pub(super) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
 
 impl RingKey {
     /// The same text for a key as where its uses are counted, so that the two can be joined.
-    pub(super) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
+    pub(crate) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
         let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH).into_owned();
         [KeyValue::new("issuer", issuer.to_owned()), KeyValue::new("kid", kid)]
     }
 
-    pub(super) fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self.state {
             KeyState::Announced => "announced",
             KeyState::Active => "active",
@@ -38,7 +38,7 @@ impl RingKey {
         }
     }
 
-    pub(super) fn age(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {
         Some(now.since(self.announced_at?).unwrap_or_default())
     }
 }

@@ -13,7 +13,7 @@ use crate::{audit::AuditError, threads::locked};
 
 /// What becomes of one record.
 #[derive(Default)]
-pub(super) struct Commit {
+pub(crate) struct Commit {
     stage: Mutex<Stage>,
     settled: Condvar,
 }
@@ -28,7 +28,7 @@ enum Stage {
 }
 
 /// What a request finds at the end of its patience.
-pub(super) enum Waited {
+pub(crate) enum Waited {
     Settled(Result<(), AuditError>),
     /// The line will not be written.
     Withdrawn,
@@ -38,7 +38,7 @@ pub(super) enum Waited {
 
 impl Commit {
     /// Blocks until the record is written or lost, but not longer than `limit`.
-    pub(super) fn wait(&self, limit: Duration) -> Waited {
+    pub(crate) fn wait(&self, limit: Duration) -> Waited {
         let waits = |stage: &mut Stage| !matches!(stage, Stage::Settled(_));
         let waited = self.settled.wait_timeout_while(locked(&self.stage), limit, waits);
         let (mut stage, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl Commit {
         is_waiting
     }
 
-    pub(super) fn settle(&self, outcome: Result<(), AuditError>) {
+    pub(crate) fn settle(&self, outcome: Result<(), AuditError>) {
         let mut stage = locked(&self.stage);
         if !matches!(*stage, Stage::Settled(_)) {
             *stage = Stage::Settled(outcome);
@@ -72,31 +72,31 @@ impl Commit {
 }
 
 /// A line whose request waits; without a commit, one that nothing waits for.
-pub(super) struct Waiting {
-    pub(super) line: Vec<u8>,
-    pub(super) commit: Option<Arc<Commit>>,
+pub(crate) struct Waiting {
+    pub(crate) line: Vec<u8>,
+    pub(crate) commit: Option<Arc<Commit>>,
 }
 
 /// The lines that the writer has not taken yet, in the order in which they came.
 #[derive(Default)]
-pub(super) struct Commits(Mutex<Vec<Waiting>>);
+pub(crate) struct Commits(Mutex<Vec<Waiting>>);
 
 impl Commits {
-    pub(super) fn push(&self, waiting: Waiting) {
+    pub(crate) fn push(&self, waiting: Waiting) {
         locked(&self.0).push(waiting);
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         locked(&self.0).len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         locked(&self.0).is_empty()
     }
 
     /// Takes all lines that were not withdrawn, and says how many were.
-    pub(super) fn take(&self) -> (Vec<Waiting>, usize) {
+    pub(crate) fn take(&self) -> (Vec<Waiting>, usize) {
         let mut taken = mem::take(&mut *locked(&self.0));
         let all = taken.len();
         taken.retain(|waiting| waiting.commit.as_ref().is_none_or(|commit| commit.take()));
@@ -105,7 +105,7 @@ impl Commits {
     }
 
     /// Tells all requests that their records are lost, and how many that were. Lines that nothing waits for stay.
-    pub(super) fn fail(&self, error: &AuditError) -> Failed {
+    pub(crate) fn fail(&self, error: &AuditError) -> Failed {
         let mut failed = Failed::default();
         locked(&self.0).retain(|waiting| match &waiting.commit {
             None => true,
@@ -125,8 +125,8 @@ impl Commits {
 
 /// Lines that were given up.
 #[derive(Default)]
-pub(super) struct Failed {
-    pub(super) lost: usize,
+pub(crate) struct Failed {
+    pub(crate) lost: usize,
     /// Their requests have counted them.
-    pub(super) withdrawn: usize,
+    pub(crate) withdrawn: usize,
 }

@@ -12,7 +12,7 @@ use crate::threads::locked;
 static LIVE: Mutex<Vec<Weak<Handle>>> = Mutex::new(Vec::new());
 
 /// Has a sink closed at exit, if it is still alive then.
-pub(super) fn close_at_exit(handle: &Arc<Handle>) {
+pub(crate) fn close_at_exit(handle: &Arc<Handle>) {
     let mut live = locked(&LIVE);
     live.retain(|handle| handle.strong_count() > 0);
     live.push(Arc::downgrade(handle));

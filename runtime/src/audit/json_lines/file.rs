@@ -26,16 +26,16 @@ const FREE_SPACE: u64 = 1 << 20;
 
 /// How log files are made and written.
 #[derive(Debug, Clone)]
-pub(super) struct FileSettings {
+pub(crate) struct FileSettings {
     /// The permissions of a new file.
     #[cfg_attr(not(unix), allow(dead_code, reason = "permissions are those of Unix"))]
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     /// Each write is followed by `fdatasync`.
-    pub(super) sync: bool,
-    pub(super) rotation: Rotation,
+    pub(crate) sync: bool,
+    pub(crate) rotation: Rotation,
 }
 
-pub(super) struct LogFile {
+pub(crate) struct LogFile {
     path: PathBuf,
     settings: FileSettings,
     open: Opened,
@@ -72,7 +72,7 @@ struct Identity {
 }
 
 impl LogFile {
-    pub(super) fn open(path: &Path, settings: FileSettings) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, settings: FileSettings) -> io::Result<Self> {
         // Absolute, so that a program may change its working directory.
         let path = std::path::absolute(path)?;
         let open = Opened::open(&path, &settings)?;

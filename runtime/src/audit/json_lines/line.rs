@@ -17,14 +17,14 @@ const ALLOWED: &[u8; 32] = br#","decision":"allow","status":200"#;
 
 /// Writes the lines of one thread, with its caches.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     head: Head,
     routes: RouteCache,
 }
 
 impl Lines {
     #[inline]
-    pub(super) fn add(&mut self, line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
+    pub(crate) fn add(&mut self, line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
         let Some(caller) = event.compact() else { return self.add_any(line, event) };
         match self.routes.find(event) {
             Some(route) if self.head.is_of(event.time) => {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// Takes whole lines from the writer.
-pub(super) trait Output {
+pub(crate) trait Output {
     /// Writes whole lines. Where an earlier failure cut a line, that line is ended first.
     ///
     /// While the other end takes nothing, `stalled` is called again and again: it rests for a moment, and says
@@ -28,20 +28,20 @@ pub(super) trait Output {
 }
 
 /// Lines that were not written, or not all of them.
-pub(super) struct Unwritten {
+pub(crate) struct Unwritten {
     /// How many bytes of the lines were written before the failure.
-    pub(super) written: usize,
-    pub(super) error: io::Error,
+    pub(crate) written: usize,
+    pub(crate) error: io::Error,
 }
 
 /// Any writer. What it took before a failure is not known, so all of the lines count as lost.
-pub(super) struct Plain<W> {
+pub(crate) struct Plain<W> {
     out: W,
     torn: bool,
 }
 
 impl<W> Plain<W> {
-    pub(super) fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         Self { out, torn: false }
     }
 }

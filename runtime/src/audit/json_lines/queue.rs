@@ -29,7 +29,7 @@ use crate::{
     threads::{OwnLine, locked},
 };
 
-pub(super) struct Queue {
+pub(crate) struct Queue {
     slots: ThreadLocal<OwnLine<Slot>>,
     pages: Pages,
     /// What every request writes to, apart from what every request reads.
@@ -52,17 +52,17 @@ pub(super) struct Queue {
     overflowed: AtomicU64,
     overflowing: AtomicBool,
     /// The disk did not take the latest records.
-    pub(super) failing: Trouble,
+    pub(crate) failing: Trouble,
     /// The path leads elsewhere, and what is there cannot be opened.
-    pub(super) unreachable: Trouble,
+    pub(crate) unreachable: Trouble,
 }
 
 /// What the writer is told to do beside writing.
 #[derive(Default)]
-pub(super) struct Orders {
-    pub(super) flushes: Vec<SyncSender<io::Result<()>>>,
+pub(crate) struct Orders {
+    pub(crate) flushes: Vec<SyncSender<io::Result<()>>>,
     /// No record follows; since when, and how long the writer may take for the rest.
-    pub(super) closed: Option<(Stopwatch, Duration)>,
+    pub(crate) closed: Option<(Stopwatch, Duration)>,
     ended: bool,
 }
 
@@ -78,7 +78,7 @@ const ENDED: u8 = 3;
 const CLOSING: u8 = 4;
 
 impl Queue {
-    pub(super) fn new(records: usize, when_full: WhenFull, commit_wait: Option<Duration>) -> Self {
+    pub(crate) fn new(records: usize, when_full: WhenFull, commit_wait: Option<Duration>) -> Self {
         Self {
             slots: ThreadLocal::new(),
             pages: Pages::default(),
@@ -104,7 +104,7 @@ impl Queue {
     /// writer, which costs a system call: the first record after a pause needs it, and the one that fills half of the
     /// queue.
     #[inline]
-    pub(super) fn push(
+    pub(crate) fn push(
         &self,
         admits: bool,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
@@ -214,7 +214,7 @@ impl Queue {
     }
 
     /// Tells the requests that wait that their records are lost.
-    pub(super) fn fail_commits(&self, error: &AuditError) {
+    pub(crate) fn fail_commits(&self, error: &AuditError) {
         let Failed { lost, withdrawn } = self.commits.fail(error);
         self.count_lost(lost);
         if lost + withdrawn > 0 {
@@ -223,7 +223,7 @@ impl Queue {
     }
 
     /// The lines whose requests wait.
-    pub(super) fn take_commits(&self) -> Vec<Waiting> {
+    pub(crate) fn take_commits(&self) -> Vec<Waiting> {
         let (taken, withdrawn) = self.commits.take();
         if withdrawn > 0 {
             self.free(withdrawn);
@@ -232,12 +232,12 @@ impl Queue {
     }
 
     /// Whether requests wait for their records to be written.
-    pub(super) fn commits(&self) -> bool {
+    pub(crate) fn commits(&self) -> bool {
         self.commit_wait.is_some()
     }
 
     #[cfg(test)]
-    pub(super) fn commits_len(&self) -> usize {
+    pub(crate) fn commits_len(&self) -> usize {
         self.commits.len()
     }
 
@@ -253,7 +253,7 @@ impl Queue {
     }
 
     /// Places whose records are written, or lost and counted.
-    pub(super) fn free(&self, records: usize) {
+    pub(crate) fn free(&self, records: usize) {
         // Once the writer has ended there may be none left to free.
         let rest = |waiting: usize| Some(waiting.saturating_sub(records));
         let _ = self.waiting.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, rest);
@@ -304,7 +304,7 @@ impl Queue {
     /// The lines of each thread, in the order in which it wrote them. What was accepted before an order that
     /// the writer has seen is among them: the order's lock tells it of the thread's slot, and that slot's lock
     /// of the line.
-    pub(super) fn take(&self, mut with: impl FnMut(Page)) {
+    pub(crate) fn take(&self, mut with: impl FnMut(Page)) {
         let mut spare = Page::default();
         for slot in &self.slots {
             if spare.lines.capacity() == 0 {
@@ -316,7 +316,7 @@ impl Queue {
     }
 
     /// Keeps an empty page, or one that was written.
-    pub(super) fn keep(&self, page: Page) {
+    pub(crate) fn keep(&self, page: Page) {
         self.pages.keep(page);
     }
 
@@ -324,14 +324,14 @@ impl Queue {
         self.capacity.div_ceil(2)
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.0.load(Ordering::SeqCst)
     }
 
     /// Says that the writer is going to sleep, unless there is something to write. `SeqCst` on both: in the
     /// one order of all such operations either this load comes after the place that a request takes, and the
     /// writer stays awake; or the request's look at `doing` comes after this store, and the request wakes it.
-    pub(super) fn may_sleep(&self) -> bool {
+    pub(crate) fn may_sleep(&self) -> bool {
         self.doing.store(ASLEEP, Ordering::SeqCst);
         // A request that waits looks at `doing` after it has added its line.
         if self.commits() { self.commits.is_empty() } else { self.waiting() == 0 }
@@ -339,30 +339,30 @@ impl Queue {
 
     /// Says that the writer is going to nap, unless the queue fills up. Whoever is not seen here is seen when
     /// the nap is over.
-    pub(super) fn may_nap(&self) -> bool {
+    pub(crate) fn may_nap(&self) -> bool {
         self.doing.store(NAPPING, Ordering::SeqCst);
         self.waiting() < self.half()
     }
 
     /// `Relaxed`: a request that does not see it yet wakes a writer that is awake.
-    pub(super) fn is_busy(&self) {
+    pub(crate) fn is_busy(&self) {
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
     /// Gives back the memory that nobody needs while nothing is recorded.
-    pub(super) fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         self.slots.iter().for_each(|slot| slot.0.shrink());
         self.pages.shrink();
     }
 
     /// The orders so far. Closing stays.
-    pub(super) fn orders(&self) -> Orders {
+    pub(crate) fn orders(&self) -> Orders {
         let mut orders = locked(&self.orders);
         Orders { flushes: std::mem::take(&mut orders.flushes), closed: orders.closed, ended: orders.ended }
     }
 
     /// A flush of what was accepted until now; nothing where nobody is left to do it. Then it wakes.
-    pub(super) fn order_flush(&self) -> Option<Receiver<io::Result<()>>> {
+    pub(crate) fn order_flush(&self) -> Option<Receiver<io::Result<()>>> {
         let (done, written) = mpsc::sync_channel(1);
         let mut orders = locked(&self.orders);
         (!orders.ended).then(|| {
@@ -372,34 +372,34 @@ impl Queue {
     }
 
     /// Ends the writer when it has written what was accepted, or after `limit`.
-    pub(super) fn close(&self, limit: Duration) {
+    pub(crate) fn close(&self, limit: Duration) {
         locked(&self.orders).closed.get_or_insert_with(|| (Stopwatch::start(), limit));
     }
 
     /// Whether the writer was told to end, and has had its time.
-    pub(super) fn is_out_of_time(&self) -> bool {
+    pub(crate) fn is_out_of_time(&self) -> bool {
         let closed = locked(&self.orders).closed;
         closed.is_some_and(|(since, limit)| since.elapsed() >= limit)
     }
 
     /// Waits for the writer to end, and says whether it has.
-    pub(super) fn await_end(&self, limit: Duration) -> bool {
+    pub(crate) fn await_end(&self, limit: Duration) -> bool {
         let orders = locked(&self.orders);
         let waited = self.has_ended.wait_timeout_while(orders, limit, |orders| !orders.ended);
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         locked(&self.orders).ended
     }
 
     /// Accepts nothing from now on; what has a place already is still to be written.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.doing.store(CLOSING, Ordering::SeqCst);
     }
 
     /// The writer is gone, in whatever way: nothing is accepted from now on, and nobody waits for it.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         // Before the places are counted, and `SeqCst`: who takes a place after that count sees this.
         self.doing.store(ENDED, Ordering::SeqCst);
         self.abandon();
@@ -418,7 +418,7 @@ impl Queue {
         self.count_lost(records);
     }
 
-    pub(super) fn ready(&self) -> Result<(), AuditError> {
+    pub(crate) fn ready(&self) -> Result<(), AuditError> {
         if let Some(reason) = self.trouble() {
             return Err(AuditError::new(format!("the audit log cannot be written: {reason}")));
         }
@@ -430,29 +430,29 @@ impl Queue {
     }
 
     /// Why records cannot be written now.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.unreachable.reason().or_else(|| self.failing.reason())
     }
 
-    pub(super) fn is_required(&self) -> bool {
+    pub(crate) fn is_required(&self) -> bool {
         self.when_full == WhenFull::Deny || self.commits()
     }
 
-    pub(super) fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_lost(&self, records: usize) {
+    pub(crate) fn count_lost(&self, records: usize) {
         self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 
     /// Records lost to a full queue since losses began, if they are not over.
-    pub(super) fn overflow(&self) -> Option<u64> {
+    pub(crate) fn overflow(&self) -> Option<u64> {
         self.overflowing.load(Ordering::Relaxed).then(|| self.overflowed.load(Ordering::Relaxed))
     }
 
     /// Says that the losses are over.
-    pub(super) fn overflow_is_over(&self) {
+    pub(crate) fn overflow_is_over(&self) {
         self.overflowing.store(false, Ordering::Relaxed);
         let lost = self.overflowed.swap(0, Ordering::Relaxed);
         tracing::error!(target: "service_only::audit", lost, "the audit queue has room again");

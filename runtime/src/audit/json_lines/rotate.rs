@@ -15,20 +15,20 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// When a file is rotated, and which old ones are kept.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rotation {
-    pub(super) size: Option<u64>,
-    pub(super) age: Option<Duration>,
-    pub(super) keep: Option<usize>,
-    pub(super) compress: bool,
+pub(crate) struct Rotation {
+    pub(crate) size: Option<u64>,
+    pub(crate) age: Option<Duration>,
+    pub(crate) keep: Option<usize>,
+    pub(crate) compress: bool,
 }
 
 impl Rotation {
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.size.is_some() || self.age.is_some()
     }
 
     /// What cannot be meant.
-    pub(super) fn mistake(&self) -> Option<&'static str> {
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
         match self {
             Self { size: Some(0), .. } => Some("a log file cannot be rotated at 0 bytes"),
             Self { age: Some(Duration::ZERO), .. } => Some("a log file cannot be rotated at an age of 0"),
@@ -41,7 +41,7 @@ impl Rotation {
     }
 
     /// Whether a file of a length is rotated before so many bytes are added to it.
-    pub(super) fn is_due(&self, length: u64, since: Timestamp, more: usize) -> bool {
+    pub(crate) fn is_due(&self, length: u64, since: Timestamp, more: usize) -> bool {
         let outgrown = self.size.is_some_and(|size| length.saturating_add(more as u64) > size);
         let outlived =
             self.age.is_some_and(|age| SystemClock.now().since(since).is_some_and(|own| own >= age));
@@ -50,7 +50,7 @@ impl Rotation {
 }
 
 /// How a rotation went.
-pub(super) enum Rotated {
+pub(crate) enum Rotated {
     /// The path is free for a new file.
     Renamed(PathBuf),
     /// Another process rotates the file, or has.
@@ -58,7 +58,7 @@ pub(super) enum Rotated {
 }
 
 /// Gives the file of the path its new name. `is_ours` says whether the path still leads to `file`.
-pub(super) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io::Result<Rotated> {
+pub(crate) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io::Result<Rotated> {
     // One of the processes that write to a file rotates it. The lock ends when the file is closed. Where the file
     // system has no locks, a file has one writer.
     if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_ours() {

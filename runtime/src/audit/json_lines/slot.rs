@@ -10,10 +10,10 @@ use crate::{audit::AuditError, threads::locked};
 
 /// A second of naps: how long none may bring a record before the thread sleeps, and how long none may
 /// bring a loss before losses are called over.
-pub(super) const QUIET: u32 = 200;
+pub(crate) const QUIET: u32 = 200;
 
 /// What a page holds: some hundred and sixty lines of usual length.
-pub(super) const PAGE: usize = 64 * 1024;
+pub(crate) const PAGE: usize = 64 * 1024;
 
 /// With less room than this the next line begins a new page, so that few pages grow.
 const ROOM: usize = 1024;
@@ -23,18 +23,18 @@ const SPARE: usize = 16;
 
 /// Whole lines, one behind another.
 #[derive(Default)]
-pub(super) struct Page {
-    pub(super) lines: Vec<u8>,
-    pub(super) records: usize,
+pub(crate) struct Page {
+    pub(crate) lines: Vec<u8>,
+    pub(crate) records: usize,
 }
 
 /// Pages that were written and can be filled again.
 #[derive(Default)]
-pub(super) struct Pages(Mutex<Vec<Vec<u8>>>);
+pub(crate) struct Pages(Mutex<Vec<Vec<u8>>>);
 
 /// The pages of one thread.
 #[derive(Default)]
-pub(super) struct Slot(Mutex<Filling>);
+pub(crate) struct Slot(Mutex<Filling>);
 
 #[derive(Default)]
 struct Filling {
@@ -48,7 +48,7 @@ struct Filling {
 impl Slot {
     /// Adds a line. The lock is only ever held by its thread and by the writer.
     #[inline]
-    pub(super) fn add(
+    pub(crate) fn add(
         &self,
         pages: &Pages,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
@@ -72,7 +72,7 @@ impl Slot {
     }
 
     /// Writes a line that does not go to a page.
-    pub(super) fn line(
+    pub(crate) fn line(
         &self,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<Vec<u8>, AuditError> {
@@ -84,7 +84,7 @@ impl Slot {
 
     /// Takes all lines, in the order in which they came, and leaves `spare` to be filled. A thread that records
     /// nothing for a while gives its page back, whatever the others do.
-    pub(super) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
+    pub(crate) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
         let mut filling = locked(&self.0);
         filling.quiet = if filling.page.records > 0 { 0 } else { filling.quiet.saturating_add(1) };
         if filling.quiet == QUIET {
@@ -96,7 +96,7 @@ impl Slot {
     }
 
     /// Gives the memory back of a thread that records nothing.
-    pub(super) fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         let mut filling = locked(&self.0);
         if filling.page.records == 0 {
             filling.page = Page::default();
@@ -113,12 +113,12 @@ fn turn(page: &mut Page, full: &mut Vec<Page>, pages: &Pages) {
 }
 
 impl Pages {
-    pub(super) fn empty(&self) -> Page {
+    pub(crate) fn empty(&self) -> Page {
         let lines = locked(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(PAGE));
         Page { lines, records: 0 }
     }
 
-    pub(super) fn keep(&self, mut page: Page) {
+    pub(crate) fn keep(&self, mut page: Page) {
         page.lines.clear();
         let mut pages = locked(&self.0);
         // One that grew is not kept: a long line is rare.
@@ -127,7 +127,7 @@ impl Pages {
         }
     }
 
-    pub(super) fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         *locked(&self.0) = Vec::new();
     }
 }

@@ -19,13 +19,13 @@ use super::{rotate::Rotation, rotated::rotated_files};
 
 /// Compresses and deletes in the background, one run at a time.
 #[derive(Default)]
-pub(super) struct Tidier {
+pub(crate) struct Tidier {
     is_running: Arc<AtomicBool>,
     again: Arc<AtomicBool>,
 }
 
 impl Tidier {
-    pub(super) fn start(&self, log: &Path, rotation: &Rotation) {
+    pub(crate) fn start(&self, log: &Path, rotation: &Rotation) {
         if rotation.keep.is_none() && !rotation.compress {
             return;
         }
@@ -105,7 +105,7 @@ mod compress {
     use crate::audit::json_lines::rotated::{COMPRESSED, PART, sync_folder};
 
     /// Replaces a file by its compressed form.
-    pub(super) fn compress(path: &Path) -> io::Result<()> {
+    pub(crate) fn compress(path: &Path) -> io::Result<()> {
         let source = match File::open(path) {
             // Another process has compressed or deleted it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

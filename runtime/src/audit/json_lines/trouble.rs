@@ -8,14 +8,14 @@ use std::sync::{
 use crate::threads::locked;
 
 #[derive(Default)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     is_there: AtomicBool,
     reason: Mutex<Option<String>>,
 }
 
 impl Trouble {
     /// Sets the reason, and says whether the trouble is new.
-    pub(super) fn begin(&self, new: String) -> bool {
+    pub(crate) fn begin(&self, new: String) -> bool {
         // Both within the lock: with an end in between, there would be trouble without a reason.
         let mut reason = locked(&self.reason);
         *reason = Some(new);
@@ -23,7 +23,7 @@ impl Trouble {
     }
 
     /// Says whether there was any.
-    pub(super) fn end(&self) -> bool {
+    pub(crate) fn end(&self) -> bool {
         if !self.is_there() {
             return false;
         }
@@ -32,11 +32,11 @@ impl Trouble {
         self.is_there.swap(false, Ordering::Relaxed)
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.is_there.load(Ordering::Relaxed)
     }
 
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         if self.is_there() { locked(&self.reason).clone() } else { None }
     }
 }

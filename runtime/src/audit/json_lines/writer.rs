@@ -26,7 +26,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(400);
 /// For how long a reader may take nothing before callers are refused.
 const STALL: Duration = Duration::from_secs(1);
 
-pub(super) struct Writer<O: Output> {
+pub(crate) struct Writer<O: Output> {
     out: O,
     queue: Arc<Queue>,
     /// What was taken and is to be written at once.
@@ -41,7 +41,7 @@ pub(super) struct Writer<O: Output> {
 }
 
 impl<O: Output> Writer<O> {
-    pub(super) fn new(out: O, queue: Arc<Queue>) -> Self {
+    pub(crate) fn new(out: O, queue: Arc<Queue>) -> Self {
         Self {
             out,
             queue,
@@ -55,7 +55,7 @@ impl<O: Output> Writer<O> {
 
     // A name for who counts instructions.
     #[inline(never)]
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         while self.pass() {
             self.look_at_losses();
             if self.queue.unreachable.is_there() {
@@ -168,7 +168,7 @@ impl<O: Output> Writer<O> {
         }
     }
 
-    pub(super) fn look_at_losses(&mut self) {
+    pub(crate) fn look_at_losses(&mut self) {
         self.calm = match (self.queue.overflow(), self.calm) {
             (None, _) => (0, 0),
             (Some(lost), (naps, before)) if lost == before => (naps + 1, lost),

@@ -69,7 +69,7 @@ pub struct RemoteJwksBuilder {
 }
 
 impl RemoteJwksBuilder {
-    pub(super) fn of(place: Place) -> Self {
+    pub(crate) fn of(place: Place) -> Self {
         Self {
             place,
             transport: Transport::default(),

@@ -49,11 +49,11 @@ impl RemoteError {
         self.url.as_deref()
     }
 
-    pub(super) fn configuration(why: impl Into<String>) -> Self {
+    pub(crate) fn configuration(why: impl Into<String>) -> Self {
         RemoteErrorKind::Configuration(why.into()).into()
     }
 
-    pub(super) fn at(self, url: &str) -> Self {
+    pub(crate) fn at(self, url: &str) -> Self {
         Self { url: Some(url.to_owned()), ..self }
     }
 }

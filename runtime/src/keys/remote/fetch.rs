@@ -29,27 +29,27 @@ use crate::{
 
 /// Where the keys are, as it was said.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Jwks(String),
     Issuer(String),
 }
 
 #[derive(Default)]
-pub(super) struct Transport {
-    pub(super) roots: Option<Vec<u8>>,
-    pub(super) bearer: Option<PathBuf>,
-    pub(super) follow_redirects: bool,
-    pub(super) allow_http: bool,
-    pub(super) proxy: Option<String>,
+pub(crate) struct Transport {
+    pub(crate) roots: Option<Vec<u8>>,
+    pub(crate) bearer: Option<PathBuf>,
+    pub(crate) follow_redirects: bool,
+    pub(crate) allow_http: bool,
+    pub(crate) proxy: Option<String>,
 }
 
-pub(super) struct Limits {
-    pub(super) timeout: Duration,
-    pub(super) bytes: usize,
-    pub(super) keys: usize,
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) bytes: usize,
+    pub(crate) keys: usize,
 }
 
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client,
     /// Why the client trusts no certificate, where it is good for plain HTTP only.
     no_roots: Option<String>,
@@ -69,9 +69,9 @@ struct TokenFile {
     is_read: Arc<AtomicBool>,
 }
 
-pub(super) struct Fetched {
-    pub(super) keys: KeySet,
-    pub(super) fresh_for: Option<Duration>,
+pub(crate) struct Fetched {
+    pub(crate) keys: KeySet,
+    pub(crate) fresh_for: Option<Duration>,
 }
 
 /// Redirects that are followed, where any are.
@@ -84,7 +84,7 @@ const MAX_BEARER_BYTES: usize = 16 * 1024;
 const MAX_READ: Duration = Duration::from_secs(2);
 
 impl Fetcher {
-    pub(super) fn new(place: Place, transport: Transport, limits: Limits) -> Result<Self, RemoteError> {
+    pub(crate) fn new(place: Place, transport: Transport, limits: Limits) -> Result<Self, RemoteError> {
         let (home, issuer) = match place {
             Place::Jwks(url) => (parse(&url, transport.allow_http), None),
             Place::Issuer(issuer) => (document_of(&issuer, transport.allow_http), Some(issuer)),
@@ -102,11 +102,11 @@ impl Fetcher {
         Ok(Self { client, no_roots, home, issuer, bearer, allow_http, limits, asking })
     }
 
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         shown(&self.home)
     }
 
-    pub(super) async fn fetch(&mut self) -> Result<Fetched, RemoteError> {
+    pub(crate) async fn fetch(&mut self) -> Result<Fetched, RemoteError> {
         let timeout = self.limits.timeout;
         let in_time = tokio::time::timeout(timeout, self.fetch_keys()).await;
         in_time

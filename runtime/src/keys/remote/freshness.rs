@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long an answer is fresh when it does not say: five minutes, as Spring and Envoy assume.
-pub(super) const UNSAID: Duration = Duration::from_secs(300);
+pub(crate) const UNSAID: Duration = Duration::from_secs(300);
 
 /// The first delay after a failed fetch; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -14,23 +14,23 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// The bounds within which an issuer may choose.
 #[derive(Debug, Copy, Clone)]
-pub(super) struct Bounds {
-    pub(super) min: Duration,
-    pub(super) max: Duration,
+pub(crate) struct Bounds {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
 }
 
 impl Bounds {
     /// The delay until the next fetch after a good one: ahead of expiry, after 75 to 90 percent of
     /// the time, so that many services that started together do not fetch together. `chance` is
     /// anything from 0 to 255.
-    pub(super) fn next(self, fresh_for: Option<Duration>, chance: u8) -> Duration {
+    pub(crate) fn next(self, fresh_for: Option<Duration>, chance: u8) -> Duration {
         let fresh = fresh_for.unwrap_or(UNSAID).clamp(self.min, self.max);
         let percent = 75 + u32::from(chance) * 15 / 255;
         (fresh / 100 * percent).max(self.min)
     }
 
     /// The delay after the `failures`th failure in a row: doubling, with half of it left to chance.
-    pub(super) fn retry(self, failures: u32, chance: u8) -> Duration {
+    pub(crate) fn retry(self, failures: u32, chance: u8) -> Duration {
         let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let most = doubled.min(LAST_RETRY).min(self.max);
         most / 2 + most / 2 / 255 * u32::from(chance)
@@ -39,7 +39,7 @@ impl Bounds {
 
 /// How long the answer stays fresh, by its `Cache-Control` and `Age` (RFC 9111 sections 4.2 and
 /// 5.2.2); `None` when it does not say.
-pub(super) fn fresh_for<'v>(
+pub(crate) fn fresh_for<'v>(
     cache_control: impl Iterator<Item = &'v str>,
     age: Option<&str>,
 ) -> Option<Duration> {

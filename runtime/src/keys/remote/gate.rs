@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-pub(super) struct Gate {
+pub(crate) struct Gate {
     interval: Duration,
     wait: Duration,
     /// When a token last made somebody look.
@@ -21,7 +21,7 @@ pub(super) struct Gate {
 
 /// What a request may do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Make a flight depart, and wait for it.
     Depart { flight: u64 },
     /// Wait for the flight that is under way.
@@ -31,11 +31,11 @@ pub(super) enum Answer {
 }
 
 impl Gate {
-    pub(super) fn new(interval: Duration, wait: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, wait: Duration) -> Self {
         Self { interval, wait, asked: None, departed: None, landed: 0 }
     }
 
-    pub(super) fn ask(&mut self, now: Timestamp) -> Answer {
+    pub(crate) fn ask(&mut self, now: Timestamp) -> Answer {
         let flight = self.landed + 1;
         if let Some(departed) = self.departed {
             // All who wait for one flight stop at the same instant: a slow issuer holds up no request
@@ -54,13 +54,13 @@ impl Gate {
     }
 
     /// A flight departs by itself, or because a request asked. Gives its number.
-    pub(super) fn depart(&mut self, now: Timestamp) -> u64 {
+    pub(crate) fn depart(&mut self, now: Timestamp) -> u64 {
         self.departed.get_or_insert(now);
         self.landed + 1
     }
 
     /// The flight under way has landed.
-    pub(super) fn land(&mut self) {
+    pub(crate) fn land(&mut self) {
         self.departed = None;
         self.landed += 1;
     }

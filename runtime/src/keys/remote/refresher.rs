@@ -30,27 +30,27 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 /// Threads of the runtime that may be blocked: one by a file, the others by the resolution of names.
 const MAX_BLOCKED: usize = 4;
 
-pub(super) struct Refresher {
-    pub(super) shared: Arc<Shared>,
-    pub(super) fetcher: Fetcher,
-    pub(super) bounds: Bounds,
+pub(crate) struct Refresher {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) bounds: Bounds,
     /// How long requests wait for a flight.
-    pub(super) wait: Duration,
-    pub(super) progress: watch::Sender<Progress>,
-    pub(super) failures: u32,
+    pub(crate) wait: Duration,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) failures: u32,
 }
 
 /// How far the flights are, by number.
 #[derive(Debug, Copy, Clone, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// Has ended.
-    pub(super) landed: u64,
+    pub(crate) landed: u64,
     /// Is slow: requests have waited long enough for it.
-    pub(super) given_up: u64,
+    pub(crate) given_up: u64,
 }
 
 impl Progress {
-    pub(super) fn is_over(self, flight: u64) -> bool {
+    pub(crate) fn is_over(self, flight: u64) -> bool {
         self.landed.max(self.given_up) >= flight
     }
 }
@@ -63,7 +63,7 @@ struct Landed {
 
 impl Refresher {
     /// Starts the thread, which fetches immediately and ends on `stop`.
-    pub(super) fn spawn(self) -> io::Result<()> {
+    pub(crate) fn spawn(self) -> io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(MAX_BLOCKED).build()?;
         let work = move || {
             let shared = Arc::clone(&self.shared);

@@ -3,7 +3,7 @@
 
 /// Whether the modulus has the fingerprint of such a key: modulo each small prime, it is a power of
 /// 65537. One in 10^50 other keys has it too.
-pub(super) fn is_fingerprinted(modulus: &[u8]) -> bool {
+pub(crate) fn is_fingerprinted(modulus: &[u8]) -> bool {
     (3..=LARGEST_PRIME)
         .filter(|&candidate| is_prime(candidate))
         .all(|prime| is_power_of_65537(remainder(modulus, prime), prime))
@@ -13,11 +13,11 @@ pub(super) fn is_fingerprinted(modulus: &[u8]) -> bool {
 /// primes up to this one.
 const LARGEST_PRIME: u32 = 701;
 
-pub(super) fn is_prime(candidate: u32) -> bool {
+pub(crate) fn is_prime(candidate: u32) -> bool {
     (2..).take_while(|factor| factor * factor <= candidate).all(|factor| !candidate.is_multiple_of(factor))
 }
 
-pub(super) fn remainder(number: &[u8], prime: u32) -> u32 {
+pub(crate) fn remainder(number: &[u8], prime: u32) -> u32 {
     number.iter().fold(0, |remainder, &byte| (remainder << 8 | u32::from(byte)) % prime)
 }
 

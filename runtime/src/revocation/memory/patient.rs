@@ -7,14 +7,14 @@ use std::time::Duration;
 
 /// How long a clock must have said so before it is believed. One that is ahead for longer makes every
 /// verifier refuse good tokens as expired, which is noticed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What both clocks say at one moment: the one that can be set, in seconds since the epoch, and the one
 /// that only ever goes on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) unix: i64,
-    pub(super) ticks: Duration,
+pub(crate) struct Moment {
+    pub(crate) unix: i64,
+    pub(crate) ticks: Duration,
 }
 
 impl Moment {
@@ -27,19 +27,19 @@ impl Moment {
 
 /// A time that is never ahead of the clock, and follows it when it was set ahead only after [`PATIENCE`].
 #[derive(Debug)]
-pub(super) struct PatientTime {
+pub(crate) struct PatientTime {
     believed: Option<Moment>,
     /// Said by the clock, and not yet for long enough.
     said: Moment,
 }
 
 impl PatientTime {
-    pub(super) fn new(now: Moment) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Self { believed: None, said: now }
     }
 
     /// The time in seconds since the epoch; at first, none has come yet.
-    pub(super) fn at(&mut self, now: Moment) -> i64 {
+    pub(crate) fn at(&mut self, now: Moment) -> i64 {
         if now.unix < self.said.unix {
             self.said = now;
         } else if now.ticks.saturating_sub(self.said.ticks) >= PATIENCE {

@@ -2,7 +2,7 @@
 
 /// As RFC 9562 section 4 writes a UUID; the hyphens are there.
 #[inline(always)]
-pub(super) fn put_hyphenated(to: &mut [u8], at: usize, id: u128) {
+pub(crate) fn put_hyphenated(to: &mut [u8], at: usize, id: u128) {
     let [a, b, c, d] = [id >> 96, id >> 64, id >> 32, id].map(|part| eight(part as u32));
     let ([b, c], [d, e], f) = (halves(b), halves(c), d);
     put(to, at, a);
@@ -15,7 +15,7 @@ pub(super) fn put_hyphenated(to: &mut [u8], at: usize, id: u128) {
 
 /// Where it is known when compiling that there is room, nothing is asked.
 #[inline(always)]
-pub(super) fn put<const N: usize>(to: &mut [u8], at: usize, bytes: [u8; N]) {
+pub(crate) fn put<const N: usize>(to: &mut [u8], at: usize, bytes: [u8; N]) {
     if let Some(place) = to.get_mut(at..at + N) {
         place.copy_from_slice(&bytes);
     }
@@ -39,7 +39,7 @@ const fn eight(number: u32) -> [u8; 8] {
 
 /// Six decimal digits of a number below a million, all at once.
 #[inline]
-pub(super) const fn six(number: u32) -> [u8; 6] {
+pub(crate) const fn six(number: u32) -> [u8; 6] {
     let (high, low) = (number / 10_000, number % 10_000);
     // A number below a hundred in each of three times two bytes.
     let pairs = high as u64 | ((low / 100) as u64) << 16 | ((low % 100) as u64) << 32;

@@ -11,7 +11,7 @@ const ID: usize = 7;
 const SECOND: usize = 53;
 const MICROS: usize = SECOND + 20;
 
-pub(super) struct Head {
+pub(crate) struct Head {
     second: Option<i64>,
     text: [u8; EMPTY.len()],
 }
@@ -23,7 +23,7 @@ impl Default for Head {
 }
 
 impl Head {
-    pub(super) fn add(&mut self, line: &mut Vec<u8>, id: Uuid, time: Timestamp) {
+    pub(crate) fn add(&mut self, line: &mut Vec<u8>, id: Uuid, time: Timestamp) {
         if self.is_of(time) || self.begin(time) {
             line.extend_from_slice(self.with(id, time));
             return;
@@ -35,13 +35,13 @@ impl Head {
     }
 
     /// Whether it is written for the second of this instant.
-    pub(super) fn is_of(&self, time: Timestamp) -> bool {
+    pub(crate) fn is_of(&self, time: Timestamp) -> bool {
         self.second == Some(time.unix())
     }
 
     /// For an instant of that second.
     #[inline]
-    pub(super) fn with(&mut self, id: Uuid, time: Timestamp) -> &[u8; EMPTY.len()] {
+    pub(crate) fn with(&mut self, id: Uuid, time: Timestamp) -> &[u8; EMPTY.len()] {
         put_hyphenated(&mut self.text, ID, id.as_u128());
         put(&mut self.text, MICROS, six(time.subsec_nanos() / 1_000));
         &self.text

@@ -12,7 +12,7 @@ const LONGEST: usize = 256;
 /// How many misses in a row replace an entry, so that two routes that share a place do not alternate.
 const MISSES: u8 = 32;
 
-pub(super) struct RouteCache([Option<Box<Entry>>; ROUTES]);
+pub(crate) struct RouteCache([Option<Box<Entry>>; ROUTES]);
 
 struct Entry {
     /// Compared by address: these texts live as long as the program.
@@ -31,7 +31,7 @@ impl Default for RouteCache {
 
 impl RouteCache {
     #[inline]
-    pub(super) fn find(&mut self, event: &AuditEvent<'_>) -> Option<&[u8]> {
+    pub(crate) fn find(&mut self, event: &AuditEvent<'_>) -> Option<&[u8]> {
         let entry = self.0.get_mut(place(event))?.as_deref_mut()?;
         entry.is_of(event).then(|| {
             entry.misses = 0;
@@ -40,7 +40,7 @@ impl RouteCache {
     }
 
     #[cold]
-    pub(super) fn insert<E>(
+    pub(crate) fn insert<E>(
         &mut self,
         event: &AuditEvent<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,

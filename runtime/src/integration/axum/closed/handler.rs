@@ -52,8 +52,8 @@ pub trait Declared<T> {
 /// A handler and who may call it. A guarded service may have no name.
 #[derive(Debug, Clone)]
 pub struct Declaration {
-    pub(super) endpoint: Option<Endpoint>,
-    pub(super) access: Access,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) access: Access,
 }
 
 /// The first argument of a handler that says who may call.

@@ -53,8 +53,8 @@ use super::{handler::ClosedHandler, table::Answers};
 #[must_use = "it answers nothing until a router has it"]
 #[derive(Clone)]
 pub struct ClosedMethodRouter<S = ()> {
-    pub(super) inner: MethodRouter<S>,
-    pub(super) answers: Answers,
+    pub(crate) inner: MethodRouter<S>,
+    pub(crate) answers: Answers,
 }
 
 macro_rules! function {

@@ -68,7 +68,7 @@ use crate::routes::RouteTable;
 #[must_use = "it answers nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
-    pub(super) inner: Router<S>,
+    pub(crate) inner: Router<S>,
     table: Table,
 }
 

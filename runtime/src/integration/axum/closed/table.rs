@@ -27,27 +27,27 @@ const REST: &str = "/{*rest}";
 
 /// Who answers at one path.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     by_method: Vec<(MethodFilter, Declaration)>,
     otherwise: Option<Declaration>,
 }
 
 impl Answers {
-    pub(super) fn on(&mut self, filter: MethodFilter, declaration: Declaration) {
+    pub(crate) fn on(&mut self, filter: MethodFilter, declaration: Declaration) {
         self.by_method.push((filter, declaration));
     }
 
-    pub(super) fn otherwise(&mut self, declaration: Declaration) {
+    pub(crate) fn otherwise(&mut self, declaration: Declaration) {
         self.otherwise = Some(declaration);
     }
 
     /// One answer to every method, as a service gives it.
     #[cfg(feature = "tower")]
-    pub(super) fn of_service(declaration: Declaration) -> Self {
+    pub(crate) fn of_service(declaration: Declaration) -> Self {
         Self { by_method: Vec::new(), otherwise: Some(declaration) }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.by_method.extend(other.by_method);
         // axum takes no two fallbacks at one path.
         self.otherwise = self.otherwise.take().or(other.otherwise);
@@ -71,7 +71,7 @@ impl Answers {
 
 /// Who answers where. Cheap to clone, for a server clones its router for each request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     paths: Arc<Vec<(String, Answers)>>,
     fallbacks: Arc<Vec<Fallback>>,
 }
@@ -87,7 +87,7 @@ struct Fallback {
 }
 
 impl Table {
-    pub(super) fn route(&mut self, path: String, answers: Answers) {
+    pub(crate) fn route(&mut self, path: String, answers: Answers) {
         let paths = Arc::make_mut(&mut self.paths);
         match paths.iter_mut().find(|(known, _)| *known == path) {
             Some((_, known)) => known.merge(answers),
@@ -99,7 +99,7 @@ impl Table {
     /// that has none. Dropping a guarded one would open its paths to a public one of the outer router.
     #[track_caller]
     #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
-    pub(super) fn nest(&mut self, prefix: &str, inner: Self) {
+    pub(crate) fn nest(&mut self, prefix: &str, inner: Self) {
         for (path, answers) in Arc::unwrap_or_clone(inner.paths) {
             self.route(joined(prefix, &path), answers);
         }
@@ -118,31 +118,31 @@ impl Table {
         Arc::make_mut(&mut self.fallbacks).extend(nested);
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for (path, answers) in Arc::unwrap_or_clone(other.paths) {
             self.route(path, answers);
         }
         Arc::make_mut(&mut self.fallbacks).extend(Arc::unwrap_or_clone(other.fallbacks));
     }
 
-    pub(super) fn fallback(&mut self, said: Declaration) {
+    pub(crate) fn fallback(&mut self, said: Declaration) {
         let fallbacks = Arc::make_mut(&mut self.fallbacks);
         fallbacks.retain(|fallback| !fallback.is_own());
         fallbacks.push(Fallback { root: ROOT.to_owned(), rest: REST.to_owned(), said });
     }
 
-    pub(super) fn reset_fallback(&mut self) {
+    pub(crate) fn reset_fallback(&mut self) {
         self.fallbacks = Arc::default();
     }
 
     /// Only for the paths that are there already, as in axum.
-    pub(super) fn method_not_allowed(&mut self, declaration: &Declaration) {
+    pub(crate) fn method_not_allowed(&mut self, declaration: &Declaration) {
         for (_, answers) in Arc::make_mut(&mut self.paths) {
             answers.otherwise.get_or_insert_with(|| declaration.clone());
         }
     }
 
-    pub(super) fn routes(&self, service: &str) -> RouteTable {
+    pub(crate) fn routes(&self, service: &str) -> RouteTable {
         let mut table = RouteTable::new(service);
         table.extend(self.paths.iter().flat_map(|(path, answers)| answers.routes(path)));
         table.extend(self.fallbacks.iter().flat_map(|fallback| self.fallback_routes(fallback)));

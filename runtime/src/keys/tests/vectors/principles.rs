@@ -1,9 +1,9 @@
 //! What is refused on principle, whatever the vectors say of it: the principle, words of the
 //! refusal, and the cases. `7-9` is a range, `json *` all that start so; the first match counts.
 
-pub(super) type Principle = (&'static str, &'static str, &'static [&'static str]);
+pub(crate) type Principle = (&'static str, &'static str, &'static [&'static str]);
 
-pub(super) const PRINCIPLES: &[Principle] = &[
+pub(crate) const PRINCIPLES: &[Principle] = &[
     // Keys.
     (
         "P-521, and with it ES512, is not implemented",
@@ -91,4 +91,4 @@ pub(super) const PRINCIPLES: &[Principle] = &[
 
 /// Marked invalid, with key and token of the valid case 357: the padding that they are named after
 /// got lost on the way into the file. A reader cannot both accept and refuse one text.
-pub(super) const CONTRADICTIONS: &[&str] = &["signature 367", "signature 370"];
+pub(crate) const CONTRADICTIONS: &[&str] = &["signature 367", "signature 370"];
