@@ -149,7 +149,7 @@ impl TokenDraft {
     /// use service_only_testkit::{Defect, TestAuthority};
     ///
     /// let draft = TestAuthority::new().service("orders");
-    /// let variants = draft.variants(Defect::IdentityHeaders);
+    /// let variants = draft.variants(Defect::NamedByServiceHeader);
     /// let first = variants[0].outgoing(Method::GET, "/stock");
     /// assert_eq!(first.headers, [("x-service-name".to_owned(), "orders".to_owned())]);
     /// assert_eq!(variants[0].variant(), Some("x-service-name: orders"));

@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use service_only::{Algorithm, Verifier, audit::NoAudit, clock::FixedClock, issue::{Issuer, SigningKey}, verifier::{MAX_LEEWAY, MAX_TOKEN_LENGTH}};
+use service_only::{
+    Algorithm, Verifier,
+    audit::NoAudit,
+    clock::FixedClock,
+    issue::{Issuer, SigningKey},
+    verifier::{MAX_LEEWAY, MAX_TOKEN_LENGTH},
+};
 use service_only_fuzz::signing::NOW;
 
 #[derive(Debug, Arbitrary)]

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use service_only::{KeySet, keys::{MAX_KEYS, MAX_KID_LENGTH}};
+use service_only::{
+    KeySet,
+    keys::{MAX_KEYS, MAX_KID_LENGTH},
+};
 
 fuzz_target!(|json: &[u8]| {
     let Ok(set) = KeySet::from_jwks(json) else { return };

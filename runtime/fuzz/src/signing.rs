@@ -3,7 +3,12 @@
 use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use service_only::{Algorithm, TrustedIssuer, Verifier, audit::NoAudit, clock::{FixedClock, Timestamp}, issue::SigningKey};
+use service_only::{
+    Algorithm, TrustedIssuer, Verifier,
+    audit::NoAudit,
+    clock::{FixedClock, Timestamp},
+    issue::SigningKey,
+};
 
 pub const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 pub const SECRET: [u8; 32] = [7; 32];

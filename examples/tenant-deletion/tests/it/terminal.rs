@@ -23,6 +23,7 @@ pub(crate) async fn on_terminal(arguments: &str, answer: &str, no_color: bool) -
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE")
         .env_remove("CI")
+        .env_remove("RUST_LOG")
         .envs(no_color.then_some(("NO_COLOR", "1")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

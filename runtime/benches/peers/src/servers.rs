@@ -13,7 +13,11 @@ use axum::{
 };
 use jwt_authorizer::IntoLayer;
 use oauth_resource_server::axum::AuthLayer;
-use service_only::{JsonLinesAudit, Verifier, public, service_only, audit::{AuditSink, NoAudit}};
+use service_only::{
+    JsonLinesAudit, Verifier,
+    audit::{AuditSink, NoAudit},
+    public, service_only,
+};
 
 use crate::{
     common::tokens,
