@@ -3,7 +3,6 @@
 
 use crate::{
     bearer::BearerToken,
-    claims::RawClaims,
     token::{Header, HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 

@@ -8,12 +8,16 @@ use crate::{
     caller::Caller,
     denial::Denial,
     policy::{Endpoint, Policy},
-    recorder::{Asked, Attempt, Attempted},
-    rejection::Rejection,
+    recorder::Attempt,
     verifier::Verifier,
 };
 #[cfg(any(feature = "actix", feature = "tonic"))]
 use crate::{denial::Code, recorder::Recorder};
+#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
+use crate::{
+    recorder::{Asked, Attempted},
+    rejection::Rejection,
+};
 
 /// A policy and an endpoint carried by a type; what the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
