@@ -107,7 +107,7 @@ fn caller_argument_is_found_by_its_type() {
         ("fn f(&self, caller: &Caller) {}", 1),
         ("fn f<'a>(&'a self, id: Map<A, B>, mut caller: &'a service_only::Caller, c: C) {}", 2),
         ("fn f(caller: &r#Caller) {}", 0),
-        ("fn f(_: &::service_only::ServiceClaims) {}", 0),
+        ("fn f(_: &::service_only::claims::ServiceClaims) {}", 0),
         ("fn f(ServiceClaims { sub, .. }: &crate::a::ServiceClaims, b: B) {}", 0),
         ("fn f(#[allow(unused)] claims: &'_ ServiceClaims) {}", 0),
         // Without a space after it, the colon is joint with the next token, like the first half of `::`.

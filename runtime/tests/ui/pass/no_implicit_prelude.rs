@@ -19,7 +19,7 @@ fn delete(_: &::service_only::Caller) -> ::core::result::Result<(), ::service_on
 impl Orders {
     async fn list() {}
 
-    fn delete(&self, _: &::service_only::ServiceClaims) -> ::core::result::Result<(), ::service_only::Denial> {
+    fn delete(&self, _: &::service_only::claims::ServiceClaims) -> ::core::result::Result<(), ::service_only::Denial> {
         ::core::result::Result::Ok(())
     }
 

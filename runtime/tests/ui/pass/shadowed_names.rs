@@ -53,7 +53,7 @@ fn delete(_: &::service_only::Caller) -> Result<u8> {
 }
 
 #[::service_only::service_only]
-fn taken_apart(::service_only::ServiceClaims { .. }: &::service_only::ServiceClaims) -> Result<()> {
+fn taken_apart(::service_only::claims::ServiceClaims { .. }: &::service_only::claims::ServiceClaims) -> Result<()> {
     Ok(())
 }
 
