@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, LitStr, Meta, Result, Visibility};
+use syn::{Attribute, LitStr, Meta, Result};
 
 use crate::tokens::with_open_macro_paths;
 
@@ -31,19 +31,27 @@ impl Item {
     /// When syn cannot parse the signature of a function or the head of an `impl` block.
     pub(crate) fn parse(item: TokenStream) -> Result<Self> {
         let Some((head, end)) = split_end(item) else { return Ok(Self::Other(None)) };
-        let keyword = |input: ParseStream<'_>| {
-            let keyword = keyword(input)?;
-            input.parse::<TokenStream>()?;
-            Ok(keyword)
-        };
-        let keyword = keyword.parse2(head.clone())?;
-        match (keyword, &end) {
-            (Some(word), _) if word == "fn" => Function::parse(head, end).map(Self::Function),
-            (Some(word), TokenTree::Group(members)) if word == "impl" => {
-                Block::parse(&head, members).map(Self::Block)
+        let parse = |input: ParseStream<'_>| {
+            let attributes = input.call(Attribute::parse_outer)?;
+            let visibility = input.parse()?;
+            match keyword(&input.fork())? {
+                Some(word) if word == "fn" => {
+                    let signature = input.parse()?;
+                    Function::new(attributes, visibility, signature, end.clone()).map(Self::Function)
+                }
+                Some(word) if word == "impl" && matches!(end, TokenTree::Group(_)) => {
+                    Block::parse(attributes, &input.parse()?, &end).map(Self::Block)
+                }
+                kind => {
+                    input.parse::<TokenStream>()?;
+                    Ok(Self::Other(kind))
+                }
             }
-            (kind, _) => Ok(Self::Other(kind)),
-        }
+        };
+        parse.parse2(head.clone()).or_else(|error| match with_open_macro_paths(head) {
+            Some(opened) => parse.parse2(opened),
+            None => Err(error),
+        })
     }
 }
 
@@ -55,16 +63,14 @@ fn split_end(item: TokenStream) -> Option<(TokenStream, TokenTree)> {
         match tokens.pop()? {
             // A macro by example passes a fragment in an invisible group.
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => tokens.extend(group.stream()),
-            end => return Some((with_open_macro_paths(tokens.into_iter().collect()), end)),
+            end => return Some((tokens.into_iter().collect(), end)),
         }
     }
 }
 
-/// The first word of an item that is not a visibility or a qualifier. A constant starts like a `const fn`, so for it
-/// the word is `const`.
+/// The first word after a visibility that is not a qualifier. A constant starts like a `const fn`, so for it the word is
+/// `const`.
 fn keyword(input: ParseStream<'_>) -> Result<Option<Ident>> {
-    input.call(Attribute::parse_outer)?;
-    input.parse::<Visibility>()?;
     let mut qualifier: Option<Ident> = None;
     while input.peek(Ident::peek_any) {
         let word = input.call(Ident::parse_any)?;

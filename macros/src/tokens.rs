@@ -9,24 +9,28 @@ pub(crate) fn with_stream(group: &Group, stream: TokenStream) -> Group {
     replaced
 }
 
-/// Opens the invisible groups around the paths of macro calls. A macro by example writes such a group for `$path! { .. }`,
-/// and syn does not parse it where a type is.
-pub(crate) fn with_open_macro_paths(tokens: TokenStream) -> TokenStream {
+/// Opens the invisible groups around the paths of macro calls, if there are any. A macro by example writes such a group for
+/// `$path! { .. }`, and syn does not parse it where a type is.
+pub(crate) fn with_open_macro_paths(tokens: TokenStream) -> Option<TokenStream> {
     let mut opened: Vec<TokenTree> = Vec::new();
+    let mut is_changed = false;
     for token in tokens {
         if is_punct(&token, '!') {
             while let Some(TokenTree::Group(path)) = opened.pop_if(|last| is_invisible_path(last)) {
                 opened.extend(path.stream());
+                is_changed = true;
             }
         }
-        opened.push(match token {
-            TokenTree::Group(arguments) if arguments.delimiter() == Delimiter::Parenthesis => {
-                with_stream(&arguments, with_open_macro_paths(arguments.stream())).into()
+        let arguments = match &token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+                with_open_macro_paths(group.stream()).map(|stream| with_stream(group, stream))
             }
-            token => token,
-        });
+            _ => None,
+        };
+        is_changed |= arguments.is_some();
+        opened.push(arguments.map_or(token, TokenTree::Group));
     }
-    opened.into_iter().collect()
+    is_changed.then(|| opened.into_iter().collect())
 }
 
 /// Only of a path: for other tokens, such as those of `$sum != 2`, the group keeps the precedence.

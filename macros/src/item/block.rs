@@ -1,6 +1,6 @@
 //! An `impl` block and its members. Each method becomes a [`Function`], so methods are guarded one by one.
 
-use proc_macro2::{Group, Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream, Parser};
@@ -28,13 +28,21 @@ pub(crate) enum Member {
 }
 
 impl Block {
-    /// `head` is all before the braces.
-    pub(crate) fn parse(head: &TokenStream, members: &Group) -> Result<Self> {
-        let braces = with_stream(members, TokenStream::new());
-        let mut item: ItemImpl = syn::parse2(quote!(#head #braces))?;
-        let (inner_attributes, members) = inside.parse2(with_open_macro_paths(members.stream()))?;
-        item.attrs.extend(inner_attributes);
-        Ok(Self { members, item })
+    /// `head` is all between the attributes and the members.
+    pub(crate) fn parse(mut attributes: Vec<Attribute>, head: &TokenStream, end: &TokenTree) -> Result<Self> {
+        let (members, braces) = match end {
+            TokenTree::Group(group) => (group.stream(), with_stream(group, TokenStream::new())),
+            end => return Err(Error::new(end.span(), "expected the members of a block")),
+        };
+        let item: ItemImpl = syn::parse2(quote!(#head #braces))?;
+        let (inner_attributes, mut parsed) = inside.parse2(members.clone())?;
+        if let Some(Member::Unknown(..)) = parsed.last()
+            && let Some(opened) = with_open_macro_paths(members)
+        {
+            (_, parsed) = inside.parse2(opened)?;
+        }
+        attributes.extend(inner_attributes);
+        Ok(Self { members: parsed, item: ItemImpl { attrs: attributes, ..item } })
     }
 
     /// The attributes below this one.
@@ -92,12 +100,16 @@ fn inside(input: ParseStream<'_>) -> Result<(Vec<Attribute>, Vec<Member>)> {
 
 impl Parse for Member {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        match keyword(&input.fork())? {
-            Some(word) if word == "fn" => input.parse().map(Box::new).map(Self::Function),
-            Some(word) if word == "const" || word == "type" => {
-                input.parse::<ImplItem>().map(|value| Self::Value(value.into_token_stream()))
-            }
-            _ => input.parse::<ImplItem>().map(|item| Self::Macro(item.into_token_stream())),
+        let begin = input.fork();
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let keyword = keyword(&input.fork())?;
+        if keyword.as_ref().is_some_and(|word| word == "fn") {
+            return Function::parse_member(attributes, visibility, input).map(Box::new).map(Self::Function);
         }
+        let member = begin.parse::<ImplItem>()?.into_token_stream();
+        input.advance_to(&begin);
+        let is_value = keyword.is_some_and(|word| word == "const" || word == "type");
+        Ok(if is_value { Self::Value(member) } else { Self::Macro(member) })
     }
 }

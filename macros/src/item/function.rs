@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Receiver, Result, ReturnType, Safety, Signature, Token, Visibility};
@@ -22,21 +22,13 @@ pub(crate) struct Function {
     body: TokenTree,
 }
 
-/// All before the body.
-struct Head(Vec<Attribute>, Visibility, Signature);
-
-impl Parse for Head {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        Ok(Self(input.call(Attribute::parse_outer)?, input.parse()?, input.parse()?))
-    }
-}
-
 impl Function {
-    pub(crate) fn parse(head: TokenStream, body: TokenTree) -> Result<Self> {
-        Self::new(syn::parse2(head)?, body)
-    }
-
-    fn new(Head(attributes, visibility, signature): Head, body: TokenTree) -> Result<Self> {
+    pub(crate) fn new(
+        attributes: Vec<Attribute>,
+        visibility: Visibility,
+        signature: Signature,
+        body: TokenTree,
+    ) -> Result<Self> {
         let is_end = match &body {
             TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
             TokenTree::Punct(punct) => punct.as_char() == ';',
@@ -46,6 +38,21 @@ impl Function {
             return Err(Error::new(body.span(), "expected the body of a function"));
         }
         Ok(Self { attributes, added_attributes: TokenStream::new(), visibility, signature, body })
+    }
+
+    /// Parses the signature and the body of a member, which other members follow.
+    pub(crate) fn parse_member(
+        attributes: Vec<Attribute>,
+        visibility: Visibility,
+        input: ParseStream<'_>,
+    ) -> Result<Self> {
+        let signature = input.parse()?;
+        let mut body: TokenTree = input.parse()?;
+        // A macro by example passes a block in an invisible group.
+        while let Some(inner) = only_token_of_invisible(&body) {
+            body = inner;
+        }
+        Self::new(attributes, visibility, signature, body)
     }
 
     pub(crate) fn name(&self) -> &Ident {
@@ -124,19 +131,6 @@ impl Function {
 
     pub(crate) fn has_body(&self) -> bool {
         matches!(self.body, TokenTree::Group(_))
-    }
-}
-
-/// A member of a block, which other members follow.
-impl Parse for Function {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let head = input.parse()?;
-        let mut body: TokenTree = input.parse()?;
-        // A macro by example passes a block in an invisible group.
-        while let Some(inner) = only_token_of_invisible(&body) {
-            body = inner;
-        }
-        Self::new(head, body)
     }
 }
 
