@@ -30,14 +30,14 @@ pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenSt
     let policy = check::policy(Args::parse(attribute, &mut errors), &mut errors);
     match Item::parse(item.clone()) {
         Ok(Item::Function(function)) => {
-            let (function, way) = check::function(function, Attribute::ServiceOnly, &mut errors);
+            let (function, way) = check::function(*function, Attribute::ServiceOnly, &mut errors);
             written(item, errors, || {
                 let name = function.name().clone();
                 let form = Form::of(&function);
                 guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, form)
             })
         }
-        Ok(Item::Block(block)) => guarded_block(block, &policy, errors),
+        Ok(Item::Block(block)) => guarded_block(*block, &policy, errors),
         Ok(Item::Other(kind)) => {
             errors.push(diagnostics::not_a_function(Attribute::ServiceOnly, kind.as_ref()));
             written(item, errors, TokenStream::new)
@@ -55,7 +55,7 @@ pub(crate) fn public(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let public = check::public(PublicArgs::parse(attribute, &mut errors), &mut errors);
     let kind = match Item::parse(item.clone()) {
         Ok(Item::Function(function)) => {
-            let (function, _) = check::function(function, Attribute::Public, &mut errors);
+            let (function, _) = check::function(*function, Attribute::Public, &mut errors);
             return written(item, errors, || {
                 let hidden = Place::of(function.name(), public.krate.as_ref()).public(&public, &function);
                 hidden::first(function, &hidden).into_token_stream()

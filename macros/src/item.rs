@@ -20,8 +20,8 @@ mod function;
 
 /// What the attribute was put on.
 pub(crate) enum Item {
-    Function(Function),
-    Block(Block),
+    Function(Box<Function>),
+    Block(Box<Block>),
     /// Another item, with the word that names its kind: `struct`, `trait`.
     Other(Option<Ident>),
 }
@@ -37,10 +37,12 @@ impl Item {
             match keyword(&input.fork())? {
                 Some(word) if word == "fn" => {
                     let signature = input.parse()?;
-                    Function::new(attributes, visibility, signature, end.clone()).map(Self::Function)
+                    Function::new(attributes, visibility, signature, end.clone())
+                        .map(Box::new)
+                        .map(Self::Function)
                 }
                 Some(word) if word == "impl" && matches!(end, TokenTree::Group(_)) => {
-                    Block::parse(attributes, &input.parse()?, &end).map(Self::Block)
+                    Block::parse(attributes, &input.parse()?, &end).map(Box::new).map(Self::Block)
                 }
                 kind => {
                     input.parse::<TokenStream>()?;

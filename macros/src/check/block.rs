@@ -3,7 +3,7 @@
 //! A method that cannot be guarded is a mistake, reported at the method. Otherwise a guarded block could contain an
 //! open method.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
 use super::item::{Way, guardable, has_place};
@@ -141,20 +141,17 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
 /// Whether a `cfg_attr` contains one of our attributes. The compiler evaluates its condition after the block is
 /// expanded, which is too late.
 fn holds_ours(tokens: TokenStream) -> bool {
+    let is_ours = |word: &Ident| ["service_only", "public"].iter().any(|ours| word.unraw() == ours);
     let mut after_cfg_attr = false;
-    for token in tokens {
-        match &token {
-            TokenTree::Ident(word) if ["service_only", "public"].iter().any(|ours| word.unraw() == ours) => {
-                return true;
+    tokens.into_iter().any(|token| {
+        let found = match &token {
+            TokenTree::Ident(word) => is_ours(word),
+            TokenTree::Group(group) => {
+                (after_cfg_attr || group.delimiter() == Delimiter::None) && holds_ours(group.stream())
             }
-            TokenTree::Group(group) if after_cfg_attr || group.delimiter() == Delimiter::None => {
-                if holds_ours(group.stream()) {
-                    return true;
-                }
-            }
-            _ => {}
-        }
+            _ => false,
+        };
         after_cfg_attr = matches!(&token, TokenTree::Ident(word) if word.unraw() == "cfg_attr");
-    }
-    false
+        found
+    })
 }

@@ -16,7 +16,7 @@ fn accepted(attribute: &str) -> Policy {
 fn guardable(item: &str) -> Way {
     let mut errors = Diagnostics::default();
     let Ok(Item::Function(written)) = Item::parse(item.parse().expect("tokens")) else { panic!("{item}") };
-    let (_, way) = function(written, Attribute::ServiceOnly, &mut errors);
+    let (_, way) = function(*written, Attribute::ServiceOnly, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0], "{item}");
     way
@@ -169,6 +169,6 @@ fn condition_on_a_checked_argument_is_found_in_a_macro_fragment() {
         panic!("no function")
     };
     let mut errors = Diagnostics::default();
-    function(written, Attribute::ServiceOnly, &mut errors);
+    function(*written, Attribute::ServiceOnly, &mut errors);
     assert_eq!(errors.into_errors().len(), 1);
 }

@@ -31,9 +31,9 @@ fn mistakes_of_public_item(item: &str) -> Vec<Error> {
 fn mistakes_under(attribute: Attribute, item: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     match Item::parse(item.parse().expect("tokens")) {
-        Ok(Item::Function(function)) => drop(check::function(function, attribute, &mut errors)),
+        Ok(Item::Function(function)) => drop(check::function(*function, attribute, &mut errors)),
         Ok(Item::Block(block)) if attribute == Attribute::ServiceOnly => {
-            drop(check::block(block, &mut errors));
+            drop(check::block(*block, &mut errors));
         }
         Ok(Item::Block(block)) => errors.push(not_a_function(attribute, Some(&block.keyword()))),
         Ok(Item::Other(kind)) => errors.push(not_a_function(attribute, kind.as_ref())),

@@ -253,7 +253,7 @@ fn no_syntax_leaves_a_method_unguarded() {
         let (visible, invisible) = (method.parse().expect("tokens"), invisible(method));
         for tokens in [visible, invisible] {
             let expanded = service_only(TokenStream::new(), quote!(impl A { #tokens #last })).to_string();
-            let methods = method.starts_with("const A: fn()").then_some(1).unwrap_or(2);
+            let methods = if method.starts_with("const A: fn()") { 1 } else { 2 };
             let guards = [":: check :: <", ":: admit :: <", "(__service_only_guard) :"];
             let guards: usize = guards.iter().map(|guard| expanded.matches(guard).count()).sum();
             assert!(guards == methods || expanded.contains("compile_error"), "{method}\n{expanded}");

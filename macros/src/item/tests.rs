@@ -7,7 +7,7 @@ use crate::tokens::{is_punct, with_stream};
 
 fn function(item: TokenStream) -> Function {
     match Item::parse(item) {
-        Ok(Item::Function(function)) => function,
+        Ok(Item::Function(function)) => *function,
         Ok(Item::Block(_)) => panic!("found a block"),
         Ok(Item::Other(kind)) => panic!("found {kind:?}"),
         Err(error) => panic!("found a mistake: {error}"),
@@ -93,7 +93,7 @@ fn other_items_are_named_by_their_keyword() {
 
 fn block(item: &str) -> Block {
     match Item::parse(item.parse().expect("tokens")) {
-        Ok(Item::Block(block)) => block,
+        Ok(Item::Block(block)) => *block,
         _ => panic!("{item} is not a block"),
     }
 }

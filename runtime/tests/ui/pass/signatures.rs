@@ -6,7 +6,7 @@ mod support;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use service_only::{Caller, Denial, endpoints, service_only};
+use service_only::{Caller, Denial, routes::endpoints, service_only};
 use support::Request;
 
 struct Orders<T, const N: usize = 3>(T);
@@ -47,7 +47,11 @@ where
     #[doc = concat!("}", "{")]
     #[deprecated(since = "1", note = "}")]
     #[cfg_attr(all(), must_use)]
-    fn r#match<'c, F: Fn(&T) -> bool>(&self, f: F, caller: &'c Caller) -> Result<impl Fn(&T) -> bool + use<'c, 'a, T, F, N>, Denial>
+    fn r#match<'c, F: Fn(&T) -> bool>(
+        &self,
+        f: F,
+        caller: &'c Caller,
+    ) -> Result<impl Fn(&T) -> bool + use<'c, 'a, T, F, N>, Denial>
     where
         F: 'c,
     {
