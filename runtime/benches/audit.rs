@@ -61,7 +61,8 @@ const WAIT: WhenFull = WhenFull::Wait(Duration::from_secs(10));
 /// and so share writes.
 fn modes(key: &VerifyingKey, token: &str, report: &mut Report) {
     const TABLE: &str = "A verified call, by the mode of the audit and the threads that call at once";
-    let modes: [(&str, fn() -> JsonLinesBuilder); 4] = [
+    type Mode = (&'static str, fn() -> JsonLinesBuilder);
+    let modes: [Mode; 4] = [
         ("the default", || JsonLinesAudit::builder().when_full(WAIT)),
         ("sync", || JsonLinesAudit::builder().when_full(WAIT).sync()),
         ("write_before_handler", || JsonLinesAudit::builder().write_before_handler()),

@@ -277,7 +277,9 @@ impl Contents for Hanging {
     }
 }
 
-fn hanging(path: PathBuf) -> (Hanging, Arc<Mutex<()>>, Arc<Mutex<Vec<String>>>) {
+type Told = Arc<Mutex<Vec<String>>>;
+
+fn hanging(path: PathBuf) -> (Hanging, Arc<Mutex<()>>, Told) {
     let (held, told) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
     let contents = Hanging { file: Bytes(path), held: Arc::clone(&held), told: Arc::clone(&told) };
     (contents, held, told)

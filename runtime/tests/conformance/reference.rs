@@ -89,7 +89,7 @@ impl Reference {
         if let (None, Some(code)) = (token, case.code) {
             let mut reasons = self.reasons.borrow_mut();
             let reason = reasons.entry(case.title()).or_insert_with(|| recorded["reason"].clone());
-            event.reason = reason.as_str().map(|reason| reason.to_owned().into());
+            event.reason = reason.as_str().map(|reason| reason.to_owned());
             (event.status, event.code, event.stage) = (code.status(), Some(code), Some(code.stage()));
         }
         event.method = Some("DELETE".into());

@@ -155,7 +155,6 @@ fn hash_text(hash: u64, text: Option<&str>) -> u64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test")]
 mod tests {
     use service_only::{
         routes::{GuardedEndpoint, endpoints},

@@ -74,7 +74,8 @@ fn an_idle_sink_creates_a_file_that_was_deleted_within_a_second_and_for_its_owne
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let log = Log::new();
     // The umask of the process applies.
-    let probe = fs::OpenOptions::new().write(true).create(true).mode(0o777).open(log.other("probe")).unwrap();
+    let probe =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o777).open(log.other("probe")).unwrap();
     let allowed = probe.metadata().unwrap().permissions().mode();
     for (builder, mode) in
         [(JsonLinesAudit::builder(), 0o600), (JsonLinesAudit::builder().mode(0o640), 0o640 & allowed)]
@@ -340,6 +341,7 @@ fn rotated_files_are_compressed_and_what_a_killed_run_left_is_finished() {
 }
 
 #[cfg(unix)]
+#[expect(clippy::print_stderr, reason = "says what it skips")]
 #[test]
 fn where_a_log_cannot_be_rotated_it_is_written_on() {
     use std::os::unix::fs::PermissionsExt;
