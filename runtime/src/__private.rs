@@ -3,6 +3,7 @@
 //!
 //! [`Site`] is the type of a handler's guard: it carries the policy as texts, see `const_text`.
 
+#![expect(missing_debug_implementations, reason = "types without a value")]
 #![expect(clippy::panic, reason = "evaluated at compile time, where a panic is an error")]
 
 use std::marker::PhantomData;

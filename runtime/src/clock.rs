@@ -61,6 +61,23 @@ impl Timestamp {
     }
 }
 
+/// Instants before the Unix epoch are negative, as in [`Timestamp::from_unix`].
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self::from_unix(0).plus(since),
+            Err(before) => {
+                let before = before.duration();
+                let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Self::from_unix(-seconds),
+                    nanos => Self { seconds: -seconds - 1, nanos: NANOS_PER_SECOND - nanos },
+                }
+            }
+        }
+    }
+}
+
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
 impl fmt::Display for Timestamp {
@@ -145,6 +162,15 @@ impl Stopwatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn system_times_before_and_after_the_epoch_are_converted() {
+        let half = Duration::from_millis(500);
+        assert_eq!(Timestamp::from(UNIX_EPOCH), Timestamp::from_unix(0));
+        assert_eq!(Timestamp::from(UNIX_EPOCH + half), Timestamp::from_unix(0).plus(half));
+        assert_eq!(Timestamp::from(UNIX_EPOCH - half), Timestamp::from_unix(-1).plus(half));
+        assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(7)), Timestamp::from_unix(-7));
+    }
 
     #[test]
     fn a_timestamp_reads_as_rfc_3339_with_microseconds() {

@@ -3,6 +3,7 @@
 //! A policy must travel in a type, because the guard is only an argument of the handler. The attribute cannot put a
 //! type of its own beside the handler: an `impl` block has no place for one.
 
+#![expect(missing_debug_implementations, reason = "types without a value")]
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

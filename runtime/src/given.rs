@@ -2,6 +2,8 @@
 //! framework calls: what it was given is checked by one statement at its start, or the function returns
 //! the refusal.
 
+#![expect(missing_debug_implementations, reason = "hidden")]
+
 use std::sync::Arc;
 
 use crate::{

@@ -120,6 +120,17 @@ pub struct IssuerBuilder {
     clock: Option<Box<dyn Clock>>,
 }
 
+impl fmt::Debug for IssuerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerBuilder")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("lifetime", &self.lifetime)
+            .field("strict", &self.strict)
+            .finish_non_exhaustive()
+    }
+}
+
 impl IssuerBuilder {
     /// The `iss` of the tokens. Required.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {

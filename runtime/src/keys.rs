@@ -88,6 +88,24 @@ impl Borrow<str> for KeyId {
     }
 }
 
+impl From<&str> for KeyId {
+    fn from(kid: &str) -> Self {
+        Self(kid.into())
+    }
+}
+
+impl From<String> for KeyId {
+    fn from(kid: String) -> Self {
+        Self(kid.into())
+    }
+}
+
+impl AsRef<str> for KeyId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

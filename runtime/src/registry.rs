@@ -121,7 +121,7 @@ pub struct Registration {
 }
 
 /// What a registered handler asks of its caller.
-#[derive(PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Asks {
     /// The text of `Site`: the function, the services, the roles, the scopes, and where there are some the issuers.
     Policy(&'static str),

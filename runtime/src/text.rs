@@ -3,6 +3,8 @@
 //! Windows tools put a byte order mark in front of UTF-8, and PowerShell's `>` writes UTF-16. Keys and
 //! tokens are ASCII, so decoding changes none of them.
 
+#![expect(missing_debug_implementations, reason = "may be a private key or a token")]
+
 use std::{fmt, ops::Deref};
 
 use zeroize::Zeroizing;

@@ -60,6 +60,17 @@ pub struct TrustedIssuer {
     services: Option<Declared>,
 }
 
+impl std::fmt::Debug for TrustedIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustedIssuer")
+            .field("kind", &self.kind)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
 impl TrustedIssuer {
     /// Service tokens as the bakery platform's original mints them. `iss` is the issuer; `aud`,
     /// `jti` and a bounded life are optional.

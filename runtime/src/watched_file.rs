@@ -9,6 +9,8 @@
 //! itself ever sees that. So the file is looked at by what tells every kind of change: where the path
 //! leads, the inode, the length and the times. What is broken leaves the last good content in place.
 
+#![expect(missing_debug_implementations, reason = "hidden")]
+
 mod stamp;
 
 use std::{

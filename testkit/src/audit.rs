@@ -69,6 +69,7 @@ impl RecordingAudit {
     }
 
     /// All records, in the order in which they came.
+    #[doc(alias = "records")]
     pub fn events(&self) -> Vec<AuditRecord> {
         self.lock().events.clone()
     }
@@ -98,6 +99,8 @@ impl RecordingAudit {
     }
 
     /// The records of callers that were refused.
+    #[doc(alias = "denied")]
+    #[doc(alias = "refused")]
     pub fn denials(&self) -> Vec<AuditRecord> {
         self.decided(Decision::Deny)
     }

@@ -129,6 +129,7 @@ impl JwksServer {
     /// # Panics
     /// When one of them signs by HMAC.
     #[track_caller]
+    #[doc(alias = "rotate")]
     pub fn publish<'a>(&self, authorities: impl IntoIterator<Item = &'a TestAuthority>) {
         let keys: Vec<_> = authorities
             .into_iter()
@@ -151,11 +152,13 @@ impl JwksServer {
     }
 
     /// Waits this long before each answer.
+    #[doc(alias = "delay")]
     pub fn slow(&self, delay: Duration) {
         self.behaviour().delay = delay;
     }
 
     /// Answers 503 until it is [`up`](Self::up) again.
+    #[doc(alias = "fail")]
     pub fn down(&self) {
         self.behaviour().down = true;
     }

@@ -29,6 +29,7 @@ pub const AUDIENCE: &str = "bakery-platform";
 pub const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A signing key and what is minted with it.
+#[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 pub struct Authority {
     key: Arc<SigningKey>,
     issuer: Issuer,

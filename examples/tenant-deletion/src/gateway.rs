@@ -66,6 +66,7 @@ impl Default for Limits {
 }
 
 /// The reverse proxy. Cheap to clone.
+#[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
 

@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use console::{Style, Term};
 
 /// An output for people.
+#[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 pub struct Terminal {
     out: Box<dyn Write + Send>,
     coloured: bool,

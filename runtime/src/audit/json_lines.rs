@@ -19,6 +19,7 @@ mod trouble;
 mod writer;
 
 use std::{
+    fmt,
     io::{self, Write},
     path::Path,
     sync::{Arc, mpsc::RecvTimeoutError},
@@ -100,6 +101,15 @@ pub enum WhenFull {
 /// ```
 #[derive(Clone)]
 pub struct JsonLinesAudit(Arc<Handle>);
+
+impl fmt::Debug for JsonLinesAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLinesAudit")
+            .field("dropped", &self.dropped())
+            .field("failure", &self.failure())
+            .finish_non_exhaustive()
+    }
+}
 
 struct Handle {
     queue: Arc<Queue>,

@@ -45,6 +45,22 @@ impl FromStr for ServiceName {
     }
 }
 
+impl TryFrom<&str> for ServiceName {
+    type Error = InvalidServiceName;
+
+    fn try_from(name: &str) -> Result<Self, InvalidServiceName> {
+        name.parse()
+    }
+}
+
+impl TryFrom<String> for ServiceName {
+    type Error = InvalidServiceName;
+
+    fn try_from(name: String) -> Result<Self, InvalidServiceName> {
+        if Self::is_one(&name) { Ok(Self(name)) } else { Err(InvalidServiceName) }
+    }
+}
+
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

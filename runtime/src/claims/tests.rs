@@ -21,6 +21,13 @@ fn service_names_have_an_alphabet_and_a_length() {
 }
 
 #[test]
+fn a_service_name_is_converted_from_a_text_only_if_it_is_valid() {
+    assert_eq!(ServiceName::try_from("orders"), "orders".parse());
+    assert_eq!(ServiceName::try_from("orders".to_owned()), "orders".parse());
+    assert!(ServiceName::try_from("../orders").is_err() && ServiceName::try_from("a/b".to_owned()).is_err());
+}
+
+#[test]
 fn names_and_scopes_are_shown_as_they_were_given() {
     let name: ServiceName = "alert-processor".parse().unwrap();
     assert_eq!((name.to_string().as_str(), name.as_ref()), ("alert-processor", "alert-processor"));

@@ -31,6 +31,13 @@ fn code<T>(result: Result<T, Denial>) -> Option<Code> {
 }
 
 #[test]
+fn a_key_id_is_converted_from_and_to_text() {
+    let kid = KeyId::from("k1");
+    assert_eq!((kid.as_ref(), &kid), ("k1", &KeyId::from("k1".to_owned())));
+    assert_eq!(kid, KeyId::new("k1"));
+}
+
+#[test]
 fn a_secret_serves_the_hmac_algorithms_that_it_is_long_enough_for() {
     let served = |length: usize| {
         VerifyingKey::secret(&vec![7; length])

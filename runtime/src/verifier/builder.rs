@@ -1,6 +1,6 @@
 //! What must be said before a verifier exists. Nothing that decides has a default that lets more in.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Inner, Verifier,
@@ -42,6 +42,19 @@ pub struct VerifierBuilder {
     require_audit: bool,
     realm: Option<String>,
     cached_tokens: Option<usize>,
+}
+
+impl fmt::Debug for VerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierBuilder")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("algorithms", &self.algorithms)
+            .field("trusted", &self.trusted)
+            .field("leeway", &self.leeway)
+            .field("require_audit", &self.require_audit)
+            .finish_non_exhaustive()
+    }
 }
 
 impl VerifierBuilder {

@@ -6,6 +6,8 @@ use super::TokenDraft;
 
 impl TokenDraft {
     /// The token expires this long from now, by the authority's clock.
+    #[doc(alias = "ttl")]
+    #[doc(alias = "lifetime")]
     pub fn expires_in(self, duration: Duration) -> Self {
         let exp = self.now().saturating_add(whole_seconds(duration));
         self.claim("exp", exp)

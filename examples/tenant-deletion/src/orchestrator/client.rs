@@ -78,6 +78,7 @@ impl CallError {
 }
 
 /// The gateway, the token and the patience to call through it.
+#[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
