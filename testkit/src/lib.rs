@@ -68,7 +68,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `axum` (default) | calls to axum routers and tower services inside the test's process |
-//! | `snapshot` (default) | settings and redactions for insta |
+//! | `snapshot` | settings and redactions for insta |
 //! | `http` | `attack_url`: attacks on a service at a URL, in any language |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
