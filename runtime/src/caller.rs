@@ -176,6 +176,11 @@ impl Caller {
         Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
     }
 
+    /// A refusal of this caller, whose token was accepted.
+    pub(crate) fn refused(&self, denial: Denial) -> Refused {
+        Refused { who: self.identified(), ..denial.into() }
+    }
+
     /// Gives its attempt to another owner, and stays linked.
     pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
         self.attempts.release()

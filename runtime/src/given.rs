@@ -75,7 +75,7 @@ impl Given for Caller {
             let checked = self.check_again(at, None).and_then(|()| authorize(self.claims(), policy, at));
             match checked {
                 Ok(()) => Ok(self.without_attempt()),
-                Err(denial) => Err(RefusedToken { who: self.identified(), ..denial.into() }),
+                Err(denial) => Err(self.refused(denial)),
             }
         });
         let attempt = decided.map_err(|(denial, _)| denial)?.release();

@@ -204,15 +204,12 @@ impl Verifier {
         policy: &Policy<'_>,
         at: Moment,
     ) -> Result<Caller, Refused> {
-        let identity = self.identify(token, at)?;
-        let allowed = match &identity {
-            Identity::Service(caller) => authorize(caller.claims(), policy, at),
-            Identity::User(_) => Err(user_refused()),
-        };
-        match (allowed, identity) {
-            (Ok(()), Identity::Service(caller)) => Ok(caller),
-            (Ok(()), identity) => Err(identity.refused(user_refused())),
-            (Err(denial), identity) => Err(identity.refused(denial)),
+        match self.identify(token, at)? {
+            Identity::Service(caller) => match authorize(caller.claims(), policy, at) {
+                Ok(()) => Ok(caller),
+                Err(denial) => Err(caller.refused(denial)),
+            },
+            user @ Identity::User(_) => Err(user.refused(user_refused())),
         }
     }
 
