@@ -1,4 +1,4 @@
-//! Proof that a service was verified. There is one constructor, and only the verifier calls it.
+//! Proof that a service was verified. It has one constructor, which only the verifier calls.
 
 mod audit_fragment;
 
@@ -17,17 +17,19 @@ use crate::{
     trusted::Acceptance,
 };
 
-/// A verified service. That one exists means: the signature, the issuer, the audience, the times and
-/// the kind of its token were checked.
+/// A verified service.
 ///
-/// A caller that is kept, by a job or a stream, is checked again whenever it is given to a guarded function: its key, the
-/// times of its token, revocation, and the policy. Nothing checks it in between, so a long stream calls a guarded
-/// function for each message.
+/// A value of this type proves that the verifier checked the signature, the issuer, the audience, the times and the
+/// kind of a token.
 ///
-/// Cheap to clone. As an argument of a handler it is optional; on a handler without
-/// `#[service_only]` it authenticates by itself.
+/// You can keep a caller in a job or a stream. Each guarded function that you pass it to checks it again: its key,
+/// the times of its token, revocation and the policy. Nothing checks it in between, so a long stream calls a
+/// guarded function for each message.
 ///
-/// In axum, `Option<Caller>` would let strangers in as nobody, and does not compile:
+/// It is cheap to clone. A guarded handler may take it as an optional argument. On a handler without
+/// `#[service_only]`, this argument alone authenticates the request.
+///
+/// In axum, `Option<Caller>` does not compile, because it would admit unauthenticated requests as `None`:
 ///
 #[cfg_attr(feature = "axum", doc = "```compile_fail,E0277")]
 #[cfg_attr(not(feature = "axum"), doc = "```text")]
@@ -39,9 +41,10 @@ use crate::{
 /// let router: Router<Verifier> = Router::new().route("/", get(list));
 /// ```
 ///
-/// It belongs to the attempt that it was verified for, whose one record is written when the handler or the guarded
-/// function ends, or when it refuses with [`Caller::refuse`]. Without either, the attempt ends when the caller that
-/// the verifier returned is dropped. To store a caller, store a clone: a clone does not delay the record.
+/// A caller belongs to the attempt that it was verified for, and each attempt writes one audit record. The record is
+/// written when the handler or the guarded function ends, or when it refuses with [`Caller::refuse`]. Without either,
+/// the attempt ends when the caller that the verifier returned is dropped. To store a caller, store a clone: a clone
+/// does not delay the record.
 #[derive(Clone)]
 pub struct Caller {
     verified: Arc<Verified>,
@@ -56,24 +59,25 @@ struct Verified {
 }
 
 impl Caller {
-    /// The one constructor: claims whose token the verifier has accepted, what it was accepted on, and where that
-    /// verifier records what is decided about them.
+    /// The only constructor. It takes the claims of a token that the verifier accepted, the facts that the acceptance
+    /// is based on, and the recorder to which that verifier records decisions about them.
     pub(crate) fn verified(claims: ServiceClaims, acceptance: Acceptance, recorder: Arc<Recorder>) -> Self {
         let verified = Verified { claims, acceptance, recorder, fragment: Fragment::default() };
         Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
-    /// Refuses the caller from within a handler or a guarded function: for what no policy can say, such as a tenant
-    /// that is not the caller's own.
+    /// Refuses the caller from within a handler or a guarded function. Use it for rules that a policy cannot express,
+    /// such as a tenant that does not belong to the caller.
     ///
-    /// The response is that of any other 403. The reason is only in the record, under the code
-    /// [`refused`](crate::error::Code::Refused); the record of the attempt says "deny", and there is no other. Return what
-    /// this returns: it is a response in axum and actix, and converts to a `tonic::Status`, an `http::Response`
-    /// and a [`Denial`]. A caller whose attempt has ended, such as a stored one, gets a record of its own.
+    /// The response is the same as for any other 403. Only the audit record contains the reason, with the code
+    /// [`refused`](crate::error::Code::Refused). The record of the attempt has the decision "deny", and no second
+    /// record follows. Return the result of this method: it is a response in axum and actix, and converts to a
+    /// `tonic::Status`, an `http::Response` and a [`Denial`]. A caller whose attempt has ended, such as a stored one,
+    /// gets a separate record.
     ///
-    /// The attempt of a handler that is not an `async fn`, and returns a future, ends when the function returns.
-    /// Write an `async fn` where you refuse later. Of two guarded functions that run at the same time with one
-    /// `&Caller`, give each a clone.
+    /// If a handler is not an `async fn` but returns a future, its attempt ends when the function returns.
+    /// Write an `async fn` if you refuse later. If two guarded functions run at the same time with one `&Caller`,
+    /// give each a clone.
     ///
     #[cfg_attr(feature = "axum", doc = "```")]
     #[cfg_attr(not(feature = "axum"), doc = "```text")]
@@ -109,12 +113,12 @@ impl Caller {
         &self.claims().scope
     }
 
-    /// Whether the token carries `scope`.
+    /// Whether the token has `scope`.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes().contains(scope)
     }
 
-    /// The `jti` claim: the token's name for logs.
+    /// The `jti` claim: the identifier of the token, for logs.
     pub fn jti(&self) -> Option<&str> {
         self.claims().jti.as_deref()
     }
@@ -124,7 +128,7 @@ impl Caller {
         &self.claims().issuer
     }
 
-    /// The key that signed the token, where it has a name.
+    /// The key that signed the token, if it has a name.
     pub fn key_id(&self) -> Option<&KeyId> {
         self.verified.acceptance.key_id()
     }
@@ -134,7 +138,7 @@ impl Caller {
         &self.verified.claims
     }
 
-    /// What a revocation store is asked about, at this instant.
+    /// The facts about the token that a revocation store needs, at this instant.
     pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
         let claims = self.claims();
         PresentedToken {
@@ -147,11 +151,11 @@ impl Caller {
     }
 
     /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
-    /// times, its revocation. `good_since` is the epoch of the revocations in which it was good, where that is
-    /// known; without it the store is asked.
+    /// times, its revocation. `good_since` is the epoch of the revocations in which the token was valid, if known;
+    /// without it, this method queries the store.
     ///
     /// # Errors
-    /// As the token itself would be refused, if it came now.
+    /// When the verifier would refuse the token if it arrived now.
     pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
         let (claims, acceptance) = (&self.verified.claims, &self.verified.acceptance);
         acceptance.check_key()?;
@@ -166,22 +170,22 @@ impl Caller {
         &self.verified.recorder
     }
 
-    /// The attempts that it belongs to.
+    /// The attempts that the caller belongs to.
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.attempts
     }
 
-    /// The same caller, who belongs to no attempt: one within an attempt must not own it.
+    /// The same caller without an attempt. A caller inside an attempt must not own that attempt.
     pub(crate) fn without_attempt(&self) -> Self {
         Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
     }
 
-    /// A refusal of this caller, whose token was accepted.
+    /// Builds the refusal of this caller, whose token was accepted.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
         Refused { who: self.identified(), ..denial.into() }
     }
 
-    /// Gives its attempt to another owner, and stays linked.
+    /// Hands the ownership of the attempt to the caller of this method, and stays linked to it.
     pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
         self.attempts.release()
     }
@@ -220,18 +224,18 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// Whom a token stands for, where users are let through as well: at a gateway.
+/// The subject of a token at a gateway, which admits users as well as services.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Identity {
     /// A verified service.
     Service(Caller),
-    /// A verified user (`type: "access"`). A guarded handler refuses one with 403.
+    /// A verified user (`type: "access"`). A guarded handler refuses a user with 403.
     User(User),
 }
 
 impl Identity {
-    /// Refuses whoever it is, as [`Caller::refuse`] does a service.
+    /// Refuses the service or the user, as [`Caller::refuse`] does for a service.
     #[must_use = "the record says that the token was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
         match self {
@@ -240,8 +244,8 @@ impl Identity {
         }
     }
 
-    /// Whether the verifier that accepted it is the one with this recorder. No two verifiers share one, and the
-    /// identity keeps it alive, so that no later one can stand at its address.
+    /// Whether the verifier with this recorder accepted the token. Two verifiers never share a recorder. The identity
+    /// keeps its recorder alive, so no later recorder can have the same address.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn is_of(&self, recorder: &Arc<Recorder>) -> bool {
         let own = match self {
@@ -251,12 +255,12 @@ impl Identity {
         Arc::ptr_eq(own, recorder)
     }
 
-    /// A refusal of an identity that was authenticated.
+    /// Builds the refusal of an authenticated identity.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
         Refused { who: self.identified(), ..denial.into() }
     }
 
-    /// What a revocation store is asked about, at this instant.
+    /// The facts about the token that a revocation store needs, at this instant.
     pub(crate) fn presented(&self, at: Moment) -> PresentedToken<'_> {
         match self {
             Self::Service(caller) => caller.presented(at),
@@ -264,7 +268,7 @@ impl Identity {
         }
     }
 
-    /// The attempts that it belongs to.
+    /// The attempts that the identity belongs to.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn attempts(&self) -> &Attempts {
         match self {
@@ -290,8 +294,10 @@ impl Recorded for Identity {
     }
 }
 
-/// A verified user. Like [`Caller`], it exists only because the verifier accepted a token. Nothing checks it again later:
-/// authenticate each request, and keep no user for longer.
+/// A verified user.
+///
+/// Like a [`Caller`], it exists only after the verifier has accepted a token. Nothing checks it again later, so
+/// authenticate each request and do not keep a user for longer.
 #[derive(Clone)]
 pub struct User {
     verified: Arc<VerifiedUser>,
@@ -321,7 +327,7 @@ impl User {
         Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
-    /// The user's id: `user_id`, or `sub` where that is absent.
+    /// The user's id: `user_id`, or `sub` if that is absent.
     pub fn id(&self) -> Option<&str> {
         self.claims().id()
     }
@@ -331,13 +337,13 @@ impl User {
         &self.verified.claims
     }
 
-    /// Refuses the user, as [`Caller::refuse`] does a service.
+    /// Refuses the user, as [`Caller::refuse`] does for a service.
     #[must_use = "the record says that the user was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
         self.verified.recorder.refuse_accepted(self.attempts.current(), reason.into(), self.verified.clone())
     }
 
-    /// What a revocation store is asked about, at this instant.
+    /// The facts about the token that a revocation store needs, at this instant.
     fn presented(&self, at: Moment) -> PresentedToken<'_> {
         let (claims, acceptance) = (self.claims(), &self.verified.acceptance);
         PresentedToken {

@@ -1,4 +1,4 @@
-//! Why a caller was refused, for the operator. What the caller itself learns is in `rejection`.
+//! Why a caller was refused, for the operator. The module `rejection` decides what the caller learns.
 
 mod quoted;
 
@@ -8,11 +8,11 @@ pub use quoted::MAX_QUOTED;
 pub(crate) use quoted::{Backslash, escaped, quoted};
 use serde::{Serialize, Serializer};
 
-/// A refusal: at which stage, by which rule, and the two values that were compared.
+/// Why a caller was refused: the stage, the rule, and the two values that were compared.
 ///
-/// `Display` is the sentence for the operator. It may quote the token, escaped and cut, and says
-/// whose word each value is; it never holds the token itself and never reaches the wire.
-// In a box, so that "allow", which is what is nearly always returned, stays as small as a caller.
+/// `Display` prints the sentence for the operator. It may quote the token, escaped and truncated, and names the
+/// source of each value. It never contains the whole token and is never sent to the caller.
+// Boxed, so that the result for an allowed caller, the common case, stays as small as a `Caller`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Denial(Box<Refusal>);
 
@@ -33,7 +33,7 @@ impl Denial {
         Self::boxed(Code::MissingScope, reason.into(), scopes)
     }
 
-    // Apart from the way of a caller that is let in.
+    // Off the hot path, which is that of an admitted caller.
     #[cold]
     fn boxed(code: Code, reason: Cow<'static, str>, missing_scopes: Vec<String>) -> Self {
         Self(Box::new(Refusal { code, reason: bounded(reason), missing_scopes }))
@@ -44,12 +44,12 @@ impl Denial {
         self.0.code
     }
 
-    /// The stage of the verification that refused; the first failing one is the one reported.
+    /// The stage of the verification that refused. If several stages would refuse, this is the first.
     pub fn stage(&self) -> Stage {
         self.0.code.stage()
     }
 
-    /// The HTTP status that stands for this refusal: 400, 401, 403, 500 or 503.
+    /// The HTTP status for this refusal: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
         self.0.code.status()
     }
@@ -84,10 +84,10 @@ impl fmt::Display for Denial {
 
 impl Error for Denial {}
 
-/// The longest sentence of a denial, in characters.
+/// The maximum length of a denial's sentence, in characters.
 const MAX_REASON: usize = 1024;
 
-/// Whatever a reason was put together from, a parser's own words included, it is one bounded line.
+/// Makes a reason one line of bounded length, even if it contains the message of a parser.
 fn bounded(reason: Cow<'static, str>) -> Cow<'static, str> {
     match escaped(&reason, MAX_REASON, Backslash::Kept) {
         Cow::Borrowed(_) => reason,
@@ -97,7 +97,7 @@ fn bounded(reason: Cow<'static, str>) -> Cow<'static, str> {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $stage:ident, $status:literal;)*) => {
-        /// The rule that refused. The names are stable: dashboards and alerts may be built on them.
+        /// The rule that refused. The names are stable, so you can build dashboards and alerts on them.
         #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -108,7 +108,7 @@ macro_rules! codes {
             /// Every code, for dashboards, alerts and documentation.
             pub const ALL: &'static [Code] = &[$(Code::$variant),*];
 
-            /// The code as the audit and the command line write it.
+            /// The code as the audit log and the command line print it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -127,9 +127,9 @@ macro_rules! codes {
 }
 
 codes! {
-    /// No verifier is installed, so nobody can be let in.
+    /// No verifier is installed, so every caller is refused.
     NoVerifier = "no_verifier", Configuration, 500;
-    /// A part of the verifier panicked: a key source, a revocation store or a clock of your own.
+    /// A part of the verifier panicked: a custom key source, revocation store or clock.
     Panicked = "panicked", Configuration, 500;
     /// No token came with the request.
     MissingToken = "missing_token", Bearer, 401;
@@ -137,15 +137,15 @@ codes! {
     InvalidRequest = "invalid_request", Bearer, 400;
     /// The token is longer than the limit.
     TooLarge = "too_large", Token, 401;
-    /// Not a JWS in compact form: segments, base64url or JSON are wrong.
+    /// The token is not a JWS in compact form: its segments, base64url or JSON are wrong.
     Malformed = "malformed", Token, 401;
-    /// `crit` names an extension, and none is implemented (RFC 7515 section 4.1.11).
+    /// `crit` names an extension, but this crate implements none (RFC 7515 section 4.1.11).
     Crit = "crit", Header, 401;
     /// `typ` says that this is another kind of JWT (RFC 8725 section 3.11).
     WrongTyp = "wrong_typ", Header, 401;
-    /// `alg` is none of the verifier's algorithms.
+    /// `alg` is not one of the verifier's algorithms.
     AlgNotAllowed = "alg_not_allowed", Header, 401;
-    /// The issuer's keys are not to be had, and none are left to trust.
+    /// The issuer's keys are unavailable, and no key is left to trust.
     KeysUnavailable = "keys_unavailable", Key, 503;
     /// The request ended while it waited for the key that the token's `kid` names.
     Cancelled = "cancelled", Key, 401;
@@ -155,45 +155,45 @@ codes! {
     KeyAlgMismatch = "key_alg_mismatch", Key, 401;
     /// The signature does not verify.
     BadSignature = "bad_signature", Signature, 401;
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     MissingClaim = "missing_claim", Claims, 401;
-    /// A claim has a JSON type that it must not have.
+    /// A claim has the wrong JSON type.
     BadClaimType = "bad_claim_type", Claims, 401;
-    /// A claim has a value that it must not have.
+    /// A claim has a value that is not allowed.
     BadClaimValue = "bad_claim_value", Claims, 401;
     /// `iss` is not the issuer that the key belongs to.
     WrongIssuer = "wrong_issuer", Claims, 401;
-    /// `aud` does not hold the verifier's audience, or stands where none is expected.
+    /// `aud` does not contain the verifier's audience, or is present although none is expected.
     WrongAudience = "wrong_audience", Claims, 401;
     /// The token has expired.
     Expired = "expired", Claims, 401;
     /// The token is not valid yet.
     NotYetValid = "not_yet_valid", Claims, 401;
-    /// The token lives longer than its issuer's tokens may.
+    /// The token's lifetime is longer than the limit for its issuer.
     LivesTooLong = "lives_too_long", Claims, 401;
-    /// The token is bound to a key by `cnf`, and no proof of that key was checked (RFC 7800 section 3).
+    /// `cnf` binds the token to a key, but no proof of possession was checked (RFC 7800 section 3).
     ProofMissing = "proof_missing", Claims, 401;
     /// `sub` and `service` name two different things.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
-    /// The token, its service's tokens of that age, or its key is revoked.
+    /// One of these is revoked: the token, its key, or the tokens of its service up to that age.
     Revoked = "revoked", Revocation, 401;
-    /// Whether the token is revoked cannot be known.
+    /// The revocation state of the token is unknown.
     RevocationUnavailable = "revocation_unavailable", Revocation, 503;
-    /// The token is authentic, but not a service's.
+    /// The token is authentic, but does not belong to a service.
     NotService = "not_service", Service, 403;
-    /// The token's issuer is none of those that the handler allows.
+    /// The token's issuer is not one of those that the handler allows.
     IssuerNotAllowed = "issuer_not_allowed", Policy, 403;
-    /// The service is none of those that the handler allows.
+    /// The service is not one of those that the handler allows.
     ServiceNotAllowed = "service_not_allowed", Policy, 403;
-    /// The role is none of those that the handler allows.
+    /// The role is not one of those that the handler allows.
     RoleNotAllowed = "role_not_allowed", Policy, 403;
     /// The token lacks a scope that the handler needs.
     MissingScope = "missing_scope", Policy, 403;
     /// The token was issued longer ago than the handler allows.
     TooOld = "too_old", Policy, 403;
-    /// The handler itself has refused the caller, see [`Caller::refuse`](crate::Caller::refuse).
+    /// The handler refused the caller, see [`Caller::refuse`](crate::Caller::refuse).
     Refused = "refused", Handler, 403;
-    /// The audit record could not be written, and the verifier was told to require it.
+    /// The audit record could not be written, and the verifier is configured to require it.
     AuditUnavailable = "audit_unavailable", Audit, 503;
 }
 
@@ -220,7 +220,7 @@ pub enum Stage {
     Bearer,
     /// Splitting and decoding the token.
     Token,
-    /// Reading its header.
+    /// Reading the token's header.
     Header,
     /// Choosing the key.
     Key,
@@ -228,9 +228,9 @@ pub enum Stage {
     Signature,
     /// Comparing the claims.
     Claims,
-    /// Asking whether it was revoked.
+    /// Checking whether the token, its service or its key is revoked.
     Revocation,
-    /// Deciding whether it is a service's token.
+    /// Checking that the token belongs to a service.
     Service,
     /// Applying the handler's policy.
     Policy,
@@ -241,7 +241,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The stage as the audit writes it.
+    /// The stage as the audit log prints it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",

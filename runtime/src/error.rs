@@ -1,73 +1,73 @@
-//! The errors of the crate's front page: why a caller is refused, and why a verifier cannot be built. Other errors are in
-//! the module of the type that returns them.
+//! Errors of the main types: why a caller is refused, and why a verifier cannot be built. Each other error is in the
+//! module of the type that returns it.
 
 use std::{error::Error, fmt, time::Duration};
 
 pub use crate::denial::{Code, MAX_QUOTED, Stage};
 use crate::{keys::Algorithm, times::MAX_LEEWAY};
 
-/// The most tokens that a thread can cache. Eviction walks a full table, and the walk must stay cheaper than a
-/// signature.
+/// The maximum number of tokens that a thread can cache. Eviction walks a full table, and the walk must be cheaper
+/// than a signature check.
 pub const MAX_CACHED_TOKENS: usize = 8_192;
 
-/// A verifier that cannot be built; says what is missing and what to do.
+/// Why a verifier cannot be built. The message states what is missing and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// No issuer was said, or an empty one.
+    /// No issuer is configured, or its name is empty.
     NoIssuer,
-    /// No keys were said.
+    /// No keys are configured.
     NoKeys,
-    /// An issuer's keys are not to be had.
+    /// The keys of an issuer are unavailable.
     KeysUnavailable(String),
-    /// An empty audience was said.
+    /// The configured audience is empty.
     EmptyAudience,
-    /// No audience was said, and this kind of tokens must have one.
+    /// No audience is configured, and tokens of this kind must have one.
     NoAudience(String),
-    /// An algorithm was said that this kind of tokens may not use.
+    /// An algorithm is configured that tokens of this kind must not use.
     AlgorithmNotForKind(Algorithm),
     /// A maximum lifetime is zero, or not whole seconds.
     Lifetime,
-    /// Names were given to subjects, and this kind of tokens names its services itself.
+    /// Subjects are mapped to names, but tokens of this kind name their service themselves.
     NamesNotForKind,
-    /// A SPIFFE trust domain has a scheme, a port or other letters than it may have.
+    /// A SPIFFE trust domain has a scheme, a port or a letter that is not allowed.
     TrustDomain(String),
-    /// A subject was given two names.
+    /// One subject is mapped to two names.
     NamedTwice(String),
-    /// A subject was given a name that is not a service name, or an issuer was declared to name it.
+    /// A name for a subject, or a name declared for an issuer, is not a valid service name.
     ServiceName(String),
-    /// A prefix of services is not the start of a service name, or does not end in a separator.
+    /// A service prefix is not the start of a service name, or does not end in a separator.
     ServicePrefix(String),
-    /// An issuer was declared to name no service at all.
+    /// The list of services of an issuer is empty.
     NoServices,
-    /// Services were declared for an issuer whose tokens do not name their service themselves.
+    /// Services are declared for an issuer whose tokens do not name their service themselves.
     ServicesNotForKind,
-    /// Two issuers of different kinds have one name.
+    /// Two issuers of different kinds have the same name.
     IssuerOfTwoKinds(String),
-    /// Two issuers could both name any service.
+    /// Two issuers could each name any service.
     ServicesNotDeclared(String, String),
-    /// Two issuers were declared to name one service.
+    /// Two issuers are declared to name the same service.
     SharedService {
-        /// The one issuer.
+        /// The first issuer.
         issuer: String,
-        /// The other one.
+        /// The second issuer.
         other: String,
         /// The service, or the prefix, that both could name.
         shared: String,
     },
-    /// An empty list of algorithms was said.
+    /// The configured list of algorithms is empty.
     NoAlgorithms,
-    /// None of the keys is for one of the algorithms that were said.
+    /// No key is for any of the configured algorithms.
     NoKeyForAlgorithms,
     /// The leeway is longer than [`MAX_LEEWAY`], or not whole seconds.
     Leeway(Duration),
-    /// The realm is empty, or has characters that a challenge cannot hold.
+    /// The realm is empty, or has characters that a challenge cannot contain.
     Realm(String),
     /// The token cache would be larger than [`MAX_CACHED_TOKENS`].
     TokenCache(usize),
-    /// The key is for development, and this is a release build.
+    /// The key is for development, but this is a release build.
     DevelopmentKey(String),
-    /// Two handlers of the program share a key, so audit records could not tell them apart.
+    /// Two handlers of the program have the same key, so audit records could not distinguish them.
     AmbiguousEndpoints(String),
 }
 

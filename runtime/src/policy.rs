@@ -1,13 +1,15 @@
-//! What a handler asks of its caller, and the name of the handler that asks.
+//! The policy of a handler: what it requires of its caller. Also the name and source location of the handler.
 //!
-//! A [`Policy`] is data, built in a `const`. Whether a caller meets it is decided in `authorize`.
+//! A [`Policy`] is data, built in a `const`. The module `authorize` decides whether a caller meets it.
 
 use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-/// What a handler asks of its caller: any of the issuers, any of the services, any of the roles, all of the scopes, and
-/// a token issued no longer ago than `max_age`. A list that is left out asks for nothing.
+/// What a handler requires of its caller.
+///
+/// The token must have one of the issuers, one of the services, one of the roles and all of the scopes, and must be
+/// issued no longer ago than `max_age`. A list that you leave out requires nothing.
 ///
 /// ```
 /// use service_only::Policy;
@@ -27,72 +29,72 @@ pub struct Policy<'a> {
 }
 
 impl<'a> Policy<'a> {
-    /// Any verified service may call; what `#[service_only]` without keys means.
+    /// Allows any verified service, like `#[service_only]` without keys.
     pub const fn any_service() -> Self {
         Self { issuers: None, services: None, roles: None, scopes: &[], max_age: None }
     }
 
-    /// Only tokens of these issuers may call: the verifier trusts the issuer by this name, the `iss` of its tokens or
-    /// the trust domain of SPIFFE, byte for byte. An empty list lets nobody in. For a verifier that trusts several
-    /// issuers, where a handler is for the services of one.
+    /// Allows only tokens of these issuers. A name is compared byte for byte with the name under which the verifier
+    /// trusts the issuer: the `iss` of its tokens, or the trust domain of SPIFFE. An empty list refuses every caller.
+    /// Use it if the verifier trusts several issuers and the handler is for the services of one of them.
     #[must_use]
     pub const fn issuers(self, issuers: &'a [&'a str]) -> Self {
         Self { issuers: Some(issuers), ..self }
     }
 
-    /// Only these services may call: the token's `service` equals one of them, byte for byte. An
-    /// empty list lets nobody in.
+    /// Allows only these services: the token's `service` must equal one of them, byte for byte. An
+    /// empty list refuses every caller.
     #[must_use]
     pub const fn services(self, services: &'a [&'a str]) -> Self {
         Self { services: Some(services), ..self }
     }
 
-    /// Only these roles may call: the token's `role` equals one of them, byte for byte. An empty list
-    /// lets nobody in.
+    /// Allows only these roles: the token's `role` must equal one of them, byte for byte. An empty list
+    /// refuses every caller.
     #[must_use]
     pub const fn roles(self, roles: &'a [&'a str]) -> Self {
         Self { roles: Some(roles), ..self }
     }
 
-    /// The token's `scope` must hold every one of these.
+    /// Requires the token's `scope` to contain every one of these.
     #[must_use]
     pub const fn scopes(self, scopes: &'a [&'a str]) -> Self {
         Self { scopes, ..self }
     }
 
-    /// The token must have an `iat`, no further back than this.
+    /// Requires the token to have an `iat` that is no older than this.
     #[must_use]
     pub const fn max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }
     }
 
-    /// The issuers whose tokens may call; `None` for any that the verifier trusts.
+    /// The issuers whose tokens may call; `None` means every issuer that the verifier trusts.
     pub const fn allowed_issuers(&self) -> Option<&'a [&'a str]> {
         self.issuers
     }
 
-    /// The services that may call; `None` for any.
+    /// The services that may call; `None` means any service.
     pub const fn allowed_services(&self) -> Option<&'a [&'a str]> {
         self.services
     }
 
-    /// The roles that may call; `None` for any.
+    /// The roles that may call; `None` means any role.
     pub const fn allowed_roles(&self) -> Option<&'a [&'a str]> {
         self.roles
     }
 
-    /// The scopes that a caller needs, all of them.
+    /// The scopes that a caller needs. It needs all of them.
     pub const fn required_scopes(&self) -> &'a [&'a str] {
         self.scopes
     }
 
-    /// How long ago the token may have been issued.
+    /// The maximum age of the token, counted from its `iat`.
     pub const fn allowed_age(&self) -> Option<Duration> {
         self.max_age
     }
 }
 
-/// A handler: where it stands, known when compiling.
+/// The name and source location of a handler, known at compile time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     module_path: &'static str,
@@ -111,13 +113,13 @@ impl Endpoint {
         Self { module_path, function, file, line }
     }
 
-    /// One that the program's list does not know; only the names are poorer.
+    /// Creates an endpoint that is missing from the program's list; only its names are less complete.
     pub(crate) const fn unregistered(function: &'static str, line: u32) -> Self {
         Self::new("", function, "", line)
     }
 
-    /// The module that the handler stands in, as `module_path!()` gives it. Empty where the platform
-    /// cannot list a program's endpoints.
+    /// The module of the handler, as `module_path!()` returns it. Empty if the platform cannot list a
+    /// program's endpoints.
     pub const fn module_path(&self) -> &'static str {
         self.module_path
     }
@@ -127,12 +129,12 @@ impl Endpoint {
         self.function
     }
 
-    /// The file that the handler stands in, as `file!()` gives it. Empty as the module is.
+    /// The source file of the handler, as `file!()` returns it. Empty in the same case as the module.
     pub const fn file(&self) -> &'static str {
         self.file
     }
 
-    /// The line that the handler's name stands on.
+    /// The source line of the handler's name.
     pub const fn line(&self) -> u32 {
         self.line
     }

@@ -1,5 +1,5 @@
-//! Who may call what, as data: the routes of a program and what each asks of its caller. A closed
-//! router fills it, tests look at it, exports are made of it. Nothing here decides.
+//! The routes of a program and who may call each one, as data. A closed router builds the table, tests
+//! assert on it and exports are generated from it. This module decides nothing.
 
 use std::fmt;
 
@@ -15,9 +15,10 @@ pub use crate::{
     registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
 };
 
-/// The routes of one program. Serializes to the JSON that `service-token endpoints` reads. `Display` shows
-/// them in columns, for a review and for a snapshot: it names no line, so that moving a handler changes
-/// nothing.
+/// The routes of one program.
+///
+/// It serializes to the JSON that `service-token endpoints` reads. `Display` prints the routes in columns, for a
+/// review or a snapshot. It omits line numbers, so that moving a handler does not change the output.
 ///
 /// ```
 /// use service_only::{Policy, routes::{Access, Route, RouteTable}};
@@ -36,7 +37,7 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// A table without routes, of the service with this name.
+    /// Creates an empty table for the service with this name.
     pub fn new(service: impl Into<String>) -> Self {
         Self { service: service.into(), routes: Vec::new() }
     }
@@ -48,12 +49,12 @@ impl RouteTable {
         self
     }
 
-    /// The service that answers.
+    /// The name of the service that answers these routes.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// The routes, in the order they were added.
+    /// The routes, in the order in which they were added.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
@@ -91,13 +92,13 @@ fn row(route: &Route, with_issuers: bool) -> Vec<String> {
     [methods, route.path.clone()].into_iter().chain(asked).collect()
 }
 
-/// One path, the methods that it answers, and who may call.
+/// One path, the methods that it answers, and who may call it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     methods: Vec<String>,
     path: String,
-    /// Absent from JSON where it is false.
+    /// Left out of the JSON if it is false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     fallback: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +106,7 @@ pub struct Route {
     access: Access,
 }
 
-/// Where the handler of a route stands.
+/// The function and the source line of a route's handler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Handler {
@@ -114,8 +115,8 @@ struct Handler {
 }
 
 impl Route {
-    /// A route. No methods stands for any method; a parameter of the path is written `{name}`, and
-    /// one that takes the rest of the path `{*name}`.
+    /// Creates a route. An empty list of methods means any method. Write a parameter of the path as `{name}`,
+    /// and one that matches the rest of the path as `{*name}`.
     pub fn new<M: Into<String>>(
         methods: impl IntoIterator<Item = M>,
         path: impl Into<String>,
@@ -125,20 +126,21 @@ impl Route {
         Self { methods, path: path.into(), fallback: false, handler: None, access }
     }
 
-    /// Makes it a fallback: it answers only paths that no route answers, however wide the route is.
+    /// Makes the route a fallback: it answers only paths that no other route matches, even if its own
+    /// pattern is wide.
     #[must_use]
     pub fn as_fallback(self) -> Self {
         Self { fallback: true, ..self }
     }
 
-    /// Says which handler answers.
+    /// Sets the handler that answers.
     #[must_use]
     pub fn handled_by(self, endpoint: &Endpoint) -> Self {
         let handler = Handler { endpoint: endpoint.to_string(), line: endpoint.line() };
         Self { handler: Some(handler), ..self }
     }
 
-    /// The methods that the route answers; none for any method.
+    /// The methods that the route answers. An empty slice means any method.
     pub fn methods(&self) -> &[String] {
         &self.methods
     }
@@ -148,22 +150,22 @@ impl Route {
         &self.path
     }
 
-    /// Whether all routes are asked before this one.
+    /// Whether the router tries all other routes before this one.
     pub fn is_fallback(&self) -> bool {
         self.fallback
     }
 
-    /// The handler as `module::path::function`, where it is known.
+    /// The handler as `module::path::function`, if it is known.
     pub fn endpoint(&self) -> Option<&str> {
         self.handler.as_ref().map(|handler| handler.endpoint.as_str())
     }
 
-    /// The line that the handler stands on, where it is known.
+    /// The source line of the handler, if it is known.
     pub fn line(&self) -> Option<u32> {
         self.handler.as_ref().map(|handler| handler.line)
     }
 
-    /// Who may call.
+    /// Who may call the route.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -174,33 +176,34 @@ impl Route {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Access {
-    /// Services that meet a policy. Its words are those of [`Policy`].
+    /// Services that meet a policy. The fields are named like the methods of [`Policy`].
     ServiceOnly {
-        /// Any of these; absent for any issuer that the verifier trusts. An empty list lets nobody in.
+        /// The issuer must be one of these. If absent, any issuer that the verifier trusts; an empty list
+        /// refuses every caller.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         issuers: Option<Vec<String>>,
-        /// Any of these; absent for any service. An empty list lets nobody in.
+        /// The service must be one of these. If absent, any service; an empty list refuses every caller.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         services: Option<Vec<String>>,
-        /// Any of these; absent for any role. An empty list lets nobody in.
+        /// The role must be one of these. If absent, any role; an empty list refuses every caller.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         roles: Option<Vec<String>>,
-        /// All of these.
+        /// The token must have all of these scopes.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         scopes: Vec<String>,
-        /// The greatest age of a token, in seconds.
+        /// The maximum age of a token, in seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_age: Option<u64>,
     },
-    /// Anybody, and why.
+    /// Every caller, even without a token.
     Public {
-        /// The reason that was given in the code.
+        /// Why the route is public, as written in the code.
         reason: String,
     },
 }
 
 impl Access {
-    /// Anybody, for this reason.
+    /// Creates access for every caller, with the reason why.
     pub fn public(reason: impl Into<String>) -> Self {
         Self::Public { reason: reason.into() }
     }

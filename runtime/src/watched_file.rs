@@ -1,13 +1,12 @@
-//! A file that changes: looked at again and again by a thread of its own, and read anew when it is
-//! another one.
+//! Watches a file: a background thread polls it and reads it again when it has changed.
 //!
-//! Its file system may hang. So one thread touches the file, the reader, and another one waits for it only
-//! so long: the supervisor, which reports a reader that hangs and ends the waits of requests. However long
-//! a mount hangs, one thread is blocked, and the last good content stays in use.
+//! The file system may hang, so two threads share the work. The reader is the only one that touches the file. The
+//! supervisor waits for the reader with a timeout; it reports a reader that hangs and ends the waits of requests.
+//! However long a mount hangs, only one thread is blocked, and the last good content stays in use.
 //!
-//! Kubernetes replaces a mounted secret by swapping the symbolic link `..data`: no watch on the file
-//! itself ever sees that. So the file is looked at by what tells every kind of change: where the path
-//! leads, the inode, the length and the times. What is broken leaves the last good content in place.
+//! Kubernetes replaces a mounted secret by swapping the symbolic link `..data`, which a watch on the file
+//! never reports. So each poll compares everything that a change can alter: the target of the path, the inode,
+//! the length and the times. If the new content is broken, the last good content stays in use.
 
 #![expect(missing_debug_implementations, reason = "hidden")]
 
@@ -37,66 +36,66 @@ use crate::{
     handle::{self, WeakHandle},
 };
 
-/// How often a file is looked at when nothing else is said: every second. That costs two system
-/// calls, and an operator who has repaired a file sees the effect while still looking.
+/// The default interval between two polls of the file: one second. A poll costs two system calls, and an
+/// operator who repairs a file sees the effect almost immediately.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The shortest interval: more often than this, looking costs more than it brings.
+/// The shortest interval between two polls. Polling more often costs more than it gains.
 pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a look at the file may take. A local file takes microseconds, so a file system that needs
-/// longer hangs. No request waits longer for it.
+/// The timeout of one poll. A local file takes microseconds, so a file system that needs longer hangs.
+/// No request waits for it longer than this.
 pub const MAX_READ: Duration = Duration::from_secs(2);
 
-/// How often refusals can make the file be read beside the regular look: a server that refuses
-/// everything costs ten reads a second, not one per request.
+/// The minimum time between two reads that refusals cause outside the regular poll. A server that refuses
+/// every request reads the file ten times a second, not once per request.
 pub const REREAD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often the file is looked at while a program waits for it to be written.
+/// The interval between two polls while a program waits for the file to be written.
 const AWAITED_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a file holds and how it is read.
+/// What a file contains, and how to read it.
 pub trait Contents: Send + Sync + 'static {
-    /// What the file is for.
+    /// The parsed content of the file.
     type Content: Send + Sync + 'static;
     /// Why the file cannot be used.
     type Error: Clone + PartialEq + fmt::Display + Send + Sync + 'static;
 
-    /// The thread's name.
+    /// The name of the thread.
     const THREAD: &'static str;
 
-    /// Where the file is.
+    /// The path of the file.
     fn path(&self) -> &Path;
 
-    /// Reads the file as it is now.
+    /// Reads the current bytes of the file.
     ///
     /// # Errors
     /// When it cannot be read.
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, Self::Error>;
 
-    /// Makes of its bytes what it is for.
+    /// Parses the bytes into the content.
     ///
     /// # Errors
-    /// When they are not that.
+    /// When the bytes are not valid content.
     fn parse(&self, bytes: &[u8]) -> Result<Self::Content, Self::Error>;
 
-    /// Why no thread can be started.
+    /// The error for a thread that cannot be started.
     fn no_thread(&self, error: &io::Error) -> Self::Error;
 
-    /// The file is being read for longer than [`MAX_READ`].
+    /// The error for a read that takes longer than [`MAX_READ`].
     fn hangs(&self) -> Self::Error;
 
-    /// Says that other content is in use.
+    /// Logs that new content is in use.
     fn tell_loaded(&self, content: &Self::Content);
 
-    /// Says that the file cannot be used, and its last good content stays.
+    /// Logs that the file cannot be used and that its last good content stays in use.
     fn tell_refused(&self, error: &Self::Error);
 }
 
-/// A file and its last good content. Cheap to clone; the threads end with the last clone.
+/// A file and its last good content. It is cheap to clone; the threads end when the last clone is dropped.
 pub struct WatchedFile<C: Contents>(Arc<Watch<C>>);
 
-/// Ends the threads when it is dropped.
+/// Ends the threads on drop.
 struct Watch<C: Contents> {
     shared: Arc<Shared<C>>,
     supervisor: Thread,
@@ -111,39 +110,39 @@ struct Shared<C: Contents> {
     seen: Mutex<Seen>,
     turn: Mutex<Turn>,
     turned: Condvar,
-    /// The reader has not come back in time.
+    /// The reader has not finished in time.
     hangs: AtomicBool,
-    /// The next look reads the file whatever its stamp is.
+    /// The next poll reads the file even if its stamp did not change.
     thorough: AtomicBool,
-    /// Programs that wait for the file to be written.
+    /// How many programs wait for the file to be written.
     waiting: AtomicUsize,
     stop: AtomicBool,
 }
 
-/// Whose turn it is.
+/// Which of the two threads acts next.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Turn {
-    /// The supervisor's: the reader waits.
+    /// The supervisor; the reader waits.
     Idle,
-    /// The reader's, which has not begun.
+    /// The reader, which has not begun yet.
     Asked(Look),
-    /// The reader's.
+    /// The reader, which is reading.
     Reading,
 }
 
-/// A look at the file, as the supervisor reports it.
+/// The phase of a poll, as the supervisor reports it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Round {
-    /// The supervisor asks the reader for a look.
+    /// The supervisor asks the reader to poll the file.
     Begun,
-    /// The reader came back, or the supervisor no longer waits for it.
+    /// The reader has finished, or the supervisor no longer waits for it.
     Ended,
 }
 
-/// Makes the supervisor look more often, until it is dropped.
+/// Makes the supervisor poll more often, until it is dropped.
 pub struct Hurry<C: Contents>(Arc<Shared<C>>);
 
-/// Content that was good, and since when it is in use.
+/// Good content, and since when it is in use.
 pub struct Loaded<T> {
     /// The content.
     pub content: T,
@@ -151,12 +150,12 @@ pub struct Loaded<T> {
     pub at: Timestamp,
 }
 
-/// What is known of the file.
+/// What the reader knows about the file.
 struct Seen {
     stamp: Stamp,
     /// When the file was last read.
     read_at: Timestamp,
-    /// Of the content in use; `None` where it did not come from the file.
+    /// The digest of the content in use; `None` if the content did not come from the file.
     digest: Option<Digest>,
     /// Whether the file has kept its stamp since it was last read. Times of files are coarse: a
     /// second change right after the first may leave no trace, so every change is read twice.
@@ -164,8 +163,8 @@ struct Seen {
 }
 
 impl<C: Contents> WatchedFile<C> {
-    /// Reads the file, and starts the threads that look at it. The first content must be good, within
-    /// `patience`: a file that is not there yet is waited for. The supervisor calls `report` for each look.
+    /// Reads the file and starts the threads that poll it. Waits at most `patience` for the first good content, so
+    /// the file may be created later. The supervisor calls `report` for each poll.
     ///
     /// # Errors
     /// When the file cannot be used in time, or no thread can be started.
@@ -183,7 +182,7 @@ impl<C: Contents> WatchedFile<C> {
             move || {
                 let shared = Shared::load_within(&contents, clock, patience).map(Arc::new);
                 let readable = shared.as_ref().ok().map(Arc::clone);
-                // Where the opener has given up, there is nothing to read for.
+                // If the opener has timed out, the file does not need to be read.
                 if sender.send(shared).is_ok() {
                     drop(sender);
                     readable.inspect(|shared| shared.read_when_asked());
@@ -196,7 +195,7 @@ impl<C: Contents> WatchedFile<C> {
         Self::supervise(shared, interval, report)
     }
 
-    /// Starts the threads that look at a file, which may not be there yet. `before` is its content until then.
+    /// Starts the threads that poll a file, which may not exist yet. `before` is the content until it is read.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -245,7 +244,7 @@ impl<C: Contents> WatchedFile<C> {
         self.0.shared.current.load()
     }
 
-    /// What is wrong with the file as it is now.
+    /// Why the current file cannot be used.
     pub fn last_error(&self) -> Option<C::Error> {
         let shared = &self.0.shared;
         if self.hangs() {
@@ -259,24 +258,24 @@ impl<C: Contents> WatchedFile<C> {
         self.0.shared.hangs.load(Ordering::Acquire)
     }
 
-    /// The next look reads the file even if its stamp did not change, unless it was read less than
+    /// Makes the next poll read the file even if its stamp did not change, unless it was read less than
     /// [`REREAD_INTERVAL`] ago.
     pub fn force_next_read(&self) {
         self.0.shared.thorough.store(true, Ordering::Release);
     }
 
-    /// Starts the next look now.
+    /// Starts the next poll now.
     pub fn wake(&self) {
         self.0.supervisor.unpark();
     }
 
-    /// Looks more often, from the next look on, while a program waits for the file to be written.
+    /// Polls more often, from the next poll on, while a program waits for the file to be written.
     pub fn hurry(&self) -> Hurry<C> {
         self.0.shared.waiting.fetch_add(1, Ordering::AcqRel);
         Hurry(Arc::clone(&self.0.shared))
     }
 
-    /// What the file holds and how it is read.
+    /// What the file contains and how to read it.
     pub fn contents(&self) -> &C {
         &self.0.shared.contents
     }
@@ -309,9 +308,9 @@ impl<C: Contents> Drop for Watch<C> {
 
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Look {
-    /// Reads the file if it seems to be another one.
+    /// Reads the file if its stamp has changed.
     Quick,
-    /// Reads it in any case, but not twice within [`REREAD_INTERVAL`].
+    /// Reads the file even if its stamp did not change, but not twice within [`REREAD_INTERVAL`].
     Thorough,
 }
 
@@ -335,7 +334,7 @@ impl<C: Contents> Shared<C> {
 
     fn unread(contents: C, before: C::Content, clock: Box<dyn Clock>) -> Self {
         let stamp = Stamp::Missing(io::ErrorKind::NotFound);
-        // Long ago, so that the first look reads the file.
+        // Far in the past, so that the first poll reads the file.
         let read_at = Timestamp::from_unix(0);
         Self::new(Arc::new(contents), before, clock, Seen { stamp, read_at, digest: None, settled: false })
     }
@@ -365,20 +364,20 @@ impl<C: Contents> Shared<C> {
     }
 
     fn stop(&self) {
-        // Within the lock, so that no thread begins to wait in between.
+        // Hold the lock, so that no thread begins to wait in between.
         let _turn = self.turn();
         self.stop.store(true, Ordering::Release);
         self.turned.notify_all();
     }
 
-    /// The supervisor's pause between two looks; `false` when there shall be none any more.
+    /// Pauses the supervisor between two polls; returns `false` when it must end.
     fn rest(&self, interval: Duration) -> bool {
         let awaited = self.waiting.load(Ordering::Acquire) > 0;
         thread::park_timeout(if awaited { interval.min(AWAITED_POLL_INTERVAL) } else { interval });
         !self.is_stopped()
     }
 
-    /// The supervisor's work: asks the reader to look, and waits for it only so long.
+    /// The supervisor's work: asks the reader to poll, and waits for it with a timeout.
     fn have_it_read(&self) {
         let mut turn = self.turn();
         if *turn == Turn::Idle {
@@ -393,7 +392,7 @@ impl<C: Contents> Shared<C> {
         let waited = self.turned.wait_timeout_while(turn, MAX_READ, is_busy);
         let (turn, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
-            // Within the lock: the reader takes it back when it returns.
+            // Hold the lock: the reader clears the flag when it returns.
             self.hangs.store(true, Ordering::Release);
             drop(turn);
             self.contents.tell_refused(&self.contents.hangs());
@@ -420,13 +419,13 @@ impl<C: Contents> Shared<C> {
 
     fn look(&self, how: Look) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before reading: a change in between then shows at the next look.
+        // Take the stamp before reading: a change in between then shows at the next poll.
         let stamp = Stamp::of(self.contents.path());
         let changed = stamp != seen.stamp;
         let now = self.clock.now();
         let needless = match how {
             Look::Quick => !changed && seen.settled,
-            // A clock that was set back is no reason to look away.
+            // A clock that was set back must not suppress the read.
             Look::Thorough => !changed && now.since(seen.read_at).is_some_and(|ago| ago < REREAD_INTERVAL),
         };
         if needless {
@@ -439,8 +438,8 @@ impl<C: Contents> Shared<C> {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.refuse(&seen, error);
-                // Nobody knows what is there, and it may be readable without another change: the process
-                // may have been out of file descriptors.
+                // The content is unknown, and the file may become readable without another change. For example, the
+                // process may have been out of file descriptors.
                 seen.settled = false;
                 return;
             }
@@ -463,7 +462,7 @@ impl<C: Contents> Shared<C> {
 
     fn refuse(&self, seen: &Seen, error: C::Error) {
         let known = self.last_error.load().as_deref() == Some(&error);
-        // The second look at a change says nothing new.
+        // The second read of the same change logs nothing new.
         if !(known && seen.settled) {
             self.contents.tell_refused(&error);
         }
@@ -471,8 +470,8 @@ impl<C: Contents> Shared<C> {
     }
 }
 
-/// As [`read_bounded`], for a file that is read again and again: opening a pipe would wait for a writer, and
-/// reading it would take its content away.
+/// Reads a regular file like [`read_bounded`], and refuses pipes. The file is read repeatedly: opening a pipe would
+/// wait for a writer, and reading it would consume its content.
 ///
 /// # Errors
 /// When the file cannot be read or is not a regular one.
@@ -502,10 +501,10 @@ fn name_of(kind: FileType) -> &'static str {
     if kind.is_dir() { "a directory" } else { "something else" }
 }
 
-/// Reads a file up to one byte more than `limit`, so that what is too long is refused rather than cut.
+/// Reads up to one byte more than `limit`, so that a file that is too long is refused and not truncated.
 pub(crate) fn read_bounded(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
-    // Room for all of it at once: a vector that grows leaves copies of a secret behind.
+    // Allocate the full size first: a vector that grows leaves copies of a secret in memory.
     let size = file.metadata()?.len().min(limit as u64);
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 2));
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;

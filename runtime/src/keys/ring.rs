@@ -1,8 +1,8 @@
-//! Rotation: keys that come and go with an overlap, so that no valid token is refused on the way.
+//! Key rotation with an overlap, so that no valid token is refused while an issuer changes its key.
 //!
-//! A key is announced, so that verifiers learn it before it signs; then active, the one that signs;
-//! then retiring, while the tokens that it signed live on; then retired. Time alone moves it from
-//! retiring to retired: there is no task that could be late.
+//! A key passes through four states. It is announced first, so that verifiers know it before it signs. Then it is
+//! active and signs. Then it is retiring, while the tokens that it signed are still valid. At last it is retired.
+//! The clock alone ends the retiring state: no background task has to run in time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,27 +20,27 @@ use crate::{
     handle::{self, WeakHandle},
 };
 
-/// Retired keys that a ring remembers, so that none comes back under its old name. A ring that
-/// rotates every day forgets after almost three years.
+/// How many retired keys a ring remembers, so that no new key can reuse the name of an old one. A ring
+/// that rotates every day forgets a name after almost three years.
 pub const MAX_RETIRED: usize = 1_000;
 
-/// What a key of a [`KeyRing`] is for at the moment.
+/// The current state of a key of a [`KeyRing`].
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub enum KeyState {
-    /// Published and trusted, and signs nothing yet: verifiers have time to learn it.
+    /// Published and trusted, but does not sign yet: verifiers have time to fetch it.
     Announced,
-    /// The one that signs.
+    /// The key that signs.
     Active,
-    /// Signs nothing any more; its tokens are good until this instant, and no longer.
+    /// No longer signs. Its tokens are accepted until `until`.
     Retiring {
         /// The first instant at which the key is retired.
         until: Timestamp,
     },
-    /// Trusted no more.
+    /// No longer trusted.
     Retired,
 }
 
-/// The verifying keys of an issuer that rotates them. Cheap to clone; all clones are one ring.
+/// The verifying keys of an issuer that rotates them. It is cheap to clone, and all clones share one ring.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct KeyRing(Arc<Ring>);
 struct Ring {
     overlap: Duration,
     clock: Box<dyn Clock>,
-    /// Taken to change the ring, and once when a retiring key's time has come.
+    /// Locked to change the ring, and once when the overlap of a retiring key ends.
     entries: Mutex<Entries>,
     /// Read for every token.
     published: ArcSwap<Published>,
@@ -72,25 +72,25 @@ struct Ring {
 
 struct Published {
     keys: KeySet,
-    /// When the first of the keys retires.
+    /// When the next key retires; the published keys are valid until then.
     good_until: Option<Timestamp>,
 }
 
 struct Entries {
-    /// Announced, active and retiring, in the order of their announcement.
+    /// The announced, active and retiring keys, in the order in which they were announced.
     live: Vec<(VerifyingKey, KeyState)>,
-    /// Of the live ones.
+    /// When each of the `live` keys was announced.
     announced_at: HashMap<KeyId, Timestamp>,
-    /// The oldest first.
+    /// The retired keys, oldest first.
     retired: VecDeque<KeyId>,
 }
 
 impl KeyRing {
-    /// A ring whose first key is active at once.
+    /// Creates a ring whose first key is active immediately.
     ///
-    /// `overlap` is how long a key that signs no more is still trusted. It must be at least the life
-    /// of the longest token, or valid tokens are refused; each minute beyond it serves only thieves.
-    /// That depends on the issuer, so there is no default.
+    /// `overlap` is how long a key stays trusted after it has stopped signing. It must be at least as long as the
+    /// longest lifetime of a token, or valid tokens are refused. A longer overlap helps only an attacker with a
+    /// stolen key. The right value depends on the issuer, so there is no default.
     ///
     /// # Errors
     /// When the key has no `kid`.
@@ -98,7 +98,7 @@ impl KeyRing {
         Self::with_clock(active, overlap, SystemClock)
     }
 
-    /// The same, with the time from `clock`.
+    /// Creates a ring like [`KeyRing::new`], which reads the time from `clock`.
     ///
     /// # Errors
     /// As [`KeyRing::new`].
@@ -115,13 +115,13 @@ impl KeyRing {
         Ok(Self(Arc::new(Ring { overlap, clock, entries, published })))
     }
 
-    /// Adds a key that is trusted from now on and signs nothing yet.
+    /// Adds a key that is trusted from now on but does not sign yet.
     ///
-    /// Publish the set, and wait for as long as the slowest verifier keeps its copy, before
+    /// Publish the set next. Wait until the slowest verifier has refreshed its copy, then call
     /// [`KeyRing::activate`].
     ///
     /// # Errors
-    /// When the key has no `kid`, or the ring has or had one of that name, or is full.
+    /// When the key has no `kid`, when the ring has or had a key of that name, or when the ring is full.
     pub fn announce(&self, key: VerifyingKey) -> Result<(), KeyError> {
         let kid = name_of(&key)?.clone();
         self.change(|entries, now| {
@@ -137,11 +137,11 @@ impl KeyRing {
         })
     }
 
-    /// Makes an announced key the one that signs. The former one is retiring from now on, until the
-    /// overlap is over. A retiring key can be made active again: that takes a rotation back.
+    /// Makes an announced key the one that signs. The previous key is retiring from now on, until the
+    /// overlap is over. You can activate a retiring key again, which undoes a rotation.
     ///
     /// # Errors
-    /// When the ring has no key of this name, or it is active or retired.
+    /// When the ring has no key of this name, or the key is already active or retired.
     pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
         self.change(|entries, now| {
             match entries.state(kid) {
@@ -161,12 +161,12 @@ impl KeyRing {
         })
     }
 
-    /// Ends the trust in a key at once, whatever overlap is left: for a key that was stolen, or one
-    /// that was announced and will not be used. The active key cannot be retired; activate another
-    /// one first.
+    /// Ends the trust in a key immediately and ignores the rest of its overlap. Use it for a key that was
+    /// stolen, or for an announced key that you will not use. You cannot retire the active key: activate
+    /// another one first.
     ///
     /// # Errors
-    /// When the ring has no key of this name, or it is active or retired already.
+    /// When the ring has no key of this name, or the key is active or already retired.
     pub fn retire(&self, kid: &str) -> Result<(), KeyError> {
         self.change(|entries, _| match entries.state(kid) {
             Some(KeyState::Announced | KeyState::Retiring { .. }) => {
@@ -179,13 +179,13 @@ impl KeyRing {
         })
     }
 
-    /// The state of a key now; `None` for a name that the ring does not know.
+    /// The current state of a key; `None` if the ring has no key of this name.
     pub fn state(&self, kid: &str) -> Option<KeyState> {
         self.settled().state(kid)
     }
 
-    /// All keys and their states now: the retired ones first, and otherwise in the order of their
-    /// announcement. Of the retired ones, the latest [`MAX_RETIRED`].
+    /// All keys and their current states: first the retired keys, then the others in the order in which they
+    /// were announced. Lists at most the latest [`MAX_RETIRED`] retired keys.
     pub fn states(&self) -> Vec<(KeyId, KeyState)> {
         let entries = self.settled();
         let retired = entries.retired.iter().map(|kid| (kid.clone(), KeyState::Retired));
@@ -193,12 +193,12 @@ impl KeyRing {
         retired.chain(live).collect()
     }
 
-    /// When a key was announced; the first one, when the ring was made. `None` for a retired one.
+    /// When a key was announced; for the first key, when the ring was created. `None` for a retired key.
     pub fn announced_at(&self, kid: &str) -> Option<Timestamp> {
         self.settled().announced_at.get(kid).copied()
     }
 
-    /// Changes the ring as it is now; a change that fails changes nothing.
+    /// Applies a change to the current entries. A change that fails leaves the ring as it was.
     fn change(
         &self,
         change: impl FnOnce(&mut Entries, Timestamp) -> Result<(), KeyError>,
@@ -208,13 +208,13 @@ impl KeyRing {
         self.publish(&entries)
     }
 
-    /// The entries, with all those retired whose time has come.
+    /// Locks the entries, after it has retired all keys whose overlap is over.
     fn settled(&self) -> MutexGuard<'_, Entries> {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.clock.now();
         if entries.retire(|_, state| matches!(state, KeyState::Retiring { until } if now >= *until)) {
-            // At once, or a clock that is set back would bring back a key of which it was said that it is
-            // retired. What fails here fails in `snapshot` again, which says so.
+            // Publish immediately: otherwise a clock that is set back would revive a key that was already reported
+            // as retired. If this fails, `snapshot` fails too and reports the error.
             let _ = self.publish(&entries);
         }
         entries
@@ -260,7 +260,7 @@ impl Entries {
         live.or_else(|| self.retired.iter().any(|own| own.as_str() == kid).then_some(KeyState::Retired))
     }
 
-    /// Says whether there were any.
+    /// Retires the matching keys, and returns whether there were any.
     fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) -> bool {
         let (retired, announced_at, before) = (&mut self.retired, &mut self.announced_at, self.live.len());
         self.live.retain(|(key, state)| {
