@@ -1,7 +1,7 @@
-//! Texts and numbers in const generics, sixteen bytes of text per word, and the way back to texts at compile time.
+//! Encodes texts and numbers in const generics, sixteen bytes of text per word, and decodes them at compile time.
 //!
-//! A policy must travel in a type, because the guard is only an argument of the handler. The attribute cannot put a
-//! type of its own beside the handler: an `impl` block has no place for one.
+//! A policy must travel in a type, because the guard is only an argument of the handler. The attribute cannot add a
+//! type beside the handler, because an `impl` block cannot contain one.
 
 #![expect(missing_debug_implementations, reason = "types without a value")]
 #![expect(
@@ -14,7 +14,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use crate::{claims::MAX_SERVICE_NAME, hashed::mix, policy::Policy};
 
-/// The value of a constant that the attribute names, in words: as long as a service name may be.
+/// The value of a constant that the attribute names, encoded in words. Its maximum length is that of a service name.
 pub struct Name<
     const A: u128,
     const B: u128,
@@ -37,7 +37,7 @@ pub struct Name<
 
 const NAME_WORDS: usize = 16;
 
-/// A word of a constant in `services(..)`. The first one checks them all.
+/// Returns a word of a constant in `services(..)`. The first word checks all of them.
 ///
 /// ```compile_fail,E0080
 /// const TWO_WORDS: &str = "two words";
@@ -68,7 +68,7 @@ pub const fn service_word(name: &str, n: usize) -> u128 {
     word(name, n)
 }
 
-/// As [`ServiceName`](crate::claims::ServiceName) has it.
+/// Checks the same rules as [`ServiceName`](crate::claims::ServiceName).
 const fn is_service_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.len() > MAX_SERVICE_NAME {
@@ -86,7 +86,7 @@ const fn is_service_name(name: &str) -> bool {
     true
 }
 
-/// A word of a constant in `roles(..)`, `scopes(..)` or `issuers(..)`. The first one checks them all.
+/// Returns a word of a constant in `roles(..)`, `scopes(..)` or `issuers(..)`. The first word checks all of them.
 ///
 /// ```compile_fail,E0080
 /// const TWO_WORDS: &str = "two words";
@@ -136,7 +136,7 @@ const fn word(text: &str, n: usize) -> u128 {
     u128::from_be_bytes(word)
 }
 
-/// What only the compiler can check of lists with constants: no value is there twice, and none is too long.
+/// Checks lists with constants, which only the compiler can do: no value is repeated, and none is too long.
 ///
 /// ```compile_fail,E0080
 /// const ORDERS: &str = "orders";
@@ -180,27 +180,27 @@ const fn equal(left: &str, right: &str) -> bool {
     index == left.len() && index == right.len()
 }
 
-/// Sixty-four bytes of text, big-endian and padded with zeros, and what follows them. Words that are left out are
-/// padding: each that is written costs the compiler.
+/// Sixty-four bytes of text, big-endian and padded with zeros, followed by `Rest`. Words that are left out are
+/// padding, because each word that is written adds compile time.
 pub struct Text<const A: u128, const B: u128 = 0, const C: u128 = 0, const D: u128 = 0, Rest = ()>(
     PhantomData<fn() -> Rest>,
 );
 
 const WORD: usize = 16;
-/// Four lists, of which the attribute takes at most 1024 bytes each, and a name.
+/// The capacity of a buffer. The attribute accepts four lists of at most 1024 bytes each, and a name.
 const CAPACITY: usize = 5120;
 
-/// A text in a type.
+/// A text that is encoded in a type.
 pub trait TypeText: 'static {
     /// The text.
     const BUFFER: Buffer;
-    /// The text in a place that lives forever.
+    /// The text with a `'static` lifetime.
     const BUFFER_REF: &'static Buffer = &Self::BUFFER;
     /// The text as a string.
     const TEXT: &'static str = Self::BUFFER_REF.as_str();
 }
 
-/// Names that one list of the attribute may have.
+/// The maximum number of names in one list of the attribute.
 pub const MAX_NAMES: usize = 32;
 
 impl TypeText for () {
@@ -236,10 +236,10 @@ impl<
     const BUFFER: Buffer = Rest::BUFFER.prefixed(&[A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P]);
 }
 
-/// Asks for a service, a role and a scope that no token can have the names of.
+/// A policy that no caller can meet: no token can have these names of a service, a role and a scope.
 const NOBODY: &str = "\n\\\n\\\n\\";
 
-/// A text while it is put together when compiling.
+/// A text that is being built at compile time.
 #[derive(Copy, Clone)]
 pub struct Buffer {
     bytes: [u8; CAPACITY],
@@ -271,18 +271,18 @@ impl Buffer {
         let (text, _) = self.bytes.split_at(self.length);
         match std::str::from_utf8(text) {
             Ok(text) => text,
-            // The attribute writes text. What is none lets nobody in.
+            // The attribute writes valid text. Anything else refuses every caller.
             Err(_) => NOBODY,
         }
     }
 }
 
-/// The `n`-th line of a text; none is empty.
+/// Returns the `n`-th line of a text. No line is empty.
 pub(crate) const fn line(text: &'static str, n: usize) -> &'static str {
     part(text, b'\n', n)
 }
 
-/// What stands before the `n`-th separator, and after the one before it.
+/// Returns the part of a text between the `n`-th separator and the one before it.
 const fn part(text: &'static str, separator: u8, n: usize) -> &'static str {
     let (mut rest, mut skipped) = (text, 0);
     loop {
@@ -302,7 +302,7 @@ const fn part(text: &'static str, separator: u8, n: usize) -> &'static str {
     }
 }
 
-/// The words of a line.
+/// Splits a line into its words.
 pub(crate) const fn words(line: &'static str) -> [&'static str; MAX_NAMES] {
     let mut words = [""; MAX_NAMES];
     let mut word = 0;
@@ -335,9 +335,9 @@ pub(crate) const fn first(
     words.split_at(count).0
 }
 
-/// The number of a handler in the list of the program. It is made of everything by which a record or the list names
-/// the handler: the head stands for the package, the file, the place in it, the name and the policy, see the
-/// attribute; only the compiler knows the module. So two handlers with one key have one name as well.
+/// Computes the key of a handler in the program's list. The key covers everything by which a record or the list
+/// identifies the handler. `head` covers the package, the file, the position in it, the name and the policy, see the
+/// attribute; only the compiler knows the module. So two handlers with the same key have the same name.
 pub const fn key(head: u128, module_path: &str) -> u64 {
     let mut key = Head(head).seed();
     let (bytes, mut index) = (module_path.as_bytes(), 0);
@@ -348,8 +348,8 @@ pub const fn key(head: u128, module_path: &str) -> u64 {
     mix(key, bytes.len() as u64)
 }
 
-/// The numbers of a handler in one const argument: the seed of its key, the line of its name, and the age in seconds
-/// that its policy allows, `u32::MAX` for any.
+/// The numbers of a handler, packed into one const argument: the seed of its key, the line of its name, and the
+/// maximum age in seconds that its policy allows, `u32::MAX` for any.
 #[derive(Copy, Clone)]
 pub(crate) struct Head(pub(crate) u128);
 
@@ -370,7 +370,7 @@ impl Head {
     }
 }
 
-/// The attribute refuses an empty list, so none stands for a key that was left out.
+/// Decodes a policy. The attribute refuses an empty list, so an empty line means that the list was left out.
 pub(crate) const fn policy<'a>(
     issuers: &'a [&'a str],
     services: &'a [&'a str],
@@ -407,7 +407,7 @@ mod tests {
     >;
     type Bare = Text<{ word("list\n\n\n", 0) }>;
 
-    /// As the attribute writes it.
+    /// Packs the numbers as the attribute writes them.
     const fn head(key: u64, line: u32, max_age: u32) -> u128 {
         (key as u128) << 64 | (line as u128) << 32 | max_age as u128
     }

@@ -1,4 +1,4 @@
-//! The one choke point: authenticate, authorize, record. Every way in ends here.
+//! The guard that every framework integration uses: it authenticates, authorizes and records each request.
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -19,27 +19,27 @@ use crate::{
     rejection::Rejection,
 };
 
-/// A policy and an endpoint carried by a type; what the attribute puts into the signature.
+/// Carries a policy and an endpoint in a type, which the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
-    /// What the handler asks of its caller.
+    /// What the handler requires of its caller.
     const POLICY: Policy<'static>;
     /// The handler.
     fn endpoint() -> Endpoint;
 }
 
-/// A reason and an endpoint carried by a type; what `#[public]` puts into the signature.
+/// Carries a reason and an endpoint in a type, which `#[public]` puts into the signature.
 pub trait StaticReason: 'static {
-    /// Why anybody may call.
+    /// Why the handler is public.
     fn reason() -> &'static str;
     /// The handler.
     fn endpoint() -> Endpoint;
 }
 
-/// The hidden first argument of a handler that anybody may call.
+/// The hidden first argument of a public handler.
 pub struct Public<R>(PhantomData<fn() -> R>);
 
 impl<R: StaticReason> Public<R> {
-    /// Asks nothing of the caller.
+    /// Creates the argument without any check of the caller.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) const fn anybody() -> Self {
         Self(PhantomData)
@@ -52,12 +52,12 @@ impl<R> fmt::Debug for Public<R> {
     }
 }
 
-/// The hidden first argument of a guarded handler: proof that the policy `P` was met.
+/// The hidden first argument of a guarded handler: proof that the caller met the policy `P`.
 ///
-/// It has one constructor, which follows a decision. It keeps the attempt open until the handler ends, which drops
-/// it.
+/// It has one constructor, which runs after a decision. It keeps the attempt open until the handler ends and drops
+/// the guard.
 pub struct Guard<P> {
-    /// `None` where the record is written, or none is wanted.
+    /// `None` if the record is already written, or no record is wanted.
     #[cfg_attr(not(feature = "tonic"), expect(dead_code, reason = "its drop is what counts"))]
     attempt: Option<Arc<Attempt>>,
     policy: PhantomData<fn() -> P>,
@@ -83,25 +83,25 @@ impl<P: StaticPolicy> Guard<P> {
     /// Decides about one token, for a test that calls the handler as a function.
     ///
     /// # Errors
-    /// When the verifier refuses the token, or the policy the caller.
+    /// When the verifier refuses the token, or the caller does not meet the policy.
     pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
         let mut caller = verifier.verify_with(token, &P::POLICY)?;
         let attempt = caller.release();
         Ok(Self::granted(&caller, attempt))
     }
 
-    /// The one constructor: a caller for whom the policy was decided.
+    /// The only constructor. It takes a caller that the policy has admitted.
     fn granted(_: &Caller, attempt: Option<Arc<Attempt>>) -> Self {
         Self { attempt, policy: PhantomData }
     }
 
-    /// What it keeps open.
+    /// The attempt that the guard keeps open.
     #[cfg(feature = "tonic")]
     pub(crate) fn into_attempt(self) -> Option<Arc<Attempt>> {
         self.attempt
     }
 
-    /// Refuses because there is no verifier to ask.
+    /// Refuses the request because no verifier is installed.
     #[cfg(any(feature = "actix", feature = "tonic"))]
     pub(crate) fn refuse_unverifiable(request: &impl Asked, remedy: &str) -> Rejection {
         refuse_unverifiable(Some(P::endpoint()), request, remedy)
@@ -114,8 +114,8 @@ impl<P> fmt::Debug for Guard<P> {
     }
 }
 
-/// Decides where no verifier was installed: nobody is let in. The record goes where those of a verifier
-/// go that was not told otherwise.
+/// Refuses every caller, because no verifier is installed. The record goes to the default audit sink of a
+/// verifier.
 #[cfg(any(feature = "actix", feature = "tonic"))]
 pub(crate) fn refuse_unverifiable(
     endpoint: Option<Endpoint>,

@@ -1,4 +1,4 @@
-//! Minting: signing keys and the issuer. Behind the feature `issue`, so that a service that only
+//! Mints tokens: signing keys and the issuer. It needs the feature `issue`, so that a service that only
 //! verifies cannot mint.
 
 mod private_jwk;
@@ -16,19 +16,19 @@ pub use signing_key::{PublicJwk, SigningKey};
 
 use crate::clock::{Clock, SystemClock};
 
-/// How long a token lives when nothing else is said: 365 days, as in the system that this replaces.
-/// [`LONG_LIFETIME`] says what is better.
+/// The default lifetime of a token: 365 days, as in the system that this replaces.
+/// [`LONG_LIFETIME`] explains why a shorter lifetime is better.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(365 * DAY);
 
-/// Tokens that live longer than this, 90 days, are minted with a warning: whoever finds one has that
-/// long to use it.
+/// Tokens that live longer than this, 90 days, are minted with a warning: a thief could use a stolen token for
+/// that long.
 pub const LONG_LIFETIME: Duration = Duration::from_secs(90 * DAY);
 
-/// How long a strict token lives when nothing else is said: an hour, of which a renewal has half to
+/// The default lifetime of a strict token: an hour. A renewal has half of it to
 /// succeed.
 pub const STRICT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Tokens that live longer than this, ten years, are not minted.
+/// The maximum lifetime of a token, ten years. Tokens with a longer one are not minted.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * DAY);
 
 const DAY: u64 = 24 * 60 * 60;
@@ -58,7 +58,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Starts building one. An issuer and a key must be said; they have no default.
+    /// Creates a builder. An issuer and a key are required; they have no default.
     pub fn builder() -> IssuerBuilder {
         IssuerBuilder::default()
     }
@@ -68,13 +68,13 @@ impl Issuer {
         TokenRequest::new(self, service.into())
     }
 
-    /// The key that signs now.
+    /// The key that signs at the moment.
     pub fn key(&self) -> Arc<SigningKey> {
         self.keys.current()
     }
 }
 
-/// What signs: one key for good, or whichever of a ring is active.
+/// What signs tokens: one fixed key, or the active key of a ring.
 enum Keys {
     One(Arc<SigningKey>),
     Ring(SigningRing),
@@ -89,7 +89,7 @@ impl Keys {
     }
 }
 
-/// A strict token is not signed with a secret, which every verifier would have to hold.
+/// Refuses to sign a strict token with a secret, because every verifier would have to store that secret.
 fn refuse_secret(key: &SigningKey) -> Result<(), IssueError> {
     let algorithm = key.algorithm();
     if algorithm.is_symmetric() {
@@ -132,22 +132,22 @@ impl fmt::Debug for IssuerBuilder {
 }
 
 impl IssuerBuilder {
-    /// The `iss` of the tokens. Required.
+    /// Sets the `iss` of the tokens. Required.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// The key that signs. Required, unless a ring is given.
+    /// Sets the key that signs. Required, unless you set a ring.
     pub fn key(self, key: impl Into<Arc<SigningKey>>) -> Self {
         Self { keys: Some(Keys::One(key.into())), ..self }
     }
 
-    /// Keys that are rotated: each token is signed by the one that is active then.
+    /// Sets keys that are rotated: the key that is active at that time signs each token.
     pub fn ring(self, ring: SigningRing) -> Self {
         Self { keys: Some(Keys::Ring(ring)), ..self }
     }
 
-    /// An `aud` of every token; may be said again. Left out, tokens have none.
+    /// Adds an `aud` to every token. You may call it repeatedly. By default tokens have no `aud`.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
         self
@@ -155,18 +155,18 @@ impl IssuerBuilder {
 
     /// Mints strict tokens, for verifiers that
     /// [trust strict ones](crate::TrustedIssuer::strict): `typ` is `service+jwt`, the key must be a
-    /// private key, and an audience must be said. Tokens live for [`STRICT_LIFETIME`] then, unless
-    /// said otherwise.
+    /// private key, and an audience is required. Tokens live for [`STRICT_LIFETIME`], unless
+    /// you set another lifetime.
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
     }
 
-    /// How long tokens live, in whole seconds. Left out, it is [`DEFAULT_LIFETIME`].
+    /// Sets the lifetime of tokens, in whole seconds. The default is [`DEFAULT_LIFETIME`].
     pub fn lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime: Some(lifetime), ..self }
     }
 
-    /// Where the time comes from. Left out, it is [`SystemClock`].
+    /// Sets the clock. The default is [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Some(Box::new(clock)), ..self }
     }
@@ -211,7 +211,7 @@ fn check_lifetime(lifetime: Duration) -> Result<(), IssueError> {
     Ok(())
 }
 
-/// A token that cannot be minted; says what is wrong and what to do.
+/// Why a token cannot be minted. The message states what is wrong and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueError(String);
 

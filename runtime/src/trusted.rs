@@ -1,5 +1,5 @@
-//! One issuer that a verifier trusts: its keys, its audience, and how its tokens name a service. Each check of a
-//! token that depends on its issuer is here; the verifier calls them in order.
+//! One issuer that a verifier trusts: its keys, its audience, and how its tokens name a service. This module contains
+//! each check of a token that depends on its issuer; the verifier calls them in order.
 
 mod acceptance;
 mod expectations;
@@ -31,8 +31,9 @@ use crate::{
     token::{Header, Segments, SignatureRoom},
 };
 
-/// An issuer to trust, with its own keys, audience and algorithms. A verifier may have several; a key
-/// of one never verifies a token of another.
+/// An issuer to trust, with its keys, audience and algorithms.
+///
+/// A verifier may trust several issuers. A key of one issuer never verifies a token of another.
 ///
 /// ```
 /// use service_only::{KeySet, TrustedIssuer, Verifier};
@@ -72,34 +73,34 @@ impl std::fmt::Debug for TrustedIssuer {
 }
 
 impl TrustedIssuer {
-    /// Service tokens as the bakery platform's original mints them. `iss` is the issuer; `aud`,
-    /// `jti` and a bounded life are optional.
+    /// Trusts compatible service tokens, as the original issuer of the bakery platform mints them. `iss` must be the
+    /// issuer; `aud`, `jti` and a bounded lifetime are optional.
     pub fn compatible(issuer: impl Into<String>) -> Self {
         Self::of(Kind::Compatible, issuer)
     }
 
-    /// Service tokens as they should be: signed by a private key, `typ: service+jwt`, for a named
-    /// audience, with a `jti`, and living no longer than [`TrustedIssuer::max_lifetime`]. What an
-    /// `Issuer` mints that was told to be strict (`IssuerBuilder::strict`).
+    /// Trusts strict service tokens, the recommended kind. They are signed by a private key, have `typ:
+    /// service+jwt`, a named audience and a `jti`, and live no longer than [`TrustedIssuer::max_lifetime`]. An
+    /// `Issuer` mints them if you configure it with `IssuerBuilder::strict`.
     pub fn strict(issuer: impl Into<String>) -> Self {
         Self::of(Kind::Strict, issuer)
     }
 
-    /// Bound service-account tokens of a Kubernetes cluster. The service is
-    /// `NAMESPACE.SERVICEACCOUNT`, unless [`TrustedIssuer::name`] says otherwise.
+    /// Trusts bound service-account tokens of a Kubernetes cluster. The service is
+    /// `NAMESPACE.SERVICEACCOUNT`, unless you map it with [`TrustedIssuer::name`].
     pub fn kubernetes(issuer: impl Into<String>) -> Self {
         Self::of(Kind::Kubernetes, issuer)
     }
 
-    /// JWT-SVIDs of a SPIFFE trust domain, such as `bakery.example`. The service is the path of the
-    /// SPIFFE ID with `.` for `/`, unless [`TrustedIssuer::name`] says otherwise; a path that has a
-    /// `.` itself needs a name, or two paths could become one service.
+    /// Trusts JWT-SVIDs of a SPIFFE trust domain, such as `bakery.example`. The service is the path of the
+    /// SPIFFE ID with `.` for `/`, unless you map it with [`TrustedIssuer::name`]. A path that contains a
+    /// `.` needs such a name, or two paths could become one service.
     pub fn spiffe(trust_domain: impl Into<String>) -> Self {
         Self::of(Kind::Spiffe, trust_domain)
     }
 
-    /// Access tokens of RFC 9068 that an OAuth 2.0 server gave for client credentials. The service
-    /// is the `client_id`, which must also be the `sub`: otherwise the token is a user's.
+    /// Trusts access tokens of RFC 9068 that an OAuth 2.0 server issued for client credentials. The service
+    /// is the `client_id`, which must equal the `sub`: otherwise the token belongs to a user.
     pub fn oauth(issuer: impl Into<String>) -> Self {
         Self::of(Kind::OAuth, issuer)
     }
@@ -117,47 +118,50 @@ impl TrustedIssuer {
         }
     }
 
-    /// The issuer's keys. Required.
+    /// Sets the issuer's keys. Required.
     pub fn keys(self, keys: impl KeySource) -> Self {
         Self { keys: Some(Arc::new(keys)), ..self }
     }
 
-    /// See [`VerifierBuilder::audience`](crate::verifier::VerifierBuilder::audience). Required, but for
-    /// compatible tokens.
+    /// Adds an audience, see [`VerifierBuilder::audience`](crate::verifier::VerifierBuilder::audience). Required,
+    /// except for compatible tokens.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
         self
     }
 
-    /// See [`VerifierBuilder::algorithms`](crate::verifier::VerifierBuilder::algorithms). None but compatible
-    /// tokens may be signed with a secret.
+    /// Sets the accepted algorithms, see
+    /// [`VerifierBuilder::algorithms`](crate::verifier::VerifierBuilder::algorithms). Only compatible tokens may be
+    /// signed with a secret.
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         Self { algorithms: Some(algorithms.into_iter().collect()), ..self }
     }
 
-    /// The longest life of a token, in whole seconds: both `exp - iat` and what remains of it. Left
-    /// out, it is 24 hours for strict tokens, which a renewal can keep up with and a thief cannot
-    /// sit out, and unbounded for the others, whose issuers bound it.
+    /// Sets the maximum lifetime of a token, in whole seconds: it limits both `exp - iat` and the remaining time.
+    ///
+    /// The default for strict tokens is 24 hours: long enough for renewal, and too short for a thief to wait for an
+    /// opportunity. The default for the other kinds is unbounded, because their issuers bound it.
     pub fn max_lifetime(self, lifetime: Duration) -> Self {
         Self { max_lifetime: Some(lifetime), ..self }
     }
 
-    /// Names the service of a subject: a `sub` of Kubernetes or SPIFFE, a `client_id` of OAuth. Where
-    /// a verifier trusts several issuers, a subject without a name is refused: left to themselves, two
-    /// systems could come to one name for two services.
+    /// Maps a subject to a service name: a `sub` of Kubernetes or SPIFFE, or a `client_id` of OAuth. If
+    /// a verifier trusts several issuers, a subject without a name is refused. Otherwise two
+    /// systems could derive one name for two different services.
     pub fn name(mut self, subject: impl Into<String>, service: impl Into<String>) -> Self {
         self.names.push((subject.into(), service.into()));
         self
     }
 
-    /// The services that compatible and strict tokens of this issuer may name, byte for byte; may be said again for
-    /// more. Together with [`service_prefix`](Self::service_prefix) these are all: a token that names another service
-    /// is refused (401), and so is a user's (403).
+    /// Adds services that compatible and strict tokens of this issuer may name, compared byte for byte. You may
+    /// call it repeatedly. Together with [`service_prefix`](Self::service_prefix) the list is complete: a token
+    /// that names another service is refused (401), and so is a user's token (403).
     ///
-    /// Such tokens name their service themselves. Where a verifier trusts several issuers of them, each must say
-    /// which services are its own, or it could mint a token that passes for a service of another; one may leave it
-    /// out, and then names every service that no other issuer says. No service may be said for two. Entries with
-    /// the same `iss` are one issuer and share their services.
+    /// Such tokens name their service themselves. If a verifier trusts several issuers of them, declare the
+    /// services of each. Otherwise one issuer could mint a token that passes for a service of another. You may
+    /// leave out the declaration for one issuer, which may then name every service that no other issuer declares.
+    /// No service may be declared for two issuers. Entries with the same `iss` are one issuer and share their
+    /// services.
     ///
     /// ```
     /// use service_only::{KeySet, TrustedIssuer, Verifier};
@@ -179,9 +183,9 @@ impl TrustedIssuer {
         self
     }
 
-    /// The start of the services that compatible and strict tokens of this issuer may name, such as `mill.`; may be
-    /// said again for another. It ends in `.`, `-` or `_`, so that `mill.` does not cover `millstone`. See
-    /// [`services`](Self::services).
+    /// Adds a prefix of the services that compatible and strict tokens of this issuer may name, such as `mill.`.
+    /// You may call it repeatedly. A prefix ends in `.`, `-` or `_`, so that `mill.` does not cover `millstone`.
+    /// See [`services`](Self::services).
     pub fn service_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.services.get_or_insert_default().prefixes.push(prefix.into());
         self
@@ -233,7 +237,7 @@ impl TrustedIssuer {
             algorithms: algorithms.map(AlgorithmSet::from_iter),
             allowed_to_kind: Algorithm::ALL.into_iter().filter(|own| self.kind.may_use(*own)).collect(),
         };
-        // What changes later is checked again with every token; what is wrong already is said now.
+        // Later changes are checked with every token. Report what is already wrong now.
         match trusted.keys.snapshot() {
             Ok(keys) => trusted.check_keys(&keys, cfg!(debug_assertions))?,
             Err(error) if error.is_pending() => {}
@@ -243,7 +247,7 @@ impl TrustedIssuer {
     }
 }
 
-/// SPIFFE-ID section 2.1: lower case, no scheme, no port.
+/// Checks a trust domain. SPIFFE-ID section 2.1: lower case, no scheme, no port.
 fn is_trust_domain(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte))
 }
@@ -262,7 +266,7 @@ fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, Se
     Ok(table)
 }
 
-/// An issuer as the verifier uses it.
+/// An issuer in the form that the verifier uses.
 pub(crate) struct Trusted {
     pub(crate) kind: Kind,
     pub(crate) expectations: Expectations,
@@ -270,7 +274,7 @@ pub(crate) struct Trusted {
     pub(crate) algorithms: Option<AlgorithmSet>,
     pub(crate) allowed_to_kind: AlgorithmSet,
     pub(crate) names: Names,
-    /// For tokens that name their service themselves.
+    /// The services that its tokens may name, if they name their service themselves.
     pub(crate) namespace: Namespace,
 }
 
@@ -279,7 +283,7 @@ impl Trusted {
         &self.expectations.issuer
     }
 
-    /// The keys that the issuer has now.
+    /// Returns the issuer's current keys.
     pub(crate) fn keys_now(&self) -> Result<KeySet, Denial> {
         let keys = self.keys.snapshot().map_err(|error| {
             Denial::new(Code::KeysUnavailable, format!("the keys of `{}`: {error}", self.name()))
@@ -289,7 +293,7 @@ impl Trusted {
         Ok(keys)
     }
 
-    /// Checks the signature by the one key that `kid` and `alg` select.
+    /// Checks the signature with the one key that `kid` and `alg` select.
     pub(crate) fn check_signature(
         &self,
         segments: &Segments<'_>,
@@ -298,7 +302,7 @@ impl Trusted {
     ) -> Result<Signed, Denial> {
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
         self.kind.check_typ(header.typ.as_deref())?;
-        // The algorithm must be accepted and the key's own: RFC 8725 section 3.1.
+        // The algorithm must be accepted and must belong to the key: RFC 8725 section 3.1.
         let algorithm = header.algorithm(self.accepted(&keys))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
         let mut room = SignatureRoom::new();
@@ -308,13 +312,14 @@ impl Trusted {
         let key_id = key.kid().cloned();
         let kid = header.kid.as_deref().map(|kid| match &key_id {
             Some(own) if own.as_str() == kid => own.clone(),
-            // A key without a name.
+            // The key has no name.
             _ => KeyId::new(kid),
         });
         Ok(Signed { keys, algorithm, kid, key_id })
     }
 
-    /// Checks the claims: issuer, audience, times, what the kind requires, and whether the issuer may name the service.
+    /// Checks the claims: issuer, audience, times, what the kind requires, and whether the issuer may name the
+    /// service.
     pub(crate) fn check_claims(&self, claims: &RawClaims<'_>, at: Moment) -> Result<(Claims, Times), Denial> {
         let times = self.expectations.check(self.kind, claims, at)?;
         let claims = self.kind.claims(claims, &times, self.name(), &self.names)?;
@@ -322,7 +327,7 @@ impl Trusted {
         Ok((claims, times))
     }
 
-    /// Whether the issuer may name the service, where its tokens name it themselves.
+    /// Checks that the issuer may name the service, if its tokens name their service themselves.
     fn check_namespace(&self, claims: &Claims) -> Result<(), Denial> {
         match claims {
             Claims::Service(_) if self.kind.has_subjects() => Ok(()),
@@ -331,17 +336,17 @@ impl Trusted {
         }
     }
 
-    /// The configured algorithms, else those of the keys, limited to those that the kind allows.
+    /// The configured algorithms, or by default those of the keys, limited to those that the kind allows.
     pub(crate) fn accepted(&self, keys: &KeySet) -> AlgorithmSet {
         self.algorithms.unwrap_or_else(|| keys.accepts()).and(self.allowed_to_kind)
     }
 
-    /// Whether the keys have this `kid`.
+    /// Whether one of the keys has this `kid`.
     pub(crate) fn has(&self, kid: &str) -> bool {
         self.keys.snapshot().is_ok_and(|keys| keys.has(kid))
     }
 
-    /// Whether tokens with this header can be the issuer's.
+    /// Whether a token with this header can come from the issuer.
     pub(crate) fn reads(&self, header: &Header<'_>) -> bool {
         self.kind.check_typ(header.typ.as_deref()).is_ok()
     }
@@ -357,8 +362,8 @@ impl Trusted {
     }
 }
 
-/// A key for development lies unprotected on some machine; a release build must not trust it. Checked
-/// with every token, too: a source may have changed since the verifier was built.
+/// Refuses keys for development in a release build, because such a key is stored unprotected on some machine. It also
+/// runs for every token, because a source may have changed since the verifier was built.
 pub(crate) fn refuse_development_keys(keys: &KeySet, development_build: bool) -> Result<(), BuildError> {
     match keys.development_key() {
         Some(kid) if !development_build => Err(BuildError::DevelopmentKey(quoted(kid.as_str()))),
@@ -366,7 +371,7 @@ pub(crate) fn refuse_development_keys(keys: &KeySet, development_build: bool) ->
     }
 }
 
-/// A token that was signed with a key for development, whatever name the key was given here.
+/// Refuses a token that was signed with a key for development, even if the key has another name here.
 pub(crate) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
     match kid {
         Some(kid) if !development_build && kid.starts_with(DEVELOPMENT_KID_PREFIX) => {

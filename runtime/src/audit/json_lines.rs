@@ -1,9 +1,9 @@
-//! Audit records as JSON lines, written by a thread of their own so that no request waits for a disk.
+//! Audit records as JSON lines. A separate thread writes them, so that no request waits for a disk.
 //!
-//! A request writes its line (`line`) into memory of its own thread (`slot`), where it waits as long as there
-//! are places for records (`queue`); the thread writes what waits (`writer`) to a file (`file`) or to anything else
-//! (`output`). Between requests and thread nothing is woken up for a single record, unless the request waits until
-//! its record is written (`commit`). What is in memory when the program exits is written then (`exit`).
+//! A request formats its line (`line`) into memory of its thread (`slot`). The line waits there and takes one of
+//! the places of the bounded queue (`queue`). The thread (`writer`) writes the queued lines to a file (`file`) or
+//! to any other writer (`output`). A single record wakes no thread, unless the request waits until its record is
+//! written (`commit`). When the program exits, the lines that are still in memory are written (`exit`).
 
 mod commit;
 mod exit;
@@ -192,8 +192,8 @@ impl JsonLinesBuilder {
         self.rotation(|rotation| rotation.size = Some(bytes))
     }
 
-    /// Starts a new file when the log is so old, as [`rotate_at_size`](Self::rotate_at_size) does. The age counts from
-    /// the creation of the file, also over restarts.
+    /// Starts a new file when the log is so old, as [`rotate_at_size`](Self::rotate_at_size) does. The age counts
+    /// from the creation of the file, also over restarts.
     pub fn rotate_at_age(self, age: Duration) -> Self {
         self.rotation(|rotation| rotation.age = Some(age))
     }

@@ -1,4 +1,4 @@
-//! JWK sets (RFC 7517), read strictly for the keys that matter and leniently for their neighbours.
+//! Parses JWK sets (RFC 7517): strictly for usable keys, and leniently for other members.
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
@@ -18,17 +18,17 @@ use crate::{
     text,
 };
 
-/// Keys that one set may hold: far more than any rotation needs, few enough to load at once.
+/// The maximum number of keys in one set: far more than a rotation needs, and few enough to load quickly.
 pub const MAX_KEYS: usize = 10_000;
 
-/// The largest JWK set that is read, in bytes: [`MAX_KEYS`](super::MAX_KEYS) of about 400 bytes.
+/// The maximum size of a JWK set, in bytes: [`MAX_KEYS`](super::MAX_KEYS) of about 400 bytes each.
 pub const MAX_JWKS_BYTES: usize = 4 * 1024 * 1024;
 
-/// Different keys for one algorithm that may share a `kid`: each costs the signature check of a
-/// stranger's token. An issuer that reuses a name while it rotates has two.
+/// How many different keys for one algorithm may share a `kid`. Each costs one signature check for an
+/// unauthenticated token. An issuer that reuses a name while it rotates has two.
 pub const MAX_KEYS_PER_KID: usize = 4;
 
-/// A member of a JWK set that was left out.
+/// A member of a JWK set that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedKey {
     pub(crate) index: usize,
@@ -37,7 +37,7 @@ pub struct SkippedKey {
 }
 
 impl SkippedKey {
-    /// Why it was left out.
+    /// Why it was skipped.
     pub fn error(&self) -> &KeyError {
         &self.error
     }
@@ -53,7 +53,7 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// The keys of a set of at most `most` members, and the members that were left out.
+/// Parses a set of at most `most` members into its keys and the members that were skipped.
 pub(crate) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
     if json.len() > MAX_JWKS_BYTES {
         return Err(KeyError::unusable(format!("the JWK set is larger than {MAX_JWKS_BYTES} bytes")));
@@ -85,7 +85,7 @@ pub(crate) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<
     Ok((shelves.into_keys(), skipped))
 }
 
-/// What to do with a text that is not an object of JSON, by how it begins. Shows nothing of it.
+/// Suggests what to do with a text that is not a JSON object, based on how it begins. Never quotes the text.
 fn remedy(text: &str) -> &'static str {
     match text.trim_start().as_bytes() {
         [] => "; the text is empty",
@@ -105,14 +105,14 @@ struct Entry {
     prepared: Vec<(Algorithm, Prepared)>,
 }
 
-/// A public key as numbers. Two entries with the same material are the same key.
+/// The numbers of a public key. Two entries with the same material are the same key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Material {
     Rsa {
         n: Vec<u8>,
         e: Vec<u8>,
     },
-    /// A point as SEC 1 writes it, uncompressed.
+    /// A point in the uncompressed form of SEC 1.
     Ec(Vec<u8>),
     Ed25519(Vec<u8>),
 }
@@ -127,7 +127,7 @@ impl Material {
     }
 }
 
-/// Puts entries together that are one key: those with one `kid`, and those without one that are the same.
+/// Merges entries that are the same key: those with the same `kid`, and identical ones without a `kid`.
 #[derive(Default)]
 struct Shelves {
     shelves: Vec<Shelf>,
@@ -141,7 +141,7 @@ struct Shelf {
 }
 
 struct Held {
-    /// The place of its entry in the set.
+    /// The position of its entry in the set.
     index: usize,
     material: Material,
     algorithm: Algorithm,
@@ -206,12 +206,12 @@ impl Shelf {
 #[derive(Default)]
 struct SetMembers {
     keys: Option<Vec<Jwk>>,
-    /// It has a `kty`, which a key has and a set has not.
+    /// The object has a `kty`, which a key has and a set does not have.
     is_a_key: bool,
 }
 
 json::names! {
-    /// The members of a set that mean something.
+    /// The known members of a set.
     SetName {
         Keys = "keys",
         Kty = "kty",
@@ -246,7 +246,7 @@ impl<'de> Deserialize<'de> for JwkList {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JwkList, A::Error> {
                 let mut list = Vec::new();
                 while let Some(jwk) = seq.next_element::<Jwk>()? {
-                    // Here, since a member of two bytes takes a hundred times as many once it is read.
+                    // Check here, because a member of two bytes takes a hundred times as many after it is parsed.
                     if list.len() == MAX_KEYS {
                         return Err(de::Error::custom(format_args!("more than {MAX_KEYS} keys")));
                     }
@@ -259,12 +259,12 @@ impl<'de> Deserialize<'de> for JwkList {
     }
 }
 
-/// One member of the set. Whatever is wrong with it is remembered, not raised: RFC 7517 section 5
-/// asks to ignore keys that are not understood.
+/// One member of the set. An error in it is stored, not returned: RFC 7517 section 5
+/// requires ignoring keys that are not understood.
 #[derive(Default)]
 struct Jwk {
     not_an_object: bool,
-    /// A repeated member, or one member too many.
+    /// A repeated member, or too many members.
     unlawful: Option<String>,
     kid: Member,
     kty: Member,
@@ -276,7 +276,7 @@ struct Jwk {
     e: Member,
     x: Member,
     y: Member,
-    /// A member that only a private key has.
+    /// The name of a member that only a private key has.
     private: Option<&'static str>,
 }
 
@@ -331,7 +331,7 @@ impl Member {
 impl<'de> Deserialize<'de> for Jwk {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct JwkVisitor;
-        /// Anything but an object is skipped like a key that is not understood.
+        /// Anything that is not an object is skipped, like a key that is not understood.
         macro_rules! not_an_object {
             ($($method:ident: $type:ty),*) => {
                 $(fn $method<E>(self, _: $type) -> Result<Jwk, E> { Ok(Jwk::not_an_object()) })*
@@ -378,7 +378,7 @@ impl Jwk {
         Self { not_an_object: true, ..Self::default() }
     }
 
-    /// A member that is null is one that is left out: .NET writes all that a key has not.
+    /// Sets a member. A null member counts as absent, because .NET writes null for everything that a key lacks.
     fn set(&mut self, name: &str, value: Value<'_>) {
         if value == Value::Null {
             return;
@@ -401,7 +401,7 @@ impl Jwk {
             "y" => self.y = value.into(),
             _ => {
                 let private = PRIVATE.iter().find(|private| **private == name);
-                // `"oth": []` and `"d": ""` hold nothing.
+                // `"oth": []` and `"d": ""` are empty.
                 if !matches!(&value, Value::Text(text) if text.is_empty())
                     && !matches!(&value, Value::Texts(texts) if texts.is_empty())
                 {
@@ -433,10 +433,10 @@ impl Jwk {
         Ok(Entry { index, kid: kid.map(KeyId::new), material, prepared })
     }
 
-    /// RFC 7517 sections 4.2 and 4.3.
+    /// Checks `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3).
     fn check_purpose(&self) -> Result<(), KeyError> {
         match self.key_use.optional("use")? {
-            // A SPIFFE bundle says that a key is for JWT-SVIDs.
+            // A SPIFFE bundle marks a key for JWT-SVIDs.
             None | Some("sig" | "jwt-svid") => {}
             Some(other) => {
                 return Err(KeyError::unusable(format!("`use` is `{}`, expected `sig`", quoted(other))));
@@ -453,14 +453,14 @@ impl Jwk {
         }
     }
 
-    /// The algorithms that the key is for: the one it names, or all that its type can do.
+    /// The algorithms that the key is for: the one that it names, or all that its type supports.
     fn candidates(&self) -> Result<Vec<Algorithm>, KeyError> {
         let key_type = self.key_type()?;
         let fitting = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.key_type() == key_type);
         match self.alg.optional("alg")? {
             None => Ok(fitting.collect()),
-            // Both names of an Ed25519 key mean the same signatures (RFC 9864 section 2.2), so that it
-            // serves tokens under either. Which of them a verifier accepts is for its own list.
+            // Both names of an Ed25519 key mean the same signatures (RFC 9864 section 2.2). So the key
+            // verifies tokens with either name, and the verifier's own list decides which names it accepts.
             Some("EdDSA" | "Ed25519") if key_type == KeyType::Ed25519 => Ok(fitting.collect()),
             Some(name) => {
                 let named: Vec<_> = fitting.filter(|algorithm| algorithm.as_str() == name).collect();
@@ -517,7 +517,8 @@ impl Jwk {
         }
     }
 
-    /// RFC 7518 section 6.2.1: both coordinates in full length. Java puts a sign in front, a zero octet.
+    /// Reads a point. RFC 7518 section 6.2.1: both coordinates have full length. Java adds a sign, a leading zero
+    /// octet.
     fn point(&self, length: usize) -> Result<Material, KeyError> {
         let coordinate = |member, name| {
             let bytes = decode(member, name)?;

@@ -1,4 +1,4 @@
-//! The id of a record.
+//! Generates the id of a record.
 
 use std::cell::RefCell;
 
@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// RFC 9562 section 5.7, from the verifier's clock. The nanoseconds within the millisecond stand where
-/// section 6.2 has a counter, so that ids sort by the time of their records, whichever thread made them;
-/// the other 54 bits are random.
+/// Generates a UUID of version 7 (RFC 9562 section 5.7) from the verifier's clock. The nanoseconds within the
+/// millisecond take the place of the counter of section 6.2. So ids sort by the time of their records, whichever
+/// thread generated them. The other 54 bits are random.
 pub(crate) fn event_id(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.unix()).unwrap_or(0);
     let nanos = now.subsec_nanos();
     let millis = seconds.saturating_mul(1_000).saturating_add(u64::from(nanos / NANOS_PER_MILLI));
-    // Twenty bits: twelve stand behind the version, eight behind the variant.
+    // Twenty bits: twelve follow the version, eight follow the variant.
     let counter = u64::from(nanos % NANOS_PER_MILLI);
     let high = (millis << 16) | VERSION | (counter >> 8);
     let low = VARIANT | (counter & 0xff) << RANDOM | random() >> (u64::BITS - RANDOM);
@@ -25,10 +25,10 @@ const NANOS_PER_MILLI: u32 = 1_000_000;
 const VERSION: u64 = 7 << 12;
 const VARIANT: u64 = 0b10 << 62;
 
-/// How many bits are.
+/// The number of random bits.
 const RANDOM: u32 = 54;
 
-/// Drawn for so many ids at once: to ask costs more than to be given.
+/// How many ids share one request for random bytes: the call costs more than the bytes.
 const DRAWN: usize = 128;
 
 thread_local! {
@@ -40,10 +40,10 @@ struct Block {
     left: usize,
 }
 
-/// Each is given once.
+/// Returns random bits. Each value is used once.
 fn random() -> u64 {
     let drawn = BLOCK.try_with(|block| block.try_borrow_mut().ok().and_then(|mut block| block.next()));
-    // A thread that ends, or a source that fails: then each id asks for itself.
+    // The thread is ending, or the source fails: then each id requests its bits separately.
     drawn.ok().flatten().unwrap_or_else(|| Uuid::new_v4().as_u64_pair().1 << 2)
 }
 
@@ -82,7 +82,7 @@ mod tests {
     fn ids_of_one_instant_differ() {
         let ids: HashSet<_> = (0..1000).map(|_| event_id(Timestamp::from_unix(7))).collect();
         assert_eq!(ids.len(), 1000);
-        // Neither end of time has an id of its own.
+        // A UUID cannot encode the first and the last instant, but both still get a valid id.
         for unix in [i64::MIN, i64::MAX] {
             assert_eq!(event_id(Timestamp::from_unix(unix)).get_version_num(), 7);
         }

@@ -1,4 +1,4 @@
-//! The kinds of tokens, and how each names a service. Pure.
+//! The kinds of tokens, and how each kind names a service. These functions are pure.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     times::Times,
 };
 
-/// The longest life of a strict token unless said otherwise; see `TrustedIssuer::max_lifetime`.
+/// The default maximum lifetime of a strict token; see `TrustedIssuer::max_lifetime`.
 pub(crate) const MAX_STRICT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The `typ` of a strict service token (RFC 8725 section 3.11).
 pub(crate) const STRICT_TYP: &str = "service+jwt";
 
-/// What kind of tokens an issuer mints.
+/// The kind of tokens that an issuer mints.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Compatible,
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The kind as the audit writes it.
+    /// The kind as the audit log prints it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Compatible => "compatible",
@@ -43,13 +43,14 @@ impl Kind {
         !matches!(self, Self::Compatible)
     }
 
-    /// Whether services are named by a subject of another system.
+    /// Whether the token's subject comes from another system and is mapped to a service.
     pub(crate) const fn has_subjects(self) -> bool {
         matches!(self, Self::Kubernetes | Self::Spiffe | Self::OAuth)
     }
 
-    /// A secret that verifies can mint, so only compatible tokens may have one. JWT-SVID section 4
-    /// lists the algorithms of SPIFFE, and EdDSA is none of them.
+    /// Whether tokens of this kind may use an algorithm. A shared secret that verifies can also mint, so only
+    /// compatible tokens may use one. JWT-SVID section 4 lists the algorithms of SPIFFE, and EdDSA is not among
+    /// them.
     pub(crate) const fn may_use(self, algorithm: Algorithm) -> bool {
         match self {
             Self::Compatible => true,
@@ -60,8 +61,8 @@ impl Kind {
         }
     }
 
-    /// Whether `typ` is this kind's. A media type is compared without case (RFC 7515 section 4.1.9);
-    /// another kind of JWT is refused whoever signed it (RFC 8725 section 3.11).
+    /// Checks that `typ` belongs to this kind. Media types are compared case-insensitively (RFC 7515 section 4.1.9).
+    /// Another kind of JWT is refused even if its signature is valid (RFC 8725 section 3.11).
     pub(crate) fn check_typ(self, typ: Option<&str>) -> Result<(), Denial> {
         let (own, optional): (&[&str], _) = match self {
             // RFC 7519 section 5.1.
@@ -88,12 +89,12 @@ impl Kind {
         }
     }
 
-    /// Whether `iss` is compared. A JWT-SVID need not have one; its trust domain is in its `sub`.
+    /// Whether `iss` is compared. A JWT-SVID may omit it; its trust domain is in its `sub`.
     pub(crate) const fn compares_issuer(self) -> bool {
         !matches!(self, Self::Spiffe)
     }
 
-    /// Claims that this kind must have beside `iss`, `aud` and `exp`.
+    /// Checks the claims that this kind requires in addition to `iss`, `aud` and `exp`.
     pub(crate) fn check_required(self, claims: &RawClaims<'_>) -> Result<(), Denial> {
         let (jti, iat) = match self {
             // RFC 9068 section 2.2.
@@ -140,19 +141,19 @@ impl Kind {
     }
 }
 
-/// The names that subjects of another system have here.
+/// The service names that subjects of another system are mapped to.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(crate) given: BTreeMap<String, ServiceName>,
-    /// Whether a subject without a given name has none at all. So it is where several issuers are
-    /// trusted: each could come to a name that means another's service.
+    /// Whether a subject without a configured name is refused. This is so if several issuers are trusted: each
+    /// could otherwise derive a name that means another issuer's service.
     pub(crate) only_given: bool,
 }
 
 /// A service as another system names it.
 struct Foreign<'c> {
     subject: &'c str,
-    /// The name that it has here when none was said; `None` where that could be another's too.
+    /// The derived name, for a subject without a configured one; `None` if another subject could have the same.
     default: Option<Cow<'c, str>>,
 }
 
@@ -170,7 +171,7 @@ impl Foreign<'_> {
         }
         let name: ServiceName =
             self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
-        // A name that was given to one subject is not another's by accident.
+        // The derived name must not equal the configured name of another subject.
         if names.given.values().any(|taken| *taken == name) {
             return Err(unnamed());
         }
@@ -186,8 +187,8 @@ fn subject<'c>(claims: &'c RawClaims<'_>) -> Result<&'c str, Denial> {
     }
 }
 
-/// `system:serviceaccount:NAMESPACE:NAME`, and a `kubernetes.io` claim that agrees: only bound tokens
-/// have one. A namespace has no `.`, so two accounts never become one service.
+/// Reads `system:serviceaccount:NAMESPACE:NAME` and a `kubernetes.io` claim that agrees, which only bound tokens
+/// have. A namespace has no `.`, so two accounts never become one service.
 fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let not_an_account = || {
@@ -209,7 +210,7 @@ fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     Ok(Foreign { default: Some(Cow::Owned(format!("{namespace}.{name}"))), subject })
 }
 
-/// `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
+/// Reads `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
 fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let id = subject.strip_prefix("spiffe://").ok_or_else(|| {
@@ -236,7 +237,7 @@ fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'
     Ok(Foreign { default, subject })
 }
 
-/// RFC 9068 section 2.2: with client credentials, `sub` is the client itself.
+/// Reads the client. RFC 9068 section 2.2: with client credentials, `sub` is the client itself.
 fn oauth<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let client = match &claims.client_id {

@@ -1,8 +1,8 @@
-//! What requests and the writer share: the lines that wait, how many they are, what the writer is doing,
-//! what was lost.
+//! The state that requests and the writer share: the queued lines and their number, the state of the writer, and
+//! the count of lost records.
 //!
-//! A request takes one of the places that there are for records (`waiting`), and then adds its line to the
-//! pages of its thread ([`Slot`]). The writer frees the place when the line is written.
+//! A request first reserves one of a limited number of places (`waiting`). Then it adds its line to the pages of
+//! its thread ([`Slot`]). The writer frees the place after it has written the line.
 
 use std::{
     io,
@@ -32,49 +32,49 @@ use crate::{
 pub(crate) struct Queue {
     slots: ThreadLocal<OwnLine<Slot>>,
     pages: Pages,
-    /// What every request writes to, apart from what every request reads.
+    /// The counter that every request writes, on a cache line apart from what every request reads.
     waiting: OwnLine<AtomicUsize>,
     capacity: usize,
     when_full: WhenFull,
-    /// How long a request waits for its record to be written; nothing where requests do not wait.
+    /// How long a request waits for its record to be written; `None` if requests do not wait.
     commit_wait: Option<Duration>,
-    /// The lines whose requests wait, instead of those in `slots`.
+    /// The lines whose requests wait. They are here instead of in `slots`.
     commits: Commits,
-    /// What the writer is doing, by which a request knows whether to wake it.
+    /// The state of the writer. A request reads it to decide whether to wake the writer.
     doing: AtomicU8,
     orders: Mutex<Orders>,
     has_ended: Condvar,
-    /// Requests that wait for room, and how they hear of it.
+    /// How many requests wait for a free place, and the condition variable that wakes them.
     queueing: AtomicUsize,
     room: (Mutex<()>, Condvar),
     lost: AtomicU64,
-    /// Records lost to a full queue since losses began; `overflowing` until they are over.
+    /// Records lost to a full queue since the losses began. `overflowing` is set until they are over.
     overflowed: AtomicU64,
     overflowing: AtomicBool,
-    /// The disk did not take the latest records.
+    /// The latest records could not be written to the disk.
     pub(crate) failing: Trouble,
-    /// The path leads elsewhere, and what is there cannot be opened.
+    /// The path leads to another file, which cannot be opened.
     pub(crate) unreachable: Trouble,
 }
 
-/// What the writer is told to do beside writing.
+/// Orders to the writer, beside writing records.
 #[derive(Default)]
 pub(crate) struct Orders {
     pub(crate) flushes: Vec<SyncSender<io::Result<()>>>,
-    /// No record follows; since when, and how long the writer may take for the rest.
+    /// The queue is closed: since when, and how long the writer may take for the remaining records.
     pub(crate) closed: Option<(Stopwatch, Duration)>,
     ended: bool,
 }
 
-/// It looks at the queue before it rests, so nobody has to wake it.
+/// The writer checks the queue before it rests, so no request has to wake it.
 const BUSY: u8 = 0;
-/// It looks at the queue in some milliseconds; only a queue that fills up wakes it.
+/// The writer checks the queue again in some milliseconds. Only a queue that fills up wakes it earlier.
 const NAPPING: u8 = 1;
-/// It waits to be woken.
+/// The writer waits until a request wakes it.
 const ASLEEP: u8 = 2;
-/// Its thread is gone.
+/// The writer's thread has ended.
 const ENDED: u8 = 3;
-/// It writes what was accepted, and accepts nothing.
+/// The writer writes the accepted records and accepts no more.
 const CLOSING: u8 = 4;
 
 impl Queue {
@@ -100,9 +100,9 @@ impl Queue {
         }
     }
 
-    /// Hands over a record, whose line `write` adds to others, and whether it `admits` its caller. `wake` wakes the
-    /// writer, which costs a system call: the first record after a pause needs it, and the one that fills half of the
-    /// queue.
+    /// Queues a record. `write` adds its line to the others; `admits` is whether the record admits its caller. `wake`
+    /// wakes the writer, which costs a system call. Only the first record after a pause needs it, and the record that
+    /// fills half of the queue.
     #[inline]
     pub(crate) fn push(
         &self,
@@ -120,8 +120,8 @@ impl Queue {
             return Err(error);
         }
         if doing == ASLEEP || (doing == NAPPING && waiting >= self.half()) {
-            // Of several requests one wakes it. `Relaxed`, as it decides only who that is: what the writer
-            // finds it is told by the slot's lock, and waking is itself a release that its rest acquires.
+            // Only one of several requests wakes the writer. `Relaxed` suffices because it only decides which one:
+            // the slot's lock publishes the line, and waking is a release that the writer's rest acquires.
             let woken = self.doing.compare_exchange(doing, BUSY, Ordering::Relaxed, Ordering::Relaxed);
             if woken.is_ok() {
                 wake();
@@ -130,7 +130,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes a place, and says how many are taken then and what the writer is doing.
+    /// Reserves a place, and returns how many are reserved now and the state of the writer.
     #[inline]
     fn enter(&self, wake: &impl Fn()) -> Result<(usize, u8), AuditError> {
         let waiting = match self.place() {
@@ -140,8 +140,8 @@ impl Queue {
                 self.place_when_full()?
             }
         };
-        // `SeqCst`, as is the place that was taken before: of a request and a writer that is about to sleep,
-        // to close or to end at least one sees the other, see `may_sleep`, `refuse` and `end`.
+        // `SeqCst`, like the reservation before it. When the writer is about to sleep, close or end, at least one
+        // of the request and the writer sees the other: see `may_sleep`, `refuse` and `end`.
         let doing = self.doing.load(Ordering::SeqCst);
         if doing >= ENDED {
             return Err(self.too_late(doing));
@@ -149,7 +149,7 @@ impl Queue {
         Ok((waiting, doing))
     }
 
-    /// Gives a place back that was taken too late.
+    /// Frees a place that was reserved too late.
     #[cold]
     fn too_late(&self, doing: u8) -> AuditError {
         if doing == CLOSING {
@@ -161,9 +161,9 @@ impl Queue {
         AuditError::new("the audit writer has ended")
     }
 
-    /// Hands over a record, and returns when it is written. While records cannot be written, no request waits: the
-    /// record of a refusal is queued, and one that admits its caller is an error. [`Queue::ready`] refuses most of
-    /// these callers earlier, but the trouble may begin after its answer.
+    /// Queues a record, and returns after it is written. While records cannot be written, no request waits. The
+    /// record of a refusal is queued then, and a record that admits its caller is an error. [`Queue::ready`] refuses
+    /// most of these callers earlier, but the failure may begin after its answer.
     fn commit(
         &self,
         admits: bool,
@@ -183,7 +183,8 @@ impl Queue {
         })?;
         let commit = (!is_in_trouble).then(Arc::<Commit>::default);
         self.commits.push(Waiting { line, commit: commit.clone() });
-        // After the line: either the writer finds it before it sleeps, or is seen asleep here.
+        // Load this after the line is added: either the writer finds the line before it sleeps, or this load sees
+        // it asleep.
         match self.doing.load(Ordering::SeqCst) {
             ENDED => {
                 self.commits.fail(&AuditError::new("the audit writer has ended"));
@@ -213,7 +214,7 @@ impl Queue {
         Err(AuditError::new(format!("{reason}; it is being written and may still arrive")))
     }
 
-    /// Tells the requests that wait that their records are lost.
+    /// Reports to the waiting requests that their records are lost.
     pub(crate) fn fail_commits(&self, error: &AuditError) {
         let Failed { lost, withdrawn } = self.commits.fail(error);
         self.count_lost(lost);
@@ -222,7 +223,7 @@ impl Queue {
         }
     }
 
-    /// The lines whose requests wait.
+    /// Takes the lines whose requests wait.
     pub(crate) fn take_commits(&self) -> Vec<Waiting> {
         let (taken, withdrawn) = self.commits.take();
         if withdrawn > 0 {
@@ -245,20 +246,20 @@ impl Queue {
         self.failing.is_there() || self.unreachable.is_there()
     }
 
-    /// Takes a place, if there is one, and says how many are taken then.
+    /// Reserves a place if one is free, and returns how many are reserved now.
     #[inline]
     fn place(&self) -> Option<usize> {
         let next = |waiting: usize| (waiting < self.capacity).then_some(waiting + 1);
         self.waiting.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok().and_then(next)
     }
 
-    /// Places whose records are written, or lost and counted.
+    /// Frees the places of records that are written, or are lost and counted.
     pub(crate) fn free(&self, records: usize) {
-        // Once the writer has ended there may be none left to free.
+        // After the writer has ended, no place may be left to free.
         let rest = |waiting: usize| Some(waiting.saturating_sub(records));
         let _ = self.waiting.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, rest);
-        // `SeqCst`, as is the place before: whoever found the queue full and is about to wait either finds
-        // a place, or is seen here.
+        // `SeqCst`, like the place before it. A request that found the queue full and is about to wait either finds
+        // a place, or this load sees it.
         if self.queueing.load(Ordering::SeqCst) > 0 {
             self.tell_of_room();
         }
@@ -296,14 +297,14 @@ impl Queue {
     #[cold]
     fn tell_of_room(&self) {
         let (lock, room) = &self.room;
-        // Whoever has found the queue full and does not wait yet holds the lock.
+        // A request that has found the queue full and does not wait yet holds the lock.
         drop(locked(lock));
         room.notify_all();
     }
 
-    /// The lines of each thread, in the order in which it wrote them. What was accepted before an order that
-    /// the writer has seen is among them: the order's lock tells it of the thread's slot, and that slot's lock
-    /// of the line.
+    /// Passes the lines of each thread to `with`, in the order in which the thread wrote them. They include every
+    /// line that was accepted before an order that the writer has seen: the order's lock publishes the thread's
+    /// slot, and the slot's lock publishes the line.
     pub(crate) fn take(&self, mut with: impl FnMut(Page)) {
         let mut spare = Page::default();
         for slot in &self.slots {
@@ -315,7 +316,7 @@ impl Queue {
         self.keep(spare);
     }
 
-    /// Keeps an empty page, or one that was written.
+    /// Keeps an empty page, or a page that was written, for reuse.
     pub(crate) fn keep(&self, page: Page) {
         self.pages.keep(page);
     }
@@ -328,40 +329,41 @@ impl Queue {
         self.waiting.0.load(Ordering::SeqCst)
     }
 
-    /// Says that the writer is going to sleep, unless there is something to write. `SeqCst` on both: in the
-    /// one order of all such operations either this load comes after the place that a request takes, and the
-    /// writer stays awake; or the request's look at `doing` comes after this store, and the request wakes it.
+    /// Marks the writer as asleep, and returns whether it may sleep because nothing is queued. Both operations are
+    /// `SeqCst`, so they have one total order with those of a request. Either this load comes after the reservation
+    /// of a place, and the writer stays awake. Or the request's load of `doing` comes after this store, and it
+    /// wakes the writer.
     pub(crate) fn may_sleep(&self) -> bool {
         self.doing.store(ASLEEP, Ordering::SeqCst);
-        // A request that waits looks at `doing` after it has added its line.
+        // A request that waits loads `doing` after it has added its line.
         if self.commits() { self.commits.is_empty() } else { self.waiting() == 0 }
     }
 
-    /// Says that the writer is going to nap, unless the queue fills up. Whoever is not seen here is seen when
-    /// the nap is over.
+    /// Marks the writer as napping, and returns whether the queue is less than half full. A request that this load
+    /// does not see is seen when the nap is over.
     pub(crate) fn may_nap(&self) -> bool {
         self.doing.store(NAPPING, Ordering::SeqCst);
         self.waiting() < self.half()
     }
 
-    /// `Relaxed`: a request that does not see it yet wakes a writer that is awake.
+    /// Marks the writer as busy. `Relaxed`: a request that does not see it yet wakes a writer that is awake.
     pub(crate) fn is_busy(&self) {
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
-    /// Gives back the memory that nobody needs while nothing is recorded.
+    /// Frees the memory that is not needed while nothing is recorded.
     pub(crate) fn shrink(&self) {
         self.slots.iter().for_each(|slot| slot.0.shrink());
         self.pages.shrink();
     }
 
-    /// The orders so far. Closing stays.
+    /// Takes the orders so far. The order to close remains.
     pub(crate) fn orders(&self) -> Orders {
         let mut orders = locked(&self.orders);
         Orders { flushes: std::mem::take(&mut orders.flushes), closed: orders.closed, ended: orders.ended }
     }
 
-    /// A flush of what was accepted until now; nothing where nobody is left to do it. Then it wakes.
+    /// Orders a flush of the records accepted until now; `None` if the writer has ended. Wake the writer afterwards.
     pub(crate) fn order_flush(&self) -> Option<Receiver<io::Result<()>>> {
         let (done, written) = mpsc::sync_channel(1);
         let mut orders = locked(&self.orders);
@@ -371,18 +373,18 @@ impl Queue {
         })
     }
 
-    /// Ends the writer when it has written what was accepted, or after `limit`.
+    /// Orders the writer to end after it has written the accepted records, or after `limit`.
     pub(crate) fn close(&self, limit: Duration) {
         locked(&self.orders).closed.get_or_insert_with(|| (Stopwatch::start(), limit));
     }
 
-    /// Whether the writer was told to end, and has had its time.
+    /// Whether the writer was ordered to end and its time is over.
     pub(crate) fn is_out_of_time(&self) -> bool {
         let closed = locked(&self.orders).closed;
         closed.is_some_and(|(since, limit)| since.elapsed() >= limit)
     }
 
-    /// Waits for the writer to end, and says whether it has.
+    /// Waits for the writer to end, and returns whether it has.
     pub(crate) fn await_end(&self, limit: Duration) -> bool {
         let orders = locked(&self.orders);
         let waited = self.has_ended.wait_timeout_while(orders, limit, |orders| !orders.ended);
@@ -393,14 +395,16 @@ impl Queue {
         locked(&self.orders).ended
     }
 
-    /// Accepts nothing from now on; what has a place already is still to be written.
+    /// Accepts no record from now on. Records that have a place already are still written.
     pub(crate) fn refuse(&self) {
         self.doing.store(CLOSING, Ordering::SeqCst);
     }
 
-    /// The writer is gone, in whatever way: nothing is accepted from now on, and nobody waits for it.
+    /// Marks the writer as ended, for whatever reason: no record is accepted from now on, and no request waits for
+    /// it.
     pub(crate) fn end(&self) {
-        // Before the places are counted, and `SeqCst`: who takes a place after that count sees this.
+        // Store this before the places are counted, and with `SeqCst`: a request that takes a place after the count
+        // sees it.
         self.doing.store(ENDED, Ordering::SeqCst);
         self.abandon();
         let mut orders = locked(&self.orders);
@@ -412,7 +416,7 @@ impl Queue {
         self.tell_of_room();
     }
 
-    /// Counts what nobody will write: each place once, whoever comes first.
+    /// Counts the records that will never be written. Each place is counted once, by the first thread that gets here.
     fn abandon(&self) {
         let records = self.waiting.0.swap(0, Ordering::SeqCst);
         self.count_lost(records);
@@ -446,12 +450,12 @@ impl Queue {
         self.lost.fetch_add(records as u64, Ordering::Relaxed);
     }
 
-    /// Records lost to a full queue since losses began, if they are not over.
+    /// Records lost to a full queue since the losses began, if they are not over.
     pub(crate) fn overflow(&self) -> Option<u64> {
         self.overflowing.load(Ordering::Relaxed).then(|| self.overflowed.load(Ordering::Relaxed))
     }
 
-    /// Says that the losses are over.
+    /// Marks the losses as over.
     pub(crate) fn overflow_is_over(&self) {
         self.overflowing.store(false, Ordering::Relaxed);
         let lost = self.overflowed.swap(0, Ordering::Relaxed);

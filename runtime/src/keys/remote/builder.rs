@@ -1,4 +1,4 @@
-//! What can be said of a remote JWK set, and why it is as it is when nothing is said.
+//! The settings of a remote JWK set, their defaults, and the reason for each default.
 
 use std::{
     fmt,
@@ -22,39 +22,39 @@ use crate::{
     keys::{MAX_JWKS_BYTES, MAX_KEYS},
 };
 
-/// How long one fetch may take, discovery included: ten seconds. No request waits that long for it.
+/// The default timeout of one fetch, discovery included: ten seconds. No request waits that long for it.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest answer, in bytes: 1 MiB, 200 times the set of a large provider.
+/// The default size limit of a response, in bytes: 1 MiB, 200 times the set of a large provider.
 pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// Keys that a set may hold: a rotation needs three, large providers publish ten.
+/// The default limit of keys in a set: a rotation needs three, large providers publish ten.
 pub const DEFAULT_REMOTE_KEYS: usize = 100;
 
-/// How long the last good keys are served while the issuer is down: six hours. Longer than most
-/// outages; and whoever cuts the line to the issuer cannot keep a withdrawn key alive for longer.
+/// How long the last good keys are served by default while the issuer is down: six hours. That is longer than most
+/// outages. It also limits how long an attacker who blocks the issuer can keep a withdrawn key trusted.
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(6 * 3600);
 
-/// How often tokens of unknown keys can cause a fetch: every 30 seconds. That is the longest time for
-/// which an attacker who names unknown keys can hide one that was used before it was announced.
+/// How often tokens of unknown keys can cause a fetch by default: every 30 seconds. That is the longest time for
+/// which an attacker who names unknown keys can hide a key that was used before it was announced.
 pub const DEFAULT_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a request waits for the fetch that its token caused: two seconds.
+/// How long a request waits by default for the fetch that its token caused: two seconds.
 pub const DEFAULT_UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
 
-/// An issuer that asks for more is fetched from once a minute all the same.
+/// The default minimum time between two fetches, even if the issuer asks for more frequent ones.
 const DEFAULT_MIN_REFRESH: Duration = Duration::from_secs(60);
 
-/// A key that the issuer withdrew is trusted for at most this long: an hour.
+/// The default maximum time between two fetches: a key that the issuer withdrew is trusted for at most an hour.
 const DEFAULT_MAX_REFRESH: Duration = Duration::from_secs(3600);
 
-/// Below this, fetching is a busy loop.
+/// The smallest allowed time between two fetches. Below it, fetching is a busy loop.
 const LEAST_REFRESH: Duration = Duration::from_millis(10);
 
-/// Below this, unknown keys are a way to load the issuer.
+/// The smallest allowed interval for unknown keys. Below it, an attacker could load the issuer with unknown keys.
 const LEAST_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Describes a remote JWK set; [`start`](Self::start) fetches it.
+/// Configures a remote JWK set; [`start`](Self::start) fetches it.
 #[must_use = "nothing is fetched until `start` is called"]
 pub struct RemoteJwksBuilder {
     place: Place,
@@ -87,98 +87,98 @@ impl RemoteJwksBuilder {
         }
     }
 
-    /// The bounds, least and most, of the time between two fetches. Between them the answer's
-    /// `Cache-Control` decides; without one it is five minutes. Left out, they are a minute, so that
-    /// no issuer can ask for a storm, and an hour, for which a withdrawn key may stay trusted.
+    /// Sets the minimum and maximum time between two fetches. Within them the response's `Cache-Control`
+    /// decides; without that header the time is five minutes. The defaults are a minute, so that
+    /// no issuer can cause a storm of fetches, and an hour, for which a withdrawn key may stay trusted.
     pub fn refresh_between(self, min: Duration, max: Duration) -> Self {
         Self { min_refresh: min, max_refresh: max, ..self }
     }
 
-    /// How long one fetch may take, discovery included. Left out, it is [`DEFAULT_TIMEOUT`].
+    /// Sets the timeout of one fetch, discovery included. The default is [`DEFAULT_TIMEOUT`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = timeout;
         self
     }
 
-    /// The largest answer that is read, in bytes, up to [`MAX_JWKS_BYTES`]. Left out, it is
+    /// Sets the size limit of a response, in bytes, up to [`MAX_JWKS_BYTES`]. The default is
     /// [`DEFAULT_MAX_RESPONSE_BYTES`].
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// The keys that the set may hold, usable or not, up to [`MAX_KEYS`]. Left out, it is
+    /// Sets the limit of keys in the set, usable or not, up to [`MAX_KEYS`]. The default is
     /// [`DEFAULT_REMOTE_KEYS`].
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.limits.keys = keys;
         self
     }
 
-    /// How long the last good keys are served when no fetch succeeds any more. After that, a
-    /// verifier answers 503. Left out, it is [`DEFAULT_MAX_STALENESS`].
+    /// Sets how long the last good keys are served while no fetch succeeds. After that, a
+    /// verifier answers 503. The default is [`DEFAULT_MAX_STALENESS`].
     pub fn max_staleness(self, staleness: Duration) -> Self {
         Self { max_staleness: staleness, ..self }
     }
 
-    /// At most one fetch per interval, a second or more, is caused by tokens that name unknown keys.
-    /// Left out, it is [`DEFAULT_UNKNOWN_KID_INTERVAL`].
+    /// Sets the interval in which tokens with unknown keys can cause at most one fetch. The minimum is a second.
+    /// The default is [`DEFAULT_UNKNOWN_KID_INTERVAL`].
     pub fn unknown_kid_interval(self, interval: Duration) -> Self {
         Self { unknown_kid_interval: interval, ..self }
     }
 
-    /// How long a request waits for such a fetch. Left out, it is [`DEFAULT_UNKNOWN_KID_WAIT`].
+    /// Sets how long a request waits for such a fetch. The default is [`DEFAULT_UNKNOWN_KID_WAIT`].
     pub fn unknown_kid_wait(self, wait: Duration) -> Self {
         Self { unknown_kid_wait: wait, ..self }
     }
 
-    /// The authorities, in PEM, that may vouch for the server, instead of those of the operating
-    /// system: `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt` for the Kubernetes API.
+    /// Sets the certificate authorities, in PEM, that may certify the server. They replace those of the operating
+    /// system. For the Kubernetes API, use `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.transport.roots = Some(pem.into());
         self
     }
 
-    /// Sends the token in this file as `Authorization: Bearer`, as the Kubernetes API wants it. The
-    /// file is read for every fetch, so it may be rotated. The token is sent over HTTPS only, and
-    /// only to the origin that was named here, not to another one that a discovery document names.
+    /// Sends the token in this file as `Authorization: Bearer`, as the Kubernetes API requires it. The
+    /// file is read for every fetch, so you may rotate it. The token is sent over HTTPS only, and
+    /// only to the origin that is configured here, never to another origin that a discovery document names.
     pub fn bearer_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.transport.bearer = Some(path.into());
         self
     }
 
-    /// Follows up to three redirects, over HTTPS and within one origin. Left out, a redirect is an
-    /// error: keys are not taken from where somebody else points.
+    /// Follows up to three redirects, over HTTPS and within one origin. By default a redirect is an
+    /// error, so that no other server can choose where the keys come from.
     pub fn follow_redirects(mut self) -> Self {
         self.transport.follow_redirects = true;
         self
     }
 
-    /// Fetches over plain HTTP where the URL says so. Whoever can change the traffic then chooses
-    /// the keys, and with them every caller. For tests, and where a mesh encrypts the traffic.
+    /// Allows plain HTTP if the URL uses it. An attacker who can change the traffic can then choose
+    /// the keys, and impersonate every caller. Use it in tests, or if a mesh encrypts the traffic.
     pub fn dangerously_allow_http(mut self) -> Self {
         self.transport.allow_http = true;
         self
     }
 
-    /// Fetches through this proxy, such as `http://proxy.example:3128`. HTTPS passes it in a tunnel, so that
-    /// it sees neither keys nor tokens. Left out, no proxy is used, also where `https_proxy` is set.
+    /// Fetches through this proxy, such as `http://proxy.example:3128`. HTTPS passes through it in a tunnel, so that
+    /// it sees neither keys nor tokens. By default no proxy is used, even if `https_proxy` is set.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.transport.proxy = Some(url.into());
         self
     }
 
-    /// The clock for the age of keys. Left out, it is [`SystemClock`]. A monotonic clock runs beside it: keys
-    /// are as old as the one of the two says that shows more time.
+    /// Sets the clock for the age of keys. The default is [`SystemClock`]. A monotonic clock runs beside it, and the
+    /// clock that shows more time determines the age.
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Fetches the keys, and goes on doing so in the background, on its own thread: whatever happens
-    /// to the runtime of this call, keys are fetched.
+    /// Fetches the keys, and keeps fetching them in the background. A separate thread fetches, so it
+    /// continues after the runtime of this call has ended.
     ///
     /// # Errors
-    /// When a setting cannot be used, or the keys cannot be fetched. Where an issuer may be
-    /// down while services start, [`start_lazily`](Self::start_lazily) is for that.
+    /// When a setting cannot be used, or the keys cannot be fetched. If an issuer may be
+    /// down while services start, use [`start_lazily`](Self::start_lazily).
     pub async fn start(self) -> Result<RemoteJwks, RemoteError> {
         let keys = self.start_lazily()?;
         let mut progress = keys.0.progress.clone();
@@ -189,8 +189,8 @@ impl RemoteJwksBuilder {
         Err(keys.last_error().unwrap_or_else(|| RemoteErrorKind::Ended.into()))
     }
 
-    /// Fetches the keys in the background from the beginning; needs no runtime. Until they are there, a
-    /// verifier answers 503, after a wait that is as long as for an unknown key.
+    /// Starts to fetch the keys in the background, and needs no runtime. Until they are fetched, a
+    /// verifier answers 503, after it has waited as long as for an unknown key.
     ///
     /// # Errors
     /// When a setting cannot be used, or no thread can be started.

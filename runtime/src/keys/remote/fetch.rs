@@ -1,4 +1,4 @@
-//! One fetch over HTTP: bounded in time and size, and from nowhere but where it was told.
+//! Fetches a JWK set once over HTTP, with limits on time and size, and only from the configured place.
 
 use std::{
     error::Error,
@@ -27,7 +27,7 @@ use crate::{
     text,
 };
 
-/// Where the keys are, as it was said.
+/// The configured source of the keys.
 #[derive(Debug)]
 pub(crate) enum Place {
     Jwks(String),
@@ -51,19 +51,19 @@ pub(crate) struct Limits {
 
 pub(crate) struct Fetcher {
     client: Client,
-    /// Why the client trusts no certificate, where it is good for plain HTTP only.
+    /// Why the client trusts no certificate, if it can only use plain HTTP.
     no_roots: Option<String>,
-    /// The JWK set, or the discovery document of an issuer.
+    /// The URL of the JWK set, or of the discovery document of an issuer.
     home: Url,
     issuer: Option<String>,
     bearer: Option<TokenFile>,
     allow_http: bool,
     limits: Limits,
-    /// The URL of the request under way, fit for a log.
+    /// The URL of the current request, without secrets, for logs.
     asking: String,
 }
 
-/// A file with a bearer token, which is read by one thread at a time: its file system may hang.
+/// A file with a bearer token. Only one thread at a time reads it, because its file system may hang.
 struct TokenFile {
     path: PathBuf,
     is_read: Arc<AtomicBool>,
@@ -74,13 +74,13 @@ pub(crate) struct Fetched {
     pub(crate) fresh_for: Option<Duration>,
 }
 
-/// Redirects that are followed, where any are.
+/// The maximum number of redirects, if redirects are followed.
 const MAX_REDIRECTS: usize = 3;
 
-/// A Kubernetes token has about 1,000 bytes.
+/// The maximum length of a bearer token. A Kubernetes token has about 1,000 bytes.
 const MAX_BEARER_BYTES: usize = 16 * 1024;
 
-/// How long reading a token may take. A file system that needs longer hangs.
+/// The timeout for reading a token. A file system that needs longer hangs.
 const MAX_READ: Duration = Duration::from_secs(2);
 
 impl Fetcher {
@@ -125,7 +125,7 @@ impl Fetcher {
         Ok(Fetched { keys: keys.map_err(RemoteErrorKind::Keys)?, fresh_for })
     }
 
-    /// OpenID Connect Discovery 1.0 section 4.3: the document must name the issuer that was asked.
+    /// Fetches the discovery document. It must name the configured issuer (OpenID Connect Discovery 1.0 section 4.3).
     async fn discover(&mut self, issuer: &str) -> Result<Url, RemoteErrorKind> {
         let answer = self.get(self.home.clone()).await?;
         let document = Document::read(&self.body(answer).await?)?;
@@ -147,7 +147,7 @@ impl Fetcher {
         if let Some(why) = self.no_roots.as_ref().filter(|_| url.scheme() == "https") {
             return Err(no_answer(why));
         }
-        // Whoever writes the discovery document must not choose who gets the token.
+        // The author of the discovery document must not choose which server receives the token.
         let bearer = self.bearer.as_ref().filter(|_| url.origin() == self.home.origin());
         let mut request = self
             .client
@@ -164,9 +164,9 @@ impl Fetcher {
         }
     }
 
-    /// Stops at the limit, whatever length was announced.
+    /// Reads the body and stops at the limit, whatever length the server announced.
     async fn body(&self, mut answer: Response) -> Result<Vec<u8>, RemoteErrorKind> {
-        // Nothing is unpacked: a small answer cannot become a large one.
+        // Refuse compressed responses: a small response must not expand into a large one.
         let encodings = answer.headers().get_all(CONTENT_ENCODING).iter();
         let encoding = encodings.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
         if let Some(encoding) =
@@ -186,7 +186,7 @@ impl Fetcher {
     }
 }
 
-/// Fit for a log: a query may hold a secret.
+/// Formats a URL for a log without its query, which may contain a secret.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
@@ -229,8 +229,8 @@ fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
-/// The client, and why it trusts no certificate where it can do without: an image for plain HTTP may have no
-/// authorities.
+/// Builds the client. For plain HTTP it may lack certificates, because an image may have no authorities; then the
+/// reason is returned too.
 fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>), RemoteError> {
     if let Some(pem) = &transport.roots {
         let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
@@ -257,9 +257,9 @@ fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>)
 
 fn settings(transport: &Transport) -> Result<ClientBuilder, RemoteError> {
     let settings = Client::builder()
-        // A variable of the environment must not put a proxy between a verifier and its keys.
+        // An environment variable must not put a proxy between a verifier and its keys.
         .no_proxy()
-        // Another crate of the program may have switched these on.
+        // Another crate of the program may have enabled these features.
         .no_gzip()
         .no_brotli()
         .no_zstd()
@@ -269,7 +269,7 @@ fn settings(transport: &Transport) -> Result<ClientBuilder, RemoteError> {
         .user_agent(concat!("service-only/", env!("CARGO_PKG_VERSION")));
     match &transport.proxy {
         None => Ok(settings),
-        // The text may hold a password.
+        // The text may contain a password.
         Some(url) => Proxy::all(url).map(|proxy| settings.proxy(proxy)).map_err(|_| {
             RemoteError::configuration(
                 "the text of `.proxy(…)` is not the URL of a proxy, such as `http://proxy.example:3128`",
@@ -292,7 +292,7 @@ fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// A URL that keys may be fetched from.
+/// Parses a URL that keys may be fetched from.
 fn parse(text: &str, allow_http: bool) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`{}` is no URL: {error}", quoted(text)))?;
     match url.scheme() {
@@ -310,7 +310,8 @@ fn parse(text: &str, allow_http: bool) -> Result<Url, String> {
     Ok(url)
 }
 
-/// OpenID Connect Discovery 1.0 section 4: a slash at the issuer's end is not doubled.
+/// Builds the URL of the discovery document. A trailing slash of the issuer is not doubled (OpenID Connect Discovery
+/// 1.0 section 4).
 fn document_of(issuer: &str, allow_http: bool) -> Result<Url, String> {
     let url = parse(issuer, allow_http)?;
     if url.query().is_some() {
@@ -325,7 +326,7 @@ fn freshness(headers: &HeaderMap) -> Option<Duration> {
     fresh_for(cache_control, headers.get(AGE).and_then(|value| value.to_str().ok()))
 }
 
-/// What is read of a discovery document.
+/// The parts of a discovery document that are read.
 #[derive(Default)]
 struct Document {
     issuer: Option<String>,
@@ -365,7 +366,7 @@ impl<'de> json::Members<'de> for Document {
 }
 
 fn failed(error: &reqwest::Error) -> RemoteErrorKind {
-    // The outermost message holds the URL, and the URL may hold a secret.
+    // The outermost message contains the URL, and the URL may contain a secret.
     let why = error.source().map_or_else(|| "the connection failed".to_owned(), chain);
     match PROXY_VARIABLES
         .into_iter()
@@ -378,7 +379,7 @@ fn failed(error: &reqwest::Error) -> RemoteErrorKind {
     }
 }
 
-/// What other clients take a proxy from.
+/// The environment variables from which other clients read a proxy.
 const PROXY_VARIABLES: [&str; 6] =
     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY"];
 
@@ -386,7 +387,7 @@ fn no_answer(why: impl Into<String>) -> RemoteErrorKind {
     RemoteErrorKind::NoAnswer(why.into())
 }
 
-/// The whole story: the outer messages of an HTTP client rarely say what is wrong.
+/// Joins the messages of all nested errors: the outer messages of an HTTP client rarely name the cause.
 fn chain(error: &dyn Error) -> String {
     let mut story = error.to_string();
     let mut cause = error.source();

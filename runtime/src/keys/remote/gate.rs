@@ -1,8 +1,8 @@
-//! Whether a token of an unknown key may make anybody look for it. Pure: the caller brings the time.
+//! Decides whether a token with an unknown key may cause a fetch of the keys. It is pure: the caller passes the time.
 //!
-//! An attacker names keys as he likes. So it is not remembered which names were looked up in vain,
-//! which would need memory for each, but that a look was taken: for the rest of the interval every
-//! name that is not there has its answer.
+//! An attacker can name any number of keys. So the gate does not remember which names were looked up without
+//! success, which would need memory for each name. It remembers only that a fetch was made. For the rest of the
+//! interval, every unknown name is refused without another fetch.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::clock::Timestamp;
 pub(crate) struct Gate {
     interval: Duration,
     wait: Duration,
-    /// When a token last made somebody look.
+    /// When a token last caused a fetch.
     asked: Option<Timestamp>,
-    /// When the flight under way departed.
+    /// When the fetch in progress ("flight") started.
     departed: Option<Timestamp>,
-    /// How many flights have landed. The one under way is the next.
+    /// How many flights have ended. The flight in progress has the next number.
     landed: u64,
 }
 
 /// What a request may do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Make a flight depart, and wait for it.
+    /// Start a flight, and wait for it.
     Depart { flight: u64 },
-    /// Wait for the flight that is under way.
+    /// Wait for the flight in progress.
     Join { flight: u64 },
-    /// Decide with what is there.
+    /// Decide with the keys that are there.
     Refuse,
 }
 
@@ -38,8 +38,8 @@ impl Gate {
     pub(crate) fn ask(&mut self, now: Timestamp) -> Answer {
         let flight = self.landed + 1;
         if let Some(departed) = self.departed {
-            // All who wait for one flight stop at the same instant: a slow issuer holds up no request
-            // after that.
+            // All requests that wait for one flight stop at the same instant. After that, a slow issuer delays no
+            // request.
             let flown = now.since(departed).unwrap_or_default();
             return match self.wait.checked_sub(flown) {
                 Some(wait) if !wait.is_zero() => Answer::Join { flight },
@@ -53,19 +53,19 @@ impl Gate {
         Answer::Depart { flight }
     }
 
-    /// A flight departs by itself, or because a request asked. Gives its number.
+    /// Records that a flight starts, on schedule or for a request, and returns its number.
     pub(crate) fn depart(&mut self, now: Timestamp) -> u64 {
         self.departed.get_or_insert(now);
         self.landed + 1
     }
 
-    /// The flight under way has landed.
+    /// Records that the flight in progress has ended.
     pub(crate) fn land(&mut self) {
         self.departed = None;
         self.landed += 1;
     }
 
-    /// A clock that was set back must not close the gate for long.
+    /// Whether the interval is over. A clock that was set back must not close the gate for long.
     fn is_over(&self, asked: Timestamp, now: Timestamp) -> bool {
         now.since(asked).is_none_or(|passed| passed >= self.interval)
     }

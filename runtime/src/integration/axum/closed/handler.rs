@@ -1,4 +1,4 @@
-//! Which functions a closed router takes: those whose first argument says who may call.
+//! The functions that a closed router accepts: their first argument declares who may call.
 
 #[cfg(feature = "tower")]
 use crate::integration::ServiceOnly;
@@ -8,12 +8,12 @@ use crate::{
     routes::Access,
 };
 
-/// A function with `#[service_only]` or `#[public]` above it, which is what a closed router takes.
+/// A function with `#[service_only]` or `#[public]` above it. A closed router accepts nothing else.
 ///
-/// The attribute puts a first argument into the signature, and this trait reads who may call from its
-/// type. `T` stands for the arguments, as in axum's `Handler`. The trait is implemented here and nowhere
-/// else: a text, a status, a service, a handler behind a layer of its own and a type that implements
-/// axum's `Handler` have no such argument, so they do not get in.
+/// The attribute adds a first argument to the signature, and this trait reads who may call from its
+/// type. `T` is the type of the arguments, as in axum's `Handler`. Only this module implements the trait. Other
+/// handlers of axum lack that argument, so they are refused: a text, a status, a service, a handler behind its
+/// own layer, and a type that implements axum's `Handler`.
 ///
 /// ```compile_fail,E0277
 /// # use service_only::{ClosedRouter, closed::get};
@@ -25,7 +25,7 @@ use crate::{
 /// let router: ClosedRouter = ClosedRouter::new().route("/stock", get(stock));
 /// ```
 ///
-/// A closure carries no attribute, and a text is no function:
+/// A closure cannot have an attribute, and a text is not a function:
 ///
 /// ```compile_fail,E0277
 /// # use service_only::{ClosedRouter, closed::get};
@@ -43,20 +43,20 @@ use crate::{
 )]
 pub trait ClosedHandler<T>: Declared<T> {}
 
-/// Seals [`ClosedHandler`], and tells the table what it needs.
+/// Seals [`ClosedHandler`], and returns what the table needs to know about the handler.
 pub trait Declared<T> {
     #[doc(hidden)]
     fn declaration() -> Declaration;
 }
 
-/// A handler and who may call it. A guarded service may have no name.
+/// A handler and who may call it. A guarded service may lack a name.
 #[derive(Debug, Clone)]
 pub struct Declaration {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) access: Access,
 }
 
-/// The first argument of a handler that says who may call.
+/// The first argument of a handler, which declares who may call.
 pub trait SaysWho {
     #[doc(hidden)]
     fn declaration() -> Declaration;
