@@ -1,5 +1,5 @@
-//! Everything that the attribute's generated code may name. Not part of the public interface: it
-//! changes with the attribute, whose version is pinned.
+//! The items that the attribute's generated code may name. They are not part of the public interface and
+//! change with the attribute, whose version is pinned.
 //!
 //! [`Site`] is the type of a handler's guard: it carries the policy as texts, see `const_text`.
 
@@ -77,9 +77,10 @@ macro_rules! __register_public {
     }};
 }
 
-/// The statement that uses a guard, until the seal has seen the function as other attributes have left it. What stays
-/// unsealed does not compile once code is generated for it. `#[debug_handler]` writes the body into functions that are
-/// only checked: they bind each argument by `panic!()`, behind which no constant is evaluated.
+/// Generates the statement that uses a guard, until the seal has checked the function that other attributes have
+/// left. A function that stays unsealed does not compile once code is generated for it. `#[debug_handler]` writes the
+/// body into functions that are only type-checked. They bind each argument by `panic!()`, and the compiler evaluates
+/// no constant after that.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __unsealed {
@@ -89,7 +90,7 @@ macro_rules! __unsealed {
     };
 }
 
-/// Evaluated where a function was written anew without its other attributes, among them the seal.
+/// Evaluated if a macro has rewritten a function without its other attributes, among them the seal.
 ///
 /// A function that keeps its attributes compiles:
 ///
@@ -106,7 +107,7 @@ pub const fn written_anew() {
     )
 }
 
-/// The type of one handler's guard: no other guard will do.
+/// The type of one handler's guard. The guard of another handler does not compile:
 ///
 /// ```compile_fail,E0308
 /// #[service_only::service_only]
@@ -120,10 +121,10 @@ pub const fn written_anew() {
 /// async fn list() {}
 /// ```
 ///
-/// What a guarded handler asks for, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes by words; and a fifth with the issuers, where it asks for some. By its key the type finds
-/// where the handler stands. `Next` is the type of the argument behind a guard, where that is a name and nothing more:
-/// typed paths are found by it.
+/// The requirements of a guarded handler, in a type. The text has four lines: the function, and the services,
+/// the roles and the scopes as words. A fifth line has the issuers, if there are any. With its key the type finds
+/// the source location of the handler. `Next` is the type of the argument after the guard, if that type is only a
+/// name: typed paths are found by it.
 pub struct Site<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
 
 impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Words, Next> {
@@ -153,7 +154,7 @@ fn endpoint(key: u64, head: u128, function: impl FnOnce() -> &'static str) -> En
     registry::endpoint(key).unwrap_or_else(|| Endpoint::unregistered(function(), Head(head).line()))
 }
 
-/// A public handler, in a type.
+/// The name and the reason of a public handler, in a type.
 pub struct OpenSite<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
 
 impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticReason

@@ -1,28 +1,28 @@
-//! The one bearer token of a request (RFC 6750 section 2.1). The first stage of the pipeline.
+//! Extracts the one bearer token of a request (RFC 6750 section 2.1), which is the first stage of the pipeline.
 //!
-//! A token is taken from the `Authorization` header and from nowhere else: not from the query (it
+//! A token is taken only from the `Authorization` header: not from the query (which
 //! ends up in logs), not from the body, not from a cookie.
 
 use crate::denial::{Code, Denial};
 
-/// The longest token that is looked at, in bytes. 8 KiB must work, and HTTP servers refuse header
+/// The maximum length of a token, in bytes. 8 KiB must work, and HTTP servers refuse header
 /// fields somewhere between 8 and 64 KiB; a service token has 500 to 1,500 bytes.
 pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 
-/// The longest header value with a token, in bytes: the longest token, and more room than its scheme and
-/// any spaces need. What is longer is not even walked through.
+/// The maximum length of a header value with a token, in bytes: the longest token, and more room than its scheme and
+/// any spaces need. A longer value is refused without reading it.
 const MAX_HEADER_LENGTH: usize = MAX_TOKEN_LENGTH + MAX_SCHEME_LENGTH;
 
-/// Where a scheme must have ended. The longest registered one has 15 letters.
+/// The position at which a scheme must have ended. The longest registered one has 15 letters.
 const MAX_SCHEME_LENGTH: usize = 64;
 
-/// A token as it came, not longer than one may be, and nothing known about it yet. Its characters are looked
-/// at when somebody reads it: one that is known from before, byte for byte, needs not be read.
+/// A token of a permitted length, about which nothing else is known yet. Its characters are checked only
+/// when it is read: a cached token is compared byte for byte and does not have to be read.
 #[derive(Copy, Clone)]
 pub(crate) enum BearerToken<'r> {
-    /// Out of a header.
+    /// The bytes of a header.
     Bytes(&'r [u8]),
-    /// Given as text.
+    /// A text that was passed directly.
     Text(&'r str),
 }
 
@@ -35,10 +35,10 @@ impl<'r> BearerToken<'r> {
             return Err(Denial::new(Code::MissingToken, "the request has no `Authorization` header"));
         };
         if values.next().is_some() {
-            // Two headers invite two readers to take different ones.
+            // With two headers, two readers could use different ones.
             return Err(invalid("the request has more than one `Authorization` header"));
         }
-        // As nearly everybody writes it.
+        // The usual spelling.
         let rest = match value.strip_prefix(b"Bearer ") {
             Some(rest) => rest,
             None => of_other_case(value)?,
@@ -56,7 +56,7 @@ impl<'r> BearerToken<'r> {
         Ok(Self::Bytes(token))
     }
 
-    /// To be compared with those that were accepted; to be looked at in no other way.
+    /// The unchecked bytes. Use them only to compare the token with cached ones.
     pub(crate) fn unread(self) -> &'r [u8] {
         match self {
             Self::Bytes(token) => token,
@@ -64,7 +64,7 @@ impl<'r> BearerToken<'r> {
         }
     }
 
-    /// The text of it, if a header may hold that.
+    /// The text of the token, if a header may contain it.
     pub(crate) fn read(self) -> Result<&'r str, Denial> {
         let token = match self {
             Self::Bytes(token) => token,
@@ -83,7 +83,7 @@ fn invalid(reason: &'static str) -> Denial {
     Denial::new(Code::InvalidRequest, reason)
 }
 
-/// What follows the space after a scheme that is Bearer in any case of its letters.
+/// The part after the space that follows the scheme "Bearer", written in any case.
 fn of_other_case(value: &[u8]) -> Result<&[u8], Denial> {
     let Some((scheme, rest)) = split_scheme(value) else {
         return Err(invalid("the `Authorization` header has no token after its scheme"));
@@ -94,7 +94,7 @@ fn of_other_case(value: &[u8]) -> Result<&[u8], Denial> {
     Ok(rest)
 }
 
-/// `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4, without the first space; a scheme alone
+/// Splits `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4, without the first space; a scheme alone
 /// has no rest.
 fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = value.iter().take(MAX_SCHEME_LENGTH).position(|&byte| byte == b' ')?;
@@ -107,7 +107,7 @@ trait TrimSpaces {
 }
 
 impl TrimSpaces for [u8] {
-    /// Spaces only: a tab is not `SP`.
+    /// Trims spaces only: a tab is not `SP`.
     fn trim_ascii_start_spaces(&self) -> &Self {
         let start = self.iter().position(|&byte| byte != b' ').unwrap_or(self.len());
         self.get(start..).unwrap_or_default()
@@ -118,7 +118,7 @@ impl TrimSpaces for [u8] {
 fn is_b64token(token: &[u8]) -> bool {
     let end = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
     let (body, _padding) = token.split_at_checked(end).unwrap_or_default();
-    // To the end and without a branch, so that the compiler takes many bytes at once: it is asked of every
+    // Run to the end without a branch, so that the compiler vectorizes the loop: it checks every
     // byte of every request's token.
     let is_body = body.iter().fold(true, |all, &byte| {
         all & matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/')

@@ -1,7 +1,7 @@
 //! Time, and the only place that reads it.
 //!
-//! A verifier compares `exp`, `nbf` and `iat` at one instant that it asks of its
-//! [`Clock`], so a test can hold the clock still and nothing else has to sleep.
+//! A verifier compares `exp`, `nbf` and `iat` with one instant that it reads from its
+//! [`Clock`], so a test can use a fixed clock and does not have to sleep.
 
 use std::{
     fmt,
@@ -49,7 +49,7 @@ impl Timestamp {
         }
     }
 
-    /// The time from `earlier` to here; `None` when `earlier` is in fact later, as after a clock was
+    /// The time from `earlier` to this instant; `None` if `earlier` is in fact later, for example after a clock was
     /// set back.
     pub fn since(self, earlier: Self) -> Option<Duration> {
         let seconds = self.seconds.checked_sub(earlier.seconds)?;
@@ -85,7 +85,7 @@ impl fmt::Display for Timestamp {
         let nanos = i32::try_from(self.nanos).unwrap_or(0);
         match jiff::Timestamp::new(self.seconds, nanos) {
             Ok(time) => write!(f, "{time:.6}"),
-            // Outside of the years -9999 to 9999 there is no RFC 3339 form.
+            // RFC 3339 has no form for years outside -9999 to 9999.
             Err(_) => write!(f, "@{}", self.seconds),
         }
     }
@@ -97,7 +97,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Where a verifier, an issuer and the audit get the time from.
+/// The source of time of a verifier, an issuer and the audit.
 pub trait Clock: Send + Sync + 'static {
     /// The current instant.
     fn now(&self) -> Timestamp;
@@ -120,13 +120,13 @@ impl Clock for SystemClock {
                 seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
                 nanos: since.subsec_nanos(),
             },
-            // A clock before 1970 is broken. At the end of time, every token has expired.
+            // A clock before 1970 is broken. At the maximum time, every token has expired.
             Err(_) => Timestamp::from_unix(i64::MAX),
         }
     }
 }
 
-/// A clock that stands still, for `--now` and for tests.
+/// A clock that always shows the same time, for `--now` and for tests.
 #[derive(Copy, Clone, Debug)]
 pub struct FixedClock(pub Timestamp);
 
@@ -136,7 +136,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// Measures how long something takes, whatever the clocks are set to.
+/// Measures how long something takes, even if the clocks are set meanwhile.
 #[derive(Copy, Clone, Debug)]
 pub struct Stopwatch(std::time::Instant);
 

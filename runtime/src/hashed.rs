@@ -1,8 +1,8 @@
-//! Hashes that are made here: they say where something may be, and what is found is compared in full.
+//! Hash values that this crate computes. They only locate an entry; the entry is then compared in full.
 
 use std::hash::Hasher;
 
-/// For a map whose keys are hashes already, of what nobody can choose or of what is worth nothing to collide.
+/// A hasher for maps whose keys are hashes already. A caller must not be able to choose them, or gain by a collision.
 #[derive(Default)]
 pub(crate) struct Hashed(u64);
 
@@ -22,7 +22,7 @@ impl Hasher for Hashed {
     }
 }
 
-/// Spreads the bits of one more word over a hash. Not keyed: whoever knows it can make two that are equal.
+/// Mixes one more word into a hash. It is not keyed, so an attacker can construct two inputs with the same hash.
 #[inline]
 pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)

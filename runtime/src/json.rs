@@ -1,8 +1,8 @@
-//! One JSON object, read strictly: RFC 8259, no member twice, nothing around it, bounded.
+//! Parses one JSON object strictly: valid by RFC 8259, no repeated member, no surrounding data, and bounded.
 //!
-//! Headers, payloads and JWK sets come from outside. RFC 7515 section 4 and RFC 7519 section 4 let a
-//! reader refuse duplicate names or keep the last; refusing is the only choice that two readers
-//! cannot make differently.
+//! Headers, payloads and JWK sets come from outside. For duplicate names, RFC 7515 section 4 and RFC 7519 section 4
+//! allow a reader to refuse the object or to keep the last value. Only a refusal guarantees that two readers never
+//! see different values.
 
 mod tree;
 mod value;
@@ -14,19 +14,19 @@ pub(crate) use tree::Tree;
 use value::Text;
 pub(crate) use value::{Number, Value};
 
-/// Members that one object may have. The largest token seen in the field has 60; comparing each name
-/// with those before it stays cheap up to here.
+/// The maximum number of members in one object. The largest token seen in the field has 60. Comparing each name
+/// with all earlier ones is cheap up to this number.
 pub const MAX_JSON_MEMBERS: usize = 256;
 
-/// Nesting that is read at all: serde_json's own bound, pinned by a test.
+/// The maximum nesting depth. It is serde_json's own limit, pinned by a test.
 pub const MAX_JSON_DEPTH: usize = 127;
 
-/// Why a text is not the object that was wanted.
+/// Why a text is not the expected object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JsonError {
-    /// Not JSON, not an object, a member twice, too deep, too many.
+    /// The text is not JSON or not an object, repeats a member, is too deep, or has too many members.
     Malformed(String),
-    /// JSON, but a member has a type that it must not have.
+    /// The text is JSON, but a member has the wrong type.
     WrongType(String),
 }
 
@@ -42,30 +42,30 @@ impl From<serde_json::Error> for JsonError {
 
 const WRONG_TYPE: &str = "wrong type: ";
 
-/// An error for a member of the wrong type, kept apart from "not JSON".
+/// Creates an error for a member of the wrong type, distinct from "not JSON".
 pub(crate) fn wrong_type<E: de::Error>(member: &str, expected: &str) -> E {
     E::custom(format_args!("{WRONG_TYPE}`{member}` must be {expected}"))
 }
 
-/// Takes the members of one object, in order.
+/// Receives the members of one object, in order.
 pub(crate) trait Members<'de> {
-    /// The names that mean something.
+    /// The known names.
     type Name: Name;
 
-    /// Must consume the value, with [`MapAccess::next_value`] or the like.
+    /// Receives one member. It must consume the value, with [`MapAccess::next_value`] or the like.
     fn member<A: MapAccess<'de>>(&mut self, name: Self::Name, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// A name that means something. Each has a number, so that "was it here before?" is one bit.
+/// A known name. Each has a number, so that one bit records whether the name has occurred.
 pub(crate) trait Name: Copy {
-    /// The name that is spelled so, byte for byte.
+    /// The name with this spelling, byte for byte.
     fn of(text: &str) -> Option<Self>;
 
-    /// Less than 64, and no other name's.
+    /// The number of the name: unique, and less than 64.
     fn number(self) -> u32;
 }
 
-/// Writes an enum of names as texts.
+/// Defines an enum of names from their texts.
 macro_rules! names {
     ($(#[$doc:meta])* $type:ident { $($name:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -94,7 +94,7 @@ macro_rules! names {
 }
 pub(crate) use names;
 
-/// Reads `bytes` as exactly one JSON object and hands its members over.
+/// Reads `bytes` as exactly one JSON object and passes its members to `members`.
 pub(crate) fn read_object<'de, M: Members<'de>>(bytes: &'de [u8], members: &mut M) -> Result<(), JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Malformed("not UTF-8".to_owned()))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -132,7 +132,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
     }
 }
 
-/// The names that were there: known ones by their bit, others by their text.
+/// The names that have occurred: known names by their bit, others by their text.
 #[derive(Default)]
 pub(crate) struct Seen<'de> {
     known: u64,
@@ -164,7 +164,7 @@ impl<'de> Seen<'de> {
     }
 }
 
-/// Why an object may not have a member.
+/// Why a member is not allowed in an object.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Unlawful {
     Twice,

@@ -1,11 +1,11 @@
 //! Handlers that only other services may call.
 //!
 //! Put [`#[service_only]`](service_only) on a handler. From then on it runs only for a caller that
-//! presents a valid service token: 401 when the token is missing or not authentic, 403 when it is
-//! authentic but not a service's or not an allowed one, and one audit record for every attempt.
+//! presents a valid service token. A request with a missing or invalid token gets a 401. A valid token that does
+//! not belong to a service, or not to an allowed one, gets a 403. Every attempt writes one audit record.
 //!
-//! Two questions, two places. *Who is it?* is said once, on the [`Verifier`]: issuer, keys,
-//! audience. *May it do this?* is said on the handler: services, roles, scopes, freshness.
+//! You configure two things in two places. The [`Verifier`] answers *who is it?* for all handlers, with issuer, keys
+//! and audience. Each handler answers *may it do this?* with services, roles, scopes and freshness.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] mod example {
@@ -46,11 +46,11 @@
 //! | `compress` | compression of rotated audit logs |
 //!
 //! Other crates add the rest: `service-only-client` sends tokens, `service-only-store` keeps minted tokens and the
-//! revocations of a fleet, `service-only-otel` measures and traces, `service-only-export` writes policies for meshes, and
-//! `service-only-testkit` tests guarded handlers.
+//! revocations of a fleet, `service-only-otel` measures and traces, `service-only-export` writes policies for
+//! meshes, and `service-only-testkit` tests guarded handlers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Without a framework nobody asks for what only requests need.
+// Some code only serves requests, so it is unused without a framework.
 #![cfg_attr(
     not(any(feature = "actix", feature = "axum", feature = "tower")),
     allow(dead_code, reason = "used by the integrations")

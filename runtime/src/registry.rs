@@ -1,5 +1,5 @@
-//! Every guarded and every public handler of the program, whichever crate it stands in. The attributes
-//! write the list, the linker gathers it. It names; what is enforced travels in the handler's type.
+//! Lists every guarded and every public handler of the program, in whichever crate it is. The attributes write the
+//! entries and the linker collects them. The list only informs; the enforced policy travels in the handler's type.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -14,7 +14,7 @@ use crate::{
     policy::{Endpoint, Policy},
 };
 
-/// A guarded handler and what it asks of its caller.
+/// A guarded handler and what it requires of its caller.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct GuardedEndpoint {
     endpoint: Endpoint,
@@ -31,13 +31,13 @@ impl GuardedEndpoint {
         &self.endpoint
     }
 
-    /// What it asks of its caller.
+    /// What the handler requires of its caller.
     pub const fn policy(&self) -> &Policy<'static> {
         &self.policy
     }
 }
 
-/// A handler that anybody may call, and why.
+/// A public handler, and the reason why.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct PublicEndpoint {
     endpoint: Endpoint,
@@ -56,8 +56,8 @@ impl PublicEndpoint {
     }
 }
 
-/// Every handler of the program that `#[service_only]` guards, in the order of their names. Handlers of
-/// all crates that are linked in are there, whether a router has them or not.
+/// Every handler of the program that `#[service_only]` guards, sorted by name. The list contains handlers of
+/// all linked crates, even if no router uses them.
 ///
 /// ```
 /// use service_only::{service_only, routes::endpoints};
@@ -73,13 +73,13 @@ pub fn endpoints() -> Vec<GuardedEndpoint> {
     REGISTRY.guarded.clone()
 }
 
-/// Every handler of the program that is `#[public]`, in the order of their names.
+/// Every handler of the program that is `#[public]`, sorted by name.
 pub fn public_endpoints() -> Vec<PublicEndpoint> {
     REGISTRY.public.clone()
 }
 
-/// Logs each guarded handler that asks for issuers, none of which a new verifier trusts: that verifier refuses every
-/// caller of it. It may be for another verifier of the program, so it is not an error.
+/// Logs each guarded handler whose required issuers a new verifier does not trust: that verifier refuses every
+/// caller of it. The handler may be for another verifier of the program, so this is not an error.
 pub(crate) fn warn_of_unreachable(trusts: impl Fn(&str) -> bool) {
     for guarded in &REGISTRY.guarded {
         if let Some(issuers) = guarded.policy.allowed_issuers()
@@ -102,30 +102,30 @@ pub(crate) fn reason(key: u64) -> Option<&'static str> {
     REGISTRY.by_key.get(&key).and_then(|entry| entry.reason)
 }
 
-/// The handlers that share a key, if there are any. Their records could not name them.
+/// The handlers that share a key, if there are any. Their records would be ambiguous.
 pub(crate) fn ambiguous() -> Option<&'static str> {
     REGISTRY.ambiguous.first().copied()
 }
 
-/// What the attributes write down of a handler.
+/// What the attributes record about a handler.
 #[derive(PartialEq, Eq)]
 pub struct Registration {
-    /// The number in the handler's type. With the module it makes the key, which ties the two.
+    /// The number in the handler's type. Together with the module it makes the key that links both.
     pub head: u128,
     /// `module_path!()`.
     pub module_path: &'static str,
     /// `file!()`.
     pub file: &'static str,
-    /// What the handler asks of its caller.
+    /// What the handler requires of its caller.
     pub asks: Asks,
 }
 
-/// What a registered handler asks of its caller.
+/// What a registered handler requires of its caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Asks {
-    /// The text of `Site`: the function, the services, the roles, the scopes, and where there are some the issuers.
+    /// The text of `Site`: the function, the services, the roles, the scopes, and the issuers if there are any.
     Policy(&'static str),
-    /// The same where a list has constants, whose text the attribute does not know.
+    /// The same for lists with constants, whose text the attribute does not know.
     Lists {
         /// The handler's name.
         function: &'static str,
@@ -138,11 +138,11 @@ pub enum Asks {
         /// The issuers whose tokens may call.
         issuers: &'static [&'static str],
     },
-    /// A public handler asks nothing.
+    /// A public handler requires nothing.
     Nothing {
         /// The handler's name.
         function: &'static str,
-        /// Why.
+        /// Why it is public.
         reason: &'static str,
     },
 }
@@ -155,10 +155,10 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::of(inventory::i
 struct Registry {
     guarded: Vec<GuardedEndpoint>,
     public: Vec<PublicEndpoint>,
-    /// A key is a hash already, made when compiling, of nothing that a caller sends. It is looked up at each
-    /// request.
+    /// The handlers by key. A key is already a hash, computed at compile time from nothing that a caller sends. Each
+    /// request looks one up.
     by_key: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
-    /// The names of handlers that share a key and differ.
+    /// The names of different handlers that share a key.
     ambiguous: Vec<&'static str>,
 }
 
@@ -185,7 +185,7 @@ impl Registry {
             hash_map::Entry::Vacant(slot) => {
                 slot.insert(Entry { registration, endpoint, reason: registration.reason() });
             }
-            // Macros such as `#[debug_handler]` write the type of an argument again, and with it the registration.
+            // Macros such as `#[debug_handler]` repeat the type of an argument, and with it the registration.
             hash_map::Entry::Occupied(known) if known.get().registration == registration => return,
             hash_map::Entry::Occupied(mut known) => {
                 self.ambiguous.push(known.get_mut().share_with(endpoint));
@@ -206,7 +206,7 @@ impl Registry {
 }
 
 impl Entry {
-    /// Two handlers have this key, so it names neither: a record must not name the wrong one.
+    /// Marks a key that two handlers share. It names neither of them, so that no record names the wrong one.
     fn share_with(&mut self, other: Endpoint) -> &'static str {
         let names = format!("ambiguous: {} or {other}", self.registration.endpoint());
         let names: &'static str = names.leak();
@@ -242,7 +242,7 @@ impl Registration {
     }
 }
 
-/// Once per handler of the program, for a list that lives as long as the program.
+/// Leaks the words of a line, once for each handler, for a list that lives as long as the program.
 fn leaked_words(line: &'static str) -> &'static [&'static str] {
     line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().leak()
 }

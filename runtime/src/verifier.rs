@@ -37,10 +37,10 @@ pub use crate::{
     times::{MAX_ISSUED_AHEAD, MAX_LEEWAY},
 };
 
-/// Verifies service tokens: keys, expectations, clock and audit. The only thing that a guarded
-/// service must be given.
+/// Verifies service tokens, with its keys, expectations, clock and audit sink.
 ///
-/// Cheap to clone; all clones share one state. See [`Verifier::builder`].
+/// A guarded service needs only this object. It is cheap to clone; all clones share one state. See
+/// [`Verifier::builder`].
 ///
 /// ```
 /// # use service_only::{Algorithm, Verifier, VerifyingKey};
@@ -59,40 +59,40 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     issuers: Vec<Arc<Trusted>>,
     cache: TokenCache,
-    /// Whether a source of keys may offer to look for new ones.
+    /// Whether a key source may offer a wait for newer keys.
     refreshes: bool,
     recorder: Arc<Recorder>,
     old_profile: OldProfile,
 }
 
 impl Verifier {
-    /// Starts building one. An issuer and keys must be said; they have no default.
+    /// Creates a builder. An issuer and keys are required; they have no default.
     pub fn builder() -> VerifierBuilder {
         VerifierBuilder::default()
     }
 
-    /// Verifies a service token, and records the decision. For code without a framework; handlers
-    /// have `#[service_only]`. Uses the CPU only and never waits.
+    /// Verifies a service token, and records the decision. Use it in code without a framework; handlers
+    /// have `#[service_only]`. It uses only the CPU and never waits.
     ///
     /// # Errors
-    /// When the token is not authentic (401) or not a service's (403), or a dependency of the
+    /// When the token is not authentic (401) or does not belong to a service (403), or when a dependency of the
     /// verifier failed closed (503).
     pub fn verify(&self, token: &str) -> Result<Caller, Denial> {
         self.verify_with(token, &Policy::any_service())
     }
 
-    /// Verifies a service token and applies a policy, and records the decision.
+    /// Verifies a service token, applies a policy, and records the decision.
     ///
     /// # Errors
-    /// As [`Verifier::verify`], and when the policy is not met (403).
+    /// As [`Verifier::verify`], and when the caller does not meet the policy (403).
     pub fn verify_with(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
         let decided = self.recorder().decide(without_request, |at| self.permit(token, policy, at));
         decided.map_err(|(denial, _)| denial)
     }
 
-    /// Verifies a token of a service or of a user, and records the decision. For a gateway, which
-    /// forwards both; a handler wants [`Verifier::verify`].
+    /// Verifies a token of a service or of a user, and records the decision. Use it in a gateway, which
+    /// forwards both; a handler uses [`Verifier::verify`].
     ///
     /// # Errors
     /// When the token is not authentic (401), or its type is neither `service` nor `access` (403).
@@ -102,13 +102,14 @@ impl Verifier {
         decided.map_err(|(denial, _)| denial)
     }
 
-    /// A bounded wait for newer keys, when a key source offers to look and the token names a key that no
-    /// issuer's keys have, or names none while an issuer's keys are not there; `None` otherwise, which is
-    /// nearly always. Await it, then call
-    /// [`Verifier::verify`] as if nothing had been. `#[service_only]` does that by itself.
+    /// Returns a bounded wait for newer keys, or `None`, which is the usual case.
     ///
-    /// Decides and records nothing. The name of the key is not to be believed yet: a source such as
-    /// `RemoteJwks` bounds how often it can make anybody look.
+    /// It returns a wait if a key source offers one and the token names a key that no issuer has. The same applies
+    /// if the token names no key while the keys of an issuer are not loaded. Await it, then call
+    /// [`Verifier::verify`] as usual. `#[service_only]` does both for you.
+    ///
+    /// This method decides and records nothing. The name of the key is not verified yet, so a source such as
+    /// `RemoteJwks` limits how often it can cause a fetch.
     ///
     /// ```
     /// # use service_only::{Caller, Denial, Verifier};
@@ -123,18 +124,18 @@ impl Verifier {
         if self.0.refreshes { refresh::refresh_keys_for(&self.0.issuers, token) } else { None }
     }
 
-    /// How many tokens of the compatible profile each service has sent, where the strict one is
-    /// accepted too: who still has to move. Services beyond the first 1,024 are counted together.
+    /// How many compatible tokens each service has sent to a verifier that also accepts strict ones. It shows which
+    /// services still have to migrate. Services beyond the first 1,024 are counted together.
     pub fn old_profile_tokens(&self) -> BTreeMap<String, u64> {
         self.0.old_profile.counts()
     }
 
-    /// Why the audit sink does not keep records now, for a health check; nothing while it does.
+    /// Why the audit sink cannot keep records now, for a health check; `None` while it can.
     pub fn audit_failure(&self) -> Option<String> {
         self.recorder().audit.ready().err().map(|error| error.to_string())
     }
 
-    /// How often a token was known from before, so that its signature was not checked again.
+    /// How often a token was found in the cache, so that its signature was not checked again.
     pub fn token_cache_hits(&self) -> u64 {
         self.0.cache.hits()
     }
@@ -145,7 +146,7 @@ impl Verifier {
         &self,
         authorization: impl Iterator<Item = &'r [u8]>,
     ) -> Option<Refresh<'_>> {
-        // First: nearly always it is the answer, and the decision reads the token anyway.
+        // Check this first: it is nearly always the answer, and the decision reads the token anyway.
         if !self.0.refreshes {
             return None;
         }
@@ -166,7 +167,7 @@ impl Verifier {
         decided.map_err(|refused| self.rejection(refused))
     }
 
-    /// Decides about the one bearer token of a request, of a service or a user.
+    /// Decides about the one bearer token of a request, which may belong to a service or a user.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce_identity_request<'a, A: Asked>(
         &self,
@@ -213,7 +214,7 @@ impl Verifier {
         }
     }
 
-    /// Returns the identity of a cached token, else runs the stages. The cache answers "accept" or nothing, so a
+    /// Returns the identity of a cached token, or runs the stages. The cache can only accept, so a
     /// refusal always comes from the stages.
     fn identify(&self, token: BearerToken<'_>, at: Moment) -> Result<Identity, Refused> {
         let Inner { cache, issuers, recorder, .. } = &*self.0;

@@ -1,4 +1,4 @@
-//! One attempt, as the audit sees it: a view that borrows from the request, the token and the decision. Texts are
+//! The audit's view of one attempt. It borrows from the request, the token and the decision. Texts are
 //! escaped when an accessor is called, so a sink pays only for what it reads.
 
 use std::{borrow::Cow, net::IpAddr, time::Duration};
@@ -16,7 +16,7 @@ use crate::{
     trace_context::{ParentSpan, TraceParent},
 };
 
-/// What a framework knows of the request. Nothing here decides.
+/// What a framework knows about the request. It does not influence a decision.
 #[derive(Debug, Default)]
 pub(crate) struct RequestContext<'r> {
     pub(crate) endpoint: Option<Endpoint>,
@@ -27,7 +27,7 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) trace: Option<TraceParent<'r>>,
 }
 
-/// What the audit knows of the token. Claims are here only when the token was authenticated.
+/// What the audit knows about the token. Claims are present only if the token was authenticated.
 #[derive(Debug, Default, Copy, Clone)]
 pub(crate) struct Subject<'s> {
     pub(crate) service: Option<&'s ServiceClaims>,
@@ -35,7 +35,7 @@ pub(crate) struct Subject<'s> {
     pub(crate) kid: Option<&'s str>,
     pub(crate) profile: Option<&'static str>,
     pub(crate) unverified_service: Option<&'s str>,
-    /// The JSON members from `service` to `profile`, where the caller has cached them.
+    /// The JSON members from `service` to `profile`, if the caller has cached them.
     pub(crate) fragment: Option<&'s str>,
 }
 
@@ -88,8 +88,8 @@ impl<'a> AuditEvent<'a> {
         if self.denial.is_none() { Decision::Allow } else { Decision::Deny }
     }
 
-    /// The HTTP status of the decision. It is 200 for an admitted caller that no code has refused, even if the handler
-    /// responds with another status. A handler refuses with [`Caller::refuse`](crate::Caller::refuse).
+    /// The HTTP status of the decision. It is 200 for an admitted caller that no code has refused, even if the
+    /// handler responds with another status. A handler refuses with [`Caller::refuse`](crate::Caller::refuse).
     pub fn status(&self) -> u16 {
         self.denial.map_or(200, Denial::status)
     }
@@ -134,7 +134,7 @@ impl<'a> AuditEvent<'a> {
         self.subject.service.map(|claims| claims.service.as_str())
     }
 
-    /// The verified user, where a gateway admits users: the `user_id` or `sub`, escaped and truncated.
+    /// The verified user, if a gateway admits users: the `user_id` or `sub`, escaped and truncated.
     pub fn user(&self) -> Option<Cow<'a, str>> {
         self.subject.user.and_then(UserClaims::id).map(|id| logged(id, MAX_QUOTED))
     }
@@ -184,7 +184,7 @@ impl<'a> AuditEvent<'a> {
         self.request.trace.and_then(|trace| trace.span)
     }
 
-    /// How long the decision took by the verifier's clock. The record has it in whole microseconds.
+    /// How long the decision took by the verifier's clock. The record has the value in whole microseconds.
     pub fn duration(&self) -> Duration {
         self.took
     }
@@ -204,13 +204,14 @@ impl<'a> AuditEvent<'a> {
         self.subject.service.map(|claims| claims.exp).or(self.subject.user.map(|claims| claims.exp))
     }
 
-    /// Whether a record of the same id was written before. This one is the outcome now. Only where records are
-    /// written before the handler runs, see [`VerifierBuilder::require_audit`](crate::verifier::VerifierBuilder::require_audit).
+    /// Whether a record of the same id was written before. This record is the outcome then. It happens only if
+    /// records are written before the handler runs, see
+    /// [`VerifierBuilder::require_audit`](crate::verifier::VerifierBuilder::require_audit).
     pub fn amends(&self) -> bool {
         self.line.amends
     }
 
-    /// The record with texts of its own.
+    /// Copies the record, with owned texts.
     pub fn to_record(&self) -> AuditRecord {
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
         AuditRecord {
@@ -248,8 +249,8 @@ impl<'a> AuditEvent<'a> {
         self.line.is_required
     }
 
-    /// The cached members of the caller, where every text outside of them that is written each time needs no escape:
-    /// nearly every record of an admitted service.
+    /// The cached members of the caller, if no other text that is written each time needs an escape.
+    /// That is so for nearly every record of an admitted service.
     #[inline]
     pub(crate) fn compact(&self) -> Option<&'a str> {
         let is_plain = |path: &str| path.len() < MAX_PATH && needs_no_escape(path.as_bytes());
@@ -266,7 +267,7 @@ impl std::fmt::Debug for AuditEvent<'_> {
     }
 }
 
-/// By way of [`AuditRecord`]. The sink that writes JSON lines has a faster way.
+/// Serializes by way of [`AuditRecord`]. The sink that writes JSON lines has a faster way.
 impl Serialize for AuditEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.to_record().serialize(serializer)
@@ -279,7 +280,7 @@ pub(crate) const MAX_PATH: usize = 1024;
 /// The longest method that is recorded, in characters. The longest registered one has 17.
 const MAX_METHOD: usize = 32;
 
-/// Escapes and truncates. A path can hold any text above ASCII, the name of a key any text at all.
+/// Escapes and truncates a text. A path can contain any non-ASCII text, and the name of a key any text at all.
 pub(crate) fn logged(text: &str, longest: usize) -> Cow<'_, str> {
     escaped(text, longest, Backslash::Doubled)
 }

@@ -1,4 +1,4 @@
-//! The issuer's side of a rotation: the private keys, of which the active one signs.
+//! The issuer's side of a key rotation: the private keys, of which the active one signs.
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +15,10 @@ use crate::{
     keys::{KeyError, KeyId, KeyRing, KeySet, KeySource, KeyState, KeysUnavailable},
 };
 
-/// The signing keys of an issuer that rotates them. Cheap to clone; all clones are one ring.
+/// The signing keys of an issuer that rotates them. It is cheap to clone, and all clones share one ring.
 ///
-/// It is also a [`KeySource`] of all that are announced, active or retiring, for a verifier in the
-/// same process; its [`jwks`](Self::jwks) is what the others need.
+/// It is also a [`KeySource`] of all announced, active and retiring keys, for a verifier in the
+/// same process. Other verifiers need its [`jwks`](Self::jwks).
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,12 +41,12 @@ pub struct SigningRing(Arc<Signing>);
 struct Signing {
     ring: KeyRing,
     active: ArcSwap<SigningKey>,
-    /// All but the retired, by name. Held during every change, so that both sides agree.
+    /// All keys except the retired ones, by name. Locked during every change, so that both sides agree.
     keys: Mutex<BTreeMap<KeyId, Arc<SigningKey>>>,
 }
 
 impl SigningRing {
-    /// A ring whose first key signs at once. `overlap` is as in [`KeyRing::new`].
+    /// Creates a ring whose first key signs immediately. `overlap` is the same as in [`KeyRing::new`].
     ///
     /// # Errors
     /// As [`KeyRing::new`].
@@ -54,7 +54,7 @@ impl SigningRing {
         Self::with_clock(active, overlap, SystemClock)
     }
 
-    /// The same, with the time from `clock`.
+    /// Creates a ring like [`SigningRing::new`], which reads the time from `clock`.
     ///
     /// # Errors
     /// As [`KeyRing::new`].
@@ -69,7 +69,7 @@ impl SigningRing {
         Ok(Self(Arc::new(Signing { ring, active: ArcSwap::new(active), keys })))
     }
 
-    /// Adds a key that is published from now on and signs nothing yet.
+    /// Adds a key that is published from now on but does not sign yet.
     ///
     /// # Errors
     /// As [`KeyRing::announce`].
@@ -94,7 +94,7 @@ impl SigningRing {
         Ok(())
     }
 
-    /// Ends the trust in a key at once; see [`KeyRing::retire`]. The private key is dropped, and its
+    /// Ends the trust in a key immediately; see [`KeyRing::retire`]. The private key is dropped, and its
     /// material zeroed.
     ///
     /// # Errors
@@ -106,25 +106,25 @@ impl SigningRing {
         Ok(())
     }
 
-    /// The key that signs now. Ask for every token: a key that is kept signs on after its time.
+    /// The key that signs now. Call this for every token: a key that you store would sign after its time is over.
     pub fn signing_key(&self) -> Arc<SigningKey> {
         self.0.active.load_full()
     }
 
-    /// All keys and their states now; see [`KeyRing::states`].
+    /// All keys and their current states; see [`KeyRing::states`].
     pub fn states(&self) -> Vec<(KeyId, KeyState)> {
         self.0.ring.states()
     }
 
-    /// The JWK set to publish: the public keys of all that are announced, active or retiring. HMAC
-    /// keys have none.
+    /// The JWK set to publish: the public keys of all announced, active and retiring keys. HMAC
+    /// keys have no public key.
     pub fn jwks(&self) -> String {
         let keys = self.keys();
         let public: Vec<_> = keys.values().filter_map(|key| key.public_jwk()).collect();
         PublicJwk::set(&public)
     }
 
-    /// Without those that the time has retired since.
+    /// Locks the keys, without those that have retired in the meantime.
     fn keys(&self) -> MutexGuard<'_, BTreeMap<KeyId, Arc<SigningKey>>> {
         let mut keys = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|kid, _| self.0.ring.state(kid.as_str()) != Some(KeyState::Retired));

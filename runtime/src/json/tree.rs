@@ -1,4 +1,4 @@
-//! A value whose objects are kept.
+//! A JSON value that keeps its objects.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::value::{Text, Value};
 
-/// A value whose objects are kept, for a claim that is an object itself. A name that stands twice is
-/// kept in neither form, so that nobody can be told one thing and us another.
+/// A JSON value that keeps its objects, for a claim that is an object. A repeated name is
+/// dropped completely, so that two readers never see different values for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Text(String),
@@ -16,7 +16,7 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// The only member of this name.
+    /// The member of this name, if it occurs only once.
     pub(crate) fn member(&self, name: &str) -> Option<&Tree> {
         let Self::Object(members) = self else { return None };
         let mut named = members.iter().filter(|(own, _)| own == name);

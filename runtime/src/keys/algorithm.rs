@@ -1,4 +1,4 @@
-//! The signature algorithms that exist here (RFC 7518 section 3.1, RFC 8037, RFC 9864). `none` is not one.
+//! The supported signature algorithms (RFC 7518 section 3.1, RFC 8037, RFC 9864). `none` is not one.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -66,7 +66,7 @@ pub(crate) enum KeyType {
 }
 
 impl Algorithm {
-    /// Whether one secret both signs and verifies (HMAC). Whoever verifies can mint then.
+    /// Whether one secret both signs and verifies (HMAC). Every verifier can then mint tokens.
     pub const fn is_symmetric(self) -> bool {
         matches!(self.key_type(), KeyType::Secret)
     }
@@ -99,7 +99,7 @@ impl Algorithm {
         }
     }
 
-    /// The output of the algorithm's hash in bytes: the least length of an HMAC secret.
+    /// The output length of the algorithm's hash in bytes, which is the minimum length of an HMAC secret.
     pub(crate) const fn hash_length(self) -> usize {
         match self {
             Self::HS256 | Self::RS256 | Self::PS256 | Self::ES256 => 32,
@@ -109,7 +109,7 @@ impl Algorithm {
     }
 }
 
-/// Some of the algorithms, each once: asked about with every token.
+/// A set of algorithms. It is read for every token.
 #[derive(Copy, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AlgorithmSet(u16);
 
@@ -120,12 +120,12 @@ impl AlgorithmSet {
         self.0 & (1 << algorithm as u16) != 0
     }
 
-    /// What both have.
+    /// The algorithms that both sets have.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// In the order of [`Algorithm::ALL`].
+    /// Iterates in the order of [`Algorithm::ALL`].
     pub(crate) fn iter(self) -> impl Iterator<Item = Algorithm> {
         Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
     }
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Algorithm {
     }
 }
 
-/// A name that is none of the algorithms.
+/// The error for a name that is not a supported algorithm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownAlgorithm(String);
 

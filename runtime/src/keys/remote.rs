@@ -1,8 +1,8 @@
-//! Keys over HTTPS: a JWK set by its URL, or found by OIDC discovery, kept fresh in the background.
+//! Keys over HTTPS: a JWK set by its URL, or found by OIDC discovery, refreshed in the background.
 //!
-//! One thread fetches, so there is never more than one flight. It runs its own runtime: it does not end with
-//! the runtime that a program started it on, and needs none of that runtime's drivers. Requests
-//! read what it published; only the first token of an unknown key waits for it, and only so long and so
+//! One thread fetches, so there is never more than one fetch ("flight") in progress. It has its own runtime, so it
+//! continues when the runtime that started it ends, and needs none of that runtime's drivers. Requests
+//! read the published keys. Only the first token of an unknown key waits for a fetch, as long and as
 //! often as `gate` permits. The thread ends that wait, so that a request needs no timer.
 
 mod builder;
@@ -37,22 +37,23 @@ use crate::{
     handle::{self, WeakHandle},
 };
 
-/// The keys of an issuer, fetched from where it publishes them. Cheap to clone; all clones are one.
+/// The keys of an issuer, fetched from the URL where it publishes them. It is cheap to clone, and all clones share
+/// one state.
 ///
-/// They are fetched at the start and then ahead of their expiry. A fetch that fails, or brings no
-/// usable key, leaves the last good keys in place, for a bounded time; after that the source has
-/// none, and a verifier answers 503. The thread that fetches ends with the last clone.
+/// The keys are fetched at the start and then before they expire. If a fetch fails, or returns no
+/// usable key, the last good keys stay in use for a bounded time. After that the source has
+/// no keys, and a verifier answers 503. The thread that fetches ends when the last clone is dropped.
 ///
-/// A key that the issuer withdraws is trusted until the next fetch that succeeds, at most for the longest
+/// A key that the issuer withdraws is trusted until the next successful fetch, at most for the longest
 /// time between two fetches ([`refresh_between`](RemoteJwksBuilder::refresh_between)). When no fetch
-/// succeeds, it is trusted for [`max_staleness`](RemoteJwksBuilder::max_staleness). Both are measured by
-/// the system's clock and by a monotonic one, and the one that shows more time counts: neither a suspend
+/// succeeds, it is trusted for [`max_staleness`](RemoteJwksBuilder::max_staleness). Both times are measured by
+/// the system's clock and by a monotonic one, and the clock that shows more time counts. So neither a suspend
 /// nor a clock that is set back makes keys live longer.
 ///
-/// Proxies of the environment (`https_proxy`) are not used; name one with
+/// Proxies of the environment (`https_proxy`) are not used; set one with
 /// [`proxy`](RemoteJwksBuilder::proxy).
 ///
-/// What an attacker can make of it by naming keys that do not exist is one fetch per interval.
+/// An attacker who names unknown keys can cause at most one fetch per interval.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,15 +69,15 @@ use crate::{
 #[derive(Clone)]
 pub struct RemoteJwks(Arc<Remote>);
 
-/// Ends the thread when it is dropped.
+/// Ends the thread on drop.
 struct Remote {
     shared: Arc<Shared>,
     progress: watch::Receiver<Progress>,
 }
 
-/// What the thread and the requests share.
+/// The state that the thread and the requests share.
 struct Shared {
-    /// Where the keys come from, fit for a log.
+    /// The source of the keys, without secrets, for logs.
     place: String,
     max_staleness: Duration,
     clock: Box<dyn Clock>,
@@ -84,7 +85,7 @@ struct Shared {
     last_error: ArcSwapOption<RemoteError>,
     failures: AtomicU64,
     gate: Mutex<Gate>,
-    /// Wakes the thread ahead of its time.
+    /// Wakes the thread before its next scheduled fetch.
     wake: Notify,
     /// Ends the thread.
     stop: Notify,
@@ -92,25 +93,25 @@ struct Shared {
 
 struct Loaded {
     keys: KeySet,
-    /// When the fetch departed: the issuer may have withdrawn a key while its answer was on the way.
+    /// When the fetch started: the issuer may have withdrawn a key while its response was on the way.
     at: Timestamp,
-    /// Runs since then, whatever the clock is set to.
+    /// Measures the time since then, even if the clock is set.
     running: Stopwatch,
 }
 
 impl RemoteJwks {
-    /// The JWK set at this URL, such as `https://auth.bakery.example/jwks.json`.
+    /// Uses the JWK set at this URL, such as `https://auth.bakery.example/jwks.json`.
     pub fn url(url: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::of(fetch::Place::Jwks(url.into()))
     }
 
-    /// The JWK set that an issuer names in `ISSUER/.well-known/openid-configuration` (OpenID Connect
+    /// Uses the JWK set that an issuer names in `ISSUER/.well-known/openid-configuration` (OpenID Connect
     /// Discovery 1.0 section 4). The document must name the same issuer, byte for byte.
     pub fn discover(issuer: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::of(fetch::Place::Issuer(issuer.into()))
     }
 
-    /// Why the last fetch failed; `None` when it did not.
+    /// Why the last fetch failed; `None` if it succeeded.
     pub fn last_error(&self) -> Option<RemoteError> {
         self.0.shared.last_error.load().as_deref().cloned()
     }
@@ -143,16 +144,16 @@ impl KeySource for RemoteJwks {
         loaded.as_deref().is_some_and(|loaded| loaded.keys.is(keys) && !shared.is_stale(loaded))
     }
 
-    /// Goes looking for the key at most once per interval; whoever asks in the meantime shares that
-    /// flight while it lasts. `None` once the answer of this interval is known: the same name, and
-    /// any other, was just looked up in vain.
+    /// Causes at most one fetch per interval; all requests in the meantime share that fetch while it is in progress.
+    /// Returns `None` once the fetch of this interval has ended: its result has no key of this name, so another
+    /// fetch would not help.
     ///
-    /// The wait is bounded by the thread that fetches, so it may be awaited on any executor.
+    /// The thread that fetches bounds the wait, so you may await it on any executor.
     fn refresh_for(&self, _kid: &str) -> Option<Refresh<'_>> {
         let mut progress = self.0.progress.clone();
         let flight = self.0.shared.board()?;
         Some(Box::pin(async move {
-            // Late, or with the thread gone, there is nothing to wait for: what is there decides.
+            // After a timeout, or without the thread, there is nothing to wait for: the current keys decide.
             let _ = progress.wait_for(|now| now.is_over(flight)).await;
         }))
     }
@@ -178,18 +179,18 @@ impl Shared {
         self.age(loaded) > self.max_staleness
     }
 
-    /// The longer of two times: a monotonic clock stops while the machine is suspended, and the
+    /// The longer of two times. A monotonic clock stops while the machine is suspended, and the
     /// system's clock may be set back.
     fn age(&self, loaded: &Loaded) -> Duration {
         self.clock.now().since(loaded.at).unwrap_or_default().max(loaded.running.elapsed())
     }
 
-    /// The flight to wait for.
+    /// The number of the flight to wait for.
     fn board(&self) -> Option<u64> {
         let mut gate = self.gate();
         match gate.ask(self.clock.now()) {
             Answer::Depart { flight } => {
-                // Within the gate, so that a flight that departs by itself takes this call along.
+                // Hold the lock of the gate, so that a scheduled flight that starts now also serves this call.
                 self.wake.notify_one();
                 Some(flight)
             }

@@ -1,4 +1,4 @@
-//! Where a verifier gets its keys from: anything that publishes immutable snapshots.
+//! The sources of a verifier's keys: any type that publishes immutable snapshots.
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -7,33 +7,35 @@ use super::{KeySet, VerifyingKey};
 /// Publishes the current keys of one issuer.
 ///
 /// A [`KeySet`] is a source that never changes. `snapshot` is called for every token: it must not
-/// wait, for a network, a disk, or a lock that is held for long.
+/// wait for a network, a disk, or a lock that is held for long.
 pub trait KeySource: Send + Sync + 'static {
-    /// The keys that are good now.
+    /// Returns the keys that are valid now.
     ///
     /// # Errors
-    /// When there are none to trust any more. The verifier answers 503 then.
+    /// When the source has no trusted keys any more. The verifier answers 503 then.
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable>;
 
-    /// Asked when a token names a `kid` that the snapshot does not have, or there is no snapshot (`kid` is
-    /// empty then for a token that names none): a future that ends when it is worth looking again, within a bounded time, or `None` when waiting
-    /// is pointless. An attacker chooses `kid`, so a source must bound how often it goes looking.
+    /// Offers a wait for newer keys. A verifier calls it when a token names a `kid` that the snapshot does not
+    /// have, or when there is no snapshot (`kid` is empty then for a token that names none).
+    ///
+    /// Return a future that ends within a bounded time, after which the verifier reads the snapshot again. Return
+    /// `None` if waiting is pointless. An attacker chooses `kid`, so a source must limit how often it fetches.
     fn refresh_for(&self, kid: &str) -> Option<Refresh<'_>> {
         let _ = kid;
         None
     }
 
-    /// Whether [`refresh_for`](Self::refresh_for) may ever offer to look. Asked once, when a verifier is
-    /// built: a source that says no spares every request the question.
+    /// Whether [`refresh_for`](Self::refresh_for) may ever return a future. It is called once, when a verifier is
+    /// built. A source that returns `false` saves every request that call.
     fn refreshes(&self) -> bool {
         true
     }
 
-    /// Whether `keys`, which came from this source, are the very set that `snapshot` would give now. A
-    /// verifier asks before it lets in a token that it remembers, and forgets what rests on other keys.
+    /// Whether `keys`, which came from this source, are the same set that `snapshot` would return now. A
+    /// verifier calls it before it accepts a cached token, and evicts the entries that depend on other keys.
     ///
-    /// Left out, it compares with a snapshot. A source whose snapshots are a new set each time says no
-    /// each time then, and none of its tokens is remembered.
+    /// The default compares `keys` with a snapshot. If every snapshot of a source is a new set, that is always
+    /// `false`, and none of its tokens is cached.
     fn is_current(&self, keys: &KeySet) -> bool {
         self.snapshot().is_ok_and(|now| now.is(keys))
     }
@@ -74,7 +76,7 @@ impl<K: KeySource + ?Sized> KeySource for Arc<K> {
     }
 }
 
-/// A single key, as a source that never changes.
+/// A single key is a source that never changes.
 impl KeySource for VerifyingKey {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.alone().clone())
@@ -89,7 +91,7 @@ impl KeySource for VerifyingKey {
     }
 }
 
-/// A source that has no keys to trust; says why, for the operator.
+/// Why a source has no trusted keys, with a reason for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeysUnavailable {
     reason: String,
@@ -97,13 +99,13 @@ pub struct KeysUnavailable {
 }
 
 impl KeysUnavailable {
-    /// An error with its reason.
+    /// Creates an error with its reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), pending: false }
     }
 
-    /// The source was started and has not loaded its first keys yet. A verifier is built with such a
-    /// source, and answers 503 until the keys are there.
+    /// Creates an error for a source that was started and has not loaded its first keys yet. A verifier can be
+    /// built with such a source, and answers 503 until the keys are loaded.
     pub fn pending(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), pending: true }
     }

@@ -1,4 +1,4 @@
-//! Revocations held in memory: bounded, and forgotten when their tokens have expired anyway.
+//! Revocations in memory: bounded, and removed after their tokens have expired.
 
 mod patient;
 
@@ -18,14 +18,14 @@ use patient::{Moment, PatientTime};
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
 use crate::clock::{Clock, Stopwatch, SystemClock};
 
-/// Revocations that a store holds unless told otherwise: a million tokens need 235 to 270 MiB, by the 247 to
-/// 279 bytes that a process was measured to grow by for each of 100,000.
+/// The default maximum number of revocations in a store. A million tokens need 235 to 270 MiB: for each of 100,000, a
+/// process was measured to grow by 247 to 279 bytes.
 pub const MAX_REVOCATIONS: usize = 1_000_000;
 
-/// Expired entries that are removed in one go, some microseconds: nobody who asks waits longer.
+/// How many expired entries are removed in one step of some microseconds. No reader waits longer than that.
 const PURGE_STEP: usize = 256;
 
-/// Revocations in memory. Cheap to clone; all clones share one state.
+/// A revocation store in memory. It is cheap to clone; all clones share one state.
 ///
 /// ```
 /// use service_only::revocation::MemoryRevocations;
@@ -39,21 +39,21 @@ pub struct MemoryRevocations(Arc<Shared>);
 
 struct Shared {
     state: RwLock<State>,
-    /// Counts the changes, each before it is made.
+    /// Counts the changes. It is incremented before each change.
     epoch: AtomicU64,
     limit: usize,
     clock: Box<dyn Clock>,
-    /// Goes on whatever the clock is set to.
+    /// A monotonic clock, which continues when the other clock is set.
     ticks: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
 struct State {
     time: PatientTime,
-    /// When the last of the tokens expired whose revocations are forgotten.
+    /// The latest expiry of all tokens whose revocations were removed.
     forgotten: i64,
-    /// Issuer, then `jti`: looked up without building a key.
+    /// Expiry by issuer, then by `jti`, so that a lookup does not build a key.
     tokens: HashMap<String, HashMap<Arc<str>, i64>>,
-    /// The same by the second of their expiry.
+    /// The same entries, sorted by the second of their expiry.
     expiries: BTreeSet<(i64, String, Arc<str>)>,
     services: HashMap<String, HashMap<String, i64>>,
     keys: HashMap<String, HashSet<String>>,
@@ -67,14 +67,14 @@ impl Default for MemoryRevocations {
 }
 
 impl MemoryRevocations {
-    /// An empty store of at most [`MAX_REVOCATIONS`].
+    /// Creates an empty store of at most [`MAX_REVOCATIONS`].
     pub fn new() -> Self {
         Self::with_limit(MAX_REVOCATIONS, SystemClock)
     }
 
-    /// An empty store of at most `limit` revocations, which forgets by `clock`. A clock that was set
-    /// ahead is followed only when it has stayed there for one to two hours, so that none is forgotten
-    /// for a mistake that is put right in that time; in the first hour, none is forgotten at all.
+    /// Creates an empty store of at most `limit` revocations, which removes expired ones by `clock`. If the clock
+    /// is set ahead, the store follows only after the clock has stayed there for one to two hours. So no revocation
+    /// is removed because of a mistake that is corrected in that time. In the first hour, none is removed at all.
     pub fn with_limit(limit: usize, clock: impl Clock) -> Self {
         let watch = Stopwatch::start();
         Self::with_ticks(limit, clock, move || watch.elapsed())
@@ -103,18 +103,18 @@ impl MemoryRevocations {
         }))
     }
 
-    /// Revokes one token, by its issuer and `jti`. Forgotten when the token has expired:
-    /// `expires_at` is its `exp`, to which five minutes of leeway are added. `issuer` is the name that
-    /// the verifier trusts it by: the `iss`, or the trust domain of a SPIFFE token.
+    /// Revokes one token, by its issuer and `jti`. The revocation is removed after the token has expired:
+    /// `expires_at` is its `exp`, to which five minutes of leeway are added. `issuer` is the name under which
+    /// the verifier trusts it: the `iss`, or the trust domain of a SPIFFE token.
     ///
     /// # Errors
-    /// When the store is full. Nothing is forgotten to make room: that would let a revoked token in.
+    /// When the store is full. No entry is removed to make room, because its revoked token would be accepted again.
     pub fn revoke_token(&self, issuer: &str, jti: &str, expires_at: i64) -> Result<(), RevocationsFull> {
         let forget_at = expires_at.saturating_add(MAX_LEEWAY_SECONDS);
         let mut state = self.write_with_room();
         let known = state.tokens.get(issuer).and_then(|tokens| tokens.get_key_value(jti));
         if let Some((name, old)) = known.map(|(name, old)| (Arc::clone(name), *old)) {
-            // Said twice, the later expiry holds.
+            // If a token is revoked twice, the later expiry applies.
             if forget_at > old {
                 state.expiries.remove(&(old, issuer.to_owned(), Arc::clone(&name)));
                 state.expiries.insert((forget_at, issuer.to_owned(), Arc::clone(&name)));
@@ -131,9 +131,10 @@ impl MemoryRevocations {
     }
 
     /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
-    /// seconds since the Unix epoch. A token without `iat` is among them, and so is one whose `iat` is ahead of
-    /// the verifier's clock by more than its leeway and [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD). Where
-    /// the issuer's clock may be ahead by less, `issued_by` should be ahead as far.
+    /// seconds since the Unix epoch. This includes tokens without `iat`. It also includes tokens whose `iat` is
+    /// ahead of the verifier's clock by more than its leeway and
+    /// [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD). If the issuer's clock may be ahead by less, set
+    /// `issued_by` ahead by the same time.
     ///
     /// # Errors
     /// When the store is full.
@@ -145,13 +146,13 @@ impl MemoryRevocations {
         }
         let services = state.services.entry(issuer.to_owned()).or_default();
         let before = services.entry(service.to_owned()).or_insert(issued_by);
-        // Said twice, the later instant holds.
+        // If a service is revoked twice, the later instant applies.
         *before = issued_by.max(*before);
         Ok(())
     }
 
-    /// Revokes a key: every token that it signed. A key without a name cannot be revoked; take it out
-    /// of the key set.
+    /// Revokes a key, and with it every token that it signed. A key without a name cannot be revoked; remove it
+    /// from the key set instead.
     ///
     /// # Errors
     /// When the store is full.
@@ -165,25 +166,25 @@ impl MemoryRevocations {
         Ok(())
     }
 
-    /// Undoes [`revoke_token`](Self::revoke_token), and says whether there was such a revocation. A token
+    /// Undoes [`revoke_token`](Self::revoke_token), and returns whether there was such a revocation. A token
     /// that is also revoked with its service or its key stays revoked.
     pub fn undo_token(&self, issuer: &str, jti: &str) -> bool {
         self.write().remove_token(issuer, jti)
     }
 
-    /// Undoes [`revoke_service`](Self::revoke_service), for tokens of all ages; says whether there was such a
+    /// Undoes [`revoke_service`](Self::revoke_service), for tokens of all ages. Returns whether there was such a
     /// revocation.
     pub fn undo_service(&self, issuer: &str, service: &str) -> bool {
         self.write().remove_service(issuer, service)
     }
 
-    /// Undoes [`revoke_key`](Self::revoke_key), and says whether there was such a revocation.
+    /// Undoes [`revoke_key`](Self::revoke_key), and returns whether there was such a revocation.
     pub fn undo_key(&self, issuer: &str, kid: &str) -> bool {
         self.write().remove_key(issuer, kid)
     }
 
-    /// Puts a revocation that reaches less far in the place of one that was undone: in one step, so that
-    /// what both cover is never accepted in between.
+    /// Replaces an undone revocation with one that covers fewer tokens. It is one step, so
+    /// that a token that both cover is never accepted in between.
     pub(crate) fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
         let mut state = self.write();
         let services = state.services.get_mut(issuer);
@@ -192,17 +193,17 @@ impl MemoryRevocations {
         }
     }
 
-    /// How many revocations are held.
+    /// The number of revocations in the store.
     pub fn len(&self) -> usize {
         self.read().count
     }
 
-    /// Whether none is held.
+    /// Whether the store has no revocation.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether a token has expired for so long that its revocation need not be kept: only for who asks
+    /// Whether a token has expired for so long that its revocation need not be stored. Use it only if you call
     /// [`remember`](Self::remember) later, since the clock may be wrong.
     pub(crate) fn pass_over(&self, expires_at: i64) -> bool {
         let long =
@@ -216,8 +217,8 @@ impl MemoryRevocations {
         true
     }
 
-    /// Whether the clock went back to a time at which tokens may be good whose revocations are
-    /// forgotten. Said once; the answer is to be told of all revocations again.
+    /// Whether the clock went back to a time at which a token may be valid whose revocation was
+    /// removed. It returns `true` once; the caller must then load all revocations again.
     pub(crate) fn remember(&self) -> bool {
         if self.read().forgotten <= self.0.clock.now().unix() {
             return false;
@@ -230,8 +231,8 @@ impl MemoryRevocations {
         if state.count >= self.0.limit { Err(RevocationsFull { limit: self.0.limit }) } else { Ok(()) }
     }
 
-    /// The state for a change, with room for one entry if expired ones can make it. Readers get
-    /// their turn between the steps.
+    /// Locks the state for a change, and removes expired entries to make room for one. Readers can take
+    /// the lock between the steps.
     fn write_with_room(&self) -> RwLockWriteGuard<'_, State> {
         let now = Moment { unix: self.0.clock.now().unix(), ticks: (self.0.ticks)() };
         loop {
@@ -244,20 +245,20 @@ impl MemoryRevocations {
         }
     }
 
-    // A writer that panics leaves a state in which every entry is whole, so its poison means nothing.
+    // A writer that panics leaves every entry complete, so the poisoned lock is ignored.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.0.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         let state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock: who sees the new number and asks waits for the change that it stands for.
+        // Increment under the lock: a reader that sees the new number and queries waits for the change.
         self.0.epoch.fetch_add(1, Ordering::SeqCst);
         state
     }
 }
 
-/// The largest leeway of a verifier: until then, an expired token may still be accepted.
+/// The maximum leeway of a verifier. For that long, an expired token may still be accepted.
 const MAX_LEEWAY_SECONDS: i64 = 300;
 
 impl State {
@@ -284,7 +285,7 @@ impl State {
         removed
     }
 
-    /// Removes up to `most` entries that have expired, and says how many.
+    /// Removes up to `most` entries that have expired, and returns how many.
     fn purge(&mut self, now: i64, most: usize) -> usize {
         for purged in 0..most {
             match self.expiries.first() {
@@ -335,7 +336,7 @@ impl fmt::Debug for MemoryRevocations {
     }
 }
 
-/// A store that can take no more revocations.
+/// The error of a full revocation store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevocationsFull {
     limit: usize,

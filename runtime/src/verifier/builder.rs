@@ -1,4 +1,4 @@
-//! What must be said before a verifier exists. Nothing that decides has a default that lets more in.
+//! Configures a verifier. No default makes a decision more permissive.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,9 +23,9 @@ use crate::{
 /// Builds a [`Verifier`].
 ///
 /// [`issuer`](Self::issuer), [`keys`](Self::keys), [`audience`](Self::audience) and
-/// [`algorithms`](Self::algorithms) describe one issuer of compatible service tokens: the same as
-/// one [`TrustedIssuer::compatible`] given to [`trust`](Self::trust). Other kinds of tokens, and
-/// more issuers, are given to `trust`.
+/// [`algorithms`](Self::algorithms) describe one issuer of compatible service tokens, the same as
+/// one [`TrustedIssuer::compatible`] that you pass to [`trust`](Self::trust). Use `trust` for other
+/// kinds of tokens, and for more issuers.
 #[must_use = "a builder does nothing until `build` is called"]
 #[derive(Default)]
 pub struct VerifierBuilder {
@@ -58,98 +58,96 @@ impl fmt::Debug for VerifierBuilder {
 }
 
 impl VerifierBuilder {
-    /// The issuer whose tokens are accepted: equal to `iss`, byte for byte. Required, unless an
-    /// issuer is given to [`trust`](Self::trust).
+    /// Sets the issuer whose tokens are accepted. It must equal `iss`, byte for byte. Required, unless you
+    /// add an issuer with [`trust`](Self::trust).
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// The keys of that issuer: a [`KeySet`](crate::KeySet), a key, or anything that publishes keys.
+    /// Sets the keys of that issuer: a [`KeySet`](crate::KeySet), a key, or any other source of keys.
     pub fn keys(self, keys: impl KeySource) -> Self {
         Self { keys: Some(Arc::new(keys)), ..self }
     }
 
-    /// Trusts an issuer; may be said again for another.
+    /// Trusts an issuer. You may call it repeatedly to trust several.
     pub fn trust(mut self, issuer: TrustedIssuer) -> Self {
         self.trusted.push(issuer);
         self
     }
 
-    /// Asks a store whether a token is revoked. Left out, only expiry ends a token.
+    /// Checks each token against a revocation store. By default a token is valid until it expires.
     pub fn revocation(self, store: impl RevocationStore) -> Self {
         Self { revocation: Some(Box::new(store)), ..self }
     }
 
-    /// Lets tokens in whose revocation cannot be checked because the store is out. Left out, they
-    /// are refused (503): an attacker who can take the store down must not gain a revoked token by
-    /// it.
+    /// Accepts tokens whose revocation cannot be checked because the store is unavailable. By default they
+    /// are refused (503): an attacker who can take the store down must not be able to use a revoked token.
     ///
-    /// The record of one that is let in unchecked is like any other. The log says when an outage began, with its
-    /// first reason, and when it was over.
+    /// The audit record of a token that is accepted unchecked is like any other. The log reports when an outage
+    /// began, with its first reason, and when it ended.
     pub fn dangerously_accept_on_revocation_outage(self) -> Self {
         Self { accept_on_outage: true, ..self }
     }
 
-    /// An audience that this service is known by; may be said again for another name. A token must
-    /// name one of them in `aud`. Where none is said, a token that has an `aud` is refused: it is
-    /// for somebody else (RFC 7519 section 4.1.3).
+    /// Adds an audience that this service accepts. You may call it repeatedly. A token must
+    /// name one of them in `aud`. If you add none, a token that has an `aud` is refused, because it is
+    /// meant for another service (RFC 7519 section 4.1.3).
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience.push(audience.into());
         self
     }
 
-    /// The algorithms that are accepted. Left out, they are those that the keys are for: a key
-    /// knows its own algorithm, so the token never chooses.
+    /// Sets the accepted algorithms. The default is the algorithms of the keys: each key
+    /// has its own algorithm, so the token never chooses.
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         Self { algorithms: Some(algorithms.into_iter().collect()), ..self }
     }
 
-    /// How far the clocks of issuer and verifier may be apart, in whole seconds. Left out, it is
-    /// zero: machines that keep time by NTP need none, and every second of it is a second that an
-    /// expired token lives on. At most [`MAX_LEEWAY`].
+    /// Sets how far the clocks of issuer and verifier may differ, in whole seconds, up to [`MAX_LEEWAY`]. The default
+    /// is zero: machines that use NTP need none, and an expired token stays valid for the whole leeway.
     pub fn leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
     }
 
-    /// Where the time comes from. Left out, it is [`SystemClock`].
+    /// Sets the clock. The default is [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Some(Box::new(clock)), ..self }
     }
 
-    /// Where audit records go. Left out, it is [`TracingAudit`].
+    /// Sets the sink of the audit records. The default is [`TracingAudit`].
     pub fn audit(self, audit: impl AuditSink) -> Self {
         Self { audit: Some(Box::new(audit)), ..self }
     }
 
-    /// Refuses every caller (503) whose record the sink does not accept. Left out, a lost record is counted
-    /// by its sink and logged, and the decision stands.
+    /// Refuses every caller (503) whose record the sink does not accept. By default the sink counts and logs a lost
+    /// record, and the decision stays the same.
     ///
     /// When an accepted record is on the disk depends on the sink: the module [`audit`](crate::audit) has a table
     /// of what each mode guarantees. For "no admitted caller without a record in the file", use
     /// [`write_before_handler`](crate::audit::JsonLinesBuilder::write_before_handler).
     ///
-    /// It also decides when a record is written. Left out, an admitted caller is recorded when its handler ends, so
-    /// that one record says what became of the attempt. With it, or with a sink that
-    /// [requires it](AuditSink::is_required), "allow" is written before the handler runs. What changes afterwards
-    /// (the handler [refuses](crate::Caller::refuse), or a guarded function decides) is another record with the same
-    /// `id`. The last record of an `id` is the outcome.
+    /// It also decides when a record is written. By default an admitted caller is recorded when its handler ends, so
+    /// that one record contains the outcome of the attempt. With this setting, or with a sink that
+    /// [requires it](AuditSink::is_required), "allow" is written before the handler runs. A later change
+    /// (the handler [refuses](crate::Caller::refuse), or a guarded function decides) writes another record with the
+    /// same `id`. The last record of an `id` is the outcome. `id`. The last record of an `id` is the outcome.
     pub fn require_audit(self) -> Self {
         Self { require_audit: true, ..self }
     }
 
-    /// The `realm` of the challenge (RFC 9110 section 11.5). Left out, it is `service`.
+    /// Sets the `realm` of the challenge (RFC 9110 section 11.5). The default is `service`.
     pub fn realm(self, realm: impl Into<String>) -> Self {
         Self { realm: Some(realm.into()), ..self }
     }
 
-    /// How many accepted tokens each thread remembers, so that the next time their signatures need not
-    /// be checked again; everything that can change is. Two kibibytes at most are set aside for each. Left out, it is
-    /// [`DEFAULT_CACHED_TOKENS`]; at most [`MAX_CACHED_TOKENS`].
+    /// Sets how many accepted tokens each thread caches. The signature of a cached token is not checked again, but
+    /// everything that can change is. Each token takes at most two kibibytes. The default is
+    /// [`DEFAULT_CACHED_TOKENS`]; the maximum is [`MAX_CACHED_TOKENS`].
     pub fn token_cache(self, tokens: usize) -> Self {
         Self { cached_tokens: Some(tokens), ..self }
     }
 
-    /// Remembers no token: each is decoded and its signature checked, every time.
+    /// Disables the token cache: each token is decoded and its signature checked, every time.
     pub fn without_token_cache(self) -> Self {
         self.token_cache(0)
     }
@@ -157,8 +155,8 @@ impl VerifierBuilder {
     /// Builds the verifier.
     ///
     /// # Errors
-    /// When the issuer or the keys are missing, when a list is empty or a value cannot mean
-    /// anything, or when a key is for development and this is a release build.
+    /// When the issuer or the keys are missing, when a list is empty or a value is invalid,
+    /// or when a key is for development and this is a release build.
     pub fn build(self) -> Result<Verifier, BuildError> {
         if let Some(handlers) = registry::ambiguous() {
             return Err(BuildError::AmbiguousEndpoints(handlers.to_owned()));
@@ -214,8 +212,8 @@ impl VerifierBuilder {
     }
 }
 
-/// Revocations and policies know an issuer by its name, so one name is one authority: entries of one kind, or of
-/// compatible and strict tokens while a fleet moves from the one to the other.
+/// Checks that each name is one authority, because revocations and policies identify an issuer by its name. Entries
+/// of one kind may share a name. So may compatible and strict tokens, while a fleet moves from one to the other.
 fn check_names(issuers: &[Trusted]) -> Result<(), BuildError> {
     let is_one =
         |a: &Trusted, b: &Trusted| a.kind == b.kind || !(a.kind.has_subjects() || b.kind.has_subjects());
@@ -238,7 +236,7 @@ struct OwnIssuer {
 }
 
 impl OwnIssuer {
-    /// Nothing said at all is fine where others are trusted; half of it said is a mistake.
+    /// Builds the issuer. No setting at all is fine if others are trusted; an incomplete one is a mistake.
     fn trusted(self, required: bool) -> Result<Option<TrustedIssuer>, BuildError> {
         let silent = self.issuer.is_none()
             && self.keys.is_none()
@@ -259,7 +257,7 @@ impl OwnIssuer {
     }
 }
 
-/// `quoted-string` of RFC 9110 section 5.6.4 without escapes.
+/// Whether the realm is a `quoted-string` of RFC 9110 section 5.6.4 without escapes.
 fn is_quotable(realm: &str) -> bool {
     !realm.is_empty()
         && realm.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')

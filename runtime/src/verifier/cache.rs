@@ -1,8 +1,8 @@
-//! Tokens that were accepted before: the way around the signature, and around nothing else.
+//! The cache of accepted tokens. A hit skips the check of the signature, and no other check.
 //!
-//! Each thread of a verifier has a table of its own, so that a hit takes no lock and writes to no memory
-//! that another thread reads. A hit says "accept" or nothing: whatever is not as it was when the token was
-//! accepted (its keys, the times, its revocation) ends in the cold path, which decides as ever.
+//! Each thread of a verifier has its own table, so that a hit takes no lock and writes to no memory
+//! that another thread reads. A hit can only accept. If anything has changed since the token was accepted
+//! (its keys, the times, its revocation), the cold path runs and decides as without a cache.
 
 mod seen;
 mod table;
@@ -29,53 +29,53 @@ use crate::{
     trusted::Trusted,
 };
 
-/// Tokens that a thread remembers unless told otherwise: one of each of a thousand callers, in at most
+/// How many tokens a thread caches by default: one of each of a thousand callers, in at most
 /// two and a quarter mebibytes.
 pub const DEFAULT_CACHED_TOKENS: usize = 1_024;
 
-/// What the table of a thread may hold in bytes, for each token that it may hold: room for a text of some
-/// 400 bytes, its claims, what surrounds them and what its records have in common.
+/// The byte limit of a thread's table for each token that it may hold: space for a text of about 400 bytes, its
+/// claims, the overhead and the common part of its audit records.
 const BYTES_A_TOKEN: usize = 2_048 + MAX_FRAGMENT;
 
 /// The tables of one verifier.
 pub(crate) struct TokenCache {
     tokens: usize,
     threads: ThreadLocal<OwnLine<RefCell<Table>>>,
-    /// One counter a thread, added to only by it.
+    /// One counter for each thread, which only that thread increments.
     hits: Mutex<Vec<Arc<OwnLine<AtomicU64>>>>,
 }
 
-/// What becomes of a token that the table does not answer for.
+/// What to do with a token that is not in the table.
 pub(crate) enum Miss {
-    /// Nothing: there is no table, or it is in use further up the stack.
+    /// Do nothing: there is no table, or a caller further up the stack uses it.
     Forget,
-    /// A token that was not seen lately. Noted, if it is accepted.
+    /// The token was not seen lately. Note its hash if it is accepted.
     Note { hash: u64 },
-    /// One that was: remembered, if it is accepted.
+    /// The token was seen lately. Cache it if it is accepted.
     Remember { hash: u64 },
 }
 
-/// What an acceptance rests on, written down on the way where it is to be remembered.
+/// The facts that an acceptance depends on. They are collected during verification if the token may be cached.
 #[derive(Default)]
 pub(crate) struct Grounds {
     wanted: bool,
-    /// The keys that the issuers had, in their order, up to the one that accepts.
+    /// The keys of the issuers, in their order, up to the issuer that accepts.
     keys: Vec<KeySet>,
     times: Option<Times>,
-    /// The epoch of the revocations under which the token is good; `None` where the store is asked each
+    /// The epoch of the revocations in which the token is valid; `None` if the store must be queried every
     /// time.
     epoch: Option<u64>,
-    /// An issuer refused the token for what may change while its keys do not.
+    /// An issuer refused the token for a reason that may change while its keys stay the same.
     unsettled: bool,
 }
 
 impl TokenCache {
-    /// At most `tokens` for each thread; none at all for zero.
+    /// Creates a cache of at most `tokens` for each thread; zero disables it.
     pub(crate) fn new(tokens: usize) -> Self {
         Self { tokens, threads: ThreadLocal::new(), hits: Mutex::default() }
     }
 
-    /// The identity of a token that was accepted before and is good still; or what to do with it.
+    /// Returns the identity of a cached token that is still valid, or else what to do with the token.
     pub(crate) fn find(
         &self,
         token: &[u8],
@@ -87,7 +87,7 @@ impl TokenCache {
             return Err(Miss::Forget);
         }
         let own = self.threads.get_or(|| OwnLine(RefCell::new(self.table())));
-        // A source, a store or a clock that asks this verifier itself finds the table in use.
+        // A key source, a store or a clock that calls this verifier itself finds the table in use.
         let Ok(mut table) = own.0.try_borrow_mut() else { return Err(Miss::Forget) };
         match table.find(token, issuers, recorder, at) {
             Found::Good(good) => Ok(good),
@@ -96,7 +96,7 @@ impl TokenCache {
         }
     }
 
-    /// Takes note of a token that was accepted, the first time and the second.
+    /// Records an accepted token: notes its hash the first time, and caches the token the second time.
     pub(crate) fn accepted(&self, miss: Miss, grounds: Grounds, at: Moment, remembered: Remembered<'_>) {
         let Some(Ok(mut table)) = self.threads.get().map(|own| own.0.try_borrow_mut()) else { return };
         match miss {
@@ -106,13 +106,13 @@ impl TokenCache {
         }
     }
 
-    /// How often a token was found and good, over all threads.
+    /// How often a cached token was found and still valid, summed over all threads.
     pub(crate) fn hits(&self) -> u64 {
         let hits = locked(&self.hits);
         hits.iter().fold(0, |sum, hits| sum.saturating_add(hits.0.load(Ordering::Relaxed)))
     }
 
-    /// Once for each thread.
+    /// Creates the table of a thread.
     fn table(&self) -> Table {
         let hits = Arc::new(OwnLine(AtomicU64::new(0)));
         locked(&self.hits).push(Arc::clone(&hits));
@@ -121,33 +121,33 @@ impl TokenCache {
 }
 
 impl Miss {
-    /// An empty account of what the acceptance will rest on.
+    /// Creates an empty collection of the facts that the acceptance will depend on.
     pub(crate) fn grounds(&self) -> Grounds {
         Grounds { wanted: matches!(self, Self::Remember { .. }), ..Grounds::default() }
     }
 }
 
 impl Grounds {
-    /// The keys that an issuer has now, before anything is decided with them.
+    /// Adds the current keys of an issuer, before anything is decided with them.
     pub(crate) fn keys(&mut self, keys: &KeySet) {
         if self.wanted {
             self.keys.push(keys.clone());
         }
     }
 
-    /// The times of the claims, and the epoch of the revocations under which the token is good.
+    /// Adds the times of the claims, and the epoch of the revocations in which the token is valid.
     pub(crate) fn accepted(&mut self, times: Times, epoch: Option<u64>) {
         (self.times, self.epoch) = (Some(times), epoch);
     }
 
-    /// An issuer refuses, and the next one is asked. Up to the signature that depends on nothing but the
-    /// token and the keys. After it, it may depend on the hour: another issuer would answer then.
+    /// Adds the refusal of one issuer, before the next one is tried. A refusal up to the signature depends only on
+    /// the token and the keys. A later one may depend on the time, so at another time another issuer could decide.
     pub(crate) fn refused(&mut self, denial: &Denial) {
         self.unsettled |= denial.stage() > Stage::Signature || denial.code() == Code::KeysUnavailable;
     }
 }
 
-/// Who holds a place in the table: a service of an issuer, or a user.
+/// The name of a holder in the table: a service of an issuer, or a user.
 fn name(identity: &Identity) -> (&'static str, &str) {
     match identity {
         Identity::Service(caller) => ("service", Caller::service(caller)),

@@ -1,4 +1,4 @@
-//! Who still sends tokens of the old profile to a verifier that also takes the strict one.
+//! Counts the services that still send compatible tokens to a verifier that also accepts strict ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +9,14 @@ use thread_local::ThreadLocal;
 
 use crate::threads::{OwnLine, locked};
 
-/// Services that are counted by name; the rest share one count.
+/// The number of services that are counted by name; the others share one count.
 const MAX_COUNTED: usize = 1024;
 
-/// The name of that shared count; no service has it.
+/// The name of that shared count. It is not a valid service name.
 const OTHERS: &str = "(others)";
 
-/// Counts by service. Each thread counts by itself, behind a lock that only a reader ever contends for: a
-/// token that is known from before must not wait for another thread.
+/// Counts tokens by service. Each thread has its own counters, behind a lock that only a reader ever contends for: a
+/// cached token must not wait for another thread.
 #[derive(Default)]
 pub(crate) struct OldProfile {
     /// The services that are counted by name, whichever thread saw them first.
@@ -41,7 +41,7 @@ impl OldProfile {
         }
     }
 
-    /// The name that a service is counted by, and whether that is said for the first time.
+    /// The name under which a service is counted, and whether it is used for the first time.
     fn name<'s>(&self, service: &'s str) -> (&'s str, bool) {
         let mut named = locked(&self.named);
         if named.contains(service) {

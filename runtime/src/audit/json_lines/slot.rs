@@ -1,34 +1,34 @@
 //! The lines of one thread that the writer has not taken yet.
 //!
-//! Each thread has a place of its own, so that no request waits for another one. The writer holds its lock
-//! for as long as it takes to put an empty page where a full one was.
+//! Each thread has its own slot, so that no request waits for another one. The writer holds the slot's lock
+//! only while it swaps an empty page for a full one.
 
 use std::{mem, sync::Mutex};
 
 use super::line::Lines;
 use crate::{audit::AuditError, threads::locked};
 
-/// A second of naps: how long none may bring a record before the thread sleeps, and how long none may
-/// bring a loss before losses are called over.
+/// A second of naps: after so many without a record the thread sleeps, and after so many without a
+/// loss the losses are over.
 pub(crate) const QUIET: u32 = 200;
 
-/// What a page holds: some hundred and sixty lines of usual length.
+/// The size of a page in bytes: about a hundred and sixty lines of usual length.
 pub(crate) const PAGE: usize = 64 * 1024;
 
-/// With less room than this the next line begins a new page, so that few pages grow.
+/// If a page has less room than this, the next line begins a new page, so that few pages grow.
 const ROOM: usize = 1024;
 
-/// Pages that are kept for later when they were written: a mebibyte.
+/// How many written pages are kept for reuse: a mebibyte.
 const SPARE: usize = 16;
 
-/// Whole lines, one behind another.
+/// Complete lines, one after another.
 #[derive(Default)]
 pub(crate) struct Page {
     pub(crate) lines: Vec<u8>,
     pub(crate) records: usize,
 }
 
-/// Pages that were written and can be filled again.
+/// Written pages that can be filled again.
 #[derive(Default)]
 pub(crate) struct Pages(Mutex<Vec<Vec<u8>>>);
 
@@ -41,12 +41,12 @@ struct Filling {
     page: Page,
     full: Vec<Page>,
     lines: Lines,
-    /// How often the writer found nothing here, running.
+    /// How often in a row the writer found nothing here.
     quiet: u32,
 }
 
 impl Slot {
-    /// Adds a line. The lock is only ever held by its thread and by the writer.
+    /// Adds a line. Only the slot's thread and the writer ever take the lock.
     #[inline]
     pub(crate) fn add(
         &self,
@@ -54,7 +54,8 @@ impl Slot {
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), AuditError> {
         let Filling { page, full, lines, .. } = &mut *locked(&self.0);
-        // By what a page holds, and not by what one has grown to: long lines must not make it grow again and again.
+        // Compare with the standard size of a page, not with its grown size: long lines must not make it grow
+        // repeatedly.
         if page.lines.capacity().min(PAGE).saturating_sub(page.lines.len()) < ROOM {
             turn(page, full, pages);
         }
@@ -71,7 +72,7 @@ impl Slot {
         }
     }
 
-    /// Writes a line that does not go to a page.
+    /// Formats a line that does not go to a page.
     pub(crate) fn line(
         &self,
         write: impl FnOnce(&mut Lines, &mut Vec<u8>) -> serde_json::Result<()>,
@@ -82,8 +83,8 @@ impl Slot {
         Ok(line)
     }
 
-    /// Takes all lines, in the order in which they came, and leaves `spare` to be filled. A thread that records
-    /// nothing for a while gives its page back, whatever the others do.
+    /// Takes all lines, in the order in which they were added, and leaves `spare` to be filled. A thread that records
+    /// nothing for a while loses its page, whatever the other threads do.
     pub(crate) fn take(&self, spare: &mut Page) -> impl Iterator<Item = Page> + use<> {
         let mut filling = locked(&self.0);
         filling.quiet = if filling.page.records > 0 { 0 } else { filling.quiet.saturating_add(1) };
@@ -95,7 +96,7 @@ impl Slot {
         full.into_iter().chain(last)
     }
 
-    /// Gives the memory back of a thread that records nothing.
+    /// Frees the memory of a thread that records nothing.
     pub(crate) fn shrink(&self) {
         let mut filling = locked(&self.0);
         if filling.page.records == 0 {
@@ -121,7 +122,7 @@ impl Pages {
     pub(crate) fn keep(&self, mut page: Page) {
         page.lines.clear();
         let mut pages = locked(&self.0);
-        // One that grew is not kept: a long line is rare.
+        // A page that grew is not kept: long lines are rare.
         if (PAGE..2 * PAGE).contains(&page.lines.capacity()) && pages.len() < SPARE {
             pages.push(page.lines);
         }

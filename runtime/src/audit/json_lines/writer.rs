@@ -1,9 +1,10 @@
-//! The thread that writes.
+//! The thread that writes the queued records.
 //!
-//! It rests in naps while records come, so that a request does not have to wake it, which would cost more
-//! than everything else about a record; and it sleeps when none came for a second, so that an idle service
-//! is idle. Where requests wait for their records it does not nap: each wakes it, or finds it writing. Before
-//! it writes, and some times a second while it does not, it checks that its file is still the one of the path.
+//! While records arrive, the thread rests in short naps, so that a request does not have to wake it. Waking would
+//! cost more than all other work for a record. When no record has arrived for a second, the thread sleeps, so that
+//! an idle service is idle. If requests wait for their records, it does not nap: each request wakes it, or finds it
+//! writing. Before it writes, and some times a second while it does not, it checks that its file is still the one
+//! of the path.
 
 use std::{io, mem, sync::Arc, thread, time::Duration};
 
@@ -15,28 +16,28 @@ use super::{
 };
 use crate::{audit::AuditError, clock::Stopwatch};
 
-/// How long a record waits at most, unless the queue fills up before. Two hundred wake-ups a second cost
-/// a core about a thousandth of its time, and at a hundred thousand requests a second one nap brings five
+/// How long a record waits at most, unless the queue fills up earlier. Two hundred wake-ups a second take
+/// about a thousandth of a core. At a hundred thousand requests a second, one nap collects five
 /// hundred records.
 const NAP: Duration = Duration::from_millis(5);
 
 /// How often an idle writer checks its file, so that a file that was renamed is noticed within a second.
 const CHECK_INTERVAL: Duration = Duration::from_millis(400);
 
-/// For how long a reader may take nothing before callers are refused.
+/// How long a reader may take no data before callers are refused.
 const STALL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Writer<O: Output> {
     out: O,
     queue: Arc<Queue>,
-    /// What was taken and is to be written at once.
+    /// The records that were taken and will be written together.
     taken: Page,
-    /// The requests that wait for records in `taken`, and where these end.
+    /// The requests that wait for records in `taken`, and the end of each record.
     commits: Vec<(usize, Arc<Commit>)>,
     checked: Stopwatch,
-    /// Naps since a record came.
+    /// The number of naps since the last record.
     idle: u32,
-    /// Naps since a record was lost to a full queue, and how many were by then.
+    /// The number of naps since the last loss to a full queue, and the number of losses until then.
     calm: (u32, u64),
 }
 
@@ -53,24 +54,24 @@ impl<O: Output> Writer<O> {
         }
     }
 
-    // A name for who counts instructions.
+    // Not inlined, so that an instruction profiler shows its name.
     #[inline(never)]
     pub(crate) fn run(mut self) {
         while self.pass() {
             self.look_at_losses();
             if self.queue.unreachable.is_there() {
-                // What waits cannot be written yet, however much it is.
+                // Records cannot be written yet, however many are queued.
                 thread::park_timeout(NAP * 10);
             } else if (self.idle >= QUIET || self.queue.commits()) && self.queue.may_sleep() {
                 self.queue.shrink();
                 self.sleep();
             } else if !self.queue.commits() && (self.queue.may_nap() || self.idle > 0) {
-                // A place that is taken while nothing is found is that of a line that is being written down.
+                // A place is taken but no line is found yet: a request is still writing its line.
                 thread::park_timeout(NAP);
             }
             self.queue.is_busy();
         }
-        // From here on records are refused. A thread that has a place already adds its line in a moment.
+        // From here on records are refused. A thread that has a place already adds its line soon.
         self.queue.refuse();
         while self.queue.waiting() > 0 && !self.queue.is_out_of_time() {
             thread::yield_now();
@@ -86,16 +87,16 @@ impl<O: Output> Writer<O> {
         if self.out.is_watched() || fails { thread::park_timeout(CHECK_INTERVAL) } else { thread::park() }
     }
 
-    /// Writes what waits and does what was ordered; `false` when that was the end.
+    /// Writes the queued records and executes the orders; `false` if the writer must end.
     fn pass(&mut self) -> bool {
-        // Before the records, so that every record accepted before a flush is one that it writes.
+        // Take the orders before the records, so that a flush writes every record that was accepted before it.
         let orders = self.queue.orders();
         let is_end = orders.closed.is_some();
         let is_idle = orders.flushes.is_empty() && self.queue.waiting() == 0;
         if let Err(error) = self.check(is_idle, is_end)
             && !is_end
         {
-            // What waits stays in the queue, which is bounded.
+            // The records stay in the queue, which is bounded.
             self.queue.fail_commits(&AuditError::new(error.to_string()).logged());
             orders.flushes.into_iter().for_each(|flush| drop(flush.send(Err(copy(&error)))));
             return true;
@@ -113,28 +114,28 @@ impl<O: Output> Writer<O> {
         }
         queue.take(|page| {
             records += page.records;
-            // What fits into one page is written at once.
+            // Records that fit into one page are written together.
             if self.taken.records > 0 && self.taken.lines.len() + page.lines.len() > PAGE {
                 written = mem::replace(&mut written, Ok(())).and(self.write());
             }
             self.add(page);
         });
         if self.taken.records > 0 || !orders.flushes.is_empty() {
-            // A failure is reported where it happens, and by `ready`.
+            // The failure is reported where it happens, and by `ready`.
             written = written.and(self.write());
         }
         for flush in orders.flushes {
-            // Nobody waiting any more is no error.
+            // The send fails if the flush has timed out, which is not an error.
             let _ = flush.send(written.as_ref().copied().map_err(copy));
         }
         self.idle = if records > 0 { 0 } else { self.idle.saturating_add(1) };
         !is_end
     }
 
-    /// Makes sure that the output is there, and finds out whether one that failed is usable again.
+    /// Makes sure that the output is available, and finds out whether a failed one is usable again.
     fn check(&mut self, is_idle: bool, is_end: bool) -> io::Result<()> {
         let is_due = is_end || self.checked.elapsed() >= CHECK_INTERVAL;
-        // While there is nothing to open, not for each record.
+        // Log once while the file cannot be opened, not for each record.
         let is_unreachable = self.queue.unreachable.is_there();
         if !is_due && is_unreachable {
             let reason = self.queue.unreachable.reason().unwrap_or_default();
@@ -189,8 +190,8 @@ impl<O: Output> Writer<O> {
         }
     }
 
-    /// Writes what was taken. What cannot be written is lost, and counted: kept, it would grow for as
-    /// long as the disk is full.
+    /// Writes the taken records. Records that cannot be written are lost and counted. If they were kept, memory would
+    /// grow for as long as the disk is full.
     fn write(&mut self) -> io::Result<()> {
         let records = mem::take(&mut self.taken.records);
         let queue = Arc::clone(&self.queue);
@@ -218,7 +219,7 @@ impl<O: Output> Writer<O> {
                 self.failed(records.saturating_sub(whole), error);
             }
         }
-        // Before a request hears of its record: one that was refused has its place back.
+        // Free the places before requests learn the outcome: a request that is refused has its place freed already.
         self.queue.free(records);
         for (end, commit) in self.commits.drain(..) {
             commit.settle(match &error {
@@ -230,7 +231,7 @@ impl<O: Output> Writer<O> {
         error.map_or(Ok(()), Err)
     }
 
-    /// Logged once per failure, not once per record.
+    /// Logs a failure once, not for every record.
     fn failed(&self, lost: usize, error: &io::Error) {
         self.queue.count_lost(lost);
         if self.queue.failing.begin(error.to_string()) {
@@ -243,7 +244,7 @@ fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }
 
-/// Also when a writer of the user's has panicked: what it had in hand still has its places.
+/// Also runs after a custom writer has panicked: the records that it was writing still occupy their places.
 impl<O: Output> Drop for Writer<O> {
     fn drop(&mut self) {
         for (_, commit) in self.commits.drain(..) {

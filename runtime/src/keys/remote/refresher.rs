@@ -1,4 +1,4 @@
-//! The one thread that fetches: on time, and when it is woken.
+//! The one thread that fetches keys: on schedule, and when a request wakes it.
 
 use std::{
     future::{Future, poll_fn},
@@ -23,29 +23,29 @@ use super::{
 };
 use crate::clock::{Stopwatch, Timestamp};
 
-/// How often the thread compares the clock with the next fetch: a timer stops while the machine is suspended,
-/// and the system's clock does not.
+/// How often the thread compares the system's clock with the time of the next fetch. A timer stops while the
+/// machine is suspended, but the system's clock does not.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 
-/// Threads of the runtime that may be blocked: one by a file, the others by the resolution of names.
+/// How many threads of the runtime may be blocked: one by a file, the others by name resolution.
 const MAX_BLOCKED: usize = 4;
 
 pub(crate) struct Refresher {
     pub(crate) shared: Arc<Shared>,
     pub(crate) fetcher: Fetcher,
     pub(crate) bounds: Bounds,
-    /// How long requests wait for a flight.
+    /// How long requests wait for a flight, which is one fetch.
     pub(crate) wait: Duration,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) failures: u32,
 }
 
-/// How far the flights are, by number.
+/// The progress of the flights, by number.
 #[derive(Debug, Copy, Clone, Default)]
 pub(crate) struct Progress {
-    /// Has ended.
+    /// The last flight that has ended.
     pub(crate) landed: u64,
-    /// Is slow: requests have waited long enough for it.
+    /// The last flight that is too slow: requests no longer wait for it.
     pub(crate) given_up: u64,
 }
 
@@ -85,7 +85,7 @@ impl Refresher {
         }
     }
 
-    /// Ends after the delay, by the timer or by the system's clock, or when it is woken.
+    /// Waits until the delay is over by the timer or by the system's clock, or until it is woken.
     async fn rest(&self, delay: Duration, Landed { running, at: since }: Landed) {
         loop {
             let left = delay.saturating_sub(running.elapsed());
@@ -101,7 +101,7 @@ impl Refresher {
     async fn fly(&mut self) -> (Result<Duration, ()>, Landed) {
         let (at, running) = (self.shared.clock.now(), Stopwatch::start());
         let flight = self.shared.gate().depart(at);
-        // Whoever called until now is on this flight.
+        // Every request that asked until now waits for this flight.
         pin!(self.shared.wake.notified()).enable();
         let (progress, wait) = (self.progress.clone(), self.wait);
         let fetched = {
@@ -113,11 +113,11 @@ impl Refresher {
             });
             either(fetching, giving_up).await
         };
-        // Read before the result is published: a clock that jumps afterwards has passed part of the delay.
+        // Read the clocks before the result is published: if a clock jumps afterwards, part of the delay has passed.
         let landed = Landed { at: self.shared.clock.now(), running: Stopwatch::start() };
         let next = self.take(fetched, |keys| Loaded { keys, at, running });
         self.shared.gate().land();
-        // Published before anybody who waits is woken.
+        // Publish the number before any waiting request is woken.
         self.progress.send_modify(|now| now.landed = flight);
         (next, landed)
     }
@@ -164,7 +164,7 @@ impl Refresher {
     }
 }
 
-/// Makes a panic of the thread, which a clock of the user's may cause, an error for the operator. The keys
+/// Reports a panic of the thread as an error to the operator. A clock of the user may cause one. The keys
 /// become too old then.
 struct Reported(Arc<Shared>);
 
@@ -179,7 +179,7 @@ impl Drop for Reported {
     }
 }
 
-/// What the first of two gives that is ready.
+/// Returns the output of the future that is ready first.
 async fn either<T>(
     mut first: std::pin::Pin<&mut impl Future<Output = T>>,
     mut second: std::pin::Pin<&mut impl Future<Output = T>>,
@@ -191,12 +191,12 @@ async fn either<T>(
     .await
 }
 
-/// Without waiting for threads that are blocked, which may be for ever.
+/// Ends the runtime without waiting for blocked threads, which may block forever.
 fn end(runtime: Runtime) {
     runtime.shutdown_background();
 }
 
-/// Spreads fetches of many services. Where there is no randomness, they are not spread.
+/// Returns a random byte that spreads the fetches of many services. Without randomness, they are not spread.
 fn chance() -> u8 {
     let mut byte = [0; 1];
     let _ = rand::fill(&mut byte);

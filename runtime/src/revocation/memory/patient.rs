@@ -1,16 +1,16 @@
-//! The time by which revocations are forgotten: no clock is believed that has just been set ahead.
+//! The time after which revocations are removed. It does not trust a clock that was just set ahead.
 //!
-//! A clock that jumps ahead lets a revoked token seem expired, and one that then jumps back makes it good
-//! again: a revocation that was forgotten in between would be lost.
+//! If a clock jumps ahead, a revoked token seems expired. If the clock then jumps back, the token is valid
+//! again: a revocation that was removed in between would be lost.
 
 use std::time::Duration;
 
-/// How long a clock must have said so before it is believed. One that is ahead for longer makes every
-/// verifier refuse good tokens as expired, which is noticed.
+/// How long a clock must show a time before it is trusted. A clock that is ahead for longer makes every
+/// verifier refuse valid tokens as expired, which operators notice.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What both clocks say at one moment: the one that can be set, in seconds since the epoch, and the one
-/// that only ever goes on.
+/// The time of both clocks at one moment: the adjustable one, in seconds since the epoch, and the monotonic
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) unix: i64,
@@ -18,18 +18,18 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// What the first clock would say at `ticks` if nobody had set it since.
+    /// What the adjustable clock would show at `ticks` if it had not been set since.
     fn carried_on_to(self, ticks: Duration) -> i64 {
         let passed = ticks.saturating_sub(self.ticks).as_secs();
         self.unix.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 }
 
-/// A time that is never ahead of the clock, and follows it when it was set ahead only after [`PATIENCE`].
+/// A time that is never ahead of the clock. If the clock was set ahead, it follows only after [`PATIENCE`].
 #[derive(Debug)]
 pub(crate) struct PatientTime {
     believed: Option<Moment>,
-    /// Said by the clock, and not yet for long enough.
+    /// The time that the clock shows, but not yet for long enough.
     said: Moment,
 }
 
@@ -38,7 +38,7 @@ impl PatientTime {
         Self { believed: None, said: now }
     }
 
-    /// The time in seconds since the epoch; at first, none has come yet.
+    /// The current time in seconds since the epoch; `i64::MIN` until the clock is trusted.
     pub(crate) fn at(&mut self, now: Moment) -> i64 {
         if now.unix < self.said.unix {
             self.said = now;
@@ -67,7 +67,7 @@ mod tests {
         Moment { unix, ticks: Duration::from_secs(u64::try_from(ticks).unwrap()) }
     }
 
-    /// A time that has been believed for an hour, at 0 and tick 0.
+    /// A time that has been trusted for an hour, at 0 and tick 0.
     fn settled() -> PatientTime {
         let mut time = PatientTime { believed: None, said: moment(-HOUR, 0) };
         assert_eq!(time.at(moment(0, HOUR)), 0);

@@ -1,4 +1,4 @@
-//! The accepted tokens of one thread: found by a keyed hash, compared in full, checked again.
+//! The token cache of one thread. It finds a token by a keyed hash, compares it in full, and checks it again.
 
 use std::{
     collections::HashMap,
@@ -24,37 +24,37 @@ use crate::{
     trusted::Trusted,
 };
 
-/// What an entry takes beside the text and the claims: itself, its place in the map, the allocations, and
-/// what its records have in common.
+/// The memory of an entry without the text and the claims: the entry, its slot in the map, the allocations, and
+/// the common part of its audit records.
 const ENTRY_BYTES: usize = 512 + MAX_FRAGMENT;
 
-/// What one more audience takes beside its text.
+/// The memory of one more audience without its text.
 const AUDIENCE_BYTES: usize = 48;
 
-/// The longest token that is remembered: half of what a verifier looks at, and ten times a usual token.
+/// The longest token that is cached: half of the verifier's limit, and ten times a usual token.
 const MAX_CACHED_LENGTH: usize = 8 * 1_024;
 
-/// The end of a token is the end of its signature: bits that a caller does not choose. The whole token is compared
-/// afterwards.
+/// How many bytes at the end of a token are hashed. They belong to the signature, whose bits a caller does not
+/// choose. The whole token is compared afterwards.
 const HASHED_BYTES: usize = 32;
 
 pub(crate) struct Table {
     hasher: RandomState,
     entries: HashMap<u64, Entry, BuildHasherDefault<Hashed>>,
     seen: Seen,
-    /// By issuer: the keys under which every entry was accepted that it has a part in.
+    /// The keys of each issuer that all cached entries depend on.
     keys: Vec<Option<KeySet>>,
     holders: Vec<Holder>,
     most: Held,
     held: Held,
-    /// Counts the hits and insertions; the least recently used entry has the smallest.
+    /// Counts the hits and insertions. The least recently used entry has the smallest value.
     tick: u64,
     hits: Arc<OwnLine<AtomicU64>>,
 }
 
 pub(crate) struct Entry {
     token: Zeroizing<Box<[u8]>>,
-    /// Where the signature begins.
+    /// The position at which the signature begins.
     signature: usize,
     pub(crate) issuer: usize,
     pub(crate) identity: Identity,
@@ -65,27 +65,27 @@ pub(crate) struct Entry {
     bytes: usize,
 }
 
-/// What is in the table, or part of it.
+/// The number of tokens and bytes in the table, or in a part of it.
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) tokens: usize,
     pub(crate) bytes: usize,
 }
 
-/// A service, or a user, by a hash of its name: two of one hash share what is theirs.
+/// A service or a user, found by a hash of its name. Two with the same hash share one quota.
 struct Holder {
     name: u64,
     held: Held,
 }
 
 pub(crate) enum Found {
-    /// Accepted: the identity, and the place of its issuer.
+    /// The token is accepted: the identity, and the index of its issuer.
     Good((Identity, usize)),
     Seen(u64),
     New(u64),
 }
 
-/// A token to be remembered, and what it was accepted as.
+/// A token to cache, and the result of its acceptance.
 pub(crate) struct Remembered<'t> {
     pub(crate) token: &'t str,
     pub(crate) issuer: usize,
@@ -142,7 +142,7 @@ impl Table {
 
     pub(crate) fn insert(&mut self, hash: u64, grounds: Grounds, at: Moment, accepted: Remembered<'_>) {
         let Grounds { keys, times: Some(times), epoch, unsettled: false, .. } = grounds else { return };
-        // One set for each issuer that was asked, or something was decided without its keys.
+        // There must be one key set for each issuer that was tried. Otherwise a decision was made without keys.
         if keys.len() != accepted.issuer + 1 || accepted.token.len() > MAX_CACHED_LENGTH {
             return;
         }
@@ -162,7 +162,7 @@ impl Table {
         self.entries.insert(hash, entry);
     }
 
-    /// Replaces the keys, and forgets what rested on others.
+    /// Replaces the keys, and evicts the entries that depend on other keys.
     fn rest_on(&mut self, keys: Vec<KeySet>) {
         for (issuer, keys) in keys.into_iter().enumerate() {
             if !self.keys.get(issuer).is_some_and(|own| own.as_ref().is_some_and(|own| own.is(&keys))) {
@@ -177,8 +177,8 @@ impl Table {
         }
     }
 
-    /// The keys of an issuer are others now: every token that it accepted, or refused before another
-    /// accepted it, must be looked at again.
+    /// Evicts entries after an issuer's keys have changed. Every token that the issuer accepted, or refused before
+    /// another issuer accepted it, must be verified again.
     fn forget_keys(&mut self, issuer: usize) {
         if let Some(keys) = self.keys.get_mut(issuer) {
             *keys = None;
@@ -186,8 +186,8 @@ impl Table {
         self.forget(|entry| entry.issuer >= issuer);
     }
 
-    /// Room for one more. The expired go first; then whoever holds most gives what it used least lately,
-    /// so that a caller with many tokens pushes out its own.
+    /// Evicts entries until one more fits. Expired entries go first. Then the holder with the largest share loses
+    /// its least recently used entry, so that a caller with many tokens evicts only its own.
     fn make_room(&mut self, bytes: usize, at: Moment) -> bool {
         if self.has_room(bytes) {
             return true;
@@ -229,7 +229,7 @@ impl Table {
         });
     }
 
-    /// The place of a holder; that of one who holds nothing any more is given to another.
+    /// Finds or creates the index of a holder. The index of a holder without entries is reused.
     fn holder(&mut self, name: u64) -> usize {
         let own = self.holders.iter().position(|holder| holder.name == name);
         let place = own.or_else(|| self.holders.iter().position(|holder| holder.held.tokens == 0));
@@ -243,7 +243,7 @@ impl Table {
     }
 }
 
-/// The first issuer whose keys are not those that the table rests on, up to the one that accepted.
+/// The first issuer, up to the one that accepted, whose keys differ from those that the table depends on.
 fn first_changed(keys: &[Option<KeySet>], issuers: &[Arc<Trusted>], last: usize) -> Option<usize> {
     (0..=last).find(|&issuer| match (issuers.get(issuer), keys.get(issuer)) {
         (Some(trusted), Some(Some(keys))) => !trusted.keys.is_current(keys),
@@ -265,7 +265,8 @@ impl Entry {
             Identity::Service(caller) => caller.claims().aud.len(),
             Identity::User(_) => 0,
         };
-        // The text, and the claims, which are part of it, as they are held and once somebody asks for them.
+        // Counts the text three times: once for the text, and twice for the claims in it, as stored and as decoded
+        // later.
         let bytes = ENTRY_BYTES + 3 * token.len() + audiences * AUDIENCE_BYTES;
         Some(Self {
             token: Zeroizing::new(token.into()),
@@ -280,8 +281,8 @@ impl Entry {
         })
     }
 
-    /// The whole token, byte for byte. The signature takes as long to compare wherever it differs, so
-    /// that nobody learns by the time how far a forged one is right.
+    /// Compares the whole token byte for byte. The comparison of the signature takes constant time, so
+    /// that an attacker cannot learn from the time how much of a forged one is correct.
     fn is(&self, token: &[u8]) -> bool {
         if token.len() != self.token.len() {
             return false;
@@ -296,7 +297,7 @@ impl Entry {
         }
     }
 
-    /// What time and the operator can change: asked again, by the same functions as the first time.
+    /// Checks again what time and the operator can change, with the same functions as at the first acceptance.
     fn is_good(&mut self, issuers: &[Arc<Trusted>], recorder: &Recorder, at: Moment) -> bool {
         let Some(issuer) = issuers.get(self.issuer) else { return false };
         if issuer.expectations.check_again(&self.times, at).is_err() {

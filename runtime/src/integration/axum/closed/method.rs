@@ -1,4 +1,4 @@
-//! Who answers which method of a path: axum's method router, for handlers that say who may call.
+//! A version of axum's method router for handlers that declare who may call.
 
 use std::{convert::Infallible, fmt};
 
@@ -13,11 +13,11 @@ use tower_service::Service;
 
 use super::{handler::ClosedHandler, table::Answers};
 
-/// The handlers of one path by method, each guarded or public; what
-/// [`ClosedRouter::route`](crate::ClosedRouter::route) takes.
+/// The handlers of one path by method, each guarded or public. You pass it to
+/// [`ClosedRouter::route`](crate::ClosedRouter::route).
 ///
-/// It is made by the functions of this module, which are named as axum's are, and handlers are chained as
-/// there. HEAD is answered by the handler of GET, and is guarded as it is.
+/// The functions of this module create it. They have the names of axum's functions, and you chain handlers in the
+/// same way. The handler of GET also answers HEAD, with the same guard.
 ///
 /// ```
 /// use service_only::{ClosedRouter, Verifier, closed::get, public, service_only};
@@ -31,7 +31,7 @@ use super::{handler::ClosedHandler, table::Answers};
 /// let router: ClosedRouter<Verifier> = ClosedRouter::new().route("/menu", get(menu).put(change_menu));
 /// ```
 ///
-/// There is no way in for a service or a handler without an attribute, nor from axum's own method router:
+/// It does not accept a service, a handler without an attribute, or axum's own method router:
 ///
 /// ```compile_fail,E0277
 /// # #[service_only::service_only] async fn change_menu() {}
@@ -49,7 +49,7 @@ use super::{handler::ClosedHandler, table::Answers};
 ///
 /// # Panics
 ///
-/// Where axum's does: when two handlers answer one method, or two fallbacks one path.
+/// In the same cases as axum: when two handlers answer one method, or one path has two fallbacks.
 #[must_use = "it answers nothing until a router has it"]
 #[derive(Clone)]
 pub struct ClosedMethodRouter<S = ()> {
@@ -82,7 +82,7 @@ function!(options OPTIONS);
 function!(trace TRACE);
 function!(connect CONNECT);
 
-/// Answers some methods by one guarded or public handler.
+/// Answers some methods with one guarded or public handler.
 #[track_caller]
 pub fn on<H, T, S>(filter: MethodFilter, handler: H) -> ClosedMethodRouter<S>
 where
@@ -93,7 +93,7 @@ where
     ClosedMethodRouter { inner: MethodRouter::new(), answers: Answers::default() }.on(filter, handler)
 }
 
-/// Answers every method by one guarded or public handler.
+/// Answers every method with one guarded or public handler.
 pub fn any<H, T, S>(handler: H) -> ClosedMethodRouter<S>
 where
     H: ClosedHandler<T> + Handler<T, S>,
@@ -123,7 +123,7 @@ impl<S> ClosedMethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// Answers some more methods by one guarded or public handler.
+    /// Answers more methods with one guarded or public handler.
     #[track_caller]
     pub fn on<H, T>(mut self, filter: MethodFilter, handler: H) -> Self
     where
@@ -144,7 +144,7 @@ where
     method!(trace TRACE);
     method!(connect CONNECT);
 
-    /// Answers every other method by a guarded or a public handler. Without it they are answered 405.
+    /// Answers every other method with a guarded or public handler. The default response is 405.
     pub fn fallback<H, T>(mut self, handler: H) -> Self
     where
         H: ClosedHandler<T> + Handler<T, S>,
@@ -154,15 +154,15 @@ where
         Self { inner: self.inner.fallback(handler), ..self }
     }
 
-    /// Adds the methods of another.
+    /// Adds the methods of another method router.
     #[track_caller]
     pub fn merge(mut self, other: Self) -> Self {
         self.answers.merge(other.answers);
         Self { inner: self.inner.merge(other.inner), ..self }
     }
 
-    /// Puts a layer in front of all handlers, and of the answer 405. A layer may answer before a guard
-    /// does, as a cache or CORS would; what it answers, it answers to strangers too.
+    /// Puts a layer in front of all handlers, and of the response 405. A layer may answer before a guard
+    /// runs, as a cache or CORS does. Such a response also goes to unauthenticated callers.
     pub fn layer<L>(self, layer: L) -> Self
     where
         L: Layer<Route> + Clone + Send + Sync + 'static,
@@ -174,8 +174,8 @@ where
         Self { inner: self.inner.layer(layer), ..self }
     }
 
-    /// Puts a layer in front of the handlers that are there, and not of the fallback. A layer may answer
-    /// before a guard does.
+    /// Puts a layer in front of the existing handlers, but not of the fallback. A layer may answer
+    /// before a guard runs.
     #[track_caller]
     pub fn route_layer<L>(self, layer: L) -> Self
     where

@@ -1,4 +1,4 @@
-//! axum's router, for handlers that say who may call.
+//! A version of axum's router for handlers that declare who may call.
 
 use std::{convert::Infallible, fmt};
 
@@ -13,11 +13,11 @@ use super::{handler::Declaration, table::Answers};
 use crate::integration::ServiceOnly;
 use crate::routes::RouteTable;
 
-/// A router that takes only handlers with `#[service_only]` or `#[public(reason = "…")]` above them, and
-/// guarded services, so that no route is open because somebody forgot.
+/// A router that accepts only handlers with `#[service_only]` or `#[public(reason = "…")]` above them, and
+/// guarded services. So no route is open by mistake.
 ///
-/// It is built and served as axum's [`Router`]; nested routers, fallbacks and method routers are closed
-/// too. While it is built it writes down who may call what: [`routes`](Self::routes).
+/// You build and serve it like axum's [`Router`]; nested routers, fallbacks and method routers are closed
+/// too. While you build it, it records who may call each route: [`routes`](Self::routes).
 ///
 /// ```
 /// use service_only::{ClosedRouter, Verifier, closed::{delete, get}, public, service_only};
@@ -38,7 +38,7 @@ use crate::routes::RouteTable;
 ///
 /// # What it refuses
 ///
-/// A handler that is neither guarded nor public does not compile, and the message says what to write.
+/// A handler that is neither guarded nor public does not compile, and the message states what to write.
 /// Neither does a router of axum, or a service that no layer guards:
 ///
 /// ```compile_fail,E0277
@@ -62,9 +62,9 @@ use crate::routes::RouteTable;
 ///
 /// # Panics
 ///
-/// Building it panics where axum's router does: a path that is none, two handlers for one method of one
-/// path, a service at the path of another route, two fallbacks, a nested router at `/`. It panics too where
-/// axum would drop a fallback in silence: see [`nest`](Self::nest).
+/// Building it panics in the same cases as axum's router: an invalid path, two handlers for one method of one
+/// path, a service at the path of another route, two fallbacks, a nested router at `/`. It also panics where
+/// axum would silently drop a fallback: see [`nest`](Self::nest).
 #[must_use = "it answers nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
@@ -76,12 +76,12 @@ impl<S> ClosedRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// A router without routes. It answers 404.
+    /// Creates a router without routes. It answers 404.
     pub fn new() -> Self {
         Self { inner: Router::new(), table: Table::default() }
     }
 
-    /// Adds the handlers of a path. A path that is there already gets their methods in addition.
+    /// Adds the handlers of a path. If the path exists already, their methods are added to it.
     #[track_caller]
     pub fn route(mut self, path: &str, methods: ClosedMethodRouter<S>) -> Self {
         self.table.route(path.to_owned(), methods.answers);
@@ -89,7 +89,7 @@ where
     }
 
     /// Adds a service that a [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) guards, for every method of a
-    /// path. Its row has the layer's policy, and its endpoint where the layer was given one.
+    /// path. Its row in the table has the layer's policy, and the layer's endpoint if one is set.
     ///
     /// ```
     /// use axum::{body::Body, http::{Request, Response}};
@@ -129,8 +129,8 @@ where
     /// Adds the routes of another closed router below a prefix, and its fallback if it has one.
     ///
     /// # Panics
-    /// Where a fallback would be lost: axum drops those of routers inside one that has none of its own, and
-    /// the outer router's fallback, which may be public, would answer in its place.
+    /// When a fallback would be lost: axum drops the fallbacks of routers inside one that has none of its own, and
+    /// the outer router's fallback, which may be public, would answer instead.
     #[track_caller]
     pub fn nest(mut self, path: &str, router: Self) -> Self {
         self.table.nest(path, router.table);
@@ -144,7 +144,7 @@ where
         Self { inner: self.inner.merge(other.inner), ..self }
     }
 
-    /// Answers what no route answers, by a guarded or a public handler. Without it that is 404.
+    /// Sets a guarded or public handler for requests that no route matches. The default response is 404.
     #[track_caller]
     pub fn fallback<H, T>(mut self, handler: H) -> Self
     where
@@ -155,8 +155,8 @@ where
         Self { inner: self.inner.fallback(handler), ..self }
     }
 
-    /// Answers the methods that a path has no handler for, by a guarded or a public handler; for the paths
-    /// that are there already. Without it that is 405.
+    /// Sets a guarded or public handler for methods without a handler, on the paths that exist already.
+    /// The default response is 405.
     pub fn method_not_allowed_fallback<H, T>(mut self, handler: H) -> Self
     where
         H: ClosedHandler<T> + Handler<T, S>,
@@ -166,14 +166,14 @@ where
         Self { inner: self.inner.method_not_allowed_fallback(handler), ..self }
     }
 
-    /// Takes the fallback away, and those of nested routers.
+    /// Removes the fallback, and the fallbacks of nested routers.
     pub fn reset_fallback(mut self) -> Self {
         self.table.reset_fallback();
         Self { inner: self.inner.reset_fallback(), ..self }
     }
 
-    /// Puts a layer in front of all routes that are there, and of the fallback. A layer may answer before a
-    /// guard does, as a cache or CORS would; what it answers, it answers to strangers too.
+    /// Puts a layer in front of all existing routes and of the fallback. A layer may answer before a
+    /// guard runs, as a cache or CORS does. Such a response also goes to unauthenticated callers.
     pub fn layer<L>(self, layer: L) -> Self
     where
         L: Layer<Route> + Clone + Send + Sync + 'static,
@@ -185,8 +185,8 @@ where
         Self { inner: self.inner.layer(layer), ..self }
     }
 
-    /// Puts a layer in front of the routes that are there, and not of the fallback. A layer may answer
-    /// before a guard does.
+    /// Puts a layer in front of the existing routes, but not of the fallback. A layer may answer
+    /// before a guard runs.
     #[track_caller]
     pub fn route_layer<L>(self, layer: L) -> Self
     where
@@ -199,25 +199,25 @@ where
         Self { inner: self.inner.route_layer(layer), ..self }
     }
 
-    /// Gives the handlers their state, which holds the verifier.
+    /// Provides the state of the handlers, which contains the verifier.
     pub fn with_state<S2>(self, state: S) -> ClosedRouter<S2> {
         ClosedRouter { inner: self.inner.with_state(state), table: self.table }
     }
 
-    /// Leaves the closed world: axum's router, which takes any handler. What is added to it from then on,
-    /// nothing checks, and [`routes`](Self::routes) does not know.
+    /// Converts it to axum's router, which accepts any handler. Routes that you add afterwards are not checked,
+    /// and [`routes`](Self::routes) does not list them.
     pub fn into_open_router(self) -> Router<S> {
         self.inner
     }
 }
 
 impl<S> ClosedRouter<S> {
-    /// Who may call what: every route with its methods, its handler and who may call, under the name of
-    /// the service that answers.
+    /// Returns the table of all routes, under the name of the service that answers. Each row has the methods, the
+    /// handler and who may call.
     ///
-    /// A row without methods is for each method that no other row of its path names. Fallbacks stand
-    /// last and are marked: each at the root of its router, unless that is routed, and as `/{*rest}` below
-    /// it, for each path that no route answers. What a layer answers is not there.
+    /// A row without methods is for each method that no other row of its path names. Fallbacks are
+    /// last and are marked. Each has a row at the root of its router, unless a route is there, and a row as
+    /// `/{*rest}` below it, for each path that no route matches. Responses of a layer are not in the table.
     ///
     /// ```
     /// use service_only::{ClosedRouter, Verifier, closed::get, service_only};

@@ -1,5 +1,5 @@
-//! How a closed router is served. What a server gets for a connection is closed too: axum's own service
-//! of connections would hand out an open router.
+//! Serves a closed router. The router that a server gets for each connection is closed too: axum's own service
+//! of connections would return an open router.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::router::ClosedRouter;
 
-/// A service of all that axum's router is a service of: requests, and the connections of `axum::serve`,
+/// Implements the same services as axum's router: for requests, and for the connections of `axum::serve`,
 /// each of which gets a closed router.
 impl<R> Service<R> for ClosedRouter
 where
@@ -48,8 +48,8 @@ where
     }
 }
 
-/// What axum's router answers in a future `F`, and what a closed one answers in its place. Nobody else
-/// can name it.
+/// Maps the future `F` of axum's router to the response of a closed router. Code outside this crate
+/// cannot name the trait.
 pub trait StaysClosed<F, E> {
     #[doc(hidden)]
     type Closed;
@@ -74,15 +74,15 @@ impl<F, E> StaysClosed<F, E> for Router {
     type Future = Ready<Result<ClosedRouter, E>>;
 
     fn closed(router: &ClosedRouter, _: F) -> Self::Future {
-        // As axum does, so that no handler is given its state once for each request.
+        // axum does the same, so that the state is set once and not for each request.
         ready(Ok(router.clone().with_state(())))
     }
 }
 
-/// A service of connections that gives each the closed router; from
+/// A service that returns the closed router for each connection; created by
 /// [`ClosedRouter::into_make_service`].
 ///
-/// The router that it gives takes no handler that says nothing about its callers:
+/// The returned router does not accept a handler that does not declare its callers:
 ///
 /// ```compile_fail,E0277
 /// # use service_only::{ClosedRouter, closed::get};
@@ -97,21 +97,22 @@ pub struct ClosedMakeService {
     router: ClosedRouter,
 }
 
-/// A service of connections that gives each the closed router, and tells its handlers the client's address
-/// as a `C`; from [`ClosedRouter::into_make_service_with_connect_info`].
+/// A service that returns the closed router for each connection, and passes the client's address
+/// to its handlers as a `C`; created by [`ClosedRouter::into_make_service_with_connect_info`].
 pub struct ClosedMakeServiceWithConnectInfo<C> {
     router: ClosedRouter,
     connected: PhantomData<fn() -> C>,
 }
 
 impl ClosedRouter {
-    /// What `axum::serve` takes.
+    /// Converts the router to the service that `axum::serve` takes.
     pub fn into_make_service(self) -> ClosedMakeService {
-        // Once, rather than for each connection.
+        // Set the state once, and not for each connection.
         ClosedMakeService { router: self.with_state(()) }
     }
 
-    /// What `axum::serve` takes, for handlers and audit records that know the client's address.
+    /// Converts the router to the service that `axum::serve` takes. Handlers and audit records get the client's
+    /// address.
     pub fn into_make_service_with_connect_info<C>(self) -> ClosedMakeServiceWithConnectInfo<C> {
         ClosedMakeServiceWithConnectInfo { router: self.with_state(()), connected: PhantomData }
     }

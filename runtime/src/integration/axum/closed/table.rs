@@ -1,5 +1,5 @@
-//! The routing table that a closed router keeps while it is built. It does on data what axum does on
-//! routes: join prefixes, merge paths, put fallbacks where none was said.
+//! The routing table that a closed router builds. It applies to data what axum applies to
+//! routes: it joins prefixes, merges paths and adds default fallbacks.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ const METHODS: [(MethodFilter, &str); 9] = [
 
 const ROOT: &str = "/";
 
-/// What a fallback answers beside the root: every path that no route names.
+/// The path of a fallback below the root: every path that no route matches.
 const REST: &str = "/{*rest}";
 
-/// Who answers at one path.
+/// The handlers of one path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     by_method: Vec<(MethodFilter, Declaration)>,
@@ -41,7 +41,7 @@ impl Answers {
         self.otherwise = Some(declaration);
     }
 
-    /// One answer to every method, as a service gives it.
+    /// One handler for every method, as a service has it.
     #[cfg(feature = "tower")]
     pub(crate) fn of_service(declaration: Declaration) -> Self {
         Self { by_method: Vec::new(), otherwise: Some(declaration) }
@@ -49,7 +49,7 @@ impl Answers {
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.by_method.extend(other.by_method);
-        // axum takes no two fallbacks at one path.
+        // axum does not allow two fallbacks at one path.
         self.otherwise = self.otherwise.take().or(other.otherwise);
     }
 
@@ -58,7 +58,7 @@ impl Answers {
         by_method.chain(self.otherwise.iter().map(|said| route(Vec::new(), path, said)))
     }
 
-    /// HEAD is answered by the handler of GET where none is there for HEAD.
+    /// The methods of a handler. The handler of GET also answers HEAD, if HEAD has no handler.
     fn methods(&self, filter: MethodFilter) -> Vec<&'static str> {
         let own_head = self.by_method.iter().any(|(other, _)| contains(*other, MethodFilter::HEAD));
         let filter = match contains(filter, MethodFilter::GET) && !own_head {
@@ -69,19 +69,19 @@ impl Answers {
     }
 }
 
-/// Who answers where. Cheap to clone, for a server clones its router for each request.
+/// The handlers of all paths. It is cheap to clone, because a server clones its router for each request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     paths: Arc<Vec<(String, Answers)>>,
     fallbacks: Arc<Vec<Fallback>>,
 }
 
-/// Who answers what no route answers, from a prefix on.
+/// The handler for all paths below a prefix that no route matches.
 #[derive(Debug, Clone)]
 struct Fallback {
-    /// The path of the router that it was given to; `/` for the outermost.
+    /// The path of the router that has the fallback; `/` for the outermost router.
     root: String,
-    /// The same with `/{*rest}`, by which axum knows every longer path.
+    /// The same path with `/{*rest}`, by which axum matches every longer path.
     rest: String,
     said: Declaration,
 }
@@ -95,8 +95,9 @@ impl Table {
         }
     }
 
-    /// axum adopts the fallbacks of a router that has one of its own, and drops those below a router
-    /// that has none. Dropping a guarded one would open its paths to a public one of the outer router.
+    /// Nests a router, and panics if a fallback would be lost. axum adopts the fallbacks of a router that has one of
+    /// its own, and drops those below a router that has none. If a guarded fallback were dropped, a public one of the
+    /// outer router would answer its paths.
     #[track_caller]
     #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
     pub(crate) fn nest(&mut self, prefix: &str, inner: Self) {
@@ -135,7 +136,7 @@ impl Table {
         self.fallbacks = Arc::default();
     }
 
-    /// Only for the paths that are there already, as in axum.
+    /// Sets the handler for missing methods. As in axum, it applies only to the existing paths.
     pub(crate) fn method_not_allowed(&mut self, declaration: &Declaration) {
         for (_, answers) in Arc::make_mut(&mut self.paths) {
             answers.otherwise.get_or_insert_with(|| declaration.clone());
@@ -157,7 +158,7 @@ impl Table {
 }
 
 impl Fallback {
-    /// Whether it is the router's, and not that of a nested one.
+    /// Whether the fallback belongs to this router, and not to a nested one.
     fn is_own(&self) -> bool {
         self.rest == REST
     }
@@ -175,8 +176,8 @@ fn contains(filter: MethodFilter, method: MethodFilter) -> bool {
     filter.or(method) == filter
 }
 
-/// As axum's `path_for_nested_route` joins them: the root of a nested router is the prefix itself, and a
-/// prefix that ends in a slash takes those away that a path starts with.
+/// Joins a prefix and a path like axum's `path_for_nested_route`. The root of a nested router is the prefix itself. A
+/// slash at the end of the prefix replaces the slashes at the start of the path.
 fn joined(prefix: &str, path: &str) -> String {
     if prefix.ends_with('/') {
         format!("{prefix}{}", path.trim_start_matches('/'))
