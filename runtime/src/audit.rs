@@ -1,4 +1,4 @@
-//! One record per attempt, admitted or refused, and the places that records go to.
+//! The audit: one record per attempt, admitted or refused, and the sinks that receive the records.
 
 #![doc = include_str!("audit/guarantees.md")]
 
@@ -25,25 +25,25 @@ pub(crate) use self::{
 };
 pub use crate::trace_context::ParentSpan;
 
-/// Takes the record of every attempt.
+/// Receives the record of every attempt.
 ///
-/// `record` is called on the request's thread: it must not block on a disk or a network. A refusal is recorded at
-/// once. An admitted caller is recorded when its handler ends, or before it runs, see
+/// `record` is called on the request's thread: it must not block on a disk or a network. A refusal is recorded
+/// immediately. An admitted caller is recorded when its handler ends, or before it runs, see
 /// [`VerifierBuilder::require_audit`](crate::verifier::VerifierBuilder::require_audit).
 ///
-/// Several sinks are one: a pair `(A, B)`, or a `Vec` of boxed sinks. A sink of your own that passes records on to
-/// others must pass on `ready`, `is_required` and `is_off` too; a pair does.
+/// You can combine several sinks into one: a pair `(A, B)`, or a `Vec` of boxed sinks. If you write a sink that
+/// forwards records to others, forward `ready`, `is_required` and `is_off` too, as a pair does.
 pub trait AuditSink: Send + Sync + 'static {
-    /// Takes one record.
+    /// Receives one record.
     ///
     /// # Errors
-    /// When the record is lost. The verifier logs that; told to
+    /// When the record is lost. The verifier logs the error. If it is configured to
     /// [require the audit](crate::verifier::VerifierBuilder::require_audit), it refuses the caller.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError>;
 
-    /// Whether a record would be kept now. Asked before a caller is let in where the audit is
-    /// [required](crate::verifier::VerifierBuilder::require_audit), so that a sink which writes later can say
-    /// that it could not write what came before.
+    /// Whether a record would be kept now. If the audit is
+    /// [required](crate::verifier::VerifierBuilder::require_audit), the verifier calls it before it admits a
+    /// caller. So a sink that writes later can report that it could not write earlier records.
     ///
     /// # Errors
     /// When records are being lost.
@@ -51,14 +51,14 @@ pub trait AuditSink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether a caller whose record is lost is refused, also by a verifier that was not told to
-    /// [require the audit](crate::verifier::VerifierBuilder::require_audit). Its record is written before the handler runs
-    /// then. Asked at every decision.
+    /// Whether a caller whose record is lost is refused, even if the verifier is not configured to
+    /// [require the audit](crate::verifier::VerifierBuilder::require_audit). The record is then written before the
+    /// handler runs. It is called for every decision.
     fn is_required(&self) -> bool {
         false
     }
 
-    /// Whether no record is wanted at all, so that none is made. Asked at every decision.
+    /// Whether no record is wanted, so that none is created. It is called for every decision.
     fn is_off(&self) -> bool {
         false
     }
@@ -88,7 +88,7 @@ macro_rules! sink_behind {
 
 sink_behind!(Arc, Box);
 
-/// A sink that is there or not, as the configuration says; `None` is [`NoAudit`].
+/// An optional sink, for example from a configuration; `None` behaves like [`NoAudit`].
 impl<A: AuditSink> AuditSink for Option<A> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         self.as_ref().map_or(Ok(()), |sink| sink.record(event))
@@ -107,7 +107,7 @@ impl<A: AuditSink> AuditSink for Option<A> {
     }
 }
 
-/// All get every record, as a pair does. A list that is empty is [`NoAudit`].
+/// All sinks receive every record, as in a pair. An empty list behaves like [`NoAudit`].
 impl<A: AuditSink> AuditSink for Vec<A> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let mut recorded = Ok(());
@@ -133,15 +133,16 @@ impl<A: AuditSink> AuditSink for Vec<A> {
     }
 }
 
-/// Both get every record, the second also when the first has failed. Where the audit is required, all are asked
-/// whether they are [ready](AuditSink::ready) before any of them gets a record, and a record that one of them loses
-/// is followed by that of the refusal in the others. So the last record of an id is what the caller received. Put the
-/// sink first that is most likely to fail: those after it get the refusal only.
+/// Both sinks receive every record, the second one even if the first has failed.
+///
+/// If the audit is required, all sinks must be [ready](AuditSink::ready) before any of them receives a record. If one
+/// of them loses a record, the others receive the record of the refusal. So the last record of an id is what the
+/// caller received. Put the sink first that is most likely to fail: those after it receive only the refusal.
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let first = self.0.record(event);
         if first.is_err() && event.is_required() {
-            // The caller is refused, and the record of that goes to both.
+            // The caller is refused, and both sinks receive the record of the refusal.
             return first;
         }
         both(first, self.1.record(event))
@@ -162,13 +163,13 @@ impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
 
 fn both(first: Result<(), AuditError>, second: Result<(), AuditError>) -> Result<(), AuditError> {
     match (first, second) {
-        // The one that nobody has logged yet.
+        // Return the error that is not logged yet.
         (Err(first), Err(second)) => Err(if first.logged { second } else { first }),
         (first, second) => first.and(second),
     }
 }
 
-/// Drops every record. For tools that print the decision themselves; a service that uses it has no
+/// Drops every record. Use it for tools that print the decision themselves; a service that uses it has no
 /// audit.
 #[derive(Debug, Copy, Clone, Default)]
 pub struct NoAudit;
@@ -183,7 +184,7 @@ impl AuditSink for NoAudit {
     }
 }
 
-/// A record that was lost.
+/// The error for a lost record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditError {
     reason: String,
@@ -191,13 +192,13 @@ pub struct AuditError {
 }
 
 impl AuditError {
-    /// An error with its reason.
+    /// Creates an error with its reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), logged: false }
     }
 
-    /// Says that the sink logs losses itself, for example once and not for every record, so that the
-    /// verifier does not.
+    /// Marks the loss as logged by the sink, which may log once and not for every record. The
+    /// verifier then does not log it.
     #[must_use]
     pub fn logged(self) -> Self {
         Self { logged: true, ..self }

@@ -1,10 +1,10 @@
-//! Who may call what, in columns, for a person and for a snapshot.
+//! Formats the policies of handlers in columns, for a reader and for a snapshot.
 
 use std::fmt;
 
 use crate::policy::Policy;
 
-/// Writes a table. The last cell of a row that is shorter than the head may be as wide as it likes.
+/// Formats a table. The last cell of a row that is shorter than the head may be wider than its column.
 pub(crate) fn aligned(
     f: &mut fmt::Formatter<'_>,
     head: &[String],
@@ -25,22 +25,22 @@ pub(crate) fn aligned(
     Ok(())
 }
 
-/// The head of what a handler asks: services, roles, scopes, age. A column for issuers comes first where one of the
-/// handlers asks for some.
+/// The head of the policy columns: services, roles, scopes, age. A column for issuers comes first if one of the
+/// handlers requires some.
 pub(crate) fn head<const N: usize>(first: [&str; N], with_issuers: bool) -> Vec<String> {
     let issuers = with_issuers.then_some("issuers");
     let rest = ["services", "roles", "scopes", "max_age"];
     first.into_iter().chain(issuers).chain(rest).map(str::to_owned).collect()
 }
 
-/// The cells under that head.
+/// The cells of a policy, in the order of that head.
 pub(crate) fn asked(policy: &Policy<'_>, with_issuers: bool) -> Vec<String> {
     let age = policy.allowed_age().map(|age| age.as_secs());
     let issuers = with_issuers.then_some(policy.allowed_issuers());
     cells(issuers, policy.allowed_services(), policy.allowed_roles(), policy.required_scopes(), age)
 }
 
-/// `issuers` is `None` where there is no column for them.
+/// `issuers` is `None` if there is no column for them.
 pub(crate) fn cells<T: AsRef<str>>(
     issuers: Option<Option<&[T]>>,
     services: Option<&[T]>,

@@ -48,15 +48,15 @@ impl Recorder {
         Moment { now: self.clock.now(), leeway: self.leeway }
     }
 
-    /// The epoch of the revocations, to be asked for before a decision.
+    /// The epoch of the revocations. Read it before a decision.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.revocation.as_ref()?.store.epoch()
     }
 
-    /// Runs a decision at one instant. A refusal is recorded. A caller who is accepted owns its attempt, whose
+    /// Runs a decision at one instant. A refusal is recorded. An accepted caller owns its attempt, whose
     /// record is written when the handler ends. A sink that is off gets no record. The closure that
-    /// describes the request runs only when there is something to write.
+    /// describes the request runs only if there is something to write.
     pub(crate) fn decide<T: Recorded, A: Asked>(
         self: &Arc<Self>,
         asked: impl FnOnce() -> Attempted<A>,
@@ -105,7 +105,7 @@ impl Recorder {
         Ok(accepted.owning(attempt))
     }
 
-    /// The same for a handler that cannot refuse later. The record is written at once.
+    /// Decides for a handler that cannot refuse later. The record is written immediately.
     pub(crate) fn decide_at_once<'r, T: Recorded>(
         &self,
         request: impl Fn() -> RequestContext<'r>,
@@ -164,13 +164,13 @@ impl Recorder {
         Rejection::new(denial, &self.realm, id)
     }
 
-    /// By the clock that the decision was made by: one reading less, and a test that holds it still knows the
-    /// answer.
+    /// The duration of a decision, by the clock that the decision used. A separate clock would need another
+    /// reading, and a test with a fixed clock can predict the result.
     fn took(&self, at: Moment) -> Duration {
         self.clock.now().since(at.now).unwrap_or_default()
     }
 
-    /// Decides; where the audit is required, asks whether a record would be kept before it says "allow". A key source
+    /// Decides. If the audit is required, checks whether a record would be kept before it allows. A key source
     /// or a revocation store that panics refuses the caller, so that the attempt has a record.
     fn decided<T: Recorded>(
         &self,
@@ -188,8 +188,9 @@ impl Recorder {
         }
     }
 
-    /// The one place that says when "allow" is written: before the handler runs, where a caller is admitted only
-    /// if its record is kept; else when the handler ends, so that the record says what became of it.
+    /// Decides when "allow" is written; no other code does. It is written before the handler runs if a caller is
+    /// admitted only with a kept record. Otherwise it is written when the handler ends, so that the record contains
+    /// the outcome.
     fn records_before_the_handler(&self) -> bool {
         self.requires_audit()
     }
@@ -198,12 +199,13 @@ impl Recorder {
         self.require_audit || self.audit.is_required()
     }
 
-    /// Tells the sinks that have written "allow" what became of the caller. It may be lost: the caller is refused.
+    /// Sends the outcome to the sinks that have written "allow". It may be lost, because the caller is refused
+    /// anyway.
     fn amend(&self, event: &AuditEvent<'_>) {
         let _ = caught(|| self.audit.record(event));
     }
 
-    /// Hands a record to the sink, and logs a loss.
+    /// Passes a record to the sink, and logs a loss.
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         caught(|| self.audit.record(event)).inspect_err(|error| {
             if !error.is_logged() {
@@ -223,8 +225,8 @@ fn event<'e>(
     AuditEvent { id, time, took, denial, subject, request, line }
 }
 
-/// Calls a sink. A panic of it is a lost record: it may come while the panic of a handler unwinds, and a second one
-/// would abort the process.
+/// Calls a sink. A panic of the sink counts as a lost record. It may occur while the panic of a handler unwinds,
+/// and a second panic would abort the process.
 fn caught(sink: impl FnOnce() -> Result<(), AuditError>) -> Result<(), AuditError> {
     catch_unwind(AssertUnwindSafe(sink)).unwrap_or_else(|panic| {
         Err(AuditError::new(format!("the audit sink panicked: {}", message_of(&*panic))))
@@ -243,14 +245,15 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
-/// What is asked for: a place, the request, and the attempt that an earlier decision about the same request opened.
+/// The subject of a decision: a place, the request, and the attempt that an earlier decision about the same request
+/// opened.
 pub(crate) struct Attempted<A> {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) request: A,
     pub(crate) earlier: Option<Arc<Attempt>>,
 }
 
-/// For decisions that are made without a verifier: the defaults of `VerifierBuilder`.
+/// Creates a recorder for decisions that are made without a verifier, with the defaults of `VerifierBuilder`.
 impl Default for Recorder {
     fn default() -> Self {
         Self {

@@ -37,39 +37,39 @@ use self::{
 use super::{AuditError, AuditEvent, AuditSink, Decision};
 use crate::handle::{self, WeakHandle};
 
-/// Records that may wait for the writer, what it has in hand among them: with lines of a usual length, some 400
-/// bytes, 3 MiB. The longest line that a stranger can bring about, all of it escapes, has 3.2 KB: 26 MB at most. And
-/// a thread that records holds a page of 64 KiB.
+/// The default number of records that may wait for the writer, including those that it is writing. With lines of the
+/// usual length, about 400 bytes, they take 3 MiB. The longest line that an unauthenticated caller can cause has
+/// 3.2 KB, all of it escapes: 26 MB at most. Each thread that records also holds a page of 64 KiB.
 pub const DEFAULT_QUEUE: usize = 8192;
 
-/// The longest queue that a sink can be given: with lines of a usual length 400 MiB, with the longest that a stranger
-/// can bring about 3.4 GB.
+/// The maximum length of a queue. It takes 400 MiB with lines of the usual length, and 3.4 GB with the longest lines
+/// that an unauthenticated caller can cause.
 pub const MAX_QUEUE: usize = 1 << 20;
 
-/// How long a request waits for its record where records are [written before the
-/// handler](JsonLinesBuilder::write_before_handler), if the builder is not given another limit.
+/// The default of how long a request waits for its record if records are [written before the
+/// handler](JsonLinesBuilder::write_before_handler).
 pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk, if the builder is
-/// not given another limit. Kubernetes kills a pod 30 s after it asked it to end.
+/// The default of how long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk.
+/// Kubernetes kills a pod 30 s after it has asked it to end.
 pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What becomes of a record that finds the queue full: records come faster than the disk takes them.
+/// What happens to a record when the queue is full, because records arrive faster than the disk takes them.
 ///
-/// Each lost record is counted ([`JsonLinesAudit::dropped`]). An error is logged when losses begin, and
-/// their number when for a second there was none.
+/// Each lost record is counted ([`JsonLinesAudit::dropped`]). An error is logged when losses begin. Their
+/// number is logged after a second without a loss.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenFull {
     /// The record is lost, and no request waits. A verifier that [requires the
-    /// audit](crate::verifier::VerifierBuilder::require_audit) refuses the caller; any other lets it in.
+    /// audit](crate::verifier::VerifierBuilder::require_audit) refuses the caller; any other verifier admits it.
     #[default]
     Drop,
-    /// The request's thread is blocked until there is room, but no longer than this; then the record is
-    /// lost. On an async runtime a blocked thread holds up every request that it serves.
+    /// Blocks the request's thread until there is room, but no longer than this; then the record is
+    /// lost. On an async runtime a blocked thread delays every request that it serves.
     Wait(Duration),
-    /// Callers are refused (503) from when seven eighths of the queue are full, whether or not the
-    /// verifier was told to require the audit. The last eighth is for the records of these refusals.
+    /// Refuses callers (503) while at least seven eighths of the queue are full, even if the
+    /// verifier is not configured to require the audit. The last eighth is for the records of these refusals.
     Deny,
 }
 
@@ -80,16 +80,16 @@ pub enum WhenFull {
 /// [`write_before_handler`](JsonLinesBuilder::write_before_handler) each request waits until its record is
 /// written. The module [`audit`](crate::audit) lists what each mode guarantees.
 ///
-/// While records cannot be written, the sink is not [ready](AuditSink::ready). It recovers by itself:
+/// While records cannot be written, the sink is not [ready](AuditSink::ready). It recovers automatically:
 ///
 /// - On Unix, a file that was renamed, deleted or replaced (log rotation) is opened again by its path, within
-///   a second even if no record comes. Until this succeeds, records stay in the queue.
-/// - A record that finds the disk full is lost, and counted.
-/// - A FIFO without a reader is an error at the start. A reader that stalls for a second makes the sink
+///   a second even if no record arrives. Until this succeeds, records stay in the queue.
+/// - A record that finds the disk full is lost and counted.
+/// - A FIFO without a reader is an error at the start. A reader that takes no data for a second makes the sink
 ///   not ready.
 ///
-/// Cloning shares the writer. When the last clone is dropped, or the program exits with a sink in a
-/// `static`, what was accepted is written, for at most the
+/// Clones share the writer. When the last clone is dropped, or the program exits with a sink in a
+/// `static`, the accepted records are written, for at most the
 /// [flush timeout](JsonLinesBuilder::flush_timeout).
 ///
 /// ```no_run
@@ -117,7 +117,7 @@ struct Handle {
     flush_timeout: Duration,
 }
 
-/// Settings of a [`JsonLinesAudit`], each with its default.
+/// The settings of a [`JsonLinesAudit`]. Each has a default.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is given a file or a writer"]
 pub struct JsonLinesBuilder {
@@ -130,80 +130,81 @@ pub struct JsonLinesBuilder {
 }
 
 impl JsonLinesBuilder {
-    /// Records that may wait for the writer, what it has in hand among them. Memory is taken for those that
-    /// do wait, by pages of 64 KiB. Left out, it is [`DEFAULT_QUEUE`]; at most [`MAX_QUEUE`].
+    /// Sets how many records may wait for the writer, including those that it is writing. Memory is allocated only
+    /// for records that wait, in pages of 64 KiB. The default is [`DEFAULT_QUEUE`]; the maximum is [`MAX_QUEUE`].
     pub fn queue(self, records: usize) -> Self {
         Self { records, ..self }
     }
 
-    /// What becomes of a record that finds the queue full. Left out, it is [`WhenFull::Drop`]: an audit
-    /// that falls behind must not stop the service unless somebody has decided so.
+    /// Sets what happens to a record when the queue is full. The default is [`WhenFull::Drop`]: an audit log
+    /// that falls behind must not stop the service unless you choose so.
     pub fn when_full(self, when_full: WhenFull) -> Self {
         Self { when_full, ..self }
     }
 
-    /// Writes each record before the handler runs and before a refusal is answered, so that a process that is
-    /// killed loses no record of a request that it answered. Refuses every caller (503) whose record cannot be
-    /// written, also for a verifier that does not [require the
+    /// Writes each record before the handler runs and before a refusal is sent. A process that is
+    /// killed then loses no record of a request that it answered. Every caller whose record cannot be written is
+    /// refused (503), even if the verifier does not [require the
     /// audit](crate::verifier::VerifierBuilder::require_audit).
     ///
-    /// Requests that come while the disk is busy share the next write (group commit). A request waits for at
-    /// most the [`write_timeout`](Self::write_timeout), and blocks its thread while it waits: on an async
+    /// Requests that arrive while the disk is busy share the next write (group commit). A request waits for at
+    /// most the [`write_timeout`](Self::write_timeout), and blocks its thread while it waits. On an async
     /// runtime, the other requests of that thread wait too.
     ///
-    /// Written means that the operating system has the record. To keep it when the machine fails,
+    /// A record is written when the operating system has it. To keep it after a failure of the machine,
     /// add [`sync`](Self::sync).
     pub fn write_before_handler(self) -> Self {
         Self { write_before_handler: true, ..self }
     }
 
-    /// Syncs the file after each write (`fdatasync`), so that records survive a power failure. For a file only.
+    /// Syncs the file after each write (`fdatasync`), so that records survive a power failure. It needs a file.
     pub fn sync(self) -> Self {
         Self { file: FileSettings { sync: true, ..self.file }, ..self }
     }
 
-    /// How long a request waits for its record with [`write_before_handler`](Self::write_before_handler), before
-    /// the caller is refused. Left out, it is [`DEFAULT_WRITE_TIMEOUT`].
+    /// Sets how long a request waits for its record with [`write_before_handler`](Self::write_before_handler), before
+    /// the caller is refused. The default is [`DEFAULT_WRITE_TIMEOUT`].
     ///
-    /// After a timeout callers are refused at once, until the disk has taken a record.
+    /// After a timeout, callers are refused immediately until the disk has taken a record.
     pub fn write_timeout(self, limit: Duration) -> Self {
         Self { write_timeout: limit, ..self }
     }
 
-    /// How long [`flush`](JsonLinesAudit::flush), the drop of the last clone and the exit of the program wait for
-    /// the disk. Left out, it is [`DEFAULT_FLUSH_TIMEOUT`]. What is not written by then is lost, and logged.
+    /// Sets how long [`flush`](JsonLinesAudit::flush), the drop of the last clone and the exit of the program wait
+    /// for the disk. The default is [`DEFAULT_FLUSH_TIMEOUT`]. Records that are not written by then are lost, and
+    /// logged.
     pub fn flush_timeout(self, limit: Duration) -> Self {
         Self { flush_timeout: limit, ..self }
     }
 
-    /// The permissions of a file that is created, on Unix. Left out, they are `0o600`: an audit log names callers
-    /// and paths. The umask of the process applies. An existing file keeps its permissions.
+    /// Sets the permissions of a file that is created, on Unix. The default is `0o600`, because an audit log names
+    /// callers and paths. The umask of the process applies. An existing file keeps its permissions.
     pub fn mode(self, mode: u32) -> Self {
         Self { file: FileSettings { mode, ..self.file }, ..self }
     }
 
-    /// Starts a new file before the log grows beyond so many bytes. Left out, a file grows without limit, unless
+    /// Starts a new file before the log exceeds this many bytes. By default a file grows without limit, unless
     /// another program rotates it.
     ///
-    /// The old file gets the time as an ending, `audit.jsonl.2026-01-01T00-00-00.000000Z`, so that names sort by
-    /// age. A record is in one file, whole. What is written at once is not split, so a
+    /// The old file gets a suffix with the time, `audit.jsonl.2026-01-01T00-00-00.000000Z`, so that names sort by
+    /// age. No record is split over two files. Records that are written together are not split either, so a
     /// file can be larger than the limit. Several processes may write to one log and rotate it.
     pub fn rotate_at_size(self, bytes: u64) -> Self {
         self.rotation(|rotation| rotation.size = Some(bytes))
     }
 
-    /// Starts a new file when the log is so old, as [`rotate_at_size`](Self::rotate_at_size) does. The age counts
-    /// from the creation of the file, also over restarts.
+    /// Starts a new file when the log reaches this age, as [`rotate_at_size`](Self::rotate_at_size) does. The age
+    /// counts from the creation of the file and continues over restarts.
     pub fn rotate_at_age(self, age: Duration) -> Self {
         self.rotation(|rotation| rotation.age = Some(age))
     }
 
-    /// Deletes the oldest rotated files when there are more than these. Left out, all are kept.
+    /// Deletes the oldest rotated files when there are more than this number. By default all are kept.
     pub fn keep(self, files: usize) -> Self {
         self.rotation(|rotation| rotation.keep = Some(files))
     }
 
-    /// Compresses rotated files with gzip, in the background; they get the ending `.gz`.
+    /// Compresses rotated files with gzip, in the background; their names end in `.gz`.
     #[cfg(feature = "compress")]
     pub fn compress(self) -> Self {
         self.rotation(|rotation| rotation.compress = true)
@@ -214,12 +215,12 @@ impl JsonLinesBuilder {
         self
     }
 
-    /// Appends to a file, which is created readable by its owner only if it does not exist.
+    /// Appends to a file. If it does not exist, it is created and readable only by its owner.
     ///
     /// A FIFO, a terminal or a device such as `/dev/stdout` is opened without waiting for its other end.
     ///
     /// # Errors
-    /// When the file cannot be opened, for example a FIFO that no process reads; or as
+    /// When the file cannot be opened, for example a FIFO that no process reads. Also as
     /// [`JsonLinesBuilder::to_writer`].
     pub fn to_file(self, path: impl AsRef<Path>) -> io::Result<JsonLinesAudit> {
         if let Some(mistake) = self.file.rotation.mistake() {
@@ -229,11 +230,11 @@ impl JsonLinesBuilder {
         self.start(file)
     }
 
-    /// Writes to anything. The writer decides how long a write takes: it is not interrupted.
+    /// Writes to any writer. The writer determines how long a write takes, because it cannot be interrupted.
     ///
     /// # Errors
-    /// When the queue holds no record or more than [`MAX_QUEUE`], a limit is zero, the thread cannot be started, or
-    /// only a file can do what was asked for: [`sync`](Self::sync), [rotation](Self::rotate_at_size).
+    /// When the queue has room for no record or for more than [`MAX_QUEUE`], a limit is zero, or the thread cannot be
+    /// started. Also when a setting needs a file: [`sync`](Self::sync), [rotation](Self::rotate_at_size).
     pub fn to_writer(self, writer: impl Write + Send + 'static) -> io::Result<JsonLinesAudit> {
         if self.file.sync || self.file.rotation.is_on() {
             return Err(invalid("only a file can be synced or rotated; use `to_file`".to_owned()));
@@ -268,7 +269,7 @@ fn invalid(text: String) -> io::Error {
 }
 
 impl JsonLinesAudit {
-    /// Starts building one.
+    /// Creates a builder with the default settings.
     pub fn builder() -> JsonLinesBuilder {
         JsonLinesBuilder {
             records: DEFAULT_QUEUE,
@@ -288,7 +289,7 @@ impl JsonLinesAudit {
         Self::builder().to_file(path)
     }
 
-    /// Writes to anything, with a queue of [`DEFAULT_QUEUE`] records.
+    /// Writes to any writer, with a queue of [`DEFAULT_QUEUE`] records.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -296,7 +297,7 @@ impl JsonLinesAudit {
         Self::builder().to_writer(writer)
     }
 
-    /// Writes to anything, with a queue of `records`.
+    /// Writes to any writer, with a queue of `records`.
     ///
     /// # Errors
     /// As [`JsonLinesBuilder::to_writer`].
@@ -304,19 +305,19 @@ impl JsonLinesAudit {
         Self::builder().queue(records).to_writer(writer)
     }
 
-    /// Records lost so far, because the queue was full or the writer failed.
+    /// The number of records lost so far, because the queue was full or the writer failed.
     pub fn dropped(&self) -> u64 {
         self.0.queue.lost()
     }
 
-    /// Why records cannot be written at the moment, for a health check; nothing while they can.
+    /// Why records cannot be written at the moment, for a health check; `None` while they can.
     pub fn failure(&self) -> Option<String> {
         self.0.queue.trouble()
     }
 
-    /// Waits until everything accepted so far is written and flushed, for at most the
-    /// [flush timeout](JsonLinesBuilder::flush_timeout). Blocks on the disk: for shutdown and for tests, not for
-    /// a request.
+    /// Waits until every record that was accepted so far is written and flushed, for at most the
+    /// [flush timeout](JsonLinesBuilder::flush_timeout). It blocks on the disk: call it at shutdown and in tests,
+    /// not in a request.
     ///
     /// # Errors
     /// When the writer fails, has ended, or does not finish in time.
@@ -363,15 +364,15 @@ impl Handle {
     }
 }
 
-/// What the writer needs to notice that its time is over.
+/// How long the writer needs to notice that its time is over.
 const GRACE: Duration = Duration::from_millis(100);
 
 impl Handle {
-    /// Writes what was accepted, and accepts nothing more.
+    /// Writes the accepted records, and accepts no more.
     fn close(&self) {
         self.queue.close(self.flush_timeout);
         self.wake();
-        // The writer ends by itself at the limit, unless it is blocked in a write.
+        // The writer ends at the limit, unless it is blocked in a write.
         if !self.queue.await_end(self.flush_timeout.saturating_add(GRACE)) {
             let reason = self.unfinished();
             tracing::error!(target: "service_only::audit", reason, "audit records were lost at the end");

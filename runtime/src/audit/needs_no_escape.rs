@@ -1,6 +1,6 @@
-//! Whether a text is written as it is: in a log, where anything but printable ASCII is escaped, and in JSON, where a
-//! quote and a backslash are. It is asked of every text of every request, and nearly always the answer is yes: so
-//! all is looked at without a branch, eight bytes at a time.
+//! Checks whether a text can be written unchanged. A log escapes everything except printable ASCII, and JSON also
+//! escapes a quote and a backslash. The check runs on every text of every request, and nearly all texts pass. So it
+//! reads the whole text without a branch, eight bytes at a time.
 
 const WORD: usize = 8;
 
@@ -17,7 +17,7 @@ pub(crate) fn needs_no_escape(text: &[u8]) -> bool {
     marks == 0
 }
 
-/// A short text, with nothing to say in the rest of the word.
+/// Packs a short text into a word and fills the rest of the word with bytes that pass.
 #[inline]
 fn padded(text: &[u8]) -> [u8; WORD] {
     const S: u8 = b' ';
@@ -30,15 +30,15 @@ fn padded(text: &[u8]) -> [u8; WORD] {
     }
 }
 
-/// The high bit of bytes that are not bare; where one is not, perhaps of its neighbours too.
+/// Sets the high bit of each byte that needs an escape. If there is one, bits of its neighbours may be set too.
 fn marks(word: [u8; WORD]) -> u64 {
     let word = u64::from_le_bytes(word);
-    // Below a space, or above a tilde. A borrow or a carry leaves only bytes that are marked themselves.
+    // Below a space, or above a tilde. A borrow or a carry comes only from bytes that are marked themselves.
     let unprintable = word.wrapping_sub(each(b' ')) | word.wrapping_add(each(1)) | word;
     (unprintable | equal(word, b'"') | equal(word, b'\\')) & each(0x80)
 }
 
-/// "Determine if a word has a byte equal to n", of the Bit Twiddling Hacks.
+/// Marks bytes that equal `byte`: "Determine if a word has a byte equal to n", of the Bit Twiddling Hacks.
 fn equal(word: u64, byte: u8) -> u64 {
     let difference = word ^ each(byte);
     difference.wrapping_sub(each(1)) & !difference

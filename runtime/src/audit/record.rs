@@ -1,4 +1,4 @@
-//! An audit event with texts of its own: what a sink stores, and what a test compares.
+//! An audit record that owns its texts, which a sink can store and a test can compare.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::{
     policy::Endpoint,
 };
 
-/// What was decided.
+/// The decision about a caller.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
@@ -22,7 +22,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// The decision as the audit writes it.
+    /// The decision as the audit log prints it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -31,8 +31,9 @@ impl Decision {
     }
 }
 
-/// The record of one attempt, made by [`AuditEvent::to_record`](super::AuditEvent::to_record). Its fields are those of
-/// the JSON object in the audit log. Names are those of OpenTelemetry where it has one.
+/// The record of one attempt, created by [`AuditEvent::to_record`](super::AuditEvent::to_record).
+///
+/// Its fields are those of the JSON object in the audit log, with the names of OpenTelemetry if it defines one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AuditRecord {
@@ -40,7 +41,7 @@ pub struct AuditRecord {
     pub id: Uuid,
     /// The time of the decision, in UTC.
     pub time: Timestamp,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
     /// The HTTP status of the decision; 200 for an admitted caller that no code has refused.
     pub status: u16,
@@ -68,7 +69,7 @@ pub struct AuditRecord {
     /// The verified service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The verified user, where a gateway admits users: the `user_id` or `sub`, escaped and truncated.
+    /// The verified user, if a gateway admits users: the `user_id` or `sub`, escaped and truncated.
     #[serde(rename = "user.id", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The verified token's `jti`.

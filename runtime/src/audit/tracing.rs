@@ -7,19 +7,19 @@ use super::{AuditError, AuditEvent, AuditSink, Decision};
 /// Writes each record as one `tracing` event: `INFO` for an allowed caller, `WARN` for a refused
 /// one. The default sink.
 ///
-/// What becomes of the event is the subscriber's matter. Without one, or with one that filters `INFO`
-/// of this target, the record of an allowed caller is gone: a verifier that requires the audit
-/// refuses then.
+/// The program's `tracing` subscriber decides what happens to the event. Without a subscriber, or with one that
+/// filters `INFO` of this target, the record of an allowed caller is lost. A verifier that requires the audit
+/// refuses the caller then.
 #[derive(Debug, Copy, Clone, Default)]
 pub struct TracingAudit;
 
-/// The target of the events, to filter by.
+/// The target of the events, for filters.
 const TARGET: &str = "service_only::audit";
 
 impl AuditSink for TracingAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        // The fields are those of the JSON record. `tracing` needs the level and the names when
-        // compiling, hence the macro.
+        // The fields are those of the JSON record. `tracing` needs the level and the names at
+        // compile time, hence the macro.
         macro_rules! emit {
             ($level:expr, $message:literal) => {
                 event!(

@@ -18,7 +18,7 @@ use crate::{
     keys::MAX_KID_LENGTH,
 };
 
-/// The longest fragment that is cached, in bytes. A usual one has 160.
+/// The maximum length of a cached fragment, in bytes. A usual one has 160.
 pub(crate) const MAX_FRAGMENT: usize = 256;
 
 /// The cache of one caller.
@@ -29,7 +29,8 @@ pub(crate) struct Fragment {
 }
 
 impl Fragment {
-    /// Serializes for the second record: a token that is sent once costs neither time nor memory.
+    /// Serializes the members when the second record needs them: a token that is sent once costs neither time nor
+    /// memory.
     pub(crate) fn get(&self, claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<&str> {
         if let Some(members) = self.members.get() {
             return members.as_deref();
@@ -41,7 +42,7 @@ impl Fragment {
     }
 }
 
-/// In the order of the record.
+/// The members, in the order of the record.
 #[derive(Serialize)]
 struct Members<'c> {
     service: &'c str,
@@ -53,8 +54,8 @@ struct Members<'c> {
     profile: &'c str,
 }
 
-/// As members that follow others in a JSON object. `None` where they are too long for the cache, or where the record
-/// escapes or truncates a text.
+/// Serializes the members so that they can follow others in a JSON object. `None` if they are too long for the cache,
+/// or if the record escapes or truncates a text.
 fn serialized(claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<Box<str>> {
     let (jti, issuer) = (claims.jti.as_deref(), claims.issuer.as_str());
     let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));

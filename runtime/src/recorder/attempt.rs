@@ -1,8 +1,8 @@
 //! One attempt: an accepted request or token whose record is not final yet.
 //!
-//! The record is written when the attempt is closed, by whichever comes first: a refusal, or the end of the
-//! handler, which drops the last owner. So a handler that refuses by itself leaves one "deny" record, and a
-//! handler that panics or is cancelled leaves one too. A stored clone of a caller holds a weak link and delays
+//! The record is written when the attempt is closed. That happens at a refusal, or when the handler ends and drops
+//! the last owner, whichever comes first. So a handler that refuses a caller leaves one "deny" record, and a
+//! handler that panics or is cancelled leaves one record too. A stored clone of a caller holds a weak link and delays
 //! nothing.
 
 use std::{
@@ -21,22 +21,22 @@ use crate::{
     threads::locked,
 };
 
-/// What a framework knows of a request. It is read when a record is written, and kept only where that is later.
+/// What a framework knows about a request. It is read when a record is written, and kept only if that is later.
 pub(crate) trait Asked {
-    /// What remains of it while the handler runs.
+    /// The parts of the request that remain while the handler runs.
     type Kept: KeptRequest;
 
-    /// Whether it ends with its handler, so that all decisions until then have one record. A token that comes
-    /// without a request can be given to any number of functions, and each of them is an attempt.
+    /// Whether the request ends with its handler, so that all decisions until then have one record. A token that
+    /// comes without a request can be passed to any number of functions, and each of them is an attempt.
     const IS_REQUEST: bool = true;
 
     fn context(&self) -> RequestContext<'_>;
 
-    /// By clones that copy no text.
+    /// Keeps the parts, by clones that copy no text.
     fn keep(&self) -> Self::Kept;
 }
 
-/// A request that was kept until its record is written.
+/// A request that is kept until its record is written.
 pub(crate) trait KeptRequest: Send + Sync + 'static {
     fn context(&self) -> RequestContext<'_>;
 }
@@ -68,7 +68,7 @@ pub(crate) trait Identified: Send + Sync {
     fn subject(&self) -> Subject<'_>;
 }
 
-/// An attempt that was decided in favour of its caller. The request comes last and unsized: one allocation.
+/// An attempt whose caller was admitted. The request is the last field and unsized: one allocation.
 pub(crate) struct Attempt<R: KeptRequest + ?Sized = dyn KeptRequest> {
     recorder: Arc<Recorder>,
     id: Uuid,
@@ -84,9 +84,9 @@ struct State {
     took: Duration,
     /// The handler or function that decided last.
     endpoint: Option<Endpoint>,
-    /// The request as the last decision saw it, where that was not the first: a router may have matched it since.
+    /// The request as the last decision saw it, if that was not the first: a router may have matched it since.
     request: Option<Box<dyn KeptRequest>>,
-    /// Whether a function was given the caller.
+    /// Whether the caller was passed to a function.
     claimed: bool,
 }
 
@@ -94,7 +94,7 @@ struct State {
 enum Phase {
     /// Nothing is written yet.
     Open,
-    /// "Allow" was written before the handler ran. What changes is another line of the same id.
+    /// "Allow" was written before the handler ran. A change is another line of the same id.
     Written,
     Closed,
 }
@@ -119,7 +119,7 @@ impl Attempt {
         self.id
     }
 
-    /// Whether it ends with a request, and not with the function that was given its caller.
+    /// Whether the attempt ends with a request. Otherwise it ends with the function that received the caller.
     pub(crate) fn is_request(&self) -> bool {
         self.is_request
     }
@@ -128,7 +128,7 @@ impl Attempt {
         locked(&self.state).phase != Phase::Closed
     }
 
-    /// Makes it the attempt of the one function that asks first.
+    /// Claims the attempt for a function. Only the first function that claims it gets it.
     pub(crate) fn claim(&self) -> bool {
         let state = &mut *locked(&self.state);
         state.phase != Phase::Closed && !std::mem::replace(&mut state.claimed, true)
@@ -137,12 +137,12 @@ impl Attempt {
     /// Writes "allow" before the handler runs.
     ///
     /// # Errors
-    /// When the audit is required and the record is lost. Every sink that works then gets the record of the refusal.
+    /// When the audit is required and the record is lost. Every working sink then gets the record of the refusal.
     pub(crate) fn write_first(&self) -> Result<(), Denial> {
         self.write_now(&mut locked(&self.state))
     }
 
-    /// Takes over a later decision in favour of the same caller. `None` where the attempt is closed.
+    /// Takes over a later decision that admits the same caller. `None` if the attempt is closed.
     pub(crate) fn allow_again(
         &self,
         endpoint: Option<Endpoint>,
@@ -176,8 +176,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// Closes it by a refusal of the handler, or of a later decision, which says where and what it knows. `None`
-    /// where it was closed before: then the caller records the refusal as a new attempt.
+    /// Closes the attempt with a refusal of the handler, or of a later decision, which provides the place and
+    /// further facts. `None` if it was closed before: then the caller records the refusal as a new attempt.
     pub(crate) fn deny(&self, denial: &Denial, decision: Option<Decision<'_>>) -> Option<Uuid> {
         let state = &mut *locked(&self.state);
         if state.phase == Phase::Closed {
@@ -192,14 +192,14 @@ impl Attempt {
             state.endpoint = endpoint.or(state.endpoint);
             state.request = request.or(state.request.take());
         }
-        // Lost or not, the caller is refused.
+        // The caller is refused even if the record is lost.
         let _ = self.recorder.record(&self.event(state, Some(denial), subject, line));
         Some(self.id)
     }
 }
 
 impl<R: KeptRequest + ?Sized> Attempt<R> {
-    /// Closes it in favour of the caller: nothing has refused.
+    /// Closes the attempt as allowed, because nothing has refused the caller.
     pub(crate) fn finish(&self) {
         let state = &mut *locked(&self.state);
         if std::mem::replace(&mut state.phase, Phase::Closed) != Phase::Open {
@@ -208,7 +208,7 @@ impl<R: KeptRequest + ?Sized> Attempt<R> {
         let _ = self.recorder.record(&self.event(state, None, None, Line::default()));
     }
 
-    /// The record as of now, about the attempt's own caller unless a later decision knows more.
+    /// Builds the current record. It is about the attempt's own caller, unless a later decision knows more.
     fn event<'e>(
         &'e self,
         state: &'e State,
@@ -244,8 +244,8 @@ pub(crate) struct Decision<'d> {
     pub(crate) request: Option<Box<dyn KeptRequest>>,
 }
 
-/// How a caller belongs to attempts. Its first owner keeps the attempt open; a clone, which may be stored for long,
-/// does not.
+/// The links of a caller to its attempts. Its first owner keeps the attempt open; a clone, which may be stored for
+/// long, does not.
 #[derive(Default)]
 pub(crate) struct Attempts(Mutex<Held>);
 
@@ -255,7 +255,7 @@ enum Held {
     None,
     Own(Arc<Attempt>),
     Linked(Weak<Attempt>),
-    /// Of functions that run, the one that began last at the end.
+    /// The attempts of running functions. The function that began last is at the end.
     Several(Vec<Weak<Attempt>>),
 }
 
@@ -268,7 +268,7 @@ impl Attempts {
         Self(Mutex::new(Held::Linked(Arc::downgrade(attempt))))
     }
 
-    /// The open one that began last.
+    /// The open attempt that began last.
     pub(crate) fn current(&self) -> Option<Arc<Attempt>> {
         let is_open = |attempt: &Arc<Attempt>| attempt.is_open();
         match &*locked(&self.0) {
@@ -279,7 +279,7 @@ impl Attempts {
         }
     }
 
-    /// Adds an attempt that its function keeps open. Those that are closed are forgotten.
+    /// Adds an attempt that its function keeps open. Closed attempts are removed.
     pub(crate) fn add(&self, attempt: &Arc<Attempt>) {
         let held = &mut *locked(&self.0);
         let mut attempts = match std::mem::take(held) {
@@ -293,7 +293,7 @@ impl Attempts {
         *held = Held::Several(attempts);
     }
 
-    /// Leaves a link here, and gives the attempt away.
+    /// Hands over the ownership of the attempt, and keeps a link here.
     pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
         let held = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Held::Own(attempt) = held else { return None };
@@ -305,7 +305,7 @@ impl Attempts {
     }
 }
 
-/// A clone is linked.
+/// A clone has a link and does not own the attempt.
 impl Clone for Attempts {
     fn clone(&self) -> Self {
         match &*locked(&self.0) {

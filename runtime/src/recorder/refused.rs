@@ -1,4 +1,4 @@
-//! A refusal with everything that was known of the token by then, and what an accepted token is recorded as.
+//! A refusal with everything that was known about the token, and how an accepted token is recorded.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -12,16 +12,16 @@ use crate::{
     keys::KeyId,
 };
 
-/// What a decision accepts.
+/// The result of a decision that accepts.
 pub(crate) trait Recorded: Sized {
-    /// What the record says about it.
+    /// The service or the user that the record describes.
     fn identified(&self) -> Option<Arc<dyn Identified>>;
 
-    /// Makes it the first owner of its attempt.
+    /// Makes the value the first owner of its attempt.
     fn owning(self, attempt: Arc<Attempt>) -> Self;
 }
 
-/// Nothing can be accepted.
+/// For decisions that never accept.
 impl Recorded for Infallible {
     fn identified(&self) -> Option<Arc<dyn Identified>> {
         None
@@ -32,12 +32,12 @@ impl Recorded for Infallible {
     }
 }
 
-/// A denial, and what its record can say about the token.
+/// A denial, and what its record can contain about the token.
 pub(crate) struct Refused {
     pub(crate) denial: Denial,
-    /// The service or the user, where the token was accepted.
+    /// The service or the user, if the token was accepted.
     pub(crate) who: Option<Arc<dyn Identified>>,
-    /// The key whose signature verified, where the claims were refused.
+    /// The key whose signature verified, if the claims were refused.
     pub(crate) key_id: Option<KeyId>,
     /// The name in a token that was not accepted, escaped and truncated.
     pub(crate) unverified_service: Option<String>,

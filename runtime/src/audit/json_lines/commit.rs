@@ -1,7 +1,7 @@
-//! Records whose requests wait until they are written: group commit.
+//! Group commit, for records whose requests wait until they are written.
 //!
-//! A request adds its line ([`Waiting`]) and waits for its [`Commit`]. The writer takes all lines that came while
-//! it was writing the last ones, and writes them at once, so that many requests share one write and one sync.
+//! A request adds its line ([`Waiting`]) and waits for its [`Commit`]. While the writer writes, further lines
+//! arrive. It then takes all of them and writes them together, so that many requests share one write and one sync.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{audit::AuditError, threads::locked};
 
-/// What becomes of one record.
+/// The state of one record, for which its request waits.
 #[derive(Default)]
 pub(crate) struct Commit {
     stage: Mutex<Stage>,
@@ -22,12 +22,12 @@ pub(crate) struct Commit {
 enum Stage {
     #[default]
     Waiting,
-    /// The writer has it in hand, so it cannot be withdrawn.
+    /// The writer is writing the record, so it cannot be withdrawn.
     InHand,
     Settled(Result<(), AuditError>),
 }
 
-/// What a request finds at the end of its patience.
+/// The result of waiting for a record.
 pub(crate) enum Waited {
     Settled(Result<(), AuditError>),
     /// The line will not be written.
@@ -52,7 +52,7 @@ impl Commit {
         }
     }
 
-    /// Takes the record into the writer's hand, unless it was withdrawn.
+    /// Marks the record as being written, unless it was withdrawn.
     fn take(&self) -> bool {
         let mut stage = locked(&self.stage);
         let is_waiting = matches!(*stage, Stage::Waiting);
@@ -71,13 +71,13 @@ impl Commit {
     }
 }
 
-/// A line whose request waits; without a commit, one that nothing waits for.
+/// A line whose request waits. If the commit is absent, no request waits.
 pub(crate) struct Waiting {
     pub(crate) line: Vec<u8>,
     pub(crate) commit: Option<Arc<Commit>>,
 }
 
-/// The lines that the writer has not taken yet, in the order in which they came.
+/// The lines that the writer has not taken yet, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Commits(Mutex<Vec<Waiting>>);
 
@@ -95,7 +95,7 @@ impl Commits {
         locked(&self.0).is_empty()
     }
 
-    /// Takes all lines that were not withdrawn, and says how many were.
+    /// Takes all lines that were not withdrawn, and returns how many were.
     pub(crate) fn take(&self) -> (Vec<Waiting>, usize) {
         let mut taken = mem::take(&mut *locked(&self.0));
         let all = taken.len();
@@ -104,7 +104,8 @@ impl Commits {
         (taken, withdrawn)
     }
 
-    /// Tells all requests that their records are lost, and how many that were. Lines that nothing waits for stay.
+    /// Reports to all waiting requests that their records are lost, and returns how many. Lines without a request
+    /// stay.
     pub(crate) fn fail(&self, error: &AuditError) -> Failed {
         let mut failed = Failed::default();
         locked(&self.0).retain(|waiting| match &waiting.commit {
@@ -123,10 +124,10 @@ impl Commits {
     }
 }
 
-/// Lines that were given up.
+/// The number of lines that will not be written.
 #[derive(Default)]
 pub(crate) struct Failed {
     pub(crate) lost: usize,
-    /// Their requests have counted them.
+    /// Withdrawn lines, which their requests have already counted as lost.
     pub(crate) withdrawn: usize,
 }

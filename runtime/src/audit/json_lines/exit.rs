@@ -1,4 +1,4 @@
-//! Sinks that are alive when the program exits, in a `static` for example: they are closed then, as `static` values
+//! Closes the sinks that still exist when the program exits, for example in a `static`: `static` values
 //! are never dropped.
 
 use std::{
@@ -11,7 +11,7 @@ use crate::threads::locked;
 
 static LIVE: Mutex<Vec<Weak<Handle>>> = Mutex::new(Vec::new());
 
-/// Has a sink closed at exit, if it is still alive then.
+/// Registers a sink to be closed at exit, if it still exists then.
 pub(crate) fn close_at_exit(handle: &Arc<Handle>) {
     let mut live = locked(&LIVE);
     live.retain(|handle| handle.strong_count() > 0);
@@ -26,7 +26,7 @@ dtor::declarative::dtor! {
         if live.is_empty() {
             return;
         }
-        // On a thread of its own: the thread-local values of the one that exits are gone, and a log may need them.
+        // Close on a new thread: the thread-local values of the exiting thread are gone, and a log may need them.
         let closing = thread::Builder::new().spawn(move || live.iter().for_each(|handle| handle.close()));
         if let Ok(closing) = closing {
             let _ = closing.join();

@@ -1,5 +1,5 @@
-//! A log file, which stays the file that its path names: a file that was renamed, deleted or replaced is opened
-//! again. What is not a regular file (a FIFO, a terminal, a device) is opened and written without blocking.
+//! A log file that follows its path: if the file was renamed, deleted or replaced, the path is opened
+//! again. A FIFO, a terminal or a device is opened and written without blocking.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -16,21 +16,21 @@ use super::{
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 
-/// A pipe takes as many bytes of one write without mixing them with those of other processes (POSIX: 512 at least;
+/// How many bytes of one write a pipe takes without mixing them with those of other processes (POSIX: 512 at least;
 /// Linux and macOS keep 4,096 and 512).
 const PIPE_WHOLE: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
-/// A full disk counts as usable again from this much free space on.
+/// A full disk counts as usable again when it has this much free space.
 #[cfg(unix)]
 const FREE_SPACE: u64 = 1 << 20;
 
-/// How log files are made and written.
+/// How log files are created and written.
 #[derive(Debug, Clone)]
 pub(crate) struct FileSettings {
     /// The permissions of a new file.
     #[cfg_attr(not(unix), allow(dead_code, reason = "permissions are those of Unix"))]
     pub(crate) mode: u32,
-    /// Each write is followed by `fdatasync`.
+    /// Whether each write is followed by `fdatasync`.
     pub(crate) sync: bool,
     pub(crate) rotation: Rotation,
 }
@@ -40,7 +40,7 @@ pub(crate) struct LogFile {
     settings: FileSettings,
     open: Opened,
     tidier: Tidier,
-    /// The last rotation failed, which was logged.
+    /// Whether the last rotation failed, which was logged.
     rotation_fails: bool,
 }
 
@@ -48,11 +48,11 @@ struct Opened {
     file: File,
     kind: Kind,
     identity: Identity,
-    /// When it was created, or opened where the file system does not keep that time.
+    /// When the file was created, or opened if the file system does not store the time of creation.
     since: Timestamp,
-    /// Its last line has no end.
+    /// Whether the last line of the file is incomplete.
     torn: bool,
-    /// The last write found the disk or the user's quota full.
+    /// Whether the last write found the disk or the user's quota full.
     full: bool,
 }
 
@@ -60,11 +60,11 @@ struct Opened {
 enum Kind {
     Regular,
     Fifo,
-    /// A terminal, a device.
+    /// A terminal or a device.
     Other,
 }
 
-/// What tells two files apart whose paths are the same.
+/// Distinguishes two files that had the same path.
 #[derive(Copy, Clone, PartialEq, Eq)]
 struct Identity {
     #[cfg(unix)]
@@ -73,7 +73,7 @@ struct Identity {
 
 impl LogFile {
     pub(crate) fn open(path: &Path, settings: FileSettings) -> io::Result<Self> {
-        // Absolute, so that a program may change its working directory.
+        // Make the path absolute, so that the program may change its working directory.
         let path = std::path::absolute(path)?;
         let open = Opened::open(&path, &settings)?;
         let tidier = Tidier::default();
@@ -83,7 +83,7 @@ impl LogFile {
         Ok(Self { path, settings, open, tidier, rotation_fails: false })
     }
 
-    /// Starts a new file before so many bytes, if it is time. Where that fails, the old one is written to.
+    /// Rotates the file before `more` bytes are added, if it is due. If that fails, the old file is written to.
     fn rotate_if_due(&mut self, more: usize) {
         let is_due = self.settings.rotation.is_on()
             && self
@@ -108,12 +108,12 @@ impl LogFile {
     fn rotate(&mut self) -> io::Result<()> {
         let is_ours =
             || fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.open.identity);
-        // Where the path is a symbolic link, the file is renamed and the link stays.
+        // If the path is a symbolic link, the file is renamed and the link stays.
         let path = fs::canonicalize(&self.path)?;
         match rotate::rename(&path, &self.open.file, is_ours)? {
             Rotated::ByAnother => return Ok(()),
             Rotated::Renamed(renamed) => self.reopen().inspect_err(|_| {
-                // It stays the log. Where a new file came in between, that is the log.
+                // The old file stays the log. If another process has created a new file in between, that is the log.
                 if !path.exists() {
                     let _ = fs::rename(renamed, &path);
                 }
@@ -136,7 +136,7 @@ impl Output for LogFile {
     fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
         self.rotate_if_due(lines.len());
         if let Err(Unwritten { written, error }) = self.open.append(lines, stalled) {
-            // Requests whose lines came before the cut are admitted, so these lines must be kept like any others.
+            // Requests whose lines come before the cut are admitted, so these lines must be kept like any others.
             let is_synced = || !self.settings.sync || self.open.file.sync_data().is_ok();
             let is_kept = written > 0 && !self.open.was_deleted() && is_synced();
             return Err(Unwritten { written: if is_kept { written } else { 0 }, error });
@@ -158,7 +158,7 @@ impl Output for LogFile {
     fn check(&mut self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(metadata) if Identity::of(&metadata) == self.open.identity => {
-                // Truncated where it is, as by `copytruncate` of logrotate.
+                // The file was truncated in place, as by `copytruncate` of logrotate.
                 self.open.torn &= metadata.len() > 0;
                 self.rotate_if_due(0);
                 Ok(())
@@ -173,7 +173,7 @@ impl Output for LogFile {
 
     fn has_recovered(&mut self) -> bool {
         match self.open.kind {
-            // A byte may fit where a record does not.
+            // A single byte may fit although a record does not.
             #[cfg(unix)]
             Kind::Regular if self.open.full => self.open.has_space(),
             Kind::Fifo => self.reopen().is_ok(),
@@ -249,7 +249,7 @@ impl Opened {
         Ok(())
     }
 
-    /// Writes all bytes, or says how many were written.
+    /// Writes all bytes, or returns how many were written.
     fn write(&mut self, bytes: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -271,7 +271,7 @@ impl Opened {
         Ok(())
     }
 
-    /// Whether the disk has space again, and the user's quota too: only a reservation asks about that.
+    /// Whether the disk has space again, and the user's quota too: only a reservation checks the quota.
     #[cfg(unix)]
     fn has_space(&self) -> bool {
         let is_free = rustix::fs::fstatvfs(&self.file)
@@ -281,14 +281,14 @@ impl Opened {
             use rustix::{fs::FallocateFlags, io::Errno};
             let Ok(end) = self.file.metadata().map(|file| file.len()) else { return false };
             let reserved = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, FREE_SPACE);
-            // Some file systems cannot reserve.
+            // Some file systems do not support reservations.
             is_free && matches!(reserved, Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS))
         }
         #[cfg(not(target_os = "linux"))]
         is_free
     }
 
-    /// Whether what was written last has no name any more, so that it is read by no one.
+    /// Whether the open file was deleted, so that no process can read what is written to it.
     fn was_deleted(&self) -> bool {
         #[cfg(unix)]
         if self.kind == Kind::Regular {
@@ -328,14 +328,14 @@ impl Identity {
         Self { device_and_inode: (metadata.dev(), metadata.ino()) }
     }
 
-    // Elsewhere the standard library does not tell two files apart, and a file is not watched.
+    // On other systems the standard library cannot distinguish two files, so a file is not watched.
     #[cfg(not(unix))]
     fn of(_: &Metadata) -> Self {
         Self {}
     }
 }
 
-/// Whole lines of at most `limit` bytes together; a longer line comes alone.
+/// Splits lines into groups of whole lines of at most `limit` bytes; a longer line forms a group alone.
 fn whole_lines(lines: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = lines;
     std::iter::from_fn(move || {
@@ -351,7 +351,7 @@ fn whole_lines(lines: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a file was left within a line, by a process that was killed or a disk that was full.
+/// Whether the file ends within a line, because a process was killed or a disk was full.
 fn ends_within_a_line(path: &Path) -> bool {
     let last_byte = || -> io::Result<Option<u8>> {
         let mut file = File::open(path)?;
@@ -363,11 +363,11 @@ fn ends_within_a_line(path: &Path) -> bool {
         file.read_exact(&mut last)?;
         Ok(last.first().copied())
     };
-    // A file that must not be read has no end that could be looked at.
+    // If the file must not be read, its end cannot be checked.
     last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
 }
 
-/// An error that names the path, what is there, and the next step.
+/// Builds an error that names the path, the kind of file there, and the next step.
 fn explained(path: &Path, error: &io::Error) -> io::Error {
     let shown = path.display();
     let text = match error.kind() {

@@ -1,40 +1,40 @@
-//! Where the writer's lines go: a file that is found again by its path (`file`), or anything else that is `Write`.
+//! The output of the writer: a file that is found again by its path (`file`), or any other `Write`.
 
 use std::io::{self, Write};
 
-/// Takes whole lines from the writer.
+/// Receives whole lines from the writer.
 pub(crate) trait Output {
-    /// Writes whole lines. Where an earlier failure cut a line, that line is ended first.
+    /// Writes whole lines. If an earlier failure cut a line, that line is ended first.
     ///
-    /// While the other end takes nothing, `stalled` is called again and again: it rests for a moment, and says
+    /// While the other end takes no data, `stalled` is called repeatedly. It rests for a moment, and returns
     /// whether to give up.
     fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten>;
 
-    /// Makes sure that what is written arrives where the settings say, and opens it again if not. Called before
-    /// lines are written, and at intervals while there are none if it [watches](Self::is_watched).
+    /// Checks that the output still leads to the configured place, and opens it again if not. It is called before
+    /// lines are written. If the output [is watched](Self::is_watched), it is also called at intervals while idle.
     fn check(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Whether `check` can find anything.
+    /// Whether `check` can detect a change.
     fn is_watched(&self) -> bool {
         false
     }
 
-    /// After a failed write: whether the next one would succeed, as far as this can be found out without a record.
+    /// Whether the next write after a failed one would succeed, as far as this is known without writing a record.
     fn has_recovered(&mut self) -> bool {
         false
     }
 }
 
-/// Lines that were not written, or not all of them.
+/// The error for lines that were not written completely.
 pub(crate) struct Unwritten {
     /// How many bytes of the lines were written before the failure.
     pub(crate) written: usize,
     pub(crate) error: io::Error,
 }
 
-/// Any writer. What it took before a failure is not known, so all of the lines count as lost.
+/// Any other writer. It is unknown what it wrote before a failure, so all of the lines count as lost.
 pub(crate) struct Plain<W> {
     out: W,
     torn: bool,

@@ -1,7 +1,7 @@
-//! Rotation by the sink itself: when a log file gets a new name, which one, and what becomes of the old files.
+//! Rotation by the sink: when a log file is renamed, to which name, and what happens to the old files.
 //!
-//! The writer renames the file and opens a new one, between two writes. Old files are compressed and deleted by a
-//! thread of its own (`tidy`), which also finishes what an earlier run left.
+//! Between two writes, the writer renames the file and opens a new one. A separate thread (`tidy`) compresses and
+//! deletes old files. It also finishes what an earlier run left incomplete.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -27,7 +27,7 @@ impl Rotation {
         self.size.is_some() || self.age.is_some()
     }
 
-    /// What cannot be meant.
+    /// Describes a setting that makes no sense.
     pub(crate) fn mistake(&self) -> Option<&'static str> {
         match self {
             Self { size: Some(0), .. } => Some("a log file cannot be rotated at 0 bytes"),
@@ -40,7 +40,7 @@ impl Rotation {
         }
     }
 
-    /// Whether a file of a length is rotated before so many bytes are added to it.
+    /// Whether a file of this length must be rotated before `more` bytes are added to it.
     pub(crate) fn is_due(&self, length: u64, since: Timestamp, more: usize) -> bool {
         let outgrown = self.size.is_some_and(|size| length.saturating_add(more as u64) > size);
         let outlived =
@@ -49,18 +49,18 @@ impl Rotation {
     }
 }
 
-/// How a rotation went.
+/// The result of a rotation.
 pub(crate) enum Rotated {
     /// The path is free for a new file.
     Renamed(PathBuf),
-    /// Another process rotates the file, or has.
+    /// Another process is rotating the file, or has rotated it.
     ByAnother,
 }
 
-/// Gives the file of the path its new name. `is_ours` says whether the path still leads to `file`.
+/// Renames the file of the path. `is_ours` returns whether the path still leads to `file`.
 pub(crate) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io::Result<Rotated> {
-    // One of the processes that write to a file rotates it. The lock ends when the file is closed. Where the file
-    // system has no locks, a file has one writer.
+    // Only one of the processes that write to a file rotates it. The lock ends when the file is closed. If the file
+    // system has no locks, only one process may write to a file.
     if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_ours() {
         return Ok(Rotated::ByAnother);
     }
@@ -69,12 +69,12 @@ pub(crate) fn rename(path: &Path, file: &File, is_ours: impl Fn() -> bool) -> io
     Ok(Rotated::Renamed(renamed))
 }
 
-/// A name that sorts behind those of all earlier files: `audit.jsonl.2026-01-01T00-00-00.000000Z`.
+/// Returns a name that sorts after those of all earlier files: `audit.jsonl.2026-01-01T00-00-00.000000Z`.
 fn rotated_name(path: &Path) -> io::Result<PathBuf> {
     let mut at = SystemClock.now();
     let last = rotated_files(path)?.pop().map(|file| file.stamp);
     let mut stamp = stamp_of(at);
-    // The clock was set back, or two rotations share a microsecond.
+    // Either the clock was set back, or two rotations share a microsecond.
     if let Some(last) = last.filter(|last| *last >= stamp) {
         at = instant_of(&last).ok_or_else(|| io::Error::other(format!("no instant: {last}")))?;
         stamp = stamp_of(at.plus(Duration::from_micros(1)));

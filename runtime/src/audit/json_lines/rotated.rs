@@ -1,4 +1,4 @@
-//! The rotated files of a log, found by their names, and the instants in these names.
+//! The rotated files of a log. They are found by their names, which contain the instant of the rotation.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 pub(crate) const COMPRESSED: &str = ".gz";
 pub(crate) const PART: &str = ".gz.part";
 
-/// One old file, in one or more of its forms.
+/// One old file, which may exist plain, compressed or both.
 pub(crate) struct RotatedFile {
     pub(crate) stamp: String,
     pub(crate) path: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) enum Form {
     Part,
 }
 
-/// The old files of a log, the oldest first.
+/// The old files of a log, oldest first.
 pub(crate) fn rotated_files(log: &Path) -> io::Result<Vec<RotatedFile>> {
     let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(OsStr::to_str)) else {
         return Ok(Vec::new());
@@ -50,7 +50,7 @@ pub(crate) fn rotated_files(log: &Path) -> io::Result<Vec<RotatedFile>> {
     Ok(files)
 }
 
-/// An instant without `:`, which some file systems do not take.
+/// Formats an instant without `:`, which some file systems do not allow in names.
 pub(crate) fn stamp_of(at: Timestamp) -> String {
     at.to_string().replace(':', "-")
 }

@@ -1,7 +1,7 @@
-//! The old files of a rotated log: found by their names, compressed, and deleted when there are more than are kept.
+//! Compresses the old files of a rotated log, and deletes the oldest if there are too many. They are found by name.
 //!
-//! A file is replaced by its compressed form only when that is complete and on the disk, so that a run that is cut
-//! off loses nothing; the next run deletes the part and starts again.
+//! A compressed file replaces the original only after it is complete and on the disk, so an interrupted run
+//! loses nothing. The next run deletes the partial file and starts again.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use std::{
 use super::rotated::Form;
 use super::{rotate::Rotation, rotated::rotated_files};
 
-/// Compresses and deletes in the background, one run at a time.
+/// Compresses and deletes files in the background, one run at a time.
 #[derive(Default)]
 pub(crate) struct Tidier {
     is_running: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ impl Tidier {
                     }
                 }
                 is_running.store(false, Ordering::SeqCst);
-                // A start that came in between relies on this run.
+                // A start that was requested in between relies on this run.
                 if !again.load(Ordering::SeqCst) || is_running.swap(true, Ordering::SeqCst) {
                     return;
                 }
@@ -84,7 +84,7 @@ fn delete_all_but(log: &Path, keep: usize) -> io::Result<()> {
     };
     for file in files.iter().filter(|file| file.stamp < *oldest_kept) {
         match fs::remove_file(&file.path) {
-            // Another process was faster.
+            // Another process deleted the file first.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed?,
         }
@@ -104,7 +104,7 @@ mod compress {
 
     use crate::audit::json_lines::rotated::{COMPRESSED, PART, sync_folder};
 
-    /// Replaces a file by its compressed form.
+    /// Replaces a file with its compressed form.
     pub(crate) fn compress(path: &Path) -> io::Result<()> {
         let source = match File::open(path) {
             // Another process has compressed or deleted it.
@@ -123,11 +123,11 @@ mod compress {
         let compressed = write_compressed(&source, part.as_ref())?;
         fs::rename(&part, with(COMPRESSED))?;
         sync_folder(path)?;
-        // Another process may have written to it until it noticed the rotation: then the next run starts again.
+        // Another process may have written to the file until it noticed the rotation: then the next run starts again.
         if source.metadata()?.len() == compressed { fs::remove_file(path) } else { Ok(()) }
     }
 
-    /// Says how many bytes of the source were compressed.
+    /// Compresses the source, and returns how many of its bytes were compressed.
     fn write_compressed(mut source: &File, part: &Path) -> io::Result<u64> {
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(true);

@@ -1,4 +1,4 @@
-//! Why records cannot be written at the moment, readable by every request at the cost of one load.
+//! Why records cannot be written at the moment. Every request can check it with one atomic load.
 
 use std::sync::{
     Mutex,
@@ -14,15 +14,15 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// Sets the reason, and says whether the trouble is new.
+    /// Sets the reason, and returns whether the trouble is new.
     pub(crate) fn begin(&self, new: String) -> bool {
-        // Both within the lock: with an end in between, there would be trouble without a reason.
+        // Set both under the lock: otherwise an end in between would leave trouble without a reason.
         let mut reason = locked(&self.reason);
         *reason = Some(new);
         !self.is_there.swap(true, Ordering::Relaxed)
     }
 
-    /// Says whether there was any.
+    /// Clears the trouble, and returns whether there was any.
     pub(crate) fn end(&self) -> bool {
         if !self.is_there() {
             return false;

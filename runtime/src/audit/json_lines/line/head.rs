@@ -1,4 +1,4 @@
-//! How every line begins: with an id and an instant, whose second is written once.
+//! The start of every line: an id and an instant. The text of a second is formatted once and then reused.
 
 use uuid::Uuid;
 
@@ -34,12 +34,12 @@ impl Head {
         line.push(b'"');
     }
 
-    /// Whether it is written for the second of this instant.
+    /// Whether the head was formatted for the second of this instant.
     pub(crate) fn is_of(&self, time: Timestamp) -> bool {
         self.second == Some(time.unix())
     }
 
-    /// For an instant of that second.
+    /// Writes the head for an instant of that second.
     #[inline]
     pub(crate) fn with(&mut self, id: Uuid, time: Timestamp) -> &[u8; EMPTY.len()] {
         put_hyphenated(&mut self.text, ID, id.as_u128());
@@ -47,12 +47,12 @@ impl Head {
         &self.text
     }
 
-    /// `false` in a year that RFC 3339 does not have.
+    /// Formats a new second; `false` if RFC 3339 cannot represent its year.
     #[cold]
     fn begin(&mut self, time: Timestamp) -> bool {
         let text = Timestamp::from_unix(time.unix()).to_string();
         let second = text.strip_suffix("000000Z").and_then(|text| text.as_bytes().first_chunk::<20>());
-        // A year of another length has a second of another one.
+        // A year with a different number of digits moves the position of the second.
         let second = second.filter(|_| text.len() == MICROS - SECOND + "000000Z".len());
         self.second = second.map(|_| time.unix());
         if let Some(second) = second {

@@ -3,13 +3,13 @@
 
 use crate::audit::AuditEvent;
 
-/// The routes that a thread caches. The records of further routes are written without the cache.
+/// How many routes a thread caches. The records of further routes are written without the cache.
 const ROUTES: usize = 64;
 
-/// The longest method and template that are cached, in bytes.
+/// The maximum length of a method and a template that are cached, in bytes.
 const LONGEST: usize = 256;
 
-/// How many misses in a row replace an entry, so that two routes that share a place do not alternate.
+/// How many misses in a row replace an entry, so that two routes with the same index do not alternate.
 const MISSES: u8 = 32;
 
 pub(crate) struct RouteCache([Option<Box<Entry>>; ROUTES]);
