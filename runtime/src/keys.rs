@@ -1,9 +1,9 @@
-//! Keys that verify: what they are for, how they are read, and how one is chosen.
+//! Verifying keys: their algorithms, how they are read, and how one is selected for a token.
 //!
-//! A key knows its own algorithms; the token's `alg` only has to agree (RFC 8725 section 3.1). Keys
-//! are read once, refused when they are weak, and kept ready for the crypto backend.
-//! jsonwebtoken's types carry the key material in; aws-lc-rs, which is also jsonwebtoken's backend
-//! here, checks signatures with keys that stay parsed.
+//! A key has its own algorithms; the token's `alg` must only match one of them (RFC 8725 section 3.1). Keys
+//! are parsed once, refused if they are weak, and stored in the form that the crypto backend needs.
+//! jsonwebtoken's types provide the key material. aws-lc-rs, which is also jsonwebtoken's backend
+//! here, checks signatures with the parsed keys.
 
 mod algorithm;
 mod file;
@@ -52,20 +52,20 @@ use jsonwebtoken::DecodingKey;
 pub(crate) use prepared::Prepared;
 use serde::{Serialize, Serializer};
 
-/// A key's kid starts with this when it is for development only: `service-token dev` makes such
+/// The start of the kid of a key for development only: `service-token dev` creates such
 /// keys. A verifier that is compiled without debug assertions, as release builds are, refuses them.
 pub const DEVELOPMENT_KID_PREFIX: &str = "dev-only.";
 
-/// The longest `kid` that a key may have, in bytes. Thumbprints have 43.
+/// The maximum length of a key's `kid`, in bytes. Thumbprints have 43.
 pub const MAX_KID_LENGTH: usize = 256;
 
-/// The name of a key (`kid`): an opaque text, compared byte for byte. Cheap to clone: every verified
-/// caller has that of its key.
+/// The name of a key (`kid`): an opaque text, compared byte for byte. It is cheap to clone, because every verified
+/// caller has the name of its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Arc<str>);
 
 impl KeyId {
-    /// A key id of any text.
+    /// Creates a key id from any text.
     pub fn new(kid: impl Into<String>) -> Self {
         Self(kid.into().into())
     }
@@ -81,7 +81,7 @@ impl KeyId {
     }
 }
 
-/// Keys are looked up by the text of a token.
+/// Lets a map find a key by a text of the token.
 impl Borrow<str> for KeyId {
     fn borrow(&self) -> &str {
         &self.0
@@ -124,29 +124,29 @@ impl Serialize for KeyId {
     }
 }
 
-/// A public key, or an HMAC secret, ready to verify with exactly the algorithms that it is for.
+/// A public key, or an HMAC secret, with the algorithms that it may verify.
 ///
-/// In a JWK set, all entries with one `kid` are one `VerifyingKey`: RFC 7517 section 4.5 lets different
-/// keys share a `kid`. The token's `alg` then picks the entry; of several for one algorithm, each is tried.
+/// In a JWK set, all entries with one `kid` are one `VerifyingKey`: RFC 7517 section 4.5 allows different
+/// keys to share a `kid`. The token's `alg` then selects the entry. If several are for one algorithm, each is tried.
 ///
 /// A key with a name, such as one of a JWK set, is for tokens with this `kid`, or with none. A lone key without
-/// a name, such as a secret or a PEM, has no name to compare, so it is for tokens with any `kid`; give it one
-/// by [`with_kid`](Self::with_kid).
+/// a name, such as a secret or a PEM, cannot compare a name, so it is for tokens with any `kid`. Name it
+/// with [`with_kid`](Self::with_kid).
 ///
-/// `Debug` shows the algorithms and the key id. The secret of an HMAC key is zeroed on drop.
+/// `Debug` prints the algorithms and the key id. The secret of an HMAC key is zeroed on drop.
 #[derive(Clone)]
 pub struct VerifyingKey {
     kid: Option<KeyId>,
-    /// A key that was given by itself and without a name answers for any `kid`; a key of a JWK set
-    /// that has no `kid` answers only for tokens that name none.
+    /// A lone key without a name is for tokens with any `kid`. A key of a JWK set
+    /// without `kid` is only for tokens that name none.
     answers_any_kid: bool,
     prepared: Vec<(Algorithm, Prepared)>,
-    /// The set of this key alone, made for the first token that it is the source for.
+    /// The set that contains only this key, created for the first token that uses the key as a source.
     alone: OnceLock<KeySet>,
 }
 
 impl VerifyingKey {
-    /// An HMAC secret, for one algorithm.
+    /// Creates a key from an HMAC secret, for one algorithm.
     ///
     /// # Errors
     /// When `algorithm` is not HS256, HS384 or HS512, or the secret is shorter than the algorithm's
@@ -157,8 +157,8 @@ impl VerifyingKey {
         Ok(Self::given(vec![(algorithm, Prepared::new(algorithm, &key)?)]))
     }
 
-    /// An HMAC secret, for every HMAC algorithm that it is long enough for: one of 64 bytes serves
-    /// HS256, HS384 and HS512.
+    /// Creates a key from an HMAC secret, for every HMAC algorithm that it is long enough for. A secret of 64 bytes
+    /// is for HS256, HS384 and HS512.
     ///
     /// # Errors
     /// When the secret is shorter than 32 bytes (RFC 7518 section 3.2).
@@ -174,16 +174,16 @@ impl VerifyingKey {
         Ok(Self::given(prepared))
     }
 
-    /// A public key in PEM: `PUBLIC KEY` (RFC 5280), for RSA also `RSA PUBLIC KEY` (RFC 8017).
+    /// Reads a public key in PEM: `PUBLIC KEY` (RFC 5280), for RSA also `RSA PUBLIC KEY` (RFC 8017).
     ///
     /// # Errors
-    /// When the text is not one such block, the key is of another type than `algorithm` needs, or
-    /// it is weak: RSA below 2048 bits or with an exponent below 65537, Ed25519 of small order.
+    /// When the text is not exactly one such block, the key has a type that does not fit `algorithm`, or
+    /// the key is weak: RSA below 2048 bits or with an exponent below 65537, Ed25519 of small order.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         Ok(Self::given(vec![(algorithm, Prepared::from_pem(algorithm, pem)?)]))
     }
 
-    /// The same key under a name; only tokens with this `kid`, or with none, are its own then.
+    /// Names the key. It is then only for tokens with this `kid`, or with none.
     #[must_use]
     pub fn with_kid(self, kid: impl Into<String>) -> Self {
         Self { kid: Some(KeyId::new(kid)), answers_any_kid: false, alone: OnceLock::new(), ..self }
@@ -199,15 +199,15 @@ impl VerifyingKey {
         self.prepared.iter().map(|(algorithm, _)| *algorithm)
     }
 
-    /// Whether `signature` is this key's over `message`, by `algorithm`. `false` too where the key
+    /// Whether `signature` over `message` verifies with this key and `algorithm`. Also `false` if the key
     /// is not for that algorithm.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         self.prepared_for(algorithm).any(|prepared| prepared.verifies(message, signature))
     }
 
-    /// Whether this key verifies by `algorithm` all that `other` does, whatever they are called and however they
-    /// were written. Where several keys share a `kid`, each of those must still be here: which of them verified a
-    /// token is not kept.
+    /// Whether this key verifies with `algorithm` every signature that `other` does, whatever their names and
+    /// formats are. If several keys share a `kid`, each of them must still be here, because it is not stored which
+    /// of them verified a token.
     pub(crate) fn is_same_for(&self, algorithm: Algorithm, other: &Self) -> bool {
         let is_here = |other: &Prepared| self.prepared_for(algorithm).any(|own| own.is_same(other));
         other.is_for(algorithm) && other.prepared_for(algorithm).all(is_here)
@@ -217,7 +217,7 @@ impl VerifyingKey {
         self.prepared.iter().filter(move |(own, _)| *own == algorithm).map(|(_, prepared)| prepared)
     }
 
-    /// The set of this key alone.
+    /// The set that contains only this key.
     pub(crate) fn alone(&self) -> &KeySet {
         self.alone.get_or_init(|| KeySet::from(self.clone()))
     }
@@ -250,7 +250,7 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// A key or a set of keys that cannot be used; says what is wrong and what to do.
+/// Why a key or a set of keys cannot be used. The message states what is wrong and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyError {
     kind: KeyErrorKind,
@@ -261,9 +261,9 @@ pub struct KeyError {
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
-    /// The key could be used, but must not: it is too weak.
+    /// The key works but is not accepted, because it is too weak.
     Weak,
-    /// The key is not what it has to be: another type, or no key at all.
+    /// The key has the wrong type, or is not a key.
     Unusable,
     /// The file could not be read.
     Unreadable,
@@ -278,7 +278,7 @@ impl KeyError {
         Self { kind: KeyErrorKind::Unusable, message: message.into() }
     }
 
-    /// The error of one member of a JWK set.
+    /// Creates the error of one member of a JWK set.
     #[cfg(feature = "issue")]
     pub(crate) fn of_key(self, index: usize) -> Self {
         Self { message: format!("key {}: {}", index + 1, self.message), ..self }
@@ -288,7 +288,7 @@ impl KeyError {
         Self { kind: KeyErrorKind::Unreadable, message: message.into() }
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     pub fn kind(&self) -> KeyErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! Private keys in the form of RFC 7517 and RFC 7518, as other libraries write them.
+//! Reads private keys in the form of RFC 7517 and RFC 7518, as other libraries write them.
 
 use aws_lc_rs::{
     encoding::AsDer,
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl SigningKey {
-    /// The private keys of a JWK set, or of one JWK (RFC 7517, RFC 7518 section 6), in its order. The
-    /// algorithm is that of `alg`; where that is left out, the one that a curve has.
+    /// Reads the private keys of a JWK set, or of one JWK (RFC 7517, RFC 7518 section 6), in their order. The
+    /// algorithm is that of `alg`, or by default the algorithm of the curve.
     ///
     /// ```
     /// use service_only::{Algorithm, issue::SigningKey};
@@ -36,13 +36,13 @@ impl SigningKey {
     /// ```
     ///
     /// # Errors
-    /// When the text is neither, is larger than [`MAX_JWKS_BYTES`](crate::keys::MAX_JWKS_BYTES), holds no
-    /// key, or one that has no private half, is weak, or has parts that do not belong together.
+    /// When the text is neither, is larger than [`MAX_JWKS_BYTES`](crate::keys::MAX_JWKS_BYTES) or contains no
+    /// key. Also when a key has no private half, is weak, or has parts that do not belong together.
     pub fn from_private_jwks(json: &[u8]) -> Result<Vec<Self>, KeyError> {
         if json.len() > MAX_JWKS_BYTES {
             return Err(KeyError::unusable(format!("the JWK set is larger than {MAX_JWKS_BYTES} bytes")));
         }
-        // What serde says of a wrong member may quote it, and it is a secret.
+        // serde's message may quote a wrong member, which is a secret.
         let not_one = |_| KeyError::unusable("neither a JWK set nor a JWK: not the members of RFC 7517");
         let text = text::decode(json)
             .map_err(|why| KeyError::unusable(format!("neither a JWK set nor a JWK: {why}")))?;
@@ -116,7 +116,7 @@ impl Member {
 }
 
 impl Member {
-    /// A number without leading zero octets, which Java writes as a sign.
+    /// Reads a number without leading zero octets, which Java writes as a sign.
     fn number(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.bytes(name).map(|bytes| Zeroizing::new(significant(&bytes).to_vec()))
     }

@@ -1,4 +1,4 @@
-//! One token: what it is to say, the limits that every verifier has, and the signature.
+//! Mints one token: its claims, the limits that every verifier has, and the signature.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     trusted::STRICT_TYP,
 };
 
-/// A token about to be minted.
+/// A token that is not minted yet, with its settings.
 #[must_use = "nothing is minted until `mint` is called"]
 #[derive(Debug, Clone)]
 pub struct TokenRequest<'i> {
@@ -41,7 +41,7 @@ impl<'i> TokenRequest<'i> {
 }
 
 impl TokenRequest<'_> {
-    /// The `role`. Left out, it is `admin`, as in the system that this replaces.
+    /// Sets the `role`. The default is `admin`, as in the system that this replaces.
     pub fn role(self, role: impl Into<String>) -> Self {
         Self { role: role.into(), ..self }
     }
@@ -58,22 +58,22 @@ impl TokenRequest<'_> {
         self
     }
 
-    /// The `aud` of this token instead of the issuer's.
+    /// Sets the `aud` of this token, instead of the issuer's.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         Self { audience: vec![audience.into()], ..self }
     }
 
-    /// How long this token lives, in whole seconds, instead of the issuer's lifetime.
+    /// Sets the lifetime of this token, in whole seconds, instead of the issuer's.
     pub fn lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime, ..self }
     }
 
-    /// The `nbf`, in seconds since the Unix epoch.
+    /// Sets the `nbf`, in seconds since the Unix epoch.
     pub fn not_before(self, not_before: i64) -> Self {
         Self { not_before: Some(not_before), ..self }
     }
 
-    /// Signs it.
+    /// Signs the token.
     ///
     /// # Errors
     /// When the service name, a scope, the role or the lifetime is not valid.
@@ -104,7 +104,7 @@ impl TokenRequest<'_> {
         };
         let key = self.issuer.key();
         if self.issuer.strict {
-            // A ring may have come to one since the issuer was built.
+            // The active key of a ring may have become a secret since the issuer was built.
             refuse_secret(&key)?;
         }
         let token = sign_claims(&key, &claims, self.issuer.strict)?;
@@ -121,7 +121,7 @@ impl TokenRequest<'_> {
     }
 }
 
-/// A token that no verifier reads, or none ever accepts, would only be found out when it is used.
+/// Refuses to mint a token that no verifier can read or ever accept. Otherwise it would fail only when it is used.
 fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result<(), IssueError> {
     if claims.aud.iter().any(String::is_empty) {
         return Err(IssueError::new("an audience is empty; leave it out for a token without `aud`"));
@@ -146,7 +146,7 @@ fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result
     Ok(())
 }
 
-/// The payload: the claims, and those two that make it a service's.
+/// The payload: the claims, and the two claims that mark a service token.
 #[derive(Serialize)]
 struct Payload<'c> {
     #[serde(flatten)]
@@ -156,7 +156,7 @@ struct Payload<'c> {
     is_service: bool,
 }
 
-/// The header. jsonwebtoken's own has one name for Ed25519 keys, and RFC 9864 gives them two.
+/// The header. jsonwebtoken's own type has one name for Ed25519 keys, but RFC 9864 gives them two.
 #[derive(Serialize)]
 struct Header<'k> {
     typ: &'k str,
@@ -173,7 +173,7 @@ fn sign_claims(key: &SigningKey, claims: &ServiceClaims, strict: bool) -> Result
 
 /// A signed token.
 ///
-/// `Debug` does not show it.
+/// `Debug` does not print it.
 #[derive(Clone)]
 pub struct MintedToken {
     token: String,
@@ -183,22 +183,22 @@ pub struct MintedToken {
 }
 
 impl MintedToken {
-    /// The token: a secret, to be stored as one.
+    /// The token. It is a secret, so store it as one.
     pub fn as_str(&self) -> &str {
         &self.token
     }
 
-    /// Its claims.
+    /// The token's claims.
     pub fn claims(&self) -> &ServiceClaims {
         &self.claims
     }
 
-    /// The key that signed it.
+    /// The name of the key that signed it.
     pub fn kid(&self) -> &KeyId {
         &self.kid
     }
 
-    /// What an operator should know of it: that it lives longer than [`LONG_LIFETIME`].
+    /// A warning for the operator if the token lives longer than [`LONG_LIFETIME`].
     pub fn warning(&self) -> Option<&'static str> {
         self.long.then_some("this token lives longer than 90 days: whoever finds it has that long to use it")
     }

@@ -1,4 +1,4 @@
-//! Private keys: made, read from files, and used to sign through jsonwebtoken.
+//! Private keys: how they are generated, read from files, and used to sign through jsonwebtoken.
 
 use std::fmt;
 
@@ -42,14 +42,14 @@ use crate::{
 pub struct SigningKey {
     algorithm: Algorithm,
     kid: KeyId,
-    /// PKCS#8 of a private key, or the bytes of a secret.
+    /// The PKCS#8 form of a private key, or the bytes of a secret.
     secret: Zeroizing<Vec<u8>>,
     encoding: EncodingKey,
     public: Public,
     verifying: VerifyingKey,
 }
 
-/// The public half.
+/// The public half of the key.
 #[derive(Clone)]
 enum Public {
     Secret,
@@ -74,11 +74,11 @@ impl Public {
 }
 
 impl SigningKey {
-    /// A new key: an RSA key has 3072 bits, which NIST SP 800-57 holds good beyond 2030; a secret is
+    /// Generates a key. An RSA key has 3072 bits, which NIST SP 800-57 accepts beyond 2030; a secret is
     /// as long as the hash.
     ///
     /// # Errors
-    /// When the operating system gives no randomness.
+    /// When the operating system provides no randomness.
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         match algorithm.key_type() {
             KeyType::Secret => Self::generate_secret(algorithm),
@@ -96,10 +96,10 @@ impl SigningKey {
         }
     }
 
-    /// A new RSA key of 2048, 3072, 4096 or 8192 bits.
+    /// Generates an RSA key of 2048, 3072, 4096 or 8192 bits.
     ///
     /// # Errors
-    /// When the size is another, or `algorithm` does not use RSA.
+    /// When the size is a different one, or `algorithm` does not use RSA.
     pub fn generate_rsa(algorithm: Algorithm, bits: usize) -> Result<Self, KeyError> {
         let size = match bits {
             2048 => KeySize::Rsa2048,
@@ -121,7 +121,7 @@ impl SigningKey {
         Self::from_pkcs8(algorithm, document.as_ref())
     }
 
-    /// The text of a new secret is base64url, so that a file and a variable can hold it; the text
+    /// Generates a secret as base64url text, so that a file and a variable can hold it. The text
     /// itself is the secret, longer than the hash.
     fn generate_secret(algorithm: Algorithm) -> Result<Self, KeyError> {
         let mut bytes = Zeroizing::new(vec![0; algorithm.hash_length()]);
@@ -130,14 +130,14 @@ impl SigningKey {
         Self::hmac(algorithm, text.as_bytes())
     }
 
-    /// An HMAC secret.
+    /// Creates a key from an HMAC secret.
     ///
     /// # Errors
     /// As [`VerifyingKey::hmac`].
     pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         check_secret(algorithm, secret)?;
-        // A name that tells nothing of the secret: a PRF under it, cut to 96 bits. A thumbprint
-        // would be a hash of the secret for everyone to see (RFC 7638 section 7).
+        // Derive a name that reveals nothing about the secret: a PRF with the secret as key, cut to 96 bits. A
+        // thumbprint would publish a hash of the secret (RFC 7638 section 7).
         let prf = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let tag = hmac::sign(&prf, b"service-only kid");
         let kid = KeyId::new(base64url(tag.as_ref().first_chunk::<12>().unwrap_or(&[0; 12])));
@@ -153,12 +153,12 @@ impl SigningKey {
         })
     }
 
-    /// A private key in PEM: `PRIVATE KEY` (PKCS#8), for RSA also `RSA PRIVATE KEY`, for ECDSA also
+    /// Reads a private key in PEM: `PRIVATE KEY` (PKCS#8), for RSA also `RSA PRIVATE KEY`, for ECDSA also
     /// `EC PRIVATE KEY`. Its name is the RFC 7638 thumbprint of the public key.
     ///
     /// # Errors
-    /// When the text is not one such block, the key is of another type than `algorithm` needs, or
-    /// it is weak; see [`VerifyingKey::from_pem`].
+    /// When the text is not exactly one such block, the key has a type that does not fit `algorithm`, or
+    /// the key is weak; see [`VerifyingKey::from_pem`].
     pub fn from_pem(algorithm: Algorithm, text: &[u8]) -> Result<Self, KeyError> {
         let decoded = text::decode(text).ok();
         let text = decoded.as_deref().map_or(text, str::as_bytes);
@@ -193,7 +193,7 @@ impl SigningKey {
             KeyType::Rsa => {
                 let key = RsaKeyPair::from_pkcs8(der).map_err(|_| unusable(algorithm, PKCS8, der))?;
                 let parts = aws_lc_rs::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public_key());
-                // jsonwebtoken wants the RFC 8017 structure inside.
+                // jsonwebtoken expects the inner RFC 8017 structure.
                 let info =
                     pkcs8::PrivateKeyInfo::from_der(der).map_err(|_| unusable(algorithm, PKCS8, der))?;
                 (EncodingKey::from_rsa_der(info.private_key), Public::Rsa { n: parts.n, e: parts.e })
@@ -215,12 +215,12 @@ impl SigningKey {
             }
         };
         let kid = KeyId::new(thumbprint(&public));
-        // Refuses what a verifier would refuse.
+        // Refuse keys that a verifier would refuse.
         let verifying = VerifyingKey::named(kid.clone(), algorithm, public.prepared(algorithm)?);
         Ok(Self { algorithm, kid, secret: Zeroizing::new(der.to_vec()), encoding, public, verifying })
     }
 
-    /// The same key under another name.
+    /// Renames the key.
     #[must_use]
     pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = KeyId::new(kid);
@@ -228,7 +228,7 @@ impl SigningKey {
         self
     }
 
-    /// The algorithm that it signs by.
+    /// The algorithm that it signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -238,12 +238,12 @@ impl SigningKey {
         &self.kid
     }
 
-    /// What verifies its signatures, under the same name. For an HMAC key, that is the secret.
+    /// The key that verifies its signatures, under the same name. For an HMAC key, that is the secret.
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
     }
 
-    /// The public key as a JWK. An HMAC key has none.
+    /// The public key as a JWK; `None` for an HMAC key.
     pub fn public_jwk(&self) -> Option<PublicJwk> {
         let mut jwk = PublicJwk {
             kty: "",
@@ -278,28 +278,28 @@ impl SigningKey {
         Some(jwk)
     }
 
-    /// What belongs in the key's file: PKCS#8 in PEM, or the bytes of the secret.
+    /// The content of the key's file: PKCS#8 in PEM, or the bytes of the secret.
     pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
         match self.public {
             Public::Secret => self.secret.clone(),
             _ => {
                 let block = pem::Pem::new("PRIVATE KEY", self.secret.to_vec());
                 let text = Zeroizing::new(pem::encode(&block).into_bytes());
-                // The copy within the block is a private key too.
+                // The copy in the block is a private key too.
                 drop(Zeroizing::new(block.into_contents()));
                 text
             }
         }
     }
 
-    /// The signature over `message`, as a JWS has it (RFC 7518 section 3). For test kits, which make
-    /// tokens that an [`Issuer`](super::Issuer) does not.
+    /// Signs `message`, in the signature format of a JWS (RFC 7518 section 3). For test kits, which create
+    /// tokens that an [`Issuer`](super::Issuer) does not mint.
     ///
     /// # Errors
     /// When the backend fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IssueError> {
         let failed = |_| IssueError::new("the crypto backend could not sign");
-        // The backend's provider is named directly: the process-wide one panics when a program has
+        // Name the backend's provider directly: the process-wide one panics if a program has
         // enabled two and installed none.
         let signer: Box<dyn JwtSigner> =
             (DEFAULT_PROVIDER.signer_factory)(&self.algorithm.to_jsonwebtoken(), &self.encoding)
@@ -307,7 +307,7 @@ impl SigningKey {
         signer.try_sign(message).map_err(|_| IssueError::new("the crypto backend could not sign"))
     }
 
-    /// A JWS in compact form over two JSON objects.
+    /// Signs two JSON objects as a JWS in compact form.
     pub(crate) fn sign_json(
         &self,
         header: &impl Serialize,
@@ -352,14 +352,14 @@ pub struct PublicJwk {
 }
 
 impl PublicJwk {
-    /// The set of these keys, as the text of a JWK set.
+    /// Formats these keys as the text of a JWK set.
     pub fn set<'k>(keys: impl IntoIterator<Item = &'k PublicJwk>) -> String {
         let keys: Vec<_> = keys.into_iter().collect();
         serde_json::json!({ "keys": keys }).to_string()
     }
 }
 
-/// RFC 7638 section 3: the required members in lexicographic order, hashed.
+/// Computes the thumbprint. RFC 7638 section 3: the required members in lexicographic order, hashed.
 fn thumbprint(public: &Public) -> String {
     let members = match public {
         Public::Secret => String::new(),
@@ -382,12 +382,12 @@ pub(crate) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorit
 
 const PKCS8: &str = "PRIVATE KEY";
 
-/// The block of a private key that is not encrypted, of whatever kind.
+/// Reads the only block of a private key, of any kind, that is not encrypted.
 fn one_private_block(algorithm: Algorithm, text: &[u8]) -> Result<pem::Pem, KeyError> {
     let remedy = "expected one PEM block `PRIVATE KEY` (PKCS#8)";
     let blocks =
         pem::parse_many(text).map_err(|error| KeyError::unusable(format!("not PEM: {error}; {remedy}")))?;
-    // EC keys of OpenSSL come with a block of their parameters in front.
+    // EC keys of OpenSSL have a block of their parameters first.
     let mut blocks = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
     let block = match (blocks.next(), blocks.next()) {
         (Some(block), None) => block,
@@ -399,7 +399,7 @@ fn one_private_block(algorithm: Algorithm, text: &[u8]) -> Result<pem::Pem, KeyE
             return Err(KeyError::unusable(format!("not exactly one PEM block: {found}; {remedy}")));
         }
     };
-    // RFC 1421 section 4.6.1.1: so the files of SEC 1 and PKCS#1 say that they are encrypted.
+    // RFC 1421 section 4.6.1.1: files of SEC 1 and PKCS#1 use this header to mark encryption.
     let encrypted = block.headers().get("Proc-Type").is_some_and(|kind| kind.contains("ENCRYPTED"));
     match block.tag() {
         "ENCRYPTED PRIVATE KEY" => Err(encrypted_key()),
@@ -425,7 +425,7 @@ fn encrypted_key() -> KeyError {
     )
 }
 
-/// Why the backend does not take a private key: what it is, and what to do.
+/// Explains why the backend refuses a private key: what it is, and what to do.
 fn unusable(algorithm: Algorithm, tag: &str, der: &[u8]) -> KeyError {
     if let Some(weak) = rsa_numbers(tag, der).and_then(|(n, e)| check_rsa(&n, &e).err()) {
         let message = format!("{weak}: `service-token keygen --algorithm {algorithm}` makes a new key");
@@ -437,7 +437,7 @@ fn unusable(algorithm: Algorithm, tag: &str, der: &[u8]) -> KeyError {
     KeyError::unusable(identity::mismatch(algorithm, tag, der))
 }
 
-/// The modulus and the exponent of an RSA key in PKCS#8 or PKCS#1 (RFC 8017 appendix A.1.2).
+/// Reads the modulus and the exponent of an RSA key in PKCS#8 or PKCS#1 (RFC 8017 appendix A.1.2).
 fn rsa_numbers(tag: &str, der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let key = match tag {
         "RSA PRIVATE KEY" => der,
@@ -455,7 +455,7 @@ fn rsa_numbers(tag: &str, der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((number()?, number()?))
 }
 
-/// RFC 8017 appendix A.1.
+/// The object identifier of RSA (RFC 8017 appendix A.1).
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 fn no_randomness() -> KeyError {

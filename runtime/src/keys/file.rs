@@ -1,4 +1,4 @@
-//! Keys in a file that changes: a JWK set, a public key or a secret, as Kubernetes mounts them.
+//! Keys in a file that may change: a JWK set, a public key or a secret, as Kubernetes mounts them.
 
 use std::{
     fmt, io,
@@ -17,16 +17,16 @@ use crate::{
     watched_file::{Contents, DEFAULT_POLL_INTERVAL, MAX_READ, MIN_POLL_INTERVAL, WatchedFile, read_regular},
 };
 
-/// The largest file that holds one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
+/// The maximum size of a file with one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
 /// with a JWK set may have [`MAX_JWKS_BYTES`].
 pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 
-/// Keys from a file that are loaded again when it changes. Cheap to clone; all clones are one.
+/// Keys from a file, which are reloaded when the file changes. It is cheap to clone, and all clones share one state.
 ///
-/// The first load must succeed. From then on a file that is broken, or gone, leaves the last good
-/// keys in place, with an error in the log and in [`FileKeys::last_error`]: to withdraw a key, write
-/// a file without it. So does a file on a mount that hangs: one thread is blocked, and no request is. The
-/// threads that look at the file end with the last clone.
+/// The first load must succeed. If the file is broken or missing later, the last good
+/// keys stay in use, with an error in the log and in [`FileKeys::last_error`]. To withdraw a key, write
+/// a file without it. If the file is on a mount that hangs, the last good keys stay in use too: one thread is
+/// blocked, but no request. The threads that poll the file end when the last clone is dropped.
 ///
 /// ```no_run
 /// use service_only::{FileKeys, Verifier};
@@ -41,23 +41,23 @@ pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 pub struct FileKeys(WatchedFile<KeyFile>);
 
 impl FileKeys {
-    /// A file with a JWK set; see [`KeySet::from_jwks`].
+    /// Uses a file with a JWK set; see [`KeySet::from_jwks`].
     pub fn jwks(path: impl Into<PathBuf>) -> FileKeysBuilder {
         FileKeysBuilder::of(path.into(), Format::Jwks)
     }
 
-    /// A file with one public key in PEM; see [`VerifyingKey::from_pem`].
+    /// Uses a file with one public key in PEM; see [`VerifyingKey::from_pem`].
     pub fn pem(algorithm: Algorithm, path: impl Into<PathBuf>) -> FileKeysBuilder {
         FileKeysBuilder::of(path.into(), Format::Pem(algorithm))
     }
 
-    /// A file that is an HMAC secret; see [`VerifyingKey::hmac`]. Every byte of it counts, also a
-    /// line ending at its end, unless [`encoding`](FileKeysBuilder::encoding) says how it is written.
+    /// Uses a file that is an HMAC secret; see [`VerifyingKey::hmac`]. Every byte belongs to the secret, including a
+    /// line ending at the end, unless you set another [`encoding`](FileKeysBuilder::encoding).
     pub fn hmac(algorithm: Algorithm, path: impl Into<PathBuf>) -> FileKeysBuilder {
         FileKeysBuilder::of(path.into(), Format::Hmac(algorithm, SecretEncoding::Raw))
     }
 
-    /// What is wrong with the file as it is now; `None` when its keys are those in use.
+    /// Why the current file cannot be used; `None` if its keys are in use.
     pub fn last_error(&self) -> Option<KeyError> {
         self.0.last_error()
     }
@@ -76,7 +76,7 @@ impl WeakHandle for FileKeys {
 }
 
 impl KeySource for FileKeys {
-    /// Never an error: the last good keys stay.
+    /// Never an error: the last good keys stay in use.
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.0.current().content.clone())
     }
@@ -100,7 +100,7 @@ impl fmt::Debug for FileKeys {
     }
 }
 
-/// Describes a file with keys; [`FileKeysBuilder::open`] loads it.
+/// Configures a file with keys; [`FileKeysBuilder::open`] loads it.
 #[must_use = "nothing is loaded until `open` is called"]
 pub struct FileKeysBuilder {
     file: KeyFile,
@@ -117,15 +117,15 @@ impl FileKeysBuilder {
         Self { file, interval: DEFAULT_POLL_INTERVAL, clock, encoding_of_no_secret: false }
     }
 
-    /// The name of the one key in the file; see [`VerifyingKey::with_kid`]. The keys of a JWK set
-    /// bring their own.
+    /// Sets the name of the one key in the file; see [`VerifyingKey::with_kid`]. The keys of a JWK set
+    /// have their own names.
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.file.kid = Some(kid.into());
         self
     }
 
-    /// How the secret of [`FileKeys::hmac`] is written, as `encoding` of `service-token.toml` and
-    /// `--secret-encoding` of the command name it. Left out, it is [`SecretEncoding::Raw`].
+    /// Sets the encoding of the secret of [`FileKeys::hmac`], like `encoding` of `service-token.toml` and
+    /// `--secret-encoding` of the command. The default is [`SecretEncoding::Raw`].
     pub fn encoding(mut self, encoding: SecretEncoding) -> Self {
         match self.file.format {
             Format::Hmac(algorithm, _) => self.file.format = Format::Hmac(algorithm, encoding),
@@ -134,22 +134,22 @@ impl FileKeysBuilder {
         self
     }
 
-    /// How often the file is looked at, 10 ms or more. Left out, it is [`DEFAULT_POLL_INTERVAL`].
+    /// Sets how often the file is polled, 10 ms or more. The default is [`DEFAULT_POLL_INTERVAL`].
     pub fn poll_every(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
 
-    /// Where the time of [`FileKeys::loaded_at`] comes from. Left out, it is [`SystemClock`].
+    /// Sets the clock for [`FileKeys::loaded_at`]. The default is [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Loads the keys, and starts the thread that looks at the file.
+    /// Loads the keys, and starts the threads that poll the file.
     ///
     /// # Errors
-    /// When the file cannot be read within two seconds, is not a regular file, is too large or holds no
-    /// usable key, the interval is too short, a JWK set was given a name, something else than a secret an
-    /// encoding, or no thread can be started.
+    /// When the file cannot be read within two seconds, is not a regular file, is too large or contains no
+    /// usable key. Also when the interval is too short, a JWK set has a name, an encoding is set for a file that is
+    /// not a secret, or no thread can be started.
     pub fn open(self) -> Result<FileKeys, KeyError> {
         if self.interval < MIN_POLL_INTERVAL {
             return Err(KeyError::unusable(format!(

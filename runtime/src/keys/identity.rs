@@ -1,10 +1,10 @@
-//! What a key is, for error messages: read off the object identifiers in its DER.
+//! Identifies the kind of a key for error messages, by the object identifiers in its DER.
 
 use super::{Algorithm, algorithm::KeyType};
 
-/// A kind of key that exists in the field, whether or not an algorithm here uses it.
+/// A kind of key that is in use, whether or not a supported algorithm needs it.
 struct Kind {
-    /// The object identifier, with its tag and length.
+    /// The object identifier in DER, with its tag and length.
     oid: &'static [u8],
     what: &'static str,
     key_type: Option<KeyType>,
@@ -18,7 +18,7 @@ const fn foreign(oid: &'static [u8], what: &'static str) -> Kind {
     Kind { oid, what, key_type: None }
 }
 
-/// The first that occurs is the answer: a curve before "an EC key", RSA-PSS before the hashes in its
+/// The kinds of keys. The first one that matches wins: a curve before "an EC key", RSA-PSS before the hashes in its
 /// parameters.
 const KINDS: &[Kind] = &[
     used(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "an RSA key", KeyType::Rsa),
@@ -56,10 +56,10 @@ pub(crate) fn excludes(algorithm: Algorithm, der: &[u8]) -> bool {
 
 const RSASSA_PSS: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
 
-/// The object identifier, alone in its sequence.
+/// The object identifier, as the only element of its sequence.
 const RSASSA_PSS_WITHOUT_PARAMETERS: &[u8] = b"\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
 
-/// Why a key cannot be used for `algorithm`, in one sentence: what it is, and what to do.
+/// Explains in one sentence why a key cannot be used for `algorithm`: what the key is, and what to do.
 /// `tag` is the label of its PEM block.
 pub(crate) fn mismatch(algorithm: Algorithm, tag: &str, der: &[u8]) -> String {
     let needs = needs(algorithm.key_type());
@@ -100,7 +100,7 @@ fn needs(key_type: KeyType) -> &'static str {
     }
 }
 
-/// What a file without a PEM block is instead, as far as its first bytes tell.
+/// Names what a file without a PEM block contains, as far as its first bytes show it.
 pub(crate) fn without_pem(bytes: &[u8]) -> &'static str {
     match bytes.trim_ascii_start() {
         [] => "the file is empty",

@@ -1,4 +1,4 @@
-//! One key, parsed for one algorithm, ready to check a signature without being parsed again.
+//! One key, parsed once for one algorithm, which checks signatures.
 
 use aws_lc_rs::{encoding::AsDer, hmac, rsa, signature as sig};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
@@ -6,8 +6,8 @@ use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use super::{Algorithm, KeyError, algorithm::KeyType, identity, weak};
 use crate::{denial::quoted, text};
 
-/// A key that the backend has parsed. jsonwebtoken's own verifiers copy the key per token and parse
-/// RSA keys every time; these do neither, and can be shared between threads.
+/// A key that the backend has parsed. jsonwebtoken's own verifiers copy the key for each token and parse
+/// RSA keys every time. This type does neither, and threads can share it.
 #[derive(Clone)]
 pub(crate) enum Prepared {
     Secret(Box<hmac::Key>),
@@ -24,7 +24,7 @@ impl Prepared {
                 Ok(Self::Secret(Box::new(hmac::Key::new(hash, secret))))
             }
             (KeyType::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-                // RFC 7518 section 6.3.1.1 warns of leading zero octets: Java writes them, as a sign.
+                // RFC 7518 section 6.3.1.1 warns of leading zero octets, which Java writes as a sign.
                 let (n, e) = (weak::significant(n), weak::significant(e));
                 weak::check_rsa(n, e)?;
                 let parameters = rsa_parameters(algorithm).ok_or_else(|| mismatch(algorithm))?;
@@ -73,7 +73,7 @@ impl Prepared {
         }
     }
 
-    /// In constant time for secrets.
+    /// Checks a signature, in constant time for secrets.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
@@ -84,7 +84,7 @@ impl Prepared {
     /// Whether both hold the same secret, compared in constant time, or the same public key.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            // The backend does not show a secret. Two that make one code for one message are the same.
+            // The backend hides secrets. Two secrets that compute the same code for one message are the same.
             (Self::Secret(own), Self::Secret(other)) => {
                 let message = b"service-only: is this the same secret?";
                 hmac::verify(other, message, hmac::sign(own, message).as_ref()).is_ok()
@@ -138,7 +138,7 @@ fn hmac_algorithm(algorithm: Algorithm) -> Option<hmac::Algorithm> {
     }
 }
 
-/// The sizes in the names are those of aws-lc-rs; ours are in `weak`.
+/// The sizes in the names are the limits of aws-lc-rs; this crate's limits are in `weak`.
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static sig::RsaParameters> {
     match algorithm {
         Algorithm::RS256 => Some(&sig::RSA_PKCS1_2048_8192_SHA256),

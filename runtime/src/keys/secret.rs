@@ -1,5 +1,5 @@
-//! How an HMAC secret is written in a file: one rule for the services that verify and for the command that
-//! mints, so that a line ending never makes two secrets of one file.
+//! The encodings of an HMAC secret in a file. The services that verify and the command that
+//! mints share one rule, so that a line ending never turns one file into two secrets.
 
 use base64::{
     Engine as _, alphabet,
@@ -14,24 +14,24 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// How the bytes of an HMAC secret are written in a file.
+/// The encoding of an HMAC secret in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretEncoding {
-    /// The secret is the file, byte for byte. A line ending at its end is a part of the secret.
+    /// The secret is the whole file, byte for byte. A line ending at the end is a part of the secret.
     #[default]
     Raw,
-    /// The secret is the text; one line ending at the end of the file, LF or CRLF, is dropped.
+    /// The secret is the text, without one line ending (LF or CRLF) at the end of the file.
     Utf8,
-    /// The secret is what the base64url text stands for; white space around it is dropped.
+    /// The secret is the decoded base64url text. White space around the text is dropped.
     Base64url,
 }
 
 impl SecretEncoding {
-    /// The secret that a file with this content holds.
+    /// Decodes the secret from the content of a file.
     ///
     /// # Errors
-    /// When the content is not written so, or is a key in PEM: a public key as a secret is the confusion of
+    /// When the content does not have this encoding, or is a key in PEM: a public key as a secret is the confusion of
     /// RFC 8725 section 2.1.
     pub fn decode(self, content: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if content.trim_ascii().starts_with(b"-----BEGIN") {
@@ -44,7 +44,7 @@ impl SecretEncoding {
                 Err(KeyError::unusable("the secret is not UTF-8 text"))
             }
             Self::Utf8 => copied(without_line_ending(content)),
-            // Trimmed and decoded in one go: no copy of the text is left behind.
+            // Trim and decode in one step, so that no copy of the text stays in memory.
             Self::Base64url => BASE64URL
                 .decode(content.trim_ascii())
                 .map(Zeroizing::new)
@@ -53,7 +53,7 @@ impl SecretEncoding {
     }
 }
 
-/// `bytes` without one LF or CRLF at their end.
+/// Returns `bytes` without one LF or CRLF at the end.
 fn without_line_ending(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes)
 }

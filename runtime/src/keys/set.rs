@@ -1,4 +1,4 @@
-//! An immutable set of keys, and the choice of one for a token.
+//! An immutable set of keys, and the selection of one for a token.
 
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
@@ -13,10 +13,10 @@ use crate::{
     watched_file,
 };
 
-/// Keys that are sooner compared one by one than looked up: the common set, a key and its successor.
+/// Up to this number of keys, a linear search is faster than a map. The common set is a key and its successor.
 const FEW_KEYS: usize = 4;
 
-/// An immutable set of keys. Cheap to clone.
+/// An immutable set of keys. It is cheap to clone.
 #[derive(Clone)]
 pub struct KeySet(Arc<Keys>);
 
@@ -25,9 +25,9 @@ struct Keys {
     by_kid: HashMap<KeyId, usize>,
     algorithms: Vec<Algorithm>,
     accepts: AlgorithmSet,
-    /// By algorithm: whom a token without `kid` gets.
+    /// By algorithm: the key for a token without `kid`.
     alone: [Alone; Algorithm::ALL.len()],
-    /// One for development, if there is any: asked for with every token.
+    /// A key for development, if there is one. It is read for every token.
     development: Option<KeyId>,
     skipped: Vec<SkippedKey>,
 }
@@ -48,8 +48,8 @@ impl Keys {
     }
 }
 
-/// How many keys are for an algorithm, and which one where it is alone. Counted once: a set may have
-/// [`MAX_KEYS`], and a stranger's token need not name any.
+/// How many keys are for an algorithm, and which one if there is only one. It is computed once: a set may have
+/// [`MAX_KEYS`], and an unauthenticated token may omit the `kid`.
 #[derive(Copy, Clone, Default)]
 enum Alone {
     #[default]
@@ -62,7 +62,7 @@ impl Alone {
     fn by_algorithm(keys: &[VerifyingKey]) -> [Self; Algorithm::ALL.len()] {
         let mut alone = [Self::default(); Algorithm::ALL.len()];
         for (index, key) in keys.iter().enumerate() {
-            // Where entries of a JWK set share a `kid`, a key lists an algorithm more than once.
+            // If entries of a JWK set share a `kid`, a key lists an algorithm more than once.
             for algorithm in key.algorithms() {
                 if let Some(place) = alone.get_mut(algorithm as usize) {
                     *place = match place {
@@ -77,36 +77,36 @@ impl Alone {
 }
 
 impl KeySet {
-    /// A set of given keys.
+    /// Creates a set of these keys.
     ///
     /// # Errors
-    /// When there is none, more than [`MAX_KEYS`], or two with the same `kid`.
+    /// When there are no keys, more than [`MAX_KEYS`], or two with the same `kid`.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         Self::assemble(keys.into_iter().collect(), Vec::new())
     }
 
-    /// The keys of a JWK set (RFC 7517 section 5). A member that is not understood, is not for
-    /// signatures or is weak does not hurt its neighbours: it is left out and listed in
+    /// Reads the keys of a JWK set (RFC 7517 section 5). A member that is unknown, weak or not for
+    /// signatures does not affect the other members: it is skipped and listed in
     /// [`KeySet::skipped`].
     ///
-    /// Members with one `kid` are one [`VerifyingKey`]. A token gets those that are for its `alg`; of
+    /// Members with one `kid` are one [`VerifyingKey`]. A token uses those that are for its `alg`. If there are
     /// several, up to [`MAX_KEYS_PER_KID`](super::MAX_KEYS_PER_KID), each is tried.
     ///
     /// The text is UTF-8 or UTF-16, with or without a byte order mark.
     ///
     /// # Errors
-    /// When the text is not a JWK set, or is too large, or no key of it can be used.
+    /// When the text is not a JWK set, is too large, or contains no usable key.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeyError> {
         Self::from_jwks_of(json, MAX_KEYS)
     }
 
-    /// The same for a set of at most so many members, usable or not.
+    /// Reads a set of at most so many members, usable or not.
     pub(crate) fn from_jwks_of(json: &[u8], members: usize) -> Result<Self, KeyError> {
         let (keys, skipped) = jwks::parse(json, members)?;
         Self::assemble(keys, skipped)
     }
 
-    /// The keys of a JWK set in a file; see [`KeySet::from_jwks`].
+    /// Reads the keys of a JWK set in a file; see [`KeySet::from_jwks`].
     ///
     /// # Errors
     /// As [`KeySet::from_jwks`], and when the file cannot be read. The message names the file.
@@ -137,12 +137,12 @@ impl KeySet {
         Ok(Self(Arc::new(Keys::new(keys, by_kid, skipped))))
     }
 
-    /// The members of the JWK set that were left out, with the reason.
+    /// The members of the JWK set that were skipped, with the reason.
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.0.skipped
     }
 
-    /// Logs each member that was left out, with the reason.
+    /// Logs each member that was skipped, with the reason.
     pub(crate) fn log_skipped(&self, place: &dyn fmt::Display) {
         for skipped in self.skipped().iter().take(MAX_REASONS) {
             tracing::warn!(target: "service_only", %place, %skipped, "a key of the set is not used");
@@ -157,7 +157,7 @@ impl KeySet {
         &self.0.keys
     }
 
-    /// How many keys there are; never zero.
+    /// The number of keys, which is never zero.
     #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
     pub fn len(&self) -> usize {
         self.0.keys.len()
@@ -177,7 +177,7 @@ impl KeySet {
         self.0.development.as_ref()
     }
 
-    /// Whether both are one set: clones of each other, not sets of equal keys.
+    /// Whether both are the same set: clones of each other, not sets of equal keys.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -187,10 +187,10 @@ impl KeySet {
         self.0.by_kid.contains_key(kid)
     }
 
-    /// The one key for a token that states `algorithm` and `kid`.
+    /// Selects the one key for a token that has this `algorithm` and `kid`.
     ///
-    /// A `kid` that names no key ends it: no other key is tried. A token without `kid` gets the only
-    /// key that is for its algorithm, if there is exactly one.
+    /// If no key has the `kid`, the token is refused and no other key is tried. A token without `kid` gets the only
+    /// key for its algorithm, if there is exactly one.
     pub(crate) fn key_for(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<&VerifyingKey, Denial> {
         let key = match kid {
             Some(kid) => self.named(kid)?,
@@ -255,7 +255,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// Reasons that one message gives; a set may be full of unusable keys.
+/// The maximum number of reasons in one message, because a set may be full of unusable keys.
 const MAX_REASONS: usize = 8;
 
 fn reasons(skipped: &[SkippedKey]) -> String {
@@ -267,7 +267,7 @@ fn reasons(skipped: &[SkippedKey]) -> String {
     if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
 }
 
-/// As [`watched_file::read_bounded`], with the file named in the error.
+/// Reads a file like [`watched_file::read_bounded`], and names the file in the error.
 pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     watched_file::read_bounded(path, limit)
         .map_err(|error| KeyError::unreadable(format!("{}: {error}", path.display())))

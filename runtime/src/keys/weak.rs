@@ -1,4 +1,4 @@
-//! Keys that would work and must not be used.
+//! Refuses keys that would work but are too weak.
 
 mod roca;
 
@@ -6,22 +6,22 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 
 use super::{Algorithm, KeyError};
 
-/// RSA keys below this are refused (RFC 7518 section 3.3).
+/// The minimum size of an RSA key: smaller keys are refused (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
 
-/// RSA keys above this are refused: verifying with one costs more than a caller should be able to
-/// make a service spend.
+/// The maximum size of an RSA key: larger keys are refused, because a caller could make a service spend too much time
+/// on a signature check.
 pub const MAX_RSA_BITS: usize = 8192;
 
-/// RSA public exponents below this are refused (NIST SP 800-56B section 6.2).
+/// The minimum RSA public exponent: smaller ones are refused (NIST SP 800-56B section 6.2).
 pub const MIN_RSA_EXPONENT: u64 = 65_537;
 
-/// RFC 7518 section 3.2: at least as long as the hash.
+/// Checks a secret. RFC 7518 section 3.2: it must be at least as long as the hash.
 pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), KeyError> {
     if !algorithm.is_symmetric() {
         return Err(KeyError::unusable(format!("{algorithm} does not use a secret but a key pair")));
     }
-    // RFC 8725 section 2.1: a public key as a secret lets everyone sign who can read it.
+    // RFC 8725 section 2.1: if a public key is the secret, every reader of that key can sign.
     if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
         return Err(KeyError::weak(format!(
             "the secret is a PEM block, so a key pair or a certificate, and {algorithm} needs a secret: \
@@ -47,7 +47,7 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     }
     let exponent = match significant(e) {
         bytes if bytes.len() <= 8 => bytes.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte)),
-        // Large exponents only make verifying slow.
+        // Larger exponents only make verification slow.
         _ => return Err(KeyError::unusable("the RSA exponent has more than 64 bits")),
     };
     if exponent < MIN_RSA_EXPONENT {
@@ -70,14 +70,14 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// NIST SP 800-89 section 5.3.3: a modulus has no factor below 752.
+/// Finds a small factor. NIST SP 800-89 section 5.3.3: a modulus has no factor below 752.
 fn small_factor(modulus: &[u8]) -> Option<u32> {
     (3..752)
         .filter(|&candidate| roca::is_prime(candidate))
         .find(|&prime| roca::remainder(modulus, prime) == 0)
 }
 
-/// The number without leading zero octets.
+/// Returns the number without leading zero octets.
 pub(crate) fn significant(number: &[u8]) -> &[u8] {
     let start = number.iter().position(|&byte| byte != 0).unwrap_or(number.len());
     number.get(start..).unwrap_or_default()
@@ -89,7 +89,7 @@ fn bit_length(number: &[u8]) -> usize {
     number.len() * 8 - leading
 }
 
-/// Refuses Ed25519 keys that verify nothing, and those of small order, for which some signatures verify
+/// Refuses Ed25519 keys that verify nothing, and those of small order, for which some signatures are valid
 /// for every message ("Taming the many EdDSAs", section 5.1). The backend checks neither.
 pub(crate) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
     let Ok(encoded) = CompressedEdwardsY::from_slice(key) else {
@@ -101,7 +101,7 @@ pub(crate) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
     if point.is_small_order() {
         return Err(KeyError::weak("the Ed25519 key is of small order: anybody can sign for it"));
     }
-    // RFC 8032 section 5.1.3: a coordinate that is not reduced does not decode.
+    // RFC 8032 section 5.1.3: a coordinate that is not reduced is invalid.
     if point.compress() != encoded {
         return Err(KeyError::unusable("the Ed25519 key is not encoded as RFC 8032 section 5.1.2 requires"));
     }
@@ -119,7 +119,7 @@ mod tests {
         value.to_be_bytes().to_vec()
     }
 
-    /// The largest odd number of so many bits that has no small factor and no fingerprint.
+    /// The largest odd number of this many bits that has no small factor and no fingerprint.
     fn modulus(bits: usize) -> Vec<u8> {
         let mut n = vec![0xff; bits.div_ceil(8)];
         n[0] = 0xff >> (n.len() * 8 - bits);

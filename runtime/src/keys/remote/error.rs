@@ -1,10 +1,10 @@
-//! Why keys could not be fetched, and from where.
+//! The errors of a fetch of keys.
 
 use std::{error::Error, fmt, time::Duration};
 
 use crate::keys::KeyError;
 
-/// Keys that could not be fetched: what is wrong, and at which URL, for the operator.
+/// Why keys could not be fetched, and from which URL, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteError {
     url: Option<String>,
@@ -17,34 +17,34 @@ pub struct RemoteError {
 pub enum RemoteErrorKind {
     /// A setting of the builder cannot be used; nothing was sent.
     Configuration(String),
-    /// There was no answer: name, connection, TLS, a broken body.
+    /// No response arrived: name resolution, connection or TLS failed, or the body is broken.
     NoAnswer(String),
-    /// The answer took longer than the timeout.
+    /// The response took longer than the timeout.
     Timeout(Duration),
-    /// The status was another than 200. A redirect is one of them.
+    /// The status was not 200. A redirect is such a status.
     Status(u16),
     /// The body was longer than the limit, in bytes.
     TooLarge(usize),
     /// The body is compressed, by this `Content-Encoding`, although the request does not offer that.
     Encoded(String),
-    /// The discovery document is none, names another issuer or no usable `jwks_uri`.
+    /// The discovery document is invalid, names another issuer, or has no usable `jwks_uri`.
     Discovery(String),
     /// The body is not a JWK set with usable keys.
     Keys(KeyError),
     /// The file with the bearer token cannot be used; nothing was sent.
     BearerToken(String),
-    /// The thread that fetches has ended by a panic.
+    /// The thread that fetches has panicked.
     Ended,
 }
 
 impl RemoteError {
-    /// What is wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> &RemoteErrorKind {
         &self.kind
     }
 
-    /// The URL that was fetched when it went wrong, without its query: with discovery, one of two. `None`
-    /// where nothing was to be fetched.
+    /// The URL of the failed fetch, without its query: with discovery, one of two. `None`
+    /// if nothing was fetched.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }

@@ -1,18 +1,18 @@
-//! When to fetch again: what the answer says of its freshness, within the operator's bounds. Pure.
+//! Computes when to fetch again, from the freshness of the response and the operator's bounds. It is pure.
 
 use std::time::Duration;
 
-/// How long an answer is fresh when it does not say: five minutes, as Spring and Envoy assume.
+/// The default freshness of a response: five minutes, as Spring and Envoy assume.
 pub(crate) const UNSAID: Duration = Duration::from_secs(300);
 
 /// The first delay after a failed fetch; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// The longest delay after failed fetches: once a minute, an issuer that is back is found soon, and
-/// one that struggles is not kept down.
+/// The longest delay after failed fetches. With one fetch a minute, an issuer that recovers is found soon, and
+/// one that is overloaded is not kept down.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// The bounds within which an issuer may choose.
+/// The bounds for the freshness that an issuer may choose.
 #[derive(Debug, Copy, Clone)]
 pub(crate) struct Bounds {
     pub(crate) min: Duration,
@@ -20,16 +20,16 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The delay until the next fetch after a good one: ahead of expiry, after 75 to 90 percent of
-    /// the time, so that many services that started together do not fetch together. `chance` is
-    /// anything from 0 to 255.
+    /// The delay until the next fetch after a good one. It is 75 to 90 percent of the freshness, ahead of expiry, so
+    /// that many services that started together do not fetch together. `chance` is
+    /// a random number from 0 to 255.
     pub(crate) fn next(self, fresh_for: Option<Duration>, chance: u8) -> Duration {
         let fresh = fresh_for.unwrap_or(UNSAID).clamp(self.min, self.max);
         let percent = 75 + u32::from(chance) * 15 / 255;
         (fresh / 100 * percent).max(self.min)
     }
 
-    /// The delay after the `failures`th failure in a row: doubling, with half of it left to chance.
+    /// The delay after the `failures`th failure in a row. It doubles each time, and half of it is random.
     pub(crate) fn retry(self, failures: u32, chance: u8) -> Duration {
         let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let most = doubled.min(LAST_RETRY).min(self.max);
@@ -37,8 +37,8 @@ impl Bounds {
     }
 }
 
-/// How long the answer stays fresh, by its `Cache-Control` and `Age` (RFC 9111 sections 4.2 and
-/// 5.2.2); `None` when it does not say.
+/// The freshness of the response, by its `Cache-Control` and `Age` (RFC 9111 sections 4.2 and
+/// 5.2.2); `None` if the response has none.
 pub(crate) fn fresh_for<'v>(
     cache_control: impl Iterator<Item = &'v str>,
     age: Option<&str>,
@@ -51,14 +51,14 @@ pub(crate) fn fresh_for<'v>(
             "max-age" => delta_seconds(value).unwrap_or(0),
             _ => continue,
         };
-        // Said twice, the shorter holds; malformed, it is stale already (section 4.2.1).
+        // If the header repeats a value, the shorter one counts; a malformed value means stale (section 4.2.1).
         shortest = Some(shortest.map_or(seconds, |so_far| so_far.min(seconds)));
     }
     let age = age.and_then(delta_seconds).unwrap_or(0);
     shortest.map(|seconds| Duration::from_secs(seconds.saturating_sub(age)))
 }
 
-/// RFC 9111 section 1.2.2: digits; what does not fit is 2^31 seconds, which is for ever.
+/// Parses digits (RFC 9111 section 1.2.2). A number that does not fit counts as 2^31 seconds, which means forever.
 fn delta_seconds(text: &str) -> Option<u64> {
     const FOR_EVER: u64 = 1 << 31;
     let text = text.trim();

@@ -1,5 +1,5 @@
-//! RSA keys of the ROCA kind (CVE-2017-15361): made by a widespread chip whose primes are powers of
-//! 65537 modulo a product of small primes, and therefore factored at moderate cost.
+//! Detects ROCA keys (CVE-2017-15361). A widespread chip generated these RSA keys from primes that are powers of
+//! 65537 modulo a product of small primes, so they can be factored at moderate cost.
 
 /// Whether the modulus has the fingerprint of such a key: modulo each small prime, it is a power of
 /// 65537. One in 10^50 other keys has it too.
@@ -9,8 +9,8 @@ pub(crate) fn is_fingerprinted(modulus: &[u8]) -> bool {
         .all(|prime| is_power_of_65537(remainder(modulus, prime), prime))
 }
 
-/// "The Return of Coppersmith's Attack", section 2.3: keys of 1984 bits and more are built on the
-/// primes up to this one.
+/// The largest prime of the product for keys of 1984 bits and more ("The Return of Coppersmith's Attack",
+/// section 2.3).
 const LARGEST_PRIME: u32 = 701;
 
 pub(crate) fn is_prime(candidate: u32) -> bool {
@@ -23,7 +23,7 @@ pub(crate) fn remainder(number: &[u8], prime: u32) -> u32 {
 
 fn is_power_of_65537(value: u32, prime: u32) -> bool {
     let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
-    // The powers repeat after fewer than `prime` of them.
+    // The powers repeat after fewer than `prime` steps.
     powers.take(prime as usize).any(|power| power == value)
 }
 
