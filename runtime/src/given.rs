@@ -1,6 +1,6 @@
-//! A guard for a function whose arguments are fixed, as those of a trait's methods are, or that no
-//! framework calls: what it was given is checked by one statement at its start, or the function returns
-//! the refusal.
+//! Guards functions without a hidden argument: methods of a trait, whose arguments are fixed, and functions that no
+//! framework calls. One statement at the start of the function checks an argument that identifies the caller. If the
+//! check fails, the function returns the refusal.
 
 #![expect(missing_debug_implementations, reason = "hidden")]
 
@@ -18,17 +18,17 @@ use crate::{
     times::check_times,
 };
 
-/// Something that a policy can be applied to.
+/// An argument that a policy can be applied to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who calls",
     label = "this argument is checked by `#[service_only]`",
     note = "it checks a `&service_only::Caller` and a `&service_only::claims::ServiceClaims`; a type of your own needs another name"
 )]
 pub trait Given {
-    /// Decides, and records the decision.
+    /// Decides whether the policy is met, and records the decision.
     ///
     /// # Errors
-    /// When the policy is not met, or the token's time is not now.
+    /// When the policy is not met, or the token is expired or not valid yet.
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial>;
 }
 
@@ -36,7 +36,7 @@ pub trait Given {
 #[must_use = "the record is written when it is dropped"]
 pub struct Checked {
     attempt: Option<Arc<Attempt>>,
-    /// Whether the attempt ends with the function, and not with the request that the function answers.
+    /// Whether the attempt ends with the function. Otherwise it ends with the request that the function answers.
     is_last: bool,
 }
 
@@ -60,10 +60,10 @@ impl Drop for Checked {
     }
 }
 
-/// Proof. Who it is was decided by the verifier, whose clock and audit this decision shares. A caller
-/// that was kept does not outlive its key, its token, or its revocation.
+/// A caller is proof of its identity. The decision uses the clock and the audit sink of the verifier that verified
+/// it. A stored caller is refused after its key or token is no longer valid, or is revoked.
 ///
-/// The decision is about the attempt that the caller belongs to: the request that its handler still answers, or the
+/// The decision belongs to the attempt of the caller: the request that its handler still answers, or the
 /// token that was verified for this function. Otherwise the function starts a new attempt: for a stored caller, and
 /// for a caller that another function already uses.
 impl Given for Caller {
@@ -81,7 +81,7 @@ impl Given for Caller {
         let attempt = decided.map_err(|(denial, _)| denial)?.release();
         let is_joined = attempt.as_ref().zip(joins).is_some_and(|(own, joined)| Arc::ptr_eq(own, &joined));
         Ok(match attempt {
-            // The request's own end closes it.
+            // The attempt ends with the request.
             Some(attempt) if is_joined && attempt.is_request() => Checked::without_attempt(),
             Some(attempt) => {
                 if !is_joined {
@@ -94,8 +94,8 @@ impl Given for Caller {
     }
 }
 
-/// Data that any code can build. The record shows the name as unverified, and goes to the default sink, as no verifier
-/// is involved.
+/// Claims are data that any code can build. The record contains the name as unverified, and goes to the default sink,
+/// because no verifier is involved.
 impl Given for ServiceClaims {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
         let request = || RequestContext { endpoint: Some(endpoint), ..RequestContext::default() };
@@ -110,7 +110,7 @@ impl Given for ServiceClaims {
     }
 }
 
-/// The service that claims name which no verifier has seen.
+/// The service name in claims that no verifier has checked.
 struct UnverifiedName(String);
 
 impl Identified for UnverifiedName {
@@ -129,44 +129,44 @@ impl Recorded for Arc<UnverifiedName> {
     }
 }
 
-/// The check that the attribute puts first in the body.
+/// The check that the attribute inserts at the start of the body.
 ///
 /// # Errors
-/// When the caller may not call.
+/// When the caller does not meet the policy.
 pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<Checked, Denial> {
     given.decide(&P::POLICY, P::endpoint())
 }
 
-/// Something that says who calls, and can be decided about by itself.
+/// An argument that identifies the caller, and that a decision can be made about.
 #[diagnostic::on_unimplemented(
     message = "a guarded method cannot check its caller by a `{Self}`",
     label = "this argument is what the caller is known by",
     note = "the request comes first, and the cargo feature of its framework must be on"
 )]
 pub trait Admit: Sized {
-    /// What a stranger gets.
+    /// The response to a refused caller.
     type Refusal;
 
-    /// Decides, records, and gives back what it was called on, if the policy `P` is met.
+    /// Decides, records the decision, and returns `self` if the policy `P` is met.
     fn admit<P: StaticPolicy>(self) -> impl Future<Output = Result<Self, Self::Refusal>> + Send;
 
-    /// Takes out what the method keeps until it ends: the request itself may be consumed before.
+    /// Takes out the proof that the method keeps until it ends, because the request may be consumed earlier.
     fn hold(self) -> (Checked, Self) {
         (Checked::without_attempt(), self)
     }
 }
 
-/// What a guarded function returns: something that can be a refusal.
+/// The return type of a guarded function: a type that can represent a refusal.
 #[diagnostic::on_unimplemented(
     message = "a guarded function must return a `Result` whose error can be made from `{R}`, and this one returns `{Self}`",
     label = "a refusal has no place in this return type"
 )]
 pub trait Refused<R>: Sized {
-    /// The refusal as the function's answer.
+    /// Converts the refusal to the function's return value.
     fn refused(refusal: R) -> Self;
 }
 
-// So that the message above is shown, rather than what this blanket needs.
+// Show the message above, and not the requirements of this blanket implementation.
 #[diagnostic::do_not_recommend]
 impl<T, E: From<R>, R> Refused<R> for Result<T, E> {
     fn refused(refusal: R) -> Self {

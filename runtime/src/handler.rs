@@ -1,4 +1,4 @@
-//! What a handler asks of its caller, read from the handler itself, and a table of it for review.
+//! Reads the policy of a handler from the handler's type, and prints tables of policies for review.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     registry::GuardedEndpoint,
 };
 
-/// A function that `#[service_only]` guards, with up to 15 arguments of its own.
+/// A function that `#[service_only]` guards, with up to 15 arguments besides the guard.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not guarded",
     label = "this function has no policy",
@@ -17,13 +17,15 @@ use crate::{
     note = "where it is given its caller, as jobs and methods are, `endpoints()` has its policy"
 )]
 pub trait GuardedHandler<Arguments> {
-    /// The handler and what it asks of its caller.
+    /// The handler and what it requires of its caller.
     fn guarded() -> GuardedEndpoint;
 }
 
-/// What a guarded handler asks of its caller. It is the policy that is enforced, read from the
-/// handler's type. A generic handler is named with its types. A function that is given its caller has no
-/// such type: [`endpoints`](crate::routes::endpoints) has its policy.
+/// Returns the policy of a guarded handler.
+///
+/// It is the policy that is enforced, read from the handler's type. The name of a generic handler includes its types.
+/// A function that takes its caller as an argument has no such type: [`endpoints`](crate::routes::endpoints) has
+/// its policy.
 ///
 /// ```
 /// use service_only::{service_only, routes::policy_of};
@@ -34,7 +36,7 @@ pub trait GuardedHandler<Arguments> {
 /// assert_eq!(policy_of(delete_tenant).required_scopes(), ["tenants:delete"]);
 /// ```
 ///
-/// A function without the attribute has none:
+/// A function without the attribute does not compile here:
 ///
 /// ```compile_fail,E0277
 /// async fn delete_tenant() {}
@@ -48,7 +50,7 @@ where
     *guarded(handler).policy()
 }
 
-/// A guarded handler with its place and its policy.
+/// Returns a guarded handler with its source location and its policy.
 pub fn guarded<H, Arguments>(_: H) -> GuardedEndpoint
 where
     H: GuardedHandler<Arguments>,
@@ -87,8 +89,8 @@ guarded_handlers!(A B C D E G H I J K L M N);
 guarded_handlers!(A B C D E G H I J K L M N O);
 guarded_handlers!(A B C D E G H I J K L M N O Q);
 
-/// Who may call what, as text that a person reads in a review. Made for a snapshot: it names no line,
-/// so that moving a handler changes nothing.
+/// A table of policies, as text for a review or a snapshot. It omits line numbers, so that moving a handler does not
+/// change the output.
 ///
 /// ```
 /// use service_only::{policy_table, service_only};
@@ -106,7 +108,7 @@ guarded_handlers!(A B C D E G H I J K L M N O Q);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyTable(Vec<GuardedEndpoint>);
 
-/// The [`PolicyTable`] of some guarded handlers; of the whole program's by
+/// Creates the [`PolicyTable`] of some guarded handlers. For those of the whole program, use
 /// `PolicyTable::from_iter(endpoints())`.
 #[macro_export]
 macro_rules! policy_table {

@@ -1,4 +1,4 @@
-//! The frameworks, one file each. Nothing outside of here names one.
+//! The integrations with frameworks, one file each. Only these files name a framework.
 
 #[cfg(feature = "actix")]
 mod actix;

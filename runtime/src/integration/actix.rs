@@ -1,7 +1,8 @@
 //! actix-web 4: a guard and a caller are extractors; a rejection is a response.
 //!
-//! actix polls all extractors of a handler in turns, so that a later one runs while an earlier one
-//! waits. Hence decisions about one request queue up, and its body stays shut until the first is made.
+//! actix polls all extractors of a handler in turns, so a later one runs while an earlier one
+//! waits. Hence decisions about one request form a queue, and its body stays blocked until the first decision is
+//! made.
 
 use std::{
     borrow::Cow,
@@ -72,8 +73,8 @@ impl<R: StaticReason> FromRequest for Public<R> {
     }
 }
 
-/// Put it before an argument that reads the body: on a handler without `#[service_only]`, nothing of
-/// the body is read then until the caller is verified.
+/// Put this argument before one that reads the body. On a handler without `#[service_only]`, nothing of
+/// the body is then read until the caller is verified.
 impl FromRequest for Caller {
     type Error = Rejection;
     type Future = Deciding<Self>;
@@ -94,8 +95,8 @@ impl FromRequest for Caller {
     }
 }
 
-/// For a gateway, which forwards services and users: authenticates either. Beside a guard or a [`Caller`] it is the
-/// same decision. A handler wants `#[service_only]` or [`Caller`].
+/// Authenticates a service or a user, for a gateway that forwards both. Together with a guard or a [`Caller`] it
+/// shares one decision. A handler uses `#[service_only]` or [`Caller`] instead.
 impl FromRequest for Identity {
     type Error = Rejection;
     type Future = Deciding<Self>;
@@ -118,7 +119,7 @@ impl FromRequest for Identity {
 
 impl ResponseError for Rejection {
     fn status_code(&self) -> StatusCode {
-        // A status that is none would be a defect here; it must not become a success.
+        // An invalid status would be a defect of this crate; it must not become a success.
         StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -131,7 +132,7 @@ impl ResponseError for Rejection {
     }
 }
 
-/// Set once the decision was made in the caller's favour, closed without where it was not.
+/// A signal: set after the decision has admitted the caller, closed if the caller was refused.
 #[derive(Clone)]
 struct LetIn(watch::Receiver<bool>);
 
@@ -146,8 +147,8 @@ impl LetIn {
     }
 }
 
-/// Decides when polled, after the decisions about this request that began before. Until then nothing
-/// of the body can be read, and after a refusal neither.
+/// Decides when polled, after earlier decisions about this request. Until then, and after a refusal, the body
+/// cannot be read.
 fn before_the_body<T: 'static>(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -156,10 +157,10 @@ fn before_the_body<T: 'static>(
     let shut = shut(payload);
     let request = request.clone();
     Box::pin(async move {
-        // Only one that had to wait is there.
+        // The extension exists only if an earlier decision had to wait.
         let earlier = request.extensions().get::<LetIn>().cloned();
         let mut deciding = pin!(decide(request.clone()));
-        // Nearly always the decision is made at once, and nobody has to know that it was ever open.
+        // Nearly always the decision completes on the first poll, and no other extractor has to wait for it.
         let at_once = match earlier {
             None => poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await,
             Some(_) => Poll::Pending,
@@ -170,7 +171,7 @@ fn before_the_body<T: 'static>(
                 let (let_in, waiting) = shut.unwrap_or_else(LetIn::pending);
                 request.extensions_mut().insert(waiting);
                 if let Some(earlier) = earlier {
-                    // A refusal does not speak for this decision, which may be another verifier's.
+                    // An earlier refusal does not decide here, because it may come from another verifier.
                     let _ = earlier.or_refused().await;
                 }
                 (Some(let_in), deciding.await)
@@ -184,7 +185,7 @@ fn before_the_body<T: 'static>(
     })
 }
 
-/// Shuts the body, if there is one, until the decision is made.
+/// Blocks the body, if there is one, until the decision is made.
 fn shut(payload: &mut Payload) -> Option<(watch::Sender<bool>, LetIn)> {
     if let Payload::None = payload {
         return None;
@@ -212,7 +213,8 @@ fn required_verifier(request: &HttpRequest) -> Result<Verifier, Rejection> {
     verifier(request).ok_or_else(|| refuse_unverifiable(None, request, REMEDY))
 }
 
-/// At most once a request, and bounded by the key source. One that is cancelled leaves its record.
+/// Waits for an unknown key at most once per request; the key source bounds the wait. A cancelled wait leaves a
+/// record.
 async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint: Option<fn() -> Endpoint>) {
     if let Some(refresh) = verifier.refresh_keys_for_request(bytes(request)) {
         let asked = || asked(request, verifier, endpoint.map(|endpoint| endpoint()));
@@ -222,12 +224,12 @@ async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint:
     }
 }
 
-/// What a decision at this place is about.
+/// Describes the request that is decided about.
 fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<HttpRequest> {
     Attempted { endpoint, request: request.clone(), earlier: earlier(request, verifier) }
 }
 
-/// It is linked to the attempt only: actix keeps extensions until the response is sent.
+/// Stores the decision in the request, linked to the attempt only: actix keeps extensions until the response is sent.
 fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>, owner: Owner) {
     let decided = Decided::new(authorization(request), identity, epoch, owner);
     request.extensions_mut().insert(decided);
@@ -263,7 +265,7 @@ impl Asked for HttpRequest {
             method: Some(self.method().as_str()),
             route: self.match_pattern().map(Cow::Owned),
             path: Some(self.path()),
-            // Of the connection: `realip_remote_addr` would believe a header.
+            // The address of the connection: `realip_remote_addr` would trust a header.
             client_address: self.peer_addr().map(|address| address.ip()),
             trace: self.headers().get(TRACEPARENT).and_then(|value| trace_parent(value.as_bytes())),
         }
@@ -282,7 +284,7 @@ impl Asked for HttpRequest {
 
 const TRACEPARENT: &str = "traceparent";
 
-/// The recorded parts of a request, shared with it. A request of actix cannot leave its thread.
+/// The recorded parts of a request, shared with it. A request of actix cannot move to another thread.
 pub(crate) struct KeptHttpRequest {
     method: Method,
     target: Option<PathAndQuery>,

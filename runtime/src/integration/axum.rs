@@ -28,11 +28,11 @@ use crate::{
     verifier::Verifier,
 };
 
-/// A router state that a verifier can be taken from: `Verifier` itself, or any state for which
-/// `Verifier: FromRef<State>`, for example by `#[derive(FromRef)]`. An `Arc` of such a state is one too.
+/// A router state that contains a verifier: `Verifier` itself, or any state for which
+/// `Verifier: FromRef<State>`, for example by `#[derive(FromRef)]`. An `Arc` of such a state works too.
 ///
-/// A state without one does not compile. axum's own message does not say why (``the trait bound `…: Handler<_,
-/// AppState>` is not satisfied``): put `#[debug_handler(state = AppState)]` below `#[service_only]` to see the reason.
+/// A state without a verifier does not compile. axum's own message hides the reason (``the trait bound `…: Handler<_,
+/// AppState>` is not satisfied``): put `#[debug_handler(state = AppState)]` below `#[service_only]` to see it.
 ///
 /// ```compile_fail,E0277
 /// # use axum::{Router, routing::get};
@@ -74,7 +74,7 @@ pub trait HasVerifier {
     fn verifier(&self) -> Verifier;
 }
 
-// So that the message above is shown, rather than what this blanket needs.
+// Show the message above, and not the requirements of this blanket implementation.
 #[diagnostic::do_not_recommend]
 impl<S> HasVerifier for S
 where
@@ -85,8 +85,8 @@ where
     }
 }
 
-/// A state that is shared by an `Arc` is as good as the state. It is implemented here, since a crate that owns
-/// neither `Arc` nor `Verifier` cannot.
+/// Takes the verifier from a state that is shared by an `Arc`. It is implemented here, because a crate that owns
+/// neither `Arc` nor `Verifier` cannot do so.
 impl<T> FromRef<Arc<T>> for Verifier
 where
     Self: FromRef<T>,
@@ -116,7 +116,7 @@ where
     }
 }
 
-/// What a decision at this place is about.
+/// Describes the request that is decided about.
 fn asked<'r>(parts: &'r Parts, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<&'r Parts> {
     let earlier = earlier(&parts.extensions, &authorization(&parts.headers), verifier);
     Attempted { endpoint, request: parts, earlier }
@@ -156,8 +156,8 @@ where
     }
 }
 
-/// For a gateway, which forwards services and users: authenticates either. Beside a guard or a [`Caller`] it is the
-/// same decision. A handler wants `#[service_only]` or [`Caller`].
+/// Authenticates a service or a user, for a gateway that forwards both. Together with a guard or a [`Caller`] it
+/// shares one decision. A handler uses `#[service_only]` or [`Caller`] instead.
 impl<S> FromRequestParts<S> for Identity
 where
     S: HasVerifier + Send + Sync,

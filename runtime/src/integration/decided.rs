@@ -1,5 +1,5 @@
-//! What a decision leaves in a request for those that follow, a guard, a caller or an identity, in any order: one
-//! request, one decision about who calls, one record.
+//! Stores a decision in a request, so that later extractors share it. A guard, a caller and an identity may follow in
+//! any order: one request has one decision about its caller, and one record.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use std::sync::Arc;
 use crate::recorder::Recorded;
 use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 
-/// A decision in favour of a service or a user. Another verifier's does not count, nor one about another token
-/// that a layer has put into the request since, nor one that has outlived its key or its token or come before its
-/// revocation, as it may where a layer carries it over to a later request. `V` is the framework's header
+/// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
+/// put another token into the request since. A layer may also carry it over to a later request. So it is ignored if
+/// its key or its token is no longer valid, or if it is older than a revocation. `V` is the framework's header
 /// value.
 #[derive(Clone)]
 pub(crate) struct Decided<V> {
     authorization: Option<V>,
     identity: Identity,
-    /// Of the revocations, from before the decision.
+    /// The epoch of the revocations, read before the decision.
     #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
     epoch: Option<u64>,
     #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
     owner: Owner,
 }
 
-/// Who keeps the attempt open.
+/// The owner of the attempt, which keeps it open.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// A guard or a layer, until the handler has ended.
     Guard,
-    /// Each extractor: the handler has no guard.
+    /// Each extractor, because the handler has no guard.
     #[cfg(any(feature = "actix", feature = "axum"))]
     Extractors,
 }
 
 impl<V: Clone + PartialEq> Decided<V> {
-    /// Links to the attempt. A guard, a layer or an extractor owns it.
+    /// Stores a decision that is linked to the attempt. A guard, a layer or an extractor owns the attempt.
     pub(crate) fn new<'r>(
         mut authorization: impl Iterator<Item = &'r V>,
         identity: &Identity,
@@ -46,7 +46,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         Self { authorization: authorization.next().cloned(), identity: identity.clone(), epoch, owner }
     }
 
-    /// The same, which owns the attempt as well, for as long as the request is there: a layer may drop what it
+    /// Stores a decision that also owns the attempt, for as long as the request exists: a layer may drop what it
     /// extracted before the handler runs.
     #[cfg(feature = "axum")]
     pub(crate) fn owning(self) -> Self {
@@ -56,7 +56,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         }
     }
 
-    /// The attempt that this decision opened, for a decision about the same token.
+    /// Returns the attempt that this decision opened, for a decision about the same token.
     pub(crate) fn attempt<'r>(
         &self,
         verifier: &Verifier,
@@ -71,8 +71,8 @@ impl<V: Clone + PartialEq> Decided<V> {
         self.identity.attempts().current()
     }
 
-    /// Who it is, if the decision is this verifier's and about these headers, and the token would be accepted
-    /// now. Users are decided about again.
+    /// Returns the identity, if this verifier decided about these headers and would accept the token
+    /// now. Decisions about users are made again.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn caller<'r>(
         &self,

@@ -1,4 +1,4 @@
-//! A refusal as the status of a gRPC response.
+//! Converts a refusal to the status of a gRPC response.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 use tonic::{
@@ -11,8 +11,8 @@ use crate::rejection::Rejection;
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
         let code = match rejection.status() {
-            // gRPC's table for answers that are not gRPC says INTERNAL, as no client of it sends a
-            // malformed request. This one has, and is not to try again.
+            // gRPC's table for HTTP errors maps 400 to INTERNAL, because a gRPC client never sends a
+            // malformed request. This client did, and should not retry.
             400 => Code::InvalidArgument,
             401 => Code::Unauthenticated,
             403 => Code::PermissionDenied,
@@ -31,9 +31,9 @@ impl From<Rejection> for Status {
     }
 }
 
-/// Adds the status to the refusal of a request that speaks gRPC: tonic's client would read the body as a
-/// message. The HTTP status stays what it is. gRPC's own 200 would let a stranger choose, by his content
-/// type, that a refusal looks like an answer to whoever sees the HTTP status only.
+/// Adds the gRPC status to the refusal of a gRPC request, because tonic's client would read the body as a
+/// message. The HTTP status stays the same. With gRPC's usual 200, an unauthenticated caller could choose, by the
+/// content type, that a refusal looks like a success to any system that reads only the HTTP status.
 pub(crate) fn with_status<B>(
     mut response: http::Response<B>,
     rejection: Rejection,
@@ -41,7 +41,7 @@ pub(crate) fn with_status<B>(
 ) -> http::Response<B> {
     let kind = request.get(CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-        // What cannot be written as a header is left out, and the HTTP status says enough.
+        // A part that cannot be written as a header is left out; the HTTP status is sufficient.
         let _ = Status::from(rejection).add_header(response.headers_mut());
     }
     response

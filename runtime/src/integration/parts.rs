@@ -1,4 +1,4 @@
-//! What the frameworks that speak in types of the crate `http` share.
+//! Shared code of the frameworks that use the types of the crate `http`.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
@@ -22,7 +22,8 @@ use crate::{
     verifier::Verifier,
 };
 
-/// At most once a request, and bounded by the key source. One that is cancelled leaves its record.
+/// Waits for an unknown key at most once per request; the key source bounds the wait. A cancelled wait leaves a
+/// record.
 pub(crate) async fn await_unknown_key<A: Asked>(
     verifier: &Verifier,
     authorization: &Authorization<'_>,
@@ -35,7 +36,7 @@ pub(crate) async fn await_unknown_key<A: Asked>(
     }
 }
 
-/// The `Authorization` headers of a request: looked for once, and gone through as often as needed.
+/// The `Authorization` headers of a request: looked up once, and iterated as often as needed.
 pub(crate) type Authorization<'r> = GetAll<'r, HeaderValue>;
 
 pub(crate) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
@@ -101,7 +102,7 @@ impl KeptRequest for KeptParts {
     }
 }
 
-/// Leaves a decision for those that follow in the same request.
+/// Stores a decision for later extractors of the same request.
 pub(crate) fn leave_decided(
     extensions: &mut Extensions,
     authorization: &Authorization<'_>,
@@ -110,8 +111,8 @@ pub(crate) fn leave_decided(
     owner: Owner,
 ) {
     let decided = Decided::new(authorization.iter(), identity, epoch, owner);
-    // A router of axum drops the request before or with its handler. Parts that a program takes from a request by
-    // itself may be kept for any time.
+    // axum's router drops the request before its handler or with it. If a program takes the parts out of a request,
+    // it may keep them for any time.
     #[cfg(feature = "axum")]
     let decided = match extensions.get::<axum::extract::OriginalUri>() {
         Some(_) if owner == Owner::Extractors => decided.owning(),
@@ -129,10 +130,10 @@ pub(crate) fn earlier(
     extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization.iter())
 }
 
-/// Looked for at each request; as a text it would be read as a name each time.
+/// The name is looked up for each request; as a text it would be parsed each time.
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Among so many headers a look at each is faster than a hash of the name.
+/// Up to this number of headers, a linear search is faster than a hash of the name.
 const FEW: usize = 12;
 
 pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceParent<'_>> {
@@ -147,7 +148,7 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&HeaderValue> {
     }
 }
 
-/// What was asked for: a nested router of axum takes its prefix off.
+/// The original URI of the request: a nested router of axum strips its prefix.
 pub(crate) fn uri(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(uri) = parts.extensions.get::<axum::extract::OriginalUri>() {
@@ -156,7 +157,7 @@ pub(crate) fn uri(parts: &Parts) -> &Uri {
     &parts.uri
 }
 
-/// The template, where a router of axum has matched one.
+/// The template of the route, if a router of axum has matched one.
 pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
     #[cfg(feature = "axum")]
     if let Some(route) = extensions.get::<axum::extract::MatchedPath>() {
@@ -166,7 +167,7 @@ pub(crate) fn route(extensions: &Extensions) -> Option<&str> {
     None
 }
 
-/// The peer of the connection, where the server says it.
+/// The address of the connection's peer, if the server provides it.
 pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
@@ -180,7 +181,7 @@ pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     None
 }
 
-/// For a service of tower, which answers by itself.
+/// Converts a rejection for a service of tower, which returns its response directly.
 impl<B: From<String>> From<Rejection> for Response<B> {
     fn from(rejection: Rejection) -> Self {
         response(&rejection)
@@ -189,7 +190,7 @@ impl<B: From<String>> From<Rejection> for Response<B> {
 
 pub(crate) fn response<B: From<String>>(rejection: &Rejection) -> Response<B> {
     let mut response = Response::new(B::from(rejection.body()));
-    // A status that is none would be a defect here; it must not become a success.
+    // An invalid status would be a defect of this crate; it must not become a success.
     *response.status_mut() =
         StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in rejection.headers() {

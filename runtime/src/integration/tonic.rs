@@ -1,8 +1,8 @@
-//! tonic 0.14: a request is let in by the first statement of a method; a rejection is a status.
+//! tonic 0.14: the first statement of a method admits a request; a rejection is a status.
 //!
-//! tonic has decoded the one message of a unary call before its method runs, within tonic's own limit.
-//! Where a stranger shall not get that far, [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) guards the
-//! whole service.
+//! tonic decodes the one message of a unary call before its method runs, within tonic's own limit.
+//! If an unauthenticated caller must not get that far, guard the whole service with
+//! [`ServiceOnlyLayer`](crate::ServiceOnlyLayer).
 
 use std::{
     net::IpAddr,
@@ -30,8 +30,8 @@ use crate::{
     verifier::Verifier,
 };
 
-/// After it, the extensions of the request hold the [`Caller`](crate::Caller). One that was there
-/// before proves nothing and is replaced.
+/// After admission, the extensions of the request contain the [`Caller`](crate::Caller). An earlier caller in
+/// the extensions proves nothing and is replaced.
 impl<T: Send> Admit for Request<T> {
     type Refusal = Rejection;
 
@@ -52,7 +52,7 @@ impl<T: Send> Admit for Request<T> {
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();
         let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), asked)?;
-        // A method may give its request to another guarded method.
+        // A method may pass its request on to another guarded method.
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);
         extensions.insert(Held(guard.into_attempt()));
@@ -66,11 +66,11 @@ impl<T: Send> Admit for Request<T> {
     }
 }
 
-/// The attempt of an admitted request, on its way to the method.
+/// The attempt of an admitted request, passed to the method.
 #[derive(Clone)]
 struct Held(Option<Arc<Attempt>>);
 
-/// A call, as the layer has seen its request and the method sees it.
+/// A call, with the parts of the request that the layer has stored and those that the method sees.
 struct Call<'r> {
     request: &'r KeptParts,
     client_address: Option<IpAddr>,
@@ -97,7 +97,7 @@ impl Asked for Call<'_> {
     }
 }
 
-/// A call of which no layer has seen the request.
+/// A call whose request did not pass the layer.
 struct Bare<'r> {
     client_address: Option<IpAddr>,
     headers: &'r HeaderMap,
@@ -118,10 +118,10 @@ impl Asked for Bare<'_> {
 
 const REMEDY: &str = "give the server one by `Server::builder().layer(VerifierLayer::new(verifier))`";
 
-/// Gives the requests of a tonic server its verifier, and guards nothing: its methods are guarded one by
-/// one. A guarded method without it refuses everybody.
+/// Gives the requests of a tonic server its verifier. The layer guards nothing: each method has its own
+/// guard. Without the layer, a guarded method refuses every caller.
 ///
-/// Where several layers are nested, the innermost counts.
+/// If several layers are nested, the innermost one counts.
 ///
 /// ```
 /// use service_only::{Verifier, VerifierLayer};
@@ -138,7 +138,7 @@ const REMEDY: &str = "give the server one by `Server::builder().layer(VerifierLa
 pub struct VerifierLayer(Verifier);
 
 impl VerifierLayer {
-    /// A layer that installs `verifier`.
+    /// Creates a layer that installs `verifier`.
     pub fn new(verifier: Verifier) -> Self {
         Self(verifier)
     }
@@ -152,15 +152,15 @@ impl<S> Layer<S> for VerifierLayer {
     }
 }
 
-/// A service whose requests [`VerifierLayer`] gives the verifier.
+/// A service whose requests receive the verifier of a [`VerifierLayer`].
 #[derive(Debug, Clone)]
 pub struct WithVerifier<S> {
     verifier: Verifier,
     inner: S,
 }
 
-/// What the layer leaves in a request: the verifier, and what tonic does not tell a method of its request. Only this
-/// file can make one, and nothing of the wire becomes an extension.
+/// What the layer stores in a request: the verifier, and parts of the request that tonic hides from a method. Only
+/// this file can create a value, and nothing from the network becomes an extension.
 #[derive(Clone)]
 struct Installed {
     verifier: Verifier,

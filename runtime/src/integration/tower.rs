@@ -29,12 +29,12 @@ use crate::{
 
 /// Guards a service that has no handler function: static files, a proxy, a whole router.
 ///
-/// The request is decided about before the service sees it; nothing of its body is read. A stranger
-/// gets the refusal that a guarded handler gives; with the feature `tonic`, one who speaks gRPC finds its
-/// status there too. For a caller who may, the extensions of the request
-/// hold the [`Caller`](crate::Caller), and an argument `caller: Caller` behind the layer is this one,
-/// by the same decision. A guarded handler behind it decides by its own policy too, and the one record of the
-/// request names that handler.
+/// The layer decides about the request before the service receives it, and reads nothing of its body. A refused
+/// caller gets the same response as from a guarded handler. With the feature `tonic`, the response to a gRPC
+/// request also contains the gRPC status. For an admitted caller, the extensions of the request contain the
+/// [`Caller`](crate::Caller). An argument `caller: Caller` behind the layer is the same caller, by the same
+/// decision. A guarded handler behind the layer also applies its own policy, and the one record of the request
+/// names that handler.
 ///
 /// ```
 /// use axum::{Router, http::{Request, Response}, body::Body};
@@ -59,7 +59,7 @@ pub struct ServiceOnlyLayer {
 }
 
 impl ServiceOnlyLayer {
-    /// A layer that lets in whom `verifier` knows and `policy` allows.
+    /// Creates a layer that admits callers that `verifier` accepts and `policy` allows.
     pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
         if let Some(issuers) = policy.allowed_issuers()
             && !issuers.iter().any(|issuer| verifier.trusts(issuer))
@@ -70,7 +70,7 @@ impl ServiceOnlyLayer {
         Self { verifier, policy, endpoint: None }
     }
 
-    /// Names the service for the audit, as a handler is named: by `module_path!()` and a word.
+    /// Names the service for the audit like a handler: by `module_path!()` and a word.
     #[must_use]
     #[track_caller]
     pub fn endpoint(self, module_path: &'static str, name: &'static str) -> Self {
@@ -79,12 +79,12 @@ impl ServiceOnlyLayer {
         Self { endpoint: Some(endpoint), ..self }
     }
 
-    /// What the layer asks of a caller.
+    /// What the layer requires of a caller.
     pub fn policy(&self) -> &Policy<'static> {
         &self.policy
     }
 
-    /// The attempt, which is open until the service has answered.
+    /// Decides, and returns the attempt, which stays open until the service has answered.
     async fn decide(&self, parts: &mut Parts) -> Result<Option<Arc<Attempt>>, Rejection> {
         let (authorization, verifier) = (authorization(&parts.headers), &self.verifier);
         let asked = || Attempted {
@@ -119,18 +119,18 @@ pub struct ServiceOnly<S> {
 }
 
 impl<S> ServiceOnly<S> {
-    /// What the service asks of its caller.
+    /// What the service requires of its caller.
     pub fn policy(&self) -> &Policy<'static> {
         self.layer.policy()
     }
 
-    /// The name of the service in the audit, where it has one.
+    /// The name of the service in the audit, if it has one.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         self.layer.endpoint.as_ref()
     }
 }
 
-/// The body of an answer: a refusal, or what the guarded service answered.
+/// The body of a response: a refusal, or the response of the guarded service.
 pub type ServiceOnlyBody<B> = Either<Full<Bytes>, B>;
 
 impl<S, B, A> Service<Request<B>> for ServiceOnly<S>
@@ -149,7 +149,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let layer = self.layer.clone();
-        // The one that said it is ready is called; its clone may not be ready.
+        // Call the service that reported that it is ready; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         Box::pin(async move {

@@ -1,6 +1,6 @@
-//! A step that leaves a record also where its future is dropped within it.
+//! Runs a function if a future is dropped before it has finished, so that a record is written in that case too.
 
-/// Runs when it is dropped, unless it was finished: by a client that disconnects, a time limit, or a panic.
+/// Runs the function on drop, unless it was finished. A client that disconnects, a timeout or a panic cause that.
 pub(crate) struct Unfinished<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> Unfinished<F> {

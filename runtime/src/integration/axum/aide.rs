@@ -1,4 +1,4 @@
-//! The operations of aide: a guarded handler gets into an OpenAPI document with what it asks of its caller.
+//! Support for aide: adds the policy of each guarded handler to an OpenAPI document.
 
 use aide::{
     OperationInput,
@@ -13,10 +13,10 @@ use crate::{
     policy::Policy,
 };
 
-/// As in the exports. The document declares the scheme: bearer tokens, in the format JWT.
+/// The name of the security scheme, as in the exports. The document declares the scheme: bearer tokens, format JWT.
 const SCHEME: &str = "serviceToken";
 
-/// The operation names its scopes in `security`, and its policy in `x-service-only`.
+/// Adds the handler's scopes to the operation in `security`, and its policy in `x-service-only`.
 impl<P: StaticPolicy> OperationInput for Guard<P> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         asks(operation, &P::POLICY);
@@ -27,14 +27,14 @@ impl<P: StaticPolicy> OperationInput for Guard<P> {
     }
 }
 
-/// A public operation asks for no token, whatever the document asks for by default.
+/// A public operation requires no token, whatever the default of the document is.
 impl<R> OperationInput for Public<R> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         operation.security = vec![Default::default()];
     }
 }
 
-/// Behind a guard it asks for nothing more.
+/// After a guard, a caller adds no requirement.
 impl OperationInput for Caller {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         if operation.security.is_empty() {
@@ -62,7 +62,7 @@ impl OperationInput for Identity {
 fn asks(operation: &mut Operation, policy: &Policy<'static>) {
     let scopes: Vec<String> = policy.required_scopes().iter().copied().map(str::to_owned).collect();
     operation.security.push([(SCHEME.to_owned(), scopes)].into_iter().collect());
-    // Each word is there, and `null` where nothing is asked: an empty list lets nobody in.
+    // Each key is present, and is `null` if nothing is required: an empty list refuses every caller.
     let asked = json!({
         "issuers": policy.allowed_issuers(),
         "max_age": policy.allowed_age().map(|age| age.as_secs()),

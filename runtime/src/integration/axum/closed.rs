@@ -1,5 +1,5 @@
-//! Routing that takes only handlers that say who may call them. What the type system refuses here, no
-//! review has to find.
+//! Routing that accepts only handlers that declare who may call them. The type system rejects other handlers, so a
+//! review does not have to find them.
 
 mod handler;
 mod method;

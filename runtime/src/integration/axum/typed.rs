@@ -1,5 +1,5 @@
-//! Typed paths of axum-extra. `typed_get` and its siblings ask the first argument of a handler for its path. That is
-//! the guard, which answers with the path of the argument behind it.
+//! Typed paths of axum-extra. `typed_get` and its siblings read the path from the first argument of a handler. That
+//! is the guard, which returns the path of the argument after it.
 
 use std::fmt;
 
@@ -22,14 +22,14 @@ impl<const HEAD: u128, const KEY: u64, Words, Next: TypedPath> TypedPath
     const PATH: &'static str = Next::PATH;
 }
 
-/// Required of a typed path. A guard has the path of a handler, and no path of a request to show.
+/// A typed path must implement `Display`. A guard has the path of a handler, but no path of a request to print.
 impl<P> fmt::Display for Guard<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-/// Required of a typed path.
+/// A typed path must implement `Display`.
 impl<R> fmt::Display for Public<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
