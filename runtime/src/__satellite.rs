@@ -1,12 +1,12 @@
-//! What the crates beside this one use, and no other program: `service-only-client`, `service-only-export`,
-//! `service-only-otel`, `service-only-store`. Each has exactly this version of `service-only`, so nothing here is
-//! stable.
+//! Items for the companion crates only: `service-only-client`, `service-only-export`,
+//! `service-only-otel`, `service-only-store`. Each depends on exactly this version of `service-only`, so nothing here
+//! is stable.
 //!
-//! - [`WatchedFile`] and its companions: a token file is watched like a key file.
-//! - [`WeakHandle`]: metrics read a verifier or a log only while the program uses it.
-//! - [`decode_text`], [`unverified_payload`], [`escaped`]: what the guard does with text, done the same way.
-//! - [`FleetMemory`]: what a reader of a database does to revocations in memory.
-//! - [`Stopwatch`]: only `clock.rs` reads the time.
+//! - [`WatchedFile`] and its companions: watch a token file like a key file.
+//! - [`WeakHandle`]: lets metrics read a verifier or a log only while the program uses it.
+//! - [`decode_text`], [`unverified_payload`], [`escaped`]: handle text in the same way as the guard.
+//! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
+//! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ use crate::{
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
-/// The payload of a text that has the form of a token. Its signature is not checked.
+/// Decodes the payload of a text that has the form of a token. Its signature is not checked.
 pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {
     let segments = Segments::split(token).ok()?;
     segments.header(&mut HeaderRoom::new()).ok()?;
@@ -32,19 +32,19 @@ pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {
     segments.payload(&mut PayloadRoom::new()).ok().map(<[u8]>::to_vec)
 }
 
-/// `text` in printable ASCII, at most `longest` characters; a `~` at the end marks a cut.
+/// Escapes `text` to printable ASCII of at most `longest` characters; a `~` at the end marks a cut.
 pub fn escaped(text: &str, longest: usize) -> Cow<'_, str> {
     crate::denial::escaped(text, longest, Backslash::Doubled)
 }
 
-/// What a reader of a database does to the revocations that it holds in memory. No other program may: a wrong
-/// order of calls lets a revoked token in.
+/// Changes of the revocations that a reader of a database keeps in memory. No other program may use it: a wrong
+/// order of calls accepts a revoked token.
 pub trait FleetMemory {
-    /// Replaces the revocation of a service by one that reaches less far, in one step.
+    /// Replaces the revocation of a service by one that covers fewer tokens, in one step.
     fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64);
 
-    /// Whether a token expired so long ago that its revocation need not be held. The memory then knows that one is
-    /// missing.
+    /// Whether a token expired so long ago that its revocation need not be stored. The memory then records that one
+    /// is missing.
     fn pass_over(&self, expires_at: i64) -> bool;
 
     /// Whether the clock went back to a time at which a missing revocation may matter. Returns `true` once; the

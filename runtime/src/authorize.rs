@@ -1,4 +1,4 @@
-//! Whether verified claims meet a policy. Pure: claims, a policy and an instant in, a verdict out.
+//! Decides whether verified claims meet a policy. It is pure: claims, a policy and an instant in, a verdict out.
 
 use std::iter;
 
@@ -72,7 +72,7 @@ fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), De
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();
-    // Within the leeway, the issuer's clock may be ahead of this one: such a token is new.
+    // The issuer's clock may be ahead of this one by the leeway: such a token counts as new.
     match u64::try_from(at.now.unix().saturating_add(leeway).saturating_sub(iat)) {
         Ok(age) if age <= max_age.saturating_add(at.leeway.as_secs()) => Ok(()),
         Ok(age) => {
@@ -80,7 +80,7 @@ fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), De
             let reason = format!("the token was issued {age} s ago, allowed: {max_age} s");
             Err(Denial::new(Code::TooOld, reason))
         }
-        // A token "from the future" would stay fresh for as long as its `iat` is ahead. This allows less than
+        // A token "from the future" would stay fresh for as long as its `iat` is ahead. The limit here is below
         // `MAX_ISSUED_AHEAD`: a token that proves no age to a revocation is not fresh either.
         Err(_) => Err(Denial::new(
             Code::TooOld,

@@ -1,5 +1,5 @@
-//! The claims of a token: how they are read from a payload whose signature was checked, and the
-//! types that they become.
+//! The claims of a token: the types of verified claims, and how they are read from a payload whose signature was
+//! checked.
 
 mod name;
 mod raw;
@@ -11,18 +11,19 @@ pub use raw::{MAX_AUDIENCES, MAX_CLAIM_LENGTH};
 pub use scopes::{InvalidScope, MAX_SCOPES, Scopes};
 use serde::{Serialize, Serializer};
 
-/// The claims of a service token, typed. Data: anyone may build one, and having one proves nothing.
-/// Proof is a [`Caller`](crate::Caller).
+/// The claims of a service token, as typed data.
 ///
-/// They have no `cnf`. A token with one is bound to a key, and proves nothing without a proof of that key, so never
-/// build claims from such a token for a guarded function.
+/// Any code can build this type, so a value proves nothing. A [`Caller`](crate::Caller) is proof of verification.
+///
+/// The type has no `cnf`. A token with `cnf` is bound to a key and proves nothing without a proof of possession. So
+/// never build claims from such a token for a guarded function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceClaims {
-    /// `sub`: equal to `service`.
+    /// `sub`: the same as `service`.
     pub sub: String,
-    /// `service`: who calls.
+    /// `service`: the calling service.
     pub service: ServiceName,
-    /// `user_id`: equal to `service` in tokens minted here.
+    /// `user_id`: the same as `service` in tokens minted by this crate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// `role`.
@@ -31,10 +32,10 @@ pub struct ServiceClaims {
     /// `email`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// `iss`: who minted the token.
+    /// `iss`: the issuer that minted the token.
     #[serde(rename = "iss")]
     pub issuer: String,
-    /// `aud`: for whom it was minted; empty when the claim is absent.
+    /// `aud`: the services that the token is for; empty if the claim is absent.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "audience")]
     pub aud: Vec<String>,
     /// `exp`, in seconds since the Unix epoch: valid before this instant.
@@ -45,15 +46,15 @@ pub struct ServiceClaims {
     /// `nbf`, in seconds since the Unix epoch: valid from this instant on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// `jti`: the token's name, by which it is revoked and appears in logs.
+    /// `jti`: the token's identifier, for revocation and logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// `scope`: what it may be used for.
+    /// `scope`: what the token may be used for.
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     pub scope: Scopes,
 }
 
-/// RFC 7519 section 4.1.3: one audience may be a string, and most readers expect that.
+/// Serializes `aud`. RFC 7519 section 4.1.3: one audience may be a string, and most readers expect that.
 fn audience<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     match aud {
         [only] => serializer.serialize_str(only),
@@ -61,7 +62,7 @@ fn audience<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Er
     }
 }
 
-/// The claims of a user's access token (`type: "access"`): for a gateway, which forwards users too.
+/// The claims of a user's access token (`type: "access"`), for a gateway that forwards users too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserClaims {
     /// `sub`.
@@ -90,7 +91,7 @@ pub struct UserClaims {
 }
 
 impl UserClaims {
-    /// `user_id`, or `sub` where that is absent.
+    /// `user_id`, or `sub` if that is absent.
     pub(crate) fn id(&self) -> Option<&str> {
         self.user_id.as_deref().or(self.sub.as_deref())
     }

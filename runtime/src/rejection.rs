@@ -1,4 +1,4 @@
-//! What the wire sees of a refusal: a status, a challenge, a problem body. Never the reason.
+//! The response to a refused caller: a status, a challenge and a problem body. It never contains the reason.
 
 use std::{error::Error, fmt};
 
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::denial::{Code, Denial};
 
-/// The answer to a refused caller, before a framework turns it into its own response.
+/// The response to a refused caller, before a framework converts it to its own type.
 ///
-/// It converts to the [`Denial`] that was recorded, for code without a framework. Nothing else of it, not even
-/// `Debug`, shows the reason.
+/// It converts to the [`Denial`] that was recorded, for code without a framework. No other method, not even
+/// `Debug`, reveals the reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection {
     denial: Denial,
@@ -27,19 +27,19 @@ impl Rejection {
         self.denial.status()
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3), where there is one.
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3), if there is one.
     pub fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref()
     }
 
-    /// The id of the audit record, which is all that connects this answer with its reason.
+    /// The id of the audit record. Only this id connects the response with its reason.
     pub fn instance(&self) -> Uuid {
         self.instance
     }
 
-    /// The headers that belong to the answer, names in lower case.
+    /// The headers of the response, with names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        // A refusal is about one caller and one moment, so no cache may keep it.
+        // A refusal is about one caller at one moment, so no cache may store it.
         let always = [("content-type", Self::CONTENT_TYPE), ("cache-control", "no-store")];
         always.into_iter().chain(self.challenge().map(|challenge| ("www-authenticate", challenge)))
     }
@@ -56,7 +56,7 @@ impl Rejection {
         format!(r#"{{"type":"{kind}","title":"{title}","status":{status},"instance":"{instance}"}}"#)
     }
 
-    /// What the status means, in words that are the same for everybody.
+    /// The meaning of the status, in words that are the same for every caller.
     pub fn title(&self) -> &'static str {
         self.problem().1
     }
@@ -78,7 +78,7 @@ impl From<Rejection> for Denial {
     }
 }
 
-/// For the log of a program: as much as the wire sees.
+/// For the log of a program. It prints only what the caller receives.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
@@ -89,7 +89,7 @@ impl fmt::Debug for Rejection {
     }
 }
 
-/// For the log of a framework: as much as the wire sees.
+/// For the log of a framework. It prints only what the caller receives.
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refused with {}, the audit record is {}", self.status(), self.instance)
@@ -98,7 +98,8 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {}
 
-/// RFC 6750 section 3: no `error` when no token came, and never an `error_description`.
+/// Builds the challenge. RFC 6750 section 3: no `error` if the request had no token, and never an
+/// `error_description`.
 fn challenge(denial: &Denial, realm: &str) -> Option<String> {
     let bearer = format!(r#"Bearer realm="{realm}""#);
     match (denial.status(), denial.code()) {

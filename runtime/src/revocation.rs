@@ -1,8 +1,8 @@
-//! Tokens that are refused although nothing is wrong with them: revoked by name, by service, or with
+//! Refuses tokens that are valid but revoked: by their `jti`, by their service, or with
 //! their key.
 //!
-//! A token is named by its issuer and `jti`, never by a hash of its text: an ECDSA signature has a
-//! twin that verifies too, so one token has more than one text.
+//! A token is identified by its issuer and `jti`, never by a hash of its text. Every ECDSA signature has a
+//! second form that verifies too, so one token has more than one text.
 
 mod memory;
 
@@ -16,29 +16,29 @@ pub use memory::{MAX_REVOCATIONS, MemoryRevocations, RevocationsFull};
 
 use crate::denial::{Code, Denial};
 
-/// What a store is asked about. The claims are verified.
+/// The verified facts about a token that a revocation store needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresentedToken<'t> {
-    /// The issuer whose key signed it.
+    /// The issuer whose key signed the token.
     pub issuer: &'t str,
-    /// Its `jti`.
+    /// The token's `jti`.
     pub jti: Option<&'t str>,
-    /// The service that it names.
+    /// The service that the token names.
     pub service: Option<&'t str>,
-    /// Its `iat`, in seconds since the Unix epoch. `None` where the token has none, or one that proves no age because
-    /// it is further ahead of the verifier's clock than the leeway and
-    /// [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD). Such a token may be as old as any.
+    /// The token's `iat`, in seconds since the Unix epoch. `None` if the token has none, or if its `iat` is further
+    /// ahead of the verifier's clock than the leeway and [`MAX_ISSUED_AHEAD`](crate::verifier::MAX_ISSUED_AHEAD).
+    /// Such an `iat` proves no age, so the token may be of any age.
     pub issued_at: Option<i64>,
-    /// The key that signed it.
+    /// The name of the key that signed it.
     pub key_id: Option<&'t str>,
 }
 
-/// What a store knows of a token.
+/// The revocation status of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevocationStatus {
-    /// Nothing speaks against it.
+    /// Not revoked.
     Good,
     /// Revoked by its `jti`.
     TokenRevoked,
@@ -48,40 +48,40 @@ pub enum RevocationStatus {
     KeyRevoked,
 }
 
-/// Knows which tokens are revoked.
+/// A store that knows which tokens are revoked.
 ///
-/// `status` is asked for every token, after its claims were checked: it must not wait for a network
-/// or a disk.
+/// The verifier calls `status` for every token, after it has checked the claims. The method must not wait for a
+/// network or a disk.
 pub trait RevocationStore: Send + Sync + 'static {
-    /// What is known of a token.
+    /// Returns the status of a token.
     ///
     /// # Errors
-    /// When it cannot be known. What that means is the verifier's setting; it refuses (503) unless
-    /// told otherwise.
+    /// When the status is unknown. The verifier then refuses the token (503), unless it is configured to accept such
+    /// tokens.
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage>;
 
-    /// A number that is another one after every change by which a good token may have become revoked, or
-    /// its status unknown. While it stays, a verifier does not ask again about a token that was good.
+    /// A number that changes with every change by which a valid token may become revoked, or
+    /// its status unknown. While it stays the same, a verifier does not query the store again for a valid token.
     ///
-    /// It must change before the change is done, in the eyes of every thread. Left out, it is `None`: the
-    /// store is asked every time.
+    /// Every thread must see the new number before the change is complete. The default is `None`: the
+    /// store is queried every time.
     fn epoch(&self) -> Option<u64> {
         None
     }
 }
 
-/// A store, and what its outage means.
+/// A store, and what happens during an outage of it.
 pub(crate) struct Revocation {
     pub(crate) store: Box<dyn RevocationStore>,
     pub(crate) accept_on_outage: bool,
-    /// Whether the outage was told of already.
+    /// Whether the current outage was already logged.
     pub(crate) is_out: AtomicBool,
 }
 
 impl Revocation {
-    /// The epoch that the token is good in, if it is good; `None` where it must be asked for each time.
+    /// Checks a token, and returns the epoch in which it is valid; `None` if the store must be queried each time.
     pub(crate) fn check(&self, token: &PresentedToken<'_>) -> Result<Option<u64>, Denial> {
-        // Read first: what changes while the store answers makes it an old one.
+        // Read the epoch first: a change during the query then makes it an old one.
         let epoch = self.store.epoch();
         let why = match self.store.status(token) {
             Ok(RevocationStatus::Good) => {
@@ -94,8 +94,8 @@ impl Revocation {
             Ok(RevocationStatus::ServiceRevoked) => "the service's tokens of this age are revoked",
             Ok(RevocationStatus::KeyRevoked) => "the key that signed the token is revoked",
             Err(outage) => {
-                // Once, and not at every request of it. A refusal has its reason in its record; one that is
-                // let in has only this.
+                // Log once, and not for every request during the outage. A refusal has its reason in its record,
+                // but an accepted token has only this log.
                 if !self.is_out.swap(true, Ordering::Relaxed) {
                     let lets_in = self.accept_on_outage;
                     tracing::error!(target: "service_only", %outage, lets_in, "revocation cannot be checked");
@@ -110,9 +110,10 @@ impl Revocation {
         Err(Denial::new(Code::Revoked, why))
     }
 
-    /// The same for a token that was good in the epoch `since`: asked again, unless nothing has changed. A token whose
-    /// `iat` proves no age now is always asked about: it may have proven one when it was good, by a clock that
-    /// was set back since. The other way round it stays good, since a store refuses more without an age.
+    /// Checks a token that was valid in the epoch `since`. The store is queried again only if something has
+    /// changed, or if the token's `iat` proves no age now. In that case the `iat` may have proven one earlier, by a
+    /// clock that was set back since. In the opposite case the result stays valid, since a store refuses more
+    /// without an age.
     pub(crate) fn check_since<'t>(
         &self,
         since: Option<u64>,
@@ -136,12 +137,12 @@ impl<R: RevocationStore + ?Sized> RevocationStore for std::sync::Arc<R> {
     }
 }
 
-/// A store that cannot answer.
+/// The error of a store that cannot answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationOutage(String);
 
 impl RevocationOutage {
-    /// An outage with its reason, for the operator.
+    /// Creates an outage with its reason, for the operator.
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }

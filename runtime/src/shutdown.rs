@@ -1,4 +1,4 @@
-//! The end of a program that serves requests: what asks for it, and a bounded time for the requests that still run.
+//! Graceful shutdown: waits for the signal to end, and gives running requests a bounded time.
 //! When `main` returns, every [`JsonLinesAudit`](crate::JsonLinesAudit) writes its last records.
 
 use std::{
@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-/// How long [`drain`] lets requests run that were there when the program was asked to end. Kubernetes kills a pod
+/// How long [`drain`] lets running requests continue after the program was asked to end. Kubernetes kills a pod
 /// 30 s after SIGTERM.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Resolves when the process is asked to end: by SIGTERM, as Kubernetes, systemd and `docker stop` do, or by Ctrl-C.
-/// For the graceful shutdown of a server:
+/// Use it for the graceful shutdown of a server:
 ///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener, app: axum::Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -26,7 +26,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// # }
 /// ```
 ///
-/// Signals are caught from this call on, also before the future is polled.
+/// Signals are caught from this call on, even before the future is polled.
 ///
 /// # Errors
 /// When the signals cannot be caught.
@@ -53,11 +53,11 @@ pub fn shutdown_signal() -> io::Result<impl Future<Output = ()> + Send + 'static
     })
 }
 
-/// Runs a server to its end, but not longer than [`DRAIN_TIMEOUT`] after a [`shutdown_signal`]: a client that never
+/// Runs a server to its end, but not longer than [`DRAIN_TIMEOUT`] after a [`shutdown_signal`]. A client that never
 /// finishes its request must not keep the program from writing its audit log and ending.
 ///
 /// # Errors
-/// When the server fails, or requests still run at the end of that time.
+/// When the server fails, or requests are still running after that time.
 pub async fn drain<E>(
     server: impl IntoFuture<Output = Result<(), E>>,
 ) -> Result<(), Box<dyn Error + Send + Sync>>

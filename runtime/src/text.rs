@@ -1,7 +1,7 @@
-//! A file as text, however the editor or shell that wrote it encodes text.
+//! Decodes a file as text, in whichever encoding an editor or a shell wrote it.
 //!
-//! Windows tools put a byte order mark in front of UTF-8, and PowerShell's `>` writes UTF-16. Keys and
-//! tokens are ASCII, so decoding changes none of them.
+//! Windows tools put a byte order mark before UTF-8, and PowerShell's `>` writes UTF-16. Keys and
+//! tokens are ASCII, so decoding does not change them.
 
 #![expect(missing_debug_implementations, reason = "may be a private key or a token")]
 
@@ -9,11 +9,11 @@ use std::{fmt, ops::Deref};
 
 use zeroize::Zeroizing;
 
-/// Text that is zeroed on drop where it had to be decoded: it may be a private key or a token.
+/// A decoded text. If it had to be converted, it is zeroed on drop, because it may be a private key or a token.
 pub enum Text<'b> {
-    /// UTF-8, without its byte order mark.
+    /// UTF-8, borrowed without its byte order mark.
     AsItIs(&'b str),
-    /// UTF-16.
+    /// Converted from UTF-16.
     Decoded(Zeroizing<String>),
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for NotText {
 /// Reads UTF-8 or UTF-16, with or without a byte order mark. The mark is not part of the text.
 ///
 /// # Errors
-/// When the bytes are neither.
+/// When the bytes are neither UTF-8 nor UTF-16.
 pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
     match encoding_of(bytes) {
         Encoding::Utf8(rest) => std::str::from_utf8(rest).map(Text::AsItIs).map_err(|_| NotText("not UTF-8")),
@@ -54,7 +54,7 @@ enum Encoding<'b> {
     Utf16(&'b [u8], fn([u8; 2]) -> u16),
 }
 
-/// By the byte order mark; without one, by the zero byte beside a first character of ASCII. Neither
+/// Detects the encoding by the byte order mark, or else by the zero byte beside a first ASCII character. Neither
 /// JSON, PEM nor a token has a zero byte.
 fn encoding_of(bytes: &[u8]) -> Encoding<'_> {
     match bytes {
@@ -72,7 +72,7 @@ fn utf16(bytes: &[u8], order: fn([u8; 2]) -> u16) -> Result<Zeroizing<String>, N
     if !rest.is_empty() {
         return Err(NotText("UTF-16 that ends within a character"));
     }
-    // Room for all of it at once: a string that grows leaves copies of a secret behind.
+    // Allocate the full size first: a string that grows leaves copies of a secret in memory.
     let mut text = Zeroizing::new(String::with_capacity(pairs.len() * 3));
     for character in char::decode_utf16(pairs.iter().map(|pair| order(*pair))) {
         text.push(character.map_err(|_| NotText("not valid UTF-16"))?);

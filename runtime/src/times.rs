@@ -1,4 +1,4 @@
-//! The instant of a decision, and the time claims that are compared with it. Pure: the clock is read elsewhere.
+//! The instant of a decision, and the time claims that are compared with it. It is pure: other code reads the clock.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use crate::{
     denial::{Code, Denial},
 };
 
-/// The largest leeway. Clocks that differ by more need repair.
+/// The maximum leeway. Clocks that differ by more need repair.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
-/// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age: clocks that are set
-/// by NTP differ by less. A token with a later `iat` is treated like one without, or it would outlive every
-/// revocation of its service.
+/// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age. Clocks that are set
+/// by NTP differ by less. A token with a later `iat` is treated like one without, or it would remain valid after
+/// every revocation of its service.
 pub const MAX_ISSUED_AHEAD: Duration = Duration::from_secs(60);
 
-/// The instant that times are compared at, and how far the clocks may differ.
+/// The instant with which times are compared, and how far the clocks may differ.
 #[derive(Debug, Copy, Clone)]
 pub(crate) struct Moment {
     pub(crate) now: Timestamp,
@@ -27,8 +27,8 @@ impl Moment {
         i64::try_from(self.leeway.as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// When the token was issued, as far as its `iat` proves it. An `iat` from further ahead than
-    /// [`MAX_ISSUED_AHEAD`] comes from a wrong clock, or does not count in seconds.
+    /// When the token was issued, if its `iat` proves it. If an `iat` is further ahead than
+    /// [`MAX_ISSUED_AHEAD`], the clock was wrong, or the value is not in seconds.
     pub(crate) fn proven_issue(self, iat: Option<i64>) -> Option<i64> {
         let allowed = self.leeway.saturating_add(MAX_ISSUED_AHEAD);
         let latest = self.now.plus(allowed).unix();
@@ -45,13 +45,13 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Whether `iat`, where there is one, proves the age of the token at this instant.
+    /// Whether `iat`, if there is one, proves the age of the token at this instant.
     pub(crate) fn prove_the_age(&self, at: Moment) -> bool {
         at.proven_issue(self.iat) == self.iat
     }
 }
 
-/// `now < exp + leeway` and `now + leeway >= nbf`.
+/// Checks `now < exp + leeway` and `now + leeway >= nbf`.
 pub(crate) fn check_times(exp: i64, nbf: Option<i64>, at: Moment) -> Result<(), Denial> {
     let (now, leeway) = (at.now, at.leeway_seconds());
     if now.unix() >= exp.saturating_add(leeway) {

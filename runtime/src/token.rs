@@ -1,4 +1,4 @@
-//! A token's text: three segments of strict base64url, and its header. Nothing here is believed yet.
+//! The text of a token: three segments of strict base64url, and the header. Nothing here is trusted yet.
 
 mod decoded;
 
@@ -20,7 +20,7 @@ pub(crate) struct Segments<'t> {
     header: &'t str,
     payload: &'t str,
     signature: &'t str,
-    /// What is signed: header, dot, payload, exactly as received.
+    /// The signed text: header, dot, payload, exactly as received.
     signed: &'t str,
 }
 
@@ -71,7 +71,7 @@ fn malformed(reason: impl Into<Cow<'static, str>>) -> Denial {
     Denial::new(Code::Malformed, reason)
 }
 
-/// The JOSE header, as far as it decides anything. `jwk`, `jku`, `x5u` and `x5c` are not even kept:
+/// The members of the JOSE header that affect a decision. `jwk`, `jku`, `x5u` and `x5c` are not even stored:
 /// a key from the token proves nothing (RFC 8725 section 3.1, 3.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header<'h> {
@@ -115,7 +115,7 @@ struct HeaderMembers<'h> {
 }
 
 json::names! {
-    /// The members of a header that decide something.
+    /// The members of a header that affect a decision.
     HeaderName {
         Alg = "alg",
         Kid = "kid",

@@ -1,24 +1,25 @@
 //! The trace and the span of a W3C `traceparent` header, if the header is valid.
 
-/// The span of the request's sender, as its `traceparent` names it. It selects a trace, and decides nothing.
+/// The span of the request's sender, as its `traceparent` names it. It only selects a trace; no decision depends on
+/// it.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParentSpan {
     /// The id of the span in its trace.
     pub id: u64,
-    /// Whether the sender keeps the trace.
+    /// Whether the sender records the trace.
     pub is_sampled: bool,
 }
 
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(crate) struct TraceParent<'h> {
     pub(crate) trace_id: &'h str,
-    /// `None` where it is all zeros, which names no span.
+    /// `None` if the id is all zeros, which names no span.
     pub(crate) span: Option<ParentSpan>,
 }
 
-/// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hexadecimal (W3C Trace Context
-/// section 3.2.2). Anything else is ignored rather than logged.
+/// Parses `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hexadecimal (W3C Trace Context
+/// section 3.2.2). Any other text is ignored and not logged.
 pub(crate) fn trace_parent(traceparent: &[u8]) -> Option<TraceParent<'_>> {
     let text = std::str::from_utf8(traceparent).ok()?;
     let mut fields = text.split('-');
@@ -38,7 +39,7 @@ pub(crate) fn trace_parent(traceparent: &[u8]) -> Option<TraceParent<'_>> {
     Some(TraceParent { trace_id: trace, span: id.map(|id| ParentSpan { id, is_sampled }) })
 }
 
-/// W3C Trace Context section 3.2.2.5.1.
+/// The flag of a sampled trace (W3C Trace Context section 3.2.2.5.1).
 const SAMPLED: u8 = 1;
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
+/// The maximum length of a service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
 pub const MAX_SERVICE_NAME: usize = 253;
 
-/// The name of a service: 1 to 253 ASCII letters, digits, `-`, `_` and `.`, a letter or digit first
-/// and last. Names are compared byte for byte.
+/// The name of a service. It has 1 to 253 ASCII letters, digits, `-`, `_` and `.`, and begins and ends with a letter
+/// or digit. Names are compared byte for byte.
 ///
 /// ```
 /// use service_only::claims::ServiceName;
@@ -26,7 +26,7 @@ impl ServiceName {
         &self.0
     }
 
-    /// Whether a text is a name.
+    /// Whether a text is a valid name.
     pub(crate) fn is_one(name: &str) -> bool {
         let bytes = name.as_bytes();
         let inside = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
@@ -73,7 +73,7 @@ impl AsRef<str> for ServiceName {
     }
 }
 
-/// A text that is not a service name.
+/// The error for a text that is not a service name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidServiceName;
 
@@ -89,7 +89,7 @@ impl fmt::Display for InvalidServiceName {
 
 impl Error for InvalidServiceName {}
 
-/// For `Deserialize` of configuration files: a service name is a string.
+/// Reads a service name from a string, for `Deserialize` of configuration files.
 impl<'de> Deserialize<'de> for ServiceName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)

@@ -1,4 +1,4 @@
-//! The claims as a payload has them, before anything is compared.
+//! The claims as the payload contains them, before anything is compared.
 
 use std::borrow::Cow;
 
@@ -9,18 +9,18 @@ use crate::{
     json::{self, JsonError, Number, Tree, Value},
 };
 
-/// Audiences that one token may name, for the same reason as [`MAX_SCOPES`](super::MAX_SCOPES).
+/// The maximum number of audiences in one token, for the same reason as [`MAX_SCOPES`](super::MAX_SCOPES).
 pub const MAX_AUDIENCES: usize = 64;
 
-/// The longest text claim that is read, in bytes. Names, ids and addresses have a fraction of it, and
-/// what is kept of a token is kept per caller. `scope` is bounded by [`MAX_SCOPES`](super::MAX_SCOPES) and the token.
+/// The maximum length of a text claim, in bytes. Names, ids and addresses are much shorter, and the stored claims
+/// take memory per caller. `scope` is limited by [`MAX_SCOPES`](super::MAX_SCOPES) and the length of the token.
 pub const MAX_CLAIM_LENGTH: usize = 4096;
 
-/// The claims as the payload has them, before anything is compared.
+/// The claims as the payload contains them, before anything is compared.
 ///
-/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`, `jti`) must have it. A `type` or
-/// `is_service` of another type is not a service's, which is decided later and is 403. The rest is
-/// not laid down: a value of another type counts as absent, and grants nothing.
+/// Claims that RFC 7519 gives a type (`iss`, `aud`, `exp`, `nbf`, `iat`, `jti`) must have it. If `type` or
+/// `is_service` has another type, the token does not belong to a service, which is decided later and is 403. No
+/// standard defines the other claims: a value of another type counts as absent, and grants nothing.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RawClaims<'p> {
     pub(crate) iss: Option<Cow<'p, str>>,
@@ -39,7 +39,7 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) scope: Option<Cow<'p, str>>,
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
-    /// Whether the token has a `cnf`, whatever its value: it is bound to a key (RFC 7800 section 3).
+    /// Whether the token has a `cnf` of any value: it is then bound to a key (RFC 7800 section 3).
     pub(crate) is_bound: bool,
 }
 
@@ -59,7 +59,7 @@ impl<'p> Audience<'p> {
     }
 }
 
-/// The `kubernetes.io` claim of a bound service-account token, as far as it is compared.
+/// The compared parts of the `kubernetes.io` claim of a bound service-account token.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct BoundAccount {
     pub(crate) namespace: Option<String>,
@@ -86,7 +86,7 @@ impl<'p> RawClaims<'p> {
     pub(crate) fn parse(payload: &'p [u8]) -> Result<Self, Denial> {
         let mut claims = Self::default();
         claims.read(payload)?;
-        // No claim is longer than all of them.
+        // No claim is longer than the whole payload.
         if payload.len() > MAX_CLAIM_LENGTH {
             claims.check_lengths()?;
         }
@@ -168,7 +168,7 @@ pub(crate) fn owned(claim: &Option<Cow<'_, str>>) -> Option<String> {
     claim.as_deref().map(str::to_owned)
 }
 
-/// What a claim should have been.
+/// The type that a claim should have had.
 pub(crate) struct WrongType(pub(crate) &'static str);
 
 impl<'p> RawClaims<'p> {
@@ -177,7 +177,7 @@ impl<'p> RawClaims<'p> {
         let text = |value: Value<'p>| value.into_text().ok_or(WrongType("a string"));
         match name {
             ClaimName::Iss => self.iss = Some(text(value)?),
-            // RFC 7519 section 4.1.7. A token without a name cannot be revoked by it.
+            // RFC 7519 section 4.1.7. A token without a `jti` cannot be revoked by it.
             ClaimName::Jti => self.jti = Some(text(value)?),
             ClaimName::Aud => self.aud = Some(Audience::try_from(value)?),
             ClaimName::Sub => self.sub = Some(value),
@@ -190,7 +190,7 @@ impl<'p> RawClaims<'p> {
             ClaimName::Email => self.email = value.into_text(),
             ClaimName::Scope => self.scope = value.into_text(),
             ClaimName::Cnf => self.is_bound = true,
-            // Read by who knows their type.
+            // The caller reads these, because it knows their type.
             ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
             ClaimName::Kubernetes => return Err(WrongType("an object")),
         }
@@ -211,7 +211,7 @@ impl<'p> TryFrom<Value<'p>> for Audience<'p> {
 }
 
 fn number<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<f64, A::Error> {
-    // A value of the wrong type and one out of range are told apart by serde_json's own error.
+    // serde_json's own error distinguishes a value of the wrong type from one out of range.
     match map.next_value::<Number>() {
         Ok(Number(number)) => Ok(number),
         Err(error) if error.to_string().starts_with("invalid type") => {
@@ -221,8 +221,8 @@ fn number<'de, A: MapAccess<'de>>(name: ClaimName, map: &mut A) -> Result<f64, A
     }
 }
 
-/// The name that an unverified payload gives its service, for the audit's `unverified.service`.
-/// Best effort: a payload that cannot be read has none.
+/// The service name in an unverified payload, for the audit's `unverified.service`.
+/// Best effort: `None` if the payload cannot be read.
 pub(crate) fn unverified_service(payload: &[u8]) -> Option<String> {
     let mut claims = RawClaims::default();
     claims.read(payload).ok()?;

@@ -4,15 +4,15 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-/// Scopes that one token may carry. More is a mistake of the issuer, and each costs a comparison per
-/// scope that a handler asks for.
+/// The maximum number of scopes in one token. More is a mistake of the issuer, and each costs one comparison per
+/// scope that a handler requires.
 pub const MAX_SCOPES: usize = 256;
 
-/// The scopes of a token: the `scope` claim, a string with spaces between (RFC 8693 section 4.2).
+/// The scopes of a token: the `scope` claim, a string separated by spaces (RFC 8693 section 4.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scopes {
     text: String,
-    /// Whether the text is one scope and nothing else, as it often is.
+    /// Whether the text is exactly one scope, as it often is.
     is_one: bool,
 }
 
@@ -22,7 +22,7 @@ impl Scopes {
         if self.is_one {
             return self.text == scope;
         }
-        // At each request, so not by `iter`, which takes a text apart byte by byte.
+        // This runs for each request, so it avoids `iter`, which splits a text byte by byte.
         let (scope, mut rest) = (scope.as_bytes(), self.text.as_bytes());
         loop {
             let end = memchr::memchr(b' ', rest);
@@ -42,7 +42,7 @@ impl Scopes {
         self.text.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Whether there is none.
+    /// Whether the token has no scope.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
@@ -71,7 +71,7 @@ impl Serialize for Scopes {
     }
 }
 
-/// A text that is not a list of scopes.
+/// The error for a text that is not a list of scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidScope;
 
@@ -87,7 +87,7 @@ impl fmt::Display for InvalidScope {
 
 impl Error for InvalidScope {}
 
-/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
+/// Checks `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` of RFC 6749 section 3.3.
 pub(crate) fn is_scope_token(scope: &str) -> bool {
     !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }

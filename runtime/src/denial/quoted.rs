@@ -1,24 +1,24 @@
-//! Text from outside, as it may stand in a sentence and in a log.
+//! Escapes text from outside, for a sentence or a log.
 
 use std::borrow::Cow;
 
-/// The longest piece of an unverified token that is ever shown, in characters.
+/// The maximum length of a quotation from an unverified token, in characters.
 pub const MAX_QUOTED: usize = 128;
 
-/// Text from outside, fit for a log line: printable ASCII stays, everything else becomes `\u{…}`,
-/// and no more than [`MAX_QUOTED`] characters are written.
+/// Escapes text from outside for a log line. Printable ASCII stays, every other character becomes `\u{…}`,
+/// and the result has at most [`MAX_QUOTED`] characters.
 pub(crate) fn quoted(text: &str) -> String {
     escaped(text, MAX_QUOTED, Backslash::Doubled).into_owned()
 }
 
-/// Whether a backslash is text, or the mark of an escape that was written before.
+/// Whether a backslash is part of the text, or the start of an earlier escape.
 #[derive(Copy, Clone, PartialEq)]
 pub(crate) enum Backslash {
     Doubled,
     Kept,
 }
 
-/// `text` in printable ASCII, of at most `longest` characters; a `~` at the end says that it was cut.
+/// Escapes `text` to printable ASCII of at most `longest` characters; a `~` at the end marks a cut.
 pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'_, str> {
     if text.len() < longest && is_plain(text, backslash) {
         return Cow::Borrowed(text);
@@ -30,7 +30,7 @@ pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'
             ' '..='~' => 1,
             _ => character.escape_unicode().len(),
         };
-        // Characters are ASCII once escaped, so bytes count characters.
+        // Escaped characters are ASCII, so the number of bytes is the number of characters.
         if escaped.len() + width >= longest {
             escaped.push('~');
             break;
@@ -44,9 +44,9 @@ pub(crate) fn escaped(text: &str, longest: usize, backslash: Backslash) -> Cow<'
     Cow::Owned(escaped)
 }
 
-/// Whether nothing of `text` needs an escape. It is asked of every text of every record, and nearly
-/// always the answer is yes: so all is looked at without a branch, in blocks that the compiler takes at
-/// once.
+/// Whether no character of `text` needs an escape. The check runs on every text of every record, and nearly
+/// all texts pass. So it reads the whole text without a branch, which lets the compiler process blocks of
+/// bytes.
 fn is_plain(text: &str, backslash: Backslash) -> bool {
     let (blocks, rest) = text.as_bytes().as_chunks();
     let mut last = [b' '; BLOCK];
@@ -82,7 +82,7 @@ mod tests {
     fn a_backslash_is_doubled_unless_it_was_written_by_an_escape() {
         assert_eq!(escaped("a\\\n", 32, Backslash::Doubled), "a\\\\\\u{a}");
         assert_eq!(escaped("a\\\n", 32, Backslash::Kept), "a\\\\u{a}");
-        // Whether there is room for it depends on how it is written.
+        // Whether the backslash fits depends on how it is written.
         assert_eq!(escaped("abc\\d", 5, Backslash::Kept), "abc\\~");
         assert_eq!(escaped("abc\\d", 5, Backslash::Doubled), "abc~");
     }
@@ -102,7 +102,7 @@ mod tests {
         let escapes = "\\".repeat(10);
         assert_eq!(quoted(&escapes), escapes.repeat(2));
         assert_eq!(quoted("a\\b c~\n"), "a\\\\b c~\\u{a}");
-        // The mark of a cut takes the last place.
+        // The mark of the cut is the last character.
         let cut = quoted(&"x".repeat(MAX_QUOTED));
         assert_eq!(cut, format!("{}~", "x".repeat(MAX_QUOTED - 1)));
         let wide = quoted(&"\\".repeat(MAX_QUOTED));

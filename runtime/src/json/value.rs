@@ -1,10 +1,10 @@
-//! One value, as far as anything here looks into one.
+//! A JSON value, parsed only as deeply as this crate reads it.
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A string, borrowed where it has no escapes.
+/// A string, borrowed if it has no escapes.
 pub(crate) struct Text<'de>(pub(crate) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// A value as far as anything here looks into one. What lies deeper is read, checked to be JSON and
+/// A JSON value, parsed only as deeply as this crate reads it. Deeper values are read, checked to be JSON and
 /// within the nesting bound, and dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'de> {
@@ -35,7 +35,7 @@ pub(crate) enum Value<'de> {
     Text(Cow<'de, str>),
     /// An array of strings only.
     Texts(Vec<Cow<'de, str>>),
-    /// A number, an object, an array of anything else.
+    /// A number, an object, or an array of anything else.
     Other,
 }
 
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Reads a name without keeping it.
+/// Reads a name and drops it.
 struct Skip;
 
 impl<'de> DeserializeSeed<'de> for Skip {
@@ -123,8 +123,8 @@ impl<'de> DeserializeSeed<'de> for Skip {
 
 /// A JSON number as whole seconds: NumericDate of RFC 7519 section 2.
 ///
-/// Read through `deserialize_f64` and never through `deserialize_any`: with serde_json's
-/// `arbitrary_precision`, which any crate of a program may switch on, the latter shows numbers as
+/// It is read through `deserialize_f64` and never through `deserialize_any`. With serde_json's
+/// `arbitrary_precision`, which any crate of a program may enable, the latter presents numbers as
 /// maps.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) struct Number(pub(crate) f64);

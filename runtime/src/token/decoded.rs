@@ -1,19 +1,19 @@
-//! A segment of a token, decoded. Nearly all of them fit on the stack; a longer one takes its room on
-//! the heap, and the token's own limit bounds that.
+//! A decoded segment of a token. Nearly every segment fits into a buffer on the stack. A longer one uses
+//! the heap, within the limit of the token's length.
 
 use base64::{DecodeSliceError, Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::malformed;
 use crate::denial::Denial;
 
-/// Room for a decoded header: twice the longest that is common.
+/// The buffer of a decoded header: twice the longest common one.
 pub(crate) type HeaderRoom = Room<256>;
-/// Room for a decoded payload; that of a service token has about 300 bytes.
+/// The buffer of a decoded payload; that of a service token has about 300 bytes.
 pub(crate) type PayloadRoom = Room<1024>;
-/// Room for a signature: that of an RSA key of 4096 bits has 512 bytes.
+/// The buffer of a signature: that of an RSA key of 4096 bits has 512 bytes.
 pub(crate) type SignatureRoom = Room<512>;
 
-/// Where a decoded segment is put.
+/// The buffer for a decoded segment.
 pub(crate) struct Room<const N: usize> {
     near: [u8; N],
     far: Vec<u8>,
@@ -24,7 +24,7 @@ impl<const N: usize> Room<N> {
         Self { near: [0; N], far: Vec::new() }
     }
 
-    /// RFC 7515 section 2: base64url without padding. Trailing bits must be zero, or one token would
+    /// Decodes base64url without padding (RFC 7515 section 2). Trailing bits must be zero, or one token would
     /// have several spellings.
     pub(crate) fn decode(&mut self, segment: &str, name: &str) -> Result<&[u8], Denial> {
         let refused = |error| malformed(format!("the {name} is not unpadded base64url: {error}"));

@@ -1,5 +1,5 @@
-//! What the acceptance of a token rests on, beside its claims. The caller keeps it, so that a job or a stream that
-//! stores the caller does not trust a key for longer than the verifier does.
+//! The facts that the acceptance of a token depends on, besides its claims. The caller stores them, so that a job
+//! or a stream that stores the caller does not trust a key for longer than the verifier does.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use crate::{
     times::{Moment, Times},
 };
 
-/// The issuer that accepted a token, and the keys that it had then. It holds no verifier, so that a verifier that
-/// remembers its callers is not kept alive by them.
+/// The issuer that accepted a token, and its keys at that time. It holds no verifier, so a verifier that
+/// caches its callers is not kept alive by them.
 pub(crate) struct Acceptance {
     issuer: Arc<Trusted>,
     signed: Signed,
 }
 
-/// A signature that was good: under which keys, by which algorithm, and for which `kid` of the header.
+/// A valid signature: the keys, the algorithm, and the `kid` of the header.
 pub(crate) struct Signed {
     pub(crate) keys: KeySet,
     pub(crate) algorithm: Algorithm,
     /// The `kid` of the header.
     pub(crate) kid: Option<KeyId>,
-    /// The name of the key that verified the signature, where it has one.
+    /// The name of the key that verified the signature, if it has one.
     pub(crate) key_id: Option<KeyId>,
 }
 
@@ -37,20 +37,20 @@ impl Acceptance {
         self.issuer.name()
     }
 
-    /// The name of the key that signed the token, where it has one.
+    /// The name of the key that signed the token, if it has one.
     pub(crate) fn key_id(&self) -> Option<&KeyId> {
         self.signed.key_id.as_ref()
     }
 
-    /// The kind of the token, as the audit writes it.
+    /// The kind of the token, as the audit log prints it.
     pub(crate) fn profile(&self) -> &'static str {
         self.issuer.kind.as_str()
     }
 
-    /// Whether the key that signed the token is still the one that the verifier would choose for it. Keys that were
-    /// loaded again are compared: a new key under the old name did not sign this token.
+    /// Checks that the verifier would still select the same key for the token. Reloaded keys are compared by their
+    /// material: a new key with the old name did not sign this token.
     ///
-    /// Fails as the token itself would, if it came again.
+    /// It fails as the token itself would fail if it arrived again.
     pub(crate) fn check_key(&self) -> Result<(), Denial> {
         let Signed { keys, algorithm, kid, .. } = &self.signed;
         if self.issuer.keys.is_current(keys) {
@@ -63,7 +63,7 @@ impl Acceptance {
         }
         let kid = kid.as_ref().map(KeyId::as_str);
         let key = now.key_for(*algorithm, kid)?;
-        // In this direction: what the new key verifies beside the old one proves nothing of this token.
+        // Compare in this direction: what the new key verifies beyond the old one proves nothing about this token.
         if key.is_same_for(*algorithm, keys.key_for(*algorithm, kid)?) {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Acceptance {
         Err(Denial::new(Code::BadSignature, format!("{name} is not the one any more that signed the token")))
     }
 
-    /// Whether the token's time is now.
+    /// Checks that the token is valid at this time.
     pub(crate) fn check_times(&self, times: &Times, at: Moment) -> Result<(), Denial> {
         self.issuer.expectations.check_again(times, at)
     }

@@ -1,5 +1,5 @@
-//! Our policy on a token whose mechanism was checked elsewhere: issuer, audience, times, and whether
-//! it is a service's. Pure: nothing here reads a clock or a key.
+//! Compares the claims of a token, whose signature was checked elsewhere, with the configuration: issuer, audience,
+//! times, and whether it belongs to a service. It is pure: nothing here reads a clock or a key.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     times::{Moment, Times, check_times},
 };
 
-/// What the claims are compared with.
+/// The values that the claims are compared with.
 #[derive(Debug)]
 pub(crate) struct Expectations {
     pub(crate) issuer: String,
@@ -26,7 +26,7 @@ pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial
 }
 
 impl Expectations {
-    /// RFC 7519 section 4.1: issuer, audience and times, at one instant.
+    /// Checks issuer, audience and times at one instant (RFC 7519 section 4.1).
     pub(crate) fn check(&self, kind: Kind, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
         if kind.compares_issuer() {
             self.issuer(claims.iss.as_deref())?;
@@ -39,13 +39,13 @@ impl Expectations {
         Ok(times)
     }
 
-    /// Checks again what depends on the time, for a token that was accepted before.
+    /// Checks again the time-dependent claims of a token that was accepted before.
     pub(crate) fn check_again(&self, times: &Times, at: Moment) -> Result<(), Denial> {
         check_times(times.exp, times.nbf, at)?;
         self.lifetime(times, at)
     }
 
-    /// Equal byte for byte: RFC 7519 section 4.1.1 knows no normalisation.
+    /// Compares the issuer byte for byte: RFC 7519 section 4.1.1 defines no normalisation.
     fn issuer(&self, iss: Option<&str>) -> Result<(), Denial> {
         let iss = iss.ok_or_else(|| missing("iss"))?;
         if iss == self.issuer {
@@ -55,8 +55,8 @@ impl Expectations {
         Err(Denial::new(Code::WrongIssuer, reason))
     }
 
-    /// RFC 7519 section 4.1.3: a token that names an audience is for nobody else, also where no
-    /// audience was configured.
+    /// Checks the audience. RFC 7519 section 4.1.3: a token that names an audience is for no other service, even if
+    /// no audience was configured.
     fn audience(&self, aud: Option<&[Cow<'_, str>]>) -> Result<(), Denial> {
         match (aud, self.audience.as_slice()) {
             (None, []) => Ok(()),
@@ -75,8 +75,8 @@ impl Expectations {
         }
     }
 
-    /// Bounds `exp - iat`, and what remains. An `iat` in the future would stretch the first, and
-    /// outlive a revocation of all that was issued up to now.
+    /// Limits `exp - iat` and the remaining time. An `iat` in the future would extend the limit of `exp - iat`, and
+    /// survive a revocation of all tokens that were issued up to now.
     fn lifetime(&self, times: &Times, at: Moment) -> Result<(), Denial> {
         let Some(most) = self.max_lifetime else { return Ok(()) };
         let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
@@ -95,9 +95,9 @@ impl Expectations {
     }
 }
 
-/// A token with `cnf` is good only together with a proof that its sender holds the key (RFC 7800 section 3,
-/// RFC 8705, RFC 9449). This verifier checks no such proof, so it refuses every `cnf`, whatever its value: a
-/// stolen token would otherwise pass as a bearer token.
+/// Refuses tokens with `cnf`. Such a token is valid only with a proof that its sender has the key (RFC 7800 section
+/// 3, RFC 8705, RFC 9449). This verifier checks no such proof, so it refuses every `cnf` of any value. A stolen
+/// token would otherwise pass as a bearer token.
 fn check_proof(claims: &RawClaims<'_>) -> Result<(), Denial> {
     if claims.is_bound {
         let reason = "the token has a `cnf`: it is bound to a key, and no proof of that key was checked";
@@ -106,10 +106,10 @@ fn check_proof(claims: &RawClaims<'_>) -> Result<(), Denial> {
     Ok(())
 }
 
-/// `iat` must be a number and decides nothing here; a bounded lifetime and a policy's `max_age` look at
-/// it.
+/// Reads the times. `iat` must be a number but decides nothing here; only a bounded lifetime and a policy's `max_age`
+/// use it.
 fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
-    // Rounded against the token: a fraction never makes it valid for longer.
+    // Round against the token: a fraction never makes it valid for longer.
     let exp = seconds(claims.exp.ok_or_else(|| missing("exp"))?.floor());
     let nbf = claims.nbf.map(|nbf| seconds(nbf.ceil()));
     let iat = claims.iat.map(|iat| seconds(iat.floor()));
@@ -117,8 +117,8 @@ fn times(claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
     Ok(Times { exp, nbf, iat })
 }
 
-/// Whole seconds of a NumericDate that is already rounded. What is beyond an `i64` becomes the
-/// nearest one: the comparison comes out the same.
+/// Converts a rounded NumericDate to whole seconds. A value beyond an `i64` becomes the
+/// nearest one, which does not change the result of the comparison.
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
 fn seconds(rounded: f64) -> i64 {
     rounded as i64

@@ -1,4 +1,4 @@
-//! The claims of tokens that name their service or user themselves: the compatible and the strict kind.
+//! Reads the claims of tokens that name their service or user themselves: the compatible and the strict kind.
 
 use crate::{
     claims::{RawClaims, Scopes, ServiceClaims, ServiceName, UserClaims, owned},

@@ -1,6 +1,7 @@
 //! Which services an issuer may name. Compatible and strict tokens name their service themselves, so two such
-//! issuers in one verifier share one namespace: unless each declares separate names, either can mint a token that
-//! passes for a service of the other. Pure: the builder checks the declarations, the pipeline checks each token.
+//! issuers in one verifier share one namespace. Unless each declares separate names, either can mint a token that
+//! passes for a service of the other. It is pure: the builder checks the declarations, the pipeline checks each
+//! token.
 
 use crate::{
     claims::ServiceName,
@@ -8,16 +9,16 @@ use crate::{
     error::BuildError,
 };
 
-/// The services that an issuer was declared to name.
+/// The services that are declared for an issuer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Declared {
     pub(crate) names: Vec<String>,
-    /// Each ends in a separator.
+    /// Prefixes of service names. Each ends in a separator.
     pub(crate) prefixes: Vec<String>,
 }
 
 impl Declared {
-    /// Refuses what is not a service name, and a prefix that would also cover a name next to those that are meant.
+    /// Refuses an invalid service name, and a prefix that would also cover names beside the intended ones.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         if self.names.is_empty() && self.prefixes.is_empty() {
             return Err(BuildError::NoServices);
@@ -38,7 +39,7 @@ impl Declared {
             || self.prefixes.iter().any(|prefix| service.starts_with(prefix.as_str()))
     }
 
-    /// A name, or the start of one, that both cover.
+    /// Returns a name, or the start of one, that both declarations cover.
     fn shares<'d>(&'d self, other: &'d Self) -> Option<&'d str> {
         let covered = |names: &'d [String], by: &Self| names.iter().find(|name| by.covers(name));
         covered(&self.names, other)
@@ -49,11 +50,11 @@ impl Declared {
     }
 }
 
-/// What one issuer may name: what it was declared to name, or else all that no other issuer was.
+/// The services that one issuer may name: the declared ones, or by default all that no other issuer declares.
 #[derive(Debug, Default)]
 pub(crate) struct Namespace {
     own: Option<Declared>,
-    /// Declared for other issuers.
+    /// The services that are declared for other issuers.
     others: Vec<Declared>,
 }
 
@@ -62,7 +63,7 @@ impl Namespace {
         Self { own, others: Vec::new() }
     }
 
-    /// Whether a token of `issuer` may name `service`.
+    /// Checks that a token of `issuer` may name `service`.
     pub(crate) fn check(&self, issuer: &str, service: &str) -> Result<(), Denial> {
         let may = match &self.own {
             Some(own) => own.covers(service),
@@ -75,8 +76,8 @@ impl Namespace {
         Err(Denial::new(Code::BadClaimValue, reason))
     }
 
-    /// Whether a token of `issuer` may name a user. An issuer that is trusted for some services is not trusted for the
-    /// users of another.
+    /// Checks that a token of `issuer` may name a user. An issuer that is trusted for some services is not trusted
+    /// for the users of another.
     pub(crate) fn check_user(&self, issuer: &str) -> Result<(), Denial> {
         if self.own.is_none() {
             return Ok(());
@@ -87,8 +88,9 @@ impl Namespace {
     }
 }
 
-/// Gives each issuer its namespace, or fails where two could name one service. Entries with one `iss` are one
-/// authority with several keys, as while a fleet moves from compatible to strict tokens, and share their names.
+/// Computes the namespace of each issuer, or fails if two issuers could name one service. Entries with one `iss`
+/// are one authority with several keys and share their names. A fleet that moves from compatible to strict tokens
+/// has such entries.
 pub(crate) fn separate<'n>(
     issuers: impl IntoIterator<Item = (&'n str, &'n mut Namespace)>,
 ) -> Result<(), BuildError> {

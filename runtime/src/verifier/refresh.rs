@@ -1,6 +1,6 @@
 //! The one wait that a request may make: for a key that a source has not loaded yet.
 //!
-//! It comes before the decision, never inside of it, so that a decision uses the CPU only and is
+//! It happens before the decision, never during it, so that a decision uses only the CPU and is
 //! recorded once.
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
@@ -22,7 +22,7 @@ pub(crate) fn refresh_keys_for<'v>(issuers: &'v [Arc<Trusted>], token: &str) -> 
     {
         return None;
     }
-    // A token without a name can only miss all keys: after a start without them, or when they are too old.
+    // A token without a `kid` can miss all keys only if they are not loaded, or are too old.
     let candidates = issuers
         .iter()
         .filter(|issuer| issuer.reads(&header) && (header.kid.is_some() || issuer.keys.snapshot().is_err()));
@@ -30,7 +30,7 @@ pub(crate) fn refresh_keys_for<'v>(issuers: &'v [Arc<Trusted>], token: &str) -> 
     (!refreshes.is_empty()).then(|| all(refreshes))
 }
 
-/// All at once, so that several issuers cost no more time than the slowest.
+/// Awaits all refreshes concurrently, so that several issuers take no more time than the slowest.
 fn all(mut refreshes: Vec<Refresh<'_>>) -> Refresh<'_> {
     Box::pin(poll_fn(move |context| {
         refreshes.retain_mut(|refresh| refresh.as_mut().poll(context).is_pending());

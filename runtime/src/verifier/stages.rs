@@ -1,4 +1,4 @@
-//! The stages of authentication, on one screen. The first stage that fails is the one reported.
+//! The stages of authentication in order. The first stage that fails is the one reported.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::{
     trusted::{Acceptance, Claims, Signed, Trusted},
 };
 
-/// One token, verified at one instant.
+/// The verification of one token at one instant.
 pub(crate) struct Verification<'v> {
     pub(crate) verifier: &'v Verifier,
     pub(crate) at: Moment,
-    /// What the acceptance rests on, for the token cache.
+    /// The facts that the acceptance depends on, for the token cache.
     pub(crate) grounds: Grounds,
 }
 
 impl Verification<'_> {
-    /// Splits the token and reads its header, then asks the issuers. Returns the identity and the place of its issuer.
+    /// Splits the token, reads its header and tries the issuers. Returns the identity and the index of its issuer.
     pub(crate) fn run(&mut self, token: &str) -> Result<(Identity, usize), Refused> {
         let segments = Segments::split(token)?;
         let mut room = HeaderRoom::new();
@@ -33,7 +33,7 @@ impl Verification<'_> {
         accepted.map_err(|refused| Refused { unverified_service: unverified_service(&segments), ..refused })
     }
 
-    /// The first issuer that accepts the token; else the refusal of the latest stage.
+    /// Returns the identity from the first issuer that accepts the token, or else the refusal of the latest stage.
     fn by_any_issuer(
         &mut self,
         segments: &Segments<'_>,
@@ -62,7 +62,7 @@ impl Verification<'_> {
         self.grounds.keys(&keys);
         let signed = issuer.check_signature(segments, header, keys)?;
         let key_id = signed.key_id.clone();
-        // Only from here on are the claims the issuer's.
+        // Only from here on do the claims come from the issuer.
         self.accept(issuer, segments, signed).map_err(|denial| Refused { key_id, ..denial.into() })
     }
 
@@ -90,7 +90,8 @@ impl Verification<'_> {
     }
 }
 
-/// The refusal of the later stage; of one stage, the earlier issuer's. The key is the last whose signature verified.
+/// Selects the refusal of the later stage; for the same stage, that of the earlier issuer. The key is the last one
+/// whose signature verified.
 fn later(first: Option<Refused>, second: Refused) -> Refused {
     let Some(first) = first else { return second };
     let key_id = second.key_id.clone().or_else(|| first.key_id.clone());
@@ -98,7 +99,7 @@ fn later(first: Option<Refused>, second: Refused) -> Refused {
     Refused { key_id, ..refused }
 }
 
-/// The name that a token gives its service, for the record of a token that is not accepted.
+/// The service name in the token, for the record of a token that is not accepted.
 pub(crate) fn unverified_service(segments: &Segments<'_>) -> Option<String> {
     let mut room = PayloadRoom::new();
     claims::unverified_service(segments.payload(&mut room).ok()?)

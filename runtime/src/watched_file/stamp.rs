@@ -1,4 +1,4 @@
-//! What tells that a file is another one than before, without reading it.
+//! Detects that a file has changed, without reading it.
 
 use std::{
     fs::{self, Metadata},
@@ -7,8 +7,8 @@ use std::{
     time::SystemTime,
 };
 
-/// Where a path leads, and what the file system says of the file there. Two equal stamps mean the
-/// same content, but for a change within the coarseness of the file's times.
+/// The target of a path, and the metadata of the file there. Two equal stamps mean the
+/// same content, except for a change within the resolution of the file's times.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stamp {
     File {
@@ -18,7 +18,7 @@ pub(crate) enum Stamp {
         modified: Option<SystemTime>,
         identity: Identity,
     },
-    /// There is no file to be seen, and why.
+    /// The file cannot be found, and why.
     Missing(io::ErrorKind),
 }
 
@@ -39,8 +39,8 @@ impl Stamp {
     }
 }
 
-/// Which file it is, where the system has a number for that, and when its inode last changed: a file
-/// that was copied with its times differs in it.
+/// The identity of the file, if the system has a number for it, and the time of its inode's last change. The latter
+/// differs for a file that was copied together with its times.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     #[cfg(unix)]

@@ -1,11 +1,11 @@
-//! Which tokens were accepted lately. A token is remembered at its second sighting, so that one that
-//! comes once costs no memory and takes nobody's place.
+//! Records which tokens were accepted lately. A token is cached when it is accepted the second time. A token that
+//! is sent only once uses no memory and evicts no other token.
 
-/// Places for each token that the table may hold.
+/// The number of slots for each token that the table may hold.
 const PLACES_A_TOKEN: usize = 2;
 
-/// Fingerprints by place. A newer one takes the place of an older, which is then seen for the first time
-/// again; two tokens of one fingerprint make one of them be remembered early. Neither decides anything.
+/// Fingerprints by slot. A newer one overwrites an older one, which then counts as new
+/// again. If two tokens have the same fingerprint, one of them is cached early. Neither affects a decision.
 pub(crate) struct Seen {
     places: Box<[u32]>,
 }
@@ -32,7 +32,7 @@ impl Seen {
     }
 }
 
-/// Never zero, which is an empty place.
+/// Never returns zero, which marks an empty slot.
 fn fingerprint(hash: u64) -> u32 {
     u32::try_from(hash >> 32).unwrap_or(0) | 1
 }
