@@ -1,6 +1,6 @@
 use super::{json_lines::tests::event, *};
 
-/// A sink that answers the same to everything.
+/// A sink that returns the same result for every call.
 #[derive(Clone, Default)]
 struct Fixed {
     off: bool,

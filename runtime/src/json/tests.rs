@@ -1,7 +1,7 @@
 use super::*;
 
 names! {
-    /// One letter, and two names that could be taken for each other.
+    /// Names of one letter, and two similar names.
     Letter { T = "t", E = "e", N = "n", B = "b", Z = "z", L = "l", M = "m", O = "o", Exp = "exp", Exq = "exq", }
 }
 
@@ -111,7 +111,7 @@ fn the_number_of_members_is_bounded() {
     };
     assert!(read(object(MAX_JSON_MEMBERS).as_bytes()).is_ok());
     assert!(read(object(MAX_JSON_MEMBERS + 1).as_bytes()).is_err());
-    // Those that mean something count like the others.
+    // Known names count like the others.
     let with_two = |others| object(others).replacen('{', r#"{"exp":1,"t":1,"#, 1);
     assert!(read(with_two(MAX_JSON_MEMBERS - 2).as_bytes()).is_ok());
     assert!(read(with_two(MAX_JSON_MEMBERS - 1).as_bytes()).is_err());

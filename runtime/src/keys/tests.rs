@@ -359,7 +359,7 @@ fn a_token_without_kid_gets_the_key_that_is_alone_however_many_there_are() {
     assert_eq!(code(Algorithm::HS384).unwrap().kid().unwrap().as_str(), "0");
     assert_eq!(code(Algorithm::HS256).unwrap_err(), Code::UnknownKey);
     assert_eq!(code(Algorithm::HS512).unwrap_err(), Code::KeyAlgMismatch);
-    // One key for several algorithms is alone for each of them.
+    // One key for several algorithms is the only key for each of them.
     let set = KeySet::from(VerifyingKey::secret(&[3; 64]).unwrap());
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         assert!(set.key_for(algorithm, None).is_ok(), "{algorithm}");
@@ -400,7 +400,7 @@ fn a_key_that_is_a_source_makes_its_set_once() {
     let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let first = key.snapshot().unwrap();
     assert!(std::ptr::eq(first.keys(), key.snapshot().unwrap().keys()));
-    // A name changes what it answers for.
+    // A name changes the tokens that the key is for.
     let named = key.with_kid("k1");
     assert!(named.snapshot().unwrap().has("k1") && !first.has("k1"));
     assert_eq!(code(named.snapshot().unwrap().key_for(Algorithm::HS256, Some("k2"))), Some(Code::UnknownKey));

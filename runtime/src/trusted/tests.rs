@@ -76,7 +76,7 @@ fn a_release_build_refuses_a_development_key_wherever_it_comes_from() {
     assert!(trusted.check_keys(&mixed, false).is_err());
     let other = KeySet::new([secret().with_kid("prod-1"), secret().with_kid("not-dev-only.1")]).unwrap();
     assert_eq!(trusted.check_keys(&other, false), Ok(()));
-    // Nor a token that names one, where a key without a name would answer for it.
+    // A token that names such a key is refused too, even if a key without a name would verify it.
     assert!(refuse_development_kid(Some("dev-only.1"), false).is_err());
     assert!(refuse_development_kid(Some("dev-only.1"), true).is_ok());
     assert!(refuse_development_kid(Some("prod-1"), false).is_ok());

@@ -1,11 +1,11 @@
-//! What only the inside shows: that the thread ends, and that nothing is logged or loaded twice.
+//! Behaviour that only internal tests can observe: the thread ends, and nothing is logged or loaded twice.
 
 use std::{fs, path::PathBuf, sync::Weak};
 
 use super::*;
 use crate::clock::SystemClock;
 
-/// A file whose content is its bytes, and which is never empty.
+/// A file whose content is its bytes. Empty content is an error.
 struct Bytes(PathBuf);
 
 impl Contents for Bytes {
@@ -133,7 +133,7 @@ fn broken_content_leaves_the_last_good_one_and_is_forgotten_when_it_is_repaired(
     assert_eq!(shared.current.load().content, b"new");
 }
 
-/// A file that cannot be opened for some times, by a process that is out of file descriptors.
+/// A file that a process without free file descriptors cannot open for some time.
 struct Unreadable {
     file: Bytes,
     times: AtomicUsize,
@@ -224,7 +224,7 @@ fn a_thorough_look_reads_what_seems_to_be_the_same_file_but_not_at_once_again() 
     assert_eq!(shared.current.load().content, b"now", "a clock set back does not stop it");
 }
 
-/// Milliseconds since the epoch.
+/// A clock in milliseconds since the epoch.
 #[derive(Clone, Default)]
 struct ManualClock(Arc<std::sync::atomic::AtomicU64>);
 
@@ -303,7 +303,7 @@ fn a_file_that_hangs_later_keeps_its_content_in_use_is_reported_once_and_is_read
     let hold = held.lock().unwrap();
     fs::write(&path, b"newer").unwrap();
     eventually(|| watched.last_error().as_deref() == Some("hangs"));
-    // Many looks are due meanwhile.
+    // Many polls are due meanwhile.
     thread::sleep(MIN_POLL_INTERVAL * 20);
     assert_eq!(watched.current().content, b"old");
     drop(hold);

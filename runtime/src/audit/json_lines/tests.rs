@@ -30,14 +30,14 @@ pub(crate) fn event(path: &str) -> AuditEvent<'_> {
     }
 }
 
-/// Tests that fill a queue take turns: while one thread logs something for the first time and nobody listens,
-/// `tracing` may not hear that somebody begins to.
+/// Serializes the tests that fill a queue. While one thread logs an event for the first time without a subscriber,
+/// `tracing` may miss that another thread installs one.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Memory that a test can look into while the writer has it.
+/// Memory that a test can read while the writer owns it.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -58,7 +58,7 @@ impl Write for Shared {
     }
 }
 
-/// A disk that does not answer until it is told to.
+/// A disk that does not answer until the test releases it.
 #[derive(Clone, Default)]
 struct Stuck(Arc<(Mutex<bool>, Condvar)>);
 
@@ -127,12 +127,12 @@ fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
     let audit = JsonLinesAudit::to_writer_with_queue(disk.clone(), 2).unwrap();
     let results: Vec<_> = (0..10).map(|_| audit.record(&event("/"))).collect();
     let lost = results.iter().filter(|result| result.is_err()).count();
-    // Two may wait, whether or not the writer has them in hand.
+    // Two records may wait, whether or not the writer has taken them.
     assert_eq!((lost, audit.dropped()), (8, 8));
     disk.release();
 }
 
-/// A disk that is full until something is deleted.
+/// A disk that is full until the test frees space.
 #[derive(Clone, Default)]
 struct Full {
     room: Arc<AtomicBool>,
@@ -154,7 +154,7 @@ fn a_failing_disk_is_counted_and_told_to_who_flushes() {
     for _ in 0..5 {
         audit.record(&event("/")).unwrap();
     }
-    // Some were written as soon as they came, and the flush found the rest.
+    // Some records were written as they arrived, and the flush found the others.
     let _ = audit.flush();
     assert_eq!(audit.dropped(), 5);
     assert!(audit.ready().is_err());
@@ -169,7 +169,7 @@ fn a_disk_that_has_room_again_makes_the_audit_ready_again() {
     let _ = audit.flush();
     assert!(audit.ready().is_err());
     disk.room.store(true, Ordering::SeqCst);
-    // Nothing but a record can show that there is room.
+    // Only a record can show that there is room.
     audit.flush().unwrap();
     assert!(audit.ready().is_err());
     audit.record(&event("/kept")).unwrap();
@@ -303,7 +303,7 @@ fn a_sink_that_denies_is_not_ready_while_its_queue_is_nearly_full() {
     let audit = builder.to_writer(disk.clone()).unwrap();
     assert!(audit.is_required() && !JsonLinesAudit::to_writer(Shared::default()).unwrap().is_required());
     let path = "x".repeat(64 * 1024);
-    // One may be in the writer's hand, and fourteen of sixteen are seven eighths.
+    // The writer may have taken one record, and fourteen of sixteen are seven eighths.
     for _ in 0..13 {
         audit.record(&event(&path)).unwrap();
         assert!(audit.ready().is_ok());
@@ -327,7 +327,7 @@ fn a_writer_that_is_stuck_blocks_neither_a_flush_nor_the_end() {
     let error = audit.flush().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(error.to_string(), "the audit log did not take all records within 50ms: 1 are not written");
-    // Would not return.
+    // If the writer were blocked, this would not return.
     drop(audit);
     disk.release();
 }
@@ -373,7 +373,7 @@ fn a_queue_of_a_length_that_cannot_be_is_refused() {
     }
 }
 
-/// A disk that fails every third time, and then has taken nothing.
+/// A disk that fails every third time, and then has taken no data.
 #[derive(Clone, Default)]
 struct Moody {
     writes: Arc<std::sync::atomic::AtomicUsize>,
@@ -407,7 +407,7 @@ fn every_record_of_many_threads_is_written_whole_and_in_its_threads_order_or_cou
                     let refused = audit.record(&event(&format!("/{thread}/{number}"))).is_err();
                     assert!(!refused || !matches!(when_full, WhenFull::Wait(_)), "it waits");
                     if number % 100 == 0 {
-                        // On another thread's account, it may find the disk in a bad mood.
+                        // The flush may find the disk failing because of another thread's record.
                         let _ = audit.flush();
                     }
                 }
@@ -436,7 +436,7 @@ fn lines_that_fill_many_pages_keep_their_order() {
     let out = Shared::default();
     let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
     for number in 0..4000 {
-        // Now and then one that is larger than a page.
+        // Some records are larger than a page.
         let length = if number % 1000 == 7 { 100_000 } else { 50 };
         audit.record(&event(&format!("/{number}/{}", "x".repeat(length)))).unwrap();
     }
@@ -449,7 +449,7 @@ fn lines_that_fill_many_pages_keep_their_order() {
     }
 }
 
-/// A disk that takes the process down.
+/// A disk whose write panics.
 struct Panics;
 
 impl Write for Panics {
@@ -466,7 +466,7 @@ fn records_are_refused_and_counted_when_the_writer_has_panicked() {
     let audit = JsonLinesAudit::to_writer(Panics).unwrap();
     audit.record(&event("/")).unwrap();
     assert!(audit.flush().is_err());
-    // The thread that was told so may be ahead of the end.
+    // The flush may fail before the writer is marked as ended.
     while audit.record(&event("/")).is_ok() {
         std::thread::yield_now();
     }

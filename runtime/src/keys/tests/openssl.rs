@@ -1,4 +1,4 @@
-//! Keys as the real OpenSSL writes them: one that cannot be used is named, and the error says what to do.
+//! Keys as the real OpenSSL writes them: the error names a key that cannot be used, and how to fix it.
 
 #![allow(clippy::print_stderr, reason = "a test")]
 
@@ -9,7 +9,7 @@ use crate::{
     keys::{Algorithm, KeyErrorKind, VerifyingKey},
 };
 
-/// Runs a shell command in a folder of its own and gives what it wrote; `None` where it fails, with a message.
+/// Runs a shell command in a temporary folder and returns its output; `None` if it fails, with a message.
 struct Openssl(tempfile::TempDir);
 
 impl Openssl {

@@ -1,4 +1,4 @@
-//! JWK sets as other software publishes them: a good key stays usable, whatever stands beside it.
+//! JWK sets as other software publishes them: a good key stays usable, whatever other members the set has.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     keys::{Algorithm, KeyErrorKind, KeySet, MAX_KEYS_PER_KID, VerifyingKey},
 };
 
-/// The public JWK of a key, with members changed.
+/// The public JWK of a key, with some members changed.
 fn with(key: &SigningKey, members: Value) -> Value {
     let mut jwk = jwk(key);
     for (name, value) in members.as_object().unwrap() {
@@ -29,7 +29,7 @@ fn with_sign(jwk: &Value, name: &str) -> Value {
     URL_SAFE_NO_PAD.encode([&[0], bytes.as_slice()].concat()).into()
 }
 
-/// Whether the set has a key for this signer's tokens, and it is the right one.
+/// Whether the set has the right key for this signer's tokens.
 fn serves(keys: &KeySet, kid: Option<&str>, signer: &SigningKey) -> bool {
     let signature = signer.sign(b"message").unwrap();
     let algorithm = signer.algorithm();
@@ -39,7 +39,7 @@ fn serves(keys: &KeySet, kid: Option<&str>, signer: &SigningKey) -> bool {
     })
 }
 
-/// The only reason for which a set is refused, or a member of it is left out.
+/// The only reason why a set is refused, or a member of it is skipped.
 fn reason(jwk: Value) -> String {
     let error = set(&[jwk]).unwrap_err().to_string();
     error.strip_prefix("no usable key: key 1").unwrap_or_else(|| panic!("{error}")).to_owned()
@@ -177,7 +177,7 @@ fn each_of_a_few_keys_that_share_kid_and_algorithm_is_tried_and_no_other() {
     let keys = set(&[&shared[..MAX_KEYS_PER_KID], &[jwk(&other)]].concat()).unwrap();
     assert!(keys.skipped().is_empty() && few.iter().all(|signer| serves(&keys, Some("k"), signer)));
     assert!(!serves(&keys, Some("k"), &other) && !serves(&keys, Some("k"), last));
-    // Without a `kid`, a token does not say which of them it means.
+    // Without a `kid`, a token does not state which key it means.
     assert_eq!(code(keys.key_for(Algorithm::ES256, None)), Some(Code::UnknownKey));
 
     let keys = set(&shared).unwrap();
@@ -242,7 +242,7 @@ fn the_name_of_rfc_9864_means_the_same_key_and_a_verifier_lists_the_names_that_i
     }
     assert!(reason(with(&signing(Algorithm::ES256), json!({ "alg": "Ed25519" }))).contains("does not fit"));
     assert!(reason(with(&key, json!({ "alg": "Ed448" }))).contains("`Ed448`"));
-    // A key that was given for one name is not for the other.
+    // A key that was created for one name is not for the other.
     let given = under(&key, Algorithm::Ed25519).verifying_key();
     assert!(given.is_for(Algorithm::Ed25519) && !given.is_for(Algorithm::EdDSA));
 }

@@ -1,8 +1,8 @@
-//! Vectors that nobody here wrote, at the JWS layer: header, choice of key, signature. They are
+//! Test vectors of other projects at the JWS layer: header, selection of the key, signature. They are
 //! Wycheproof's JSON Web Signature, Key and Crypto, and the examples of RFC 7520, 7797 and 8037.
 //!
-//! They lie beside the project; elsewhere the tests say that they were skipped. A case gets the
-//! verdict of its file, or it stands in `principles` with the reason for another.
+//! The vectors are stored beside the project. If they are missing, the tests print that they were skipped. A case
+//! gets the verdict of its file, or `principles` lists it with the reason for another verdict.
 
 #![allow(clippy::print_stderr, reason = "a test")]
 
@@ -23,7 +23,7 @@ use crate::{
 };
 use principles::{CONTRADICTIONS, PRINCIPLES};
 
-/// One key or set of keys, and one token under it; without a token, the case is about the keys.
+/// One key or key set, and one token for it. Without a token, the case is about the keys.
 struct Case {
     name: String,
     valid: bool,
@@ -31,14 +31,14 @@ struct Case {
     token: Option<String>,
 }
 
-/// What the runtime makes of a case; a refusal with what an operator reads.
+/// The runtime's verdict on a case; a refusal contains the message for the operator.
 fn verdict(case: &Case) -> Result<(), String> {
     let keys = key_set(&case.keys).map_err(|error| format!("key: {error}"))?;
     let Some(token) = &case.token else { return Ok(()) };
     signed(&keys, token).map_err(|denial| format!("{}: {denial}", denial.code()))
 }
 
-/// The stages of the verifier from the token's text to its signature.
+/// Runs the stages of the verifier from the token's text to its signature.
 fn signed(keys: &KeySet, token: &str) -> Result<(), Denial> {
     let segments = Segments::split(token)?;
     let mut room = HeaderRoom::new();
@@ -54,7 +54,7 @@ fn signed(keys: &KeySet, token: &str) -> Result<(), Denial> {
     }
 }
 
-/// Secrets are given by themselves, since a JWK set is public; anything else is a JWK set.
+/// Creates the keys. Secrets are passed directly, since a JWK set is public; anything else is a JWK set.
 fn key_set(jwks: &[Value]) -> Result<KeySet, KeyError> {
     if jwks.iter().all(|jwk| jwk["kty"] == "oct") {
         return KeySet::new(jwks.iter().map(secret).collect::<Result<Vec<_>, _>>()?);
@@ -68,7 +68,7 @@ fn secret(jwk: &Value) -> Result<VerifyingKey, KeyError> {
         .unwrap_or_default()
         .parse()
         .map_err(|error| KeyError::unusable(format!("{error}")))?;
-    // One of the files' secrets is spelt with trailing bits.
+    // One of the files' secrets is written with trailing bits.
     let lenient = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
     let key = VerifyingKey::hmac(algorithm, &lenient.decode(text(&jwk["k"])).unwrap())?;
     Ok(match jwk["kid"].as_str() {
@@ -98,7 +98,7 @@ fn every_vector_gets_its_verdict_or_is_listed_with_a_principle() {
     assert!(undecided.is_empty(), "{} undecided:\n{}", undecided.len(), undecided.join("\n"));
 }
 
-/// By what a verdict is right; `None` where it is wrong.
+/// What makes a verdict right; `None` if it is wrong.
 fn decided(case: &Case, verdict: &Result<(), String>) -> Option<&'static str> {
     let listed = PRINCIPLES.iter().find(|(.., names)| names.iter().any(|name| matches(name, &case.name)));
     let contradicted = CONTRADICTIONS.contains(&case.name.as_str());
@@ -134,7 +134,7 @@ fn every_listed_name_is_that_of_a_case() {
     }
 }
 
-/// A private key in a JWK set is a leak, and the set's reader should hear of it.
+/// A private key in a JWK set is a leak, and the set's reader should be warned.
 #[test]
 fn every_private_jwk_of_the_vectors_is_refused() {
     let mut count = 0;
@@ -180,7 +180,7 @@ fn wycheproof_groups() -> Vec<Value> {
     groups
 }
 
-/// By RFC and section.
+/// The examples by RFC and section.
 const KEY_EXAMPLES: [(&str, &str); 6] = [
     ("7520 3.1", "jwk/3_1.ec_public_key"),
     ("7520 3.2", "jwk/3_2.ec_private_key"),
@@ -223,12 +223,12 @@ fn examples() -> Vec<Case> {
     cases
 }
 
-/// The JSON serialization may stand there as an object.
+/// The text of a token, which may also be an object of the JSON serialization.
 fn token_text(token: &Value) -> String {
     token.as_str().map_or_else(|| token.to_string(), str::to_owned)
 }
 
-/// The examples show the signer's key.
+/// Removes the private members, because the examples contain the signer's key.
 fn public_half(mut jwk: Value) -> Value {
     for private in ["d", "p", "q", "dp", "dq", "qi"] {
         jwk.as_object_mut().unwrap().remove(private);

@@ -1,4 +1,4 @@
-//! Revocations in memory: what they reach, how many there may be, and when they are forgotten.
+//! Revocations in memory: which tokens they cover, how many are allowed, and when they are removed.
 
 use std::sync::atomic::AtomicI64;
 
@@ -73,7 +73,7 @@ fn a_full_store_refuses_and_forgets_nothing() {
     assert_eq!(store.len(), 2);
 }
 
-/// A clock, and seconds that only go on.
+/// An adjustable clock, and a monotonic one.
 #[derive(Clone, Default)]
 struct Hands(Arc<[AtomicI64; 2]>);
 
@@ -122,7 +122,7 @@ fn a_clock_that_jumps_ahead_and_back_loses_no_revocation() {
         for jti in ["j1", "j2"] {
             assert_eq!(status(&store, token(jti)), RevocationStatus::TokenRevoked, "{jti} after {after}");
         }
-        // The right time forgets them.
+        // The corrected time removes them.
         hands.pass(2 * HOUR);
         store.revoke_key("bakery-auth", "k3").unwrap();
         assert_eq!(store.len(), 2, "the keys");
@@ -196,7 +196,7 @@ fn what_is_undone_is_good_again_unless_another_revocation_covers_it() {
     ] {
         assert!(!undone, "there is nothing to undo");
     }
-    // Nothing of it is left to be forgotten later.
+    // No part of it is left to be removed later.
     hands.pass(YEAR);
     for name in ["a", "b", "c"] {
         store.revoke_key("bakery-auth", name).unwrap();

@@ -23,7 +23,7 @@ use crate::{
 
 const NOW: i64 = 1_767_225_600;
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone)]
 struct Hands(Arc<AtomicI64>);
 
@@ -37,7 +37,7 @@ fn clock() -> Hands {
     Hands(Arc::new(AtomicI64::new(NOW)))
 }
 
-/// Keys that are replaced, or gone, by hand.
+/// Keys that the test replaces or removes.
 #[derive(Clone)]
 struct Switch(Arc<Mutex<Option<KeySet>>>);
 
@@ -74,7 +74,7 @@ fn caller(verifier: &Verifier, key: SigningKey, clock: &Hands) -> Caller {
     verifier.verify(issuer.token_for("orders").mint().unwrap().as_str()).unwrap()
 }
 
-/// What a decision says that the caller is given to later.
+/// The code of a later decision about the caller.
 fn later(caller: &Caller) -> Option<Code> {
     let at = caller.recorder().moment();
     caller.check_again(at, None).err().map(|denial| denial.code())

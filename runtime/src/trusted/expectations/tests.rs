@@ -234,7 +234,7 @@ fn a_subject_that_is_not_a_text_is_refused_for_a_user_as_for_a_service() {
     }
 }
 
-/// Every member that a registered method of confirmation has (RFC 7800, RFC 8705, RFC 9449), an unknown one,
+/// Every member of a registered confirmation method (RFC 7800, RFC 8705, RFC 9449), an unknown one,
 /// and values that are not objects.
 fn confirmations() -> Vec<serde_json::Value> {
     use serde_json::json;
@@ -265,7 +265,7 @@ fn a_token_with_any_cnf_is_refused_because_no_proof_was_checked() {
     for cnf in confirmations() {
         let bound = with(serde_json::json!({"cnf": cnf}));
         assert_eq!(verdict(&bound), Some(Code::ProofMissing), "{cnf}");
-        // Also one that would be refused with 403 otherwise: it is not authentic.
+        // Also a token that would otherwise get 403: it is not authentic.
         for changes in [serde_json::json!({"type": "access"}), serde_json::json!({"type": "refresh"})] {
             let mut other = bound.clone();
             other.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -290,7 +290,7 @@ fn an_issue_time_proves_an_age_up_to_the_leeway_and_a_minute_ahead() {
         for iat in [i64::MIN, 0, NOW, NOW + 1, latest] {
             assert_eq!(at.proven_issue(Some(iat)), Some(iat), "{leeway} {iat}");
         }
-        // The last two count milliseconds and microseconds.
+        // The last two values are in milliseconds and microseconds.
         for iat in [latest + 1, NOW + 3600, NOW * 1000, NOW * 1_000_000, i64::MAX] {
             assert_eq!(at.proven_issue(Some(iat)), None, "{leeway} {iat}");
         }

@@ -23,7 +23,7 @@ fn a_declaration_holds_service_names_and_prefixes_that_end_in_a_separator() {
             "{name:?}"
         );
     }
-    // `mill` would cover `millstone`, and the empty prefix every service.
+    // `mill` would cover `millstone`, and the empty prefix would cover every service.
     for prefix in ["", "mill", ".", "-a.", "mill/", "mi ll.", "mill. "] {
         let refused = Err(BuildError::ServicePrefix(prefix.to_owned()));
         assert_eq!(declared(&[], &["a.", prefix]).check(), refused, "{prefix:?}");

@@ -47,7 +47,7 @@ fn a_device_is_usable_again_when_it_takes_a_byte() {
     }
 }
 
-/// Tells this program, started again, to be the one whose files must not grow.
+/// The environment variable of the child process that repeats this test with a limited file size.
 #[cfg(unix)]
 const LIMITED: &str = "SERVICE_ONLY_TEST_LIMITED_FILES";
 

@@ -14,7 +14,7 @@ use crate::{
     trace_context::TraceParent,
 };
 
-/// Anything that may stand in a text, quotes, escapes and what is not ASCII included.
+/// Any text, including quotes, escapes and characters that are not ASCII.
 fn any_text() -> impl Strategy<Value = Option<String>> {
     option::of(prop_oneof![
         ".{0,40}",
@@ -74,7 +74,7 @@ fn user(texts: &[Option<String>]) -> UserClaims {
 }
 
 fn any_request() -> impl Strategy<Value = RequestContext<'static>> {
-    // Of few methods and routes, so that they come again, and of anything.
+    // Few methods and routes, so that they repeat, and some arbitrary ones.
     let few = |texts: &'static [&'static str]| {
         prop_oneof![
             3 => option::of(prop::sample::select(texts).prop_map(str::to_owned)),
@@ -122,7 +122,7 @@ proptest! {
                 let (time, took) = times[at / 3];
                 let profile = Some("strict");
                 let kid = texts[4].as_deref();
-                // Nearly all are like those of a busy service.
+                // Nearly all subjects are like those of a busy service.
                 let subject = match kinds[at] {
                     0 => Subject { unverified_service: texts[2].as_deref(), ..Subject::default() },
                     1 => Subject { user: Some(&user), kid, profile, ..Subject::default() },
@@ -153,7 +153,7 @@ proptest! {
     }
 }
 
-/// As a caller caches it.
+/// The fragment that a caller caches.
 fn fragment(service: &ServiceClaims, kid: Option<&str>) -> Option<&'static str> {
     let cache: &Fragment = Box::leak(Box::default());
     cache.get(service, kid, "strict");
@@ -167,7 +167,7 @@ fn the_first_of_two_routes_that_share_a_place_keeps_it_until_it_is_not_used() {
         request: RequestContext { route: Some(route.into()), ..RequestContext::default() },
         ..event("/")
     };
-    // Parts of one text, so that both have one place.
+    // Parts of one text, so that both start at the same address.
     const TEXT: &str = "/a/b";
     let (one, other) = (event(&TEXT[..2]), event(TEXT));
     let insert = |routes: &mut RouteCache, event: &AuditEvent<'_>, written: &[u8]| {

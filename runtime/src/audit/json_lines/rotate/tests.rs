@@ -20,7 +20,7 @@ fn a_stamp_is_read_back_as_the_instant_it_was_made_of_and_sorts_as_time_does() {
 fn a_rotated_file_never_takes_the_name_of_an_earlier_one_and_sorts_behind_it() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("audit.jsonl");
-    // As left by a machine whose clock was ahead.
+    // A file from a machine whose clock was ahead.
     let later = "2999-01-01T00-00-00.999999Z";
     std::fs::write(folder.path().join(format!("audit.jsonl.{later}.gz")), "").unwrap();
     let name = rotated_name(&log).unwrap();

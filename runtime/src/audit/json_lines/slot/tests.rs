@@ -8,7 +8,7 @@ fn add(slot: &Slot, pages: &Pages, line: &[u8]) {
     slot.add(pages, write).unwrap();
 }
 
-/// What the pages of a slot take, one by one.
+/// The sizes of a slot's pages, one by one.
 fn sizes(slot: &Slot) -> Vec<usize> {
     let filling = locked(&slot.0);
     filling.full.iter().chain([&filling.page]).map(|page| page.lines.capacity()).collect()

@@ -9,7 +9,7 @@ use super::{super::output::Unwritten, *};
 use crate::denial::{Code, Denial};
 
 fn before_handler() -> JsonLinesBuilder {
-    // Longer than any test, unless one is about the limit.
+    // Longer than any test takes, unless the test is about the limit.
     JsonLinesAudit::builder().write_before_handler().write_timeout(Duration::from_secs(60))
 }
 
@@ -38,13 +38,13 @@ fn a_record_that_cannot_be_written_is_an_error_at_once_and_the_sink_is_not_ready
     assert!(audit.ready().unwrap_err().to_string().contains("no space left"));
     assert_eq!(audit.dropped(), 1);
     assert!(audit.failure().is_some());
-    // The records of refusals are tried too, and no request waits for them.
+    // The records of refusals are queued too, and no request waits for them.
     audit.record(&denial("/refused")).unwrap();
     let _ = audit.flush();
     assert_eq!(audit.dropped(), 2);
 }
 
-/// The sink may have been ready when it was asked, and the trouble began since.
+/// The sink may be ready when the verifier asks, and fail only afterwards.
 #[test]
 fn no_caller_is_admitted_by_a_record_that_comes_while_none_can_be_written() {
     let audit = before_handler().to_writer(Broken).unwrap();
@@ -54,7 +54,7 @@ fn no_caller_is_admitted_by_a_record_that_comes_while_none_can_be_written() {
     }
 }
 
-/// Counts writes; the first one waits until it is let go.
+/// Counts writes. The first write waits until the test releases it.
 #[derive(Clone, Default)]
 struct Gate {
     stuck: Stuck,
@@ -96,7 +96,7 @@ fn requests_that_come_while_the_disk_is_busy_share_the_next_write() {
         while audit.0.queue.waiting() < 17 {
             std::thread::yield_now();
         }
-        // All places are taken; the lines are there a moment later.
+        // All places are taken. The lines follow a moment later.
         std::thread::sleep(Duration::from_millis(50));
         gate.stuck.release();
     });
@@ -130,7 +130,7 @@ fn a_request_waits_no_longer_than_the_limit_and_its_record_is_withdrawn() {
     assert_eq!((audit.ready().is_ok(), audit.dropped()), (true, 1));
 }
 
-/// A disk that takes only so many bytes of each write.
+/// A disk that takes only a limited number of bytes of each write.
 struct Small {
     takes: usize,
     written: Shared,

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use super::*;
 
-/// Waits for something that must happen soon, however slow the machine is.
+/// Waits until a condition holds. It must hold soon, however slow the machine is.
 fn soon(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so() {
@@ -82,7 +82,7 @@ fn an_idle_sink_creates_a_file_that_was_deleted_within_a_second_and_for_its_owne
     {
         let audit = builder.to_file(&log.path).unwrap();
         write(&audit, "/gone");
-        // Asleep, as it is after a second without a record.
+        // The writer is asleep, as after a second without a record.
         std::thread::sleep(Duration::from_millis(1300));
         fs::remove_file(&log.path).unwrap();
         soon("the file is there again", || log.path.exists());
@@ -142,7 +142,7 @@ fn a_path_that_cannot_be_opened_again_makes_the_sink_not_ready_and_loses_nothing
         let audit = JsonLinesAudit::to_file(&log.path).unwrap();
         write(&audit, "/1");
         fs::rename(&log.path, log.other("old")).unwrap();
-        // Between the two, the sink may have created the file again.
+        // In between, the sink may have created the file again.
         soon("the path is taken", || {
             let _ = fs::remove_file(&log.path);
             std::process::Command::new(program).arg(&log.path).status().unwrap().success()
@@ -246,7 +246,7 @@ fn a_log_that_rotates_itself_by_size_keeps_every_record_whole_and_once_also_with
     for name in names[1..].iter().chain(&names[..1]) {
         all.extend(paths(&log.other(name)));
     }
-    // Names sort by age, so what one sink wrote is in order.
+    // Names sort by age, so the records of one sink are in order.
     for sink in 0..2 {
         let own: Vec<_> = all.iter().filter(|path| path.starts_with(&format!("/{sink}/"))).cloned().collect();
         let expected: Vec<_> = (0..300).map(|number| format!("/{sink}/{number:04}")).collect();
@@ -261,7 +261,7 @@ fn a_log_that_rotates_itself_by_age_does_so_while_idle_and_an_empty_one_stays() 
         JsonLinesAudit::builder().rotate_at_age(Duration::from_millis(50)).to_file(&log.path).unwrap();
     write(&audit, "/1");
     soon("the file is rotated", || log.names().len() == 2);
-    // Twice the interval of a check.
+    // Twice the check interval.
     std::thread::sleep(Duration::from_millis(900));
     assert_eq!(log.names().len(), 2, "{:?}", log.names());
     assert_eq!(paths(&log.other(&log.names()[1])), ["/1"]);

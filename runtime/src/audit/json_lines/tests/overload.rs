@@ -1,4 +1,4 @@
-//! What operators and callers see of a queue that is full.
+//! What operators and callers see when the queue is full.
 
 use super::*;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     issue::{Issuer, SigningKey},
 };
 
-/// What is logged while `act` runs on this thread.
+/// Returns what is logged while `act` runs on this thread.
 fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
     let log = Shared::default();
     let to = log.clone();
@@ -36,7 +36,7 @@ fn losses_are_logged_when_they_begin_and_counted_when_there_was_none_for_a_secon
     let naps = |writer: &mut Writer<Plain<_>>, naps| (0..naps).for_each(|_| writer.look_at_losses());
     let over = logged(|| {
         naps(&mut writer, QUIET);
-        // Another loss, and the second begins anew.
+        // Another loss restarts the second.
         push().unwrap_err();
         naps(&mut writer, QUIET);
     });
@@ -79,7 +79,7 @@ fn callers_are_refused_while_the_queue_of_a_sink_that_denies_is_nearly_full() {
     let issuer = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();
     let token = issuer.token_for("orders").mint().unwrap();
 
-    // Seven wait, some of them in the writer's hand.
+    // Seven records wait; the writer has taken some of them.
     let mut verified = (0..16).map(|_| verifier.verify(token.as_str()));
     let refused = verified.find_map(Result::err).unwrap();
     assert_eq!((refused.code(), refused.status()), (Code::AuditUnavailable, 503));

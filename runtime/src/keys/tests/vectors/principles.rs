@@ -1,5 +1,5 @@
-//! What is refused on principle, whatever the vectors say of it: the principle, words of the
-//! refusal, and the cases. `7-9` is a range, `json *` all that start so; the first match counts.
+//! Cases that are refused on principle, even if the vectors accept them: the principle, a part of the
+//! refusal, and the cases. `7-9` is a range, `json *` matches every name with that start; the first match counts.
 
 pub(crate) type Principle = (&'static str, &'static str, &'static [&'static str]);
 
@@ -89,6 +89,6 @@ pub(crate) const PRINCIPLES: &[Principle] = &[
     ),
 ];
 
-/// Marked invalid, with key and token of the valid case 357: the padding that they are named after
-/// got lost on the way into the file. A reader cannot both accept and refuse one text.
+/// Cases that are marked invalid although their key and token are those of the valid case 357: the padding that they
+/// are named after is missing in the file. A reader cannot both accept and refuse one text.
 pub(crate) const CONTRADICTIONS: &[&str] = &["signature 367", "signature 370"];
