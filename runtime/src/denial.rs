@@ -118,7 +118,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => Stage::$stage,)* }
             }
 
-            /// The HTTP status that stands for this code.
+            /// The HTTP status for this code.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)* }
             }

@@ -46,8 +46,8 @@ const KINDS: &[Kind] = &[
     foreign(b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x13", "an ML-DSA-87 key"),
 ];
 
-/// Whether the key is restricted to RSASSA-PSS in a way that excludes `algorithm` (RFC 4055 section 1.2):
-/// without parameters, a PS algorithm may use it, and no other. The backend tells it from no other RSA key.
+/// Whether the key is restricted to RSASSA-PSS in a way that excludes `algorithm` (RFC 4055 section 1.2).
+/// Without parameters, only a PS algorithm may use it. The backend does not distinguish it from other RSA keys.
 pub(crate) fn excludes(algorithm: Algorithm, der: &[u8]) -> bool {
     let contains = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
     let is_pss = matches!(algorithm, Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512);

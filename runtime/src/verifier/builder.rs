@@ -130,7 +130,7 @@ impl VerifierBuilder {
     /// that one record contains the outcome of the attempt. With this setting, or with a sink that
     /// [requires it](AuditSink::is_required), "allow" is written before the handler runs. A later change
     /// (the handler [refuses](crate::Caller::refuse), or a guarded function decides) writes another record with the
-    /// same `id`. The last record of an `id` is the outcome. `id`. The last record of an `id` is the outcome.
+    /// same `id`. The last record of an `id` is the outcome.
     pub fn require_audit(self) -> Self {
         Self { require_audit: true, ..self }
     }
