@@ -72,7 +72,7 @@ fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), De
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();
-    // The issuer's clock may be ahead of this one by the leeway: such a token counts as new.
+    // The issuer's clock may be ahead of this one by up to the leeway: such a token counts as new.
     match u64::try_from(at.now.unix().saturating_add(leeway).saturating_sub(iat)) {
         Ok(age) if age <= max_age.saturating_add(at.leeway.as_secs()) => Ok(()),
         Ok(age) => {

@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::value::{Text, Value};
 
-/// A JSON value that keeps its objects, for a claim that is an object. A repeated name is
-/// dropped completely, so that two readers never see different values for it.
+/// A JSON value that keeps its objects, for a claim that is an object. A lookup of a
+/// repeated name finds no value, so that two readers never see different values for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Text(String),
