@@ -18,6 +18,7 @@ use serde::{Serialize, Serializer};
 /// The type has no `cnf`. A token with `cnf` is bound to a key and proves nothing without a proof of possession. So
 /// never build claims from such a token for a guarded function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ServiceClaims {
     /// `sub`: the same as `service`.
     pub sub: String,
@@ -54,6 +55,35 @@ pub struct ServiceClaims {
     pub scope: Scopes,
 }
 
+impl ServiceClaims {
+    /// The claims that every service token has. Set other fields afterwards.
+    ///
+    /// ```
+    /// use service_only::claims::ServiceClaims;
+    /// # fn main() -> Result<(), service_only::claims::InvalidServiceName> {
+    /// let mut claims = ServiceClaims::new("orders".parse()?, "bakery-auth", 1_767_225_600);
+    /// claims.role = Some("admin".to_owned());
+    /// assert_eq!((claims.sub.as_str(), claims.jti), ("orders", None));
+    /// # Ok(()) }
+    /// ```
+    pub fn new(service: ServiceName, issuer: impl Into<String>, exp: i64) -> Self {
+        Self {
+            sub: service.as_str().to_owned(),
+            service,
+            user_id: None,
+            role: None,
+            email: None,
+            issuer: issuer.into(),
+            aud: Vec::new(),
+            exp,
+            iat: None,
+            nbf: None,
+            jti: None,
+            scope: Scopes::default(),
+        }
+    }
+}
+
 /// Serializes `aud`. RFC 7519 section 4.1.3: one audience may be a string, and most readers expect that.
 fn audience<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     match aud {
@@ -64,6 +94,7 @@ fn audience<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Er
 
 /// The claims of a user's access token (`type: "access"`), for a gateway that forwards users too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct UserClaims {
     /// `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]

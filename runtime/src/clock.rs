@@ -111,6 +111,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
 /// The operating system's clock: the default everywhere.
 #[derive(Copy, Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a value without fields")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -128,6 +129,7 @@ impl Clock for SystemClock {
 
 /// A clock that always shows the same time, for `--now` and for tests.
 #[derive(Copy, Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the instant is all there is")]
 pub struct FixedClock(pub Timestamp);
 
 impl Clock for FixedClock {

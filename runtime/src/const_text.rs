@@ -3,7 +3,7 @@
 //! A policy must travel in a type, because the guard is only an argument of the handler. The attribute cannot add a
 //! type beside the handler, because an `impl` block cannot contain one.
 
-#![expect(missing_debug_implementations, reason = "types without a value")]
+#![expect(missing_debug_implementations, unnameable_types, reason = "types without a value")]
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

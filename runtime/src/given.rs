@@ -2,7 +2,7 @@
 //! framework calls. One statement at the start of the function checks an argument that identifies the caller. If the
 //! check fails, the function returns the refusal.
 
-#![expect(missing_debug_implementations, reason = "hidden")]
+#![expect(missing_debug_implementations, unnameable_types, reason = "hidden")]
 
 use std::sync::Arc;
 

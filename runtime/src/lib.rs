@@ -50,6 +50,7 @@
 //! meshes, and `service-only-testkit` tests guarded handlers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 // Some code only serves requests, so it is unused without a framework.
 #![cfg_attr(
     not(any(feature = "actix", feature = "axum", feature = "tower")),

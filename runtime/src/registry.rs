@@ -109,6 +109,7 @@ pub(crate) fn ambiguous() -> Option<&'static str> {
 
 /// What the attributes record about a handler.
 #[derive(PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "hidden")]
 pub struct Registration {
     /// The number in the handler's type. Together with the module it makes the key that links both.
     pub head: u128,
@@ -122,6 +123,7 @@ pub struct Registration {
 
 /// What a registered handler requires of its caller.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "hidden")]
 pub enum Asks {
     /// The text of `Site`: the function, the services, the roles, the scopes, and the issuers if there are any.
     Policy(&'static str),

@@ -3,7 +3,7 @@
 //! Windows tools put a byte order mark before UTF-8, and PowerShell's `>` writes UTF-16. Keys and
 //! tokens are ASCII, so decoding does not change them.
 
-#![expect(missing_debug_implementations, reason = "may be a private key or a token")]
+#![expect(missing_debug_implementations, unnameable_types, reason = "may be a private key or a token")]
 
 use std::{fmt, ops::Deref};
 

@@ -8,7 +8,7 @@
 //! never reports. So each poll compares everything that a change can alter: the target of the path, the inode,
 //! the length and the times. If the new content is broken, the last good content stays in use.
 
-#![expect(missing_debug_implementations, reason = "hidden")]
+#![expect(missing_debug_implementations, unnameable_types, reason = "hidden")]
 
 mod stamp;
 
@@ -132,6 +132,7 @@ enum Turn {
 
 /// The phase of a poll, as the supervisor reports it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "hidden")]
 pub enum Round {
     /// The supervisor asks the reader to poll the file.
     Begun,

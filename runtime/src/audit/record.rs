@@ -14,6 +14,7 @@ use crate::{
 /// The decision about a caller.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::exhaustive_enums, reason = "an attempt is admitted or refused")]
 pub enum Decision {
     /// The caller was admitted.
     Allow,

@@ -11,6 +11,7 @@ use super::{AuditError, AuditEvent, AuditSink, Decision};
 /// filters `INFO` of this target, the record of an allowed caller is lost. A verifier that requires the audit
 /// refuses the caller then.
 #[derive(Debug, Copy, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a value without fields")]
 pub struct TracingAudit;
 
 /// The target of the events, for filters.

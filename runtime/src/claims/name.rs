@@ -75,6 +75,7 @@ impl AsRef<str> for ServiceName {
 
 /// The error for a text that is not a service name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a value without fields")]
 pub struct InvalidServiceName;
 
 impl fmt::Display for InvalidServiceName {

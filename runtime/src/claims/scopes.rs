@@ -73,6 +73,7 @@ impl Serialize for Scopes {
 
 /// The error for a text that is not a list of scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a value without fields")]
 pub struct InvalidScope;
 
 impl fmt::Display for InvalidScope {

@@ -10,6 +10,7 @@ macro_rules! algorithms {
     ($($(#[$doc:meta])* $name:ident)*) => {
         /// A JWS signature algorithm.
         #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Algorithm { $($(#[$doc])* $name,)* }
 
         impl Algorithm {

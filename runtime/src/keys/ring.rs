@@ -26,6 +26,7 @@ pub const MAX_RETIRED: usize = 1_000;
 
 /// The current state of a key of a [`KeyRing`].
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyState {
     /// Published and trusted, but does not sign yet: verifiers have time to fetch it.
     Announced,
@@ -38,6 +39,18 @@ pub enum KeyState {
     },
     /// No longer trusted.
     Retired,
+}
+
+impl KeyState {
+    /// The state in one word, as metrics label it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Active => "active",
+            Self::Retiring { .. } => "retiring",
+            Self::Retired => "retired",
+        }
+    }
 }
 
 /// The verifying keys of an issuer that rotates them. It is cheap to clone, and all clones share one ring.

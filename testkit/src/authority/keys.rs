@@ -9,9 +9,7 @@ use aws_lc_rs::{
     },
 };
 use service_only::{
-    Algorithm::{
-        self, ES256, ES384, Ed25519, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512,
-    },
+    Algorithm::{self, ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512},
     issue::SigningKey,
 };
 use uuid::Uuid;
@@ -53,9 +51,8 @@ pub(crate) fn public_pem(key: &SigningKey) -> Option<String> {
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &private());
             pair.or_fail("a P-384 key").public_key().as_der()
         }
-        EdDSA | Ed25519 => {
-            Ed25519KeyPair::from_pkcs8(&private()).or_fail("an Ed25519 key").public_key().as_der()
-        }
+        // `EdDSA` and `Ed25519`.
+        _ => Ed25519KeyPair::from_pkcs8(&private()).or_fail("an Ed25519 key").public_key().as_der(),
     }
     .or_fail("the public key as DER");
     Some(pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref())))

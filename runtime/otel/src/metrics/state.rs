@@ -30,12 +30,7 @@ impl RingKey {
     }
 
     pub(crate) fn state(&self) -> &'static str {
-        match self.state {
-            KeyState::Announced => "announced",
-            KeyState::Active => "active",
-            KeyState::Retiring { .. } => "retiring",
-            KeyState::Retired => "retired",
-        }
+        self.state.as_str()
     }
 
     pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {

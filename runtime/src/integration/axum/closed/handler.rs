@@ -1,5 +1,7 @@
 //! The functions that a closed router accepts: their first argument declares who may call.
 
+#![expect(unnameable_types, reason = "sealed: no other crate can implement or name them")]
+
 #[cfg(feature = "tower")]
 use crate::integration::ServiceOnly;
 use crate::{

@@ -1,6 +1,8 @@
 //! Serves a closed router. The router that a server gets for each connection is closed too: axum's own service
 //! of connections would return an open router.
 
+#![expect(unnameable_types, reason = "sealed: no other crate can implement or name them")]
+
 use std::{
     convert::Infallible,
     fmt,
