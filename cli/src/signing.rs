@@ -1,8 +1,8 @@
-//! From options and configuration to an issuer, and from a service's entry to its token.
+//! Resolves options and configuration to an issuer, and a service's entry to its token.
 //!
-//! Shared by every command that signs. The rule is the same everywhere: when a key is named on the
-//! command line, a configuration is read only when it is named too; otherwise `service-token.toml`
-//! of the current directory supplies what is missing. An option always wins over the file.
+//! Every command that signs uses this module, with one rule. If the command line names a key, a configuration
+//! is read only if the command line names it too. Otherwise `service-token.toml` in the current directory
+//! supplies what is missing. An option always overrides the file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -84,15 +84,14 @@ pub(crate) struct ServiceChoice {
     pub(crate) allow_unlisted: bool,
 }
 
-/// Tokens that are written down, and what was made ready before to hand them out.
+/// Recorded tokens, and what was prepared to write them out.
 pub(crate) struct Minted<R> {
     tokens: Vec<ServiceToken>,
     ready: R,
 }
 
 impl<R> Minted<R> {
-    /// Hands the tokens out. Where that fails after all, the problem names those that somebody may have
-    /// waited for in vain.
+    /// Writes the tokens out. If that fails, the error names the recorded tokens that no service received.
     pub(crate) fn hand_out(
         self,
         how: impl FnOnce(&[ServiceToken], R) -> Outcome<()>,
@@ -109,7 +108,7 @@ impl<R> Minted<R> {
     }
 }
 
-/// Mints one token for each chosen service, warns of those that live long, and writes them down.
+/// Mints one token for each chosen service, warns about long lifetimes, and records the tokens.
 pub(crate) fn mint<R>(
     signing: &SigningOptions,
     choice: &ServiceChoice,
@@ -122,7 +121,7 @@ pub(crate) fn mint<R>(
     mint_for(services, signing, config.as_ref(), options, registry, ready)
 }
 
-/// The same for services of a configuration that have tokens already.
+/// Does the same for services of a configuration that already have tokens.
 pub(crate) fn mint_again<R>(
     config: &Config,
     services: BTreeMap<ServiceName, ServiceEntry>,
@@ -160,7 +159,8 @@ fn mint_for<R>(
                 warn_of_long_lives(&tokens);
                 return Ok(Minted { tokens, ready });
             }
-            // The next second is not revoked; a token of this one would be nobody's.
+            // Tokens of this second are revoked, so a token issued now would be useless; the next second is
+            // not revoked.
             Recorded::RevokedUpTo(second) => wait_until_over(second),
         }
     }
@@ -218,7 +218,7 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     builder.build().map_err(|error| Problem::usage(error.to_string()))
 }
 
-/// A verifier takes strict tokens of a day unless it was told otherwise.
+/// By default a verifier accepts strict tokens with a lifetime of at most one day.
 fn warn_of_a_life_that_strict_verifiers_refuse(lifetime: Option<Duration>) {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     if lifetime.is_some_and(|lifetime| lifetime > DAY) {
@@ -232,8 +232,8 @@ fn lifetime(config: Option<&Config>, options: &TokenOptions) -> Option<Duration>
     options.lifetime.map(|Lifetime(duration)| duration).or(config.and_then(|config| config.lifetime))
 }
 
-/// The services of `choice` with their entries; a name that a configuration does not list is most
-/// likely a typing error, and its token would be a credential for nobody.
+/// The services of `choice` with their entries. A name that the configuration does not list is probably a
+/// typing error. Its token would be a credential that no service uses.
 fn chosen(choice: &ServiceChoice, config: Option<&Config>) -> Outcome<BTreeMap<ServiceName, ServiceEntry>> {
     let Some(name) = &choice.name else {
         return match config {

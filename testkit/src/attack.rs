@@ -1,4 +1,4 @@
-//! The whole catalogue against a running app: one line in a test.
+//! Sends the whole catalogue of hostile requests to a running app, in one line of a test.
 
 mod html;
 #[cfg(feature = "axum")]
@@ -35,15 +35,15 @@ use crate::{
     fixture::Defect,
 };
 
-/// Requests that one attack may send unless told otherwise. An endpoint takes about 2,000, so this is
-/// enough for twenty-five; more in one go is a program that attacks more than its author means.
+/// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is
+/// enough for twenty-five endpoints. A larger attack is probably not what its author meant.
 pub const MAX_REQUESTS: usize = 50_000;
 
-/// What stands for a parameter of a path, such as `{id}`, when nothing else is said: most are UUIDs,
-/// and this one is nobody's.
+/// The default value of a path parameter, such as `{id}`. Most parameters are UUIDs, and this UUID belongs to
+/// no resource.
 pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// An attack about to be made, on a service in this process or at a URL.
+/// An attack on a service in this process or at a URL, not yet run.
 #[must_use = "nothing is sent until the attack is run"]
 #[derive(Debug, Clone)]
 pub struct Attack {
@@ -58,7 +58,7 @@ pub struct Attack {
     audit: Option<RecordingAudit>,
     tolerance: Tolerance,
     max_requests: usize,
-    /// Whether the keys have names, where that was said.
+    /// Whether the keys have names, if the test specified it.
     named_keys: Option<bool>,
 }
 
@@ -66,7 +66,7 @@ pub struct Attack {
 struct EndpointUnderAttack {
     method: Method,
     target: String,
-    /// What the route asks of its caller, where that is known.
+    /// What the route requires of its caller, if it is known.
     access: Option<Access>,
 }
 
@@ -88,22 +88,23 @@ impl Attack {
         }
     }
 
-    /// The token that is spoiled: valid for the endpoint, and with no scope, and no [role](TokenDraft::role)
-    /// but the default, that it does not ask for.
-    /// For the routes of a table, the name, role and scopes are those that each route asks for.
+    /// Sets the token that the attack spoils. It must be valid for the endpoint. It must have no scope that
+    /// the endpoint does not require, and no [role](TokenDraft::role) except the default or the required one.
+    ///
+    /// For the routes of a table, the attack uses the name, role and scopes that each route requires.
     pub fn as_caller(self, draft: TokenDraft) -> Self {
         Self { caller: Some(draft), ..self }
     }
 
-    /// Adds an endpoint, by a method and a path that the handler answers, again and again, with
-    /// something else than 400, 404 or 405.
+    /// Adds an endpoint by its method and path. The handler must answer each repeated request with a status
+    /// other than 400, 404 or 405.
     pub fn endpoint(mut self, method: Method, target: impl Into<String>) -> Self {
         self.endpoints.push(EndpointUnderAttack { method, target: target.into(), access: None });
         self
     }
 
-    /// Adds each route of a table that is for services only. Routes that are for anybody, or for nobody,
-    /// are listed in the report and not attacked.
+    /// Adds each route of a table that is for services only. The report lists public routes, and routes that
+    /// no caller can use, as not attacked.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -129,7 +130,7 @@ impl Attack {
                 self.not_attacked.push((route.path().to_owned(), why));
                 continue;
             }
-            // No methods stands for any: one of them is enough to meet the guard.
+            // A route without methods accepts any method: one request method is enough to reach the guard.
             let any = ["GET".to_owned()];
             let methods = if route.methods().is_empty() { &any } else { route.methods() };
             for method in methods {
@@ -141,30 +142,30 @@ impl Attack {
         self
     }
 
-    /// Says what stands for `{name}` in paths; left out, it is [`PARAMETER`].
+    /// Sets the value of `{name}` in paths. The default is [`PARAMETER`].
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
     }
 
-    /// Sends a body with each request that an attack does not give another: for a handler that
-    /// answers 400 without one.
+    /// Sends this body with each request for which the attack has no body. Use it for a handler that answers
+    /// 400 without a body.
     pub fn body(self, content_type: impl Into<String>, body: impl Into<String>) -> Self {
         Self { body: Some((content_type.into(), body.into())), ..self }
     }
 
-    /// Judges by the audit of the app's verifier too: the exact code, and exactly one record for each
-    /// request that meets a guard.
+    /// Also checks the audit log of the app's verifier: it must have the exact code, and exactly one record
+    /// for each request that reaches a guard.
     pub fn audit(self, audit: &RecordingAudit) -> Self {
         Self { audit: Some(audit.clone()), ..self }
     }
 
-    /// Says that the verifier's keys have names, as those of a JWK set do: a token of the right key under a
-    /// `kid` that no key has is then a finding.
+    /// Declares that the verifier's keys have names, as the keys of a JWK set do. A token that is signed by
+    /// the right key under a `kid` that no key has is then a finding.
     ///
     /// A key without a name, such as an HMAC secret or a lone PEM, has no name to compare, so its verifier
-    /// accepts any `kid`. Left out, the keys have names if the test took them with their names
-    /// ([`TestAuthority::jwks`], [`TestAuthority::keys`]); and the audit knows better, where it is given.
+    /// accepts any `kid`. By default the keys have names if the test took them with their names
+    /// ([`TestAuthority::jwks`], [`TestAuthority::keys`]). If the attack has an audit log, the log decides.
     ///
     /// [`TestAuthority::jwks`]: crate::TestAuthority::jwks
     /// [`TestAuthority::keys`]: crate::TestAuthority::keys
@@ -172,18 +173,18 @@ impl Attack {
         Self { named_keys: Some(true), ..self }
     }
 
-    /// Says that the endpoints are for any service, so that another one is no attacker.
+    /// Declares that the endpoints accept any service, so that another service is not an attacker.
     pub fn any_service(self) -> Self {
         Self { any_service: true, ..self }
     }
 
-    /// Leaves out a class, for a reason that you know.
+    /// Excludes a class of attacks, for a reason that you know.
     pub fn without(mut self, defect: Defect) -> Self {
         self.without.push(defect);
         self
     }
 
-    /// The leeway of the verifier under attack, which lets a token live on that long.
+    /// The leeway of the verifier under attack, by which a token stays valid after it expires.
     pub fn leeway(self, leeway: Duration) -> Self {
         let seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
         let Tolerance { past, future } = self.tolerance;
@@ -192,18 +193,18 @@ impl Attack {
         Self { tolerance, ..self }
     }
 
-    /// The most requests that are sent; left out, it is [`MAX_REQUESTS`]. What is not sent is listed,
-    /// and such a report is not clean.
+    /// Limits the number of requests; the default is [`MAX_REQUESTS`]. The report lists the requests that
+    /// were not sent, and such a report is not clean.
     pub fn max_requests(self, requests: usize) -> Self {
         Self { max_requests: requests, ..self }
     }
 
-    /// How many endpoints are named.
+    /// How many endpoints the attack has.
     pub fn endpoints(&self) -> usize {
         self.endpoints.len()
     }
 
-    /// Makes the attack, and fails the test with a readable report of what got in.
+    /// Runs the attack, and fails the test with a readable report of the requests that were accepted.
     ///
     /// # Panics
     /// Unless the report is [clean](AttackReport::is_clean).
@@ -215,7 +216,7 @@ impl Attack {
         report
     }
 
-    /// Makes the attack, and says what came of it.
+    /// Runs the attack, and returns its report.
     ///
     /// # Panics
     /// When no caller or no endpoint was named.
@@ -230,7 +231,7 @@ impl Attack {
     }
 }
 
-/// Why there is no valid token that an attack on a route could spoil.
+/// The reason why no valid token exists that an attack on this route could spoil.
 fn not_attackable(access: &Access) -> Option<String> {
     let nobody = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
     match access {

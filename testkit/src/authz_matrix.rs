@@ -1,4 +1,4 @@
-//! Who may do what, as a table: each kind of caller at each route, really called.
+//! Which caller may call which route, as a table: each kind of caller really calls each route.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,11 +13,11 @@ use tower::{Service, ServiceExt};
 
 use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path};
 
-/// Who was let in where: a row for each route, a column for each kind of caller. Made by
-/// [`authz_matrix!`](crate::authz_matrix), for a snapshot.
+/// The result of each kind of caller at each route: a row per route, a column per kind of caller. The macro
+/// [`authz_matrix!`](crate::authz_matrix) creates it, for a snapshot.
 ///
-/// `in` stands for a caller that the guard let through, whatever the handler answered then; `open` for
-/// an answer without a decision, which is what a public handler gives; a number for a refusal.
+/// `in` means that the guard accepted the caller, whatever the handler answered then. `open` means an answer
+/// without a decision, which is what a public handler returns. A number is the status of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthzMatrix {
     rows: Vec<(String, [String; CALLERS.len()])>,
@@ -25,10 +25,10 @@ pub struct AuthzMatrix {
 
 const CALLERS: [&str; 6] = ["none", "invalid", "expired", "user", "wrong service", "right service"];
 
-/// Calls each route as each kind of caller, and gives the [`AuthzMatrix`] of it.
+/// Calls each route as each kind of caller, and returns the [`AuthzMatrix`].
 ///
-/// It takes the app, the authority whose verifier guards it, and, where the app is no
-/// [`ClosedRouter`](service_only::ClosedRouter) that knows its own routes, their table.
+/// Pass the app and the authority whose verifier guards it. If the app is not a
+/// [`ClosedRouter`](service_only::ClosedRouter), which knows its own routes, pass the route table too.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -77,16 +77,16 @@ macro_rules! authz_matrix {
 }
 
 impl AuthzMatrix {
-    /// Of a router that knows its routes.
+    /// Creates the matrix of a router that knows its routes.
     pub async fn of_closed(router: ClosedRouter, authority: &TestAuthority) -> Self {
         let table = router.routes("app");
         Self::of(router, authority, &table).await
     }
 
-    /// Of an app and its routes, whose verifier is `authority`'s.
+    /// Creates the matrix of an app and its routes. The verifier of the app must be `authority`'s.
     ///
     /// # Panics
-    /// When the app fails to answer, or a path is not one that a request line could carry.
+    /// When the app fails to answer, or a path is not valid in a request line.
     pub async fn of<S, B>(app: S, authority: &TestAuthority, table: &RouteTable) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
@@ -98,7 +98,7 @@ impl AuthzMatrix {
             let any = ["*".to_owned()];
             let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
             for method in methods {
-                // The handler of GET answers HEAD, so a row of its own would say nothing new.
+                // The handler of GET also answers HEAD, so a row for HEAD would be a duplicate.
                 if method == "HEAD" && methods.iter().any(|method| method == "GET") {
                     continue;
                 }
@@ -115,12 +115,12 @@ impl AuthzMatrix {
     }
 }
 
-/// Rows stand by path, then by method, whichever way the app was put together.
+/// Sorts rows by path, then by method, in whichever order the routes were added.
 fn place(route: &str) -> (&str, &str) {
     route.split_once(' ').map_or((route, ""), |(method, path)| (path, method))
 }
 
-/// A token for each column.
+/// Creates a token for each column.
 fn callers(authority: &TestAuthority, access: &Access) -> [Option<String>; CALLERS.len()] {
     let right = right_service(authority, access);
     let token = |draft: TokenDraft| Some(draft.token().as_str().to_owned());

@@ -1,4 +1,4 @@
-//! A token about to be minted: valid as it starts, changed one property at a time.
+//! A token that is not yet minted: it starts valid, and you change one property at a time.
 
 mod asked;
 mod edit;
@@ -18,19 +18,19 @@ use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
 use crate::{authority::TestAuthority, token::FixtureToken};
 
-/// How long a token lives when nothing else is said: long enough for any test, and short enough to
-/// be outlived by one step of the clock.
+/// The default lifetime of a token: long enough for any test, and short enough that one step of the clock
+/// passes its end.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The role that the real issuer gives to a service when nothing is said.
+/// The default role that the real issuer gives to a service.
 const DEFAULT_ROLE: &str = "admin";
 
-/// A token about to be minted. It starts valid, with the claims that the real issuer mints, and any
-/// claim and header can be changed, also into something that no issuer would sign.
+/// A token that is not yet minted. It starts valid, with the claims that the real issuer mints. You can
+/// change any claim and header, also to values that no issuer would sign.
 ///
-/// Changes apply in the order in which they are said. What is wrong with a token has a name:
-/// [`expired`](Self::expired), [`wrong_key`](Self::wrong_key), [`tampered`](Self::tampered) and so
-/// on; [`fixtures`](Self::fixtures) spoils the same token in every way, one at a time.
+/// Changes apply in the order of the calls. Each common defect has a method: [`expired`](Self::expired),
+/// [`wrong_key`](Self::wrong_key), [`tampered`](Self::tampered) and so on. [`fixtures`](Self::fixtures)
+/// returns the same token with every defect, one at a time.
 ///
 /// ```
 /// use service_only::Policy;
@@ -53,13 +53,13 @@ const DEFAULT_ROLE: &str = "admin";
 #[derive(Clone)]
 pub struct TokenDraft {
     authority: TestAuthority,
-    // Sorted, so that a seeded token is the same whatever features of serde_json a program has on.
+    // Sorted, so that a seeded token does not depend on the features of serde_json that a program enables.
     header: BTreeMap<String, Value>,
     claims: BTreeMap<String, Value>,
     signer: Signer,
     edits: Vec<Edit>,
     tolerance: Tolerance,
-    /// What the handler asks for, where that was said.
+    /// What the handler requires, if the test specified it.
     asked: Option<Access>,
 }
 
@@ -83,7 +83,7 @@ impl TokenDraft {
             .claim("user_id", id)
     }
 
-    /// A token whose subject is yet to be said.
+    /// Starts a token without a subject; the caller sets one later.
     pub(crate) fn of_nobody(authority: &TestAuthority) -> Self {
         Self::start(authority)
     }
@@ -130,12 +130,12 @@ impl TokenDraft {
         scopes.into_iter().fold(self, Self::scope)
     }
 
-    /// Sets the `role`. A service's is `admin` when nothing is said, as the real issuer mints it.
+    /// Sets the `role`. The default role of a service is `admin`, as the real issuer mints it.
     pub fn role(self, role: impl Into<String>) -> Self {
         self.claim("role", role.into())
     }
 
-    /// Sets the `aud`, instead of the authority's.
+    /// Sets the `aud`, in place of the authority's default.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.claim("aud", audience.into())
     }
@@ -157,7 +157,7 @@ impl TokenDraft {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -191,7 +191,7 @@ impl TokenDraft {
         self
     }
 
-    /// Leaves a header parameter out.
+    /// Removes a header parameter.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -209,7 +209,7 @@ impl TokenDraft {
         self
     }
 
-    /// Says another algorithm in the header, and signs as before.
+    /// Names another algorithm in the header, without a change of the signature's algorithm.
     pub fn algorithm_header(self, name: impl Into<String>) -> Self {
         self.header("alg", name.into())
     }
@@ -243,17 +243,17 @@ impl TokenDraft {
         &self.authority
     }
 
-    /// The `service` that the token says.
+    /// The `service` claim of the token.
     pub(crate) fn service_name(&self) -> Option<&str> {
         self.claims.get("service").and_then(Value::as_str)
     }
 
-    /// The claim, where the token has it.
+    /// The value of the claim, if the token has it.
     pub(crate) fn held(&self, claim: &str) -> Option<&Value> {
         self.claims.get(claim)
     }
 
-    /// Whether it says that it is of the strict profile.
+    /// Whether the token claims the strict profile.
     pub(crate) fn is_strict(&self) -> bool {
         self.header.get("typ").is_some_and(|typ| typ == "service+jwt")
     }

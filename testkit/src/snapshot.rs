@@ -1,8 +1,7 @@
-//! Ready-made settings for insta, so that a snapshot holds what was decided, and not when, or by
-//! which throwaway key.
+//! Settings for insta that replace times, keys and ids, so that a snapshot contains only the decision.
 //!
-//! [`settings`] has everything. A test whose clock stands still may want its times in the snapshot;
-//! it adds the filters that it needs to settings of its own:
+//! [`settings`] has every filter. A test with a fixed clock may want its times in the snapshot. It adds only
+//! the filters that it needs to its own settings:
 //!
 //! ```
 //! use service_only_testkit::{TestAuthority, snapshot};
@@ -22,30 +21,30 @@
 
 use insta::Settings;
 
-/// A regular expression, and what stands in its place.
+/// A regular expression, and its replacement.
 pub type Filter = (&'static str, &'static str);
 
-/// A token in compact form: a secret in production, and noise in a snapshot. Its header begins with
+/// Matches a token in compact form: a secret in production, and noise in a snapshot. Its header begins with
 /// `{"`, which is `eyJ` in base64url.
 pub const TOKEN: Filter = (r"\beyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", "[token]");
 
-/// A UUID: the id of a record, a `jti`, the `instance` of a problem.
+/// Matches a UUID: the id of a record, a `jti`, the `instance` of a problem.
 pub const UUID: Filter =
     (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "[uuid]");
 
-/// An instant of RFC 3339.
+/// Matches an instant of RFC 3339.
 pub const TIME: Filter = (r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", "[time]");
 
-/// A measured duration, as `Duration` prints it. Whole seconds stay: those were written by a person.
+/// Matches a measured duration, as `Duration` prints it. Whole seconds stay: a person wrote those.
 pub const DURATION: Filter = (r"\b(\d+(\.\d+)?(ns|µs|us|ms)|\d+\.\d+s)\b", "[duration]");
 
-/// The name of a key that is its thumbprint (RFC 7638): a word of 43 characters.
+/// Matches a key id that is a thumbprint (RFC 7638): a word of 43 characters.
 pub const THUMBPRINT: Filter = (r#"([`"'\s])[A-Za-z0-9_-]{43}([`"'\s,])"#, "${1}[kid]${2}");
 
 /// All filters of this module.
 pub const FILTERS: [Filter; 5] = [TOKEN, UUID, TIME, DURATION, THUMBPRINT];
 
-/// What differs from run to run in an audit record, and what stands in its place.
+/// The fields of an audit record that differ between runs, and their replacements.
 const REDACTIONS: [(&str, &str); 5] = [
     ("id", "[uuid]"),
     ("time", "[time]"),
@@ -54,8 +53,8 @@ const REDACTIONS: [(&str, &str); 5] = [
     ("kid", "[kid]"),
 ];
 
-/// insta's current settings, with [`FILTERS`], and with redactions for one audit record, for a list
-/// of them, and so for a [`RecordingAudit`](crate::RecordingAudit).
+/// insta's current settings, with [`FILTERS`] and redactions for audit records. The redactions apply to one
+/// record, to a list, and to a [`RecordingAudit`](crate::RecordingAudit).
 ///
 /// ```
 /// use service_only_testkit::{TestAuthority, snapshot};

@@ -1,8 +1,8 @@
-//! `service-token attack`: does a running service let in what it must refuse?
+//! `service-token attack`: tests whether a running service accepts what it must refuse.
 //!
-//! The catalogue, the requests and the judgement are the test kit's. Here are the key that signs the
-//! spoiled tokens, and the care that nobody attacks a service by accident: loopback unless the
-//! operator names the host, and a bound on requests.
+//! The test kit has the catalogue, the requests and the judgement. This module has the key that signs the
+//! spoiled tokens, and the limits against an accidental attack: only loopback unless the operator names the
+//! host, and a maximum of requests.
 
 mod endpoint;
 mod host;
@@ -160,7 +160,8 @@ impl AttackOptions {
         Ok(if self.any_service { attack.any_service() } else { attack })
     }
 
-    /// A parameter that no path has is mistyped, and the right one keeps its stand-in.
+    /// An unknown parameter name is a typing error: the parameter that was meant would keep its default
+    /// value.
     fn check_parameters(&self, table: Option<&RouteTable>) -> Outcome<()> {
         let routes = table.into_iter().flat_map(RouteTable::routes).map(|route| route.path());
         let paths = routes.chain(self.endpoint.iter().map(|endpoint| endpoint.target.as_str()));
@@ -196,7 +197,7 @@ impl AttackOptions {
         }
     }
 
-    /// The token that the service lets in, before anything in it is spoiled.
+    /// The token that the service accepts, before the attack spoils it.
     fn caller(&self) -> Outcome<TokenDraft> {
         let named = self.signing.key.is_some() || self.jwks_private.is_some();
         let config = Config::find(self.signing.config.as_deref(), !named)?;
@@ -238,7 +239,7 @@ impl AttackOptions {
     }
 }
 
-/// What got in outweighs what proves nothing: the first is certain.
+/// An accepted attack outweighs an inconclusive one: the first is certain.
 fn exit(report: &AttackReport) -> Exit {
     let proves = |control: &Control| matches!(control, Control::Passes(_));
     if report.is_clean() {

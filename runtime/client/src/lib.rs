@@ -1,7 +1,8 @@
-//! The calling side: the token that this service sends to others, kept current while it runs.
+//! The calling side: holds the token that this service sends to others, and keeps it current.
 //!
-//! A token is mounted as a file and replaced in time by whoever renews it. Nothing here verifies: the
-//! service that is called does. What is taken care of is that a token goes to nobody else.
+//! A deployment mounts the token as a file and replaces the file before the token expires. This crate does
+//! not verify the token: the called service does. This crate makes sure that the token goes only to the
+//! recipients that you list.
 //!
 //! # Features
 //!
@@ -13,7 +14,7 @@
 //! | `tonic` | bodies of tonic in requests that are sent again |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Without a client nothing asks for what only a client needs.
+// Without a client, the code that only clients use is unused.
 #![cfg_attr(
     not(any(feature = "reqwest", feature = "tower")),
     allow(dead_code, reason = "used by the clients")
@@ -53,15 +54,15 @@ use self::{
     token_file::{Sendable, TokenFile},
 };
 
-/// The token that this service sends to others, from a file that is read again when it changes. Cheap
-/// to clone; all clones are one.
+/// The token that this service sends to other services, reloaded from a file when the file changes. Cheap to
+/// clone; all clones share one state.
 ///
-/// The first token must be there; for a file that another container writes later, see
-/// [`wait_up_to`](TokenSourceBuilder::wait_up_to) and [`start_lazily`](TokenSourceBuilder::start_lazily). From
-/// then on a file that is broken, or gone, or on a mount that hangs, leaves the last token in use, with an
-/// error in the log and in [`TokenSource::last_error`]. No request waits more than two seconds for the file,
-/// and a mount that hangs blocks one thread. The swap of a mounted Kubernetes secret is seen like any other
-/// change. The threads that look at the file end with the last clone.
+/// The first token must exist when you open the source. For a file that another container writes later, see
+/// [`wait_up_to`](TokenSourceBuilder::wait_up_to) and [`start_lazily`](TokenSourceBuilder::start_lazily).
+/// After that, the last token stays in use while the file is broken, missing, or on a mount that hangs. The
+/// log and [`TokenSource::last_error`] then report the error. No request waits more than two seconds for the
+/// file, and a mount that hangs blocks one thread. The swap of a mounted Kubernetes secret is detected like
+/// any other change. The threads that watch the file end with the last clone.
 ///
 /// ```no_run
 /// use service_only_client::{AttachToken, TokenSource};
@@ -73,12 +74,12 @@ use self::{
 #[derive(Clone)]
 pub struct TokenSource {
     file: LazyTokenSource,
-    /// What proves that there is a token.
+    /// The token of the first load, which proves that a token exists.
     first: HeaderValue,
 }
 
 impl TokenSource {
-    /// A file with one token. White space around it and a byte order mark are not part of it.
+    /// Reads one token from a file. It ignores white space around the token and a byte order mark.
     pub fn file(path: impl Into<PathBuf>) -> TokenSourceBuilder {
         TokenSourceBuilder {
             file: TokenFile::at(path.into()),
@@ -88,20 +89,21 @@ impl TokenSource {
         }
     }
 
-    /// The value of an `Authorization` header, `Bearer` and the token (RFC 6750 section 2.1). Marked
+    /// The value of an `Authorization` header: `Bearer` and the token (RFC 6750 section 2.1). It is marked as
     /// sensitive, so that `http` does not print it.
     pub fn authorization(&self) -> HeaderValue {
         self.file.token(|token| token.authorization.clone()).unwrap_or_else(|| self.first.clone())
     }
 
-    /// When the token expires, in seconds since the Unix epoch, as it says itself: for a metric or an
-    /// alert. `None` where it does not say.
+    /// When the token expires, in seconds since the Unix epoch, for a metric or an alert. The value is the
+    /// token's own unverified claim; `None` if the token has no such claim.
     pub fn expires_at(&self) -> Option<i64> {
         self.file.token(|token| token.expires_at).flatten()
     }
 
-    /// When the token was issued, in seconds since the Unix epoch, as it says itself: with
-    /// [`expires_at`](Self::expires_at) its whole life. `None` where it does not say.
+    /// When the token was issued, in seconds since the Unix epoch. Together with
+    /// [`expires_at`](Self::expires_at) it gives the lifetime of the token. The value is the token's own
+    /// unverified claim; `None` if the token has no such claim.
     pub fn issued_at(&self) -> Option<i64> {
         self.file.token(|token| token.issued_at).flatten()
     }
@@ -111,7 +113,7 @@ impl TokenSource {
         self.file.0.file().current().at
     }
 
-    /// What is wrong with the file as it is now; `None` when its token is the one in use.
+    /// The current error of the file; `None` if the token of the file is in use.
     pub fn last_error(&self) -> Option<TokenFileError> {
         self.file.last_error()
     }
@@ -124,10 +126,11 @@ impl WeakHandle for TokenSource {
     }
 }
 
-/// A [`TokenSource`] whose first token may come later: a file that another container of the pod writes.
+/// A [`TokenSource`] whose first token may arrive later, in a file that another container of the pod writes.
 ///
-/// [`AttachToken`](crate::AttachToken) takes it like a source. Until the token is there, requests to the
-/// recipients fail with an error that names the file and what is wrong; they are never sent without it.
+/// [`AttachToken`](crate::AttachToken) accepts it like a [`TokenSource`]. Until the token exists, requests to
+/// the recipients fail with an error that names the file and the problem. They are never sent without a
+/// token.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -147,26 +150,26 @@ impl LazyTokenSource {
     /// The value of an `Authorization` header; see [`TokenSource::authorization`].
     ///
     /// # Errors
-    /// When there is no token yet, with what is wrong with the file.
+    /// When no token exists yet. The error names the problem of the file.
     pub fn authorization(&self) -> Result<HeaderValue, TokenFileError> {
         self.token(|token| token.authorization.clone()).ok_or_else(|| self.missing())
     }
 
-    /// Waits until there is a token, on any executor.
+    /// Waits until a token exists, on any executor.
     ///
     /// # Errors
-    /// When there is none within `limit`, with what is wrong with the file.
+    /// When no token exists within `limit`. The error names the problem of the file.
     pub async fn ready(&self, limit: Duration) -> Result<TokenSource, TokenFileError> {
         self.0.wait_for(limit, Option::is_some).await;
         Ok(TokenSource { first: self.authorization()?, file: self.clone() })
     }
 
-    /// What is wrong with the file as it is now; `None` when its token is the one in use.
+    /// The current error of the file; `None` if the token of the file is in use.
     pub fn last_error(&self) -> Option<TokenFileError> {
         self.0.file().last_error()
     }
 
-    /// Waits for one look at the file where there is no token yet: it may have been written just now.
+    /// Reads the file one more time if no token exists yet: the file may have been written a moment ago.
     #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn authorization_now(&self) -> Result<HeaderValue, TokenFileError> {
         if self.token(|_| ()).is_none() {
@@ -175,11 +178,11 @@ impl LazyTokenSource {
         self.authorization()
     }
 
-    /// The token of now, if it is another one than was `sent`. Makes the file be read again, but not more
+    /// Returns the current token if it differs from the `sent` one. It rereads the file first, but not more
     /// often than every [`REREAD_INTERVAL`].
     #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn another_than(&self, sent: &HeaderValue) -> Option<HeaderValue> {
-        // Another request may have been refused before, and have looked.
+        // Another request may have been refused before this one, and may have reread the file already.
         if let Some(newer) = self.unlike(sent) {
             return Some(newer);
         }
@@ -221,7 +224,7 @@ impl fmt::Debug for TokenSource {
     }
 }
 
-/// Describes a file with a token; [`TokenSourceBuilder::open`] loads it.
+/// The settings of a token file; [`TokenSourceBuilder::open`] loads it.
 #[must_use = "nothing is loaded until `open` is called"]
 pub struct TokenSourceBuilder {
     file: TokenFile,
@@ -231,34 +234,34 @@ pub struct TokenSourceBuilder {
 }
 
 impl TokenSourceBuilder {
-    /// How often the file is looked at, 10 ms or more. Left out, it is [`DEFAULT_POLL_INTERVAL`].
+    /// How often the file is checked, 10 ms or more. The default is [`DEFAULT_POLL_INTERVAL`].
     pub fn poll_every(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
 
-    /// Where the time of [`TokenSource::loaded_at`] comes from. Left out, it is [`SystemClock`].
+    /// The clock for [`TokenSource::loaded_at`]. The default is [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// How long [`open`](Self::open) waits for a first token, where another container writes the file. Left
-    /// out, it does not wait.
+    /// How long [`open`](Self::open) waits for a first token that another container writes. By default it
+    /// does not wait.
     pub fn wait_up_to(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Loads the token, and starts the threads that look at the file. Blocks while it waits.
+    /// Loads the token, and starts the threads that watch the file. Blocks while it waits.
     ///
     /// # Errors
-    /// When the file cannot be read within two seconds, is not a regular file or holds no token, the
-    /// interval is too short, or no thread can be started.
+    /// When the file cannot be read within two seconds, is not a regular file or contains no token, when the
+    /// interval is too short, or when no thread can be started.
     pub fn open(self) -> Result<TokenSource, TokenFileError> {
         self.check()?;
         let file = LazyTokenSource(AwaitedFile::open(self.file, self.interval, self.clock, self.patience)?);
         Ok(TokenSource { first: file.authorization()?, file })
     }
 
-    /// Starts the threads that look at the file, and waits for nothing: the token may come later.
+    /// Starts the threads that watch the file, and does not wait: the token may arrive later.
     ///
     /// # Errors
     /// When the interval is too short, or no thread can be started.

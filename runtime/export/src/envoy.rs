@@ -1,5 +1,5 @@
-//! Envoy: the filter `jwt_authn`, which checks the token and keeps its claims, and the filter `rbac`
-//! after it, which compares them. For who runs Envoy without Istio.
+//! Exports two Envoy filters for deployments without Istio. `jwt_authn` verifies the token and keeps its
+//! claims, and `rbac` after it compares the claims.
 
 use serde_json::{Value, json};
 
@@ -12,10 +12,10 @@ use crate::{
 };
 use service_only::routes::RouteTable;
 
-/// The oldest Envoy that reads all of the output: `sourced_metadata` is new in it.
+/// The oldest Envoy version that supports the whole output: it introduced `sourced_metadata`.
 pub const ENVOY_VERSION: &str = "1.34";
 
-/// The cluster that a key set is fetched through.
+/// The cluster through which Envoy fetches a key set.
 const JWKS_CLUSTER: &str = "service_only_jwks";
 
 const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
@@ -23,24 +23,24 @@ const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
 /// The name of the provider, and of the claims in the metadata.
 const TOKEN: &str = "service_token";
 
-/// A service name, but for its length.
+/// The pattern of a service name, without its length limit.
 const SERVICE_NAME: &str = "[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?";
 
-/// What stands in the `scope` claim: scope-tokens of RFC 6749 section 3.3, and spaces.
+/// The pattern of other scopes in the `scope` claim: scope-tokens of RFC 6749 section 3.3, and spaces.
 const SCOPES: &str = r"[!#-\[\]-~ ]*";
 
-/// `http_filters` as YAML, to stand before the router in a `HttpConnectionManager`.
+/// `http_filters` as YAML; insert them before the router in a `HttpConnectionManager`.
 ///
-/// The claims are compared as the code compares them: `type`, `is_service`, `service` and `sub`, `role`,
-/// each scope as a whole word, `aud`. Left to the code are `max_age`, revocation, and what Envoy does
-/// not look at in a token: a header that it need not know, a member that stands there twice, a binding to
-/// a key of the sender (`cnf`). Envoy allows the clocks a second where the code allows none.
+/// Envoy compares these claims as the code does: `type`, `is_service`, `service` and `sub`, `role`, each
+/// scope as a whole word, `aud`. The code must check `max_age`, revocation, and what Envoy ignores in a
+/// token: a critical header that it does not know, a duplicate member, and a binding to a key of the sender
+/// (`cnf`). Envoy allows a clock skew of one second where the code allows none.
 ///
-/// Keys that are named by a URL are fetched through a cluster `service_only_jwks`, which is yours to
-/// define, with TLS that checks the name.
+/// Envoy fetches keys that are named by a URL through a cluster `service_only_jwks`. You must define this
+/// cluster, with TLS that verifies the host name.
 ///
 /// # Errors
-/// For a route that the router would not take either.
+/// For a route that the router would not accept either.
 pub fn envoy(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportError> {
     mesh.check()?;
     let rules = plan::rules(table)?;
@@ -94,11 +94,11 @@ pub fn envoy(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
 
 fn provider(mesh: &MeshOptions) -> Value {
     let mut provider = json!({
-        // Envoy takes zero for its default of a minute.
+        // Envoy reads zero as its default of one minute.
         "clock_skew_seconds": mesh.leeway.as_secs().max(1),
-        // The code checks the token again.
+        // The code verifies the token again.
         "forward": true,
-        // The default would also read it from the query, where the code does not look.
+        // By default Envoy also reads the token from the query, which the code ignores.
         "from_headers": [{ "name": "Authorization", "value_prefix": "Bearer " }],
         "issuer": mesh.issuer,
         "payload_in_metadata": TOKEN,
@@ -121,8 +121,8 @@ fn provider(mesh: &MeshOptions) -> Value {
     provider
 }
 
-/// Who needs a token at all. The first that fits decides, so narrower paths go first; the last asks
-/// for one wherever no public route fits.
+/// Which paths require a token. The first matching rule decides, so narrower paths come first. The last rule
+/// requires a token wherever no public route matches.
 fn requirements(rules: &[Rule<'_>]) -> Value {
     let token = json!({ "provider_name": TOKEN });
     let is_public = |rule: &&Rule<'_>| matches!(rule.access, Asked::Anybody { .. });
@@ -199,11 +199,12 @@ fn service(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
             })),
         },
     ];
-    // The filter checks tokens of one issuer. Where a handler asks for others only, it lets nobody in.
+    // The filter verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
+    // request.
     all.extend(needs.issuers.map(|issuers| any_of(issuers.iter().map(|issuer| claim("iss", exact(issuer))))));
     all.extend(needs.roles.map(|roles| any_of(roles.iter().map(|role| claim("role", exact(role))))));
     all.extend(needs.scopes.iter().map(|scope| claim("scope", holds_scope(scope))));
-    // A token that names an audience is for nobody else (RFC 7519 section 4.1.3).
+    // A token with an audience is only for that audience (RFC 7519 section 4.1.3).
     all.push(match mesh.audiences.as_slice() {
         [] => json!({ "not_id": claim("aud", json!({ "present_match": true })) }),
         audiences => any_of(audiences.iter().flat_map(|audience| {
@@ -232,7 +233,7 @@ fn matching(regex: &str) -> Value {
     json!({ "string_match": { "safe_regex": { "regex": regex } } })
 }
 
-/// The scope as a whole word of a claim that is a list of scopes, as the code reads it. Envoy's
+/// Matches the scope as a whole word of a claim that is a list of scopes, as the code reads it. Envoy's
 /// expressions match the whole text.
 fn holds_scope(scope: &str) -> Value {
     matching(&format!("({SCOPES} )?{}( {SCOPES})?", quote_meta(scope)))

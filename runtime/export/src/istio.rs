@@ -1,5 +1,5 @@
-//! Istio: a `RequestAuthentication`, which checks a token where there is one, and an
-//! `AuthorizationPolicy`, which asks for one. The first alone lets requests without a token through.
+//! Exports Istio resources: a `RequestAuthentication`, which verifies a token if the request has one, and an
+//! `AuthorizationPolicy`, which requires one. Without the second, requests without a token pass.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,20 @@ use crate::{
 };
 use service_only::routes::RouteTable;
 
-/// The oldest Istio that reads all of the output: `{*}` in paths is new in it.
+/// The oldest Istio version that supports the whole output: it introduced `{*}` in paths.
 pub const ISTIO_VERSION: &str = "1.22";
 
 /// A `RequestAuthentication` and an `AuthorizationPolicy` as YAML, for `kubectl apply`.
 ///
-/// A caller needs the principal of a listed service, proven by mutual TLS, and that same service's
-/// token; so a token that was taken from its owner is of no use elsewhere. Roles and scopes are claims.
-/// `is_service` is left to the code, because Istio compares texts only; so are `max_age`, revocation,
-/// and the minute after its end for which Istio still takes a token. A name that Istio would read as a pattern, such as a scope that ends in `*`, is said as
-/// the pattern, and a comment says so.
+/// A caller needs the principal of a listed service, proven by mutual TLS, and the token of that same
+/// service. So a stolen token is useless to another workload. Roles and scopes are compared as claims. The
+/// code must check `is_service`, because Istio compares only strings. The code also checks `max_age`,
+/// revocation, and the minute after expiry during which Istio still accepts a token. Istio reads some names
+/// as patterns, such as a scope that ends in `*`. The output writes such a name as the pattern, with a
+/// comment about it.
 ///
 /// # Errors
-/// Without a namespace, and for a path that Istio cannot say: a parameter must be a whole segment.
+/// When no namespace is set, or Istio cannot express a path: a parameter must be a whole segment.
 pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportError> {
     mesh.check()?;
     let rules = plan::rules(table)?;
@@ -66,7 +67,7 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
             "apiVersion": "security.istio.io/v1",
             "kind": "AuthorizationPolicy",
             "metadata": metadata,
-            // Allowing with no rule that fits is denying.
+            // An `ALLOW` policy without a matching rule denies the request.
             "spec": { "action": "ALLOW", "selector": selector },
         }),
     );
@@ -94,9 +95,9 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
 
 fn jwt_rule(mesh: &MeshOptions) -> Value {
     let mut rule = json!({
-        // The code checks the token again.
+        // The code verifies the token again.
         "forwardOriginalToken": true,
-        // The default would also read it from the query, where the code does not look.
+        // By default Istio also reads the token from the query, which the code ignores.
         "fromHeaders": [{ "name": "Authorization", "prefix": "Bearer " }],
         "issuer": mesh.issuer,
     });
@@ -116,7 +117,7 @@ fn policy_rule(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<V
     let to = json!([{ "operation": operation(rule)? }]);
     Ok(match rule.access {
         Asked::Anybody { .. } => json!({ "to": to }),
-        // Nobody has a principal of the request and none.
+        // No request both has a principal and has none, so this rule matches no request.
         Asked::Nobody => json!({
             "from": [{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }],
             "to": to,
@@ -129,7 +130,8 @@ fn policy_rule(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<V
     })
 }
 
-/// One source a service: its principal goes with its token (`iss/sub`), not with another's.
+/// One source per service: its mTLS principal must match its token (`iss/sub`), not the token of another
+/// service.
 fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
     let Some(services) = needs.services else {
         return json!([{ "source": { "requestPrincipals": [format!("{}/*", mesh.issuer)] } }]);
@@ -146,13 +148,14 @@ fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
 fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
     let mut all = vec![claim("type", json!(["service"]))];
-    // The mesh checks tokens of one issuer. Where a handler asks for others only, it lets nobody in.
+    // The mesh verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
+    // request.
     all.extend(needs.issuers.map(|issuers| claim("iss", json!(issuers))));
     all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
     all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
-    // Istio reads `scope` as a list with spaces between. One condition each: all are needed.
+    // Istio reads `scope` as a space-separated list. Each scope is its own condition: all are required.
     all.extend(needs.scopes.iter().map(|scope| claim("scope", json!([scope]))));
-    // A token that names an audience is for nobody else (RFC 7519 section 4.1.3).
+    // A token with an audience is only for that audience (RFC 7519 section 4.1.3).
     all.push(match mesh.audiences.as_slice() {
         [] => json!({ "key": "request.auth.audiences", "notValues": ["*"] }),
         audiences => json!({ "key": "request.auth.audiences", "values": audiences }),
@@ -174,7 +177,7 @@ fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
     let path = said(&rule.template)?;
     let mut without = rule.without_paths.iter().map(said).collect::<Result<Vec<_>, _>>()?;
     without.extend(empty_segments(rule).into_iter().filter_map(|(_, pattern)| pattern));
-    // To the router the rest of a path is not empty, and to Istio it may be.
+    // For the router, the rest of a path is not empty; for Istio it can be empty.
     without.extend(path.strip_suffix("{**}").map(str::to_owned));
     let mut known = BTreeSet::new();
     without.retain(|path| known.insert(path.clone()));
@@ -185,8 +188,8 @@ fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
     Ok(Value::Object(operation))
 }
 
-/// The path with Istio's operators. Its text is what Envoy's URI templates take as text: a
-/// configuration that the proxy cannot read would leave the former one in force.
+/// The path with Istio's operators. It accepts only text that Envoy's URI templates accept: a proxy that
+/// cannot read a configuration keeps the previous one in force.
 fn path(template: &Template) -> Result<String, String> {
     let mut path = String::new();
     let mut pieces = template.pieces().iter().peekable();
@@ -209,9 +212,12 @@ fn path(template: &Template) -> Result<String, String> {
     Ok(path)
 }
 
-/// Where a narrower path has a parameter before its end, the router takes an empty segment for it, as in
-/// `/api//items`, and Istio's `{*}` does not. A wider rule that takes the rest of a path must leave such
-/// requests alone too. Each such path, and the prefix that says it; only a first parameter has one.
+/// Lists the paths with an empty segment that a wider rule must exclude, each with its Istio prefix if it has
+/// one.
+///
+/// If a narrower path has a parameter before its end, the router accepts an empty segment for it, as in
+/// `/api//items`. Istio's `{*}` does not match an empty segment. So a wider rule that matches the rest of a
+/// path must exclude these requests too. Only a parameter right after the first text has a prefix.
 fn empty_segments(rule: &Rule<'_>) -> Vec<(String, Option<String>)> {
     let mut all = Vec::new();
     if !matches!(rule.template.pieces().last(), Some(Piece::Rest(_))) {
@@ -236,7 +242,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~%!$&'()+,;:@=".contains(&byte)
 }
 
-/// Names with a `*` at an end, which Istio compares as a suffix or a prefix.
+/// Names that start or end with `*`, which Istio compares as a suffix or a prefix.
 fn patterns<'r>(rule: &Rule<'r>) -> Vec<&'r String> {
     let Asked::Service(needs) = rule.access else { return Vec::new() };
     let issuers = needs.issuers.unwrap_or_default().iter();
@@ -248,15 +254,15 @@ fn labels(table: &RouteTable, mesh: &MeshOptions) -> Result<Value, ExportError> 
     if !mesh.labels.is_empty() {
         return Ok(json!(mesh.labels));
     }
-    // The limit of a label's value.
+    // Kubernetes limits a label value to 63 characters.
     if table.service().len() > 63 {
         return Err(ExportError::option("label", "the service's name is too long for a label; name one"));
     }
     Ok(json!({ "app": table.service() }))
 }
 
-/// A DNS-1123 subdomain that resembles the name, and is no other service's: a name that had to be changed
-/// is told apart by its digest, after a dot, which no name that is left as it is has.
+/// A DNS-1123 subdomain that resembles the service name and is unique to it. A changed name ends with a dot
+/// and its digest. An unchanged name contains no dot, so the two cannot collide.
 fn resource_name(service: &str) -> String {
     let resembling = service.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let cut: String = resembling.chars().take(200).collect();

@@ -1,8 +1,9 @@
-//! Decisions, keys and tokens as instruments of OpenTelemetry.
+//! Exposes decisions, keys and tokens as OpenTelemetry instruments.
 //!
-//! The instruments come from a `Meter` that the program gives, so its own SDK exports them, by OTLP, to
-//! Prometheus or both. What is decided is counted by an audit sink, in memory of the thread that decides; that,
-//! and what a key, a cache or a log is like now, is read when somebody collects. No label is of an unverified
+//! The program passes its `Meter`, so its own SDK exports the instruments, by OTLP, to Prometheus or both. An
+//! audit sink counts decisions in the memory of the deciding thread. A collection reads these counts, and the
+//! current state of keys, caches and logs. No label comes from an unverified token, and no label is
+//! unbounded.
 //! token, and none is unbounded.
 
 mod audit;
@@ -31,16 +32,17 @@ use service_only::{
 pub use self::{audit::MetricsAudit, series::MAX_METRIC_SERIES};
 use self::{names::Names, readings::Readings};
 
-/// Services, and keys, that are told apart; the rest are one, `(others)`. With ten endpoints and six codes
-/// that refuse a known service, 200 services stay within what Prometheus takes from one target.
+/// The number of services, and of keys, with their own labels; all others share the label `(others)`. With
+/// ten endpoints and six codes that refuse a known service, 200 services stay within what Prometheus accepts
+/// from one target.
 pub const DEFAULT_METRIC_NAMES: usize = 200;
 
-/// The instruments of a program, made from its `Meter`. Cheap to clone; all clones are one. Make it once: of
-/// two, an exporter would see the counts of one.
+/// The instruments of a program, created from its `Meter`. Cheap to clone; all clones share one state. Create
+/// it once: of two, an exporter would see the counts of only one.
 ///
-/// A decision is counted in memory of its thread, in about six hundred instructions whatever the SDK, and waits
-/// for no collection. The SDK's histograms get their values when somebody collects, or ten seconds later at the
-/// most, from a thread of the metrics.
+/// A decision is counted in the memory of its thread. This takes about six hundred instructions with any SDK,
+/// and never waits for a collection. The SDK's histograms receive their values at a collection, or from a
+/// background thread at most ten seconds later.
 ///
 /// ```
 /// use opentelemetry::metrics::MeterProvider;
@@ -87,18 +89,18 @@ struct Inner {
 }
 
 impl Metrics {
-    /// The instruments, with names for [`DEFAULT_METRIC_NAMES`] services and as many keys.
+    /// Creates the instruments, with labels for [`DEFAULT_METRIC_NAMES`] services and as many keys.
     pub fn new(meter: &Meter) -> Self {
         Self::with_names(meter, DEFAULT_METRIC_NAMES)
     }
 
-    /// The instruments, with names for so many services and as many keys. The first that are verified get
-    /// them.
+    /// Creates the instruments, with labels for `names` services and as many keys. The first services and
+    /// keys that are verified get the labels.
     pub fn with_names(meter: &Meter, names: usize) -> Self {
         Self::with_clock(meter, names, SystemClock)
     }
 
-    /// The same, with the age of keys by `clock`.
+    /// Like [`with_names`](Self::with_names), with a clock for the age of keys.
     pub fn with_clock(meter: &Meter, names: usize, clock: impl Clock) -> Self {
         let services = Arc::new(Names::new(names));
         Self(Arc::new(Inner {
@@ -177,14 +179,14 @@ impl Metrics {
         }))
     }
 
-    /// The sink that counts decisions, to stand beside the one that writes them: `.audit((log,
-    /// metrics.audit()))`. It never fails.
+    /// The audit sink that counts decisions. Use it beside the sink that writes them:
+    /// `.audit((log, metrics.audit()))`. It never fails.
     pub fn audit(&self) -> MetricsAudit {
         self.0.audit.clone()
     }
 
-    /// Reads the verifier's cache hits and its tokens of the old profile. As with all that is watched, what
-    /// is dropped is read no more.
+    /// Watches the cache hits of a verifier, and its tokens of the compatible profile. After the verifier is
+    /// dropped, nothing more is read. This also applies to the other `watch_` methods.
     pub fn watch_verifier(&self, verifier: &Verifier) {
         let hits = verifier.weak();
         self.0.cache_hits.add(move |reading| {
@@ -201,7 +203,7 @@ impl Metrics {
         });
     }
 
-    /// Reads how many records a log has lost.
+    /// Watches how many records an audit log has lost.
     pub fn watch_audit(&self, log: &JsonLinesAudit) {
         let log = log.weak();
         self.0.audit_dropped.add(move |reading| {
@@ -210,7 +212,7 @@ impl Metrics {
         });
     }
 
-    /// Reads how many revocations are held, in whatever holds them:
+    /// Watches how many revocations are stored, in any store:
     ///
     /// ```
     /// # use opentelemetry::metrics::{MeterProvider, noop::NoopMeterProvider};
@@ -222,8 +224,8 @@ impl Metrics {
     /// });
     /// ```
     ///
-    /// For the revocations of a database, pass `SqlRevocations::len_while_used` of `service-only-store`. It reads
-    /// them for as long as a verifier has them, and keeps no reader of a database alive.
+    /// For the revocations of a database, pass `SqlRevocations::len_while_used` of `service-only-store`. It
+    /// reads them only while a verifier uses them, and does not keep the database reader alive.
     pub fn watch_revocations<N: Into<Option<usize>>>(&self, held: impl Fn() -> N + Send + 'static) {
         self.0.revocations.add(move |reading| {
             reading.take(&[], u64::try_from(held().into()?).unwrap_or(u64::MAX));
@@ -231,9 +233,9 @@ impl Metrics {
         });
     }
 
-    /// Reads the age and the state of an issuer's keys. A retired key has a state for as long as the ring
-    /// remembers it, and no age. A ring knows nothing of the time before it was made: where a program makes
-    /// it anew at each start, ages start there too.
+    /// Watches the age and the state of an issuer's keys. A retired key has a state as long as the ring
+    /// remembers it, and has no age. A ring knows nothing of the time before it was created. If a program
+    /// creates a new ring at each start, ages restart too.
     pub fn watch_ring(&self, issuer: impl Into<String>, ring: &KeyRing) {
         let (issuer, keys) = (issuer.into(), ring.weak());
         self.0.key_state.add({
@@ -258,8 +260,8 @@ impl Metrics {
         });
     }
 
-    /// Reads whether the last look at a file of keys has failed, and when its keys were loaded: that is when
-    /// they last changed.
+    /// Watches whether the last read of a key file failed, and when its keys were loaded. That is the time of
+    /// their last change.
     pub fn watch_file(&self, issuer: impl Into<String>, file: &FileKeys) {
         let (failing, loaded) = (file.weak(), file.weak());
         let labels = [KeyValue::new("issuer", issuer.into())];
@@ -276,7 +278,7 @@ impl Metrics {
         });
     }
 
-    /// Reads how often keys could not be fetched, whether that is so now, and when they last could.
+    /// Watches how often fetching keys failed, whether it fails now, and when it last succeeded.
     #[cfg(feature = "remote")]
     pub fn watch_remote(&self, issuer: impl Into<String>, keys: &service_only::RemoteJwks) {
         let labels = [KeyValue::new("issuer", issuer.into())];
@@ -303,8 +305,8 @@ impl Metrics {
         });
     }
 
-    /// Reads when the token that this service sends expires, and how long it lives in all. `name` tells it
-    /// from another one of this program.
+    /// Watches when the token that this service sends expires, and its whole lifetime. `name` distinguishes
+    /// the token from other tokens of this program.
     #[cfg(feature = "client")]
     pub fn watch_token(&self, name: impl Into<String>, tokens: &service_only_client::TokenSource) {
         let labels = [KeyValue::new("token", name.into())];
@@ -332,13 +334,13 @@ impl Metrics {
     }
 }
 
-/// The value behind a lock, also after a thread has panicked with it: what is locked here is whole after each
-/// statement.
+/// Locks the mutex, also if it is poisoned: the value is consistent after each statement, so a panic leaves
+/// it usable.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The number's place in a list that grows with it.
+/// The entry at this index, in a list that grows as needed.
 #[inline]
 fn at<T: Default>(list: &mut Vec<T>, number: usize) -> &mut T {
     if number >= list.len() {

@@ -1,8 +1,9 @@
-//! Revocations of a fleet: kept in a database, answered from memory.
+//! Revocations of a fleet: stored in a database, answered from memory.
 //!
-//! A task in the background reads what is new, when PostgreSQL tells of it and at every poll besides,
-//! so that a notification that is lost costs half a second and no more. A request never waits for it.
-//! What was read once is refused for good; what could not be read for too long is an outage.
+//! A background task reads new revocations when PostgreSQL notifies of one, and also at every poll. So a lost
+//! notification delays a revocation by at most half a second. A request never waits for the task. A
+//! revocation that was read is refused for good. If the database cannot be read for too long, that is an
+//! outage.
 
 mod builder;
 mod reader;
@@ -23,13 +24,13 @@ use service_only::{
 };
 use tokio::sync::watch;
 
-/// The revocations of a [`Store`](crate::Store), for every verifier of a fleet. Cheap to clone;
-/// all clones are one. The task that reads ends with the last clone.
+/// The revocations of a [`Store`](crate::Store), for every verifier of a fleet. Cheap to clone; all clones
+/// share one background task, which ends with the last clone.
 ///
-/// Nobody is accepted before all revocations were read, nor when the database was silent for longer
-/// than [`max_silence`](SqlRevocationsBuilder::max_silence), nor when there are more revocations than
-/// may be held: each is an outage, which the verifier refuses (503) unless told otherwise. A token
-/// that is known to be revoked stays refused through all of it.
+/// Three states are an outage: the first reading is not complete, the database has been silent for longer
+/// than [`max_silence`](SqlRevocationsBuilder::max_silence), or there are more revocations than the limit. In
+/// an outage the verifier refuses every token (503), unless you configure otherwise. A token that is known to
+/// be revoked stays refused in every case.
 ///
 /// Measured with three processes and 100,000 revoked tokens, from the revocation to the last refusal: SQLite
 /// 407 ms (median of 20; at worst 425), PostgreSQL 17 ms (27), and with its notifications lost 200 ms (414).
@@ -50,7 +51,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct SqlRevocations(Arc<Running>);
 
-/// Ends the task when it is dropped.
+/// Aborts the task when it is dropped.
 struct Running {
     shared: Arc<Shared>,
     loaded: watch::Receiver<bool>,
@@ -63,7 +64,7 @@ struct Shared {
     place: String,
     max_silence: Duration,
     since: Stopwatch,
-    /// When the database was last known to be read in full, in microseconds; [`NEVER`] at first.
+    /// When the database was last read completely, in microseconds; [`NEVER`] at first.
     heard_us: AtomicU64,
     full: AtomicBool,
 }
@@ -71,33 +72,35 @@ struct Shared {
 const NEVER: u64 = u64::MAX;
 
 impl SqlRevocations {
-    /// Revocations of the store at this address: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
+    /// Configures the revocations of the store at this address: `sqlite:PATH` or
+    /// `postgres://USER@HOST/DATABASE`.
     pub fn of(url: impl Into<String>) -> SqlRevocationsBuilder {
         SqlRevocationsBuilder::new(url.into())
     }
 
-    /// Waits until all revocations were read for the first time. Bound it by a timeout where a program
-    /// should not start without; a program that starts anyway refuses until then.
+    /// Waits until the first reading is complete. Add a timeout if your program must not start without
+    /// revocations. If it starts anyway, requests are refused until the reading is complete.
     pub async fn loaded(&self) {
         let mut loaded = self.0.loaded.clone();
         if loaded.wait_for(|loaded| *loaded).await.is_err() {
-            // The task is gone, with its runtime; there is nothing left to come.
+            // The task ended with its runtime, so no reading will complete.
             std::future::pending::<()>().await;
         }
     }
 
-    /// How many revocations are held.
+    /// How many revocations are in memory.
     pub fn len(&self) -> usize {
         self.0.shared.memory.len()
     }
 
-    /// How many are held, for who only watches: `None` when nobody has the store any more.
+    /// The number of revocations for a metric, without keeping the reader alive. It is `None` after the last
+    /// clone is dropped.
     pub fn len_while_used(&self) -> impl Fn() -> Option<usize> + Clone + Send + Sync + use<> {
         let running = Arc::downgrade(&self.0);
         move || running.upgrade().map(|running| running.shared.memory.len())
     }
 
-    /// Whether none is held.
+    /// Whether memory has no revocations.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -105,14 +108,14 @@ impl SqlRevocations {
 
 impl RevocationStore for SqlRevocations {
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
-        // First of all, since an outage may be accepted and a revoked token may not.
+        // Check memory first: a verifier may accept tokens during an outage, but never a revoked token.
         match self.0.shared.memory.status(token)? {
             RevocationStatus::Good => self.0.shared.check().map(|()| RevocationStatus::Good),
             revoked => Ok(revoked),
         }
     }
 
-    /// While the database is silent for too long, a store must be asked, and says so.
+    /// `None` during an outage, so that a verifier asks `status`, which reports the outage.
     fn epoch(&self) -> Option<u64> {
         self.0.shared.check().ok().and_then(|()| self.0.shared.memory.epoch())
     }
@@ -124,7 +127,7 @@ impl Shared {
         u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Whether what is held is all that there is, as far as anybody can know.
+    /// Checks that memory has all revocations, as far as the reader can know.
     fn check(&self) -> Result<(), RevocationOutage> {
         if self.full.load(Ordering::Acquire) {
             return Err(RevocationOutage::new("there are more revocations than this verifier may hold"));

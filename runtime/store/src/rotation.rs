@@ -1,8 +1,8 @@
-//! When a signing key comes, takes over and goes: decided here, by looking at the journal and nothing else.
+//! Decides when a signing key is prepared, takes over and retires, from the journal alone.
 //!
-//! The plan is pure: the same journal at the same instant gives the same plan, and a step that was made
-//! is no longer in it. So whoever was killed in the middle of a rotation runs it again. Who acts on it
-//! (`service-token rotate`) makes one step, looks again, and makes the next.
+//! The plan is pure: the same journal at the same instant gives the same plan. A completed step is no longer
+//! in the plan, so you can rerun a rotation that was killed halfway. The command `service-token rotate` makes
+//! one step, reads the journal again, and makes the next step.
 
 mod needs;
 mod reporter;
@@ -18,35 +18,35 @@ use crate::store::{KeyRecord, KeyStage, VerifierReport};
 /// A step in the life of an issuer's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The key that signs so far is written down as the active one.
+    /// The key that signs so far is recorded as the active one.
     Adopt,
-    /// A new key is made and published, and signs nothing yet.
+    /// A new key is created and published, and does not sign yet.
     Prepare,
-    /// The prepared key signs from now on; the former one only verifies.
+    /// The prepared key signs from now on; the previous key only verifies.
     Activate {
-        /// The key; `None` while it is not made yet.
+        /// The key; `None` if it does not exist yet.
         kid: Option<String>,
     },
-    /// A key is withdrawn: its tokens are refused.
+    /// A key is withdrawn: verifiers refuse its tokens.
     Retire {
         /// The key.
         kid: String,
     },
 }
 
-/// A step, when it is expected, and what stands against making it now.
+/// A step, its expected time, and what prevents it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// What is done.
+    /// The step.
     pub step: Step,
-    /// When, as far as can be known now. What happens until then may bring it forward or put it off.
+    /// The expected time, as far as it is known now. Later events may bring it forward or delay it.
     pub at: i64,
-    /// Why not now. A step without needs is due.
+    /// What the step waits for. A step without needs is due.
     pub needs: Vec<Need>,
 }
 
 impl Planned {
-    /// Whether it is to be made now.
+    /// Whether the step is due now.
     pub fn is_due(&self) -> bool {
         self.needs.is_empty()
     }
@@ -57,7 +57,7 @@ impl Planned {
     }
 }
 
-/// What happens next and when, in the order of time; what is due stands first.
+/// The next steps in the order of time; a step that is due comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The steps.
@@ -67,7 +67,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What follows from the journal at an instant.
+    /// Plans the next steps from the journal at an instant.
     pub fn new(journal: &Journal, settings: &RotationSettings, now: i64) -> Self {
         Planner { journal, settings, now }.plan()
     }
@@ -107,12 +107,12 @@ impl Planner<'_> {
         plan
     }
 
-    /// One at most is prepared and one at most is active, by the store's own rules.
+    /// The only key in this stage: the store allows at most one prepared and at most one active key.
     fn only(&self, stage: KeyStage) -> Option<&KeyRecord> {
         self.journal.keys.iter().find(|key| key.state == stage)
     }
 
-    /// What happens to a key that has no successor yet.
+    /// Plans the steps for a key that has no successor yet.
     fn next_key(&self, active: &KeyRecord) -> [Planned; 3] {
         let ends = self.settings.end_of(active);
         let prepare =
@@ -144,7 +144,7 @@ impl Planner<'_> {
             .filter(|verifier| !verifier.kids.contains(&prepared.kid))
             .map(|verifier| verifier.id.clone())
             .collect();
-        // Nobody who reports is no proof that everybody has it.
+        // If no verifier reports, nothing proves that all verifiers have the key.
         let known_by_all = lacking.is_empty() && reporting().next().is_some();
         if !known_by_all && self.now < latest {
             needs.push(Need::Verifiers { lacking, until: latest });
@@ -165,7 +165,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// When a key will go that still signs: not before its successor signs and its last token has ended.
+    /// When an active key will retire: not before its successor signs and its last token has expired.
     fn later_retirement(&self, active: &KeyRecord, takeover: i64) -> Planned {
         let holders = self.journal.holders.iter().filter(|holder| holder.kid == active.kid);
         let last = holders.map(|holder| holder.last_expiry).max();
@@ -184,7 +184,8 @@ impl Planner<'_> {
         (self.now < from).then_some(Need::Time { until: from })
     }
 
-    /// The verifiers that are there: who has not reported for long is gone, or learns keys by itself.
+    /// The verifiers that are running. A verifier that has been silent for long has stopped, or fetches keys
+    /// without reports.
     fn reporting(&self) -> impl Iterator<Item = &VerifierReport> {
         let since = self.now.saturating_sub(self.settings.silence());
         self.journal.verifiers.iter().filter(move |verifier| verifier.last_seen > since)

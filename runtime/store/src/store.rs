@@ -1,8 +1,8 @@
-//! What a fleet has to remember: minted tokens, revocations, and the life of its signing keys.
+//! The shared state of a fleet: minted tokens, revocations, and the life of its signing keys.
 //!
-//! One address chooses the database: a SQLite file, with nothing to install, or PostgreSQL for a
-//! fleet. The schema and the code are the same; where the two differ is here and in `schema`. Nothing
-//! of it stands on the path of a request: see [`SqlRevocations`](crate::SqlRevocations).
+//! One address chooses the database: a SQLite file, which needs no installation, or PostgreSQL for a fleet.
+//! Both use the same schema and code; the differences are here and in `schema`. No request waits for the
+//! database: see [`SqlRevocations`](crate::SqlRevocations).
 
 #[macro_use]
 mod macros;
@@ -43,19 +43,19 @@ pub use self::{
     undoing::{PastRevocation, Undoing, Undone},
 };
 
-/// How long any one piece of work may take. A database that is gone does not say so.
+/// The timeout of one operation. A database that is down does not report it.
 const WORK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may take to come about.
+/// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The channel on which PostgreSQL tells of a revocation.
+/// The channel on which PostgreSQL notifies of a revocation.
 pub(crate) const CHANNEL: &str = "service_only_revocations";
 
 /// A registry of tokens, revocations and keys. Cheap to clone; all clones share their connections.
 ///
-/// Each call is done whole or not at all, and within a bounded time. Times are in seconds since the
-/// Unix epoch. No token is ever stored, only its `jti`.
+/// Each call is done completely or not at all, and within a bounded time. Times are in seconds since the Unix
+/// epoch. The store never contains a token, only its `jti`.
 ///
 /// ```
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,7 +75,7 @@ pub(crate) const CHANNEL: &str = "service_only_revocations";
 pub struct Store {
     pool: Pool,
     place: String,
-    /// Whether the table of past revocations was seen; see `schema`.
+    /// Whether the table of past revocations was found; see `schema`.
     has_past: Arc<AtomicBool>,
 }
 
@@ -86,17 +86,17 @@ enum Pool {
 }
 
 impl Store {
-    /// Opens the store at `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, and makes what is missing:
-    /// the file (for its owner alone, mode 0600) and the tables.
+    /// Opens the store at `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, and creates what is missing: the
+    /// file (for its owner only, mode 0600) and the tables.
     ///
-    /// PostgreSQL is named as for libpq: `postgresql://`, `?host=/var/run/postgresql`, `sslmode`,
-    /// `application_name`, or `host=db user=me dbname=tokens`. A parameter that is not known is an error.
+    /// Name PostgreSQL as for libpq: `postgresql://`, `?host=/var/run/postgresql`, `sslmode`,
+    /// `application_name`, or `host=db user=me dbname=tokens`. An unknown parameter is an error.
     ///
-    /// A PostgreSQL that is not on this machine is reached by TLS, with its certificate verified,
-    /// unless the address names another `sslmode` than `prefer`.
+    /// The connection to a PostgreSQL on another machine uses TLS and verifies the certificate, unless the
+    /// address names an `sslmode` other than `prefer`.
     ///
     /// # Errors
-    /// When the address is none, the database cannot be reached, or a newer program made its tables.
+    /// When the address is invalid, the database cannot be reached, or a newer program created its tables.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let address: Address = url.parse()?;
         if let Address::Sqlite(path) = &address {
@@ -108,10 +108,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a store that is there already, to read from it. Makes and changes nothing.
+    /// Opens an existing store to read from it. It creates and changes nothing.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), and when there is no store.
+    /// As [`connect`](Self::connect), and when the store does not exist.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::open_at(&url.parse()?).await
     }
@@ -147,22 +147,22 @@ impl Store {
     /// Checks that an address can name a store, without opening it.
     ///
     /// # Errors
-    /// When it cannot, with the reason and the rule. It never quotes a password.
+    /// When it cannot. The error has the reason and the rule, and never quotes a password.
     pub fn check_address(url: &str) -> Result<(), StoreError> {
         url.parse::<Address>().map(drop)
     }
 
-    /// Whether an address holds a password, which others may read where the address is an argument.
+    /// Whether an address contains a password, which other users can read if the address is an argument.
     pub fn address_holds_password(url: &str) -> bool {
         url::holds_password(url)
     }
 
-    /// Where the store is, without a password.
+    /// The address of the store, without a password.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Closes the connections, waiting for those at work.
+    /// Closes the connections, and waits for the running operations.
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(pool) => pool.close().await,
@@ -189,19 +189,19 @@ impl Store {
         };
         let options = self.postgres().map(PgPool::connect_options);
         if let (Fault::Sql(sqlx::Error::PoolTimedOut), Some(options)) = (&fault, &options) {
-            // The pool tried again and again, and does not know why.
+            // The pool retried until its timeout, and does not keep the reason.
             connect_once(options, &self.place).await?;
         }
         Err(fault.at(&self.place, options.as_ref().map(|options| options.get_username())))
     }
 }
 
-/// Connects once, to learn at once why that fails: a pool tries a refused connection again until its time is
-/// over, and then reports only that.
+/// Connects once to get the reason of a failure immediately. A pool retries a refused connection until its
+/// timeout, and then reports only the timeout.
 async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
     match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
         Ok(Ok(connection)) => {
-            // One that does not close is the server's to clear away.
+            // If the connection does not close in time, the server removes it.
             let _ = tokio::time::timeout(CONNECT_TIMEOUT, connection.close()).await;
             Ok(())
         }
@@ -216,11 +216,11 @@ async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), Sto
     }
 }
 
-/// Never read-only: a writer that was killed leaves a journal, which whoever comes next has to play back.
-/// On a file that may not be written, SQLite reads all the same.
+/// Never opens the file read-only: a killed writer leaves a journal, which the next connection must replay.
+/// SQLite still reads a file for which the program has no write permission.
 async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, Fault> {
     let pool = SqlitePoolOptions::new()
-        // More would only wait for each other.
+        // More connections would only wait for each other.
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT * 2)
         .connect_with(options)
@@ -246,7 +246,7 @@ fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The file is made here and not by SQLite, which would leave it to the umask who may read it.
+/// Creates the file here and not in SQLite, which would leave its permissions to the umask.
 fn create(path: &Path, place: &str) -> Result<(), StoreError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

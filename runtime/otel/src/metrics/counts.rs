@@ -1,9 +1,9 @@
-//! Decisions, counted by the thread that makes them and read by whoever collects.
+//! Counts decisions in the thread that makes them; a collection reads the counts.
 //!
-//! A thread counts in memory of its own, behind a lock that only a collection ever contends for, and for no
-//! longer than it takes to copy some numbers. Counters are read from there. The histograms of the SDK must be
-//! told each value; that is done by who collects, and by a thread of this file every ten seconds, so that a
-//! collection after an hour without one finds no hour's work.
+//! Each thread counts in its own memory behind a lock. Only a collection contends for this lock, and only
+//! while it copies some numbers. Counters are read from there. The SDK's histograms need each single value. A
+//! collection records these values, and so does a thread of this file every ten seconds. So a collection
+//! after an hour without one does not have to record the values of an hour.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ use super::{
     series::{Labels, Series},
 };
 
-/// At ten thousand decisions a second, what the SDK is told at once takes it some ten milliseconds.
+/// At ten thousand decisions a second, the values of one period take the SDK some ten milliseconds.
 const PERIOD: Duration = Duration::from_secs(10);
 
 pub(crate) struct Counts {
@@ -38,17 +38,17 @@ pub(crate) struct Counts {
     pub(crate) services: Series,
     histograms: Histograms,
     totals: Mutex<Totals>,
-    /// Ends the thread when this is gone.
+    /// Ends the thread when this value is dropped.
     _held: OnceLock<Sender<Infallible>>,
 }
 
-/// Keeps what one thread writes out of the cache lines of its neighbours; two lines, as they are fetched in
-/// pairs.
+/// Keeps what one thread writes out of the cache lines of its neighbours. The alignment is two lines, because
+/// processors fetch lines in pairs.
 #[derive(Default)]
 #[repr(align(128))]
 struct OwnLine<T>(T);
 
-/// The SDK's, with the bounds of their buckets.
+/// The SDK's histograms, with the bounds of their buckets.
 pub(crate) struct Histograms {
     pub(crate) duration: Bounded,
     pub(crate) remaining: Bounded,
@@ -60,7 +60,7 @@ pub(crate) struct Bounded {
     pub(crate) bounds: &'static [f64],
 }
 
-/// What one decision measures, in seconds, and in parts of a life.
+/// The measurements of one decision: in seconds, and as a ratio of the token's lifetime.
 #[derive(Copy, Clone)]
 pub(crate) struct Measurement {
     pub(crate) took: f64,
@@ -68,14 +68,14 @@ pub(crate) struct Measurement {
     pub(crate) remaining_ratio: Option<f64>,
 }
 
-/// By the numbers of their series. Held for as long as the SDK is told values, and by no request.
+/// Totals by series number. Locked while values are recorded in the SDK, and never by a request.
 #[derive(Default)]
 struct Totals {
     attempts: Vec<u64>,
     key_uses: Vec<u64>,
 }
 
-/// What one thread has counted since somebody read it.
+/// What one thread has counted since the last collection.
 #[derive(Default)]
 struct Own {
     known: Known,
@@ -91,7 +91,7 @@ struct Measured {
     lives: Vec<Lives>,
 }
 
-/// Of a service.
+/// The remaining token lifetimes of one service.
 #[derive(Default)]
 struct Lives {
     remaining: Distribution,
@@ -120,7 +120,7 @@ impl Counts {
         counts
     }
 
-    /// Counts one decision. `resolve` is asked where this thread has not seen one like it.
+    /// Counts one decision. `resolve` is called if this thread has not seen a similar decision yet.
     #[inline]
     pub(crate) fn count(&self, sight: &Sight<'_>, measured: Measurement, resolve: impl FnOnce() -> Places) {
         let mut own = locked(&self.threads.get_or_default().0);
@@ -144,8 +144,8 @@ impl Counts {
         labelled(&self.key_uses, counts)
     }
 
-    /// Adds up what the threads have counted, and tells the SDK the values. Whoever collects meanwhile waits,
-    /// so that it misses none of them.
+    /// Adds up the counts of all threads, and records the measured values in the SDK. A concurrent collection
+    /// waits for the lock, so that it misses no value.
     fn gather(&self) -> MutexGuard<'_, Totals> {
         let mut totals = locked(&self.totals);
         let mut measured = Measured::default();
@@ -170,7 +170,7 @@ impl Counts {
     }
 }
 
-/// Until the counts are gone.
+/// Gathers periodically until the counts are dropped.
 fn tell(counts: &Weak<Counts>, gone: &Receiver<Infallible>) {
     while gone.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
         let Some(counts) = counts.upgrade() else { return };
@@ -228,7 +228,7 @@ fn move_counts(from: &mut [u64], to: &mut Vec<u64>) {
     }
 }
 
-/// A series that was not counted yet has a count too: its first increase is seen.
+/// A series that has no counts yet is reported as zero, so that a collector sees its first increase.
 fn labelled(series: &Series, counts: Vec<u64>) -> impl Iterator<Item = (Labels, u64)> + use<> {
     series.labels().into_iter().zip(counts.into_iter().chain(std::iter::repeat(0)))
 }

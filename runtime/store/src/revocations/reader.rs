@@ -1,9 +1,10 @@
-//! The one task that reads: at the start everything, then what is new, after a loss again from where
-//! it was. It says once that the database is gone, and once that it is back.
+//! The background task that reads revocations. It reads everything at the start, then only what is new, and
+//! resumes where it was after a lost connection. It logs once that the database is gone, and once that it is
+//! back.
 //!
-//! An undoing is never replayed: it only makes the reader ask what the store says of its token, service or
-//! key now, and memory is set to that. So one that was revoked again stays revoked, whatever the reader
-//! has missed.
+//! The reader never replays an undone revocation. It asks the store for the current revocation of that token,
+//! service or key, and sets memory to it. So a target that was revoked again stays revoked, whatever the
+//! reader has missed.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -17,13 +18,13 @@ use tokio::sync::{Notify, watch};
 use super::{NEVER, Shared};
 use crate::store::{Address, CHANNEL, PastRevocation, RevocationRecord, RevocationTarget, Store, StoreError};
 
-/// Revocations that are read in one go: some hundred kilobytes.
+/// How many revocations one query reads: some hundred kilobytes.
 const PAGE: u32 = 2_000;
 
 /// The pause after the first failure; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause: a database that is back is found within seconds.
+/// The longest pause. The reader notices within seconds that a database is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Reader {
@@ -31,13 +32,14 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     poll: Duration,
     loaded: watch::Sender<bool>,
-    /// Which store was read.
+    /// The name of the store that was read.
     store: Option<String>,
-    /// The last that was read, and all before it.
+    /// The last revocation that was read; all earlier ones were read too.
     last: Option<RevocationRecord>,
-    /// Whether undoings are followed yet: those before the first reading are not in what it reads.
+    /// Whether undoings are followed yet. The first reading does not contain revocations that were undone
+    /// before it.
     follows_undoings: bool,
-    /// The last undoing that was followed, and all before it.
+    /// The last undoing that was followed; all earlier ones were followed too.
     last_undone: Option<PastRevocation>,
     failures: u32,
 }
@@ -62,7 +64,7 @@ impl Reader {
         }
     }
 
-    /// Never ends by itself; it is aborted.
+    /// Runs until the task is aborted.
     pub(crate) async fn run(mut self) {
         loop {
             let trouble = self.follow().await;
@@ -72,7 +74,7 @@ impl Reader {
         }
     }
 
-    /// Follows one connection until it fails.
+    /// Reads from one connection until it fails.
     async fn follow(&mut self) -> Trouble {
         let store = match Store::open_at(&self.address).await {
             Ok(store) => store,
@@ -85,24 +87,24 @@ impl Reader {
                 return trouble;
             }
             self.rejoice();
-            // Either way it is time.
+            // After a notification and after a timeout, the reader reads again.
             let _ = tokio::time::timeout(self.poll, news.notified()).await;
         }
     }
 
-    /// Reads what is new, and with it the last that is known. If that is not there any more, it was
-    /// forgotten with its token, or the database was put back to an older state, as by a standby that had
-    /// not everything: then numbers mean something else now, and all is read again.
+    /// Reads new revocations, together with the last known one. If the last one is missing, it was deleted
+    /// with its token, or the database was restored to an older state, for example from a standby without all
+    /// changes. Then numbers have a different meaning, and the reader reads everything again.
     async fn catch_up(&mut self, store: &Store) -> Result<(), Trouble> {
         let asked_us = self.shared.elapsed_us();
         if self.shared.memory.remember() {
-            // The clock went back: nobody is accepted until all is read again.
+            // The clock went back: no token is accepted until everything is read again.
             self.shared.heard_us.store(NEVER, Ordering::Release);
             self.last = None;
         }
         let head = store.head().await?;
         if self.store.as_ref() != Some(&head.store) {
-            // Another database.
+            // The store name changed: this is another database.
             self.last = None;
             self.follows_undoings = false;
             self.store = Some(head.store);
@@ -133,8 +135,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Follows the undoings that are new. They are read before the revocations, so that one that was undone
-    /// and made again is held again in the same turn.
+    /// Follows new undoings. It reads them before the revocations, so that a revocation that was undone and
+    /// made again applies again in the same pass.
     async fn follow_undoings(&mut self, store: &Store) -> Result<(), Trouble> {
         if !self.follows_undoings {
             self.last_undone = store.last_undone().await?;
@@ -148,7 +150,8 @@ impl Reader {
                 (None, all) => all,
                 (Some(last), [first, news @ ..]) if first == last => news,
                 (Some(_), _) => {
-                    // The database was put back: what was undone may hold again, under a number that was read.
+                    // The database was restored: an undone revocation may apply again, under a number that
+                    // was already read.
                     self.last = None;
                     self.last_undone = store.last_undone().await?;
                     return Ok(());

@@ -1,8 +1,8 @@
-//! What a verifier says to those who rotate its keys: which it has, and who still uses them.
+//! Reports which keys a verifier has and which services still use them, so that a rotation can decide.
 //!
-//! A request leaves a mark in memory and nothing more. A task in the background writes down what it
-//! finds: at once when the keys have changed, else every half minute. A database that is gone costs a
-//! rotation its evidence and a request nothing.
+//! A request only sets a mark in memory. A background task writes the marks to the store: within a second
+//! when the keys have changed, otherwise every 30 seconds. If the database is down, a rotation has less
+//! evidence, and requests are not affected.
 
 mod uses;
 
@@ -18,18 +18,18 @@ use uses::Uses;
 
 use crate::store::{Address, KeyUse, Store, StoreError, VerifierReport};
 
-/// How often a verifier reports where nothing has changed: often enough to be known as there, seldom
-/// enough that a thousand of them are no load.
+/// How often a verifier reports if nothing has changed. It is short enough to show that the verifier is
+/// running, and long enough that a thousand verifiers are not a load.
 pub const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often its keys are compared with those that it reported; that is done in memory.
+/// How often the task compares the current keys with the reported ones. It compares them in memory.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reports to a [`Store`] which keys of an issuer a verifier has, and which services use them. Cheap to
-/// clone; all clones are one. The task ends with the last clone.
+/// clone; all clones share one task, which ends with the last clone.
 ///
-/// It sees the tokens where revocation is asked about, after their signature and their claims were
-/// checked: give it to the verifier in front of what knows the revocations.
+/// It sees a token when the verifier checks revocation, after signature and claims were checked. Put it in
+/// front of the revocation store of the verifier with [`before`](KeyReporter::before).
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,7 +66,7 @@ struct Shared {
     keys: Box<dyn KeySource>,
     refresh: Duration,
     uses: Uses,
-    /// Held while it is written, so that no report overtakes a newer one.
+    /// Locked during a report, so that no report overtakes a newer one.
     store: Mutex<Option<Store>>,
 }
 
@@ -82,8 +82,8 @@ pub struct KeyReporterBuilder {
 }
 
 impl KeyReporter {
-    /// Of a verifier, by a name of its own such as that of its pod, about the keys of an issuer that it
-    /// trusts. Give it the same source of keys that the verifier has.
+    /// Configures a reporter for one verifier, with a unique name such as the name of its pod, and for one
+    /// issuer that it trusts. Pass the same key source that the verifier uses.
     pub fn of(
         url: impl Into<String>,
         verifier: impl Into<String>,
@@ -100,38 +100,38 @@ impl KeyReporter {
         }
     }
 
-    /// Sees the tokens that a store of revocations is asked about, and are good by its word.
+    /// Wraps a revocation store, and records the tokens that this store does not revoke.
     pub fn before(&self, revocations: impl RevocationStore) -> impl RevocationStore {
         Before { reporter: self.clone(), revocations }
     }
 
-    /// Reports now: before a program ends, so that nothing that it saw is lost.
+    /// Reports now. Call it before the program ends, so that no recorded use is lost.
     ///
     /// # Errors
-    /// When the store cannot write it; what was seen is kept for the next report.
+    /// When the store cannot write the report. The recorded uses are kept for the next report.
     pub async fn report(&self) -> Result<(), StoreError> {
         self.0.shared.report().await.map(drop)
     }
 }
 
 impl KeyReporterBuilder {
-    /// How long a published key may take to arrive here, which a rotation waits for [default: 5 minutes].
+    /// How long a published key may take to reach this verifier. A rotation waits this long [default: 5
+    /// minutes].
     pub fn refresh_every(mut self, interval: Duration) -> Self {
         self.refresh = interval;
         self
     }
 
-    /// How often it is reported that nothing has changed, a second at least [default:
-    /// [`DEFAULT_REPORT_INTERVAL`]].
+    /// How often to report if nothing has changed, at least a second [default: [`DEFAULT_REPORT_INTERVAL`]].
     pub fn report_every(mut self, interval: Duration) -> Self {
         self.every = interval.max(LOOK_INTERVAL);
         self
     }
 
-    /// Starts to report in the background. A database that cannot be reached is tried again.
+    /// Starts the background task. If the database cannot be reached, the task retries.
     ///
     /// # Errors
-    /// When the address is none, or there is no tokio runtime to work in.
+    /// When the address is invalid, or no tokio runtime is running.
     pub fn start(self) -> Result<KeyReporter, StoreError> {
         let address: Address = self.url.parse()?;
         let runtime = tokio::runtime::Handle::try_current()
@@ -150,7 +150,7 @@ impl KeyReporterBuilder {
     }
 }
 
-/// Never ends by itself; it is aborted.
+/// Runs until the task is aborted.
 async fn run(shared: Arc<Shared>, every: Duration) {
     let mut said: Option<Vec<String>> = None;
     let mut waited = Duration::ZERO;
@@ -169,7 +169,7 @@ async fn run(shared: Arc<Shared>, every: Duration) {
 }
 
 impl Shared {
-    /// The keys that it has now; none where there are none to trust.
+    /// The ids of the current keys; empty if the source has no keys to trust.
     fn kids(&self) -> Vec<String> {
         let keys = self.keys.snapshot();
         let kids = keys.iter().flat_map(|set| set.keys()).filter_map(|key| key.kid());
@@ -198,7 +198,8 @@ impl Shared {
             .iter()
             .map(|(kid, service)| KeyUse { kid: kid.clone(), service: service.clone(), last_seen: now })
             .collect();
-        // Who still needs a key is told before that its successor is here.
+        // Write the key uses first: a rotation must not see the new key of this verifier before it sees which
+        // services still need the old one.
         let written = async {
             store.report_key_use(&self.issuer, &used).await?;
             store.report_verifier(&report).await
@@ -220,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Where nothing else knows revocations: none is revoked, and what is seen is reported.
+/// Without another revocation store, no token is revoked, and each use is recorded.
 impl RevocationStore for KeyReporter {
     fn status(&self, token: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
         self.0.shared.see(token);

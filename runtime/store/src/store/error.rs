@@ -1,7 +1,7 @@
-//! What can be wrong with a store, in words for the operator.
+//! The errors of a store, worded for the operator.
 //!
-//! The databases' own errors are sorted here, so that a full disk reads the same whoever met it. The
-//! place is the address without its password.
+//! This module maps the errors of SQLite and PostgreSQL to one enum, so that a full disk has the same message
+//! for both databases. A `place` is the address without its password.
 
 use std::time::Duration;
 
@@ -9,79 +9,80 @@ use service_only::clock::Timestamp;
 
 use super::RevocationTarget;
 
-/// A store that cannot do what it was asked. Whatever it was, it is done whole or not at all.
+/// The error of a store that cannot do what the program asked. Each operation is done completely or not at
+/// all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// An address that names no store. It is not quoted: it may hold a password.
+    /// The address does not name a store. The message does not quote it, because it may contain a password.
     #[error("{0}")]
     BadUrl(String),
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no store at `{place}`")]
     Missing {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// The database does not answer, or does not let this program in.
+    /// The database does not answer, or rejects the connection of this program.
     #[error("the store `{place}` cannot be reached: {reason}")]
     Unreachable {
-        /// Where.
+        /// The store.
         place: String,
-        /// In the words of whoever said no.
+        /// The reason, in the words of the database or of the operating system.
         reason: String,
     },
-    /// Something else is there: a directory, another program's database.
+    /// Something else is at this place: a directory, or the database of another program.
     #[error("`{place}` is not a store of service tokens: {reason}")]
     NotAStore {
-        /// Where.
+        /// The store.
         place: String,
-        /// What it is.
+        /// What was found there.
         reason: String,
     },
-    /// A newer program has made the tables. Nothing was touched.
+    /// A newer program created the tables. This program changed nothing.
     #[error(
         "the store `{place}` was made by a newer program: its schema is {found}, this program knows {known}; use the newer program"
     )]
     Newer {
-        /// Where.
+        /// The store.
         place: String,
-        /// The schema's version there.
+        /// The version of the schema that was found.
         found: i64,
-        /// The last version that this program knows.
+        /// The latest version that this program supports.
         known: i64,
     },
-    /// Somebody else holds it locked for longer than this program waits.
+    /// Another program holds a lock for longer than this program waits.
     #[error("the store `{place}` is locked by somebody else; try again when that program is done")]
     Locked {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// There is no room left.
+    /// The disk is full.
     #[error("the disk of the store `{place}` is full")]
     Full {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// It does not answer in time. A change that was on its way may have been made or not, never half.
+    /// The store does not answer in time. A pending change was made completely or not at all.
     #[error("the store `{place}` did not answer within {} s", .after.as_secs())]
     Timeout {
-        /// Where.
+        /// The store.
         place: String,
-        /// How long was waited.
+        /// How long this program waited.
         after: Duration,
     },
-    /// A token that would be revoked before anybody has it. Nothing was written.
+    /// A revocation already covers a new token, before it is handed out. Nothing was written.
     #[error("{}", .0.reach())]
     Revoked(RevocationTarget),
-    /// There is no revocation of that number: it was never made, or its token has expired and it was cleared.
+    /// No revocation has this number: it was never made, or it was purged after its token had expired.
     #[error("the store `{place}` has no revocation {number}")]
     NoRevocation {
-        /// Where.
+        /// The store.
         place: String,
-        /// The number that was asked for.
+        /// The requested number.
         number: i64,
     },
-    /// The revocation was undone before. Nothing was changed.
+    /// The revocation was undone earlier. Nothing was changed.
     #[error(
         "revocation {number} was undone already, at {}{}",
         Timestamp::from_unix(*.at),
@@ -92,18 +93,18 @@ pub enum StoreError {
         number: i64,
         /// When it was undone.
         at: i64,
-        /// By whom.
+        /// The operator who undid it.
         by: Option<String>,
     },
-    /// What is there is not what the change expects: somebody else was first.
+    /// The store does not contain what the change expects: another program changed it first.
     #[error("{0}")]
     Conflict(String),
-    /// Anything else.
+    /// Any other error.
     #[error("the store `{place}` refused: {reason}")]
     Refused {
-        /// Where.
+        /// The store.
         place: String,
-        /// In the database's words.
+        /// The reason, in the words of the database.
         reason: String,
     },
 }
@@ -121,7 +122,7 @@ impl RevocationTarget {
     }
 }
 
-/// An error on its way out of a piece of work, before its place is known.
+/// An error inside an operation, before the place of the store is added.
 pub(crate) enum Fault {
     Sql(sqlx::Error),
     Store(StoreError),
@@ -141,7 +142,7 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
-    /// `user` is the database's name for this program, where it has one.
+    /// `user` is the database user of this program, if the database has users.
     pub(crate) fn at(self, place: &str, user: Option<&str>) -> StoreError {
         let place = place.to_owned();
         match self {
@@ -183,7 +184,7 @@ fn sorted(error: &sqlx::Error, place: String, user: &str) -> StoreError {
 const TLS_REMEDY: &str =
     "name the certificate of its authority with `sslrootcert=FILE`, or choose another `sslmode`";
 
-/// What the operating system refuses, with the next step.
+/// The error of the operating system, with the next step for the operator.
 fn of_system(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     let remedy = match error.kind() {
@@ -206,7 +207,7 @@ fn code_is_of_sqlite(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
 }
 
-/// By primary result code: <https://www.sqlite.org/rescode.html>.
+/// Maps the primary result code: <https://www.sqlite.org/rescode.html>.
 fn of_sqlite(code: i32, place: String, reason: String) -> StoreError {
     let reason = match code {
         8 | 14 | 23 => format!("{reason}; check the permissions of the file and of its folder"),
@@ -221,7 +222,7 @@ fn of_sqlite(code: i32, place: String, reason: String) -> StoreError {
     }
 }
 
-/// By SQLSTATE: appendix A of PostgreSQL's manual.
+/// Maps the SQLSTATE: appendix A of PostgreSQL's manual.
 fn of_postgres(code: &str, place: String, reason: String, user: &str) -> StoreError {
     let reason = match remedy_for(code, &reason, user) {
         Some(remedy) => format!("{reason}; {remedy}"),

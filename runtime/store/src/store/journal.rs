@@ -1,51 +1,52 @@
-//! The journal of signing keys: which is in charge, who has it, who still needs the one before.
+//! The journal of signing keys: which key signs, which verifiers have it, which services still need the
+//! previous one.
 //!
-//! A step is made only from the state that its maker saw, so that of two rotations one is told that
-//! it came second; steps that belong together are made together.
+//! A step succeeds only from the state that its caller saw. So the second of two concurrent rotations gets an
+//! error. Steps that belong together are made in one transaction.
 
 use super::{Store, StoreError};
 
-/// All that is known of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
+/// All records of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Journal {
     /// The keys, in the order of their publication.
     pub keys: Vec<KeyRecord>,
-    /// Who holds tokens of which key, and until when.
+    /// Which services hold tokens of which key, and until when.
     pub holders: Vec<KeyHolder>,
-    /// Who was seen with tokens of which key.
+    /// Which services were seen with tokens of which key.
     pub uses: Vec<KeyUse>,
-    /// What the verifiers say of themselves.
+    /// The reports of the verifiers.
     pub verifiers: Vec<VerifierReport>,
     /// The keys that are revoked.
     pub revoked: Vec<String>,
 }
 
-/// A service with tokens of a key that are not revoked.
+/// A service that holds unrevoked tokens of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHolder {
     /// The key.
     pub kid: String,
     /// The service.
     pub service: String,
-    /// When the last of the tokens ends.
+    /// When the last of these tokens expires.
     pub last_expiry: i64,
 }
 
-/// Where a signing key stands in its life.
+/// The stage of a signing key in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyStage {
-    /// Published, so that verifiers learn it, and not yet signing.
+    /// The key is published, so that verifiers learn it, and does not sign yet.
     Prepared,
-    /// Signing.
+    /// The key signs.
     Active,
-    /// No longer signing; its tokens are still accepted.
+    /// The key no longer signs; its tokens are still accepted.
     Retiring,
-    /// Its tokens are refused.
+    /// The tokens of the key are refused.
     Retired,
 }
 
 impl KeyStage {
-    /// The word for it.
+    /// The name of the stage, as the store writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -65,42 +66,42 @@ impl KeyStage {
 /// A key of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Who signs with it.
+    /// The issuer that signs with it.
     pub issuer: String,
-    /// Its name.
+    /// Its key id.
     pub kid: String,
     /// Its algorithm.
     pub algorithm: String,
-    /// Where it stands.
+    /// Its stage.
     pub state: KeyStage,
-    /// The file of its private half; the key itself is never stored.
+    /// The file of its private half; the store never contains the private key.
     pub file: Option<String>,
-    /// The public half as a JWK; a secret has none.
+    /// The public half as a JWK; an HMAC secret has none.
     pub public_jwk: Option<String>,
     /// When it was published.
     pub prepared_at: i64,
     /// When it began to sign.
     pub active_at: Option<i64>,
-    /// When it ceased to sign.
+    /// When it stopped signing.
     pub retiring_at: Option<i64>,
-    /// When its tokens ceased to be accepted.
+    /// When verifiers stopped accepting its tokens.
     pub retired_at: Option<i64>,
-    /// When its life is meant to end.
+    /// When its planned life ends.
     pub expires_at: Option<i64>,
 }
 
-/// A step in a key's life.
+/// A change of a key's stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyStep<'a> {
     /// The key.
     pub kid: &'a str,
-    /// The state that it must be in.
+    /// The stage that the key must be in.
     pub from: KeyStage,
-    /// The state that it enters.
+    /// The stage that the key enters.
     pub to: KeyStage,
 }
 
-/// What a verifier says of itself.
+/// What a verifier reports about its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierReport {
     /// Its name.
@@ -109,20 +110,20 @@ pub struct VerifierReport {
     pub issuer: String,
     /// The keys of that issuer that it has.
     pub kids: Vec<String>,
-    /// How often it looks for new keys, in seconds.
+    /// How often it checks for new keys, in seconds.
     pub refresh_seconds: i64,
-    /// When it last said so.
+    /// When it last reported.
     pub last_seen: i64,
 }
 
-/// Who was last seen with a token of a key.
+/// When a service was last seen with a token of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyUse {
     /// The key.
     pub kid: String,
     /// The service.
     pub service: String,
-    /// When.
+    /// When it was last seen.
     pub last_seen: i64,
 }
 
@@ -149,7 +150,7 @@ const ADD_KEY: &str = "
     prepared_at, active_at, retiring_at, retired_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
 
-// The time of a step that is made again, as from `retired` back, is the last.
+// If a step is repeated, as on the way back from `retired`, the stored time is that of the last one.
 const STEP: &str = "
     UPDATE service_only_keys SET state = $4,
     prepared_at = CASE WHEN $4 = 'prepared' THEN $5 ELSE prepared_at END,
@@ -180,24 +181,24 @@ impl Store {
         rows.into_iter().map(|row| self.key(issuer, row)).collect()
     }
 
-    /// Writes a new key down.
+    /// Records a new key.
     ///
     /// # Errors
-    /// When the issuer has a key of that name, or another one that is prepared or active as this is.
+    /// When the issuer has a key of that name, or another key in the same stage, prepared or active.
     pub async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
         self.change_keys(&key.issuer, &[], Some(key), key.prepared_at).await
     }
 
-    /// Makes steps in the lives of an issuer's keys, all or none, in this order: let the old key go
-    /// before the next one takes charge, since one at most is prepared and one at most is active.
+    /// Makes steps for an issuer's keys, all or none, in this order. Retire the old key before you activate
+    /// the next one: at most one key is prepared and at most one is active.
     ///
     /// # Errors
-    /// When a key is not in the state that its step begins at: somebody else was faster.
+    /// When a key is not in the stage that its step starts from: another program was faster.
     pub async fn step_keys(&self, issuer: &str, steps: &[KeyStep<'_>], at: i64) -> Result<(), StoreError> {
         self.change_keys(issuer, steps, None, at).await
     }
 
-    /// Lets keys go and puts a new one in their place, all or nothing: what a leaked key asks for.
+    /// Removes keys from service and adds a new key, all or nothing, as a response to a leaked key.
     ///
     /// # Errors
     /// As [`step_keys`](Self::step_keys) and [`add_key`](Self::add_key).
@@ -245,7 +246,7 @@ impl Store {
         })
     }
 
-    /// Writes down what a verifier says of itself, in place of what it said before.
+    /// Records the report of a verifier, and replaces its previous report.
     ///
     /// # Errors
     /// When the store cannot write it.
@@ -259,7 +260,7 @@ impl Store {
         })
     }
 
-    /// What the verifiers of an issuer's tokens say, by name.
+    /// The reports of all verifiers of an issuer's tokens, sorted by name.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -273,7 +274,7 @@ impl Store {
             .map(|(id, kids, refresh_seconds, last_seen)| VerifierReport {
                 id,
                 issuer: issuer.to_owned(),
-                // Unreadable, it has none: a rotation then waits for it.
+                // An unreadable list counts as no keys: a rotation then waits for this verifier.
                 kids: serde_json::from_str(&kids).unwrap_or_default(),
                 refresh_seconds,
                 last_seen,
@@ -281,7 +282,7 @@ impl Store {
             .collect())
     }
 
-    /// Writes down that a service was seen with a token of a key. The latest time holds.
+    /// Records that a service was seen with a token of a key. The latest time is kept.
     ///
     /// # Errors
     /// When the store cannot write it.
@@ -295,7 +296,7 @@ impl Store {
         })
     }
 
-    /// Who was seen with tokens of which keys, the latest first.
+    /// Which services were seen with tokens of which keys, the latest first.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -1,14 +1,14 @@
-//! The registry: what was minted, for whom, until when; never a token itself.
+//! The registry: which tokens were minted, for which service, until when. It never contains a token itself.
 
 use service_only::clock::{Clock as _, SystemClock};
 
 use super::{RevocationTarget, Store, StoreError};
 
-/// An `iat` that is further ahead of the clock proves no age, as for a verifier (`MAX_ISSUED_AHEAD`): the token counts
-/// among the older ones of its service.
+/// An `iat` further ahead of the clock does not prove a token's age, as for a verifier (`MAX_ISSUED_AHEAD`).
+/// The token counts as one of the older tokens of its service.
 pub(crate) const AHEAD_SECONDS: i64 = 60;
 
-/// A minted token, without the token.
+/// The record of a minted token, without the token itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRecord {
     /// Its `iss`.
@@ -23,39 +23,39 @@ pub struct TokenRecord {
     pub issued_at: i64,
     /// Its `exp`.
     pub expires_at: i64,
-    /// What the operator wanted to remember.
+    /// The operator's note.
     pub note: Option<String>,
     /// Who minted it.
     pub minted_by: Option<String>,
-    /// When it was written down.
+    /// When it was recorded.
     pub minted_at: i64,
 }
 
-/// A token of the registry, and what has become of it.
+/// A recorded token and its current revocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedToken {
-    /// What was written down.
+    /// The record of the token.
     pub token: TokenRecord,
-    /// How it is revoked: `token`, `service` or `key`.
+    /// Which kind of revocation covers it: `token`, `service` or `key`.
     pub revoked: Option<String>,
-    /// The numbers of all revocations that it is revoked by.
+    /// The numbers of all revocations that cover it.
     pub revocations: Vec<i64>,
 }
 
-/// What has become of a token.
+/// The current state of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenState {
-    /// It is accepted where its service is.
+    /// It is accepted wherever its service is accepted.
     Active,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It is revoked, by itself, with its service or with its key.
+    /// It is revoked directly, with its service or with its key.
     Revoked,
 }
 
 impl TokenState {
-    /// The word for it.
+    /// The name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -66,7 +66,7 @@ impl TokenState {
 }
 
 impl ListedToken {
-    /// What has become of it by `now`. A revocation is forgotten some time after the token's end.
+    /// The state at `now`. The store deletes a revocation some time after the token's expiry.
     pub fn state(&self, now: i64) -> TokenState {
         match self.revoked {
             Some(_) => TokenState::Revoked,
@@ -76,20 +76,20 @@ impl ListedToken {
     }
 }
 
-/// Which tokens of the registry are wanted; all, unless it says otherwise.
+/// Selects tokens of the registry. An empty filter selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenFilter {
     /// Of this issuer.
     pub issuer: Option<String>,
     /// For this service.
     pub service: Option<String>,
-    /// Of this name.
+    /// With this `jti`.
     pub jti: Option<String>,
     /// Signed by this key.
     pub kid: Option<String>,
-    /// That end by this second.
+    /// That expire by this second.
     pub expires_by: Option<i64>,
-    /// That are still good after this second.
+    /// That are still valid after this second.
     pub expires_after: Option<i64>,
 }
 
@@ -131,7 +131,7 @@ const INSERT: &str = "
     (issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-/// What a token of that issuer, `jti`, service, age and key is revoked by.
+/// The revocations that cover a token with that issuer, `jti`, service, age and key.
 const COVERED: &str = "
     SELECT kind, name, until FROM service_only_revocations
     WHERE issuer = $1 AND ((kind = 'token' AND name = $2)
@@ -140,8 +140,8 @@ const COVERED: &str = "
     ORDER BY kind LIMIT 1";
 
 impl Store {
-    /// Writes tokens down that were minted just now and that nobody has yet: all, or none where one of them
-    /// is revoked already, with its service or its key. Hand them out only then.
+    /// Records newly minted tokens before they are handed out. Records all, or none if a revocation of a
+    /// service or key already covers one of them. Hand the tokens out only after this call succeeds.
     ///
     /// # Errors
     /// As [`record_tokens`](Self::record_tokens), and [`StoreError::Revoked`].
@@ -149,10 +149,11 @@ impl Store {
         self.write_down(tokens, true).await
     }
 
-    /// Writes tokens down, all or none of them, whatever has become of them since they were minted.
+    /// Records tokens, all or none of them, even if they have been revoked or have expired since they were
+    /// minted.
     ///
     /// # Errors
-    /// When the store cannot, or has a token of that issuer and `jti` already.
+    /// When the store cannot write, or already has a token with that issuer and `jti`.
     pub async fn record_tokens(&self, tokens: &[TokenRecord]) -> Result<(), StoreError> {
         self.write_down(tokens, false).await
     }
@@ -180,7 +181,7 @@ impl Store {
         })
     }
 
-    /// The tokens of the registry, those that end first first.
+    /// The tokens of the registry, sorted by expiry, the earliest first.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -193,7 +194,7 @@ impl Store {
         Ok(rows.into_iter().map(ListedToken::from).collect())
     }
 
-    /// The issuers of which the store knows a token or a key.
+    /// The issuers of all tokens and keys in the store.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -203,7 +204,7 @@ impl Store {
         on_pool!(self, pool => sqlx::query_scalar(ALL).fetch_all(pool).await?)
     }
 
-    /// The services that have or had a token of an issuer, or of any.
+    /// The services that have or had a token of one issuer, or of any issuer.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -213,7 +214,7 @@ impl Store {
         on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
     }
 
-    /// The names of an issuer's keys: those of the journal, and those that signed a token.
+    /// The names of an issuer's keys: those in the journal, and those that signed a token.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -223,7 +224,7 @@ impl Store {
         on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
     }
 
-    /// When the last token that a key signed ends; `None` when it signed none that is known.
+    /// When the last token that a key signed expires; `None` if the registry has no token of this key.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -1,53 +1,53 @@
-//! Revocations, numbered in the order in which they were made, so that a reader can ask what is new.
+//! Revocations, numbered in the order in which they were made, so that a reader can query the new ones.
 //!
-//! The number is taken from one row that stays locked until the change is there: a reader that has
-//! seen a number has seen all before it. A sequence of the database would promise less.
+//! The number comes from one row that stays locked until the change is committed. So a reader that has seen a
+//! number has seen all smaller ones. A database sequence does not guarantee this.
 //!
-//! `service_only_revocations` holds one row for each token, service or key: the revocation that reaches
-//! furthest. `undoing` moves rows out of it.
+//! `service_only_revocations` has one row for each token, service or key: the revocation that reaches
+//! furthest. The module `undoing` moves rows out of it.
 
 use service_only::revocation::{MemoryRevocations, RevocationsFull};
 
 use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
 
-/// A revocation to be made.
+/// A revocation that is not yet in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewRevocation {
-    /// Whose token, service or key.
+    /// The issuer of the token, service or key.
     pub issuer: String,
     /// What is revoked.
     pub target: RevocationTarget,
-    /// When.
+    /// When it was revoked.
     pub revoked_at: i64,
-    /// By whom.
+    /// The operator who revoked it.
     pub revoked_by: Option<String>,
     /// Why.
     pub reason: Option<String>,
 }
 
 impl NewRevocation {
-    /// Of a token, a service or a key of an issuer.
+    /// Creates a revocation of a token, a service or a key of an issuer.
     pub fn new(issuer: impl Into<String>, target: RevocationTarget) -> Self {
         Self { issuer: issuer.into(), target, revoked_at: 0, revoked_by: None, reason: None }
     }
 
-    /// Of one token, which expires at that second.
+    /// Creates a revocation of one token, which expires at that second.
     pub fn token(issuer: impl Into<String>, jti: impl Into<String>, expires_at: i64) -> Self {
         Self::new(issuer, RevocationTarget::Token { jti: jti.into(), expires_at })
     }
 
-    /// Of all tokens of a service issued by that second.
+    /// Creates a revocation of all tokens of a service that were issued up to that second.
     pub fn service(issuer: impl Into<String>, service: impl Into<String>, issued_by: i64) -> Self {
         Self::new(issuer, RevocationTarget::Service { service: service.into(), issued_by })
     }
 
-    /// Of all that a key signed.
+    /// Creates a revocation of all tokens that a key signed.
     pub fn key(issuer: impl Into<String>, kid: impl Into<String>) -> Self {
         Self::new(issuer, RevocationTarget::Key { kid: kid.into() })
     }
 
-    /// Makes it in memory too, as a verifier holds it.
+    /// Applies the revocation to the memory of a verifier too.
     ///
     /// # Errors
     /// When the memory is full.
@@ -63,21 +63,21 @@ impl NewRevocation {
         }
     }
 
-    /// When it was made.
+    /// Sets when it was made.
     #[must_use]
     pub fn at(mut self, second: i64) -> Self {
         self.revoked_at = second;
         self
     }
 
-    /// Who made it.
+    /// Sets the operator who made it.
     #[must_use]
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.revoked_by = Some(who.into());
         self
     }
 
-    /// Why it was made.
+    /// Sets why it was made.
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
@@ -85,15 +85,15 @@ impl NewRevocation {
     }
 }
 
-/// What came of a revocation.
+/// The effect of a revocation on the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revoked {
-    /// It was not known before.
+    /// The store did not have it before.
     New,
-    /// It was known, and reaches further now.
+    /// The store had it, and it reaches further now.
     Extended,
-    /// It was known. Nothing has changed.
+    /// The store had it. Nothing has changed.
     Already,
 }
 
@@ -101,19 +101,19 @@ pub enum Revoked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RevocationRecord {
-    /// Its number: larger than that of all that were made before.
+    /// Its number: larger than the numbers of all earlier revocations.
     pub sequence: i64,
-    /// What was said.
+    /// The revocation.
     pub revocation: NewRevocation,
 }
 
-/// Which store this is, and the number of its last revocation.
+/// The identity of the store, and the number of its last revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SequenceHead {
-    /// A name of its own; another one means another database.
+    /// The unique name of the store; a different name means a different database.
     pub store: String,
-    /// The last number. A smaller one than before means a database that was put back.
+    /// The last number. A smaller number than before means that the database was restored from a backup.
     pub sequence: i64,
 }
 
@@ -121,7 +121,7 @@ pub(crate) type Row = (i64, String, String, String, Option<i64>, i64, Option<Str
 
 const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
-/// The revocation that the next one replaces: undoing that one must leave this one in force.
+/// Keeps the revocation that the next one replaces: if that one is undone, this one must apply again.
 const KEEP: &str = "
     INSERT INTO service_only_past_revocations
     (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
@@ -151,16 +151,16 @@ const PURGE: &str = "DELETE FROM service_only_revocations WHERE kind = 'token' A
 const PURGE_PAST: &str = "
     DELETE FROM service_only_past_revocations WHERE kind = 'token' AND until < $1 AND undone IS NULL";
 
-/// Whoever changes revocations waits here for whoever changes them already.
+/// Serialises changes of revocations: a transaction waits here for the other ones.
 pub(crate) const LOCK_SEQUENCE: &str = "UPDATE service_only_sequence SET value = value";
 
 pub(crate) const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
 impl Store {
-    /// Revokes, and tells every verifier of the fleet.
+    /// Revokes, for every verifier of the fleet.
     ///
     /// # Errors
-    /// When the store cannot write it down.
+    /// When the store cannot write it.
     pub async fn revoke(&self, revocation: &NewRevocation) -> Result<Revoked, StoreError> {
         let outcomes = self.revoke_all(std::slice::from_ref(revocation)).await?;
         Ok(outcomes.first().copied().unwrap_or(Revoked::Already))
@@ -169,7 +169,7 @@ impl Store {
     /// Revokes all or none, in this order.
     ///
     /// # Errors
-    /// When the store cannot write it down.
+    /// When the store cannot write it.
     pub async fn revoke_all(&self, revocations: &[NewRevocation]) -> Result<Vec<Revoked>, StoreError> {
         self.add_past_revocations().await?;
         in_transaction!(self, tx => {
@@ -182,7 +182,7 @@ impl Store {
                     .fetch_optional(&mut *tx).await?;
                 let outcome = match known {
                     None => Revoked::New,
-                    // Said twice, what reaches further holds.
+                    // For a repeated revocation, the one that reaches further applies.
                     Some((known,)) if until > known => Revoked::Extended,
                     Some(_) => Revoked::Already,
                 };
@@ -199,7 +199,7 @@ impl Store {
                     .bind(revocation.revoked_at).bind(&revocation.revoked_by).bind(&revocation.reason)
                     .execute(&mut *tx).await?;
             }
-            // Sent when the change is there, and not before.
+            // PostgreSQL sends it when the change is committed, and not before.
             if self.is_postgres() && outcomes.iter().any(|outcome| *outcome != Revoked::Already) {
                 sqlx::query(NOTIFY).bind(CHANNEL).execute(&mut *tx).await?;
             }
@@ -207,7 +207,7 @@ impl Store {
         })
     }
 
-    /// Which store this is, and how far it has come.
+    /// The identity of the store, and the number of its last revocation.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -231,8 +231,8 @@ impl Store {
         rows.into_iter().map(|row| self.record(row)).collect()
     }
 
-    /// Forgets the revocations of tokens that expired before that second, and says how many. Leave the
-    /// largest leeway of your verifiers between that second and now.
+    /// Deletes the revocations of tokens that expired before that second, and returns how many. Keep at least
+    /// the largest leeway of your verifiers between that second and now.
     ///
     /// # Errors
     /// When the store cannot write.
@@ -244,7 +244,7 @@ impl Store {
         })
     }
 
-    /// The revocation that holds a target now, and reaches furthest.
+    /// The current revocation of a target that reaches furthest.
     ///
     /// # Errors
     /// When the store cannot be read, or holds what this program does not understand.
@@ -261,7 +261,7 @@ impl Store {
 
     pub(crate) fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
         let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
-        // To pass over one that is not known would be to accept what somebody revoked.
+        // An unknown kind is an error: to skip it would accept a token that was revoked.
         let target =
             RevocationTarget::from_columns(&kind, name, until).ok_or_else(|| self.unknown_kind(&kind))?;
         let revocation = NewRevocation { issuer, target, revoked_at, revoked_by, reason };
@@ -275,8 +275,8 @@ impl Store {
 }
 
 impl RevocationTarget {
-    /// Whether it revokes this token of its issuer by `now`. An `iat` that is more than a minute ahead of `now`
-    /// proves no age, so the token counts as an old one of its service.
+    /// Whether it revokes this token of its issuer at `now`. An `iat` more than a minute ahead of `now` does
+    /// not prove the age of a token, so the token counts as an old token of its service.
     pub fn covers(&self, token: &TokenRecord, now: i64) -> bool {
         match self {
             Self::Token { jti, .. } => *jti == token.jti,
