@@ -1,8 +1,8 @@
-//! Reading keys and secrets from files and the environment.
+//! Reads keys and secrets from files and the environment.
 //!
-//! Secrets never come as arguments, because every user of the machine can read those in `ps`.
-//! What is read stays in buffers that are zeroed, and the size is bounded before anything is
-//! parsed. A key file that others than its owner can read works, with a warning.
+//! Secrets are never arguments, because every user of the machine can read arguments in `ps`. Buffers with
+//! key material are zeroed, and the size is limited before parsing. A key file that other users can read is
+//! accepted with a warning.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,13 +16,13 @@ use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::variable::VariableName;
 
-/// No key or key set comes near this.
+/// Far larger than any key or key set.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The shortest HMAC secret of any algorithm: RFC 7518 section 3.2.
 pub(crate) const MIN_SECRET_BYTES: usize = 32;
 
-/// How the bytes of an HMAC secret are written down.
+/// The encoding of an HMAC secret in a file.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SecretEncoding {
@@ -35,7 +35,7 @@ pub(crate) enum SecretEncoding {
 }
 
 impl SecretEncoding {
-    /// The runtime's rule, so that a service that verifies reads the same secret from the same file.
+    /// Uses the decoder of the runtime, so that a verifying service reads the same secret from the same file.
     fn decode(self, content: &[u8]) -> Outcome<Zeroizing<Vec<u8>>> {
         let rule = match self {
             Self::Base64url => service_only::keys::SecretEncoding::Base64url,
@@ -70,7 +70,7 @@ pub(crate) fn secret_from_variable(
 ) -> Outcome<Zeroizing<Vec<u8>>> {
     let value = std::env::var_os(name.as_str()).ok_or_else(|| not_set(name))?;
     let bytes = Zeroizing::new(value.into_encoded_bytes());
-    // A program that reads the variable gets a line ending too, which the encoding of a file would drop.
+    // A program that reads the variable also gets the line ending, which the encoding of a file would drop.
     let encoding = match encoding {
         SecretEncoding::Utf8 if std::str::from_utf8(&bytes).is_ok() => SecretEncoding::Raw,
         encoding => encoding,
@@ -78,7 +78,7 @@ pub(crate) fn secret_from_variable(
     encoding.decode(&bytes).map_err(|problem| problem.at(format!("the variable `{}`", name.as_str())))
 }
 
-/// What is not the name of a variable may be what should have been in one.
+/// The message does not quote an invalid variable name: it may be the secret itself.
 fn not_set(name: &VariableName) -> Problem {
     let reason = match name.plain() {
         Some(name) => format!("the environment variable `{name}` is not set"),
@@ -89,7 +89,7 @@ fn not_set(name: &VariableName) -> Problem {
     )
 }
 
-/// Reads a base64url secret that stands in a configuration.
+/// Reads a base64url secret from a configuration.
 pub(crate) fn secret_from_base64url(text: &str) -> Outcome<Zeroizing<Vec<u8>>> {
     SecretEncoding::Base64url.decode(text.as_bytes())
 }
@@ -105,7 +105,7 @@ pub(crate) fn check_secret_length(secret: &[u8], needed: usize) -> Outcome<()> {
         .help("make one with `service-token keygen --algorithm HS256 --out FILE`"))
 }
 
-/// The length of the hash, which the secret must reach.
+/// The length of the hash, which is the minimum length of the secret.
 pub(crate) fn hash_bytes(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS512 => 64,
@@ -163,7 +163,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     let failed = |error| Problem::io("read", path, &error).help("check the path and its permissions");
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    // Room for the whole file at once: a buffer that grows leaves copies of its content behind.
+    // Allocate the whole file size first: a buffer that grows leaves copies of its content behind.
     let room = usize::try_from(size.min(MAX_FILE_BYTES)).unwrap_or_default() + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;

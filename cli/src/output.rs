@@ -1,8 +1,7 @@
-//! Where the program speaks: results on standard output, everything else on standard error.
+//! Writes the program's output: results on standard output, everything else on standard error.
 //!
-//! Colours appear only on a terminal and never with `NO_COLOR`; `anstream` decides that. What
-//! goes to standard error is escaped here and loses tokens and secrets here, so that no caller can
-//! forget it.
+//! Colours appear only on a terminal and never with `NO_COLOR`; `anstream` decides that. This module escapes
+//! all text for standard error and removes tokens and secrets from it, so that no caller can forget to.
 
 use std::io::{self, Write};
 
@@ -27,9 +26,9 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Writes one line of result, flushed at once so that a reader on a pipe can follow.
+/// Writes one line of result, and flushes it so that a reader on a pipe can follow.
 ///
-/// The caller answers for its content: nothing from a token goes here unescaped.
+/// The caller must escape any content of a token.
 pub(crate) fn result(text: &str) -> Outcome<()> {
     result_bytes(text.as_bytes())?;
     result_bytes(b"\n")
@@ -40,7 +39,7 @@ pub(crate) fn lines(text: &str) -> Outcome<()> {
     result(&escape::lines(text))
 }
 
-/// Writes result bytes as they are.
+/// Writes result bytes without a change.
 pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
     let mut stdout = io::stdout().lock();
     stdout
@@ -59,17 +58,17 @@ pub(crate) fn pretty_json(value: &impl Serialize) -> Outcome<()> {
     result(&escape::pretty_json(value).map_err(unspeakable)?)
 }
 
-/// Says something that helps, on standard error.
+/// Writes a helpful note on standard error.
 pub(crate) fn note(text: &str) {
     say(NOTE, "note", text);
 }
 
-/// Says something that should worry the operator, on standard error.
+/// Writes a warning for the operator on standard error.
 pub(crate) fn warning(text: &str) {
     say(WARNING, "warning", text);
 }
 
-/// Says why the command ends, on standard error.
+/// Writes on standard error why the command ends.
 pub(crate) fn problem(problem: &Problem) {
     say(ERROR, "error", problem.reason());
     if let Some(remedy) = problem.remedy() {
@@ -77,9 +76,9 @@ pub(crate) fn problem(problem: &Problem) {
     }
 }
 
-/// Writes help that was asked for, which may hold colours of our own, on standard output.
+/// Writes requested help on standard output. It may contain the program's own colours.
 pub(crate) fn help(text: &str) {
-    // Help that nobody reads to its end, as in `--help | head -1`, is no error.
+    // A reader that stops early, as in `--help | head -1`, is not an error.
     let _ = writeln!(anstream::stdout().lock(), "{text}");
 }
 
@@ -88,7 +87,7 @@ pub(crate) fn aside(text: &str) {
     emit(&escape::lines(&redact::tokens(text)));
 }
 
-/// Writes text that may hold colours of our own on standard error.
+/// Writes text on standard error that may contain the program's own colours.
 pub(crate) fn styled(text: &str) {
     emit(&redact::message(text));
 }
@@ -98,7 +97,7 @@ fn say(style: Style, label: &str, text: &str) {
 }
 
 fn emit(text: &str) {
-    // When standard error is gone there is nobody left to tell.
+    // If standard error is closed, no reader is left to report to.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 

@@ -1,10 +1,9 @@
-//! Tokens and secrets taken out of what the program says.
+//! Removes tokens and secrets from the program's messages.
 //!
-//! People put them in the wrong place: a token where a file is expected, a secret where the name
-//! of its variable is. Messages quote what was given, and messages end in logs. So every message
-//! passes here: a token is known by its shape wherever it stands, key material by its shape and by
-//! having been an argument. Ordinary words, paths and names stay, because a message without them
-//! helps nobody.
+//! People put them in the wrong place: a token where a file is expected, a secret in place of the name of its
+//! variable. Messages quote the input, and messages end up in logs. So every message passes through this
+//! module. It recognises a token anywhere by its shape. It recognises key material by its shape if it was
+//! also an argument. Ordinary words, paths and names stay, because a message without them is useless.
 
 use std::path::Path;
 
@@ -13,13 +12,13 @@ const MASK: &str = "[redacted]";
 /// Shorter than every HMAC secret that is accepted: RFC 7518 section 3.2 asks for 32 bytes.
 const MIN_SECRET: usize = 32;
 
-/// The shortest text of three segments that is taken for a token by its segments alone.
+/// The shortest text of three segments that counts as a token because of its segments alone.
 const MIN_TOKEN: usize = 20;
 
 /// Words of a language and parts of names are shorter; key material in hexadecimal is longer.
 const MAX_WORD: usize = 19;
 
-/// `text` without tokens, and without the key material that stands among the arguments.
+/// `text` without tokens, and without key material that was an argument.
 pub(crate) fn message(text: &str) -> String {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -45,7 +44,7 @@ fn with(text: &str, arguments: &[String]) -> String {
     outside_of_styles(&text, |plain| runs(plain, in_key, |run| without_secrets(run, &secrets)))
 }
 
-/// The run without the secrets in it; all of it, when it is a piece of one, such as a "directory".
+/// The run without the secrets in it. A run that is itself a piece of a secret is masked completely.
 fn without_secrets(run: &str, secrets: &[&str]) -> Option<String> {
     if secrets.iter().any(|secret| secret.contains(run)) && !is_ordinary(run) {
         return Some(MASK.to_owned());
@@ -63,14 +62,15 @@ fn secrets_in(argument: &str) -> Vec<&str> {
     argument.split(|c| !in_key(c)).map(|run| run.trim_matches('-')).filter(|run| looks_secret(run)).collect()
 }
 
-/// A path that exists at least in part. The root says nothing: base64 may begin with `/` too.
+/// Whether the value is a path that exists at least in part. The root alone does not count: base64 may begin
+/// with `/` too.
 fn is_place(value: &str) -> bool {
     let named = |path: &&Path| path.file_name().is_some() || path.ends_with("..");
     Path::new(value).ancestors().filter(named).any(Path::exists)
 }
 
 fn is_token(run: &str) -> bool {
-    // `{"` in base64url, as the header and the claims of every JWT begin.
+    // The header and the claims of every JWT begin with `{"`, which is `eyJ` in base64url.
     if words(run).any(|word| word.starts_with("eyJ")) {
         return true;
     }
@@ -81,7 +81,8 @@ fn looks_secret(run: &str) -> bool {
     run.len() >= MIN_SECRET && !is_ordinary(run)
 }
 
-/// Short words without a capital inside: such are names, and never the text of random bytes.
+/// Whether all words are short and have no capital inside. Names are like this, and encoded random bytes are
+/// not.
 fn is_ordinary(run: &str) -> bool {
     words(run).all(|word| {
         let pairs = word.as_bytes().iter().zip(word.as_bytes().iter().skip(1));
@@ -98,7 +99,7 @@ fn in_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// Both base64 alphabets, without the padding, which tells nothing.
+/// Both base64 alphabets, without the padding, which reveals nothing.
 fn in_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '+')
 }
@@ -117,7 +118,7 @@ fn runs(text: &str, member: impl Fn(char) -> bool, mask: impl Fn(&str) -> Option
     masked
 }
 
-/// Applies `mask` to the text between terminal styles, whose letters would else join the text.
+/// Applies `mask` to the text between terminal styles. The letters of a style would otherwise join the text.
 fn outside_of_styles(text: &str, mask: impl Fn(&str) -> String) -> String {
     let mut pieces = text.split("\u{1b}[");
     let mut masked = pieces.next().map(&mask).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! The hand that turns the keys: makes the steps that are due, in an order that a kill cannot spoil.
+//! Carries out a rotation: makes the due steps in an order that is safe if the program is killed.
 //!
-//! The journal in the store is the truth, and each change of it is one transaction. Outside of it are
-//! three files: the key that signs, the key that will, and the set that verifiers read. A key is
-//! published before the journal calls it prepared, so that the time which verifiers are given counts from
-//! there; and what the journal says is carried out afterwards by `settle`, which a run that was cut off
-//! left to the next one. A private half is gone as soon as its key has ceased to sign.
+//! The journal in the store is the source of truth, and each change of it is one transaction. Three files
+//! exist outside the store: the key that signs, the next key, and the key set that verifiers read. A key is
+//! published before the journal records it as prepared. So the waiting time for verifiers starts only when
+//! they can fetch the key. After each change, `settle` updates the files from the journal. If a run was
+//! killed, the next run settles first. A private key is deleted as soon as its key has stopped signing.
 
 mod emergency;
 mod site;
@@ -21,7 +21,7 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
 use crate::store::{now, refused};
 
-/// What was done.
+/// One completed action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
     pub(crate) what: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct Rotation<'a> {
     store: &'a Store,
     site: &'a Site,
     made: Vec<Made>,
-    /// Asked between any two changes; a test cuts the run off there.
+    /// Called between any two changes; a test stops the run there.
     go_on: &'a mut dyn FnMut() -> Outcome<()>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Rotation<'a> {
         Self { store, site, made: Vec::new(), go_on }
     }
 
-    /// Makes all steps that are due, and says what comes next.
+    /// Makes all due steps, and returns them with the plan of the next ones.
     pub(crate) async fn advance(mut self) -> Outcome<(Vec<Made>, Plan)> {
         self.settle().await?;
         loop {
@@ -63,7 +63,7 @@ impl<'a> Rotation<'a> {
         self.store.journal(&self.site.issuer).await.map_err(|error| refused(&error))
     }
 
-    /// The key of the configuration is written down as the one that signs.
+    /// Records the configured key as the one that signs.
     async fn adopt(&mut self) -> Outcome<()> {
         let key = self.site.current()?;
         let record = self.record(&key, KeyStage::Active)?;
@@ -81,7 +81,7 @@ impl<'a> Rotation<'a> {
             Ok(()) => self.done("prepared", key.kid().as_str()),
             Err(error) => {
                 if let StoreError::Conflict(_) = error {
-                    // Somebody else was faster, elsewhere: this key is none.
+                    // Another program prepared a key first: discard this key.
                     new_file::remove(&self.site.next)?;
                     self.site.publish(&self.journal().await?, None)?;
                 }
@@ -121,8 +121,8 @@ impl<'a> Rotation<'a> {
         (self.go_on)()
     }
 
-    /// Makes the files what the journal says. Publishing comes first: whoever signs with a key must find
-    /// it published.
+    /// Updates the files from the journal. It publishes first, because a program that signs with a key must
+    /// find the key published.
     async fn settle(&mut self) -> Outcome<()> {
         let journal = self.journal().await?;
         let Some(active) = kid_in(&journal, KeyStage::Active) else { return Ok(()) };
@@ -134,7 +134,7 @@ impl<'a> Rotation<'a> {
                 (self.go_on)()?;
             }
             Some(key) if Some(key.kid().as_str()) == kid_in(&journal, KeyStage::Prepared) => {}
-            // Of a run that was cut off. Nobody has signed with it.
+            // The key is left from a run that was killed. It has never signed.
             Some(_) => {
                 new_file::remove(&self.site.next)?;
                 (self.go_on)()?;
@@ -144,7 +144,7 @@ impl<'a> Rotation<'a> {
         self.insist_on(active)
     }
 
-    /// The key in charge must be the one that signs here, or its tokens are somebody else's work.
+    /// Checks that the active key is the one that signs here. Otherwise another program issued the tokens.
     fn insist_on(&self, active: &str) -> Outcome<()> {
         let current = self.site.current()?;
         if current.kid().as_str() == active {
@@ -179,7 +179,7 @@ fn kid_in(journal: &Journal, state: KeyStage) -> Option<&str> {
     journal.keys.iter().find(|key| key.state == state).map(|key| key.kid.as_str())
 }
 
-/// A set that everybody may read cannot hold a secret.
+/// A published set is public, so it cannot contain a secret.
 fn check_rotatable(algorithm: Algorithm, kid: Option<&str>) -> Outcome<()> {
     if algorithm.is_symmetric() {
         let reason =

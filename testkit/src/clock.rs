@@ -1,4 +1,4 @@
-//! A clock that a test moves by hand, so that nothing has to sleep.
+//! A clock that a test moves manually, so that no test has to sleep.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use service_only::clock::{Clock, Timestamp};
 
-/// A clock that stands still until it is told to move. Clones share one time.
+/// A clock that changes only when the test moves it. Clones share one time.
 ///
 /// It starts at [`ManualClock::START`], the same instant in every test, so that snapshots of times
 /// are stable.
@@ -25,7 +25,7 @@ use service_only::clock::{Clock, Timestamp};
 /// assert_eq!(verifier.verify(&token).unwrap_err().code().as_str(), "expired");
 /// ```
 ///
-/// A service that runs by the system's clock needs tokens of today:
+/// A service that uses the system clock needs tokens with the current time:
 ///
 /// ```
 /// use service_only::clock::{Clock, SystemClock};
@@ -43,17 +43,17 @@ impl ManualClock {
     /// 2026-01-01T00:00:00Z.
     pub const START: Timestamp = Timestamp::from_unix(1_767_225_600);
 
-    /// A clock that stands at [`ManualClock::START`].
+    /// Creates a clock that shows [`ManualClock::START`].
     pub fn new() -> Self {
         Self::at(Self::START)
     }
 
-    /// A clock that stands at `time`.
+    /// Creates a clock that shows `time`.
     pub fn at(time: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(time)))
     }
 
-    /// What the clock shows.
+    /// The time that the clock shows.
     pub fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +64,7 @@ impl ManualClock {
         *time = time.plus(duration);
     }
 
-    /// Sets the clock, backwards too.
+    /// Sets the clock, also backwards.
     pub fn set(&self, time: Timestamp) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }

@@ -1,14 +1,16 @@
-//! Calling a guarded function without a request. The proof that it asks for is a real one: a token is
-//! minted and verified behind the scenes, and the policy applied, so there is no hole to leave open. Even so
-//! it is not there in a release build, unless a feature says that the release is a test's.
+//! Calls a guarded function without a request, as a unit test does.
+//!
+//! The required proof is real: the test kit mints and verifies a token, and applies the policy. So this
+//! module does not weaken the guard. A release build excludes it, unless a feature declares that the release
+//! build is for a test.
 
 use service_only::{__private, Caller, Denial};
 
 use crate::{draft::TokenDraft, fail::OrFail};
 
 impl TokenDraft {
-    /// The hidden argument of a guarded handler, for calling it as a function. The handler's policy is
-    /// applied to this caller.
+    /// The hidden argument of a guarded handler, to call the handler as a function. It applies the handler's
+    /// policy to this caller.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -42,16 +44,16 @@ impl TokenDraft {
         self.try_guard().or_fail("the guard of a handler")
     }
 
-    /// The hidden argument of a guarded handler, or why the handler would refuse this caller.
+    /// The hidden argument of a guarded handler, or the denial if the handler would refuse this caller.
     ///
     /// # Errors
-    /// When the token or the caller is not what the handler asks for.
+    /// When the token or the caller does not meet the handler's policy.
     #[track_caller]
     pub fn try_guard<P: __private::StaticPolicy>(&self) -> Result<__private::Guard<P>, Denial> {
         __private::Guard::of_token(&self.authority().verifier(), &self.token())
     }
 
-    /// This service as a verified caller, for a function that takes one.
+    /// This service as a verified caller, to pass to a function.
     ///
     /// ```
     /// use service_only::Caller;

@@ -1,4 +1,4 @@
-//! One valid token and everything that can be wrong with it, each with the verdict that it must get.
+//! One valid token and all its possible defects, each with the required verdict.
 
 mod attempt;
 mod catalogue;
@@ -18,8 +18,8 @@ pub use self::{
 
 use crate::{draft::TokenDraft, token::FixtureToken};
 
-/// A way to come to a guarded handler: with a valid token, or with one defect. Made by
-/// [`TokenDraft::fixtures`].
+/// A request to a guarded handler: with a valid token, or with one defect. [`TokenDraft::fixtures`] creates
+/// them.
 #[derive(Debug, Clone)]
 pub struct Fixture {
     defect: Option<Defect>,
@@ -45,25 +45,25 @@ impl Fixture {
         self.defect.map_or("valid", Defect::name)
     }
 
-    /// What is wrong; `None` for the control, with which nothing is.
+    /// The defect; `None` for the control, which has none.
     pub fn defect(&self) -> Option<Defect> {
         self.defect
     }
 
-    /// What tells this fixture from the others of its class, such as the name of a header; `None` for a
-    /// class that has only one.
+    /// What distinguishes this fixture from the others of its class, such as the name of a header; `None` for
+    /// a class that has only one.
     pub fn variant(&self) -> Option<&str> {
         self.variant.label.as_deref()
     }
 
-    /// The request with a valid token that is to be sent first, for an attack on what a verifier keeps of
-    /// an accepted token. [`attack`](crate::attack) sends it.
+    /// A request with a valid token to send first, for an attack on the verifier's cache of accepted tokens.
+    /// [`attack`](crate::attack) sends it.
     pub fn before(&self) -> Option<Self> {
         let token = self.variant.before.clone()?;
         Some(Self::of(None, Attempt::Token(token)))
     }
 
-    /// The token, where the fixture is about one.
+    /// The token, if the defect is in a token.
     pub fn token(&self) -> Option<&FixtureToken> {
         match &self.variant.attempt {
             Attempt::Token(token) => Some(token),
@@ -71,39 +71,38 @@ impl Fixture {
         }
     }
 
-    /// The values of the `Authorization` headers that it comes with: one, none or several. What else
-    /// the request is to be, [`outgoing`](Self::outgoing) says.
+    /// The values of the `Authorization` headers of the request: one, none or several.
+    /// [`outgoing`](Self::outgoing) returns the other parts of the request.
     pub fn authorization(&self) -> Vec<String> {
         self.variant.attempt.authorization()
     }
 
-    /// The request as it is to be sent, where `method` and `target`, a path with its query, would be
-    /// right: for a client of your own. [`TestRequest::fixture`](crate::TestRequest::fixture) does
-    /// this.
+    /// The complete request for this fixture, for your own client. Pass the `method` and the `target`, a path
+    /// with its query, of a correct request. [`TestRequest::fixture`](crate::TestRequest::fixture) uses it.
     pub fn outgoing(&self, method: Method, target: &str) -> Outgoing {
         self.variant.attempt.outgoing(method, target)
     }
 
-    /// The status that the decision must have: 200 for the control, whatever the handler answers
-    /// then.
+    /// The required status of the decision: 200 for the control, whatever the handler answers then.
     pub fn status(&self) -> u16 {
         self.code().map_or(200, Code::status)
     }
 
-    /// The code that the denial must have, where a guard meets the request.
+    /// The required code of the denial, if the request reaches a guard.
     pub fn code(&self) -> Option<Code> {
         self.defect.map(Defect::code)
     }
 }
 
 impl TokenDraft {
-    /// This token, valid, as the control, and then once with each defect that fits it. A class that
-    /// enumerates is there with the first of its [`variants`](Self::variants).
+    /// This valid token as the control, and then the same token with each defect that fits it, one at a time.
+    /// For a class with several [`variants`](Self::variants) it returns the first.
     ///
-    /// The classes are about the compatible and the strict profile, not about tokens of other systems.
-    /// The draft is to be valid for the handler, to hold no scope, and no [role](Self::role) but the
-    /// default, that the handler does not ask for, and the handler to name the services that may call: a defect of [`Defect::meets_policy`] is let
-    /// through where the policy asks for less. A draft that [meets a policy](Self::meeting) knows.
+    /// The classes test the compatible and the strict profile, not tokens of other systems. The draft must be
+    /// valid for the handler. It must have no scope that the handler does not require, and no
+    /// [role](Self::role) except the default or the required one. The handler must name the services that may
+    /// call: a policy with fewer requirements accepts a defect of [`Defect::meets_policy`]. A draft that
+    /// [meets a policy](Self::meeting) takes this into account.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -133,16 +132,15 @@ impl TokenDraft {
         fixtures
     }
 
-    /// This token with one defect; `None` where the defect does not fit it, such as the misuse of a
-    /// public key where there is none. Of a class that enumerates, such as the names of headers, it is the
-    /// first; [`variants`](Self::variants) has all.
+    /// This token with one defect; `None` if the defect does not fit it, such as the misuse of a public key
+    /// if there is no public key. For a class with several variants, such as the names of headers, it is the
+    /// first. [`variants`](Self::variants) returns all.
     #[track_caller]
     pub fn fixture(&self, defect: Defect) -> Option<Fixture> {
         self.variants(defect).into_iter().next()
     }
 
-    /// This token with one defect, in each way in which the class can be tried: none where the defect does
-    /// not fit the token.
+    /// This token with one defect, in every variant of the class; empty if the defect does not fit the token.
     ///
     /// ```
     /// use http::Method;
@@ -161,8 +159,8 @@ impl TokenDraft {
         variants.into_iter().map(|variant| Fixture { defect: Some(defect), variant }).collect()
     }
 
-    /// The nearest thing to a defect that is right, and must be let in: mostly this token as it is, and
-    /// for a boundary the other side of it. `None` where [`fixture`](Self::fixture) is.
+    /// The closest valid request to a defect, which a service must accept: mostly this token unchanged, and
+    /// for a boundary its other side. `None` if [`fixture`](Self::fixture) is.
     ///
     /// ```
     /// use service_only_testkit::{Defect, TestAuthority};

@@ -1,8 +1,8 @@
-//! Tests for services that are guarded by [`#[service_only]`](service_only::service_only), with
-//! tokens that are really signed and a verifier that really verifies.
+//! A test kit for services that are guarded by [`#[service_only]`](service_only::service_only). The tokens
+//! have real signatures, and a real verifier verifies them.
 //!
-//! A guard that is replaced in tests is a guard that nobody tests. Here a test makes its own
-//! authority, mints a valid token, spoils one thing, and states the exact denial:
+//! If a test replaces the guard, the guard stays untested. With this crate a test creates its own authority,
+//! mints a valid token, breaks one property, and asserts the exact denial:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -56,12 +56,12 @@
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
-//! The whole catalogue against every route is one line more, [`attack`]; its report says what got in.
+//! [`attack`] sends the whole catalogue to every route in one more line; its report lists what was accepted.
 //!
-//! Nothing is global, nothing listens on a port, nothing sleeps: two tests share nothing.
+//! There is no global state, no test listens on a port, and no test sleeps: two tests share nothing.
 //!
-//! The crate mints tokens and is for tests only. It belongs into `[dev-dependencies]`, which no build
-//! of a service contains.
+//! The crate mints tokens and is for tests only. Put it into `[dev-dependencies]`, which are not part of any
+//! build of a service.
 //!
 //! # Features
 //!
@@ -74,7 +74,7 @@
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Without a way to send requests nobody asks for what only an attack needs.
+// Without a way to send requests, the code that only an attack uses is unused.
 #![cfg_attr(
     not(any(feature = "axum", feature = "http")),
     allow(dead_code, reason = "used by the ways to send")
@@ -133,7 +133,7 @@ pub use crate::authz_matrix::AuthzMatrix;
 #[cfg(feature = "jwks-server")]
 pub use crate::jwks_server::JwksServer;
 
-/// What the macros of this crate name.
+/// What the macros of this crate expand to.
 #[doc(hidden)]
 pub mod __private {
     pub use serde_json::Value;

@@ -1,5 +1,6 @@
-//! Strangers at every door: each route of a program is called without a token, with garbage, and with a
-//! token that somebody else signed; what lets one of them in is reported.
+//! Calls each route of a program without a valid token, and reports the routes that accept the call.
+//!
+//! Such a caller is a stranger: it has no token, garbage, or a token with a foreign signature.
 
 mod credentials;
 mod findings;
@@ -21,11 +22,11 @@ use crate::{
     fail::{OrFail, fail},
 };
 
-/// Fails the test unless every route of a closed router refuses strangers, but for those that are public.
-/// The router knows its own routes, so this is all a test suite has to say.
+/// Fails the test unless every non-public route of a closed router refuses strangers. The router knows its
+/// own routes, so a test needs only this call.
 ///
-/// A route that answers 404 fails too, because the router has it. For an app whose layers answer so, or
-/// that is no closed router, there is [`Strangers`].
+/// A route that answers 404 fails too, because the router has it. If the layers of your app answer 404, or
+/// the app is not a closed router, use [`Strangers`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -46,15 +47,15 @@ pub fn assert_guarded(router: ClosedRouter) -> impl Future<Output = ()> {
     Strangers::at(router).table(&table).not_found_fails().assert_refused()
 }
 
-/// Calls every route of an app as a stranger would, and fails the test for each that answers anything but
-/// 401, 403 or 404.
+/// Calls every route of an app without valid credentials, and fails the test for each answer other than 401,
+/// 403 or 404.
 ///
-/// Each route is called without a token, with a token that is none, and with one that differs from a good one
-/// in its signature alone: issuer, audience, `kid` and all that the route asks for are those of a
-/// [caller](Self::as_caller) that the app knows. A handler that compares claims and checks no signature lets
-/// that one in. GET is tried with HEAD too where the app routes it, and a route for any method
-/// with GET, HEAD, POST, PUT, PATCH and DELETE. A parameter of a path is filled with `1` and with a UUID of
-/// zeros.
+/// Each route is called without a token, with a malformed token, and with a forged token. The forged token
+/// differs from a valid one only in its signature: its issuer, audience, `kid` and all that the route
+/// requires are those of a [caller](Self::as_caller) that the app accepts. A handler that compares claims but
+/// does not verify the signature accepts it. A GET route is also called with HEAD if the app routes it. A
+/// route for any method is called with GET, HEAD, POST, PUT, PATCH and DELETE. A path parameter is filled
+/// with `1` and with a UUID of zeros.
 ///
 /// An app is an axum router, any other tower service, or an async function ([`calling`](Self::calling)).
 ///
@@ -83,8 +84,8 @@ pub fn assert_guarded(router: ClosedRouter) -> impl Future<Output = ()> {
 /// # }
 /// ```
 ///
-/// A 404 is a refusal here, because a service may hide what it has. It may also be an unguarded handler
-/// that did not find tenant 1: [`not_found_fails`](Self::not_found_fails) asks for more.
+/// A 404 counts as a refusal here, because a service may hide its resources. A 404 may also come from an
+/// unguarded handler that did not find tenant 1: [`not_found_fails`](Self::not_found_fails) is stricter.
 #[must_use = "nobody is called until `assert_refused` is awaited"]
 #[derive(Clone)]
 pub struct Strangers<C> {
@@ -96,13 +97,13 @@ pub struct Strangers<C> {
     callers: Vec<TokenDraft>,
 }
 
-/// The answer of a tower service, on its way.
+/// The pending answer of a tower service.
 type Answering = Pin<Box<dyn Future<Output = StatusCode> + Send>>;
 
 const FILLINGS: [&str; 2] = ["1", "00000000-0000-0000-0000-000000000000"];
 
 impl Strangers<()> {
-    /// Strangers who call an axum router, open or closed, or another tower service.
+    /// Tests an axum router, open or closed, or another tower service.
     pub fn at<S, B>(service: S) -> Strangers<impl Fn(Request<()>) -> Answering>
     where
         S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display, Future: Send>,
@@ -117,8 +118,7 @@ impl Strangers<()> {
         })
     }
 
-    /// Strangers who call any async function that takes a request and gives an [`Answer`]: a response, or a
-    /// status alone.
+    /// Tests any async function that takes a request and returns an [`Answer`]: a response, or only a status.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -136,7 +136,7 @@ impl Strangers<()> {
     /// # }
     /// ```
     ///
-    /// actix has requests and statuses of its own:
+    /// actix has its own types for requests and statuses:
     ///
     /// ```ignore
     /// let app = test::init_service(App::new().configure(routes)).await;
@@ -170,11 +170,11 @@ impl Strangers<()> {
 }
 
 impl<C> Strangers<C> {
-    /// The routes to try, as pairs of a method and a path. The method `*` stands for any; a parameter of a
-    /// path is written `{name}`, and one that takes the rest of the path `{*name}`.
+    /// Adds routes to test, as pairs of a method and a path. The method `*` means any method. Write a path
+    /// parameter as `{name}`, and one for the rest of the path as `{*name}`.
     ///
     /// # Panics
-    /// When a method is none.
+    /// When a method is invalid.
     #[track_caller]
     pub fn routes<M, P>(mut self, routes: impl IntoIterator<Item = (M, P)>) -> Self
     where
@@ -187,41 +187,41 @@ impl<C> Strangers<C> {
         self
     }
 
-    /// The routes to try, from a routing table: a closed router's own, or one that was read from JSON. Its
-    /// public routes are not tried.
+    /// Adds the routes of a routing table: a closed router's own, or one that was read from JSON. Its public
+    /// routes are not called.
     #[track_caller]
     pub fn table(mut self, table: &RouteTable) -> Self {
         self.listing.table(table);
         self
     }
 
-    /// A route that anybody may call: `"/healthz"` for each method of a path, `"GET /healthz"` for one.
+    /// Declares a public route: `"/healthz"` for each method of a path, `"GET /healthz"` for one method.
     ///
-    /// One that is not among the routes, or that the table knows as guarded, fails the test: it would hide
-    /// the next mistake.
+    /// The test fails if the routes do not contain it, or if the table lists it as guarded: such an exception
+    /// would hide the next mistake.
     pub fn public(mut self, route: impl Into<String>) -> Self {
         self.listing.exception(route.into());
         self
     }
 
-    /// What parameters of paths are filled with, in place of `1` and a UUID of zeros. Each route is tried
-    /// with each, and has to refuse all.
+    /// Sets the values for path parameters, in place of `1` and a UUID of zeros. Each route is called with
+    /// each value, and must refuse all of them.
     pub fn fill_with<T: Into<String>>(self, fillings: impl IntoIterator<Item = T>) -> Self {
         Self { fillings: fillings.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// What one parameter is filled with wherever it stands, such as `"region"` with `"eu-west"`.
+    /// Sets the value of one path parameter in all routes, such as `"region"` to `"eu-west"`.
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.insert(name.into(), value.into());
         self
     }
 
-    /// Names a caller that the app lets in. A stranger comes with this caller's token, the same in header
-    /// and claims, and signed by another key: only a handler that checks the signature tells them apart.
+    /// Names a caller that the app accepts. The test forges this caller's token: the header and claims are
+    /// the same, and another key signs it. Only a handler that verifies the signature refuses it.
     ///
-    /// Left out, the strangers forge tokens of each [`TestAuthority`](crate::TestAuthority) whose verifier
-    /// or keys this test has taken, on its own thread. Name the caller where the app trusts tokens of
-    /// another shape (Kubernetes, SPIFFE, OAuth), or is built on another thread. May be called repeatedly.
+    /// By default the test forges tokens of each [`TestAuthority`](crate::TestAuthority) whose verifier or
+    /// keys it has taken on its own thread. Name the caller if the app trusts tokens of another shape
+    /// (Kubernetes, SPIFFE, OAuth), or is built on another thread. You can call this method repeatedly.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -241,13 +241,14 @@ impl<C> Strangers<C> {
         self
     }
 
-    /// A 404 fails the test too. Without it, a route that the app does not have passes for one that refuses.
+    /// Makes a 404 fail the test too. Otherwise, a route that the app does not have passes like one that
+    /// refuses.
     pub fn not_found_fails(self) -> Self {
         Self { not_found_fails: true, ..self }
     }
 
-    /// Calls all routes, and fails the test unless each refuses every stranger. The message lists what did
-    /// not, and what to do.
+    /// Calls all routes, and fails the test unless each refuses every stranger. The message lists the routes
+    /// that did not, and the next step.
     #[track_caller]
     pub fn assert_refused<F>(self) -> impl Future<Output = ()>
     where
@@ -263,7 +264,7 @@ impl<C> Strangers<C> {
         }
     }
 
-    /// Calls all routes, and gives back what did not refuse.
+    /// Calls all routes, and returns those that did not refuse.
     pub async fn findings<F>(self) -> Findings
     where
         C: Fn(Request<()>) -> F,

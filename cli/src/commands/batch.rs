@@ -1,8 +1,8 @@
-//! `service-token verify --batch`: many cases in one process, one answer a line, in order.
+//! `service-token verify --batch`: verifies many cases in one process, with one answer per line, in order.
 //!
-//! Other programs drive this, so nothing that a line holds may end it: a line that is not a case
-//! gets `config_error` with the id if one could be read. Each case brings its own configuration;
-//! verifiers are kept between lines, because cases often share one.
+//! Other programs use this mode, so no input line may end the process. A line that is not a case gets
+//! `config_error`, with the id if one could be read. Each case has its own configuration. The process caches
+//! verifiers between lines, because cases often share one.
 
 mod case;
 
@@ -23,13 +23,13 @@ use crate::verdict::Answer;
 
 use case::{Case, CaseVerifier, ConfigText};
 
-/// A longer line is answered and skipped, never held in memory.
+/// A longer line gets an answer and is skipped; the process never stores it.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Verifiers kept at once: bounds the memory, far above what a run of cases shares.
+/// The limit of cached verifiers. It bounds the memory, and is far above what a series of cases shares.
 const MAX_VERIFIERS: usize = 1024;
 
-/// Text of their configurations kept at once; a key set that was read takes about as much again.
+/// The limit of cached configuration text; a parsed key set takes about as much again.
 const MAX_CONFIG_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where a line ended.
@@ -63,7 +63,7 @@ pub(crate) fn run(source: &Path) -> Outcome<Exit> {
 
 fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
     let mut verifiers = Verifiers::default();
-    // Room for the longest line at once: a buffer that grows leaves copies of its content behind.
+    // Allocate the longest line first: a buffer that grows leaves copies of its content behind.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES as usize));
     let mut any = false;
     while let Some(end) = read_line(input, &mut line)? {
@@ -99,7 +99,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Outcome<Option<Lin
     }
 }
 
-/// The verifiers made so far, by their configuration; a broken one is remembered as broken.
+/// The cached verifiers by their configuration; a broken configuration is cached with its error.
 #[derive(Default)]
 struct Verifiers {
     made: HashMap<ConfigText, Outcome<CaseVerifier>>,

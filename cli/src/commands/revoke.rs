@@ -1,7 +1,7 @@
-//! `service-token revoke`: a token, the tokens of a service, or all that a key signed, at once.
+//! `service-token revoke`: revokes a token, the tokens of a service, or all that a key signed, immediately.
 //!
-//! Success means an effect: a name that nothing has, or an end that is over, is an error. Deliberate
-//! revocation of unknown names has an option of its own.
+//! Success means an effect: an unknown name or an expired token is an error. A separate option allows the
+//! revocation of unknown names.
 
 use clap::{ArgGroup, Args};
 use serde_json::json;
@@ -20,7 +20,7 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 
-/// A verifier's largest leeway is five minutes; the rest is for its clock.
+/// A verifier's largest leeway is five minutes; the rest allows for the difference of its clock.
 const FORGET_AFTER_SECONDS: i64 = 3600;
 
 const EXAMPLES: &str = "\
@@ -88,21 +88,21 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-/// What came of it.
+/// The result of a revocation.
 struct Made {
     record: RevocationRecord,
     outcome: Revoked,
     /// Tokens of the registry that it covers.
     known: usize,
-    /// Those of them that were good before.
+    /// Those of them that were valid before.
     good: usize,
-    /// Good tokens of the same service that are younger.
+    /// Valid tokens of the same service that were issued later.
     younger: usize,
     purged: Result<u64, StoreError>,
 }
 
 impl RevokeOptions {
-    /// What is wrong whatever the store holds.
+    /// Checks the options without the store.
     fn check(&self) -> Outcome<()> {
         if let Some(before) = self.before {
             before.not_ahead().map_err(|why| {
@@ -128,7 +128,7 @@ impl RevokeOptions {
     async fn revoke(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
         let existing = match Store::open(url).await {
             Ok(store) => Some(store),
-            // There may be revocations before there is a registry; then only the configuration knows names.
+            // A revocation may come before the first token; then only the configuration knows names.
             Err(StoreError::Missing { .. } | StoreError::NotAStore { .. })
                 if self.may_be_first(config, issuer) =>
             {
@@ -162,7 +162,7 @@ impl RevokeOptions {
         Ok(Made { record, outcome, known: covered.len(), good, younger, purged })
     }
 
-    /// Whether the target may be revoked in a store that is not there yet.
+    /// Whether the target may be revoked in a store that does not exist yet.
     fn may_be_first(&self, config: Option<&Config>, issuer: &str) -> bool {
         let config = config.filter(|config| config.issuer == issuer);
         let configured = match (&self.service, &self.key) {
@@ -215,7 +215,7 @@ impl RevokeOptions {
         }
     }
 
-    /// When the token ends: as the registry knows, or as the option says, whichever is later.
+    /// When the token expires: by the registry or by the option, whichever is later.
     fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: i64) -> Outcome<i64> {
         let known = tokens.iter().map(|listed| listed.token.expires_at).max();
         let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {

@@ -1,9 +1,9 @@
-//! A key that leaked: refused at once, and another in its place.
+//! Replaces a leaked key: revokes it first, then makes another key sign.
 //!
-//! First the key is revoked, which every verifier with the store knows within a second; only then
-//! comes the order of things. Whoever runs it again after a kill finishes the same emergency: the leaked
-//! key is then still in its file, and retired. Only a run that was killed when all was done is made
-//! anew, unless the key is named.
+//! Every verifier with the store refuses the leaked key within a second. Then the program makes the other
+//! steps. After a kill, run the command again to finish the same emergency: the leaked key is then still in
+//! its file, and retired. If the run was killed after its last step, a rerun starts a new emergency, unless
+//! you name the key.
 
 use std::collections::BTreeMap;
 
@@ -18,24 +18,24 @@ use crate::store::{now, operator, refused};
 /// Which key takes over.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Successor {
-    /// A new one. What lay beside the leaked key may have leaked with it.
+    /// A new key. Files beside the leaked key may have leaked with it.
     Fresh,
-    /// The prepared one, which verifiers know already.
+    /// The prepared key, which verifiers have already.
     Prepared,
 }
 
-/// What came of it.
+/// The result of an emergency rotation.
 pub(crate) struct Emergency {
     pub(crate) made: Vec<Made>,
-    /// The keys that are refused now.
+    /// The keys whose tokens are refused now.
     pub(crate) leaked: Vec<String>,
-    /// Who has no other token, and until when the refused one would have been good.
+    /// The services without another token, and when their refused token would have expired.
     pub(crate) stranded: BTreeMap<String, Option<i64>>,
 }
 
 impl Rotation<'_> {
-    /// Refuses all that a key signed, and puts another in its place where it was the one that signs. A
-    /// key that is not named is the one in the file.
+    /// Revokes all that a key signed, and replaces the key if it was the one that signs. Without a name, it
+    /// is the key in the file.
     pub(crate) async fn emergency(mut self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
         let journal = self.journal().await?;
         let adopts = kid_in(&journal, KeyStage::Active).is_none();
@@ -47,7 +47,7 @@ impl Rotation<'_> {
         if adopts {
             known.push(self.site.current()?.kid().to_string());
         }
-        // Before anything is written down.
+        // Check the name before any change.
         if !known.contains(&kid) {
             let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
             return Err(known::unknown(reason, &kid, known.iter().map(String::as_str))
@@ -65,8 +65,8 @@ impl Rotation<'_> {
                 self.done("retired", &kid)?;
                 vec![kid]
             }
-            // Retired by an emergency that was cut off, which has revoked it; or in the usual way, and then
-            // verifiers that have not looked since still accept it.
+            // An interrupted emergency retired the key and revoked it. A normal rotation retires a key
+            // without a revocation; then verifiers that have not refreshed their keys since still accept it.
             Some(KeyStage::Retired) | None => {
                 if !journal.revoked.contains(&kid) {
                     self.revoke(std::slice::from_ref(&kid)).await?;
@@ -86,7 +86,7 @@ impl Rotation<'_> {
         let kept = prepared.clone().filter(|_| successor == Successor::Prepared);
         let dropped = prepared.filter(|_| kept.is_none());
         let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).collect();
-        // Before anything that could fail.
+        // Revoke before any step that could fail.
         self.revoke(&leaked).await?;
         if let Some(kid) = &kept {
             self.site.insist_on_next(kid)?;
@@ -132,7 +132,7 @@ impl Rotation<'_> {
         kids.iter().try_for_each(|kid| self.done("revoked", kid))
     }
 
-    /// The services whose only good token is one of these keys'.
+    /// The services whose only valid token was signed by one of these keys.
     async fn stranded(&self, leaked: &[String]) -> Outcome<BTreeMap<String, Option<i64>>> {
         let filter = TokenFilter {
             issuer: Some(self.site.issuer.clone()),
@@ -142,7 +142,7 @@ impl Rotation<'_> {
         let tokens = self.store.tokens(&filter).await.map_err(|error| refused(&error))?;
         let journal = self.journal().await?;
         let mut stranded = BTreeMap::new();
-        // Seen with it, whatever the registry knows.
+        // A service that was seen with the key counts, even if the registry has no token of it.
         for used in journal.uses.iter().filter(|used| leaked.contains(&used.kid)) {
             stranded.insert(used.service.clone(), None);
         }

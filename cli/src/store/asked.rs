@@ -1,7 +1,8 @@
-//! What a store knows that decides about a token: the revocations, and the keys that an issuer rotates.
+//! Reads what a store contributes to a verdict on a token: the revocations, and the keys that an issuer
+//! rotates.
 //!
-//! Read once and in full, as a service reads it. A store that cannot be read decides nothing: whoever
-//! asked for it would take silence for a good word.
+//! It reads everything once, as a service does. If the store cannot be read, there is no verdict: a silent
+//! fallback would look like a valid token.
 
 use std::env::VarError;
 
@@ -19,7 +20,7 @@ use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::stored_half;
 
-/// Revocations that are read in one go.
+/// The revocations that one query reads.
 const PAGE: u32 = 2_000;
 
 /// Which store is asked about a token.
@@ -36,16 +37,16 @@ pub(crate) struct AskedStore {
     no_store: bool,
 }
 
-/// What the store said.
+/// The content of the store.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) revocations: MemoryRevocations,
-    /// All that verifiers of the configuration's issuer have, once it has rotated.
+    /// All keys that the verifiers of the configuration's issuer have, after its first rotation.
     pub(crate) ring: Option<KeySet>,
 }
 
 impl AskedStore {
-    /// Reads the store, where one is configured; as of `now`, where that is said.
+    /// Reads the store, if one is configured, as of `now`, if a time is given.
     pub(crate) fn ask(&self, config: Option<&Config>, now: Option<i64>) -> Outcome<Option<Known>> {
         let Some(url) = self.url(config)? else { return Ok(None) };
         let known = run(async {

@@ -1,8 +1,8 @@
-//! The orchestrator: asks all twelve services at once, through the gateway, what a deletion would
-//! delete; asks a person whether to do it; does it; and says what became of each service.
+//! The orchestrator deletes a tenant in all twelve services, through the gateway.
 //!
-//! It holds no state. A service that failed keeps its records whole, so the way to finish a run is
-//! to run it again: services that are done answer that nothing was left.
+//! It asks every service in parallel what a deletion would delete, asks a person for consent, deletes, and
+//! reports the result of each service. It has no state. A failed service keeps all its records, so you finish
+//! a run by running it again: completed services answer that nothing was left.
 
 mod client;
 mod report;
@@ -19,7 +19,7 @@ pub use self::report::{Line, Report, State};
 use crate::catalogue::SERVICES;
 use crate::tenant::TenantId;
 
-/// What is done after the preview.
+/// The consent to delete after the preview.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// Delete, a person has said so already (`--yes`).
@@ -29,7 +29,7 @@ pub enum Consent {
 }
 
 impl Consent {
-    /// Refuses to ask where nobody can answer, before anything is done.
+    /// Fails before any request if no person can answer on a terminal.
     pub fn can_be_had(self) -> anyhow::Result<()> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         ensure!(
@@ -39,7 +39,7 @@ impl Consent {
         Ok(())
     }
 
-    /// Asks, where it was not given.
+    /// Asks for consent, unless it was given.
     pub async fn obtain(self, preview: &Report) -> anyhow::Result<bool> {
         if self == Self::Given {
             return Ok(true);
@@ -69,7 +69,7 @@ pub async fn preview(client: &Client, tenant: TenantId) -> Report {
     Report::new(tenant, client.trace_id(), lines)
 }
 
-/// Deletes `tenant` in every service that answered the preview. One that did not is not asked:
+/// Deletes `tenant` in every service that answered the preview. It skips a service that did not answer:
 /// nothing is deleted that was not counted before.
 pub async fn delete(client: &Client, preview: Report) -> Report {
     let tenant = preview.tenant_id;
@@ -104,7 +104,7 @@ async fn finish(mut calls: JoinSet<Line>, mut lines: Vec<Line>, what: &'static s
     lines
 }
 
-/// On standard error, and only where that is a terminal.
+/// Shows progress on standard error, and only if that is a terminal.
 fn progress_bar(length: usize, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(length as u64).with_prefix(what);
     if let Ok(style) = ProgressStyle::with_template("{prefix:>8} [{bar:24}] {pos:>2}/{len} {msg}") {

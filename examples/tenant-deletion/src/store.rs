@@ -1,8 +1,8 @@
 //! The records of one service: one SQLite file, counted and deleted per tenant.
 //!
-//! A deletion is one transaction, so a service holds all records of a tenant or none. What was
-//! deleted is written to `tenant_deletions` in that same transaction: an orchestrator that lost
-//! the answer and asks again is told so, and nothing is deleted or counted twice.
+//! A deletion is one transaction, so a service has all records of a tenant or none. The same transaction
+//! records the deletion in `tenant_deletions`. If an orchestrator lost the answer and asks again, it gets the
+//! recorded numbers, and nothing is deleted or counted twice.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::Service;
 use crate::tenant::{DemoTenant, LEAVING, STAYING, TenantId};
 
-/// A writer waits this long for another one. Deletions of one tenant take milliseconds and the
-/// gateway gives up after ten seconds, so a longer wait would help nobody.
+/// How long a writer waits for another one. Deletions of one tenant take milliseconds and the gateway's
+/// timeout is ten seconds, so a longer wait would not help.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `user_version` of a database whose schema is complete.
@@ -30,14 +30,14 @@ const LEDGER: &str = "CREATE TABLE tenant_deletions (
     token_id    TEXT
 ) STRICT;";
 
-/// The database of one service. Cheap to clone: a connection lives as long as one call.
+/// The database of one service. Cheap to clone: each call opens its own connection.
 #[derive(Clone, Debug)]
 pub struct Store {
     service: &'static Service,
     path: PathBuf,
 }
 
-/// What a new database holds.
+/// The content of a new database.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// Nothing but the schema.
@@ -51,7 +51,7 @@ pub enum Contents {
 pub struct Records {
     /// The service that counted.
     pub service: String,
-    /// Whose records they are.
+    /// The tenant of the records.
     pub tenant_id: TenantId,
     /// Records per table: those that exist (preview) or those that were deleted now (delete).
     pub tables: BTreeMap<String, u64>,
@@ -61,7 +61,7 @@ pub struct Records {
     pub previously_deleted: u64,
 }
 
-/// Who asked for a deletion, for the ledger.
+/// The caller that asked for a deletion, for the ledger.
 #[derive(Copy, Clone, Debug)]
 pub struct AskedBy<'a> {
     /// The verified service name.
@@ -70,15 +70,15 @@ pub struct AskedBy<'a> {
     pub token_id: Option<&'a str>,
 }
 
-/// Why the database could not be used.
+/// The reason why the database could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite refused.
+    /// SQLite returned an error.
     #[error("database of `{service}`: {source}")]
     Sqlite {
-        /// Whose database.
+        /// The service of the database.
         service: &'static str,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
     /// The catalogue and the database disagree, so a deletion could leave records behind.
@@ -86,21 +86,21 @@ pub enum StoreError {
         "database of `{service}`: tables with a `tenant_id` are {found:?}, the catalogue lists {listed:?}"
     )]
     UnlistedTable {
-        /// Whose database.
+        /// The service of the database.
         service: &'static str,
-        /// Tables of the database that hold a tenant's records.
+        /// Tables of the database that contain a tenant's records.
         found: Vec<String>,
-        /// Tables that a deletion would reach.
+        /// Tables that a deletion covers.
         listed: Vec<String>,
     },
 }
 
 impl Store {
-    /// Opens the database at `path`, creating it with its schema (and `contents`) when it is new.
+    /// Opens the database at `path`, and creates it with its schema (and `contents`) if it is new.
     ///
-    /// A database with a tenant's table that the catalogue does not list is refused: deleting a
-    /// tenant there would leave records behind. An existing database is never filled again, or a
-    /// restart would bring a deleted tenant back.
+    /// It refuses a database with a tenant's table that the catalogue does not list: a deletion there would
+    /// leave records behind. It never fills an existing database again, because a restart would restore a
+    /// deleted tenant.
     pub fn open(
         service: &'static Service,
         path: impl Into<PathBuf>,
@@ -112,7 +112,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The service whose records these are.
+    /// The service of these records.
     pub fn service(&self) -> &'static Service {
         self.service
     }
@@ -124,7 +124,7 @@ impl Store {
 
     /// Counts the records of one tenant.
     pub fn count(&self, tenant: TenantId) -> Result<Records, StoreError> {
-        // One read transaction: the counts are of one instant.
+        // One read transaction: all counts are from the same instant.
         self.transaction(TransactionBehavior::Deferred, |tx| {
             self.records(tx, tenant, |tx, table| {
                 let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = ?1");
@@ -135,9 +135,9 @@ impl Store {
 
     /// Deletes all records of one tenant, or none of them.
     ///
-    /// Doing it again deletes nothing and says what was deleted before.
+    /// A repeated call deletes nothing, and returns what was deleted before.
     pub fn delete(&self, tenant: TenantId, by: AskedBy<'_>) -> Result<Records, StoreError> {
-        // Immediate: two deletions queue up here, and not halfway with a deadlock.
+        // Immediate: two deletions wait for each other here, instead of a deadlock halfway.
         self.transaction(TransactionBehavior::Immediate, |tx| {
             let records = self.records(tx, tenant, |tx, table| {
                 let sql = format!("DELETE FROM {table} WHERE tenant_id = ?1");
@@ -154,7 +154,7 @@ impl Store {
         })
     }
 
-    /// Whether the database can be read and holds exactly the tables of the catalogue.
+    /// Checks that the database is readable and has exactly the tables of the catalogue.
     pub fn check(&self) -> Result<(), StoreError> {
         let mut found = self.transaction(TransactionBehavior::Deferred, |tx| {
             tx.prepare(
@@ -201,7 +201,7 @@ impl Store {
 
     fn create(&self, contents: Contents) -> rusqlite::Result<()> {
         let mut connection = configured(Connection::open(&self.path)?)?;
-        // Readers go on while a deletion is written.
+        // Readers continue while a deletion is written.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         if contents == Contents::Demonstration {
             connection.execute_batch(
@@ -236,7 +236,8 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let run = || {
-            // No CREATE: a database that was removed under us is an error, not an empty one.
+            // No CREATE: if the database was removed while the service runs, that is an error, not an empty
+            // database.
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let mut connection = configured(Connection::open_with_flags(&self.path, flags)?)?;
             let tx = connection.transaction_with_behavior(behavior)?;
@@ -255,7 +256,8 @@ impl Store {
 fn configured(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // What is deleted is overwritten in the file: a right to erasure is not met by a free page.
+    // Deleted data is overwritten in the file: a free page that still has the data does not meet a right to
+    // erasure.
     connection.pragma_update(None, "secure_delete", true)?;
     Ok(connection)
 }

@@ -1,4 +1,4 @@
-//! Which requests get the token, and with what they are sent again.
+//! Decides which requests get the token, and which are sent again with a new one.
 
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
@@ -6,14 +6,16 @@ use http::{HeaderMap, Uri, header::AUTHORIZATION};
 use crate::proxies::Proxies;
 use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 
-/// Puts the token of a [`TokenSource`] on requests to named services, and on no others. As a layer of
-/// tower with the feature `tower`, as middleware of reqwest with `reqwest`.
+/// Adds the token of a [`TokenSource`] to requests to named services, and to no others. It is a tower layer
+/// with the feature `tower`, and reqwest middleware with `reqwest`.
 ///
-/// A request to anybody else, or one that has an `Authorization` header already, passes unchanged. An
-/// answer of 401 makes the source read its file again; if that holds another token, the request is sent
-/// once more, with it. A request whose body is gone by then is not; the next one has the new token.
+/// A request to another origin, or one that already has an `Authorization` header, passes unchanged. After a
+/// 401 response the source rereads its file. If the file has another token, the request is sent once more
+/// with that token. A request whose body is already consumed is not sent again; the next request has the new
+/// token.
 ///
-/// A proxy reads what passes over plain HTTP. `AttachToken::client` makes a client of reqwest that uses none.
+/// A proxy can read what passes over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
+/// proxy.
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until a client has it"]
 pub struct AttachToken {
@@ -23,14 +25,14 @@ pub struct AttachToken {
     pub(crate) proxies: Proxies,
 }
 
-/// For nobody yet; see [`AttachToken::to`].
+/// Without recipients; add them with [`AttachToken::to`].
 impl From<TokenSource> for AttachToken {
     fn from(tokens: TokenSource) -> Self {
         tokens.file.into()
     }
 }
 
-/// Without recipients; add them with [`AttachToken::to`]. Requests to them fail until the token is there.
+/// Without recipients; add them with [`AttachToken::to`]. Requests to them fail until the token exists.
 impl From<LazyTokenSource> for AttachToken {
     fn from(tokens: LazyTokenSource) -> Self {
         Self {
@@ -43,11 +45,11 @@ impl From<LazyTokenSource> for AttachToken {
 }
 
 impl AttachToken {
-    /// Sends the token to this origin, such as `http://orders:8000`; may be said again for another. There
-    /// is no way to say "everybody": whoever gets a token can use it.
+    /// Sends the token to this origin, such as `http://orders:8000`; call it again for another one. There is
+    /// no option for all origins, because any service that receives a token can use it.
     ///
     /// # Errors
-    /// When the text is more or less than a scheme, a host and a port.
+    /// When the text is not exactly a scheme, a host and a port.
     pub fn to(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
         self.recipients.push(origin.parse()?);
         Ok(self)

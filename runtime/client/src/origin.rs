@@ -1,4 +1,4 @@
-//! To whom a token may be sent: an origin, scheme, host and port (RFC 6454 section 4).
+//! The recipients of a token: an origin is scheme, host and port (RFC 6454 section 4).
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -9,13 +9,13 @@ use service_only::{__satellite::escaped, error::MAX_QUOTED};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     scheme: Scheme,
-    /// In lower case: a host is compared without case (RFC 3986 section 3.2.2).
+    /// In lower case: hosts are compared without case (RFC 3986 section 3.2.2).
     host: String,
     port: u16,
 }
 
 impl Origin {
-    /// The origin of a request's target; `None` where it names none, or not one that is spoken to by HTTP.
+    /// The origin of a request's target; `None` if the target has none, or does not use HTTP.
     pub(crate) fn of(target: &Uri) -> Option<Self> {
         let scheme = target.scheme().cloned()?;
         let default = if scheme == Scheme::HTTPS {
@@ -28,7 +28,7 @@ impl Origin {
         let host = target.host().filter(|host| !host.is_empty())?;
         let authority = target.authority()?.as_str();
         let named = authority.rsplit_once('@').map_or(authority, |(_, named)| named);
-        // A port that is not one is no reason to send a token to the default one, as `Uri::port` suggests.
+        // An invalid port must not fall back to the default port, as `Uri::port` suggests.
         let port = match named.strip_prefix(host)? {
             "" => default,
             port => port_of(port.strip_prefix(':')?)?,
@@ -37,7 +37,7 @@ impl Origin {
     }
 }
 
-/// RFC 3986 section 3.2.3: digits, which `parse` alone would let have a sign.
+/// RFC 3986 section 3.2.3: only digits. `parse` alone would accept a sign.
 fn port_of(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

@@ -1,4 +1,4 @@
-//! What a mesh must be told beyond the table: whose tokens, by which keys, for which workload.
+//! The mesh options that the route table does not contain: the issuer, its keys, and the workload.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::ExportError;
 
-/// The trust domain of a mesh that was not given another; Istio's own default, which Istio reads as
-/// the trust domain of the mesh.
+/// The default trust domain of a mesh. It is also Istio's default, which Istio reads as the trust domain of
+/// the mesh.
 pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
-/// What a proxy needs to know to do what a [`Verifier`](service_only::Verifier) does. The issuer and its keys
-/// must be said; they and the audiences are to be those of the verifier.
+/// The settings with which a proxy makes the same checks as a [`Verifier`](service_only::Verifier). The
+/// issuer and its keys are required. Use the same issuer, keys and audiences as in the verifier.
 ///
-/// The tokens are those of this project, compatible or strict: tokens of Kubernetes, SPIFFE and OAuth
+/// The tokens must be tokens of this project, compatible or strict: tokens of Kubernetes, SPIFFE and OAuth
 /// have no `service` claim, and the proxy denies them.
 ///
 /// ```
@@ -42,8 +42,8 @@ pub(crate) enum MeshKeys {
 }
 
 impl MeshOptions {
-    /// Tokens with this `iss`, by the keys that the proxy fetches from this URL. It must be `https`:
-    /// whoever answers there decides who may call.
+    /// Accepts tokens with this `iss`, by the keys that the proxy fetches from this URL. It must be `https`:
+    /// the server at this URL decides who may call.
     pub fn with_jwks_uri(issuer: impl Into<String>, uri: impl Into<String>) -> Result<Self, ExportError> {
         let uri = uri.into();
         let host = uri.strip_prefix("https://").and_then(|rest| rest.split(['/', '?']).next());
@@ -56,13 +56,13 @@ impl MeshOptions {
         Self::new(issuer.into(), MeshKeys::Uri(uri))
     }
 
-    /// Tokens with this `iss`, by the public keys of this JWK set, which becomes part of the output.
+    /// Accepts tokens with this `iss`, by the public keys of this JWK set, which becomes part of the output.
     pub fn with_jwks(issuer: impl Into<String>, jwks: &str) -> Result<Self, ExportError> {
         Self::new(issuer.into(), MeshKeys::Inline(public_keys(jwks)?))
     }
 
     fn new(issuer: String, keys: MeshKeys) -> Result<Self, ExportError> {
-        // Istio compares `ISSUER/SUBJECT`, and takes a `*` at an end of it for anything.
+        // Istio compares `ISSUER/SUBJECT`, and reads a `*` at either end as a wildcard.
         if issuer.is_empty() || issuer.starts_with('*') {
             return Err(ExportError::option(
                 "issuer",
@@ -81,41 +81,41 @@ impl MeshOptions {
         })
     }
 
-    /// Adds an audience of the service; a token must name one of them. Without any, a token that names
-    /// an audience is denied, as the verifier denies it.
+    /// Adds an audience of the service; a token must name one of them. Without any, the proxy denies a token
+    /// that names an audience, as the verifier does.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// How far the clocks may be apart; none, unless said otherwise, as for the verifier.
+    /// Sets the allowed clock difference. The default is zero, as for the verifier.
     #[must_use]
     pub fn leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
     }
 
-    /// The namespace of the workload, and of callers whose principal is not named.
+    /// Sets the namespace of the workload, and of callers without a configured principal.
     #[must_use]
     pub fn namespace(self, namespace: impl Into<String>) -> Self {
         Self { namespace: Some(namespace.into()), ..self }
     }
 
-    /// Adds a label that selects the workload. Without any it is `app` with the name of the service.
+    /// Adds a label that selects the workload. The default label is `app` with the name of the service.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
         self
     }
 
-    /// The trust domain of callers whose principal is not named; [`DEFAULT_TRUST_DOMAIN`], unless said
-    /// otherwise.
+    /// Sets the trust domain of callers without a configured principal. The default is
+    /// [`DEFAULT_TRUST_DOMAIN`].
     #[must_use]
     pub fn trust_domain(self, trust_domain: impl Into<String>) -> Self {
         Self { trust_domain: trust_domain.into(), ..self }
     }
 
-    /// Adds a principal that a service calls as. A service without any calls as
+    /// Adds a principal for a service. The default principal of a service is
     /// `TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE`.
     #[must_use]
     pub fn principal(mut self, service: impl Into<String>, principal: impl Into<String>) -> Self {
@@ -123,13 +123,13 @@ impl MeshOptions {
         self
     }
 
-    /// The principals that a service calls as, in Istio's writing.
+    /// The principals of a service, in Istio's format.
     pub(crate) fn principals_of(&self, service: &str, namespace: &str) -> Vec<String> {
         let default = || vec![format!("{}/ns/{namespace}/sa/{service}", self.trust_domain)];
         self.principals.get(service).cloned().unwrap_or_else(default)
     }
 
-    /// What both proxies ask of the options; a `*` at an end is anything to Istio.
+    /// Checks the requirements of both proxies; Istio reads a `*` at either end as a wildcard.
     pub(crate) fn check(&self) -> Result<(), ExportError> {
         let lists = [
             ("audience", self.audiences.iter().collect::<Vec<_>>()),
@@ -148,19 +148,19 @@ impl MeshOptions {
     }
 }
 
-/// Not empty, and nothing in it that breaks a line or a word.
+/// Whether the text is not empty, and has no white space and no control character.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// The set on one line; refused with a private or symmetric key in it, for a proxy's configuration is
-/// read by many.
+/// The set on one line. A set with a private or symmetric key is refused, because many people can read a
+/// proxy's configuration.
 fn public_keys(jwks: &str) -> Result<String, ExportError> {
     let refused = |reason| ExportError::option("jwks", reason);
     let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is no JWK set"))?;
     let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
     let keys = keys.ok_or_else(|| refused("the JWK set has no keys"))?;
-    // RFC 7518 section 6: what only the owner of a key has.
+    // RFC 7518 section 6: the members that only the owner of a key may have.
     let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
     if keys.iter().any(|key| private.iter().any(|member| key.get(member).is_some())) {
         return Err(refused("the JWK set holds a secret; name the public keys only"));

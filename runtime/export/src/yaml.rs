@@ -1,29 +1,31 @@
-//! YAML with comments beside what they are about. Written here and not by a library, because readers
-//! are of two minds: Kubernetes' reads YAML 1.1, where a plain `on` or `1:30` is no text, and the
-//! writers at hand write YAML 1.2. What is plain here is plain to both; the rest is in quotes.
+//! Writes YAML with comments next to the values that they explain.
+//!
+//! No library is used, because readers differ: Kubernetes reads YAML 1.1, where a plain `on` or `1:30` is not
+//! a string, and the available libraries write YAML 1.2. This module writes a value without quotes only if
+//! both versions read it as the same string.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A document that grows downwards.
+/// A document to which lines are appended.
 #[derive(Default)]
 pub(crate) struct Page(String);
 
 impl Page {
-    /// One line of comment. A line break of YAML 1.1 or a control character would end it.
+    /// Writes one line of comment. A YAML 1.1 line break or a control character would end the comment.
     pub(crate) fn comment(&mut self, indent: usize, text: &str) {
         self.line(indent, &format!("# {}", one_line(text)));
     }
 
-    /// One line as it is.
+    /// Writes one line without a change.
     pub(crate) fn line(&mut self, indent: usize, text: &str) {
         self.0.push_str(&" ".repeat(indent));
         self.0.push_str(text);
         self.0.push('\n');
     }
 
-    /// A value, with its first column there.
+    /// Writes a value at this indentation.
     pub(crate) fn value(&mut self, indent: usize, value: &Value) {
         match value {
             Value::Object(members) if !members.is_empty() => {
@@ -51,7 +53,7 @@ impl Page {
         }
     }
 
-    /// The item's own lines, two columns to the right, with a dash in front of the first.
+    /// Writes the lines of a list item two columns further right, with a dash before the first.
     fn item(&mut self, indent: usize, item: &Value) {
         let mut own = Self::default();
         own.value(indent + 2, item);
@@ -73,7 +75,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// A text, in quotes unless no reader can take it for anything else.
+/// A string, in quotes unless every reader reads it as a string without them.
 pub(crate) fn text(text: &str) -> String {
     let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let inner = |c: char| c.is_ascii_alphanumeric() || "/_.-:@[]{}*".contains(c);
@@ -93,14 +95,14 @@ pub(crate) fn text(text: &str) -> String {
     quoted
 }
 
-/// The words of YAML 1.1 that are no texts: <https://yaml.org/type/bool.html>, `null.html`.
+/// The words that YAML 1.1 does not read as strings: <https://yaml.org/type/bool.html>, `null.html`.
 fn is_word(text: &str) -> bool {
     ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// `text` with control characters, line breaks and characters that reorder it spelled out.
+/// `text` with escapes for control characters, line breaks and characters that change its direction.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -126,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// Texts that YAML 1.1 or YAML 1.2 takes for something else when they are plain.
+    /// Strings that YAML 1.1 or YAML 1.2 reads as another type when they have no quotes.
     const TRAPS: [&str; 62] = [
         "",
         " ",

@@ -1,4 +1,4 @@
-//! Decisions as spans of OpenTelemetry.
+//! Exposes decisions as OpenTelemetry spans.
 
 use std::{
     fmt,
@@ -14,13 +14,14 @@ use service_only::{
     clock::Timestamp,
 };
 
-/// Makes a span of each decision: what was decided, by which rule and how long it took, and nothing of the
-/// token. Stands beside a sink that writes: `.audit((log, TracesAudit::new(tracer)))`. It never fails.
+/// Creates a span for each decision: the decision, its rule and its duration, and nothing from the token. Use
+/// it beside a sink that writes: `.audit((log, TracesAudit::new(tracer)))`. It never fails.
 ///
-/// Its parent is the span that is active on the request's thread, as `tracing-opentelemetry` makes it; where
-/// none is, the one that the request's `traceparent` names. Whether a trace is kept is for the sampler of the
-/// program to say: one that is based on the parent lets a stranger's `traceparent` choose. The example `metrics`
-/// makes a span of each request with `tracing-opentelemetry`, puts these within, and sends all by OTLP.
+/// The parent is the active span of the request's thread, as `tracing-opentelemetry` creates it. Without one,
+/// the parent is the span that the request's `traceparent` names. The program's sampler decides whether a
+/// trace is kept. A parent-based sampler allows a stranger's `traceparent` to decide. The example `metrics`
+/// creates a span for each request with `tracing-opentelemetry`, nests these spans in it, and exports all by
+/// OTLP.
 ///
 /// ```
 /// use opentelemetry::trace::TracerProvider;
@@ -41,7 +42,7 @@ pub struct TracesAudit<T>(T);
 const NAME: &str = "service_only authorize";
 
 impl<T: Tracer> TracesAudit<T> {
-    /// Spans by this tracer.
+    /// Creates spans with this tracer.
     pub fn new(tracer: T) -> Self {
         Self(tracer)
     }
@@ -56,7 +57,7 @@ impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
             return Ok(());
         }
         span.set_attributes(details(event));
-        // A refused caller is no failure of this service; a check that cannot be made is one.
+        // A refused caller is not an error of this service; a check that cannot be made is one.
         if event.status() >= 500 {
             let code = event.code().map_or("", |code| code.as_str());
             span.set_status(Status::error(code));
@@ -66,7 +67,7 @@ impl<T: Tracer + Send + Sync + 'static> AuditSink for TracesAudit<T> {
     }
 }
 
-/// What a sampler may want to know: one that keeps refusals, for example.
+/// The attributes for a sampler, for example for one that keeps refusals.
 fn decision(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
     let decision = KeyValue::new("service_only.decision", event.decision().as_str());
     let code = event.code().map(|code| KeyValue::new("service_only.code", code.as_str()));
@@ -76,7 +77,7 @@ fn decision(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
 
 fn details(event: &AuditEvent<'_>) -> impl Iterator<Item = KeyValue> + use<> {
     let handler = event.endpoint().map(|handler| KeyValue::new("code.function.name", handler.to_string()));
-    // From the trace to the record, which says who it was.
+    // Links the trace to the audit record, which names the caller.
     let record = KeyValue::new("service_only.audit.id", event.id().to_string());
     handler.into_iter().chain([record])
 }
@@ -89,7 +90,7 @@ fn parent(event: &AuditEvent<'_>) -> Context {
     }
 }
 
-/// The span that the caller says it is in.
+/// The span that the request's `traceparent` names.
 fn remote(event: &AuditEvent<'_>) -> Option<SpanContext> {
     let trace = TraceId::from_hex(event.trace_id()?).ok()?;
     let span = event.parent_span()?;
@@ -100,7 +101,7 @@ fn remote(event: &AuditEvent<'_>) -> Option<SpanContext> {
 
 fn system(at: Timestamp) -> SystemTime {
     let since = at.since(Timestamp::from_unix(0)).unwrap_or(Duration::ZERO);
-    // A clock at the end of time is broken, and its spans lie at the beginning.
+    // If the time overflows, the clock is broken: the span starts at the epoch.
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }
 

@@ -1,5 +1,5 @@
-//! What an answer means. Pure: an answer, what the control got, and the new records of the audit in,
-//! an outcome out.
+//! Decides the outcome of an attack. The functions are pure: the input is an answer, the control's answer,
+//! and the new audit records; the output is an outcome.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::fixture::Expectation;
 
-/// What became of one attack.
+/// The outcome of one attack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -20,14 +20,14 @@ pub enum Outcome {
     Met(StatusCode),
     /// Refused in another way: another status, another code, or the connection was closed.
     Refused(String),
-    /// Let in.
+    /// The service accepted it.
     GotIn(String),
-    /// The service broke on it: a status of 500 or above, a panic, no answer in time.
+    /// The service failed on it: a status of 500 or above, a panic, no answer in time.
     Broke(String),
-    /// Let in or answered with success, in a way that a correct service may answer: by a handler that is
+    /// Accepted, or answered with success, in a way that a correct service may answer: by a handler that is
     /// public by design, or under a `kid` that a key without a name does not compare.
     SaysNothing(String),
-    /// Not sent, and why.
+    /// Not sent, with the reason.
     NotSent(String),
 }
 
@@ -44,12 +44,12 @@ impl Outcome {
         }
     }
 
-    /// Whether a limit on rates answered in place of the guard.
+    /// Whether a rate limit answered in place of the guard.
     pub(crate) fn is_throttled(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == THROTTLED)
     }
 
-    /// Of several ways to commit one attack, the one with the greatest weight is reported.
+    /// If one attack has several variants, the report has the outcome with the greatest weight.
     pub(crate) fn weight(&self) -> u8 {
         match self {
             Self::GotIn(_) => 6,
@@ -62,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of one variant of a class, which the report names.
+    /// Adds the name of the variant to the outcome, for the report.
     pub(crate) fn of_variant(self, variant: Option<&str>) -> Self {
         let Some(variant) = variant else { return self };
         let with = |said: String| format!("{said} for `{variant}`");
@@ -75,13 +75,13 @@ impl Outcome {
         }
     }
 
-    /// Whether the bound on requests kept it from being sent.
+    /// Whether it was not sent because of the limit of requests.
     pub(crate) fn is_bound(&self) -> bool {
         matches!(self, Self::NotSent(why) if why == BOUND)
     }
 }
 
-/// What was answered, or why nothing was.
+/// Prints the answer, or the reason why there is none.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,23 +95,23 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Why an attack that was sent says nothing.
+/// Why a sent attack proves nothing.
 pub(crate) const THROTTLED: &str = "the service limits rates and answered 429";
 
-/// Why nothing more is sent.
+/// Why no more requests are sent.
 pub(crate) const BOUND: &str = "the bound on requests is reached";
 
-/// Whether the valid token is let in, without which an attack proves nothing.
+/// Whether the service accepts the valid token. If it does not, an attack proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
-    /// It is, and the answer is no refusal's.
+    /// It accepts the token, and the answer is not a refusal.
     Passes(StatusCode),
-    /// It is not, or that cannot be told.
+    /// It does not, or the answer does not show it.
     ProvesNothing(String),
 }
 
-/// What the control was answered: an attack that is answered like it got in.
+/// The answers to the control: an attack with a similar answer was accepted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Passing(pub(crate) Vec<Reply>);
 
@@ -138,7 +138,7 @@ pub(crate) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Contr
             "the valid token is answered with {status}, which a refusal may be too; name a target that the \
              handler answers, or the audit"
         )),
-        // A proxy or a router redirects before a guard is asked, and would redirect each attack too.
+        // A proxy or a router redirects before a guard runs, and would redirect each attack too.
         (301 | 302 | 307 | 308, None) => Control::ProvesNothing(format!(
             "the valid token is answered with {status} to `{}`; name the target that it leads to",
             reply.location.as_deref().unwrap_or_default()
@@ -163,12 +163,13 @@ pub(crate) fn attack(
     if records.unwrap_or_default().iter().any(|record| record.decision == Decision::Allow) {
         return Outcome::GotIn(format!("{status}, and the audit says that it was let in"));
     }
-    // A limit on rates stands before the guard: whether the guard would have refused is not known.
+    // A rate limit answers before the guard runs: it does not show whether the guard would have refused.
     if status == StatusCode::TOO_MANY_REQUESTS && !is_denied(records) {
         return Outcome::NotSent(THROTTLED.to_owned());
     }
-    // A status that is like the control's is evidence only where the audit knows no better: it shows a
-    // denial, or that a request which need not meet a guard has met none.
+    // A status like that of the control is evidence only if the audit log has no better evidence. The log has
+    // better evidence if it shows a denial, or shows that a request which need not reach a guard has reached
+    // none.
     let known = match records {
         Some([]) => expectation == Expectation::NotRun,
         Some(_) => true,
@@ -177,7 +178,8 @@ pub(crate) fn attack(
     if lets_in(status) || (!known && passing.has(status)) {
         return Outcome::GotIn(status.to_string());
     }
-    // A server answers what it does not implement with 501 and 505 (RFC 9110 sections 15.6.2 and 15.6.6).
+    // A server answers unimplemented methods and versions with 501 and 505 (RFC 9110 sections 15.6.2 and
+    // 15.6.6).
     let not_implemented = matches!(status.as_u16(), 501 | 505) && expectation == Expectation::NotRun;
     if status.is_server_error() && !not_implemented {
         return Outcome::Broke(status.to_string());
@@ -190,7 +192,7 @@ pub(crate) fn attack(
         {
             Outcome::Met(status)
         }
-        // The server refused what is too long, before a guard was asked.
+        // The server refused a request that is too long, before a guard ran.
         (Expectation::Denied(_), Some([])) if matches!(status.as_u16(), 413 | 414 | 431) => {
             Outcome::Met(status)
         }

@@ -1,5 +1,4 @@
-//! The course of an attack: for each endpoint the control, a path that nobody serves, every class,
-//! and the control again.
+//! Runs an attack: for each endpoint the control, an unknown path, every class, and the control again.
 
 use http::Method;
 use serde_json::Value;
@@ -34,18 +33,18 @@ struct Campaign<'a> {
     left: usize,
 }
 
-/// An endpoint whose control was let in.
+/// An endpoint that accepted the control.
 struct Open<'e> {
     endpoint: &'e EndpointUnderAttack,
     caller: TokenDraft,
     target: String,
     passing: Passing,
     serves_strays: bool,
-    /// Whether the key has no name to compare a `kid` with; found out when it matters.
+    /// Whether the key has no name to compare with a `kid`; determined on demand.
     nameless: Option<bool>,
 }
 
-/// The answer to one request, and the records that it left.
+/// The answer to one request, and its audit records.
 type Sent = (Answer, Option<Vec<AuditRecord>>);
 
 impl Campaign<'_> {
@@ -58,7 +57,8 @@ impl Campaign<'_> {
         };
         let valid = Fixture::valid(&caller);
 
-        // Twice: a handler that deletes may answer the second time what it answers ever after.
+        // Send the control twice: a handler that deletes may answer the second request differently, and then
+        // always the same.
         let mut passing = Passing::default();
         for _ in 0..2 {
             match self.control(&valid, method, &target).await {
@@ -79,7 +79,8 @@ impl Campaign<'_> {
         let Open { target, passing, .. } = open;
         let afterwards = match self.control(&valid, method, &target).await.0 {
             Control::ProvesNothing(why) => Control::ProvesNothing(format!("after the attack, {why}")),
-            // Whatever answers now answered the attacks, too, and it is not what answered the control.
+            // The answer differs from the first control, so the same handler may not have answered the
+            // attacks.
             Control::Passes(status) if self.attack.audit.is_none() && !passing.has(status) => {
                 Control::ProvesNothing(format!("after the attack, the valid token is answered with {status}"))
             }
@@ -101,7 +102,8 @@ impl Campaign<'_> {
         }
     }
 
-    /// Sends every variant of a class, until one gets in. The heaviest outcome is the class's.
+    /// Sends every variant of a class until one is accepted. The class gets the outcome with the greatest
+    /// weight.
     async fn commit(&mut self, defect: Defect, open: &mut Open<'_>) -> Outcome {
         let mut heaviest = Outcome::NotSent("it does not fit this token".to_owned());
         let expectation = defect.expectation();
@@ -154,7 +156,7 @@ impl Campaign<'_> {
         }
     }
 
-    /// Whether a correct service may answer like this: another handler, which is public by design, answers
+    /// Whether a correct service may answer like this: another handler, which is public by design, may answer
     /// another method or path.
     async fn explain(
         &mut self,
@@ -178,7 +180,7 @@ impl Campaign<'_> {
             return match like {
                 Likeness::Same => outcome,
                 Likeness::Different => another(),
-                // HEAD runs the handler of GET; the other methods of a path may be public by design.
+                // HEAD runs the handler of GET. The other methods of a path may be public by design.
                 Likeness::CannotBeTold if is_common(method) && *method != Method::HEAD => another(),
                 Likeness::CannotBeTold => outcome,
             };
@@ -194,7 +196,7 @@ impl Campaign<'_> {
         }
     }
 
-    /// Whether paths that no route names are answered with success in the same spelling.
+    /// Whether the service answers unknown paths with success if they have the same spelling.
     async fn answers_strays(&mut self, fixture: &Fixture, method: &Method, open: &Open<'_>) -> bool {
         let path = path_of(&open.target);
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -207,8 +209,8 @@ impl Campaign<'_> {
         false
     }
 
-    /// Whether the verifier's key has no name, so that it compares no `kid`. Every name that the right key
-    /// may be given is accepted then; one that is compared carelessly accepts some.
+    /// Whether the verifier's key has no name, so that it does not compare the `kid`. It then accepts every
+    /// name for the right key. A careless comparison accepts only some names.
     async fn is_nameless(&mut self, open: &mut Open<'_>) -> bool {
         if let Some(known) = open.nameless {
             return known;
@@ -240,14 +242,14 @@ impl Campaign<'_> {
         true
     }
 
-    /// Whether the service answers paths that it does not know with success, as a website of one page
-    /// does: other spellings of a path say nothing then.
+    /// Whether the service answers unknown paths with success, as a single-page website does. Then other
+    /// spellings of a path prove nothing.
     async fn serves_strays(&mut self, method: &Method) -> bool {
         let answer = self.send(Fixture::stray().outgoing(method.clone(), STRAY), ReadBody::No).await;
         answer.is_some_and(|(answer, _)| answer.is_ok_and(|reply| lets_in(reply.status)))
     }
 
-    /// The answer, and the records that it left; `None` beyond the bound.
+    /// The answer, and its audit records; `None` above the limit of requests.
     async fn send(&mut self, mut outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
         self.left = self.left.checked_sub(1)?;
         if let Some((content_type, body)) = &self.attack.body {
@@ -265,7 +267,8 @@ impl Campaign<'_> {
             (_, Code::ServiceNotAllowed) if self.attack.any_service => {
                 Some("the endpoint is for any service")
             }
-            // HEAD runs what GET runs; elsewhere it is another endpoint, and may be anybody's.
+            // HEAD runs the handler of GET. For other methods it is a different endpoint, which may be
+            // public.
             (Defect::HeadMethod, _) if *method != Method::GET => Some("the method is not GET"),
             (Defect::MethodInHeader | Defect::MethodInQuery, _) if *method == Method::POST => {
                 Some("the method is POST already")
@@ -278,8 +281,8 @@ impl Campaign<'_> {
     }
 }
 
-/// Adds the body that the handler needs. Where the attack has one of the same kind, the members or fields of
-/// both are in one, so that a handler which is reached can do its work.
+/// Adds the body that the handler needs. If the attack has a body of the same kind, this function merges the
+/// members or fields of both, so that a reached handler can do its work.
 fn add_body(outgoing: &mut Outgoing, content_type: &str, body: &str) {
     let Some(own) = outgoing.body.as_deref() else {
         outgoing.headers.push(("content-type".to_owned(), content_type.to_owned()));
@@ -308,7 +311,7 @@ fn path_of(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-/// A method that a service may have a public handler for. No other is there by design.
+/// Whether a service may have a public handler for this method. Other methods have none by design.
 fn is_common(method: &Method) -> bool {
     use http::Method as M;
     [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS].contains(method)

@@ -1,5 +1,5 @@
-//! A service at a URL. Requests are written by hand, byte for byte: a client library tidies up just
-//! the paths and headers that an attack is about.
+//! Attacks a service at a URL. Requests are written byte for byte, because a client library normalises the
+//! paths and headers that an attack tests.
 
 use std::{error::Error, fmt, io, time::Duration};
 
@@ -17,11 +17,10 @@ use super::{
 };
 use crate::{draft::Tolerance, fail::OrFail, fixture::Outgoing};
 
-/// Starts an attack on a service that answers at `http://HOST:PORT`, in whatever language it is
-/// written.
+/// Starts an attack on a service at `http://HOST:PORT`, in any programming language.
 ///
-/// The caller's token must be one of today. The service's clock goes on while the attack runs, so the
-/// classes about the boundaries of time keep their distance.
+/// The caller's token must have the current time. The service's clock advances during the attack, so the
+/// classes about time boundaries keep a distance from them.
 ///
 /// ```no_run
 /// # async fn attack() {
@@ -48,32 +47,32 @@ pub fn attack_url(base: &str) -> Attack {
 }
 
 impl Attack {
-    /// The same as [`attack_url`], for a URL that may be wrong.
+    /// Does the same as [`attack_url`], and returns an error if the URL is invalid.
     ///
     /// # Errors
     /// When the URL is not `http://`, a host, and at most a port and a path.
     pub fn at(base: &str) -> Result<Self, InvalidUrl> {
         let remote = Remote::parse(base)?;
-        // A service's clock goes on: a token that is valid in a second would become valid on the way.
+        // The service's clock advances: a token that becomes valid in a second would become valid in transit.
         Ok(Self::on(remote, Tolerance { past: 0, future: 600 }))
     }
 }
 
-/// A service that takes longer than this for a refusal can be kept busy by anyone.
+/// The timeout of a response. A slower refusal would allow any client to keep the service busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the body of a response is waited for: one that never ends is known by its beginning.
+/// The timeout of a response body: the beginning of an endless body is enough to recognise it.
 const PATIENCE_FOR_BODY: Duration = Duration::from_secs(1);
 
 /// The most bytes of status line and headers, interim responses included.
 const MAX_HEAD: usize = 128 * 1024;
 
-/// `http://HOST:PORT`, and a path that stands before every target.
+/// `http://HOST:PORT`, and a path that precedes every target.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
-    /// As the `Host` header has it.
+    /// The value of the `Host` header.
     host: String,
-    /// As it is connected to.
+    /// The address of the connection.
     address: String,
     path: String,
 }
@@ -108,7 +107,7 @@ impl Remote {
 
     fn message(&self, outgoing: &Outgoing) -> Vec<u8> {
         let Outgoing { method, target, headers, body, .. } = outgoing;
-        // The absolute form of a target has no path in front (RFC 9112 section 3.2.2).
+        // The absolute form of a target gets no path prefix (RFC 9112 section 3.2.2).
         let path = if target.starts_with('/') { self.path.as_str() } else { "" };
         let mut message = format!("{method} {path}{target} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -128,7 +127,8 @@ impl Remote {
 
     async fn exchange(&self, outgoing: &Outgoing, read: ReadBody) -> io::Result<Result<Reply, Unanswered>> {
         let mut stream = TcpStream::connect(&self.address).await?;
-        // A service may refuse before it has read all: what it said counts, and not how it hung up.
+        // A service may refuse before it has read everything: its answer counts, and not how it closed the
+        // connection.
         let written = stream.write_all(&self.message(outgoing)).await;
         let mut received = Vec::new();
         let head = loop {
@@ -141,7 +141,7 @@ impl Remote {
                 Ok(0) if received.is_empty() => {
                     return Ok(Err(Unanswered::Closed("the connection was closed".to_owned())));
                 }
-                // A status line without the rest of the head says what was decided.
+                // A status line without the rest of the head still contains the decision.
                 Ok(0) => return Ok(cut_off(&received)),
                 Ok(_) => {}
                 Err(error) if received.is_empty() => return Err(written.err().unwrap_or(error)),
@@ -164,8 +164,8 @@ async fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<u
     Ok(count)
 }
 
-/// Reads until the body ends, in one of the three ways in which it may (RFC 9112 section 6.3). What it says
-/// is only compared, so the frame of chunks stays in it.
+/// Reads until the body ends, in one of its three possible ways (RFC 9112 section 6.3). The body is only
+/// compared, so the chunk framing stays in it.
 async fn read_body(stream: &mut TcpStream, headers: &HeaderMap, body: &mut Vec<u8>) {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let length = text("content-length").and_then(|length| length.parse::<usize>().ok());
@@ -205,12 +205,12 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
 }
 
-/// Whether the request asks to hand the connection over, which 101 then does.
+/// Whether the request asks to upgrade the connection, which status 101 then confirms.
 fn is_upgrade(outgoing: &Outgoing) -> bool {
     outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
 }
 
-/// Status line and headers of the response that counts.
+/// Status line and headers of the final response.
 struct Head {
     status: StatusCode,
     headers: HeaderMap,
@@ -224,8 +224,8 @@ enum Parsed {
     Invalid(String),
 }
 
-/// The final response: any number of interim ones, such as 100 or 103, may precede it (RFC 9110 section
-/// 15.2). 101 is final where it was asked for.
+/// Finds the final response. Any number of interim responses, such as 100 or 103, may precede it (RFC 9110
+/// section 15.2). Status 101 is final if the request asked for it.
 fn final_response(received: &[u8], upgrade: bool) -> Parsed {
     let mut start = 0;
     loop {
@@ -248,7 +248,7 @@ fn final_response(received: &[u8], upgrade: bool) -> Parsed {
     }
 }
 
-/// The bytes up to and with the empty line. Some servers end lines with LF alone.
+/// The number of bytes up to and including the empty line. Some servers end lines with LF alone.
 fn head_length(text: &[u8]) -> Option<usize> {
     let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let mut ends = ends.map(|end| (end, text.get(end..).unwrap_or_default()));
@@ -259,7 +259,7 @@ fn head_length(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// What was decided, where the connection ended within the head of a response.
+/// The decision, if the connection ended within the head of a response.
 fn cut_off(received: &[u8]) -> Result<Reply, Unanswered> {
     match status(received).filter(|status| !status.is_informational()) {
         Some(status) => Ok(Reply::new(status, &headers(received), Vec::new())),
@@ -267,7 +267,7 @@ fn cut_off(received: &[u8]) -> Result<Reply, Unanswered> {
     }
 }
 
-/// `HTTP/1.1 401 …` (RFC 9112 section 4).
+/// Parses `HTTP/1.1 401 …` (RFC 9112 section 4).
 fn status(head: &[u8]) -> Option<StatusCode> {
     let line = head.split(|byte| *byte == b'\n').next()?;
     let rest = line.strip_prefix(b"HTTP/1.")?;

@@ -1,5 +1,5 @@
-//! What the handler asks of its caller, where a test says so: the token then meets it, and can be spoiled
-//! in what only such a handler refuses.
+//! The requirements of a handler, if a test names them. The token then meets them, and the attack can break
+//! what only such a handler refuses.
 
 use serde_json::Value;
 use service_only::routes::Access;
@@ -7,9 +7,9 @@ use service_only::routes::Access;
 use super::{DEFAULT_ROLE, TokenDraft};
 
 impl TokenDraft {
-    /// Makes this the token of a caller that a policy lets in: the first of its services and of its roles,
-    /// and its scopes. The classes of attacks about roles and age, which no token alone can be tried by,
-    /// fit it then; and those about names and scopes only where the policy asks for some.
+    /// Makes the token meet a policy: it gets the first service, the first role and all scopes of the policy.
+    /// The attack classes about roles and age then fit the token; a token alone is not enough for them. The
+    /// classes about names and scopes then fit only if the policy requires some.
     ///
     /// ```
     /// use service_only::Policy;
@@ -40,7 +40,7 @@ impl TokenDraft {
         Self { asked: Some(access), ..draft }
     }
 
-    /// Whether the handler names the services that may call: unless something else was said, it does.
+    /// Whether the handler names the services that may call. By default it does.
     pub(crate) fn asks_for_services(&self) -> bool {
         match &self.asked {
             Some(Access::ServiceOnly { services, .. }) => services.is_some(),
@@ -48,8 +48,8 @@ impl TokenDraft {
         }
     }
 
-    /// Whether the handler names roles: it is known to, or the token has another role than the one that each
-    /// service's token starts with, which then is there for the handler.
+    /// Whether the handler names roles. It does if the policy does. Without a policy, it does if the token
+    /// has a role other than the default, which then must be for the handler.
     pub(crate) fn asks_for_roles(&self) -> bool {
         match &self.asked {
             Some(Access::ServiceOnly { roles, .. }) => roles.is_some(),
@@ -58,7 +58,7 @@ impl TokenDraft {
         }
     }
 
-    /// The greatest age in seconds, where the handler is known to ask for one.
+    /// The maximum age in seconds, if the handler is known to require one.
     pub(crate) fn asked_age(&self) -> Option<i64> {
         match &self.asked {
             Some(Access::ServiceOnly { max_age: Some(seconds), .. }) => i64::try_from(*seconds).ok(),

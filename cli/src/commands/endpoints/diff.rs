@@ -1,5 +1,5 @@
-//! What has changed between two tables, one line a change. Routes are compared one method at a time;
-//! what a wider route makes of a request whose route is gone is for the reader to see.
+//! Compares two route tables and prints one line per change. It compares routes one method at a time. It does
+//! not evaluate whether a wider route now handles the requests of a removed route.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ pub(crate) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
     lines.iter().map(|line| escape::one_line(line)).collect()
 }
 
-/// The rows of each request, in their order. There may be several: a table need not be a router's.
+/// The rows of each request, in order. A request may have several rows: the table need not come from a
+/// router.
 fn requests(table: &RouteTable) -> BTreeMap<String, Vec<&Access>> {
     let mut requests: BTreeMap<String, Vec<&Access>> = BTreeMap::new();
     for route in table.routes() {
@@ -49,12 +50,12 @@ fn all(accesses: &[&Access]) -> String {
     accesses.iter().map(|access| who(access)).collect::<Vec<_>>().join(" / ")
 }
 
-/// Whether everybody whom one of `inner` lets in is let in by one of `outer`.
+/// Whether `outer` accepts every caller that `inner` accepts, over several rows.
 fn cover(outer: &[&Access], inner: &[&Access]) -> bool {
     inner.iter().all(|inner| outer.iter().any(|outer| covers(outer, inner)))
 }
 
-/// Whether everybody whom `inner` lets in is let in by `outer`.
+/// Whether `outer` accepts every caller that `inner` accepts.
 fn covers(outer: &Access, inner: &Access) -> bool {
     match (outer, inner) {
         (Access::Public { .. }, _) => true,

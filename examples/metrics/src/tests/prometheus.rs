@@ -1,4 +1,4 @@
-//! Each question of the dashboard, put to a Prometheus that has an hour of scrapes.
+//! Runs each query of the dashboard against a Prometheus server that has an hour of scrapes.
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::{
@@ -12,19 +12,19 @@ use serde_json::Value;
 
 use super::{files::read, *};
 
-/// When the hour ends. Tokens and keys of the registry are of the hour before.
+/// The end of the hour. The tokens and keys of the registry are from the hour before.
 const END: u64 = 3_600;
 
-/// A Prometheus of this test's own, which scrapes nobody.
+/// A Prometheus server for this test only; it has no scrape targets.
 struct Prometheus {
     process: Child,
     url: String,
 }
 
 impl Prometheus {
-    /// `None` where there is none.
+    /// `None` if Prometheus is not installed.
     fn start(data: &Path) -> Option<Self> {
-        // Whoever takes the port between makes the start fail, and the test with it.
+        // If another program takes the port in the meantime, the start fails, and the test fails with it.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(data.join("prometheus.yml"), "").unwrap();
         let started = Command::new("prometheus")
@@ -62,7 +62,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// A scrape as it would be each minute if everything went on happening: OpenMetrics, with times.
+/// An hour of scrapes, one per minute, as if every count grew steadily: OpenMetrics, with times.
 fn hour(scrape: &str, job: &str) -> String {
     let mut text = String::new();
     let samples: BTreeSet<_> = scrape.lines().filter(|line| !line.starts_with('#')).collect();
@@ -82,7 +82,7 @@ fn hour(scrape: &str, job: &str) -> String {
     text
 }
 
-/// The questions of a dashboard, as Grafana asks them when all jobs are chosen.
+/// The queries of a dashboard, as Grafana sends them with all jobs selected.
 fn questions(dashboard: &Value) -> Vec<(String, String)> {
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let targets = panels.flat_map(|panel| {
@@ -115,6 +115,6 @@ async fn each_question_of_the_dashboard_has_an_answer() {
         assert!(!question.contains('$'), "{panel}: a variable that nobody filled in: {question}");
         assert!(!prometheus.ask(&question).trim().is_empty(), "{panel}: nothing answers {question}");
     }
-    // Who answers everything would answer this.
+    // A server that answers every query would answer this one too.
     assert_eq!(prometheus.ask("service_only_of_nobody").trim(), "");
 }

@@ -1,8 +1,9 @@
-//! Hashes that are made here: they say where something may be, and what is found is compared in full.
+//! A fast hash for lookups. A hash only selects an entry; the lookup then compares the entry in full.
 
 use std::hash::Hasher;
 
-/// For a map whose keys are hashes already, of what nobody can choose or of what is worth nothing to collide.
+/// A hasher for maps whose keys are already hashes. An attacker cannot choose these keys, or gains nothing
+/// from a collision.
 #[derive(Default)]
 pub(crate) struct Hashed(u64);
 
@@ -22,7 +23,7 @@ impl Hasher for Hashed {
     }
 }
 
-/// Spreads the bits of one more word over a hash. Not keyed: whoever knows it can make two that are equal.
+/// Mixes one more word into a hash. The hash has no key: a person who knows it can construct collisions.
 #[inline]
 pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)

@@ -1,4 +1,4 @@
-//! Where a decision is counted, found by what its record says without making a label of it.
+//! Finds the counters of a decision from its record, without building labels.
 
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasherDefault};
 
@@ -10,10 +10,11 @@ use service_only::{
 
 use super::hashed::{Hashed, mix};
 
-/// Kinds of decisions that a thread knows. Beyond that it begins anew; nothing is counted here.
+/// The kinds of decisions that one thread caches. Above this limit the thread clears its cache; no count is
+/// lost.
 const MAX_KNOWN: usize = 1_024;
 
-/// What tells where a decision is counted.
+/// The parts of a record that select its counters.
 #[derive(Clone)]
 pub(crate) struct Sight<'e> {
     pub(crate) endpoint: Option<Endpoint>,
@@ -24,7 +25,7 @@ pub(crate) struct Sight<'e> {
     pub(crate) issuer: Option<Cow<'e, str>>,
 }
 
-/// The numbers of its series.
+/// The indices of the series to count.
 #[derive(Copy, Clone)]
 pub(crate) struct Places {
     pub(crate) attempts: usize,
@@ -32,9 +33,9 @@ pub(crate) struct Places {
     pub(crate) service: Option<usize>,
 }
 
-/// By a hash of what is told; everything is compared in full. The first of a service's decisions at a handler
-/// is found without a hash of key and issuer, which are mostly the same; others by a hash of all. Of two with
-/// one hash the later one has it.
+/// A cache of counters, keyed by a hash; a lookup also compares the full record. The first decision of a
+/// service at a handler is found without a hash of key and issuer, which rarely differ. Other decisions are
+/// found by a hash of all parts. If two decisions have the same hash, the later one replaces the earlier one.
 #[derive(Default)]
 pub(crate) struct Known(HashMap<u64, Entry, BuildHasherDefault<Hashed>>);
 
@@ -48,7 +49,7 @@ struct Entry {
     places: Places,
 }
 
-/// Where the texts of an endpoint lie. The same texts at another place have the same labels.
+/// The addresses of an endpoint's strings. The same strings at another address have the same labels.
 type Place = (usize, usize, u32);
 
 impl Known {
@@ -114,7 +115,7 @@ impl<'e> Sight<'e> {
             decision: event.decision(),
             code: event.code(),
             service: event.service(),
-            // In the record a key stands only when its signature was good.
+            // A record contains a key only if its signature was valid.
             kid: event.kid(),
             issuer: event.issuer(),
         }
@@ -128,12 +129,12 @@ impl<'e> Sight<'e> {
         self.endpoint.map(texts)
     }
 
-    /// Only names that were verified are told apart, so nobody is kept from finding two of one hash; all he
-    /// gains is that they are looked up again.
+    /// Not keyed: an attacker who finds two names with the same hash gains little. Only verified names are
+    /// hashed, and a collision only costs a repeated lookup.
     #[inline]
     fn hash(&self) -> u64 {
         let (_, function, line) = self.place().unwrap_or_default();
-        // The address of a code's name: a code has one name, and no number outside of its crate.
+        // The address of the code's name: each code has one name, and its number is private to its crate.
         let code = self.code.map_or(0, |code| code.as_str().as_ptr().addr() as u64);
         let denied = u64::from(self.decision == Decision::Deny);
         let hash = mix(function as u64, u64::from(line) << 16 ^ code << 1 | denied);
@@ -145,7 +146,7 @@ impl<'e> Sight<'e> {
 fn hash_text(hash: u64, text: Option<&str>) -> u64 {
     let Some(bytes) = text.map(str::as_bytes) else { return mix(hash, 0) };
     let hash = mix(hash, bytes.len() as u64 + 1);
-    // The last eight may be hashed twice, in part.
+    // The last eight bytes may overlap bytes that were hashed before.
     let (words, rest) = bytes.as_chunks::<8>();
     let hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
     match bytes.last_chunk::<8>() {
@@ -175,7 +176,7 @@ mod tests {
         Places { attempts, key_uses: None, service: None }
     }
 
-    /// Two handlers that differ in nothing but where they are.
+    /// Two handlers that differ only in their location.
     fn handlers() -> Vec<Endpoint> {
         fn one() {
             #[service_only]

@@ -1,52 +1,52 @@
-//! What stands against a step, and above all who still needs a key that is to go.
+//! What prevents a rotation step, above all the services that still need a key that is to retire.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::Planner;
 use crate::store::{KeyRecord, KeyStage};
 
-/// A reason not to make a step yet.
+/// A reason to postpone a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// It is not its time.
+    /// The step is planned for later.
     Time {
-        /// From then on it is.
+        /// When the step may be made.
         until: i64,
     },
     /// Verifiers do not have the key yet.
     Verifiers {
-        /// Those that say so; none when no verifier reports at all.
+        /// The reporting verifiers that lack the key; empty if no verifier reports at all.
         lacking: Vec<String>,
-        /// By then every verifier has looked for new keys.
+        /// When every verifier has checked for new keys.
         until: i64,
     },
     /// A service holds a token of the key.
     Holder {
         /// The service.
         service: String,
-        /// When its last token ends.
+        /// When its last token expires.
         until: i64,
-        /// When it last used one.
+        /// When it was last seen with one.
         last_seen: Option<i64>,
     },
-    /// A service was seen with a token of the key that the registry does not know.
+    /// A service was seen with a token of the key, and the registry does not have this token.
     User {
         /// The service.
         service: String,
-        /// When.
+        /// When it was last seen.
         last_seen: i64,
         /// When it has been silent for long enough.
         until: i64,
     },
-    /// The registry knows no token of the key, and no verifier says that there is none.
+    /// The registry has no token of the key, and no verifier report shows that none exists.
     Unknown {
-        /// When the longest token ends that could have been made.
+        /// When the longest possible token of the key expires.
         until: i64,
     },
 }
 
 impl Need {
-    /// When it is over, if nothing happens before.
+    /// When this reason ends, if nothing happens before.
     pub fn until(&self) -> i64 {
         match self {
             Self::Time { until }
@@ -99,10 +99,10 @@ impl fmt::Display for Need {
 }
 
 impl Planner<'_> {
-    /// Who and what still needs a key that signs no more.
+    /// All reasons to keep a key that no longer signs.
     pub(crate) fn needs_of(&self, key: &KeyRecord) -> Vec<Need> {
         let since = key.retiring_at.unwrap_or(key.prepared_at);
-        // Whoever read the key just before it ceased to sign may be about to write its last token down.
+        // A program that read the key just before it stopped signing may still record its last token.
         let mut needs: Vec<_> =
             self.time(since.saturating_add(self.settings.refresh())).into_iter().collect();
         if !self.journal.holders.iter().any(|holder| holder.kid == key.kid) && !self.is_watched_since(since) {
@@ -133,7 +133,8 @@ impl Planner<'_> {
                 let unused = is_silent && self.is_watched_since(since) && self.has_another(service);
                 (!unused).then(|| Need::Holder { service: service.to_owned(), until, last_seen })
             }
-            // Seen after the last token that is known had ended: there is one that is not known.
+            // The service was seen after its last recorded token had expired, so it has a token that is not
+            // recorded.
             (_, Some(last_seen), Some(until)) if !is_silent && ends.is_none_or(|ends| ends <= last_seen) => {
                 Some(Need::User { service: service.to_owned(), last_seen, until })
             }
@@ -141,12 +142,13 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether verifiers report, and have for long enough: only then is silence a sign of disuse.
+    /// Whether verifiers report, and have reported for long enough. Only then does silence mean that a key is
+    /// unused.
     fn is_watched_since(&self, since: i64) -> bool {
         self.reporting().next().is_some() && since.saturating_add(self.settings.unused()) <= self.now
     }
 
-    /// Whether a service has a token of the active key. That of another one that goes is no help.
+    /// Whether a service has a token of the active key. A token of another retiring key does not help.
     fn has_another(&self, service: &str) -> bool {
         self.only(KeyStage::Active).is_some_and(|active| {
             self.journal.holders.iter().any(|holder| {
@@ -156,7 +158,7 @@ impl Planner<'_> {
     }
 }
 
-/// A second as people and programs read it.
+/// Formats a second as RFC 3339, for people and programs.
 fn instant(second: i64) -> String {
     jiff::Timestamp::from_second(second).map_or_else(|_| format!("@{second}"), |time| time.to_string())
 }

@@ -9,35 +9,35 @@ use crate::store::KeyRecord;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// When keys come and go. The thresholds follow SPIRE's practice, which prepares a key while half of
-/// the active one's life remains and puts it in charge while a sixth remains.
+/// When keys are prepared, activated and retired. The thresholds follow SPIRE's practice: it prepares a key
+/// when half of the active key's life remains, and activates it when a sixth remains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RotationSettings {
-    /// How long a key signs. 90 days, so that rotating stays something that is done every season, and
-    /// a key that leaked unnoticed ends in the same one.
+    /// How long a key signs. The default of 90 days makes rotation a routine of every season, and also limits
+    /// a key that leaked unnoticed to one season.
     pub key_life: Duration,
-    /// How much of the active key's life is left when the next one is prepared. Half, so that somebody
-    /// has weeks to see that it was published wrongly.
+    /// How much of the active key's life remains when the next key is prepared. The default is half, which
+    /// leaves weeks to notice that the key was published wrongly.
     pub prepare: LifeLeft,
-    /// How much of it is left when the next one signs. A sixth, so that one attempt that fails is not
-    /// the end.
+    /// How much of it remains when the next key signs. The default is a sixth, which leaves time to retry a
+    /// failed attempt.
     pub activate: LifeLeft,
-    /// How long a verifier that does not report may take to learn a published key, and the least that
-    /// a key stays after it ceased to sign. An hour: remote key sets are refreshed more often, and
-    /// mounted files within minutes.
+    /// How long a verifier that does not report may take to learn a published key. It is also the minimum
+    /// time that a key stays after it stopped signing. The default is an hour: remote key sets are refreshed
+    /// more often, and mounted files within minutes.
     pub longest_refresh: Duration,
-    /// How long a verifier may be silent before it is taken for gone. An hour: replaced instances must
-    /// not hold a rotation up for long.
+    /// How long a verifier may be silent before it counts as stopped. The default is an hour: replaced
+    /// instances must not delay a rotation for long.
     pub verifier_silence: Duration,
-    /// For how long nobody may have used a key before silence is taken for disuse. Eight days, since
+    /// How long a key must be unused before it counts as unused for good. The default is eight days, because
     /// some jobs run once a week.
     pub unused_for: Duration,
-    /// The longest life of a token that the registry does not know. A year, which tokens of the
-    /// compatible profile live unless told otherwise.
+    /// The longest life of a token that is not in the registry. The default is a year, the default lifetime
+    /// of tokens of the compatible profile.
     pub token_life: Duration,
-    /// How long after its end verifiers may still accept a token. The most that a verifier can be
-    /// told.
+    /// How long after its expiry verifiers may still accept a token. The default is the largest leeway that a
+    /// verifier allows.
     pub leeway: Duration,
 }
 
@@ -57,10 +57,10 @@ impl Default for RotationSettings {
 }
 
 impl RotationSettings {
-    /// Whether they fit together.
+    /// Checks that the settings fit together.
     ///
     /// # Errors
-    /// When they do not, in words for the operator.
+    /// When they do not, with a message for the operator.
     pub fn check(&self) -> Result<(), String> {
         if self.key_life < Duration::from_secs(2) {
             return Err("a key lives for two seconds at least".to_owned());
@@ -79,7 +79,8 @@ impl RotationSettings {
         key.expires_at.unwrap_or_else(|| began(key).saturating_add(seconds(self.key_life)))
     }
 
-    /// Never nothing, so that a key which ceased to sign is not withdrawn in the same moment.
+    /// The refresh time, at least one second, so that a key is not withdrawn in the moment when it stops
+    /// signing.
     pub(crate) fn refresh(&self) -> i64 {
         seconds(self.longest_refresh).max(1)
     }
@@ -109,7 +110,7 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// A share of a key's life that is left, such as `1/6`.
+/// A remaining share of a key's life, such as `1/6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LifeLeft {
     parts: u16,
@@ -117,7 +118,7 @@ pub struct LifeLeft {
 }
 
 impl LifeLeft {
-    /// The instant at which this share of the key's life is left.
+    /// The instant at which this share of the key's life remains.
     pub(crate) fn before(self, key: &KeyRecord, ends: i64, settings: &RotationSettings) -> i64 {
         let life = match key.expires_at {
             Some(ends) => ends.saturating_sub(began(key)).max(0),

@@ -1,17 +1,17 @@
-//! The tables, as migrations that are part of the program: one SQL for both databases.
+//! The tables, as migrations inside the program: the same SQL for both databases.
 //!
-//! All that is missing is made in one transaction, under a lock, so that two programs that start
-//! together make it once, and one that is killed leaves nothing.
+//! One transaction under a lock creates all missing tables. So two programs that start together create them
+//! once, and a killed program leaves nothing behind.
 //!
-//! `ADDED` holds tables beside those of the version. A program that does not know them reads and writes all
-//! others as before, so they do not change the version: programs of both kinds can share one store, and be
+//! `ADDED` has tables outside the version. A program that does not know them reads and writes all other
+//! tables as before, so they do not change the version. Older and newer programs can share one store, and be
 //! upgraded in any order.
 
 use std::sync::atomic::Ordering;
 
 use super::{Pool, Store, StoreError, error::Fault};
 
-/// Each entry is one version; what was released is never changed, only added to.
+/// Each entry is one version. A released entry is never changed; new entries are appended.
 const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE TABLE service_only_tokens (
         issuer TEXT NOT NULL, jti TEXT NOT NULL, service TEXT NOT NULL, kid TEXT NOT NULL,
@@ -25,14 +25,14 @@ const MIGRATIONS: &[&[&str]] = &[&[
         issuer TEXT NOT NULL, name TEXT NOT NULL, until BIGINT, revoked_at BIGINT NOT NULL,
         revoked_by TEXT, reason TEXT, PRIMARY KEY (kind, issuer, name))",
     "CREATE INDEX service_only_revocations_until ON service_only_revocations (kind, until)",
-    // One row: which store this is, and the sequence number of its last revocation.
+    // One row: the name of this store, and the sequence number of its last revocation.
     "CREATE TABLE service_only_sequence (store TEXT NOT NULL, value BIGINT NOT NULL)",
     "CREATE TABLE service_only_keys (
         issuer TEXT NOT NULL, kid TEXT NOT NULL, algorithm TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
         file TEXT, public_jwk TEXT, prepared_at BIGINT NOT NULL, active_at BIGINT, retiring_at BIGINT,
         retired_at BIGINT, expires_at BIGINT, PRIMARY KEY (issuer, kid))",
-    // Two rotations at once cannot both put their key in charge, nor prepare one each.
+    // Two concurrent rotations cannot both activate their key, nor both prepare one.
     "CREATE UNIQUE INDEX service_only_keys_one_active ON service_only_keys (issuer) WHERE state = 'active'",
     "CREATE UNIQUE INDEX service_only_keys_one_prepared ON service_only_keys (issuer) WHERE state = 'prepared'",
     "CREATE TABLE service_only_verifiers (
@@ -47,8 +47,8 @@ const MIGRATIONS: &[&[&str]] = &[&[
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-/// Revocations that no longer hold as they were made: one that a further-reaching one replaced (`undone` is
-/// empty), or one that was undone. `undone` is a number of the same sequence as `sequence`.
+/// Revocations that were replaced or undone. If a further-reaching revocation replaced one, `undone` is
+/// empty. If it was undone, `undone` is a number of the same sequence as `sequence`.
 const ADDED: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS service_only_past_revocations (
         sequence BIGINT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, issuer TEXT NOT NULL, name TEXT NOT NULL,
@@ -69,17 +69,17 @@ macro_rules! found_version {
     }};
 }
 
-/// Any number, the same in every program of ours.
+/// An arbitrary number, the same in every release of this program.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7203941865512)";
 
 impl Store {
-    /// Brings the tables up to this program's version.
+    /// Migrates the tables to this program's version.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         if self.version().await? == KNOWN { Ok(()) } else { self.make_what_is_missing().await }
     }
 
-    /// Adds the table of past revocations to the store of an older program. Only a change of revocations needs
-    /// it, so that a service which may not make tables goes on with such a store.
+    /// Adds the table of past revocations to the store of an older program. Only a change of revocations
+    /// needs it, so a service without the right to create tables can still use such a store.
     pub(crate) async fn add_past_revocations(&self) -> Result<(), StoreError> {
         if self.has_past_revocations().await? { Ok(()) } else { self.make_what_is_missing().await }
     }
@@ -90,7 +90,7 @@ impl Store {
             if self.is_postgres() {
                 sqlx::query(LOCK).execute(&mut *tx).await?;
             }
-            // Somebody may have been faster.
+            // Another program may have been faster.
             let found = found_version!(self, &mut *tx);
             self.check_version(found)?;
             let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX));
@@ -106,14 +106,14 @@ impl Store {
         })
     }
 
-    /// Insists on tables that this program knows, and changes nothing.
+    /// Checks that this program knows the tables, without a change.
     pub(crate) async fn check_schema(&self) -> Result<(), StoreError> {
         match self.version().await? {
             0 => Err(StoreError::NotAStore {
                 place: self.place().to_owned(),
                 reason: "it has no tables yet; a command that writes makes them".to_owned(),
             }),
-            // An older one lacks what this program asks for.
+            // An older schema lacks tables or columns that this program needs.
             found if found < KNOWN => Err(StoreError::NotAStore {
                 place: self.place().to_owned(),
                 reason: format!(
@@ -124,14 +124,14 @@ impl Store {
         }
     }
 
-    /// The version of the tables, 0 where there are none; an error when it is newer than ours.
+    /// The version of the tables, 0 if there are none; an error if it is newer than this program's version.
     async fn version(&self) -> Result<i64, StoreError> {
         let found = on_pool!(self, pool => found_version!(self, pool))?;
         self.check_version(found)?;
         Ok(found)
     }
 
-    /// Whether the table of past revocations is there. An older program's store has none.
+    /// Whether the table of past revocations exists. A store of an older program does not have it.
     pub(crate) async fn has_past_revocations(&self) -> Result<bool, StoreError> {
         if self.has_past.load(Ordering::Relaxed) {
             return Ok(true);
@@ -163,7 +163,7 @@ impl Store {
                 "SELECT COUNT(*), COUNT(CASE WHEN name = 'service_only_schema' THEN 1 END)
                  FROM sqlite_master WHERE type = 'table'"
             }
-            // A database that others use too is the rule here.
+            // A PostgreSQL database is often shared with other programs.
             Pool::Postgres(_) => {
                 "SELECT CAST(0 AS BIGINT),
                  CASE WHEN to_regclass('service_only_schema') IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END"

@@ -1,14 +1,15 @@
-//! Undoing a revocation by its number: it stays on record, with who undid it, when and why.
+//! Undoes a revocation by its number. The record stays, with who undid it, when and why.
 //!
-//! Only the named revocation is undone. If it replaced one that reached less far, that one holds again.
-//! An undoing has a number of the same sequence as revocations, so that a reader can ask what is new.
+//! Only the named revocation is undone. If it replaced one that reached less far, the replaced one applies
+//! again. The number of an undoing comes from the same sequence as revocations, so that a reader can query
+//! the new ones.
 
 use super::{
     CHANNEL, RevocationRecord, Store, StoreError,
     revoked::{LOCK_SEQUENCE, NEXT, NOTIFY, PUT, Row as RevocationRow},
 };
 
-/// An undoing to be made.
+/// A request to undo a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undoing {
@@ -16,26 +17,26 @@ pub struct Undoing {
     pub revocation: i64,
     /// Why.
     pub reason: String,
-    /// When.
+    /// When it is undone.
     pub undone_at: i64,
-    /// By whom.
+    /// The operator who undoes it.
     pub undone_by: Option<String>,
 }
 
 impl Undoing {
-    /// Of the revocation with this number.
+    /// Creates an undoing of the revocation with this number.
     pub fn new(revocation: i64, reason: impl Into<String>) -> Self {
         Self { revocation, reason: reason.into(), undone_at: 0, undone_by: None }
     }
 
-    /// When it is made.
+    /// Sets when it is undone.
     #[must_use]
     pub fn at(mut self, second: i64) -> Self {
         self.undone_at = second;
         self
     }
 
-    /// Who makes it.
+    /// Sets the operator who undoes it.
     #[must_use]
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.undone_by = Some(who.into());
@@ -43,25 +44,26 @@ impl Undoing {
     }
 }
 
-/// What came of an undoing.
+/// The result of an undoing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undone {
     /// The number of the undoing itself.
     pub number: i64,
-    /// What was undone.
+    /// The revocation that was undone.
     pub revoked: RevocationRecord,
-    /// What still revokes the same token, service or key.
+    /// The revocation that still applies to the same token, service or key.
     pub still: Option<RevocationRecord>,
 }
 
-/// A revocation that no longer holds as it was made.
+/// A revocation that was undone or replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PastRevocation {
     /// What was revoked, when, by whom and why.
     pub revoked: RevocationRecord,
-    /// The number of its undoing, and who, when and why; `None` if one that reaches further replaced it.
+    /// The number of its undoing, with the operator, time and reason; `None` if a revocation that reaches
+    /// further replaced it.
     pub undone: Option<(i64, Undoing)>,
 }
 
@@ -95,7 +97,7 @@ const PAST: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason,
     undone, undone_at, undone_by, undone_reason FROM service_only_past_revocations WHERE sequence = $1";
 
-/// What held before, and holds again.
+/// The replaced revocation that applies again.
 const REPLACED: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
     FROM service_only_past_revocations
@@ -132,10 +134,11 @@ const ALL_PAST: &str = "
     WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 
 impl Store {
-    /// Undoes one revocation, and tells every verifier of the fleet. What else revokes the same tokens holds.
+    /// Undoes one revocation, for every verifier of the fleet. Other revocations of the same tokens still
+    /// apply.
     ///
     /// # Errors
-    /// [`StoreError::NoRevocation`] and [`StoreError::UndoneAlready`], and when the store cannot write it down.
+    /// [`StoreError::NoRevocation`] and [`StoreError::UndoneAlready`], and when the store cannot write it.
     pub async fn undo_revocation(&self, undoing: &Undoing) -> Result<Undone, StoreError> {
         let number = undoing.revocation;
         self.add_past_revocations().await?;
@@ -151,7 +154,7 @@ impl Store {
                     Err(StoreError::UndoneAlready { number, at: undone.undone_at, by: undone.undone_by })?
                 }
                 (None, None) => Err(StoreError::NoRevocation { place: self.place.clone(), number })?,
-                // One that reaches further is in force.
+                // A revocation that reaches further applies.
                 (None, Some(past)) => {
                     sqlx::query(MARK)
                         .bind(number).bind(sequence).bind(undoing.undone_at).bind(&undoing.undone_by)
@@ -195,8 +198,8 @@ impl Store {
         })
     }
 
-    /// Up to `most` revocations that were undone, by an undoing whose number is larger than `number`, in the
-    /// order of these numbers.
+    /// Up to `most` undone revocations whose undoing has a number larger than `number`, in the order of these
+    /// numbers.
     ///
     /// # Errors
     /// When the store cannot be read, or holds what this program does not understand.
