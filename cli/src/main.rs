@@ -1,8 +1,8 @@
-//! `service-token`, the operator's command: make keys, mint service tokens, verify and inspect them.
+//! `service-token`, the operator's command: creates keys, mints service tokens, verifies and inspects them.
 //!
-//! This file parses the command line and turns the outcome into an exit code. Each command is a
-//! module of `commands`; what several of them need (configuration, key files, careful writing,
-//! escaping) stands beside it. No decision about a token is made here: that is the runtime's work.
+//! This file parses the command line and converts the outcome to an exit code. Each command is a module of
+//! `commands`. Shared code (configuration, key files, safe writing, escaping) is beside it. This crate makes
+//! no decision about a token: the runtime does.
 
 mod arguments;
 mod commands;

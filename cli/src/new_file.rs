@@ -1,9 +1,9 @@
-//! Files that appear whole or not at all, and never in place of another without `--force`.
+//! Writes files that appear completely or not at all, and never replace another file without `--force`.
 //!
-//! Keys and tokens are written to a temporary file of the same directory, with their mode set
-//! before the first byte, flushed to the disk, and only then renamed. The rename replaces a
-//! symbolic link itself, never what it points to. Several files are checked and staged together,
-//! and what was renamed before a failure is put back, so that a refusal leaves nothing changed.
+//! Keys and tokens are written to a temporary file in the same directory. Its mode is set before the first
+//! byte, it is flushed to the disk, and only then renamed. The rename replaces a symbolic link itself, never
+//! its target. Several files are checked and staged together. If one fails, the already renamed files are
+//! restored, so that a refusal changes nothing.
 
 mod staged;
 
@@ -18,7 +18,7 @@ pub(crate) use self::staged::Staged;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
-/// What may happen to a file that is there already.
+/// What may happen to an existing file.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Overwrite {
     Refuse,
@@ -26,18 +26,18 @@ pub(crate) enum Overwrite {
 }
 
 impl Overwrite {
-    /// As the flag `--force` says.
+    /// Converts the flag `--force`.
     pub(crate) fn from_force(force: bool) -> Self {
         if force { Self::Replace } else { Self::Refuse }
     }
 }
 
-/// Who may read a new file.
+/// Which users may read a new file.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Readers {
     /// The owner: mode 0600.
     Owner,
-    /// Everybody: mode 0644.
+    /// All users: mode 0644.
     Everybody,
 }
 
@@ -63,17 +63,17 @@ impl NewFile {
     }
 }
 
-/// Refuses paths that are taken and paths of one and the same file, before any work is done for them.
+/// Refuses existing files and two paths to the same file, before any work is done.
 pub(crate) fn check_targets(paths: &[&Path], overwrite: Overwrite) -> Outcome<()> {
     check_distinct(paths)?;
     paths.iter().try_for_each(|path| check_free(path, overwrite))
 }
 
-/// Refuses paths of one and the same file.
+/// Refuses two paths to the same file.
 pub(crate) fn check_distinct(paths: &[&Path]) -> Outcome<()> {
     let mut seen = HashMap::new();
     for path in paths {
-        // The second content would replace the first, and a lost key is lost with all of its tokens.
+        // The second content would replace the first, and a lost key is lost with all its tokens.
         if let Some(first) = seen.insert(identity(path), path) {
             let reason = format!("`{}` and `{}` are the same file", first.display(), path.display());
             return Err(Problem::usage(reason).help("name two files"));
@@ -82,13 +82,13 @@ pub(crate) fn check_distinct(paths: &[&Path]) -> Outcome<()> {
     Ok(())
 }
 
-/// What two paths have in common when a rename to one of them replaces the other.
+/// The identity of a path: two paths have the same one if a rename to one replaces the other.
 fn identity(path: &Path) -> PathBuf {
     let directory = directory_of(path);
-    // A directory that is not there is refused when the files are staged.
+    // A missing directory is refused later, when the files are staged.
     let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     match path.file_name() {
-        // Here `Key.pem` and `key.pem` are usually one file.
+        // On these systems `Key.pem` and `key.pem` are usually the same file.
         Some(name) if cfg!(any(windows, target_vendor = "apple")) => {
             directory.join(name.to_ascii_lowercase())
         }
@@ -110,19 +110,19 @@ fn check_free(path: &Path, overwrite: Overwrite) -> Outcome<()> {
     }
 }
 
-/// Writes all files, or none when one of them is refused.
+/// Writes all files, or none if one of them is refused.
 pub(crate) fn write_all(files: &[NewFile], overwrite: Overwrite) -> Outcome<()> {
     Staged::new(files, overwrite)?.publish()
 }
 
-/// Puts one file in place of another, whole, and leaves nothing under its old name.
+/// Moves a file over another one atomically; the old path no longer exists.
 pub(crate) fn promote(from: &Path, to: &Path) -> Outcome<()> {
     fs::rename(from, to).map_err(|error| Problem::io("replace", to, &error))?;
     sync_directory(directory_of(to));
     Ok(())
 }
 
-/// Removes a file; one that is gone already is no problem.
+/// Removes a file; a missing file is not an error.
 pub(crate) fn remove(path: &Path) -> Outcome<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Problem::io("remove", path, &error)),
@@ -133,8 +133,8 @@ pub(crate) fn remove(path: &Path) -> Outcome<()> {
     }
 }
 
-/// Makes a directory that only its owner can enter, with its parents; one that exists stays as it
-/// is, with a warning when others can replace what is written into it.
+/// Creates a directory that only its owner can enter, with its parents. An existing directory is not changed;
+/// a warning is printed if other users can replace files in it.
 pub(crate) fn private_directory(path: &Path) -> Outcome<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -166,7 +166,7 @@ fn warn_if_others_can_write(directory: &Path) {
     let _ = directory;
 }
 
-/// Makes the new name survive a power cut. Some file systems cannot; the file itself is safe then.
+/// Makes the rename survive a power loss. Some file systems do not support it; the file itself is safe then.
 fn sync_directory(directory: &Path) {
     #[cfg(unix)]
     if let Ok(opened) = fs::File::open(directory) {

@@ -1,7 +1,8 @@
-//! The store of tokens and revocations: which one, and how a command works with it.
+//! The store of tokens and revocations: finds its address, and runs the operations of a command.
 //!
-//! It is named by `--store`, else by `SERVICE_TOKEN_STORE`, else by `store` of the configuration, and
-//! never guessed: a registry in another folder than yesterday's would look empty and be believed.
+//! The address comes from `--store`, then `SERVICE_TOKEN_STORE`, then `store` of the configuration. It is
+//! never guessed: a registry in a different folder than yesterday's would look empty, and the operator would
+//! trust it.
 
 mod asked;
 
@@ -53,19 +54,19 @@ pub(crate) struct RegistryOptions {
     note: Option<String>,
 }
 
-/// What came of writing tokens down.
+/// The result of recording tokens.
 pub(crate) enum Recorded {
     Done,
-    /// Not written: a token of them is revoked up to and within this second, which is over soon.
+    /// Not recorded: one of the tokens is revoked up to and including this second, which will pass soon.
     RevokedUpTo(i64),
 }
 
 const UNRECORDED: &str = "no store is named, so this is not written down and `list` cannot show it; pass `--store sqlite:service-token.db`, write `store` into the configuration, or say `--no-store`";
 
-/// How far ahead another machine's clock may have been when it revoked up to its own now.
+/// How far ahead another machine's clock may have been when it revoked up to its current time.
 const PATIENCE_SECONDS: i64 = 3;
 
-/// An address, which may hold a password and is therefore never shown.
+/// An address. It may contain a password, so messages never show it.
 #[derive(Clone)]
 pub(crate) struct StoreUrl(String);
 
@@ -93,7 +94,7 @@ impl StoreOptions {
     }
 }
 
-/// Arguments can be read by every user of the machine, the variable only by this one.
+/// Every user of the machine can read arguments; only the current user can read the variable.
 fn warn_of_a_password(url: &str) {
     let from_variable = std::env::var("SERVICE_TOKEN_STORE").is_ok_and(|value| value == url);
     if !from_variable && Store::address_holds_password(url) {
@@ -104,7 +105,7 @@ fn warn_of_a_password(url: &str) {
 }
 
 impl StoreAndConfig {
-    /// The store's address, and the configuration where there is one.
+    /// The store's address, and the configuration, if there is one.
     pub(crate) fn find(&self) -> Outcome<(String, Option<Config>)> {
         let config = Config::find(self.config.as_deref(), true)?;
         let url = self.store.url(config.as_ref()).ok_or_else(|| {
@@ -124,7 +125,7 @@ impl StoreAndConfig {
 }
 
 impl RegistryOptions {
-    /// Writes the tokens down before anybody sees them, where a store is configured.
+    /// Records the tokens before they are handed out, if a store is configured.
     pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<Recorded> {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
             if self.note.is_some() {
@@ -173,12 +174,12 @@ impl RegistryOptions {
     }
 }
 
-/// Runs a piece of work with a store to its end.
+/// Runs a store operation to its end.
 pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outcome<T> {
     run(async { work.await.map_err(|error| refused(&error)) })
 }
 
-/// What a store refuses, as the command's problem.
+/// Converts an error of the store to a problem of the command.
 pub(crate) fn refused(error: &StoreError) -> Problem {
     let problem = Problem::new(ProblemCode::Store, error.to_string());
     match error {
@@ -189,7 +190,7 @@ pub(crate) fn refused(error: &StoreError) -> Problem {
     }
 }
 
-/// Runs work that meets more than a store.
+/// Runs an operation that can fail for other reasons than the store.
 pub(crate) fn run<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -198,14 +199,14 @@ pub(crate) fn run<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     runtime.block_on(work)
 }
 
-/// Who is at work, as the system calls him.
+/// The operator's user name on this system.
 pub(crate) fn operator() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-/// The kind and the name of a revocation's target, and the instant that bounds it.
+/// The kind and the name of a revocation's target, and its time limit.
 pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<i64>) {
     match target {
         RevocationTarget::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
@@ -214,7 +215,7 @@ pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<
     }
 }
 
-/// How far a revocation reaches, to be put after the name of its target.
+/// How far a revocation reaches, as a suffix for the name of its target.
 pub(crate) fn reach(target: &RevocationTarget) -> String {
     match target {
         RevocationTarget::Token { expires_at, .. } => {
@@ -227,7 +228,7 @@ pub(crate) fn reach(target: &RevocationTarget) -> String {
     }
 }
 
-/// A token of the registry as JSON answers state it.
+/// A recorded token in the format of JSON answers.
 pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
     let token = &listed.token;
     serde_json::json!({

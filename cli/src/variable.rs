@@ -1,14 +1,14 @@
-//! The name of an environment variable, which people mistake for the variable's value.
+//! The name of an environment variable, which people confuse with its value.
 //!
-//! `--secret-env "$JWT_SECRET"` hands over the secret itself. A value that cannot be a name is
-//! therefore refused without being quoted, and one that can be is quoted with care.
+//! `--secret-env "$JWT_SECRET"` passes the secret itself. So a value that cannot be a name is refused, and
+//! the message does not quote it. A value that can be a name is quoted only if it is short and in capitals.
 
 use std::ffi::OsStr;
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 
-/// From here on a name could be a secret: the shortest one has 32 bytes (RFC 7518 section 3.2).
+/// A longer name could be a secret: the shortest secret has 32 bytes (RFC 7518 section 3.2).
 const MAX_QUOTED: usize = 31;
 
 /// A name by POSIX's rule: `[A-Za-z_][A-Za-z0-9_]*`.
@@ -28,7 +28,7 @@ impl VariableName {
         &self.0
     }
 
-    /// The name where it is plainly one: short and in capitals, as such names are by convention.
+    /// The name if it is obviously one: short and in capitals, as such names are by convention.
     pub(crate) fn plain(&self) -> Option<&str> {
         let capitals = !self.0.bytes().any(|byte| byte.is_ascii_lowercase());
         Some(self.as_str()).filter(|name| capitals && name.len() <= MAX_QUOTED)
@@ -41,7 +41,7 @@ impl std::fmt::Debug for VariableName {
     }
 }
 
-/// Parses a [`VariableName`] with an error of its own, since clap's would quote the value.
+/// Parses a [`VariableName`] with its own error, because clap's error would quote the value.
 #[derive(Clone)]
 pub(crate) struct VariableNameParser;
 

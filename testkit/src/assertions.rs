@@ -1,4 +1,4 @@
-//! Assertions about a decision that show the audit trail when they fail.
+//! Assertions about a decision. If one fails, it prints the audit trail.
 
 mod answer;
 
@@ -14,11 +14,11 @@ use crate::{
     fail::fail,
 };
 
-/// Asserts that a caller was refused with this status, and was challenged where it was 401 (RFC 9110
-/// section 15.5.2).
+/// Asserts that a caller was refused with this status, and got a challenge if it is 401 (RFC 9110 section
+/// 15.5.2).
 ///
-/// Takes any [`Answer`](crate::Answer): a response, or a status alone. A failure shows the audit: the
-/// app's own ([`TestApp::audit`](crate::TestApp::audit)), or one that stands behind the status.
+/// Takes any [`Answer`](crate::Answer): a response, or only a status. A failure prints the audit trail: the
+/// app's own ([`TestApp::audit`](crate::TestApp::audit)), or the one that you pass after the status.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -45,9 +45,10 @@ macro_rules! assert_denied {
     };
 }
 
-/// Asserts that a caller was let through: the status is 200 to 299.
+/// Asserts that the request was accepted: the status is 200 to 299.
 ///
-/// Takes what [`assert_denied!`](crate::assert_denied) takes, and shows the audit in the same way.
+/// Takes the arguments of [`assert_denied!`](crate::assert_denied) without a status, and prints the audit
+/// trail in the same way.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -72,16 +73,15 @@ macro_rules! assert_allowed {
     };
 }
 
-/// Asserts what the record of the latest call says: the decision, and any of its fields by name.
+/// Asserts the audit record of the latest call: the decision, and any of its fields by name.
 ///
-/// Takes an audit, a [`Mark`](crate::Mark) in one, or a [`TestResponse`](crate::TestResponse) of an app
-/// that was [given its audit](crate::TestApp::audit). A record of an earlier call is never accepted: of an
-/// audit, the latest record since the latest call of a [`TestApp`](crate::TestApp); of a mark, the latest
-/// since the mark; of a response, its own record.
+/// Takes an audit, a [`Mark`](crate::Mark) in one, or a [`TestResponse`](crate::TestResponse) of an app that
+/// [has an audit](crate::TestApp::audit). It never accepts a record of an earlier call. For an audit, it uses
+/// the latest record since the latest call of a [`TestApp`](crate::TestApp). For a mark, it uses the latest
+/// record since the mark. For a response, it uses the response's own record.
 ///
-/// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`,
-/// `method`, `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`,
-/// `unverified_service`.
+/// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`, `method`,
+/// `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`, `unverified_service`.
 ///
 /// ```
 /// use service_only_testkit::{TestAuthority, assert_audited};
@@ -96,7 +96,7 @@ macro_rules! assert_allowed {
 /// assert_audited!(authority.audit(), deny, code = "not_service", status = 403);
 /// ```
 ///
-/// A handler that records nothing has no record, whatever an earlier call left behind:
+/// A handler that records nothing has no record, even if an earlier call left one:
 ///
 /// ```should_panic
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -198,7 +198,7 @@ pub fn audited(audited: &dyn Audited, decision: Decision, fields: &[(&str, Value
     }
 }
 
-/// A field of a record as the audit log writes it, under the name of the Rust field.
+/// A field of a record as the audit log writes it, by the name of the Rust field.
 #[track_caller]
 fn field(event: &AuditRecord, name: &str) -> Value {
     let text = |value: &Option<String>| value.as_deref().map_or(Value::Null, Value::from);

@@ -1,4 +1,4 @@
-//! Attacks that no token alone can show: yesterday it was right, and then something happened.
+//! Attacks that no single token can test: a token was accepted, and then something happened.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
     token::FixtureToken,
 };
 
-/// Something that happens to a token that was let in before.
+/// An event after which an accepted token must be refused.
 ///
-/// The catalogue of [`Defect`](crate::Defect) needs one token and one app. Here the app needs a
-/// verifier of its own, so each incident [sets its scene](Incident::stage):
+/// The catalogue of [`Defect`](crate::Defect) needs one token and one app. Here the app needs its own
+/// verifier, so each incident [creates one](Incident::stage):
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -41,24 +41,24 @@ use crate::{
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Incident {
-    /// The key was rotated out, and its overlap is over.
+    /// The key was rotated out, and its overlap has ended.
     RetiredKey,
-    /// The token was revoked by its name, and is sent again.
+    /// The token was revoked by its `jti`, and is sent again.
     RevokedToken,
     /// All tokens of its service were revoked, and one is sent again.
     RevokedService,
-    /// The key was revoked, with all that it signed.
+    /// The key was revoked, with all tokens that it signed.
     RevokedKey,
     /// The token has expired in the meantime.
     Outlived,
 }
 
 impl Incident {
-    /// All of them.
+    /// All incidents.
     pub const ALL: [Self; 5] =
         [Self::RetiredKey, Self::RevokedToken, Self::RevokedService, Self::RevokedKey, Self::Outlived];
 
-    /// The name, for a report or a snapshot.
+    /// The name of the incident, for a report or a snapshot.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RetiredKey => "retired_key",
@@ -82,7 +82,7 @@ impl Incident {
         }
     }
 
-    /// Where it is written that this is to be refused.
+    /// The reference that requires this refusal.
     pub const fn source(self) -> &'static str {
         match self {
             Self::RetiredKey | Self::RevokedKey => "NIST SP 800-57 part 1 section 5.3",
@@ -91,7 +91,7 @@ impl Incident {
         }
     }
 
-    /// The code of the denial that the token must meet afterwards.
+    /// The code of the denial that the token must get afterwards.
     pub const fn code(self) -> Code {
         match self {
             Self::RetiredKey => Code::UnknownKey,
@@ -100,7 +100,7 @@ impl Incident {
         }
     }
 
-    /// A verifier that lets `draft` in, until [`Scene::strike`].
+    /// Creates a verifier that accepts `draft`, until [`Scene::strike`].
     #[track_caller]
     pub fn stage(self, draft: &TokenDraft) -> Scene {
         let authority = draft.authority().clone();
@@ -114,7 +114,7 @@ impl Incident {
     }
 }
 
-/// A token that is let in, and what is about to happen to it. Made by [`Incident::stage`].
+/// An accepted token, and the incident that will happen to it. [`Incident::stage`] creates it.
 #[derive(Debug)]
 pub struct Scene {
     incident: Incident,
@@ -131,15 +131,15 @@ impl Scene {
         &self.verifier
     }
 
-    /// The token: let in before, and refused afterwards.
+    /// The token: accepted before the incident, and refused afterwards.
     pub fn token(&self) -> &FixtureToken {
         &self.token
     }
 
-    /// Makes it happen.
+    /// Makes the incident happen.
     ///
     /// # Panics
-    /// When the token has no `jti` or no `service` to be revoked by.
+    /// When the token has no `jti` or no `service`, which a revocation needs.
     #[track_caller]
     pub fn strike(&self) {
         let authority = self.draft.authority();
@@ -169,7 +169,7 @@ impl Scene {
         self.ring.retire(authority.kid()).or_fail("the retired key");
     }
 
-    /// What remains of the token's life.
+    /// The remaining lifetime of the token.
     fn life(&self) -> Duration {
         let exp = self.draft.held("exp").and_then(serde_json::Value::as_i64).unwrap_or_default();
         Duration::from_secs(u64::try_from(exp - self.draft.now()).unwrap_or_default())

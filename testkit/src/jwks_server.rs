@@ -1,4 +1,4 @@
-//! An issuer's JWK set on loopback, which can rotate, be slow, be down and serve nonsense.
+//! A JWK set server on loopback, which can rotate keys, be slow, be down and return nonsense.
 
 use std::{
     sync::{
@@ -26,11 +26,11 @@ use crate::{
     fail::{OrFail, fail},
 };
 
-/// Serves the public keys of test authorities over HTTP on a free port of 127.0.0.1, for a service
-/// that fetches its issuer's keys. It stops when it is dropped.
+/// Serves the public keys of test authorities over HTTP on a free port of 127.0.0.1, for a service that
+/// fetches its issuer's keys. It stops when it is dropped.
 ///
-/// It answers `/jwks.json`, and `/.well-known/openid-configuration` for discovery. It speaks plain
-/// HTTP, which a verifier refuses unless it was told that this is a test.
+/// It answers `/jwks.json`, and `/.well-known/openid-configuration` for discovery. It uses plain HTTP, which
+/// a verifier refuses unless the test allows it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -79,7 +79,7 @@ struct Behaviour {
 }
 
 impl JwksServer {
-    /// Starts one that publishes the key of `authority`.
+    /// Starts a server that publishes the key of `authority`.
     ///
     /// # Panics
     /// Outside of a tokio runtime, without a free port, or when the authority signs by HMAC and has
@@ -105,7 +105,7 @@ impl JwksServer {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             tokio::select! {
-                // A server that fails shows in the test that asks it.
+                // If the server fails, the test that sends requests to it fails.
                 _ = async { axum::serve(listener, router).await } => {}
                 _ = stopped => {}
             }
@@ -113,18 +113,18 @@ impl JwksServer {
         Self { shared, stop: Some(stop), _task: task }
     }
 
-    /// Where the JWK set is.
+    /// The URL of the JWK set.
     pub fn url(&self) -> String {
         self.shared.jwks_uri.clone()
     }
 
-    /// The issuer that discovery starts from. Its tokens are those of `authority.issuer(server.base_url())`.
+    /// The issuer for discovery. Its tokens are those of `authority.issuer(server.base_url())`.
     pub fn base_url(&self) -> String {
         self.shared.base_url.clone()
     }
 
-    /// Publishes the keys of these authorities from now on, and no others: of the old one and the
-    /// new one while a rotation lasts, of the new one after it.
+    /// Publishes the keys of these authorities from now on, and no others. Pass the old and the new one
+    /// during a rotation, and only the new one after it.
     ///
     /// # Panics
     /// When one of them signs by HMAC.
@@ -146,7 +146,7 @@ impl JwksServer {
         self.behaviour().body = body.into();
     }
 
-    /// Sends this `Cache-Control`; at first there is none.
+    /// Sends this `Cache-Control`; by default it sends none.
     pub fn cache_control(&self, value: impl Into<String>) {
         self.behaviour().cache_control = Some(value.into());
     }
@@ -168,7 +168,7 @@ impl JwksServer {
         self.behaviour().down = false;
     }
 
-    /// How often the JWK set was asked for, whatever was answered.
+    /// How often the JWK set was requested, with any answer.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
@@ -180,7 +180,7 @@ impl JwksServer {
 
 impl Drop for JwksServer {
     fn drop(&mut self) {
-        // It may have stopped with its runtime.
+        // The server may have stopped already, with its runtime.
         let _ = self.stop.take().map(|stop| stop.send(()));
     }
 }

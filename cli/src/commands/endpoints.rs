@@ -1,8 +1,7 @@
-//! `service-token endpoints`: who may call what, from the table that a program writes of itself.
+//! `service-token endpoints`: shows who may call what, from the route table of a program.
 //!
-//! The table is the program's `RouteTable` as JSON. What becomes of it is the runtime's work; here
-//! are the options that a mesh needs, and two formats of our own: a table for the terminal, and what
-//! has changed since another table.
+//! The input is the program's `RouteTable` as JSON. The runtime exports it. This module adds the options that
+//! a mesh needs, and two own formats: a table for the terminal, and the changes since another table.
 
 mod diff;
 mod mesh;
@@ -31,7 +30,7 @@ Examples:
 
 The table is the program's `RouteTable`, written with `serde_json::to_string(&table)`.";
 
-/// No table comes near this.
+/// Far larger than any table.
 const MAX_TABLE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Show who may call what, or export it to a mesh, to OpenAPI or to documentation
@@ -106,7 +105,7 @@ fn exported(text: Result<String, ExportError>) -> Outcome<()> {
     output::result_bytes(text.map_err(|error| refused(&error))?.as_bytes())
 }
 
-/// Why there is no export, with the option that would help where one would.
+/// The problem of a failed export, with the option that would help, if there is one.
 fn refused(error: &ExportError) -> Problem {
     let problem = Problem::new(ProblemCode::BadConfig, error.to_string());
     match error {

@@ -1,8 +1,9 @@
-//! `service-token k8s-secret`: service tokens as Kubernetes Secrets, one for each service.
+//! `service-token k8s-secret`: prints service tokens as Kubernetes Secrets, one for each service.
 //!
-//! Equal in effect to `kubectl create secret generic NAME --from-literal=token=… --dry-run=client
-//! -o yaml`, without the token appearing among a process's arguments. A manifest holds its token
-//! by nature: pipe it into `kubectl apply` or seal it, and keep it out of the repository.
+//! It has the same effect as
+//! `kubectl create secret generic NAME --from-literal=token=… --dry-run=client -o yaml`, but the token does
+//! not appear in the arguments of a process. A manifest contains its token: pipe it into `kubectl apply` or
+//! seal it, and keep it out of the repository.
 
 use std::path::PathBuf;
 
@@ -82,7 +83,7 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
 type Manifests = Vec<(PathBuf, Zeroizing<Vec<u8>>)>;
 
 impl SecretOptions {
-    /// All manifests, and where they go to files, those beside their places: before a token is written down.
+    /// All manifests, and their staged files if they go to files. This happens before a token is recorded.
     fn ready(&self, tokens: &[ServiceToken]) -> Outcome<(Manifests, Option<Staged>)> {
         let dir = self.out_dir.clone().unwrap_or_default();
         let manifests = tokens
@@ -112,7 +113,7 @@ impl SecretOptions {
     }
 }
 
-/// The name of a service's Secret, where it can be one.
+/// The name of a service's Secret, or an error if it is not valid in Kubernetes.
 pub(crate) fn name_of(service: &ServiceName) -> Outcome<String> {
     let name = format!("{service}-service-token");
     if is_subdomain(&name) {
@@ -122,7 +123,7 @@ pub(crate) fn name_of(service: &ServiceName) -> Outcome<String> {
         .help(format!("{NAME_RULE}; choose one with `service-token k8s-secret {service} --name SECRET`")))
 }
 
-/// The manifest of a Secret with a token, with its members in the order of kubectl's.
+/// The manifest of a Secret with a token, with its members in kubectl's order.
 pub(crate) fn manifest(name: &str, namespace: Option<&str>, made: &ServiceToken) -> Zeroizing<Vec<u8>> {
     let namespace = namespace.map(|namespace| format!("  namespace: {}\n", export::yaml_text(namespace)));
     let head = format!(
@@ -131,8 +132,8 @@ pub(crate) fn manifest(name: &str, namespace: Option<&str>, made: &ServiceToken)
         namespace.unwrap_or_default()
     );
     let token = made.token.as_str();
-    // Room for all of it at once: a buffer that grows leaves copies of the token behind. In base64 a token begins
-    // with `ZXlK`, which every reader takes for text.
+    // Allocate the full size first: a buffer that grows leaves copies of the token behind. In base64 a token
+    // begins with `ZXlK`, which every YAML reader reads as a string.
     let mut manifest = Zeroizing::new(Vec::with_capacity(head.len() + token.len().div_ceil(3) * 4 + 1));
     manifest.extend_from_slice(head.as_bytes());
     manifest.extend_from_slice(Zeroizing::new(STANDARD.encode(token)).as_bytes());
@@ -149,12 +150,12 @@ pub(crate) fn check_namespace(namespace: &str) -> Outcome<()> {
     ))
 }
 
-/// A DNS-1123 subdomain, which the name of a Secret must be.
+/// Whether the name is a DNS-1123 subdomain, as the name of a Secret must be.
 fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label_of_any_length)
 }
 
-/// A DNS-1123 label, which a namespace must be.
+/// Whether the name is a DNS-1123 label, as a namespace must be.
 fn is_label(name: &str) -> bool {
     name.len() <= 63 && is_label_of_any_length(name)
 }

@@ -1,9 +1,9 @@
-//! `service-token keygen`: a new signing key, in a file that only its owner can read.
+//! `service-token keygen`: creates a new signing key, in a file that only its owner can read.
 //!
-//! Asymmetric keys are PKCS#8 PEM. An HMAC secret is random text of the base64url alphabet, and the
-//! text itself is the secret, so that a variable can hold it too. The file appears whole or not
-//! at all and never in place of another key without `--force`: a lost key means that every token
-//! signed with it is lost too.
+//! Asymmetric keys are PKCS#8 PEM. An HMAC secret is random text of the base64url alphabet, and the text
+//! itself is the secret, so that a variable can contain it too. The file appears completely or not at all. It
+//! never replaces another key without `--force`: after the loss of a key, all tokens signed with it are lost
+//! too.
 
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_jwk;
 
-/// Every JWT library and every cloud key store knows it, its keys and signatures are short, and
-/// who can verify cannot mint.
+/// Every JWT library and every cloud key store supports it, its keys and signatures are short, and a verifier
+/// cannot mint.
 const DEFAULT_ALGORITHM: Algorithm = Algorithm::ES256;
 
 /// 128 bits of strength, which NIST SP 800-57 asks of keys that are used beyond 2030.
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
     let targets: Vec<_> = targets.collect();
     new_file::check_targets(&targets, overwrite)?;
-    // Not even by `--force`: the configuration that was read is no key to replace.
+    // Not even with `--force`: the configuration file is not a key that may be replaced.
     let config_file = config.as_ref().map(|config| config.path.as_path());
     new_file::check_distinct(&targets.into_iter().chain(config_file).collect::<Vec<_>>())?;
 
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-/// What to make, once options and configuration are put together.
+/// The key to create, from options and configuration.
 struct Plan {
     algorithm: Algorithm,
     out: PathBuf,

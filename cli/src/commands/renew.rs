@@ -1,8 +1,8 @@
-//! `service-token renew`: new tokens in time for the services whose own end soon, for a timer to run.
+//! `service-token renew`: mints new tokens for services whose tokens expire soon; run it from a timer.
 //!
-//! What counts is the token that a service has, not the newest that was made: a run whose tokens never
-//! arrived is repeated by the next. So a folder with the tokens as they are deployed decides where there
-//! is one, and the registry where there is none.
+//! It checks the token that a service has, not the newest one that was minted. So if tokens were never
+//! delivered, the next run mints them again. If there is a folder with the deployed tokens, the folder
+//! decides; otherwise the registry does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
         k8s_secret::check_namespace(namespace)?;
     }
     if let Some(dir) = options.deployed.as_deref().filter(|dir| !dir.is_dir()) {
-        // Taken for empty, it would have every service renewed at each run.
+        // If a missing folder counted as empty, each run would renew every service.
         return Err(Problem::usage(format!("`--deployed` names `{}`, which is not a folder", dir.display()))
             .help("name the folder with the tokens as the services have them, `NAME.token`"));
     }
@@ -94,7 +94,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     if due.is_empty() {
         output::note("no token needs to be renewed");
     }
-    // Each Secret's name is checked before a token is made for it.
+    // Check the name of each Secret before its token is minted.
     if options.k8s_secret {
         due.keys().try_for_each(|service| k8s_secret::name_of(service).map(drop))?;
     }
@@ -122,7 +122,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
 }
 
 impl RenewOptions {
-    /// Why a service needs another token than it has.
+    /// Why a service needs a new token.
     fn why(&self, service: &ServiceName, known: &Known) -> Outcome<Option<String>> {
         let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
         let Some(newest) = of_service.clone().max_by_key(|listed| listed.token.expires_at) else {
@@ -147,10 +147,10 @@ impl RenewOptions {
     }
 }
 
-/// What the store knows.
+/// The data of the store.
 struct Known {
     tokens: Vec<ListedToken>,
-    /// Where keys rotate, the one that signs.
+    /// The signing key, if keys rotate.
     active: Option<String>,
     now: i64,
 }
@@ -186,7 +186,7 @@ impl Known {
     }
 }
 
-/// The name of a deployed token, as it says itself; it is only looked up. Nothing where there is none.
+/// The unverified `jti` of a deployed token, which is only looked up. `None` if the file does not exist.
 fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     if !path.exists() {
         return Ok(None);
@@ -194,7 +194,7 @@ fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     let bytes = key_file::read(path)?;
     let token = bytes.trim_ascii();
     let jti = (token.len() <= MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
-    // What is no token at all is replaced like one that is not known.
+    // A file without a token is replaced like an unknown token.
     Ok(Some(jti.unwrap_or_default()))
 }
 

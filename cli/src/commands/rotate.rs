@@ -1,7 +1,8 @@
-//! `service-token rotate`: the next signing key, when it is time, and the last one's end.
+//! `service-token rotate`: prepares and activates the next signing key when it is due, and retires the
+//! previous one.
 //!
-//! Run it every hour from a timer: most runs find nothing to do. A run that was killed is finished by
-//! the next one.
+//! Run it every hour from a timer: most runs find nothing to do. If a run is killed, the next run finishes
+//! it.
 
 use clap::Args;
 use serde_json::{Value, json};

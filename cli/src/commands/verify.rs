@@ -1,7 +1,7 @@
 //! `service-token verify`: would a service accept this token?
 //!
-//! The decision is the runtime's, the same that a guarded handler gets. This module finds the
-//! keys and the expectations in options and configuration, and speaks the answer.
+//! The runtime makes the decision, as for a guarded handler. This module takes the keys and the expectations
+//! from options and configuration, and prints the answer.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
@@ -24,10 +24,11 @@ use crate::profile::Profile;
 use crate::store::AskedStore;
 use crate::verdict::Answer;
 
-/// More of standard input than this is no token; what was read says so.
+/// The limit for standard input. Longer input is not a token, and the part that was read is enough to refuse
+/// it.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
-/// Options that every case of a batch says for itself.
+/// Options that every case of a batch sets itself.
 const EACH_CASE_SAYS: [&str; 15] = [
     "config",
     "key_source",
@@ -120,7 +121,7 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
     let argument = options.token.as_deref().unwrap_or_default();
     let answer = match token_bytes(argument).and_then(|token| options.decide(&token)) {
         Ok(answer) => answer,
-        // JSON is asked for by programs: they get their answer in every case.
+        // Programs ask for JSON, and they need an answer in every case.
         Err(problem) if options.format == Format::Json => {
             output::problem(&problem);
             Answer::config_error(&problem)
@@ -188,11 +189,12 @@ impl VerifyOptions {
     }
 }
 
-/// The token of an argument: itself, or for `-` standard input without one final line ending, LF or CRLF.
+/// The token of an argument: the argument itself, or for `-` standard input without one final line ending, LF
+/// or CRLF.
 pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
     const REMEDY: &str = "pipe one token into `-`, as in `service-token verify - < orders.token`";
     if argument.is_empty() {
-        // Of a variable that is not set, as in `verify "$TOKEN"`.
+        // This happens with an unset variable, as in `verify "$TOKEN"`.
         return Err(Problem::usage("the TOKEN argument is empty, so there is no token").help(REMEDY));
     }
     if argument != "-" {

@@ -1,4 +1,4 @@
-//! `[rotation]` of the configuration: when keys come and go, and where they are published.
+//! `[rotation]` of the configuration: the times of a rotation, and the file of the public keys.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,17 +8,17 @@ use service_only_store::rotation::{LifeLeft, RotationSettings};
 
 use super::{Filled, Lifetime, Parsed};
 
-/// The file for the public keys where the configuration names none.
+/// The default file for the public keys.
 const DEFAULT_JWKS: &str = "jwks.json";
 
-/// What is to be rotated how.
+/// The settings of a rotation.
 #[derive(Debug)]
 pub(crate) struct RotationConfig {
     /// The JWK set that verifiers read.
     pub(crate) jwks: PathBuf,
-    /// The longest life of a token is not among them yet: it depends on the profile.
+    /// All times except the longest life of a token, which depends on the profile.
     pub(crate) settings: RotationSettings,
-    /// Whether `token_life` was said.
+    /// The configured `token_life`, if there is one.
     pub(crate) token_life: Option<Duration>,
 }
 

@@ -1,6 +1,6 @@
-//! Files that are written, flushed, and not yet in place: what can fail has failed before anybody sees one.
+//! Files that are written and flushed, but not yet visible: an error occurs before any file appears.
 //!
-//! Renaming them is all that is left to do. Whoever drops them instead leaves nothing behind.
+//! The only remaining step is to rename them. If you drop them instead, nothing remains.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,21 +12,21 @@ use super::{NewFile, Overwrite, Readers, check_targets, directory_of, sync_direc
 use crate::output;
 use crate::problem::{Outcome, Problem};
 
-/// New files beside where they belong.
+/// New temporary files in the directories of their targets.
 pub(crate) struct Staged {
     files: Vec<(PathBuf, NamedTempFile)>,
     overwrite: Overwrite,
 }
 
 impl Staged {
-    /// Writes all files beside their places, or none where one of them is refused.
+    /// Writes all temporary files, or none if one of them is refused.
     pub(crate) fn new(files: &[NewFile], overwrite: Overwrite) -> Outcome<Self> {
         check_targets(&files.iter().map(NewFile::path).collect::<Vec<_>>(), overwrite)?;
         let staged = files.iter().map(|file| Ok((file.path.clone(), stage(file)?)));
         Ok(Self { files: staged.collect::<Outcome<_>>()?, overwrite })
     }
 
-    /// Renames them into place; when one is refused, those before it are put back.
+    /// Renames them into place. If one is refused, the earlier ones are restored.
     pub(crate) fn publish(self) -> Outcome<()> {
         let mut published = Vec::<(PathBuf, Before)>::with_capacity(self.files.len());
         for (path, temporary) in self.files {
@@ -64,12 +64,12 @@ fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
     Ok(temporary)
 }
 
-/// What stood under a name before this run.
+/// What existed at a path before this run.
 enum Before {
     Nothing,
-    /// The old file under a second name, which goes when all is done.
+    /// The old file under a second name, which is removed at the end.
     Kept(TempPath),
-    /// An old file on a file system that gives no second name.
+    /// An old file on a file system without hard links.
     Lost,
 }
 
@@ -101,7 +101,7 @@ fn put_back(path: &Path, before: Before) {
 fn publish(path: &Path, temporary: NamedTempFile, overwrite: Overwrite) -> Outcome<()> {
     let published = match overwrite {
         Overwrite::Replace => temporary.persist(path),
-        // Also refuses a file that appeared since it was checked.
+        // This also refuses a file that appeared after the check.
         Overwrite::Refuse => temporary.persist_noclobber(path),
     };
     published.map_err(|refused| match refused.error.kind() {

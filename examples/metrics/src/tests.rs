@@ -1,4 +1,5 @@
-//! What a scrape and a collector get, and that the files beside it speak of nothing else.
+//! Tests the output of a scrape and of a collector, and that the dashboard and alert files use only existing
+//! metrics.
 
 mod collector;
 mod files;
@@ -16,7 +17,7 @@ use service_only_testkit::{TestApp, TestAuthority, call};
 
 use crate::{observed, stock, telemetry::Telemetry, watched};
 
-/// The service of `main`, in this process.
+/// The service of `main`, in the test's process.
 struct World {
     authority: TestAuthority,
     telemetry: Telemetry,
@@ -57,17 +58,17 @@ fn series(scrape: &str) -> BTreeSet<&str> {
     samples.filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect()
 }
 
-/// The names that something is exported under.
+/// The names of all exported metrics.
 fn names(scrape: &str) -> BTreeSet<String> {
     series(scrape).into_iter().filter_map(|series| Some(series.split('{').next()?.to_owned())).collect()
 }
 
-/// The names of everything that can be exported.
+/// The names of all metrics that can be exported.
 async fn everything() -> BTreeSet<String> {
     names(&every_kind_of_service().await).into_iter().chain(names(&registry().await)).collect()
 }
 
-/// What a service exports that watches all that can be watched.
+/// The export of a service that watches everything it can.
 async fn every_kind_of_service() -> String {
     let world = World::new();
     world.ask_as_the_shop().await;
@@ -79,14 +80,14 @@ async fn every_kind_of_service() -> String {
     world.metrics.watch_token("orders", &tokens);
     let ring = KeyRing::new(key("k1"), Duration::from_secs(60)).unwrap();
     world.metrics.watch_ring("bakery-auth", &ring);
-    // Nobody listens on port 1. The other one of these two has keys.
+    // Port 1 has no server, so this source has no keys. The other source has keys.
     let remote = RemoteJwks::url("http://127.0.0.1:1/").dangerously_allow_http().start_lazily().unwrap();
     world.metrics.watch_remote("bakery-auth", &remote);
     let jwks = folder.path().join("jwks.json");
     std::fs::write(&jwks, world.authority.jwks()).unwrap();
     let file = service_only::FileKeys::jwks(&jwks).open().unwrap();
     world.metrics.watch_file("another", &file);
-    // Two verifiers: one that takes both profiles, and that of the service.
+    // Two verifiers: one that accepts both profiles, and that of the service.
     let keys = world.authority.keys();
     let strict = service_only::TrustedIssuer::strict("strict").keys(keys.clone()).audience("stock");
     let both = service_only::Verifier::builder().issuer("old").keys(keys).trust(strict.services(["stock"]));
@@ -101,7 +102,7 @@ fn key(kid: &str) -> VerifyingKey {
     VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap().with_kid(kid)
 }
 
-/// What the operator's job writes for node_exporter.
+/// The metrics that the operator's job writes for node_exporter.
 async fn registry() -> String {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());

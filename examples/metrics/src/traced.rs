@@ -1,5 +1,5 @@
-//! A span of `tracing` around each request, in the trace that the request brings: the decision, and what the
-//! handler does, are spans within it.
+//! Creates a `tracing` span around each request, in the request's trace. The spans of the decision and of the
+//! handler are its children.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -19,7 +19,7 @@ pub(crate) async fn in_a_span(request: Request, next: Next) -> Response {
     answer
 }
 
-/// Named as OpenTelemetry's conventions for HTTP want it, by the route and not by the path.
+/// Named by OpenTelemetry's conventions for HTTP: by the route and not by the path.
 fn span(request: &Request) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let span = tracing::info_span!(
@@ -31,7 +31,7 @@ fn span(request: &Request) -> Span {
         http.response.status_code = Empty,
     );
     let caller = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-    // Without a subscriber there is no span to set a parent of.
+    // Without a subscriber there is no span whose parent could be set.
     let _ = span.set_parent(caller);
     span
 }

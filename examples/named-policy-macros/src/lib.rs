@@ -1,11 +1,11 @@
-//! A policy that many handlers share, under a name of one's own. The attribute only writes
-//! `#[service_only(..)]`, so everything that one checks and refuses is checked and refused here too.
+//! A policy with its own attribute name, for many handlers. The attribute only writes `#[service_only(..)]`,
+//! so all checks of `#[service_only]` also apply here.
 
 use proc_macro::TokenStream;
 use quote::quote;
 
-/// Lets only the services in that administrate tenants: the role `admin`, the scope `tenants:delete`, and a
-/// token of the last hour. Further keys of `#[service_only]` may be added.
+/// Accepts only services that administrate tenants: the role `admin`, the scope `tenants:delete`, and a token
+/// issued within the last hour. You can add further keys of `#[service_only]`.
 ///
 /// ```
 /// use named_policy_macros::tenant_admin_only;
@@ -19,7 +19,7 @@ use quote::quote;
 /// assert_eq!(policy.allowed_roles(), Some(&["admin"][..]));
 /// ```
 ///
-/// What the name says already cannot be said otherwise:
+/// You cannot override a key that the attribute already sets:
 ///
 /// ```compile_fail
 /// use named_policy_macros::tenant_admin_only;
@@ -29,7 +29,7 @@ use quote::quote;
 /// async fn delete_tenant() {}
 /// ```
 ///
-/// Nor is what it guards public, or guarded twice:
+/// Nor can a guarded handler be public, or guarded twice:
 ///
 /// ```compile_fail
 /// use named_policy_macros::tenant_admin_only;

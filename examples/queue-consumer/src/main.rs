@@ -1,5 +1,5 @@
-//! A consumer of a queue. Each message carries the token of whoever sent it, and no framework stands
-//! between: the consumer verifies the token, and the function checks whether this caller may.
+//! A consumer of a queue, without a web framework. Each message has the token of its sender. The consumer
+//! verifies the token, and the function checks whether this caller may call it.
 
 use std::{io::Write, pin::pin};
 
@@ -23,7 +23,7 @@ async fn handle(verifier: &Verifier, message: &Message) -> Result<String, Denial
     delete_tenant(&message.tenant, &caller).await
 }
 
-/// A refused message is done with: another time it would be refused again.
+/// A refused message is not retried: the next attempt would be refused too.
 async fn consume(
     verifier: Verifier,
     mut queue: mpsc::Receiver<Message>,
@@ -60,13 +60,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (token, tenant) = line.split_once(' ').unwrap_or((&line, ""));
         producer.send(Message { token: token.to_owned(), tenant: tenant.to_owned() }).await?;
     }
-    // What was taken is finished, and the audit log is written to its end when `main` returns.
+    // Accepted messages are finished, and the audit log is flushed when `main` returns.
     drop(producer);
     Ok(consumer.await?)
 }
 
-/// In place of a broker: a token, a space and a tenant on each line of standard input. It is read by a thread of its
-/// own, as such a read cannot be cancelled.
+/// Replaces a broker: each line of standard input has a token, a space and a tenant. A separate thread reads
+/// it, because such a read cannot be cancelled.
 fn input() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(1);
     std::thread::spawn(move || {

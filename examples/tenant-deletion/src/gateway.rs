@@ -1,9 +1,9 @@
-//! The gateway: the one door from outside, a reverse proxy that knows who is asking.
+//! The gateway: the only entry from outside, a reverse proxy that authenticates the caller.
 //!
-//! A request has a known method, one host, a canonical path, a verified token and a known service,
-//! in this order, or it ends here. Then what the client claims to be is removed, what the token
-//! says is set, and both bodies pass through as they come. Whether the caller *may* is for the
-//! service to say, and so the caller's token goes on to it.
+//! It forwards a request only if it has a known method, one host, a canonical path, a verified token and a
+//! known service, in this order. Then it removes the identity headers of the client, sets those from the
+//! token, and streams both bodies. The service decides whether the caller *may* call it, so the gateway
+//! forwards the caller's token.
 
 mod admission;
 mod body;
@@ -39,18 +39,18 @@ use self::path::{PathError, ServicePath};
 pub use self::upstreams::{UpstreamError, Upstreams};
 use crate::problem::problem;
 
-/// How much and how long the gateway lets pass.
+/// The size and time limits of the gateway.
 #[derive(Copy, Clone, Debug)]
 pub struct Limits {
     /// The largest request body. The largest legitimate one is a year of sales as CSV, about
     /// 4 MiB.
     pub body: usize,
-    /// How long neither the request body nor the answer's head may move. A deletion takes
-    /// milliseconds; ten seconds is a service in trouble.
+    /// The timeout without progress of the request body or the response head. A deletion takes milliseconds;
+    /// after ten seconds a service has a problem.
     pub upstream: Duration,
-    /// How long a connection to a service may take to open, inside one network.
+    /// The timeout of a connection to a service, inside one network.
     pub connect: Duration,
-    /// How long the answer's body may stand still.
+    /// The timeout without progress of the response body.
     pub idle: Duration,
 }
 
@@ -77,7 +77,7 @@ struct Inner {
     client: Client<HttpConnector, Passing>,
 }
 
-/// Why a request ends at the gateway.
+/// Why the gateway refuses a request.
 enum Refusal {
     Method,
     Host,
@@ -91,7 +91,7 @@ enum Refusal {
 }
 
 impl Gateway {
-    /// A gateway to `upstreams` for callers that `verifier` authenticates.
+    /// Creates a gateway to `upstreams` for callers that `verifier` authenticates.
     pub fn new(verifier: Verifier, upstreams: Upstreams, limits: Limits) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(limits.connect));
@@ -103,11 +103,11 @@ impl Gateway {
         Self(Arc::new(Inner { verifier, upstreams, limits, client }))
     }
 
-    /// `/healthz` and `/readyz` of the gateway itself; everything else is forwarded.
+    /// Serves `/healthz` and `/readyz` for the gateway itself; it forwards everything else.
     pub fn router(self) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
-            // A gateway that exists has usable keys; a service that is down is not its illness.
+            // A running gateway has usable keys. It stays ready if a service is down.
             .route("/readyz", get(|| async { "ready\n" }))
             .fallback(handle)
             .with_state(self)
@@ -137,8 +137,8 @@ impl Gateway {
         Ok(self.inbound(answer))
     }
 
-    /// Waits for the head of the answer for as long as something moves. What fails before is the client's
-    /// fault if its body failed or is overdue, and otherwise the service's.
+    /// Waits for the head of the response as long as there is progress. If it fails, the client is
+    /// responsible if its body failed or is overdue, and otherwise the service.
     async fn send(
         &self,
         request: Request<Passing>,
@@ -172,8 +172,8 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Response {
     gateway.forward(request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The request as it goes to the service: only method, path, query, cleaned headers and body are
-/// taken over, nothing that a connection or an extension carried.
+/// The request as the service receives it: only method, path, query, cleaned headers and body. Connection
+/// data and extensions are dropped.
 fn outbound(
     parts: http::request::Parts,
     body: Passing,
@@ -185,7 +185,7 @@ fn outbound(
     headers::remove_hop_by_hop(&mut fields);
     headers::remove_reserved(&mut fields);
     headers::set_identity(&mut fields, identity, client_address(&parts.extensions));
-    // The client library names the service in `Host`, from the target below.
+    // The client library sets `Host` from the target below.
     fields.remove(header::HOST);
     *request.method_mut() = parts.method;
     *request.uri_mut() = target(upstream, parts.uri.path_and_query());
@@ -199,7 +199,7 @@ fn target(upstream: &Authority, path: Option<&PathAndQuery>) -> Uri {
     target.scheme = Some(Scheme::HTTP);
     target.authority = Some(upstream.clone());
     target.path_and_query = path.cloned().or_else(|| Some(PathAndQuery::from_static("/")));
-    // Scheme, authority and path are all there, so this cannot fail.
+    // Scheme, authority and path are all set, so this cannot fail.
     Uri::from_parts(target).unwrap_or_default()
 }
 
@@ -218,7 +218,7 @@ fn failed(error: &hyper_util::client::legacy::Error, progress: Progress) -> Refu
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     let mut reasons = Vec::new();
     while let Some(error) = cause {
-        // A connection that does not open within `Limits::connect`.
+        // The connection did not open within `Limits::connect`.
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             return Refusal::UpstreamTimeout;
         }
@@ -228,8 +228,8 @@ fn failed(error: &hyper_util::client::legacy::Error, progress: Progress) -> Refu
     Refusal::UpstreamUnreachable(reasons.join(": "))
 }
 
-/// The answer to a request whose body is not read to its end: what else comes on this connection belongs to
-/// that body.
+/// The response to a request whose body is not read completely. It closes the connection, because the
+/// following bytes belong to that body.
 fn closing(status: StatusCode, detail: &str) -> Response {
     let mut response = problem(status, detail);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

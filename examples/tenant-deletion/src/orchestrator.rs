@@ -22,7 +22,7 @@ use crate::tenant::TenantId;
 /// The consent to delete after the preview.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// Delete, a person has said so already (`--yes`).
+    /// Delete without a question: a person has already consented (`--yes`).
     Given,
     /// Ask on the terminal.
     Ask,

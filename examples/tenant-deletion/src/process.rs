@@ -1,4 +1,4 @@
-//! Each part as a process of its own: builds it from its flags, runs it, ends it on a signal.
+//! Runs each part as its own process: builds it from its flags, runs it, and stops it on a signal.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -16,20 +16,20 @@ use crate::serve::{self, Shutdown};
 use crate::store::{Contents, Store};
 use crate::terminal::Terminal;
 
-/// Everything was done.
+/// The exit code if everything was done.
 pub const DONE: ExitCode = ExitCode::SUCCESS;
 
-/// A service failed, or nobody agreed: run it again.
+/// A service failed, or the consent was refused: run the command again.
 const INCOMPLETE: u8 = 1;
 
-/// Usage or configuration: nothing was done.
+/// A usage or configuration error: nothing was done.
 pub const COULD_NOT: u8 = 2;
 
-/// Sends the log to standard error: JSON for the parts that run in a cluster, text for people.
-/// `RUST_LOG` chooses how much.
+/// Writes the log to standard error: JSON for the parts that run in a cluster, text for people. `RUST_LOG`
+/// sets the level.
 pub fn log_to_stderr(command: Option<&Command>) {
     let server = matches!(command, Some(Command::Service(_) | Command::Gateway(_)));
-    // Where there is a progress bar, lines in between would break it.
+    // Log lines would break a progress bar.
     let batch = matches!(command, Some(Command::Orchestrate(_))) && !std::io::stderr().is_terminal();
     let default = if server || batch { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
@@ -77,7 +77,7 @@ pub async fn orchestrate(args: OrchestrateArgs) -> anyhow::Result<ExitCode> {
         return finish(&preview.settled(), args.format, &mut terminal);
     }
     if consent == Consent::Ask {
-        // Part of the question, not of the result.
+        // The preview belongs to the question, not to the result.
         preview.print(&mut Terminal::stderr())?;
     }
     if !consent.obtain(&preview).await? {
@@ -93,9 +93,9 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<()> {
     Ok(audit_table::print(&audit_table::read(&args.file)?, rows, &mut Terminal::stdout())?)
 }
 
-/// Says on standard error why the process could not do its work.
+/// Prints on standard error why the process failed.
 pub fn complain(error: &anyhow::Error) {
-    // Nothing is left to do when standard error is closed.
+    // If standard error is closed, no output is possible.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }
 
@@ -108,7 +108,7 @@ fn finish(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::R
         return Ok(DONE);
     }
     let failed = report.failed().map(|line| line.service).collect::<Vec<_>>().join(", ");
-    // Standard error: the report above may be JSON.
+    // Use standard error, because the report above may be JSON.
     let _ = writeln!(std::io::stderr(), "not done: {failed}; run it again to finish the rest");
     Ok(ExitCode::from(INCOMPLETE))
 }
@@ -119,7 +119,7 @@ async fn run(
     router: Router,
     audit: Option<JsonLinesAudit>,
 ) -> anyhow::Result<()> {
-    // Before the socket: a signal that comes while starting is not missed.
+    // Install the handler before the socket opens, so that no signal during the start is missed.
     let shutdown = Shutdown::at_signal().context("cannot wait for signals")?;
     let (listener, address) = serve::bind(listen).await?;
     tracing::info!(name, %address, "listening");

@@ -1,7 +1,7 @@
-//! A watched file whose next look a task can wait for, on any executor and without a timer.
+//! A watched file with an async wait for its next read, on any executor and without a timer.
 //!
-//! The file's own thread reports each look. A task that needs the file read again waits until the next look has
-//! ended. [`MAX_READ`](service_only::__satellite::MAX_READ) bounds each look, so it also bounds the wait.
+//! The file's own thread reports each read. A task that needs a fresh read waits until the next read has
+//! ended. [`MAX_READ`](service_only::__satellite::MAX_READ) bounds each read, so it also bounds the wait.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use service_only::{
 };
 use tokio::sync::watch;
 
-/// A file and its last good content; see [`WatchedFile`]. Cheap to clone.
+/// A file and its last valid content; see [`WatchedFile`]. Cheap to clone.
 pub(crate) struct AwaitedFile<C: Contents> {
     file: WatchedFile<C>,
     rounds: watch::Receiver<Rounds>,
 }
 
-/// Looks at the file that have begun, and those that have ended or were given up.
+/// The number of reads that have started, and of reads that have ended or timed out.
 #[derive(Copy, Clone, Default)]
 struct Rounds {
     begun: u64,
@@ -37,7 +37,7 @@ impl<C: Contents> AwaitedFile<C> {
         Ok(Self { file, rounds })
     }
 
-    /// Starts to watch a file that may not be there yet; see [`WatchedFile::start`].
+    /// Starts to watch a file that may not exist yet; see [`WatchedFile::start`].
     pub(crate) fn start(
         contents: C,
         before: C::Content,
@@ -49,22 +49,22 @@ impl<C: Contents> AwaitedFile<C> {
         Ok(Self { file, rounds })
     }
 
-    /// Waits until the file was looked at once more, whatever its stamp is. The look skips a file that was
-    /// read too recently. Ends at once where reading hangs.
+    /// Waits until the file was checked once more, even if its timestamp is unchanged. The check skips a file
+    /// that was read too recently. Returns immediately if reading hangs.
     pub(crate) async fn read_again(&self) {
         if self.file.hangs() {
             return;
         }
-        // Before the count is read: every later look then reads the file.
+        // Force the read before the count is taken: every later check then reads the file.
         self.file.force_next_read();
         let mut rounds = self.rounds.clone();
         let wanted = rounds.borrow_and_update().begun + 1;
         self.file.wake();
-        // With the file's thread gone, there is nothing to wait for.
+        // If the file's thread has ended, there is nothing to wait for.
         let _ = rounds.wait_for(|rounds| rounds.ended >= wanted).await;
     }
 
-    /// Waits until `is_good` holds of the content, for as long as `patience`; `false` when it does not.
+    /// Waits until `is_good` accepts the content, up to `patience`; `false` if it does not in time.
     pub(crate) async fn wait_for(&self, patience: Duration, is_good: impl Fn(&C::Content) -> bool) -> bool {
         let _hurry = self.file.hurry();
         let running = Stopwatch::start();
@@ -83,7 +83,7 @@ impl<C: Contents> AwaitedFile<C> {
     }
 }
 
-/// What counts the looks, and where they are read.
+/// The callback that counts reads, and the receiver of the counts.
 fn counted() -> (impl FnMut(Round) + Send + 'static, watch::Receiver<Rounds>) {
     let (sender, rounds) = watch::channel(Rounds::default());
     let report = move |round| {
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    /// A file on a mount that hangs while a test holds it.
+    /// A file on a mount that hangs while a test holds the lock.
     struct Hanging {
         path: PathBuf,
         held: Arc<Mutex<()>>,

@@ -1,11 +1,11 @@
-//! Who may call what, written for others: for the mesh, which enforces it a second time, and for
-//! people and tools, who read it.
+//! Exports which callers may call what: for a service mesh, which enforces it a second time, and for people
+//! and tools.
 //!
-//! Each function takes a [`RouteTable`](service_only::routes::RouteTable) and gives text. [`istio`] and [`envoy`]
-//! never allow what the code would deny, as far as the proxy can say it; what it cannot say stands in
-//! the output as a comment and is left to the code. A path is matched as the router matches it: where
-//! two routes fit, the narrower one decides, for the mesh too. What the table does not list is denied; a
-//! `HEAD` that axum answers for `GET` is to be listed like any method.
+//! Each function takes a [`RouteTable`](service_only::routes::RouteTable) and returns text. [`istio`] and
+//! [`envoy`] never allow what the code would deny, as far as the proxy can express it. The output has a
+//! comment for each check that only the code can make. A path is matched as the router matches it: if two
+//! routes match, the narrower one decides, for the mesh too. A request that the table does not list is
+//! denied. List a `HEAD` that axum answers for `GET` like any other method.
 //!
 //! ```
 //! use service_only::{Policy, routes::{Access, Route, RouteTable}};
@@ -44,8 +44,8 @@ pub use self::{
     options::{DEFAULT_TRUST_DOMAIN, MeshOptions},
 };
 
-/// A text as a YAML value that every reader takes for this text: in quotes where YAML 1.1, which kubectl and
-/// PyYAML read, or YAML 1.2 could take it for a number, a date, a truth value or nothing.
+/// Writes a string as a YAML value that every reader reads as this string. It adds quotes if YAML 1.1, which
+/// kubectl and PyYAML read, or YAML 1.2 could read it as a number, a date, a boolean or null.
 ///
 /// ```
 /// use service_only_export::yaml_text;

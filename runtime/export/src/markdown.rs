@@ -1,4 +1,4 @@
-//! A Markdown table, for a README or a pull request.
+//! Exports a Markdown table, for a README or a pull request.
 
 use crate::{
     plan::{self, Asked},
@@ -9,8 +9,9 @@ use service_only::routes::{Access, Route, RouteTable};
 const PLACE: [&str; 3] = ["method", "path", "handler"];
 const ASKED: [&str; 4] = ["services", "roles", "scopes", "max age"];
 
-/// The table in GitHub's Markdown, in the table's order. A column that asks for nothing says `any` or
-/// is empty; a list that lets nobody in says so. There is a column for issuers where a route asks for some.
+/// The table in GitHub's Markdown, in the order of the routes. A column without a requirement contains `any`
+/// or is empty. A route that no caller can use is marked as such. The table has a column for issuers if a
+/// route requires some.
 pub fn markdown(table: &RouteTable) -> String {
     let asks = |route: &Route| matches!(route.access(), Access::ServiceOnly { issuers: Some(_), .. });
     let with_issuers = table.routes().iter().any(asks);
@@ -50,7 +51,7 @@ fn cells(route: &Route, with_issuers: bool) -> Vec<String> {
     [method, code(route.path()), handler].into_iter().chain(issuers).chain(asked).collect()
 }
 
-/// The cells of a route that asks for nothing else.
+/// The cells of a route without other requirements.
 fn only(who: String) -> [String; 4] {
     [who, String::new(), String::new(), String::new()]
 }
@@ -63,8 +64,8 @@ fn codes(names: &[String]) -> String {
     names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// A code span: in it nothing is a link, HTML or emphasis. Its fence is longer than any run of
-/// backticks in it (CommonMark section 6.1), and a `|` is escaped for the table around it.
+/// A code span, in which Markdown interprets no link, HTML or emphasis. Its fence is longer than any run of
+/// backticks in it (CommonMark section 6.1), and a `|` is escaped for the table.
 fn code(text: &str) -> String {
     let text = one_line(text).replace('|', r"\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();

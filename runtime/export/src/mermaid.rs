@@ -1,4 +1,4 @@
-//! A Mermaid flowchart: who calls what.
+//! Exports a Mermaid flowchart: which caller calls which endpoint.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use crate::{
 };
 use service_only::routes::RouteTable;
 
-/// A flowchart with callers on the left and endpoints on the right. An arrow says what its caller
-/// needs beside its name; an endpoint without an arrow lets nobody in.
+/// A flowchart with callers on the left and endpoints on the right. The label of an arrow has the
+/// requirements beside the caller's name. An endpoint without an arrow accepts no caller.
 pub fn mermaid(table: &RouteTable) -> String {
     let mut chart = String::from("flowchart LR\n");
     let mut callers: Vec<&str> = Vec::new();
@@ -40,7 +40,7 @@ pub fn mermaid(table: &RouteTable) -> String {
     chart
 }
 
-// A service has no space in its name.
+// A service name has no space, so these labels cannot collide with one.
 const ANYBODY: &str = "anybody (public)";
 const ANY_SERVICE: &str = "any service";
 
@@ -56,7 +56,7 @@ fn needed(needs: Needs<'_>) -> String {
     [issuers, roles, scopes, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// A text in quotes. Everything that could end it, or be markup, is Mermaid's entity for it.
+/// A string in quotes. Characters that could end it or act as markup become Mermaid entities.
 fn label(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in one_line(text).chars() {

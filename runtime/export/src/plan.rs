@@ -1,5 +1,5 @@
-//! From a table to rules that a proxy can take one by one, in any order: each says which requests are
-//! its own, also where the paths of two routes overlap.
+//! Converts a route table to rules that a proxy can evaluate in any order. Each rule describes exactly its
+//! own requests, also where the paths of two routes overlap.
 
 use crate::{ExportError, template::Template};
 use service_only::{
@@ -7,12 +7,12 @@ use service_only::{
     routes::{Access, Route, RouteTable},
 };
 
-/// One route, and what sets it apart from the others.
+/// One route, and the conditions that separate it from the other routes.
 #[derive(Debug)]
 pub(crate) struct Rule<'t> {
     pub(crate) route: &'t Route,
     pub(crate) template: Template,
-    /// Methods of the same path that other routes name. Only where this route takes any.
+    /// Methods that other routes of the same path name. Only set if this route accepts any method.
     pub(crate) without_methods: Vec<&'t str>,
     /// Narrower paths, whatever the method: the router looks for the path first. For a fallback those of
     /// all routes too, for the router asks them before any fallback.
@@ -20,7 +20,7 @@ pub(crate) struct Rule<'t> {
     pub(crate) access: Asked<'t>,
 }
 
-/// What a route asks, so that nobody cannot be mistaken for anybody.
+/// The access that a route requires. Separate variants keep "no caller" distinct from "any caller".
 #[derive(Debug, Copy, Clone)]
 pub(crate) enum Asked<'t> {
     Anybody { reason: &'t str },
@@ -28,7 +28,7 @@ pub(crate) enum Asked<'t> {
     Service(Needs<'t>),
 }
 
-/// What a service needs. A list that is there is not empty.
+/// The requirements for a service. A list that exists is not empty.
 #[derive(Debug, Copy, Clone)]
 pub(crate) struct Needs<'t> {
     pub(crate) issuers: Option<&'t [String]>,
@@ -55,13 +55,13 @@ impl<'t> Asked<'t> {
                     max_age: *max_age,
                 })
             }
-            // What this crate does not know is closed; `parse` refuses it where a mesh is told.
+            // An unknown kind of access is closed; `parse` refuses it for a mesh.
             _ => Self::Nobody,
         }
     }
 }
 
-/// The methods and the path of a route, as one name.
+/// The methods and the path of a route, as one string.
 pub(crate) fn name(route: &Route) -> String {
     format!("{} {}", methods(route), route.path())
 }
@@ -76,7 +76,7 @@ pub(crate) fn methods(route: &Route) -> String {
     }
 }
 
-/// Seconds as the attribute writes a duration.
+/// Formats seconds as the attribute writes a duration.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0 => "0s".to_owned(),
@@ -86,8 +86,8 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// The rules of a table: those of routes, narrower paths first, and then those of fallbacks likewise. A
-/// fallback at the path of a route is never asked, and has no rule.
+/// The rules of a table: first those of routes, narrower paths first, then those of fallbacks in the same
+/// order. A fallback at the path of a route is unreachable, and has no rule.
 pub(crate) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
     if table.service().parse::<ServiceName>().is_err() {
         return Err(ExportError::option("service", "the table's `service` is no service name"));
@@ -171,18 +171,18 @@ fn rule<'t>(
     })
 }
 
-/// One scope and nothing else.
+/// Whether the text is exactly one scope.
 fn is_scope(text: &str) -> bool {
     text.parse::<Scopes>().is_ok_and(|scopes| scopes.iter().eq([text]))
 }
 
-/// RFC 9110 section 9.1, without the characters that mean something to a proxy.
+/// RFC 9110 section 9.1, without the characters that a proxy would interpret.
 fn is_method(method: &str) -> bool {
     !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || b"-_".contains(&byte))
 }
 
 impl Rule<'_> {
-    /// What a person wants to know of the rule, beside it.
+    /// A comment that describes the rule to a person.
     pub(crate) fn remark(&self) -> String {
         let mut remark = name(self.route);
         if let Some(handler) = self.route.endpoint() {

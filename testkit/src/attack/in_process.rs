@@ -1,4 +1,4 @@
-//! A service in the test's own process.
+//! Attacks a service in the test's own process.
 
 use std::{
     any::Any,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{draft::Tolerance, fixture::Outgoing};
 
-/// Starts an attack on a router, or on any tower service that answers HTTP requests; an async
-/// function becomes one with [`tower::service_fn`].
+/// Starts an attack on a router, or on any tower service that answers HTTP requests. Convert an async
+/// function with [`tower::service_fn`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -107,10 +107,10 @@ fn panicked(panic: &str) -> Unanswered {
     Unanswered::Broken(format!("it panicked: {panic}"))
 }
 
-/// How often a body may have nothing yet: one that never ends is known by its beginning.
+/// How often a body may be pending: the beginning of an endless body is enough to recognise it.
 const PATIENCE: usize = 100;
 
-/// The beginning of a body, without waiting for one that streams.
+/// The beginning of a body, without a wait for a streaming one.
 async fn start_of(body: impl HttpBody<Data = Bytes>) -> Vec<u8> {
     let mut body = pin!(body);
     let (mut read, mut waited) = (Vec::new(), 0);
@@ -149,7 +149,7 @@ fn request(outgoing: Outgoing) -> Result<Request<Body>, String> {
     Ok(request)
 }
 
-/// A hostile request that makes a handler panic is a finding, and no end of the test.
+/// Catches a panic: a handler that panics on a hostile request is a finding, and must not end the test.
 async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

@@ -1,4 +1,4 @@
-//! What came of an attack, for the person whose test it fails.
+//! The report of an attack, for the person whose test it fails.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use http::Method;
 use super::judge::{Control, Outcome};
 use crate::fixture::Defect;
 
-/// What came of an attack. `Display` is the report for people; it holds no token.
+/// The result of an attack. `Display` prints the report for people; it contains no token.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
     endpoints: Vec<EndpointReport>,
@@ -26,34 +26,34 @@ impl AttackReport {
         Self { endpoints, not_attacked, sent, exact }
     }
 
-    /// Whether the attack proves something and found nothing: each control was let in before and
-    /// after, nothing got in, nothing broke, the bound was not reached; and, where the audit was
-    /// given, each refusal was the exact one.
+    /// Whether the attack is conclusive and found nothing. Each control was accepted before and after, no
+    /// attack was accepted, nothing failed, and the request limit was not reached. With an audit log, each
+    /// refusal also had the exact code.
     pub fn is_clean(&self) -> bool {
         self.endpoints.iter().all(|endpoint| endpoint.is_clean(self.exact))
     }
 
-    /// What was let in, over all endpoints.
+    /// The accepted attacks, over all endpoints.
     pub fn got_in(&self) -> impl Iterator<Item = &Finding> {
         self.findings().filter(|finding| matches!(finding.outcome, Outcome::GotIn(_)))
     }
 
-    /// What was let in or broke the service, over all endpoints.
+    /// The attacks that were accepted or broke the service, over all endpoints.
     pub fn holes(&self) -> impl Iterator<Item = &Finding> {
         self.findings().filter(|finding| matches!(finding.outcome, Outcome::GotIn(_) | Outcome::Broke(_)))
     }
 
-    /// Every class at every endpoint.
+    /// The result of every class at every endpoint.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.findings)
     }
 
-    /// The endpoints, in the order in which they were named.
+    /// The endpoints, in the order in which they were added.
     pub fn endpoints(&self) -> &[EndpointReport] {
         &self.endpoints
     }
 
-    /// The routes that were not attacked, by path and reason: they are for anybody, or for nobody.
+    /// The routes that were not attacked, by path and reason: they are public, or accept no caller.
     pub fn not_attacked(&self) -> &[(String, String)] {
         &self.not_attacked
     }
@@ -76,10 +76,10 @@ impl fmt::Display for AttackReport {
     }
 }
 
-/// Picks a kind of outcome.
+/// Selects a kind of outcome.
 type Is = fn(&Outcome) -> bool;
 
-/// What came of the attack on one endpoint.
+/// The result of the attack on one endpoint.
 #[derive(Debug, Clone)]
 pub struct EndpointReport {
     method: Method,
@@ -107,12 +107,12 @@ impl EndpointReport {
         &self.target
     }
 
-    /// Whether the valid token was let in.
+    /// Whether the service accepted the valid token.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Each class, in the order of [`Defect::ALL`]; none where the control proves nothing.
+    /// The result of each class, in the order of [`Defect::ALL`]; empty if the control proves nothing.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -159,7 +159,7 @@ impl EndpointReport {
     }
 }
 
-/// One class at one endpoint.
+/// The result of one class at one endpoint.
 #[derive(Debug, Clone)]
 pub struct Finding {
     defect: Defect,
@@ -176,7 +176,7 @@ impl Finding {
         self.defect
     }
 
-    /// What became of it.
+    /// The outcome.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }

@@ -1,4 +1,4 @@
-//! Where requests go. What comes back is a response, or why there is none.
+//! The target of requests. A request ends with a response, or with the reason why there is none.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -10,7 +10,7 @@ use crate::fixture::Outgoing;
 pub(crate) type Answer = Result<Reply, Unanswered>;
 pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// The most bytes of a body that are read: enough to recognize a handler by.
+/// The limit of bytes that are read from a body: enough to recognise a handler.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// Whether the body of a response is read.
@@ -23,11 +23,11 @@ pub(crate) enum ReadBody {
 /// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// The request is none that this way of sending can express.
+    /// This target cannot express the request.
     NotSent(String),
-    /// The connection ended: a way to refuse.
+    /// The service closed the connection, which counts as a refusal.
     Closed(String),
-    /// The service broke: it panicked, or does not answer.
+    /// The service failed: it panicked, or did not answer.
     Broken(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) trait Target: fmt::Debug + Send + Sync {
     fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_>;
 }
 
-/// A status that no refusal has: success, or a connection that was handed over.
+/// Whether a status is never a refusal: success, or an upgraded connection.
 pub(crate) fn lets_in(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS
 }

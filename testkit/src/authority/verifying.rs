@@ -1,4 +1,4 @@
-//! The other side of an authority: the verifier that believes it, and its public key.
+//! The verifying side of an authority: a verifier that trusts it, and its public key.
 
 use service_only::{
     KeySet, Verifier,
@@ -10,13 +10,13 @@ use super::{TestAuthority, keys};
 use crate::fail::{OrFail, fail};
 
 impl TestAuthority {
-    /// A verifier that believes this authority, by its clock, and records into its audit.
+    /// Creates a verifier that trusts this authority, uses its clock, and records into its audit.
     #[track_caller]
     pub fn verifier(&self) -> Verifier {
         self.verifier_builder().build().or_fail("the verifier of a test authority")
     }
 
-    /// The builder of such a verifier, for a test that wants one thing different.
+    /// The builder of such a verifier, for a test that changes one setting.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -40,8 +40,8 @@ impl TestAuthority {
         }
     }
 
-    /// The keys that verify this authority's tokens, under their name: a verifier that has them must refuse
-    /// a `kid` that is another, and [`attack`](crate::attack) then says so where it does not.
+    /// The keys that verify this authority's tokens, with their key ids. A verifier with these keys must
+    /// refuse any other `kid`, and [`attack`](crate::attack) reports it if it does not.
     pub fn keys(&self) -> KeySet {
         self.publish();
         self.own_keys()
@@ -52,7 +52,7 @@ impl TestAuthority {
         self.key().verifying_key().into()
     }
 
-    /// The public key as the text of a JWK set (RFC 7517), for a program that reads one. It has a name, as
+    /// The public key as a JWK set in text form (RFC 7517), for a program that reads one. It has a key id, as
     /// with [`keys`](Self::keys).
     ///
     /// ```
@@ -64,7 +64,7 @@ impl TestAuthority {
     /// ```
     ///
     /// # Panics
-    /// When the authority signs by HMAC: its secret belongs in no JWK set.
+    /// When the authority signs by HMAC: a JWK set must not contain its secret.
     #[track_caller]
     pub fn jwks(&self) -> String {
         self.publish();
@@ -76,17 +76,17 @@ impl TestAuthority {
         }
     }
 
-    /// The key that signs.
+    /// The signing key.
     pub fn key(&self) -> &SigningKey {
         &self.shared.key
     }
 
-    /// The name of the key that signs.
+    /// The key id of the signing key.
     pub fn kid(&self) -> &str {
         self.key().kid().as_str()
     }
 
-    /// The public key in PEM, as it would be published; `None` for HMAC.
+    /// The public key in PEM, as an issuer would publish it; `None` for HMAC.
     #[track_caller]
     pub(crate) fn public_pem(&self) -> Option<String> {
         keys::public_pem(self.key())

@@ -1,15 +1,15 @@
-//! With what a stranger comes: nothing, garbage, or a good token of the wrong authority.
+//! The credentials of a stranger: none, garbage, or a valid token of the wrong authority.
 
 use http::HeaderValue;
 use service_only::routes::Access;
 
 use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail};
 
-/// 2100-01-01. The app's clock may be the real one or stand still; the token must look valid to both.
+/// 2100-01-01. The app's clock may be real or fixed; the token must look valid to both.
 const FAR_AWAY: i64 = 4_102_444_800;
 
 pub(crate) struct Credentials {
-    /// A token that each route accepts, but for what the route itself asks for.
+    /// Tokens that each route accepts, apart from the route's own requirements.
     good: Vec<TokenDraft>,
 }
 
@@ -56,9 +56,9 @@ impl Credentials {
     }
 }
 
-/// All that the route asks for, with header and claims of a good token: nothing but the signature speaks
-/// against it. Once with the times of the token, and once valid for very long, for an app with a clock of its
-/// own.
+/// Forges tokens that meet all requirements of the route, with the header and claims of a valid token. Only
+/// the signature is wrong. One token has the original times, and one is valid for very long, for an app with
+/// its own clock.
 fn forged(good: &TokenDraft, access: Option<&Access>) -> Vec<TokenDraft> {
     let good = match access {
         Some(access @ Access::ServiceOnly { .. }) if good.service_name().is_some() => {

@@ -1,4 +1,4 @@
-//! What the strangers found, as a person reads it in a failed test.
+//! The findings of a stranger test, as a failed test prints them.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use http::StatusCode;
 
 use super::listed::{About, Door, Listing};
 
-/// The routes that did not refuse a stranger, and what is wrong with the list of them. `Display` says what
-/// to do about each.
+/// The routes that did not refuse a stranger, and the errors in the list of routes. `Display` prints the next
+/// step for each.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -29,7 +29,7 @@ pub struct Findings {
     guarded: Vec<String>,
 }
 
-/// One route and what it answered, refusals apart.
+/// One route and its answers other than refusals.
 #[derive(Debug, Clone)]
 struct Route {
     name: String,
@@ -43,7 +43,7 @@ struct Answered {
     path: String,
 }
 
-/// What an answer says about a route.
+/// The meaning of an answer for a route.
 #[derive(PartialEq, Eq)]
 enum Verdict {
     Refused,
@@ -85,7 +85,7 @@ impl Findings {
         self.guarded.extend(with(About::Guarded).map(|(route, _)| route.to_owned()));
     }
 
-    /// Whether every route refused every stranger, and the list was right.
+    /// Whether every route refused every stranger, and the list of routes was correct.
     pub fn is_empty(&self) -> bool {
         self.open().next().is_none()
             && !(self.not_found_fails && self.not_found().next().is_some())
@@ -108,7 +108,7 @@ impl Route {
         self.answers.iter().any(|answered| Verdict::from(answered.status) == *verdict)
     }
 
-    /// Each status that was no refusal, where it was first answered, and to whom.
+    /// Prints each status that was not a refusal, with the first path and the stranger that got it.
     fn write_open(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "    {}", self.name)?;
         let open: Vec<_> =
@@ -136,7 +136,7 @@ impl Route {
     }
 }
 
-/// What a status suggests beyond a missing guard.
+/// What a status suggests, in addition to a missing guard.
 fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 | 413 | 415 | 422 => " (the request is read before the caller is known)",

@@ -1,11 +1,12 @@
-//! The routes that were listed, by pairs or by a table, and the exceptions from them.
+//! The routes to test, from pairs or from a table, and the public exceptions.
 
 use http::Method;
 use service_only::routes::{Access, RouteTable};
 
 use crate::fail::OrFail;
 
-/// A route for any method is tried with these. OPTIONS is not among them: CORS answers it to all.
+/// The methods for a route that accepts any method. OPTIONS is not included: CORS answers it for every
+/// caller.
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
@@ -17,25 +18,25 @@ pub(crate) struct Listing {
 
 #[derive(Clone)]
 struct Listed {
-    /// None for any method.
+    /// Empty for any method.
     methods: Vec<Method>,
-    /// HEAD was not listed, and comes with GET. Not every framework routes it then.
+    /// HEAD was not listed, and is implied by GET. Not every framework then routes it.
     implied_head: bool,
     path: String,
-    /// What the table says; a list of pairs says nothing.
+    /// The access in the table; `None` for a list of pairs.
     access: Option<Access>,
 }
 
-/// A route to try by one method.
+/// A route to call with one method.
 pub(crate) struct Door<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
     pub(crate) access: Option<&'a Access>,
-    /// Nobody said that the app has this one.
+    /// The test did not list this method for the app.
     pub(crate) implied: bool,
 }
 
-/// What an exception is about.
+/// What an exception refers to.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum About {
     Listed,
@@ -44,7 +45,7 @@ pub(crate) enum About {
 }
 
 impl Listing {
-    /// `*` stands for any method.
+    /// Adds a route; `*` means any method.
     #[track_caller]
     pub(crate) fn pair(&mut self, method: &str, path: String) {
         let methods = match method {
@@ -80,18 +81,19 @@ impl Listing {
         self.routes.is_empty()
     }
 
-    /// All that is to refuse strangers.
+    /// All routes that must refuse strangers.
     pub(crate) fn doors(&self) -> impl Iterator<Item = Door<'_>> {
         let doors = self.routes.iter().flat_map(|listed| self.doors_of(listed));
         doors.filter(|door| !self.is_public(door))
     }
 
-    /// Each exception, and what it is about.
+    /// Each exception, and what it refers to.
     pub(crate) fn exceptions(&self) -> impl Iterator<Item = (&str, About)> {
         self.exceptions.iter().map(|exception| (exception.as_str(), self.about(exception)))
     }
 
-    /// Of a route for any method, the methods that no other route of its path has.
+    /// The calls of one route. For a route with any method, it skips methods that another route of the path
+    /// has.
     fn doors_of<'a>(&'a self, listed: &'a Listed) -> impl Iterator<Item = Door<'a>> {
         let claimed = |method: &Method| {
             self.routes.iter().any(|other| other.path == listed.path && other.methods.contains(method))
@@ -122,7 +124,7 @@ impl Listing {
     }
 }
 
-/// Whether an exception, `/healthz` or `GET /healthz`, is about this door. GET is about HEAD too.
+/// Whether an exception, `/healthz` or `GET /healthz`, covers this call. GET also covers HEAD.
 fn covers(exception: &str, door: &Door<'_>) -> bool {
     match exception.split_once(' ') {
         None => exception == door.path,

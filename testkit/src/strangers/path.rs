@@ -1,11 +1,11 @@
-//! Real paths of a template: each parameter filled.
+//! Concrete paths of a template: each parameter has a value.
 
 use std::collections::BTreeMap;
 
-/// A catch-all is filled so that it meets no other route.
+/// The value of a catch-all, which matches no other route.
 const NOWHERE: &str = "no-such-path";
 
-/// The template filled with each filling in turn; once, where none is needed.
+/// The template with each value in turn; only once if it has no parameter.
 pub(crate) fn filled(
     template: &str,
     fillings: &[String],
@@ -24,14 +24,14 @@ fn fill(template: &str, filling: &str, parameters: &BTreeMap<String, String>) ->
     while let Some(at) = rest.find(['{', '}']) {
         let (before, after) = rest.split_at(at);
         path.push_str(before);
-        // `{{` and `}}` are braces of the path itself.
+        // `{{` and `}}` are literal braces in the path.
         if let Some(escaped) = ["{{", "}}"].into_iter().find(|escaped| after.starts_with(escaped)) {
             path.push_str(escaped.get(1..).unwrap_or_default());
             rest = after.get(2..).unwrap_or_default();
             continue;
         }
         let (parameter, behind) = parameter(after);
-        // Of actix: `{id:\d+}`.
+        // The syntax of actix: `{id:\d+}`.
         let (name, pattern) = parameter.split_once(':').unwrap_or((parameter, ""));
         match parameters.get(name.trim_start_matches('*')) {
             Some(value) => path.push_str(value),
@@ -45,7 +45,7 @@ fn fill(template: &str, filling: &str, parameters: &BTreeMap<String, String>) ->
     path + rest
 }
 
-/// What stands within the braces that a text begins with, and what follows them.
+/// The content of the braces at the start of a text, and the text after them.
 fn parameter(text: &str) -> (&str, &str) {
     let mut open = 0_usize;
     for (at, character) in text.char_indices() {

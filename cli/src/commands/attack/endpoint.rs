@@ -1,4 +1,4 @@
-//! `DELETE /tenant/7` and `id=7`, as the command line has them.
+//! Parses `DELETE /tenant/7` and `id=7` from the command line.
 
 use std::str::FromStr;
 
@@ -24,7 +24,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// What stands for a parameter of a path.
+/// A path parameter and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: String,

@@ -1,11 +1,11 @@
-//! Whom an attack may reach: this machine, or the one host that the operator names.
+//! Limits the hosts that an attack may reach: this machine, or the one host that the operator names.
 
 use std::net::IpAddr;
 
 use crate::problem::{Outcome, Problem};
 
-/// Refuses a host that is neither. A name is not looked up: only `localhost` is this machine (RFC 6761
-/// section 6.3), whatever another one resolves to.
+/// Refuses a host that is neither. It does not resolve names: only `localhost` is this machine (RFC 6761
+/// section 6.3), even if another name resolves to it.
 pub(crate) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
     let host = host(url);
     if let Some(allowed) = allowed.filter(|allowed| *allowed != host) {

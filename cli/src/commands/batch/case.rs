@@ -1,8 +1,9 @@
-//! One line of a batch: its id, its configuration, its token.
+//! Parses one line of a batch: its id, its configuration, its token.
 //!
-//! The outline of a line is read before its configuration, so that a wrong configuration is
-//! answered under the right id. The configuration stays the text of the line, which is zeroed, for
-//! it may hold a secret; the token stays bytes: JSON can write strings that are no text (lone
+//! The outline of a line is read before its configuration, so that the answer to a wrong configuration has
+//! the right id. The configuration stays the text of the line, and is zeroed, because it may contain a
+//! secret. The token stays bytes: JSON strings can contain lone surrogates, which are not valid text. Such a
+//! token is a bad token, not a bad case.
 //! surrogates), and a token of that kind is a bad token, not a bad case.
 
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::redact;
 
-/// A line that is a case.
+/// A line that is a valid case.
 #[derive(Deserialize)]
 pub(crate) struct Case<'line> {
     #[serde(default)]
@@ -36,7 +37,7 @@ impl<'line> Case<'line> {
     pub(crate) fn parse(line: &'line [u8]) -> Outcome<Self> {
         let bad = |why: String| Problem::new(ProblemCode::BadCase, why);
         let text = std::str::from_utf8(line).map_err(|_| bad("the line is not UTF-8".to_owned()))?;
-        // Only the position: serde_json's message may quote a value, and that may be a secret.
+        // Report only the position: serde_json's message may quote a value, which may be a secret.
         serde_json::from_str(text).map_err(|error| {
             let kind = if error.is_data() { "not a case" } else { "not JSON" };
             bad(format!("the line is {kind} at column {}", error.column()))
@@ -45,11 +46,11 @@ impl<'line> Case<'line> {
     }
 }
 
-/// The id of a line that is not a case, as far as it can be read; else null.
+/// The id of a line that is not a case, if it can be read; otherwise null.
 pub(crate) fn find_id(line: &[u8]) -> Value {
     let mut id = Value::Null;
     let text = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
-    // The rest of the line is broken by definition; what was found before the break counts.
+    // The line is broken, so ignore the error: what was found before the break counts.
     let _ = serde_json::Deserializer::from_str(&text).deserialize_map(IdVisitor(&mut id));
     id
 }
@@ -75,7 +76,7 @@ impl<'de> Visitor<'de> for IdVisitor<'_> {
     }
 }
 
-/// A JSON string as bytes, which need not be text.
+/// A JSON string as bytes, which need not be valid text.
 pub(crate) struct TokenBytes(Zeroizing<Vec<u8>>);
 
 impl std::ops::Deref for TokenBytes {
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for TokenBytes {
     }
 }
 
-/// A configuration as text, by which its verifier is found again. It may hold a secret.
+/// A configuration as text, the cache key of its verifier. It may contain a secret.
 #[derive(Eq, Hash, PartialEq, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct ConfigText(String);
 
@@ -122,7 +123,7 @@ impl ConfigText {
     }
 }
 
-/// The verifier of a configuration, and the services that it allows, where it says so.
+/// The verifier of a configuration, and its allowed services, if the configuration names them.
 pub(crate) struct CaseVerifier {
     pub(crate) verifier: Verifier,
     pub(crate) allowed_services: Option<Vec<String>>,
@@ -194,7 +195,7 @@ impl CaseConfig<'_> {
     }
 }
 
-/// serde's message without the offending name or value: it might be a secret in the wrong place.
+/// serde's message without the offending name or value, which may be a misplaced secret.
 fn without_values(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     if message.starts_with("unknown field") {

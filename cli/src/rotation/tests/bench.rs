@@ -1,4 +1,4 @@
-//! A place of a rotation that can be cut off after any of its changes, and what it leaves behind.
+//! A rotation that a test can stop after any change, and the state that it leaves behind.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ use crate::store;
 const DAY: i64 = 24 * 3600;
 pub(crate) const ISSUER: &str = "bakery-auth";
 
-/// A folder with a key that is old enough to be replaced, and one that is to go.
+/// A folder with a key that is old enough to be replaced, and a key that must retire.
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
     pub(crate) site: Site,
 }
 
-/// What is left behind, without the names of keys that every run makes anew.
+/// The state after a run, without key ids, which every run generates again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) stages: Vec<KeyStage>,
@@ -72,7 +72,7 @@ impl Bench {
         })
         .unwrap();
         let bench = Self { folder, site };
-        // As published before.
+        // Publish the state of the previous rotation.
         let journal = bench.journal();
         bench.site.publish(&journal, None).unwrap();
         bench
@@ -82,7 +82,7 @@ impl Bench {
         with_store(&self.folder, async |store| Ok(store.journal(ISSUER).await.unwrap())).unwrap()
     }
 
-    /// Runs until it is done or cut off after so many changes, and says whether it was done.
+    /// Runs until it is done, or stops it after so many changes. Returns whether it was done.
     pub(crate) fn run(&self, run: Run, leaked: Option<&str>, cut_after: usize) -> bool {
         let mut changes = 0;
         let mut go_on = || {
@@ -105,7 +105,7 @@ impl Bench {
         }
     }
 
-    /// Lets a verifier say that it has all that is published.
+    /// Reports, as a verifier, that it has all published keys.
     pub(crate) fn report(&self) {
         let report = VerifierReport {
             id: "orders-1".to_owned(),
@@ -126,7 +126,7 @@ impl Bench {
         set.keys().iter().map(|key| key.kid().unwrap().to_string()).collect()
     }
 
-    /// At every moment: what signs is published, and one key is in charge.
+    /// Checks at any moment: the signing key is published, and exactly one key is active.
     pub(crate) fn check(&self, run: Run) {
         let journal = self.journal();
         let signing = self.site.current().unwrap().kid().to_string();

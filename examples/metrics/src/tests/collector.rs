@@ -1,4 +1,4 @@
-//! A collector that takes OTLP over HTTP, as far as this needs one.
+//! A collector that accepts OTLP over HTTP, as far as the tests need it.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,11 +24,11 @@ async fn listen(got: Got) -> String {
     format!("http://{address}/")
 }
 
-/// What a collector got of one request.
+/// What the collector received from one request.
 struct Sent(Vec<(&'static str, Vec<u8>)>);
 
 impl Sent {
-    /// Sends a token, in the trace of `traceparent`, and ends the program.
+    /// Sends a token, in the trace of `traceparent`, and shuts the program down.
     async fn of(token: &str, world: World, traceparent: &str, got: Got) -> Self {
         let ask = async {
             world.stock.get("/stock").bearer(token).header("traceparent", traceparent).await;
@@ -81,7 +81,7 @@ async fn a_collector_gets_metrics_and_spans_in_the_trace_of_the_request() {
         let span = sent.span(name);
         assert_eq!((&span.trace_id, &span.parent_span_id), (&request.trace_id, &request.span_id), "{name}");
     }
-    // Nobody gets a piece of the token.
+    // No export may contain any part of the token.
     for part in token.as_str().split('.') {
         assert!(!sent.has("traces", part.as_bytes()) && !sent.has("metrics", part.as_bytes()));
     }

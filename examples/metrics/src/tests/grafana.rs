@@ -1,4 +1,4 @@
-//! The dashboard by Grafana's own word for one: the types that it publishes, asked by TypeScript's compiler.
+//! Checks the dashboard against the types that Grafana publishes, with the TypeScript compiler.
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::{path::Path, process::Command};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::files::read;
 
-/// What a dashboard may be.
+/// The published types of a dashboard.
 const TYPES: &str = include_str!("dashboard.ts");
 
-/// What the compiler says; nothing where it has no complaint, and `None` where there is none.
+/// The output of the compiler: empty without errors, and `None` if no compiler is installed.
 fn complaint(dashboard: &Value) -> Option<String> {
     let Some(peers) = std::env::var_os("SERVICE_ONLY_PEERS_DIR") else {
         eprintln!("skipped: SERVICE_ONLY_PEERS_DIR does not say where packages of npm are installed");
@@ -27,7 +27,7 @@ fn complaint(dashboard: &Value) -> Option<String> {
     std::fs::write(folder.path().join("dashboard.ts"), text).unwrap();
     let mut tsc = Command::new("node");
     tsc.arg(packages.join("typescript/bin/tsc")).current_dir(folder.path());
-    // The types of others are theirs to mend.
+    // Errors in third-party types are not checked.
     tsc.args(["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext"]);
     let output = tsc.args(["--moduleResolution", "bundler", "dashboard.ts"]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
@@ -49,7 +49,7 @@ fn the_dashboard_is_one_by_grafanas_own_types() {
     assert_eq!(complaint(&dashboard()).unwrap_or_default(), "");
 }
 
-/// Whoever finds no fault in the dashboard would find one.
+/// A compiler that accepts the dashboard must refuse these mistakes.
 #[test]
 fn grafanas_types_refuse_what_it_would_not_draw() {
     let spoiled: [(&str, &str, Value); 5] = [

@@ -1,4 +1,4 @@
-//! The whole platform in one process: twelve services and the gateway, each on a socket of its own.
+//! Runs the whole platform in one process: twelve services and the gateway, each on its own socket.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +16,7 @@ use crate::serve::{self, Shutdown};
 use crate::service;
 use crate::store::{Contents, Store};
 
-/// The gateway's port in `--serve`, where it is free, so that the curl line can be told beforehand.
+/// The gateway's port in `--serve` if it is free, so that the printed curl command is the same each time.
 pub(crate) const SERVE_PORT: u16 = 8787;
 
 /// The running platform.
@@ -27,7 +27,8 @@ pub(crate) struct Platform {
     servers: JoinSet<()>,
 }
 
-/// A running service, with direct access to its database: the demonstration counts for itself.
+/// A running service, with direct access to its database, so that the demonstration can count the records
+/// itself.
 pub(crate) struct Running {
     pub(crate) service: &'static Service,
     pub(crate) address: SocketAddr,
@@ -35,7 +36,7 @@ pub(crate) struct Running {
 }
 
 impl Platform {
-    /// Starts it, with one audit trail for all parts.
+    /// Starts the platform, with one audit trail for all parts.
     pub(crate) async fn start<A: AuditSink + Clone>(
         state: &StateDir,
         authority: &Authority,
@@ -61,13 +62,13 @@ impl Platform {
         Ok(Self { gateway: address, services, shutdown, servers })
     }
 
-    /// Ends it and waits until every server has finished its requests.
+    /// Stops it, and waits until every server has finished its requests.
     pub(crate) async fn stop(mut self) {
         self.shutdown.begin();
         while self.servers.join_next().await.is_some() {}
     }
 
-    /// Resolves when something has asked it to end.
+    /// Resolves when a shutdown was requested.
     pub(crate) async fn asked_to_stop(&self) {
         self.shutdown.begun().await;
     }

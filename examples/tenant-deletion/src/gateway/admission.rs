@@ -1,14 +1,15 @@
-//! What a request must be before anything else about it is read: of a method that the API has, and
-//! for one host.
+//! Checks the method and the host of a request, before the gateway reads anything else.
 //!
-//! `CONNECT` asks for a tunnel and `TRACE` for an echo of what the gateway added; an unknown method
+//! The method must be one that the API has. `CONNECT` asks for a tunnel and `TRACE` for an echo of what the
+//! gateway added; servers interpret an unknown method differently. A request must have one host: two `Host`
+//! fields are two answers to one question.
 //! means something else to each server. Two `Host` fields are two answers to one question.
 
 use http::header::{self, HeaderMap};
 use http::uri::Authority;
 use http::{Method, Version};
 
-/// The methods that pass, as `Allow` names them.
+/// The accepted methods, as the `Allow` header lists them.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 pub(crate) fn is_forwarded(method: &Method) -> bool {
@@ -35,7 +36,7 @@ pub(crate) fn has_one_host(headers: &HeaderMap, version: Version) -> bool {
 }
 
 fn is_host(value: &[u8]) -> bool {
-    // Commas may stand in a name by RFC 3986, and joined `Host` fields look the same.
+    // RFC 3986 allows commas in a name, and joined `Host` fields look the same.
     Authority::try_from(value).is_ok() && !value.iter().any(|byte| matches!(byte, b'@' | b','))
 }
 

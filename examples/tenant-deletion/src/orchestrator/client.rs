@@ -1,7 +1,6 @@
-//! One call to one service through the gateway, tried again while trying again can help.
+//! Calls one service through the gateway, with retries while a retry can help.
 //!
-//! Both calls may be repeated: a preview changes nothing, and a deletion that was already done
-//! deletes nothing.
+//! Both calls are safe to repeat: a preview changes nothing, and a repeated deletion deletes nothing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,10 +16,10 @@ use crate::catalogue::Service;
 use crate::store::Records;
 use crate::tenant::TenantId;
 
-/// How often a call is tried, and how long each try may take.
+/// The retry limit of a call, and the timeout of each attempt.
 #[derive(Copy, Clone, Debug)]
 pub struct Patience {
-    /// Tries in all. With the default pause, five tries bridge the few seconds in which a
+    /// The number of attempts. With the default pause, five attempts bridge the few seconds in which a
     /// service is replaced.
     pub attempts: u32,
     /// The pause before the second try. It doubles from try to try, up to five seconds, with
@@ -39,21 +38,21 @@ impl Default for Patience {
     }
 }
 
-/// What a service is asked.
+/// The kind of request.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Preview,
     Delete,
 }
 
-/// The answer of a service, and after how many tries.
+/// The answer of a service, and the number of attempts.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) outcome: Result<Records, CallError>,
     pub(crate) attempts: u32,
 }
 
-/// Why a call brought no records.
+/// Why a call returned no records.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("timed out")]
@@ -67,7 +66,7 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    /// Whether the same call may succeed later. A 401 or 403 will not.
+    /// Whether a retry may succeed. After a 401 or 403 it will not.
     fn is_transient(&self) -> bool {
         match self {
             Self::Timeout | Self::Unreachable(_) => true,
@@ -77,7 +76,7 @@ impl CallError {
     }
 }
 
-/// The gateway, the token and the patience to call through it.
+/// The gateway, the token and the retry settings.
 #[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 #[derive(Clone)]
 pub struct Client {
@@ -89,21 +88,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the gateway at `gateway` (`http://HOST:PORT`) that presents `token`.
+    /// Creates a client of the gateway at `gateway` (`http://HOST:PORT`) that sends `token`.
     pub fn new(gateway: &str, token: &str, patience: Patience) -> anyhow::Result<Self> {
         let gateway: Url = gateway.parse().with_context(|| format!("`{gateway}` is not a URL"))?;
-        // Both are in one network, whose mesh encrypts where that is wanted: the gateway speaks no TLS.
+        // Both are in one network, and the mesh encrypts it if required: the gateway does not use TLS.
         ensure!(
             gateway.scheme() == "http" && gateway.path() == "/" && gateway.query().is_none(),
             "`{gateway}` is not of the form http://HOST:PORT"
         );
-        // The error of `from_str` does not repeat the token.
+        // The error of `from_str` does not contain the token.
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
             .context("the token has characters that no token has; is it the right file?")?;
         authorization.set_sensitive(true);
         let http = reqwest::Client::builder()
             .timeout(patience.timeout)
-            // The token is for the gateway and for nobody whom it, or the environment, points to.
+            // The token is only for the gateway. It must not follow a redirect or a proxy of the environment.
             .redirect(Policy::none())
             .no_proxy()
             .build()
@@ -111,7 +110,7 @@ impl Client {
         Ok(Self { http, gateway, authorization, trace: Uuid::new_v4(), patience })
     }
 
-    /// The same, with the token from a file that holds it and at most a final line break.
+    /// Creates a client with the token from a file, which may have a final line break.
     pub fn with_token_file(gateway: &str, file: &Path, patience: Patience) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the token file `{}`", file.display()))?;
@@ -120,8 +119,8 @@ impl Client {
         Self::new(gateway, token, patience).with_context(|| format!("token file `{}`", file.display()))
     }
 
-    /// The trace of everything that this client asks (W3C Trace Context): the audit trails of gateway
-    /// and services name it, so that one run can be found in all of them.
+    /// The trace id of all requests of this client (W3C Trace Context). The audit trails of gateway and
+    /// services contain it, so that you can find one run in all of them.
     pub fn trace_id(&self) -> String {
         self.trace.simple().to_string()
     }
@@ -163,7 +162,7 @@ impl Client {
             return Err(CallError::Status(response.status()));
         }
         let records: Records = response.json().await.map_err(CallError::of)?;
-        // An answer about something else must not count as this deletion.
+        // An answer for another service or tenant must not count as this deletion.
         if records.service != service.name || records.tenant_id != tenant {
             return Err(CallError::Nonsense);
         }

@@ -8,7 +8,7 @@ const REQUESTED: [&str; 7] = ["a", "b", "ab", "", "c", "{b}", "abc"];
 
 fn template() -> impl Strategy<Value = String> {
     (vec(select(SEGMENTS.to_vec()), 0..4), select(vec!["", "/{*rest}"])).prop_map(|(segments, rest)| {
-        // A name stands once in a path, and is the same wherever two paths have a parameter.
+        // A parameter name is unique within a path, and depends only on the position.
         let named = segments.iter().enumerate().map(|(at, it)| it.replace("{x}", &format!("{{p{at}}}")));
         let path = format!("/{}{rest}", named.collect::<Vec<_>>().join("/"));
         if segments.is_empty() { path.replace("//", "/") } else { path }
@@ -23,7 +23,7 @@ fn expression(template: &Template) -> Regex {
     Regex::new(&format!("^(?:{})$", template.regex())).unwrap()
 }
 
-/// What a row's path is to a router: matchit's place for it, or none.
+/// Inserts a row's path into a matchit router; `false` if the router rejects it.
 fn insert(router: &mut matchit::Router<String>, template: &str) -> bool {
     router.insert(template.to_owned(), template.to_owned()).is_ok()
 }
@@ -31,9 +31,8 @@ fn insert(router: &mut matchit::Router<String>, template: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A proxy takes the union of its rules, in no order. So the one rule that takes a request must
-    /// be that of the route that the router would choose, and no other may. A router asks all of its
-    /// routes before any fallback.
+    /// A proxy evaluates all its rules, in no order. So exactly one rule may match a request: that of the
+    /// route that the router chooses. A router tries all of its routes before any fallback.
     #[test]
     fn the_rule_that_takes_a_request_is_that_of_the_routers_choice(
         templates in vec((template(), any::<bool>()), 1..9),

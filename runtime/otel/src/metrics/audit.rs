@@ -1,4 +1,4 @@
-//! The sink that decisions are counted by, and the instruments that tell what was counted.
+//! The audit sink that counts decisions, and the instruments that report the counts.
 
 use std::{fmt, sync::Arc};
 
@@ -20,8 +20,8 @@ use super::{
     series::Labels,
 };
 
-/// Counts decisions, and measures the tokens that were verified. Made by
-/// [`Metrics::audit`](super::Metrics::audit); stands beside a sink that writes.
+/// Counts decisions, and measures verified tokens. [`Metrics::audit`](super::Metrics::audit) creates it; use
+/// it beside a sink that writes.
 #[derive(Clone)]
 pub struct MetricsAudit(Arc<Inner>);
 
@@ -32,11 +32,11 @@ struct Inner {
     issuers: Names,
 }
 
-/// In seconds: a remembered token takes a microsecond, a signature a hundred, a wait for keys two seconds.
+/// In seconds: a cached token takes a microsecond, a signature a hundred, a wait for keys two seconds.
 const DURATIONS: [f64; 13] =
     [5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2, 0.1, 2.5];
 
-/// In seconds: from a minute to the 365 days that a token may have.
+/// In seconds: from a minute to 365 days, the longest lifetime of a token.
 const LIVES: [f64; 11] = [
     60.0,
     300.0,
@@ -51,7 +51,7 @@ const LIVES: [f64; 11] = [
     31_536_000.0,
 ];
 
-/// Of a token's whole life.
+/// Ratios of a token's whole lifetime.
 const RATIOS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0];
 
 impl MetricsAudit {
@@ -87,7 +87,7 @@ fn histograms(meter: &Meter) -> Histograms {
             "Time that verified tokens had left when they were presented",
             &LIVES,
         ),
-        // Without a unit: for `1`, some exporters to Prometheus would say `ratio` once more.
+        // No unit: for the unit `1`, some Prometheus exporters would append `ratio` again.
         remaining_ratio: Bounded {
             histogram: meter
                 .f64_histogram("service_only.token.remaining_life.ratio")
@@ -100,8 +100,8 @@ fn histograms(meter: &Meter) -> Histograms {
 }
 
 impl Inner {
-    /// Makes the series that pages are written for, at zero. One that began with its first attempt would not
-    /// have increased by it, and nobody would be told.
+    /// Creates the series that alerts use, with the value zero. A series that starts with its first attempt
+    /// has no increase, so no alert would fire.
     fn expect_attacks(&self) {
         let guarded = endpoints().into_iter().map(|guarded| Some(*guarded.endpoint()));
         for endpoint in guarded.chain([None]) {
@@ -121,7 +121,7 @@ impl Inner {
         move |instrument| read(&counts, &mut |(labels, count)| instrument.observe(count, &labels))
     }
 
-    /// Where decisions like this one are counted.
+    /// The series that count decisions like this one.
     fn resolve(&self, sight: &Sight<'_>) -> Places {
         let decision = decision(sight.decision);
         let service = sight.service.map(|service| self.services.label("caller.service", service));
@@ -150,7 +150,7 @@ fn measurement(event: &AuditEvent<'_>) -> Measurement {
     Measurement { took: event.duration().as_secs_f64(), remaining, remaining_ratio: ratio }
 }
 
-/// In seconds. Zero where the end comes first: a token that lives by its leeway has nothing left.
+/// The seconds until the end, and zero after it: a token within the leeway has no remaining lifetime.
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "exact until the year 285,000,000")]
 fn span(from: Timestamp, end: i64) -> f64 {
@@ -160,7 +160,8 @@ fn span(from: Timestamp, end: i64) -> f64 {
 
 const CODE: &str = "code";
 
-/// Where no handler has asked: a call of [`Verifier::verify`](service_only::Verifier::verify), a layer.
+/// The label for decisions without a handler: a call of [`Verifier::verify`](service_only::Verifier::verify),
+/// or a layer.
 const NO_HANDLER: &str = "(none)";
 
 fn handler(endpoint: Option<Endpoint>) -> KeyValue {
@@ -175,7 +176,7 @@ fn decision(decision: Decision) -> KeyValue {
 impl AuditSink for MetricsAudit {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         if event.amends() && event.decision() == Decision::Allow {
-            // It was counted when it was first recorded.
+            // The decision was counted when it was first recorded.
             return Ok(());
         }
         let sight = Sight::of(event);

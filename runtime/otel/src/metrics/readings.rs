@@ -1,4 +1,4 @@
-//! Instruments that are read when somebody collects, and that read what is watched until it is gone.
+//! Instruments that are read at each collection. They stop reading a watched object after it is dropped.
 
 use std::{
     collections::HashMap,
@@ -11,18 +11,18 @@ use opentelemetry::{
     metrics::{AsyncInstrument, Meter},
 };
 
-/// One instrument and all that is watched for it. An instrument takes one value for a set of labels, so what
-/// several say of one is summed here first.
+/// One instrument and all its sources. An instrument accepts one value per set of labels, so the values of
+/// several sources are summed here first.
 pub(crate) struct Readings<T>(Arc<Mutex<Vec<Source<T>>>>);
 
-/// Gives its readings; `None` when what it reads is gone.
+/// Reports its values; `None` after its object was dropped.
 type Source<T> = Box<dyn FnMut(&mut Reading<T>) -> Option<()> + Send>;
 
-/// What the sources of an instrument said this time.
+/// The values that the sources of an instrument reported in this collection.
 pub(crate) struct Reading<T>(HashMap<Vec<KeyValue>, T>);
 
 impl<T> Readings<T> {
-    /// Reads `source` from now on, until it says that it is over.
+    /// Reads `source` at each collection, until it returns `None`.
     pub(crate) fn add(&self, source: impl FnMut(&mut Reading<T>) -> Option<()> + Send + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(source));
     }

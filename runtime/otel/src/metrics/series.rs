@@ -1,4 +1,4 @@
-//! Sets of labels, each with a number: what is counted is found by its number, and there are only so many.
+//! Numbered sets of labels: a counter is found by its number, and the number of sets is limited.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,12 @@ use opentelemetry::KeyValue;
 
 use super::locked;
 
-/// The series of one instrument, with the one for all that come too late: as many as OpenTelemetry's SDK takes
-/// before it makes such a series itself. Of one that is only read, the SDK would keep the last number there
-/// and not their sum.
+/// The maximum number of series of one instrument, including one for all that exceed the limit. It is the
+/// limit at which OpenTelemetry's SDK adds such a series itself. For an observable instrument, the SDK would
+/// keep only the last value of that series and not the sum.
 pub const MAX_METRIC_SERIES: usize = 2_000;
 
-/// Locked for as long as it takes to look one up.
+/// Locked only during a lookup.
 #[derive(Default)]
 pub(crate) struct Series(Mutex<Numbered>);
 
@@ -27,10 +27,10 @@ struct Numbered {
 pub(crate) type Labels = Arc<[KeyValue]>;
 
 impl Series {
-    /// The number of these labels, which is the next one where they are new.
+    /// The number of these labels. New labels get the next number.
     pub(crate) fn number(&self, labels: impl IntoIterator<Item = KeyValue>) -> usize {
         let mut labels: Vec<_> = labels.into_iter().collect();
-        // The SDK finds what is sorted at once.
+        // The SDK finds sorted labels faster.
         labels.sort_by(|one, other| one.key.cmp(&other.key));
         let mut all = locked(&self.0);
         if !all.numbers.contains_key(labels.as_slice()) && all.labels.len() + 1 >= MAX_METRIC_SERIES {
@@ -56,7 +56,7 @@ impl Numbered {
     }
 }
 
-/// As the SDK calls it.
+/// The label of the overflow series, as the SDK names it.
 fn overflow() -> KeyValue {
     KeyValue::new("otel.metric.overflow", true)
 }

@@ -1,4 +1,4 @@
-//! The plan of many journals, by table and by simulation.
+//! Tests the plan of many journals, by tables and by a simulation.
 
 mod simulation;
 
@@ -64,7 +64,7 @@ fn retire(kid: &str) -> Step {
     Step::Retire { kid: kid.to_owned() }
 }
 
-/// What is planned for a key's end, in words.
+/// The reasons that delay a key's retirement, as text.
 fn held(journal: &Journal, kid: &str) -> Vec<String> {
     let plan = plan(journal);
     let planned = plan.steps.iter().find(|planned| planned.step == retire(kid)).unwrap();
@@ -111,7 +111,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
     let cases: [(i64, Vec<VerifierReport>, Result<(), &str>); 7] = [
         (60, vec![verifier("a", both, 0), verifier("b", both, 9)], Ok(())),
         (60, vec![verifier("a", both, 0), verifier("b", one, 9)], Err("not known yet to b; at the latest")),
-        // Gone, and not waited for beyond the interval in which it would have learnt the key.
+        // The verifier is gone; the plan waits only for the interval in which it would have learnt the key.
         (60, vec![verifier("a", both, 0), verifier("b", one, 2 * HOUR)], Ok(())),
         (60, vec![verifier("b", both, 2 * HOUR)], Err("no verifier reports; by")),
         (60, vec![], Err("no verifier reports; by")),
@@ -157,12 +157,12 @@ fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
         held(&needed, "old"),
         ["`sales` holds a token of it until 2026-01-01T00:06:00Z, last seen at 2025-12-31T23:59:30Z"]
     );
-    // Used before its end, and not since.
+    // The key was used before its end, and not since.
     assert_eq!(
         plan(&with(std::slice::from_ref(&ended), &[used("old", "orders", 500)])).due(),
         Some(&retire("old"))
     );
-    // Used by nobody that the registry knows.
+    // The key was used by a service that the registry does not have.
     let unknown = with(&[ended], &[used("old", "stock", 60)]);
     assert_eq!(
         held(&unknown, "old"),

@@ -1,6 +1,6 @@
-//! The same work on either database: written once, compiled for both.
+//! Runs the same operation on either database: written once, compiled for both.
 
-/// Runs a piece of work with the pool that there is, bounded in time.
+/// Runs an operation on the store's pool, with a timeout.
 macro_rules! on_pool {
     ($store:expr, $pool:ident => $work:expr) => {{
         let work = async {
@@ -13,11 +13,12 @@ macro_rules! on_pool {
     }};
 }
 
-/// The same in a transaction, which an error or the end of patience rolls back.
+/// Does the same in a transaction, which an error or the timeout rolls back.
 macro_rules! in_transaction {
     ($store:expr, $tx:ident => $work:expr) => {
         on_pool!($store, pool => {
-            // SQLite would find out in the middle that somebody else writes. PostgreSQL has one way to begin.
+            // With a plain `BEGIN`, SQLite would notice another writer only halfway. PostgreSQL has only one
+            // `BEGIN`.
             let begin = if $store.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" };
             let mut $tx = pool.begin_with(begin).await?;
             let done = $work;

@@ -1,4 +1,4 @@
-//! Which services were seen with which keys since it was last asked: two look-ups and a mark a request.
+//! Which services used which keys since the last report. A request costs two lookups and one mark.
 
 use std::{
     collections::HashMap,
@@ -10,16 +10,16 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-/// Services that are told apart, a key; the rest share one name.
+/// The limit of services per key with their own entry; the rest share one name.
 const MAX_SERVICES: usize = 1024;
 
-/// More keys than a set may hold, over the life of a program that is rotated every season.
+/// The limit of keys: more than a key set has during the life of a program that rotates every season.
 const MAX_KEYS: usize = 256;
 
-/// The name that the rest shares, for services and for keys; none of them has it.
+/// The shared name of the rest, for services and for keys; no service or key has this name.
 const OTHERS: &str = "(others)";
 
-/// By key and service. A pair is added once under a lock, and marked without one from then on.
+/// Marks by key and service. A new pair is added under a lock; later marks need no lock.
 #[derive(Default)]
 pub(crate) struct Uses {
     seen: ArcSwap<Seen>,
@@ -41,7 +41,7 @@ impl Uses {
         let kid = if seen.contains_key(kid) || seen.len() < MAX_KEYS { kid } else { OTHERS };
         let services = seen.get(kid).map_or(0, HashMap::len);
         let service = if services < MAX_SERVICES { service } else { OTHERS };
-        // Somebody may have been faster.
+        // Another thread may have been faster.
         if !mark(&seen, kid, service) {
             let mut more = Seen::clone(&seen);
             let marked = Arc::new(AtomicBool::new(true));
@@ -50,7 +50,7 @@ impl Uses {
         }
     }
 
-    /// The pairs that were marked, and no longer are.
+    /// Returns the marked pairs, and clears their marks.
     pub(crate) fn take(&self) -> Vec<(String, String)> {
         let seen = self.seen.load();
         let all = seen
@@ -64,7 +64,7 @@ impl Uses {
 fn mark(seen: &Seen, kid: &str, service: &str) -> bool {
     let known = seen.get(kid).and_then(|services| services.get(service));
     known.is_some_and(|mark| {
-        // Most find it marked, and leave the line in every core's cache.
+        // Most requests find the mark set, and do not write, so the cache line stays in every core's cache.
         if !mark.load(Ordering::Relaxed) {
             mark.store(true, Ordering::Relaxed);
         }

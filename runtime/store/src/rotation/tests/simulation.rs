@@ -1,10 +1,11 @@
-//! A fleet that mints, calls, restarts and rotates at random: what must hold at every moment of it.
+//! Simulates a fleet that mints, calls, restarts and rotates at random, and checks the invariants after each
+//! event.
 
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// What may happen.
+/// The events of a simulation.
 #[derive(Debug, Clone)]
 enum Event {
     Pass(i64),
@@ -27,13 +28,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The fleet. Each verifier looks at the published keys within the longest interval.
+/// The fleet. Each verifier checks for new keys within the longest interval.
 struct Fleet {
     journal: Journal,
     settings: RotationSettings,
     now: i64,
     made: usize,
-    /// Service, key, end.
+    /// Service, key, expiry.
     tokens: Vec<(usize, String, i64)>,
 }
 
@@ -98,7 +99,7 @@ impl Fleet {
         }
     }
 
-    /// With the newest token that is good, seen by verifiers that report if there are any.
+    /// Calls with the newest valid token. Reporting verifiers record the use, if there are any.
     fn call(&mut self, service: usize) {
         let (live, now) = (self.live(), self.now);
         let good =
@@ -166,8 +167,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// A key with a token that is known and good goes only where the service has a new one, and verifiers
-    /// have seen nobody with the old for long.
+    /// If a service has a recorded, valid token of a key, the key may retire only under two conditions. The
+    /// service has a token of the new key, and verifiers have not seen the old key for long.
     fn may_retire(&self, kid: &str) -> Result<(), TestCaseError> {
         prop_assert!(self.of(KeyStage::Retiring).contains(&kid.to_owned()), "only a key that ceased to sign");
         let active = self.active().unwrap();
