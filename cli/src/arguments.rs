@@ -1,4 +1,4 @@
-//! The command line: commands, and how a wrong one is answered.
+//! The command line: the commands, and the answer to invalid arguments.
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -60,7 +60,7 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Parses the arguments; help and errors are printed here, and say how to exit.
+    /// Parses the arguments. It prints help and errors itself, and returns the exit code for them.
     pub(crate) fn from_command_line() -> Result<Self, Exit> {
         Self::try_parse().map_err(|error| {
             let text = error.render().ansi().to_string();
@@ -112,7 +112,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// As one thumbprint in sixty-four does.
+    /// One thumbprint in sixty-four begins with a hyphen.
     #[test]
     fn name_of_a_key_may_begin_with_a_hyphen() {
         for arguments in [
@@ -129,14 +129,14 @@ mod tests {
 
     const GUIDE: &str = include_str!("../docs/configuration.md");
 
-    /// The rows of the table with this heading, as their cells.
+    /// The rows of the table with this heading, as a list of cells.
     fn rows(heading: &str) -> impl Iterator<Item = Vec<&'static str>> {
         let (_, table) = GUIDE.split_once(&format!("\n| {heading} | ")).unwrap();
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
     }
 
-    /// What is in code in a cell.
+    /// The code spans in a cell.
     fn code(cell: &'static str) -> impl Iterator<Item = &'static str> {
         cell.split('`').skip(1).step_by(2)
     }

@@ -1,4 +1,4 @@
-//! One module a command, and the exit code that each ends with.
+//! One module per command, and the exit code of each.
 
 pub(crate) mod attack;
 pub(crate) mod batch;

@@ -1,8 +1,8 @@
-//! `service-token.toml`: who issues, with which key, for which services.
+//! `service-token.toml`: the issuer, its key and its services.
 //!
-//! The file is data that people write by hand, so it is read strictly: an unknown key, a wrong
-//! type or a value out of its rules is refused with the file, the line, the key and the remedy.
-//! Values are parsed into types that cannot be wrong while their place in the file is known.
+//! People write the file by hand, so it is read strictly. An unknown key, a wrong type or an invalid value is
+//! refused with the file, the line, the key and the remedy. Values are parsed into valid types while their
+//! position in the file is known.
 
 mod rotation;
 
@@ -26,13 +26,13 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::redact;
 
-/// The file that is read when no key and no other configuration is named.
+/// The default configuration file, if no key and no other configuration is named.
 pub(crate) const DEFAULT_FILE: &str = "service-token.toml";
 
-/// The role of a service that names none: what the handlers of the first services expected.
+/// The default role of a service: what the handlers of the first services expected.
 pub(crate) const DEFAULT_ROLE: &str = "admin";
 
-/// The whole configuration, with paths made relative to where the program runs.
+/// The whole configuration, with paths relative to the current directory.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) path: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) struct Config {
     pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
 }
 
-/// What the tokens of one service say.
+/// The claims for the tokens of one service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceEntry {
     pub(crate) role: Option<String>,
@@ -64,7 +64,7 @@ impl Config {
         Ok(document.placed(path))
     }
 
-    /// The named file; or the default one, where it exists and `wanted` says that something is missing.
+    /// Reads the named file. Without a name, reads the default file if it exists and `wanted` is set.
     pub(crate) fn find(named: Option<&Path>, wanted: bool) -> Outcome<Option<Self>> {
         match named {
             Some(path) => Self::load(path).map(Some),
@@ -139,7 +139,7 @@ impl From<Service> for ServiceEntry {
     }
 }
 
-/// Anything with `FromStr`, parsed while the TOML reader still knows where it stands.
+/// Any type with `FromStr`, parsed while the TOML reader still knows the position.
 struct Parsed<T>(T);
 
 impl<'de, T> Deserialize<'de> for Parsed<T>
@@ -152,7 +152,7 @@ where
     }
 }
 
-/// A text that is not empty.
+/// A string that is not empty.
 struct Filled(String);
 
 impl FromStr for Filled {
@@ -170,13 +170,13 @@ impl FromStr for StoreAddress {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The error never quotes it: it may hold a password.
+        // The error never quotes the address: it may contain a password.
         Store::check_address(text).map(|()| Self(text.to_owned()))
     }
 }
 
 impl StoreAddress {
-    /// A file is meant relative to the configuration, as the key is.
+    /// Resolves a file relative to the configuration, like the key file.
     fn placed(self, folder: &Path) -> String {
         match self.0.strip_prefix("sqlite:") {
             Some(path) => {
@@ -207,7 +207,7 @@ impl FromStr for ScopeToken {
     }
 }
 
-/// Turns the TOML reader's words into: file, line, key, what is wrong, the next step.
+/// Converts an error of the TOML reader to: file, line, key, what is wrong, the next step.
 fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
@@ -228,7 +228,7 @@ fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     Problem::new(ProblemCode::BadConfig, redact::foreign(&what)).at(place).help(redact::foreign(&remedy))
 }
 
-/// A value of the wrong type is not quoted: it may be a secret where a file should be named.
+/// Removes the value from the message: it may be a secret in place of a file name.
 fn without_value(what: &str) -> &str {
     match what.strip_prefix("invalid ") {
         Some(_) => what.split(['"', '`']).next().unwrap_or_default().trim_end(),

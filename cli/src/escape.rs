@@ -1,27 +1,27 @@
-//! Text from tokens, files and arguments, made safe for a terminal.
+//! Makes text from tokens, files and arguments safe for a terminal.
 //!
-//! A token is written by a stranger. Printed raw, its claims could move the cursor, recolour the
-//! screen, reorder what is read (the "Trojan Source" trick) or end a log line early. Everything
-//! that is not plainly visible therefore leaves as `\u001b`, in text and in JSON alike; in JSON
-//! that is only another spelling of the same string.
+//! A stranger may have written a token. Printed raw, its claims could move the cursor, recolour the screen,
+//! reorder the text (the "Trojan Source" trick) or end a log line early. So every character that is not
+//! plainly visible is printed as `\u001b`, in text and in JSON alike. In JSON this is only another spelling
+//! of the same string.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// `text` on one line, with every invisible or reordering character spelled out.
+/// `text` on one line, with an escape for every invisible or reordering character.
 pub(crate) fn one_line(text: &str) -> String {
     escape(text, |c| c.is_ascii_control() || deceives(c))
 }
 
-/// `text` with its line breaks kept and every other invisible character spelled out.
+/// `text` with its line breaks, and with an escape for every other invisible character.
 pub(crate) fn lines(text: &str) -> String {
     escape(text, |c| c != '\n' && (c.is_ascii_control() || deceives(c)))
 }
 
 /// `value` as JSON on one line.
 pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
-    // serde_json has escaped what ASCII has; the rest can only stand inside strings.
+    // serde_json has already escaped ASCII control characters; the others can only occur inside strings.
     serde_json::to_string(value).map(|text| escape(&text, deceives))
 }
 
@@ -30,8 +30,8 @@ pub(crate) fn pretty_json(value: &impl Serialize) -> serde_json::Result<String> 
     serde_json::to_string_pretty(value).map(|text| escape(&text, deceives))
 }
 
-/// Beyond ASCII's control characters: DEL, C1, line separators, and the format characters that
-/// are invisible or change the reading direction (UAX 9, UTS 39).
+/// Control characters beyond ASCII's: DEL, C1, line separators, and the format characters that are invisible
+/// or change the reading direction (UAX 9, UTS 39).
 fn deceives(c: char) -> bool {
     matches!(c,
         '\u{7f}'..='\u{9f}'

@@ -1,4 +1,4 @@
-//! The exit codes.
+//! The exit codes of the program.
 
 /// How the program ends. The numbers are part of the contract.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]

@@ -1,7 +1,6 @@
-//! What a verifier expects of every token, and the verifier that expects it.
+//! The expectations of a verifier, and the function that builds the verifier.
 //!
-//! One way from expectations to a verifier, for the options of `verify` and for each case of a
-//! batch, so that both mean the same.
+//! The options of `verify` and each case of a batch use the same function, so that both mean the same.
 
 use std::time::Duration;
 
@@ -16,17 +15,17 @@ use service_only::{
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 
-/// The expectations, before they are checked.
+/// The expectations, before validation.
 pub(crate) struct Expectations<'a> {
     pub(crate) issuer: Option<&'a str>,
     pub(crate) audience: Option<&'a str>,
-    /// Empty: those that the keys are for.
+    /// If empty, the algorithms of the keys.
     pub(crate) algorithms: &'a [Algorithm],
     pub(crate) profile: Profile,
     pub(crate) leeway: Duration,
-    /// `None`: the system's clock.
+    /// `None` means the system clock.
     pub(crate) now: Option<i64>,
-    /// `None`: only expiry ends a token.
+    /// `None` means that a token ends only when it expires.
     pub(crate) revocations: Option<MemoryRevocations>,
 }
 
@@ -36,7 +35,7 @@ impl Expectations<'_> {
             Problem::new(ProblemCode::BadConfig, "no issuer is expected")
                 .help("name the `iss` that tokens must have: `--issuer ISSUER`")
         })?;
-        // The answer on standard output is the record of the decision; there is no service to audit.
+        // The answer on standard output is the record of the decision, so no audit sink is needed.
         let mut trusted = match self.profile {
             Profile::Compatible => TrustedIssuer::compatible(issuer),
             Profile::Strict => TrustedIssuer::strict(issuer),
@@ -59,7 +58,7 @@ impl Expectations<'_> {
     }
 }
 
-/// The builder's words are for a program, so the option that would help is named beside them.
+/// The builder's message is for a programmer, so this message names the option that would help.
 fn refused(error: BuildError) -> Problem {
     match error {
         BuildError::NoAudience(_) => Problem::new(

@@ -1,5 +1,5 @@
-//! Instants and durations on the command line and in the configuration: read in one place, so that every
-//! option accepts the same texts and refuses the rest with the same words.
+//! Parses instants and durations of the command line and the configuration, so that every option accepts the
+//! same formats with the same messages.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{civil::DateTime, fmt::temporal::Pieces};
 use service_only::clock::{Clock as _, SystemClock};
 
-/// The last second that RFC 3339 can write, of the year 9999.
+/// The last second that RFC 3339 can express, in the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// How far another machine's clock may be ahead of this one.
@@ -36,7 +36,7 @@ impl FromStr for Instant {
     }
 }
 
-/// Read in pieces: jiff's own instant ends a day before the year 9999 does.
+/// Parses the pieces: jiff's own instant ends a day before the end of the year 9999.
 fn rfc_3339(text: &str) -> Result<i64, String> {
     let pieces = Pieces::parse(text).map_err(|_| format!("`{text}` is not an instant; {RULE}"))?;
     if pieces.time_zone_annotation().is_some() {
@@ -50,7 +50,7 @@ fn rfc_3339(text: &str) -> Result<i64, String> {
     };
     let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
     let since = pieces.date().to_datetime(time).duration_since(epoch);
-    // The fraction belongs to the second that has begun, also before 1970.
+    // The fraction belongs to the second that has started, also before 1970.
     let begun = since.as_secs() - i64::from(since.subsec_nanos() < 0);
     Ok(begun - i64::from(offset.seconds()))
 }
@@ -72,7 +72,7 @@ fn seconds(text: &str) -> Result<Instant, String> {
 }
 
 impl Instant {
-    /// The instant as a bound in the past: a minute ahead may be another clock's, more is a mistake.
+    /// Checks an instant in the past. Up to a minute ahead may be a clock difference; more is a mistake.
     pub(crate) fn not_ahead(self) -> Result<Self, String> {
         let ahead = self.0.saturating_sub(now());
         if ahead <= CLOCKS_DIFFER_SECONDS {
@@ -120,7 +120,7 @@ impl Lifetime {
     }
 }
 
-/// A number of seconds, or a duration with its unit; zero too.
+/// A number of seconds, or a duration with its unit; zero is allowed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) Duration);
 

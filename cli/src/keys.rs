@@ -1,4 +1,4 @@
-//! The keys that `verify` checks signatures with, wherever they come from.
+//! Loads the keys with which `verify` checks signatures, from any source.
 
 use std::path::{Path, PathBuf};
 
@@ -67,8 +67,8 @@ impl KeyOptions {
     }
 }
 
-/// One secret for every HMAC algorithm that it is long enough for: one that is shorter than the
-/// hash is weaker than the algorithm promises (RFC 7518 section 3.2).
+/// Uses one secret for every HMAC algorithm for which it is long enough. A secret shorter than the hash is
+/// weaker than the algorithm requires (RFC 7518 section 3.2).
 pub(crate) fn from_secret(secret: &[u8], algorithms: &[Algorithm]) -> Outcome<KeySet> {
     key_file::check_secret_length(secret, MIN_SECRET_BYTES)?;
     let wanted = algorithms.iter().filter(|algorithm| algorithm.is_symmetric());

@@ -1,7 +1,7 @@
-//! Names that an option gives and that must exist: a mistyped one is an error, never an empty answer.
+//! Checks that a name in an option exists: a mistyped name is an error, never an empty answer.
 //!
-//! An issuer, a service or a key is known when the store has a token or a key of it, or when the
-//! configuration names it.
+//! An issuer, a service or a key exists if the store has a token or a key of it, or if the configuration
+//! names it.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::store::refused;
 
-/// Names that an error lists at most.
+/// The maximum number of names that an error lists.
 const LISTED: usize = 5;
 
-/// How alike two names are, of 1, before one is proposed for the other.
+/// The similarity, from 0 to 1, above which an error suggests another name.
 const ALIKE: f64 = 0.8;
 
-/// The problem of a name that nothing has.
+/// The problem for an unknown name.
 pub(crate) fn unknown<'a>(
     reason: impl Into<String>,
     name: &str,
@@ -40,7 +40,7 @@ pub(crate) fn unknown<'a>(
     Problem::usage(reason).help(help)
 }
 
-/// Refuses an issuer that neither the store nor the configuration knows.
+/// Refuses an issuer that neither the store nor the configuration has.
 pub(crate) async fn issuer(store: Option<&Store>, config: Option<&Config>, issuer: &str) -> Outcome<()> {
     let mut known = match store {
         Some(store) => store.issuers().await.map_err(|error| refused(&error))?,
@@ -55,7 +55,7 @@ pub(crate) async fn issuer(store: Option<&Store>, config: Option<&Config>, issue
     Err(unknown(reason, issuer, known.iter().map(String::as_str)))
 }
 
-/// Refuses a service of which neither the store nor the configuration knows anything.
+/// Refuses a service that neither the store nor the configuration has.
 pub(crate) async fn service(
     store: Option<&Store>,
     config: Option<&Config>,
@@ -81,7 +81,7 @@ pub(crate) async fn service(
     Err(unknown(reason, service, minted.iter().map(String::as_str).chain(configured)))
 }
 
-/// Refuses a key that is not in the journal and has signed no token of the registry.
+/// Refuses a key that is not in the journal and signed no recorded token.
 pub(crate) async fn key(
     store: Option<&Store>,
     config: Option<&Config>,

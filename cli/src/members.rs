@@ -1,14 +1,14 @@
-//! The members of a header or of claims, one a line, for people.
+//! Formats the members of a header or of claims for people, one per line.
 
 use serde_json::{Map, Value};
 use service_only::clock::Timestamp;
 
 use crate::escape;
 
-/// Claims that are instants (RFC 7519 section 4.1), shown as such beside their number.
+/// Claims that are instants (RFC 7519 section 4.1); they are also printed as dates.
 const INSTANTS: [&str; 3] = ["exp", "iat", "nbf"];
 
-/// `name: value` for each member, escaped, because a stranger may have written them.
+/// `name: value` for each member, escaped, because a stranger may have written it.
 pub(crate) fn lines(members: &Map<String, Value>) -> Vec<String> {
     members.iter().map(|(name, value)| line(name, value)).collect()
 }

@@ -1,14 +1,14 @@
-//! Values of options that several commands have.
+//! Parsers for option values that several commands share.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use service_only::{Algorithm, keys::MAX_KID_LENGTH};
 
-/// An option's value that is one of our algorithms, with all of them in help and completions.
+/// An option value that is a supported algorithm; help and completions list all of them.
 pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
     PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::as_str)).try_map(|name| name.parse::<Algorithm>())
 }
 
-/// An option's value that names a key which is made or signs: what a verifier takes as a `kid`.
+/// An option value that names a key to create or to sign with: a valid `kid` for a verifier.
 pub(crate) fn key_name(text: &str) -> Result<String, String> {
     match text.len() {
         0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),

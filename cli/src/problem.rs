@@ -1,37 +1,36 @@
-//! Why a command could not do its work: what is wrong, where, and the next step.
+//! An error of a command: what is wrong, where, and the next step.
 //!
-//! Every problem ends the command with exit code 2 and leaves nothing written. The code is stable
-//! and goes into JSON answers; the text is for the operator. No problem ever holds a token or a
-//! secret.
+//! Every problem ends the command with exit code 2 and leaves nothing written. The code is stable and part of
+//! JSON answers; the text is for the operator. A problem never contains a token or a secret.
 
 use std::fmt;
 use std::path::Path;
 
 use service_only::keys::{KeyError, KeyErrorKind};
 
-/// The outcome of a step that can end the command.
+/// The result of a step that can end the command.
 pub(crate) type Outcome<T> = Result<T, Problem>;
 
-/// What kind of problem, in the word that JSON answers use.
+/// The kind of problem, with the word that JSON answers use.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum ProblemCode {
-    /// The command line asks for something that does not fit together.
+    /// The command line has invalid or conflicting options.
     Usage,
-    /// The configuration cannot be read or does not make sense.
+    /// The configuration cannot be read or is invalid.
     BadConfig,
     /// A line of a batch is not a case.
     BadCase,
     /// A key file or a key set cannot be used.
     BadKey,
-    /// A secret is shorter than the hash it is for: RFC 7518 section 3.2.
+    /// A secret is shorter than the hash of its algorithm: RFC 7518 section 3.2.
     WeakKey,
-    /// An algorithm that this program does not know.
+    /// An algorithm that this program does not support.
     UnknownAlgorithm,
-    /// A file is there already.
+    /// A file exists already.
     Exists,
-    /// The store of tokens and revocations cannot do it.
+    /// The store of tokens and revocations failed.
     Store,
-    /// The operating system said no.
+    /// The operating system returned an error.
     Io,
 }
 
@@ -51,7 +50,7 @@ impl ProblemCode {
     }
 }
 
-/// One problem, with its remedy where one is known.
+/// One problem, with its remedy if one is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     code: ProblemCode,
@@ -68,7 +67,7 @@ impl Problem {
         Self::new(ProblemCode::Usage, reason)
     }
 
-    /// A key that the runtime refuses, in its words.
+    /// A key that the runtime refuses, with the runtime's message.
     pub(crate) fn key(error: &KeyError) -> Self {
         let code = match error.kind() {
             KeyErrorKind::Weak => ProblemCode::WeakKey,
@@ -86,7 +85,7 @@ impl Problem {
         self
     }
 
-    /// Says last what has come of it.
+    /// Appends the effect of the problem to the message.
     pub(crate) fn and(mut self, outcome: impl fmt::Display) -> Self {
         self.reason = format!("{}; {outcome}", self.reason);
         self
@@ -102,7 +101,7 @@ impl Problem {
         self
     }
 
-    /// Says first where the problem was met.
+    /// Prepends the place of the problem to the message.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.reason = format!("{place}: {}", self.reason);
         self

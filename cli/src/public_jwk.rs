@@ -14,7 +14,7 @@ pub(crate) fn public_half(key: &SigningKey) -> Outcome<Value> {
     public_jwk(key).ok_or_else(|| Problem::new(ProblemCode::BadKey, "the key has no public half"))
 }
 
-/// The public half of a key as the store has it.
+/// The public half of a key as the store contains it.
 pub(crate) fn stored_half(kid: &str, jwk: Option<&str>) -> Outcome<Value> {
     let value = jwk.and_then(|jwk| serde_json::from_str(jwk).ok());
     value.ok_or_else(|| {

@@ -1,7 +1,6 @@
-//! The answer to "is this token good?", in the words of the command's contract.
+//! The answer to "is this token good?", in the terms of the command's contract.
 //!
-//! `verify` and `verify --batch` speak through this one type, so that text, JSON and exit code
-//! cannot disagree.
+//! `verify` and `verify --batch` both use this type, so that text, JSON and exit code cannot disagree.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +12,7 @@ use crate::members;
 use crate::problem::Problem;
 use crate::redact;
 
-/// One decision, as JSON answers state it.
+/// One decision, in the format of JSON answers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
     verdict: Verdict,
@@ -22,7 +21,7 @@ pub(crate) struct Answer {
     claims: Option<Value>,
 }
 
-/// The four outcomes.
+/// The four possible verdicts.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
@@ -34,12 +33,12 @@ pub(crate) enum Verdict {
     /// Authentic and forbidden.
     #[serde(rename = "reject_403")]
     Reject403,
-    /// There is no verifier to ask.
+    /// No verifier could be built.
     ConfigError,
 }
 
 impl Answer {
-    /// Asks the verifier. Bytes that are not text cannot be a token.
+    /// Verifies a token. Bytes that are not text cannot be a token.
     pub(crate) fn of(verifier: &Verifier, policy: &Policy<'_>, token: &[u8]) -> Self {
         let Ok(token) = std::str::from_utf8(token) else {
             return Self::refused(Verdict::Reject401, "malformed", "the token is not text");
@@ -63,13 +62,13 @@ impl Answer {
         Self::refused(verdict, denial.code().as_str(), &denial.to_string())
     }
 
-    /// The answer where no decision could be made.
+    /// The answer if no decision was possible.
     pub(crate) fn config_error(problem: &Problem) -> Self {
         Self::refused(Verdict::ConfigError, problem.code().as_str(), &problem.to_string())
     }
 
     fn refused(verdict: Verdict, code: &'static str, reason: &str) -> Self {
-        // It may quote what was given on the command line, and that may be a token.
+        // The reason may quote an argument, which may be a token.
         Self { verdict, code, reason: redact::message(reason), claims: None }
     }
 
@@ -82,7 +81,7 @@ impl Answer {
         }
     }
 
-    /// The decision for people: one line, then the claims one a line, all of it escaped.
+    /// The decision for people: one line, then one line per claim, all escaped.
     pub(crate) fn lines(&self) -> Vec<String> {
         let headline = match self.verdict {
             Verdict::Accept => format!("accepted: {}", self.reason),
@@ -96,7 +95,7 @@ impl Answer {
     }
 }
 
-/// The verified claims, with the two that make it a service's token and are true of every caller.
+/// The verified claims, plus the two claims that mark a service token, which every caller has.
 fn claims(caller: &Caller) -> Value {
     let mut claims = serde_json::to_value(caller.claims()).unwrap_or(Value::Null);
     if let Some(members) = claims.as_object_mut() {

@@ -1,8 +1,8 @@
-//! `service-token dev`: from nothing to a guarded handler that answers, in a minute.
+//! `service-token dev`: from nothing to a working guarded handler, in a minute.
 //!
-//! Makes a key for this user's machine on first use, outside of every repository, and a token
-//! that lives for an hour. The key's id starts with `dev-only.`, and a verifier that is built for
-//! release refuses such a key, so that it cannot end up in production unnoticed.
+//! It creates a key for this user and machine on first use, outside of every repository, and a token with a
+//! lifetime of one hour. The key id starts with `dev-only.`. A verifier in a release build refuses such a
+//! key, so that it cannot reach production unnoticed.
 
 mod guide;
 
@@ -31,7 +31,7 @@ const KEY_FILE: &str = "development-key.pem";
 const JWKS_FILE: &str = "jwks.json";
 const ALGORITHM: Algorithm = Algorithm::ES256;
 
-/// Long enough to try something, too short to matter in a shell history or a screenshot.
+/// Long enough for a trial, and too short to be useful in a shell history or a screenshot.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// The `iss` of development tokens, which no real verifier expects.
@@ -118,7 +118,7 @@ impl DevOptions {
     }
 }
 
-/// The key of this machine, made on first use, and the file of its public half.
+/// The key of this machine, created on first use, and the file of its public half.
 fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
     let (path, jwks) = (dir.join(KEY_FILE), dir.join(JWKS_FILE));
     if !path.exists() {
@@ -133,14 +133,14 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
     let kid = format!("{DEVELOPMENT_KID_PREFIX}{}", key.kid());
     let key = key.with_kid(kid);
     let set = keygen::public_set(&key)?;
-    // Compared each time, so that the pair cannot drift apart.
+    // Compared on each run, so that the two files always match.
     if std::fs::read(&jwks).ok().as_deref() != Some(set.as_bytes()) {
         new_file::write_all(&[NewFile::public(&jwks, set)], Overwrite::Replace)?;
     }
     Ok((key, std::path::absolute(&jwks).unwrap_or(jwks)))
 }
 
-/// Where the XDG base directory specification puts what a program keeps between runs.
+/// The directory for persistent state by the XDG base directory specification.
 fn state_directory() -> Outcome<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     named

@@ -1,5 +1,5 @@
-//! `service-token expiring`: the good tokens that end soon, with an exit code for a timer to act on, or
-//! what there is of all tokens and keys, for Prometheus to act on.
+//! `service-token expiring`: lists valid tokens that expire soon, with an exit code for a timer. For
+//! Prometheus it exports the state of all tokens and keys.
 
 use clap::Args;
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
@@ -79,7 +79,7 @@ fn exit(soon: &[ListedToken]) -> Exit {
     if soon.is_empty() { Exit::Done } else { Exit::NotAuthentic }
 }
 
-/// The good tokens that end within that time.
+/// The valid tokens that expire within that time.
 fn expiring(
     url: &str,
     config: Option<&Config>,
@@ -94,7 +94,8 @@ fn expiring(
     Ok(tokens)
 }
 
-/// All tokens and keys of an issuer: an alert is about each service, and says so by itself.
+/// Exports all tokens and keys of an issuer. It has no filter by service, because each alert names its
+/// service.
 fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: i64) -> Outcome<String> {
     if filter.service.is_some() {
         return Err(Problem::usage("what is written for Prometheus is of every service")

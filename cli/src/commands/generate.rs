@@ -1,7 +1,7 @@
-//! `service-token generate`: mint a token for one service, or for every service of the configuration.
+//! `service-token generate`: mints a token for one service, or for every service of the configuration.
 //!
-//! The one command whose purpose is to print tokens. What surrounds them (the table, warnings)
-//! goes to standard error, so that a pipe carries tokens and nothing else.
+//! Its purpose is to print tokens. The table and the warnings go to standard error, so that a pipe contains
+//! only tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -83,7 +83,7 @@ fn print(tokens: &[ServiceToken], options: &GenerateOptions) -> Outcome<()> {
     }
 }
 
-/// Written, but not yet in place: a disk that refuses them refuses before a token is written down.
+/// Writes temporary files: if the disk fails, it fails before a token is recorded.
 pub(crate) fn stage(
     dir: &Path,
     tokens: &[ServiceToken],
@@ -134,7 +134,7 @@ fn described(made: &ServiceToken, key: &str, value: &str) -> Value {
 
 fn table(tokens: &[ServiceToken]) -> Table {
     let mut table = Table::new();
-    // The width of the terminal counts, and there is none to fit where standard error is a file.
+    // Without a terminal on standard error, there is no width to fit.
     table.load_style(UTF8_FULL_CONDENSED).use_stderr().set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["service", "role", "scopes", "expires", "jti", "kid"]);
     for made in tokens {

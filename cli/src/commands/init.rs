@@ -1,4 +1,4 @@
-//! `service-token init`: a commented configuration that works as soon as its key is made.
+//! `service-token init`: writes a commented configuration that works as soon as its key exists.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
-//! `service-token inspect`: what a token says, without any proof that it is true.
+//! `service-token inspect`: prints the content of a token, without any verification.
 //!
-//! For finding out why a token is refused. The answer says on both streams that nothing was
-//! verified, and everything in it is escaped, because a stranger wrote it.
+//! Use it to find out why a token is refused. Both output streams state that nothing was verified, and
+//! everything is escaped, because a stranger may have written it.
 
 use std::ffi::OsString;
 
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &InspectOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-/// What an unverified token calls itself.
+/// The unverified `jti` of a token.
 pub(crate) fn jti(token: &[u8]) -> Option<String> {
     Parts::read(token).ok()?.claims.get("jti")?.as_str().map(str::to_owned)
 }
@@ -82,7 +82,7 @@ impl Parts {
 
 fn object(name: &str, segment: &[u8]) -> Result<Map<String, Value>, String> {
     let bytes = URL_SAFE_NO_PAD.decode(segment).map_err(|_| format!("its {name} is not base64url"))?;
-    // serde_json's message would quote nothing of the token but positions; even those are of no use here.
+    // serde_json's message would quote only positions in the token, which do not help here.
     serde_json::from_slice(&bytes).map_err(|_| format!("its {name} is not a JSON object"))
 }
 

@@ -1,4 +1,4 @@
-//! `service-token jwks`: the public half of the signing keys, for the services that verify.
+//! `service-token jwks`: prints the public half of the signing keys, for the services that verify.
 
 use std::path::PathBuf;
 

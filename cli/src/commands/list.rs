@@ -1,4 +1,4 @@
-//! `service-token list`: the tokens of the registry, and what has become of them.
+//! `service-token list`: lists the recorded tokens and their states.
 
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-/// The tokens that match, once it is certain that the filter's names can match any.
+/// The matching tokens, after a check that the store or the configuration knows the filter's names.
 pub(crate) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> Outcome<Vec<ListedToken>> {
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
@@ -90,7 +90,7 @@ pub(crate) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> 
     })
 }
 
-/// One line for each token, or one JSON array.
+/// Prints one line per token, or one JSON array.
 pub(crate) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome<()> {
     match format {
         Format::Json => output::json(&tokens.iter().map(|token| store::json(token, now)).collect::<Vec<_>>()),

@@ -1,4 +1,4 @@
-//! `service-token man`: the manual, made from the same definitions as `--help`.
+//! `service-token man`: writes the manual, from the same definitions as `--help`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `service-token revocations`: what was revoked and what was undone, by number, with who, when and why.
+//! `service-token revocations`: lists all revocations by number, also undone ones, with who, when and why.
 
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
@@ -13,7 +13,7 @@ use crate::output::{self, Format};
 use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig, refused};
 
-/// Rows that are read in one go.
+/// The number of rows that one query reads.
 const PAGE: u32 = 2_000;
 
 const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ pub(crate) struct RevocationsOptions {
     format: Format,
 }
 
-/// One revocation, and what has become of it.
+/// One revocation, and its current state.
 struct Entry {
     number: i64,
     revocation: NewRevocation,

@@ -1,4 +1,4 @@
-//! `service-token show`: all that the registry knows of one token.
+//! `service-token show`: prints all that the registry has about one token.
 
 use clap::Args;
 use service_only_store::TokenFilter;

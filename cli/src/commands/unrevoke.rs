@@ -47,7 +47,7 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
     let (url, _) = options.store.find()?;
     let now = store::now();
     let (undone, tokens) = store::run(async {
-        // Opened, not made: a new store has nothing to undo.
+        // Open the store, but do not create one: a new store has no revocation to undo.
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
         let mut undoing = Undoing::new(options.number, options.reason.trim()).at(now);
         undoing.undone_by = store::operator();

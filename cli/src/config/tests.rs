@@ -1,4 +1,4 @@
-//! One valid file, one thing spoiled at a time.
+//! Tests one valid file, with one broken property at a time.
 
 use super::*;
 
@@ -99,7 +99,7 @@ fn broken_syntax_and_bytes_are_refused_without_panic() {
     assert!(Config::load(&path).unwrap_err().to_string().contains("not UTF-8"));
 }
 
-/// The keys that the program takes in a table, by what it says of one that it does not know.
+/// The keys that the program accepts in a table, from its message about an unknown key.
 fn keys_of(table: &str) -> Vec<String> {
     let before = "issuer = \"a\"\nkey = { file = \"k\", algorithm = \"ES256\", unknown = 1 }\n";
     let text = match table {

@@ -1,4 +1,4 @@
-//! Overwriting, modes and links, in a directory of the test's own.
+//! Tests overwriting, modes and links, in a directory of the test.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn failure_after_the_first_file_leaves_everything_as_it_was() {
         }
         let files = [secret(a.clone(), "new"), secret(b.clone(), "new"), secret(c.clone(), "new")];
         let staged = Staged::new(&files, overwrite).unwrap();
-        // What appears between the check and the rename, and cannot be replaced.
+        // A directory appears between the check and the rename, and cannot be replaced.
         fs::create_dir(&c).unwrap();
 
         staged.publish().unwrap_err();

@@ -1,4 +1,4 @@
-//! The place of a rotation: its files, its settings, and the lock that one run at a time holds.
+//! The files and settings of a rotation, and the lock that allows only one run at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::public_jwk::{public_half, stored_half};
 
-/// Those that are made.
+/// The RSA key sizes that the program generates.
 const RSA_SIZES: [usize; 3] = [2048, 3072, 4096];
 
 /// Where an issuer's keys are, and how they are rotated.
@@ -31,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) settings: RotationSettings,
     /// The key that signs.
     pub(crate) file: PathBuf,
-    /// The key that will.
+    /// The file of the key that will sign next.
     pub(crate) next: PathBuf,
     /// The set that verifiers read.
     pub(crate) jwks: PathBuf,
@@ -58,7 +58,7 @@ impl Site {
         let store = config.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
         let lock = lock_file(&file);
         let written = [file.as_path(), &next, &lock, &config.rotation.jwks, &config.path];
-        // A key set that is written in place of the key would lose it, and all tokens with it.
+        // A key set written over the key file would destroy the key, and all tokens with it.
         new_file::check_distinct(&written.into_iter().chain(store).collect::<Vec<_>>())
             .map_err(|problem| problem.at(format!("{}: `[key]`, `[rotation]`", config.path.display())))?;
         Ok(Self {
@@ -77,10 +77,11 @@ impl Site {
         self.source.load()
     }
 
-    /// A new key, for RSA of the size of the one that signs; where that cannot be read, of the usual.
+    /// A new key. An RSA key has the size of the current key, or the default size if the current key cannot
+    /// be read.
     pub(crate) fn successor(&self) -> Outcome<SigningKey> {
         let public = self.current().and_then(|key| public_half(&key)).ok();
-        // Base64url without padding: six bits a letter.
+        // Base64url without padding: six bits per letter.
         let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
         let made = match modulus {
             Some(bits) => {
@@ -92,7 +93,7 @@ impl Site {
         made.map_err(|error| Problem::key(&error))
     }
 
-    /// The key that will, where there is one.
+    /// The key that will sign next, if it exists.
     pub(crate) fn next(&self) -> Outcome<Option<SigningKey>> {
         if !self.next.exists() {
             return Ok(None);
@@ -105,7 +106,7 @@ impl Site {
         new_file::write_all(&[file], Overwrite::Replace)
     }
 
-    /// Insists on the private half of a key that is to sign.
+    /// Checks that the private half of the next key exists.
     pub(crate) fn insist_on_next(&self, kid: &str) -> Outcome<()> {
         match self.next()? {
             Some(key) if key.kid().as_str() == kid => Ok(()),
@@ -117,7 +118,7 @@ impl Site {
         }
     }
 
-    /// Writes the set that verifiers read, unless it is there already: all keys that are not retired.
+    /// Writes the set that verifiers read, if it has changed: all keys that are not retired.
     pub(crate) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
         let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
         let mut keys =
@@ -135,8 +136,8 @@ impl Site {
         new_file::write_all(&[NewFile::public(&self.jwks, text)], Overwrite::Replace)
     }
 
-    /// Lets no second rotation of these files begin while the lock is held. A process that is killed
-    /// holds none.
+    /// Locks the files of a rotation against a concurrent run. The system releases the lock if the process is
+    /// killed.
     pub(crate) fn lock(&self) -> Outcome<Lock> {
         let path = lock_file(&self.file);
         let mut options = OpenOptions::new();
@@ -159,7 +160,7 @@ fn lock_file(key: &Path) -> PathBuf {
     key.with_extension("lock")
 }
 
-/// Held as long as a rotation is at work.
+/// The lock of a running rotation.
 pub(crate) struct Lock {
     _file: File,
 }

@@ -1,4 +1,4 @@
-//! Rotations that are cut off, of keys that leaked, and at once; and which keys are not rotated.
+//! Tests interrupted rotations, leaked keys and concurrent rotations, and which keys cannot be rotated.
 
 mod bench;
 mod cut_off;

@@ -22,8 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .keys(KeySet::from_jwks_file("jwks.json")?)
         .audit(JsonLinesAudit::to_file("audit.jsonl")?)
         .build()?;
-    // On SIGTERM and Ctrl-C actix stops accepting and lets running requests finish. The audit log is written
-    // to its end when `main` returns.
+    // On SIGTERM and Ctrl-C actix stops accepting and lets running requests finish. The audit log is flushed
+    // when `main` returns.
     let app = move || App::new().configure(service(verifier.clone()));
     Ok(HttpServer::new(app).shutdown_timeout(20).bind(("127.0.0.1", 3000))?.run().await?)
 }

@@ -1,4 +1,4 @@
-//! A service in which no route is open because somebody forgot.
+//! A service in which no route stays open because its guard was forgotten.
 
 use axum::extract::Path;
 use service_only::{

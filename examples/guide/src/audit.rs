@@ -1,4 +1,4 @@
-//! `audit.md`: where records go.
+//! `audit.md`: the destinations of audit records.
 
 use std::{error::Error, path::Path};
 

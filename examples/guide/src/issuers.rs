@@ -20,7 +20,7 @@ mod tests {
         let bakery = TestAuthority::new().issuer("https://bakery.example");
         let mill = TestAuthority::new().issuer("https://mill.example").audience("orders");
         let verifier = two_authorities(bakery.keys(), mill.keys()).unwrap();
-        // The tokens of an authority end by its clock.
+        // The tokens of an authority expire by its own clock.
         mill.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
         bakery.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
         assert!(verifier.verify(&bakery.service("orders").token()).is_ok());

@@ -1,4 +1,4 @@
-//! `verifying/keys.md`: where the public keys come from.
+//! `verifying/keys.md`: the sources of the public keys.
 
 use service_only::{
     FileKeys, RemoteJwks,

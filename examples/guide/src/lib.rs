@@ -1,5 +1,5 @@
-//! The Rust code that the guide in `docs` shows, as far as no other example has it. `tests/pages.rs` looks each block
-//! of the guide up here and in the other examples.
+//! The Rust code in the guide in `docs` that no other example contains. `tests/pages.rs` looks up each block
+//! of the guide here and in the other examples.
 
 #![allow(dead_code, reason = "the guide shows parts of programs")]
 

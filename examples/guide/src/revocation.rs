@@ -1,4 +1,4 @@
-//! `verifying/revocation.md`: tokens that end before they expire.
+//! `verifying/revocation.md`: tokens that are refused before they expire.
 
 use service_only::{KeySet, Verifier, error::BuildError, revocation::MemoryRevocations};
 

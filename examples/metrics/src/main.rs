@@ -1,5 +1,5 @@
-//! A guarded service that is watched: metrics for Prometheus on a port of their own, and with
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` metrics and traces for a collector.
+//! A guarded service with monitoring: metrics for Prometheus on a separate port. With
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` it also sends metrics and traces to a collector.
 
 mod telemetry;
 mod traced;
@@ -37,7 +37,7 @@ async fn metrics(State(telemetry): State<Telemetry>) -> Result<String, StatusCod
     telemetry.scrape().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// What is asked of services.
+/// The routes for services.
 fn stock(verifier: Verifier) -> ClosedRouter {
     ClosedRouter::new()
         .route("/stock", get(show_stock))
@@ -46,12 +46,12 @@ fn stock(verifier: Verifier) -> ClosedRouter {
         .with_state(verifier)
 }
 
-/// What is asked of Prometheus.
+/// The routes for Prometheus.
 fn watched(telemetry: Telemetry) -> ClosedRouter {
     ClosedRouter::new().route("/metrics", get(metrics)).with_state(telemetry)
 }
 
-/// A verifier with its record, its metrics and its spans: three sinks, of which each gets every decision.
+/// A verifier with a log, metrics and spans: three audit sinks, and each gets every decision.
 fn observed(
     verifier: VerifierBuilder,
     telemetry: &Telemetry,

@@ -1,5 +1,5 @@
-//! The program's own OpenTelemetry: metrics that Prometheus fetches, and both metrics and traces by OTLP where
-//! a collector is named.
+//! The program's own OpenTelemetry setup: metrics that Prometheus scrapes, and both metrics and traces by
+//! OTLP if a collector is named.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use reqwest::blocking::Client;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-/// What the instruments are registered under.
+/// The name under which the instruments are registered.
 const SCOPE: &str = "service-only";
 
-/// Cheap to clone; all clones are one.
+/// The OpenTelemetry providers. Cheap to clone; all clones share one state.
 #[derive(Clone)]
 pub(crate) struct Telemetry(Arc<Providers>);
 
@@ -31,11 +31,11 @@ struct Providers {
 }
 
 impl Telemetry {
-    /// `collector` is the base of an OTLP endpoint, such as `http://collector:4318`. The rest, such as
-    /// headers, the service's name and the sampler, is said by OpenTelemetry's own variables.
+    /// `collector` is the base of an OTLP endpoint, such as `http://collector:4318`. OpenTelemetry's own
+    /// variables set the rest, such as headers, the service's name and the sampler.
     pub(crate) fn new(collector: Option<&str>) -> anyhow::Result<Self> {
         let registry = Registry::new();
-        // Each series would carry the scope's name, which is the same for all.
+        // Otherwise each series would have the scope's name, which is the same for all.
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .scope_info_enabled(false)
@@ -61,31 +61,31 @@ impl Telemetry {
         self.0.tracers.tracer(SCOPE)
     }
 
-    /// Makes spans of OpenTelemetry from those of `tracing`, and writes events to standard error.
+    /// Converts spans of `tracing` to OpenTelemetry spans, and writes events to standard error.
     pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         let spans = tracing_opentelemetry::layer().with_tracer(self.tracer());
         let events = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        // Exporters speak of themselves too, and what they say is not to be exported.
+        // Exporters also emit events about themselves, which must not be exported.
         tracing_subscriber::registry()
             .with(spans.with_filter(LevelFilter::INFO))
             .with(events.with_filter(LevelFilter::INFO))
     }
 
-    /// All metrics as they are now, in Prometheus' text format.
+    /// All current metrics, in Prometheus' text format.
     pub(crate) fn scrape(&self) -> anyhow::Result<String> {
         Ok(TextEncoder::new().encode_to_string(&self.0.registry.gather())?)
     }
 
-    /// Sends what was not sent yet. Blocks on the network.
+    /// Sends all pending data. Blocks on the network.
     pub(crate) fn shutdown(&self) -> anyhow::Result<()> {
         self.0.tracers.shutdown()?;
         Ok(self.0.meters.shutdown()?)
     }
 }
 
-/// A client that ignores `http_proxy`: here the collector is in the same network. If yours is reached through a
-/// proxy, name it here. The client is built on a separate thread, since it blocks and the caller may be
-/// asynchronous.
+/// A client that ignores `http_proxy`: here the collector is in the same network. If you reach yours through
+/// a proxy, name it here. The client is built on a separate thread, because building it blocks and the caller
+/// may be asynchronous.
 fn client() -> anyhow::Result<Client> {
     let built = std::thread::spawn(|| Client::builder().no_proxy().build());
     Ok(built.join().map_err(|_| anyhow::anyhow!("the thread that builds the HTTP client panicked"))??)

@@ -1,4 +1,4 @@
-//! Handlers under a policy that has a name: `#[tenant_admin_only]` of `named-policy-macros`.
+//! Handlers under a named policy: `#[tenant_admin_only]` of `named-policy-macros`.
 
 use axum::{Router, extract::Path, http::StatusCode, routing::delete};
 use named_policy_macros::tenant_admin_only;
@@ -15,7 +15,7 @@ async fn delete_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<Str
     }
 }
 
-/// Without a framework, and asking for more.
+/// A function without a web framework, with an additional requirement.
 #[tenant_admin_only(services("orchestrator"))]
 fn delete_records(tenant: &str, _: &Caller) -> Result<usize, Denial> {
     Ok(tenant.len())

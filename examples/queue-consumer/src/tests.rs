@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::{Message, consume};
 
-/// What becomes of messages with these tokens.
+/// The results of messages with these tokens.
 async fn consumed(authority: &TestAuthority, tokens: Vec<String>) -> Vec<Result<String, Denial>> {
     let (producer, queue) = mpsc::channel(16);
     tokio::spawn(async move {
@@ -24,7 +24,7 @@ async fn only_the_orchestrator_may_delete_a_tenant() {
 
     let answers = consumed(&authority, vec![valid.token().into()]).await;
     assert_eq!(answers.first().unwrap().as_ref().unwrap(), "7 deleted for tenant-deletion-orchestrator");
-    // The verification and the decision of the function are one attempt.
+    // The verification and the decision of the function count as one attempt.
     assert_eq!(authority.audit().len(), 1);
     assert_audited!(
         authority.audit(),
@@ -33,8 +33,8 @@ async fn only_the_orchestrator_may_delete_a_tenant() {
         endpoint = "example_queue_consumer::delete_tenant"
     );
 
-    // A valid token; expired, a user's, another service's, forged, `alg: none`, and many more. What is
-    // about the request around the token has no place in a queue.
+    // A valid token, then an expired one, a user's, another service's, a forged one, `alg: none`, and many
+    // more. Fixtures about the request around the token do not apply to a queue.
     let mut fixtures = valid.fixtures();
     fixtures.retain(|fixture| fixture.token().is_some());
     let tokens = fixtures.iter().filter_map(|fixture| fixture.token()).map(|token| token.to_string());

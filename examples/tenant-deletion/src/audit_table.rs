@@ -1,5 +1,5 @@
-//! The audit trail as a table, read back from its JSON lines: one row for each kind of decision
-//! with its count, or one for each decision.
+//! Prints the audit trail as a table, read back from its JSON lines: one row per kind of decision with its
+//! count, or one row per decision.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::terminal::Terminal;
 
-/// One decision, as far as the table shows it.
+/// The columns of one decision.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Decision {
     time: String,
@@ -34,9 +34,9 @@ pub struct Decision {
 /// Which decisions share a row.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Those that differ in time and path only.
+    /// Those that differ only in time and path.
     Kinds,
-    /// None.
+    /// Each decision has its own row.
     Decisions,
 }
 
@@ -112,13 +112,13 @@ impl Decision {
         columns.into_iter().enumerate().map(paint).collect()
     }
 
-    /// The guarded function, or the gateway, whose decisions have none.
+    /// The guarded function that decided, or the gateway, whose decisions have no function.
     fn decided_by(&self) -> String {
         let function = self.endpoint.as_deref().and_then(|endpoint| endpoint.rsplit("::").next());
         function.unwrap_or("gateway").to_owned()
     }
 
-    /// A name that was not verified stands in quotes.
+    /// An unverified name is in quotes.
     fn caller(&self) -> String {
         match (&self.service, &self.user, &self.unverified_service) {
             (Some(service), ..) => service.clone(),

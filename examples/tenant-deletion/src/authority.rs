@@ -1,6 +1,6 @@
-//! The demonstration's login service: one key that signs, and tokens of every kind that the
-//! platform sees. In production this is `service-token` and the identity provider; the services
-//! and the gateway get the public key only.
+//! The demonstration's login service: one signing key, and tokens of every kind that the platform receives.
+//! In production `service-token` and the identity provider replace it; the services and the gateway get only
+//! the public key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub const ISSUER: &str = "https://auth.bakery.example";
 /// `aud` of every token of the platform.
 pub const AUDIENCE: &str = "bakery-platform";
 
-/// Tokens of the demonstration live this long: enough to try things by hand.
+/// The lifetime of the demonstration's tokens: enough for manual trials.
 pub const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// A signing key and what is minted with it.
+/// A signing key, and the issuer that mints with it.
 #[expect(missing_debug_implementations, reason = "holds keys, tokens or handles")]
 pub struct Authority {
     key: Arc<SigningKey>,
@@ -36,20 +36,20 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// One with a new ES256 key.
+    /// Creates an authority with a new ES256 key.
     pub fn new() -> anyhow::Result<Self> {
         let key = Arc::new(SigningKey::generate(Algorithm::ES256).context("cannot generate a signing key")?);
         let issuer = issuer(&key, SystemClock)?;
         Ok(Self { key, issuer })
     }
 
-    /// The public keys, as the JWK set that a service is configured with.
+    /// The public keys, as the JWK set in a service's configuration.
     pub fn jwks(&self) -> anyhow::Result<String> {
         let key = self.key.public_jwk().context("the signing key has no public half")?;
         Ok(format!("{:#}", json!({ "keys": [key] })))
     }
 
-    /// A verifier that holds the public keys only, as a service's or the gateway's does.
+    /// A verifier with only the public keys, like that of a service or the gateway.
     pub fn verifier(&self, audit: impl AuditSink) -> anyhow::Result<Verifier> {
         let keys = KeySet::from_jwks(self.jwks()?.as_bytes())?;
         Ok(Verifier::builder()
@@ -66,7 +66,7 @@ impl Authority {
         orchestrator(&self.issuer)
     }
 
-    /// The orchestrator's token of two hours ago, which lived for one.
+    /// A token of the orchestrator that was issued two hours ago for one hour.
     pub fn expired(&self) -> anyhow::Result<String> {
         let then = SystemClock.now().unix() - 2 * LIFETIME.as_secs() as i64;
         orchestrator(&issuer(&self.key, FixedClock(Timestamp::from_unix(then)))?)
@@ -77,7 +77,7 @@ impl Authority {
         Ok(self.issuer.token_for(name).scope(DELETE_SCOPE).mint()?.as_str().to_owned())
     }
 
-    /// A genuine token of a person, an administrator even.
+    /// A genuine token of a person, who is even an administrator.
     pub fn user(&self) -> anyhow::Result<String> {
         let now = SystemClock.now().unix();
         self.sign(&json!({
@@ -87,7 +87,7 @@ impl Authority {
         }))
     }
 
-    /// A signed token with any claims, for what an issuer of services does not mint.
+    /// A signed token with any claims, for tokens that a service issuer does not mint.
     pub fn sign(&self, claims: &Value) -> anyhow::Result<String> {
         let header =
             json!({ "typ": "JWT", "alg": self.key.algorithm().as_str(), "kid": self.key.kid().as_str() });
@@ -97,7 +97,7 @@ impl Authority {
     }
 }
 
-/// The same token with its claims changed to say that `service` sent it; the signature stays.
+/// The same token with changed claims, which name `service` as the sender; the signature is unchanged.
 pub fn tampered(token: &str, service: &str) -> anyhow::Result<String> {
     let mut parts = token.splitn(3, '.');
     let (Some(header), Some(payload), Some(signature)) = (parts.next(), parts.next(), parts.next()) else {

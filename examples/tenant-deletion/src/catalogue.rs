@@ -1,8 +1,8 @@
-//! The twelve services of the bakery platform and the tables that each of them keeps.
+//! The twelve services of the bakery platform and the tables of each.
 //!
-//! The one list of what a tenant deletion must reach: routers, gateway, orchestrator and
-//! manifests are made from it or tested against it. Tables stand in the order in which rows
-//! are created, parents first; deletion walks it backwards so that no foreign key breaks.
+//! It is the only list of what a tenant deletion must cover: routers, gateway, orchestrator and manifests are
+//! created from it or tested against it. Tables are in the order in which rows are created, parents first. A
+//! deletion uses the reverse order, so that no foreign key breaks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,11 +12,11 @@ use std::str::FromStr;
 pub struct Service {
     /// Its name in paths, tokens, manifests and the audit trail.
     pub name: &'static str,
-    /// Its tables that hold records of a tenant, parents before children.
+    /// Its tables with records of a tenant, parents before children.
     pub tables: &'static [&'static str],
-    /// What creates its database.
+    /// The SQL that creates its database.
     pub schema: &'static str,
-    /// What fills its database with the demonstration's tenants.
+    /// The SQL that fills its database with the demonstration's tenants.
     pub seed: &'static str,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// A name that is none of the twelve.
+/// A name that is not one of the twelve.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown service `{0}`; the services are {names}", names = names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownService(String);
@@ -39,7 +39,7 @@ impl FromStr for &'static Service {
     }
 }
 
-/// The service of that name, compared exactly.
+/// The service with that name, compared exactly.
 pub fn find(name: &str) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.name == name)
 }
@@ -60,7 +60,7 @@ macro_rules! service {
     };
 }
 
-/// All services that hold records of tenants.
+/// All services that have records of tenants.
 pub static SERVICES: [Service; 12] = [
     service!("orders": "customers", "customer_contacts", "orders", "order_items", "order_status_history"),
     service!("inventory": "ingredients", "stock_lots", "stock_movements", "temperature_logs"),
@@ -76,8 +76,8 @@ pub static SERVICES: [Service; 12] = [
     service!("notification": "templates", "preferences", "notifications", "delivery_attempts"),
 ];
 
-/// The one service that may ask the others to delete a tenant.
+/// The only service that may ask the others to delete a tenant.
 pub const ORCHESTRATOR: &str = "tenant-deletion-orchestrator";
 
-/// The scope that its token needs to delete, and not to preview.
+/// The scope that its token needs to delete; a preview does not need it.
 pub const DELETE_SCOPE: &str = "tenants:delete";

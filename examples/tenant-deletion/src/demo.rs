@@ -1,5 +1,5 @@
-//! The main job, start to end, in one process: what a newcomer sees first. Each step checks what
-//! it shows, so that a demonstration that ends well has proved its point.
+//! The whole demonstration in one process, as a newcomer first sees it. Each step checks its result, so a
+//! successful run proves the claims.
 
 mod attempts;
 mod platform;
@@ -67,7 +67,7 @@ pub async fn run(options: Demo) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Previews and deletes the tenant that leaves, and shows that the other one is whole.
+/// Previews and deletes one tenant, and shows that the other one is unchanged.
 async fn delete(client: &Client, platform: &Platform, terminal: &mut Terminal) -> anyhow::Result<()> {
     let before = counts(platform, STAYING.id)?;
     let started = Instant::now();
@@ -128,7 +128,7 @@ fn check(report: &Report, found: u64, left: u64, whole: bool) -> anyhow::Result<
     Ok(())
 }
 
-/// Counts in the databases themselves, not through what is being demonstrated.
+/// Counts in the databases directly, not through the endpoints that are demonstrated.
 fn counts(platform: &Platform, tenant: TenantId) -> anyhow::Result<Vec<u64>> {
     platform.services.iter().map(|running| Ok(running.store.count(tenant)?.total)).collect()
 }
@@ -163,13 +163,13 @@ fn serving(state: &StateDir, platform: &Platform, terminal: &mut Terminal) -> an
     Ok(())
 }
 
-/// The token is read from the file: on the command line it would show in the list of processes.
+/// The curl command reads the token from a file: on the command line, the list of processes would show it.
 fn curl(state: &StateDir, gateway: &str) -> String {
     let header = for_shell(&state.file(HEADER_FILE));
     format!("  curl -H @{header} http://{gateway}/api/v1/orders/tenant/{}/deletion-preview", STAYING.id)
 }
 
-/// A path in a command that you can copy, also if it has spaces.
+/// A path for a command that you can copy, even if it has spaces.
 fn for_shell(path: &Path) -> String {
     let path = shown(path);
     shlex::try_quote(&path).map_or_else(|_| path.clone(), std::borrow::Cow::into_owned)

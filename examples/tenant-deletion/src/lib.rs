@@ -1,5 +1,5 @@
-//! The bakery platform's tenant deletion: twelve guarded services, a gateway in front of them and
-//! an orchestrator that may ask them. See the README beside this crate for the map.
+//! The bakery platform's tenant deletion: twelve guarded services, a gateway in front of them and an
+//! orchestrator that may call them. The README of this crate has an overview.
 
 pub mod audit_table;
 pub mod authority;

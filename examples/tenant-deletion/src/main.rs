@@ -1,4 +1,4 @@
-//! The binary: reads the command line, runs one part, and turns its end into an exit code.
+//! The binary: reads the command line, runs one part, and converts its result to an exit code.
 
 use std::io;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     };
     match ended {
         Ok(code) => code,
-        // The reader of a pipe went away; there is nobody to tell.
+        // The reader of a pipe closed it, so no output is possible.
         Err(error)
             if error
                 .downcast_ref::<io::Error>()

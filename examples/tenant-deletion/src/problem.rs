@@ -1,4 +1,4 @@
-//! The body of an answer that is no success (RFC 9457), for failures that no guard decided.
+//! The body of an error response (RFC 9457), for failures that no guard decided.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,5 +1,5 @@
-//! Serves a router on a socket: with a limit on how slowly a client may send its request head,
-//! and with an end that lets running requests finish.
+//! Serves a router on a socket, with a time limit for request heads, and a shutdown that lets running
+//! requests finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-/// A request head is a few kilobytes: who needs longer holds the connection on purpose.
+/// A request head has a few kilobytes: a client that needs longer blocks the connection on purpose.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long running requests may take after the signal. The longest is cut by the gateway's own
-/// timeout of 10 s, and Kubernetes kills after 30 s.
+/// How long running requests may take after the signal. The gateway's own timeout ends the longest after 10
+/// s, and Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// After a failed `accept` (out of file descriptors) the loop waits instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tells every server of this process to stop.
+/// A signal that stops every server of this process.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Sender<bool>);
 
@@ -37,7 +37,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// One that begins at SIGINT (Ctrl-C) or SIGTERM (what Kubernetes sends).
+    /// Creates a shutdown that begins at SIGINT (Ctrl-C) or SIGTERM (which Kubernetes sends).
     pub fn at_signal() -> io::Result<Self> {
         let shutdown = Self::default();
         let begin = shutdown.clone();
@@ -49,12 +49,12 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Begins it. Doing so twice changes nothing.
+    /// Begins the shutdown. A second call has no effect.
     pub fn begin(&self) {
         self.0.send_replace(true);
     }
 
-    /// Resolves once it has begun.
+    /// Resolves when the shutdown has begun.
     pub async fn begun(&self) {
         // The sender is `self`, so this cannot end early.
         let _ = self.0.subscribe().wait_for(|begun| *begun).await;
@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
 }
 
 fn spawn_connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
-    // Small answers leave at once.
+    // Send small responses without delay.
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -115,7 +115,7 @@ fn spawn_connection(stream: TcpStream, peer: SocketAddr, router: Router, connect
 #[cfg(unix)]
 fn signal() -> io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
-    // Both are installed here, before the first request: a signal is never missed.
+    // Both handlers are installed here, before the first request, so no signal is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -1,8 +1,7 @@
-//! One service of the platform: the two endpoints of a tenant deletion, open to one caller.
+//! One service of the platform: the two endpoints of a tenant deletion, for one caller.
 //!
-//! Both handlers are shared by all twelve services; a service answers under its own name only.
-//! The guard runs before any other argument, so a stranger learns nothing from how a bad path
-//! or body is answered.
+//! All twelve services share both handlers; a service answers only under its own name. The guard runs before
+//! any other argument is read. So a stranger learns nothing from the answer to a bad path or body.
 
 use axum::extract::{FromRef, Path, State};
 use axum::http::StatusCode;
@@ -15,14 +14,14 @@ use crate::problem::problem;
 use crate::store::{AskedBy, Records, Store, StoreError};
 use crate::tenant::TenantId;
 
-/// What every handler can ask for.
+/// The state that every handler can extract.
 #[derive(Clone, FromRef)]
 struct App {
     store: Store,
     verifier: Verifier,
 }
 
-/// The routes of the service whose records `store` keeps.
+/// The routes of the service whose records are in `store`.
 pub fn router(store: Store, verifier: Verifier) -> Router {
     let tenant = format!("/api/v1/{}/tenant/{{tenant_id}}", store.service());
     let preview = format!("{tenant}/deletion-preview");
@@ -34,7 +33,7 @@ pub fn router(store: Store, verifier: Verifier) -> Router {
         .with_state(App { store, verifier })
 }
 
-/// Says what a deletion would delete.
+/// Returns what a deletion would delete.
 #[service_only(services("tenant-deletion-orchestrator"))]
 async fn preview_deletion(
     State(store): State<Store>,
@@ -43,9 +42,9 @@ async fn preview_deletion(
     blocking(move || store.count(tenant)).await.map(Json)
 }
 
-/// Deletes all records of a tenant in one transaction and says what it deleted.
+/// Deletes all records of a tenant in one transaction, and returns what it deleted.
 ///
-/// The token must be of today: one that leaked last year can look, and delete nothing.
+/// The token must be at most a day old: a token that leaked last year can preview, and delete nothing.
 #[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"), max_age = "24h")]
 async fn delete_tenant(
     State(store): State<Store>,
@@ -61,12 +60,12 @@ async fn delete_tenant(
     .map(Json)
 }
 
-/// The process answers. Says nothing about the database: restarting would not mend that.
+/// Answers while the process runs. It does not check the database, because a restart would not repair it.
 async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The database can be read and has the tables that a deletion must reach.
+/// Checks that the database is readable and has the tables that a deletion must cover.
 async fn ready(State(store): State<Store>) -> Result<&'static str, StatusCode> {
     match blocking(move || store.check()).await {
         Ok(()) => Ok("ready\n"),
@@ -74,7 +73,7 @@ async fn ready(State(store): State<Store>) -> Result<&'static str, StatusCode> {
     }
 }
 
-/// Runs database work off the async threads. If the client goes away it still ends by itself,
+/// Runs database work outside the async threads. If the client disconnects, the work still finishes,
 /// committed or not at all.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -83,7 +82,7 @@ async fn blocking<T: Send + 'static>(
     outcome.map_err(|error| ApiError::new(&error))?.map_err(|error| ApiError::new(&error))
 }
 
-/// A failure of this service. The log says why; the wire says that it may be tried again.
+/// A failure of this service. The log has the reason; the response says only that a retry is possible.
 struct ApiError;
 
 impl ApiError {

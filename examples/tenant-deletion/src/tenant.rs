@@ -1,5 +1,5 @@
-//! A tenant of the platform: one bakery business whose records lie in all twelve services.
-//! The demonstration has two of them, so that deleting one visibly leaves the other.
+//! A tenant of the platform: one bakery business with records in all twelve services. The demonstration has
+//! two tenants, so that a deletion visibly leaves the other one unchanged.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,16 +26,16 @@ impl FromStr for TenantId {
     }
 }
 
-/// A tenant that the demonstration data has records of.
+/// A tenant with records in the demonstration data.
 #[derive(Copy, Clone, Debug)]
 pub struct DemoTenant {
-    /// The id under which its records are stored.
+    /// The id of its records.
     pub id: TenantId,
     /// The name for people.
     pub name: &'static str,
     /// The prefix of its record ids.
     pub tag: &'static str,
-    /// How many records it has, as a multiple of the least.
+    /// How many records it has, as a multiple of the smallest tenant.
     pub scale: u32,
 }
 
@@ -47,7 +47,7 @@ pub const LEAVING: DemoTenant = DemoTenant {
     scale: 3,
 };
 
-/// The tenant that must be whole afterwards.
+/// The tenant that must be unchanged afterwards.
 pub const STAYING: DemoTenant = DemoTenant {
     id: TenantId(Uuid::from_u128(0x7b1e_c0de_0b4a_4d0c_8a3d_10a4_b2c7_0002)),
     name: "Obrador La Luna",

@@ -1,5 +1,5 @@
-//! The one place that writes to standard output and, for questions, to standard error. Colours only
-//! on a terminal, and none where `NO_COLOR` is set.
+//! Writes to standard output and, for questions, to standard error. Colours appear only on a terminal, and
+//! never with `NO_COLOR`.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -21,28 +21,28 @@ impl Terminal {
         Self { out: Box::new(io::stdout()), coloured }
     }
 
-    /// The process's standard error, for what is not the result.
+    /// The process's standard error, for output that is not the result.
     pub fn stderr() -> Self {
         let coloured = console::colors_enabled_stderr() && Term::stderr().features().is_attended();
         Self { out: Box::new(io::stderr()), coloured }
     }
 
-    /// A line.
+    /// Prints a line.
     pub fn line(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.out, "{text}")
     }
 
-    /// A heading, with a blank line above it.
+    /// Prints a heading, with a blank line above it.
     pub fn heading(&mut self, title: impl Display, remark: impl Display) -> io::Result<()> {
         let bold = self.style(Style::new().bold());
         let dim = self.style(Style::new().dim());
         writeln!(self.out, "\n{}  {}", bold.apply_to(title), dim.apply_to(remark))
     }
 
-    /// A table with these columns, to be filled and given to [`Terminal::print_table`].
+    /// Creates a table with these columns; fill it and pass it to [`Terminal::print_table`].
     pub fn table(&self, columns: &[&str]) -> Table {
         let mut table = Table::new();
-        // As wide as its content: columns squeezed into a narrow terminal read worse than cut ones.
+        // As wide as its content: columns squeezed into a narrow terminal are harder to read than cut ones.
         table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(columns);
         if self.coloured {

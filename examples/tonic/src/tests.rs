@@ -8,7 +8,7 @@ use crate::{
     pb::{DeleteRequest, tenants_client::TenantsClient, tenants_server::TenantsServer},
 };
 
-/// `None` where headers are not all that is wrong: method, path and body of a call are gRPC's own.
+/// `None` if the defect is not only in headers: gRPC sets method, path and body of a call itself.
 fn request(fixture: &Fixture) -> Option<Request<DeleteRequest>> {
     let outgoing = fixture.outgoing("POST".parse().unwrap(), "/");
     if (outgoing.method.as_str(), outgoing.target.as_str(), outgoing.body) != ("POST", "/", None) {
@@ -25,12 +25,13 @@ fn request(fixture: &Fixture) -> Option<Request<DeleteRequest>> {
 #[tokio::test]
 async fn only_the_orchestrator_may_delete_a_tenant() {
     let authority = TestAuthority::new();
-    // The client calls the service in this process.
+    // The client calls the service inside this process.
     let service = VerifierLayer::new(authority.verifier()).layer(TenantsServer::new(Bakery));
     let mut client = TenantsClient::new(service);
     let valid = authority.service("tenant-deletion-orchestrator").scope("tenants:delete");
 
-    // A valid token; none, expired, a user's, another service's, forged, `alg: none`, and many more.
+    // A valid token, then none, an expired one, a user's, another service's, a forged one, `alg: none`, and
+    // many more.
     for fixture in valid.fixtures() {
         let Some(request) = request(&fixture) else { continue };
         let answer = client.delete(request).await;

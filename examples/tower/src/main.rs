@@ -1,5 +1,5 @@
-//! Files that only one other service may read. There is no handler function to put the attribute on,
-//! so a layer guards the service that reads them.
+//! Files that only one other service may read. No handler function exists for the attribute, so a layer
+//! guards the service that reads the files.
 
 use std::path::Path;
 

@@ -13,12 +13,12 @@ async fn only_the_auditor_may_read_a_report() {
     assert_eq!(response.text(), "bread,12");
     assert_audited!(authority.audit(), allow, service = "auditor", path = "/reports/march.csv");
 
-    // No token, expired, a user's, another service's, forged, `alg: none`, and many more.
+    // No token, an expired one, a user's, another service's, a forged one, `alg: none`, and many more.
     for fixture in valid.fixtures() {
         let response = app.get("/reports/march.csv").fixture(&fixture).await;
         fixture.assert_met(&response, authority.audit());
     }
 
-    // A stranger does not learn which reports there are.
+    // A stranger does not learn which reports exist.
     assert_denied!(app.get("/reports/april.csv").await, 401);
 }

@@ -1,4 +1,4 @@
-//! The proxies of the environment, which would read a token on plain HTTP.
+//! The proxies of the environment, which could read a token on plain HTTP.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,8 @@ impl Proxies {
         Self(Some(Arc::new(Matcher::from_system())))
     }
 
-    /// Whether a proxy would read a request to this target. Over HTTPS, it passes a tunnel.
+    /// Whether a proxy would read a request to this target. An HTTPS request goes through the proxy as an
+    /// encrypted tunnel.
     pub(crate) fn read(&self, target: &Uri) -> bool {
         target.scheme() == Some(&Scheme::HTTP)
             && self.0.as_ref().is_some_and(|matcher| matcher.intercept(target).is_some())
@@ -23,7 +24,7 @@ impl Proxies {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A proxy's URL may hold a password.
+        // A proxy's URL may contain a password.
         f.write_str(if self.0.is_some() { "of the environment" } else { "none" })
     }
 }

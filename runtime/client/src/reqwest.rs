@@ -1,4 +1,5 @@
-//! reqwest: middleware of `reqwest-middleware`, and a client that gives the token to no proxy.
+//! Support for reqwest: middleware for `reqwest-middleware`, and a client that sends the token through no
+//! proxy.
 
 use std::{error::Error, fmt};
 
@@ -9,8 +10,8 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, 
 use crate::{AttachToken, proxies::Proxies};
 
 impl AttachToken {
-    /// A client of reqwest that sends the token, and uses no proxy: not one of the environment
-    /// (`http_proxy`, `all_proxy`) and not one of the builder.
+    /// Creates a reqwest client that sends the token and uses no proxy, neither from the environment
+    /// (`http_proxy`, `all_proxy`) nor from the builder.
     ///
     /// # Errors
     /// As [`reqwest::ClientBuilder::build`].
@@ -19,16 +20,16 @@ impl AttachToken {
         Ok(ClientBuilder::new(client).with(self.client_uses_no_proxy()).build())
     }
 
-    /// States that the client below uses no proxy for plain HTTP. Otherwise, as middleware of any other
-    /// client, a request over plain HTTP fails where the environment names a proxy for it: the proxy would
-    /// read the token. A proxy that your code gives to the client is not seen.
+    /// Declares that the client below this middleware uses no proxy for plain HTTP. Without it, a request
+    /// over plain HTTP fails if the environment names a proxy for it, because the proxy would read the token.
+    /// The middleware cannot see a proxy that your code sets on the client.
     pub fn client_uses_no_proxy(mut self) -> Self {
         self.proxies = Proxies(None);
         self
     }
 }
 
-/// A proxy of the environment would read the token.
+/// The error that a proxy of the environment would read the token.
 #[derive(Debug)]
 struct ProxyReadsToken {
     host: String,

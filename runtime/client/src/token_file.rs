@@ -1,4 +1,4 @@
-//! A file with one token in it.
+//! A file that contains one token.
 
 use std::{
     error::Error,
@@ -14,14 +14,14 @@ use service_only::{
 };
 use zeroize::Zeroizing;
 
-/// The largest token file, in bytes: the longest token that a verifier looks at, and a line break.
+/// The largest token file, in bytes: the longest token that a verifier accepts, and a line break.
 pub const MAX_TOKEN_FILE_BYTES: usize = MAX_TOKEN_LENGTH + 2;
 
 pub(crate) struct TokenFile {
     pub(crate) path: PathBuf,
 }
 
-/// A token, ready to be sent.
+/// A token in the form in which it is sent.
 pub(crate) struct Sendable {
     pub(crate) authorization: HeaderValue,
     pub(crate) issued_at: Option<i64>,
@@ -39,7 +39,7 @@ impl TokenFile {
 }
 
 impl Contents for TokenFile {
-    /// `None` before the first token of a file that may be written later.
+    /// `None` until the file has its first token, if it is written later.
     type Content = Option<Sendable>;
     type Error = TokenFileError;
 
@@ -83,8 +83,8 @@ impl Contents for TokenFile {
     }
 }
 
-/// White space around the token and a byte order mark are what editors and shells add. What the message says
-/// of anything else in the file never holds a part of it: it may be another secret.
+/// Editors and shells add white space around the token and a byte order mark, so these are ignored. An error
+/// message never contains any part of other content: it may be another secret.
 fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
     let text = decode_text(bytes).map_err(|_| "it is not text in UTF-8 or UTF-16")?;
     let token = text.trim();
@@ -96,7 +96,7 @@ fn sendable(bytes: &[u8]) -> Result<Sendable, &'static str> {
     Ok(Sendable { authorization, issued_at: iat.map(whole), expires_at: exp.map(whole) })
 }
 
-/// What a text is that is not a token.
+/// Describes a text that is not a token.
 fn what_it_is(text: &str) -> &'static str {
     let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     if text.is_empty() {
@@ -118,7 +118,7 @@ fn what_it_is(text: &str) -> &'static str {
     }
 }
 
-/// What the token says of itself. Nothing is decided by it.
+/// The times that the token claims. No decision depends on them.
 fn times(payload: &[u8]) -> Times {
     serde_json::from_slice(payload).unwrap_or_default()
 }
@@ -134,7 +134,8 @@ fn whole(seconds: f64) -> i64 {
     seconds.floor() as i64
 }
 
-/// A token file that cannot be used; says which and what is wrong, and nothing of what is in it.
+/// A token file that cannot be used. The message names the file and the problem, and contains nothing of its
+/// content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFileError(String);
 

@@ -1,4 +1,4 @@
-//! tower: a layer around a client.
+//! Support for tower: a layer around a client.
 
 use std::{
     error::Error,
@@ -18,9 +18,9 @@ use tower_service::Service;
 
 use crate::AttachToken;
 
-/// The body of a request that may have to be sent a second time.
+/// The body of a request that may be sent a second time.
 pub trait ResendBody: Sized {
-    /// The same body once more; `None` where there is only one.
+    /// A copy of the body; `None` if the body cannot be repeated.
     fn again(&self) -> Option<Self>;
 }
 
@@ -42,7 +42,7 @@ impl ResendBody for Bytes {
     }
 }
 
-/// One that is empty can be sent again, a stream cannot.
+/// An empty body can be sent again, a stream cannot.
 #[cfg(feature = "axum")]
 impl ResendBody for axum::body::Body {
     fn again(&self) -> Option<Self> {
@@ -50,8 +50,8 @@ impl ResendBody for axum::body::Body {
     }
 }
 
-/// As axum's. The message of a call is a stream, so a refused call is not sent again; the next one has the
-/// new token.
+/// Works like axum's body. The message of a call is a stream, so a refused call is not sent again; the next
+/// call has the new token.
 #[cfg(feature = "tonic")]
 impl ResendBody for tonic::body::Body {
     fn again(&self) -> Option<Self> {
@@ -69,8 +69,8 @@ impl<S> Layer<S> for AttachToken {
     }
 }
 
-/// A client whose requests [`AttachToken`] puts a token on. Its error is the client's own, or a
-/// [`TokenFileError`](crate::TokenFileError) while a source that was started lazily has no token.
+/// A client with a layer of [`AttachToken`], which adds a token to its requests. Its error is the client's
+/// own error, or a [`TokenFileError`](crate::TokenFileError) while a lazily started source has no token.
 #[derive(Debug, Clone)]
 pub struct TokenAttached<S> {
     attach: AttachToken,
@@ -94,7 +94,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that said it is ready is called; its clone may not be ready.
+        // Call the instance that reported it is ready; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         if !self.attach.is_for(request.uri(), request.headers()) {

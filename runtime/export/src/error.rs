@@ -1,20 +1,20 @@
-//! Why a table could not be exported.
+//! The errors of an export.
 
 use thiserror::Error;
 
-/// Why a table could not be exported. Nothing is written that says less than the table.
+/// Why a table could not be exported. The export never writes weaker rules than those of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// A route asks for something that the target cannot say without allowing more.
+    /// A route requires something that the target cannot express without allowing more.
     #[error("`{}`: {reason}", route.escape_debug())]
     Route {
         /// The methods and the path of the route.
         route: String,
-        /// What cannot be said.
+        /// What the target cannot express.
         reason: String,
     },
-    /// An option is missing, or has a value that would mean something else to the target.
+    /// An option is missing, or has a value that the target would interpret differently.
     #[error("{option}: {reason}")]
     Option {
         /// The option, by the name of its method.

@@ -1,4 +1,4 @@
-//! OpenAPI 3.1: the security scheme, and what each operation asks of its caller.
+//! Exports OpenAPI 3.1: the security scheme, and what each operation requires of its caller.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use service_only::routes::{Access, Route, RouteTable};
 
 const SCHEME: &str = "serviceToken";
 
-/// What a path item of OpenAPI 3.1 has an operation for.
+/// The methods for which a path item of OpenAPI 3.1 can have an operation.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 
 /// An OpenAPI 3.1 document as JSON, with `version` as the version of the API.
 ///
-/// It says who may call; what a handler takes and gives is for others to add. An operation names its
-/// scopes in `security` and the rest of its policy in `x-service-only`; a public one has an empty
-/// `security`, and its reason in `x-public`. A route for any method has every operation.
+/// It describes who may call; you must add the inputs and outputs of a handler. An operation lists its scopes
+/// in `security` and the rest of its policy in `x-service-only`. A public operation has an empty `security`,
+/// and its reason in `x-public`. A route for any method has every operation.
 ///
 /// # Errors
-/// For a method that OpenAPI does not know, and for two paths that it cannot tell apart.
+/// For a method that OpenAPI does not support, and for two paths that it cannot distinguish.
 pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError> {
     let document = json!({
         "components": {
@@ -42,7 +42,7 @@ pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError>
         "info": { "title": table.service(), "version": version },
         "openapi": "3.1.0",
         "paths": paths(table)?,
-        // What is not listed here is not public either.
+        // The default for operations that are not listed: they are not public either.
         "security": [{ SCHEME: [] }],
     });
     let mut text = serde_json::to_string_pretty(&document)
@@ -56,7 +56,7 @@ fn paths(table: &RouteTable) -> Result<Value, ExportError> {
     for rule in plan::rules(table)? {
         let refused = |reason: String| ExportError::route(plan::name(rule.route), reason);
         let path = written(&rule.template, |name| format!("{{{name}}}")).map_err(refused)?;
-        // Two paths that differ in the names of their parameters are one to OpenAPI.
+        // For OpenAPI, two paths that differ only in the names of their parameters are the same.
         let shape = written(&rule.template, |_| "{}".to_owned()).map_err(refused)?;
         let (template, known, item) = items.entry(shape).or_insert_with(|| {
             let item = Map::from_iter([("parameters".to_owned(), parameters(&rule.template))]);
@@ -131,8 +131,8 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
-/// Each word is there, and `null` where nothing is asked: an empty list lets nobody in. Only `issuers` is left out
-/// where the handler names none.
+/// Each member is present, and `null` without a requirement: an empty list accepts no caller. Only `issuers`
+/// is omitted if the handler names none.
 fn asked(issuers: Option<&[String]>, mut asked: Value) -> Value {
     if let (Some(issuers), Some(asked)) = (issuers, asked.as_object_mut()) {
         asked.insert("issuers".to_owned(), json!(issuers));
@@ -140,7 +140,7 @@ fn asked(issuers: Option<&[String]>, mut asked: Value) -> Value {
     asked
 }
 
-/// RFC 9457, with the header of RFC 6750 section 3.
+/// A problem document of RFC 9457, with the header of RFC 6750 section 3.
 fn response(description: &str) -> Value {
     json!({
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },

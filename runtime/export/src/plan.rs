@@ -14,8 +14,8 @@ pub(crate) struct Rule<'t> {
     pub(crate) template: Template,
     /// Methods that other routes of the same path name. Only set if this route accepts any method.
     pub(crate) without_methods: Vec<&'t str>,
-    /// Narrower paths, whatever the method: the router looks for the path first. For a fallback those of
-    /// all routes too, for the router asks them before any fallback.
+    /// Narrower paths, for any method: the router matches the path first. For a fallback, it also contains
+    /// the paths of all routes, because the router tries routes before any fallback.
     pub(crate) without_paths: Vec<Template>,
     pub(crate) access: Asked<'t>,
 }

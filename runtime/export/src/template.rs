@@ -1,9 +1,9 @@
-//! The template of a path: `/tenants/{id}`, `/files/{*rest}`. Parsed once, as axum's router reads it,
-//! and from then on compared and written without looking at braces again.
+//! The template of a path: `/tenants/{id}`, `/files/{*rest}`. It is parsed once, as axum's router reads it.
+//! Comparison and output then need no further look at braces.
 
 use std::cmp::Ordering;
 
-/// A parsed template. Ordered by precedence: where two fit one path, the router takes the lesser.
+/// A parsed template, ordered by precedence: if two templates match one path, the router takes the lesser.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     pieces: Vec<Piece>,
@@ -12,14 +12,14 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
     Text(String),
-    /// One segment of the path, or what of it is left. The router takes an empty one for it too, but
-    /// at the end of the path.
+    /// One segment of the path, or the rest of a segment. The router also accepts an empty one, except at the
+    /// end of the path.
     Parameter(String),
-    /// All that is left of the path; never empty.
+    /// The rest of the path; never empty.
     Rest(String),
 }
 
-/// One step of the comparison. Names of parameters do not count.
+/// One step of the comparison. Parameter names are ignored.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Char(char),
@@ -38,7 +38,7 @@ impl Template {
         while let Some(at) = rest.find(['{', '}']) {
             let (before, from) = rest.split_at(at);
             text.push_str(before);
-            // A brace that is doubled is a brace.
+            // A doubled brace is a literal brace.
             if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
                 text.extend(from.chars().next());
                 rest = after;
@@ -64,7 +64,7 @@ impl Template {
         &self.pieces
     }
 
-    /// The path, where it has no parameter.
+    /// The path, if it has no parameter.
     pub(crate) fn literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Text(text)] => Some(text),
@@ -72,7 +72,7 @@ impl Template {
         }
     }
 
-    /// A regular expression of RE2 that the whole path must match.
+    /// A RE2 regular expression that must match the whole path.
     pub(crate) fn regex(&self) -> String {
         let last = self.pieces.last();
         let piece = |piece: &Piece| match piece {
@@ -84,7 +84,7 @@ impl Template {
         self.pieces.iter().map(piece).collect()
     }
 
-    /// Whether one path may fit both. Says yes in doubt.
+    /// Whether one path can match both templates. Returns `true` in doubt.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (own, others) = (self.segments(), other.segments());
         let mut others = others.iter();
@@ -133,7 +133,7 @@ fn parameter(name: &str, after: &str) -> Result<Piece, String> {
     Ok(if rest { Piece::Rest(name) } else { Piece::Parameter(name) })
 }
 
-/// As Go's `regexp.QuoteMeta`, whose syntax is that of RE2.
+/// Escapes as Go's `regexp.QuoteMeta`, whose syntax is that of RE2.
 pub(crate) fn quote_meta(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
@@ -146,7 +146,7 @@ pub(crate) fn quote_meta(text: &str) -> String {
 }
 
 impl Ord for Template {
-    /// At the first difference, text goes before a parameter, and that before the rest of the path.
+    /// At the first difference, text sorts before a parameter, and a parameter before the rest of the path.
     fn cmp(&self, other: &Self) -> Ordering {
         self.steps().cmp(&other.steps())
     }

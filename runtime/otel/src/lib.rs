@@ -1,8 +1,8 @@
 //! Metrics and traces of `service-only` by OpenTelemetry.
 //!
-//! [`Metrics`] counts decisions, and reads keys, tokens and the audit when a collection asks. [`TracesAudit`] makes
-//! a span of each decision. Both are audit sinks beside the one that writes: they never fail, and they decide
-//! nothing.
+//! [`Metrics`] counts decisions, and reads keys, tokens and the audit log at each collection. [`TracesAudit`]
+//! creates a span for each decision. Use both as audit sinks beside the one that writes: they never fail, and
+//! they make no decision.
 //!
 //! # Features
 //!

@@ -1,9 +1,9 @@
-//! What a fleet has to remember: minted tokens, revocations, and the life of its signing keys.
+//! The shared state of a fleet: minted tokens, revocations, and the life of its signing keys.
 //!
 //! - [`Store`] is the registry, in SQLite or PostgreSQL. One address chooses the database.
 //! - [`SqlRevocations`] gives a verifier the revocations of a store. It reads them in the background, so no request
 //!   waits for the database.
-//! - [`rotation`] decides when a signing key comes, takes over and goes.
+//! - [`rotation`] decides when a signing key is prepared, takes over and retires.
 
 mod revocations;
 pub mod rotation;

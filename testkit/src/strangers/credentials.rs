@@ -19,8 +19,8 @@ pub(crate) struct Stranger {
 }
 
 impl Credentials {
-    /// Forgeries of the named callers' tokens; where none is named, of tokens of the authorities that the
-    /// test made; where there is none either, of an authority like any other.
+    /// Forges the tokens of the named callers. Without callers, it forges tokens of the test's authorities.
+    /// Without authorities, it forges tokens of a default authority.
     pub(crate) fn new(callers: &[TokenDraft]) -> Self {
         if !callers.is_empty() {
             return Self { good: callers.to_vec() };

@@ -1,4 +1,4 @@
-//! Lines that are not cases, and the ids that they are answered under.
+//! Tests lines that are not cases, and the ids in their answers.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What `service-token dev` says beside the token: the lines to paste into a service and a shell.
+//! The text that `service-token dev` prints beside the token: lines to paste into a service and a shell.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn snippet(options: &DevOptions, jwks: &Path) -> String {
         .replace("\"JWKS\"", &format!("{:?}", jwks.display().to_string()))
 }
 
-/// The command that was run, for a shell: run again, it mints a fresh token of the same kind.
+/// The current command for a shell: it mints a fresh token with the same options.
 fn command_line(options: &DevOptions) -> String {
     let mut words = vec!["service-token".to_owned(), "dev".to_owned(), options.name.to_string()];
     let mut say = |option: &str, value: &str| words.extend([format!("--{option}"), quoted(value)]);
@@ -51,7 +51,7 @@ fn command_line(options: &DevOptions) -> String {
     words.join(" ")
 }
 
-/// One word for a POSIX shell.
+/// Quotes one word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+,=".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
@@ -65,7 +65,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Compiles the printed lines, and runs them as far as the file that is not there.
+    /// Compiles the printed lines, and runs them until the missing file.
     fn verifier() -> Result<service_only::Verifier, Box<dyn std::error::Error>> {
         let verifier = include!("snippet.rs");
         Ok(verifier)

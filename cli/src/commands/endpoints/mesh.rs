@@ -1,4 +1,4 @@
-//! What a mesh is told on the command line or by `service-token.toml`.
+//! The mesh options, from the command line or from `service-token.toml`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ impl FromStr for Pair {
 }
 
 impl MeshArguments {
-    /// Whether the command line names any of them.
+    /// Whether the command line has any mesh option.
     pub(crate) fn any(&self) -> bool {
         let one = [&self.issuer, &self.jwks_uri, &self.namespace, &self.trust_domain];
         let many = [&self.label, &self.principal];
@@ -117,7 +117,8 @@ impl MeshArguments {
         Ok(mesh)
     }
 
-    /// A service that no route lets in is mistyped, and the right one keeps its principal.
+    /// A principal for a service that no route accepts is a typing error: the intended service would keep its
+    /// default.
     fn check_principals(&self, table: &RouteTable) -> Outcome<()> {
         let allowed = table.routes().iter().filter_map(|route| match route.access() {
             Access::ServiceOnly { services, .. } => services.as_deref(),

@@ -1,4 +1,4 @@
-//! The table for a terminal. Its words come from a file, and are escaped.
+//! The table for a terminal. Its text comes from a file, so it is escaped.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
@@ -30,7 +30,7 @@ fn handler(route: &Route) -> String {
     route.endpoint().unwrap_or_default().to_owned()
 }
 
-/// The access in words.
+/// Describes the access in words.
 pub(crate) fn who(access: &Access) -> String {
     match access {
         Access::Public { reason } => format!("anybody: {reason}"),

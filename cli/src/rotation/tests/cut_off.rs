@@ -1,9 +1,9 @@
-//! Rotations that are cut off between any two changes, and run again: they end as one that was not.
+//! Tests rotations that stop between any two changes and run again: they end like an uninterrupted one.
 
 use super::bench::{ALL, Bench, Left, Run};
 use crate::rotation::*;
 
-/// Cuts the last of these runs off after each number of changes, and runs it again.
+/// Stops the last of these runs after each number of changes, and runs it again.
 fn cut_anywhere(before: &[Run], run: Run) -> Left {
     let prepared = || {
         let bench = Bench::new();
@@ -53,7 +53,7 @@ fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
 fn emergency_that_is_cut_off_anywhere_is_finished_by_the_next_and_made_once() {
     use KeyStage::{Active, Retired, Retiring};
     let fresh = cut_anywhere(&[], Run::Emergency(Successor::Fresh));
-    // The oldest stays until a usual run looks at it.
+    // The oldest key stays until a normal run checks it.
     assert_eq!((fresh.stages, fresh.published), (vec![Active, Retired, Retiring], 2));
     let with_prepared = cut_anywhere(&[Run::Due], Run::Emergency(Successor::Fresh));
     assert_eq!((with_prepared.stages, with_prepared.published), (vec![Active, Retired, Retired, Retired], 1));

@@ -1,4 +1,4 @@
-//! Two rotations at once, in one place and in two.
+//! Tests two concurrent rotations, in one place and in two places.
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ fn rotation_elsewhere_that_was_faster_leaves_nothing_half_done_here() {
     let (url, mut changes) = (bench.folder.path().join("tokens.db"), 0);
     let mut go_on = || {
         changes += 1;
-        // Just before it is written down.
+        // This runs just before the new key is recorded.
         let key_is_made = fs::exists(&bench.site.next).unwrap();
         if key_is_made && faster_is_missing(&url) {
             add_elsewhere(url.clone(), faster.clone());

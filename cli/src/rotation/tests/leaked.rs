@@ -1,4 +1,4 @@
-//! A key that leaked: revoked first, and gone wherever it stood.
+//! Tests a leaked key: it is revoked first, and retired in whichever stage it was.
 
 use super::bench::{ALL, Bench, Run};
 use crate::rotation::*;

@@ -1,5 +1,5 @@
-//! The alerts and the dashboard: what they ask for is there, promtool finds no fault, and each alert says what
-//! to do.
+//! Tests the alerts and the dashboard. Their metrics exist, promtool accepts them, and each alert names the
+//! next step.
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::{
@@ -20,7 +20,7 @@ pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(folder().join(file)).unwrap()
 }
 
-/// All metrics of ours that a text names.
+/// All metrics of this project that a text names.
 fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("service_only_"));
@@ -40,7 +40,7 @@ async fn rules_and_dashboard_name_only_what_is_exported() {
 #[tokio::test]
 async fn the_dashboard_shows_all_that_is_exported() {
     let shown = named(&read("grafana/dashboard.json"));
-    // Of a histogram its buckets.
+    // For a histogram, only its buckets count.
     let exported = everything().await;
     let exported = exported.iter().filter(|name| !name.ends_with("_sum") && !name.ends_with("_count"));
     let ours = exported.filter(|name| name.starts_with("service_only_"));
@@ -91,7 +91,7 @@ fn promtool_finds_no_fault_in_the_rules() {
     promtool(&["test", "rules", "alerts.test.yml"]);
 }
 
-/// What is exported is what Prometheus reads without a complaint.
+/// Prometheus reads the export without an error.
 #[tokio::test]
 async fn promtool_finds_no_fault_in_a_scrape() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! The endpoint that Prometheus asks.
+//! Tests the endpoint that Prometheus scrapes.
 
 use super::*;
 

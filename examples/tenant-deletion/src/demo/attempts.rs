@@ -1,4 +1,4 @@
-//! Six attempts to delete the tenant that must fail, each through the gateway and past it.
+//! Six attempts to delete the tenant that must fail, each through the gateway and directly at the service.
 
 use std::net::SocketAddr;
 
@@ -15,13 +15,13 @@ use crate::terminal::Terminal;
 struct Attempt {
     what: &'static str,
     token: Option<String>,
-    /// A header by which a user says to be a service.
+    /// Whether a user adds a header that claims to be a service.
     forged: bool,
     status: u16,
     meaning: &'static str,
 }
 
-/// Makes the attempts, prints what they were answered, and fails if an answer is not the right one.
+/// Makes the attempts, prints their answers, and fails if an answer is wrong.
 pub(crate) async fn refuse_all(
     authority: &Authority,
     platform: &Platform,

@@ -1,5 +1,5 @@
-//! Where the demonstration keeps its files: below the target directory, so that the work tree
-//! stays clean, and readable by their owner only.
+//! The files of the demonstration: below the target directory, so that the work tree stays clean, and
+//! readable only by their owner.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Says that a directory is the demonstration's and may be emptied by the next one.
+/// The file that marks a directory as the demonstration's, so that the next run may empty it.
 const MARKER: &str = ".tenant-deletion-demo";
 
-/// A directory that this process alone uses. It stays when the process ends.
+/// A directory that only this process uses. It remains after the process ends.
 pub(crate) struct StateDir {
     path: PathBuf,
-    /// Held for as long as the directory is in use.
+    /// Locked while the directory is in use.
     _lock: Option<File>,
 }
 
 impl StateDir {
-    /// An empty directory `demo` below `base`, or `demo-PID` while another run uses that one.
+    /// Creates an empty directory `demo` below `base`, or `demo-PID` if another run uses the first.
     pub(crate) fn create(base: Option<PathBuf>) -> anyhow::Result<Self> {
         let base = match base {
             Some(base) => base,
@@ -43,12 +43,12 @@ impl StateDir {
         Ok(Self { path, _lock: lock })
     }
 
-    /// The path of a file in it.
+    /// The path of a file in the directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a new file that its owner alone can read.
+    /// Writes a new file that only its owner can read.
     pub(crate) fn write(&self, name: &str, content: &str) -> anyhow::Result<PathBuf> {
         let path = self.file(name);
         let mut options = OpenOptions::new();
@@ -65,7 +65,7 @@ impl StateDir {
     }
 }
 
-/// Removes what an earlier run left, and nothing else.
+/// Removes the files of an earlier run, and nothing else.
 fn remove_earlier(path: &Path) -> io::Result<()> {
     if !path.exists() {
         return Ok(());
@@ -78,13 +78,13 @@ fn remove_earlier(path: &Path) -> io::Result<()> {
     fs::remove_dir_all(path)
 }
 
-/// The path as a person would type it here.
+/// The path relative to the current directory, as a person would type it.
 pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
 
-/// `tenant-deletion/` in cargo's target directory, or in the temporary one for an installed binary.
+/// `tenant-deletion/` in cargo's target directory, or in the temporary directory for an installed binary.
 fn default_base() -> anyhow::Result<PathBuf> {
     let binary = std::env::current_exe().context("cannot find out where this program is")?;
     let target = binary.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());

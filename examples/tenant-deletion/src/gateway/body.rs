@@ -1,4 +1,4 @@
-//! The request body on its way through: frame by frame, never collected.
+//! Streams the request body through the gateway: frame by frame, never collected.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use http_body_util::{LengthLimitError, Limited};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How far the request body has come, and what the gateway waits for.
+/// The progress of the request body, and what the gateway waits for.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Progress {
     /// When the last frame passed.
@@ -18,18 +18,19 @@ pub(crate) struct Progress {
     pub(crate) state: State,
 }
 
-/// What happens next to the body.
+/// The next event of the body.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The service takes the next frame, or has taken all of them.
+    /// The service reads the next frame, or has read all frames.
     Passing,
-    /// The service could take a frame, and the client has not sent it yet.
+    /// The service is ready for a frame, and the client has not sent it yet.
     AwaitingClient,
-    /// No more frames come.
+    /// No more frames arrive.
     Failed(ClientFault),
 }
 
-/// Why a body ended before its end. Each is the client's doing: the service has no part in reading it.
+/// Why a body ended early. Each reason is the client's fault, because the service is not involved in reading
+/// it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClientFault {
     /// It is longer than the limit.
@@ -38,8 +39,8 @@ pub(crate) enum ClientFault {
     Malformed,
 }
 
-/// A body of limited length that reports its progress and lets no trailer through: a trailer field named
-/// `x-user-type` would come after the header fields were cleaned.
+/// A body of limited length that reports its progress and drops all trailers: a trailer field named
+/// `x-user-type` would arrive after the header fields were cleaned.
 pub(crate) struct Passing {
     body: Limited<Body>,
     progress: watch::Sender<Progress>,
@@ -65,7 +66,7 @@ impl http_body::Body for Passing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         loop {
-            // Before the poll: a frame that arrives during it replaces this.
+            // Set the state before the poll: a frame that arrives during the poll replaces it.
             self.progress.send_modify(|progress| progress.state = State::AwaitingClient);
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             match &frame {

@@ -1,5 +1,5 @@
-//! What the gateway does to header fields: it removes those that a client may not write, and sets those
-//! that the verified token answers for.
+//! Changes the header fields of a request: removes those that a client may not set, and sets those from the
+//! verified token.
 
 use std::net::IpAddr;
 
@@ -15,8 +15,7 @@ const USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 const SERVICE_NAME: HeaderName = HeaderName::from_static("x-service-name");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Fields that are about one connection (RFC 9110 section 7.6.1), and `expect`, which this
-/// gateway answers itself.
+/// Fields of one connection (RFC 9110 section 7.6.1), and `expect`, which this gateway answers itself.
 const HOP_BY_HOP: [&str; 11] = [
     "connection",
     "expect",
@@ -31,14 +30,15 @@ const HOP_BY_HOP: [&str; 11] = [
     "upgrade",
 ];
 
-/// Removes the fields about one connection, those that `Connection` names included.
+/// Removes the fields of one connection, including those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // The one field that services decide by was verified here and stays, whoever names it.
+        // Services decide by this field, and the gateway has verified it. It stays even if `Connection` names
+        // it.
         .filter(|name| name != header::AUTHORIZATION)
         .collect();
     for name in named {
@@ -49,7 +49,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes every field that a service could take for the word of this gateway or of another proxy.
+/// Removes every field that a service could take for a statement of this gateway or of another proxy.
 pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name)).cloned().collect();
     for name in reserved {
@@ -57,16 +57,16 @@ pub(crate) fn remove_reserved(headers: &mut HeaderMap) {
     }
 }
 
-/// Sets the fields of the verified identity. A claim that the token does not have sets nothing.
+/// Sets the fields of the verified identity. A missing claim sets nothing.
 pub(crate) fn set_identity(headers: &mut HeaderMap, identity: &Identity, client: Option<IpAddr>) {
     match identity {
         Identity::Service(caller) => set_service(headers, caller),
         Identity::User(user) => set_user(headers, user),
-        // A kind of identity that this gateway does not know vouches for nothing.
+        // For an unknown kind of identity, the gateway sets no field.
         _ => {}
     }
-    // The client's own list is reserved and was removed: the address of this connection is the only
-    // one that the gateway knows.
+    // The client's own list is reserved and was removed. The gateway knows only the address of this
+    // connection.
     if let Some(client) = client {
         set(headers, FORWARDED_FOR, Some(&client.to_string()));
     }
@@ -90,8 +90,8 @@ fn set_user(headers: &mut HeaderMap, user: &User) {
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
-    // `from_str` takes visible ASCII only: a claim with a line break or with letters that servers
-    // decode differently becomes no field rather than a doubtful one.
+    // `from_str` accepts only visible ASCII. A claim with a line break, or with letters that servers decode
+    // differently, sets no field rather than a doubtful one.
     if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
         headers.insert(name, value);
     }

@@ -1,18 +1,19 @@
-//! Which service a request target is for, decided on a path that has one spelling only.
+//! Finds the service of a request target, from a path that has only one spelling.
 //!
-//! Two parsers that read a path differently are how a rule for one path is passed by another.
-//! The API's paths are plain, so the gateway rewrites nothing: a target that is not already
+//! If two parsers read a path differently, a request can bypass the rule for its path. The API's paths are
+//! plain, so the gateway rewrites nothing. A target that is not canonical (an escape, a dot segment, an empty
+//! segment, a backslash) is refused with 400.
 //! canonical (an escape, a dot segment, an empty segment, a backslash) is refused with 400.
 
 use http::Uri;
 
-/// A longer path is none of ours: the longest has 90 bytes.
+/// A longer path is not part of the API: the longest has 90 bytes.
 const MAX_PATH: usize = 512;
 
-/// The canonical path of a request, with the name of the service that it is for.
+/// The canonical path of a request, with the name of its service.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServicePath<'u> {
-    /// The third segment of `/api/v1/{service}/…`, or nothing when the path is not of that form.
+    /// The third segment of `/api/v1/{service}/…`, or `None` if the path does not have that form.
     pub(crate) service: Option<&'u str>,
 }
 
@@ -37,7 +38,7 @@ pub(crate) enum PathError {
 }
 
 impl<'u> ServicePath<'u> {
-    /// Takes the path of origin form (`/path`) or absolute form (`http://host/path`).
+    /// Parses the path of origin form (`/path`) or absolute form (`http://host/path`).
     pub(crate) fn parse(target: &'u Uri) -> Result<Self, PathError> {
         let path = target.path();
         let Some(relative) = path.strip_prefix('/') else {
@@ -65,7 +66,7 @@ fn check(segment: &str) -> Result<(), PathError> {
     }
 }
 
-/// `unreserved` of RFC 3986 section 2.3: what is never escaped in a canonical path.
+/// `unreserved` of RFC 3986 section 2.3: bytes that are never escaped in a canonical path.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
 }
@@ -115,7 +116,7 @@ mod tests {
             ("*", NotAbsolute),
             (&long, TooLong),
         ] {
-            // What `Uri` itself refuses never reaches the gateway.
+            // A path that `Uri` refuses never reaches the gateway.
             if let Ok(uri) = path.parse::<Uri>() {
                 assert_eq!(ServicePath::parse(&uri), Err(error), "{path}");
             }

@@ -1,14 +1,14 @@
-//! The header fields that a client may not write, because a service could take them for the gateway's or
-//! another proxy's word: on who calls, from which address, or for which path and method.
+//! The header fields that a client may not set, because a service could take them for a statement of the
+//! gateway or of another proxy. They name a caller, an address, or another path or method.
 //!
-//! Each proxy has its own fields, and new ones appear. A list of full names therefore misses some. This module
-//! removes a field by the words in its name, and by its family where the words say nothing. A field that an API
-//! behind this gateway needs and that is removed belongs in [`CLIENTS_OWN`].
+//! Each proxy has its own fields, and new ones appear, so a list of full names would miss some. This module
+//! removes a field by the words in its name, or by its family if no word is reserved. If an API behind this
+//! gateway needs a removed field, add it to [`CLIENTS_OWN`].
 
 use http::HeaderName;
 
-/// Fields of clients whose names contain a reserved word. `authorization` is the one credential that the
-/// gateway verifies.
+/// Client fields whose names contain a reserved word. `authorization` is the only credential that the gateway
+/// verifies.
 const CLIENTS_OWN: &[&str] = &[
     "authorization",
     "csrf-token",
@@ -21,10 +21,11 @@ const CLIENTS_OWN: &[&str] = &[
     "access-control-request-method",
 ];
 
-/// Words that name a caller, its rights or its credentials, or that replace the target of a request. A word of
-/// a field's name is reserved if it starts with one of these: `x-remote-userid` is, by `remote` and by `user`.
+/// Words that name a caller, its rights or its credentials, or that replace the target of a request. A word
+/// in a field's name is reserved if it starts with one of these: `x-remote-userid` is reserved by `remote`
+/// and by `user`.
 const RESERVED_WORDS: &[&str] = &[
-    // Who calls.
+    // Caller.
     "account",
     "actor",
     "admin",
@@ -54,7 +55,7 @@ const RESERVED_WORDS: &[&str] = &[
     "upn",
     "user",
     "workload",
-    // What it may do.
+    // Rights of the caller.
     "claim",
     "entitle",
     "group",
@@ -65,7 +66,7 @@ const RESERVED_WORDS: &[&str] = &[
     "scope",
     "trusted",
     "verif",
-    // How it proved that.
+    // Credentials and proofs.
     "apikey",
     "assertion",
     "auth",
@@ -84,7 +85,7 @@ const RESERVED_WORDS: &[&str] = &[
     "token",
     "webauth",
     "xfcc",
-    // Which request it is.
+    // Target of the request.
     "forwarded",
     "original",
     "originating",
@@ -101,15 +102,15 @@ const RESERVED_WORDS: &[&str] = &[
     "sender",
 ];
 
-/// Words that are reserved as a whole: they name an address or a distinguished name, and other words start with
-/// them.
+/// Words that are reserved only as a whole: they name an address or a distinguished name, and harmless words
+/// start with them.
 const RESERVED_WHOLE_WORDS: &[&str] = &[
     "addr", "address", "clientip", "dn", "ip", "ips", "ipv4", "ipv6", "realip", "socketip", "sub", "act",
     "app", "appid", "as", "cn", "method", "path", "redirect", "san", "scheme", "source", "uri",
 ];
 
-/// Names and beginnings of names, without `x-`, of fields that proxies and platforms set, and that no word
-/// above covers.
+/// Names and prefixes of names, without `x-`, of fields that proxies and platforms set and that no word above
+/// covers.
 const RESERVED_FAMILIES: &[&str] = &[
     "3scale",
     "amzn-mtls",
@@ -162,13 +163,13 @@ const RESERVED_FAMILIES: &[&str] = &[
     "script-name",
 ];
 
-/// Whether a client may not write this field, in any spelling that some server folds together: CGI and its
+/// Whether a client may not set this field, in any spelling that some server treats as the same. CGI and its
 /// descendants map `-`, `_` and other characters to one, and add `HTTP_` in front.
 pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     if CLIENTS_OWN.contains(&name.as_str()) {
         return false;
     }
-    // `http` has changed the name to lower case already.
+    // `http` has already converted the name to lower case.
     let words: Vec<&str> = name
         .as_str()
         .split(|c: char| !c.is_ascii_alphanumeric())

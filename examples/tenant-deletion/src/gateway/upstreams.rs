@@ -1,4 +1,4 @@
-//! Where each service listens.
+//! The addresses of the services behind the gateway.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use crate::catalogue::{self, Service, UnknownService};
 #[derive(Clone, Debug, Default)]
 pub struct Upstreams(BTreeMap<&'static str, Authority>);
 
-/// A `NAME=http://HOST:PORT` that is none.
+/// An invalid `NAME=http://HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// No `=` in it.
+    /// It has no `=`.
     #[error("`{0}` is not of the form NAME=http://HOST:PORT")]
     Form(String),
-    /// A name that is none of the twelve.
+    /// The name is not one of the twelve.
     #[error(transparent)]
     Service(#[from] UnknownService),
-    /// The same service twice.
+    /// The same service occurs twice.
     #[error("`{0}` is named twice")]
     Repeated(&'static str),
-    /// Not an `http` address without a path.
+    /// The address is not an `http` address without a path.
     #[error("`{0}` is not an address of the form http://HOST:PORT")]
     Address(String),
-    /// None at all.
+    /// There are no pairs.
     #[error("no upstream is named")]
     None,
 }
@@ -49,7 +49,7 @@ impl Upstreams {
         Ok(upstreams)
     }
 
-    /// The services of the catalogue that are not among them.
+    /// The services of the catalogue that have no address.
     pub fn missing(&self) -> Vec<&'static str> {
         catalogue::names().filter(|name| !self.0.contains_key(name)).collect()
     }

@@ -22,11 +22,11 @@ pub struct Patience {
     /// The number of attempts. With the default pause, five attempts bridge the few seconds in which a
     /// service is replaced.
     pub attempts: u32,
-    /// The pause before the second try. It doubles from try to try, up to five seconds, with
-    /// jitter, so that twelve calls do not come back at the same instant.
+    /// The pause before the second attempt. It doubles after each attempt, up to five seconds, with jitter,
+    /// so that twelve calls do not retry at the same instant.
     pub pause: Duration,
-    /// How long one try may take: longer than the gateway's ten seconds, so that its 504 arrives
-    /// before this side gives up.
+    /// The timeout of one attempt: longer than the gateway's ten seconds, so that the gateway's 504 arrives
+    /// first.
     pub timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What became of a run: one line per service, as a table for people or as JSON for machines.
+//! The report of a run: one line per service, as a table for people or as JSON for programs.
 
 use comfy_table::{Cell, CellAlignment, Color};
 use serde::Serialize;
@@ -11,22 +11,22 @@ use crate::terminal::Terminal;
 /// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Whose deletion it was.
+    /// The tenant of the deletion.
     pub tenant_id: TenantId,
-    /// The trace of the run, which every audit record of it names.
+    /// The trace id of the run, which every audit record of it contains.
     pub trace_id: String,
-    /// Whether every service did what it was asked.
+    /// Whether every service completed its request.
     pub complete: bool,
     /// The services, in the order of the catalogue.
     pub services: Vec<Line>,
 }
 
-/// What became of the tenant in one service.
+/// The result for the tenant in one service.
 #[derive(Debug, Serialize)]
 pub struct Line {
     /// The service.
     pub service: &'static str,
-    /// How it ended.
+    /// The final state.
     pub state: State,
     /// Records that the preview found.
     pub found: Option<u64>,
@@ -34,14 +34,14 @@ pub struct Line {
     pub deleted: Option<u64>,
     /// Records that earlier runs had deleted.
     pub deleted_before: u64,
-    /// Tries of the last call.
+    /// Attempts of the last call.
     pub attempts: u32,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// How it ended in one service.
+/// The final state in one service.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -51,7 +51,7 @@ pub enum State {
     Deleted,
     /// There was nothing left to delete.
     AlreadyGone,
-    /// Not done, whatever the reason. The records are still there.
+    /// Not done, for any reason. The records still exist.
     Failed,
 }
 
@@ -118,7 +118,7 @@ impl Line {
 }
 
 impl Report {
-    /// A line for each service of the catalogue: one that is missing among `lines` has failed.
+    /// Creates a line for each service of the catalogue: a service that is missing in `lines` has failed.
     pub(crate) fn new(tenant_id: TenantId, trace_id: String, mut lines: Vec<Line>) -> Self {
         let services: Vec<Line> = SERVICES
             .iter()
@@ -134,7 +134,7 @@ impl Report {
         Self { tenant_id, trace_id, complete, services }
     }
 
-    /// A preview as the end of a run: where nothing was found, nothing is left to do.
+    /// Converts a preview to a final report: a service without records is already done.
     pub fn settled(mut self) -> Self {
         for line in self.services.iter_mut().filter(|line| line.found == Some(0)) {
             line.state = State::AlreadyGone;
@@ -152,7 +152,7 @@ impl Report {
         self.services.iter().filter_map(|line| line.deleted).sum()
     }
 
-    /// The services that did not do what they were asked.
+    /// The services that did not complete their request.
     pub fn failed(&self) -> impl Iterator<Item = &Line> {
         self.services.iter().filter(|line| line.state == State::Failed)
     }

@@ -47,7 +47,7 @@ fn second_deletion_deletes_nothing_and_says_what_the_first_did() {
 fn deletion_that_fails_halfway_deletes_nothing() {
     let (_directory, store) = seeded(find("orders").unwrap());
     let before = store.count(LEAVING.id).unwrap();
-    // `customers` goes last; by then four tables have been emptied.
+    // `customers` comes last; by then four tables are empty.
     raw(&store)
         .execute_batch(
             "CREATE TRIGGER legal_hold BEFORE DELETE ON customers BEGIN SELECT raise(ABORT, 'legal hold'); END;",

@@ -1,15 +1,16 @@
-//! Values that wait for a histogram of the SDK, by its buckets.
+//! Collects values per bucket for a histogram of the SDK.
 //!
-//! The SDK takes one value at a time and looks its labels up for each, which costs more than a decision. So a
-//! thread counts values here, and the SDK gets as many later: the same number in each bucket, with the same
-//! sum, the same least and the same greatest. A view that draws other buckets gets means of those between.
+//! The SDK accepts one value at a time and looks up its labels for each, which costs more than a decision. So
+//! a thread counts values here, and the SDK gets the same number of values later. Each bucket gets the same
+//! number, with the same sum, minimum and maximum. A view with other buckets gets the mean of the values in
+//! between.
 
 use super::at;
 
 #[derive(Default)]
 pub(crate) struct Distribution {
     buckets: Vec<Bucket>,
-    /// Where the last value went: the next one mostly goes there too.
+    /// The bucket of the last value: the next value is usually in the same one.
     last: usize,
 }
 
@@ -22,7 +23,7 @@ struct Bucket {
 }
 
 impl Distribution {
-    /// Counts a value. `bounds` are those of the SDK's histogram, each of its bucket.
+    /// Counts a value. `bounds` are the upper bounds of the SDK histogram's buckets.
     #[inline]
     pub(crate) fn add(&mut self, bounds: &[f64], value: f64) {
         let above = |bound: usize| bounds.get(bound).is_none_or(|bound| value <= *bound);
@@ -39,7 +40,7 @@ impl Distribution {
         }
     }
 
-    /// As many values as were counted.
+    /// As many values as were counted, with the same sum per bucket.
     pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
         self.buckets.iter().flat_map(Bucket::values)
     }
@@ -75,7 +76,7 @@ impl Bucket {
     fn values(&self) -> impl Iterator<Item = f64> + use<> {
         let between = self.count.saturating_sub(2);
         let mean = (self.sum - self.least - self.greatest) / between.max(1) as f64;
-        // A sum of floating point numbers may be a little off, and a mean must stay in its bucket.
+        // A sum of floating point numbers may be slightly off, and the mean must stay in its bucket.
         let mean = mean.max(self.least).min(self.greatest);
         let least = (self.count > 0).then_some(self.least);
         let greatest = (self.count > 1).then_some(self.greatest);
@@ -97,7 +98,7 @@ mod tests {
         all
     }
 
-    /// Counts by bucket, sum, least, greatest.
+    /// Counts per bucket, sum, minimum, maximum.
     fn seen(values: impl Iterator<Item = f64>) -> ([u64; 5], f64, f64, f64) {
         let mut seen = ([0; 5], 0.0, f64::INFINITY, f64::NEG_INFINITY);
         for value in values {

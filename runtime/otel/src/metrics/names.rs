@@ -1,4 +1,4 @@
-//! The names that measurements are labelled with: only so many.
+//! The names that label measurements; their number is limited.
 
 use std::{
     collections::HashSet,
@@ -9,10 +9,10 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::locked;
 
-/// The name of all that come too late for one. No service is called so.
+/// The shared label of all names above the limit. No service has this name.
 const OTHERS: &str = "(others)";
 
-/// At most so many names. Asked when a thread sees one for the first time.
+/// The set of labelled names, up to a limit. A thread uses it when it sees a name for the first time.
 pub(crate) struct Names {
     known: Mutex<HashSet<Arc<str>>>,
     limit: usize,

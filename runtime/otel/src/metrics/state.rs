@@ -1,4 +1,4 @@
-//! The keys of a ring, as labels and numbers.
+//! The keys of a key ring, as labels and numbers.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
 }
 
 impl RingKey {
-    /// The same text for a key as where its uses are counted, so that the two can be joined.
+    /// Uses the same text for a key as the counts of its uses, so that the two can be joined.
     pub(crate) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
         let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH).into_owned();
         [KeyValue::new("issuer", issuer.to_owned()), KeyValue::new("kid", kid)]

@@ -1,4 +1,4 @@
-//! How revocations are read, with a reason for each default.
+//! The settings of the revocation reader, with a reason for each default.
 
 use std::{
     fmt,
@@ -19,15 +19,15 @@ use tokio::sync::watch;
 use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};
 use crate::store::{Address, StoreError};
 
-/// A poll each 400 ms: with the read itself, the whole fleet refuses within a second even where
-/// notifications are lost.
+/// A poll every 400 ms. Together with the read, the whole fleet refuses within a second even if notifications
+/// are lost.
 pub const DEFAULT_REVOCATION_POLL: Duration = Duration::from_millis(400);
 
-/// Half a minute without a word of the database is an outage: a failover takes less, and a leaked
-/// token can do less in it than in an hour.
+/// After half a minute of silence, the database counts as down. A failover takes less time, and a leaked
+/// token can do less harm in it than in an hour.
 pub const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// Below that, a poll would be all that the database does.
+/// With a shorter interval, the database would only serve polls.
 const MIN_POLL: Duration = Duration::from_millis(10);
 
 /// Settings of [`SqlRevocations`].
@@ -51,37 +51,38 @@ impl SqlRevocationsBuilder {
         }
     }
 
-    /// How often the database is asked, at least 10 ms [default: 400 ms].
+    /// How often to poll the database, at least 10 ms [default: 400 ms].
     pub fn poll_interval(mut self, poll: Duration) -> Self {
         self.poll = poll.max(MIN_POLL);
         self
     }
 
-    /// How long the database may be silent before it is an outage [default: 30 s]. A duration below
-    /// the poll's makes every moment between two polls one.
+    /// How long the database may be silent before it is an outage [default: 30 s]. If it is shorter than the
+    /// poll interval, there is an outage between any two polls.
     pub fn max_silence(mut self, silence: Duration) -> Self {
         self.max_silence = silence;
         self
     }
 
-    /// How many revocations are held at most [default: [`MAX_REVOCATIONS`]]. More are an outage.
+    /// The maximum number of revocations in memory [default: [`MAX_REVOCATIONS`]]. More revocations are an
+    /// outage.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The clock that revocations are forgotten by, when their tokens have expired [default: the system's].
-    /// When it goes back, all are read again.
+    /// The clock that decides when a revocation of an expired token is deleted [default: the system's]. If
+    /// the clock goes back, all revocations are read again.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Starts to read in the background. A database that cannot be reached yet is tried again and
-    /// again; see [`loaded`](SqlRevocations::loaded).
+    /// Starts the background reader. If the database cannot be reached yet, it retries; see
+    /// [`loaded`](SqlRevocations::loaded).
     ///
     /// # Errors
-    /// When the address is none, or there is no tokio runtime to read in.
+    /// When the address is invalid, or no tokio runtime is running.
     pub fn start(self) -> Result<SqlRevocations, StoreError> {
         let address: Address = self.url.parse()?;
         let place = address.place();

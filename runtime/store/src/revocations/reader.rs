@@ -205,7 +205,7 @@ impl Reader {
 
     fn complain(&self, trouble: &Trouble) {
         if matches!(trouble, Trouble::Full(_)) {
-            // Not read in full, so nobody may be accepted from now on.
+            // Not all revocations were read, so no token may be accepted from now on.
             self.shared.full.store(true, Ordering::Release);
         }
         if self.failures == 0 {
@@ -264,8 +264,8 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// Waits for PostgreSQL's word on a connection of its own; ends when it is dropped. Without it, the
-/// polls remain.
+/// Listens for PostgreSQL's notifications on its own connection; ends when it is dropped. Without it, the
+/// reader only polls.
 struct Listener(tokio::task::AbortHandle);
 
 impl Listener {

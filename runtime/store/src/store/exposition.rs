@@ -1,7 +1,8 @@
-//! The registry and the journal as Prometheus reads them: a file for node_exporter, or the body of an answer.
+//! The registry and the journal in Prometheus' text format: a file for node_exporter, or the body of a
+//! response.
 //!
-//! What is minted changes when somebody mints, so whoever mints writes this down; no service that verifies
-//! needs the database for it.
+//! The data changes only when a program mints, so the minting program writes it. No verifying service needs
+//! the database for it.
 
 use std::{
     borrow::Cow,
@@ -13,12 +14,12 @@ use service_only::{__satellite::escaped, keys::MAX_KID_LENGTH};
 
 use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
 
-/// Services that are told apart; the rest are one, `(others)`.
+/// The number of services with their own label; all others share the label `(others)`.
 const MAX_SERVICES: usize = 1_000;
 
 const OTHERS: &str = "(others)";
 
-/// Within which times tokens are counted.
+/// The times within which expiring tokens are counted.
 const WITHIN: [(&str, i64); 7] = [
     ("1h", 3_600),
     ("1d", 86_400),
@@ -30,9 +31,9 @@ const WITHIN: [(&str, i64); 7] = [
 ];
 
 impl Store {
-    /// The issuer's tokens and keys by `now`, in Prometheus' text format: how many tokens expire within which
-    /// time, when the last good token of each service does and how long it lives in all, and the state and
-    /// the age of each key.
+    /// The issuer's tokens and keys at `now`, in Prometheus' text format. It has the number of tokens that
+    /// expire within each time, the expiry and lifetime of each service's last valid token, and the state and
+    /// age of each key.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -72,12 +73,12 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
     text.lines
 }
 
-/// As the verifiers write it where they count the uses of a key, so that the two can be joined.
+/// Escapes the key id as the verifiers do in their metrics, so that the two can be joined.
 fn kid(key: &KeyRecord) -> Cow<'_, str> {
     escaped(&key.kid, MAX_KID_LENGTH)
 }
 
-/// The token of a service that lasts longest.
+/// The token of a service that expires last.
 #[derive(Clone, Copy)]
 struct Last {
     expires_at: i64,
@@ -96,12 +97,13 @@ impl<'t> Services<'t> {
         let mut own = Self { last: BTreeMap::new(), left: BTreeMap::new() };
         for ListedToken { token, revoked, .. } in tokens {
             let service = named.get(token.service.as_str()).copied().unwrap_or(OTHERS);
-            // Who revokes a token wants no other.
+            // A revoked token needs no replacement.
             if revoked.is_some() {
                 continue;
             }
             let Some(lifetime) = token.expires_at.checked_sub(token.issued_at) else { continue };
-            // A service without a new token is missed for as long as the last one lived, then given up.
+            // A service without a new token is reported for one more lifetime of its last token, and then
+            // dropped.
             if now.saturating_sub(token.expires_at) < lifetime {
                 let found = Last { expires_at: token.expires_at, lifetime };
                 let last = own.last.entry(service).or_insert(found);
@@ -146,7 +148,7 @@ impl Text<'_> {
     }
 }
 
-/// A label's value, in which three characters are escaped.
+/// The value of a label, in which three characters are escaped.
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,8 +1,8 @@
-//! All that a rotation has to look at, read in one go.
+//! Reads everything that a rotation needs.
 
 use super::{Journal, KeyHolder, Store, StoreError};
 
-/// Tokens that are revoked hold no key back: they are refused already.
+/// Revoked tokens do not delay a key's retirement: verifiers refuse them already.
 const HOLDERS: &str = "
     SELECT t.kid, t.service, MAX(t.expires_at) FROM service_only_tokens t
     WHERE t.issuer = $1
@@ -15,12 +15,13 @@ const REVOKED: &str =
     "SELECT name FROM service_only_revocations WHERE kind = 'key' AND issuer = $1 ORDER BY name";
 
 impl Store {
-    /// What is known of an issuer's keys.
+    /// All records of an issuer's keys.
     ///
     /// # Errors
     /// When the store cannot be read, or holds what this program does not understand.
     pub async fn journal(&self, issuer: &str) -> Result<Journal, StoreError> {
-        // What changes in between is seen by the step that is made from it, which then fails.
+        // These reads are not one transaction. If the data changes in between, the next step detects it and
+        // fails.
         Ok(Journal {
             keys: self.keys(issuer).await?,
             holders: self.holders(issuer).await?,

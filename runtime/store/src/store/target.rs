@@ -1,16 +1,16 @@
-//! What a revocation revokes, and its columns.
+//! The target of a revocation, and its columns.
 
-/// What is revoked.
+/// What a revocation revokes: a token, a service's tokens or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationTarget {
     /// One token.
     Token {
-        /// Its name.
+        /// Its `jti`.
         jti: String,
-        /// Its `exp`; the revocation is forgotten some time after it.
+        /// Its `exp`; the store deletes the revocation some time after it.
         expires_at: i64,
     },
-    /// All tokens of a service that were issued up to and within a second.
+    /// All tokens of a service that were issued up to and including a second.
     Service {
         /// Its name.
         service: String,
@@ -19,7 +19,7 @@ pub enum RevocationTarget {
     },
     /// All tokens that a key signed.
     Key {
-        /// Its name.
+        /// Its key id.
         kid: String,
     },
 }

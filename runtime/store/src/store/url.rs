@@ -1,4 +1,4 @@
-//! The address of a store: which database, and how it is reached safely.
+//! The address of a store: which database it names, and how to connect to it safely.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::StoreError;
 
-/// How long a write waits for another program's before it gives up.
+/// How long a write waits for another program's write before it fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A parsed address.
@@ -40,7 +40,7 @@ impl FromStr for Address {
 fn sqlite(path: &str) -> Result<Address, StoreError> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let bad = |rule: &str| Err(StoreError::BadUrl(rule.to_owned()));
-    // A store in memory would be gone with the command that wrote it.
+    // An in-memory store would be lost when the command that wrote it ends.
     if path.is_empty() || path == ":memory:" || path.contains('\0') {
         return bad("`sqlite:` needs the path of a file");
     }
@@ -55,7 +55,7 @@ fn sqlite(path: &str) -> Result<Address, StoreError> {
 
 fn postgres(url: &str) -> Result<Address, StoreError> {
     check_parameters(url)?;
-    // The parser's words may quote the address, and so a password.
+    // The parser's message may quote the address, and so a password.
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         let rule = "write `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`, with one host, and with \
                     `%40` for an `@`, `%2F` for a `/`, `%3A` for a `:` and `%23` for a `#` of a name or a password";
@@ -69,13 +69,13 @@ fn postgres(url: &str) -> Result<Address, StoreError> {
         ));
     }
     let local = options.get_socket().is_some() || is_local(options.get_host());
-    // To prefer TLS is to do without it whenever somebody on the way wishes so.
+    // `prefer` falls back to plain text if an attacker on the network blocks TLS.
     let weak = matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow);
     let options = if weak && !local { options.ssl_mode(PgSslMode::VerifyFull) } else { options };
     Ok(Address::Postgres(Box::new(options)))
 }
 
-/// Parameters that sqlx reads. It passes over any other one, and `sslmod=require` would connect without TLS.
+/// Parameters that sqlx reads. It ignores any other one, so `sslmod=require` would connect without TLS.
 const READ: [&str; 17] = [
     "sslmode",
     "ssl-mode",
@@ -96,7 +96,7 @@ const READ: [&str; 17] = [
     "application_name",
 ];
 
-/// Parameters of libpq that change nothing here, with the values that are safe to pass over.
+/// Parameters of libpq that have no effect here, with the values that are safe to ignore.
 const WITHOUT_EFFECT: [(&str, &[&str]); 12] = [
     ("connect_timeout", &[]),
     ("client_encoding", &["utf8", "UTF8", "utf-8", "UTF-8", "auto"]),
@@ -132,7 +132,7 @@ fn check_parameters(url: &str) -> Result<(), StoreError> {
             Some((name, values)) => {
                 format!("its parameter `{name}` may only be {}", values.join(", "))
             }
-            // Not quoted where it may be a part of a password.
+            // Not quoted if it may be a part of a password.
             None if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && name.len() < 30 => {
                 format!(
                     "its parameter `{name}` is not known; `sslmode`, `sslrootcert`, `host`, `port`, `dbname`, `user`, `application_name` and `options` are"
@@ -150,8 +150,8 @@ fn check_parameters(url: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// libpq takes a user or a port without a host, and then the socket of this machine; a URL cannot have them
-/// so, but as parameters.
+/// Moves a user or a port without a host into the query. libpq accepts them and connects to the local socket;
+/// a URL can express them only as parameters.
 fn with_host(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -163,14 +163,14 @@ fn with_host(url: &str) -> String {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let moved = [("user", user), ("password", password), ("port", host.trim_start_matches(':'))];
     let moved = moved.iter().filter(|(_, value)| !value.is_empty());
-    // A plus is a plus in front of the host, and a space in a query.
+    // A plus is literal before the host, and a space in a query.
     let moved: Vec<_> = moved.map(|(name, value)| format!("{name}={}", value.replace('+', "%2B"))).collect();
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let separator = if query.is_empty() { "" } else { "&" };
     format!("{scheme}://{path}?{}{separator}{query}", moved.join("&"))
 }
 
-/// Whether it may be libpq's other form, `host=db user=me dbname=tokens`.
+/// Whether the text may be libpq's other form, `host=db user=me dbname=tokens`.
 fn is_dsn(text: &str) -> bool {
     let name = text.trim_start().split('=').next().unwrap_or_default().trim_end();
     text.contains('=')
@@ -179,7 +179,7 @@ fn is_dsn(text: &str) -> bool {
             || WITHOUT_EFFECT.iter().any(|(known, _)| *known == name))
 }
 
-/// The same as a URL: section 34.1.1.1 of PostgreSQL's manual, "Keyword/Value Connection Strings".
+/// Converts it to a URL: section 34.1.1.1 of PostgreSQL's manual, "Keyword/Value Connection Strings".
 fn from_dsn(text: &str) -> Result<String, StoreError> {
     let bad = || {
         StoreError::BadUrl(
@@ -229,7 +229,7 @@ fn is_local(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether a password is part of the address, rather than in a variable or a file.
+/// Whether the address itself contains a password, rather than a variable or a file.
 pub(crate) fn holds_password(url: &str) -> bool {
     let url = if is_dsn(url) { from_dsn(url).unwrap_or_default() } else { with_host(url) };
     let Some((_, rest)) = url.split_once("://") else { return false };
@@ -241,7 +241,7 @@ pub(crate) fn holds_password(url: &str) -> bool {
 }
 
 impl Address {
-    /// Where it is, without a password.
+    /// The address, without a password.
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
@@ -256,8 +256,8 @@ impl Address {
     }
 }
 
-/// The rollback journal, not the log: readers need no write access to the directory, and none of its
-/// files is left to others' modes.
+/// Uses the rollback journal, not the write-ahead log: readers need no write access to the directory, and
+/// other users' umasks do not set the mode of any of its files.
 pub(crate) fn sqlite_options(path: &std::path::Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)

@@ -99,7 +99,7 @@ const OF_PROXIES: &[&str] = &[
     "Cf-Access-Jwt-Assertion",
     "Tailscale-User-Login",
     "Teleport-Jwt-Assertion",
-    // Kubernetes and others that let a caller act for another.
+    // Kubernetes and others that allow impersonation.
     "Impersonate-User",
     "Impersonate-Extra-scopes",
     "X-Scope-OrgID",
@@ -123,7 +123,7 @@ const OF_PROXIES: &[&str] = &[
     "X-Gravitee-Application",
 ];
 
-/// Fields by which some servers take a request for another: of another address, path, host or method.
+/// Fields that make some servers treat a request as another one: with another address, path, host or method.
 const OF_ANOTHER_REQUEST: &[&str] = &[
     "Forwarded",
     "X-Forwarded",
@@ -156,7 +156,7 @@ const OF_ANOTHER_REQUEST: &[&str] = &[
     "Front-End-Https",
 ];
 
-/// What clients of an API send.
+/// Fields that clients of an API send.
 const OF_CLIENTS: &[&str] = &[
     "Accept",
     "Accept-Encoding",
