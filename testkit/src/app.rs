@@ -1,4 +1,4 @@
-//! Calls to an axum router inside the test's own process: no port, no client, no waiting.
+//! Calls an axum router inside the test's own process, without a port or an HTTP client.
 
 use std::{
     future::{Future, IntoFuture},
@@ -22,13 +22,13 @@ use crate::{
     response::TestResponse,
 };
 
-/// Calls `router`; short for [`TestApp::new`].
+/// Calls `router`; a short form of [`TestApp::new`].
 pub fn call(router: impl TestRouter) -> TestApp {
     TestApp::new(router)
 }
 
-/// A router to call. It goes through everything that a request from the network goes through, but
-/// for the network.
+/// A router to call. A request passes through everything that a network request passes through, except the
+/// network.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -58,13 +58,13 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// An app of this router, open or closed.
+    /// Creates an app of this router, open or closed.
     pub fn new(router: impl TestRouter) -> Self {
         Self { router: router.into_router(), audit: None }
     }
 
-    /// The audit that this app records into: a failing assertion about a response shows it, and
-    /// [`assert_audited!`](crate::assert_audited) takes a response in its place.
+    /// Sets the audit log of this app. A failing assertion about a response then prints it, and
+    /// [`assert_audited!`](crate::assert_audited) accepts a response in its place.
     #[must_use]
     pub fn audit(self, audit: &RecordingAudit) -> Self {
         Self { audit: Some(audit.clone()), ..self }
@@ -109,7 +109,7 @@ impl TestApp {
     /// Starts a request of any method; `path` may have a query.
     ///
     /// # Panics
-    /// When `path` is not one that a request line could carry.
+    /// When `path` is not valid in a request line.
     #[track_caller]
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
         let uri: Uri = path.parse().or_fail("the path of a request");
@@ -120,7 +120,7 @@ impl TestApp {
     }
 }
 
-/// A router that has its state: axum's, or a closed one.
+/// A router that already has its state: axum's, or a closed one.
 pub trait TestRouter {
     /// The router to call.
     fn into_router(self) -> Router;
@@ -138,7 +138,7 @@ impl TestRouter for ClosedRouter {
     }
 }
 
-/// A request about to be sent. Await it, or call [`send`](Self::send).
+/// A request that is not yet sent. Await it, or call [`send`](Self::send).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -171,26 +171,26 @@ pub struct TestRequest {
 }
 
 impl TestRequest {
-    /// Adds `Authorization: Bearer …`. Said twice, the request has two headers, which is refused
-    /// with 400.
+    /// Adds `Authorization: Bearer …`. After a second call the request has two headers, which is refused with
+    /// 400.
     #[track_caller]
     pub fn bearer(self, token: impl AsRef<str>) -> Self {
         self.authorization(format!("Bearer {}", token.as_ref()))
     }
 
-    /// Adds an `Authorization` header of any value.
+    /// Adds an `Authorization` header with any value.
     ///
     /// # Panics
-    /// When the value is not one that HTTP allows.
+    /// When the value is not valid in HTTP.
     #[track_caller]
     pub fn authorization(self, value: impl AsRef<[u8]>) -> Self {
         self.header(AUTHORIZATION, value)
     }
 
-    /// Adds a header. One of the same name that is there already stays.
+    /// Adds a header. Existing headers of the same name stay.
     ///
     /// # Panics
-    /// When name or value is not one that HTTP allows.
+    /// When name or value is not valid in HTTP.
     #[track_caller]
     pub fn header(
         mut self,
@@ -203,11 +203,11 @@ impl TestRequest {
         self
     }
 
-    /// Makes this the request of a fixture: its `Authorization` headers, one, none or several, and
-    /// where it is about more, its method, path, headers and body.
+    /// Makes this the request of a fixture: with its `Authorization` headers, one, none or several, and with
+    /// its method, path, headers and body if it changes them.
     ///
     /// # Panics
-    /// When the result is not a request that HTTP allows.
+    /// When the result is not a valid HTTP request.
     #[track_caller]
     pub fn fixture(mut self, fixture: &Fixture) -> Self {
         let target = self.request.uri().to_string();
@@ -235,7 +235,7 @@ impl TestRequest {
         self
     }
 
-    /// The address that the connection comes from, as `ConnectInfo` gives it.
+    /// Sets the client address of the connection, as `ConnectInfo` returns it.
     pub fn from_address(mut self, address: SocketAddr) -> Self {
         self.request.extensions_mut().insert(ConnectInfo(address));
         self

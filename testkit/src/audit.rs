@@ -1,4 +1,4 @@
-//! An audit that keeps its records in memory, for a test to look at.
+//! An audit sink that keeps its records in memory, so that a test can check them.
 
 mod call;
 mod table;
@@ -21,9 +21,9 @@ pub use self::{
 
 use crate::fail::fail;
 
-/// Keeps every record. Clones share one list.
+/// An audit sink that keeps every record in memory. Clones share one list.
 ///
-/// `Display` is a table of the records, which the assertions of this crate show when they fail.
+/// `Display` prints a table of the records, which the assertions of this crate print when they fail.
 ///
 /// ```
 /// use service_only_testkit::TestAuthority;
@@ -39,7 +39,7 @@ use crate::fail::fail;
 #[derive(Debug, Clone, Default)]
 pub struct RecordingAudit(Arc<Mutex<Recorded>>);
 
-/// An audit, as long as an authority or a verifier has it.
+/// A weak reference to an audit log, valid while an authority or a verifier has it.
 #[cfg(feature = "axum")]
 #[derive(Debug, Clone)]
 pub(crate) struct WeakAudit(std::sync::Weak<Mutex<Recorded>>);
@@ -54,21 +54,21 @@ impl WeakAudit {
 #[derive(Debug, Default)]
 struct Recorded {
     events: Vec<AuditRecord>,
-    /// When each was recorded.
+    /// The tick of each record.
     ticks: Vec<Tick>,
-    /// When an app that records here was last called.
+    /// The tick of the latest call of an app that records here.
     called: Tick,
     failing: Option<String>,
     waiting: Vec<Waker>,
 }
 
 impl RecordingAudit {
-    /// An audit without records.
+    /// Creates an audit log without records.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All records, in the order in which they came.
+    /// All records, in the order in which they arrived.
     #[doc(alias = "records")]
     pub fn events(&self) -> Vec<AuditRecord> {
         self.lock().events.clone()
@@ -79,10 +79,10 @@ impl RecordingAudit {
         self.lock().events.last().cloned()
     }
 
-    /// The one record that there is.
+    /// The only record.
     ///
     /// # Panics
-    /// When there is none, or more than one: one decision makes exactly one record.
+    /// When there is no record, or more than one: one decision makes exactly one record.
     #[track_caller]
     pub fn only(&self) -> AuditRecord {
         match <[_; 1]>::try_from(self.events()) {
@@ -93,12 +93,12 @@ impl RecordingAudit {
         }
     }
 
-    /// The records of callers that were let through.
+    /// The records of accepted callers.
     pub fn allowed(&self) -> Vec<AuditRecord> {
         self.decided(Decision::Allow)
     }
 
-    /// The records of callers that were refused.
+    /// The records of refused callers.
     #[doc(alias = "denied")]
     #[doc(alias = "refused")]
     pub fn denials(&self) -> Vec<AuditRecord> {
@@ -110,20 +110,20 @@ impl RecordingAudit {
         self.lock().events.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Forgets all records.
+    /// Deletes all records.
     pub fn clear(&self) {
         let mut recorded = self.lock();
         recorded.events.clear();
         recorded.ticks.clear();
     }
 
-    /// Marks this instant: an assertion about the mark looks only at the records that come after it. For a
-    /// call that the kit does not make itself; a [`TestApp`](crate::TestApp) marks each of its calls.
+    /// Marks this instant: an assertion about the mark checks only the records after it. Use it for a call
+    /// that the kit does not make itself. A [`TestApp`](crate::TestApp) marks each of its own calls.
     pub fn mark(&self) -> Mark {
         Mark::new(self)
     }
@@ -143,12 +143,12 @@ impl RecordingAudit {
         events.filter(|(_, own)| start < **own && **own < end).map(|(event, _)| event.clone()).collect()
     }
 
-    /// When an app that records here was last called by this kit.
+    /// The tick of the latest call of an app that records here.
     fn called(&self) -> Tick {
         self.lock().called
     }
 
-    /// Notes that an app which records here is called.
+    /// Registers a call of an app that records here.
     #[cfg(feature = "axum")]
     pub(crate) fn call(&self) -> Tick {
         let mut recorded = self.lock();
@@ -156,8 +156,8 @@ impl RecordingAudit {
         recorded.called
     }
 
-    /// Waits until there are `count` records, and gives them: for a service that runs elsewhere in
-    /// the test's process. Waits without end, so put a time limit of your runtime around it.
+    /// Waits until there are `count` records, and returns them. Use it for a service that runs elsewhere in
+    /// the test's process. It has no timeout, so add one of your runtime.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -176,7 +176,7 @@ impl RecordingAudit {
         Until::new(self.clone(), count)
     }
 
-    /// From now on loses every record, with this reason: for a test of
+    /// Loses every record from now on, with this reason, for a test of
     /// [`require_audit`](service_only::verifier::VerifierBuilder::require_audit).
     ///
     /// ```
@@ -218,7 +218,7 @@ impl AuditSink for RecordingAudit {
         Ok(())
     }
 
-    /// Fails where a record would, so that another sink beside it hears of the refusal only.
+    /// Fails whenever `record` would fail. So another sink beside it records only the refusal.
     fn ready(&self) -> Result<(), AuditError> {
         self.lock().failing.as_ref().map_or(Ok(()), |reason| Err(AuditError::new(reason.as_str())))
     }
@@ -230,7 +230,7 @@ impl AsRef<Self> for RecordingAudit {
     }
 }
 
-/// The list of records, as the JSON lines of the audit log: for a snapshot.
+/// Serialises the records as the JSON lines of the audit log, for a snapshot.
 impl Serialize for RecordingAudit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.events().serialize(serializer)

@@ -1,4 +1,4 @@
-//! Who mints the tokens of a test, and the verifier that believes them.
+//! The authority that mints the tokens of a test, and the verifier that trusts it.
 
 mod keys;
 #[cfg(feature = "axum")]
@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use crate::{audit::RecordingAudit, clock::ManualClock};
 
-/// An issuer of tokens that lives as long as one test: its own key, its own clock, its own audit.
+/// A token issuer for one test, with its own key, clock and audit log.
 ///
-/// Nothing is shared between two authorities, so tests run in parallel and in any order. Clones of
-/// one authority share everything. Tokens are really signed, and [`TestAuthority::verifier`] really
-/// verifies them.
+/// Two authorities share nothing, so tests run in parallel and in any order. Clones of one authority share
+/// everything. Tokens have real signatures, and the verifier of [`TestAuthority::verifier`] really verifies
+/// them.
 ///
 /// ```
 /// use service_only_testkit::TestAuthority;
@@ -45,27 +45,27 @@ pub struct TestAuthority {
 #[derive(Debug)]
 struct Shared {
     key: Arc<SigningKey>,
-    /// A key that the verifier does not know, for forgeries. RSA keys are slow to make, so it is
-    /// made when first needed.
+    /// A key that the verifier does not know, for forgeries. It is created on first use, because RSA keys are
+    /// slow to generate.
     impostor: OnceLock<Arc<SigningKey>>,
     seed: Option<u64>,
     minted: AtomicU64,
-    /// Whether the test took the key with its name, so that a verifier can compare the name.
+    /// Whether the test took the key with its key id, so that a verifier can compare the id.
     published: AtomicBool,
 }
 
 impl TestAuthority {
-    /// The `iss` of an authority that was not given another.
+    /// The default `iss` of an authority.
     pub const ISSUER: &'static str = "test-authority";
 
-    /// An authority with a new ES256 key: the fastest to make of those that the RFCs recommend.
+    /// Creates an authority with a new ES256 key, the fastest to generate of those that the RFCs recommend.
     #[track_caller]
     pub fn new() -> Self {
         Self::with(Algorithm::ES256)
     }
 
-    /// An authority with a new key for `algorithm`. RSA keys have 2048 bits, the least that a
-    /// verifier takes, because larger ones are slow to make.
+    /// Creates an authority with a new key for `algorithm`. RSA keys have 2048 bits, the minimum that a
+    /// verifier accepts, because larger ones are slow to generate.
     ///
     /// ```
     /// use service_only::Algorithm;
@@ -84,8 +84,8 @@ impl TestAuthority {
         Self::from_key(keys::generate(algorithm))
     }
 
-    /// An authority whose key and tokens are the same each time that `seed` is: for snapshots of
-    /// whole tokens. The key is for EdDSA, whose signatures involve no chance (RFC 8032).
+    /// Creates an authority whose key and tokens depend only on `seed`, for snapshots of whole tokens. The
+    /// key is for EdDSA, whose signatures are deterministic (RFC 8032).
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -99,7 +99,7 @@ impl TestAuthority {
         Self::assemble(keys::seeded("key", seed), Some(seed))
     }
 
-    /// An authority with a given key, for a key from a file or a fixed HMAC secret.
+    /// Creates an authority with a given key: from a file, or a fixed HMAC secret.
     ///
     /// ```
     /// use service_only::{Algorithm, issue::SigningKey};
@@ -133,7 +133,7 @@ impl TestAuthority {
         }
     }
 
-    /// The same authority with another `iss`, in its tokens and its verifiers.
+    /// Returns the same authority with another `iss`, in its tokens and its verifiers.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -151,7 +151,7 @@ impl TestAuthority {
         Self { issuer: issuer.into(), ..self }
     }
 
-    /// The same authority with an `aud` in its tokens, which its verifiers expect.
+    /// Returns the same authority with an `aud` in its tokens, which its verifiers expect.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -173,7 +173,7 @@ impl TestAuthority {
         &self.clock
     }
 
-    /// The audit of this authority's verifiers.
+    /// The audit log of this authority's verifiers.
     pub fn audit(&self) -> &RecordingAudit {
         &self.audit
     }
@@ -202,7 +202,7 @@ impl TestAuthority {
     #[cfg(not(feature = "axum"))]
     fn hand_out(&self) {}
 
-    /// A key of the same algorithm that no verifier of this authority knows.
+    /// A key of the same algorithm that no verifier of this authority has.
     #[track_caller]
     pub(crate) fn impostor(&self) -> Arc<SigningKey> {
         let key = self.shared.impostor.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! The one place where the kit gives up: a fixture that cannot be made, or an assertion that does not
-//! hold, fails the test that asked for it, at the line that asked.
+//! Fails a test if a fixture cannot be created or an assertion does not hold. The panic names the line in the
+//! test that called the kit.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(crate) fn fail(message: impl fmt::Display) -> ! {
     panic!("{message}")
 }
 
-/// The value, or a failed test.
+/// Returns the value, or fails the test.
 pub(crate) trait OrFail<T> {
     fn or_fail(self, doing: &str) -> T;
 }

@@ -1,4 +1,4 @@
-//! What a router answered, read to its end.
+//! The complete response of a router.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::{
     fail::{OrFail, fail},
 };
 
-/// The answer to a [`TestRequest`](crate::TestRequest). `Display` shows all of it, for a message.
+/// The response to a [`TestRequest`](crate::TestRequest). `Display` prints all of it, for a message.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -45,7 +45,7 @@ pub struct TestResponse {
     headers: HeaderMap,
     body: Vec<u8>,
     audit: Option<RecordingAudit>,
-    /// The call lasted from one tick to the other.
+    /// The first and the last tick of the call.
     called: (Tick, Tick),
 }
 
@@ -59,18 +59,18 @@ impl TestResponse {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.or_fail("the body of the response").to_bytes().to_vec();
         let Parts { status, headers, extensions, .. } = parts;
-        // A record may be written when the last of a response is gone.
+        // The router may write a record only when the last part of a response is dropped.
         drop(extensions);
         let called = (called, Tick::next());
         Self { request, status, headers, body, audit, called }
     }
 
-    /// The status. Compares with a number: `response.status() == 403`.
+    /// The status. You can compare it with a number: `response.status() == 403`.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The first header of this name, where it is text.
+    /// The first header of this name, if its value is text.
     pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -128,8 +128,8 @@ impl TestResponse {
         self.audit.as_ref()
     }
 
-    /// The records that this call left in an audit. A refusal names its own (RFC 9457 `instance`); other
-    /// responses have those that came while the call lasted.
+    /// The records of this call in an audit log. A refusal names its own record (RFC 9457 `instance`). For
+    /// other responses, these are the records that arrived during the call.
     pub(crate) fn records_in(&self, audit: &RecordingAudit) -> Vec<AuditRecord> {
         let (called, answered) = self.called;
         let during = audit.between(called, answered);
@@ -177,7 +177,7 @@ impl Answer for TestResponse {
     }
 }
 
-/// The request, the status, the headers and the body, as a failing assertion shows them.
+/// Prints the request, the status, the headers and the body, for a failing assertion.
 impl fmt::Display for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} answered {}", self.request, self.status)?;

@@ -5,10 +5,10 @@ use std::{fmt, ops::Deref};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// A token of a test. Dereferences to its text.
+/// A token of a test. It dereferences to its text.
 ///
-/// `Debug` shows the header and the claims, decoded, because that is what a failing test is about;
-/// `Display` is the text. The key behind it is thrown away with the test, so it is no secret.
+/// `Debug` prints the decoded header and claims, because a failing test is about them; `Display` prints the
+/// text. The text is not a secret, because the key is discarded after the test.
 ///
 /// ```
 /// use service_only_testkit::TestAuthority;
@@ -21,22 +21,22 @@ use serde_json::Value;
 pub struct FixtureToken(String);
 
 impl FixtureToken {
-    /// A token, or what is to be sent as one.
+    /// Wraps a token, or any text to send as a token.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// The text of the token.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The header, or null where there is none that can be read.
+    /// The header, or null if it cannot be read.
     pub fn header(&self) -> Value {
         self.segment(0)
     }
 
-    /// The claims, or null where there are none that can be read.
+    /// The claims, or null if they cannot be read.
     pub fn claims(&self) -> Value {
         self.segment(1)
     }

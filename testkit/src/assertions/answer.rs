@@ -1,22 +1,23 @@
-//! What can be asserted about: anything with the status of a decision.
+//! The answers that assertions accept: anything with the status of a decision.
 
 use http::{StatusCode, header::WWW_AUTHENTICATE};
 
 use crate::audit::RecordingAudit;
 
-/// An answer that shows a decision: a [`TestResponse`](crate::TestResponse), any `http::Response`, a status alone.
+/// An answer with a decision: a [`TestResponse`](crate::TestResponse), any `http::Response`, or only a
+/// status.
 pub trait Answer {
     /// The status.
     fn status_code(&self) -> StatusCode;
-    /// Whether a challenge came with it; `None` where only the status is known.
+    /// Whether the answer has a challenge; `None` if only the status is known.
     fn has_challenge(&self) -> Option<bool> {
         None
     }
-    /// The answer in words, for a failing assertion.
+    /// Describes the answer, for a failing assertion.
     fn describe(&self) -> String {
         self.status_code().to_string()
     }
-    /// The audit of the app that answered.
+    /// The audit log of the app that answered.
     fn audit(&self) -> Option<&RecordingAudit> {
         None
     }

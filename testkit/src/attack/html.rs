@@ -1,5 +1,5 @@
-//! The report as one HTML page: nothing is loaded, nothing runs, and everything is escaped, because a
-//! report also quotes what a service answered.
+//! The report as one HTML page. It loads nothing and has no script, and everything is escaped, because a
+//! report also quotes the answers of a service.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::fixture::Defect;
 
 impl AttackReport {
-    /// The same as one HTML page that needs nothing else.
+    /// The report as one self-contained HTML page.
     pub fn html(&self) -> String {
         page(self)
     }
@@ -102,7 +102,7 @@ fn class(outcome: Option<&Outcome>) -> &'static str {
     }
 }
 
-/// Text for an element or a quoted attribute; control characters are shown and not written.
+/// Text for an element or a quoted attribute; control characters become visible escapes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,18 +1,18 @@
-//! Whether two responses are one handler's. A request by another method or to another spelling of a path
-//! may be answered by a handler that is public by design; only the attacked handler's response is a hole.
+//! Whether two responses come from the same handler. A handler that is public by design may answer another
+//! method or another spelling of a path. Only a response of the attacked handler is a hole.
 
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::fixture::Outgoing;
 
-/// A response, as far as it tells who gave it.
+/// The parts of a response that identify its handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<String>,
     pub(crate) content_length: Option<usize>,
     pub(crate) location: Option<String>,
-    /// At most [`MAX_BODY`](super::target::MAX_BODY) bytes; empty where it was not read.
+    /// At most [`MAX_BODY`](super::target::MAX_BODY) bytes; empty if it was not read.
     pub(crate) body: Vec<u8>,
 }
 
@@ -29,14 +29,14 @@ impl Reply {
     }
 }
 
-/// How a response compares with those of the control.
+/// How a response compares with the responses to the control.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// It is what the attacked handler answers.
+    /// The attacked handler answered.
     Same,
-    /// Another handler gave it.
+    /// Another handler answered.
     Different,
-    /// The control's responses are empty, so one looks like any other.
+    /// The responses to the control are empty, so they match any empty response.
     CannotBeTold,
 }
 
@@ -62,14 +62,15 @@ pub(crate) fn likeness(reply: &Reply, request: &Outgoing, controls: &[Reply], ta
     }
 }
 
-/// HEAD is answered with the headers that GET would have (RFC 9110 section 9.3.2).
+/// A HEAD response has the headers of the GET response (RFC 9110 section 9.3.2).
 fn same_head(head: &Reply, control: &Reply) -> bool {
     let length = control.content_length.unwrap_or(control.body.len());
     head.content_type == control.content_type && head.content_length.is_none_or(|own| own == length)
 }
 
-/// The words of a body, without those of the request's target, which a handler may repeat; and, where the
-/// handler answers one request in two ways, as a clock or a counter does, without those that have digits.
+/// The words of a body without those of the request's target, which a handler may repeat. If the handler
+/// answers one request in two ways, for example with a clock or a counter, words with digits are also
+/// ignored.
 fn words(body: &[u8], target: &str, changes: bool) -> Vec<String> {
     let split = |text: &str| {
         let words =

@@ -1,4 +1,4 @@
-//! Class by endpoint: what each was answered with.
+//! A table of classes by endpoints: the answer to each attack.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use super::{
 use crate::fixture::Defect;
 
 impl AttackReport {
-    /// Class by endpoint, for a snapshot.
+    /// The table of classes by endpoints, for a snapshot.
     pub fn matrix(&self) -> Matrix<'_> {
         Matrix::new(self)
     }
 }
 
-/// A table of classes and endpoints, for a snapshot: `401` for a refusal that is as it must be, `~`
-/// before one that is another, `!` before what got in, `#` before what broke the service, `?` before what
-/// says nothing, `-` for what was not sent.
+/// A table of classes and endpoints, for a snapshot. The marks are: `401` for the required refusal, `~`
+/// before another refusal, `!` before an accepted attack, `#` before a failure of the service, `?` before an
+/// inconclusive answer, `-` for an attack that was not sent.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -68,7 +68,7 @@ impl fmt::Display for Matrix<'_> {
     }
 }
 
-/// A mark and, where there is one, the status.
+/// The mark, and the status if there is one.
 pub(crate) fn cell(outcome: Option<&Outcome>) -> String {
     let status = |mark: &str, said: &str| {
         let digits: String = said.chars().take(3).filter(char::is_ascii_digit).collect();

@@ -1,5 +1,5 @@
-//! Which records are of the call at hand. Records and calls are numbered by one counter, so that a record
-//! of an earlier call is never taken for one of this.
+//! Finds the records of the current call. One counter numbers records and calls, so that a record of an
+//! earlier call is never used.
 
 use std::{
     cell::Cell,
@@ -10,14 +10,14 @@ use service_only::audit::AuditRecord;
 
 use super::RecordingAudit;
 
-/// An instant between two records. The counter says nothing else, so tests may share it.
+/// An instant between two records. The counter has no other meaning, so tests may share it.
 #[derive(Debug, Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u64);
 
 static TICKS: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
-    /// When this thread last called an app whose audit is not known.
+    /// The latest call from this thread to an app whose audit log is unknown.
     static LATEST_CALL: Cell<Tick> = const { Cell::new(Tick(0)) };
 }
 
@@ -26,7 +26,7 @@ impl Tick {
         Self(TICKS.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Notes a call that may leave its record in any audit.
+    /// Registers a call that may leave its record in any audit log.
     #[cfg(feature = "axum")]
     pub(crate) fn of_call() -> Self {
         let tick = Self::next();
@@ -39,7 +39,7 @@ impl Tick {
     }
 }
 
-/// A mark in an audit: the records that came after it. Made by [`RecordingAudit::mark`], before a call that
+/// A mark in an audit log, for the records after it. [`RecordingAudit::mark`] creates it, before a call that
 /// the kit does not make itself.
 ///
 /// ```
@@ -65,18 +65,18 @@ impl Mark {
         Self { audit: audit.clone(), since: Tick::next() }
     }
 
-    /// The records since the mark, in the order in which they came.
+    /// The records since the mark, in the order in which they arrived.
     pub fn events(&self) -> Vec<AuditRecord> {
         self.audit.since(self.since)
     }
 }
 
-/// What [`assert_audited!`](crate::assert_audited) asks for the record of a call: an audit, a [`Mark`] in
-/// one, or a [`TestResponse`](crate::TestResponse).
+/// A source of the record of a call for [`assert_audited!`](crate::assert_audited): an audit log, a [`Mark`]
+/// in one, or a [`TestResponse`](crate::TestResponse).
 pub trait Audited {
-    /// The audit.
+    /// The audit log.
     fn trail(&self) -> Option<RecordingAudit>;
-    /// The records of the call at hand.
+    /// The records of the current call.
     fn records(&self) -> Vec<AuditRecord>;
 }
 
@@ -85,7 +85,7 @@ impl Audited for RecordingAudit {
         Some(self.clone())
     }
 
-    /// Those since the latest call of an app by this kit.
+    /// The records since the kit last called an app.
     fn records(&self) -> Vec<AuditRecord> {
         self.since(self.called().max(Tick::latest_call()))
     }

@@ -1,4 +1,4 @@
-//! Audit records as a table for people.
+//! Prints audit records as a table for people.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use service_only::audit::AuditRecord;
 
 const COLUMNS: [&str; 7] = ["decision", "status", "code", "service", "request", "endpoint", "reason"];
 
-/// Writes one line a record. Records show nothing raw: the runtime escapes what a caller sent.
+/// Writes one line per record. Records are safe to print: the runtime escapes the caller's data.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>, events: &[AuditRecord]) -> fmt::Result {
     if events.is_empty() {
         return f.write_str("the audit has no records\n");

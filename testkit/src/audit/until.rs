@@ -1,4 +1,4 @@
-//! Waiting for records without sleeping or polling.
+//! Waits for records without sleeping or polling.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use service_only::audit::AuditRecord;
 
 use super::RecordingAudit;
 
-/// Ready when the audit has enough records; made by [`RecordingAudit::until`].
+/// A future that is ready when the audit log has enough records; [`RecordingAudit::until`] creates it.
 #[must_use = "a future does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct Until {
@@ -32,7 +32,7 @@ impl Future for Until {
         if recorded.events.len() >= self.count {
             return Poll::Ready(recorded.events.clone());
         }
-        // Under the lock that `record` takes, so that no record slips in between.
+        // Add the waker under the lock of `record`, so that no record is missed in between.
         recorded.waiting.push(context.waker().clone());
         Poll::Pending
     }

@@ -1,4 +1,4 @@
-//! Keys for one test: new ones, and ones that follow from a seed.
+//! The keys of a test: new ones, and ones derived from a seed.
 
 use aws_lc_rs::{
     digest,
@@ -25,7 +25,7 @@ pub(crate) fn generate(algorithm: Algorithm) -> SigningKey {
     .or_fail("a new key")
 }
 
-/// An Ed25519 key: the only asymmetric one that the backend makes from given bytes.
+/// Derives an Ed25519 key, the only asymmetric key that the backend creates from given bytes.
 #[track_caller]
 pub(crate) fn seeded(purpose: &str, seed: u64) -> SigningKey {
     let pair = Ed25519KeyPair::from_seed_unchecked(&bytes(purpose, &[seed])).or_fail("a key from a seed");
@@ -34,7 +34,7 @@ pub(crate) fn seeded(purpose: &str, seed: u64) -> SigningKey {
     SigningKey::from_pem(EdDSA, pem.as_bytes()).or_fail("a key from a seed")
 }
 
-/// The public half of `key` as a `PUBLIC KEY` block (RFC 5280); a secret has none.
+/// The public half of `key` as a `PUBLIC KEY` block (RFC 5280); an HMAC secret has none.
 #[track_caller]
 pub(crate) fn public_pem(key: &SigningKey) -> Option<String> {
     let private = || pem::parse(key.to_secret_bytes().as_slice()).or_fail("the key as PEM").into_contents();

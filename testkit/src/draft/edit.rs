@@ -1,4 +1,4 @@
-//! Changes to the text of a token, for what no JSON object and no signer would make.
+//! Changes to the text of a token that no JSON object can express and no signer would make.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) enum Edit {
 type EditText = Arc<dyn Fn(String) -> String + Send + Sync>;
 
 impl TokenDraft {
-    /// Changes the text of the header before it is encoded and signed, into what no JSON object can
+    /// Changes the text of the header before it is encoded and signed, for text that no JSON object can
     /// express.
     pub fn edit_header_json(self, edit: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         self.edit(Edit::HeaderJson(Arc::new(edit)))

@@ -1,5 +1,5 @@
-//! What a forger does with bytes: text that is signed although no issuer would write it, secrets that
-//! are none, and signatures that are changed as numbers.
+//! Forges tokens at the byte level: signs text that no issuer would write, uses public bytes as secrets, and
+//! changes signatures as numbers.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use service_only::{Algorithm, issue::SigningKey};
@@ -7,11 +7,11 @@ use service_only::{Algorithm, issue::SigningKey};
 use super::{Signer, TokenDraft, base64url};
 use crate::fail::OrFail;
 
-/// Takes `r`, `s` and the order of the group.
+/// Receives `r`, `s` and the order of the group.
 type EditEcdsa = fn(Vec<u8>, Vec<u8>, &[u8]) -> Vec<u8>;
 
 impl TokenDraft {
-    /// Writes header and payload anew, from their encoded texts, and signs that.
+    /// Replaces header and payload, given their encoded texts, and signs the result.
     pub(crate) fn resigned(self, write: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> Self {
         let signer = self.signer.clone();
         self.edit_token(move |token| {
@@ -23,8 +23,8 @@ impl TokenDraft {
         })
     }
 
-    /// Leaves header and payload as they are, and signs something else: made of the encoded header and
-    /// the decoded payload.
+    /// Keeps header and payload, and signs a different message, made from the encoded header and the decoded
+    /// payload.
     pub(crate) fn signed_over(
         self,
         message: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
@@ -51,13 +51,13 @@ impl TokenDraft {
         self.resigned(move |_, payload| format!("{header}.{payload}"))
     }
 
-    /// Signs by HMAC with any bytes, also none, under that algorithm's name.
+    /// Signs by HMAC with any bytes, also none, and names that algorithm in the header.
     pub(crate) fn signed_by_secret(self, algorithm: Algorithm, secret: impl Into<Vec<u8>>) -> Self {
         let signer = Signer::Secret(algorithm, secret.into());
         Self { signer, ..self }.algorithm_header(algorithm.as_str())
     }
 
-    /// Signs with the right key under another algorithm, where the key can.
+    /// Signs with the right key under another algorithm, if the key supports it.
     pub(crate) fn signed_under_other_algorithm(self) -> Option<Self> {
         use Algorithm::*;
         let own = self.authority.key().algorithm();
@@ -99,7 +99,7 @@ impl TokenDraft {
         Self { signer, ..self }.algorithm_header(other.as_str())
     }
 
-    /// The two halves of an ECDSA signature, changed; `None` for another algorithm.
+    /// Changes the two halves of an ECDSA signature; `None` for another algorithm.
     pub(crate) fn edit_ecdsa(self, edit: EditEcdsa) -> Option<Self> {
         let order: &'static [u8] = match self.authority.key().algorithm() {
             Algorithm::ES256 => &P256_ORDER,
@@ -112,8 +112,8 @@ impl TokenDraft {
         }))
     }
 
-    /// The scalar of an Ed25519 signature with the group's order added: the same number to a reader
-    /// that does not check its range.
+    /// Adds the group's order to the scalar of an Ed25519 signature: the same number for a verifier that does
+    /// not check its range.
     pub(crate) fn add_ed25519_order(self) -> Option<Self> {
         if !matches!(self.authority.key().algorithm(), Algorithm::EdDSA | Algorithm::Ed25519) {
             return None;
@@ -131,7 +131,7 @@ impl TokenDraft {
     }
 }
 
-/// An ECDSA signature as TLS and X.509 write it (RFC 3279 section 2.2.3).
+/// An ECDSA signature in the format of TLS and X.509 (RFC 3279 section 2.2.3).
 pub(crate) fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let (r, s) = (der_integer(r), der_integer(s));
     let body = [r, s].concat();
@@ -147,7 +147,7 @@ fn der_integer(number: &[u8]) -> Vec<u8> {
     [vec![0x02, length(&digits)], digits].concat()
 }
 
-/// Two numbers of 48 bytes stay below the 128 from which DER writes a length in two bytes.
+/// Two numbers of 48 bytes stay below 128, from which on DER needs two bytes for a length.
 fn length(bytes: &[u8]) -> u8 {
     u8::try_from(bytes.len()).unwrap_or(0x7f)
 }

@@ -1,4 +1,4 @@
-//! The drafts that an authority starts, one for each kind of token, and the verifier that trusts a kind.
+//! The token drafts that an authority can start, one for each kind of token, and a verifier for each kind.
 
 use serde_json::json;
 use service_only::{TrustedIssuer, Verifier};
@@ -10,13 +10,12 @@ use crate::{
 };
 
 impl TestAuthority {
-    /// Starts a service's token. It is valid as it is; see [`TokenDraft`].
+    /// Starts a service token. The draft is already valid; see [`TokenDraft`].
     pub fn service(&self, name: impl Into<String>) -> TokenDraft {
         TokenDraft::service(self, name.into())
     }
 
-    /// Starts a user's token (`type: "access"`): authentic, and refused with 403 by a guarded
-    /// handler.
+    /// Starts a user token (`type: "access"`): it is authentic, and a guarded handler refuses it with 403.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -29,8 +28,8 @@ impl TestAuthority {
         TokenDraft::user(self, id.into())
     }
 
-    /// Starts a strict service token, as [`TrustedIssuer::strict`] asks for it: `typ: service+jwt`,
-    /// for this authority's audience.
+    /// Starts a strict service token, as [`TrustedIssuer::strict`] requires it: with `typ: service+jwt`, for
+    /// this authority's audience.
     ///
     /// ```
     /// use service_only::TrustedIssuer;
@@ -52,8 +51,8 @@ impl TestAuthority {
         self.service(name).header("typ", "service+jwt")
     }
 
-    /// Starts a bound service-account token of a Kubernetes cluster. Its service is
-    /// `NAMESPACE.ACCOUNT`, unless the verifier names it.
+    /// Starts a bound service-account token of a Kubernetes cluster. Its service name is `NAMESPACE.ACCOUNT`,
+    /// unless the verifier sets another.
     ///
     /// ```
     /// use service_only::TrustedIssuer;
@@ -84,8 +83,8 @@ impl TestAuthority {
             .claim("kubernetes.io", bound)
     }
 
-    /// Starts a JWT-SVID of SPIFFE. The trust domain is this authority's issuer, and the service the
-    /// path with `.` for `/`, unless the verifier names it.
+    /// Starts a SPIFFE JWT-SVID. The trust domain is this authority's issuer. The service name is the path
+    /// with `.` in place of `/`, unless the verifier sets another.
     ///
     /// ```
     /// use service_only::TrustedIssuer;
@@ -111,8 +110,8 @@ impl TestAuthority {
             .claim("sub", format!("spiffe://{}{path}", self.iss()))
     }
 
-    /// Starts an access token of RFC 9068 that was given for client credentials. Its service is the
-    /// client, unless the verifier names it.
+    /// Starts an RFC 9068 access token for client credentials. Its service name is the client id, unless the
+    /// verifier sets another.
     ///
     /// ```
     /// use service_only::TrustedIssuer;
@@ -139,7 +138,7 @@ impl TestAuthority {
             .claim("sub", client_id)
     }
 
-    /// This authority as an issuer of a kind, for a verifier that trusts several.
+    /// This authority as a trusted issuer of one kind, for a verifier that trusts several.
     ///
     /// ```
     /// use service_only::{TrustedIssuer, Verifier};
@@ -171,11 +170,11 @@ impl TestAuthority {
         }
     }
 
-    /// A verifier that believes this authority as an issuer of a kind, by its clock, and records into
-    /// its audit.
+    /// Creates a verifier that trusts this authority as an issuer of one kind. It uses the authority's clock
+    /// and records into its audit log.
     ///
     /// # Panics
-    /// When such a verifier cannot be built, for example for want of an audience.
+    /// When the verifier cannot be built, for example without an audience.
     #[track_caller]
     pub fn verifier_trusting(&self, kind: impl FnOnce(String) -> TrustedIssuer) -> Verifier {
         Verifier::builder()

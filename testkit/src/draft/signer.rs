@@ -1,4 +1,4 @@
-//! Who signs a token, and how far the clocks of its verifier may be apart.
+//! The signer of a token, and the tolerated difference between the clocks.
 
 use std::{fmt, sync::Arc};
 
@@ -7,13 +7,13 @@ use service_only::{Algorithm, issue::SigningKey};
 
 use crate::fail::OrFail;
 
-/// Who signs.
+/// The signer of a token.
 #[derive(Clone)]
 pub(crate) enum Signer {
     /// Leaves the signature empty.
     Nobody,
     Key(Arc<SigningKey>),
-    /// HMAC with bytes that need be no secret.
+    /// HMAC with any bytes, which need not be secret.
     Secret(Algorithm, Vec<u8>),
 }
 
@@ -48,18 +48,18 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// How far a verifier's times may be from the authority's clock, in seconds: what the classes about
-/// the boundaries of time keep clear of.
+/// How far a verifier's times may differ from the authority's clock, in seconds. Classes about time
+/// boundaries keep this distance.
 #[derive(Debug, Copy, Clone, Default)]
 pub(crate) struct Tolerance {
-    /// How long an expired token lives on.
+    /// How long an expired token stays valid.
     pub(crate) past: i64,
-    /// How early a token may come.
+    /// How early a token may arrive.
     pub(crate) future: i64,
 }
 
 impl Tolerance {
-    /// Whether the verifier's clock stands still with the authority's, so that one second can be hit.
+    /// Whether the verifier uses the authority's fixed clock, so that a test can hit an exact second.
     pub(crate) fn is_exact(self) -> bool {
         self.past == self.future
     }

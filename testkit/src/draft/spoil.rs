@@ -1,4 +1,4 @@
-//! One named defect each: everything else about the token stays as it was.
+//! Named defects: each changes one property of the token and leaves the rest unchanged.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::token::FixtureToken;
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl TokenDraft {
-    /// Expired an hour ago, which no leeway covers.
+    /// Makes the token expire an hour ago, which no leeway covers.
     pub fn expired(self) -> Self {
         self.issued_ago(2 * HOUR).expired_for(HOUR)
     }
 
-    /// Valid only from an hour from now on, which no leeway covers.
+    /// Makes the token valid only from an hour in the future, which no leeway covers.
     pub fn not_yet_valid(self) -> Self {
         self.valid_in(HOUR).expires_in(2 * HOUR)
     }
 
-    /// Signed by a key that the verifier does not have, in the name of the one that it has.
+    /// Signs with a key that the verifier does not have, under the key id of the right key.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -33,41 +33,41 @@ impl TokenDraft {
         Self { signer: Signer::Key(impostor), ..self }
     }
 
-    /// Signed by a key that the verifier does not have, under that key's own name.
+    /// Signs with a key that the verifier does not have, under that key's own id.
     #[track_caller]
     pub fn unknown_key(self) -> Self {
         let impostor = self.authority.impostor();
         self.sign_with(impostor)
     }
 
-    /// From an issuer that the verifier was not told of, signed by the right key.
+    /// Names an issuer that the verifier does not trust, signed by the right key.
     pub fn wrong_issuer(self) -> Self {
         self.claim("iss", "https://issuer.somewhere-else.example")
     }
 
-    /// For an audience that is not the verifier's.
+    /// Names an audience that is not the verifier's.
     pub fn wrong_audience(self) -> Self {
         self.audience("somewhere-else")
     }
 
-    /// Of another service: authentic, and refused where the handler names the services that may
+    /// Names another service: the token is authentic, and refused if the handler names the services that may
     /// call.
     pub fn other_service(self) -> Self {
         let name = "some-other-service";
         self.named(name).claim("user_id", name).claim("email", format!("{name}@internal.service"))
     }
 
-    /// With no scope at all.
+    /// Removes all scopes.
     pub fn without_scopes(self) -> Self {
         self.without_claim("scope")
     }
 
-    /// A user's token: `type` is `access`, and nothing says that it is a service's.
+    /// Makes it a user token: `type` is `access`, and no claim names a service.
     pub fn user_token(self) -> Self {
         self.claim("type", "access").without_claim("is_service").without_claim("service")
     }
 
-    /// Changed after it was signed: the role is another than the issuer said.
+    /// Changes the role after signing.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -80,7 +80,7 @@ impl TokenDraft {
         self.with_claim_after_signing("role", "tampered")
     }
 
-    /// Changed after it was signed: one claim is another.
+    /// Changes one claim after signing.
     pub(crate) fn with_claim_after_signing(self, claim: &'static str, value: &'static str) -> Self {
         self.edit_token(move |token| {
             let mut claims = FixtureToken::from_text(token.as_str()).claims();
@@ -94,7 +94,7 @@ impl TokenDraft {
         })
     }
 
-    /// Not signed, and saying so: `alg` is `none` (RFC 7519 section 6).
+    /// Removes the signature and sets `alg` to `none` (RFC 7519 section 6).
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;

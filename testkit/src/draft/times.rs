@@ -1,11 +1,11 @@
-//! When a token is valid, counted from what the authority's clock shows at the moment of saying it.
+//! Sets when a token is valid, relative to the authority's clock at the time of the call.
 
 use std::time::Duration;
 
 use super::TokenDraft;
 
 impl TokenDraft {
-    /// The token expires this long from now, by the authority's clock.
+    /// Makes the token expire this long from now, by the authority's clock.
     #[doc(alias = "ttl")]
     #[doc(alias = "lifetime")]
     pub fn expires_in(self, duration: Duration) -> Self {
@@ -13,7 +13,8 @@ impl TokenDraft {
         self.claim("exp", exp)
     }
 
-    /// The token expired this long ago; zero for "at this very second", which is expired already.
+    /// Makes the token expire this long ago. With zero it expires at this very second, so it has already
+    /// expired.
     ///
     /// ```
     /// use service_only_testkit::TestAuthority;
@@ -30,7 +31,7 @@ impl TokenDraft {
         self.claim("exp", exp)
     }
 
-    /// The token was issued this long ago, which is what a handler's `max_age` looks at.
+    /// Sets how long ago the token was issued, which a handler's `max_age` checks.
     ///
     /// ```
     /// use service_only::Policy;
@@ -48,7 +49,7 @@ impl TokenDraft {
         self.claim("iat", iat)
     }
 
-    /// The token is valid this long from now on (`nbf`), and not before.
+    /// Makes the token valid from this long in the future (`nbf`), and not before.
     pub fn valid_in(self, duration: Duration) -> Self {
         let nbf = self.now().saturating_add(whole_seconds(duration));
         self.claim("nbf", nbf)
