@@ -29,7 +29,7 @@ pub(crate) struct AskedStore {
     /// Store that is asked whether the token is revoked, `sqlite:PATH` or
     /// `postgres://USER@HOST/DATABASE` [default: the variable SERVICE_TOKEN_STORE, else `store` of the
     /// configuration]
-    // Without `env`: a variable must not stand in the way of `--batch`, where each case says it all.
+    // Without `env`: the variable must not conflict with `--batch`, where each case sets everything itself.
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
     /// Do not ask whether the token is revoked, although a store is configured

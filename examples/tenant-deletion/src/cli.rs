@@ -1,5 +1,5 @@
-//! The command line: every flag can also be set by an environment variable, as containers are
-//! configured.
+//! The command line: an environment variable can also set each flag, because containers are configured this
+//! way.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -15,9 +15,14 @@ impl AttackReport {
     }
 }
 
-/// A table of classes and endpoints, for a snapshot. The marks are: `401` for the required refusal, `~`
-/// before another refusal, `!` before an accepted attack, `#` before a failure of the service, `?` before an
-/// inconclusive answer, `-` for an attack that was not sent.
+/// A table of classes and endpoints, for a snapshot. Each cell has a mark and a status:
+///
+/// - `401` for the required refusal,
+/// - `~` before another refusal,
+/// - `!` before an accepted attack,
+/// - `#` before a failure of the service,
+/// - `?` before an inconclusive answer,
+/// - `-` for an attack that was not sent.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

@@ -60,7 +60,7 @@ pub struct Undone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PastRevocation {
-    /// What was revoked, when, by whom and why.
+    /// The revocation, with its target, time, operator and reason.
     pub revoked: RevocationRecord,
     /// The number of its undoing, with the operator, time and reason; `None` if a revocation that reaches
     /// further replaced it.
