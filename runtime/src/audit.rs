@@ -8,7 +8,13 @@ mod needs_no_escape;
 mod record;
 mod tracing;
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{
+    any::Any,
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 pub use self::{
     event::AuditEvent,
@@ -23,6 +29,7 @@ pub(crate) use self::{
     event::{Line, MAX_PATH, RequestContext, Subject, logged},
     needs_no_escape::needs_no_escape,
 };
+use crate::denial::quoted;
 pub use crate::trace_context::ParentSpan;
 
 /// Receives the record of every attempt.
@@ -112,7 +119,7 @@ impl<A: AuditSink> AuditSink for Vec<A> {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
         let mut recorded = Ok(());
         for sink in self {
-            recorded = both(recorded, sink.record(event));
+            recorded = both(recorded, caught(|| sink.record(event)));
             if recorded.is_err() && event.is_required() {
                 break;
             }
@@ -140,12 +147,12 @@ impl<A: AuditSink> AuditSink for Vec<A> {
 /// caller received. Put the sink first that is most likely to fail: those after it receive only the refusal.
 impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn record(&self, event: &AuditEvent<'_>) -> Result<(), AuditError> {
-        let first = self.0.record(event);
+        let first = caught(|| self.0.record(event));
         if first.is_err() && event.is_required() {
             // The caller is refused, and both sinks receive the record of the refusal.
             return first;
         }
-        both(first, self.1.record(event))
+        both(first, caught(|| self.1.record(event)))
     }
 
     fn ready(&self) -> Result<(), AuditError> {
@@ -159,6 +166,21 @@ impl<A: AuditSink, B: AuditSink> AuditSink for (A, B) {
     fn is_off(&self) -> bool {
         self.0.is_off() && self.1.is_off()
     }
+}
+
+/// Calls a sink. A panic of the sink counts as a lost record. It may occur while the panic of a handler unwinds,
+/// and a second panic would abort the process.
+pub(crate) fn caught(sink: impl FnOnce() -> Result<(), AuditError>) -> Result<(), AuditError> {
+    catch_unwind(AssertUnwindSafe(sink)).unwrap_or_else(|panic| {
+        Err(AuditError::new(format!("the audit sink panicked: {}", panic_message(&*panic))))
+    })
+}
+
+/// The text of a panic, escaped and truncated for a log.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.map_or_else(|| "(no message)".to_owned(), quoted)
 }
 
 fn both(first: Result<(), AuditError>, second: Result<(), AuditError>) -> Result<(), AuditError> {

@@ -129,7 +129,7 @@ macro_rules! codes {
 codes! {
     /// No verifier is installed, so every caller is refused.
     NoVerifier = "no_verifier", Configuration, 500;
-    /// A part of the verifier panicked: a custom key source, revocation store or clock.
+    /// A part of the verifier panicked: a custom key source or revocation store.
     Panicked = "panicked", Configuration, 500;
     /// No token came with the request.
     MissingToken = "missing_token", Bearer, 401;

@@ -70,7 +70,8 @@ impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
         let earlier = self.attempts().current().filter(|earlier| earlier.is_request() || earlier.claim());
         let joins = earlier.clone();
-        let asked = || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier };
+        let asked =
+            || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier, who: self.identified() };
         let decided = self.recorder().decide(asked, |at| {
             let checked = self.check_again(at, None).and_then(|()| authorize(self.claims(), policy, at));
             match checked {

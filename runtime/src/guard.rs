@@ -73,7 +73,7 @@ impl<P: StaticPolicy> Guard<P> {
     ) -> Result<(Self, Caller), Rejection> {
         let asked = || {
             let (request, earlier) = request();
-            Attempted { endpoint: Some(P::endpoint()), request, earlier }
+            Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
         let mut caller = verifier.enforce_request(authorization, &P::POLICY, asked)?;
         let attempt = caller.release();

@@ -25,7 +25,9 @@ use self::{
     id::event_id,
 };
 use crate::{
-    audit::{AuditError, AuditEvent, AuditSink, Line, RequestContext, Subject, TracingAudit},
+    audit::{
+        AuditError, AuditEvent, AuditSink, Line, RequestContext, Subject, TracingAudit, caught, panic_message,
+    },
     clock::{Clock, SystemClock, Timestamp},
     denial::{Code, Denial},
     policy::Endpoint,
@@ -68,13 +70,17 @@ impl Recorder {
             return decided.map_err(|refused| (refused.denial, event_id(at.now)));
         }
         let took = self.took(at);
-        let Attempted { endpoint, request, earlier } = asked();
+        let Attempted { endpoint, request, earlier, who } = asked();
         let later = || Some(Box::new(request.keep()) as Box<dyn KeptRequest>).filter(|_| A::IS_REQUEST);
         let accepted = match decided {
             Ok(accepted) => accepted,
             Err(refused) => {
+                // A panic says nothing about the token. What was known before still holds.
+                let has_panicked = refused.denial.code() == Code::Panicked;
+                let who = if has_panicked { who } else { refused.who };
+                let refused = Refused { who, ..refused };
                 let earlier = earlier.and_then(|earlier| {
-                    let subject = refused.subject();
+                    let subject = (!has_panicked).then(|| refused.subject());
                     let decision = Decision { subject, endpoint, took, request: later() };
                     earlier.deny(&refused.denial, Some(decision))
                 });
@@ -225,24 +231,11 @@ fn event<'e>(
     AuditEvent { id, time, took, denial, subject, request, line }
 }
 
-/// Calls a sink. A panic of the sink counts as a lost record. It may occur while the panic of a handler unwinds,
-/// and a second panic would abort the process.
-fn caught(sink: impl FnOnce() -> Result<(), AuditError>) -> Result<(), AuditError> {
-    catch_unwind(AssertUnwindSafe(sink)).unwrap_or_else(|panic| {
-        Err(AuditError::new(format!("the audit sink panicked: {}", message_of(&*panic))))
-    })
-}
-
 #[cold]
 fn panicked(panic: &(dyn Any + Send)) -> Denial {
-    let message = message_of(panic);
-    tracing::error!(target: "service_only", message, "a part of the verifier panicked, so the caller is refused");
-    Denial::new(Code::Panicked, format!("a part of the verifier panicked: {message}"))
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+    let panic = panic_message(panic);
+    tracing::error!(target: "service_only", panic, "a part of the verifier panicked, so the caller is refused");
+    Denial::new(Code::Panicked, format!("a part of the verifier panicked: {panic}"))
 }
 
 /// The subject of a decision: a place, the request, and the attempt that an earlier decision about the same request
@@ -251,6 +244,8 @@ pub(crate) struct Attempted<A> {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) request: A,
     pub(crate) earlier: Option<Arc<Attempt>>,
+    /// The service or the user, where that is known before the decision.
+    pub(crate) who: Option<Arc<dyn Identified>>,
 }
 
 /// Creates a recorder for decisions that are made without a verifier, with the defaults of `VerifierBuilder`.

@@ -267,7 +267,7 @@ impl Verifier {
 }
 
 fn without_request() -> Attempted<NoRequest> {
-    Attempted { endpoint: None, request: NoRequest, earlier: None }
+    Attempted { endpoint: None, request: NoRequest, earlier: None, who: None }
 }
 
 fn user_refused() -> Denial {

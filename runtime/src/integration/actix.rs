@@ -226,7 +226,7 @@ async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint:
 
 /// Describes the request that is decided about.
 fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<HttpRequest> {
-    Attempted { endpoint, request: request.clone(), earlier: earlier(request, verifier) }
+    Attempted { endpoint, request: request.clone(), earlier: earlier(request, verifier), who: None }
 }
 
 /// Stores the decision in the request, linked to the attempt only: actix keeps extensions until the response is sent.

@@ -119,7 +119,7 @@ where
 /// Describes the request that is decided about.
 fn asked<'r>(parts: &'r Parts, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<&'r Parts> {
     let earlier = earlier(&parts.extensions, &authorization(&parts.headers), verifier);
-    Attempted { endpoint, request: parts, earlier }
+    Attempted { endpoint, request: parts, earlier, who: None }
 }
 
 impl<S, R> FromRequestParts<S> for Public<R>

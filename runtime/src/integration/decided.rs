@@ -1,6 +1,8 @@
 //! Stores a decision in a request, so that later extractors share it. A guard, a caller and an identity may follow in
 //! any order: one request has one decision about its caller, and one record.
 
+#[cfg(any(feature = "actix", feature = "axum"))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 #[cfg(any(feature = "actix", feature = "axum"))]
@@ -83,7 +85,9 @@ impl<V: Clone + PartialEq> Decided<V> {
         V: 'r,
     {
         let Identity::Service(caller) = &self.identity else { return None };
-        let is_good = || caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
+        // A part of the verifier that panics is asked again by the decision, which records the refusal.
+        let check = || caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
+        let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
         if !(self.is_about(verifier, authorization) && is_good()) {
             return None;
         }

@@ -47,7 +47,7 @@ impl<T: Send> Admit for Request<T> {
             || (Call { request, client_address, headers }, earlier(extended, &authorization, verifier));
         let attempted = || {
             let (request, earlier) = asked();
-            Attempted { endpoint: Some(P::endpoint()), request, earlier }
+            Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();

@@ -91,6 +91,7 @@ impl ServiceOnlyLayer {
             endpoint: self.endpoint,
             request: &*parts,
             earlier: earlier(&parts.extensions, &authorization, verifier),
+            who: None,
         };
         await_unknown_key(verifier, &authorization, asked).await;
         let epoch = verifier.recorder().epoch();

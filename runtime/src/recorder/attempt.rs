@@ -187,7 +187,7 @@ impl Attempt {
         state.phase = Phase::Closed;
         let mut subject = None;
         if let Some(Decision { subject: later, endpoint, took, request }) = decision {
-            subject = Some(later);
+            subject = later;
             state.took += took;
             state.endpoint = endpoint.or(state.endpoint);
             state.request = request.or(state.request.take());
@@ -238,7 +238,8 @@ pub(crate) fn audit_unavailable() -> Denial {
 
 /// A later decision about the same attempt.
 pub(crate) struct Decision<'d> {
-    pub(crate) subject: Subject<'d>,
+    /// `None` leaves the caller of the attempt.
+    pub(crate) subject: Option<Subject<'d>>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) took: Duration,
     pub(crate) request: Option<Box<dyn KeptRequest>>,

@@ -6,7 +6,7 @@ use super::{Verifier, cache::Grounds};
 use crate::{
     caller::{Caller, Identity, User},
     claims::{self, RawClaims},
-    denial::{Code, Denial},
+    denial::{Code, Denial, Stage},
     recorder::Refused,
     times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments},
@@ -90,13 +90,16 @@ impl Verification<'_> {
     }
 }
 
-/// Selects the refusal of the later stage; for the same stage, that of the earlier issuer. The key is the last one
-/// whose signature verified.
+/// The refusal of the later stage; of one stage, the earlier issuer's. Before the claims, the other refusal may know
+/// the key.
 fn later(first: Option<Refused>, second: Refused) -> Refused {
     let Some(first) = first else { return second };
-    let key_id = second.key_id.clone().or_else(|| first.key_id.clone());
-    let refused = if first.denial.stage() >= second.denial.stage() { first } else { second };
-    Refused { key_id, ..refused }
+    let is_first = first.denial.stage() >= second.denial.stage();
+    let (reported, other) = if is_first { (first, second) } else { (second, first) };
+    match reported.key_id {
+        None if reported.denial.stage() <= Stage::Signature => Refused { key_id: other.key_id, ..reported },
+        _ => reported,
+    }
 }
 
 /// The service name in the token, for the record of a token that is not accepted.

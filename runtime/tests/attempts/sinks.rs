@@ -102,6 +102,19 @@ impl AuditSink for PanicsWhenAsked {
     }
 }
 
+/// Panics from the second question on.
+#[derive(Default)]
+struct LaterPanickingStore(Counter);
+
+impl RevocationStore for LaterPanickingStore {
+    fn status(&self, _: &PresentedToken<'_>) -> Result<RevocationStatus, RevocationOutage> {
+        match self.0.count() {
+            1 => Ok(RevocationStatus::Good),
+            _ => panic!("a defect\nof the store"),
+        }
+    }
+}
+
 /// Panics with a text, or with something else.
 struct PanickingStore(Option<&'static str>);
 
@@ -261,6 +274,43 @@ async fn a_sink_that_panics_ends_no_process_and_hides_no_panic() {
         panic!("a defect of the handler");
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"a defect of the handler"));
+}
+
+#[tokio::test]
+async fn a_sink_that_panics_hides_no_record_from_the_other() {
+    let authority = TestAuthority::new();
+    let token = token(&authority);
+    let healthy = RecordingAudit::new();
+    let sinks: [Arc<dyn AuditSink>; 3] = [
+        Arc::new((Panicking, healthy.clone())),
+        Arc::new((healthy.clone(), Panicking)),
+        Arc::new(vec![Arc::new(Panicking) as Arc<dyn AuditSink>, Arc::new(healthy.clone())]),
+    ];
+    for sink in sinks {
+        let verifier = authority.verifier_builder().audit(sink.clone()).build().unwrap();
+        assert_eq!(get_status(&verifier, "/with_caller", &token).await, 200);
+        assert_one_allow(&healthy, "admitted");
+        assert_eq!(get_status(&verifier, "/with_caller", "x.y.z").await, 401);
+        assert_one_deny(&healthy, Code::Malformed, "refused");
+        let verifier = strict(&authority, sink).build().unwrap();
+        assert_eq!(get_status(&verifier, "/with_caller", &token).await, 503);
+        let events = healthy.events();
+        assert_eq!(events.last().unwrap().code, Some(Code::AuditUnavailable));
+        healthy.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_later_decision_keeps_the_service_in_the_record() {
+    let authority = TestAuthority::new();
+    let audit = RecordingAudit::new();
+    let store = LaterPanickingStore::default();
+    let verifier = authority.verifier_builder().audit(audit.clone()).revocation(store).build().unwrap();
+    let caller = verifier.verify(&token(&authority)).unwrap();
+    assert_eq!(consume(&caller).unwrap_err().code(), Code::Panicked);
+    let event = assert_one_deny(&audit, Code::Panicked, "later");
+    assert_eq!(event.service.as_deref(), Some(caller.service()));
+    assert!(event.reason.unwrap().ends_with(r"a defect\u{a}of the store"), "one line");
 }
 
 #[tokio::test]

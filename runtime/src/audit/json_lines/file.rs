@@ -78,7 +78,7 @@ impl LogFile {
         let open = Opened::open(&path, &settings)?;
         let tidier = Tidier::default();
         if settings.rotation.is_on() {
-            tidier.start(&fs::canonicalize(&path)?, &settings.rotation);
+            tidier.start(&fs::canonicalize(&path).unwrap_or_else(|_| path.clone()), &settings.rotation);
         }
         Ok(Self { path, settings, open, tidier, rotation_fails: false })
     }
@@ -109,7 +109,12 @@ impl LogFile {
         let is_ours =
             || fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.open.identity);
         // If the path is a symbolic link, the file is renamed and the link stays.
-        let path = fs::canonicalize(&self.path)?;
+        let path = match fs::canonicalize(&self.path) {
+            Ok(path) => path,
+            // Another process has renamed the file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
         match rotate::rename(&path, &self.open.file, is_ours)? {
             Rotated::ByAnother => return Ok(()),
             Rotated::Renamed(renamed) => self.reopen().inspect_err(|_| {
@@ -280,9 +285,9 @@ impl Opened {
         {
             use rustix::{fs::FallocateFlags, io::Errno};
             let Ok(end) = self.file.metadata().map(|file| file.len()) else { return false };
-            let reserved = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, FREE_SPACE);
-            // Some file systems do not support reservations.
-            is_free && matches!(reserved, Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS))
+            let reserved = || rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, FREE_SPACE);
+            // Some file systems cannot reserve, each with an error of its own.
+            is_free && !matches!(reserved(), Err(Errno::NOSPC | Errno::DQUOT | Errno::INTR))
         }
         #[cfg(not(target_os = "linux"))]
         is_free
