@@ -471,7 +471,7 @@ impl<C: Contents> Shared<C> {
     }
 }
 
-/// Reads a regular file like [`read_bounded`], and refuses pipes. The file is read repeatedly: opening a pipe would
+/// Reads a regular file like `read_bounded`, and refuses pipes. The file is read repeatedly: opening a pipe would
 /// wait for a writer, and reading it would consume its content.
 ///
 /// # Errors

@@ -128,7 +128,7 @@ impl WeakHandle for TokenSource {
 
 /// A [`TokenSource`] whose first token may arrive later, in a file that another container of the pod writes.
 ///
-/// [`AttachToken`](crate::AttachToken) accepts it like a [`TokenSource`]. Until the token exists, requests to
+/// [`AttachToken`] accepts it like a [`TokenSource`]. Until the token exists, requests to
 /// the recipients fail with an error that names the file and the problem. They are never sent without a
 /// token.
 ///
