@@ -3,8 +3,8 @@
 use std::hash::Hasher;
 
 /// A hasher for maps whose keys are hashes already. A caller must not be able to choose them, or gain by a collision.
-#[derive(Default)]
-pub(crate) struct Hashed(u64);
+#[derive(Debug, Default)]
+pub struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write_u64(&mut self, hash: u64) {
@@ -24,6 +24,6 @@ impl Hasher for Hashed {
 
 /// Mixes one more word into a hash. It is not keyed, so an attacker can construct two inputs with the same hash.
 #[inline]
-pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
+pub const fn mix(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }

@@ -9,7 +9,6 @@
 mod audit;
 mod counts;
 mod distribution;
-mod hashed;
 mod known;
 mod names;
 mod readings;

@@ -3,12 +3,11 @@
 use std::{borrow::Cow, collections::HashMap, hash::BuildHasherDefault};
 
 use service_only::{
+    __satellite::{Hashed, mix},
     audit::{AuditEvent, Decision},
     error::Code,
     routes::Endpoint,
 };
-
-use super::hashed::{Hashed, mix};
 
 /// The kinds of decisions that one thread caches. Above this limit the thread clears its cache; no count is
 /// lost.
