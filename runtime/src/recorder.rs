@@ -77,8 +77,7 @@ impl Recorder {
             Err(refused) => {
                 // A panic says nothing about the token. What was known before still holds.
                 let has_panicked = refused.denial.code() == Code::Panicked;
-                let who = if has_panicked { who } else { refused.who };
-                let refused = Refused { who, ..refused };
+                let refused = Refused { who: refused.who.or(who), ..refused };
                 let earlier = earlier.and_then(|earlier| {
                     let subject = (!has_panicked).then(|| refused.subject());
                     let decision = Decision { subject, endpoint, took, request: later() };
