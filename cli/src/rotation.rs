@@ -9,9 +9,10 @@
 mod emergency;
 mod site;
 
+use service_only::keys::KeyState;
 use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::{Journal, Plan, Step};
-use service_only_store::{KeyRecord, KeyStage, KeyStep, Store, StoreError};
+use service_only_store::{KeyRecord, KeyStep, Store, StoreError};
 
 pub(crate) use emergency::{Emergency, Successor};
 pub(crate) use site::Site;
@@ -66,7 +67,7 @@ impl<'a> Rotation<'a> {
     /// Records the configured key as the one that signs.
     async fn adopt(&mut self) -> Outcome<()> {
         let key = self.site.current()?;
-        let record = self.record(&key, KeyStage::Active)?;
+        let record = self.record(&key, KeyState::Active)?;
         self.store.add_key(&record).await.map_err(|error| refused(&error))?;
         self.done("adopted", key.kid().as_str())
     }
@@ -76,7 +77,7 @@ impl<'a> Rotation<'a> {
         (self.go_on)()?;
         self.site.publish(journal, Some(&key))?;
         (self.go_on)()?;
-        let record = self.record(&key, KeyStage::Prepared)?;
+        let record = self.record(&key, KeyState::Prepared)?;
         match self.store.add_key(&record).await {
             Ok(()) => self.done("prepared", key.kid().as_str()),
             Err(error) => {
@@ -97,18 +98,18 @@ impl<'a> Rotation<'a> {
     }
 
     async fn activate(&mut self, journal: &Journal) -> Outcome<()> {
-        let kid = kid_in(journal, KeyStage::Prepared).unwrap_or_default();
+        let kid = kid_in(journal, KeyState::Prepared).unwrap_or_default();
         self.site.insist_on_next(kid)?;
-        let active = kid_in(journal, KeyStage::Active);
-        let away = active.map(|kid| KeyStep { kid, from: KeyStage::Active, to: KeyStage::Retiring });
-        let takeover = KeyStep { kid, from: KeyStage::Prepared, to: KeyStage::Active };
+        let active = kid_in(journal, KeyState::Active);
+        let away = active.map(|kid| KeyStep { kid, from: KeyState::Active, to: KeyState::Retiring });
+        let takeover = KeyStep { kid, from: KeyState::Prepared, to: KeyState::Active };
         let steps: Vec<_> = away.into_iter().chain([takeover]).collect();
         self.step(&steps).await?;
         self.done("activated", kid)
     }
 
     async fn retire(&mut self, kid: &str) -> Outcome<()> {
-        self.step(&[KeyStep { kid, from: KeyStage::Retiring, to: KeyStage::Retired }]).await?;
+        self.step(&[KeyStep { kid, from: KeyState::Retiring, to: KeyState::Retired }]).await?;
         self.done("retired", kid)
     }
 
@@ -125,7 +126,7 @@ impl<'a> Rotation<'a> {
     /// find the key published.
     async fn settle(&mut self) -> Outcome<()> {
         let journal = self.journal().await?;
-        let Some(active) = kid_in(&journal, KeyStage::Active) else { return Ok(()) };
+        let Some(active) = kid_in(&journal, KeyState::Active) else { return Ok(()) };
         self.site.publish(&journal, None)?;
         (self.go_on)()?;
         match self.site.next()? {
@@ -133,7 +134,7 @@ impl<'a> Rotation<'a> {
                 new_file::promote(&self.site.next, &self.site.file)?;
                 (self.go_on)()?;
             }
-            Some(key) if Some(key.kid().as_str()) == kid_in(&journal, KeyStage::Prepared) => {}
+            Some(key) if Some(key.kid().as_str()) == kid_in(&journal, KeyState::Prepared) => {}
             // The key is left from a run that was killed. It has never signed.
             Some(_) => {
                 new_file::remove(&self.site.next)?;
@@ -157,7 +158,7 @@ impl<'a> Rotation<'a> {
         ))
     }
 
-    fn record(&self, key: &SigningKey, state: KeyStage) -> Outcome<KeyRecord> {
+    fn record(&self, key: &SigningKey, state: KeyState) -> Outcome<KeyRecord> {
         let at = now();
         Ok(KeyRecord {
             issuer: self.site.issuer.clone(),
@@ -167,7 +168,7 @@ impl<'a> Rotation<'a> {
             file: Some(self.site.file.display().to_string()),
             public_jwk: Some(public_half(key)?.to_string()),
             prepared_at: at,
-            active_at: (state == KeyStage::Active).then_some(at),
+            active_at: (state == KeyState::Active).then_some(at),
             retiring_at: None,
             retired_at: None,
             expires_at: None,
@@ -175,7 +176,7 @@ impl<'a> Rotation<'a> {
     }
 }
 
-fn kid_in(journal: &Journal, state: KeyStage) -> Option<&str> {
+fn kid_in(journal: &Journal, state: KeyState) -> Option<&str> {
     journal.keys.iter().find(|key| key.state == state).map(|key| key.kid.as_str())
 }
 

@@ -37,7 +37,7 @@ fn main() {
         |count| {
             let ring = KeyRing::new(tokens::numbered_verifying_key(0), Duration::from_secs(3600)).unwrap();
             for number in 1..count {
-                ring.announce(tokens::numbered_verifying_key(number)).unwrap();
+                ring.prepare(tokens::numbered_verifying_key(number)).unwrap();
             }
             ring
         },

@@ -179,7 +179,10 @@ fn fifty_kills_lose_no_record_of_a_caller_that_was_admitted_and_double_none() {
     assert!(records <= answered + unanswered, "{records} records of {answered} answers");
     // A kill can end a write at the border of two pages. The next process begins a line of its own.
     assert!(torn.len() <= 50, "a kill cuts off one line at most: {torn:#?}");
-    assert!(torn.iter().all(|line| line.starts_with('{') && line.matches(r#""id":"#).count() <= 1), "{torn:#?}");
+    assert!(
+        torn.iter().all(|line| line.starts_with('{') && line.matches(r#""id":"#).count() <= 1),
+        "{torn:#?}"
+    );
 }
 
 #[test]

@@ -600,7 +600,7 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_key() {
         later.extensions = first.extensions.clone();
         later
     };
-    ring.announce(new.verifying_key()).unwrap();
+    ring.prepare(new.verifying_key()).unwrap();
     ring.activate(new.kid().as_str()).unwrap();
     assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
     ring.retire(old.kid().as_str()).unwrap();

@@ -28,19 +28,20 @@ fn trusted(ring: &impl KeySource) -> Vec<String> {
 }
 
 #[test]
-fn a_key_is_announced_then_active_then_retiring_then_retired() {
+fn a_key_is_prepared_then_active_then_retiring_then_retired() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
     let state = |kid| ring.state(kid);
     assert_eq!((state("a"), state("b")), (Some(KeyState::Active), None));
 
-    ring.announce(key("b")).unwrap();
-    assert_eq!((state("a"), state("b")), (Some(KeyState::Active), Some(KeyState::Announced)));
+    ring.prepare(key("b")).unwrap();
+    assert_eq!((state("a"), state("b")), (Some(KeyState::Active), Some(KeyState::Prepared)));
     assert_eq!(trusted(&ring), ["a", "b"], "verifiers may see the new key before it signs");
 
     ring.activate("b").unwrap();
     let until = clock.now().plus(HOUR);
-    assert_eq!((state("a"), state("b")), (Some(KeyState::Retiring { until }), Some(KeyState::Active)));
+    assert_eq!((state("a"), state("b")), (Some(KeyState::Retiring), Some(KeyState::Active)));
+    assert_eq!((ring.retires_at("a"), ring.retires_at("b")), (Some(until), None));
     assert_eq!(trusted(&ring), ["a", "b"]);
 
     clock.advance(HOUR - Duration::from_nanos(1));
@@ -64,8 +65,8 @@ fn token_signed_by_retired_key_is_refused_after_overlap() {
         issuer.build().unwrap().token_for("orders").mint().unwrap()
     };
     let old = mint();
-    ring.announce(signing("b")).unwrap();
-    assert_eq!(ring.signing_key().kid().as_str(), "a", "an announced key does not sign");
+    ring.prepare(signing("b")).unwrap();
+    assert_eq!(ring.signing_key().kid().as_str(), "a", "a prepared key does not sign");
     ring.activate("b").unwrap();
     let new = mint();
     assert_eq!((old.kid().as_str(), new.kid().as_str()), ("a", "b"));
@@ -78,13 +79,13 @@ fn token_signed_by_retired_key_is_refused_after_overlap() {
 }
 
 #[test]
-fn the_published_set_holds_what_is_announced_active_or_retiring_and_nothing_private() {
+fn the_published_set_holds_what_is_prepared_active_or_retiring_and_nothing_private() {
     let clock = ManualClock::new();
     let signing = |kid| SigningKey::generate(Algorithm::EdDSA).unwrap().with_kid(kid);
     let ring = SigningRing::with_clock(signing("a"), HOUR, clock.clone()).unwrap();
-    ring.announce(signing("b")).unwrap();
+    ring.prepare(signing("b")).unwrap();
     ring.activate("b").unwrap();
-    ring.announce(signing("c")).unwrap();
+    ring.prepare(signing("c")).unwrap();
     let published = || KeySet::from_jwks(ring.jwks().as_bytes()).unwrap();
     assert_eq!(trusted(&published()), ["a", "b", "c"]);
     assert_eq!(trusted(&ring), ["a", "b", "c"], "others trust what we trust");
@@ -110,7 +111,7 @@ fn a_key_that_was_seen_retired_does_not_come_back_when_the_clock_is_set_back() {
     for look in looks {
         let clock = ManualClock::new();
         let ring = ring(&clock);
-        ring.announce(key("b")).unwrap();
+        ring.prepare(key("b")).unwrap();
         ring.activate("b").unwrap();
         let (before, start) = (ring.snapshot().unwrap(), clock.now());
         clock.advance(HOUR);
@@ -125,7 +126,7 @@ fn a_key_that_was_seen_retired_does_not_come_back_when_the_clock_is_set_back() {
 #[test]
 fn a_stolen_key_is_retired_at_once() {
     let ring = ring(&ManualClock::new());
-    ring.announce(key("b")).unwrap();
+    ring.prepare(key("b")).unwrap();
     ring.activate("b").unwrap();
     let before = ring.snapshot().unwrap();
     ring.retire("a").unwrap();
@@ -137,12 +138,13 @@ fn a_stolen_key_is_retired_at_once() {
 fn a_rotation_can_be_taken_back_during_the_overlap() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
-    ring.announce(key("b")).unwrap();
+    ring.prepare(key("b")).unwrap();
     ring.activate("b").unwrap();
     clock.advance(HOUR / 2);
     ring.activate("a").unwrap();
     assert_eq!(ring.state("a"), Some(KeyState::Active));
-    assert_eq!(ring.state("b"), Some(KeyState::Retiring { until: clock.now().plus(HOUR) }));
+    assert_eq!(ring.state("b"), Some(KeyState::Retiring));
+    assert_eq!(ring.retires_at("b"), Some(clock.now().plus(HOUR)));
     clock.advance(HOUR);
     assert_eq!(trusted(&ring), ["a"]);
 }
@@ -153,16 +155,16 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     let unnamed = VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
     assert!(KeyRing::new(unnamed.clone(), HOUR).is_err());
     let ring = ring(&clock);
-    ring.announce(key("b")).unwrap();
+    ring.prepare(key("b")).unwrap();
     ring.activate("b").unwrap();
     clock.advance(HOUR);
-    ring.announce(key("c")).unwrap();
+    ring.prepare(key("c")).unwrap();
     let before = ring.states();
     for (refused, says) in [
-        (ring.announce(unnamed), "needs a name"),
-        (ring.announce(key("a")), "`a` is retired"),
-        (ring.announce(key("b")), "`b` is active"),
-        (ring.announce(key("c")), "`c` is announced"),
+        (ring.prepare(unnamed), "needs a name"),
+        (ring.prepare(key("a")), "`a` is retired"),
+        (ring.prepare(key("b")), "`b` is active"),
+        (ring.prepare(key("c")), "`c` is prepared"),
         (ring.activate("a"), "`a` is retired"),
         (ring.activate("b"), "`b` is active"),
         (ring.activate("d"), "no key `d`"),
@@ -180,7 +182,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 fn a_clock_that_is_set_back_revives_no_key() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
-    ring.announce(key("b")).unwrap();
+    ring.prepare(key("b")).unwrap();
     ring.activate("b").unwrap();
     clock.advance(HOUR);
     assert_eq!(trusted(&ring), ["b"]);
@@ -192,7 +194,7 @@ fn a_clock_that_is_set_back_revives_no_key() {
 fn a_ring_remembers_a_bounded_number_of_retired_keys() {
     let ring = ring(&ManualClock::new());
     for number in 0..=MAX_RETIRED {
-        ring.announce(key(&number.to_string())).unwrap();
+        ring.prepare(key(&number.to_string())).unwrap();
         ring.retire(&number.to_string()).unwrap();
     }
     assert_eq!(ring.states().len(), MAX_RETIRED + 1);
@@ -208,26 +210,26 @@ fn an_issuer_signs_with_the_active_key_of_its_ring() {
     let issuer = issuer.unwrap();
     let kid = || issuer.token_for("orders").mint().map(|token| token.kid().to_string());
     assert_eq!(kid().as_deref(), Ok("first"));
-    ring.announce(SigningKey::generate(Algorithm::ES256).unwrap().with_kid("second")).unwrap();
+    ring.prepare(SigningKey::generate(Algorithm::ES256).unwrap().with_kid("second")).unwrap();
     assert_eq!(kid().as_deref(), Ok("first"));
     ring.activate("second").unwrap();
     assert_eq!(kid().as_deref(), Ok("second"));
     // A strict issuer does not follow its ring to a secret.
-    ring.announce(SigningKey::generate(Algorithm::HS256).unwrap().with_kid("secret")).unwrap();
+    ring.prepare(SigningKey::generate(Algorithm::HS256).unwrap().with_kid("secret")).unwrap();
     ring.activate("secret").unwrap();
     assert!(kid().unwrap_err().to_string().contains("key pair"));
 }
 
 #[test]
-fn a_key_knows_when_it_was_announced_until_it_is_retired() {
+fn a_key_knows_when_it_was_prepared_until_it_is_retired() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
     let start = clock.now();
     clock.advance(HOUR);
-    ring.announce(key("b")).unwrap();
-    assert_eq!((ring.announced_at("a"), ring.announced_at("b")), (Some(start), Some(start.plus(HOUR))));
+    ring.prepare(key("b")).unwrap();
+    assert_eq!((ring.prepared_at("a"), ring.prepared_at("b")), (Some(start), Some(start.plus(HOUR))));
     ring.activate("b").unwrap();
     ring.retire("a").unwrap();
-    assert_eq!((ring.announced_at("a"), ring.announced_at("c")), (None, None));
-    assert_eq!(ring.announced_at("b"), Some(start.plus(HOUR)), "being active makes it no younger");
+    assert_eq!((ring.prepared_at("a"), ring.prepared_at("c")), (None, None));
+    assert_eq!(ring.prepared_at("b"), Some(start.plus(HOUR)), "being active makes it no younger");
 }

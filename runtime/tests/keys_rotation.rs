@@ -1,5 +1,5 @@
 //! Rotation under load: real HTTP requests from several clients to a guarded service, while its
-//! issuer announces, activates and retires a key every second. No valid token is refused, and no
+//! issuer prepares, activates and retires a key every second. No valid token is refused, and no
 //! token of a retired key is accepted.
 //!
 //! Nothing here depends on how fast the machine is: an answer counts as wrong only when the key's
@@ -130,7 +130,7 @@ async fn rotating_every_second_under_load_refuses_nothing_valid_and_accepts_noth
         round.tick().await;
         let (next, former) = (key(), ring.signing_key());
         let kid = next.kid().clone();
-        ring.announce(next).unwrap();
+        ring.prepare(next).unwrap();
         round.tick().await;
         ring.activate(kid.as_str()).unwrap();
         // By turns, a key is left to the time or retired by hand.

@@ -130,7 +130,7 @@ fn a_caller_that_was_kept_does_not_outlive_its_key() {
     let ring = KeyRing::with_clock(old, Duration::from_secs(60), authority.clock().clone()).unwrap();
     let caller =
         caller(&authority, &authority.verifier_builder().keys(ring.clone()).build().unwrap(), "scheduler");
-    ring.announce(new.verifying_key()).unwrap();
+    ring.prepare(new.verifying_key()).unwrap();
     ring.activate(new.kid().as_str()).unwrap();
     authority.clock().advance(Duration::from_secs(59));
     assert!(delete_tenant(7, &caller).is_ok());

@@ -164,7 +164,7 @@ impl Scene {
     #[track_caller]
     fn rotate(&self, authority: &TestAuthority) {
         let next: VerifyingKey = SigningKey::verifying_key(&authority.impostor());
-        self.ring.announce(next).or_fail("the next key");
+        self.ring.prepare(next).or_fail("the next key");
         self.ring.activate(authority.impostor().kid().as_str()).or_fail("the next key");
         self.ring.retire(authority.kid()).or_fail("the retired key");
     }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use service_only::keys::KeyState;
 use service_only::{claims::ServiceName, verifier::MAX_TOKEN_LENGTH};
-use service_only_store::{KeyStage, ListedToken, Store, TokenFilter, TokenState};
+use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};
 use crate::config::{Config, Lifetime};
@@ -162,7 +163,7 @@ impl Known {
             let store = Store::open(url).await?;
             Ok((store.tokens(&filter).await?, store.keys(&config.issuer).await?))
         })?;
-        let active = keys.into_iter().find(|key| key.state == KeyStage::Active).map(|key| key.kid);
+        let active = keys.into_iter().find(|key| key.state == KeyState::Active).map(|key| key.kid);
         Ok(Self { tokens, active, now: store::now() })
     }
 

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use service_only::keys::KeyState;
 use service_only_store::rotation::Journal;
-use service_only_store::{KeyStage, KeyStep, NewRevocation, TokenFilter};
+use service_only_store::{KeyStep, NewRevocation, TokenFilter};
 
 use super::{Made, Rotation, kid_in};
 use crate::known;
@@ -38,7 +39,7 @@ impl Rotation<'_> {
     /// is the key in the file.
     pub(crate) async fn emergency(mut self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
         let journal = self.journal().await?;
-        let adopts = kid_in(&journal, KeyStage::Active).is_none();
+        let adopts = kid_in(&journal, KeyState::Active).is_none();
         let kid = match named {
             Some(kid) => kid.to_owned(),
             None => self.site.current()?.kid().to_string(),
@@ -58,16 +59,16 @@ impl Rotation<'_> {
         }
         let stage = |journal: &Journal| journal.keys.iter().find(|key| key.kid == kid).map(|key| key.state);
         let leaked = match stage(&self.journal().await?) {
-            Some(KeyStage::Active) => self.replace(successor).await?,
-            Some(from @ (KeyStage::Prepared | KeyStage::Retiring)) => {
+            Some(KeyState::Active) => self.replace(successor).await?,
+            Some(from @ (KeyState::Prepared | KeyState::Retiring)) => {
                 self.revoke(std::slice::from_ref(&kid)).await?;
-                self.step(&[KeyStep { kid: &kid, from, to: KeyStage::Retired }]).await?;
+                self.step(&[KeyStep { kid: &kid, from, to: KeyState::Retired }]).await?;
                 self.done("retired", &kid)?;
                 vec![kid]
             }
             // An interrupted emergency retired the key and revoked it. A normal rotation retires a key
             // without a revocation; then verifiers that have not refreshed their keys since still accept it.
-            Some(KeyStage::Retired) | None => {
+            Some(KeyState::Retired) | None => {
                 if !journal.revoked.contains(&kid) {
                     self.revoke(std::slice::from_ref(&kid)).await?;
                 }
@@ -81,8 +82,8 @@ impl Rotation<'_> {
 
     async fn replace(&mut self, successor: Successor) -> Outcome<Vec<String>> {
         let journal = self.journal().await?;
-        let active = kid_in(&journal, KeyStage::Active).unwrap_or_default().to_owned();
-        let prepared = kid_in(&journal, KeyStage::Prepared).map(str::to_owned);
+        let active = kid_in(&journal, KeyState::Active).unwrap_or_default().to_owned();
+        let prepared = kid_in(&journal, KeyState::Prepared).map(str::to_owned);
         let kept = prepared.clone().filter(|_| successor == Successor::Prepared);
         let dropped = prepared.filter(|_| kept.is_none());
         let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).collect();
@@ -92,20 +93,20 @@ impl Rotation<'_> {
             self.site.insist_on_next(kid)?;
         }
         if let Some(kid) = &dropped {
-            self.step(&[KeyStep { kid, from: KeyStage::Prepared, to: KeyStage::Retired }]).await?;
+            self.step(&[KeyStep { kid, from: KeyState::Prepared, to: KeyState::Retired }]).await?;
             self.done("retired", kid)?;
         }
-        let away = KeyStep { kid: &active, from: KeyStage::Active, to: KeyStage::Retired };
+        let away = KeyStep { kid: &active, from: KeyState::Active, to: KeyState::Retired };
         let taken = match kept {
             Some(kid) => {
-                self.step(&[away, KeyStep { kid: &kid, from: KeyStage::Prepared, to: KeyStage::Active }])
+                self.step(&[away, KeyStep { kid: &kid, from: KeyState::Prepared, to: KeyState::Active }])
                     .await?;
                 kid
             }
             None => {
                 let key = self.make_next()?;
                 (self.go_on)()?;
-                let record = self.record(&key, KeyStage::Active)?;
+                let record = self.record(&key, KeyState::Active)?;
                 let replaced = self.store.replace_keys(&[away], &record, now()).await;
                 replaced.map_err(|error| refused(&error))?;
                 record.kid

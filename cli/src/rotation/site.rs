@@ -4,12 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use service_only::keys::KeyState;
 use service_only::{
     Algorithm,
     issue::{DEFAULT_LIFETIME, STRICT_LIFETIME, SigningKey},
     keys::MAX_RSA_BITS,
 };
-use service_only_store::KeyStage;
 use service_only_store::rotation::{Journal, RotationSettings};
 
 use super::check_rotatable;
@@ -120,7 +120,7 @@ impl Site {
 
     /// Writes the set that verifiers read, if it has changed: all keys that are not retired.
     pub(crate) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
-        let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        let live = journal.keys.iter().filter(|key| key.state != KeyState::Retired);
         let mut keys =
             live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
         if let Some(key) = unfinished {

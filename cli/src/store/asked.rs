@@ -7,12 +7,13 @@
 use std::env::VarError;
 
 use clap::Args;
+use service_only::keys::KeyState;
 use service_only::{
     KeySet,
     clock::{Clock, FixedClock, SystemClock, Timestamp},
     revocation::{MAX_REVOCATIONS, MemoryRevocations},
 };
-use service_only_store::{KeyRecord, KeyStage, Store, StoreError};
+use service_only_store::{KeyRecord, Store, StoreError};
 
 use super::{StoreOptions, StoreUrl, refused, run};
 use crate::config::Config;
@@ -106,7 +107,7 @@ fn ring(keys: &[KeyRecord]) -> Outcome<Option<KeySet>> {
     if keys.is_empty() {
         return Ok(None);
     }
-    let live = keys.iter().filter(|key| key.state != KeyStage::Retired);
+    let live = keys.iter().filter(|key| key.state != KeyState::Retired);
     let live =
         live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
     let set = escape::pretty_json(&serde_json::json!({ "keys": live })).map_err(|error| {

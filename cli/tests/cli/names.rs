@@ -208,14 +208,15 @@ fn option_of_attack_and_endpoints_that_matches_nothing_is_an_error() {
 
 #[test]
 fn key_that_was_retired_in_the_usual_way_is_revoked_by_an_emergency() {
-    use service_only_store::{KeyRecord, KeyStage};
+    use service_only::keys::KeyState;
+    use service_only_store::KeyRecord;
     let sandbox = with_store("sqlite:tokens.db");
     sandbox.run(&["rotate"]).done();
     let retired = KeyRecord {
         issuer: "bakery-auth".to_owned(),
         kid: "former".to_owned(),
         algorithm: "ES256".to_owned(),
-        state: KeyStage::Retired,
+        state: KeyState::Retired,
         file: None,
         public_jwk: None,
         prepared_at: 1,

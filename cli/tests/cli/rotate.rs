@@ -6,7 +6,8 @@ mod load;
 use std::path::Path;
 
 use serde_json::Value;
-use service_only_store::{KeyRecord, KeyStage, Store, VerifierReport};
+use service_only::keys::KeyState;
+use service_only_store::{KeyRecord, Store, VerifierReport};
 
 use crate::sandbox::{Sandbox, claims_of};
 
@@ -36,7 +37,7 @@ pub(crate) fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {
     with_store(sandbox.root(), async |store| store.keys("bakery-auth").await.unwrap())
 }
 
-fn kid_in(sandbox: &Sandbox, stage: KeyStage) -> Option<String> {
+fn kid_in(sandbox: &Sandbox, stage: KeyState) -> Option<String> {
     keys(sandbox).into_iter().find(|key| key.state == stage).map(|key| key.kid)
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
         issuer: "bakery-auth".to_owned(),
         kid: kid.clone(),
         algorithm: "ES256".to_owned(),
-        state: KeyStage::Active,
+        state: KeyState::Active,
         file: None,
         public_jwk: Some(jwk.to_string()),
         prepared_at: now() - age,
@@ -83,7 +84,7 @@ fn first_rotation_publishes_the_key_and_plans_its_life() {
     let sandbox = sandbox("");
     assert!(sandbox.run(&["rotate", "--plan"]).refused().contains("the first `service-token rotate`"));
     let ran = sandbox.run(&["rotate"]).done();
-    let kid = kid_in(&sandbox, KeyStage::Active).unwrap();
+    let kid = kid_in(&sandbox, KeyState::Active).unwrap();
     assert!(ran.stdout.starts_with(&format!("adopted {kid}\n")), "{}", ran.stdout);
     assert_eq!(published(&sandbox), std::slice::from_ref(&kid));
     let plan = sandbox.run(&["rotate", "--plan", "--format", "json"]).done().json();
@@ -109,7 +110,7 @@ fn key_is_replaced_step_by_step_and_no_token_is_refused_on_the_way() {
     };
 
     assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("prepared "));
-    let new = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    let new = kid_in(&sandbox, KeyState::Prepared).unwrap();
     assert_eq!(published(&sandbox), [old.clone(), new.clone()]);
     #[cfg(unix)]
     assert_eq!(sandbox.mode("signing-next.pem"), 0o600);
@@ -139,10 +140,10 @@ fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_name
     let sandbox = sandbox("");
     let leaked = aged(&sandbox, 50 * DAY);
     sandbox.run(&["rotate"]).done();
-    let prepared = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    let prepared = kid_in(&sandbox, KeyState::Prepared).unwrap();
     let stolen = sandbox.run(&["generate", "orders"]).done().line().to_owned();
     let ran = sandbox.run(&["rotate", "--emergency"]).done();
-    let new = kid_in(&sandbox, KeyStage::Active).unwrap();
+    let new = kid_in(&sandbox, KeyState::Active).unwrap();
     for line in [
         format!("revoked {leaked}"),
         format!("revoked {prepared}"),
@@ -163,7 +164,7 @@ fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_name
     let renewed = sandbox.run(&["generate", "orders"]).done().line().to_owned();
     assert_eq!(sandbox.feed(&verify, &renewed).code, 0);
     let again = sandbox.run(&["rotate", &format!("--emergency={leaked}")]).done();
-    assert_eq!((again.stdout.as_str(), kid_in(&sandbox, KeyStage::Active)), ("", Some(new)));
+    assert_eq!((again.stdout.as_str(), kid_in(&sandbox, KeyState::Active)), ("", Some(new)));
     assert!(
         sandbox.run(&["rotate", "--emergency", "no-such-key"]).refused().contains("has no key `no-such-key`")
     );
@@ -174,9 +175,9 @@ fn prepared_key_that_did_not_leak_takes_over() {
     let sandbox = sandbox("");
     aged(&sandbox, 50 * DAY);
     sandbox.run(&["rotate"]).done();
-    let prepared = kid_in(&sandbox, KeyStage::Prepared).unwrap();
+    let prepared = kid_in(&sandbox, KeyState::Prepared).unwrap();
     sandbox.run(&["rotate", "--emergency", "--keep-prepared"]).done();
-    assert_eq!(kid_in(&sandbox, KeyStage::Active), Some(prepared));
+    assert_eq!(kid_in(&sandbox, KeyState::Active), Some(prepared));
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn disk_that_refuses_the_published_set_stops_the_rotation_before_the_journal_say
     aged(&sandbox, 50 * DAY);
     let message = sandbox.run(&["rotate"]).refused();
     assert!(message.contains("public"), "{message}");
-    assert_eq!(kid_in(&sandbox, KeyStage::Prepared), None);
+    assert_eq!(kid_in(&sandbox, KeyState::Prepared), None);
     std::fs::create_dir(sandbox.path("public")).unwrap();
     assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("prepared "));
 }

@@ -1,8 +1,9 @@
 //! What `verify` asks a store: whether a token is revoked, and which keys a rotation has.
 
 use serde_json::{Value, json};
+use service_only::keys::KeyState;
 use service_only::{Algorithm, issue::SigningKey};
-use service_only_store::{KeyStage, NewRevocation};
+use service_only_store::NewRevocation;
 use service_only_testkit::TestAuthority;
 
 use crate::rotate::{DAY, aged, keys, now, report, sandbox, with_store};
@@ -143,7 +144,7 @@ fn tokens_of_all_keys_of_a_rotation_are_verified_until_one_is_retired() {
     report(&sandbox, "orders-1", keys(&sandbox).into_iter().map(|key| key.kid).collect());
     assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("activated "));
     let retiring = keys(&sandbox).into_iter().find(|key| key.kid == old).unwrap();
-    assert_eq!(retiring.state, KeyStage::Retiring);
+    assert_eq!(retiring.state, KeyState::Retiring);
     for token in [&first, &prepared, &mint(&sandbox, &[])] {
         assert_eq!(answer(&sandbox, &[], token), (0, "ok".into()));
     }

@@ -17,7 +17,7 @@ fn rotation_refuses_no_valid_token() -> Result<(), Box<dyn Error>> {
     let verifier = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).build()?;
     let of_the_first = issuer.token_for("orders").mint()?;
 
-    ring.announce(second)?; // published, so that verifiers learn it
+    ring.prepare(second)?; // published, so that verifiers learn it
     ring.activate("april")?; // signs from now on; `january` still verifies for the overlap
     let of_the_second = issuer.token_for("orders").mint()?;
 

@@ -123,7 +123,7 @@ async fn registry() -> String {
         issuer: "bakery-auth".to_owned(),
         kid: "k1".to_owned(),
         algorithm: "ES256".to_owned(),
-        state: store::KeyStage::Active,
+        state: service_only::keys::KeyState::Active,
         file: None,
         public_jwk: None,
         prepared_at: 0,

@@ -136,12 +136,7 @@ impl Metrics {
                 "",
                 "1 for the state that a key is in",
             ),
-            key_age: Readings::f64_gauge(
-                meter,
-                "service_only.key.age",
-                "s",
-                "Time since a key was announced",
-            ),
+            key_age: Readings::f64_gauge(meter, "service_only.key.age", "s", "Time since a key was prepared"),
             #[cfg(feature = "remote")]
             refresh_failures: Readings::counter(
                 meter,

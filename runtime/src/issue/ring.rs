@@ -17,7 +17,7 @@ use crate::{
 
 /// The signing keys of an issuer that rotates them. It is cheap to clone, and all clones share one ring.
 ///
-/// It is also a [`KeySource`] of all announced, active and retiring keys, for a verifier in the
+/// It is also a [`KeySource`] of all prepared, active and retiring keys, for a verifier in the
 /// same process. Other verifiers need its [`jwks`](Self::jwks).
 ///
 /// ```
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// let next = SigningKey::generate(Algorithm::ES256)?;
 /// let kid = next.kid().clone();
-/// ring.announce(next)?;
+/// ring.prepare(next)?;
 /// assert!(ring.jwks().contains(kid.as_str()));
 /// // … once every verifier has refreshed its copy …
 /// ring.activate(kid.as_str())?;
@@ -72,16 +72,17 @@ impl SigningRing {
     /// Adds a key that is published from now on but does not sign yet.
     ///
     /// # Errors
-    /// As [`KeyRing::announce`].
-    pub fn announce(&self, key: impl Into<Arc<SigningKey>>) -> Result<(), KeyError> {
+    /// As [`KeyRing::prepare`].
+    #[doc(alias = "announce")]
+    pub fn prepare(&self, key: impl Into<Arc<SigningKey>>) -> Result<(), KeyError> {
         let key = key.into();
         let mut keys = self.keys();
-        self.0.ring.announce(key.verifying_key())?;
+        self.0.ring.prepare(key.verifying_key())?;
         keys.insert(key.kid().clone(), key);
         Ok(())
     }
 
-    /// Makes an announced key the one that signs; see [`KeyRing::activate`].
+    /// Makes a prepared key the one that signs; see [`KeyRing::activate`].
     ///
     /// # Errors
     /// As [`KeyRing::activate`].
@@ -116,7 +117,7 @@ impl SigningRing {
         self.0.ring.states()
     }
 
-    /// The JWK set to publish: the public keys of all announced, active and retiring keys. HMAC
+    /// The JWK set to publish: the public keys of all prepared, active and retiring keys. HMAC
     /// keys have no public key.
     pub fn jwks(&self) -> String {
         let keys = self.keys();

@@ -1,11 +1,11 @@
 //! Key rotation with an overlap, so that no valid token is refused while an issuer changes its key.
 //!
-//! A key passes through four states. It is announced first, so that verifiers know it before it signs. Then it is
+//! A key passes through four states. It is prepared first, so that verifiers know it before it signs. Then it is
 //! active and signs. Then it is retiring, while the tokens that it signed are still valid. At last it is retired.
 //! The clock alone ends the retiring state: no background task has to run in time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,30 +24,30 @@ use crate::{
 /// that rotates every day forgets a name after almost three years.
 pub const MAX_RETIRED: usize = 1_000;
 
-/// The current state of a key of a [`KeyRing`].
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-#[non_exhaustive]
+/// The state of a signing key in its life: in a [`KeyRing`], in the store, in metrics and in the output of the CLI.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a program that rotates keys has to handle every state")]
 pub enum KeyState {
     /// Published and trusted, but does not sign yet: verifiers have time to fetch it.
-    Announced,
+    Prepared,
     /// The key that signs.
     Active,
-    /// No longer signs. Its tokens are accepted until `until`.
-    Retiring {
-        /// The first instant at which the key is retired.
-        until: Timestamp,
-    },
+    /// No longer signs. Its tokens are still accepted.
+    Retiring,
     /// No longer trusted.
     Retired,
 }
 
 impl KeyState {
-    /// The state in one word, as metrics label it.
+    /// The states in the order of a key's life.
+    pub const ALL: [Self; 4] = [Self::Prepared, Self::Active, Self::Retiring, Self::Retired];
+
+    /// The state in one word, as metrics label it and the store writes it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Announced => "announced",
+            Self::Prepared => "prepared",
             Self::Active => "active",
-            Self::Retiring { .. } => "retiring",
+            Self::Retiring => "retiring",
             Self::Retired => "retired",
         }
     }
@@ -64,11 +64,11 @@ impl KeyState {
 /// let ring = KeyRing::new(old.with_kid("2026-01"), Duration::from_secs(3600))?;
 /// let verifier = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).build()?;
 ///
-/// ring.announce(new.with_kid("2026-02"))?;
+/// ring.prepare(new.with_kid("2026-02"))?;
 /// // … once every verifier has refreshed its copy of the published keys …
 /// ring.activate("2026-02")?;
 /// assert_eq!(ring.state("2026-02"), Some(KeyState::Active));
-/// assert!(matches!(ring.state("2026-01"), Some(KeyState::Retiring { .. })));
+/// assert!(ring.retires_at("2026-01").is_some());
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -90,12 +90,19 @@ struct Published {
 }
 
 struct Entries {
-    /// The announced, active and retiring keys, in the order in which they were announced.
-    live: Vec<(VerifyingKey, KeyState)>,
-    /// When each of the `live` keys was announced.
-    announced_at: HashMap<KeyId, Timestamp>,
+    /// The prepared, active and retiring keys, in the order in which they were prepared.
+    live: Vec<Live>,
     /// The retired keys, oldest first.
     retired: VecDeque<KeyId>,
+}
+
+struct Live {
+    kid: KeyId,
+    key: VerifyingKey,
+    state: KeyState,
+    prepared_at: Timestamp,
+    /// Of a retiring key, the first instant at which it is retired.
+    retires_at: Option<Timestamp>,
 }
 
 impl KeyRing {
@@ -119,11 +126,9 @@ impl KeyRing {
         let kid = name_of(&active)?.clone();
         let published =
             ArcSwap::from_pointee(Published { keys: KeySet::from(active.clone()), good_until: None });
-        let entries = Entries {
-            live: vec![(active, KeyState::Active)],
-            announced_at: HashMap::from([(kid, clock.now())]),
-            retired: VecDeque::new(),
-        };
+        let (state, prepared_at) = (KeyState::Active, clock.now());
+        let first = Live { kid, key: active, state, prepared_at, retires_at: None };
+        let entries = Entries { live: vec![first], retired: VecDeque::new() };
         let (clock, entries) = (Box::new(clock), Mutex::new(entries));
         Ok(Self(Arc::new(Ring { overlap, clock, entries, published })))
     }
@@ -135,7 +140,8 @@ impl KeyRing {
     ///
     /// # Errors
     /// When the key has no `kid`, when the ring has or had a key of that name, or when the ring is full.
-    pub fn announce(&self, key: VerifyingKey) -> Result<(), KeyError> {
+    #[doc(alias = "announce")]
+    pub fn prepare(&self, key: VerifyingKey) -> Result<(), KeyError> {
         let kid = name_of(&key)?.clone();
         self.change(|entries, now| {
             if let Some(state) = entries.state(kid.as_str()) {
@@ -144,13 +150,13 @@ impl KeyRing {
             if entries.live.len() >= MAX_KEYS {
                 return Err(KeyError::unusable(format!("the ring holds {MAX_KEYS} keys; retire some")));
             }
-            entries.live.push((key, KeyState::Announced));
-            entries.announced_at.insert(kid.clone(), now);
+            let state = KeyState::Prepared;
+            entries.live.push(Live { kid, key, state, prepared_at: now, retires_at: None });
             Ok(())
         })
     }
 
-    /// Makes an announced key the one that signs. The previous key is retiring from now on, until the
+    /// Makes a prepared key the one that signs. The previous key is retiring from now on, until the
     /// overlap is over. You can activate a retiring key again, which undoes a rotation.
     ///
     /// # Errors
@@ -158,16 +164,15 @@ impl KeyRing {
     pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
         self.change(|entries, now| {
             match entries.state(kid) {
-                Some(KeyState::Announced | KeyState::Retiring { .. }) => {}
-                Some(state) => return Err(refused(kid, state, "announce another key to rotate")),
+                Some(KeyState::Prepared | KeyState::Retiring) => {}
+                Some(state) => return Err(refused(kid, state, "prepare another key to rotate")),
                 None => return Err(unknown(kid)),
             }
-            let until = now.plus(self.0.overlap);
-            for (key, state) in &mut entries.live {
-                if is_named(key, kid) {
-                    *state = KeyState::Active;
-                } else if *state == KeyState::Active {
-                    *state = KeyState::Retiring { until };
+            for live in &mut entries.live {
+                if live.kid.as_str() == kid {
+                    (live.state, live.retires_at) = (KeyState::Active, None);
+                } else if live.state == KeyState::Active {
+                    (live.state, live.retires_at) = (KeyState::Retiring, Some(now.plus(self.0.overlap)));
                 }
             }
             Ok(())
@@ -175,15 +180,15 @@ impl KeyRing {
     }
 
     /// Ends the trust in a key immediately and ignores the rest of its overlap. Use it for a key that was
-    /// stolen, or for an announced key that you will not use. You cannot retire the active key: activate
+    /// stolen, or for a prepared key that you will not use. You cannot retire the active key: activate
     /// another one first.
     ///
     /// # Errors
     /// When the ring has no key of this name, or the key is active or already retired.
     pub fn retire(&self, kid: &str) -> Result<(), KeyError> {
         self.change(|entries, _| match entries.state(kid) {
-            Some(KeyState::Announced | KeyState::Retiring { .. }) => {
-                entries.retire(|key, _| is_named(key, kid));
+            Some(KeyState::Prepared | KeyState::Retiring) => {
+                entries.retire(|live| live.kid.as_str() == kid);
                 Ok(())
             }
             Some(state @ KeyState::Active) => Err(refused(kid, state, "activate another key first")),
@@ -198,17 +203,22 @@ impl KeyRing {
     }
 
     /// All keys and their current states: first the retired keys, then the others in the order in which they
-    /// were announced. Lists at most the latest [`MAX_RETIRED`] retired keys.
+    /// were prepared. Lists at most the latest [`MAX_RETIRED`] retired keys.
     pub fn states(&self) -> Vec<(KeyId, KeyState)> {
         let entries = self.settled();
         let retired = entries.retired.iter().map(|kid| (kid.clone(), KeyState::Retired));
-        let live = entries.live.iter().filter_map(|(key, state)| Some((key.kid()?.clone(), *state)));
+        let live = entries.live.iter().map(|live| (live.kid.clone(), live.state));
         retired.chain(live).collect()
     }
 
-    /// When a key was announced; for the first key, when the ring was created. `None` for a retired key.
-    pub fn announced_at(&self, kid: &str) -> Option<Timestamp> {
-        self.settled().announced_at.get(kid).copied()
+    /// When a key was prepared; for the first key, when the ring was created. `None` for a retired key.
+    pub fn prepared_at(&self, kid: &str) -> Option<Timestamp> {
+        self.settled().live(kid).map(|live| live.prepared_at)
+    }
+
+    /// The first instant at which a retiring key is retired; `None` for a key in another state.
+    pub fn retires_at(&self, kid: &str) -> Option<Timestamp> {
+        self.settled().live(kid).and_then(|live| live.retires_at)
     }
 
     /// Applies a change to the current entries. A change that fails leaves the ring as it was.
@@ -225,7 +235,7 @@ impl KeyRing {
     fn settled(&self) -> MutexGuard<'_, Entries> {
         let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.clock.now();
-        if entries.retire(|_, state| matches!(state, KeyState::Retiring { until } if now >= *until)) {
+        if entries.retire(|live| live.retires_at.is_some_and(|at| now >= at)) {
             // Publish immediately: otherwise a clock that is set back would revive a key that was already reported
             // as retired. If this fails, `snapshot` fails too and reports the error.
             let _ = self.publish(&entries);
@@ -234,7 +244,7 @@ impl KeyRing {
     }
 
     fn publish(&self, entries: &Entries) -> Result<(), KeyError> {
-        let keys = KeySet::new(entries.live.iter().map(|(key, _)| key.clone()))?;
+        let keys = KeySet::new(entries.live.iter().map(|live| live.key.clone()))?;
         self.0.published.store(Arc::new(Published { keys, good_until: entries.first_retirement() }));
         Ok(())
     }
@@ -268,41 +278,30 @@ impl KeySource for KeyRing {
 }
 
 impl Entries {
+    fn live(&self, kid: &str) -> Option<&Live> {
+        self.live.iter().find(|live| live.kid.as_str() == kid)
+    }
+
     fn state(&self, kid: &str) -> Option<KeyState> {
-        let live = self.live.iter().find(|(key, _)| is_named(key, kid)).map(|(_, state)| *state);
-        live.or_else(|| self.retired.iter().any(|own| own.as_str() == kid).then_some(KeyState::Retired))
+        let retired = || self.retired.iter().any(|own| own.as_str() == kid).then_some(KeyState::Retired);
+        self.live(kid).map(|live| live.state).or_else(retired)
     }
 
     /// Retires the matching keys, and returns whether there were any.
-    fn retire(&mut self, is_over: impl Fn(&VerifyingKey, &KeyState) -> bool) -> bool {
-        let (retired, announced_at, before) = (&mut self.retired, &mut self.announced_at, self.live.len());
-        self.live.retain(|(key, state)| {
-            let over = is_over(key, state);
-            if over {
-                tracing::info!(target: "service_only", kid = key.kid().map(KeyId::as_str), "a key is retired");
-                if let Some(kid) = key.kid() {
-                    announced_at.remove(kid);
-                    retired.push_back(kid.clone());
-                }
-            }
-            !over
-        });
-        let forgotten = retired.len().saturating_sub(MAX_RETIRED);
-        retired.drain(..forgotten);
+    fn retire(&mut self, is_over: impl Fn(&Live) -> bool) -> bool {
+        let before = self.live.len();
+        for over in self.live.extract_if(.., |live| is_over(live)) {
+            tracing::info!(target: "service_only", kid = over.kid.as_str(), "a key is retired");
+            self.retired.push_back(over.kid);
+        }
+        let forgotten = self.retired.len().saturating_sub(MAX_RETIRED);
+        self.retired.drain(..forgotten);
         self.live.len() < before
     }
 
     fn first_retirement(&self) -> Option<Timestamp> {
-        let retiring = self.live.iter().filter_map(|(_, state)| match state {
-            KeyState::Retiring { until } => Some(*until),
-            _ => None,
-        });
-        retiring.min()
+        self.live.iter().filter_map(|live| live.retires_at).min()
     }
-}
-
-fn is_named(key: &VerifyingKey, kid: &str) -> bool {
-    key.kid().is_some_and(|own| own.as_str() == kid)
 }
 
 fn name_of(key: &VerifyingKey) -> Result<&KeyId, KeyError> {
@@ -312,7 +311,7 @@ fn name_of(key: &VerifyingKey) -> Result<&KeyId, KeyError> {
 }
 
 fn unknown(kid: &str) -> KeyError {
-    KeyError::unusable(format!("the ring has no key `{}`; announce it first", quoted(kid)))
+    KeyError::unusable(format!("the ring has no key `{}`; prepare it first", quoted(kid)))
 }
 
 fn refused(kid: &str, state: KeyState, remedy: &str) -> KeyError {
@@ -321,12 +320,7 @@ fn refused(kid: &str, state: KeyState, remedy: &str) -> KeyError {
 
 impl fmt::Display for KeyState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Announced => f.write_str("announced"),
-            Self::Active => f.write_str("active"),
-            Self::Retiring { until } => write!(f, "retiring until {until}"),
-            Self::Retired => f.write_str("retired"),
-        }
+        f.write_str(self.as_str())
     }
 }
 

@@ -12,7 +12,7 @@ mod store;
 pub use self::{
     revocations::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder},
     store::{
-        KeyRecord, KeyStage, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation, RevocationRecord,
+        KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation, RevocationRecord,
         RevocationTarget, Revoked, SequenceHead, Store, StoreError, TokenFilter, TokenRecord, TokenState,
         Undoing, Undone, VerifierReport,
     },

@@ -13,7 +13,8 @@ pub use reporter::{DEFAULT_REPORT_INTERVAL, KeyReporter, KeyReporterBuilder};
 pub use settings::{LifeLeft, RotationSettings};
 
 pub use crate::store::{Journal, KeyHolder};
-use crate::store::{KeyRecord, KeyStage, VerifierReport};
+use crate::store::{KeyRecord, VerifierReport};
+use service_only::keys::KeyState;
 
 /// A step in the life of an issuer's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn plan(&self) -> Plan {
         let mut plan = Plan { steps: self.retirements(), warnings: Vec::new() };
-        match (self.only(KeyStage::Active), self.only(KeyStage::Prepared)) {
+        match (self.only(KeyState::Active), self.only(KeyState::Prepared)) {
             (None, None) => plan.steps.push(Planned::new(Step::Adopt, self.now, Vec::new())),
             (active, Some(prepared)) => {
                 let takeover = self.activation(active, prepared, &mut plan.warnings);
@@ -97,7 +98,7 @@ impl Planner<'_> {
             (Some(active), None) => plan.steps.extend(self.next_key(active)),
         }
         let revoked = |key: &KeyRecord| self.journal.revoked.contains(&key.kid);
-        if let Some(active) = self.only(KeyStage::Active).filter(|key| revoked(key)) {
+        if let Some(active) = self.only(KeyState::Active).filter(|key| revoked(key)) {
             let kid = &active.kid;
             plan.warnings.push(format!(
                 "the active key `{kid}` is revoked; `rotate --emergency` puts another in its place"
@@ -108,7 +109,7 @@ impl Planner<'_> {
     }
 
     /// The only key in this stage: the store allows at most one prepared and at most one active key.
-    fn only(&self, stage: KeyStage) -> Option<&KeyRecord> {
+    fn only(&self, stage: KeyState) -> Option<&KeyRecord> {
         self.journal.keys.iter().find(|key| key.state == stage)
     }
 
@@ -159,7 +160,7 @@ impl Planner<'_> {
     }
 
     fn retirements(&self) -> Vec<Planned> {
-        let retiring = self.journal.keys.iter().filter(|key| key.state == KeyStage::Retiring);
+        let retiring = self.journal.keys.iter().filter(|key| key.state == KeyState::Retiring);
         retiring
             .map(|key| Planned::new(Step::Retire { kid: key.kid.clone() }, self.now, self.needs_of(key)))
             .collect()

@@ -36,7 +36,7 @@ pub(crate) use url::Address;
 
 pub use self::{
     error::StoreError,
-    journal::{Journal, KeyHolder, KeyRecord, KeyStage, KeyStep, KeyUse, VerifierReport},
+    journal::{Journal, KeyHolder, KeyRecord, KeyStep, KeyUse, VerifierReport},
     registry::{ListedToken, TokenFilter, TokenRecord, TokenState},
     revoked::{NewRevocation, RevocationRecord, Revoked, SequenceHead},
     target::RevocationTarget,

@@ -156,7 +156,7 @@ fn a_key_that_retires_takes_its_remembered_tokens_with_it() {
         let kid = issuer.key().kid().clone();
         let token = mint(&issuer, "orders");
         warm(&verifier, token.as_str());
-        ring.announce(new.verifying_key()).unwrap();
+        ring.prepare(new.verifying_key()).unwrap();
         ring.activate(new.kid().as_str()).unwrap();
         warm(&verifier, token.as_str());
         clock.set(NOW + 59);

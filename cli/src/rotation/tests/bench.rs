@@ -22,7 +22,7 @@ pub(crate) struct Bench {
 /// The state after a run, without key ids, which every run generates again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Left {
-    pub(crate) stages: Vec<KeyStage>,
+    pub(crate) stages: Vec<KeyState>,
     pub(crate) published: usize,
     pub(crate) files: Vec<String>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> 
     store::run(async { work(&Store::connect(&url).await.map_err(|error| refused(&error))?).await })
 }
 
-pub(crate) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
+pub(crate) fn record(key: &SigningKey, state: KeyState, age: i64) -> KeyRecord {
     let at = now() - age;
     KeyRecord {
         issuer: ISSUER.to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn record(key: &SigningKey, state: KeyStage, age: i64) -> KeyRecord {
         public_jwk: Some(public_half(key).unwrap().to_string()),
         prepared_at: at,
         active_at: Some(at),
-        retiring_at: (state == KeyStage::Retiring).then_some(at),
+        retiring_at: (state == KeyState::Retiring).then_some(at),
         retired_at: None,
         expires_at: None,
     }
@@ -66,8 +66,8 @@ impl Bench {
         let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes());
         new_file::write_all(&[file], new_file::Overwrite::Refuse).unwrap();
         with_store(&folder, async |store| {
-            store.add_key(&record(&older, KeyStage::Retiring, 500 * DAY)).await.unwrap();
-            store.add_key(&record(&old, KeyStage::Active, 80 * DAY)).await.unwrap();
+            store.add_key(&record(&older, KeyState::Retiring, 500 * DAY)).await.unwrap();
+            store.add_key(&record(&old, KeyState::Active, 80 * DAY)).await.unwrap();
             Ok(())
         })
         .unwrap();
@@ -130,10 +130,10 @@ impl Bench {
     pub(crate) fn check(&self, run: Run) {
         let journal = self.journal();
         let signing = self.site.current().unwrap().kid().to_string();
-        let active: Vec<_> = journal.keys.iter().filter(|key| key.state == KeyStage::Active).collect();
+        let active: Vec<_> = journal.keys.iter().filter(|key| key.state == KeyState::Active).collect();
         assert_eq!(active.len(), 1, "{journal:?}");
         let is_retired =
-            |kid: &str| journal.keys.iter().any(|key| key.kid == kid && key.state == KeyStage::Retired);
+            |kid: &str| journal.keys.iter().any(|key| key.kid == kid && key.state == KeyState::Retired);
         if run == Run::Due {
             assert!(self.published().contains(&signing) && !is_retired(&signing));
         }
@@ -145,15 +145,15 @@ impl Bench {
         let journal = self.journal();
         let mut stages: Vec<_> = journal.keys.iter().map(|key| key.state).collect();
         stages.sort_by_key(|stage| stage.as_str());
-        let live = journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        let live = journal.keys.iter().filter(|key| key.state != KeyState::Retired);
         let mut live: Vec<_> = live.map(|key| key.kid.clone()).collect();
         let mut published = self.published();
         live.sort();
         published.sort();
         assert_eq!(published, live, "all that is not retired is published, and nothing else");
-        assert_eq!(self.site.current().unwrap().kid().as_str(), kid_in(&journal, KeyStage::Active).unwrap());
+        assert_eq!(self.site.current().unwrap().kid().as_str(), kid_in(&journal, KeyState::Active).unwrap());
         let next = self.site.next().unwrap().map(|key| key.kid().to_string());
-        assert_eq!(next.as_deref(), kid_in(&journal, KeyStage::Prepared));
+        assert_eq!(next.as_deref(), kid_in(&journal, KeyState::Prepared));
         let names = fs::read_dir(self.folder.path()).unwrap();
         let mut files: Vec<_> =
             names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

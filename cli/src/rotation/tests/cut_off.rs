@@ -37,7 +37,7 @@ fn names(files: &[&str]) -> Vec<String> {
 
 #[test]
 fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
-    use KeyStage::{Active, Prepared, Retired, Retiring};
+    use KeyState::{Active, Prepared, Retired, Retiring};
     let prepared = cut_anywhere(&[], Run::Due);
     assert_eq!(prepared.stages, [Active, Prepared, Retired]);
     assert_eq!(
@@ -51,7 +51,7 @@ fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
 
 #[test]
 fn emergency_that_is_cut_off_anywhere_is_finished_by_the_next_and_made_once() {
-    use KeyStage::{Active, Retired, Retiring};
+    use KeyState::{Active, Retired, Retiring};
     let fresh = cut_anywhere(&[], Run::Emergency(Successor::Fresh));
     // The oldest key stays until a normal run checks it.
     assert_eq!((fresh.stages, fresh.published), (vec![Active, Retired, Retiring], 2));
@@ -66,11 +66,11 @@ fn emergency_that_is_repeated_without_a_name_knows_the_leaked_key_by_its_file() 
     let bench = Bench::new();
     let leaked = bench.site.current().unwrap().kid().to_string();
     let mut cut_after = 0;
-    while bench.journal().keys.iter().all(|key| key.state != KeyStage::Retired) {
+    while bench.journal().keys.iter().all(|key| key.state != KeyState::Retired) {
         assert!(!bench.run(Run::Emergency(Successor::Fresh), None, cut_after));
         cut_after += 1;
     }
     assert_eq!(bench.site.current().unwrap().kid().as_str(), leaked, "cut off before the files followed");
     assert!(bench.run(Run::Emergency(Successor::Fresh), None, ALL));
-    assert_eq!(bench.left().stages, [KeyStage::Active, KeyStage::Retired, KeyStage::Retiring]);
+    assert_eq!(bench.left().stages, [KeyState::Active, KeyState::Retired, KeyState::Retiring]);
 }

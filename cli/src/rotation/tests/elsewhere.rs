@@ -25,7 +25,7 @@ fn second_rotation_of_the_same_files_is_refused_until_the_first_is_done() {
 fn rotation_elsewhere_that_was_faster_leaves_nothing_half_done_here() {
     let bench = Bench::new();
     let other = SigningKey::generate(Algorithm::EdDSA).unwrap();
-    let faster = record(&other, KeyStage::Prepared, 0);
+    let faster = record(&other, KeyState::Prepared, 0);
     let (url, mut changes) = (bench.folder.path().join("tokens.db"), 0);
     let mut go_on = || {
         changes += 1;
@@ -54,7 +54,7 @@ fn rotation_elsewhere_that_was_faster_leaves_nothing_half_done_here() {
 
 fn faster_is_missing(url: &std::path::Path) -> bool {
     on_another_thread(url.to_owned(), async |store| {
-        store.keys(ISSUER).await.unwrap().iter().all(|key| key.state != KeyStage::Prepared)
+        store.keys(ISSUER).await.unwrap().iter().all(|key| key.state != KeyState::Prepared)
     })
 }
 

@@ -6,10 +6,10 @@ use crate::store::now;
 
 #[test]
 fn key_that_leaked_and_signs_no_more_is_retired_alone() {
-    for stage in [KeyStage::Prepared, KeyStage::Retiring] {
+    for stage in [KeyState::Prepared, KeyState::Retiring] {
         let bench = Bench::new();
         assert!(bench.run(Run::Due, None, ALL));
-        if stage == KeyStage::Retiring {
+        if stage == KeyState::Retiring {
             bench.report();
             assert!(bench.run(Run::Due, None, ALL));
         }

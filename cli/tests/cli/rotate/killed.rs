@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use service_only_store::KeyStage;
+use service_only::keys::KeyState;
 
 use super::{keys, kid_in, published, sandbox};
 use crate::sandbox::Sandbox;
@@ -24,21 +24,21 @@ fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
 /// Whatever is minted now is verified with what is published now, and the journal has one key in charge.
 fn check(sandbox: &Sandbox) {
     let count = |stage| keys(sandbox).iter().filter(|key| key.state == stage).count();
-    assert_eq!(count(KeyStage::Active), 1);
-    assert!(count(KeyStage::Prepared) <= 1);
+    assert_eq!(count(KeyState::Active), 1);
+    assert!(count(KeyState::Prepared) <= 1);
     let mut live: Vec<_> =
-        keys(sandbox).into_iter().filter(|key| key.state != KeyStage::Retired).map(|key| key.kid).collect();
+        keys(sandbox).into_iter().filter(|key| key.state != KeyState::Retired).map(|key| key.kid).collect();
     let mut published = published(sandbox);
     live.sort();
     published.sort();
     assert_eq!(published, live);
     let token = sandbox.run(&["generate", "orders", "--lifetime", "1s"]).done().line().to_owned();
     let shown = sandbox.run(&["inspect", "--format", "json", &token]).done().json();
-    assert_eq!(shown["header"]["kid"].as_str(), kid_in(sandbox, KeyStage::Active).as_deref());
+    assert_eq!(shown["header"]["kid"].as_str(), kid_in(sandbox, KeyState::Active).as_deref());
     let names = sandbox.names();
     assert_eq!(
         names.iter().any(|name| name == "signing-next.pem"),
-        count(KeyStage::Prepared) == 1,
+        count(KeyState::Prepared) == 1,
         "{names:?}"
     );
 }

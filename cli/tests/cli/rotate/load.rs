@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use reqwest::{Client, StatusCode};
+use service_only::keys::KeyState;
 use service_only::{
     Algorithm, FileKeys, Verifier,
     audit::NoAudit,
@@ -22,7 +23,7 @@ use service_only::{
     service_only,
 };
 use service_only_store::rotation::KeyReporter;
-use service_only_store::{KeyStage, Store, TokenRecord};
+use service_only_store::{Store, TokenRecord};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -154,7 +155,7 @@ async fn rotate(folder: &Path, arguments: &[&str]) {
 
 async fn retired(store: &Store) -> Vec<String> {
     let keys = store.keys(ISSUER).await.unwrap();
-    keys.into_iter().filter(|key| key.state == KeyStage::Retired).map(|key| key.kid).collect()
+    keys.into_iter().filter(|key| key.state == KeyState::Retired).map(|key| key.kid).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

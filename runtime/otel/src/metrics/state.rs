@@ -12,13 +12,13 @@ use service_only::{
 pub(crate) struct RingKey {
     kid: KeyId,
     state: KeyState,
-    announced_at: Option<Timestamp>,
+    prepared_at: Option<Timestamp>,
 }
 
 pub(crate) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
     ring.states().into_iter().map(|(kid, state)| {
-        let announced_at = ring.announced_at(kid.as_str());
-        RingKey { kid, state, announced_at }
+        let prepared_at = ring.prepared_at(kid.as_str());
+        RingKey { kid, state, prepared_at }
     })
 }
 
@@ -34,6 +34,6 @@ impl RingKey {
     }
 
     pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {
-        Some(now.since(self.announced_at?).unwrap_or_default())
+        Some(now.since(self.prepared_at?).unwrap_or_default())
     }
 }

@@ -88,7 +88,7 @@ fn a_kept_caller_is_refused_once_its_key_is_retired() {
         let ring = KeyRing::with_clock(old.verifying_key(), Duration::from_secs(60), clock.clone()).unwrap();
         let verifier = built(builder(ring.clone(), &clock));
         let caller = caller(&verifier, old, &clock);
-        ring.announce(new.verifying_key()).unwrap();
+        ring.prepare(new.verifying_key()).unwrap();
         ring.activate(new.kid().as_str()).unwrap();
         clock.0.store(NOW + 59, Ordering::SeqCst);
         assert_eq!(later(&caller), None, "the overlap is not over");

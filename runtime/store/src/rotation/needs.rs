@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::Planner;
-use crate::store::{KeyRecord, KeyStage};
+use crate::store::KeyRecord;
+use service_only::keys::KeyState;
 
 /// A reason to postpone a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl Planner<'_> {
 
     /// Whether a service has a token of the active key. A token of another retiring key does not help.
     fn has_another(&self, service: &str) -> bool {
-        self.only(KeyStage::Active).is_some_and(|active| {
+        self.only(KeyState::Active).is_some_and(|active| {
             self.journal.holders.iter().any(|holder| {
                 holder.service == service && holder.kid == active.kid && holder.last_expiry > self.now
             })

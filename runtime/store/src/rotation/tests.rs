@@ -11,10 +11,10 @@ const NOW: i64 = 1_767_225_600;
 const DAY: i64 = 24 * 3600;
 const HOUR: i64 = 3600;
 
-fn key(kid: &str, state: KeyStage, age: i64) -> KeyRecord {
+fn key(kid: &str, state: KeyState, age: i64) -> KeyRecord {
     let at = NOW - age;
-    let reached = |stages: &[KeyStage]| stages.contains(&state).then_some(at);
-    use KeyStage::{Active, Retired, Retiring};
+    let reached = |stages: &[KeyState]| stages.contains(&state).then_some(at);
+    use KeyState::{Active, Retired, Retiring};
     KeyRecord {
         issuer: "bakery-auth".to_owned(),
         kid: kid.to_owned(),
@@ -73,7 +73,7 @@ fn held(journal: &Journal, kid: &str) -> Vec<String> {
 
 #[test]
 fn a_key_is_prepared_at_half_of_its_life_and_replaced_when_a_sixth_is_left() {
-    use KeyStage::{Active, Prepared};
+    use KeyState::{Active, Prepared};
     for (age, due) in
         [(0, None), (45 * DAY - 1, None), (45 * DAY, Some(Step::Prepare)), (99 * DAY, Some(Step::Prepare))]
     {
@@ -88,7 +88,7 @@ fn a_key_is_prepared_at_half_of_its_life_and_replaced_when_a_sixth_is_left() {
 
 #[test]
 fn the_plan_of_a_fresh_key_says_all_that_will_happen_and_when() {
-    let mut journal = journal(&[key("old", KeyStage::Active, 0)]);
+    let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.holders.push(holder("old", "orders", 80 * DAY));
     let times: Vec<_> =
         plan(&journal).steps.into_iter().map(|planned| (planned.step, planned.at - NOW)).collect();
@@ -107,7 +107,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
     let both: &[&str] = &["old", "new"];
     let one: &[&str] = &["old"];
     let prepared_for =
-        |age| journal(&[key("old", KeyStage::Active, 80 * DAY), key("new", KeyStage::Prepared, age)]);
+        |age| journal(&[key("old", KeyState::Active, 80 * DAY), key("new", KeyState::Prepared, age)]);
     let cases: [(i64, Vec<VerifierReport>, Result<(), &str>); 7] = [
         (60, vec![verifier("a", both, 0), verifier("b", both, 9)], Ok(())),
         (60, vec![verifier("a", both, 0), verifier("b", one, 9)], Err("not known yet to b; at the latest")),
@@ -134,7 +134,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
 #[test]
 fn a_verifier_that_refreshes_seldom_is_waited_for() {
     let mut journal =
-        journal(&[key("old", KeyStage::Active, 80 * DAY), key("new", KeyStage::Prepared, 2 * HOUR)]);
+        journal(&[key("old", KeyState::Active, 80 * DAY), key("new", KeyState::Prepared, 2 * HOUR)]);
     journal.verifiers.push(VerifierReport { refresh_seconds: 3 * HOUR, ..verifier("slow", &["old"], 9) });
     assert_eq!(plan(&journal).due(), None);
     journal.verifiers[0].kids.push("new".to_owned());
@@ -143,7 +143,7 @@ fn a_verifier_that_refreshes_seldom_is_waited_for() {
 
 #[test]
 fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
-    let keys = [key("new", KeyStage::Active, DAY), key("old", KeyStage::Retiring, DAY)];
+    let keys = [key("new", KeyState::Active, DAY), key("old", KeyState::Retiring, DAY)];
     let with = |holders: &[KeyHolder], uses: &[KeyUse]| Journal {
         holders: holders.to_vec(),
         uses: uses.to_vec(),
@@ -172,7 +172,7 @@ fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
 
 #[test]
 fn a_key_of_which_no_token_is_known_goes_when_the_longest_would_have_ended() {
-    let retiring = |age| journal(&[key("new", KeyStage::Active, age), key("old", KeyStage::Retiring, age)]);
+    let retiring = |age| journal(&[key("new", KeyState::Active, age), key("old", KeyState::Retiring, age)]);
     assert!(held(&retiring(364 * DAY), "old")[0].contains("no token of it is in the registry"));
     assert_eq!(plan(&retiring(366 * DAY)).due(), Some(&retire("old")));
 }
@@ -180,7 +180,7 @@ fn a_key_of_which_no_token_is_known_goes_when_the_longest_would_have_ended() {
 #[test]
 fn disuse_counts_where_verifiers_report_and_the_service_has_a_new_token() {
     let base = |age| {
-        let mut journal = journal(&[key("new", KeyStage::Active, age), key("old", KeyStage::Retiring, age)]);
+        let mut journal = journal(&[key("new", KeyState::Active, age), key("old", KeyState::Retiring, age)]);
         journal.holders = vec![holder("new", "orders", 90 * DAY), holder("old", "orders", 90 * DAY)];
         journal.verifiers = vec![verifier("a", &["old", "new"], 9)];
         journal
@@ -202,7 +202,7 @@ fn disuse_counts_where_verifiers_report_and_the_service_has_a_new_token() {
 
 #[test]
 fn a_key_that_has_ceased_to_sign_stays_for_whoever_is_signing_with_it_right_now() {
-    let mut journal = journal(&[key("new", KeyStage::Active, 60), key("old", KeyStage::Retiring, 60)]);
+    let mut journal = journal(&[key("new", KeyState::Active, 60), key("old", KeyState::Retiring, 60)]);
     journal.holders.push(holder("old", "orders", -DAY));
     assert_eq!(plan(&journal).due(), None);
     assert_eq!(held(&journal, "old"), ["not before 2026-01-01T00:59:00Z"]);
@@ -210,7 +210,7 @@ fn a_key_that_has_ceased_to_sign_stays_for_whoever_is_signing_with_it_right_now(
 
 #[test]
 fn an_active_key_that_is_revoked_is_told() {
-    let mut journal = journal(&[key("old", KeyStage::Active, 0)]);
+    let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.revoked.push("old".to_owned());
     assert!(plan(&journal).warnings[0].contains("rotate --emergency"));
 }
@@ -232,11 +232,11 @@ fn settings_that_do_not_fit_together_are_refused() {
 #[test]
 fn times_beyond_all_measure_are_planned_without_overflow() {
     for extreme in [i64::MIN, -1, 0, i64::MAX] {
-        let mut record = key("old", KeyStage::Active, 0);
+        let mut record = key("old", KeyState::Active, 0);
         (record.active_at, record.prepared_at) = (Some(extreme), extreme);
-        let mut prepared = key("new", KeyStage::Prepared, 0);
+        let mut prepared = key("new", KeyState::Prepared, 0);
         prepared.prepared_at = extreme;
-        let mut retiring = key("older", KeyStage::Retiring, 0);
+        let mut retiring = key("older", KeyState::Retiring, 0);
         retiring.retiring_at = Some(extreme);
         let mut journal = journal(&[record.clone(), prepared, retiring]);
         journal.holders.push(KeyHolder {

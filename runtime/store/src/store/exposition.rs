@@ -65,7 +65,7 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
     for key in keys {
         text.line("service_only_key_state", &[("kid", &kid(key)), ("state", key.state.as_str())], 1);
     }
-    text.head("service_only_key_age_seconds", "gauge", "Time since a key was announced");
+    text.head("service_only_key_age_seconds", "gauge", "Time since a key was prepared");
     for key in keys.iter().filter(|key| key.retired_at.is_none()) {
         let age = now.saturating_sub(key.prepared_at).max(0);
         text.line("service_only_key_age_seconds", &[("kid", &kid(key))], age);
@@ -156,7 +156,8 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{KeyStage, TokenRecord};
+    use crate::store::TokenRecord;
+    use service_only::keys::KeyState;
 
     const NOW: i64 = 1_767_225_600;
 
@@ -223,7 +224,7 @@ mod tests {
             retired_at,
             expires_at: None,
         };
-        let keys = [key("a\"\\\n", KeyStage::Active, None), key("b", KeyStage::Retired, Some(NOW))];
+        let keys = [key("a\"\\\n", KeyState::Active, None), key("b", KeyState::Retired, Some(NOW))];
         assert_eq!(
             lines(&[], &keys),
             [

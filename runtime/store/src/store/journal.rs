@@ -4,6 +4,8 @@
 //! A step succeeds only from the state that its caller saw. So the second of two concurrent rotations gets an
 //! error. Steps that belong together are made in one transaction.
 
+use service_only::keys::KeyState;
+
 use super::{Store, StoreError};
 
 /// All records of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
@@ -32,37 +34,6 @@ pub struct KeyHolder {
     pub last_expiry: i64,
 }
 
-/// The stage of a signing key in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyStage {
-    /// The key is published, so that verifiers learn it, and does not sign yet.
-    Prepared,
-    /// The key signs.
-    Active,
-    /// The key no longer signs; its tokens are still accepted.
-    Retiring,
-    /// The tokens of the key are refused.
-    Retired,
-}
-
-impl KeyStage {
-    /// The name of the stage, as the store writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Prepared, Self::Active, Self::Retiring, Self::Retired]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-    }
-}
-
 /// A key of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
@@ -72,8 +43,8 @@ pub struct KeyRecord {
     pub kid: String,
     /// Its algorithm.
     pub algorithm: String,
-    /// Its stage.
-    pub state: KeyStage,
+    /// Its state.
+    pub state: KeyState,
     /// The file of its private half; the store never contains the private key.
     pub file: Option<String>,
     /// The public half as a JWK; an HMAC secret has none.
@@ -90,15 +61,15 @@ pub struct KeyRecord {
     pub expires_at: Option<i64>,
 }
 
-/// A change of a key's stage.
+/// A change of a key's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyStep<'a> {
     /// The key.
     pub kid: &'a str,
-    /// The stage that the key must be in.
-    pub from: KeyStage,
-    /// The stage that the key enters.
-    pub to: KeyStage,
+    /// The state that the key must be in.
+    pub from: KeyState,
+    /// The state that the key enters.
+    pub to: KeyState,
 }
 
 /// What a verifier reports about its keys.
@@ -321,7 +292,7 @@ impl Store {
             retired_at,
             expires_at,
         ) = row;
-        let Some(state) = KeyStage::parse(&state) else {
+        let Some(state) = KeyState::ALL.into_iter().find(|known| known.as_str() == state) else {
             let reason = format!("the key `{kid}` is in an unknown state");
             return Err(StoreError::Refused { place: self.place().to_owned(), reason });
         };

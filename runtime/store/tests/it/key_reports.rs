@@ -67,7 +67,7 @@ async fn a_verifier_reports_its_keys_and_who_uses_them_and_of_revoked_tokens_not
         );
         assert_eq!(uses(&journal), [("old", "orders")]);
 
-        ring.announce(key("new").verifying_key()).unwrap();
+        ring.prepare(key("new").verifying_key()).unwrap();
         reporter.report().await.unwrap();
         assert_eq!(store.journal(ISSUER).await.unwrap().verifiers[0].kids, ["new", "old"]);
     }

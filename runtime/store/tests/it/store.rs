@@ -1,8 +1,9 @@
 //! The store on both databases: what is written down, what is refused, and that nothing is half done.
 
+use service_only::keys::KeyState;
 use service_only_store::{
-    KeyRecord, KeyStage, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError,
-    TokenFilter, TokenRecord, TokenState, Undoing, VerifierReport,
+    KeyRecord, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
+    TokenRecord, TokenState, Undoing, VerifierReport,
 };
 
 use crate::database::Database;
@@ -24,7 +25,7 @@ fn token(jti: &str, service: &str, kid: &str) -> TokenRecord {
     }
 }
 
-fn key(kid: &str, state: KeyStage) -> KeyRecord {
+fn key(kid: &str, state: KeyState) -> KeyRecord {
     KeyRecord {
         issuer: ISSUER.to_owned(),
         kid: kid.to_owned(),
@@ -33,7 +34,7 @@ fn key(kid: &str, state: KeyStage) -> KeyRecord {
         file: Some(format!("{kid}.pem")),
         public_jwk: Some("{}".to_owned()),
         prepared_at: NOW,
-        active_at: (state == KeyStage::Active).then_some(NOW),
+        active_at: (state == KeyState::Active).then_some(NOW),
         retiring_at: None,
         retired_at: None,
         expires_at: None,
@@ -299,26 +300,26 @@ async fn a_schema_that_may_not_be_written_is_reported_with_the_remedy() {
 async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
-        store.add_key(&key("old", KeyStage::Active)).await.unwrap();
-        store.add_key(&key("new", KeyStage::Prepared)).await.unwrap();
-        for second in [key("old", KeyStage::Retired), key("other", KeyStage::Prepared)] {
+        store.add_key(&key("old", KeyState::Active)).await.unwrap();
+        store.add_key(&key("new", KeyState::Prepared)).await.unwrap();
+        for second in [key("old", KeyState::Retired), key("other", KeyState::Prepared)] {
             let error = store.add_key(&second).await.unwrap_err();
             assert!(matches!(error, StoreError::Conflict(_)), "{error}");
         }
         let take_charge = [
-            KeyStep { kid: "old", from: KeyStage::Active, to: KeyStage::Retiring },
-            KeyStep { kid: "new", from: KeyStage::Prepared, to: KeyStage::Active },
+            KeyStep { kid: "old", from: KeyState::Active, to: KeyState::Retiring },
+            KeyStep { kid: "new", from: KeyState::Prepared, to: KeyState::Active },
         ];
         let reversed = [take_charge[1], take_charge[0]];
         assert!(store.step_keys(ISSUER, &reversed, NOW + 1).await.is_err());
-        assert_eq!(store.keys(ISSUER).await.unwrap()[1], key("old", KeyStage::Active), "nothing half done");
+        assert_eq!(store.keys(ISSUER).await.unwrap()[1], key("old", KeyState::Active), "nothing half done");
         store.step_keys(ISSUER, &take_charge, NOW + 2).await.unwrap();
         let error = store.step_keys(ISSUER, &take_charge, NOW + 3).await.unwrap_err();
         assert!(error.to_string().contains("somebody else was faster"), "{error}");
 
         let keys = store.keys(ISSUER).await.unwrap();
-        assert_eq!((keys[0].state, keys[0].active_at), (KeyStage::Active, Some(NOW + 2)));
-        assert_eq!((keys[1].state, keys[1].retiring_at), (KeyStage::Retiring, Some(NOW + 2)));
+        assert_eq!((keys[0].state, keys[0].active_at), (KeyState::Active, Some(NOW + 2)));
+        assert_eq!((keys[1].state, keys[1].retiring_at), (KeyState::Retiring, Some(NOW + 2)));
         assert_eq!(store.keys("another").await.unwrap(), []);
     }
 }
@@ -327,23 +328,23 @@ async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together
 async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_all() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
-        store.add_key(&key("leaked", KeyStage::Active)).await.unwrap();
-        store.add_key(&key("next", KeyStage::Prepared)).await.unwrap();
-        let away = |kid, from| KeyStep { kid, from, to: KeyStage::Retired };
-        let steps = [away("leaked", KeyStage::Active), away("next", KeyStage::Prepared)];
-        let fresh = key("fresh", KeyStage::Active);
-        let late = store.replace_keys(&[away("next", KeyStage::Active)], &fresh, NOW + 1).await;
+        store.add_key(&key("leaked", KeyState::Active)).await.unwrap();
+        store.add_key(&key("next", KeyState::Prepared)).await.unwrap();
+        let away = |kid, from| KeyStep { kid, from, to: KeyState::Retired };
+        let steps = [away("leaked", KeyState::Active), away("next", KeyState::Prepared)];
+        let fresh = key("fresh", KeyState::Active);
+        let late = store.replace_keys(&[away("next", KeyState::Active)], &fresh, NOW + 1).await;
         assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
-        let known = store.replace_keys(&steps, &key("next", KeyStage::Active), NOW + 1).await;
+        let known = store.replace_keys(&steps, &key("next", KeyState::Active), NOW + 1).await;
         assert!(matches!(known, Err(StoreError::Conflict(_))), "{known:?}");
         assert_eq!(
             store.keys(ISSUER).await.unwrap()[0],
-            key("leaked", KeyStage::Active),
+            key("leaked", KeyState::Active),
             "nothing half done"
         );
         store.replace_keys(&steps, &fresh, NOW + 1).await.unwrap();
         let states: Vec<_> = store.keys(ISSUER).await.unwrap().into_iter().map(|key| key.state).collect();
-        assert_eq!(states, [KeyStage::Active, KeyStage::Retired, KeyStage::Retired]);
+        assert_eq!(states, [KeyState::Active, KeyState::Retired, KeyState::Retired]);
     }
 }
 
@@ -351,7 +352,7 @@ async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_al
 async fn the_journal_knows_who_holds_which_key_and_until_when() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
-        store.add_key(&key("k1", KeyStage::Active)).await.unwrap();
+        store.add_key(&key("k1", KeyState::Active)).await.unwrap();
         let longer = TokenRecord { expires_at: NOW + 7200, ..token("long", "orders", "k1") };
         let tokens =
             [token("short", "orders", "k1"), longer, token("gone", "sales", "k1"), token("x", "sales", "k0")];
@@ -361,7 +362,7 @@ async fn the_journal_knows_who_holds_which_key_and_until_when() {
         store.revoke_all(&revocations).await.unwrap();
 
         let journal = store.journal(ISSUER).await.unwrap();
-        assert_eq!(journal.keys, [key("k1", KeyStage::Active)]);
+        assert_eq!(journal.keys, [key("k1", KeyState::Active)]);
         let holders: Vec<_> = journal
             .holders
             .iter()

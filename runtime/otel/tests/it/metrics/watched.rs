@@ -20,7 +20,7 @@ fn a_rings_keys_have_a_state_and_an_age_and_a_retired_one_only_a_state() {
     let ring = KeyRing::with_clock(key("old"), Duration::from_secs(100), clock.clone()).unwrap();
     world.metrics.watch_ring("bakery-auth", &ring);
     clock.advance(Duration::from_secs(30));
-    ring.announce(key("new")).unwrap();
+    ring.prepare(key("new")).unwrap();
     clock.advance(Duration::from_secs(3));
 
     let all = world.collect();
@@ -29,10 +29,7 @@ fn a_rings_keys_have_a_state_and_an_age_and_a_retired_one_only_a_state() {
     let owned = |found: Vec<(&str, f64)>| {
         found.into_iter().map(|(labels, value)| (labels.to_owned(), value)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        owned(of(&all, "service_only.key.state")),
-        [state("new", "announced"), state("old", "active")]
-    );
+    assert_eq!(owned(of(&all, "service_only.key.state")), [state("new", "prepared"), state("old", "active")]);
     assert_eq!(owned(of(&all, "service_only.key.age")), [age("new", 3.0), age("old", 33.0)]);
 
     ring.activate("new").unwrap();

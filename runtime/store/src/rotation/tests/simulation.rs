@@ -51,17 +51,17 @@ impl Fleet {
         Plan::new(&self.journal, &self.settings, self.now)
     }
 
-    fn of(&self, stage: KeyStage) -> Vec<String> {
+    fn of(&self, stage: KeyState) -> Vec<String> {
         let keys = self.journal.keys.iter().filter(|key| key.state == stage);
         keys.map(|key| key.kid.clone()).collect()
     }
 
     fn active(&self) -> Option<String> {
-        self.of(KeyStage::Active).into_iter().next()
+        self.of(KeyState::Active).into_iter().next()
     }
 
     fn live(&self) -> Vec<String> {
-        let keys = self.journal.keys.iter().filter(|key| key.state != KeyStage::Retired);
+        let keys = self.journal.keys.iter().filter(|key| key.state != KeyState::Retired);
         keys.map(|key| key.kid.clone()).collect()
     }
 
@@ -132,21 +132,21 @@ impl Fleet {
 
     fn make(&mut self, step: &Step) -> Result<(), TestCaseError> {
         let now = self.now;
-        let stage = |fleet: &mut Self, kid: &str, state: KeyStage| {
+        let stage = |fleet: &mut Self, kid: &str, state: KeyState| {
             let key = fleet.journal.keys.iter_mut().find(|key| key.kid == kid).unwrap();
             key.state = state;
             match state {
-                KeyStage::Prepared => key.prepared_at = now,
-                KeyStage::Active => key.active_at = Some(now),
-                KeyStage::Retiring => key.retiring_at = Some(now),
-                KeyStage::Retired => key.retired_at = Some(now),
+                KeyState::Prepared => key.prepared_at = now,
+                KeyState::Active => key.active_at = Some(now),
+                KeyState::Retiring => key.retiring_at = Some(now),
+                KeyState::Retired => key.retired_at = Some(now),
             }
         };
         match step {
             Step::Adopt | Step::Prepare => {
                 let kid = format!("key-{}", self.made);
                 self.made += 1;
-                let state = if *step == Step::Adopt { KeyStage::Active } else { KeyStage::Prepared };
+                let state = if *step == Step::Adopt { KeyState::Active } else { KeyState::Prepared };
                 self.journal.keys.push(super::key(&kid, state, NOW - now));
             }
             Step::Activate { kid } => {
@@ -154,14 +154,14 @@ impl Fleet {
                 let published = self.journal.keys.iter().find(|key| key.kid == kid).unwrap().prepared_at;
                 let everywhere = self.journal.verifiers.iter().all(|report| report.kids.contains(&kid));
                 prop_assert!(everywhere || now >= published + HOUR || !self.journal.verifiers.is_empty());
-                for former in self.of(KeyStage::Active) {
-                    stage(self, &former, KeyStage::Retiring);
+                for former in self.of(KeyState::Active) {
+                    stage(self, &former, KeyState::Retiring);
                 }
-                stage(self, &kid, KeyStage::Active);
+                stage(self, &kid, KeyState::Active);
             }
             Step::Retire { kid } => {
                 self.may_retire(kid)?;
-                stage(self, kid, KeyStage::Retired);
+                stage(self, kid, KeyState::Retired);
             }
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Fleet {
     /// If a service has a recorded, valid token of a key, the key may retire only under two conditions. The
     /// service has a token of the new key, and verifiers have not seen the old key for long.
     fn may_retire(&self, kid: &str) -> Result<(), TestCaseError> {
-        prop_assert!(self.of(KeyStage::Retiring).contains(&kid.to_owned()), "only a key that ceased to sign");
+        prop_assert!(self.of(KeyState::Retiring).contains(&kid.to_owned()), "only a key that ceased to sign");
         let active = self.active().unwrap();
         for holder in
             self.journal.holders.iter().filter(|holder| holder.kid == kid && holder.last_expiry > self.now)
@@ -189,8 +189,8 @@ impl Fleet {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        prop_assert_eq!(self.of(KeyStage::Active).len(), 1, "one key signs, at every moment");
-        prop_assert!(self.of(KeyStage::Prepared).len() <= 1);
+        prop_assert_eq!(self.of(KeyState::Active).len(), 1, "one key signs, at every moment");
+        prop_assert!(self.of(KeyState::Prepared).len() <= 1);
         Ok(())
     }
 }
@@ -217,7 +217,7 @@ proptest! {
             let life = lives[usize::try_from(day).unwrap() % lives.len()];
             fleet.mint(0, life, true);
         }
-        prop_assert!(fleet.of(KeyStage::Retired).len() >= 3, "{:?}", fleet.journal.keys);
+        prop_assert!(fleet.of(KeyState::Retired).len() >= 3, "{:?}", fleet.journal.keys);
         prop_assert!(fleet.live().len() <= 3);
     }
 }
