@@ -1,7 +1,7 @@
 //! Parsers for option values that several commands share.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use service_only::{Algorithm, keys::MAX_KID_LENGTH};
+use service_only::{Algorithm, keys::KeyId};
 
 /// An option value that is a supported algorithm; help and completions list all of them.
 pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
@@ -12,8 +12,8 @@ pub(crate) fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
 pub(crate) fn key_name(text: &str) -> Result<String, String> {
     match text.len() {
         0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),
-        1..=MAX_KID_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        1..=MAX_KID_LENGTH => Err("it has a control character; write printable text".to_owned()),
-        length => Err(format!("it has {length} bytes; a verifier takes {MAX_KID_LENGTH} at most")),
+        1..=KeyId::MAX_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        1..=KeyId::MAX_LENGTH => Err("it has a control character; write printable text".to_owned()),
+        length => Err(format!("it has {length} bytes; a verifier takes {} at most", KeyId::MAX_LENGTH)),
     }
 }

@@ -15,8 +15,8 @@ use common::{
 use service_only::{
     Algorithm, KeySet, Verifier,
     audit::NoAudit,
-    keys::{KeyRing, KeySource, MAX_KEYS},
-    revocation::{MAX_REVOCATIONS, MemoryRevocations},
+    keys::{KeyRing, KeySource},
+    revocation::MemoryRevocations,
 };
 
 /// The largest of the growing things must cost no more than this many times the smallest.
@@ -54,7 +54,7 @@ fn sizes(largest: usize) -> Vec<usize> {
 /// The first key signs all tokens, as the active one does; the others are there.
 fn keys<K: KeySource>(what: &str, source: impl Fn(usize) -> K, report: &mut Report) {
     let issuer = tokens::issuer(tokens::numbered_key(0));
-    let verifiers = sizes(MAX_KEYS)
+    let verifiers = sizes(KeySet::MAX_KEYS)
         .into_iter()
         .map(|count| (format!("{count} {what}"), tokens::verifier(source(count), NoAudit)))
         .collect();
@@ -65,7 +65,7 @@ fn revoked(report: &mut Report) {
     let key = tokens::signing_key(Algorithm::HS256);
     let verifying = key.verifying_key();
     let issuer = tokens::issuer(key);
-    let verifiers = sizes(MAX_REVOCATIONS)
+    let verifiers = sizes(MemoryRevocations::MAX_REVOCATIONS)
         .into_iter()
         .map(|count| {
             let store = revocations(count);

@@ -18,10 +18,7 @@ use std::{
 
 pub use self::{
     event::AuditEvent,
-    json_lines::{
-        DEFAULT_FLUSH_TIMEOUT, DEFAULT_QUEUE, DEFAULT_WRITE_TIMEOUT, JsonLinesAudit, JsonLinesBuilder,
-        MAX_QUEUE, WhenFull,
-    },
+    json_lines::{JsonLinesAudit, JsonLinesBuilder, WhenFull},
     record::{AuditRecord, Decision},
     tracing::TracingAudit,
 };

@@ -5,9 +5,8 @@
 
 use crate::denial::{Code, Denial};
 
-/// The maximum length of a token, in bytes. 8 KiB must work, and HTTP servers refuse header
-/// fields somewhere between 8 and 64 KiB; a service token has 500 to 1,500 bytes.
-pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
+/// See [`Verifier::MAX_TOKEN_LENGTH`].
+pub(crate) const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 
 /// The maximum length of a header value with a token, in bytes: the longest token, and more room than its scheme and
 /// any spaces need. A longer value is refused without reading it.

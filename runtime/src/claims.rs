@@ -5,10 +5,9 @@ mod name;
 mod raw;
 pub(crate) mod scopes;
 
-pub use name::{InvalidServiceName, MAX_SERVICE_NAME, ServiceName};
+pub use name::{InvalidServiceName, ServiceName};
 pub(crate) use raw::{Audience, RawClaims, owned, unverified_service};
-pub use raw::{MAX_AUDIENCES, MAX_CLAIM_LENGTH};
-pub use scopes::{InvalidScope, MAX_SCOPES, Scopes};
+pub use scopes::{InvalidScope, Scopes};
 use serde::{Serialize, Serializer};
 
 /// The claims of a service token, as typed data.
@@ -56,6 +55,13 @@ pub struct ServiceClaims {
 }
 
 impl ServiceClaims {
+    /// The maximum number of audiences in one token, for the same reason as [`Scopes::MAX`].
+    pub const MAX_AUDIENCES: usize = raw::MAX_AUDIENCES;
+
+    /// The maximum length of a text claim, in bytes. Names, ids and addresses are much shorter, and the stored claims
+    /// take memory per caller. `scope` is limited by [`Scopes::MAX`] and the length of the token.
+    pub const MAX_CLAIM_LENGTH: usize = raw::MAX_CLAIM_LENGTH;
+
     /// The claims that every service token has. Set other fields afterwards.
     ///
     /// ```

@@ -12,7 +12,7 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use crate::{claims::MAX_SERVICE_NAME, hashed::mix, policy::Policy};
+use crate::{claims::ServiceName, hashed::mix, policy::Policy};
 
 /// The value of a constant that the attribute names, encoded in words. Its maximum length is that of a service name.
 pub struct Name<
@@ -71,7 +71,7 @@ pub const fn service_word(name: &str, n: usize) -> u128 {
 /// Checks the same rules as [`ServiceName`](crate::claims::ServiceName).
 const fn is_service_name(name: &str) -> bool {
     let bytes = name.as_bytes();
-    if bytes.is_empty() || bytes.len() > MAX_SERVICE_NAME {
+    if bytes.is_empty() || bytes.len() > ServiceName::MAX_LENGTH {
         return false;
     }
     let mut index = 0;
@@ -421,8 +421,8 @@ mod tests {
 
     #[test]
     fn a_constant_is_a_service_name_exactly_if_the_runtime_takes_it_for_one() {
-        let longest = "x".repeat(MAX_SERVICE_NAME);
-        let too_long = "x".repeat(MAX_SERVICE_NAME + 1);
+        let longest = "x".repeat(ServiceName::MAX_LENGTH);
+        let too_long = "x".repeat(ServiceName::MAX_LENGTH + 1);
         let names = [
             "a",
             "7",

@@ -4,7 +4,6 @@ mod quoted;
 
 use std::{borrow::Cow, error::Error, fmt};
 
-pub use quoted::MAX_QUOTED;
 pub(crate) use quoted::{Backslash, escaped, quoted};
 use serde::{Serialize, Serializer};
 
@@ -24,6 +23,9 @@ struct Refusal {
 }
 
 impl Denial {
+    /// The maximum length of a quotation from an unverified token, in characters.
+    pub const MAX_QUOTED: usize = quoted::MAX_QUOTED;
+
     pub(crate) fn new(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::boxed(code, reason.into(), Vec::new())
     }

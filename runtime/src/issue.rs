@@ -16,21 +16,6 @@ pub use signing_key::{PublicJwk, SigningKey};
 
 use crate::clock::{Clock, SystemClock};
 
-/// The default lifetime of a token: 365 days, as in the system that this replaces.
-/// [`LONG_LIFETIME`] explains why a shorter lifetime is better.
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(365 * DAY);
-
-/// Tokens that live longer than this, 90 days, are minted with a warning: a thief could use a stolen token for
-/// that long.
-pub const LONG_LIFETIME: Duration = Duration::from_secs(90 * DAY);
-
-/// The default lifetime of a strict token: an hour. A renewal has half of it to
-/// succeed.
-pub const STRICT_LIFETIME: Duration = Duration::from_secs(60 * 60);
-
-/// The maximum lifetime of a token, ten years. Tokens with a longer one are not minted.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * DAY);
-
 const DAY: u64 = 24 * 60 * 60;
 
 /// Mints service tokens.
@@ -58,6 +43,21 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// The default lifetime of a token: 365 days, as in the system that this replaces.
+    /// [`Issuer::LONG_LIFETIME`] explains why a shorter lifetime is better.
+    pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(365 * DAY);
+
+    /// Tokens that live longer than this, 90 days, are minted with a warning: a thief could use a stolen token for
+    /// that long.
+    pub const LONG_LIFETIME: Duration = Duration::from_secs(90 * DAY);
+
+    /// The default lifetime of a strict token: an hour. A renewal has half of it to
+    /// succeed.
+    pub const STRICT_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+    /// The maximum lifetime of a token, ten years. Tokens with a longer one are not minted.
+    pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * DAY);
+
     /// Creates a builder. An issuer and a key are required; they have no default.
     pub fn builder() -> IssuerBuilder {
         IssuerBuilder::default()
@@ -155,13 +155,13 @@ impl IssuerBuilder {
 
     /// Mints strict tokens, for verifiers that
     /// [trust strict ones](crate::TrustedIssuer::strict): `typ` is `service+jwt`, the key must be a
-    /// private key, and an audience is required. Tokens live for [`STRICT_LIFETIME`], unless
+    /// private key, and an audience is required. Tokens live for [`Issuer::STRICT_LIFETIME`], unless
     /// you set another lifetime.
     pub fn strict(self) -> Self {
         Self { strict: true, ..self }
     }
 
-    /// Sets the lifetime of tokens, in whole seconds. The default is [`DEFAULT_LIFETIME`].
+    /// Sets the lifetime of tokens, in whole seconds. The default is [`Issuer::DEFAULT_LIFETIME`].
     pub fn lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime: Some(lifetime), ..self }
     }
@@ -194,7 +194,11 @@ impl IssuerBuilder {
         if self.strict {
             refuse_secret(&keys.current())?;
         }
-        let lifetime = self.lifetime.unwrap_or(if self.strict { STRICT_LIFETIME } else { DEFAULT_LIFETIME });
+        let lifetime = self.lifetime.unwrap_or(if self.strict {
+            Issuer::STRICT_LIFETIME
+        } else {
+            Issuer::DEFAULT_LIFETIME
+        });
         check_lifetime(lifetime)?;
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock));
         Ok(Issuer { issuer, keys, audience: self.audience, lifetime, strict: self.strict, clock })
@@ -202,8 +206,8 @@ impl IssuerBuilder {
 }
 
 fn check_lifetime(lifetime: Duration) -> Result<(), IssueError> {
-    if lifetime.as_secs() == 0 || lifetime.subsec_nanos() != 0 || lifetime > MAX_LIFETIME {
-        let most = MAX_LIFETIME.as_secs() / DAY;
+    if lifetime.as_secs() == 0 || lifetime.subsec_nanos() != 0 || lifetime > Issuer::MAX_LIFETIME {
+        let most = Issuer::MAX_LIFETIME.as_secs() / DAY;
         return Err(IssueError::new(format!(
             "a lifetime of {lifetime:?} is not whole seconds up to {most} days"
         )));

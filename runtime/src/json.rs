@@ -14,12 +14,11 @@ pub(crate) use tree::Tree;
 use value::Text;
 pub(crate) use value::{Number, Value};
 
-/// The maximum number of members in one object. The largest token seen in the field has 60. Comparing each name
-/// with all earlier ones is cheap up to this number.
-pub const MAX_JSON_MEMBERS: usize = 256;
+/// See [`Verifier::MAX_JSON_MEMBERS`].
+pub(crate) const MAX_JSON_MEMBERS: usize = 256;
 
-/// The maximum nesting depth. It is serde_json's own limit, pinned by a test.
-pub const MAX_JSON_DEPTH: usize = 127;
+/// See [`Verifier::MAX_JSON_DEPTH`].
+pub(crate) const MAX_JSON_DEPTH: usize = 127;
 
 /// Why a text is not the expected object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,21 +25,14 @@ use std::{
 };
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-pub use file::{FileKeys, FileKeysBuilder, MAX_KEY_FILE_BYTES};
-pub use jwks::{MAX_JWKS_BYTES, MAX_KEYS, MAX_KEYS_PER_KID, SkippedKey};
+pub use file::{FileKeys, FileKeysBuilder};
+pub use jwks::SkippedKey;
 #[cfg(feature = "remote")]
-pub use remote::{
-    DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteError, RemoteErrorKind, RemoteJwks,
-    RemoteJwksBuilder,
-};
-pub use ring::{KeyRing, KeyState, MAX_RETIRED};
+pub use remote::{RemoteError, RemoteErrorKind, RemoteJwks, RemoteJwksBuilder};
+pub use ring::{KeyRing, KeyState};
 pub use secret::SecretEncoding;
 pub use set::KeySet;
 pub use source::{KeySource, KeysUnavailable, Refresh};
-pub use weak::{MAX_RSA_BITS, MIN_RSA_BITS, MIN_RSA_EXPONENT};
-
-pub use crate::watched_file::DEFAULT_POLL_INTERVAL;
 
 #[cfg(feature = "issue")]
 pub(crate) use self::{
@@ -52,19 +45,19 @@ use jsonwebtoken::DecodingKey;
 pub(crate) use prepared::Prepared;
 use serde::{Serialize, Serializer};
 
-/// The start of the kid of a key for development only: `service-token dev` creates such
-/// keys. A verifier that is compiled without debug assertions, as release builds are, refuses them.
-pub const DEVELOPMENT_KID_PREFIX: &str = "dev-only.";
-
-/// The maximum length of a key's `kid`, in bytes. Thumbprints have 43.
-pub const MAX_KID_LENGTH: usize = 256;
-
 /// The name of a key (`kid`): an opaque text, compared byte for byte. It is cheap to clone, because every verified
 /// caller has the name of its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Arc<str>);
 
 impl KeyId {
+    /// The start of the kid of a key for development only: `service-token dev` creates such
+    /// keys. A verifier that is compiled without debug assertions, as release builds are, refuses them.
+    pub const DEVELOPMENT_PREFIX: &str = "dev-only.";
+
+    /// The maximum length of a key's `kid`, in bytes. Thumbprints have 43.
+    pub const MAX_LENGTH: usize = 256;
+
     /// Creates a key id from any text.
     pub fn new(kid: impl Into<String>) -> Self {
         Self(kid.into().into())
@@ -77,7 +70,7 @@ impl KeyId {
 
     /// Whether the key is for development only.
     pub fn is_development(&self) -> bool {
-        self.0.starts_with(DEVELOPMENT_KID_PREFIX)
+        self.0.starts_with(KeyId::DEVELOPMENT_PREFIX)
     }
 }
 
@@ -146,6 +139,16 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
+    /// The minimum size of an RSA key: smaller keys are refused (RFC 7518 section 3.3).
+    pub const MIN_RSA_BITS: usize = weak::MIN_RSA_BITS;
+
+    /// The maximum size of an RSA key: larger keys are refused, because a caller could make a service spend too much time
+    /// on a signature check.
+    pub const MAX_RSA_BITS: usize = weak::MAX_RSA_BITS;
+
+    /// The minimum RSA public exponent: smaller ones are refused (NIST SP 800-56B section 6.2).
+    pub const MIN_RSA_EXPONENT: u64 = weak::MIN_RSA_EXPONENT;
+
     /// Creates a key from an HMAC secret, for one algorithm.
     ///
     /// # Errors

@@ -7,13 +7,11 @@ use crate::{
     denial::{Code, Denial},
 };
 
-/// The maximum leeway. Clocks that differ by more need repair.
-pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+/// See [`Verifier::MAX_LEEWAY`].
+pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
-/// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age. Clocks that are set
-/// by NTP differ by less. A token with a later `iat` is treated like one without, or it would remain valid after
-/// every revocation of its service.
-pub const MAX_ISSUED_AHEAD: Duration = Duration::from_secs(60);
+/// See [`Verifier::MAX_ISSUED_AHEAD`].
+pub(crate) const MAX_ISSUED_AHEAD: Duration = Duration::from_secs(60);
 
 /// The instant with which times are compared, and how far the clocks may differ.
 #[derive(Debug, Copy, Clone)]
@@ -28,7 +26,7 @@ impl Moment {
     }
 
     /// When the token was issued, if its `iat` proves it. If an `iat` is further ahead than
-    /// [`MAX_ISSUED_AHEAD`], the clock was wrong, or the value is not in seconds.
+    /// [`Verifier::MAX_ISSUED_AHEAD`], the clock was wrong, or the value is not in seconds.
     pub(crate) fn proven_issue(self, iat: Option<i64>) -> Option<i64> {
         let allowed = self.leeway.saturating_add(MAX_ISSUED_AHEAD);
         let latest = self.now.plus(allowed).unix();

@@ -26,7 +26,7 @@ use crate::{
     claims::{RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
     error::BuildError,
-    keys::{Algorithm, AlgorithmSet, DEVELOPMENT_KID_PREFIX, KeyId, KeySet, KeySource},
+    keys::{Algorithm, AlgorithmSet, KeyId, KeySet, KeySource},
     times::{Moment, Times},
     token::{Header, Segments, SignatureRoom},
 };
@@ -374,7 +374,7 @@ pub(crate) fn refuse_development_keys(keys: &KeySet, development_build: bool) ->
 /// Refuses a token that was signed with a key for development, even if the key has another name here.
 pub(crate) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
     match kid {
-        Some(kid) if !development_build && kid.starts_with(DEVELOPMENT_KID_PREFIX) => {
+        Some(kid) if !development_build && kid.starts_with(KeyId::DEVELOPMENT_PREFIX) => {
             let reason = format!("the token says `kid` is `{}`, a key for development", quoted(kid));
             Err(Denial::new(Code::UnknownKey, reason))
         }

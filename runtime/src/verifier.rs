@@ -7,9 +7,9 @@ mod refresh;
 mod stages;
 mod usage;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use self::{builder::VerifierBuilder, cache::DEFAULT_CACHED_TOKENS};
+pub use self::builder::VerifierBuilder;
 use self::{
     cache::{Remembered, TokenCache},
     stages::Verification,
@@ -19,22 +19,20 @@ use self::{
 use crate::token::Segments;
 use crate::{
     authorize::authorize,
+    bearer,
     bearer::BearerToken,
     caller::{Caller, Identity},
     denial::{Code, Denial},
+    error,
     handle::{self, WeakHandle},
+    json,
     keys::Refresh,
     policy::Policy,
     recorder::{Asked, Attempted, NoRequest, Recorder, Refused},
     rejection::Rejection,
+    times,
     times::Moment,
     trusted::{Kind, Trusted},
-};
-pub use crate::{
-    bearer::MAX_TOKEN_LENGTH,
-    error::MAX_CACHED_TOKENS,
-    json::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS},
-    times::{MAX_ISSUED_AHEAD, MAX_LEEWAY},
 };
 
 /// Verifies service tokens, with its keys, expectations, clock and audit sink.
@@ -66,6 +64,33 @@ struct Inner {
 }
 
 impl Verifier {
+    /// The maximum leeway. Clocks that differ by more need repair.
+    pub const MAX_LEEWAY: Duration = times::MAX_LEEWAY;
+
+    /// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age. Clocks that are set
+    /// by NTP differ by less. A token with a later `iat` is treated like one without, or it would remain valid after
+    /// every revocation of its service.
+    pub const MAX_ISSUED_AHEAD: Duration = times::MAX_ISSUED_AHEAD;
+
+    /// The maximum number of members in one JSON object of a token. The largest token seen in the field has 60. Comparing each name
+    /// with all earlier ones is cheap up to this number.
+    pub const MAX_JSON_MEMBERS: usize = json::MAX_JSON_MEMBERS;
+
+    /// The maximum nesting depth of a token's JSON. It is serde_json's own limit, pinned by a test.
+    pub const MAX_JSON_DEPTH: usize = json::MAX_JSON_DEPTH;
+
+    /// The maximum length of a token, in bytes. 8 KiB must work, and HTTP servers refuse header
+    /// fields somewhere between 8 and 64 KiB; a service token has 500 to 1,500 bytes.
+    pub const MAX_TOKEN_LENGTH: usize = bearer::MAX_TOKEN_LENGTH;
+
+    /// The maximum number of tokens that a thread can cache. Eviction walks a full table, and the walk must be cheaper
+    /// than a signature check.
+    pub const MAX_CACHED_TOKENS: usize = error::MAX_CACHED_TOKENS;
+
+    /// How many tokens a thread caches by default: one of each of a thousand callers, in at most
+    /// two and a quarter mebibytes.
+    pub const DEFAULT_CACHED_TOKENS: usize = cache::DEFAULT_CACHED_TOKENS;
+
     /// Creates a builder. An issuer and keys are required; they have no default.
     pub fn builder() -> VerifierBuilder {
         VerifierBuilder::default()

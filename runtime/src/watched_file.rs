@@ -36,9 +36,8 @@ use crate::{
     handle::{self, WeakHandle},
 };
 
-/// The default interval between two polls of the file: one second. A poll costs two system calls, and an
-/// operator who repairs a file sees the effect almost immediately.
-pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// See [`FileKeys::DEFAULT_POLL_INTERVAL`].
+pub(crate) const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest interval between two polls. Polling more often costs more than it gains.
 pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use service_only::{
-    Algorithm, FileKeys, Verifier,
+    Algorithm, FileKeys, KeySet, Verifier,
     error::Code,
     issue::{Issuer, PublicJwk, SigningKey},
     keys::{FileKeysBuilder, KeyErrorKind, KeySource},
@@ -124,7 +124,7 @@ fn broken_content_keeps_the_last_good_keys_and_says_what_is_wrong() {
     let loaded_at = keys.loaded_at();
     assert_eq!(loaded_at, clock.now());
     clock.advance(Duration::from_secs(60));
-    let too_large = format!("{{\"keys\":[]{}}}", " ".repeat(service_only::keys::MAX_JWKS_BYTES));
+    let too_large = format!("{{\"keys\":[]{}}}", " ".repeat(KeySet::MAX_JWKS_BYTES));
     for (content, says) in [
         ("{", "not a JWK set"),
         ("", "not a JWK set"),
@@ -205,9 +205,9 @@ fn what_cannot_be_loaded_at_the_start_is_an_error() {
     let weak = FileKeys::hmac(Algorithm::HS256, &path).open().unwrap_err();
     assert_eq!(weak.kind(), KeyErrorKind::Weak);
     assert!(FileKeys::jwks(folder.path()).open().is_err(), "a folder");
-    fs::write(&path, vec![7; service_only::keys::MAX_KEY_FILE_BYTES]).unwrap();
+    fs::write(&path, vec![7; FileKeys::MAX_BYTES]).unwrap();
     assert!(FileKeys::hmac(Algorithm::HS256, &path).open().is_ok());
-    fs::write(&path, vec![7; service_only::keys::MAX_KEY_FILE_BYTES + 1]).unwrap();
+    fs::write(&path, vec![7; FileKeys::MAX_BYTES + 1]).unwrap();
     assert!(FileKeys::hmac(Algorithm::HS256, &path).open().is_err());
     fs::write(&path, jwks(&[&key()])).unwrap();
     assert!(FileKeys::jwks(&path).kid("a").open().is_err(), "the keys of a set have names");

@@ -24,16 +24,16 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use server::{Answer, JwksServer, eventually, jwks};
 use service_only::{
-    Algorithm, RemoteJwks, Verifier,
+    Algorithm, KeySet, RemoteJwks, Verifier,
     error::{BuildError, Code},
     issue::{Issuer, SigningKey},
-    keys::{KeySource, RemoteErrorKind, RemoteJwksBuilder},
+    keys::{KeyId, KeySource, RemoteErrorKind, RemoteJwksBuilder},
     service_only,
 };
 use service_only_testkit::{ManualClock, RecordingAudit};
 use tower::ServiceExt;
 
-const INTERVAL: Duration = service_only::keys::DEFAULT_UNKNOWN_KID_INTERVAL;
+const INTERVAL: Duration = RemoteJwks::DEFAULT_UNKNOWN_KID_INTERVAL;
 
 fn key() -> SigningKey {
     SigningKey::generate(Algorithm::EdDSA).unwrap()
@@ -186,10 +186,7 @@ async fn only_a_token_that_could_become_good_makes_anybody_look() {
         header(r#"{"alg":"none","kid":"a"}"#),
         header(r#"{"alg":"EdDSA","kid":"a","typ":"dpop+jwt"}"#),
         header(r#"{"alg":"EdDSA","kid":"a","crit":["b64"]}"#),
-        header(&format!(
-            r#"{{"alg":"EdDSA","kid":"{}"}}"#,
-            "a".repeat(service_only::keys::MAX_KID_LENGTH + 1)
-        )),
+        header(&format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, "a".repeat(KeyId::MAX_LENGTH + 1))),
     ] {
         assert!(service.verifier.refresh_keys_for(&token).is_none(), "{token}");
         assert_eq!(service.call(&token).await, StatusCode::UNAUTHORIZED);
@@ -251,7 +248,7 @@ async fn an_outage_is_survived_for_a_bounded_time_and_then_is_503_until_the_issu
     let token = service.token(copy(&good));
     server.answer(Answer::status(503));
     service.look().await;
-    clock.set(keys.loaded_at().unwrap().plus(service_only::keys::DEFAULT_MAX_STALENESS));
+    clock.set(keys.loaded_at().unwrap().plus(RemoteJwks::DEFAULT_MAX_STALENESS));
     assert_eq!(service.call(&token).await, StatusCode::OK, "the last instant");
     clock.advance(Duration::from_secs(1));
     assert_eq!(service.verifier.verify(&token).unwrap_err().code(), Code::KeysUnavailable);
@@ -381,9 +378,9 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
         (url().timeout(seconds(0)), "zero"),
         (url().proxy("not a proxy"), "not the URL of a proxy"),
         (url().max_keys(0), "0 keys"),
-        (url().max_keys(service_only::keys::MAX_KEYS + 1), "keys"),
+        (url().max_keys(KeySet::MAX_KEYS + 1), "keys"),
         (url().max_response_bytes(0), "0 bytes"),
-        (url().max_response_bytes(service_only::keys::MAX_JWKS_BYTES + 1), "bytes"),
+        (url().max_response_bytes(KeySet::MAX_JWKS_BYTES + 1), "bytes"),
     ] {
         match refused.start_lazily() {
             Err(error) => {

@@ -8,7 +8,7 @@ use service_only::{
     Algorithm, KeySet, Verifier, VerifyingKey,
     error::Code,
     issue::{Issuer, MintedToken, SigningKey, SigningRing},
-    keys::{KeyRing, KeySource, KeyState, MAX_RETIRED},
+    keys::{KeyRing, KeySource, KeyState},
 };
 use service_only_testkit::ManualClock;
 
@@ -193,11 +193,11 @@ fn a_clock_that_is_set_back_revives_no_key() {
 #[test]
 fn a_ring_remembers_a_bounded_number_of_retired_keys() {
     let ring = ring(&ManualClock::new());
-    for number in 0..=MAX_RETIRED {
+    for number in 0..=KeyRing::MAX_RETIRED {
         ring.prepare(key(&number.to_string())).unwrap();
         ring.retire(&number.to_string()).unwrap();
     }
-    assert_eq!(ring.states().len(), MAX_RETIRED + 1);
+    assert_eq!(ring.states().len(), KeyRing::MAX_RETIRED + 1);
     assert_eq!((ring.state("0"), ring.state("1")), (None, Some(KeyState::Retired)));
 }
 

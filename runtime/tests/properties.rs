@@ -26,10 +26,9 @@ use proof::{
 use proptest::{collection::vec, option, prelude::*, sample, strategy::ValueTree, test_runner::TestRunner};
 use service_only::{
     Algorithm, Caller, KeySet, TrustedIssuer, Verifier, VerifyingKey,
-    claims::MAX_AUDIENCES,
+    claims::ServiceClaims,
     clock::{Clock, FixedClock, SystemClock, Timestamp},
     issue::Issuer,
-    verifier::MAX_TOKEN_LENGTH,
 };
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -284,10 +283,11 @@ fn a_token_that_no_verifier_would_read_is_not_minted() {
             Issuer::builder().issuer("bakery-auth").key(proof::signing::copy(key(Algorithm::ES256)));
         names.fold(builder, service_only::issue::IssuerBuilder::audience).build().unwrap()
     };
-    assert!(issuer(MAX_AUDIENCES).token_for("orders").mint().is_ok());
-    let error = issuer(MAX_AUDIENCES + 1).token_for("orders").mint().unwrap_err();
+    assert!(issuer(ServiceClaims::MAX_AUDIENCES).token_for("orders").mint().is_ok());
+    let error = issuer(ServiceClaims::MAX_AUDIENCES + 1).token_for("orders").mint().unwrap_err();
     assert_eq!(error.to_string(), "65 audiences, and a token has at most 64");
-    let error = issuer(0).token_for("orders").scope("s".repeat(MAX_TOKEN_LENGTH)).mint().unwrap_err();
+    let error =
+        issuer(0).token_for("orders").scope("s".repeat(Verifier::MAX_TOKEN_LENGTH)).mint().unwrap_err();
     assert!(error.to_string().contains("no verifier reads more than 16384"), "{error}");
     let refused = |request: service_only::issue::TokenRequest<'_>| request.mint().unwrap_err().to_string();
     let one = issuer(1);

@@ -15,7 +15,7 @@ use service_only::{
     Algorithm,
     claims::ServiceName,
     issue::{Issuer, SigningKey},
-    keys::DEVELOPMENT_KID_PREFIX,
+    keys::KeyId,
 };
 
 use super::keygen;
@@ -130,7 +130,7 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
     }
     let source = KeySource { path, algorithm: ALGORITHM, kid: None, encoding: SecretEncoding::Raw };
     let key = source.load()?;
-    let kid = format!("{DEVELOPMENT_KID_PREFIX}{}", key.kid());
+    let kid = format!("{}{}", KeyId::DEVELOPMENT_PREFIX, key.kid());
     let key = key.with_kid(kid);
     let set = keygen::public_set(&key)?;
     // Compared on each run, so that the two files always match.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use service_only::keys::KeyState;
-use service_only::{claims::ServiceName, verifier::MAX_TOKEN_LENGTH};
+use service_only::{Verifier, claims::ServiceName};
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};
@@ -194,7 +194,7 @@ fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     }
     let bytes = key_file::read(path)?;
     let token = bytes.trim_ascii();
-    let jti = (token.len() <= MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
+    let jti = (token.len() <= Verifier::MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
     // A file without a token is replaced like an unknown token.
     Ok(Some(jti.unwrap_or_default()))
 }

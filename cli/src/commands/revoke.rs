@@ -5,7 +5,7 @@
 
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use service_only::verifier::MAX_LEEWAY;
+use service_only::Verifier;
 use service_only_store::{
     ListedToken, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
     TokenState,
@@ -224,7 +224,7 @@ impl RevokeOptions {
             ))
             .help("check the name; a token that was minted without the registry needs `--expires TIME`")
         })?;
-        let leeway = i64::try_from(MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
+        let leeway = i64::try_from(Verifier::MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
         if expires_at.saturating_add(leeway) <= now {
             return Err(Problem::usage(format!(
                 "the token `{jti}` expired {}: it is refused anyway, and nothing was revoked",

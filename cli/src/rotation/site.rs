@@ -7,8 +7,8 @@ use serde_json::json;
 use service_only::keys::KeyState;
 use service_only::{
     Algorithm,
-    issue::{DEFAULT_LIFETIME, STRICT_LIFETIME, SigningKey},
-    keys::MAX_RSA_BITS,
+    issue::{Issuer, SigningKey},
+    keys::VerifyingKey,
 };
 use service_only_store::rotation::{Journal, RotationSettings};
 
@@ -43,7 +43,7 @@ impl Site {
         check_rotatable(config.key.algorithm, config.key.kid.as_deref())?;
         let mut settings = config.rotation.settings.clone();
         let strict = config.profile == Some(Profile::Strict);
-        let usual = if strict { STRICT_LIFETIME } else { DEFAULT_LIFETIME };
+        let usual = if strict { Issuer::STRICT_LIFETIME } else { Issuer::DEFAULT_LIFETIME };
         settings.token_life = config.rotation.token_life.or(config.lifetime).unwrap_or(usual);
         settings.check().map_err(|why| {
             Problem::new(ProblemCode::BadConfig, why).at(format!("{}: `[rotation]`", config.path.display()))
@@ -85,7 +85,8 @@ impl Site {
         let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
         let made = match modulus {
             Some(bits) => {
-                let size = RSA_SIZES.into_iter().find(|size| *size >= bits).unwrap_or(MAX_RSA_BITS);
+                let size =
+                    RSA_SIZES.into_iter().find(|size| *size >= bits).unwrap_or(VerifyingKey::MAX_RSA_BITS);
                 SigningKey::generate_rsa(self.algorithm, size)
             }
             None => SigningKey::generate(self.algorithm),

@@ -11,7 +11,7 @@ use service_only::keys::KeyState;
 use service_only::{
     KeySet,
     clock::{Clock, FixedClock, SystemClock, Timestamp},
-    revocation::{MAX_REVOCATIONS, MemoryRevocations},
+    revocation::MemoryRevocations,
 };
 use service_only_store::{KeyRecord, Store, StoreError};
 
@@ -84,7 +84,7 @@ impl AskedStore {
 }
 
 async fn revocations(store: &Store, clock: impl Clock) -> Outcome<MemoryRevocations> {
-    let memory = MemoryRevocations::with_limit(MAX_REVOCATIONS, clock);
+    let memory = MemoryRevocations::with_limit(MemoryRevocations::MAX_REVOCATIONS, clock);
     let mut last = 0;
     loop {
         let page: Result<_, StoreError> = store.revocations_since(last, PAGE).await;

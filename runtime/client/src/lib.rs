@@ -39,7 +39,7 @@ pub use service_only::__satellite::REREAD_INTERVAL;
 use service_only::{
     __satellite::{MIN_POLL_INTERVAL, WeakHandle},
     clock::{Clock, SystemClock, Timestamp},
-    keys::DEFAULT_POLL_INTERVAL,
+    keys::FileKeys,
 };
 
 #[cfg(feature = "tower")]
@@ -83,7 +83,7 @@ impl TokenSource {
     pub fn file(path: impl Into<PathBuf>) -> TokenSourceBuilder {
         TokenSourceBuilder {
             file: TokenFile::at(path.into()),
-            interval: DEFAULT_POLL_INTERVAL,
+            interval: FileKeys::DEFAULT_POLL_INTERVAL,
             patience: Duration::ZERO,
             clock: Box::new(SystemClock),
         }
@@ -234,7 +234,7 @@ pub struct TokenSourceBuilder {
 }
 
 impl TokenSourceBuilder {
-    /// How often the file is checked, 10 ms or more. The default is [`DEFAULT_POLL_INTERVAL`].
+    /// How often the file is checked, 10 ms or more. The default is `FileKeys::DEFAULT_POLL_INTERVAL`.
     pub fn poll_every(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use http::{Uri, uri::Scheme};
 
-use service_only::{__satellite::escaped, error::MAX_QUOTED};
+use service_only::{__satellite::escaped, Denial};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -47,7 +47,7 @@ impl FromStr for Origin {
     type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
-        let invalid = || InvalidOrigin(escaped(text, MAX_QUOTED).into_owned());
+        let invalid = || InvalidOrigin(escaped(text, Denial::MAX_QUOTED).into_owned());
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));

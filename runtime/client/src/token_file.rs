@@ -10,12 +10,12 @@ use http::HeaderValue;
 use serde::Deserialize;
 use service_only::{
     __satellite::{Contents, MAX_READ, decode_text, read_regular, unverified_payload},
-    verifier::MAX_TOKEN_LENGTH,
+    Verifier,
 };
 use zeroize::Zeroizing;
 
 /// The largest token file, in bytes: the longest token that a verifier accepts, and a line break.
-pub const MAX_TOKEN_FILE_BYTES: usize = MAX_TOKEN_LENGTH + 2;
+pub const MAX_TOKEN_FILE_BYTES: usize = Verifier::MAX_TOKEN_LENGTH + 2;
 
 pub(crate) struct TokenFile {
     pub(crate) path: PathBuf,

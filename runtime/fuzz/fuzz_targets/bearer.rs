@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use service_only::{fuzzing, verifier::MAX_TOKEN_LENGTH};
+use service_only::{Verifier, fuzzing};
 
 fuzz_target!(|data: &[u8]| {
     let values: Vec<&[u8]> = data.split(|&byte| byte == b'\n').collect();
@@ -14,6 +14,6 @@ fuzz_target!(|data: &[u8]| {
         rest.strip_suffix(token.as_bytes()).map(|spaces| spaces.iter().all(|&b| b == b' ')),
         Some(true)
     );
-    assert!((1..=MAX_TOKEN_LENGTH).contains(&token.len()));
+    assert!((1..=Verifier::MAX_TOKEN_LENGTH).contains(&token.len()));
     assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)));
 });

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use service_only::{
     KeySet,
-    keys::{MAX_KEYS, MAX_KID_LENGTH},
+    keys::{KeyId, KeySet},
 };
 
 fuzz_target!(|json: &[u8]| {
@@ -17,10 +17,10 @@ fuzz_target!(|json: &[u8]| {
     let members = read["keys"].as_array().unwrap();
     // Members with one `kid` are one key.
     assert!(set.len() + set.skipped().len() <= members.len());
-    assert!((1..=MAX_KEYS).contains(&set.len()));
+    assert!((1..=KeySet::MAX_KEYS).contains(&set.len()));
     let kids: Vec<&str> = set.keys().iter().filter_map(|key| key.kid()).map(|kid| kid.as_str()).collect();
     assert_eq!(kids.iter().collect::<BTreeSet<_>>().len(), kids.len());
-    assert!(kids.iter().all(|kid| kid.len() <= MAX_KID_LENGTH));
+    assert!(kids.iter().all(|kid| kid.len() <= KeyId::MAX_LENGTH));
     for key in set.keys() {
         assert!(key.algorithms().next().is_some() && key.algorithms().all(|own| !own.is_symmetric()));
     }

@@ -45,7 +45,7 @@ impl Case<'_> {
 }
 
 fuzz_target!(|case: Case<'_>| {
-    if case.scope.is_some_and(|scope| scope.split(' ').count() > service_only::claims::MAX_SCOPES) {
+    if case.scope.is_some_and(|scope| scope.split(' ').count() > Scopes::MAX) {
         return;
     }
     let service = if case.service.parse::<ServiceName>().is_ok() { case.service } else { "orders" };

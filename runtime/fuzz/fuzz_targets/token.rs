@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use libfuzzer_sys::fuzz_target;
-use service_only::{fuzzing, verifier::MAX_TOKEN_LENGTH};
+use service_only::{Verifier, fuzzing};
 use service_only_fuzz::signing::VERIFIER;
 
 fuzz_target!(|token: &str| {
@@ -13,5 +13,5 @@ fuzz_target!(|token: &str| {
     let [_, payload_text, signature_text] = parts[..] else { panic!("{} segments", parts.len()) };
     assert_eq!(URL_SAFE_NO_PAD.encode(payload), payload_text);
     assert_eq!(URL_SAFE_NO_PAD.encode(signature), signature_text);
-    assert!(token.len() <= MAX_TOKEN_LENGTH);
+    assert!(token.len() <= Verifier::MAX_TOKEN_LENGTH);
 });

@@ -29,9 +29,7 @@ pub fn check_verdict(verifier: &Verifier, payload: &[u8]) {
     let claims: Value = serde_json::from_str(&text).unwrap();
     let Some(members) = claims.as_object() else { return };
     let audiences = claims["aud"].as_array().map_or(0, Vec::len);
-    if members.len() > service_only::verifier::MAX_JSON_MEMBERS
-        || audiences > service_only::claims::MAX_AUDIENCES
-    {
+    if members.len() > Verifier::MAX_JSON_MEMBERS || audiences > ServiceClaims::MAX_AUDIENCES {
         return;
     }
     let verdict = match verifier.verify(&signing::sign(text.as_bytes())) {

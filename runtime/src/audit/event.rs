@@ -10,8 +10,8 @@ use super::{AuditRecord, Decision, needs_no_escape};
 use crate::{
     claims::{ServiceClaims, UserClaims},
     clock::Timestamp,
-    denial::{Backslash, Code, Denial, MAX_QUOTED, Stage, escaped},
-    keys::MAX_KID_LENGTH,
+    denial::{Backslash, Code, Denial, Stage, escaped},
+    keys::KeyId,
     policy::Endpoint,
     trace_context::{ParentSpan, TraceParent},
 };
@@ -136,7 +136,7 @@ impl<'a> AuditEvent<'a> {
 
     /// The verified user, if a gateway admits users: the `user_id` or `sub`, escaped and truncated.
     pub fn user(&self) -> Option<Cow<'a, str>> {
-        self.subject.user.and_then(UserClaims::id).map(|id| logged(id, MAX_QUOTED))
+        self.subject.user.and_then(UserClaims::id).map(|id| logged(id, Denial::MAX_QUOTED))
     }
 
     /// The verified token's `jti`.
@@ -146,12 +146,12 @@ impl<'a> AuditEvent<'a> {
             (None, Some(claims)) => claims.jti.as_deref(),
             (None, None) => None,
         };
-        jti.map(|jti| logged(jti, MAX_QUOTED))
+        jti.map(|jti| logged(jti, Denial::MAX_QUOTED))
     }
 
     /// The key whose signature verified.
     pub fn kid(&self) -> Option<Cow<'a, str>> {
-        self.subject.kid.map(|kid| logged(kid, MAX_KID_LENGTH))
+        self.subject.kid.map(|kid| logged(kid, KeyId::MAX_LENGTH))
     }
 
     /// The verified token's issuer.

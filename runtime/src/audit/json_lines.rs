@@ -37,23 +37,6 @@ use self::{
 use super::{AuditError, AuditEvent, AuditSink, Decision};
 use crate::handle::{self, WeakHandle};
 
-/// The default number of records that may wait for the writer, including those that it is writing. With lines of the
-/// usual length, about 400 bytes, they take 3 MiB. The longest line that an unauthenticated caller can cause has
-/// 3.2 KB, all of it escapes: 26 MB at most. Each thread that records also holds a page of 64 KiB.
-pub const DEFAULT_QUEUE: usize = 8192;
-
-/// The maximum length of a queue. It takes 400 MiB with lines of the usual length, and 3.4 GB with the longest lines
-/// that an unauthenticated caller can cause.
-pub const MAX_QUEUE: usize = 1 << 20;
-
-/// The default of how long a request waits for its record if records are [written before the
-/// handler](JsonLinesBuilder::write_before_handler).
-pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The default of how long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk.
-/// Kubernetes kills a pod 30 s after it has asked it to end.
-pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What happens to a record when the queue is full, because records arrive faster than the disk takes them.
 ///
 /// Each lost record is counted ([`JsonLinesAudit::dropped`]). An error is logged when losses begin. Their
@@ -131,7 +114,7 @@ pub struct JsonLinesBuilder {
 
 impl JsonLinesBuilder {
     /// Sets how many records may wait for the writer, including those that it is writing. Memory is allocated only
-    /// for records that wait, in pages of 64 KiB. The default is [`DEFAULT_QUEUE`]; the maximum is [`MAX_QUEUE`].
+    /// for records that wait, in pages of 64 KiB. The default is [`JsonLinesAudit::DEFAULT_QUEUE`]; the maximum is [`JsonLinesAudit::MAX_QUEUE`].
     pub fn queue(self, records: usize) -> Self {
         Self { records, ..self }
     }
@@ -163,7 +146,7 @@ impl JsonLinesBuilder {
     }
 
     /// Sets how long a request waits for its record with [`write_before_handler`](Self::write_before_handler), before
-    /// the caller is refused. The default is [`DEFAULT_WRITE_TIMEOUT`].
+    /// the caller is refused. The default is [`JsonLinesAudit::DEFAULT_WRITE_TIMEOUT`].
     ///
     /// After a timeout, callers are refused immediately until the disk has taken a record.
     pub fn write_timeout(self, limit: Duration) -> Self {
@@ -171,7 +154,7 @@ impl JsonLinesBuilder {
     }
 
     /// Sets how long [`flush`](JsonLinesAudit::flush), the drop of the last clone and the exit of the program wait
-    /// for the disk. The default is [`DEFAULT_FLUSH_TIMEOUT`]. Records that are not written by then are lost, and
+    /// for the disk. The default is [`JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT`]. Records that are not written by then are lost, and
     /// logged.
     pub fn flush_timeout(self, limit: Duration) -> Self {
         Self { flush_timeout: limit, ..self }
@@ -233,7 +216,7 @@ impl JsonLinesBuilder {
     /// Writes to any writer. The writer determines how long a write takes, because it cannot be interrupted.
     ///
     /// # Errors
-    /// When the queue has room for no record or for more than [`MAX_QUEUE`], a limit is zero, or the thread cannot be
+    /// When the queue has room for no record or for more than [`JsonLinesAudit::MAX_QUEUE`], a limit is zero, or the thread cannot be
     /// started. Also when a setting needs a file: [`sync`](Self::sync), [rotation](Self::rotate_at_size).
     pub fn to_writer(self, writer: impl Write + Send + 'static) -> io::Result<JsonLinesAudit> {
         if self.file.sync || self.file.rotation.is_on() {
@@ -243,9 +226,10 @@ impl JsonLinesBuilder {
     }
 
     fn start(self, output: impl Output + Send + 'static) -> io::Result<JsonLinesAudit> {
-        if !(1..=MAX_QUEUE).contains(&self.records) {
+        if !(1..=JsonLinesAudit::MAX_QUEUE).contains(&self.records) {
             return Err(invalid(format!(
-                "an audit queue holds 1 to {MAX_QUEUE} records, not {}",
+                "an audit queue holds 1 to {} records, not {}",
+                JsonLinesAudit::MAX_QUEUE,
                 self.records
             )));
         }
@@ -269,15 +253,32 @@ fn invalid(text: String) -> io::Error {
 }
 
 impl JsonLinesAudit {
+    /// The default number of records that may wait for the writer, including those that it is writing. With lines of the
+    /// usual length, about 400 bytes, they take 3 MiB. The longest line that an unauthenticated caller can cause has
+    /// 3.2 KB, all of it escapes: 26 MB at most. Each thread that records also holds a page of 64 KiB.
+    pub const DEFAULT_QUEUE: usize = 8192;
+
+    /// The maximum length of a queue. It takes 400 MiB with lines of the usual length, and 3.4 GB with the longest lines
+    /// that an unauthenticated caller can cause.
+    pub const MAX_QUEUE: usize = 1 << 20;
+
+    /// The default of how long a request waits for its record if records are [written before the
+    /// handler](JsonLinesBuilder::write_before_handler).
+    pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// The default of how long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk.
+    /// Kubernetes kills a pod 30 s after it has asked it to end.
+    pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
     /// Creates a builder with the default settings.
     pub fn builder() -> JsonLinesBuilder {
         JsonLinesBuilder {
-            records: DEFAULT_QUEUE,
+            records: JsonLinesAudit::DEFAULT_QUEUE,
             when_full: WhenFull::Drop,
             file: FileSettings { mode: 0o600, sync: false, rotation: Rotation::default() },
             write_before_handler: false,
-            write_timeout: DEFAULT_WRITE_TIMEOUT,
-            flush_timeout: DEFAULT_FLUSH_TIMEOUT,
+            write_timeout: JsonLinesAudit::DEFAULT_WRITE_TIMEOUT,
+            flush_timeout: JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT,
         }
     }
 
@@ -289,7 +290,7 @@ impl JsonLinesAudit {
         Self::builder().to_file(path)
     }
 
-    /// Writes to any writer, with a queue of [`DEFAULT_QUEUE`] records.
+    /// Writes to any writer, with a queue of [`JsonLinesAudit::DEFAULT_QUEUE`] records.
     ///
     /// # Errors
     /// When the thread cannot be started.

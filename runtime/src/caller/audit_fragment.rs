@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::{
     audit::{MAX_PATH, logged},
     claims::ServiceClaims,
-    denial::MAX_QUOTED,
-    keys::MAX_KID_LENGTH,
+    denial::Denial,
+    keys::KeyId,
 };
 
 /// The maximum length of a cached fragment, in bytes. A usual one has 160.
@@ -59,8 +59,8 @@ struct Members<'c> {
 fn serialized(claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<Box<str>> {
     let (jti, issuer) = (claims.jti.as_deref(), claims.issuer.as_str());
     let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));
-    let plain = jti.is_none_or(|jti| is_plain(jti, MAX_QUOTED))
-        && kid.is_none_or(|kid| is_plain(kid, MAX_KID_LENGTH))
+    let plain = jti.is_none_or(|jti| is_plain(jti, Denial::MAX_QUOTED))
+        && kid.is_none_or(|kid| is_plain(kid, KeyId::MAX_LENGTH))
         && is_plain(issuer, MAX_PATH);
     if !plain {
         return None;

@@ -4,9 +4,6 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum length of a service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
-pub const MAX_SERVICE_NAME: usize = 253;
-
 /// The name of a service. It has 1 to 253 ASCII letters, digits, `-`, `_` and `.`, and begins and ends with a letter
 /// or digit. Names are compared byte for byte.
 ///
@@ -21,6 +18,9 @@ pub const MAX_SERVICE_NAME: usize = 253;
 pub struct ServiceName(pub(crate) String);
 
 impl ServiceName {
+    /// The maximum length of a service name, in bytes: that of a DNS name (RFC 1035 section 2.3.4).
+    pub const MAX_LENGTH: usize = 253;
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,7 +31,7 @@ impl ServiceName {
         let bytes = name.as_bytes();
         let inside = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
         let ends = [bytes.first(), bytes.last()];
-        bytes.len() <= MAX_SERVICE_NAME
+        bytes.len() <= ServiceName::MAX_LENGTH
             && bytes.iter().fold(true, |all, byte| all & inside(byte))
             && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
     }
@@ -82,8 +82,9 @@ impl fmt::Display for InvalidServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a service name is 1 to {MAX_SERVICE_NAME} ASCII letters, digits, `-`, `_` and `.`, \
-             and starts and ends with a letter or digit"
+            "a service name is 1 to {} ASCII letters, digits, `-`, `_` and `.`, \
+             and starts and ends with a letter or digit",
+            ServiceName::MAX_LENGTH
         )
     }
 }

@@ -9,12 +9,11 @@ use crate::{
     json::{self, JsonError, Number, Tree, Value},
 };
 
-/// The maximum number of audiences in one token, for the same reason as [`MAX_SCOPES`](super::MAX_SCOPES).
-pub const MAX_AUDIENCES: usize = 64;
+/// See [`ServiceClaims::MAX_AUDIENCES`].
+pub(crate) const MAX_AUDIENCES: usize = 64;
 
-/// The maximum length of a text claim, in bytes. Names, ids and addresses are much shorter, and the stored claims
-/// take memory per caller. `scope` is limited by [`MAX_SCOPES`](super::MAX_SCOPES) and the length of the token.
-pub const MAX_CLAIM_LENGTH: usize = 4096;
+/// See [`ServiceClaims::MAX_CLAIM_LENGTH`].
+pub(crate) const MAX_CLAIM_LENGTH: usize = 4096;
 
 /// The claims as the payload contains them, before anything is compared.
 ///

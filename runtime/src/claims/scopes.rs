@@ -4,10 +4,6 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-/// The maximum number of scopes in one token. More is a mistake of the issuer, and each costs one comparison per
-/// scope that a handler requires.
-pub const MAX_SCOPES: usize = 256;
-
 /// The scopes of a token: the `scope` claim, a string separated by spaces (RFC 8693 section 4.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scopes {
@@ -17,6 +13,10 @@ pub struct Scopes {
 }
 
 impl Scopes {
+    /// The maximum number of scopes in one token. More is a mistake of the issuer, and each costs one comparison per
+    /// scope that a handler requires.
+    pub const MAX: usize = 256;
+
     /// Whether `scope` is among them, byte for byte.
     pub fn contains(&self, scope: &str) -> bool {
         if self.is_one {
@@ -53,7 +53,7 @@ impl FromStr for Scopes {
 
     fn from_str(scopes: &str) -> Result<Self, InvalidScope> {
         let valid = scopes.split(' ').filter(|scope| !scope.is_empty()).all(is_scope_token)
-            && scopes.split(' ').count() <= MAX_SCOPES;
+            && scopes.split(' ').count() <= Scopes::MAX;
         let is_one = is_scope_token(scopes);
         if valid { Ok(Self { text: scopes.to_owned(), is_one }) } else { Err(InvalidScope) }
     }
@@ -81,7 +81,8 @@ impl fmt::Display for InvalidScope {
         write!(
             f,
             "a scope is printable ASCII without space, `\"` and `\\` (RFC 6749 section 3.3), \
-             and a token has at most {MAX_SCOPES}"
+             and a token has at most {}",
+            Scopes::MAX
         )
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-/// The maximum length of a quotation from an unverified token, in characters.
-pub const MAX_QUOTED: usize = 128;
+/// See [`Denial::MAX_QUOTED`].
+pub(crate) const MAX_QUOTED: usize = 128;
 
 /// Escapes text from outside for a log line. Printable ASCII stays, every other character becomes `\u{…}`,
-/// and the result has at most [`MAX_QUOTED`] characters.
+/// and the result has at most [`Denial::MAX_QUOTED`] characters.
 pub(crate) fn quoted(text: &str) -> String {
     escaped(text, MAX_QUOTED, Backslash::Doubled).into_owned()
 }

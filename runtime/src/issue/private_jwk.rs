@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::signing_key::{SigningKey, ecdsa};
 use crate::{
     denial::quoted,
-    keys::{Algorithm, KeyError, KeyType, MAX_JWKS_BYTES, significant},
+    keys::{Algorithm, KeyError, KeySet, KeyType, significant},
     text,
 };
 
@@ -36,11 +36,14 @@ impl SigningKey {
     /// ```
     ///
     /// # Errors
-    /// When the text is neither, is larger than [`MAX_JWKS_BYTES`](crate::keys::MAX_JWKS_BYTES) or contains no
+    /// When the text is neither, is larger than [`KeySet::MAX_JWKS_BYTES`] or contains no
     /// key. Also when a key has no private half, is weak, or has parts that do not belong together.
     pub fn from_private_jwks(json: &[u8]) -> Result<Vec<Self>, KeyError> {
-        if json.len() > MAX_JWKS_BYTES {
-            return Err(KeyError::unusable(format!("the JWK set is larger than {MAX_JWKS_BYTES} bytes")));
+        if json.len() > KeySet::MAX_JWKS_BYTES {
+            return Err(KeyError::unusable(format!(
+                "the JWK set is larger than {} bytes",
+                KeySet::MAX_JWKS_BYTES
+            )));
         }
         // serde's message may quote a wrong member, which is a secret.
         let not_one = |_| KeyError::unusable("neither a JWK set nor a JWK: not the members of RFC 7517");
@@ -332,7 +335,7 @@ mod tests {
             assert!(said.contains(expected), "{said}");
             assert!(!said.contains(d) && !said.contains("c2hvcnQ"), "{said}");
         }
-        let huge = " ".repeat(MAX_JWKS_BYTES + 1);
+        let huge = " ".repeat(KeySet::MAX_JWKS_BYTES + 1);
         assert!(refused(&huge).contains("larger than"));
     }
 }

@@ -5,11 +5,11 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{DAY, IssueError, Issuer, LONG_LIFETIME, SigningKey, check_lifetime, refuse_secret};
+use super::{DAY, IssueError, Issuer, SigningKey, check_lifetime, refuse_secret};
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
-    claims::{MAX_AUDIENCES, Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
-    keys::{KeyId, MAX_KID_LENGTH},
+    claims::{Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
+    keys::KeyId,
     trusted::STRICT_TYP,
 };
 
@@ -109,7 +109,7 @@ impl TokenRequest<'_> {
         }
         let token = sign_claims(&key, &claims, self.issuer.strict)?;
         refuse_unreadable(&token, &claims, key.kid())?;
-        if self.lifetime > LONG_LIFETIME {
+        if self.lifetime > Issuer::LONG_LIFETIME {
             tracing::warn!(
                 service = %claims.service,
                 jti = claims.jti,
@@ -117,7 +117,7 @@ impl TokenRequest<'_> {
                 "minted a token that lives longer than 90 days"
             );
         }
-        Ok(MintedToken { token, kid: key.kid().clone(), long: self.lifetime > LONG_LIFETIME, claims })
+        Ok(MintedToken { token, kid: key.kid().clone(), long: self.lifetime > Issuer::LONG_LIFETIME, claims })
     }
 }
 
@@ -129,13 +129,19 @@ fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result
     if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
         return Err(IssueError::new("the token expires before it becomes valid; say an earlier `nbf`"));
     }
-    if kid.as_str().len() > MAX_KID_LENGTH {
+    if kid.as_str().len() > KeyId::MAX_LENGTH {
         let length = kid.as_str().len();
-        return Err(IssueError::new(format!("the `kid` has {length} bytes, more than {MAX_KID_LENGTH}")));
+        return Err(IssueError::new(format!(
+            "the `kid` has {length} bytes, more than {}",
+            KeyId::MAX_LENGTH
+        )));
     }
-    if claims.aud.len() > MAX_AUDIENCES {
+    if claims.aud.len() > ServiceClaims::MAX_AUDIENCES {
         let count = claims.aud.len();
-        return Err(IssueError::new(format!("{count} audiences, and a token has at most {MAX_AUDIENCES}")));
+        return Err(IssueError::new(format!(
+            "{count} audiences, and a token has at most {}",
+            ServiceClaims::MAX_AUDIENCES
+        )));
     }
     if token.len() > MAX_TOKEN_LENGTH {
         let length = token.len();
@@ -198,7 +204,7 @@ impl MintedToken {
         &self.kid
     }
 
-    /// A warning for the operator if the token lives longer than [`LONG_LIFETIME`].
+    /// A warning for the operator if the token lives longer than [`Issuer::LONG_LIFETIME`].
     pub fn warning(&self) -> Option<&'static str> {
         self.long.then_some("this token lives longer than 90 days: whoever finds it has that long to use it")
     }

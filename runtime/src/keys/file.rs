@@ -8,18 +8,12 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{
-    Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, MAX_JWKS_BYTES, SecretEncoding, VerifyingKey,
-};
+use super::{Algorithm, KeyError, KeySet, KeySource, KeysUnavailable, SecretEncoding, VerifyingKey};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     handle::WeakHandle,
     watched_file::{Contents, DEFAULT_POLL_INTERVAL, MAX_READ, MIN_POLL_INTERVAL, WatchedFile, read_regular},
 };
-
-/// The maximum size of a file with one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
-/// with a JWK set may have [`MAX_JWKS_BYTES`].
-pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 
 /// Keys from a file, which are reloaded when the file changes. It is cheap to clone, and all clones share one state.
 ///
@@ -41,6 +35,14 @@ pub const MAX_KEY_FILE_BYTES: usize = 64 * 1024;
 pub struct FileKeys(WatchedFile<KeyFile>);
 
 impl FileKeys {
+    /// The maximum size of a file with one key, in bytes: 40 times an RSA key of 8192 bits in PEM. A file
+    /// with a JWK set may have [`KeySet::MAX_JWKS_BYTES`].
+    pub const MAX_BYTES: usize = 64 * 1024;
+
+    /// The default interval between two polls of the file: one second. A poll costs two system calls, and an
+    /// operator who repairs a file sees the effect almost immediately.
+    pub const DEFAULT_POLL_INTERVAL: Duration = crate::watched_file::DEFAULT_POLL_INTERVAL;
+
     /// Uses a file with a JWK set; see [`KeySet::from_jwks`].
     pub fn jwks(path: impl Into<PathBuf>) -> FileKeysBuilder {
         FileKeysBuilder::of(path.into(), Format::Jwks)
@@ -134,7 +136,7 @@ impl FileKeysBuilder {
         self
     }
 
-    /// Sets how often the file is polled, 10 ms or more. The default is [`DEFAULT_POLL_INTERVAL`].
+    /// Sets how often the file is polled, 10 ms or more. The default is [`FileKeys::DEFAULT_POLL_INTERVAL`].
     pub fn poll_every(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
@@ -205,8 +207,8 @@ impl Contents for KeyFile {
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let limit = match self.format {
-            Format::Jwks => MAX_JWKS_BYTES,
-            Format::Pem(_) | Format::Hmac(..) => MAX_KEY_FILE_BYTES,
+            Format::Jwks => KeySet::MAX_JWKS_BYTES,
+            Format::Pem(_) | Format::Hmac(..) => FileKeys::MAX_BYTES,
         };
         let bytes = read_regular(&self.path, limit)
             .map_err(|error| KeyError::unreadable(format!("{}: {error}", self.path.display())))?;

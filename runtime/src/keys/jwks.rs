@@ -9,24 +9,21 @@ use serde::{
     de::{self, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{
-    Algorithm, KeyError, KeyId, MAX_KID_LENGTH, VerifyingKey, algorithm::KeyType, prepared::Prepared, weak,
-};
+use super::{Algorithm, KeyError, KeyId, VerifyingKey, algorithm::KeyType, prepared::Prepared, weak};
 use crate::{
     denial::quoted,
     json::{self, JsonError, Value},
     text,
 };
 
-/// The maximum number of keys in one set: far more than a rotation needs, and few enough to load quickly.
-pub const MAX_KEYS: usize = 10_000;
+/// See [`KeySet::MAX_KEYS`].
+pub(crate) const MAX_KEYS: usize = 10_000;
 
-/// The maximum size of a JWK set, in bytes: [`MAX_KEYS`](super::MAX_KEYS) of about 400 bytes each.
-pub const MAX_JWKS_BYTES: usize = 4 * 1024 * 1024;
+/// See [`KeySet::MAX_JWKS_BYTES`].
+pub(crate) const MAX_JWKS_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many different keys for one algorithm may share a `kid`. Each costs one signature check for an
-/// unauthenticated token. An issuer that reuses a name while it rotates has two.
-pub const MAX_KEYS_PER_KID: usize = 4;
+/// See [`KeySet::MAX_KEYS_PER_KID`].
+pub(crate) const MAX_KEYS_PER_KID: usize = 4;
 
 /// A member of a JWK set that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -419,8 +416,8 @@ impl Jwk {
             return Err(KeyError::unusable(why));
         }
         let kid = self.kid.optional("kid")?;
-        if kid.is_some_and(|kid| kid.len() > MAX_KID_LENGTH) {
-            return Err(KeyError::unusable(format!("`kid` is longer than {MAX_KID_LENGTH} bytes")));
+        if kid.is_some_and(|kid| kid.len() > KeyId::MAX_LENGTH) {
+            return Err(KeyError::unusable(format!("`kid` is longer than {} bytes", KeyId::MAX_LENGTH)));
         }
         self.check_purpose()?;
         let candidates = self.candidates()?;

@@ -22,10 +22,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-pub use builder::{
-    DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_MAX_STALENESS, DEFAULT_REMOTE_KEYS, DEFAULT_TIMEOUT,
-    DEFAULT_UNKNOWN_KID_INTERVAL, DEFAULT_UNKNOWN_KID_WAIT, RemoteJwksBuilder,
-};
+pub use builder::RemoteJwksBuilder;
 pub use error::{RemoteError, RemoteErrorKind};
 use gate::{Answer, Gate};
 use refresher::Progress;
@@ -100,6 +97,26 @@ struct Loaded {
 }
 
 impl RemoteJwks {
+    /// The default timeout of one fetch, discovery included: ten seconds. No request waits that long for it.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// The default size limit of a response, in bytes: 1 MiB, 200 times the set of a large provider.
+    pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+
+    /// The default limit of keys in a set: a rotation needs three, large providers publish ten.
+    pub const DEFAULT_MAX_KEYS: usize = 100;
+
+    /// How long the last good keys are served by default while the issuer is down: six hours. That is longer than most
+    /// outages. It also limits how long an attacker who blocks the issuer can keep a withdrawn key trusted.
+    pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(6 * 3600);
+
+    /// How often tokens of unknown keys can cause a fetch by default: every 30 seconds. That is the longest time for
+    /// which an attacker who names unknown keys can hide a key that was used before it was announced.
+    pub const DEFAULT_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
+
+    /// How long a request waits by default for the fetch that its token caused: two seconds.
+    pub const DEFAULT_UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
+
     /// Uses the JWK set at this URL, such as `https://auth.bakery.example/jwks.json`.
     pub fn url(url: impl Into<String>) -> RemoteJwksBuilder {
         RemoteJwksBuilder::of(fetch::Place::Jwks(url.into()))

@@ -13,16 +13,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable, MAX_KEYS, VerifyingKey};
+use super::{KeyError, KeyId, KeySet, KeySource, KeysUnavailable, VerifyingKey};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     denial::quoted,
     handle::{self, WeakHandle},
 };
-
-/// How many retired keys a ring remembers, so that no new key can reuse the name of an old one. A ring
-/// that rotates every day forgets a name after almost three years.
-pub const MAX_RETIRED: usize = 1_000;
 
 /// The state of a signing key in its life: in a [`KeyRing`], in the store, in metrics and in the output of the CLI.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
@@ -106,6 +102,10 @@ struct Live {
 }
 
 impl KeyRing {
+    /// How many retired keys a ring remembers, so that no new key can reuse the name of an old one. A ring
+    /// that rotates every day forgets a name after almost three years.
+    pub const MAX_RETIRED: usize = 1_000;
+
     /// Creates a ring whose first key is active immediately.
     ///
     /// `overlap` is how long a key stays trusted after it has stopped signing. It must be at least as long as the
@@ -147,8 +147,11 @@ impl KeyRing {
             if let Some(state) = entries.state(kid.as_str()) {
                 return Err(refused(kid.as_str(), state, "give the new key a name of its own"));
             }
-            if entries.live.len() >= MAX_KEYS {
-                return Err(KeyError::unusable(format!("the ring holds {MAX_KEYS} keys; retire some")));
+            if entries.live.len() >= KeySet::MAX_KEYS {
+                return Err(KeyError::unusable(format!(
+                    "the ring holds {} keys; retire some",
+                    KeySet::MAX_KEYS
+                )));
             }
             let state = KeyState::Prepared;
             entries.live.push(Live { kid, key, state, prepared_at: now, retires_at: None });
@@ -203,7 +206,7 @@ impl KeyRing {
     }
 
     /// All keys and their current states: first the retired keys, then the others in the order in which they
-    /// were prepared. Lists at most the latest [`MAX_RETIRED`] retired keys.
+    /// were prepared. Lists at most the latest [`KeyRing::MAX_RETIRED`] retired keys.
     pub fn states(&self) -> Vec<(KeyId, KeyState)> {
         let entries = self.settled();
         let retired = entries.retired.iter().map(|kid| (kid.clone(), KeyState::Retired));
@@ -294,7 +297,7 @@ impl Entries {
             tracing::info!(target: "service_only", kid = over.kid.as_str(), "a key is retired");
             self.retired.push_back(over.kid);
         }
-        let forgotten = self.retired.len().saturating_sub(MAX_RETIRED);
+        let forgotten = self.retired.len().saturating_sub(KeyRing::MAX_RETIRED);
         self.retired.drain(..forgotten);
         self.live.len() < before
     }

@@ -49,7 +49,7 @@ impl Keys {
 }
 
 /// How many keys are for an algorithm, and which one if there is only one. It is computed once: a set may have
-/// [`MAX_KEYS`], and an unauthenticated token may omit the `kid`.
+/// [`KeySet::MAX_KEYS`], and an unauthenticated token may omit the `kid`.
 #[derive(Copy, Clone, Default)]
 enum Alone {
     #[default]
@@ -77,10 +77,20 @@ impl Alone {
 }
 
 impl KeySet {
+    /// The maximum number of keys in one set: far more than a rotation needs, and few enough to load quickly.
+    pub const MAX_KEYS: usize = jwks::MAX_KEYS;
+
+    /// The maximum size of a JWK set, in bytes: [`KeySet::MAX_KEYS`] of about 400 bytes each.
+    pub const MAX_JWKS_BYTES: usize = jwks::MAX_JWKS_BYTES;
+
+    /// How many different keys for one algorithm may share a `kid`. Each costs one signature check for an
+    /// unauthenticated token. An issuer that reuses a name while it rotates has two.
+    pub const MAX_KEYS_PER_KID: usize = jwks::MAX_KEYS_PER_KID;
+
     /// Creates a set of these keys.
     ///
     /// # Errors
-    /// When there are no keys, more than [`MAX_KEYS`], or two with the same `kid`.
+    /// When there are no keys, more than [`KeySet::MAX_KEYS`], or two with the same `kid`.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         Self::assemble(keys.into_iter().collect(), Vec::new())
     }
@@ -90,7 +100,7 @@ impl KeySet {
     /// [`KeySet::skipped`].
     ///
     /// Members with one `kid` are one [`VerifyingKey`]. A token uses those that are for its `alg`. If there are
-    /// several, up to [`MAX_KEYS_PER_KID`](super::MAX_KEYS_PER_KID), each is tried.
+    /// several, up to [`KeySet::MAX_KEYS_PER_KID`], each is tried.
     ///
     /// The text is UTF-8 or UTF-16, with or without a byte order mark.
     ///

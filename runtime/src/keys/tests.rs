@@ -191,7 +191,7 @@ fn a_jwk_must_fit_in_every_member() {
         ("y", json!(null)),
         ("d", json!("AAAA")),
         ("kid", json!(1)),
-        ("kid", json!("k".repeat(MAX_KID_LENGTH + 1))),
+        ("kid", json!("k".repeat(KeyId::MAX_LENGTH + 1))),
     ] {
         assert!(spoiled(name, value.clone()).is_err(), "{name}: {value}");
     }
@@ -200,7 +200,7 @@ fn a_jwk_must_fit_in_every_member() {
         ("key_ops", json!(["verify"])),
         ("key_ops", json!(["sign", "verify"])),
         ("x5t", json!("dGVzdA")),
-        ("kid", json!("k".repeat(MAX_KID_LENGTH))),
+        ("kid", json!("k".repeat(KeyId::MAX_LENGTH))),
     ] {
         assert!(spoiled(name, value.clone()).is_ok(), "{name}: {value}");
     }
@@ -220,7 +220,7 @@ fn a_text_that_is_no_set_is_refused() {
     ] {
         assert!(KeySet::from_jwks(text.as_bytes()).is_err(), "{text}");
     }
-    let padding = " ".repeat(MAX_JWKS_BYTES + 1);
+    let padding = " ".repeat(KeySet::MAX_JWKS_BYTES + 1);
     assert!(KeySet::from_jwks(padding.as_bytes()).unwrap_err().to_string().contains("larger"));
 }
 
@@ -228,18 +228,18 @@ fn a_text_that_is_no_set_is_refused() {
 fn the_number_of_keys_is_bounded() {
     let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let many = |count: usize| KeySet::new((0..count).map(|index| key.clone().with_kid(index.to_string())));
-    assert_eq!(many(MAX_KEYS).unwrap().len(), MAX_KEYS);
-    assert!(many(MAX_KEYS + 1).is_err());
+    assert_eq!(many(KeySet::MAX_KEYS).unwrap().len(), KeySet::MAX_KEYS);
+    assert!(many(KeySet::MAX_KEYS + 1).is_err());
     assert!(many(0).is_err());
 }
 
 #[test]
 fn the_number_of_members_of_a_jwk_set_is_bounded_whatever_they_are() {
     let members = |count: usize| set(&vec![json!(1); count]).unwrap_err().to_string();
-    let full = members(MAX_KEYS);
+    let full = members(KeySet::MAX_KEYS);
     assert!(full.contains("; key 8: ") && full.ends_with("; and 9992 more"), "{full}");
     assert!(members(8).ends_with("key 8: it is not an object"));
-    assert!(members(MAX_KEYS + 1).contains("more than 10000 keys"));
+    assert!(members(KeySet::MAX_KEYS + 1).contains("more than 10000 keys"));
 }
 
 #[test]
@@ -334,9 +334,9 @@ fn a_set_file_that_cannot_be_used_is_named() {
     // Spaces after the object, up to the limit and one more.
     let set = json!({ "keys": [jwk(&signing(Algorithm::ES256))] }).to_string();
     let padded = |length: usize| format!("{set}{}", " ".repeat(length - set.len()));
-    std::fs::write(&path, padded(MAX_JWKS_BYTES)).unwrap();
+    std::fs::write(&path, padded(KeySet::MAX_JWKS_BYTES)).unwrap();
     assert_eq!(KeySet::from_jwks_file(&path).unwrap().len(), 1);
-    std::fs::write(&path, padded(MAX_JWKS_BYTES + 1)).unwrap();
+    std::fs::write(&path, padded(KeySet::MAX_JWKS_BYTES + 1)).unwrap();
     assert!(error(&path).to_string().contains("larger than"), "{}", error(&path));
 }
 

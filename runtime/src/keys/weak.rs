@@ -6,15 +6,14 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 
 use super::{Algorithm, KeyError};
 
-/// The minimum size of an RSA key: smaller keys are refused (RFC 7518 section 3.3).
-pub const MIN_RSA_BITS: usize = 2048;
+/// See [`VerifyingKey::MIN_RSA_BITS`].
+pub(crate) const MIN_RSA_BITS: usize = 2048;
 
-/// The maximum size of an RSA key: larger keys are refused, because a caller could make a service spend too much time
-/// on a signature check.
-pub const MAX_RSA_BITS: usize = 8192;
+/// See [`VerifyingKey::MAX_RSA_BITS`].
+pub(crate) const MAX_RSA_BITS: usize = 8192;
 
-/// The minimum RSA public exponent: smaller ones are refused (NIST SP 800-56B section 6.2).
-pub const MIN_RSA_EXPONENT: u64 = 65_537;
+/// See [`VerifyingKey::MIN_RSA_EXPONENT`].
+pub(crate) const MIN_RSA_EXPONENT: u64 = 65_537;
 
 /// Checks a secret. RFC 7518 section 3.2: it must be at least as long as the hash.
 pub(crate) fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), KeyError> {

@@ -103,7 +103,7 @@ impl VerifierBuilder {
         Self { algorithms: Some(algorithms.into_iter().collect()), ..self }
     }
 
-    /// Sets how far the clocks of issuer and verifier may differ, in whole seconds, up to [`MAX_LEEWAY`]. The default
+    /// Sets how far the clocks of issuer and verifier may differ, in whole seconds, up to [`Verifier::MAX_LEEWAY`]. The default
     /// is zero: machines that use NTP need none, and an expired token stays valid for the whole leeway.
     pub fn leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
@@ -142,7 +142,7 @@ impl VerifierBuilder {
 
     /// Sets how many accepted tokens each thread caches. The signature of a cached token is not checked again, but
     /// everything that can change is. Each token takes at most two kibibytes. The default is
-    /// [`DEFAULT_CACHED_TOKENS`]; the maximum is [`MAX_CACHED_TOKENS`].
+    /// [`Verifier::DEFAULT_CACHED_TOKENS`]; the maximum is [`Verifier::MAX_CACHED_TOKENS`].
     pub fn token_cache(self, tokens: usize) -> Self {
         Self { cached_tokens: Some(tokens), ..self }
     }

@@ -29,9 +29,8 @@ use crate::{
     trusted::Trusted,
 };
 
-/// How many tokens a thread caches by default: one of each of a thousand callers, in at most
-/// two and a quarter mebibytes.
-pub const DEFAULT_CACHED_TOKENS: usize = 1_024;
+/// See [`Verifier::DEFAULT_CACHED_TOKENS`].
+pub(crate) const DEFAULT_CACHED_TOKENS: usize = 1_024;
 
 /// The byte limit of a thread's table for each token that it may hold: space for a text of about 400 bytes, its
 /// claims, the overhead and the common part of its audit records.

@@ -6,7 +6,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use crate::{
-    keys::{Algorithm, MAX_KID_LENGTH, Refresh},
+    keys::{Algorithm, KeyId, Refresh},
     token::{HeaderRoom, Segments},
     trusted::Trusted,
 };
@@ -16,7 +16,7 @@ pub(crate) fn refresh_keys_for<'v>(issuers: &'v [Arc<Trusted>], token: &str) -> 
     let mut room = HeaderRoom::new();
     let header = Segments::split(token).and_then(|segments| segments.header(&mut room)).ok()?;
     let kid = header.kid.as_deref().unwrap_or_default();
-    if kid.len() > MAX_KID_LENGTH
+    if kid.len() > KeyId::MAX_LENGTH
         || header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
         || (header.kid.is_some() && issuers.iter().any(|issuer| issuer.has(kid)))
     {

@@ -66,7 +66,7 @@ fn a_runtime_without_timer_and_without_io_is_enough() {
     clock.advance(INTERVAL);
     let before = Instant::now();
     assert_eq!(bare().block_on(service.call(&forged("unknown"))), StatusCode::UNAUTHORIZED);
-    assert!(before.elapsed() >= service_only::keys::DEFAULT_UNKNOWN_KID_WAIT);
+    assert!(before.elapsed() >= RemoteJwks::DEFAULT_UNKNOWN_KID_WAIT);
     issuing.server.release();
 }
 

@@ -1,6 +1,6 @@
 //! What is remembered, of whom, and how much of it.
 
-use service_only::{error::BuildError, verifier::MAX_CACHED_TOKENS};
+use service_only::{error::BuildError, verifier::Verifier};
 
 use super::*;
 
@@ -200,9 +200,9 @@ fn a_token_that_takes_all_the_room_there_is_has_it() {
 fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
     let world = World::new();
     let without = world.verifier().without_token_cache().build().unwrap();
-    let with = world.verifier().token_cache(MAX_CACHED_TOKENS).build().unwrap();
-    let refused = world.verifier().token_cache(MAX_CACHED_TOKENS + 1).build().unwrap_err();
-    assert_eq!(refused, BuildError::TokenCache(MAX_CACHED_TOKENS + 1));
+    let with = world.verifier().token_cache(Verifier::MAX_CACHED_TOKENS).build().unwrap();
+    let refused = world.verifier().token_cache(Verifier::MAX_CACHED_TOKENS + 1).build().unwrap_err();
+    assert_eq!(refused, BuildError::TokenCache(Verifier::MAX_CACHED_TOKENS + 1));
     let (issuer, _) = world.issuer();
     let token = mint(&issuer, "orders");
     warm(&with, token.as_str());

@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use service_only::{
     __satellite::escaped,
     clock::Timestamp,
-    keys::{KeyId, KeyRing, KeyState, MAX_KID_LENGTH},
+    keys::{KeyId, KeyRing, KeyState},
 };
 
 pub(crate) struct RingKey {
@@ -25,7 +25,7 @@ pub(crate) fn keys(ring: &KeyRing) -> impl Iterator<Item = RingKey> {
 impl RingKey {
     /// Uses the same text for a key as the counts of its uses, so that the two can be joined.
     pub(crate) fn labels(&self, issuer: &str) -> [KeyValue; 2] {
-        let kid = escaped(self.kid.as_str(), MAX_KID_LENGTH).into_owned();
+        let kid = escaped(self.kid.as_str(), KeyId::MAX_LENGTH).into_owned();
         [KeyValue::new("issuer", issuer.to_owned()), KeyValue::new("kid", kid)]
     }
 

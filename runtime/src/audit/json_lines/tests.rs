@@ -367,7 +367,7 @@ fn a_writer_that_panics_is_told_to_whoever_records_or_flushes() {
 
 #[test]
 fn a_queue_of_a_length_that_cannot_be_is_refused() {
-    for (records, taken) in [(0, false), (1, true), (MAX_QUEUE + 1, false)] {
+    for (records, taken) in [(0, false), (1, true), (JsonLinesAudit::MAX_QUEUE + 1, false)] {
         let audit = JsonLinesAudit::builder().queue(records).to_writer(Shared::default());
         assert_eq!(audit.is_ok(), taken, "{records}");
     }

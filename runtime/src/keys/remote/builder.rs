@@ -19,28 +19,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    keys::{MAX_JWKS_BYTES, MAX_KEYS},
+    keys::KeySet,
 };
-
-/// The default timeout of one fetch, discovery included: ten seconds. No request waits that long for it.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The default size limit of a response, in bytes: 1 MiB, 200 times the set of a large provider.
-pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 1024 * 1024;
-
-/// The default limit of keys in a set: a rotation needs three, large providers publish ten.
-pub const DEFAULT_REMOTE_KEYS: usize = 100;
-
-/// How long the last good keys are served by default while the issuer is down: six hours. That is longer than most
-/// outages. It also limits how long an attacker who blocks the issuer can keep a withdrawn key trusted.
-pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(6 * 3600);
-
-/// How often tokens of unknown keys can cause a fetch by default: every 30 seconds. That is the longest time for
-/// which an attacker who names unknown keys can hide a key that was used before it was announced.
-pub const DEFAULT_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How long a request waits by default for the fetch that its token caused: two seconds.
-pub const DEFAULT_UNKNOWN_KID_WAIT: Duration = Duration::from_secs(2);
 
 /// The default minimum time between two fetches, even if the issuer asks for more frequent ones.
 const DEFAULT_MIN_REFRESH: Duration = Duration::from_secs(60);
@@ -74,15 +54,15 @@ impl RemoteJwksBuilder {
             place,
             transport: Transport::default(),
             limits: Limits {
-                timeout: DEFAULT_TIMEOUT,
-                bytes: DEFAULT_MAX_RESPONSE_BYTES,
-                keys: DEFAULT_REMOTE_KEYS,
+                timeout: RemoteJwks::DEFAULT_TIMEOUT,
+                bytes: RemoteJwks::DEFAULT_MAX_RESPONSE_BYTES,
+                keys: RemoteJwks::DEFAULT_MAX_KEYS,
             },
             min_refresh: DEFAULT_MIN_REFRESH,
             max_refresh: DEFAULT_MAX_REFRESH,
-            max_staleness: DEFAULT_MAX_STALENESS,
-            unknown_kid_interval: DEFAULT_UNKNOWN_KID_INTERVAL,
-            unknown_kid_wait: DEFAULT_UNKNOWN_KID_WAIT,
+            max_staleness: RemoteJwks::DEFAULT_MAX_STALENESS,
+            unknown_kid_interval: RemoteJwks::DEFAULT_UNKNOWN_KID_INTERVAL,
+            unknown_kid_wait: RemoteJwks::DEFAULT_UNKNOWN_KID_WAIT,
             clock: Box::new(SystemClock),
         }
     }
@@ -94,39 +74,39 @@ impl RemoteJwksBuilder {
         Self { min_refresh: min, max_refresh: max, ..self }
     }
 
-    /// Sets the timeout of one fetch, discovery included. The default is [`DEFAULT_TIMEOUT`].
+    /// Sets the timeout of one fetch, discovery included. The default is [`RemoteJwks::DEFAULT_TIMEOUT`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = timeout;
         self
     }
 
-    /// Sets the size limit of a response, in bytes, up to [`MAX_JWKS_BYTES`]. The default is
-    /// [`DEFAULT_MAX_RESPONSE_BYTES`].
+    /// Sets the size limit of a response, in bytes, up to [`KeySet::MAX_JWKS_BYTES`]. The default is
+    /// [`RemoteJwks::DEFAULT_MAX_RESPONSE_BYTES`].
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
         self
     }
 
-    /// Sets the limit of keys in the set, usable or not, up to [`MAX_KEYS`]. The default is
-    /// [`DEFAULT_REMOTE_KEYS`].
+    /// Sets the limit of keys in the set, usable or not, up to [`KeySet::MAX_KEYS`]. The default is
+    /// [`RemoteJwks::DEFAULT_MAX_KEYS`].
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.limits.keys = keys;
         self
     }
 
     /// Sets how long the last good keys are served while no fetch succeeds. After that, a
-    /// verifier answers 503. The default is [`DEFAULT_MAX_STALENESS`].
+    /// verifier answers 503. The default is [`RemoteJwks::DEFAULT_MAX_STALENESS`].
     pub fn max_staleness(self, staleness: Duration) -> Self {
         Self { max_staleness: staleness, ..self }
     }
 
     /// Sets the interval in which tokens with unknown keys can cause at most one fetch. The minimum is a second.
-    /// The default is [`DEFAULT_UNKNOWN_KID_INTERVAL`].
+    /// The default is [`RemoteJwks::DEFAULT_UNKNOWN_KID_INTERVAL`].
     pub fn unknown_kid_interval(self, interval: Duration) -> Self {
         Self { unknown_kid_interval: interval, ..self }
     }
 
-    /// Sets how long a request waits for such a fetch. The default is [`DEFAULT_UNKNOWN_KID_WAIT`].
+    /// Sets how long a request waits for such a fetch. The default is [`RemoteJwks::DEFAULT_UNKNOWN_KID_WAIT`].
     pub fn unknown_kid_wait(self, wait: Duration) -> Self {
         Self { unknown_kid_wait: wait, ..self }
     }
@@ -246,11 +226,15 @@ impl RemoteJwksBuilder {
         if self.limits.timeout.is_zero() || self.unknown_kid_wait.is_zero() {
             return Err("a time of zero waits for nothing".to_owned());
         }
-        if !(1..=MAX_KEYS).contains(&self.limits.keys) {
-            return Err(format!("a set of {} keys is not one of 1 to {MAX_KEYS}", self.limits.keys));
+        if !(1..=KeySet::MAX_KEYS).contains(&self.limits.keys) {
+            return Err(format!(
+                "a set of {} keys is not one of 1 to {}",
+                self.limits.keys,
+                KeySet::MAX_KEYS
+            ));
         }
-        if !(1..=MAX_JWKS_BYTES).contains(&self.limits.bytes) {
-            return Err(format!("{} bytes are not 1 to {MAX_JWKS_BYTES}", self.limits.bytes));
+        if !(1..=KeySet::MAX_JWKS_BYTES).contains(&self.limits.bytes) {
+            return Err(format!("{} bytes are not 1 to {}", self.limits.bytes, KeySet::MAX_JWKS_BYTES));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{code, jwk, set, signing};
 use crate::{
     denial::Code,
     issue::SigningKey,
-    keys::{Algorithm, KeyErrorKind, KeySet, MAX_KEYS_PER_KID, VerifyingKey},
+    keys::{Algorithm, KeyErrorKind, KeySet, VerifyingKey},
 };
 
 /// The public JWK of a key, with some members changed.
@@ -169,12 +169,12 @@ fn keys_that_share_a_kid_are_told_apart_by_algorithm() {
 
 #[test]
 fn each_of_a_few_keys_that_share_kid_and_algorithm_is_tried_and_no_other() {
-    let signers: Vec<_> = (0..=MAX_KEYS_PER_KID).map(|_| signing(Algorithm::ES256)).collect();
+    let signers: Vec<_> = (0..=KeySet::MAX_KEYS_PER_KID).map(|_| signing(Algorithm::ES256)).collect();
     let shared: Vec<_> = signers.iter().map(|key| with(key, json!({ "kid": "k" }))).collect();
     let other = signing(Algorithm::ES256);
     let (last, few) = signers.split_last().unwrap();
 
-    let keys = set(&[&shared[..MAX_KEYS_PER_KID], &[jwk(&other)]].concat()).unwrap();
+    let keys = set(&[&shared[..KeySet::MAX_KEYS_PER_KID], &[jwk(&other)]].concat()).unwrap();
     assert!(keys.skipped().is_empty() && few.iter().all(|signer| serves(&keys, Some("k"), signer)));
     assert!(!serves(&keys, Some("k"), &other) && !serves(&keys, Some("k"), last));
     // Without a `kid`, a token does not state which key it means.

@@ -12,7 +12,7 @@ use std::{
 use service_only::{
     __satellite::Stopwatch,
     clock::{Clock, SystemClock},
-    revocation::{MAX_REVOCATIONS, MemoryRevocations},
+    revocation::MemoryRevocations,
 };
 use tokio::sync::watch;
 
@@ -46,7 +46,7 @@ impl SqlRevocationsBuilder {
             url,
             poll: DEFAULT_REVOCATION_POLL,
             max_silence: DEFAULT_MAX_SILENCE,
-            limit: MAX_REVOCATIONS,
+            limit: MemoryRevocations::MAX_REVOCATIONS,
             clock: Arc::new(SystemClock),
         }
     }
@@ -64,7 +64,7 @@ impl SqlRevocationsBuilder {
         self
     }
 
-    /// The maximum number of revocations in memory [default: [`MAX_REVOCATIONS`]]. More revocations are an
+    /// The maximum number of revocations in memory [default: `MemoryRevocations::MAX_REVOCATIONS`]. More revocations are an
     /// outage.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;

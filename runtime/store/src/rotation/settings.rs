@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use service_only::verifier::MAX_LEEWAY;
+use service_only::Verifier;
 
 use crate::store::KeyRecord;
 
@@ -51,7 +51,7 @@ impl Default for RotationSettings {
             verifier_silence: HOUR,
             unused_for: 8 * DAY,
             token_life: 365 * DAY,
-            leeway: MAX_LEEWAY,
+            leeway: Verifier::MAX_LEEWAY,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     fmt::Write as _,
 };
 
-use service_only::{__satellite::escaped, keys::MAX_KID_LENGTH};
+use service_only::{__satellite::escaped, keys::KeyId};
 
 use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
 
@@ -75,7 +75,7 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
 
 /// Escapes the key id as the verifiers do in their metrics, so that the two can be joined.
 fn kid(key: &KeyRecord) -> Cow<'_, str> {
-    escaped(&key.kid, MAX_KID_LENGTH)
+    escaped(&key.kid, KeyId::MAX_LENGTH)
 }
 
 /// The token of a service that expires last.

@@ -4,7 +4,7 @@ use service_only::clock::{Clock as _, SystemClock};
 
 use super::{RevocationTarget, Store, StoreError};
 
-/// An `iat` further ahead of the clock does not prove a token's age, as for a verifier (`MAX_ISSUED_AHEAD`).
+/// An `iat` further ahead of the clock does not prove a token's age, as for a verifier (`Verifier::MAX_ISSUED_AHEAD`).
 /// The token counts as one of the older tokens of its service.
 pub(crate) const AHEAD_SECONDS: i64 = 60;
 
@@ -268,6 +268,6 @@ mod tests {
 
     #[test]
     fn listings_and_verifiers_agree_on_which_time_of_issue_proves_no_age() {
-        assert_eq!(AHEAD_SECONDS.unsigned_abs(), service_only::verifier::MAX_ISSUED_AHEAD.as_secs());
+        assert_eq!(AHEAD_SECONDS.unsigned_abs(), service_only::Verifier::MAX_ISSUED_AHEAD.as_secs());
     }
 }

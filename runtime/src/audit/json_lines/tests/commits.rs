@@ -159,7 +159,7 @@ fn of_a_write_that_is_cut_off_the_whole_lines_count_as_written_and_the_others_as
     for _ in 0..4 {
         queue.push(true, |lines, line| lines.add(line, &event("/")), || ()).unwrap();
     }
-    queue.close(DEFAULT_FLUSH_TIMEOUT);
+    queue.close(JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT);
     writer.run();
     assert_eq!((queue.lost(), written.lines().len()), (2, 3), "the third line is torn");
 }
@@ -178,7 +178,7 @@ fn a_request_whose_line_was_written_before_the_cut_is_not_refused() {
         while queue.waiting() < 2 || queue.commits_len() < 2 {
             std::thread::yield_now();
         }
-        queue.close(DEFAULT_FLUSH_TIMEOUT);
+        queue.close(JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT);
         Writer::new(disk, Arc::clone(&queue)).run();
         requests.into_iter().map(|request| request.join().unwrap().is_ok()).collect()
     });

@@ -61,7 +61,7 @@ fn losses_that_last_until_the_end_are_counted_there() {
         push().unwrap();
         push().unwrap();
         push().unwrap_err();
-        queue.close(DEFAULT_FLUSH_TIMEOUT);
+        queue.close(JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT);
         Writer::new(Plain::new(io::sink()), Arc::clone(&queue)).run();
     });
     assert_eq!((lines.len(), &lines[1]["lost"]), (2, &1.into()), "{lines:?}");
