@@ -6,7 +6,7 @@ use std::{error::Error, fmt, time::Duration};
 pub use crate::denial::{Code, Stage};
 use crate::{keys::Algorithm, times::MAX_LEEWAY};
 
-/// See [`Verifier::MAX_CACHED_TOKENS`].
+/// See [`Verifier::MAX_CACHED_TOKENS`](crate::Verifier::MAX_CACHED_TOKENS).
 pub(crate) const MAX_CACHED_TOKENS: usize = 8_192;
 
 /// Why a verifier cannot be built. The message states what is missing and how to fix it.
@@ -58,11 +58,11 @@ pub enum BuildError {
     NoAlgorithms,
     /// No key is for any of the configured algorithms.
     NoKeyForAlgorithms,
-    /// The leeway is longer than [`Verifier::MAX_LEEWAY`], or not whole seconds.
+    /// The leeway is longer than [`Verifier::MAX_LEEWAY`](crate::Verifier::MAX_LEEWAY), or not whole seconds.
     Leeway(Duration),
     /// The realm is empty, or has characters that a challenge cannot contain.
     Realm(String),
-    /// The token cache would be larger than [`Verifier::MAX_CACHED_TOKENS`].
+    /// The token cache would be larger than [`Verifier::MAX_CACHED_TOKENS`](crate::Verifier::MAX_CACHED_TOKENS).
     TokenCache(usize),
     /// The key is for development, but this is a release build.
     DevelopmentKey(String),

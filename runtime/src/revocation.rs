@@ -27,7 +27,7 @@ pub struct PresentedToken<'t> {
     /// The service that the token names.
     pub service: Option<&'t str>,
     /// The token's `iat`, in seconds since the Unix epoch. `None` if the token has none, or if its `iat` is further
-    /// ahead of the verifier's clock than the leeway and [`Verifier::MAX_ISSUED_AHEAD`].
+    /// ahead of the verifier's clock than the leeway and [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD).
     /// Such an `iat` proves no age, so the token may be of any age.
     pub issued_at: Option<i64>,
     /// The name of the key that signed it.

@@ -91,7 +91,7 @@ impl Written for Duration {
 }
 
 macro_rules! values {
-    ($($($name:ident)::+),* $(,)?) => { [$((stringify!($($name)::+), $($name)::+.written())),*] };
+    ($($value:expr),* $(,)?) => { [$((stringify!($value), $value.written())),*] };
 }
 
 #[test]

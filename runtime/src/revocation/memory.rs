@@ -133,7 +133,7 @@ impl MemoryRevocations {
     /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
     /// seconds since the Unix epoch. This includes tokens without `iat`. It also includes tokens whose `iat` is
     /// ahead of the verifier's clock by more than its leeway and
-    /// [`Verifier::MAX_ISSUED_AHEAD`]. If the issuer's clock may be ahead by less, set
+    /// [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD). If the issuer's clock may be ahead by less, set
     /// `issued_by` ahead by the same time.
     ///
     /// # Errors
