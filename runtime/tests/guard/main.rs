@@ -1,0 +1,29 @@
+//! Guarded handlers: each framework, plain functions, closed routers, and what a program lists of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod actix;
+#[cfg(feature = "aide")]
+mod aide;
+mod attempts;
+mod axum;
+#[cfg(feature = "axum-extra")]
+mod axum_extra;
+mod closed;
+mod closed_table;
+mod conformance;
+mod endpoints;
+mod frameworks;
+mod headers;
+mod impl_blocks;
+mod lints;
+mod plain_functions;
+mod rewritten;
+mod tonic;
+mod tower;

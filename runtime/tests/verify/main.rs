@@ -1,0 +1,22 @@
+//! Verification: verdicts, issuers, keys, revocations and the token cache.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod corpus;
+mod differential;
+mod issuers;
+mod keys_file;
+#[cfg(feature = "remote")]
+mod keys_remote;
+mod keys_ring;
+mod keys_rotation;
+mod proof;
+mod properties;
+mod revocation;
+mod token_cache;
