@@ -5,6 +5,7 @@
 //! - [`WatchedFile`] and its companions: watch a token file like a key file.
 //! - [`WeakHandle`]: lets metrics read a verifier or a log only while the program uses it.
 //! - [`decode_text`], [`unverified_payload`], [`escaped`]: handle text in the same way as the guard.
+//! - [`bounded`], [`OTHERS`]: bound the number of names that have a count of their own.
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
@@ -15,6 +16,7 @@ pub use crate::{
     clock::Stopwatch,
     handle::WeakHandle,
     hashed::{Hashed, mix},
+    others::{OTHERS, bounded},
     text::decode as decode_text,
     watched_file::{
         Contents, Hurry, MAX_READ, MIN_POLL_INTERVAL, REREAD_INTERVAL, Round, WatchedFile, read_regular,

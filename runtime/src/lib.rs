@@ -88,6 +88,7 @@ pub mod integration;
 pub mod issue;
 mod json;
 pub mod keys;
+mod others;
 mod policy;
 mod recorder;
 mod registry;

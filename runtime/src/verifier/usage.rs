@@ -7,13 +7,13 @@ use std::{
 
 use thread_local::ThreadLocal;
 
-use crate::threads::{OwnLine, locked};
+use crate::{
+    others::bounded,
+    threads::{OwnLine, locked},
+};
 
 /// The number of services that are counted by name; the others share one count.
 const MAX_COUNTED: usize = 1024;
-
-/// The name of that shared count. It is not a valid service name.
-const OTHERS: &str = "(others)";
 
 /// Counts tokens by service. Each thread has its own counters, behind a lock that only a reader ever contends for: a
 /// cached token must not wait for another thread.
@@ -44,11 +44,9 @@ impl OldProfile {
     /// The name under which a service is counted, and whether it is used for the first time.
     fn name<'s>(&self, service: &'s str) -> (&'s str, bool) {
         let mut named = locked(&self.named);
-        if named.contains(service) {
-            return (service, false);
-        }
-        let name = if named.len() < MAX_COUNTED { service } else { OTHERS };
-        (name, named.insert(name.to_owned()))
+        let name = bounded(service, named.contains(service), named.len(), MAX_COUNTED);
+        let is_first = !named.contains(name) && named.insert(name.to_owned());
+        (name, is_first)
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
@@ -66,6 +64,7 @@ impl OldProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::others::OTHERS;
 
     #[test]
     fn services_are_counted_and_their_number_is_bounded() {

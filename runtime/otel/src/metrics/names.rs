@@ -6,11 +6,9 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, StringValue};
+use service_only::__satellite::bounded;
 
 use super::locked;
-
-/// The shared label of all names above the limit. No service has this name.
-const OTHERS: &str = "(others)";
 
 /// The set of labelled names, up to a limit. A thread uses it when it sees a name for the first time.
 pub(crate) struct Names {
@@ -29,17 +27,18 @@ impl Names {
         if let Some(name) = known.get(name) {
             return KeyValue::new(key, StringValue::from(Arc::clone(name)));
         }
-        if known.len() >= self.limit {
-            return KeyValue::new(key, OTHERS);
+        let label: Arc<str> = bounded(name, false, known.len(), self.limit).into();
+        if *label == *name {
+            known.insert(Arc::clone(&label));
         }
-        let name: Arc<str> = name.into();
-        known.insert(Arc::clone(&name));
-        KeyValue::new(key, StringValue::from(name))
+        KeyValue::new(key, StringValue::from(label))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use service_only::__satellite::OTHERS;
+
     use super::*;
 
     #[test]

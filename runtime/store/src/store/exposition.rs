@@ -10,14 +10,15 @@ use std::{
     fmt::Write as _,
 };
 
-use service_only::{__satellite::escaped, keys::KeyId};
+use service_only::{
+    __satellite::{OTHERS, escaped},
+    keys::KeyId,
+};
 
 use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
 
 /// The number of services with their own label; all others share the label `(others)`.
 const MAX_SERVICES: usize = 1_000;
-
-const OTHERS: &str = "(others)";
 
 /// The times within which expiring tokens are counted.
 const WITHIN: [(&str, i64); 7] = [

@@ -9,15 +9,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use service_only::__satellite::bounded;
 
 /// The limit of services per key with their own entry; the rest share one name.
 const MAX_SERVICES: usize = 1024;
 
 /// The limit of keys: more than a key set has during the life of a program that rotates every season.
 const MAX_KEYS: usize = 256;
-
-/// The shared name of the rest, for services and for keys; no service or key has this name.
-const OTHERS: &str = "(others)";
 
 /// Marks by key and service. A new pair is added under a lock; later marks need no lock.
 #[derive(Default)]
@@ -38,9 +36,9 @@ impl Uses {
     fn add(&self, kid: &str, service: &str) {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = self.seen.load();
-        let kid = if seen.contains_key(kid) || seen.len() < MAX_KEYS { kid } else { OTHERS };
+        let kid = bounded(kid, seen.contains_key(kid), seen.len(), MAX_KEYS);
         let services = seen.get(kid).map_or(0, HashMap::len);
-        let service = if services < MAX_SERVICES { service } else { OTHERS };
+        let service = bounded(service, false, services, MAX_SERVICES);
         // Another thread may have been faster.
         if !mark(&seen, kid, service) {
             let mut more = Seen::clone(&seen);
@@ -74,6 +72,8 @@ fn mark(seen: &Seen, kid: &str, service: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use service_only::__satellite::OTHERS;
+
     use super::*;
 
     #[test]
