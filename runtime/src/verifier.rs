@@ -13,7 +13,7 @@ pub use self::builder::VerifierBuilder;
 use self::{
     cache::{Remembered, TokenCache},
     stages::Verification,
-    usage::OldProfile,
+    usage::CompatibleTokens,
 };
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::token::Segments;
@@ -60,7 +60,7 @@ struct Inner {
     /// Whether a key source may offer a wait for newer keys.
     refreshes: bool,
     recorder: Arc<Recorder>,
-    old_profile: OldProfile,
+    compatible: CompatibleTokens,
 }
 
 impl Verifier {
@@ -151,8 +151,8 @@ impl Verifier {
 
     /// How many compatible tokens each service has sent to a verifier that also accepts strict ones. It shows which
     /// services still have to migrate. Services beyond the first 1,024 are counted together.
-    pub fn old_profile_tokens(&self) -> BTreeMap<String, u64> {
-        self.0.old_profile.counts()
+    pub fn compatible_tokens(&self) -> BTreeMap<String, u64> {
+        self.0.compatible.counts()
     }
 
     /// Why the audit sink cannot keep records now, for a health check; `None` while it can.
@@ -256,7 +256,7 @@ impl Verifier {
             cache.accepted(miss, grounds, at, Remembered { token, issuer, identity: &identity });
         }
         if let Some(issuer) = issuers.get(issuer) {
-            self.count_old_profile(issuer, &identity);
+            self.count_compatible(issuer, &identity);
         }
         Ok(identity)
     }
@@ -265,10 +265,10 @@ impl Verifier {
         Rejection::new(denial, self.realm(), instance)
     }
 
-    fn count_old_profile(&self, issuer: &Trusted, identity: &Identity) {
+    fn count_compatible(&self, issuer: &Trusted, identity: &Identity) {
         let old = issuer.kind == Kind::Compatible;
         if let (true, Identity::Service(caller)) = (old && self.accepts_strict(), identity) {
-            self.0.old_profile.count(caller.service());
+            self.0.compatible.count(caller.service());
         }
     }
 

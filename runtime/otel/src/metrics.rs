@@ -72,7 +72,7 @@ struct Inner {
     services: Arc<Names>,
     clock: Arc<dyn Clock>,
     cache_hits: Readings<u64>,
-    old_profile: Readings<u64>,
+    compatible: Readings<u64>,
     audit_dropped: Readings<u64>,
     revocations: Readings<u64>,
     key_state: Readings<u64>,
@@ -112,9 +112,9 @@ impl Metrics {
                 "{token}",
                 "Tokens that were known from before, so that their signature was not checked again",
             ),
-            old_profile: Readings::counter(
+            compatible: Readings::counter(
                 meter,
-                "service_only.old_profile.tokens",
+                "service_only.compatible.tokens",
                 "{token}",
                 "Tokens of the compatible profile where the strict one is accepted too",
             ),
@@ -189,8 +189,8 @@ impl Metrics {
             Some(())
         });
         let (old, services) = (verifier.weak(), Arc::clone(&self.0.services));
-        self.0.old_profile.add(move |reading| {
-            for (service, tokens) in old()?.old_profile_tokens() {
+        self.0.compatible.add(move |reading| {
+            for (service, tokens) in old()?.compatible_tokens() {
                 reading.take(&[services.label("caller.service", &service)], tokens);
             }
             Some(())

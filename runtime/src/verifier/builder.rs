@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{
     Inner, Verifier,
     cache::{DEFAULT_CACHED_TOKENS, TokenCache},
-    usage::OldProfile,
+    usage::CompatibleTokens,
 };
 use crate::{
     audit::{AuditSink, TracingAudit},
@@ -207,7 +207,7 @@ impl VerifierBuilder {
                     is_out: Default::default(),
                 }),
             }),
-            old_profile: OldProfile::default(),
+            compatible: CompatibleTokens::default(),
         })))
     }
 }

@@ -18,13 +18,13 @@ const MAX_COUNTED: usize = 1024;
 /// Counts tokens by service. Each thread has its own counters, behind a lock that only a reader ever contends for: a
 /// cached token must not wait for another thread.
 #[derive(Default)]
-pub(crate) struct OldProfile {
+pub(crate) struct CompatibleTokens {
     /// The services that are counted by name, whichever thread saw them first.
     named: Mutex<BTreeSet<String>>,
     counts: ThreadLocal<OwnLine<Mutex<BTreeMap<String, u64>>>>,
 }
 
-impl OldProfile {
+impl CompatibleTokens {
     /// Counts a token, and logs when a service is seen for the first time.
     pub(crate) fn count(&self, service: &str) {
         let mut counts = locked(&self.counts.get_or_default().0);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn services_are_counted_and_their_number_is_bounded() {
-        let usage = OldProfile::default();
+        let usage = CompatibleTokens::default();
         for index in 0..MAX_COUNTED + 5 {
             usage.count(&format!("service-{index}"));
         }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_several_threads_count_is_one_sum() {
-        let usage = OldProfile::default();
+        let usage = CompatibleTokens::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..100).for_each(|_| usage.count("orders")));

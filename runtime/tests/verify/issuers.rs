@@ -424,12 +424,12 @@ fn a_strict_issuer_mints_what_a_strict_verifier_takes() {
 }
 
 #[test]
-fn who_still_sends_the_old_profile_is_counted_where_the_new_one_is_taken_too() {
+fn who_still_sends_the_compatible_is_counted_where_the_new_one_is_taken_too() {
     let fleet = Fleet::new();
     for (issuer, header, claims, _) in good() {
         fleet.verdict(&sign(&fleet.keys[issuer], header, &claims)).unwrap();
     }
-    assert_eq!(fleet.verifier.old_profile_tokens(), BTreeMap::from([("orders".to_owned(), 1)]));
+    assert_eq!(fleet.verifier.compatible_tokens(), BTreeMap::from([("orders".to_owned(), 1)]));
 
     // Where only the old one is taken there is nothing to move from.
     let authority = key();
@@ -442,7 +442,7 @@ fn who_still_sends_the_old_profile_is_counted_where_the_new_one_is_taken_too() {
         .unwrap();
     let (_, header, claims, _) = good().swap_remove(1);
     only_old.verify(&sign(&authority, header, &claims)).unwrap();
-    assert!(only_old.old_profile_tokens().is_empty());
+    assert!(only_old.compatible_tokens().is_empty());
 }
 
 #[test]

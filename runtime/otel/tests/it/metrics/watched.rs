@@ -44,7 +44,7 @@ fn a_rings_keys_have_a_state_and_an_age_and_a_retired_one_only_a_state() {
 }
 
 #[test]
-fn cache_hits_and_tokens_of_the_old_profile_are_the_verifiers_own_counts() {
+fn cache_hits_and_tokens_of_the_compatible_are_the_verifiers_own_counts() {
     let world = World::new();
     let keys = world.authority.keys();
     let builder = Verifier::builder().issuer("bakery-auth").keys(keys.clone());
@@ -57,7 +57,7 @@ fn cache_hits_and_tokens_of_the_old_profile_are_the_verifiers_own_counts() {
         verifier.verify(&token).unwrap();
     }
     let all = world.collect();
-    assert_eq!(of(&all, "service_only.old_profile.tokens"), [("{caller.service=shop}", 5.0)]);
+    assert_eq!(of(&all, "service_only.compatible.tokens"), [("{caller.service=shop}", 5.0)]);
     let hits = verifier.token_cache_hits();
     assert!(hits > 0);
     assert_eq!(of(&all, "service_only.token_cache.hits"), [("{}", hits as f64)]);
