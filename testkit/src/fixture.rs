@@ -6,6 +6,7 @@ mod defect;
 mod family;
 #[cfg(feature = "axum")]
 mod met;
+mod property;
 
 use http::Method;
 use service_only::error::Code;
