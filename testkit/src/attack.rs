@@ -9,7 +9,9 @@ mod likeness;
 mod matrix;
 mod report;
 mod run;
+mod summary;
 mod target;
+mod text;
 #[cfg(feature = "http")]
 mod url;
 
@@ -233,15 +235,15 @@ impl Attack {
 
 /// The reason why no valid token exists that an attack on this route could spoil.
 fn not_attackable(access: &Access) -> Option<String> {
-    let nobody = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
+    let is_empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
     match access {
         Access::ServiceOnly { issuers, services, roles, .. }
-            if nobody(issuers) || nobody(services) || nobody(roles) =>
+            if is_empty(issuers) || is_empty(services) || is_empty(roles) =>
         {
-            Some("it lets nobody in".to_owned())
+            Some("it accepts no caller".to_owned())
         }
         Access::ServiceOnly { .. } => None,
-        Access::Public { reason } => Some(format!("it is for anybody: {reason}")),
-        _ => Some("this version does not know what it asks for".to_owned()),
+        Access::Public { reason } => Some(format!("it is public: {reason}")),
+        _ => Some("this version does not know its policy".to_owned()),
     }
 }

@@ -63,7 +63,7 @@ async fn a_guarded_table_of_routes_is_clean_to_the_exact_code_and_record() {
     let targets: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.target()).collect();
     assert_eq!(targets, [format!("/tenant/{PARAMETER}"), "/stock/top/left".to_owned()]);
     let left_out =
-        [("/healthz", "it is for anybody: load balancers have no token"), ("/closed", "it lets nobody in")];
+        [("/healthz", "it is public: load balancers have no token"), ("/closed", "it accepts no caller")];
     assert_eq!(report.not_attacked(), left_out.map(|(path, why)| (path.to_owned(), why.to_owned())));
     insta::assert_snapshot!("matrix", report.matrix());
 }
@@ -110,9 +110,14 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
         attack(app(&authority)).as_caller(stranger).endpoint(Method::DELETE, "/tenant/7").report().await;
     assert!(!report.is_clean() && report.findings().next().is_none());
     insta::assert_snapshot!(report, @r"
-    DELETE /tenant/7: not attacked
-      this attack proves nothing: the valid token is refused with 403 Forbidden
-    1 requests were sent
+    0 of 0 attacks got in
+    1 request was sent to DELETE /tenant/7
+
+    Inconclusive
+      DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
+
+    Not sent
+      447  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -186,6 +191,125 @@ async fn a_panic_is_a_finding_and_no_end_of_the_attack() {
 }
 
 #[tokio::test]
+async fn open_endpoint_has_one_cause() {
+    let authority = TestAuthority::new();
+    let app = Router::new().route("/open", get(|| async { "the secret" }));
+    let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/open");
+    let report = attack.report().await;
+    let cause = format!("{:>5}  nothing is checked: the endpoint has no guard", report.got_in().count());
+    let text = report.to_string();
+    assert!(text.contains(&format!("\nCauses\n{cause}\n\nFamilies")), "{text}");
+    assert!(text.contains("of `signature`"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[tokio::test]
+async fn cause_counts_the_endpoints_that_have_it() {
+    let authority = TestAuthority::new();
+    let open = || get(|| async { "the secret" });
+    let app = Router::new().route("/a", open()).route("/b", open()).route("/stock/{*shelf}", get(stock));
+    let attack = attack(app.with_state(authority.verifier())).as_caller(authority.service("orders"));
+    let attack = ["/a", "/stock/7", "/b"]
+        .into_iter()
+        .fold(attack.any_service(), |attack, target| attack.endpoint(Method::GET, target));
+    let report = attack.report().await.to_string();
+    assert!(report.contains("the endpoint has no guard, at 2 endpoints\n"), "{report}");
+}
+
+#[tokio::test]
+async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
+    let authority = TestAuthority::new();
+    let attack = attack(app(&authority)).as_caller(authority.service("orders").role("clerk"));
+    let report = attack.endpoint(Method::GET, "/stock/7").without(Defect::Expired).report().await;
+    let mut json = serde_json::to_value(&report).unwrap();
+    // The findings are long, and have been in the report before.
+    assert_eq!(json["endpoints"][0]["findings"].as_array().unwrap().len(), Defect::ALL.len());
+    json["endpoints"][0]["findings"].take();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap(), @r#"
+    {
+      "causes": [
+        {
+          "attacks": 13,
+          "cause": "`service` is not compared with the allowed services",
+          "classes": [
+            "letter_less",
+            "name_below_other",
+            "name_in_actor",
+            "name_in_groups",
+            "name_inside",
+            "name_with_number",
+            "other_service",
+            "service_beside_other_token",
+            "service_cut_short",
+            "service_in_other_case",
+            "service_in_other_claims",
+            "service_with_prefix",
+            "service_with_suffix"
+          ]
+        },
+        {
+          "attacks": 9,
+          "cause": "`role` is not compared with the allowed roles",
+          "classes": [
+            "other_role",
+            "role_as_list",
+            "role_beside_token",
+            "role_in_other_case",
+            "role_in_other_claim",
+            "role_missing",
+            "role_with_space",
+            "role_with_suffix",
+            "roles_in_one_text"
+          ]
+        }
+      ],
+      "clean": false,
+      "endpoints": [
+        {
+          "control": 200,
+          "findings": null,
+          "method": "GET",
+          "proves_nothing": null,
+          "target": "/stock/7"
+        }
+      ],
+      "got_in": 22,
+      "not_sent": [
+        {
+          "attacks": 14,
+          "reason": "the token has no scope"
+        },
+        {
+          "attacks": 7,
+          "reason": "the token is not of the strict profile"
+        },
+        {
+          "attacks": 6,
+          "reason": "the key is of another type or algorithm"
+        },
+        {
+          "attacks": 5,
+          "reason": "the token has no `aud`"
+        },
+        {
+          "attacks": 3,
+          "reason": "the endpoint has no maximum age"
+        },
+        {
+          "attacks": 2,
+          "reason": "the service's name has no such character"
+        },
+        {
+          "attacks": 1,
+          "reason": "the test excludes this class"
+        }
+      ],
+      "requests": 2028
+    }
+    "#);
+}
+
+#[tokio::test]
 async fn a_website_that_answers_every_path_is_not_accused_of_odd_paths() {
     let authority = TestAuthority::new();
     let app = app(&authority).fallback(|| async { "<!doctype html>" });
@@ -199,7 +323,9 @@ async fn a_class_can_be_left_out() {
     let authority = TestAuthority::new();
     let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
     let report = attack.endpoint(Method::GET, "/stock/7").without(Defect::Expired).run().await;
-    assert!(matches!(outcome(&report, Defect::Expired), Outcome::NotSent(why) if why == "it was left out"));
+    assert!(
+        matches!(outcome(&report, Defect::Expired), Outcome::NotSent(why) if why == "the test excludes this class")
+    );
 }
 
 #[tokio::test]
@@ -211,6 +337,7 @@ async fn the_page_is_whole_and_quotes_nothing_raw() {
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     assert!(page.contains("/stock/7?q=&#39;%3Cb%3E&#39;&amp;r"));
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("eyJ"));
+    // One row for each class, and the head.
     assert_eq!(page.matches("<tr>").count(), Defect::ALL.len() + 1);
 }
 

@@ -110,7 +110,7 @@ pub(crate) struct AttackOptions {
 
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 enum AttackFormat {
-    /// What got in, for people.
+    /// The causes, then what got in, for people.
     #[default]
     Text,
     /// Every class at every endpoint, for programs.

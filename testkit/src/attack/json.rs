@@ -1,20 +1,49 @@
 //! The report for programs.
 
+use std::collections::BTreeSet;
+
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     judge::Control,
     report::{AttackReport, EndpointReport, Finding},
+    summary::Cause,
 };
 
 impl Serialize for AttackReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut report = serializer.serialize_struct("AttackReport", 4)?;
+        let mut report = serializer.serialize_struct("AttackReport", 6)?;
         report.serialize_field("clean", &self.is_clean())?;
         report.serialize_field("got_in", &self.got_in().count())?;
         report.serialize_field("requests", &self.requests())?;
+        report.serialize_field("causes", &self.causes())?;
+        report.serialize_field("not_sent", &self.not_sent().into_iter().map(NotSent).collect::<Vec<_>>())?;
         report.serialize_field("endpoints", self.endpoints())?;
         report.end()
+    }
+}
+
+impl Serialize for Cause<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let classes: BTreeSet<_> = self.findings.iter().map(|(_, finding)| finding.defect().name()).collect();
+        let mut cause = serializer.serialize_struct("Cause", 3)?;
+        cause.serialize_field("cause", &self.sentence)?;
+        cause.serialize_field("attacks", &self.findings.len())?;
+        cause.serialize_field("classes", &classes)?;
+        cause.end()
+    }
+}
+
+/// A reason why attacks were not sent, and their number.
+struct NotSent<'r>((&'r str, usize));
+
+impl Serialize for NotSent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self((reason, attacks)) = self;
+        let mut not_sent = serializer.serialize_struct("NotSent", 2)?;
+        not_sent.serialize_field("reason", reason)?;
+        not_sent.serialize_field("attacks", attacks)?;
+        not_sent.end()
     }
 }
 

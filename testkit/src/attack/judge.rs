@@ -158,7 +158,9 @@ pub(crate) fn attack(
         Ok(reply) => reply.status,
         Err(Unanswered::Closed(why)) => return Outcome::Refused(why.clone()),
         Err(Unanswered::Broken(why)) => return Outcome::Broke(why.clone()),
-        Err(Unanswered::NotSent(why)) => return Outcome::NotSent(why.clone()),
+        Err(Unanswered::NotSent(why)) => {
+            return Outcome::NotSent(format!("the client cannot send it: {why}"));
+        }
     };
     if records.unwrap_or_default().iter().any(|record| record.decision == Decision::Allow) {
         return Outcome::GotIn(format!("{status}, and the audit says that it was let in"));

@@ -1,31 +1,27 @@
-//! The report of an attack, for the person whose test it fails.
-
-use std::fmt;
+//! The result of an attack. Its forms are text, a page, JSON and a matrix.
 
 use http::Method;
+use service_only::clock::Timestamp;
 
 use super::judge::{Control, Outcome};
 use crate::fixture::Defect;
 
-/// The result of an attack. `Display` prints the report for people; it contains no token.
+/// The result of an attack.
+///
+/// `Display` prints it for people, at most 80 columns wide. It begins with the causes, the checks that the
+/// service lacks. It contains no token.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
-    endpoints: Vec<EndpointReport>,
-    not_attacked: Vec<(String, String)>,
-    sent: usize,
-    exact: bool,
+    pub(super) endpoints: Vec<EndpointReport>,
+    pub(super) not_attacked: Vec<(String, String)>,
+    pub(super) sent: usize,
+    /// Whether an audit log shows the code of each refusal.
+    pub(super) exact: bool,
+    pub(super) target: String,
+    pub(super) created: Timestamp,
 }
 
 impl AttackReport {
-    pub(crate) fn new(
-        endpoints: Vec<EndpointReport>,
-        not_attacked: Vec<(String, String)>,
-        sent: usize,
-        exact: bool,
-    ) -> Self {
-        Self { endpoints, not_attacked, sent, exact }
-    }
-
     /// Whether the attack is conclusive and found nothing. Each control was accepted before and after, no
     /// attack was accepted, nothing failed, and the request limit was not reached. With an audit log, each
     /// refusal also had the exact code.
@@ -63,21 +59,6 @@ impl AttackReport {
         self.sent
     }
 }
-
-impl fmt::Display for AttackReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for endpoint in &self.endpoints {
-            endpoint.write(f, self.exact)?;
-        }
-        for (path, reason) in &self.not_attacked {
-            writeln!(f, "{path}: not attacked, {reason}")?;
-        }
-        write!(f, "{} requests were sent", self.sent)
-    }
-}
-
-/// Selects a kind of outcome.
-type Is = fn(&Outcome) -> bool;
 
 /// The result of the attack on one endpoint.
 #[derive(Debug, Clone)]
@@ -121,41 +102,9 @@ impl EndpointReport {
         self.findings.iter().find(|finding| finding.defect == defect).map(|finding| &finding.outcome)
     }
 
-    fn is_clean(&self, exact: bool) -> bool {
+    pub(super) fn is_clean(&self, exact: bool) -> bool {
         matches!(self.control, Control::Passes(_))
             && self.findings.iter().all(|finding| finding.is_clean(exact))
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>, exact: bool) -> fmt::Result {
-        let Self { method, target, control, findings } = self;
-        let count = |is: Is| findings.iter().filter(|finding| is(&finding.outcome)).count();
-        let got_in = count(|outcome| matches!(outcome, Outcome::GotIn(_)));
-        let not_sent = count(|outcome| matches!(outcome, Outcome::NotSent(_)));
-        let sent = findings.len() - not_sent;
-        if findings.is_empty() {
-            writeln!(f, "{method} {target}: not attacked")?;
-        } else {
-            writeln!(f, "{method} {target}: {got_in} of {sent} attacks got in, {not_sent} were not sent")?;
-        }
-        if let Control::ProvesNothing(why) = control {
-            writeln!(f, "  this attack proves nothing: {why}")?;
-        }
-        let titles: [(&str, Is); 4] = [
-            ("got in", |outcome| matches!(outcome, Outcome::GotIn(_))),
-            ("broke the service", |outcome| matches!(outcome, Outcome::Broke(_))),
-            ("was refused otherwise than it must be", |outcome| matches!(outcome, Outcome::Refused(_))),
-            ("was not sent", |outcome| outcome.is_bound()),
-        ];
-        for (title, is) in titles {
-            let of_title = findings.iter().filter(|finding| is(&finding.outcome) && !finding.is_clean(exact));
-            for finding in of_title {
-                writeln!(f, "  {title}: {finding}")?;
-            }
-        }
-        for finding in findings.iter().filter(|finding| matches!(finding.outcome, Outcome::SaysNothing(_))) {
-            writeln!(f, "  says nothing: {} ({})", finding.defect, finding.outcome)?;
-        }
-        Ok(())
     }
 }
 
@@ -181,19 +130,12 @@ impl Finding {
         &self.outcome
     }
 
-    fn is_clean(&self, exact: bool) -> bool {
+    pub(super) fn is_clean(&self, exact: bool) -> bool {
         match &self.outcome {
             Outcome::Met(_) | Outcome::SaysNothing(_) => true,
             Outcome::Refused(_) => !exact,
             Outcome::NotSent(_) => !self.outcome.is_bound() && !self.outcome.is_throttled(),
             Outcome::GotIn(_) | Outcome::Broke(_) => false,
         }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (defect, outcome) = (self.defect, &self.outcome);
-        write!(f, "{defect} ({outcome}): {} [{}]", defect.attack(), defect.source())
     }
 }

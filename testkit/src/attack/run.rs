@@ -2,7 +2,11 @@
 
 use http::Method;
 use serde_json::Value;
-use service_only::{audit::AuditRecord, error::Code};
+use service_only::{
+    audit::AuditRecord,
+    clock::{Clock, SystemClock},
+    error::Code,
+};
 
 use super::{
     Attack, EndpointUnderAttack, Outcome, PARAMETER,
@@ -23,8 +27,14 @@ pub(crate) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
     for endpoint in &attack.endpoints {
         endpoints.push(campaign.endpoint(endpoint, caller).await);
     }
-    let sent = attack.max_requests - campaign.left;
-    AttackReport::new(endpoints, attack.not_attacked.clone(), sent, attack.audit.is_some())
+    AttackReport {
+        endpoints,
+        not_attacked: attack.not_attacked.clone(),
+        sent: attack.max_requests - campaign.left,
+        exact: attack.audit.is_some(),
+        target: attack.target.name(),
+        created: SystemClock.now(),
+    }
 }
 
 struct Campaign<'a> {
@@ -105,19 +115,19 @@ impl Campaign<'_> {
     /// Sends every variant of a class until one is accepted. The class gets the outcome with the greatest
     /// weight.
     async fn commit(&mut self, defect: Defect, open: &mut Open<'_>) -> Outcome {
-        let mut heaviest = Outcome::NotSent("it does not fit this token".to_owned());
+        let mut heaviest: Option<Outcome> = None;
         let expectation = defect.expectation();
         for fixture in open.caller.variants(defect) {
             let outcome = self.strike((defect, expectation), &fixture, open).await;
             let outcome = outcome.of_variant(fixture.variant());
-            if outcome.weight() > heaviest.weight() {
-                heaviest = outcome;
+            if heaviest.as_ref().is_none_or(|heaviest| outcome.weight() > heaviest.weight()) {
+                heaviest = Some(outcome);
             }
-            if matches!(heaviest, Outcome::GotIn(_)) {
+            if matches!(heaviest, Some(Outcome::GotIn(_))) {
                 break;
             }
         }
-        heaviest
+        heaviest.unwrap_or_else(|| Outcome::NotSent(defect.unfit(&open.caller).to_owned()))
     }
 
     async fn strike(
@@ -263,9 +273,9 @@ impl Campaign<'_> {
     fn left_out(&self, defect: Defect, open: &Open<'_>) -> Option<&'static str> {
         let method = &open.endpoint.method;
         match (defect, defect.code()) {
-            _ if self.attack.without.contains(&defect) => Some("it was left out"),
+            _ if self.attack.without.contains(&defect) => Some("the test excludes this class"),
             (_, Code::ServiceNotAllowed) if self.attack.any_service => {
-                Some("the endpoint is for any service")
+                Some("the endpoint accepts any service")
             }
             // HEAD runs the handler of GET. For other methods it is a different endpoint, which may be
             // public.
@@ -274,7 +284,7 @@ impl Campaign<'_> {
                 Some("the method is POST already")
             }
             _ if open.serves_strays && defect.family() == "route" => {
-                Some("paths that nobody serves are answered with success")
+                Some("the service answers unknown paths with success")
             }
             _ => None,
         }

@@ -33,6 +33,11 @@ pub(crate) enum Unanswered {
 
 pub(crate) trait Target: fmt::Debug + Send + Sync {
     fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_>;
+
+    /// The target's name in a report.
+    fn name(&self) -> String {
+        "a service in this process".to_owned()
+    }
 }
 
 /// Whether a status is never a refusal: success, or an upgraded connection.

@@ -199,6 +199,10 @@ impl Target for Remote {
             }
         })
     }
+
+    fn name(&self) -> String {
+        format!("http://{}{}", self.host, self.path)
+    }
 }
 
 fn is_plain(text: &str) -> bool {

@@ -104,16 +104,88 @@ async fn the_one_liner_fails_the_test_of_a_broken_verifier() {
 }
 
 #[tokio::test]
-async fn the_report_says_what_got_in_and_what_that_is() {
-    let report = under_attack(Some(Flaw::CriticalIgnored), None).report().await.to_string();
-    let got_in: Vec<_> = report.lines().filter(|line| line.contains("got in: ")).collect();
-    assert!(report.starts_with("GET /tenant/seven: 6 of "), "{report}");
-    insta::assert_snapshot!(got_in.join("\n"), @r"
-      got in: critical_extension (200 OK): The token demands an extension that nobody here implements. [RFC 7515 section 4.1.11]
-      got in: critical_known_name (200 OK): `crit` names a parameter of the standard, which it must not. [RFC 7515 section 4.1.11]
-      got in: critical_expiry (200 OK): `crit` names `exp`, and a reader that knows the claim believes to know the extension. [RFC 7515 section 4.1.11]
-      got in: critical_nothing (200 OK): `crit` is an empty list, which it must not be. [RFC 7515 section 4.1.11]
-      got in: critical_as_text (200 OK): `crit` is a text, over whose letters a loop finds no extension. [RFC 7515 section 4.1.11]
-      got in: critical_null (200 OK): `crit` is `null`, and counts as absent. [RFC 7515 section 4.1.11]
+async fn report_begins_with_the_cause_and_lists_its_attacks() {
+    let report = under_attack(Some(Flaw::CriticalIgnored), None).report().await;
+    insta::assert_snapshot!(report, @r"
+    6 of 431 attacks got in
+    2196 requests were sent to GET /tenant/seven
+
+    Causes
+        6  `crit` is not checked
+
+    Findings
+    GET /tenant/seven
+      got in: critical_extension (200 OK): The token demands an extension that
+        nobody here implements. [RFC 7515 section 4.1.11]
+      got in: critical_known_name (200 OK): `crit` names a parameter of the
+        standard, which it must not. [RFC 7515 section 4.1.11]
+      got in: critical_expiry (200 OK): `crit` names `exp`, and a reader that knows
+        the claim believes to know the extension. [RFC 7515 section 4.1.11]
+      got in: critical_nothing (200 OK): `crit` is an empty list, which it must not
+        be. [RFC 7515 section 4.1.11]
+      got in: critical_as_text (200 OK): `crit` is a text, over whose letters a loop
+        finds no extension. [RFC 7515 section 4.1.11]
+      got in: critical_null (200 OK): `crit` is `null`, and counts as absent. [RFC
+        7515 section 4.1.11]
+
+    Not sent
+        7  the token is not of the strict profile
+        6  the key is of another type or algorithm
+        3  the endpoint has no maximum age
+    ");
+}
+
+/// The first cause of a flaw, and how many attacks it admits.
+#[tokio::test]
+async fn each_flaw_has_the_cause_that_names_the_missing_check() {
+    let flaws = [
+        (Flaw::SignatureNotChecked, "53  the signature is not checked"),
+        (Flaw::NoneAccepted, "3  `alg` is not compared with the key's algorithm"),
+        (Flaw::EmbeddedKeyTrusted, "2  keys from the token are trusted"),
+        (Flaw::KeyIdIgnored, "7  `kid` is not compared"),
+        (Flaw::OnlyFirstBytesCompared, "1  the signature is checked loosely"),
+        (Flaw::AudienceIgnored, "12  `aud` is not compared"),
+        (Flaw::AudienceOptional, "1  `aud` is not required"),
+        (Flaw::AudienceBySearch, "2  `aud` is checked loosely"),
+        (Flaw::ExpiryIgnored, "15  `exp` is not compared with the clock"),
+        (Flaw::ExpiryOptional, "6  the type of `exp` is not checked"),
+        (Flaw::BindingIgnored, "14  `cnf` is accepted without a proof of possession"),
+        (Flaw::NameNotCompared, "14  `service` is not compared with the allowed services"),
+        (Flaw::ScopeIgnored, "14  `scope` is not compared with the required scopes"),
+        (Flaw::FirstOfTwoHeaders, "3  a second `Authorization` header is not refused"),
+        (Flaw::TokenInQuery, "2  tokens outside `Authorization` are accepted"),
+        (Flaw::IdentityHeadersBelieved, "6  identity headers are trusted"),
+        (Flaw::LastMemberWins, "4  a repeated JSON member is not refused"),
+        (Flaw::OnlyGetGuarded, "7  another method bypasses the guard"),
+        (Flaw::ErrorLetsIn, "301  the token is not verified: any text is accepted"),
+    ];
+    for (flaw, expected) in flaws {
+        let report = under_attack(Some(flaw), None).report().await.to_string();
+        let (_, causes) = report.split_once("\nCauses\n").unwrap();
+        assert_eq!(causes.lines().next().unwrap().trim(), expected, "{flaw:?}");
+    }
+}
+
+#[tokio::test]
+async fn family_of_which_every_attack_got_in_is_listed() {
+    let report = under_attack(Some(Flaw::BindingIgnored), None).report().await.to_string();
+    let families = "\nFamilies that fail completely\n  GET /tenant/seven: all 14 of `bound`\n";
+    assert!(report.contains(families), "{report}");
+    let partly = under_attack(Some(Flaw::CertificateNotAskedFor), None).report().await.to_string();
+    assert!(!partly.contains("fail completely"), "{partly}");
+}
+
+#[tokio::test]
+async fn clean_report_has_few_lines_and_tells_why_attacks_were_not_sent() {
+    let report = under_attack(None, None).without(Defect::Expired).report().await;
+    insta::assert_snapshot!(report, @r"
+    0 of 430 attacks got in
+    2195 requests were sent to GET /tenant/seven
+
+    Not sent
+        7  the token is not of the strict profile
+        6  the key is of another type or algorithm
+        3  the endpoint has no maximum age
+        1  the test excludes this class
     ");
 }

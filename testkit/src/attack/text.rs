@@ -1,0 +1,164 @@
+//! The report as text: the message of a failed test, and the output in a terminal.
+
+use std::fmt;
+
+use super::{
+    judge::Outcome,
+    report::{AttackReport, EndpointReport, Finding},
+    summary::{Cause, counted},
+};
+
+/// The width of a terminal. Longer lines are wrapped between words.
+const COLUMNS: usize = 80;
+
+impl fmt::Display for AttackReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = vec![self.verdict(), self.requests_line()];
+        for (title, rows) in [
+            ("Inconclusive", self.inconclusive_rows()),
+            ("Causes", self.cause_rows()),
+            ("Families that fail completely", self.family_rows()),
+            ("Findings", self.finding_rows()),
+            ("Says nothing", self.undecided_rows()),
+            ("Not sent", self.not_sent_rows()),
+            ("Not attacked", self.not_attacked_rows()),
+        ] {
+            if !rows.is_empty() {
+                lines.extend([String::new(), title.to_owned()]);
+                lines.extend(rows);
+            }
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl AttackReport {
+    fn requests_line(&self) -> String {
+        let to = match self.endpoints() {
+            [endpoint] => endpoint.name(),
+            endpoints => counted(endpoints.len(), "endpoint"),
+        };
+        let were = if self.requests() == 1 { "was" } else { "were" };
+        format!("{} {were} sent to {to}", counted(self.requests(), "request"))
+    }
+
+    fn inconclusive_rows(&self) -> Vec<String> {
+        let row = |(endpoint, why): (&EndpointReport, &str)| {
+            wrapped("  ", &format!("{} proves nothing: {why}", endpoint.name()))
+        };
+        self.inconclusive().map(row).collect()
+    }
+
+    fn cause_rows(&self) -> Vec<String> {
+        let row = |cause: &Cause<'_>| {
+            let at = match self.endpoints() {
+                [_] => String::new(),
+                _ => format!(", at {}", counted(cause.endpoints(), "endpoint")),
+            };
+            counted_row(cause.findings.len(), &format!("{}{at}", cause.sentence))
+        };
+        self.causes().iter().map(row).collect()
+    }
+
+    fn family_rows(&self) -> Vec<String> {
+        let of_endpoint = |endpoint: &EndpointReport| {
+            let failing = endpoint.failing_families();
+            let failing: Vec<_> =
+                failing.iter().map(|(family, count)| format!("all {count} of `{family}`")).collect();
+            let row = format!("{}: {}", endpoint.name(), failing.join(", "));
+            (!failing.is_empty()).then(|| wrapped("  ", &row))
+        };
+        self.endpoints().iter().filter_map(of_endpoint).collect()
+    }
+
+    fn finding_rows(&self) -> Vec<String> {
+        let row = |finding: &Finding| {
+            let title = match finding.outcome() {
+                Outcome::GotIn(_) => "got in",
+                Outcome::Broke(_) => "broke the service",
+                Outcome::Refused(_) if self.exact => "was refused by another check",
+                _ => return None,
+            };
+            Some(wrapped("  ", &format!("{title}: {finding}")))
+        };
+        let mut rows = Vec::new();
+        for endpoint in self.endpoints() {
+            let findings: Vec<_> = endpoint.findings().iter().filter_map(row).collect();
+            if !findings.is_empty() {
+                rows.push(endpoint.name());
+                rows.extend(findings);
+            }
+        }
+        rows
+    }
+
+    fn undecided_rows(&self) -> Vec<String> {
+        let row = |(endpoint, finding): (&EndpointReport, &Finding)| {
+            let (defect, name, outcome) = (finding.defect(), endpoint.name(), finding.outcome());
+            wrapped("  ", &format!("says nothing: {defect} at {name} ({outcome})"))
+        };
+        self.undecided().map(row).collect()
+    }
+
+    fn not_sent_rows(&self) -> Vec<String> {
+        self.not_sent().into_iter().map(|(reason, count)| counted_row(count, reason)).collect()
+    }
+
+    fn not_attacked_rows(&self) -> Vec<String> {
+        let row = |(path, reason): &(String, String)| wrapped("  ", &format!("{path}: {reason}"));
+        self.not_attacked().iter().map(row).collect()
+    }
+}
+
+impl EndpointReport {
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method(), self.target())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (defect, outcome) = (self.defect(), self.outcome());
+        write!(f, "{defect} ({outcome}): {} [{}]", defect.attack(), defect.source())
+    }
+}
+
+/// A row of a table: a count in a column of its own, then the text.
+fn counted_row(count: usize, text: &str) -> String {
+    wrapped(&format!("{count:>5}  "), text)
+}
+
+/// The text after `start`, wrapped between words. Later lines are indented by two columns more than the text.
+fn wrapped(start: &str, text: &str) -> String {
+    let indent = " ".repeat(start.len() + 2);
+    let (mut lines, mut line) = (Vec::new(), start.to_owned());
+    let mut is_first = true;
+    for word in text.split_whitespace() {
+        if !is_first && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+            is_first = true;
+        }
+        if !std::mem::take(&mut is_first) {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_is_wrapped_between_words() {
+        assert_eq!(wrapped("   12  ", "`aud` is not compared"), "   12  `aud` is not compared");
+        let long = wrapped("  ", &"word ".repeat(30));
+        assert!(long.lines().all(|line| line.len() <= COLUMNS), "{long}");
+        assert!(long.lines().nth(1).unwrap().starts_with("    word"), "{long}");
+        // A word that is longer than a line stays whole, so that a path can be copied.
+        let path = "x".repeat(100);
+        assert_eq!(wrapped("  ", &path), format!("  {path}"));
+    }
+}
