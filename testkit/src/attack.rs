@@ -15,7 +15,13 @@ mod text;
 #[cfg(feature = "http")]
 mod url;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use http::Method;
 use service_only::routes::{Access, RouteTable};
@@ -206,30 +212,47 @@ impl Attack {
         self.endpoints.len()
     }
 
-    /// Runs the attack, and fails the test with a readable report of the requests that were accepted.
+    /// Runs the attack, and fails the test with a readable report of the requests that were accepted. The panic
+    /// names the line of the test that awaits it.
     ///
     /// # Panics
-    /// Unless the report is [clean](AttackReport::is_clean).
-    pub async fn run(self) -> AttackReport {
-        let report = self.report().await;
-        if !report.is_clean() {
-            fail(&report);
-        }
-        report
+    /// When no caller or no endpoint was named. When awaited, unless the report is
+    /// [clean](AttackReport::is_clean).
+    #[track_caller]
+    pub fn run(self) -> impl Future<Output = AttackReport> + Send {
+        AssertClean(Box::pin(self.report()))
     }
 
     /// Runs the attack, and returns its report.
     ///
     /// # Panics
     /// When no caller or no endpoint was named.
-    pub async fn report(self) -> AttackReport {
+    #[track_caller]
+    pub fn report(self) -> impl Future<Output = AttackReport> + Send {
         let Some(caller) = self.caller.clone() else {
             fail("an attack needs a token to spoil; name it with `as_caller`");
         };
         if self.endpoints.is_empty() {
             fail("an attack needs an endpoint; name one with `endpoint` or `routes`");
         }
-        run::run(&self, &caller.with_tolerance(self.tolerance)).await
+        let caller = caller.with_tolerance(self.tolerance);
+        async move { run::run(&self, &caller).await }
+    }
+}
+
+/// A report that must be clean.
+///
+/// An async function cannot pass on the line of its caller, but `poll` can: `.await` calls it from the test.
+struct AssertClean<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = AttackReport>> Future for AssertClean<F> {
+    type Output = AttackReport;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<AttackReport> {
+        let report = ready!(self.0.as_mut().poll(context));
+        report.assert_clean();
+        Poll::Ready(report)
     }
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use service_only::clock::Timestamp;
 
 use super::judge::{Control, Outcome};
-use crate::fixture::Defect;
+use crate::{fail::fail, fixture::Defect};
 
 /// The result of an attack.
 ///
@@ -22,6 +22,36 @@ pub struct AttackReport {
 }
 
 impl AttackReport {
+    /// Fails the test unless the report is [clean](Self::is_clean). Use it if the test first stores the
+    /// report.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+    /// # use axum::{Router, routing::get};
+    /// # use http::Method;
+    /// # use service_only::service_only;
+    /// # use service_only_testkit::{TestAuthority, attack};
+    /// # #[service_only(services("orders"))] async fn stock() {}
+    /// # let authority = TestAuthority::new();
+    /// # let app = Router::new().route("/stock", get(stock)).with_state(authority.verifier());
+    /// # let page = std::env::temp_dir().join("service-only-attack.html");
+    /// let attack = attack(app).as_caller(authority.service("orders")).endpoint(Method::GET, "/stock");
+    /// let report = attack.report().await;
+    /// std::fs::write(&page, report.html())?;
+    /// report.assert_clean();
+    /// # std::fs::remove_file(page)
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Unless the report is clean. The message is the report.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        if !self.is_clean() {
+            fail(self);
+        }
+    }
+
     /// Whether the attack is conclusive and found nothing. Each control was accepted before and after, no
     /// attack was accepted, nothing failed, and the request limit was not reached. With an audit log, each
     /// refusal also had the exact code.
