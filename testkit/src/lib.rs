@@ -56,7 +56,8 @@
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
-//! [`attack`] sends the whole catalogue to every route in one more line; its report lists what was accepted.
+//! [`attack`] sends the whole catalogue to every route in one more line. Its report begins with the checks that
+//! the service lacks.
 //!
 //! There is no global state, no test listens on a port, and no test sleeps: two tests share nothing.
 //!
