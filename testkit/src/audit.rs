@@ -191,6 +191,7 @@ impl RecordingAudit {
     /// assert_eq!(strict.verify(&token).unwrap_err().status(), 503);
     /// assert!(authority.verifier().verify(&token).is_ok());
     /// ```
+    #[doc(alias = "fail")]
     pub fn fail_with(&self, reason: impl Into<String>) {
         self.lock().failing = Some(reason.into());
     }

@@ -64,6 +64,7 @@ impl TokenRequest<'_> {
     }
 
     /// Sets the lifetime of this token, in whole seconds, instead of the issuer's.
+    #[doc(alias = "ttl")]
     pub fn lifetime(self, lifetime: Duration) -> Self {
         Self { lifetime, ..self }
     }

@@ -86,6 +86,7 @@ impl SigningRing {
     ///
     /// # Errors
     /// As [`KeyRing::activate`].
+    #[doc(alias = "rotate")]
     pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
         let keys = self.keys();
         self.0.ring.activate(kid)?;

@@ -164,6 +164,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// When the ring has no key of this name, or the key is already active or retired.
+    #[doc(alias = "rotate")]
     pub fn activate(&self, kid: &str) -> Result<(), KeyError> {
         self.change(|entries, now| {
             match entries.state(kid) {
