@@ -7,18 +7,19 @@ use std::fmt;
 use serde_json::Value;
 use service_only::audit::{AuditRecord, Decision};
 
-pub use answer::Answer;
+pub use self::answer::{Answer, Answered};
 
 use crate::{
     audit::{Audited, RecordingAudit},
-    fail::fail,
+    fail::{OrFail, fail},
 };
 
 /// Asserts that a caller was refused with this status, and got a challenge if it is 401 (RFC 9110 section
 /// 15.5.2).
 ///
-/// Takes any [`Answer`](crate::Answer): a response, or only a status. A failure prints the audit trail: the
-/// app's own ([`TestApp::audit`](crate::TestApp::audit)), or the one that you pass after the status.
+/// Takes any [`Answer`](crate::Answer): a response, a `Denial`, a `Result`, or only a status. The expected
+/// status is a `u16` or an `http::StatusCode`. A failure prints the audit trail: the app's own
+/// ([`TestApp::audit`](crate::TestApp::audit)), or the one that you pass after the status.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -45,7 +46,7 @@ macro_rules! assert_denied {
     };
 }
 
-/// Asserts that the request was accepted: the status is 200 to 299.
+/// Asserts that the request was accepted: the status is 200 to 299, or the guard admitted the caller.
 ///
 /// Takes the arguments of [`assert_denied!`](crate::assert_denied) without a status, and prints the audit
 /// trail in the same way.
@@ -73,12 +74,19 @@ macro_rules! assert_allowed {
     };
 }
 
-/// Asserts the audit record of the latest call: the decision, and any of its fields by name.
+/// Asserts the one audit record of a call: the decision, and any of its fields by name.
 ///
-/// Takes an audit, a [`Mark`](crate::Mark) in one, or a [`TestResponse`](crate::TestResponse) of an app that
-/// [has an audit](crate::TestApp::audit). It never accepts a record of an earlier call. For an audit, it uses
-/// the latest record since the latest call of a [`TestApp`](crate::TestApp). For a mark, it uses the latest
-/// record since the mark. For a response, it uses the response's own record.
+/// | you pass | the record |
+/// | --- | --- |
+/// | an audit | the latest since the latest call of a [`TestApp`](crate::TestApp) |
+/// | a [`Mark`](crate::Mark) in an audit | the latest since the mark |
+/// | a [`TestResponse`](crate::TestResponse) of an app that [has an audit](crate::TestApp::audit) | that of the response |
+/// | an [`AuditRecord`] | itself |
+/// | any [`Answer`](crate::Answer), and then an audit | that of the answer |
+///
+/// It never accepts a record of an earlier call. A [`Rejection`](service_only::Rejection), and a refusal of
+/// actix-web or tonic, names its record. For an answer that names none, the assertion uses the latest record
+/// of the audit. With `deny`, this record must also have the status of the answer.
 ///
 /// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`, `method`,
 /// `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`, `unverified_service`.
@@ -94,6 +102,20 @@ macro_rules! assert_allowed {
 ///
 /// let _ = verifier.verify(&authority.user("anna").token());
 /// assert_audited!(authority.audit(), deny, code = "not_service", status = 403);
+/// ```
+///
+/// An answer without an audit of its own, such as the result of a verifier:
+///
+/// ```
+/// # use service_only_testkit::{TestAuthority, assert_audited};
+/// # let authority = TestAuthority::new();
+/// # let verifier = authority.verifier();
+/// let result = verifier.verify(&authority.service("orders").expired().token());
+/// assert_audited!(result, authority.audit(), deny, code = "expired");
+///
+/// // An accepted attempt is recorded when its `Caller` is dropped.
+/// let result = verifier.verify(&authority.service("orders").token()).map(drop);
+/// assert_audited!(result, authority.audit(), allow, service = "orders");
 /// ```
 ///
 /// A handler that records nothing has no record, even if an earlier call left one:
@@ -130,72 +152,129 @@ macro_rules! assert_audited {
             &[$((::core::stringify!($field), $crate::__private::Value::from($value))),*],
         )
     };
+    ($answer:expr, $audit:expr, allow $(, $field:ident = $value:expr)* $(,)?) => {
+        $crate::__private::answer_audited(
+            &$answer,
+            &$audit,
+            $crate::__private::Decision::Allow,
+            &[$((::core::stringify!($field), $crate::__private::Value::from($value))),*],
+        )
+    };
+    ($answer:expr, $audit:expr, deny $(, $field:ident = $value:expr)* $(,)?) => {
+        $crate::__private::answer_audited(
+            &$answer,
+            &$audit,
+            $crate::__private::Decision::Deny,
+            &[$((::core::stringify!($field), $crate::__private::Value::from($value))),*],
+        )
+    };
 }
 
 #[track_caller]
 #[doc(hidden)]
-pub fn denied(answer: &dyn Answer, status: u16, audit: Option<&dyn AsRef<RecordingAudit>>) {
-    if answer.status_code() != status {
-        fail_about(answer, audit, format_args!("expected a refusal with {status}"));
+pub fn denied(answer: &dyn Answer, status: impl Answer, audit: Option<&dyn AsRef<RecordingAudit>>) {
+    let (answered, status) = (answer.answered(), status.answered().status.as_u16());
+    if answered.status.as_u16() != status {
+        fail_about(&answered, audit, format_args!("expected a refusal with {status}"));
     }
-    if status == 401 && answer.has_challenge() == Some(false) {
-        fail_about(answer, audit, format_args!("expected a 401 with `WWW-Authenticate`"));
+    if status == 401 && answered.has_challenge == Some(false) {
+        fail_about(&answered, audit, format_args!("expected a 401 with `WWW-Authenticate`"));
     }
 }
 
 #[track_caller]
 #[doc(hidden)]
 pub fn allowed(answer: &dyn Answer, audit: Option<&dyn AsRef<RecordingAudit>>) {
-    if !answer.status_code().is_success() {
-        fail_about(answer, audit, format_args!("expected the caller to be let through"));
+    let answered = answer.answered();
+    if !answered.status.is_success() {
+        fail_about(&answered, audit, format_args!("expected the caller to be let through"));
     }
 }
 
 #[track_caller]
 fn fail_about(
-    answer: &dyn Answer,
+    answered: &Answered,
     audit: Option<&dyn AsRef<RecordingAudit>>,
     expected: fmt::Arguments<'_>,
 ) -> ! {
-    let answered = answer.describe();
-    match audit.map(AsRef::as_ref).or(answer.audit()) {
-        Some(audit) => fail(format_args!("{expected}\n\n{answered}\n\n{audit}")),
-        None => fail(format_args!("{expected}\n\n{answered}")),
+    let description = &answered.description;
+    match audit.map(AsRef::as_ref).or(answered.audit.as_ref()) {
+        Some(audit) => fail(format_args!("{expected}\n\n{description}\n\n{audit}")),
+        None => fail(format_args!("{expected}\n\n{description}")),
     }
 }
 
 #[track_caller]
 #[doc(hidden)]
 pub fn audited(audited: &dyn Audited, decision: Decision, fields: &[(&str, Value)]) {
-    let decided = decision.as_str();
-    let Some(audit) = audited.trail() else {
-        fail(format_args!(
-            "expected the record of a decision ({decided}); give the app its audit: `.audit(…)`"
-        ));
+    match audited.records().pop() {
+        Some(event) => compare(&event, audited.trail().as_ref(), decision, fields),
+        None => fail_without_record(audited, decision),
+    }
+}
+
+#[track_caller]
+#[doc(hidden)]
+pub fn answer_audited(
+    answer: &dyn Answer,
+    audit: &dyn AsRef<RecordingAudit>,
+    decision: Decision,
+    fields: &[(&str, Value)],
+) {
+    let (answered, audit) = (answer.answered(), audit.as_ref());
+    let Some(instance) = answered.instance else {
+        // The record of another answer has another status. An admitted caller has 200 in its record, whatever
+        // the handler answered.
+        let status = (decision == Decision::Deny).then(|| ("status", Value::from(answered.status.as_u16())));
+        let fields: Vec<_> = status.into_iter().chain(fields.iter().cloned()).collect();
+        return audited(audit, decision, &fields);
     };
-    let Some(event) = audited.records().pop() else {
-        match audit.is_empty() {
-            true => fail(format_args!("expected the record of a decision ({decided}), and {audit}")),
-            false => fail(format_args!(
-                "expected the record of a decision ({decided}), and the latest call left none; all records are \
-                 of earlier calls\n\n{audit}"
-            )),
-        }
-    };
+    match audit.events().iter().find(|event| event.id == instance) {
+        Some(event) => compare(event, Some(audit), decision, fields),
+        None => fail(format_args!("expected the record {instance}\n\n{}\n\n{audit}", answered.description)),
+    }
+}
+
+#[track_caller]
+fn fail_without_record(audited: &dyn Audited, decision: Decision) -> ! {
+    let expected = format!("expected the record of a decision ({})", decision.as_str());
+    match audited.trail() {
+        None => fail(format_args!("{expected}; give the app its audit: `.audit(…)`")),
+        Some(audit) if audit.is_empty() => fail(format_args!("{expected}, and {audit}")),
+        Some(audit) => fail(format_args!(
+            "{expected}, and the latest call left none; all records are of earlier calls\n\n{audit}"
+        )),
+    }
+}
+
+#[track_caller]
+fn compare(
+    event: &AuditRecord,
+    audit: Option<&RecordingAudit>,
+    decision: Decision,
+    fields: &[(&str, Value)],
+) {
     let mut differences = Vec::new();
     if event.decision != decision {
         differences.push(format!("decision: expected `{}`", decision.as_str()));
     }
     for (name, expected) in fields {
-        let found = field(&event, name);
+        let found = field(event, name);
         if found != *expected {
             differences.push(format!("{name}: expected {expected}, found {found}"));
         }
     }
     if !differences.is_empty() {
         let differences = differences.join("\n    ");
-        fail(format_args!("the latest record is not the one expected\n    {differences}\n\n{audit}"));
+        let records = audit.map_or_else(|| as_line(event), ToString::to_string);
+        fail(format_args!("the latest record is not the one expected\n    {differences}\n\n{records}"));
     }
+}
+
+/// A record as a line of the audit log.
+#[track_caller]
+fn as_line(event: &AuditRecord) -> String {
+    serde_json::to_string(event).or_fail("an audit record as JSON")
 }
 
 /// A field of a record as the audit log writes it, by the name of the Rust field.

@@ -53,7 +53,7 @@
 //! | to try the whole catalogue | [`attack`], on a router, a tower service or a URL |
 //! | what happens to a token later | [`Incident`]: retired keys, revocations |
 //! | who may do what, as a table | [`authz_matrix!`] |
-//! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`] |
+//! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`], about any [`Answer`] |
 //! | a snapshot | [`snapshot::settings`] |
 //!
 //! [`attack`] sends the whole catalogue to every route in one more line. Its report begins with the checks that
@@ -71,6 +71,8 @@
 //! | `axum` (default) | calls to axum routers and tower services inside the test's process |
 //! | `snapshot` | settings and redactions for insta |
 //! | `http` | `attack_url`: attacks on a service at a URL, in any language |
+//! | `actix` | assertions about the responses of actix-web |
+//! | `tonic` | assertions about tonic's responses and statuses |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
@@ -95,6 +97,7 @@ mod double;
 mod draft;
 mod fail;
 mod fixture;
+mod grpc;
 mod incident;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;
@@ -116,7 +119,7 @@ pub use crate::{
     strangers::{Findings, Strangers, assert_guarded},
 };
 pub use crate::{
-    assertions::Answer,
+    assertions::{Answer, Answered},
     attack::{
         Attack, AttackReport, Control, EndpointReport, Finding, MAX_REQUESTS, Matrix, Outcome, PARAMETER,
     },
@@ -140,5 +143,5 @@ pub mod __private {
     pub use serde_json::Value;
     pub use service_only::audit::Decision;
 
-    pub use crate::assertions::{allowed, audited, denied};
+    pub use crate::assertions::{allowed, answer_audited, audited, denied};
 }

@@ -12,9 +12,10 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service_only::audit::AuditRecord;
+use uuid::Uuid;
 
 use crate::{
-    assertions::Answer,
+    assertions::{Answer, Answered},
     audit::{Audited, RecordingAudit, Tick},
     fail::{OrFail, fail},
 };
@@ -124,28 +125,21 @@ impl TestResponse {
         problem
     }
 
-    pub(crate) fn recorded(&self) -> Option<&RecordingAudit> {
-        self.audit.as_ref()
-    }
-
     /// The records of this call in an audit log. A refusal names its own record (RFC 9457 `instance`). For
     /// other responses, these are the records that arrived during the call.
     pub(crate) fn records_in(&self, audit: &RecordingAudit) -> Vec<AuditRecord> {
         let (called, answered) = self.called;
         let during = audit.between(called, answered);
         match self.instance() {
-            Some(instance) => {
-                during.into_iter().filter(|event| event.id.urn().to_string() == instance).collect()
-            }
+            Some(instance) => during.into_iter().filter(|event| event.id == instance).collect(),
             None => during,
         }
     }
 
-    fn instance(&self) -> Option<String> {
+    fn instance(&self) -> Option<Uuid> {
         let is_problem = self.header(CONTENT_TYPE) == Some("application/problem+json");
         let problem: Value = is_problem.then(|| serde_json::from_slice(&self.body).ok()).flatten()?;
-        let instance = problem.get("instance")?.as_str()?;
-        instance.starts_with("urn:uuid:").then(|| instance.to_owned())
+        problem.get("instance")?.as_str()?.strip_prefix("urn:uuid:")?.parse().ok()
     }
 }
 
@@ -160,20 +154,14 @@ impl Audited for TestResponse {
 }
 
 impl Answer for TestResponse {
-    fn status_code(&self) -> StatusCode {
-        self.status()
-    }
-
-    fn has_challenge(&self) -> Option<bool> {
-        Some(self.challenge().is_some())
-    }
-
-    fn describe(&self) -> String {
-        self.to_string()
-    }
-
-    fn audit(&self) -> Option<&RecordingAudit> {
-        self.recorded()
+    fn answered(&self) -> Answered {
+        Answered {
+            has_challenge: Some(self.challenge().is_some()),
+            instance: self.instance(),
+            description: self.to_string(),
+            audit: self.audit.clone(),
+            ..Answered::with(self.status)
+        }
     }
 }
 

@@ -279,7 +279,7 @@ impl<C> Strangers<C> {
                     *request.method_mut() = door.method.clone();
                     *request.uri_mut() = path.parse::<Uri>().or_fail(&format!("the path `{path}`"));
                     request.headers_mut().extend(stranger.header.map(|value| (AUTHORIZATION, value)));
-                    let status = (self.call)(request).await.status_code();
+                    let status = (self.call)(request).await.answered().status;
                     findings.answer(&door, &path, stranger.name, status);
                 }
             }

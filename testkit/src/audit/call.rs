@@ -66,13 +66,14 @@ impl Mark {
     }
 
     /// The records since the mark, in the order in which they arrived.
+    #[doc(alias = "records")]
     pub fn events(&self) -> Vec<AuditRecord> {
         self.audit.since(self.since)
     }
 }
 
 /// A source of the record of a call for [`assert_audited!`](crate::assert_audited): an audit log, a [`Mark`]
-/// in one, or a [`TestResponse`](crate::TestResponse).
+/// in one, a [`TestResponse`](crate::TestResponse), or the record itself.
 pub trait Audited {
     /// The audit log.
     fn trail(&self) -> Option<RecordingAudit>;
@@ -98,6 +99,17 @@ impl Audited for Mark {
 
     fn records(&self) -> Vec<AuditRecord> {
         self.events()
+    }
+}
+
+/// A record that the test has found itself, without the audit log that contains it.
+impl Audited for AuditRecord {
+    fn trail(&self) -> Option<RecordingAudit> {
+        None
+    }
+
+    fn records(&self) -> Vec<AuditRecord> {
+        vec![self.clone()]
     }
 }
 
