@@ -1,5 +1,7 @@
 //! Sends the whole catalogue of hostile requests to a running app, in one line of a test.
 
+#[cfg(feature = "actix")]
+mod actix;
 mod html;
 #[cfg(feature = "axum")]
 mod in_process;
@@ -12,6 +14,8 @@ mod run;
 mod summary;
 mod target;
 mod text;
+#[cfg(any(feature = "actix", feature = "axum"))]
+mod untrusted;
 #[cfg(feature = "http")]
 mod url;
 
@@ -26,6 +30,8 @@ use std::{
 use http::Method;
 use service_only::routes::{Access, RouteTable};
 
+#[cfg(feature = "actix")]
+pub use self::actix::attack_actix;
 #[cfg(feature = "axum")]
 pub use self::in_process::attack;
 use self::target::Target;
@@ -41,6 +47,7 @@ use crate::{
     draft::{TokenDraft, Tolerance},
     fail::fail,
     fixture::Defect,
+    grpc,
 };
 
 /// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is
@@ -60,7 +67,8 @@ pub struct Attack {
     endpoints: Vec<EndpointUnderAttack>,
     not_attacked: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
-    body: Option<(String, String)>,
+    /// The content type and the content of the body that the handler needs.
+    body: Option<(String, Vec<u8>)>,
     without: Vec<Defect>,
     any_service: bool,
     audit: Option<RecordingAudit>,
@@ -159,7 +167,57 @@ impl Attack {
     /// Sends this body with each request for which the attack has no body. Use it for a handler that answers
     /// 400 without a body.
     pub fn body(self, content_type: impl Into<String>, body: impl Into<String>) -> Self {
-        Self { body: Some((content_type.into(), body.into())), ..self }
+        Self { body: Some((content_type.into(), body.into().into_bytes())), ..self }
+    }
+
+    /// Sends this message, encoded by protobuf, as a unary call of gRPC. An empty slice is a message in which
+    /// each field has its default value. Attacks that need another body are not sent.
+    ///
+    /// The endpoints are `POST /package.Service/Method`. A response of gRPC has the HTTP status 200 if it
+    /// refuses too. The attack judges it by its `grpc-status`, as [`Answer`](crate::Answer) converts it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use http::Method;
+    /// use service_only::{VerifierLayer, service_only};
+    /// use service_only_testkit::{TestAuthority, attack};
+    /// use tonic::{Request, Response, Status};
+    /// use tower_layer::Layer;
+    /// # use tonic_health::pb::{HealthCheckRequest as Asked, HealthCheckResponse as Health};
+    /// # use tonic_health::pb::health_server::{Health as Bakery, HealthServer as BakeryServer};
+    /// # type Watched = tonic::codegen::BoxStream<Health>;
+    ///
+    /// struct Guarded;
+    ///
+    /// #[service_only(services("orders"))]
+    /// #[tonic::async_trait]
+    /// impl Bakery for Guarded {
+    ///     async fn check(&self, _: Request<Asked>) -> Result<Response<Health>, Status> {
+    ///         Ok(Response::new(Health::default()))
+    ///     }
+    /// #     type WatchStream = Watched;
+    /// #     async fn watch(&self, _: Request<Asked>) -> Result<Response<Watched>, Status> {
+    /// #         Err(Status::unimplemented(""))
+    /// #     }
+    /// }
+    ///
+    /// let authority = TestAuthority::new();
+    /// let service = VerifierLayer::new(authority.verifier()).layer(BakeryServer::new(Guarded));
+    /// attack(service)
+    ///     .as_caller(authority.service("orders"))
+    ///     .audit(authority.audit())
+    ///     .grpc_message(&[])
+    ///     .endpoint(Method::POST, "/grpc.health.v1.Health/Check")
+    ///     .run()
+    ///     .await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the message is longer than 4 GiB.
+    #[track_caller]
+    pub fn grpc_message(self, message: &[u8]) -> Self {
+        Self { body: Some(("application/grpc".to_owned(), grpc::frame(message))), ..self }
     }
 
     /// Also checks the audit log of the app's verifier: it must have the exact code, and exactly one record

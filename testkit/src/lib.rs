@@ -50,7 +50,7 @@
 //! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
 //! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
-//! | to try the whole catalogue | [`attack`], on a router, a tower service or a URL |
+//! | to try the whole catalogue | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
 //! | what happens to a token later | [`Incident`]: retired keys, revocations |
 //! | who may do what, as a table | [`authz_matrix!`] |
 //! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`], about any [`Answer`] |
@@ -71,7 +71,7 @@
 //! | `axum` (default) | calls to axum routers and tower services inside the test's process |
 //! | `snapshot` | settings and redactions for insta |
 //! | `http` | `attack_url`: attacks on a service at a URL, in any language |
-//! | `actix` | assertions about the responses of actix-web |
+//! | `actix` | `attack_actix`: attacks on apps of actix-web; assertions about its responses |
 //! | `tonic` | assertions about tonic's responses and statuses |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
@@ -109,6 +109,8 @@ pub mod snapshot;
 mod strangers;
 mod token;
 
+#[cfg(feature = "actix")]
+pub use crate::attack::attack_actix;
 #[cfg(feature = "http")]
 pub use crate::attack::{InvalidUrl, attack_url};
 #[cfg(feature = "axum")]

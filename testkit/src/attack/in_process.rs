@@ -1,27 +1,21 @@
 //! Attacks a service in the test's own process.
 
-use std::{
-    any::Any,
-    fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
-};
+use std::{fmt, pin::pin};
 
 use axum::body::{Body, Bytes, HttpBody};
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, response::Parts};
 use tower::{Service, ServiceExt};
 
 use super::{
     Attack,
     likeness::Reply,
-    target::{MAX_BODY, ReadBody, Sending, Target, Unanswered},
+    target::{Message, ReadBody, Sending, Target, Unanswered},
+    untrusted::{beginning, caught},
 };
-use crate::{draft::Tolerance, fixture::Outgoing};
+use crate::{draft::Tolerance, grpc};
 
 /// Starts an attack on a router, or on any tower service that answers HTTP requests. Convert an async
-/// function with [`tower::service_fn`].
+/// function with [`tower::service_fn`]. For a service of tonic, see [`Attack::grpc_message`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -84,59 +78,42 @@ where
     S::Error: fmt::Display,
     B: HttpBody<Data = Bytes> + Send,
 {
-    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_> {
+    fn send(&self, message: Message, read: ReadBody) -> Sending<'_> {
         let service = self.0.clone();
         Box::pin(async move {
-            let request = request(outgoing).map_err(Unanswered::NotSent)?;
-            let response = match caught(service.oneshot(request)).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(Unanswered::Closed(error.to_string())),
-                Err(panic) => return Err(panicked(&panic)),
-            };
-            let (parts, body) = response.into_parts();
-            let body = match read {
-                ReadBody::Yes => caught(start_of(body)).await.map_err(|panic| panicked(&panic))?,
-                ReadBody::No => Vec::new(),
-            };
-            Ok(Reply::new(parts.status, &parts.headers, body))
+            let request = request(message).map_err(Unanswered::NotSent)?;
+            let response = caught(service.oneshot(request)).await?;
+            let response = response.map_err(|error| Unanswered::Closed(error.to_string()))?;
+            let (Parts { status, headers, .. }, body) = response.into_parts();
+            // The end of a gRPC response has its status.
+            if read == ReadBody::No && !grpc::is_grpc(&headers) {
+                return Ok(Reply::new(status, &headers, Vec::new()));
+            }
+            let (body, trailers) = caught(start_of(body)).await?;
+            let status = grpc::status_of(status, &headers, &body, trailers.as_ref());
+            Ok(Reply::new(status, &headers, body))
         })
     }
 }
 
-fn panicked(panic: &str) -> Unanswered {
-    Unanswered::Broken(format!("it panicked: {panic}"))
-}
-
-/// How often a body may be pending: the beginning of an endless body is enough to recognise it.
-const PATIENCE: usize = 100;
-
-/// The beginning of a body, without a wait for a streaming one.
-async fn start_of(body: impl HttpBody<Data = Bytes>) -> Vec<u8> {
-    let mut body = pin!(body);
-    let (mut read, mut waited) = (Vec::new(), 0);
-    poll_fn(|context| {
-        while read.len() < MAX_BODY {
-            match body.as_mut().poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    read.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
-                }
-                Poll::Ready(Some(Err(_)) | None) => break,
-                Poll::Pending if waited == PATIENCE => break,
-                Poll::Pending => {
-                    waited += 1;
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+/// The beginning of a body, and the trailers if they are in it.
+async fn start_of(body: impl HttpBody<Data = Bytes>) -> (Vec<u8>, Option<HeaderMap>) {
+    let (mut body, mut trailers) = (pin!(body), None);
+    let start = beginning(|context| {
+        body.as_mut().poll_frame(context).map(|frame| match frame?.ok()?.into_data() {
+            Ok(data) => Some(data),
+            Err(frame) => {
+                trailers = frame.into_trailers().ok();
+                Some(Bytes::new())
             }
-        }
-        read.truncate(MAX_BODY);
-        Poll::Ready(std::mem::take(&mut read))
-    })
-    .await
+        })
+    });
+    let start = start.await;
+    (start, trailers)
 }
 
-fn request(outgoing: Outgoing) -> Result<Request<Body>, String> {
-    let Outgoing { method, target, headers, body, .. } = outgoing;
+fn request(message: Message) -> Result<Request<Body>, String> {
+    let Message { method, target, headers, body } = message;
     let mut request = Request::new(body.map_or_else(Body::empty, Body::from));
     *request.method_mut() = method;
     *request.uri_mut() = target.parse().map_err(|error| format!("the target: {error}"))?;
@@ -147,20 +124,4 @@ fn request(outgoing: Outgoing) -> Result<Request<Body>, String> {
         request.headers_mut().append(name, value);
     }
     Ok(request)
-}
-
-/// Catches a panic: a handler that panics on a hostile request is a finding, and must not end the test.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(panic) => Poll::Ready(Err(message(&*panic))),
-    })
-    .await
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

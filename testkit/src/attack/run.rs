@@ -13,12 +13,13 @@ use super::{
     judge::{self, BOUND, Control, Passing, THROTTLED},
     likeness::{Likeness, likeness},
     report::{AttackReport, EndpointReport, Finding},
-    target::{Answer, ReadBody, lets_in},
+    target::{Answer, Message, ReadBody, Unanswered, lets_in},
 };
 use crate::{
     audit::RecordingAudit,
     draft::TokenDraft,
     fixture::{Defect, Expectation, Fixture, Outgoing},
+    grpc::is_grpc_type,
 };
 
 pub(crate) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
@@ -260,13 +261,13 @@ impl Campaign<'_> {
     }
 
     /// The answer, and its audit records; `None` above the limit of requests.
-    async fn send(&mut self, mut outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
+    async fn send(&mut self, outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
         self.left = self.left.checked_sub(1)?;
-        if let Some((content_type, body)) = &self.attack.body {
-            add_body(&mut outgoing, content_type, body);
-        }
         let mark = self.attack.audit.as_ref().map(RecordingAudit::mark);
-        let answer = self.attack.target.send(outgoing, read).await;
+        let answer = match with_body(outgoing, self.attack.body.as_ref()) {
+            Ok(message) => self.attack.target.send(message, read).await,
+            Err(unanswered) => Err(unanswered),
+        };
         Some((answer, mark.map(|mark| mark.events())))
     }
 
@@ -293,25 +294,32 @@ impl Campaign<'_> {
 
 /// Adds the body that the handler needs. If the attack has a body of the same kind, this function merges the
 /// members or fields of both, so that a reached handler can do its work.
-fn add_body(outgoing: &mut Outgoing, content_type: &str, body: &str) {
-    let Some(own) = outgoing.body.as_deref() else {
-        outgoing.headers.push(("content-type".to_owned(), content_type.to_owned()));
-        outgoing.body = Some(body.to_owned());
-        return;
+fn with_body(outgoing: Outgoing, needed: Option<&(String, Vec<u8>)>) -> Result<Message, Unanswered> {
+    let mut message = Message::from(outgoing);
+    let Some((content_type, body)) = needed else { return Ok(message) };
+    let Some(own) = message.body.as_deref() else {
+        message.headers.push(("content-type".to_owned(), content_type.clone()));
+        message.body = Some(body.clone());
+        return Ok(message);
     };
+    // tonic decodes the message before it calls a method, so a guard never reads another body.
+    if is_grpc_type(content_type) {
+        return Err(Unanswered::NotSent("a body of gRPC is a message".to_owned()));
+    }
     let is_of = |media_type: &str| {
         content_type.starts_with(media_type)
-            && outgoing.headers.iter().any(|(name, value)| name == "content-type" && value == media_type)
+            && message.headers.iter().any(|(name, value)| name == "content-type" && value == media_type)
     };
     if is_of("application/x-www-form-urlencoded") {
-        outgoing.body = Some(format!("{body}&{own}"));
+        message.body = Some([body, &b"&"[..], own].concat());
     } else if is_of("application/json")
         && let (Ok(Value::Object(mut members)), Ok(Value::Object(own))) =
-            (serde_json::from_str(body), serde_json::from_str(own))
+            (serde_json::from_slice(body), serde_json::from_slice(own))
     {
         members.extend(own);
-        outgoing.body = Some(Value::Object(members).to_string());
+        message.body = Some(Value::Object(members).to_string().into_bytes());
     }
+    Ok(message)
 }
 
 /// A path that no service has.
@@ -344,11 +352,11 @@ mod tests {
 
     #[test]
     fn the_body_of_the_handler_and_that_of_the_attack_are_in_one() {
-        let with = |defect, content_type, body| {
+        let with = |defect, content_type: &str, body: &str| {
             let fixture = crate::TestAuthority::new().service("orders").fixture(defect).unwrap();
-            let mut outgoing = fixture.outgoing(Method::POST, "/");
-            add_body(&mut outgoing, content_type, body);
-            outgoing.body.unwrap()
+            let needed = (content_type.to_owned(), body.as_bytes().to_vec());
+            let message = with_body(fixture.outgoing(Method::POST, "/"), Some(&needed)).unwrap();
+            String::from_utf8(message.body.unwrap()).unwrap()
         };
         let json = with(Defect::TokenInJson, "application/json", r#"{"loaves":12}"#);
         assert!(json.contains(r#""loaves":12"#) && json.contains(r#""token":"eyJ"#), "{json}");
@@ -357,6 +365,17 @@ mod tests {
         let other = with(Defect::TokenInOtherForm, "application/json", "{}");
         assert!(other.starts_with("access_token=eyJ"), "{other}");
         assert_eq!(with(Defect::NoToken, "application/json", "{}"), "{}");
+    }
+
+    #[test]
+    fn a_method_of_grpc_gets_messages_and_no_other_body() {
+        let sent = |defect| {
+            let fixture = crate::TestAuthority::new().service("orders").fixture(defect).unwrap();
+            let needed = ("application/grpc".to_owned(), b"\0\0\0\0\x01\xff".to_vec());
+            with_body(fixture.outgoing(Method::POST, "/"), Some(&needed)).map(|message| message.body)
+        };
+        assert_eq!(sent(Defect::NoToken), Ok(Some(b"\0\0\0\0\x01\xff".to_vec())));
+        assert!(matches!(sent(Defect::TokenInJson), Err(Unanswered::NotSent(_))));
     }
 
     #[test]

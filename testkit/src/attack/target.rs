@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::likeness::Reply;
 use crate::fixture::Outgoing;
@@ -31,8 +31,23 @@ pub(crate) enum Unanswered {
     Broken(String),
 }
 
+/// A request with its body: that of the attack, or the one that the test has named.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) method: Method,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl From<Outgoing> for Message {
+    fn from(Outgoing { method, target, headers, body }: Outgoing) -> Self {
+        Self { method, target, headers, body: body.map(String::into_bytes) }
+    }
+}
+
 pub(crate) trait Target: fmt::Debug + Send + Sync {
-    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_>;
+    fn send(&self, message: Message, read: ReadBody) -> Sending<'_>;
 
     /// The target's name in a report.
     fn name(&self) -> String {

@@ -13,9 +13,9 @@ use tokio::{
 use super::{
     Attack,
     likeness::Reply,
-    target::{MAX_BODY, ReadBody, Sending, Target, Unanswered},
+    target::{MAX_BODY, Message, ReadBody, Sending, Target, Unanswered},
 };
-use crate::{draft::Tolerance, fail::OrFail, fixture::Outgoing};
+use crate::{draft::Tolerance, fail::OrFail};
 
 /// Starts an attack on a service at `http://HOST:PORT`, in any programming language.
 ///
@@ -105,34 +105,33 @@ impl Remote {
         Ok(Self { host: host.to_owned(), address, path })
     }
 
-    fn message(&self, outgoing: &Outgoing) -> Vec<u8> {
-        let Outgoing { method, target, headers, body, .. } = outgoing;
+    fn bytes(&self, message: &Message) -> Vec<u8> {
+        let Message { method, target, headers, body } = message;
         // The absolute form of a target gets no path prefix (RFC 9112 section 3.2.2).
         let path = if target.starts_with('/') { self.path.as_str() } else { "" };
-        let mut message = format!("{method} {path}{target} HTTP/1.1\r\n");
+        let mut head = format!("{method} {path}{target} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            message.push_str(&format!("Host: {}\r\n", self.host));
+            head.push_str(&format!("Host: {}\r\n", self.host));
         }
         for (name, value) in headers {
-            message.push_str(&format!("{name}: {value}\r\n"));
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
-        let length = body.as_ref().map_or(0, String::len);
+        let length = body.as_ref().map_or(0, Vec::len);
         if body.is_some() || [Method::POST, Method::PUT, Method::PATCH].contains(method) {
-            message.push_str(&format!("Content-Length: {length}\r\n"));
+            head.push_str(&format!("Content-Length: {length}\r\n"));
         }
-        message.push_str("Connection: close\r\n\r\n");
-        message.push_str(body.as_deref().unwrap_or_default());
-        message.into_bytes()
+        head.push_str("Connection: close\r\n\r\n");
+        [head.as_bytes(), body.as_deref().unwrap_or_default()].concat()
     }
 
-    async fn exchange(&self, outgoing: &Outgoing, read: ReadBody) -> io::Result<Result<Reply, Unanswered>> {
+    async fn exchange(&self, message: &Message, read: ReadBody) -> io::Result<Result<Reply, Unanswered>> {
         let mut stream = TcpStream::connect(&self.address).await?;
         // A service may refuse before it has read everything: its answer counts, and not how it closed the
         // connection.
-        let written = stream.write_all(&self.message(outgoing)).await;
+        let written = stream.write_all(&self.bytes(message)).await;
         let mut received = Vec::new();
         let head = loop {
-            match final_response(&received, is_upgrade(outgoing)) {
+            match final_response(&received, is_upgrade(message)) {
                 Parsed::Final(head) => break head,
                 Parsed::Invalid(why) => return Ok(Err(Unanswered::Broken(why))),
                 Parsed::Incomplete => {}
@@ -149,7 +148,7 @@ impl Remote {
             }
         };
         let mut body = received.split_off(head.length);
-        let has_body = outgoing.method != Method::HEAD && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        let has_body = message.method != Method::HEAD && head.status != StatusCode::SWITCHING_PROTOCOLS;
         if read == ReadBody::Yes && has_body {
             self::read_body(&mut stream, &head.headers, &mut body).await;
         }
@@ -184,15 +183,15 @@ async fn read_body(stream: &mut TcpStream, headers: &HeaderMap, body: &mut Vec<u
 }
 
 impl Target for Remote {
-    fn send(&self, outgoing: Outgoing, read: ReadBody) -> Sending<'_> {
+    fn send(&self, message: Message, read: ReadBody) -> Sending<'_> {
         Box::pin(async move {
             // A target with a line break would be a second request.
-            if !is_plain(&outgoing.target) {
+            if !is_plain(&message.target) {
                 return Err(Unanswered::NotSent(
                     "the target has characters that no request line has".to_owned(),
                 ));
             }
-            match timeout(PATIENCE, self.exchange(&outgoing, read)).await {
+            match timeout(PATIENCE, self.exchange(&message, read)).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => Err(Unanswered::Closed(error.to_string())),
                 Err(_) => Err(Unanswered::Broken(format!("no answer in {} s", PATIENCE.as_secs()))),
@@ -210,8 +209,8 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Whether the request asks to upgrade the connection, which status 101 then confirms.
-fn is_upgrade(outgoing: &Outgoing) -> bool {
-    outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
+fn is_upgrade(message: &Message) -> bool {
+    message.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
 }
 
 /// Status line and headers of the final response.
@@ -317,7 +316,7 @@ mod tests {
         let remote = Remote::parse("http://orders:80/api").unwrap();
         let fixture = crate::TestAuthority::new().service("orders").fixture(crate::Defect::ParentSegment);
         let outgoing = fixture.unwrap().outgoing(Method::GET, "/stock");
-        let message = String::from_utf8(remote.message(&outgoing)).unwrap();
+        let message = String::from_utf8(remote.bytes(&outgoing.into())).unwrap();
         assert_eq!(
             message,
             "GET /api/public/../stock HTTP/1.1\r\nHost: orders:80\r\nConnection: close\r\n\r\n"
@@ -366,7 +365,7 @@ mod tests {
         let fixture = crate::TestAuthority::new().service("orders").fixture(crate::Defect::NoToken);
         let mut outgoing = fixture.unwrap().outgoing(Method::GET, "http://localhost/stock");
         outgoing.headers.push(("host".to_owned(), "localhost".to_owned()));
-        let message = String::from_utf8(remote.message(&outgoing)).unwrap();
+        let message = String::from_utf8(remote.bytes(&outgoing.into())).unwrap();
         assert!(
             message.starts_with("GET http://localhost/stock HTTP/1.1\r\nhost: localhost\r\nConn"),
             "{message}"
