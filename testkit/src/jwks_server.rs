@@ -19,11 +19,11 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use service_only::issue::PublicJwk;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     authority::TestAuthority,
-    fail::{OrFail, fail},
+    fail::fail,
+    loopback::{Port, Server},
 };
 
 /// Serves the public keys of test authorities over HTTP on a free port of 127.0.0.1, for a service that
@@ -57,9 +57,7 @@ use crate::{
 #[derive(Debug)]
 pub struct JwksServer {
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    // Dropping a handle detaches its task, which ends by `stop`.
-    _task: JoinHandle<()>,
+    _server: Server,
 }
 
 #[derive(Debug)]
@@ -85,8 +83,8 @@ impl JwksServer {
     /// Outside of a tokio runtime, without a free port, or when the authority signs by HMAC and has
     /// no public key.
     pub async fn start(authority: &TestAuthority) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.or_fail("a port for a JWK set");
-        let address = listener.local_addr().or_fail("the port of a JWK set");
+        let port = Port::bind().await;
+        let address = port.address();
         let shared = Arc::new(Shared {
             base_url: format!("http://{address}"),
             jwks_uri: format!("http://{address}{JWKS}"),
@@ -102,15 +100,7 @@ impl JwksServer {
             .route(JWKS, get(jwks))
             .route("/.well-known/openid-configuration", get(discovery))
             .with_state(Arc::clone(&shared));
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                // If the server fails, the test that sends requests to it fails.
-                _ = async { axum::serve(listener, router).await } => {}
-                _ = stopped => {}
-            }
-        });
-        Self { shared, stop: Some(stop), _task: task }
+        Self { shared, _server: port.serve(router) }
     }
 
     /// The URL of the JWK set.
@@ -119,6 +109,7 @@ impl JwksServer {
     }
 
     /// The issuer for discovery. Its tokens are those of `authority.issuer(server.base_url())`.
+    #[doc(alias = "issuer")]
     pub fn base_url(&self) -> String {
         self.shared.base_url.clone()
     }
@@ -175,13 +166,6 @@ impl JwksServer {
 
     fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
         self.shared.behaviour()
-    }
-}
-
-impl Drop for JwksServer {
-    fn drop(&mut self) {
-        // The server may have stopped already, with its runtime.
-        let _ = self.stop.take().map(|stop| stop.send(()));
     }
 }
 

@@ -45,6 +45,7 @@
 //! | a token with something wrong | [`TokenDraft`], or all of them: [`TokenDraft::fixtures`] |
 //! | to move the time | [`ManualClock`], at [`TestAuthority::clock`] |
 //! | to see what was recorded | [`RecordingAudit`], at [`TestAuthority::audit`] |
+//! | to test a client of a guarded service | `StubService`, of the feature `stub` |
 //! | to call a router | [`call`], which gives a [`TestApp`] |
 //! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
 //! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
@@ -59,7 +60,8 @@
 //! [`attack`] sends the whole catalogue to every route in one more line. Its report begins with the checks that
 //! the service lacks.
 //!
-//! There is no global state, no test listens on a port, and no test sleeps: two tests share nothing.
+//! There is no global state and no test sleeps: two tests share nothing. Only `JwksServer` and
+//! `StubService::listen` open a port, which is a free one.
 //!
 //! The crate mints tokens and is for tests only. Put it into `[dev-dependencies]`, which are not part of any
 //! build of a service.
@@ -73,6 +75,7 @@
 //! | `http` | `attack_url`: attacks on a service at a URL, in any language |
 //! | `actix` | `attack_actix`: attacks on apps of actix-web; assertions about its responses |
 //! | `tonic` | assertions about tonic's responses and statuses |
+//! | `stub` | `StubService`: a service that expects a client's token, in the process or on a loopback port |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
@@ -101,12 +104,16 @@ mod grpc;
 mod incident;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;
+#[cfg(any(feature = "jwks-server", feature = "stub"))]
+mod loopback;
 #[cfg(feature = "axum")]
 mod response;
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
 #[cfg(feature = "axum")]
 mod strangers;
+#[cfg(feature = "stub")]
+mod stub;
 mod token;
 
 #[cfg(feature = "actix")]
@@ -138,6 +145,8 @@ pub use crate::{
 pub use crate::authz_matrix::AuthzMatrix;
 #[cfg(feature = "jwks-server")]
 pub use crate::jwks_server::JwksServer;
+#[cfg(feature = "stub")]
+pub use crate::stub::{StubAnswer, StubCall, StubListener, StubService};
 
 /// What the macros of this crate expand to.
 #[doc(hidden)]
