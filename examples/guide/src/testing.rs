@@ -1,9 +1,13 @@
 //! `testing.md`: tests of guarded handlers.
 
-use axum::{Router, extract::Path, routing::delete};
+use std::error::Error;
+
+use axum::{Router, extract::Path, http::Method, routing::delete};
 use service_only::{Caller, RemoteJwks, Verifier, service_only};
+use service_only_client::{AttachToken, TokenSource};
 use service_only_testkit::{
-    Incident, JwksServer, TestAuthority, assert_allowed, assert_audited, assert_denied, call,
+    Incident, JwksServer, StubAnswer, StubService, TestAuthority, assert_allowed, assert_audited,
+    assert_denied, call,
 };
 
 #[service_only(services("orchestrator"), scopes("tenants:delete"))]
@@ -52,4 +56,25 @@ async fn service_does_not_start_while_its_issuer_is_down() {
     server.down();
     let keys = RemoteJwks::url(server.url()).dangerously_allow_http().start().await;
     assert!(keys.is_err());
+}
+
+#[tokio::test]
+async fn client_sends_the_new_token_after_a_rotation() -> Result<(), Box<dyn Error>> {
+    let (old, new) = (TestAuthority::new(), TestAuthority::new());
+    let stock = StubService::new(&old);
+    stock.on(Method::GET, "/stock/{shelf}", StubAnswer::json(&["bread", "rolls"]));
+    let listener = stock.listen().await;
+
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, old.service("orders").token().as_str())?;
+    let tokens = TokenSource::file(file.path()).open()?;
+    let client = AttachToken::from(tokens).to(listener.url())?.client(reqwest::Client::builder())?;
+    let shelf = format!("{}/stock/7", listener.url());
+    assert_allowed!(client.get(&shelf).send().await?.status());
+
+    stock.rotate(&new);
+    std::fs::write(&file, new.service("orders").token().as_str())?;
+    assert_allowed!(client.get(&shelf).send().await?.status());
+    stock.assert_called_at(Method::GET, "/stock/7", 2);
+    Ok(())
 }
