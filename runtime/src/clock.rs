@@ -42,22 +42,34 @@ impl Timestamp {
     pub fn plus(self, duration: Duration) -> Self {
         let nanos = self.nanos + duration.subsec_nanos();
         let carry = i64::from(nanos / NANOS_PER_SECOND);
-        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Self {
-            seconds: self.seconds.saturating_add(seconds).saturating_add(carry),
+            seconds: self.seconds.saturating_add_unsigned(duration.as_secs()).saturating_add(carry),
             nanos: nanos % NANOS_PER_SECOND,
         }
+    }
+
+    /// The instant `duration` earlier. Stops at the smallest instant instead of wrapping around.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let (nanos, borrow) = match self.nanos.checked_sub(duration.subsec_nanos()) {
+            Some(nanos) => (nanos, 0),
+            None => (self.nanos + NANOS_PER_SECOND - duration.subsec_nanos(), 1),
+        };
+        let seconds = self.seconds.saturating_sub_unsigned(duration.as_secs()).saturating_sub(borrow);
+        Self { seconds, nanos }
     }
 
     /// The time from `earlier` to this instant; `None` if `earlier` is in fact later, for example after a clock was
     /// set back.
     pub fn since(self, earlier: Self) -> Option<Duration> {
-        let seconds = self.seconds.checked_sub(earlier.seconds)?;
-        let (seconds, nanos) = match self.nanos.checked_sub(earlier.nanos) {
-            Some(nanos) => (seconds, nanos),
-            None => (seconds - 1, self.nanos + NANOS_PER_SECOND - earlier.nanos),
-        };
-        Some(Duration::new(u64::try_from(seconds).ok()?, nanos))
+        if self < earlier {
+            return None;
+        }
+        let seconds = self.seconds.abs_diff(earlier.seconds);
+        Some(match self.nanos.checked_sub(earlier.nanos) {
+            Some(nanos) => Duration::new(seconds, nanos),
+            None => Duration::new(seconds - 1, self.nanos + NANOS_PER_SECOND - earlier.nanos),
+        })
     }
 }
 
@@ -186,6 +198,17 @@ mod tests {
         let time = Timestamp::from_unix(7).plus(half).plus(half);
         assert_eq!((time.unix(), time.subsec_nanos()), (8, 200_000_000));
         assert_eq!(Timestamp::from_unix(i64::MAX).plus(Duration::MAX).unix(), i64::MAX);
+        assert_eq!(Timestamp::from_unix(-1).plus(Duration::from_secs(u64::MAX)).unix(), i64::MAX);
+    }
+
+    #[test]
+    fn subtracting_borrows_nanoseconds_and_stops_at_the_start_of_time() {
+        let part = Duration::from_millis(600);
+        let time = Timestamp::from_unix(7).minus(part);
+        assert_eq!((time.unix(), time.subsec_nanos()), (6, 400_000_000));
+        assert_eq!(time.minus(part).plus(part), time);
+        assert_eq!(Timestamp::from_unix(i64::MIN).minus(part).unix(), i64::MIN);
+        assert_eq!(Timestamp::from_unix(i64::MAX).minus(Duration::MAX).unix(), i64::MIN);
     }
 
     #[test]
@@ -203,7 +226,12 @@ mod tests {
             assert_eq!(at(later).since(at(earlier)), between, "{later} {earlier}");
         }
         let (first, last) = (Timestamp::from_unix(i64::MIN), Timestamp::from_unix(i64::MAX));
-        assert_eq!((last.since(first), first.since(last)), (None, None), "further apart than seconds count");
+        assert_eq!((last.since(first), first.since(last)), (Some(Duration::from_secs(u64::MAX)), None));
+        assert_eq!(first.since(Timestamp::from_unix(0).plus(ms(1))), None);
+        assert_eq!(
+            Timestamp::from_unix(0).since(first.plus(ms(1))),
+            Some(Duration::new(i64::MAX as u64, 999_000_000))
+        );
     }
 
     #[test]
