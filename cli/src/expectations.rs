@@ -24,7 +24,7 @@ pub(crate) struct Expectations<'a> {
     pub(crate) profile: Profile,
     pub(crate) leeway: Duration,
     /// `None` means the system clock.
-    pub(crate) now: Option<i64>,
+    pub(crate) now: Option<Timestamp>,
     /// `None` means that a token ends only when it expires.
     pub(crate) revocations: Option<MemoryRevocations>,
 }
@@ -52,7 +52,7 @@ impl Expectations<'_> {
             builder = builder.revocation(revocations.clone());
         }
         if let Some(now) = self.now {
-            builder = builder.clock(FixedClock(Timestamp::from_unix(now)));
+            builder = builder.clock(FixedClock(now));
         }
         builder.build().map_err(refused)
     }

@@ -5,22 +5,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{civil::DateTime, fmt::temporal::Pieces};
-use service_only::clock::{Clock as _, SystemClock};
+use service_only::clock::{Clock as _, SystemClock, Timestamp};
 
 /// The last second that RFC 3339 can express, in the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// How far another machine's clock may be ahead of this one.
-pub(crate) const CLOCKS_DIFFER_SECONDS: i64 = 60;
+pub(crate) const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
-/// Seconds since the epoch.
-pub(crate) fn now() -> i64 {
-    SystemClock.now().unix()
+/// The current instant in whole seconds, as the program prints and stores instants.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_unix(SystemClock.now().unix())
 }
 
 /// An instant: RFC 3339, seconds since the epoch, or `now`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Instant(pub(crate) i64);
+pub(crate) struct Instant(pub(crate) Timestamp);
 
 impl FromStr for Instant {
     type Err = String;
@@ -32,7 +32,7 @@ impl FromStr for Instant {
         if text.strip_prefix(['-', '+']).unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit()) {
             return seconds(text);
         }
-        rfc_3339(text).map(Self)
+        rfc_3339(text).map(Timestamp::from_unix).map(Self)
     }
 }
 
@@ -60,7 +60,9 @@ const RULE: &str = "write one such as `2026-01-31T12:00:00Z` or `2026-01-31T14:0
 
 fn seconds(text: &str) -> Result<Instant, String> {
     match text.parse() {
-        Ok(seconds) if (-LAST_SECOND..=LAST_SECOND).contains(&seconds) => Ok(Instant(seconds)),
+        Ok(seconds) if (-LAST_SECOND..=LAST_SECOND).contains(&seconds) => {
+            Ok(Instant(Timestamp::from_unix(seconds)))
+        }
         Ok(number) => {
             let likely = number / 1_000;
             Err(format!(
@@ -74,13 +76,15 @@ fn seconds(text: &str) -> Result<Instant, String> {
 impl Instant {
     /// Checks an instant in the past. Up to a minute ahead may be a clock difference; more is a mistake.
     pub(crate) fn not_ahead(self) -> Result<Self, String> {
-        let ahead = self.0.saturating_sub(now());
-        if ahead <= CLOCKS_DIFFER_SECONDS {
+        let ahead = self.0.since(now()).unwrap_or_default();
+        if ahead <= CLOCKS_DIFFER {
             return Ok(self);
         }
         Err(format!(
-            "it is {ahead} s ahead of this machine's clock, and may be {CLOCKS_DIFFER_SECONDS} s ahead at most; \
-             write `now`, or an instant that is over"
+            "it is {} s ahead of this machine's clock, and may be {} s ahead at most; \
+             write `now`, or an instant that is over",
+            ahead.as_secs(),
+            CLOCKS_DIFFER.as_secs()
         ))
     }
 }
@@ -114,12 +118,6 @@ impl FromStr for Lifetime {
     }
 }
 
-impl Lifetime {
-    pub(crate) fn seconds(self) -> i64 {
-        i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX)
-    }
-}
-
 /// A number of seconds, or a duration with its unit; zero is allowed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) Duration);
@@ -142,7 +140,7 @@ mod tests {
     use super::*;
 
     fn unix(text: &str) -> i64 {
-        text.parse::<Instant>().unwrap_or_else(|error| panic!("{error}")).0
+        text.parse::<Instant>().unwrap_or_else(|error| panic!("{error}")).0.unix()
     }
 
     fn error(text: &str) -> String {
@@ -170,7 +168,7 @@ mod tests {
         assert_eq!(unix("1969-12-31T23:59:59.5Z"), -1, "a fraction belongs to the second that has begun");
         assert_eq!(unix("1990-12-31T23:59:60Z") - unix("1990-12-31T23:59:59Z"), 0, "a leap second");
         assert_eq!(unix("9999-12-31T23:59:59Z"), LAST_SECOND);
-        assert!((unix("now") - now()).abs() <= 1);
+        assert!((unix("now") - now().unix()).abs() <= 1);
     }
 
     #[test]
@@ -218,14 +216,14 @@ mod tests {
 
     #[test]
     fn an_instant_that_bounds_the_past_is_a_minute_ahead_at_most() {
-        assert!(Instant(now() + CLOCKS_DIFFER_SECONDS).not_ahead().is_ok());
-        let error = Instant(now() + 100).not_ahead().unwrap_err();
+        assert!(Instant(now().plus(CLOCKS_DIFFER)).not_ahead().is_ok());
+        let error = Instant(now().plus(Duration::from_secs(100))).not_ahead().unwrap_err();
         assert!(error.contains("ahead of this machine's clock"), "{error}");
     }
 
     #[test]
     fn durations_have_a_unit_and_whole_seconds() {
-        let seconds = |text: &str| text.parse::<Lifetime>().map(Lifetime::seconds);
+        let seconds = |text: &str| text.parse::<Lifetime>().map(|Lifetime(duration)| duration.as_secs());
         assert_eq!(seconds("1h 30m"), Ok(5_400));
         for (text, part) in [
             ("3600", "`3600s`"),

@@ -16,14 +16,16 @@ pub(crate) fn lines(members: &Map<String, Value>) -> Vec<String> {
 fn line(name: &str, value: &Value) -> String {
     let text = escape::one_line(&format!("  {name}: {value}"));
     match value.as_i64() {
-        Some(seconds) if INSTANTS.contains(&name) => format!("{text}  ({})", instant(seconds)),
+        Some(seconds) if INSTANTS.contains(&name) => {
+            format!("{text}  ({})", instant(Timestamp::from_unix(seconds)))
+        }
         _ => text,
     }
 }
 
 /// An instant in RFC 3339, to the second.
-pub(crate) fn instant(seconds: i64) -> String {
-    Timestamp::from_unix(seconds).to_string().replace(".000000", "")
+pub(crate) fn instant(at: Timestamp) -> String {
+    Timestamp::from_unix(at.unix()).to_string().replace(".000000", "")
 }
 
 #[cfg(test)]

@@ -166,8 +166,8 @@ fn mint_for<R>(
     }
 }
 
-fn wait_until_over(second: i64) {
-    let next = Timestamp::from_unix(second.saturating_add(1));
+fn wait_until_over(second: Timestamp) {
+    let next = second.plus(Duration::from_secs(1));
     std::thread::sleep(next.since(SystemClock.now()).unwrap_or_default());
 }
 

@@ -10,9 +10,11 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 pub(crate) use asked::AskedStore;
 use clap::Args;
+use service_only::clock::Timestamp;
 use service_only_store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 
 use crate::config::Config;
@@ -58,13 +60,13 @@ pub(crate) struct RegistryOptions {
 pub(crate) enum Recorded {
     Done,
     /// Not recorded: one of the tokens is revoked up to and including this second, which will pass soon.
-    RevokedUpTo(i64),
+    RevokedUpTo(Timestamp),
 }
 
 const UNRECORDED: &str = "no store is named, so this is not written down and `list` cannot show it; pass `--store sqlite:service-token.db`, write `store` into the configuration, or say `--no-store`";
 
 /// How far ahead another machine's clock may have been when it revoked up to its current time.
-const PATIENCE_SECONDS: i64 = 3;
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// An address. It may contain a password, so messages never show it.
 #[derive(Clone)]
@@ -145,7 +147,7 @@ impl RegistryOptions {
             match recorded {
                 Ok(()) => Ok(Recorded::Done),
                 Err(StoreError::Revoked(RevocationTarget::Service { issued_by, .. }))
-                    if issued_by <= now().saturating_add(PATIENCE_SECONDS) =>
+                    if issued_by <= now().plus(PATIENCE) =>
                 {
                     Ok(Recorded::RevokedUpTo(issued_by))
                 }
@@ -165,8 +167,8 @@ impl RegistryOptions {
             jti: claims.jti.clone().unwrap_or_default(),
             service: made.service.to_string(),
             kid: made.token.kid().to_string(),
-            issued_at: claims.iat.unwrap_or_else(now),
-            expires_at: claims.exp,
+            issued_at: claims.iat.map_or_else(now, Timestamp::from_unix),
+            expires_at: Timestamp::from_unix(claims.exp),
             note: self.note.clone(),
             minted_by: operator(),
             minted_at: now(),
@@ -207,7 +209,7 @@ pub(crate) fn operator() -> Option<String> {
 }
 
 /// The kind and the name of a revocation's target, and its time limit.
-pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<i64>) {
+pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<Timestamp>) {
     match target {
         RevocationTarget::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
         RevocationTarget::Service { service, issued_by } => ("service", service, Some(*issued_by)),
@@ -229,7 +231,7 @@ pub(crate) fn reach(target: &RevocationTarget) -> String {
 }
 
 /// A recorded token in the format of JSON answers.
-pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
+pub(crate) fn json(listed: &ListedToken, now: Timestamp) -> serde_json::Value {
     let token = &listed.token;
     serde_json::json!({
         "jti": token.jti,
@@ -240,9 +242,9 @@ pub(crate) fn json(listed: &ListedToken, now: i64) -> serde_json::Value {
         "revoked": listed.revoked,
         "revocations": listed.revocations,
         "issued": members::instant(token.issued_at),
-        "iat": token.issued_at,
+        "iat": token.issued_at.unix(),
         "expires": members::instant(token.expires_at),
-        "exp": token.expires_at,
+        "exp": token.expires_at.unix(),
         "note": token.note,
         "minted_by": token.minted_by,
         "minted": members::instant(token.minted_at),

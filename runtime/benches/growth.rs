@@ -15,6 +15,7 @@ use common::{
 use service_only::{
     Algorithm, KeySet, Verifier,
     audit::NoAudit,
+    clock::Timestamp,
     keys::{KeyRing, KeySource},
     revocation::MemoryRevocations,
 };
@@ -81,7 +82,7 @@ fn revocations(count: usize) -> MemoryRevocations {
     let store = MemoryRevocations::new();
     for number in 0..count as u128 {
         let jti = uuid::Uuid::from_u128(number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
-        store.revoke_token(ISSUER, &jti.to_string(), i64::from(u32::MAX)).unwrap();
+        store.revoke_token(ISSUER, &jti.to_string(), Timestamp::from_unix(i64::from(u32::MAX))).unwrap();
     }
     store
 }

@@ -9,7 +9,7 @@ use common::{
     report::Report,
     tokens::{self, ISSUER},
 };
-use service_only::{Algorithm, audit::NoAudit, revocation::MemoryRevocations};
+use service_only::{Algorithm, audit::NoAudit, clock::Timestamp, revocation::MemoryRevocations};
 
 /// Few enough that any cache holds them all.
 const SEEN: u64 = 500;
@@ -44,7 +44,7 @@ fn main() {
     let revoked = allocation_counter::measure(|| {
         for number in 0..REVOKED {
             let jti = uuid::Uuid::from_u64_pair(number, number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            store.revoke_token(ISSUER, &jti.to_string(), i64::from(u32::MAX)).unwrap();
+            store.revoke_token(ISSUER, &jti.to_string(), Timestamp::from_unix(i64::from(u32::MAX))).unwrap();
         }
     });
     let kept = revoked.bytes_current as f64 / REVOKED as f64;

@@ -23,6 +23,7 @@ pub use crate::{
     },
 };
 use crate::{
+    clock::Timestamp,
     denial::Backslash,
     revocation::MemoryRevocations,
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
@@ -45,11 +46,11 @@ pub fn escaped(text: &str, longest: usize) -> Cow<'_, str> {
 /// order of calls accepts a revoked token.
 pub trait FleetMemory {
     /// Replaces the revocation of a service by one that covers fewer tokens, in one step.
-    fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64);
+    fn shorten_service(&self, issuer: &str, service: &str, issued_by: Timestamp);
 
     /// Whether a token expired so long ago that its revocation need not be stored. The memory then records that one
     /// is missing.
-    fn pass_over(&self, expires_at: i64) -> bool;
+    fn pass_over(&self, expires_at: Timestamp) -> bool;
 
     /// Whether the clock went back to a time at which a missing revocation may matter. Returns `true` once; the
     /// reader must then read all revocations again.
@@ -57,11 +58,11 @@ pub trait FleetMemory {
 }
 
 impl FleetMemory for MemoryRevocations {
-    fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
+    fn shorten_service(&self, issuer: &str, service: &str, issued_by: Timestamp) {
         self.shorten_service(issuer, service, issued_by);
     }
 
-    fn pass_over(&self, expires_at: i64) -> bool {
+    fn pass_over(&self, expires_at: Timestamp) -> bool {
         self.pass_over(expires_at)
     }
 

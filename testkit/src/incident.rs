@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use service_only::{
-    Verifier, VerifyingKey, error::Code, issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations,
+    Verifier, VerifyingKey, clock::Timestamp, error::Code, issue::SigningKey, keys::KeyRing,
+    revocation::MemoryRevocations,
 };
 
 use crate::{
@@ -143,12 +144,14 @@ impl Scene {
     #[track_caller]
     pub fn strike(&self) {
         let authority = self.draft.authority();
-        let now = self.draft.now();
+        let now = Timestamp::from_unix(self.draft.now());
         match self.incident {
             Incident::RetiredKey => self.rotate(authority),
             Incident::RevokedToken => {
                 let jti = self.claim("jti");
-                self.revocations.revoke_token(authority.iss(), &jti, now + 3600).or_fail("a revocation");
+                self.revocations
+                    .revoke_token(authority.iss(), &jti, now.plus(Duration::from_secs(3600)))
+                    .or_fail("a revocation");
             }
             Incident::RevokedService => {
                 let service = self.claim("service");

@@ -14,6 +14,7 @@ use serde_json::json;
 use service_only::{
     Algorithm,
     claims::ServiceName,
+    clock::Timestamp,
     issue::{Issuer, SigningKey},
     keys::KeyId,
 };
@@ -90,7 +91,7 @@ pub(crate) fn run(options: &DevOptions) -> Outcome<Exit> {
             "issuer": options.issuer,
             "kid": kid,
             "jwks": jwks.display().to_string(),
-            "expires": members::instant(token.claims().exp),
+            "expires": members::instant(Timestamp::from_unix(token.claims().exp)),
         }))?,
         Format::Text => {
             output::result(token.as_str())?;

@@ -2,6 +2,7 @@
 //! Prometheus it exports the state of all tokens and keys.
 
 use clap::Args;
+use service_only::clock::Timestamp;
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::list;
@@ -84,10 +85,10 @@ fn expiring(
     url: &str,
     config: Option<&Config>,
     filter: TokenFilter,
-    within: Lifetime,
-    now: i64,
+    Lifetime(within): Lifetime,
+    now: Timestamp,
 ) -> Outcome<Vec<ListedToken>> {
-    let by = now.saturating_add(within.seconds());
+    let by = now.plus(within);
     let filter = TokenFilter { expires_after: Some(now), expires_by: Some(by), ..filter };
     let mut tokens = list::read(url, config, &filter)?;
     tokens.retain(|token| token.state(now) == TokenState::Active);
@@ -96,7 +97,7 @@ fn expiring(
 
 /// Exports all tokens and keys of an issuer. It has no filter by service, because each alert names its
 /// service.
-fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: i64) -> Outcome<String> {
+fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: Timestamp) -> Outcome<String> {
     if filter.service.is_some() {
         return Err(Problem::usage("what is written for Prometheus is of every service")
             .help("leave `--service` out; each line has its own"));

@@ -9,6 +9,7 @@ use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
+use service_only::clock::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
@@ -152,5 +153,5 @@ fn table(tokens: &[ServiceToken]) -> Table {
 }
 
 fn expiry(made: &ServiceToken) -> String {
-    members::instant(made.token.claims().exp)
+    members::instant(Timestamp::from_unix(made.token.claims().exp))
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
+use service_only::clock::Timestamp;
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use crate::config::Config;
@@ -91,7 +92,7 @@ pub(crate) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> 
 }
 
 /// Prints one line per token, or one JSON array.
-pub(crate) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome<()> {
+pub(crate) fn print(tokens: &[ListedToken], now: Timestamp, format: Format) -> Outcome<()> {
     match format {
         Format::Json => output::json(&tokens.iter().map(|token| store::json(token, now)).collect::<Vec<_>>()),
         Format::Text if tokens.is_empty() => Ok(()),
@@ -99,7 +100,7 @@ pub(crate) fn print(tokens: &[ListedToken], now: i64, format: Format) -> Outcome
     }
 }
 
-fn table(tokens: &[ListedToken], now: i64) -> Table {
+fn table(tokens: &[ListedToken], now: Timestamp) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(["jti", "service", "state", "expires", "kid", "note"]);

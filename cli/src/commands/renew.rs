@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use service_only::keys::KeyState;
-use service_only::{Verifier, claims::ServiceName};
+use service_only::{Verifier, claims::ServiceName, clock::Timestamp};
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};
@@ -153,7 +153,7 @@ struct Known {
     tokens: Vec<ListedToken>,
     /// The signing key, if keys rotate.
     active: Option<String>,
-    now: i64,
+    now: Timestamp,
 }
 
 impl Known {
@@ -170,13 +170,14 @@ impl Known {
     fn why(&self, listed: &ListedToken, within: Option<Lifetime>) -> Option<String> {
         let token = &listed.token;
         let within = match within {
-            Some(within) => within.seconds(),
-            None => token.expires_at.saturating_sub(token.issued_at) / 3,
+            Some(Lifetime(within)) => within,
+            None => token.expires_at.since(token.issued_at).unwrap_or_default() / 3,
         };
+        let left = token.expires_at.since(self.now).unwrap_or_default();
         match listed.state(self.now) {
             TokenState::Revoked => Some("its own is revoked".to_owned()),
             TokenState::Expired => Some("its own has ended".to_owned()),
-            TokenState::Active if token.expires_at.saturating_sub(self.now) <= within => {
+            TokenState::Active if left <= within => {
                 Some(format!("its own ends at {}", members::instant(token.expires_at)))
             }
             TokenState::Active if self.active.as_ref().is_some_and(|active| *active != token.kid) => {
@@ -215,7 +216,7 @@ fn name_files(
                     "file": file.path().display().to_string(),
                     "jti": claims.jti,
                     "kid": made.token.kid().as_str(),
-                    "expires": members::instant(claims.exp),
+                    "expires": members::instant(Timestamp::from_unix(claims.exp)),
                     "why": due.get(&made.service),
                 })
             });

@@ -3,9 +3,11 @@
 //! Success means an effect: an unknown name or an expired token is an error. A separate option allows the
 //! revocation of unknown names.
 
+use std::time::Duration;
+
 use clap::{ArgGroup, Args};
 use serde_json::json;
-use service_only::Verifier;
+use service_only::{Verifier, clock::Timestamp};
 use service_only_store::{
     ListedToken, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
     TokenState,
@@ -21,7 +23,7 @@ use crate::problem::{Outcome, Problem};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 
 /// A verifier's largest leeway is five minutes; the rest allows for the difference of its clock.
-const FORGET_AFTER_SECONDS: i64 = 3600;
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -158,7 +160,7 @@ impl RevokeOptions {
             store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
         let record =
             record.ok_or_else(|| Problem::usage("it was undone by another program in the same moment"))?;
-        let purged = store.purge_revocations(now.saturating_sub(FORGET_AFTER_SECONDS)).await;
+        let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
         Ok(Made { record, outcome, known: covered.len(), good, younger, purged })
     }
 
@@ -201,7 +203,7 @@ impl RevokeOptions {
         })
     }
 
-    fn target(&self, issuer: &str, tokens: &[ListedToken], now: i64) -> Outcome<RevocationTarget> {
+    fn target(&self, issuer: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<RevocationTarget> {
         match (&self.jti, &self.service, self.before, &self.key) {
             (Some(jti), ..) => {
                 let expires_at = self.expiry(issuer, jti, tokens, now)?;
@@ -216,7 +218,7 @@ impl RevokeOptions {
     }
 
     /// When the token expires: by the registry or by the option, whichever is later.
-    fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: i64) -> Outcome<i64> {
+    fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<Timestamp> {
         let known = tokens.iter().map(|listed| listed.token.expires_at).max();
         let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
             Problem::usage(format!(
@@ -224,8 +226,7 @@ impl RevokeOptions {
             ))
             .help("check the name; a token that was minted without the registry needs `--expires TIME`")
         })?;
-        let leeway = i64::try_from(Verifier::MAX_LEEWAY.as_secs()).unwrap_or(i64::MAX);
-        if expires_at.saturating_add(leeway) <= now {
+        if expires_at.plus(Verifier::MAX_LEEWAY) <= now {
             return Err(Problem::usage(format!(
                 "the token `{jti}` expired {}: it is refused anyway, and nothing was revoked",
                 members::instant(expires_at)

@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use service_only::{Algorithm, Policy, claims::ServiceName};
+use service_only::{Algorithm, Policy, claims::ServiceName, clock::Timestamp};
 use zeroize::Zeroizing;
 
 use super::batch;
@@ -140,7 +140,7 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
 }
 
 impl VerifyOptions {
-    fn now(&self) -> Option<i64> {
+    fn now(&self) -> Option<Timestamp> {
         self.now.map(|Instant(now)| now)
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use service_only::keys::KeyState;
+use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::rotation::Journal;
 use service_only_store::{KeyStep, NewRevocation, TokenFilter};
 
@@ -31,7 +31,7 @@ pub(crate) struct Emergency {
     /// The keys whose tokens are refused now.
     pub(crate) leaked: Vec<String>,
     /// The services without another token, and when their refused token would have expired.
-    pub(crate) stranded: BTreeMap<String, Option<i64>>,
+    pub(crate) stranded: BTreeMap<String, Option<Timestamp>>,
 }
 
 impl Rotation<'_> {
@@ -134,7 +134,7 @@ impl Rotation<'_> {
     }
 
     /// The services whose only valid token was signed by one of these keys.
-    async fn stranded(&self, leaked: &[String]) -> Outcome<BTreeMap<String, Option<i64>>> {
+    async fn stranded(&self, leaked: &[String]) -> Outcome<BTreeMap<String, Option<Timestamp>>> {
         let filter = TokenFilter {
             issuer: Some(self.site.issuer.clone()),
             expires_after: Some(now()),

@@ -48,12 +48,12 @@ pub(crate) struct Known {
 
 impl AskedStore {
     /// Reads the store, if one is configured, as of `now`, if a time is given.
-    pub(crate) fn ask(&self, config: Option<&Config>, now: Option<i64>) -> Outcome<Option<Known>> {
+    pub(crate) fn ask(&self, config: Option<&Config>, now: Option<Timestamp>) -> Outcome<Option<Known>> {
         let Some(url) = self.url(config)? else { return Ok(None) };
         let known = run(async {
             let store = Store::open(&url).await.map_err(|error| refused(&error))?;
             let revocations = match now {
-                Some(now) => revocations(&store, FixedClock(Timestamp::from_unix(now))).await?,
+                Some(now) => revocations(&store, FixedClock(now)).await?,
                 None => revocations(&store, SystemClock).await?,
             };
             let keys = match config {

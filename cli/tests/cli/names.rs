@@ -1,6 +1,10 @@
 //! Names that match nothing: each is an error with the name and the next step, never an empty answer or a
 //! success without an effect.
 
+use std::time::Duration;
+
+use service_only::clock::{Clock as _, SystemClock, Timestamp};
+
 use crate::sandbox::Sandbox;
 use crate::store::{mint, sandboxes, states, with_store};
 
@@ -100,17 +104,18 @@ fn revocation_says_how_many_tokens_it_covers_and_how_many_were_good() {
 fn token_that_has_expired_is_not_revoked() {
     for sandbox in sandboxes() {
         mint(&sandbox, &["orders"]);
-        let long_ago = crate::rotate::now() - 1_000;
+        let expired_at = SystemClock.now().minus(Duration::from_secs(1_000));
+        let issued_at = expired_at.minus(Duration::from_secs(60));
         let record = service_only_store::TokenRecord {
             issuer: "bakery-auth".to_owned(),
             jti: "old-token".to_owned(),
             service: "orders".to_owned(),
             kid: "k".to_owned(),
-            issued_at: long_ago - 60,
-            expires_at: long_ago,
+            issued_at,
+            expires_at: expired_at,
             note: None,
             minted_by: None,
-            minted_at: long_ago - 60,
+            minted_at: issued_at,
         };
         crate::store::change(&sandbox, async |store| store.record_tokens(&[record]).await);
         let message = refused(&sandbox, &["revoke", "old-token"]);
@@ -219,10 +224,10 @@ fn key_that_was_retired_in_the_usual_way_is_revoked_by_an_emergency() {
         state: KeyState::Retired,
         file: None,
         public_jwk: None,
-        prepared_at: 1,
-        active_at: Some(1),
-        retiring_at: Some(2),
-        retired_at: Some(3),
+        prepared_at: Timestamp::from_unix(1),
+        active_at: Some(Timestamp::from_unix(1)),
+        retiring_at: Some(Timestamp::from_unix(2)),
+        retired_at: Some(Timestamp::from_unix(3)),
         expires_at: None,
     };
     crate::store::change(&sandbox, async |store| store.add_key(&retired).await);

@@ -4,8 +4,10 @@ mod killed;
 mod load;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
+use service_only::clock::{Clock as _, SystemClock, Timestamp};
 use service_only::keys::KeyState;
 use service_only_store::{KeyRecord, Store, VerifierReport};
 
@@ -29,8 +31,7 @@ pub(crate) fn with_store<T>(folder: &Path, work: impl AsyncFnOnce(&Store) -> T) 
 }
 
 pub(crate) fn now() -> i64 {
-    use service_only::clock::Clock as _;
-    service_only::clock::SystemClock.now().unix()
+    SystemClock.now().unix()
 }
 
 pub(crate) fn keys(sandbox: &Sandbox) -> Vec<KeyRecord> {
@@ -50,6 +51,7 @@ fn published(sandbox: &Sandbox) -> Vec<String> {
 pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
     let jwk = sandbox.run(&["jwks"]).done().json()["keys"][0].clone();
     let kid = jwk["kid"].as_str().unwrap().to_owned();
+    let since = Timestamp::from_unix(now() - age);
     let record = KeyRecord {
         issuer: "bakery-auth".to_owned(),
         kid: kid.clone(),
@@ -57,8 +59,8 @@ pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
         state: KeyState::Active,
         file: None,
         public_jwk: Some(jwk.to_string()),
-        prepared_at: now() - age,
-        active_at: Some(now() - age),
+        prepared_at: since,
+        active_at: Some(since),
         retiring_at: None,
         retired_at: None,
         expires_at: None,
@@ -73,8 +75,8 @@ pub(crate) fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
         id: id.to_owned(),
         issuer: "bakery-auth".to_owned(),
         kids,
-        refresh_seconds: 60,
-        last_seen: now(),
+        refresh_interval: Duration::from_secs(60),
+        last_seen: SystemClock.now(),
     };
     with_store(sandbox.root(), async |store| store.report_verifier(&report).await.unwrap());
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use service_only::clock::Timestamp;
 use service_only_store::{NewRevocation, Store, StoreError};
 
 use crate::sandbox::{Ran, Sandbox, claims_of};
@@ -267,7 +268,7 @@ fn token_is_never_minted_within_the_second_up_to_which_its_service_is_revoked() 
 fn token_that_would_be_revoked_is_not_minted_nor_written_down() {
     for sandbox in sandboxes() {
         // Further ahead than the command would revoke.
-        let revocation = NewRevocation::service("bakery-auth", "orders", 4_102_444_800);
+        let revocation = NewRevocation::service("bakery-auth", "orders", Timestamp::from_unix(4_102_444_800));
         change(&sandbox, async |store| store.revoke(&revocation).await.map(drop));
         for command in [
             &["generate", "orders"][..],

@@ -1,6 +1,7 @@
 //! What `verify` asks a store: whether a token is revoked, and which keys a rotation has.
 
 use serde_json::{Value, json};
+use service_only::clock::Timestamp;
 use service_only::keys::KeyState;
 use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::NewRevocation;
@@ -25,8 +26,8 @@ fn answer(sandbox: &Sandbox, arguments: &[&str], token: &str) -> (i32, Value) {
 fn revoked_token_is_refused_as_a_service_would() {
     type Revocation = fn(&str, &str) -> NewRevocation;
     let ways: [Revocation; 3] = [
-        |jti, _| NewRevocation::token(ISSUER, jti, now() + DAY),
-        |_, _| NewRevocation::service(ISSUER, "orders", now() + DAY),
+        |jti, _| NewRevocation::token(ISSUER, jti, Timestamp::from_unix(now() + DAY)),
+        |_, _| NewRevocation::service(ISSUER, "orders", Timestamp::from_unix(now() + DAY)),
         |_, kid| NewRevocation::key(ISSUER, kid),
     ];
     for way in ways {
@@ -60,7 +61,7 @@ fn token_from_the_future_is_refused_once_its_service_is_revoked_up_to_now() {
     // By a clock that is ahead, in milliseconds, and by one that is ahead by less than a minute.
     let (ahead, milliseconds, near) = (issued(now() + DAY), issued(now() * 1000), issued(now() + 30));
     assert_eq!(answer(&sandbox, &[], &ahead), (0, "ok".into()));
-    let revocation = NewRevocation::service(ISSUER, "orders", now());
+    let revocation = NewRevocation::service(ISSUER, "orders", Timestamp::from_unix(now()));
     with_store(sandbox.root(), async |store| store.revoke(&revocation).await.unwrap());
     assert_eq!(answer(&sandbox, &[], &ahead), (1, "revoked".into()));
     assert_eq!(answer(&sandbox, &[], &milliseconds), (1, "revoked".into()));

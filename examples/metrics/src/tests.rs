@@ -9,7 +9,7 @@ mod scrape;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use service_only::{Algorithm, JsonLinesAudit, RemoteJwks, VerifyingKey, keys::KeyRing};
+use service_only::{Algorithm, JsonLinesAudit, RemoteJwks, VerifyingKey, clock::Timestamp, keys::KeyRing};
 use service_only_client::TokenSource;
 use service_only_otel::Metrics;
 use service_only_store as store;
@@ -104,6 +104,7 @@ fn key(kid: &str) -> VerifyingKey {
 
 /// The metrics that the operator's job writes for node_exporter.
 async fn registry() -> String {
+    let at = Timestamp::from_unix;
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
     let store = store::Store::connect(&url).await.unwrap();
@@ -112,11 +113,11 @@ async fn registry() -> String {
         jti: "j1".to_owned(),
         service: "shop".to_owned(),
         kid: "k1".to_owned(),
-        issued_at: 0,
-        expires_at: 1_000,
+        issued_at: at(0),
+        expires_at: at(1_000),
         note: None,
         minted_by: None,
-        minted_at: 0,
+        minted_at: at(0),
     };
     store.record_tokens(&[token]).await.unwrap();
     let key = store::KeyRecord {
@@ -126,12 +127,12 @@ async fn registry() -> String {
         state: service_only::keys::KeyState::Active,
         file: None,
         public_jwk: None,
-        prepared_at: 0,
-        active_at: Some(0),
+        prepared_at: at(0),
+        active_at: Some(at(0)),
         retiring_at: None,
         retired_at: None,
         expires_at: None,
     };
     store.add_key(&key).await.unwrap();
-    store.exposition("bakery-auth", 900).await.unwrap()
+    store.exposition("bakery-auth", at(900)).await.unwrap()
 }

@@ -95,16 +95,16 @@ impl TokenSource {
         self.file.token(|token| token.authorization.clone()).unwrap_or_else(|| self.first.clone())
     }
 
-    /// When the token expires, in seconds since the Unix epoch, for a metric or an alert. The value is the
-    /// token's own unverified claim; `None` if the token has no such claim.
-    pub fn expires_at(&self) -> Option<i64> {
+    /// When the token expires, in whole seconds, for a metric or an alert. The value is the token's own
+    /// unverified claim; `None` if the token has no such claim.
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.file.token(|token| token.expires_at).flatten()
     }
 
-    /// When the token was issued, in seconds since the Unix epoch. Together with
-    /// [`expires_at`](Self::expires_at) it gives the lifetime of the token. The value is the token's own
-    /// unverified claim; `None` if the token has no such claim.
-    pub fn issued_at(&self) -> Option<i64> {
+    /// When the token was issued, in whole seconds. Together with [`expires_at`](Self::expires_at) it gives
+    /// the lifetime of the token. The value is the token's own unverified claim; `None` if the token has no
+    /// such claim.
+    pub fn issued_at(&self) -> Option<Timestamp> {
         self.file.token(|token| token.issued_at).flatten()
     }
 

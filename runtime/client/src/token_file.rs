@@ -11,6 +11,7 @@ use serde::Deserialize;
 use service_only::{
     __satellite::{Contents, MAX_READ, decode_text, read_regular, unverified_payload},
     Verifier,
+    clock::Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -24,8 +25,8 @@ pub(crate) struct TokenFile {
 /// A token in the form in which it is sent.
 pub(crate) struct Sendable {
     pub(crate) authorization: HeaderValue,
-    pub(crate) issued_at: Option<i64>,
-    pub(crate) expires_at: Option<i64>,
+    pub(crate) issued_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl TokenFile {
@@ -74,7 +75,8 @@ impl Contents for TokenFile {
     }
 
     fn tell_loaded(&self, token: &Option<Sendable>) {
-        let (path, expires_at) = (self.path.display(), token.as_ref().and_then(|token| token.expires_at));
+        let expires_at = token.as_ref().and_then(|token| token.expires_at).map(Timestamp::unix);
+        let path = self.path.display();
         tracing::info!(target: "service_only", %path, expires_at, "a token to send is loaded");
     }
 
@@ -130,8 +132,8 @@ struct Times {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is near enough for a display")]
-fn whole(seconds: f64) -> i64 {
-    seconds.floor() as i64
+fn whole(seconds: f64) -> Timestamp {
+    Timestamp::from_unix(seconds.floor() as i64)
 }
 
 /// A token file that cannot be used. The message names the file and the problem, and contains nothing of its
@@ -175,7 +177,7 @@ mod tests {
                 let token = sendable(bytes).unwrap();
                 assert_eq!(token.authorization.as_bytes(), format!("Bearer {TOKEN}").as_bytes(), "{text:?}");
                 assert!(token.authorization.is_sensitive());
-                assert_eq!(token.expires_at, Some(7));
+                assert_eq!(token.expires_at, Some(Timestamp::from_unix(7)));
             }
         }
     }
@@ -209,7 +211,10 @@ mod tests {
     fn the_times_that_a_token_says_are_read_in_whole_seconds() {
         // {"iat":-1.5,"exp":7}
         let token = sendable(b"eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOi0xLjUsImV4cCI6N30.AA").unwrap();
-        assert_eq!((token.issued_at, token.expires_at), (Some(-2), Some(7)));
+        assert_eq!(
+            [token.issued_at, token.expires_at],
+            [-2, 7].map(|second| Some(Timestamp::from_unix(second)))
+        );
     }
 
     #[test]

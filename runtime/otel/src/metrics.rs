@@ -308,7 +308,7 @@ impl Metrics {
             let (labels, tokens) = (labels.clone(), tokens.weak());
             move |reading| {
                 if let Some(at) = tokens()?.expires_at() {
-                    reading.take(&labels, seconds(Timestamp::from_unix(at)));
+                    reading.take(&labels, seconds(at));
                 }
                 Some(())
             }
@@ -316,10 +316,7 @@ impl Metrics {
         let tokens = tokens.weak();
         self.0.sent_lifetime.add(move |reading| {
             let tokens = tokens()?;
-            let life = match (tokens.issued_at(), tokens.expires_at()) {
-                (Some(from), Some(to)) => Timestamp::from_unix(to).since(Timestamp::from_unix(from)),
-                _ => None,
-            };
+            let life = tokens.issued_at().zip(tokens.expires_at()).and_then(|(from, to)| to.since(from));
             if let Some(life) = life {
                 reading.take(&labels, life.as_secs_f64());
             }

@@ -9,6 +9,7 @@ use super::{DAY, IssueError, Issuer, SigningKey, check_lifetime, refuse_secret};
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
     claims::{Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
+    clock::Timestamp,
     keys::KeyId,
     trusted::STRICT_TYP,
 };
@@ -23,7 +24,7 @@ pub struct TokenRequest<'i> {
     scopes: Vec<String>,
     audience: Vec<String>,
     lifetime: Duration,
-    not_before: Option<i64>,
+    not_before: Option<Timestamp>,
 }
 
 impl<'i> TokenRequest<'i> {
@@ -69,8 +70,8 @@ impl TokenRequest<'_> {
         Self { lifetime, ..self }
     }
 
-    /// Sets the `nbf`, in seconds since the Unix epoch.
-    pub fn not_before(self, not_before: i64) -> Self {
+    /// Sets the `nbf`, in whole seconds: a fraction of a second is dropped.
+    pub fn not_before(self, not_before: Timestamp) -> Self {
         Self { not_before: Some(not_before), ..self }
     }
 
@@ -99,7 +100,7 @@ impl TokenRequest<'_> {
             aud: self.audience,
             exp: now.plus(self.lifetime).unix(),
             iat: Some(now.unix()),
-            nbf: self.not_before,
+            nbf: self.not_before.map(Timestamp::unix),
             jti: Some(Uuid::new_v4().to_string()),
             scope,
         };

@@ -16,7 +16,10 @@ use std::{
 use patient::{Moment, PatientTime};
 
 use super::{PresentedToken, RevocationOutage, RevocationStatus, RevocationStore};
-use crate::clock::{Clock, Stopwatch, SystemClock};
+use crate::{
+    clock::{Clock, Stopwatch, SystemClock, Timestamp},
+    times::MAX_LEEWAY,
+};
 
 /// How many expired entries are removed in one step of some microseconds. No reader waits longer than that.
 const PURGE_STEP: usize = 256;
@@ -24,10 +27,11 @@ const PURGE_STEP: usize = 256;
 /// A revocation store in memory. It is cheap to clone; all clones share one state.
 ///
 /// ```
-/// use service_only::revocation::MemoryRevocations;
+/// use service_only::{clock::Timestamp, revocation::MemoryRevocations};
 ///
 /// let revocations = MemoryRevocations::new();
-/// revocations.revoke_token("bakery-auth", "76514ef5-446e-4842-932c-231cd329f030", 1_798_761_600)?;
+/// let expires_at = Timestamp::from_unix(1_798_761_600);
+/// revocations.revoke_token("bakery-auth", "76514ef5-446e-4842-932c-231cd329f030", expires_at)?;
 /// # Ok::<(), service_only::revocation::RevocationsFull>(())
 /// ```
 #[derive(Clone)]
@@ -43,6 +47,7 @@ struct Shared {
     ticks: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
+/// Instants are whole seconds, which need half of the memory of a [`Timestamp`].
 struct State {
     time: PatientTime,
     /// The latest expiry of all tokens whose revocations were removed.
@@ -109,8 +114,13 @@ impl MemoryRevocations {
     ///
     /// # Errors
     /// When the store is full. No entry is removed to make room, because its revoked token would be accepted again.
-    pub fn revoke_token(&self, issuer: &str, jti: &str, expires_at: i64) -> Result<(), RevocationsFull> {
-        let forget_at = expires_at.saturating_add(MAX_LEEWAY_SECONDS);
+    pub fn revoke_token(
+        &self,
+        issuer: &str,
+        jti: &str,
+        expires_at: Timestamp,
+    ) -> Result<(), RevocationsFull> {
+        let forget_at = expires_at.plus(MAX_LEEWAY).unix();
         let mut state = self.write_with_room();
         let known = state.tokens.get(issuer).and_then(|tokens| tokens.get_key_value(jti));
         if let Some((name, old)) = known.map(|(name, old)| (Arc::clone(name), *old)) {
@@ -130,15 +140,20 @@ impl MemoryRevocations {
         Ok(())
     }
 
-    /// Revokes all tokens of a service that were issued up to and within the second `issued_by`, in
-    /// seconds since the Unix epoch. This includes tokens without `iat`. It also includes tokens whose `iat` is
-    /// ahead of the verifier's clock by more than its leeway and
-    /// [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD). If the issuer's clock may be ahead by less, set
-    /// `issued_by` ahead by the same time.
+    /// Revokes all tokens of a service that were issued up to and within the second of `issued_by`. This includes
+    /// tokens without `iat`. It also includes tokens whose `iat` is ahead of the verifier's clock by more than its
+    /// leeway and [`Verifier::MAX_ISSUED_AHEAD`](crate::Verifier::MAX_ISSUED_AHEAD). If the issuer's clock may be
+    /// ahead by less, set `issued_by` ahead by the same time.
     ///
     /// # Errors
     /// When the store is full.
-    pub fn revoke_service(&self, issuer: &str, service: &str, issued_by: i64) -> Result<(), RevocationsFull> {
+    pub fn revoke_service(
+        &self,
+        issuer: &str,
+        service: &str,
+        issued_by: Timestamp,
+    ) -> Result<(), RevocationsFull> {
+        let issued_by = issued_by.unix();
         let mut state = self.write_with_room();
         if !state.services.get(issuer).is_some_and(|services| services.contains_key(service)) {
             self.check_room(&state)?;
@@ -185,11 +200,11 @@ impl MemoryRevocations {
 
     /// Replaces an undone revocation with one that covers fewer tokens. It is one step, so
     /// that a token that both cover is never accepted in between.
-    pub(crate) fn shorten_service(&self, issuer: &str, service: &str, issued_by: i64) {
+    pub(crate) fn shorten_service(&self, issuer: &str, service: &str, issued_by: Timestamp) {
         let mut state = self.write();
         let services = state.services.get_mut(issuer);
         if let Some(held) = services.and_then(|services| services.get_mut(service)) {
-            *held = issued_by;
+            *held = issued_by.unix();
         }
     }
 
@@ -205,10 +220,8 @@ impl MemoryRevocations {
 
     /// Whether a token has expired for so long that its revocation need not be stored. Use it only if you call
     /// [`remember`](Self::remember) later, since the clock may be wrong.
-    pub(crate) fn pass_over(&self, expires_at: i64) -> bool {
-        let long =
-            MAX_LEEWAY_SECONDS.saturating_add(i64::try_from(patient::PATIENCE.as_secs()).unwrap_or(i64::MAX));
-        let forget_at = expires_at.saturating_add(long);
+    pub(crate) fn pass_over(&self, expires_at: Timestamp) -> bool {
+        let forget_at = expires_at.plus(MAX_LEEWAY + patient::PATIENCE).unix();
         if forget_at > self.0.clock.now().unix() {
             return false;
         }
@@ -257,9 +270,6 @@ impl MemoryRevocations {
         state
     }
 }
-
-/// The maximum leeway of a verifier. For that long, an expired token may still be accepted.
-const MAX_LEEWAY_SECONDS: i64 = 300;
 
 impl State {
     fn remove_token(&mut self, issuer: &str, jti: &str) -> bool {

@@ -8,13 +8,15 @@ mod needs;
 mod reporter;
 mod settings;
 
+use std::time::Duration;
+
 pub use needs::Need;
 pub use reporter::{DEFAULT_REPORT_INTERVAL, KeyReporter, KeyReporterBuilder};
 pub use settings::{LifeLeft, RotationSettings};
 
 pub use crate::store::{Journal, KeyHolder};
 use crate::store::{KeyRecord, VerifierReport};
-use service_only::keys::KeyState;
+use service_only::{clock::Timestamp, keys::KeyState};
 
 /// A step in the life of an issuer's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub struct Planned {
     /// The step.
     pub step: Step,
     /// The expected time, as far as it is known now. Later events may bring it forward or delay it.
-    pub at: i64,
+    pub at: Timestamp,
     /// What the step waits for. A step without needs is due.
     pub needs: Vec<Need>,
 }
@@ -52,7 +54,7 @@ impl Planned {
         self.needs.is_empty()
     }
 
-    fn new(step: Step, now: i64, needs: Vec<Need>) -> Self {
+    fn new(step: Step, now: Timestamp, needs: Vec<Need>) -> Self {
         let at = needs.iter().map(Need::until).max().unwrap_or(now);
         Self { step, at, needs }
     }
@@ -69,7 +71,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans the next steps from the journal at an instant.
-    pub fn new(journal: &Journal, settings: &RotationSettings, now: i64) -> Self {
+    pub fn new(journal: &Journal, settings: &RotationSettings, now: Timestamp) -> Self {
         Planner { journal, settings, now }.plan()
     }
 
@@ -82,7 +84,7 @@ impl Plan {
 struct Planner<'a> {
     journal: &'a Journal,
     settings: &'a RotationSettings,
-    now: i64,
+    now: Timestamp,
 }
 
 impl Planner<'_> {
@@ -119,7 +121,7 @@ impl Planner<'_> {
         let prepare =
             self.not_before(Step::Prepare, self.settings.prepare.before(active, ends, self.settings));
         let takeover = self.settings.activate.before(active, ends, self.settings);
-        let takeover = takeover.max(prepare.at.saturating_add(self.settings.refresh()));
+        let takeover = takeover.max(prepare.at.plus(self.settings.refresh()));
         let activate =
             Planned::new(Step::Activate { kid: None }, self.now, vec![Need::Time { until: takeover }]);
         let retire = self.later_retirement(active, takeover);
@@ -138,9 +140,10 @@ impl Planner<'_> {
             needs.extend(self.time(from));
         }
         let reporting = || self.reporting();
-        let longest =
-            reporting().map(|verifier| verifier.refresh_seconds).fold(self.settings.refresh(), i64::max);
-        let latest = prepared.prepared_at.saturating_add(longest);
+        let longest = reporting()
+            .map(|verifier| verifier.refresh_interval)
+            .fold(self.settings.refresh(), Duration::max);
+        let latest = prepared.prepared_at.plus(longest);
         let lacking: Vec<_> = reporting()
             .filter(|verifier| !verifier.kids.contains(&prepared.kid))
             .map(|verifier| verifier.id.clone())
@@ -167,28 +170,26 @@ impl Planner<'_> {
     }
 
     /// When an active key will retire: not before its successor signs and its last token has expired.
-    fn later_retirement(&self, active: &KeyRecord, takeover: i64) -> Planned {
+    fn later_retirement(&self, active: &KeyRecord, takeover: Timestamp) -> Planned {
         let holders = self.journal.holders.iter().filter(|holder| holder.kid == active.kid);
         let last = holders.map(|holder| holder.last_expiry).max();
-        let tokens_end = last.unwrap_or_else(|| takeover.saturating_add(self.settings.token_life()));
-        let until = tokens_end
-            .saturating_add(self.settings.leeway())
-            .max(takeover.saturating_add(self.settings.refresh()));
+        let tokens_end = last.unwrap_or_else(|| takeover.plus(self.settings.token_life));
+        let until = tokens_end.plus(self.settings.leeway).max(takeover.plus(self.settings.refresh()));
         Planned::new(Step::Retire { kid: active.kid.clone() }, self.now, vec![Need::Time { until }])
     }
 
-    fn not_before(&self, step: Step, from: i64) -> Planned {
+    fn not_before(&self, step: Step, from: Timestamp) -> Planned {
         Planned::new(step, self.now, self.time(from).into_iter().collect())
     }
 
-    fn time(&self, from: i64) -> Option<Need> {
+    fn time(&self, from: Timestamp) -> Option<Need> {
         (self.now < from).then_some(Need::Time { until: from })
     }
 
     /// The verifiers that are running. A verifier that has been silent for long has stopped, or fetches keys
     /// without reports.
     fn reporting(&self) -> impl Iterator<Item = &VerifierReport> {
-        let since = self.now.saturating_sub(self.settings.silence());
+        let since = self.now.minus(self.settings.verifier_silence);
         self.journal.verifiers.iter().filter(move |verifier| verifier.last_seen > since)
     }
 }

@@ -54,17 +54,19 @@ pub(crate) const CHANNEL: &str = "service_only_revocations";
 
 /// A registry of tokens, revocations and keys. Cheap to clone; all clones share their connections.
 ///
-/// Each call is done completely or not at all, and within a bounded time. Times are in seconds since the Unix
-/// epoch. The store never contains a token, only its `jti`.
+/// Each call is done completely or not at all, and within a bounded time. Instants are stored in whole seconds:
+/// a fraction of a second is dropped. The store never contains a token, only its `jti`.
 ///
 /// ```
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
+/// use service_only::clock::{Clock, SystemClock, Timestamp};
 /// use service_only_store::{NewRevocation, Revoked, Store};
 ///
 /// let store = Store::connect(&url).await?;
-/// let revocation = NewRevocation::token("bakery-auth", "76514ef5", 1_798_761_600).at(1_767_225_600);
+/// let expires_at = Timestamp::from_unix(1_798_761_600);
+/// let revocation = NewRevocation::token("bakery-auth", "76514ef5", expires_at).at(SystemClock.now());
 /// assert_eq!(store.revoke(&revocation).await?, Revoked::New);
 /// assert_eq!(store.revoke(&revocation).await?, Revoked::Already);
 /// # Ok(()) }

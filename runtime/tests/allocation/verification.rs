@@ -67,7 +67,7 @@ fn a_revoked_token_takes_a_few_hundred_bytes_and_none_to_be_asked_about() {
     let names: Vec<_> = (0..TOKENS).map(|index| format!("76514ef5-446e-4842-932c-{index:012}")).collect();
     let revoke = || {
         for name in &names {
-            store.revoke_token("bakery-auth", name, i64::MAX).unwrap();
+            store.revoke_token("bakery-auth", name, Timestamp::from_unix(i64::MAX)).unwrap();
         }
     };
     let each = allocation_counter::measure(revoke).bytes_current / TOKENS;

@@ -565,9 +565,9 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_a_revocation() {
         later
     };
     assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
-    revocations.revoke_service("bakery-auth", "sales", NOW.unix()).unwrap();
+    revocations.revoke_service("bakery-auth", "sales", NOW).unwrap();
     assert!(Caller::from_request_parts(&mut later(), &verifier).await.is_ok());
-    revocations.revoke_service("bakery-auth", "orders", NOW.unix()).unwrap();
+    revocations.revoke_service("bakery-auth", "orders", NOW).unwrap();
     let rejection = Caller::from_request_parts(&mut later(), &verifier).await.unwrap_err();
     assert_eq!(rejection.status(), 401);
 }

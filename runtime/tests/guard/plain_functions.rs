@@ -8,8 +8,8 @@ use std::{
 
 use crate::frameworks::guarded_in;
 use service_only::{
-    Algorithm, Caller, Denial, Policy, Verifier, audit::Decision, claims::ServiceClaims, error::Code,
-    issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations, service_only,
+    Algorithm, Caller, Denial, Policy, Verifier, audit::Decision, claims::ServiceClaims, clock::Timestamp,
+    error::Code, issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations, service_only,
 };
 use service_only_testkit::TestAuthority;
 
@@ -322,7 +322,9 @@ fn a_caller_that_was_kept_does_not_outlive_its_revocation() {
     assert!(delete_tenant(7, &caller).is_ok());
 
     let claims = caller.claims();
-    revocations.revoke_token(caller.issuer(), caller.jti().unwrap(), claims.exp).unwrap();
+    revocations
+        .revoke_token(caller.issuer(), caller.jti().unwrap(), Timestamp::from_unix(claims.exp))
+        .unwrap();
     let denial = delete_tenant(7, &caller).unwrap_err();
     assert_eq!((denial.code(), denial.status()), (Code::Revoked, 401));
     assert_eq!(authority.audit().last().unwrap().code, Some(Code::Revoked));
@@ -330,7 +332,7 @@ fn a_caller_that_was_kept_does_not_outlive_its_revocation() {
     // By its service and by its key as well.
     let kept = verifier.verify(&authority.service("scheduler").token()).unwrap();
     let now = kept.claims().iat.unwrap();
-    revocations.revoke_service(kept.issuer(), "scheduler", now + 1).unwrap();
+    revocations.revoke_service(kept.issuer(), "scheduler", Timestamp::from_unix(now + 1)).unwrap();
     assert_eq!(delete_tenant(7, &kept).unwrap_err().code(), Code::Revoked);
 }
 

@@ -238,7 +238,7 @@ proptest! {
             None => request,
         };
         let request = match not_before {
-            Some(not_before) => request.not_before(not_before),
+            Some(not_before) => request.not_before(Timestamp::from_unix(not_before)),
             None => request,
         };
         let minted = request.mint().unwrap();
@@ -283,7 +283,7 @@ fn a_token_that_no_verifier_would_read_is_not_minted() {
     let one = issuer(1);
     assert!(refused(one.token_for("orders").audience("")).contains("audience"));
     let lifetime = Duration::from_secs(60);
-    let soon = SystemClock.now().unix() + 3600;
+    let soon = SystemClock.now().plus(Duration::from_secs(3600));
     assert!(refused(one.token_for("orders").lifetime(lifetime).not_before(soon)).contains("`nbf`"));
     let key = crate::proof::signing::copy(key(Algorithm::ES256)).with_kid("k".repeat(257));
     let named = Issuer::builder().issuer("bakery-auth").key(key).build().unwrap();

@@ -42,7 +42,9 @@ fn a_token_is_refused_from_the_moment_it_is_revoked() {
     let (token, other) = (mint(&issuer, "orders"), mint(&issuer, "orders"));
     assert_eq!(verdict(&verifier, token.as_str()), None);
     let claims = token.claims();
-    revocations.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+    revocations
+        .revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), Timestamp::from_unix(claims.exp))
+        .unwrap();
     let denial = verifier.verify(token.as_str()).unwrap_err();
     assert_eq!((denial.code(), denial.status()), (Code::Revoked, 401));
     assert_eq!(verdict(&verifier, other.as_str()), None);
@@ -54,7 +56,7 @@ fn a_service_and_a_key_are_revoked_as_a_whole() {
     let revocations = MemoryRevocations::new();
     let verifier = builder.revocation(revocations.clone()).build().unwrap();
     let (orders, sales) = (mint(&issuer, "orders"), mint(&issuer, "sales"));
-    revocations.revoke_service("bakery-auth", "orders", NOW).unwrap();
+    revocations.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap();
     assert_eq!(verdict(&verifier, orders.as_str()), Some(Code::Revoked));
     assert_eq!(verdict(&verifier, sales.as_str()), None);
     revocations.revoke_key("bakery-auth", issuer.key().kid().as_str()).unwrap();
@@ -77,7 +79,9 @@ fn another_text_of_a_revoked_token_is_revoked_too() {
     );
     assert!(again != token.as_str() && verdict(&verifier, &again).is_none());
     let claims = token.claims();
-    revocations.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+    revocations
+        .revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), Timestamp::from_unix(claims.exp))
+        .unwrap();
     assert_eq!(verdict(&verifier, &again), Some(Code::Revoked));
 }
 
@@ -225,7 +229,7 @@ fn a_token_from_the_future_does_not_outlive_a_revocation_of_its_service() {
         };
         let ahead = NOW + i64::try_from(leeway).unwrap() + 60;
         assert_eq!(verdict((NOW * 1000).into()), [None; 3], "nothing is revoked yet");
-        revocations.revoke_service("bakery-auth", "orders", NOW).unwrap();
+        revocations.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap();
         for iat in [NOW - 1, NOW, ahead + 1, NOW + 7200, NOW * 1000, i64::MAX] {
             assert_eq!(verdict(iat.into()), [Some(Code::Revoked); 3], "{leeway} {}", iat - NOW);
         }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use service_only::{Algorithm, KeySet, Verifier};
+use service_only::{Algorithm, KeySet, Verifier, clock::Timestamp};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::expectations::Expectations;
@@ -157,7 +157,7 @@ impl CaseVerifier {
             algorithms: &algorithms,
             profile: Profile::Compatible,
             leeway: Duration::from_secs(config.leeway_s),
-            now: Some(config.now),
+            now: Some(Timestamp::from_unix(config.now)),
             revocations: None,
         }
         .verifier(config.keys(&algorithms)?)?;

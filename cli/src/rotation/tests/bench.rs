@@ -1,6 +1,7 @@
 //! A rotation that a test can stop after any change, and the state that it leaves behind.
 
 use std::fs;
+use std::time::Duration;
 
 use service_only::{Algorithm, KeySet};
 use service_only_store::VerifierReport;
@@ -10,7 +11,7 @@ use crate::config::Config;
 use crate::rotation::*;
 use crate::store;
 
-const DAY: i64 = 24 * 3600;
+const DAY: u64 = 24 * 3600;
 pub(crate) const ISSUER: &str = "bakery-auth";
 
 /// A folder with a key that is old enough to be replaced, and a key that must retire.
@@ -41,8 +42,8 @@ pub(crate) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> 
     store::run(async { work(&Store::connect(&url).await.map_err(|error| refused(&error))?).await })
 }
 
-pub(crate) fn record(key: &SigningKey, state: KeyState, age: i64) -> KeyRecord {
-    let at = now() - age;
+pub(crate) fn record(key: &SigningKey, state: KeyState, age: u64) -> KeyRecord {
+    let at = now().minus(Duration::from_secs(age));
     KeyRecord {
         issuer: ISSUER.to_owned(),
         kid: key.kid().to_string(),
@@ -111,7 +112,7 @@ impl Bench {
             id: "orders-1".to_owned(),
             issuer: ISSUER.to_owned(),
             kids: self.published(),
-            refresh_seconds: 60,
+            refresh_interval: Duration::from_secs(60),
             last_seen: now(),
         };
         with_store(&self.folder, async |store| {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use service_only::{
     Algorithm, JsonLinesAudit, KeySet, TrustedIssuer, Verifier,
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     error::Code,
     issue::SigningKey,
     keys::{KeySource, KeysUnavailable},
@@ -118,7 +118,7 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
             let revocations = MemoryRevocations::new();
             let claims = met.token.claims();
             let (jti, exp) = (claims["jti"].as_str().unwrap(), claims["exp"].as_i64().unwrap());
-            revocations.revoke_token("bakery-auth", jti, exp).unwrap();
+            revocations.revoke_token("bakery-auth", jti, Timestamp::from_unix(exp)).unwrap();
             met.of(|verifier| verifier.revocation(revocations))
         }
         Code::RevocationUnavailable => by(draft).of(|verifier| verifier.revocation(Silent)),

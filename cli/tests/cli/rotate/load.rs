@@ -17,7 +17,7 @@ use service_only::keys::KeyState;
 use service_only::{
     Algorithm, FileKeys, Verifier,
     audit::NoAudit,
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     issue::{Issuer, MintedToken, SigningKey},
     keys::KeySource as _,
     service_only,
@@ -99,16 +99,17 @@ async fn client(
         let issuer = Issuer::builder().issuer(ISSUER).key(key).lifetime(LIFE).build().unwrap();
         let token = issuer.token_for(name.as_str()).mint().unwrap();
         let claims = token.claims();
+        let issued_at = Timestamp::from_unix(claims.iat.unwrap());
         let record = TokenRecord {
             issuer: ISSUER.to_owned(),
             jti: claims.jti.clone().unwrap(),
             service: name.clone(),
             kid: token.kid().to_string(),
-            issued_at: claims.iat.unwrap(),
-            expires_at: claims.exp,
+            issued_at,
+            expires_at: Timestamp::from_unix(claims.exp),
             note: None,
             minted_by: None,
-            minted_at: claims.iat.unwrap(),
+            minted_at: issued_at,
         };
         store.record_tokens(&[record]).await.unwrap();
         tally.kids.lock().unwrap().insert(token.kid().to_string());

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use service_only::clock::Timestamp;
+
 use super::*;
 
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
@@ -95,7 +97,7 @@ fn a_source_tells_when_its_token_expires() {
     let bakery = Bakery::new();
     let token = bakery.authority.service("orders").claim("exp", 1_798_761_600_i64).token();
     bakery.mount(token.as_str());
-    assert_eq!(bakery.source().expires_at(), Some(1_798_761_600));
+    assert_eq!(bakery.source().expires_at(), Some(Timestamp::from_unix(1_798_761_600)));
 }
 
 /// A pipe that is not written to stands for a mount that hangs.

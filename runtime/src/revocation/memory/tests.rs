@@ -28,7 +28,7 @@ fn status(store: &MemoryRevocations, token: PresentedToken<'_>) -> RevocationSta
 #[test]
 fn a_token_is_revoked_by_issuer_and_jti_together() {
     let store = store(10);
-    store.revoke_token("bakery-auth", "j1", NOW + 60).unwrap();
+    store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 60)).unwrap();
     assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked);
     assert_eq!(status(&store, token("j2")), RevocationStatus::Good);
     assert_eq!(status(&store, PresentedToken { issuer: "other", ..token("j1") }), RevocationStatus::Good);
@@ -38,7 +38,7 @@ fn a_token_is_revoked_by_issuer_and_jti_together() {
 #[test]
 fn a_service_is_revoked_up_to_and_within_a_second() {
     let store = store(10);
-    store.revoke_service("bakery-auth", "orders", NOW).unwrap();
+    store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap();
     let at = |issued_at| status(&store, PresentedToken { issued_at, ..token("j1") });
     assert_eq!(at(Some(NOW - 1)), RevocationStatus::ServiceRevoked);
     assert_eq!(at(Some(NOW)), RevocationStatus::ServiceRevoked);
@@ -46,7 +46,7 @@ fn a_service_is_revoked_up_to_and_within_a_second() {
     assert_eq!(at(None), RevocationStatus::ServiceRevoked, "its age is unknown");
     let sales = PresentedToken { service: Some("sales"), ..token("j1") };
     assert_eq!(status(&store, sales), RevocationStatus::Good);
-    store.revoke_service("bakery-auth", "orders", NOW - 3600).unwrap();
+    store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW - 3600)).unwrap();
     assert_eq!(at(Some(NOW)), RevocationStatus::ServiceRevoked, "an earlier instant takes nothing back");
 }
 
@@ -61,12 +61,12 @@ fn a_key_is_revoked_with_all_that_it_signed() {
 #[test]
 fn a_full_store_refuses_and_forgets_nothing() {
     let store = store(2);
-    store.revoke_token("bakery-auth", "j1", NOW + 60).unwrap();
-    store.revoke_token("bakery-auth", "j2", NOW + 60).unwrap();
-    assert!(store.revoke_token("bakery-auth", "j3", NOW + 60).is_err());
+    store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 60)).unwrap();
+    store.revoke_token("bakery-auth", "j2", Timestamp::from_unix(NOW + 60)).unwrap();
+    assert!(store.revoke_token("bakery-auth", "j3", Timestamp::from_unix(NOW + 60)).is_err());
     assert!(store.revoke_key("bakery-auth", "k1").is_err());
-    assert!(store.revoke_service("bakery-auth", "orders", NOW).is_err());
-    store.revoke_token("bakery-auth", "j1", NOW + 90).unwrap();
+    assert!(store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).is_err());
+    store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 90)).unwrap();
     for jti in ["j1", "j2"] {
         assert_eq!(status(&store, token(jti)), RevocationStatus::TokenRevoked);
     }
@@ -112,9 +112,9 @@ fn a_clock_that_jumps_ahead_and_back_loses_no_revocation() {
         let store = hands.store(10);
         hands.pass(after);
         let now = NOW + after;
-        store.revoke_token("bakery-auth", "j1", now + HOUR).unwrap();
+        store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(now + HOUR)).unwrap();
         hands.set(now + YEAR);
-        store.revoke_token("bakery-auth", "j2", now + HOUR).unwrap();
+        store.revoke_token("bakery-auth", "j2", Timestamp::from_unix(now + HOUR)).unwrap();
         hands.pass(HOUR / 2);
         store.revoke_key("bakery-auth", "k2").unwrap();
         hands.set(now + HOUR / 2);
@@ -133,15 +133,18 @@ fn a_clock_that_jumps_ahead_and_back_loses_no_revocation() {
 fn what_is_forgotten_is_asked_for_again_when_the_clock_went_back_behind_it() {
     let hands = Hands::default();
     let store = hands.store(10);
-    store.revoke_token("bakery-auth", "j1", NOW + 60).unwrap();
+    store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 60)).unwrap();
     hands.pass(2 * HOUR);
-    assert!(!store.pass_over(NOW + HOUR) && !store.remember(), "nothing is forgotten yet");
+    assert!(
+        !store.pass_over(Timestamp::from_unix(NOW + HOUR)) && !store.remember(),
+        "nothing is forgotten yet"
+    );
     store.revoke_key("bakery-auth", "k1").unwrap();
     assert_eq!((store.len(), store.remember()), (1, false));
     hands.set(NOW + 359);
     assert_eq!((store.remember(), store.remember()), (true, false), "once");
     hands.set(NOW + YEAR);
-    assert!(store.pass_over(NOW + 60) && !store.remember());
+    assert!(store.pass_over(Timestamp::from_unix(NOW + 60)) && !store.remember());
     hands.set(NOW);
     assert!(store.remember());
 }
@@ -151,7 +154,7 @@ fn a_store_full_of_expired_entries_makes_room_for_new_ones() {
     let hands = Hands::default();
     let store = hands.store(1000);
     for index in 0..1000 {
-        store.revoke_token("bakery-auth", &index.to_string(), NOW + 60).unwrap();
+        store.revoke_token("bakery-auth", &index.to_string(), Timestamp::from_unix(NOW + 60)).unwrap();
     }
     hands.pass(YEAR);
     store.revoke_key("bakery-auth", "k1").unwrap();
@@ -164,10 +167,10 @@ fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
     let hands = Hands::default();
     let store = hands.store(3);
     hands.pass(HOUR);
-    store.revoke_token("bakery-auth", "old", NOW + HOUR).unwrap();
-    store.revoke_token("bakery-auth", "lives-by-leeway", NOW + HOUR + 1).unwrap();
+    store.revoke_token("bakery-auth", "old", Timestamp::from_unix(NOW + HOUR)).unwrap();
+    store.revoke_token("bakery-auth", "lives-by-leeway", Timestamp::from_unix(NOW + HOUR + 1)).unwrap();
     hands.pass(300);
-    store.revoke_token("bakery-auth", "new", NOW + 2 * HOUR).unwrap();
+    store.revoke_token("bakery-auth", "new", Timestamp::from_unix(NOW + 2 * HOUR)).unwrap();
     assert_eq!(status(&store, token("old")), RevocationStatus::Good);
     assert_eq!(status(&store, token("lives-by-leeway")), RevocationStatus::TokenRevoked);
     assert_eq!(store.len(), 2);
@@ -177,7 +180,7 @@ fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
 fn what_is_undone_is_good_again_unless_another_revocation_covers_it() {
     let hands = Hands::default();
     let store = hands.store(3);
-    store.revoke_token("bakery-auth", "j1", NOW + HOUR).unwrap();
+    store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + HOUR)).unwrap();
     store.revoke_key("bakery-auth", "k1").unwrap();
     let epoch = store.epoch();
     assert!(store.undo_key("bakery-auth", "k1"));
@@ -185,7 +188,7 @@ fn what_is_undone_is_good_again_unless_another_revocation_covers_it() {
     assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked);
     assert!(store.undo_token("bakery-auth", "j1"));
     assert_eq!(status(&store, token("j1")), RevocationStatus::Good);
-    store.revoke_service("bakery-auth", "orders", i64::MAX).unwrap();
+    store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(i64::MAX)).unwrap();
     assert_eq!(status(&store, token("j1")), RevocationStatus::ServiceRevoked);
     assert!(store.undo_service("bakery-auth", "orders"));
     assert_eq!((status(&store, token("j1")), store.len()), (RevocationStatus::Good, 0));

@@ -254,9 +254,11 @@ fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
     type Revoke = fn(&MemoryRevocations, &Caller);
     let ways: [Revoke; 3] = [
         |store, caller| {
-            store.revoke_token("bakery-auth", caller.jti().unwrap(), caller.claims().exp).unwrap()
+            store
+                .revoke_token("bakery-auth", caller.jti().unwrap(), Timestamp::from_unix(caller.claims().exp))
+                .unwrap()
         },
-        |store, _| store.revoke_service("bakery-auth", "orders", NOW).unwrap(),
+        |store, _| store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap(),
         |store, _| store.revoke_key("bakery-auth", "k1").unwrap(),
     ];
     for revoke in ways {
@@ -273,7 +275,7 @@ fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
 fn whether_a_kept_caller_proves_its_age_is_asked_at_each_instant_although_the_epoch_stays() {
     let (clock, own, store) = (clock(), key(Algorithm::ES256), MemoryRevocations::new());
     let verifier = built(builder(own.verifying_key(), &clock).revocation(store.clone()));
-    store.revoke_service("bakery-auth", "orders", NOW - 1).unwrap();
+    store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW - 1)).unwrap();
     let caller = caller(&verifier, own, &clock);
     let epoch = RevocationStore::epoch(&store);
     let at = |ahead: i64| {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::Planner;
 use crate::store::KeyRecord;
-use service_only::keys::KeyState;
+use service_only::{clock::Timestamp, keys::KeyState};
 
 /// A reason to postpone a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,43 +12,43 @@ pub enum Need {
     /// The step is planned for later.
     Time {
         /// When the step may be made.
-        until: i64,
+        until: Timestamp,
     },
     /// Verifiers do not have the key yet.
     Verifiers {
         /// The reporting verifiers that lack the key; empty if no verifier reports at all.
         lacking: Vec<String>,
         /// When every verifier has checked for new keys.
-        until: i64,
+        until: Timestamp,
     },
     /// A service holds a token of the key.
     Holder {
         /// The service.
         service: String,
         /// When its last token expires.
-        until: i64,
+        until: Timestamp,
         /// When it was last seen with one.
-        last_seen: Option<i64>,
+        last_seen: Option<Timestamp>,
     },
     /// A service was seen with a token of the key, and the registry does not have this token.
     User {
         /// The service.
         service: String,
         /// When it was last seen.
-        last_seen: i64,
+        last_seen: Timestamp,
         /// When it has been silent for long enough.
-        until: i64,
+        until: Timestamp,
     },
     /// The registry has no token of the key, and no verifier report shows that none exists.
     Unknown {
         /// When the longest possible token of the key expires.
-        until: i64,
+        until: Timestamp,
     },
 }
 
 impl Need {
     /// When this reason ends, if nothing happens before.
-    pub fn until(&self) -> i64 {
+    pub fn until(&self) -> Timestamp {
         match self {
             Self::Time { until }
             | Self::Verifiers { until, .. }
@@ -69,7 +69,7 @@ impl Need {
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |second: &i64| instant(*second);
+        let time = |at: &Timestamp| instant(*at);
         match self {
             Self::Time { until } => write!(f, "not before {}", time(until)),
             Self::Verifiers { lacking, until } if lacking.is_empty() => {
@@ -104,11 +104,9 @@ impl Planner<'_> {
     pub(crate) fn needs_of(&self, key: &KeyRecord) -> Vec<Need> {
         let since = key.retiring_at.unwrap_or(key.prepared_at);
         // A program that read the key just before it stopped signing may still record its last token.
-        let mut needs: Vec<_> =
-            self.time(since.saturating_add(self.settings.refresh())).into_iter().collect();
+        let mut needs: Vec<_> = self.time(since.plus(self.settings.refresh())).into_iter().collect();
         if !self.journal.holders.iter().any(|holder| holder.kid == key.kid) && !self.is_watched_since(since) {
-            let until =
-                since.saturating_add(self.settings.token_life()).saturating_add(self.settings.leeway());
+            let until = since.plus(self.settings.token_life).plus(self.settings.leeway);
             needs.extend((self.now < until).then_some(Need::Unknown { until }));
         }
         let holders = self.journal.holders.iter().filter(|holder| holder.kid == key.kid);
@@ -121,13 +119,13 @@ impl Planner<'_> {
         needs
     }
 
-    fn need_of(&self, key: &KeyRecord, since: i64, service: &str) -> Option<Need> {
+    fn need_of(&self, key: &KeyRecord, since: Timestamp, service: &str) -> Option<Need> {
         let holder =
             self.journal.holders.iter().find(|holder| holder.kid == key.kid && holder.service == service);
-        let ends = holder.map(|holder| holder.last_expiry.saturating_add(self.settings.leeway()));
+        let ends = holder.map(|holder| holder.last_expiry.plus(self.settings.leeway));
         let used = self.journal.uses.iter().find(|used| used.kid == key.kid && used.service == service);
         let last_seen = used.map(|used| used.last_seen);
-        let silent_from = last_seen.map(|seen| seen.saturating_add(self.settings.unused()));
+        let silent_from = last_seen.map(|seen| seen.plus(self.settings.unused()));
         let is_silent = silent_from.is_none_or(|from| from <= self.now);
         match (ends, last_seen, silent_from) {
             (Some(until), ..) if self.now < until => {
@@ -145,8 +143,8 @@ impl Planner<'_> {
 
     /// Whether verifiers report, and have reported for long enough. Only then does silence mean that a key is
     /// unused.
-    fn is_watched_since(&self, since: i64) -> bool {
-        self.reporting().next().is_some() && since.saturating_add(self.settings.unused()) <= self.now
+    fn is_watched_since(&self, since: Timestamp) -> bool {
+        self.reporting().next().is_some() && since.plus(self.settings.unused()) <= self.now
     }
 
     /// Whether a service has a token of the active key. A token of another retiring key does not help.
@@ -159,7 +157,8 @@ impl Planner<'_> {
     }
 }
 
-/// Formats a second as RFC 3339, for people and programs.
-fn instant(second: i64) -> String {
+/// Formats an instant as RFC 3339 to the second, for people and programs.
+fn instant(at: Timestamp) -> String {
+    let second = at.unix();
     jiff::Timestamp::from_second(second).map_or_else(|_| format!("@{second}"), |time| time.to_string())
 }

@@ -184,13 +184,13 @@ impl Shared {
             Some(store) => store,
             None => Store::open_at(&self.address).await?,
         };
-        let now = SystemClock.now().unix();
+        let now = SystemClock.now();
         let kids = self.kids();
         let report = VerifierReport {
             id: self.verifier.clone(),
             issuer: self.issuer.clone(),
             kids: kids.clone(),
-            refresh_seconds: i64::try_from(self.refresh.as_secs()).unwrap_or(i64::MAX),
+            refresh_interval: self.refresh,
             last_seen: now,
         };
         let seen = self.uses.take();

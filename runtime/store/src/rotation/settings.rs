@@ -2,10 +2,11 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use service_only::Verifier;
+use service_only::{Verifier, clock::Timestamp};
 
 use crate::store::KeyRecord;
 
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -75,39 +76,23 @@ impl RotationSettings {
     }
 
     /// When a key's life ends.
-    pub(crate) fn end_of(&self, key: &KeyRecord) -> i64 {
-        key.expires_at.unwrap_or_else(|| began(key).saturating_add(seconds(self.key_life)))
+    pub(crate) fn end_of(&self, key: &KeyRecord) -> Timestamp {
+        key.expires_at.unwrap_or_else(|| began(key).plus(self.key_life))
     }
 
     /// The refresh time, at least one second, so that a key is not withdrawn in the moment when it stops
     /// signing.
-    pub(crate) fn refresh(&self) -> i64 {
-        seconds(self.longest_refresh).max(1)
+    pub(crate) fn refresh(&self) -> Duration {
+        self.longest_refresh.max(SECOND)
     }
 
-    pub(crate) fn silence(&self) -> i64 {
-        seconds(self.verifier_silence)
-    }
-
-    pub(crate) fn unused(&self) -> i64 {
-        seconds(self.unused_for).max(1)
-    }
-
-    pub(crate) fn token_life(&self) -> i64 {
-        seconds(self.token_life)
-    }
-
-    pub(crate) fn leeway(&self) -> i64 {
-        seconds(self.leeway)
+    pub(crate) fn unused(&self) -> Duration {
+        self.unused_for.max(SECOND)
     }
 }
 
-fn began(key: &KeyRecord) -> i64 {
+fn began(key: &KeyRecord) -> Timestamp {
     key.active_at.unwrap_or(key.prepared_at)
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A remaining share of a key's life, such as `1/6`.
@@ -118,14 +103,14 @@ pub struct LifeLeft {
 }
 
 impl LifeLeft {
-    /// The instant at which this share of the key's life remains.
-    pub(crate) fn before(self, key: &KeyRecord, ends: i64, settings: &RotationSettings) -> i64 {
+    /// The instant at which this share of the key's life remains, in whole seconds.
+    pub(crate) fn before(self, key: &KeyRecord, ends: Timestamp, settings: &RotationSettings) -> Timestamp {
         let life = match key.expires_at {
-            Some(ends) => ends.saturating_sub(began(key)).max(0),
-            None => seconds(settings.key_life),
+            Some(ends) => ends.since(began(key)).unwrap_or_default(),
+            None => settings.key_life,
         };
-        let left = i128::from(life) * i128::from(self.parts) / i128::from(self.of.max(1));
-        ends.saturating_sub(i64::try_from(left).unwrap_or(i64::MAX))
+        let left = u128::from(life.as_secs()) * u128::from(self.parts) / u128::from(self.of.max(1));
+        ends.minus(Duration::from_secs(u64::try_from(left).unwrap_or(u64::MAX)))
     }
 
     fn product(self, factor: u16) -> u32 {

@@ -11,9 +11,14 @@ const NOW: i64 = 1_767_225_600;
 const DAY: i64 = 24 * 3600;
 const HOUR: i64 = 3600;
 
+/// The instant so many seconds after [`NOW`].
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(NOW + seconds)
+}
+
 fn key(kid: &str, state: KeyState, age: i64) -> KeyRecord {
-    let at = NOW - age;
-    let reached = |stages: &[KeyState]| stages.contains(&state).then_some(at);
+    let began = at(-age);
+    let reached = |stages: &[KeyState]| stages.contains(&state).then_some(began);
     use KeyState::{Active, Retired, Retiring};
     KeyRecord {
         issuer: "bakery-auth".to_owned(),
@@ -22,7 +27,7 @@ fn key(kid: &str, state: KeyState, age: i64) -> KeyRecord {
         state,
         file: None,
         public_jwk: None,
-        prepared_at: at,
+        prepared_at: began,
         active_at: reached(&[Active, Retiring, Retired]),
         retiring_at: reached(&[Retiring, Retired]),
         retired_at: reached(&[Retired]),
@@ -35,11 +40,11 @@ fn journal(keys: &[KeyRecord]) -> Journal {
 }
 
 fn holder(kid: &str, service: &str, ends: i64) -> KeyHolder {
-    KeyHolder { kid: kid.to_owned(), service: service.to_owned(), last_expiry: NOW + ends }
+    KeyHolder { kid: kid.to_owned(), service: service.to_owned(), last_expiry: at(ends) }
 }
 
 fn used(kid: &str, service: &str, ago: i64) -> KeyUse {
-    KeyUse { kid: kid.to_owned(), service: service.to_owned(), last_seen: NOW - ago }
+    KeyUse { kid: kid.to_owned(), service: service.to_owned(), last_seen: at(-ago) }
 }
 
 fn verifier(id: &str, kids: &[&str], ago: i64) -> VerifierReport {
@@ -47,13 +52,13 @@ fn verifier(id: &str, kids: &[&str], ago: i64) -> VerifierReport {
         id: id.to_owned(),
         issuer: "bakery-auth".to_owned(),
         kids: kids.iter().map(|kid| (*kid).to_owned()).collect(),
-        refresh_seconds: 300,
-        last_seen: NOW - ago,
+        refresh_interval: Duration::from_secs(300),
+        last_seen: at(-ago),
     }
 }
 
 fn plan(journal: &Journal) -> Plan {
-    Plan::new(journal, &RotationSettings::default(), NOW)
+    Plan::new(journal, &RotationSettings::default(), at(0))
 }
 
 fn activate(kid: &str) -> Step {
@@ -90,14 +95,13 @@ fn a_key_is_prepared_at_half_of_its_life_and_replaced_when_a_sixth_is_left() {
 fn the_plan_of_a_fresh_key_says_all_that_will_happen_and_when() {
     let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.holders.push(holder("old", "orders", 80 * DAY));
-    let times: Vec<_> =
-        plan(&journal).steps.into_iter().map(|planned| (planned.step, planned.at - NOW)).collect();
+    let times: Vec<_> = plan(&journal).steps.into_iter().map(|planned| (planned.step, planned.at)).collect();
     assert_eq!(
         times,
         [
-            (Step::Prepare, 45 * DAY),
-            (Step::Activate { kid: None }, 75 * DAY),
-            (retire("old"), 80 * DAY + 300),
+            (Step::Prepare, at(45 * DAY)),
+            (Step::Activate { kid: None }, at(75 * DAY)),
+            (retire("old"), at(80 * DAY + 300)),
         ]
     );
 }
@@ -135,7 +139,8 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
 fn a_verifier_that_refreshes_seldom_is_waited_for() {
     let mut journal =
         journal(&[key("old", KeyState::Active, 80 * DAY), key("new", KeyState::Prepared, 2 * HOUR)]);
-    journal.verifiers.push(VerifierReport { refresh_seconds: 3 * HOUR, ..verifier("slow", &["old"], 9) });
+    let refresh_interval = Duration::from_secs(3 * 3600);
+    journal.verifiers.push(VerifierReport { refresh_interval, ..verifier("slow", &["old"], 9) });
     assert_eq!(plan(&journal).due(), None);
     journal.verifiers[0].kids.push("new".to_owned());
     assert_eq!(plan(&journal).due(), Some(&activate("new")));
@@ -231,7 +236,7 @@ fn settings_that_do_not_fit_together_are_refused() {
 
 #[test]
 fn times_beyond_all_measure_are_planned_without_overflow() {
-    for extreme in [i64::MIN, -1, 0, i64::MAX] {
+    for extreme in [i64::MIN, -1, 0, i64::MAX].map(Timestamp::from_unix) {
         let mut record = key("old", KeyState::Active, 0);
         (record.active_at, record.prepared_at) = (Some(extreme), extreme);
         let mut prepared = key("new", KeyState::Prepared, 0);
@@ -250,11 +255,11 @@ fn times_beyond_all_measure_are_planned_without_overflow() {
             last_seen: extreme,
         });
         journal.verifiers.push(VerifierReport {
-            refresh_seconds: extreme,
+            refresh_interval: Duration::MAX,
             last_seen: extreme,
             ..verifier("a", &[], 0)
         });
-        for now in [i64::MIN, NOW, i64::MAX] {
+        for now in [i64::MIN, NOW, i64::MAX].map(Timestamp::from_unix) {
             let settings = RotationSettings { key_life: Duration::MAX, ..RotationSettings::default() };
             let _ = Plan::new(&journal, &settings, now);
             record.expires_at = Some(extreme);

@@ -85,14 +85,14 @@ pub enum StoreError {
     /// The revocation was undone earlier. Nothing was changed.
     #[error(
         "revocation {number} was undone already, at {}{}",
-        Timestamp::from_unix(*.at),
+        .at,
         .by.as_ref().map(|by| format!(" by `{by}`")).unwrap_or_default()
     )]
     UndoneAlready {
         /// The number of the revocation.
         number: i64,
         /// When it was undone.
-        at: i64,
+        at: Timestamp,
         /// The operator who undid it.
         by: Option<String>,
     },
@@ -114,8 +114,7 @@ impl RevocationTarget {
         match self {
             Self::Token { jti, .. } => format!("the token `{jti}` is revoked"),
             Self::Service { service, issued_by } => {
-                let instant = Timestamp::from_unix(*issued_by);
-                format!("the tokens of `{service}` that are issued up to {instant} are revoked")
+                format!("the tokens of `{service}` that are issued up to {issued_by} are revoked")
             }
             Self::Key { kid } => format!("the key `{kid}` is revoked, and with it all that it signs"),
         }

@@ -1,5 +1,5 @@
 //! The registry and the journal in Prometheus' text format: a file for node_exporter, or the body of a
-//! response.
+//! response. Prometheus counts in seconds, so this module does too.
 //!
 //! The data changes only when a program mints, so the minting program writes it. No verifying service needs
 //! the database for it.
@@ -12,6 +12,7 @@ use std::{
 
 use service_only::{
     __satellite::{OTHERS, escaped},
+    clock::Timestamp,
     keys::KeyId,
 };
 
@@ -38,10 +39,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn exposition(&self, issuer: &str, now: i64) -> Result<String, StoreError> {
+    pub async fn exposition(&self, issuer: &str, now: Timestamp) -> Result<String, StoreError> {
         let filter = TokenFilter { issuer: Some(issuer.to_owned()), ..TokenFilter::default() };
         let (tokens, keys) = (self.tokens(&filter).await?, self.keys(issuer).await?);
-        Ok(exposition(issuer, &tokens, &keys, now))
+        Ok(exposition(issuer, &tokens, &keys, now.unix()))
     }
 }
 
@@ -68,7 +69,7 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
     }
     text.head("service_only_key_age_seconds", "gauge", "Time since a key was prepared");
     for key in keys.iter().filter(|key| key.retired_at.is_none()) {
-        let age = now.saturating_sub(key.prepared_at).max(0);
+        let age = now.saturating_sub(key.prepared_at.unix()).max(0);
         text.line("service_only_key_age_seconds", &[("kid", &kid(key))], age);
     }
     text.lines
@@ -102,18 +103,19 @@ impl<'t> Services<'t> {
             if revoked.is_some() {
                 continue;
             }
-            let Some(lifetime) = token.expires_at.checked_sub(token.issued_at) else { continue };
+            let expires_at = token.expires_at.unix();
+            let Some(lifetime) = expires_at.checked_sub(token.issued_at.unix()) else { continue };
             // A service without a new token is reported for one more lifetime of its last token, and then
             // dropped.
-            if now.saturating_sub(token.expires_at) < lifetime {
-                let found = Last { expires_at: token.expires_at, lifetime };
+            if now.saturating_sub(expires_at) < lifetime {
+                let found = Last { expires_at, lifetime };
                 let last = own.last.entry(service).or_insert(found);
                 if found.expires_at > last.expires_at {
                     *last = found;
                 }
             }
-            if token.expires_at > now {
-                own.left.entry(service).or_default().push(token.expires_at.saturating_sub(now));
+            if expires_at > now {
+                own.left.entry(service).or_default().push(expires_at.saturating_sub(now));
             }
         }
         own
@@ -168,11 +170,11 @@ mod tests {
             jti: format!("{service}-{expires_at}"),
             service: service.to_owned(),
             kid: "k1".to_owned(),
-            issued_at: NOW + issued_at,
-            expires_at: NOW + expires_at,
+            issued_at: Timestamp::from_unix(NOW + issued_at),
+            expires_at: Timestamp::from_unix(NOW + expires_at),
             note: None,
             minted_by: None,
-            minted_at: NOW,
+            minted_at: Timestamp::from_unix(NOW),
         };
         ListedToken { token, revoked: None, revocations: Vec::new() }
     }
@@ -219,13 +221,16 @@ mod tests {
             state,
             file: None,
             public_jwk: None,
-            prepared_at: NOW - 77,
+            prepared_at: Timestamp::from_unix(NOW - 77),
             active_at: None,
             retiring_at: None,
             retired_at,
             expires_at: None,
         };
-        let keys = [key("a\"\\\n", KeyState::Active, None), key("b", KeyState::Retired, Some(NOW))];
+        let keys = [
+            key("a\"\\\n", KeyState::Active, None),
+            key("b", KeyState::Retired, Some(Timestamp::from_unix(NOW))),
+        ];
         assert_eq!(
             lines(&[], &keys),
             [

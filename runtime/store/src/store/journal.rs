@@ -4,7 +4,9 @@
 //! A step succeeds only from the state that its caller saw. So the second of two concurrent rotations gets an
 //! error. Steps that belong together are made in one transaction.
 
-use service_only::keys::KeyState;
+use std::time::Duration;
+
+use service_only::{clock::Timestamp, keys::KeyState};
 
 use super::{Store, StoreError};
 
@@ -31,7 +33,7 @@ pub struct KeyHolder {
     /// The service.
     pub service: String,
     /// When the last of these tokens expires.
-    pub last_expiry: i64,
+    pub last_expiry: Timestamp,
 }
 
 /// A key of the journal.
@@ -50,15 +52,15 @@ pub struct KeyRecord {
     /// The public half as a JWK; an HMAC secret has none.
     pub public_jwk: Option<String>,
     /// When it was published.
-    pub prepared_at: i64,
+    pub prepared_at: Timestamp,
     /// When it began to sign.
-    pub active_at: Option<i64>,
+    pub active_at: Option<Timestamp>,
     /// When it stopped signing.
-    pub retiring_at: Option<i64>,
+    pub retiring_at: Option<Timestamp>,
     /// When verifiers stopped accepting its tokens.
-    pub retired_at: Option<i64>,
+    pub retired_at: Option<Timestamp>,
     /// When its planned life ends.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A change of a key's state.
@@ -81,10 +83,10 @@ pub struct VerifierReport {
     pub issuer: String,
     /// The keys of that issuer that it has.
     pub kids: Vec<String>,
-    /// How often it checks for new keys, in seconds.
-    pub refresh_seconds: i64,
+    /// How often it checks for new keys.
+    pub refresh_interval: Duration,
     /// When it last reported.
-    pub last_seen: i64,
+    pub last_seen: Timestamp,
 }
 
 /// When a service was last seen with a token of a key.
@@ -95,21 +97,22 @@ pub struct KeyUse {
     /// The service.
     pub service: String,
     /// When it was last seen.
-    pub last_seen: i64,
+    pub last_seen: Timestamp,
 }
 
-type KeyRow = (
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-);
+#[derive(sqlx::FromRow)]
+struct KeyRow {
+    kid: String,
+    algorithm: String,
+    state: String,
+    file: Option<String>,
+    public_jwk: Option<String>,
+    prepared_at: i64,
+    active_at: Option<i64>,
+    retiring_at: Option<i64>,
+    retired_at: Option<i64>,
+    expires_at: Option<i64>,
+}
 
 const KEYS: &str = "
     SELECT kid, algorithm, state, file, public_jwk, prepared_at, active_at, retiring_at, retired_at, expires_at
@@ -165,7 +168,12 @@ impl Store {
     ///
     /// # Errors
     /// When a key is not in the stage that its step starts from: another program was faster.
-    pub async fn step_keys(&self, issuer: &str, steps: &[KeyStep<'_>], at: i64) -> Result<(), StoreError> {
+    pub async fn step_keys(
+        &self,
+        issuer: &str,
+        steps: &[KeyStep<'_>],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.change_keys(issuer, steps, None, at).await
     }
 
@@ -177,7 +185,7 @@ impl Store {
         &self,
         steps: &[KeyStep<'_>],
         key: &KeyRecord,
-        at: i64,
+        at: Timestamp,
     ) -> Result<(), StoreError> {
         self.change_keys(&key.issuer, steps, Some(key), at).await
     }
@@ -187,12 +195,12 @@ impl Store {
         issuer: &str,
         steps: &[KeyStep<'_>],
         new: Option<&KeyRecord>,
-        at: i64,
+        at: Timestamp,
     ) -> Result<(), StoreError> {
         in_transaction!(self, tx => {
             for step in steps {
                 let made = sqlx::query(STEP)
-                    .bind(issuer).bind(step.kid).bind(step.from.as_str()).bind(step.to.as_str()).bind(at)
+                    .bind(issuer).bind(step.kid).bind(step.from.as_str()).bind(step.to.as_str()).bind(at.unix())
                     .execute(&mut *tx).await?.rows_affected();
                 if made == 0 {
                     let (kid, from) = (step.kid, step.from.as_str());
@@ -204,8 +212,9 @@ impl Store {
                 let added = sqlx::query(ADD_KEY)
                     .bind(&key.issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str())
                     .bind(&key.file).bind(&key.public_jwk)
-                    .bind(key.prepared_at).bind(key.active_at).bind(key.retiring_at).bind(key.retired_at)
-                    .bind(key.expires_at)
+                    .bind(key.prepared_at.unix()).bind(key.active_at.map(Timestamp::unix))
+                    .bind(key.retiring_at.map(Timestamp::unix)).bind(key.retired_at.map(Timestamp::unix))
+                    .bind(key.expires_at.map(Timestamp::unix))
                     .execute(&mut *tx).await?.rows_affected();
                 if added == 0 {
                     let (kid, state) = (&key.kid, key.state.as_str());
@@ -223,10 +232,11 @@ impl Store {
     /// When the store cannot write it.
     pub async fn report_verifier(&self, report: &VerifierReport) -> Result<(), StoreError> {
         let kids = serde_json::Value::from(report.kids.clone()).to_string();
+        let refresh_seconds = i64::try_from(report.refresh_interval.as_secs()).unwrap_or(i64::MAX);
         in_transaction!(self, tx => {
             sqlx::query(REPORT)
                 .bind(&report.id).bind(&report.issuer).bind(&kids)
-                .bind(report.refresh_seconds).bind(report.last_seen)
+                .bind(refresh_seconds).bind(report.last_seen.unix())
                 .execute(&mut *tx).await?;
         })
     }
@@ -247,8 +257,8 @@ impl Store {
                 issuer: issuer.to_owned(),
                 // An unreadable list counts as no keys: a rotation then waits for this verifier.
                 kids: serde_json::from_str(&kids).unwrap_or_default(),
-                refresh_seconds,
-                last_seen,
+                refresh_interval: Duration::from_secs(u64::try_from(refresh_seconds).unwrap_or(0)),
+                last_seen: Timestamp::from_unix(last_seen),
             })
             .collect())
     }
@@ -261,7 +271,7 @@ impl Store {
         in_transaction!(self, tx => {
             for seen in used {
                 sqlx::query(USE)
-                    .bind(issuer).bind(&seen.kid).bind(&seen.service).bind(seen.last_seen)
+                    .bind(issuer).bind(&seen.kid).bind(&seen.service).bind(seen.last_seen.unix())
                     .execute(&mut *tx).await?;
             }
         })
@@ -276,38 +286,27 @@ impl Store {
             WHERE issuer = $1 ORDER BY last_seen DESC, kid, service";
         let rows: Vec<(String, String, i64)> =
             on_pool!(self, pool => sqlx::query_as(ALL).bind(issuer).fetch_all(pool).await?)?;
-        Ok(rows.into_iter().map(|(kid, service, last_seen)| KeyUse { kid, service, last_seen }).collect())
+        let seen = |(kid, service, second)| KeyUse { kid, service, last_seen: Timestamp::from_unix(second) };
+        Ok(rows.into_iter().map(seen).collect())
     }
 
     fn key(&self, issuer: &str, row: KeyRow) -> Result<KeyRecord, StoreError> {
-        let (
-            kid,
-            algorithm,
-            state,
-            file,
-            public_jwk,
-            prepared_at,
-            active_at,
-            retiring_at,
-            retired_at,
-            expires_at,
-        ) = row;
-        let Some(state) = KeyState::ALL.into_iter().find(|known| known.as_str() == state) else {
-            let reason = format!("the key `{kid}` is in an unknown state");
+        let Some(state) = KeyState::ALL.into_iter().find(|known| known.as_str() == row.state) else {
+            let reason = format!("the key `{}` is in an unknown state", row.kid);
             return Err(StoreError::Refused { place: self.place().to_owned(), reason });
         };
         Ok(KeyRecord {
             issuer: issuer.to_owned(),
-            kid,
-            algorithm,
+            kid: row.kid,
+            algorithm: row.algorithm,
             state,
-            file,
-            public_jwk,
-            prepared_at,
-            active_at,
-            retiring_at,
-            retired_at,
-            expires_at,
+            file: row.file,
+            public_jwk: row.public_jwk,
+            prepared_at: Timestamp::from_unix(row.prepared_at),
+            active_at: row.active_at.map(Timestamp::from_unix),
+            retiring_at: row.retiring_at.map(Timestamp::from_unix),
+            retired_at: row.retired_at.map(Timestamp::from_unix),
+            expires_at: row.expires_at.map(Timestamp::from_unix),
         })
     }
 }

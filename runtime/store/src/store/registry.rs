@@ -1,12 +1,11 @@
 //! The registry: which tokens were minted, for which service, until when. It never contains a token itself.
 
-use service_only::clock::{Clock as _, SystemClock};
+use service_only::{
+    clock::{Clock as _, SystemClock, Timestamp},
+    verifier::MAX_ISSUED_AHEAD,
+};
 
 use super::{RevocationTarget, Store, StoreError};
-
-/// An `iat` further ahead of the clock does not prove a token's age, as for a verifier (`Verifier::MAX_ISSUED_AHEAD`).
-/// The token counts as one of the older tokens of its service.
-pub(crate) const AHEAD_SECONDS: i64 = 60;
 
 /// The record of a minted token, without the token itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +19,15 @@ pub struct TokenRecord {
     /// The key that signed it.
     pub kid: String,
     /// Its `iat`.
-    pub issued_at: i64,
+    pub issued_at: Timestamp,
     /// Its `exp`.
-    pub expires_at: i64,
+    pub expires_at: Timestamp,
     /// The operator's note.
     pub note: Option<String>,
     /// Who minted it.
     pub minted_by: Option<String>,
     /// When it was recorded.
-    pub minted_at: i64,
+    pub minted_at: Timestamp,
 }
 
 /// A recorded token and its current revocations.
@@ -67,7 +66,7 @@ impl TokenState {
 
 impl ListedToken {
     /// The state at `now`. The store deletes a revocation some time after the token's expiry.
-    pub fn state(&self, now: i64) -> TokenState {
+    pub fn state(&self, now: Timestamp) -> TokenState {
         match self.revoked {
             Some(_) => TokenState::Revoked,
             None if self.token.expires_at <= now => TokenState::Expired,
@@ -87,36 +86,38 @@ pub struct TokenFilter {
     pub jti: Option<String>,
     /// Signed by this key.
     pub kid: Option<String>,
-    /// That expire by this second.
-    pub expires_by: Option<i64>,
-    /// That are still valid after this second.
-    pub expires_after: Option<i64>,
+    /// That expire by this instant.
+    pub expires_by: Option<Timestamp>,
+    /// That are still valid after this instant.
+    pub expires_after: Option<Timestamp>,
 }
 
-type Row = (
-    String,
-    String,
-    String,
-    String,
-    i64,
-    i64,
-    Option<String>,
-    Option<String>,
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-);
+/// A token, and the number of its revocation of each kind.
+#[derive(sqlx::FromRow)]
+struct Row {
+    issuer: String,
+    jti: String,
+    service: String,
+    kid: String,
+    issued_at: i64,
+    expires_at: i64,
+    note: Option<String>,
+    minted_by: Option<String>,
+    minted_at: i64,
+    by_key: Option<i64>,
+    by_token: Option<i64>,
+    by_service: Option<i64>,
+}
 
 const SELECT: &str = "
     SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at,
     (SELECT r.sequence FROM service_only_revocations r
-        WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid),
+        WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid) AS by_key,
     (SELECT r.sequence FROM service_only_revocations r
-        WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti),
+        WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti) AS by_token,
     (SELECT r.sequence FROM service_only_revocations r
         WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service
-        AND (r.until >= t.issued_at OR t.issued_at > $7))
+        AND (r.until >= t.issued_at OR t.issued_at > $7)) AS by_service
     FROM service_only_tokens t
     WHERE (CAST($1 AS TEXT) IS NULL OR t.issuer = $1)
     AND (CAST($2 AS TEXT) IS NULL OR t.service = $2)
@@ -163,15 +164,15 @@ impl Store {
             for token in tokens {
                 sqlx::query(INSERT)
                     .bind(&token.issuer).bind(&token.jti).bind(&token.service).bind(&token.kid)
-                    .bind(token.issued_at).bind(token.expires_at)
-                    .bind(&token.note).bind(&token.minted_by).bind(token.minted_at)
+                    .bind(token.issued_at.unix()).bind(token.expires_at.unix())
+                    .bind(&token.note).bind(&token.minted_by).bind(token.minted_at.unix())
                     .execute(&mut *tx).await?;
                 if !are_new {
                     continue;
                 }
                 let covered: Option<(String, String, Option<i64>)> = sqlx::query_as(COVERED)
                     .bind(&token.issuer).bind(&token.jti).bind(&token.service)
-                    .bind(token.issued_at).bind(&token.kid)
+                    .bind(token.issued_at.unix()).bind(&token.kid)
                     .fetch_optional(&mut *tx).await?;
                 if let Some((kind, name, until)) = covered {
                     let target = RevocationTarget::from_columns(&kind, name, until);
@@ -188,10 +189,11 @@ impl Store {
     pub async fn tokens(&self, filter: &TokenFilter) -> Result<Vec<ListedToken>, StoreError> {
         let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(SELECT)
             .bind(&filter.issuer).bind(&filter.service).bind(&filter.jti)
-            .bind(filter.expires_by).bind(filter.expires_after).bind(&filter.kid)
-            .bind(SystemClock.now().unix().saturating_add(AHEAD_SECONDS))
+            .bind(filter.expires_by.map(Timestamp::unix)).bind(filter.expires_after.map(Timestamp::unix)).bind(&filter.kid)
+            // As for a verifier, an `iat` further ahead of the clock does not prove a token's age.
+            .bind(SystemClock.now().plus(MAX_ISSUED_AHEAD).unix())
             .fetch_all(pool).await?)?;
-        Ok(rows.into_iter().map(ListedToken::from).collect())
+        Ok(rows.into_iter().map(Row::listed).collect())
     }
 
     /// The issuers of all tokens and keys in the store.
@@ -228,46 +230,32 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn last_expiry(&self, issuer: &str, kid: &str) -> Result<Option<i64>, StoreError> {
+    pub async fn last_expiry(&self, issuer: &str, kid: &str) -> Result<Option<Timestamp>, StoreError> {
         const LAST: &str = "SELECT MAX(expires_at) FROM service_only_tokens WHERE issuer = $1 AND kid = $2";
-        on_pool!(self, pool => sqlx::query_scalar(LAST).bind(issuer).bind(kid).fetch_one(pool).await?)
+        let last: Option<i64> =
+            on_pool!(self, pool => sqlx::query_scalar(LAST).bind(issuer).bind(kid).fetch_one(pool).await?)?;
+        Ok(last.map(Timestamp::from_unix))
     }
 }
 
-impl From<Row> for ListedToken {
-    fn from(row: Row) -> Self {
-        let (
-            issuer,
-            jti,
-            service,
-            kid,
-            issued_at,
-            expires_at,
-            note,
-            minted_by,
-            minted_at,
-            by_key,
-            by_token,
-            by_service,
-        ) = row;
-        let token =
-            TokenRecord { issuer, jti, service, kid, issued_at, expires_at, note, minted_by, minted_at };
-        let found = [("key", by_key), ("token", by_token), ("service", by_service)];
+impl Row {
+    fn listed(self) -> ListedToken {
+        let found = [("key", self.by_key), ("token", self.by_token), ("service", self.by_service)];
         let found = found.into_iter().filter_map(|(word, number)| number.map(|number| (word, number)));
-        Self {
-            token,
+        ListedToken {
             revoked: found.clone().next().map(|(word, _)| word.to_owned()),
             revocations: found.map(|(_, number)| number).collect(),
+            token: TokenRecord {
+                issuer: self.issuer,
+                jti: self.jti,
+                service: self.service,
+                kid: self.kid,
+                issued_at: Timestamp::from_unix(self.issued_at),
+                expires_at: Timestamp::from_unix(self.expires_at),
+                note: self.note,
+                minted_by: self.minted_by,
+                minted_at: Timestamp::from_unix(self.minted_at),
+            },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn listings_and_verifiers_agree_on_which_time_of_issue_proves_no_age() {
-        assert_eq!(AHEAD_SECONDS.unsigned_abs(), service_only::Verifier::MAX_ISSUED_AHEAD.as_secs());
     }
 }

@@ -6,9 +6,13 @@
 //! `service_only_revocations` has one row for each token, service or key: the revocation that reaches
 //! furthest. The module `undoing` moves rows out of it.
 
-use service_only::revocation::{MemoryRevocations, RevocationsFull};
+use service_only::{
+    clock::Timestamp,
+    revocation::{MemoryRevocations, RevocationsFull},
+    verifier::MAX_ISSUED_AHEAD,
+};
 
-use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord, registry::AHEAD_SECONDS};
+use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord};
 
 /// A revocation that is not yet in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub struct NewRevocation {
     /// What is revoked.
     pub target: RevocationTarget,
     /// When it was revoked.
-    pub revoked_at: i64,
+    pub revoked_at: Timestamp,
     /// The operator who revoked it.
     pub revoked_by: Option<String>,
     /// Why.
@@ -29,16 +33,18 @@ pub struct NewRevocation {
 impl NewRevocation {
     /// Creates a revocation of a token, a service or a key of an issuer.
     pub fn new(issuer: impl Into<String>, target: RevocationTarget) -> Self {
-        Self { issuer: issuer.into(), target, revoked_at: 0, revoked_by: None, reason: None }
+        let revoked_at = Timestamp::from_unix(0);
+        Self { issuer: issuer.into(), target, revoked_at, revoked_by: None, reason: None }
     }
 
-    /// Creates a revocation of one token, which expires at that second.
-    pub fn token(issuer: impl Into<String>, jti: impl Into<String>, expires_at: i64) -> Self {
+    /// Creates a revocation of one token, which expires at that instant.
+    pub fn token(issuer: impl Into<String>, jti: impl Into<String>, expires_at: Timestamp) -> Self {
         Self::new(issuer, RevocationTarget::Token { jti: jti.into(), expires_at })
     }
 
-    /// Creates a revocation of all tokens of a service that were issued up to that second.
-    pub fn service(issuer: impl Into<String>, service: impl Into<String>, issued_by: i64) -> Self {
+    /// Creates a revocation of all tokens of a service that were issued up to and within the second of
+    /// `issued_by`.
+    pub fn service(issuer: impl Into<String>, service: impl Into<String>, issued_by: Timestamp) -> Self {
         Self::new(issuer, RevocationTarget::Service { service: service.into(), issued_by })
     }
 
@@ -65,8 +71,8 @@ impl NewRevocation {
 
     /// Sets when it was made.
     #[must_use]
-    pub fn at(mut self, second: i64) -> Self {
-        self.revoked_at = second;
+    pub fn at(mut self, instant: Timestamp) -> Self {
+        self.revoked_at = instant;
         self
     }
 
@@ -117,7 +123,17 @@ pub struct SequenceHead {
     pub sequence: i64,
 }
 
-pub(crate) type Row = (i64, String, String, String, Option<i64>, i64, Option<String>, Option<String>);
+#[derive(sqlx::FromRow)]
+pub(crate) struct Row {
+    pub(crate) sequence: i64,
+    pub(crate) kind: String,
+    pub(crate) issuer: String,
+    pub(crate) name: String,
+    pub(crate) until: Option<i64>,
+    pub(crate) revoked_at: i64,
+    pub(crate) revoked_by: Option<String>,
+    pub(crate) reason: Option<String>,
+}
 
 const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
 
@@ -196,7 +212,7 @@ impl Store {
                 let sequence: i64 = sqlx::query_scalar(NEXT).fetch_one(&mut *tx).await?;
                 sqlx::query(PUT)
                     .bind(sequence).bind(kind).bind(&revocation.issuer).bind(name).bind(until)
-                    .bind(revocation.revoked_at).bind(&revocation.revoked_by).bind(&revocation.reason)
+                    .bind(revocation.revoked_at.unix()).bind(&revocation.revoked_by).bind(&revocation.reason)
                     .execute(&mut *tx).await?;
             }
             // PostgreSQL sends it when the change is committed, and not before.
@@ -231,16 +247,16 @@ impl Store {
         rows.into_iter().map(|row| self.record(row)).collect()
     }
 
-    /// Deletes the revocations of tokens that expired before that second, and returns how many. Keep at least
-    /// the largest leeway of your verifiers between that second and now.
+    /// Deletes the revocations of tokens that expired before that instant, and returns how many. Keep at least
+    /// the largest leeway of your verifiers between that instant and now.
     ///
     /// # Errors
     /// When the store cannot write.
-    pub async fn purge_revocations(&self, expired_before: i64) -> Result<u64, StoreError> {
+    pub async fn purge_revocations(&self, expired_before: Timestamp) -> Result<u64, StoreError> {
         self.add_past_revocations().await?;
         in_transaction!(self, tx => {
-            sqlx::query(PURGE_PAST).bind(expired_before).execute(&mut *tx).await?;
-            sqlx::query(PURGE).bind(expired_before).execute(&mut *tx).await?.rows_affected()
+            sqlx::query(PURGE_PAST).bind(expired_before.unix()).execute(&mut *tx).await?;
+            sqlx::query(PURGE).bind(expired_before.unix()).execute(&mut *tx).await?.rows_affected()
         })
     }
 
@@ -260,12 +276,17 @@ impl Store {
     }
 
     pub(crate) fn record(&self, row: Row) -> Result<RevocationRecord, StoreError> {
-        let (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason) = row;
         // An unknown kind is an error: to skip it would accept a token that was revoked.
-        let target =
-            RevocationTarget::from_columns(&kind, name, until).ok_or_else(|| self.unknown_kind(&kind))?;
-        let revocation = NewRevocation { issuer, target, revoked_at, revoked_by, reason };
-        Ok(RevocationRecord { sequence, revocation })
+        let target = RevocationTarget::from_columns(&row.kind, row.name, row.until)
+            .ok_or_else(|| self.unknown_kind(&row.kind))?;
+        let revocation = NewRevocation {
+            issuer: row.issuer,
+            target,
+            revoked_at: Timestamp::from_unix(row.revoked_at),
+            revoked_by: row.revoked_by,
+            reason: row.reason,
+        };
+        Ok(RevocationRecord { sequence: row.sequence, revocation })
     }
 
     pub(crate) fn unknown_kind(&self, kind: &str) -> StoreError {
@@ -277,11 +298,11 @@ impl Store {
 impl RevocationTarget {
     /// Whether it revokes this token of its issuer at `now`. An `iat` more than a minute ahead of `now` does
     /// not prove the age of a token, so the token counts as an old token of its service.
-    pub fn covers(&self, token: &TokenRecord, now: i64) -> bool {
+    pub fn covers(&self, token: &TokenRecord, now: Timestamp) -> bool {
         match self {
             Self::Token { jti, .. } => *jti == token.jti,
             Self::Service { service, issued_by } => {
-                let ahead = token.issued_at > now.saturating_add(AHEAD_SECONDS);
+                let ahead = token.issued_at > now.plus(MAX_ISSUED_AHEAD);
                 *service == token.service && (ahead || token.issued_at <= *issued_by)
             }
             Self::Key { kid } => *kid == token.kid,

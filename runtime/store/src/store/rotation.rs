@@ -1,5 +1,7 @@
 //! Reads everything that a rotation needs.
 
+use service_only::clock::Timestamp;
+
 use super::{Journal, KeyHolder, Store, StoreError};
 
 /// Revoked tokens do not delay a key's retirement: verifiers refuse them already.
@@ -34,9 +36,8 @@ impl Store {
     async fn holders(&self, issuer: &str) -> Result<Vec<KeyHolder>, StoreError> {
         let rows: Vec<(String, String, i64)> =
             on_pool!(self, pool => sqlx::query_as(HOLDERS).bind(issuer).fetch_all(pool).await?)?;
-        Ok(rows
-            .into_iter()
-            .map(|(kid, service, last_expiry)| KeyHolder { kid, service, last_expiry })
-            .collect())
+        let held =
+            |(kid, service, second)| KeyHolder { kid, service, last_expiry: Timestamp::from_unix(second) };
+        Ok(rows.into_iter().map(held).collect())
     }
 }

@@ -1,5 +1,7 @@
 //! The target of a revocation, and its columns.
 
+use service_only::clock::Timestamp;
+
 /// What a revocation revokes: a token, a service's tokens or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationTarget {
@@ -8,14 +10,14 @@ pub enum RevocationTarget {
         /// Its `jti`.
         jti: String,
         /// Its `exp`; the store deletes the revocation some time after it.
-        expires_at: i64,
+        expires_at: Timestamp,
     },
     /// All tokens of a service that were issued up to and including a second.
     Service {
         /// Its name.
         service: String,
-        /// That second.
-        issued_by: i64,
+        /// An instant in that second.
+        issued_by: Timestamp,
     },
     /// All tokens that a key signed.
     Key {
@@ -26,7 +28,7 @@ pub enum RevocationTarget {
 
 impl RevocationTarget {
     pub(crate) fn from_columns(kind: &str, name: String, until: Option<i64>) -> Option<Self> {
-        match (kind, until) {
+        match (kind, until.map(Timestamp::from_unix)) {
             ("token", Some(expires_at)) => Some(Self::Token { jti: name, expires_at }),
             ("service", Some(issued_by)) => Some(Self::Service { service: name, issued_by }),
             ("key", None) => Some(Self::Key { kid: name }),
@@ -36,8 +38,8 @@ impl RevocationTarget {
 
     pub(crate) fn columns(&self) -> (&'static str, &str, Option<i64>) {
         match self {
-            Self::Token { jti, expires_at } => ("token", jti, Some(*expires_at)),
-            Self::Service { service, issued_by } => ("service", service, Some(*issued_by)),
+            Self::Token { jti, expires_at } => ("token", jti, Some(expires_at.unix())),
+            Self::Service { service, issued_by } => ("service", service, Some(issued_by.unix())),
             Self::Key { kid } => ("key", kid, None),
         }
     }

@@ -4,6 +4,8 @@
 //! again. The number of an undoing comes from the same sequence as revocations, so that a reader can query
 //! the new ones.
 
+use service_only::clock::Timestamp;
+
 use super::{
     CHANNEL, RevocationRecord, Store, StoreError,
     revoked::{LOCK_SEQUENCE, NEXT, NOTIFY, PUT, Row as RevocationRow},
@@ -18,7 +20,7 @@ pub struct Undoing {
     /// Why.
     pub reason: String,
     /// When it is undone.
-    pub undone_at: i64,
+    pub undone_at: Timestamp,
     /// The operator who undoes it.
     pub undone_by: Option<String>,
 }
@@ -26,13 +28,13 @@ pub struct Undoing {
 impl Undoing {
     /// Creates an undoing of the revocation with this number.
     pub fn new(revocation: i64, reason: impl Into<String>) -> Self {
-        Self { revocation, reason: reason.into(), undone_at: 0, undone_by: None }
+        Self { revocation, reason: reason.into(), undone_at: Timestamp::from_unix(0), undone_by: None }
     }
 
     /// Sets when it is undone.
     #[must_use]
-    pub fn at(mut self, second: i64) -> Self {
-        self.undone_at = second;
+    pub fn at(mut self, instant: Timestamp) -> Self {
+        self.undone_at = instant;
         self
     }
 
@@ -74,20 +76,15 @@ impl PastRevocation {
     }
 }
 
-type PastRow = (
-    i64,
-    String,
-    String,
-    String,
-    Option<i64>,
-    i64,
-    Option<String>,
-    Option<String>,
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-);
+#[derive(sqlx::FromRow)]
+struct PastRow {
+    #[sqlx(flatten)]
+    revoked: RevocationRow,
+    undone: Option<i64>,
+    undone_at: Option<i64>,
+    undone_by: Option<String>,
+    undone_reason: Option<String>,
+}
 
 const HELD: &str = "
     SELECT sequence, kind, issuer, name, until, revoked_at, revoked_by, reason
@@ -157,7 +154,7 @@ impl Store {
                 // A revocation that reaches further applies.
                 (None, Some(past)) => {
                     sqlx::query(MARK)
-                        .bind(number).bind(sequence).bind(undoing.undone_at).bind(&undoing.undone_by)
+                        .bind(number).bind(sequence).bind(undoing.undone_at.unix()).bind(&undoing.undone_by)
                         .bind(&undoing.reason)
                         .execute(&mut *tx).await?;
                     let revoked = past.revoked;
@@ -174,18 +171,18 @@ impl Store {
                     sqlx::query(REMOVE).bind(number).execute(&mut *tx).await?;
                     sqlx::query(KEEP)
                         .bind(number).bind(kind).bind(&revocation.issuer).bind(name).bind(until)
-                        .bind(revocation.revoked_at).bind(&revocation.revoked_by).bind(&revocation.reason)
-                        .bind(sequence).bind(undoing.undone_at).bind(&undoing.undone_by)
+                        .bind(revocation.revoked_at.unix()).bind(&revocation.revoked_by).bind(&revocation.reason)
+                        .bind(sequence).bind(undoing.undone_at.unix()).bind(&undoing.undone_by)
                         .bind(&undoing.reason)
                         .execute(&mut *tx).await?;
                     let replaced: Option<RevocationRow> = sqlx::query_as(REPLACED)
                         .bind(kind).bind(&revocation.issuer).bind(name)
                         .fetch_optional(&mut *tx).await?;
-                    if let Some((sequence, kind, issuer, name, until, at, by, reason)) = &replaced {
-                        sqlx::query(RESTORED).bind(sequence).execute(&mut *tx).await?;
+                    if let Some(row) = &replaced {
+                        sqlx::query(RESTORED).bind(row.sequence).execute(&mut *tx).await?;
                         sqlx::query(PUT)
-                            .bind(sequence).bind(kind).bind(issuer).bind(name).bind(until)
-                            .bind(at).bind(by).bind(reason)
+                            .bind(row.sequence).bind(&row.kind).bind(&row.issuer).bind(&row.name)
+                            .bind(row.until).bind(row.revoked_at).bind(&row.revoked_by).bind(&row.reason)
                             .execute(&mut *tx).await?;
                     }
                     (revoked, replaced)
@@ -240,14 +237,13 @@ impl Store {
     }
 
     fn past(&self, row: PastRow) -> Result<PastRevocation, StoreError> {
-        let (sequence, kind, issuer, name, until, at, by, reason, undone, undone_at, undone_by, why) = row;
-        let revoked = self.record((sequence, kind, issuer, name, until, at, by, reason))?;
-        let undone = undone.map(|number| {
+        let revoked = self.record(row.revoked)?;
+        let undone = row.undone.map(|number| {
             let undoing = Undoing {
-                revocation: sequence,
-                reason: why.unwrap_or_default(),
-                undone_at: undone_at.unwrap_or_default(),
-                undone_by,
+                revocation: revoked.sequence,
+                reason: row.undone_reason.unwrap_or_default(),
+                undone_at: Timestamp::from_unix(row.undone_at.unwrap_or_default()),
+                undone_by: row.undone_by,
             };
             (number, undoing)
         });

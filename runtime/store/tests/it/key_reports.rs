@@ -5,6 +5,7 @@ use std::time::Duration;
 use service_only::{
     Algorithm, Verifier,
     audit::NoAudit,
+    clock::Timestamp,
     error::Code,
     issue::{Issuer, MintedToken, SigningKey},
     keys::KeyRing,
@@ -53,7 +54,13 @@ async fn a_verifier_reports_its_keys_and_who_uses_them_and_of_revoked_tokens_not
         let verifier = verifier(&ring, reporter.before(revocations.clone()));
         let issuer = Issuer::builder().issuer(ISSUER).key(old).build().unwrap();
         let [good, bad] = ["orders", "sales"].map(|service| issuer.token_for(service).mint().unwrap());
-        revocations.revoke_token(ISSUER, bad.claims().jti.as_deref().unwrap(), bad.claims().exp).unwrap();
+        revocations
+            .revoke_token(
+                ISSUER,
+                bad.claims().jti.as_deref().unwrap(),
+                Timestamp::from_unix(bad.claims().exp),
+            )
+            .unwrap();
         verifier.verify(good.as_str()).unwrap();
         assert_eq!(verifier.verify(bad.as_str()).unwrap_err().code(), Code::Revoked);
         assert!(verifier.verify(mint(key("old"), "thief").as_str()).is_err(), "signed by another");
@@ -62,8 +69,8 @@ async fn a_verifier_reports_its_keys_and_who_uses_them_and_of_revoked_tokens_not
         let journal = store.journal(ISSUER).await.unwrap();
         let report = &journal.verifiers[0];
         assert_eq!(
-            (report.id.as_str(), &report.kids[..], report.refresh_seconds),
-            ("orders-1", &["old".to_owned()][..], 120)
+            (report.id.as_str(), &report.kids[..], report.refresh_interval),
+            ("orders-1", &["old".to_owned()][..], Duration::from_secs(120))
         );
         assert_eq!(uses(&journal), [("old", "orders")]);
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use service_only::{
     Algorithm, Verifier,
     audit::NoAudit,
+    clock::Timestamp,
     error::Code,
     issue::{Issuer, MintedToken, SigningKey},
 };
@@ -39,7 +40,15 @@ fn verdict(verifier: &Verifier, token: &MintedToken) -> Option<Code> {
 }
 
 fn revocation(token: &MintedToken) -> NewRevocation {
-    NewRevocation::token(ISSUER, token.claims().jti.clone().unwrap(), token.claims().exp)
+    NewRevocation::token(
+        ISSUER,
+        token.claims().jti.clone().unwrap(),
+        Timestamp::from_unix(token.claims().exp),
+    )
+}
+
+fn issued_at(token: &MintedToken) -> Timestamp {
+    Timestamp::from_unix(token.claims().iat.unwrap())
 }
 
 async fn follow(url: &str) -> SqlRevocations {
@@ -86,10 +95,7 @@ async fn three_verifiers_refuse_a_token_a_service_and_a_key() {
         let (by_service, by_key) = (mint("orders"), mint("sales"));
         for (revocation, token) in [
             (revocation(&token), &token),
-            (
-                NewRevocation::service(ISSUER, "orders", by_service.claims().iat.unwrap_or(i64::MAX)),
-                &by_service,
-            ),
+            (NewRevocation::service(ISSUER, "orders", issued_at(&by_service)), &by_service),
             (NewRevocation::key(ISSUER, by_key.kid().as_str()), &by_key),
         ] {
             assert!(fleet.iter().all(|verifier| verdict(verifier, token).is_none()));

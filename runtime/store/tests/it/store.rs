@@ -1,15 +1,26 @@
 //! The store on both databases: what is written down, what is refused, and that nothing is half done.
 
-use service_only::keys::KeyState;
+use std::time::Duration;
+
+use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::{
     KeyRecord, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
     TokenRecord, TokenState, Undoing, VerifierReport,
+    rotation::{Plan, RotationSettings},
 };
 
 use crate::database::Database;
 
-const NOW: i64 = 1_767_225_600;
+const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 const ISSUER: &str = "bakery-auth";
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+fn before(seconds: u64) -> Timestamp {
+    NOW.minus(Duration::from_secs(seconds))
+}
 
 fn token(jti: &str, service: &str, kid: &str) -> TokenRecord {
     TokenRecord {
@@ -17,8 +28,8 @@ fn token(jti: &str, service: &str, kid: &str) -> TokenRecord {
         jti: jti.to_owned(),
         service: service.to_owned(),
         kid: kid.to_owned(),
-        issued_at: NOW - 60,
-        expires_at: NOW + 3600,
+        issued_at: before(60),
+        expires_at: after(3600),
         note: Some("for the night job".to_owned()),
         minted_by: None,
         minted_at: NOW,
@@ -53,12 +64,12 @@ async fn a_token_is_listed_as_it_was_written_down_and_only_once() {
         assert_eq!(all.len(), 2, "none of a batch that is refused");
         assert_eq!(all[0].token, token("j1", "orders", "k1"));
         assert_eq!(all[0].state(NOW), TokenState::Active);
-        assert_eq!(all[0].state(NOW + 3600), TokenState::Expired);
+        assert_eq!(all[0].state(after(3600)), TokenState::Expired);
         let sales = TokenFilter { service: Some("sales".to_owned()), ..TokenFilter::default() };
         assert_eq!(store.tokens(&sales).await.unwrap()[0].token.jti, "j2");
         let ends = TokenFilter { expires_by: Some(NOW), ..TokenFilter::default() };
         assert_eq!(store.tokens(&ends).await.unwrap(), []);
-        assert_eq!(store.last_expiry(ISSUER, "k1").await.unwrap(), Some(NOW + 3600));
+        assert_eq!(store.last_expiry(ISSUER, "k1").await.unwrap(), Some(after(3600)));
         assert_eq!(store.last_expiry(ISSUER, "k2").await.unwrap(), None);
     }
 }
@@ -79,9 +90,9 @@ async fn a_listed_token_says_how_it_is_revoked() {
             .await
             .unwrap();
         let revocations = [
-            NewRevocation::token(ISSUER, "by-name", NOW + 3600),
-            NewRevocation::token("another", "good", NOW + 3600),
-            NewRevocation::service(ISSUER, "sales", NOW - 60),
+            NewRevocation::token(ISSUER, "by-name", after(3600)),
+            NewRevocation::token("another", "good", after(3600)),
+            NewRevocation::service(ISSUER, "sales", before(60)),
             NewRevocation::key(ISSUER, "k2"),
         ];
         store.revoke_all(&revocations).await.unwrap();
@@ -115,16 +126,17 @@ async fn a_new_token_that_would_be_revoked_already_is_not_written_down_and_none_
             ..token(jti, service, kid)
         };
         let by_key = RevocationTarget::Key { kid: "k2".to_owned() };
-        for (revoked, by) in
-            [(new("a", "orders", "k1", NOW), &by_service.target), (new("b", "sales", "k2", NOW + 1), &by_key)]
-        {
+        for (revoked, by) in [
+            (new("a", "orders", "k1", NOW), &by_service.target),
+            (new("b", "sales", "k2", after(1)), &by_key),
+        ] {
             let batch = [new("good", "sales", "k1", NOW), revoked];
             let error = store.record_minted(&batch).await.unwrap_err();
             assert_eq!(error, StoreError::Revoked(by.clone()));
             assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap(), []);
         }
         let other = TokenRecord { issuer: "another".to_owned(), ..new("c", "orders", "k2", NOW) };
-        store.record_minted(&[new("a", "orders", "k1", NOW + 1), other]).await.unwrap();
+        store.record_minted(&[new("a", "orders", "k1", after(1)), other]).await.unwrap();
         // What was minted before may be written down later.
         store.record_tokens(&[new("old", "orders", "k1", NOW)]).await.unwrap();
         assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap().len(), 3);
@@ -142,24 +154,24 @@ async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_fur
             async move { store.revoke(&revocation.at(NOW).by("ada").because("leaked")).await.unwrap() }
         };
         assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW)).await, Revoked::New);
-        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW - 1)).await, Revoked::Already);
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", before(1))).await, Revoked::Already);
         assert_eq!(revoke(NewRevocation::service(ISSUER, "orders", NOW)).await, Revoked::New);
         assert_eq!(revoke(NewRevocation::key(ISSUER, "k1")).await, Revoked::New);
         assert_eq!(revoke(NewRevocation::key(ISSUER, "k1")).await, Revoked::Already);
-        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW + 9)).await, Revoked::Extended);
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", after(9))).await, Revoked::Extended);
 
         let all = store.revocations_since(0, 10).await.unwrap();
         let numbers: Vec<_> = all.iter().map(|record| record.sequence).collect();
         assert_eq!(numbers, [2, 3, 4], "what was extended is new again");
-        let target = RevocationTarget::Token { jti: "j1".to_owned(), expires_at: NOW + 9 };
+        let target = RevocationTarget::Token { jti: "j1".to_owned(), expires_at: after(9) };
         let expected = NewRevocation::new(ISSUER, target).at(NOW).by("ada").because("leaked");
         assert_eq!(all[2].revocation, expected);
         assert_eq!(store.revocations_since(2, 1).await.unwrap(), all[1..2]);
         let last = store.head().await.unwrap();
         assert_eq!((&last.store, last.sequence), (&first.store, 4));
 
-        assert_eq!(store.purge_revocations(NOW + 9).await.unwrap(), 0);
-        assert_eq!(store.purge_revocations(NOW + 10).await.unwrap(), 1);
+        assert_eq!(store.purge_revocations(after(9)).await.unwrap(), 0);
+        assert_eq!(store.purge_revocations(after(10)).await.unwrap(), 1);
         assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 2, "services and keys stay");
     }
 }
@@ -170,7 +182,7 @@ async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
         let store = Store::connect(&database.url).await.unwrap();
         let revocation = NewRevocation::key(ISSUER, "k1").at(NOW).by("ada").because("leaked");
         store.revoke(&revocation).await.unwrap();
-        let undoing = Undoing::new(1, "the wrong key").at(NOW + 5).by("bob");
+        let undoing = Undoing::new(1, "the wrong key").at(after(5)).by("bob");
         let undone = store.undo_revocation(&undoing).await.unwrap();
         assert_eq!((undone.number, undone.revoked.sequence, undone.still), (2, 1, None));
         assert_eq!(undone.revoked.revocation, revocation);
@@ -181,7 +193,7 @@ async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
         assert_eq!(store.undone_since(2, 10).await.unwrap(), []);
 
         let again = store.undo_revocation(&undoing).await.unwrap_err();
-        assert_eq!(again, StoreError::UndoneAlready { number: 1, at: NOW + 5, by: Some("bob".to_owned()) });
+        assert_eq!(again, StoreError::UndoneAlready { number: 1, at: after(5), by: Some("bob".to_owned()) });
         for number in [0, -1, 2, 9] {
             let missing = store.undo_revocation(&Undoing::new(number, "r")).await.unwrap_err();
             assert!(matches!(missing, StoreError::NoRevocation { .. }), "{missing}");
@@ -197,18 +209,18 @@ async fn a_revocation_that_was_replaced_holds_again_when_its_replacement_is_undo
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let held = async || {
-            let target = RevocationTarget::Service { service: "orders".to_owned(), issued_by: 0 };
+            let target = RevocationTarget::Service { service: "orders".to_owned(), issued_by: NOW };
             let record = store.revocation_of(ISSUER, &target).await.unwrap();
             record.map(|record| (record.sequence, record.revocation.target))
         };
         let reach = |issued_by| RevocationTarget::Service { service: "orders".to_owned(), issued_by };
-        for until in [NOW, NOW + 10, NOW + 20] {
+        for until in [NOW, after(10), after(20)] {
             store.revoke(&NewRevocation::service(ISSUER, "orders", until)).await.unwrap();
         }
         // That in the middle was replaced: undoing it changes nothing that holds.
         let middle = store.undo_revocation(&Undoing::new(2, "r")).await.unwrap();
         assert_eq!(middle.still.map(|record| record.sequence), Some(3));
-        assert_eq!(held().await, Some((3, reach(NOW + 20))));
+        assert_eq!(held().await, Some((3, reach(after(20)))));
         let last = store.undo_revocation(&Undoing::new(3, "r")).await.unwrap();
         assert_eq!(last.still.map(|record| record.sequence), Some(1));
         assert_eq!(held().await, Some((1, reach(NOW))));
@@ -245,7 +257,7 @@ async fn a_store_of_an_older_program_is_read_as_it_is_and_gets_what_it_lacks_wit
         assert_eq!(store.undone_since(0, 10).await.unwrap(), []);
         assert_eq!(store.past_since(0, 10).await.unwrap(), []);
         assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 1);
-        let further = NewRevocation::service(ISSUER, "orders", NOW + 1);
+        let further = NewRevocation::service(ISSUER, "orders", after(1));
         assert_eq!(store.revoke(&further).await.unwrap(), Revoked::Extended);
         assert_eq!(store.past_since(0, 10).await.unwrap().len(), 1);
         store.undo_revocation(&Undoing::new(2, "r")).await.unwrap();
@@ -311,15 +323,15 @@ async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together
             KeyStep { kid: "new", from: KeyState::Prepared, to: KeyState::Active },
         ];
         let reversed = [take_charge[1], take_charge[0]];
-        assert!(store.step_keys(ISSUER, &reversed, NOW + 1).await.is_err());
+        assert!(store.step_keys(ISSUER, &reversed, after(1)).await.is_err());
         assert_eq!(store.keys(ISSUER).await.unwrap()[1], key("old", KeyState::Active), "nothing half done");
-        store.step_keys(ISSUER, &take_charge, NOW + 2).await.unwrap();
-        let error = store.step_keys(ISSUER, &take_charge, NOW + 3).await.unwrap_err();
+        store.step_keys(ISSUER, &take_charge, after(2)).await.unwrap();
+        let error = store.step_keys(ISSUER, &take_charge, after(3)).await.unwrap_err();
         assert!(error.to_string().contains("somebody else was faster"), "{error}");
 
         let keys = store.keys(ISSUER).await.unwrap();
-        assert_eq!((keys[0].state, keys[0].active_at), (KeyState::Active, Some(NOW + 2)));
-        assert_eq!((keys[1].state, keys[1].retiring_at), (KeyState::Retiring, Some(NOW + 2)));
+        assert_eq!((keys[0].state, keys[0].active_at), (KeyState::Active, Some(after(2))));
+        assert_eq!((keys[1].state, keys[1].retiring_at), (KeyState::Retiring, Some(after(2))));
         assert_eq!(store.keys("another").await.unwrap(), []);
     }
 }
@@ -333,16 +345,16 @@ async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_al
         let away = |kid, from| KeyStep { kid, from, to: KeyState::Retired };
         let steps = [away("leaked", KeyState::Active), away("next", KeyState::Prepared)];
         let fresh = key("fresh", KeyState::Active);
-        let late = store.replace_keys(&[away("next", KeyState::Active)], &fresh, NOW + 1).await;
+        let late = store.replace_keys(&[away("next", KeyState::Active)], &fresh, after(1)).await;
         assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
-        let known = store.replace_keys(&steps, &key("next", KeyState::Active), NOW + 1).await;
+        let known = store.replace_keys(&steps, &key("next", KeyState::Active), after(1)).await;
         assert!(matches!(known, Err(StoreError::Conflict(_))), "{known:?}");
         assert_eq!(
             store.keys(ISSUER).await.unwrap()[0],
             key("leaked", KeyState::Active),
             "nothing half done"
         );
-        store.replace_keys(&steps, &fresh, NOW + 1).await.unwrap();
+        store.replace_keys(&steps, &fresh, after(1)).await.unwrap();
         let states: Vec<_> = store.keys(ISSUER).await.unwrap().into_iter().map(|key| key.state).collect();
         assert_eq!(states, [KeyState::Active, KeyState::Retired, KeyState::Retired]);
     }
@@ -353,12 +365,12 @@ async fn the_journal_knows_who_holds_which_key_and_until_when() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.add_key(&key("k1", KeyState::Active)).await.unwrap();
-        let longer = TokenRecord { expires_at: NOW + 7200, ..token("long", "orders", "k1") };
+        let longer = TokenRecord { expires_at: after(7200), ..token("long", "orders", "k1") };
         let tokens =
             [token("short", "orders", "k1"), longer, token("gone", "sales", "k1"), token("x", "sales", "k0")];
         store.record_tokens(&tokens).await.unwrap();
         let revocations =
-            [NewRevocation::token(ISSUER, "gone", NOW + 3600), NewRevocation::key(ISSUER, "k0")];
+            [NewRevocation::token(ISSUER, "gone", after(3600)), NewRevocation::key(ISSUER, "k0")];
         store.revoke_all(&revocations).await.unwrap();
 
         let journal = store.journal(ISSUER).await.unwrap();
@@ -368,10 +380,10 @@ async fn the_journal_knows_who_holds_which_key_and_until_when() {
             .iter()
             .map(|holder| (holder.kid.as_str(), holder.service.as_str(), holder.last_expiry))
             .collect();
-        assert_eq!(holders, [("k1", "orders", NOW + 7200)], "what is revoked holds no key back");
+        assert_eq!(holders, [("k1", "orders", after(7200))], "what is revoked holds no key back");
         assert_eq!(journal.revoked, ["k0"]);
-        store.revoke(&NewRevocation::token(ISSUER, "long", NOW + 7200)).await.unwrap();
-        assert_eq!(store.journal(ISSUER).await.unwrap().holders[0].last_expiry, NOW + 3600);
+        store.revoke(&NewRevocation::token(ISSUER, "long", after(7200))).await.unwrap();
+        assert_eq!(store.journal(ISSUER).await.unwrap().holders[0].last_expiry, after(3600));
         assert_eq!(store.journal("another").await.unwrap(), service_only_store::rotation::Journal::default());
     }
 }
@@ -384,20 +396,75 @@ async fn the_last_word_of_a_verifier_and_the_last_use_of_a_key_hold() {
             id: "orders-7d4f".to_owned(),
             issuer: ISSUER.to_owned(),
             kids: vec!["k1".to_owned()],
-            refresh_seconds: 300,
+            refresh_interval: Duration::from_secs(300),
             last_seen: NOW,
         };
         store.report_verifier(&report).await.unwrap();
         report.kids.push("k2".to_owned());
-        report.last_seen += 1;
+        report.last_seen = after(1);
         store.report_verifier(&report).await.unwrap();
         assert_eq!(store.verifiers(ISSUER).await.unwrap(), [report]);
 
         let seen = |last_seen| KeyUse { kid: "k1".to_owned(), service: "orders".to_owned(), last_seen };
-        for at in [NOW + 5, NOW] {
+        for at in [after(5), NOW] {
             store.report_key_use(ISSUER, &[seen(at)]).await.unwrap();
         }
-        assert_eq!(store.key_use(ISSUER).await.unwrap(), [seen(NOW + 5)]);
+        assert_eq!(store.key_use(ISSUER).await.unwrap(), [seen(after(5))]);
+    }
+}
+
+#[tokio::test]
+async fn instants_at_both_ends_of_time_are_stored_and_read_without_overflow() {
+    let ends = [i64::MIN, -1, i64::MAX].map(Timestamp::from_unix);
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        for at in ends {
+            let kid = at.unix().to_string();
+            let key = KeyRecord { prepared_at: at, retiring_at: Some(at), ..key(&kid, KeyState::Retiring) };
+            store.add_key(&key).await.unwrap();
+            let record =
+                TokenRecord { issued_at: at, expires_at: at, minted_at: at, ..token(&kid, "orders", &kid) };
+            store.record_tokens(&[record]).await.unwrap();
+            store.revoke(&NewRevocation::service(ISSUER, &kid, at).at(at)).await.unwrap();
+            let used = KeyUse { kid: kid.clone(), service: "orders".to_owned(), last_seen: at };
+            store.report_key_use(ISSUER, &[used]).await.unwrap();
+            let report = VerifierReport {
+                id: kid,
+                issuer: ISSUER.to_owned(),
+                kids: Vec::new(),
+                refresh_interval: Duration::MAX,
+                last_seen: at,
+            };
+            store.report_verifier(&report).await.unwrap();
+        }
+        database.execute("UPDATE service_only_verifiers SET refresh_seconds = -1 WHERE id = '-1'").await;
+
+        let journal = store.journal(ISSUER).await.unwrap();
+        assert_eq!(journal.keys.iter().map(|key| key.prepared_at).collect::<Vec<_>>(), ends);
+        assert_eq!(journal.verifiers[0].refresh_interval, Duration::ZERO);
+        let tokens = store.tokens(&TokenFilter::default()).await.unwrap();
+        let revocations = store.revocations_since(0, 10).await.unwrap();
+        assert_eq!((tokens.len(), revocations.len()), (3, 3));
+        for now in ends {
+            let _ = Plan::new(&journal, &RotationSettings::default(), now);
+            store.exposition(ISSUER, now).await.unwrap();
+            assert!(tokens.iter().all(|token| token.state(now) != TokenState::Revoked));
+            assert!(!revocations.iter().any(|made| made.revocation.target.covers(&tokens[0].token, now)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fraction_of_a_second_is_dropped() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let part = Duration::from_millis(999);
+        let record = TokenRecord { minted_at: NOW.plus(part), ..token("j1", "orders", "k1") };
+        store.record_tokens(&[record]).await.unwrap();
+        assert_eq!(
+            store.tokens(&TokenFilter::default()).await.unwrap()[0].token,
+            token("j1", "orders", "k1")
+        );
     }
 }
 

@@ -57,9 +57,11 @@ fn a_remembered_token_is_refused_from_the_moment_of_its_revocation() {
     let ways: [Revoke; 3] = [
         |store, token, _| {
             let claims = token.claims();
-            store.revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), claims.exp).unwrap();
+            store
+                .revoke_token("bakery-auth", claims.jti.as_deref().unwrap(), Timestamp::from_unix(claims.exp))
+                .unwrap();
         },
-        |store, _, _| store.revoke_service("bakery-auth", "orders", NOW).unwrap(),
+        |store, _, _| store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap(),
         |store, _, kid| store.revoke_key("bakery-auth", kid).unwrap(),
     ];
     for revoke in ways {
@@ -69,7 +71,7 @@ fn a_remembered_token_is_refused_from_the_moment_of_its_revocation() {
         let (issuer, _) = world.issuer();
         let token = mint(&issuer, "orders");
         warm(&verifier, token.as_str());
-        store.revoke_token("bakery-auth", "another", NOW + 60).unwrap();
+        store.revoke_token("bakery-auth", "another", Timestamp::from_unix(NOW + 60)).unwrap();
         assert!(is_known(&verifier, token.as_str()), "a change of the store is a question, not an answer");
         revoke(&store, &token, issuer.key().kid().as_str());
         for _ in 0..3 {
@@ -326,7 +328,7 @@ fn whether_the_issue_time_of_a_remembered_token_proves_an_age_is_asked_at_each_i
         let (issuer, clock) = world.issuer();
         clock.set(NOW + 120);
         let token = mint(&issuer, "orders");
-        store.revoke_service("bakery-auth", "orders", NOW + 100).unwrap();
+        store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW + 100)).unwrap();
         warm(&verifier, token.as_str());
         // A clock that is set back: now the token is from the future, and may have been minted before.
         clock.set(NOW + 60);

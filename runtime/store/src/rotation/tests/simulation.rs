@@ -1,41 +1,51 @@
 //! Simulates a fleet that mints, calls, restarts and rotates at random, and checks the invariants after each
 //! event.
 
+use std::ops::Range;
+
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{at, *};
+
+const DAY: u64 = 24 * HOUR;
+const HOUR: u64 = 3600;
 
 /// The events of a simulation.
 #[derive(Debug, Clone)]
 enum Event {
-    Pass(i64),
-    Mint { service: usize, life: i64 },
-    MintUnknown { service: usize, life: i64 },
+    Pass(Duration),
+    Mint { service: usize, life: Duration },
+    MintUnknown { service: usize, life: Duration },
     Call { service: usize },
     Report { verifier: usize },
     Rotate,
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let span = prop_oneof![1..HOUR, HOUR..DAY, DAY..20 * DAY];
+    let span = prop_oneof![seconds(1..HOUR), seconds(HOUR..DAY), seconds(DAY..20 * DAY)];
+    let life = || seconds(HOUR..60 * DAY);
     prop_oneof![
         3 => span.prop_map(Event::Pass),
-        2 => (0..3_usize, HOUR..60 * DAY).prop_map(|(service, life)| Event::Mint { service, life }),
-        1 => (0..3_usize, HOUR..60 * DAY).prop_map(|(service, life)| Event::MintUnknown { service, life }),
+        2 => (0..3_usize, life()).prop_map(|(service, life)| Event::Mint { service, life }),
+        1 => (0..3_usize, life()).prop_map(|(service, life)| Event::MintUnknown { service, life }),
         2 => (0..3_usize).prop_map(|service| Event::Call { service }),
         2 => (0..2_usize).prop_map(|verifier| Event::Report { verifier }),
         3 => Just(Event::Rotate),
     ]
 }
 
+fn seconds(range: Range<u64>) -> impl Strategy<Value = Duration> {
+    range.prop_map(Duration::from_secs)
+}
+
 /// The fleet. Each verifier checks for new keys within the longest interval.
 struct Fleet {
     journal: Journal,
     settings: RotationSettings,
-    now: i64,
+    now: Timestamp,
     made: usize,
     /// Service, key, expiry.
-    tokens: Vec<(usize, String, i64)>,
+    tokens: Vec<(usize, String, Timestamp)>,
 }
 
 impl Fleet {
@@ -44,7 +54,7 @@ impl Fleet {
             token_life: Duration::from_secs(60 * 24 * 3600),
             ..RotationSettings::default()
         };
-        Self { journal: Journal::default(), settings, now: NOW, made: 0, tokens: Vec::new() }
+        Self { journal: Journal::default(), settings, now: at(0), made: 0, tokens: Vec::new() }
     }
 
     fn plan(&self) -> Plan {
@@ -67,7 +77,7 @@ impl Fleet {
 
     fn happen(&mut self, event: &Event) -> Result<(), TestCaseError> {
         match event {
-            Event::Pass(span) => self.now += span,
+            Event::Pass(span) => self.now = self.now.plus(*span),
             Event::Mint { service, life } => self.mint(*service, *life, true),
             Event::MintUnknown { service, life } => self.mint(*service, *life, false),
             Event::Call { service } => self.call(*service),
@@ -84,9 +94,9 @@ impl Fleet {
         Ok(())
     }
 
-    fn mint(&mut self, service: usize, life: i64, known: bool) {
+    fn mint(&mut self, service: usize, life: Duration, known: bool) {
         let Some(kid) = self.active() else { return };
-        let ends = self.now + life;
+        let ends = self.now.plus(life);
         self.tokens.push((service, kid.clone(), ends));
         if !known {
             return;
@@ -102,8 +112,9 @@ impl Fleet {
     /// Calls with the newest valid token. Reporting verifiers record the use, if there are any.
     fn call(&mut self, service: usize) {
         let (live, now) = (self.live(), self.now);
-        let good =
-            |token: &&(usize, String, i64)| token.0 == service && token.2 > now && live.contains(&token.1);
+        let good = |token: &&(usize, String, Timestamp)| {
+            token.0 == service && token.2 > now && live.contains(&token.1)
+        };
         let Some((_, kid, _)) = self.tokens.iter().rev().find(good).cloned() else { return };
         if self.journal.verifiers.is_empty() {
             return;
@@ -147,13 +158,17 @@ impl Fleet {
                 let kid = format!("key-{}", self.made);
                 self.made += 1;
                 let state = if *step == Step::Adopt { KeyState::Active } else { KeyState::Prepared };
-                self.journal.keys.push(super::key(&kid, state, NOW - now));
+                self.journal.keys.push(super::key(&kid, state, NOW - now.unix()));
             }
             Step::Activate { kid } => {
                 let kid = kid.clone().unwrap();
                 let published = self.journal.keys.iter().find(|key| key.kid == kid).unwrap().prepared_at;
                 let everywhere = self.journal.verifiers.iter().all(|report| report.kids.contains(&kid));
-                prop_assert!(everywhere || now >= published + HOUR || !self.journal.verifiers.is_empty());
+                prop_assert!(
+                    everywhere
+                        || now >= published.plus(Duration::from_secs(HOUR))
+                        || !self.journal.verifiers.is_empty()
+                );
                 for former in self.of(KeyState::Active) {
                     stage(self, &former, KeyState::Retiring);
                 }
@@ -180,9 +195,15 @@ impl Fleet {
                 other.kid == active && other.service == holder.service && other.last_expiry > self.now
             });
             let used = self.journal.uses.iter().any(|used| {
-                used.kid == kid && used.service == holder.service && used.last_seen > self.now - 8 * DAY
+                used.kid == kid
+                    && used.service == holder.service
+                    && used.last_seen > self.now.minus(Duration::from_secs(8 * DAY))
             });
-            let watched = self.journal.verifiers.iter().any(|report| report.last_seen > self.now - HOUR);
+            let watched = self
+                .journal
+                .verifiers
+                .iter()
+                .any(|report| report.last_seen > self.now.minus(Duration::from_secs(HOUR)));
             prop_assert!(replaced && watched && !used, "{holder:?} still needs it");
         }
         Ok(())
@@ -209,10 +230,10 @@ proptest! {
     }
 
     #[test]
-    fn a_rotation_that_is_run_every_day_comes_to_an_end_of_every_key(lives in vec(HOUR..40 * DAY, 1..6)) {
+    fn a_rotation_that_is_run_every_day_comes_to_an_end_of_every_key(lives in vec(seconds(HOUR..40 * DAY), 1..6)) {
         let mut fleet = Fleet::new();
-        for day in 0..360 {
-            fleet.now = NOW + day * DAY;
+        for day in 0..360_u64 {
+            fleet.now = at(0).plus(Duration::from_secs(day * DAY));
             fleet.rotate()?;
             let life = lives[usize::try_from(day).unwrap() % lives.len()];
             fleet.mint(0, life, true);

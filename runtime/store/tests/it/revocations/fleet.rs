@@ -113,8 +113,9 @@ async fn measure_the_fleet_at_a_hundred_thousand_revocations() {
     const ROUNDS: usize = 20;
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
+        let expires_at = Timestamp::from_unix(4_102_444_800);
         let many: Vec<_> = (0..100_000)
-            .map(|_| NewRevocation::token(ISSUER, uuid::Uuid::new_v4().to_string(), 4_102_444_800))
+            .map(|_| NewRevocation::token(ISSUER, uuid::Uuid::new_v4().to_string(), expires_at))
             .collect();
         for some in many.chunks(1000) {
             store.revoke_all(some).await.unwrap();

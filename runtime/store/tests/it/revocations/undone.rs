@@ -73,9 +73,12 @@ async fn a_service_whose_further_revocation_is_undone_is_never_accepted_up_to_th
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let token = mint("orders");
-        let issued = token.claims().iat.unwrap();
+        let issued = issued_at(&token);
         store.revoke(&NewRevocation::service(ISSUER, "orders", issued)).await.unwrap();
-        store.revoke(&NewRevocation::service(ISSUER, "orders", issued + 1_000)).await.unwrap();
+        store
+            .revoke(&NewRevocation::service(ISSUER, "orders", issued.plus(Duration::from_secs(1_000))))
+            .await
+            .unwrap();
         let revocations = follow(&database.url).await;
         let verifier = verifier(&revocations);
         assert_eq!(verdict(&verifier, &token), REVOKED);
