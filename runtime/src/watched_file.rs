@@ -79,7 +79,7 @@ pub trait Contents: Send + Sync + 'static {
     fn parse(&self, bytes: &[u8]) -> Result<Self::Content, Self::Error>;
 
     /// The error for a thread that cannot be started.
-    fn no_thread(&self, error: &io::Error) -> Self::Error;
+    fn no_thread(&self, error: io::Error) -> Self::Error;
 
     /// The error for a read that takes longer than [`MAX_READ`].
     fn hangs(&self) -> Self::Error;
@@ -189,7 +189,7 @@ impl<C: Contents> WatchedFile<C> {
                 }
             }
         };
-        Self::spawn(reader).map_err(|error| contents.no_thread(&error))?;
+        Self::spawn(reader).map_err(|error| contents.no_thread(error))?;
         let shared =
             first.recv_timeout(patience.saturating_add(MAX_READ)).map_err(|_| contents.hangs())??;
         Self::supervise(shared, interval, report)
@@ -208,7 +208,7 @@ impl<C: Contents> WatchedFile<C> {
     ) -> Result<Self, C::Error> {
         let shared = Arc::new(Shared::unread(contents, before, clock));
         let reader = Arc::clone(&shared);
-        Self::spawn(move || reader.read_when_asked()).map_err(|error| shared.contents.no_thread(&error))?;
+        Self::spawn(move || reader.read_when_asked()).map_err(|error| shared.contents.no_thread(error))?;
         let watched = Self::supervise(shared, interval, report)?;
         watched.0.supervisor.unpark();
         Ok(watched)
@@ -234,7 +234,7 @@ impl<C: Contents> WatchedFile<C> {
         });
         let supervisor = supervisor.map_err(|error| {
             shared.stop();
-            shared.contents.no_thread(&error)
+            shared.contents.no_thread(error)
         })?;
         Ok(Self(Arc::new(Watch { shared, supervisor })))
     }

@@ -47,7 +47,7 @@ pub use self::tower::{ResendBody, TokenAttached};
 pub use self::{
     attach::AttachToken,
     origin::InvalidOrigin,
-    token_file::{MAX_TOKEN_FILE_BYTES, TokenFileError},
+    token_file::{MAX_TOKEN_FILE_BYTES, TokenFileError, TokenFileErrorKind},
 };
 use self::{
     rounds::AwaitedFile,
@@ -200,7 +200,9 @@ impl LazyTokenSource {
     }
 
     fn missing(&self) -> TokenFileError {
-        self.last_error().unwrap_or_else(|| self.0.file().contents().error("there is no token yet"))
+        self.last_error().unwrap_or_else(|| {
+            self.0.file().contents().error(TokenFileErrorKind::NotReadYet, "there is no token yet")
+        })
     }
 }
 
@@ -272,10 +274,11 @@ impl TokenSourceBuilder {
 
     fn check(&self) -> Result<(), TokenFileError> {
         if self.interval < MIN_POLL_INTERVAL {
-            return Err(self.file.error(format!(
+            let reason = format!(
                 "the file would be looked at every {:?}; {MIN_POLL_INTERVAL:?} is the least",
                 self.interval
-            )));
+            );
+            return Err(self.file.error(TokenFileErrorKind::Configuration, reason));
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ mod tests {
             if bytes.is_empty() { Err("empty".to_owned()) } else { Ok(bytes.to_vec()) }
         }
 
-        fn no_thread(&self, error: &io::Error) -> String {
+        fn no_thread(&self, error: io::Error) -> String {
             error.to_string()
         }
 

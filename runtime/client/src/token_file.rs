@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use http::HeaderValue;
@@ -34,8 +35,9 @@ impl TokenFile {
         Self { path }
     }
 
-    pub(crate) fn error(&self, reason: impl fmt::Display) -> TokenFileError {
-        TokenFileError(format!("{}: {reason}", self.path.display()))
+    pub(crate) fn error(&self, kind: TokenFileErrorKind, reason: impl fmt::Display) -> TokenFileError {
+        let message = format!("{}: {reason}", self.path.display());
+        TokenFileError { kind, message, source: None }
     }
 }
 
@@ -51,27 +53,32 @@ impl Contents for TokenFile {
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TokenFileError> {
-        let bytes = read_regular(&self.path, MAX_TOKEN_FILE_BYTES).map_err(|error| self.error(error))?;
+        let bytes = read_regular(&self.path, MAX_TOKEN_FILE_BYTES)
+            .map_err(|error| self.error(TokenFileErrorKind::Unreadable, &error).caused_by(error))?;
         if bytes.len() > MAX_TOKEN_FILE_BYTES {
-            return Err(self.error(format!("the file is larger than {MAX_TOKEN_FILE_BYTES} bytes")));
+            let reason = format_args!("the file is larger than {MAX_TOKEN_FILE_BYTES} bytes");
+            return Err(self.error(TokenFileErrorKind::NotAToken, reason));
         }
         Ok(bytes)
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Option<Sendable>, TokenFileError> {
         sendable(bytes).map(Some).map_err(|reason| {
-            self.error(format_args!(
+            let reason = format_args!(
                 "the file holds no token: {reason}; write one into it with `service-token generate NAME`"
-            ))
+            );
+            self.error(TokenFileErrorKind::NotAToken, reason)
         })
     }
 
-    fn no_thread(&self, error: &io::Error) -> TokenFileError {
-        self.error(format!("no thread can be started: {error}"))
+    fn no_thread(&self, error: io::Error) -> TokenFileError {
+        let reason = format_args!("no thread can be started: {error}");
+        self.error(TokenFileErrorKind::NoThread, reason).caused_by(error)
     }
 
     fn hangs(&self) -> TokenFileError {
-        self.error(format_args!("not read within {MAX_READ:?}: does its file system hang?"))
+        let reason = format_args!("not read within {MAX_READ:?}: does its file system hang?");
+        self.error(TokenFileErrorKind::Timeout, reason)
     }
 
     fn tell_loaded(&self, token: &Option<Sendable>) {
@@ -138,16 +145,63 @@ fn whole(seconds: f64) -> Timestamp {
 
 /// A token file that cannot be used. The message names the file and the problem, and contains nothing of its
 /// content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenFileError(String);
+#[derive(Debug, Clone)]
+pub struct TokenFileError {
+    kind: TokenFileErrorKind,
+    message: String,
+    source: Option<Arc<io::Error>>,
+}
 
-impl fmt::Display for TokenFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// The kinds of [`TokenFileError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenFileErrorKind {
+    /// A setting of the builder cannot be used; nothing was read.
+    Configuration,
+    /// The file was not read yet. This kind occurs only with a source that was started lazily.
+    NotReadYet,
+    /// The file does not exist, is not a regular file, or cannot be read. [`Error::source`] is the
+    /// [`io::Error`].
+    Unreadable,
+    /// The read takes too long: the file system may hang.
+    Timeout,
+    /// The file contains something else than one token.
+    NotAToken,
+    /// No thread can be started to watch the file. [`Error::source`] is the [`io::Error`].
+    NoThread,
+}
+
+impl TokenFileError {
+    /// The kind of the error.
+    pub fn kind(&self) -> TokenFileErrorKind {
+        self.kind
+    }
+
+    fn caused_by(self, source: io::Error) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
     }
 }
 
-impl Error for TokenFileError {}
+/// Errors are equal if their kinds and their messages are.
+impl PartialEq for TokenFileError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.message) == (other.kind, &other.message)
+    }
+}
+
+impl Eq for TokenFileError {}
+
+impl fmt::Display for TokenFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for TokenFileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {

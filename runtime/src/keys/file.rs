@@ -233,7 +233,7 @@ impl Contents for KeyFile {
         }))
     }
 
-    fn no_thread(&self, error: &io::Error) -> KeyError {
+    fn no_thread(&self, error: io::Error) -> KeyError {
         KeyError::unreadable(format!("no thread can be started: {error}"))
     }
 

@@ -26,7 +26,7 @@ impl Contents for Bytes {
         if bytes.is_empty() { Err("empty".to_owned()) } else { Ok(bytes.to_vec()) }
     }
 
-    fn no_thread(&self, error: &io::Error) -> String {
+    fn no_thread(&self, error: io::Error) -> String {
         error.to_string()
     }
 
@@ -162,7 +162,7 @@ impl Contents for Unreadable {
         self.file.parse(bytes)
     }
 
-    fn no_thread(&self, error: &io::Error) -> String {
+    fn no_thread(&self, error: io::Error) -> String {
         error.to_string()
     }
 
@@ -260,7 +260,7 @@ impl Contents for Hanging {
         self.file.parse(bytes)
     }
 
-    fn no_thread(&self, error: &io::Error) -> String {
+    fn no_thread(&self, error: io::Error) -> String {
         error.to_string()
     }
 

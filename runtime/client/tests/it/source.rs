@@ -1,8 +1,9 @@
 //! The token in a file that changes.
 
-use std::time::Instant;
+use std::{error::Error as _, io, time::Instant};
 
 use service_only::clock::Timestamp;
+use service_only_client::TokenFileErrorKind;
 
 use super::*;
 
@@ -71,14 +72,20 @@ fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
         [("", "holds no token"), ("x", "holds no token"), (&*too_large, "larger than 16386 bytes")]
     {
         fs::write(bakery.path(), content).unwrap();
-        let error = TokenSource::file(bakery.path()).open().unwrap_err().to_string();
-        assert!(error.contains(says), "{error}");
+        let error = TokenSource::file(bakery.path()).open().unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.kind(), TokenFileErrorKind::NotAToken);
     }
-    let missing = TokenSource::file(bakery.folder.path().join("nothing")).open().unwrap_err().to_string();
-    assert!(missing.contains("nothing"), "{missing}");
+    let missing = TokenSource::file(bakery.folder.path().join("nothing")).open().unwrap_err();
+    assert!(missing.to_string().contains("nothing"), "{missing}");
+    assert_eq!(missing.kind(), TokenFileErrorKind::Unreadable);
+    let source = missing.source().and_then(|source| source.downcast_ref::<io::Error>()).unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::NotFound);
     bakery.mount(&bakery.token());
     let hasty = TokenSource::file(bakery.path()).poll_every(Duration::from_millis(9)).open();
-    assert!(hasty.unwrap_err().to_string().contains("10ms is the least"));
+    let hasty = hasty.unwrap_err();
+    assert!(hasty.to_string().contains("10ms is the least"), "{hasty}");
+    assert_eq!(hasty.kind(), TokenFileErrorKind::Configuration);
 }
 
 #[test]
