@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use service_only::routes::RouteTable;
-use service_only_export::{self as export, ExportError};
+use service_only_export::{self as export, ExportError, MeshOption};
 
 use self::mesh::MeshArguments;
 use crate::exit::Exit;
@@ -109,8 +109,10 @@ fn exported(text: Result<String, ExportError>) -> Outcome<()> {
 fn refused(error: &ExportError) -> Problem {
     let problem = Problem::new(ProblemCode::BadConfig, error.to_string());
     match error {
-        ExportError::Option { option: "namespace", .. } => problem.help("name it: `--namespace NAMESPACE`"),
-        ExportError::Option { option: "label", .. } => {
+        ExportError::Option { option: MeshOption::Namespace, .. } => {
+            problem.help("name it: `--namespace NAMESPACE`")
+        }
+        ExportError::Option { option: MeshOption::Label, .. } => {
             problem.help("select the workload: `--label app=NAME`")
         }
         ExportError::Route { .. } => problem.help("nothing was written, for it would say less than the code"),

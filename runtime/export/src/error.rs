@@ -1,5 +1,7 @@
 //! The errors of an export.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Why a table could not be exported. The export never writes weaker rules than those of the table.
@@ -17,14 +19,11 @@ pub enum ExportError {
     /// An option is missing, or has a value that the target would interpret differently.
     #[error("{option}: {reason}")]
     Option {
-        /// The option, by the name of its method.
-        option: &'static str,
+        /// The option.
+        option: MeshOption,
         /// What is wrong with it.
         reason: String,
     },
-    /// The document could not be written as text.
-    #[error("the document cannot be written: {0}")]
-    Unwritable(String),
 }
 
 impl ExportError {
@@ -32,7 +31,54 @@ impl ExportError {
         Self::Route { route: route.into(), reason: reason.into() }
     }
 
-    pub(crate) fn option(option: &'static str, reason: impl Into<String>) -> Self {
+    pub(crate) fn option(option: MeshOption, reason: impl Into<String>) -> Self {
         Self::Option { option, reason: reason.into() }
+    }
+}
+
+/// An input of an export. `Display` writes the name of its method or member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MeshOption {
+    /// An audience of the service.
+    Audience,
+    /// The issuer of the tokens.
+    Issuer,
+    /// The JWK set in the output.
+    Jwks,
+    /// The URL of the JWK set.
+    JwksUri,
+    /// A label that selects the workload.
+    Label,
+    /// The namespace of the workload.
+    Namespace,
+    /// The principal of a service.
+    Principal,
+    /// The name of the service in the table.
+    Service,
+    /// The trust domain of callers.
+    TrustDomain,
+}
+
+impl MeshOption {
+    /// The name of the method or member that sets it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audience => "audience",
+            Self::Issuer => "issuer",
+            Self::Jwks => "jwks",
+            Self::JwksUri => "jwks_uri",
+            Self::Label => "label",
+            Self::Namespace => "namespace",
+            Self::Principal => "principal",
+            Self::Service => "service",
+            Self::TrustDomain => "trust_domain",
+        }
+    }
+}
+
+impl fmt::Display for MeshOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ExportError, MeshOptions,
+    ExportError, MeshOption, MeshOptions,
     options::MeshKeys,
     plan::{self, Asked, Needs, Rule},
     template::{Piece, Template},
@@ -35,7 +35,7 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
     let namespace = mesh
         .namespace
         .as_deref()
-        .ok_or_else(|| ExportError::option("namespace", "name the one of the workload"))?;
+        .ok_or_else(|| ExportError::option(MeshOption::Namespace, "name the one of the workload"))?;
     let metadata = json!({ "name": resource_name(table.service()), "namespace": namespace });
     let selector = json!({ "matchLabels": labels(table, mesh)? });
 
@@ -256,7 +256,10 @@ fn labels(table: &RouteTable, mesh: &MeshOptions) -> Result<Value, ExportError> 
     }
     // Kubernetes limits a label value to 63 characters.
     if table.service().len() > 63 {
-        return Err(ExportError::option("label", "the service's name is too long for a label; name one"));
+        return Err(ExportError::option(
+            MeshOption::Label,
+            "the service's name is too long for a label; name one",
+        ));
     }
     Ok(json!({ "app": table.service() }))
 }

@@ -36,7 +36,7 @@ mod yaml;
 
 pub use self::{
     envoy::{ENVOY_VERSION, envoy},
-    error::ExportError,
+    error::{ExportError, MeshOption},
     istio::{ISTIO_VERSION, istio},
     markdown::markdown,
     mermaid::mermaid,

@@ -45,10 +45,7 @@ pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError>
         // The default for operations that are not listed: they are not public either.
         "security": [{ SCHEME: [] }],
     });
-    let mut text = serde_json::to_string_pretty(&document)
-        .map_err(|error| ExportError::Unwritable(error.to_string()))?;
-    text.push('\n');
-    Ok(text)
+    Ok(format!("{document:#}\n"))
 }
 
 fn paths(table: &RouteTable) -> Result<Value, ExportError> {

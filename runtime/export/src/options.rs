@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use crate::ExportError;
+use crate::{ExportError, MeshOption};
 
 /// The default trust domain of a mesh. It is also Istio's default, which Istio reads as the trust domain of
 /// the mesh.
@@ -49,7 +49,7 @@ impl MeshOptions {
         let host = uri.strip_prefix("https://").and_then(|rest| rest.split(['/', '?']).next());
         if !host.is_some_and(|host| !host.is_empty() && !host.contains('@')) || !is_plain(&uri) {
             return Err(ExportError::option(
-                "jwks_uri",
+                MeshOption::JwksUri,
                 "the keys come from a URL such as `https://auth.example/jwks.json`",
             ));
         }
@@ -65,7 +65,7 @@ impl MeshOptions {
         // Istio compares `ISSUER/SUBJECT`, and reads a `*` at either end as a wildcard.
         if issuer.is_empty() || issuer.starts_with('*') {
             return Err(ExportError::option(
-                "issuer",
+                MeshOption::Issuer,
                 "name the `iss` of the tokens, which does not begin with `*`",
             ));
         }
@@ -132,11 +132,11 @@ impl MeshOptions {
     /// Checks the requirements of both proxies; Istio reads a `*` at either end as a wildcard.
     pub(crate) fn check(&self) -> Result<(), ExportError> {
         let lists = [
-            ("audience", self.audiences.iter().collect::<Vec<_>>()),
-            ("principal", self.principals.values().flatten().collect()),
-            ("trust_domain", vec![&self.trust_domain]),
-            ("namespace", self.namespace.iter().collect()),
-            ("label", self.labels.iter().flat_map(|(name, value)| [name, value]).collect()),
+            (MeshOption::Audience, self.audiences.iter().collect::<Vec<_>>()),
+            (MeshOption::Principal, self.principals.values().flatten().collect()),
+            (MeshOption::TrustDomain, vec![&self.trust_domain]),
+            (MeshOption::Namespace, self.namespace.iter().collect()),
+            (MeshOption::Label, self.labels.iter().flat_map(|(name, value)| [name, value]).collect()),
         ];
         for (option, values) in lists {
             if let Some(value) = values.iter().find(|value| value.contains('*') || !is_plain(value)) {
@@ -156,7 +156,7 @@ fn is_plain(text: &str) -> bool {
 /// The set on one line. A set with a private or symmetric key is refused, because many people can read a
 /// proxy's configuration.
 fn public_keys(jwks: &str) -> Result<String, ExportError> {
-    let refused = |reason| ExportError::option("jwks", reason);
+    let refused = |reason| ExportError::option(MeshOption::Jwks, reason);
     let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is no JWK set"))?;
     let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
     let keys = keys.ok_or_else(|| refused("the JWK set has no keys"))?;

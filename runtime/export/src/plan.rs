@@ -1,7 +1,7 @@
 //! Converts a route table to rules that a proxy can evaluate in any order. Each rule describes exactly its
 //! own requests, also where the paths of two routes overlap.
 
-use crate::{ExportError, template::Template};
+use crate::{ExportError, MeshOption, template::Template};
 use service_only::{
     claims::{Scopes, ServiceName},
     routes::{Access, Route, RouteTable},
@@ -90,7 +90,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 /// order. A fallback at the path of a route is unreachable, and has no rule.
 pub(crate) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
     if table.service().parse::<ServiceName>().is_err() {
-        return Err(ExportError::option("service", "the table's `service` is no service name"));
+        return Err(ExportError::option(MeshOption::Service, "the table's `service` is no service name"));
     }
     let mut parsed = table.routes().iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     parsed.sort_by(|(one, a), (other, b)| {

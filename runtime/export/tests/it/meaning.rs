@@ -5,7 +5,7 @@ use service_only::{
     Policy,
     routes::{Access, Route, RouteTable},
 };
-use service_only_export::{self as export, ExportError, MeshOptions};
+use service_only_export::{self as export, ExportError, MeshOption, MeshOptions};
 
 use crate::{mesh, table};
 
@@ -29,7 +29,7 @@ fn issuer_and_keys_must_be_said() {
     let nowhere = MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/").unwrap();
     assert!(matches!(
         export::istio(&table(), &nowhere),
-        Err(ExportError::Option { option: "namespace", .. })
+        Err(ExportError::Option { option: MeshOption::Namespace, .. })
     ));
 }
 
