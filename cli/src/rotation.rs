@@ -81,7 +81,7 @@ impl<'a> Rotation<'a> {
         match self.store.add_key(&record).await {
             Ok(()) => self.done("prepared", key.kid().as_str()),
             Err(error) => {
-                if let StoreError::Conflict(_) = error {
+                if let StoreError::KeyExists { .. } = error {
                     // Another program prepared a key first: discard this key.
                     new_file::remove(&self.site.next)?;
                     self.site.publish(&self.journal().await?, None)?;

@@ -131,7 +131,7 @@ impl RevokeOptions {
         let existing = match Store::open(url).await {
             Ok(store) => Some(store),
             // A revocation may come before the first token; then only the configuration knows names.
-            Err(StoreError::Missing { .. } | StoreError::NotAStore { .. })
+            Err(StoreError::Missing { .. } | StoreError::Empty { .. })
                 if self.may_be_first(config, issuer) =>
             {
                 None

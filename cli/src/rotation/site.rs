@@ -46,7 +46,8 @@ impl Site {
         let usual = if strict { Issuer::STRICT_LIFETIME } else { Issuer::DEFAULT_LIFETIME };
         settings.token_life = config.rotation.token_life.or(config.lifetime).unwrap_or(usual);
         settings.check().map_err(|why| {
-            Problem::new(ProblemCode::BadConfig, why).at(format!("{}: `[rotation]`", config.path.display()))
+            Problem::new(ProblemCode::BadConfig, why.to_string())
+                .at(format!("{}: `[rotation]`", config.path.display()))
         })?;
         let file = config.key.path.clone();
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();

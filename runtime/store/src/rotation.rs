@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use needs::Need;
 pub use reporter::{DEFAULT_REPORT_INTERVAL, KeyReporter, KeyReporterBuilder};
-pub use settings::{LifeLeft, RotationSettings};
+pub use settings::{InvalidLifeLeft, InvalidRotationSettings, LifeLeft, RotationSettings};
 
 pub use crate::store::{Journal, KeyHolder};
 use crate::store::{KeyRecord, VerifierReport};

@@ -214,6 +214,7 @@ async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), Sto
                 "no answer within {} s; check the host, the port and the firewalls between",
                 CONNECT_TIMEOUT.as_secs()
             ),
+            source: None,
         }),
     }
 }
@@ -242,7 +243,7 @@ fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {
             } else {
                 "it is not a file; a store is one"
             };
-            Err(StoreError::NotAStore { place: place.to_owned(), reason: reason.to_owned() })
+            Err(StoreError::NotAStore { place: place.to_owned(), reason: reason.to_owned(), source: None })
         }
         _ => Ok(()),
     }
@@ -257,7 +258,11 @@ fn create(path: &Path, place: &str) -> Result<(), StoreError> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(StoreError::Unreachable { place: place.to_owned(), reason: error.to_string() }),
+        Err(error) => Err(StoreError::Unreachable {
+            place: place.to_owned(),
+            reason: error.to_string(),
+            source: Some(error.into()),
+        }),
     }
 }
 

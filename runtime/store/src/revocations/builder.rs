@@ -86,8 +86,7 @@ impl SqlRevocationsBuilder {
     pub fn start(self) -> Result<SqlRevocations, StoreError> {
         let address: Address = self.url.parse()?;
         let place = address.place();
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|error| StoreError::Refused { place: place.clone(), reason: error.to_string() })?;
+        let runtime = StoreError::runtime(&place)?;
         let shared = Arc::new(Shared {
             memory: MemoryRevocations::with_limit(self.limit, self.clock),
             place,

@@ -134,8 +134,7 @@ impl KeyReporterBuilder {
     /// When the address is invalid, or no tokio runtime is running.
     pub fn start(self) -> Result<KeyReporter, StoreError> {
         let address: Address = self.url.parse()?;
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|error| StoreError::Refused { place: address.place(), reason: error.to_string() })?;
+        let runtime = StoreError::runtime(&address.place())?;
         let shared = Arc::new(Shared {
             address,
             verifier: self.verifier,

@@ -61,16 +61,14 @@ impl RotationSettings {
     /// Checks that the settings fit together.
     ///
     /// # Errors
-    /// When they do not, with a message for the operator.
-    pub fn check(&self) -> Result<(), String> {
+    /// When they do not.
+    pub fn check(&self) -> Result<(), InvalidRotationSettings> {
         if self.key_life < Duration::from_secs(2) {
-            return Err("a key lives for two seconds at least".to_owned());
+            return Err(InvalidRotationSettings::KeyLife);
         }
         let (prepare, activate) = (self.prepare, self.activate);
         if prepare.product(activate.of) < activate.product(prepare.of) {
-            return Err(format!(
-                "a key is prepared before it is activated: {prepare} of a life left is later than {activate}"
-            ));
+            return Err(InvalidRotationSettings::Order { prepare, activate });
         }
         Ok(())
     }
@@ -89,6 +87,23 @@ impl RotationSettings {
     pub(crate) fn unused(&self) -> Duration {
         self.unused_for.max(SECOND)
     }
+}
+
+/// Why the settings of a rotation do not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRotationSettings {
+    /// The life of a key is too short.
+    #[error("a key lives for two seconds at least")]
+    KeyLife,
+    /// A key would be activated before it is prepared.
+    #[error("a key is prepared before it is activated: {prepare} of a life left is later than {activate}")]
+    Order {
+        /// How much of the active key's life remains when the next key is prepared.
+        prepare: LifeLeft,
+        /// How much of it remains when the next key signs.
+        activate: LifeLeft,
+    },
 }
 
 fn began(key: &KeyRecord) -> Timestamp {
@@ -119,16 +134,21 @@ impl LifeLeft {
 }
 
 impl FromStr for LifeLeft {
-    type Err = String;
+    type Err = InvalidLifeLeft;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidLifeLeft> {
         let parsed = text.split_once('/').and_then(|(parts, of)| {
             let (parts, of) = (parts.trim().parse().ok()?, of.trim().parse().ok()?);
             (0 < parts && parts < of).then_some(Self { parts, of })
         });
-        parsed.ok_or_else(|| format!("`{text}` is not a share of a life; write one such as `1/2` or `1/6`"))
+        parsed.ok_or_else(|| InvalidLifeLeft(text.to_owned()))
     }
 }
+
+/// A text that is not a share of a life.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a share of a life; write one such as `1/2` or `1/6`")]
+pub struct InvalidLifeLeft(String);
 
 impl fmt::Display for LifeLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -229,9 +229,9 @@ fn settings_that_do_not_fit_together_are_refused() {
     let mut settings = RotationSettings::default();
     assert_eq!(settings.check(), Ok(()));
     settings.prepare = share("1/7").unwrap();
-    assert!(settings.check().unwrap_err().contains("1/7 of a life left is later than 1/6"));
+    assert!(settings.check().unwrap_err().to_string().contains("1/7 of a life left is later than 1/6"));
     settings.key_life = Duration::from_secs(1);
-    assert!(settings.check().unwrap_err().contains("two seconds"));
+    assert!(settings.check().unwrap_err().to_string().contains("two seconds"));
 }
 
 #[test]

@@ -3,15 +3,20 @@
 //! This module maps the errors of SQLite and PostgreSQL to one enum, so that a full disk has the same message
 //! for both databases. A `place` is the address without its password.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
-use service_only::clock::Timestamp;
+use service_only::{clock::Timestamp, keys::KeyState};
+use sqlx::error::DatabaseError;
 
 use super::RevocationTarget;
 
+/// The error of the database, of the operating system or of the async runtime. Its type may change with the
+/// versions of the libraries that access the database.
+type Source = Box<dyn Error + Send + Sync>;
+
 /// The error of a store that cannot do what the program asked. Each operation is done completely or not at
 /// all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The address does not name a store. The message does not quote it, because it may contain a password.
@@ -23,6 +28,14 @@ pub enum StoreError {
         /// The store.
         place: String,
     },
+    /// The database has no tables yet. [`Store::connect`](super::Store::connect) creates them.
+    #[error(
+        "`{place}` is not a store of service tokens: it has no tables yet; a command that writes makes them"
+    )]
+    Empty {
+        /// The store.
+        place: String,
+    },
     /// The database does not answer, or rejects the connection of this program.
     #[error("the store `{place}` cannot be reached: {reason}")]
     Unreachable {
@@ -30,6 +43,8 @@ pub enum StoreError {
         place: String,
         /// The reason, in the words of the database or of the operating system.
         reason: String,
+        /// The error of the connection; `None` if there was no answer in time.
+        source: Option<Source>,
     },
     /// Something else is at this place: a directory, or the database of another program.
     #[error("`{place}` is not a store of service tokens: {reason}")]
@@ -38,6 +53,20 @@ pub enum StoreError {
         place: String,
         /// What was found there.
         reason: String,
+        /// The error of the database that cannot read the file.
+        source: Option<Source>,
+    },
+    /// An older program created the tables. [`Store::connect`](super::Store::connect) migrates them.
+    #[error(
+        "`{place}` is not a store of service tokens: its schema {found} is older than {known}; a command that writes brings it up"
+    )]
+    Older {
+        /// The store.
+        place: String,
+        /// The version of the schema that was found.
+        found: i64,
+        /// The version that this program needs.
+        known: i64,
     },
     /// A newer program created the tables. This program changed nothing.
     #[error(
@@ -51,17 +80,41 @@ pub enum StoreError {
         /// The latest version that this program supports.
         known: i64,
     },
+    /// A newer program made a revocation of a kind that this program does not know.
+    #[error(
+        "the store `{place}` refused: a revocation is of a kind that this program does not know, `{kind}`"
+    )]
+    UnknownRevocation {
+        /// The store.
+        place: String,
+        /// The kind of the revocation.
+        kind: String,
+    },
+    /// A newer program put a key into a state that this program does not know.
+    #[error("the store `{place}` refused: the key `{kid}` is in an unknown state")]
+    UnknownKeyState {
+        /// The store.
+        place: String,
+        /// The key.
+        kid: String,
+        /// The name of the state.
+        state: String,
+    },
     /// Another program holds a lock for longer than this program waits.
     #[error("the store `{place}` is locked by somebody else; try again when that program is done")]
     Locked {
         /// The store.
         place: String,
+        /// The error of the database.
+        source: Source,
     },
     /// The disk is full.
     #[error("the disk of the store `{place}` is full")]
     Full {
         /// The store.
         place: String,
+        /// The error of the database.
+        source: Source,
     },
     /// The store does not answer in time. A pending change was made completely or not at all.
     #[error("the store `{place}` did not answer within {} s", .after.as_secs())]
@@ -84,8 +137,7 @@ pub enum StoreError {
     },
     /// The revocation was undone earlier. Nothing was changed.
     #[error(
-        "revocation {number} was undone already, at {}{}",
-        .at,
+        "revocation {number} was undone already, at {at}{}",
         .by.as_ref().map(|by| format!(" by `{by}`")).unwrap_or_default()
     )]
     UndoneAlready {
@@ -96,17 +148,62 @@ pub enum StoreError {
         /// The operator who undid it.
         by: Option<String>,
     },
-    /// The store does not contain what the change expects: another program changed it first.
-    #[error("{0}")]
-    Conflict(String),
-    /// Any other error.
+    /// The key is not in the state that the step starts from: another program changed it first.
+    #[error("the key `{kid}` of `{issuer}` is not {}: somebody else was faster", .expected.as_str())]
+    KeyMoved {
+        /// The issuer of the key.
+        issuer: String,
+        /// The key.
+        kid: String,
+        /// The state that the step starts from.
+        expected: KeyState,
+    },
+    /// The issuer has a key of that name, or another key in a state that only one key may be in.
+    #[error("`{issuer}` has a key `{kid}` or another one that is {} already", .state.as_str())]
+    KeyExists {
+        /// The issuer of the key.
+        issuer: String,
+        /// The key that was not added.
+        kid: String,
+        /// The state of that key.
+        state: KeyState,
+    },
+    /// The store has a record of that name: a token with that issuer and `jti`, or a second active key.
+    #[error("the store `{place}` has it already: {reason}")]
+    Duplicate {
+        /// The store.
+        place: String,
+        /// The reason, in the words of the database.
+        reason: String,
+        /// The error of the database.
+        source: Source,
+    },
+    /// A background task cannot start, because no tokio runtime is running.
+    #[error("the store `{place}` refused: {source}")]
+    NoRuntime {
+        /// The store.
+        place: String,
+        /// The error of the async runtime.
+        source: Source,
+    },
+    /// Any other error of the database.
     #[error("the store `{place}` refused: {reason}")]
     Refused {
         /// The store.
         place: String,
         /// The reason, in the words of the database.
         reason: String,
+        /// The error of the database.
+        source: Source,
     },
+}
+
+impl StoreError {
+    /// The runtime to start a background task on.
+    pub(crate) fn runtime(place: &str) -> Result<tokio::runtime::Handle, Self> {
+        tokio::runtime::Handle::try_current()
+            .map_err(|error| Self::NoRuntime { place: place.to_owned(), source: error.into() })
+    }
 }
 
 impl RevocationTarget {
@@ -147,36 +244,55 @@ impl Fault {
         match self {
             Self::Store(error) => error,
             Self::Timeout(after) => StoreError::Timeout { place, after },
-            Self::Sql(error) => sorted(&error, place, user.unwrap_or("USER")),
+            Self::Sql(error) => sorted(error, place, user.unwrap_or("USER")),
         }
     }
 }
 
-fn sorted(error: &sqlx::Error, place: String, user: &str) -> StoreError {
-    match error {
-        sqlx::Error::Database(said) if said.is_unique_violation() => {
-            StoreError::Conflict(format!("the store `{place}` has it already: {}", said.message()))
-        }
-        sqlx::Error::Database(said) => {
-            let reason = said.message().to_owned();
-            let code = said.code().unwrap_or_default();
-            match code.parse::<i32>() {
-                Ok(code) if code_is_of_sqlite(said.as_ref()) => of_sqlite(code & 0xff, place, reason),
-                _ => of_postgres(&code, place, reason, user),
-            }
-        }
+fn sorted(error: sqlx::Error, place: String, user: &str) -> StoreError {
+    let unreachable = |reason| (Kind::Unreachable, reason);
+    let (kind, reason) = match &error {
+        sqlx::Error::Database(said) => of_database(said.as_ref(), user),
         sqlx::Error::PoolTimedOut => {
-            let reason = "no connection became free in time; this program uses all that it may".to_owned();
-            StoreError::Unreachable { place, reason }
+            unreachable("no connection became free in time; this program uses all that it may".to_owned())
         }
-        sqlx::Error::Io(error) => StoreError::Unreachable { place, reason: of_system(error) },
-        sqlx::Error::Tls(error) => {
-            StoreError::Unreachable { place, reason: format!("TLS: {error}; {TLS_REMEDY}") }
-        }
+        sqlx::Error::Io(error) => unreachable(of_system(error)),
+        sqlx::Error::Tls(error) => unreachable(format!("TLS: {error}; {TLS_REMEDY}")),
         sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-            StoreError::Unreachable { place, reason: error.to_string() }
+            unreachable(error.to_string())
         }
-        _ => StoreError::Refused { place, reason: error.to_string() },
+        _ => (Kind::Refused, error.to_string()),
+    };
+    let source = Source::from(error);
+    match kind {
+        Kind::Duplicate => StoreError::Duplicate { place, reason, source },
+        Kind::Full => StoreError::Full { place, source },
+        Kind::Locked => StoreError::Locked { place, source },
+        Kind::NotAStore => StoreError::NotAStore { place, reason, source: Some(source) },
+        Kind::Refused => StoreError::Refused { place, reason, source },
+        Kind::Unreachable => StoreError::Unreachable { place, reason, source: Some(source) },
+    }
+}
+
+/// The kinds of errors that a database reports.
+enum Kind {
+    Duplicate,
+    Full,
+    Locked,
+    NotAStore,
+    Refused,
+    Unreachable,
+}
+
+fn of_database(said: &(dyn DatabaseError + 'static), user: &str) -> (Kind, String) {
+    let reason = said.message().to_owned();
+    if said.is_unique_violation() {
+        return (Kind::Duplicate, reason);
+    }
+    let code = said.code().unwrap_or_default();
+    match code.parse::<i32>() {
+        Ok(code) if code_is_of_sqlite(said) => of_sqlite(code & 0xff, reason),
+        _ => of_postgres(&code, reason, user),
     }
 }
 
@@ -202,39 +318,39 @@ fn of_system(error: &std::io::Error) -> String {
     format!("{error}; {remedy}")
 }
 
-fn code_is_of_sqlite(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+fn code_is_of_sqlite(error: &(dyn DatabaseError + 'static)) -> bool {
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
 }
 
 /// Maps the primary result code: <https://www.sqlite.org/rescode.html>.
-fn of_sqlite(code: i32, place: String, reason: String) -> StoreError {
+fn of_sqlite(code: i32, reason: String) -> (Kind, String) {
     let reason = match code {
         8 | 14 | 23 => format!("{reason}; check the permissions of the file and of its folder"),
         _ => reason,
     };
-    match code {
-        5 | 6 => StoreError::Locked { place },
-        13 => StoreError::Full { place },
-        8 | 10 | 14 | 23 => StoreError::Unreachable { place, reason },
-        11 | 26 => StoreError::NotAStore { place, reason },
-        _ => StoreError::Refused { place, reason },
-    }
+    let kind = match code {
+        5 | 6 => Kind::Locked,
+        13 => Kind::Full,
+        8 | 10 | 14 | 23 => Kind::Unreachable,
+        11 | 26 => Kind::NotAStore,
+        _ => Kind::Refused,
+    };
+    (kind, reason)
 }
 
 /// Maps the SQLSTATE: appendix A of PostgreSQL's manual.
-fn of_postgres(code: &str, place: String, reason: String, user: &str) -> StoreError {
+fn of_postgres(code: &str, reason: String, user: &str) -> (Kind, String) {
     let reason = match remedy_for(code, &reason, user) {
         Some(remedy) => format!("{reason}; {remedy}"),
         None => reason,
     };
-    match code {
-        "53100" => StoreError::Full { place },
-        "55P03" | "40P01" | "40001" => StoreError::Locked { place },
-        _ if ["08", "28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)) => {
-            StoreError::Unreachable { place, reason }
-        }
-        _ => StoreError::Refused { place, reason },
-    }
+    let kind = match code {
+        "53100" => Kind::Full,
+        "55P03" | "40P01" | "40001" => Kind::Locked,
+        _ if ["08", "28", "3D", "53", "57"].iter().any(|class| code.starts_with(class)) => Kind::Unreachable,
+        _ => Kind::Refused,
+    };
+    (kind, reason)
 }
 
 fn remedy_for(code: &str, reason: &str, user: &str) -> Option<String> {

@@ -158,7 +158,7 @@ impl Store {
     /// Records a new key.
     ///
     /// # Errors
-    /// When the issuer has a key of that name, or another key in the same stage, prepared or active.
+    /// [`StoreError::KeyExists`], and when the store cannot write it.
     pub async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
         self.change_keys(&key.issuer, &[], Some(key), key.prepared_at).await
     }
@@ -167,7 +167,8 @@ impl Store {
     /// the next one: at most one key is prepared and at most one is active.
     ///
     /// # Errors
-    /// When a key is not in the stage that its step starts from: another program was faster.
+    /// [`StoreError::KeyMoved`] if another program was faster, [`StoreError::Duplicate`] if the steps would leave
+    /// two active keys, and when the store cannot write it.
     pub async fn step_keys(
         &self,
         issuer: &str,
@@ -203,9 +204,8 @@ impl Store {
                     .bind(issuer).bind(step.kid).bind(step.from.as_str()).bind(step.to.as_str()).bind(at.unix())
                     .execute(&mut *tx).await?.rows_affected();
                 if made == 0 {
-                    let (kid, from) = (step.kid, step.from.as_str());
-                    let reason = format!("the key `{kid}` of `{issuer}` is not {from}: somebody else was faster");
-                    Err(StoreError::Conflict(reason))?;
+                    let (issuer, kid) = (issuer.to_owned(), step.kid.to_owned());
+                    Err(StoreError::KeyMoved { issuer, kid, expected: step.from })?;
                 }
             }
             if let Some(key) = new {
@@ -217,10 +217,8 @@ impl Store {
                     .bind(key.expires_at.map(Timestamp::unix))
                     .execute(&mut *tx).await?.rows_affected();
                 if added == 0 {
-                    let (kid, state) = (&key.kid, key.state.as_str());
-                    Err(StoreError::Conflict(format!(
-                        "`{issuer}` has a key `{kid}` or another one that is {state} already"
-                    )))?;
+                    let (issuer, kid) = (issuer.to_owned(), key.kid.clone());
+                    Err(StoreError::KeyExists { issuer, kid, state: key.state })?;
                 }
             }
         })
@@ -292,8 +290,8 @@ impl Store {
 
     fn key(&self, issuer: &str, row: KeyRow) -> Result<KeyRecord, StoreError> {
         let Some(state) = KeyState::ALL.into_iter().find(|known| known.as_str() == row.state) else {
-            let reason = format!("the key `{}` is in an unknown state", row.kid);
-            return Err(StoreError::Refused { place: self.place().to_owned(), reason });
+            let place = self.place().to_owned();
+            return Err(StoreError::UnknownKeyState { place, kid: row.kid, state: row.state });
         };
         Ok(KeyRecord {
             issuer: issuer.to_owned(),

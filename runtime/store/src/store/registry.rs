@@ -154,7 +154,7 @@ impl Store {
     /// minted.
     ///
     /// # Errors
-    /// When the store cannot write, or already has a token with that issuer and `jti`.
+    /// [`StoreError::Duplicate`] if the store has a token with that issuer and `jti`, and when it cannot write.
     pub async fn record_tokens(&self, tokens: &[TokenRecord]) -> Result<(), StoreError> {
         self.write_down(tokens, false).await
     }

@@ -290,8 +290,7 @@ impl Store {
     }
 
     pub(crate) fn unknown_kind(&self, kind: &str) -> StoreError {
-        let reason = format!("a revocation is of a kind that this program does not know, `{kind}`");
-        StoreError::Refused { place: self.place().to_owned(), reason }
+        StoreError::UnknownRevocation { place: self.place().to_owned(), kind: kind.to_owned() }
     }
 }
 

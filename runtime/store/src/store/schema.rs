@@ -109,17 +109,11 @@ impl Store {
     /// Checks that this program knows the tables, without a change.
     pub(crate) async fn check_schema(&self) -> Result<(), StoreError> {
         match self.version().await? {
-            0 => Err(StoreError::NotAStore {
-                place: self.place().to_owned(),
-                reason: "it has no tables yet; a command that writes makes them".to_owned(),
-            }),
+            0 => Err(StoreError::Empty { place: self.place().to_owned() }),
             // An older schema lacks tables or columns that this program needs.
-            found if found < KNOWN => Err(StoreError::NotAStore {
-                place: self.place().to_owned(),
-                reason: format!(
-                    "its schema {found} is older than {KNOWN}; a command that writes brings it up"
-                ),
-            }),
+            found if found < KNOWN => {
+                Err(StoreError::Older { place: self.place().to_owned(), found, known: KNOWN })
+            }
             _ => Ok(()),
         }
     }
@@ -174,7 +168,7 @@ impl Store {
     fn empty(&self, others: i64) -> Result<i64, Fault> {
         if others > 0 {
             let reason = "it holds the tables of another program".to_owned();
-            return Err(StoreError::NotAStore { place: self.place().to_owned(), reason }.into());
+            return Err(StoreError::NotAStore { place: self.place().to_owned(), reason, source: None }.into());
         }
         Ok(0)
     }

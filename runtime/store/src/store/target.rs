@@ -4,6 +4,10 @@ use service_only::clock::Timestamp;
 
 /// What a revocation revokes: a token, a service's tokens or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a program that ignores a kind of revocation accepts revoked tokens"
+)]
 pub enum RevocationTarget {
     /// One token.
     Token {

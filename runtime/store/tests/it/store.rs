@@ -1,11 +1,11 @@
 //! The store on both databases: what is written down, what is refused, and that nothing is half done.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::{
-    KeyRecord, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
-    TokenRecord, TokenState, Undoing, VerifierReport,
+    KeyRecord, KeyStep, KeyUse, NewRevocation, RevocationTarget, Revoked, SqlRevocations, Store, StoreError,
+    TokenFilter, TokenRecord, TokenState, Undoing, VerifierReport,
     rotation::{Plan, RotationSettings},
 };
 
@@ -58,7 +58,7 @@ async fn a_token_is_listed_as_it_was_written_down_and_only_once() {
         let store = Store::connect(&database.url).await.unwrap();
         store.record_tokens(&[token("j1", "orders", "k1"), token("j2", "sales", "k1")]).await.unwrap();
         let again = store.record_tokens(&[token("j3", "orders", "k1"), token("j1", "orders", "k1")]).await;
-        assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+        assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
 
         let all = store.tokens(&TokenFilter::default()).await.unwrap();
         assert_eq!(all.len(), 2, "none of a batch that is refused");
@@ -132,7 +132,7 @@ async fn a_new_token_that_would_be_revoked_already_is_not_written_down_and_none_
         ] {
             let batch = [new("good", "sales", "k1", NOW), revoked];
             let error = store.record_minted(&batch).await.unwrap_err();
-            assert_eq!(error, StoreError::Revoked(by.clone()));
+            assert!(matches!(&error, StoreError::Revoked(target) if target == by), "{error}");
             assert_eq!(store.tokens(&TokenFilter::default()).await.unwrap(), []);
         }
         let other = TokenRecord { issuer: "another".to_owned(), ..new("c", "orders", "k2", NOW) };
@@ -193,7 +193,10 @@ async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
         assert_eq!(store.undone_since(2, 10).await.unwrap(), []);
 
         let again = store.undo_revocation(&undoing).await.unwrap_err();
-        assert_eq!(again, StoreError::UndoneAlready { number: 1, at: after(5), by: Some("bob".to_owned()) });
+        assert_eq!(
+            again.to_string(),
+            "revocation 1 was undone already, at 2026-01-01T00:00:05.000000Z by `bob`"
+        );
         for number in [0, -1, 2, 9] {
             let missing = store.undo_revocation(&Undoing::new(number, "r")).await.unwrap_err();
             assert!(matches!(missing, StoreError::NoRevocation { .. }), "{missing}");
@@ -316,18 +319,23 @@ async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together
         store.add_key(&key("new", KeyState::Prepared)).await.unwrap();
         for second in [key("old", KeyState::Retired), key("other", KeyState::Prepared)] {
             let error = store.add_key(&second).await.unwrap_err();
-            assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+            assert!(matches!(error, StoreError::KeyExists { .. }), "{error}");
         }
         let take_charge = [
             KeyStep { kid: "old", from: KeyState::Active, to: KeyState::Retiring },
             KeyStep { kid: "new", from: KeyState::Prepared, to: KeyState::Active },
         ];
         let reversed = [take_charge[1], take_charge[0]];
-        assert!(store.step_keys(ISSUER, &reversed, after(1)).await.is_err());
+        let reversed = store.step_keys(ISSUER, &reversed, after(1)).await;
+        assert!(matches!(reversed, Err(StoreError::Duplicate { .. })), "{reversed:?}");
         assert_eq!(store.keys(ISSUER).await.unwrap()[1], key("old", KeyState::Active), "nothing half done");
         store.step_keys(ISSUER, &take_charge, after(2)).await.unwrap();
         let error = store.step_keys(ISSUER, &take_charge, after(3)).await.unwrap_err();
-        assert!(error.to_string().contains("somebody else was faster"), "{error}");
+        assert!(matches!(error, StoreError::KeyMoved { expected: KeyState::Active, .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "the key `old` of `bakery-auth` is not active: somebody else was faster"
+        );
 
         let keys = store.keys(ISSUER).await.unwrap();
         assert_eq!((keys[0].state, keys[0].active_at), (KeyState::Active, Some(after(2))));
@@ -346,9 +354,9 @@ async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_al
         let steps = [away("leaked", KeyState::Active), away("next", KeyState::Prepared)];
         let fresh = key("fresh", KeyState::Active);
         let late = store.replace_keys(&[away("next", KeyState::Active)], &fresh, after(1)).await;
-        assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+        assert!(matches!(late, Err(StoreError::KeyMoved { .. })), "{late:?}");
         let known = store.replace_keys(&steps, &key("next", KeyState::Active), after(1)).await;
-        assert!(matches!(known, Err(StoreError::Conflict(_))), "{known:?}");
+        assert!(matches!(known, Err(StoreError::KeyExists { .. })), "{known:?}");
         assert_eq!(
             store.keys(ISSUER).await.unwrap()[0],
             key("leaked", KeyState::Active),
@@ -498,12 +506,31 @@ async fn a_store_of_a_newer_program_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_without_tables_is_empty_until_a_program_connects() {
+    let database = Database::sqlite();
+    std::fs::write(database.url.strip_prefix("sqlite:").unwrap(), "").unwrap();
+    let error = Store::open(&database.url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Empty { .. }), "{error}");
+    Store::connect(&database.url).await.unwrap().close().await;
+    Store::open(&database.url).await.unwrap();
+}
+
+#[test]
+fn a_background_task_that_has_no_runtime_is_an_error() {
+    let error = SqlRevocations::of("sqlite:tokens.db").start().unwrap_err();
+    assert!(matches!(error, StoreError::NoRuntime { .. }), "{error}");
+    let source = error.source().unwrap().to_string();
+    assert_eq!(error.to_string(), format!("the store `sqlite:tokens.db` refused: {source}"));
+}
+
+#[tokio::test]
 async fn a_locked_file_is_an_error_and_nothing_is_written() {
     let database = Database::sqlite();
     let store = Store::connect(&database.url).await.unwrap();
     let lock = database.lock().await;
     let error = store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(error.source().is_some_and(|source| source.is::<sqlx::Error>()));
     lock.close().await;
     assert_eq!(store.head().await.unwrap().sequence, 0);
     assert_eq!(store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap(), Revoked::New);
