@@ -80,6 +80,7 @@
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 // Without a way to send requests, the code that only an attack uses is unused.
 #![cfg_attr(
     not(any(feature = "axum", feature = "http")),

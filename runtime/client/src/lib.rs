@@ -14,6 +14,7 @@
 //! | `tonic` | bodies of tonic in requests that are sent again |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 // Without a client, the code that only clients use is unused.
 #![cfg_attr(
     not(any(feature = "reqwest", feature = "tower")),

@@ -23,6 +23,8 @@
 //! # Ok::<(), export::ExportError>(())
 //! ```
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
+
 mod envoy;
 mod error;
 mod istio;

@@ -12,6 +12,7 @@
 //! | `remote` | the age and the failures of keys that are fetched |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 
 mod metrics;
 mod traces;

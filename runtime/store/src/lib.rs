@@ -5,6 +5,8 @@
 //!   waits for the database.
 //! - [`rotation`] decides when a signing key is prepared, takes over and retires.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
+
 mod revocations;
 pub mod rotation;
 mod store;

@@ -20,6 +20,7 @@ use service_only::{clock::Timestamp, keys::KeyState};
 
 /// A step in the life of an issuer's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a program that rotates keys has to handle every step")]
 pub enum Step {
     /// The key that signs so far is recorded as the active one.
     Adopt,
@@ -39,6 +40,7 @@ pub enum Step {
 
 /// A step, its expected time, and what prevents it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Planned {
     /// The step.
     pub step: Step,
@@ -62,6 +64,7 @@ impl Planned {
 
 /// The next steps in the order of time; a step that is due comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Planned>,

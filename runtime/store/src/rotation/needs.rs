@@ -8,6 +8,7 @@ use service_only::{clock::Timestamp, keys::KeyState};
 
 /// A reason to postpone a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Need {
     /// The step is planned for later.
     Time {

@@ -12,6 +12,7 @@ use super::{Store, StoreError};
 
 /// All records of an issuer's keys; see [`Store::journal`](crate::store::Store::journal).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Journal {
     /// The keys, in the order of their publication.
     pub keys: Vec<KeyRecord>,
@@ -27,6 +28,7 @@ pub struct Journal {
 
 /// A service that holds unrevoked tokens of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyHolder {
     /// The key.
     pub kid: String,
@@ -38,6 +40,7 @@ pub struct KeyHolder {
 
 /// A key of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a member is a column, which each writer has to fill")]
 pub struct KeyRecord {
     /// The issuer that signs with it.
     pub issuer: String,
@@ -65,6 +68,7 @@ pub struct KeyRecord {
 
 /// A change of a key's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a key goes from one state to another")]
 pub struct KeyStep<'a> {
     /// The key.
     pub kid: &'a str,
@@ -76,6 +80,7 @@ pub struct KeyStep<'a> {
 
 /// What a verifier reports about its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a member is a column, which each writer has to fill")]
 pub struct VerifierReport {
     /// Its name.
     pub id: String,
@@ -91,6 +96,7 @@ pub struct VerifierReport {
 
 /// When a service was last seen with a token of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a member is a column, which each writer has to fill")]
 pub struct KeyUse {
     /// The key.
     pub kid: String,

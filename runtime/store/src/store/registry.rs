@@ -9,6 +9,7 @@ use super::{RevocationTarget, Store, StoreError};
 
 /// The record of a minted token, without the token itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a member is a column, which each writer has to fill")]
 pub struct TokenRecord {
     /// Its `iss`.
     pub issuer: String,
@@ -44,6 +45,7 @@ pub struct ListedToken {
 
 /// The current state of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a program that lists tokens has to handle every state")]
 pub enum TokenState {
     /// It is accepted wherever its service is accepted.
     Active,
@@ -77,6 +79,7 @@ impl ListedToken {
 
 /// Selects tokens of the registry. An empty filter selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "`..TokenFilter::default()` fills a new member")]
 pub struct TokenFilter {
     /// Of this issuer.
     pub issuer: Option<String>,
