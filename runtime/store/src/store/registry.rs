@@ -1,8 +1,8 @@
 //! The registry: which tokens were minted, for which service, until when. It never contains a token itself.
 
 use service_only::{
+    Verifier,
     clock::{Clock as _, SystemClock, Timestamp},
-    verifier::MAX_ISSUED_AHEAD,
 };
 
 use super::{RevocationTarget, Store, StoreError};
@@ -194,7 +194,7 @@ impl Store {
             .bind(&filter.issuer).bind(&filter.service).bind(&filter.jti)
             .bind(filter.expires_by.map(Timestamp::unix)).bind(filter.expires_after.map(Timestamp::unix)).bind(&filter.kid)
             // As for a verifier, an `iat` further ahead of the clock does not prove a token's age.
-            .bind(SystemClock.now().plus(MAX_ISSUED_AHEAD).unix())
+            .bind(SystemClock.now().plus(Verifier::MAX_ISSUED_AHEAD).unix())
             .fetch_all(pool).await?)?;
         Ok(rows.into_iter().map(Row::listed).collect())
     }

@@ -7,9 +7,9 @@
 //! furthest. The module `undoing` moves rows out of it.
 
 use service_only::{
+    Verifier,
     clock::Timestamp,
     revocation::{MemoryRevocations, RevocationsFull},
-    verifier::MAX_ISSUED_AHEAD,
 };
 
 use super::{CHANNEL, RevocationTarget, Store, StoreError, TokenRecord};
@@ -301,7 +301,7 @@ impl RevocationTarget {
         match self {
             Self::Token { jti, .. } => *jti == token.jti,
             Self::Service { service, issued_by } => {
-                let ahead = token.issued_at > now.plus(MAX_ISSUED_AHEAD);
+                let ahead = token.issued_at > now.plus(Verifier::MAX_ISSUED_AHEAD);
                 *service == token.service && (ahead || token.issued_at <= *issued_by)
             }
             Self::Key { kid } => *kid == token.kid,
