@@ -50,14 +50,6 @@ use crate::{
     grpc,
 };
 
-/// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is
-/// enough for twenty-five endpoints. A larger attack is probably not what its author meant.
-pub const MAX_REQUESTS: usize = 50_000;
-
-/// The default value of a path parameter, such as `{id}`. Most parameters are UUIDs, and this UUID belongs to
-/// no resource.
-pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
-
 /// An attack on a service in this process or at a URL, not yet run.
 #[must_use = "nothing is sent until the attack is run"]
 #[derive(Debug, Clone)]
@@ -87,6 +79,14 @@ struct EndpointUnderAttack {
 }
 
 impl Attack {
+    /// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is
+    /// enough for twenty-five endpoints. A larger attack is probably not what its author meant.
+    pub const MAX_REQUESTS: usize = 50_000;
+
+    /// The default value of a path parameter, such as `{id}`. Most parameters are UUIDs, and this UUID belongs to
+    /// no resource.
+    pub const PARAMETER: &str = "00000000-0000-4000-8000-000000000000";
+
     fn on(target: impl Target + 'static, tolerance: Tolerance) -> Self {
         Self {
             target: Arc::new(target),
@@ -99,7 +99,7 @@ impl Attack {
             any_service: false,
             audit: None,
             tolerance,
-            max_requests: MAX_REQUESTS,
+            max_requests: Attack::MAX_REQUESTS,
             named_keys: None,
         }
     }
@@ -158,7 +158,7 @@ impl Attack {
         self
     }
 
-    /// Sets the value of `{name}` in paths. The default is [`PARAMETER`].
+    /// Sets the value of `{name}` in paths. The default is [`Attack::PARAMETER`].
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
@@ -259,7 +259,7 @@ impl Attack {
         Self { tolerance, ..self }
     }
 
-    /// Limits the number of requests; the default is [`MAX_REQUESTS`]. The report lists the requests that
+    /// Limits the number of requests; the default is [`Attack::MAX_REQUESTS`]. The report lists the requests that
     /// were not sent, and such a report is not clean.
     pub fn max_requests(self, requests: usize) -> Self {
         Self { max_requests: requests, ..self }

@@ -18,10 +18,6 @@ use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
 use crate::{authority::TestAuthority, token::FixtureToken};
 
-/// The default lifetime of a token: long enough for any test, and short enough that one step of the clock
-/// passes its end.
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
-
 /// The default role that the real issuer gives to a service.
 const DEFAULT_ROLE: &str = "admin";
 
@@ -64,6 +60,10 @@ pub struct TokenDraft {
 }
 
 impl TokenDraft {
+    /// The default lifetime of a token: long enough for any test, and short enough that one step of the clock
+    /// passes its end.
+    pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
     pub(crate) fn service(authority: &TestAuthority, name: String) -> Self {
         Self::start(authority)
             .claim("email", format!("{name}@internal.service"))
@@ -105,7 +105,7 @@ impl TokenDraft {
             .claim("iss", authority.iss())
             .claim("jti", authority.next_jti().to_string())
             .issued_ago(Duration::ZERO)
-            .expires_in(DEFAULT_LIFETIME);
+            .expires_in(TokenDraft::DEFAULT_LIFETIME);
         match authority.aud() {
             Some(audience) => draft.audience(audience),
             None => draft,

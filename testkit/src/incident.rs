@@ -9,7 +9,7 @@ use service_only::{
 
 use crate::{
     authority::TestAuthority,
-    draft::{DEFAULT_LIFETIME, TokenDraft},
+    draft::TokenDraft,
     fail::{OrFail, fail},
     token::FixtureToken,
 };
@@ -106,9 +106,12 @@ impl Incident {
     pub fn stage(self, draft: &TokenDraft) -> Scene {
         let authority = draft.authority().clone();
         let revocations = MemoryRevocations::with_limit(16, authority.clock().clone());
-        let ring =
-            KeyRing::with_clock(authority.key().verifying_key(), DEFAULT_LIFETIME, authority.clock().clone())
-                .or_fail("the ring of a test authority");
+        let ring = KeyRing::with_clock(
+            authority.key().verifying_key(),
+            TokenDraft::DEFAULT_LIFETIME,
+            authority.clock().clone(),
+        )
+        .or_fail("the ring of a test authority");
         let builder = authority.verifier_builder().keys(ring.clone()).revocation(revocations.clone());
         let verifier = builder.build().or_fail("the verifier of an incident");
         Scene { incident: self, draft: draft.clone(), token: draft.token(), verifier, ring, revocations }

@@ -130,13 +130,11 @@ pub use crate::{
 };
 pub use crate::{
     assertions::{Answer, Answered},
-    attack::{
-        Attack, AttackReport, Control, EndpointReport, Finding, MAX_REQUESTS, Matrix, Outcome, PARAMETER,
-    },
+    attack::{Attack, AttackReport, Control, EndpointReport, Finding, Matrix, Outcome},
     audit::{Audited, Mark, RecordingAudit, Until},
     authority::TestAuthority,
     clock::ManualClock,
-    draft::{DEFAULT_LIFETIME, TokenDraft},
+    draft::TokenDraft,
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},
     token::FixtureToken,

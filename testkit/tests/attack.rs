@@ -19,7 +19,7 @@ use service_only::{
     routes::{Access, Route, RouteTable},
     service_only,
 };
-use service_only_testkit::{AttackReport, Control, Defect, Outcome, PARAMETER, TestAuthority, attack};
+use service_only_testkit::{Attack, AttackReport, Control, Defect, Outcome, TestAuthority, attack};
 use tower::Service;
 
 const DELETION: Policy<'static> =
@@ -61,7 +61,7 @@ async fn a_guarded_table_of_routes_is_clean_to_the_exact_code_and_record() {
     let report = attack.parameter("shelf", "top/left").audit(authority.audit()).run().await;
 
     let targets: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.target()).collect();
-    assert_eq!(targets, [format!("/tenant/{PARAMETER}"), "/stock/top/left".to_owned()]);
+    assert_eq!(targets, [format!("/tenant/{}", Attack::PARAMETER), "/stock/top/left".to_owned()]);
     let left_out =
         [("/healthz", "it is public: load balancers have no token"), ("/closed", "it accepts no caller")];
     assert_eq!(report.not_attacked(), left_out.map(|(path, why)| (path.to_owned(), why.to_owned())));

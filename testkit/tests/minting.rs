@@ -44,7 +44,7 @@ fn a_service_token_has_the_claims_that_the_real_issuer_mints() {
     let issuer = service_only::issue::Issuer::builder()
         .issuer(TestAuthority::ISSUER)
         .key(key)
-        .lifetime(service_only_testkit::DEFAULT_LIFETIME)
+        .lifetime(service_only_testkit::TokenDraft::DEFAULT_LIFETIME)
         .clock(authority.clock().clone())
         .build()
         .unwrap();

@@ -17,7 +17,7 @@ use service_only::{
     issue::SigningKey,
     routes::RouteTable,
 };
-use service_only_testkit::{Attack, AttackReport, Control, MAX_REQUESTS, TestAuthority, TokenDraft};
+use service_only_testkit::{Attack, AttackReport, Control, TestAuthority, TokenDraft};
 
 use self::endpoint::{Endpoint, Parameter};
 use super::endpoints;
@@ -93,7 +93,7 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "HOST")]
     allow_host: Option<String>,
     /// The most requests that are sent; an endpoint takes about 2,000
-    #[arg(long, value_name = "COUNT", default_value_t = MAX_REQUESTS)]
+    #[arg(long, value_name = "COUNT", default_value_t = Attack::MAX_REQUESTS)]
     max_requests: usize,
     #[command(flatten)]
     signing: SigningOptions,

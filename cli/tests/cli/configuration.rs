@@ -11,12 +11,10 @@ use service_only::{
     keys::{KeyId, KeyRing},
     revocation::MemoryRevocations,
 };
-use service_only_client::{MAX_TOKEN_FILE_BYTES, REREAD_INTERVAL};
-use service_only_export::DEFAULT_TRUST_DOMAIN;
-use service_only_otel::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES};
-use service_only_store::{
-    DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, rotation::DEFAULT_REPORT_INTERVAL,
-};
+use service_only_client::TokenSource;
+use service_only_export::MeshOptions;
+use service_only_otel::Metrics;
+use service_only_store::{SqlRevocations, rotation::KeyReporter};
 
 const GUIDE: &str = include_str!("../../../docs/src/operations/configuration.md");
 
@@ -101,16 +99,16 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT,
         Issuer::DEFAULT_LIFETIME,
         RemoteJwks::DEFAULT_MAX_RESPONSE_BYTES,
-        DEFAULT_MAX_SILENCE,
+        SqlRevocations::DEFAULT_MAX_SILENCE,
         RemoteJwks::DEFAULT_MAX_STALENESS,
-        DEFAULT_METRIC_NAMES,
+        Metrics::DEFAULT_NAMES,
         FileKeys::DEFAULT_POLL_INTERVAL,
         JsonLinesAudit::DEFAULT_QUEUE,
         RemoteJwks::DEFAULT_MAX_KEYS,
-        DEFAULT_REPORT_INTERVAL,
-        DEFAULT_REVOCATION_POLL,
+        KeyReporter::DEFAULT_INTERVAL,
+        SqlRevocations::DEFAULT_POLL_INTERVAL,
         RemoteJwks::DEFAULT_TIMEOUT,
-        DEFAULT_TRUST_DOMAIN,
+        MeshOptions::DEFAULT_TRUST_DOMAIN,
         RemoteJwks::DEFAULT_UNKNOWN_KID_INTERVAL,
         RemoteJwks::DEFAULT_UNKNOWN_KID_WAIT,
         JsonLinesAudit::DEFAULT_WRITE_TIMEOUT,
@@ -128,7 +126,7 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         Verifier::MAX_ISSUED_AHEAD,
         Verifier::MAX_LEEWAY,
         Issuer::MAX_LIFETIME,
-        MAX_METRIC_SERIES,
+        Metrics::MAX_SERIES,
         JsonLinesAudit::MAX_QUEUE,
         Denial::MAX_QUOTED,
         KeyRing::MAX_RETIRED,
@@ -136,11 +134,11 @@ fn every_default_and_bound_stands_in_the_guide_with_its_value() {
         VerifyingKey::MAX_RSA_BITS,
         Scopes::MAX,
         ServiceName::MAX_LENGTH,
-        MAX_TOKEN_FILE_BYTES,
+        TokenSource::MAX_FILE_BYTES,
         Verifier::MAX_TOKEN_LENGTH,
         VerifyingKey::MIN_RSA_BITS,
         VerifyingKey::MIN_RSA_EXPONENT,
-        REREAD_INTERVAL,
+        TokenSource::REREAD_INTERVAL,
         Issuer::STRICT_LIFETIME,
     ];
     for (name, value) in &values {

@@ -35,8 +35,6 @@ mod tower;
 use std::{fmt, path::PathBuf, time::Duration};
 
 use http::HeaderValue;
-#[doc(inline)]
-pub use service_only::__satellite::REREAD_INTERVAL;
 use service_only::{
     __satellite::{MIN_POLL_INTERVAL, WeakHandle},
     clock::{Clock, SystemClock, Timestamp},
@@ -48,7 +46,7 @@ pub use self::tower::{ResendBody, TokenAttached};
 pub use self::{
     attach::AttachToken,
     origin::InvalidOrigin,
-    token_file::{MAX_TOKEN_FILE_BYTES, TokenFileError, TokenFileErrorKind},
+    token_file::{TokenFileError, TokenFileErrorKind},
 };
 use self::{
     rounds::AwaitedFile,
@@ -80,6 +78,12 @@ pub struct TokenSource {
 }
 
 impl TokenSource {
+    /// The largest token file, in bytes: the longest token that a verifier accepts, and a line break.
+    pub const MAX_FILE_BYTES: usize = token_file::MAX_TOKEN_FILE_BYTES;
+
+    /// The minimum time between two reads of the file that a 401 of a server triggers.
+    pub const REREAD_INTERVAL: Duration = service_only::__satellite::REREAD_INTERVAL;
+
     /// Reads one token from a file. It ignores white space around the token and a byte order mark.
     pub fn file(path: impl Into<PathBuf>) -> TokenSourceBuilder {
         TokenSourceBuilder {
@@ -180,7 +184,7 @@ impl LazyTokenSource {
     }
 
     /// Returns the current token if it differs from the `sent` one. It rereads the file first, but not more
-    /// often than every [`REREAD_INTERVAL`].
+    /// often than every [`TokenSource::REREAD_INTERVAL`].
     #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn another_than(&self, sent: &HeaderValue) -> Option<HeaderValue> {
         // Another request may have been refused before this one, and may have reread the file already.

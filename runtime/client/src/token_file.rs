@@ -16,8 +16,8 @@ use service_only::{
 };
 use zeroize::Zeroizing;
 
-/// The largest token file, in bytes: the longest token that a verifier accepts, and a line break.
-pub const MAX_TOKEN_FILE_BYTES: usize = Verifier::MAX_TOKEN_LENGTH + 2;
+/// See [`TokenSource::MAX_FILE_BYTES`](crate::TokenSource::MAX_FILE_BYTES).
+pub(crate) const MAX_TOKEN_FILE_BYTES: usize = Verifier::MAX_TOKEN_LENGTH + 2;
 
 pub(crate) struct TokenFile {
     pub(crate) path: PathBuf,

@@ -43,7 +43,7 @@ pub use self::{
     markdown::markdown,
     mermaid::mermaid,
     openapi::openapi,
-    options::{DEFAULT_TRUST_DOMAIN, MeshOptions},
+    options::MeshOptions,
 };
 
 /// Writes a string as a YAML value that every reader reads as this string. It adds quotes if YAML 1.1, which

@@ -6,10 +6,6 @@ use serde_json::Value;
 
 use crate::{ExportError, MeshOption};
 
-/// The default trust domain of a mesh. It is also Istio's default, which Istio reads as the trust domain of
-/// the mesh.
-pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
-
 /// The settings with which a proxy makes the same checks as a [`Verifier`](service_only::Verifier). The
 /// issuer and its keys are required. Use the same issuer, keys and audiences as in the verifier.
 ///
@@ -42,6 +38,10 @@ pub(crate) enum MeshKeys {
 }
 
 impl MeshOptions {
+    /// The default trust domain of a mesh. It is also Istio's default, which Istio reads as the trust domain of
+    /// the mesh.
+    pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
+
     /// Accepts tokens with this `iss`, by the keys that the proxy fetches from this URL. It must be `https`:
     /// the server at this URL decides who may call.
     pub fn with_jwks_uri(issuer: impl Into<String>, uri: impl Into<String>) -> Result<Self, ExportError> {
@@ -76,7 +76,7 @@ impl MeshOptions {
             leeway: Duration::ZERO,
             namespace: None,
             labels: BTreeMap::new(),
-            trust_domain: DEFAULT_TRUST_DOMAIN.to_owned(),
+            trust_domain: MeshOptions::DEFAULT_TRUST_DOMAIN.to_owned(),
             principals: BTreeMap::new(),
         })
     }
@@ -109,7 +109,7 @@ impl MeshOptions {
     }
 
     /// Sets the trust domain of callers without a configured principal. The default is
-    /// [`DEFAULT_TRUST_DOMAIN`].
+    /// [`MeshOptions::DEFAULT_TRUST_DOMAIN`].
     #[must_use]
     pub fn trust_domain(self, trust_domain: impl Into<String>) -> Self {
         Self { trust_domain: trust_domain.into(), ..self }

@@ -18,6 +18,6 @@ mod metrics;
 mod traces;
 
 pub use self::{
-    metrics::{DEFAULT_METRIC_NAMES, MAX_METRIC_SERIES, Metrics, MetricsAudit},
+    metrics::{Metrics, MetricsAudit},
     traces::TracesAudit,
 };

@@ -28,13 +28,8 @@ use service_only::{
     keys::KeyRing,
 };
 
-pub use self::{audit::MetricsAudit, series::MAX_METRIC_SERIES};
+pub use self::audit::MetricsAudit;
 use self::{names::Names, readings::Readings};
-
-/// The number of services, and of keys, with their own labels; all others share the label `(others)`. With
-/// ten endpoints and six codes that refuse a known service, 200 services stay within what Prometheus accepts
-/// from one target.
-pub const DEFAULT_METRIC_NAMES: usize = 200;
 
 /// The instruments of a program, created from its `Meter`. Cheap to clone; all clones share one state. Create
 /// it once: of two, an exporter would see the counts of only one.
@@ -88,9 +83,19 @@ struct Inner {
 }
 
 impl Metrics {
-    /// Creates the instruments, with labels for [`DEFAULT_METRIC_NAMES`] services and as many keys.
+    /// The number of services, and of keys, with their own labels; all others share the label `(others)`. With
+    /// ten endpoints and six codes that refuse a known service, 200 services stay within what Prometheus accepts
+    /// from one target.
+    pub const DEFAULT_NAMES: usize = 200;
+
+    /// The maximum number of series of one instrument, including one for all that exceed the limit. It is the
+    /// limit at which OpenTelemetry's SDK adds such a series itself. For an observable instrument, the SDK would
+    /// keep only the last value of that series and not the sum.
+    pub const MAX_SERIES: usize = series::MAX_METRIC_SERIES;
+
+    /// Creates the instruments, with labels for [`Metrics::DEFAULT_NAMES`] services and as many keys.
     pub fn new(meter: &Meter) -> Self {
-        Self::with_names(meter, DEFAULT_METRIC_NAMES)
+        Self::with_names(meter, Metrics::DEFAULT_NAMES)
     }
 
     /// Creates the instruments, with labels for `names` services and as many keys. The first services and

@@ -7,12 +7,13 @@
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 
+mod background;
 mod revocations;
 pub mod rotation;
 mod store;
 
 pub use self::{
-    revocations::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocations, SqlRevocationsBuilder},
+    revocations::{SqlRevocations, SqlRevocationsBuilder},
     store::{
         KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation, RevocationRecord,
         RevocationTarget, Revoked, SequenceHead, Store, StoreError, TokenFilter, TokenRecord, TokenState,

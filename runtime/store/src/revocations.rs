@@ -17,12 +17,14 @@ use std::{
     time::Duration,
 };
 
-pub use builder::{DEFAULT_MAX_SILENCE, DEFAULT_REVOCATION_POLL, SqlRevocationsBuilder};
+pub use builder::SqlRevocationsBuilder;
 use service_only::{
     __satellite::Stopwatch,
     revocation::{MemoryRevocations, PresentedToken, RevocationOutage, RevocationStatus, RevocationStore},
 };
 use tokio::sync::watch;
+
+use crate::background::Background;
 
 /// The revocations of a [`Store`](crate::Store), for every verifier of a fleet. Cheap to clone; all clones
 /// share one background task, which ends with the last clone.
@@ -51,11 +53,10 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct SqlRevocations(Arc<Running>);
 
-/// Aborts the task when it is dropped.
 struct Running {
     shared: Arc<Shared>,
     loaded: watch::Receiver<bool>,
-    task: tokio::task::AbortHandle,
+    _reader: Background,
 }
 
 /// What the task and the requests share.
@@ -72,6 +73,14 @@ struct Shared {
 const NEVER: u64 = u64::MAX;
 
 impl SqlRevocations {
+    /// A poll every 400 ms. Together with the read, the whole fleet refuses within a second even if notifications
+    /// are lost.
+    pub const DEFAULT_POLL_INTERVAL: Duration = builder::DEFAULT_REVOCATION_POLL;
+
+    /// After half a minute of silence, the database counts as down. A failover takes less time, and a leaked
+    /// token can do less harm in it than in an hour.
+    pub const DEFAULT_MAX_SILENCE: Duration = builder::DEFAULT_MAX_SILENCE;
+
     /// Configures the revocations of the store at this address: `sqlite:PATH` or
     /// `postgres://USER@HOST/DATABASE`.
     pub fn of(url: impl Into<String>) -> SqlRevocationsBuilder {
@@ -143,12 +152,6 @@ impl Shared {
             return Err(RevocationOutage::new(reason));
         }
         Ok(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

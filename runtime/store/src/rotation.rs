@@ -11,7 +11,7 @@ mod settings;
 use std::time::Duration;
 
 pub use needs::Need;
-pub use reporter::{DEFAULT_REPORT_INTERVAL, KeyReporter, KeyReporterBuilder};
+pub use reporter::{KeyReporter, KeyReporterBuilder};
 pub use settings::{InvalidLifeLeft, InvalidRotationSettings, LifeLeft, RotationSettings};
 
 pub use crate::store::{Journal, KeyHolder};

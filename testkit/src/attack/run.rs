@@ -9,7 +9,7 @@ use service_only::{
 };
 
 use super::{
-    Attack, EndpointUnderAttack, Outcome, PARAMETER,
+    Attack, EndpointUnderAttack, Outcome,
     judge::{self, BOUND, Control, Passing, THROTTLED},
     likeness::{Likeness, likeness},
     report::{AttackReport, EndpointReport, Finding},
@@ -341,7 +341,7 @@ fn filled(template: &str, parameters: &[(String, String)]) -> String {
         let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let Some(name) = name.map(|name| name.trim_start_matches('*')) else { return segment.to_owned() };
         let given = parameters.iter().rev().find(|(own, _)| own == name);
-        given.map_or_else(|| PARAMETER.to_owned(), |(_, value)| value.clone())
+        given.map_or_else(|| Attack::PARAMETER.to_owned(), |(_, value)| value.clone())
     };
     template.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
@@ -381,7 +381,10 @@ mod tests {
     #[test]
     fn parameters_of_a_path_are_filled() {
         let parameters = [("id".to_owned(), "7".to_owned())];
-        assert_eq!(filled("/tenant/{id}/files/{*rest}", &parameters), format!("/tenant/7/files/{PARAMETER}"));
+        assert_eq!(
+            filled("/tenant/{id}/files/{*rest}", &parameters),
+            format!("/tenant/7/files/{}", Attack::PARAMETER)
+        );
         assert_eq!(filled("/plain", &parameters), "/plain");
         assert_eq!(filled("/", &[]), "/");
     }

@@ -73,7 +73,7 @@ impl Bakery {
         let clock = self.authority.clock().clone();
         let source = TokenSource::file(self.path()).poll_every(Duration::from_secs(3600)).clock(clock);
         let source = source.open().unwrap();
-        self.authority.clock().advance(service_only_client::REREAD_INTERVAL);
+        self.authority.clock().advance(service_only_client::TokenSource::REREAD_INTERVAL);
         source
     }
 

@@ -67,7 +67,7 @@ fn a_broken_file_leaves_the_last_token_and_says_what_is_wrong_but_nothing_of_its
 #[test]
 fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
     let bakery = Bakery::new();
-    let too_large = "a".repeat(service_only_client::MAX_TOKEN_FILE_BYTES + 1);
+    let too_large = "a".repeat(service_only_client::TokenSource::MAX_FILE_BYTES + 1);
     for (content, says) in
         [("", "holds no token"), ("x", "holds no token"), (&*too_large, "larger than 16386 bytes")]
     {

@@ -9,10 +9,8 @@ use opentelemetry::KeyValue;
 
 use super::locked;
 
-/// The maximum number of series of one instrument, including one for all that exceed the limit. It is the
-/// limit at which OpenTelemetry's SDK adds such a series itself. For an observable instrument, the SDK would
-/// keep only the last value of that series and not the sum.
-pub const MAX_METRIC_SERIES: usize = 2_000;
+/// See [`Metrics::MAX_SERIES`](crate::Metrics::MAX_SERIES).
+pub(crate) const MAX_METRIC_SERIES: usize = 2_000;
 
 /// Locked only during a lookup.
 #[derive(Default)]

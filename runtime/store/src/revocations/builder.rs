@@ -17,15 +17,14 @@ use service_only::{
 use tokio::sync::watch;
 
 use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};
+use crate::background::Background;
 use crate::store::{Address, StoreError};
 
-/// A poll every 400 ms. Together with the read, the whole fleet refuses within a second even if notifications
-/// are lost.
-pub const DEFAULT_REVOCATION_POLL: Duration = Duration::from_millis(400);
+/// See [`SqlRevocations::DEFAULT_POLL_INTERVAL`](crate::SqlRevocations::DEFAULT_POLL_INTERVAL).
+pub(crate) const DEFAULT_REVOCATION_POLL: Duration = Duration::from_millis(400);
 
-/// After half a minute of silence, the database counts as down. A failover takes less time, and a leaked
-/// token can do less harm in it than in an hour.
-pub const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
+/// See [`SqlRevocations::DEFAULT_MAX_SILENCE`](crate::SqlRevocations::DEFAULT_MAX_SILENCE).
+pub(crate) const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// With a shorter interval, the database would only serve polls.
 const MIN_POLL: Duration = Duration::from_millis(10);
@@ -86,7 +85,6 @@ impl SqlRevocationsBuilder {
     pub fn start(self) -> Result<SqlRevocations, StoreError> {
         let address: Address = self.url.parse()?;
         let place = address.place();
-        let runtime = StoreError::runtime(&place)?;
         let shared = Arc::new(Shared {
             memory: MemoryRevocations::with_limit(self.limit, self.clock),
             place,
@@ -97,8 +95,8 @@ impl SqlRevocationsBuilder {
         });
         let (sender, loaded) = watch::channel(false);
         let reader = Reader::new(address, Arc::clone(&shared), self.poll, sender);
-        let task = runtime.spawn(reader.run()).abort_handle();
-        Ok(SqlRevocations(Arc::new(Running { shared, loaded, task })))
+        let _reader = Background::start(&shared.place, reader.run())?;
+        Ok(SqlRevocations(Arc::new(Running { shared, loaded, _reader })))
     }
 }
 

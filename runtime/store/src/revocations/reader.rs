@@ -16,6 +16,7 @@ use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, watch};
 
 use super::{NEVER, Shared};
+use crate::background::Background;
 use crate::store::{Address, CHANNEL, PastRevocation, RevocationRecord, RevocationTarget, Store, StoreError};
 
 /// How many revocations one query reads: some hundred kilobytes.
@@ -81,7 +82,8 @@ impl Reader {
             Err(error) => return Trouble::Store(error),
         };
         let news = Arc::new(Notify::new());
-        let _listener = store.postgres().map(|pool| Listener::start(pool.clone(), Arc::clone(&news)));
+        let _listener =
+            store.postgres().map(|pool| Background::spawn(listen(pool.clone(), Arc::clone(&news))));
         loop {
             if let Err(trouble) = self.catch_up(&store).await {
                 return trouble;
@@ -264,22 +266,8 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// Listens for PostgreSQL's notifications on its own connection; ends when it is dropped. Without it, the
+/// Listens for PostgreSQL's notifications on its own connection. Without it, the
 /// reader only polls.
-struct Listener(tokio::task::AbortHandle);
-
-impl Listener {
-    fn start(pool: PgPool, news: Arc<Notify>) -> Self {
-        Self(tokio::spawn(listen(pool, news)).abort_handle())
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 async fn listen(pool: PgPool, news: Arc<Notify>) {
     loop {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await

@@ -16,11 +16,8 @@ use service_only::{
 use tokio::sync::Mutex;
 use uses::Uses;
 
+use crate::background::Background;
 use crate::store::{Address, KeyUse, Store, StoreError, VerifierReport};
-
-/// How often a verifier reports if nothing has changed. It is short enough to show that the verifier is
-/// running, and long enough that a thousand verifiers are not a load.
-pub const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often the task compares the current keys with the reported ones. It compares them in memory.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,10 +50,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct KeyReporter(Arc<Running>);
 
-/// Ends the task when it is dropped.
 struct Running {
     shared: Arc<Shared>,
-    task: tokio::task::AbortHandle,
+    _reports: Background,
 }
 
 struct Shared {
@@ -82,6 +78,10 @@ pub struct KeyReporterBuilder {
 }
 
 impl KeyReporter {
+    /// How often a verifier reports if nothing has changed. It is short enough to show that the verifier is
+    /// running, and long enough that a thousand verifiers are not a load.
+    pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
+
     /// Configures a reporter for one verifier, with a unique name such as the name of its pod, and for one
     /// issuer that it trusts. Pass the same key source that the verifier uses.
     pub fn of(
@@ -96,7 +96,7 @@ impl KeyReporter {
             issuer: issuer.into(),
             keys: Box::new(keys),
             refresh: Duration::from_secs(300),
-            every: DEFAULT_REPORT_INTERVAL,
+            every: KeyReporter::DEFAULT_INTERVAL,
         }
     }
 
@@ -122,7 +122,7 @@ impl KeyReporterBuilder {
         self
     }
 
-    /// How often to report if nothing has changed, at least a second [default: [`DEFAULT_REPORT_INTERVAL`]].
+    /// How often to report if nothing has changed, at least a second [default: [`KeyReporter::DEFAULT_INTERVAL`]].
     pub fn report_every(mut self, interval: Duration) -> Self {
         self.every = interval.max(LOOK_INTERVAL);
         self
@@ -134,7 +134,7 @@ impl KeyReporterBuilder {
     /// When the address is invalid, or no tokio runtime is running.
     pub fn start(self) -> Result<KeyReporter, StoreError> {
         let address: Address = self.url.parse()?;
-        let runtime = StoreError::runtime(&address.place())?;
+        let place = address.place();
         let shared = Arc::new(Shared {
             address,
             verifier: self.verifier,
@@ -144,8 +144,8 @@ impl KeyReporterBuilder {
             uses: Uses::default(),
             store: Mutex::new(None),
         });
-        let task = runtime.spawn(run(Arc::clone(&shared), self.every)).abort_handle();
-        Ok(KeyReporter(Arc::new(Running { shared, task })))
+        let _reports = Background::start(&place, run(Arc::clone(&shared), self.every))?;
+        Ok(KeyReporter(Arc::new(Running { shared, _reports })))
     }
 }
 
@@ -240,12 +240,6 @@ impl<R: RevocationStore> RevocationStore for Before<R> {
             self.reporter.0.shared.see(token);
         }
         Ok(status)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -198,14 +198,6 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
-    /// The runtime to start a background task on.
-    pub(crate) fn runtime(place: &str) -> Result<tokio::runtime::Handle, Self> {
-        tokio::runtime::Handle::try_current()
-            .map_err(|error| Self::NoRuntime { place: place.to_owned(), source: error.into() })
-    }
-}
-
 impl RevocationTarget {
     fn reach(&self) -> String {
         match self {

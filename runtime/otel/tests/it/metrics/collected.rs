@@ -96,7 +96,7 @@ fn a_reader_of_differences_gets_differences() {
 /// Whatever the SDK would do with one too many.
 #[test]
 fn attempts_beyond_the_limit_of_series_are_one_sum() {
-    let many = service_only_otel::MAX_METRIC_SERIES + 50;
+    let many = service_only_otel::Metrics::MAX_SERIES + 50;
     let world = World::with_names(many);
     let verifier = world.verifier();
     for number in 0..many {
@@ -104,7 +104,7 @@ fn attempts_beyond_the_limit_of_series_are_one_sum() {
     }
     let all = world.collect();
     let attempts = of(&all, ATTEMPTS);
-    assert_eq!(attempts.len(), service_only_otel::MAX_METRIC_SERIES);
+    assert_eq!(attempts.len(), service_only_otel::Metrics::MAX_SERIES);
     assert_eq!(attempts.iter().map(|(_, count)| *count).sum::<f64>(), many as f64);
     assert!(attempts.iter().any(|(labels, count)| *labels == "{otel.metric.overflow=true}" && *count > 50.0));
 }
