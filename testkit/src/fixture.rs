@@ -2,6 +2,7 @@
 
 mod attempt;
 mod catalogue;
+mod cause;
 mod defect;
 mod family;
 #[cfg(feature = "axum")]

@@ -6,7 +6,7 @@
 pub mod signing;
 
 #[allow(dead_code, reason = "the whole model is shared")]
-#[path = "../../tests/proof/oracle.rs"]
+#[path = "../../tests/verify/proof/oracle.rs"]
 mod oracle;
 
 use serde_json::Value;
