@@ -73,13 +73,13 @@ impl Incident {
     /// The attack, in a sentence.
     pub const fn attack(self) -> &'static str {
         match self {
-            Self::RetiredKey => "A thief keeps a key, and signs with it after it was replaced.",
+            Self::RetiredKey => "A stolen key signs a token after the key was replaced and its overlap ended.",
             Self::RevokedToken => "A stolen token is used again after it was revoked.",
             Self::RevokedService => {
-                "A stolen token of a service is used after all of its tokens were revoked."
+                "A stolen token of a service is used after all tokens of the service were revoked."
             }
-            Self::RevokedKey => "A stolen key goes on signing after it was revoked.",
-            Self::Outlived => "A token that was verified once is used until the cache forgets it.",
+            Self::RevokedKey => "A stolen key signs a token after the key was revoked.",
+            Self::Outlived => "A token expires after it was verified, and is sent again while it may still be cached.",
         }
     }
 
