@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn time_without_an_offset_is_refused_and_says_how_to_write_one() {
+    fn time_without_an_offset_is_refused_with_an_example() {
         for text in ["2026-11-29T10:00:00", "2026-11-29 10:00:00", "2026-11-29T10:00:00.5", "2026-11-29"] {
             let error = error(text);
             assert!(error.contains(text) && error.contains("+02:00"), "{error}");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_instant_is_refused_with_an_example() {
+    fn text_that_is_not_an_instant_is_refused_with_an_example() {
         for text in [
             "",
             "tomorrow",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_that_bounds_the_past_is_a_minute_ahead_at_most() {
+    fn before_is_at_most_a_minute_in_the_future() {
         assert!(Instant(now().plus(CLOCKS_DIFFER)).not_ahead().is_ok());
         let error = Instant(now().plus(Duration::from_secs(100))).not_ahead().unwrap_err();
         assert!(error.contains("ahead of this machine's clock"), "{error}");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_may_have_their_unit() {
+    fn number_of_seconds_may_have_a_unit() {
         let read = |text: &str| text.parse::<Seconds>().map(|Seconds(duration)| duration.as_secs());
         assert_eq!((read("0"), read("30"), read("5m")), (Ok(0), Ok(30), Ok(300)));
         assert!(read("-1").unwrap_err().contains("`30s`"));

@@ -33,14 +33,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_shown_in_words_of_time_and_only_they() {
+    fn only_claims_of_time_are_shown_as_dates() {
         assert_eq!(line("exp", &1_767_225_600.into()), "  exp: 1767225600  (2026-01-01T00:00:00Z)");
         assert_eq!(line("level", &1_767_225_600.into()), "  level: 1767225600");
         assert_eq!(line("exp", &"soon".into()), "  exp: \"soon\"");
     }
 
     #[test]
-    fn instants_beyond_every_calendar_do_not_panic() {
+    fn instants_outside_the_calendar_do_not_panic() {
         for seconds in [i64::MIN, i64::MAX, -1, 253_402_300_800] {
             assert!(line("exp", &seconds.into()).contains(&seconds.to_string()));
         }

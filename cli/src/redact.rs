@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn token_is_masked_wherever_it_stands() {
+    fn token_is_masked_at_every_position() {
         for token in [
             "eyJh.eyJz.c2ln",
             "eyJhbGciOiJub25lIn0..",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_of_the_terminal_stay_whole() {
+    fn terminal_styles_are_unchanged() {
         let text = "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m '\u{1b}[33meyJh.eyJz.c2ln\u{1b}[0m'";
         let masked = "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m '\u{1b}[33m[redacted]\u{1b}[0m'";
         assert_eq!(tokens(text), masked);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_names_and_sentences_stay() {
+    fn paths_names_and_sentences_are_not_masked() {
         for text in [
             "cannot read `keys/signing.pem`: No such file or directory (os error 2)",
             "/srv/bakery/platform/keys/of/production/service-token.toml.backup-2026",
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn argument_that_is_a_place_stays() {
+    fn argument_that_is_a_path_or_url_is_not_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("TheKeys/OfTheBakery2026AndAllTheOthers/Signing2026Key");
         let path = path.to_str().unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_loses_key_material_that_was_no_argument() {
+    fn key_material_in_messages_of_libraries_is_masked() {
         assert_eq!(foreign(&format!("unknown key `{SECRET}`")), "unknown key `[redacted]`");
         assert_eq!(foreign("unknown key `lifetimes`"), "unknown key `lifetimes`");
     }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bearer_header_gives_its_token() {
+    fn one_bearer_header_contains_the_token() {
         for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "Bearer   a.b.c"] {
             assert_eq!(parse(&[value]), Ok("a.b.c".to_owned()), "{value:?}");
         }

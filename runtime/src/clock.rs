@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_between_two_instants_borrows_nanoseconds_and_is_never_negative() {
+    fn difference_of_two_instants_carries_nanoseconds_and_is_never_negative() {
         let ms = Duration::from_millis;
         let at = |millis| Timestamp::from_unix(-1).plus(ms(millis));
         for (later, earlier, between) in [

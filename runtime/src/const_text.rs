@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_come_back_from_their_types() {
+    fn texts_are_unchanged_after_a_round_trip_through_types() {
         assert_eq!(Long::TEXT, LONG);
         assert_eq!(Bare::TEXT, "list\n\n\n");
         assert_eq!(<() as TypeText>::TEXT, "");
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_comes_back_from_its_type_with_its_neighbours() {
+    fn a_constant_is_unchanged_after_a_round_trip_through_its_type() {
         const ORDERS: &str =
             "orders-of-the-northern-region.and-of-the-southern-one.and-of-all-others-that-there-are";
         const fn w(n: usize) -> u128 {
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_share_a_head_without_touching() {
+    fn packed_numbers_do_not_overlap() {
         let head = Head(head(1, 2, 3));
         assert_eq!((head.seed(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));
         let none = Head(u128::from(u32::MAX));
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_lets_nobody_in() {
+    fn an_invalid_text_type_allows_no_caller() {
         type Garbled = Text<{ u128::MAX }, 0, 0, 0>;
         type Site = crate::__private::Site<{ head(7, 7, u32::MAX) }, 7, Garbled>;
         assert_eq!(Site::POLICY.allowed_services(), Some(&["\\"][..]));
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_carries_the_issuers_where_it_asks_for_some() {
+    fn a_site_contains_the_required_issuers() {
         const ISSUERS: &str = "list\n\n\n\nbakery-auth https://mill.example/realms/a";
         type Words =
             Text<{ word(ISSUERS, 0) }, { word(ISSUERS, 1) }, { word(ISSUERS, 2) }, { word(ISSUERS, 3) }>;
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_carries_its_policy_and_the_name_of_its_function() {
+    fn a_site_contains_its_policy_and_the_name_of_its_function() {
         type Open = Site<{ head(7, 7, u32::MAX) }, 7, Bare>;
         type Closed = Site<{ head(u64::MAX, u32::MAX, 60) }, 8, Long>;
         assert_eq!(Open::POLICY, Policy::any_service());

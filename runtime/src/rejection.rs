@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_say_what_the_body_is_and_that_nothing_may_keep_it() {
+    fn headers_state_the_media_type_and_forbid_caching() {
         let rejection = |code| Rejection::new(Denial::new(code, "the reason"), "bakery", Uuid::nil());
         let refused = rejection(Code::Expired);
         let expected = [

@@ -229,7 +229,7 @@ mod tests {
     const POLICY: Policy<'static> = Policy::any_service().services(&["a", "b"]).scopes(&["x:y"]);
 
     #[test]
-    fn a_table_comes_back_from_its_json() {
+    fn a_table_is_unchanged_after_a_json_round_trip() {
         let table = RouteTable::new("orders")
             .route(Route::new(["GET", "DELETE"], "/tenants/{id}", Access::from(&POLICY)))
             .route(Route::new([""; 0], "/{*rest}", Access::public("it is a website")).as_fallback());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_fallback_says_in_json_whether_it_is_one() {
+    fn json_marks_only_fallbacks() {
         let json = |route: &Route| serde_json::to_value(route).unwrap().get("fallback").cloned();
         let route = Route::new(["GET"], "/", Access::public("it is a website"));
         assert_eq!(json(&route), None);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn issuers_have_a_column_where_a_route_asks_for_some() {
+    fn table_has_a_column_of_issuers_if_a_route_requires_some() {
         let policy = POLICY.issuers(&["bakery-auth", "https://mill.example"]);
         let table = RouteTable::new("orders")
             .route(Route::new(["GET"], "/a", Access::from(&policy)))
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_lets_nobody_in_is_not_one_that_lets_everybody_in() {
+    fn an_empty_list_of_services_differs_from_any_service() {
         let nobody = Access::from(&Policy::any_service().services(&[]));
         assert_ne!(nobody, Access::from(&Policy::any_service()));
         let json = serde_json::to_string(&nobody).unwrap();

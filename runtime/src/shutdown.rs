@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_that_does_not_end_is_left_at_the_limit() {
+    async fn a_server_that_does_not_end_is_abandoned_at_the_time_limit() {
         let server = pending::<io::Result<()>>();
         let error = drain_within(Duration::from_millis(1), ready(()), server).await.unwrap_err();
         assert!(error.to_string().starts_with("requests still ran 1ms after"), "{error}");

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_valid_traceparent_gives_a_trace_id() {
+    fn only_a_valid_traceparent_contains_a_trace_id() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
         let cases = [
             (format!("00-{id}-00f067aa0ba902b7-01"), true),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_span_and_its_flag_are_read_and_zero_is_no_span() {
+    fn span_id_and_flag_are_read_and_zero_is_not_a_span() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let span = |rest: &str| trace_parent(format!("00-{trace}-{rest}").as_bytes()).unwrap().span;
         let id = 0x00f0_67aa_0ba9_02b7;

@@ -56,7 +56,7 @@ impl Log {
 
     fn child(&self, role: &str, mode: &str) -> Child {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child::plays_its_role", "--nocapture"])
+            .args(["--exact", "child::child_process_of_the_audit_tests", "--nocapture"])
             .env(child::ROLE, role)
             .env(child::MODE, mode)
             .env(child::LOG, &self.path)
@@ -258,7 +258,7 @@ fn on_a_full_disk_no_caller_is_admitted_where_records_are_written_before_the_han
 }
 
 #[test]
-fn a_path_that_cannot_be_opened_again_refuses_callers_until_it_is_mended() {
+fn an_unopenable_log_path_refuses_callers_until_it_is_repaired() {
     for mode in ["default", "before"] {
         let log = Log::new();
         let audit = child::builder(mode).to_file(&log.path).unwrap();

@@ -25,7 +25,7 @@ const MISTAKES: [&str; 9] =
 const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 
 #[test]
-fn the_attribute_is_at_home_in_the_language_and_mistakes_are_told() {
+fn valid_uses_compile_and_mistakes_get_the_expected_errors() {
     let version = rustc(&["--version"]);
     if !version.starts_with(RECORDED) {
         eprintln!("skipped: the messages are those of {RECORDED}*, this is {version}");

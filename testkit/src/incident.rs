@@ -73,13 +73,17 @@ impl Incident {
     /// The attack, in a sentence.
     pub const fn attack(self) -> &'static str {
         match self {
-            Self::RetiredKey => "A stolen key signs a token after the key was replaced and its overlap ended.",
+            Self::RetiredKey => {
+                "A stolen key signs a token after the key was replaced and its overlap ended."
+            }
             Self::RevokedToken => "A stolen token is used again after it was revoked.",
             Self::RevokedService => {
                 "A stolen token of a service is used after all tokens of the service were revoked."
             }
             Self::RevokedKey => "A stolen key signs a token after the key was revoked.",
-            Self::Outlived => "A token expires after it was verified, and is sent again while it may still be cached.",
+            Self::Outlived => {
+                "A token expires after it was verified, and is sent again while it may still be cached."
+            }
         }
     }
 

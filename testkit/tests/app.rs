@@ -71,7 +71,7 @@ async fn the_address_of_the_connection_is_recorded() {
 }
 
 #[tokio::test]
-async fn json_goes_in_and_out_and_the_query_stays_with_the_path() {
+async fn json_bodies_are_sent_and_read_and_the_query_is_kept() {
     async fn double(Query(query): Query<Value>, Json(body): Json<i64>) -> Json<Value> {
         Json(json!({"doubled": 2 * body, "query": query}))
     }
@@ -108,7 +108,7 @@ async fn a_failing_assertion_shows_request_response_and_audit() {
 
 #[tokio::test]
 #[should_panic(expected = "expected a problem document")]
-async fn an_ordinary_body_is_no_problem_document() {
+async fn an_ordinary_body_is_not_a_problem_document() {
     let app = call(Router::new().route("/", get(|| async { "bread" })));
     let _ = app.get("/").await.problem();
 }

@@ -91,7 +91,7 @@ async fn the_same_holds_by_status_alone() {
 }
 
 #[tokio::test]
-async fn a_handler_for_any_service_is_no_hole_where_it_is_said() {
+async fn a_handler_for_any_service_is_not_a_finding_if_declared() {
     let authority = TestAuthority::new();
     let against = |target: &str| {
         attack(app(&authority)).as_caller(authority.service("orders")).endpoint(Method::GET, target)
@@ -138,7 +138,7 @@ async fn a_handler_that_answers_like_a_refusal_needs_the_audit() {
 }
 
 #[tokio::test]
-async fn the_audit_of_another_app_is_noticed() {
+async fn the_audit_of_another_app_is_detected() {
     let (authority, other) = (TestAuthority::new(), TestAuthority::new());
     let attack = attack(app(&authority)).as_caller(authority.service("orders")).audit(other.audit());
     let report = attack.endpoint(Method::GET, "/stock/7").report().await;
@@ -146,7 +146,7 @@ async fn the_audit_of_another_app_is_noticed() {
 }
 
 #[tokio::test]
-async fn the_bound_on_requests_holds_and_is_reported() {
+async fn the_limit_of_requests_is_respected_and_reported() {
     let authority = TestAuthority::new();
     let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
     let report = attack.endpoint(Method::GET, "/stock/7").max_requests(10).report().await;
@@ -155,7 +155,7 @@ async fn the_bound_on_requests_holds_and_is_reported() {
 }
 
 #[tokio::test]
-async fn a_guard_that_looks_only_at_the_length_of_the_header_is_caught() {
+async fn a_guard_that_checks_only_the_length_of_the_header_is_found() {
     let careless = tower::service_fn(|request: Request<axum::body::Body>| async move {
         let authorization = request.headers().get("authorization").map_or(0, |value| value.len());
         let status = if authorization > 10 { 200 } else { 401 };
@@ -170,7 +170,7 @@ async fn a_guard_that_looks_only_at_the_length_of_the_header_is_caught() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_finding_and_no_end_of_the_attack() {
+async fn a_panic_is_a_finding_and_does_not_end_the_attack() {
     #[service_only(services("orders"))]
     async fn careless() {}
 
@@ -310,7 +310,7 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
 }
 
 #[tokio::test]
-async fn a_website_that_answers_every_path_is_not_accused_of_odd_paths() {
+async fn a_website_that_answers_every_path_has_no_finding_about_paths() {
     let authority = TestAuthority::new();
     let app = app(&authority).fallback(|| async { "<!doctype html>" });
     let attack = attack(app).as_caller(authority.service("orders")).any_service();
@@ -329,7 +329,7 @@ async fn a_class_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn the_page_is_whole_and_quotes_nothing_raw() {
+async fn the_html_report_is_complete_and_escaped() {
     let authority = TestAuthority::new();
     let attack = attack(app(&authority)).as_caller(authority.service("orders")).any_service();
     let report = attack.endpoint(Method::GET, "/stock/7?q='%3Cb%3E'&r").run().await;
@@ -374,7 +374,7 @@ fn open_and_limited(
 }
 
 #[tokio::test]
-async fn a_limit_on_rates_is_no_refusal() {
+async fn a_rate_limit_is_not_a_refusal() {
     let authority = TestAuthority::new();
     // To the end, and only until the last control.
     for limited in [2..usize::MAX, 2..300] {
@@ -394,7 +394,7 @@ async fn outcome_of(attack: service_only_testkit::Attack, defect: Defect) -> (At
 }
 
 #[tokio::test]
-async fn a_key_without_a_name_compares_no_kid_and_is_not_accused() {
+async fn a_key_without_a_kid_gives_no_finding_about_unknown_kids() {
     #[service_only(services("orders"))]
     async fn orders() -> &'static str {
         "12 loaves"
@@ -511,7 +511,7 @@ async fn another_method_that_runs_the_guarded_handler_is_a_finding() {
 const ORDERS: Policy<'static> = Policy::any_service().services(&["orders"]);
 
 #[tokio::test]
-async fn a_redirect_of_every_caller_proves_nothing_and_accuses_nobody() {
+async fn a_redirect_of_every_caller_proves_nothing() {
     for status in [301, 302, 307, 308] {
         let app = tower::service_fn(move |_| async move {
             let response = Response::builder().status(status).header("location", "/stock/");
@@ -527,7 +527,7 @@ async fn a_redirect_of_every_caller_proves_nothing_and_accuses_nobody() {
 }
 
 #[tokio::test]
-async fn a_role_and_each_scope_that_the_caller_was_given_are_taken_away_one_at_a_time() {
+async fn the_role_and_each_scope_of_the_caller_are_removed_one_at_a_time() {
     const CLERKS: Policy<'static> =
         Policy::any_service().services(&["orders"]).roles(&["clerk"]).scopes(&["stock:read", "stock:write"]);
     const NO_ROLE: Policy<'static> =

@@ -20,7 +20,7 @@ fn panic_message(run: impl FnOnce()) -> String {
 }
 
 #[test]
-fn records_are_kept_in_order_and_told_apart() {
+fn records_are_kept_in_order_and_separately() {
     let authority = two_decisions();
     let audit = authority.audit();
     assert_eq!((audit.len(), audit.allowed().len(), audit.denials().len()), (2, 1, 1));
@@ -92,7 +92,7 @@ fn a_failing_assertion_about_a_response_shows_the_audit() {
 }
 
 #[test]
-fn a_401_without_a_challenge_is_no_proper_refusal() {
+fn a_401_without_a_challenge_fails_the_assertion() {
     let response = Response::builder().status(401).body(()).unwrap();
     let message = panic_message(|| assert_denied!(response, 401));
     assert_eq!(message, "expected a 401 with `WWW-Authenticate`\n\n401 Unauthorized");
@@ -100,7 +100,7 @@ fn a_401_without_a_challenge_is_no_proper_refusal() {
 }
 
 #[test]
-fn what_an_unverified_token_says_of_itself_stands_in_brackets() {
+fn claims_of_an_unverified_token_are_shown_in_brackets() {
     let authority = TestAuthority::new();
     let _ = authority.verifier().verify(&authority.service("orders\nallow").wrong_key().token());
     assert_audited!(
@@ -164,7 +164,7 @@ mod calls {
     }
 
     #[tokio::test]
-    async fn a_response_is_tied_to_its_own_record() {
+    async fn a_response_is_linked_to_its_own_record() {
         let authority = TestAuthority::new();
         let app = app(&authority).audit(authority.audit());
         let refused = app.get("/stock").await;

@@ -30,7 +30,7 @@ fn a_token_becomes_valid_at_its_second() {
 }
 
 #[test]
-fn a_token_grows_too_old_for_a_handler_while_it_stays_valid() {
+fn a_valid_token_can_be_too_old_for_a_handler() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier();
     let policy = Policy::any_service().max_age(60 * SECOND);

@@ -8,7 +8,7 @@ use service_only_testkit::{Incident, TestAuthority, assert_allowed, assert_audit
 async fn stock() {}
 
 #[tokio::test]
-async fn every_incident_ends_what_was_let_in_before() {
+async fn every_incident_refuses_a_token_that_was_accepted_before() {
     for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::EdDSA] {
         for incident in Incident::ALL {
             let authority = TestAuthority::with(algorithm);
@@ -25,7 +25,7 @@ async fn every_incident_ends_what_was_let_in_before() {
 }
 
 #[tokio::test]
-async fn an_incident_leaves_alone_whom_it_is_not_about() {
+async fn an_incident_does_not_affect_other_tokens() {
     let authority = TestAuthority::new();
     for incident in [Incident::RevokedToken, Incident::RevokedService] {
         let scene = incident.stage(&authority.service("orders"));
@@ -41,7 +41,7 @@ fn a_token_without_name_cannot_be_revoked_by_it() {
 }
 
 #[test]
-fn every_incident_says_what_it_is() {
+fn every_incident_has_a_description_and_a_source() {
     for incident in Incident::ALL {
         assert!(incident.attack().ends_with('.') && !incident.source().is_empty(), "{}", incident.name());
     }

@@ -23,7 +23,7 @@ async fn verifier(authority: &TestAuthority, server: &JwksServer) -> Verifier {
 }
 
 #[tokio::test]
-async fn a_verifier_that_fetches_its_keys_believes_the_authority() {
+async fn a_verifier_that_fetches_its_keys_accepts_tokens_of_the_authority() {
     let authority = TestAuthority::new();
     let server = JwksServer::start(&authority).await;
     let verifier = verifier(&authority, &server).await;
@@ -46,7 +46,7 @@ async fn discovery_leads_to_the_keys() {
 }
 
 #[tokio::test]
-async fn a_rotation_publishes_the_new_key_and_takes_the_old_one_away() {
+async fn a_rotation_publishes_the_new_key_and_removes_the_old_one() {
     let (old, new) = (TestAuthority::new(), TestAuthority::new());
     let server = JwksServer::start(&old).await;
     server.publish([&old, &new]);

@@ -61,7 +61,7 @@ fn a_service_token_has_the_claims_that_the_real_issuer_mints() {
 }
 
 #[test]
-fn a_user_token_stands_for_a_user() {
+fn a_user_token_is_verified_as_a_user() {
     let authority = TestAuthority::new();
     match authority.verifier().authenticate(&authority.user("anna").token()) {
         Ok(Identity::User(user)) => assert_eq!(user.id(), Some("anna")),
@@ -70,7 +70,7 @@ fn a_user_token_stands_for_a_user() {
 }
 
 #[test]
-fn every_part_of_a_sentence_arrives_in_the_token() {
+fn every_builder_method_of_a_draft_sets_its_claim() {
     let authority = TestAuthority::new();
     let token = authority
         .service("orchestrator")
@@ -122,7 +122,7 @@ fn the_same_seed_makes_the_same_tokens_on_every_machine() {
 }
 
 #[test]
-fn two_authorities_do_not_believe_each_other() {
+fn two_authorities_refuse_each_others_tokens() {
     let (one, other) = (TestAuthority::new(), TestAuthority::new());
     assert!(one.verifier().verify(&other.service("orders").token()).is_err());
     assert!(other.audit().is_empty() && one.audit().len() == 1);
@@ -149,7 +149,7 @@ fn a_token_without_scopes_lacks_what_the_handler_asks_for() {
 }
 
 #[test]
-fn a_defect_stays_whatever_is_said_after_it() {
+fn a_defect_is_kept_by_later_changes() {
     let authority = TestAuthority::new();
     let token = authority.service("orders").tampered().claim("tenant", 7).scope("stock:read").token();
     assert_eq!(token.claims()["role"], "tampered");
@@ -158,7 +158,7 @@ fn a_defect_stays_whatever_is_said_after_it() {
 }
 
 #[test]
-fn texts_can_be_edited_into_what_no_json_object_holds() {
+fn claims_can_be_edited_into_invalid_json() {
     let authority = TestAuthority::new();
     let draft = authority.service("orders");
     let header = draft.clone().edit_header_json(|json| json.replace('}', r#","alg":"none"}"#)).token();
@@ -168,7 +168,7 @@ fn texts_can_be_edited_into_what_no_json_object_holds() {
 }
 
 #[test]
-fn debug_shows_what_a_token_says_and_not_its_text() {
+fn debug_shows_the_claims_of_a_token_and_not_its_text() {
     let token = TestAuthority::seeded(7).service("orders").without_claim("jti").token();
     assert_eq!(
         format!("{token:?}"),

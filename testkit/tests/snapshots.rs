@@ -22,7 +22,7 @@ async fn an_audit_trail_is_the_same_under_every_key() {
 }
 
 #[test]
-fn tokens_ids_times_durations_and_thumbprints_leave_a_text() {
+fn tokens_ids_times_durations_and_thumbprints_are_redacted() {
     let authority = TestAuthority::new();
     let text = format!(
         "token {} of key `{}` with id {} at {} or 2026-01-01T01:00:00+01:00 took {:?}, {:?} and {:?}",
@@ -38,7 +38,7 @@ fn tokens_ids_times_durations_and_thumbprints_leave_a_text() {
 }
 
 #[test]
-fn what_a_person_wrote_stays() {
+fn ordinary_text_is_not_redacted() {
     let text =
         "a leeway of 30s, version 1.2.3, tenant 7, eyJ alone, 2026-01-01, `tenant-deletion-orchestrator`";
     snapshot::settings().bind(|| insta::assert_snapshot!(text, @"a leeway of 30s, version 1.2.3, tenant 7, eyJ alone, 2026-01-01, `tenant-deletion-orchestrator`"));

@@ -70,7 +70,7 @@ async fn an_unguarded_handler_among_guarded_ones_is_found() {
 }
 
 #[tokio::test]
-async fn a_handler_that_only_looks_whether_a_token_is_there_is_found() {
+async fn a_handler_that_checks_only_the_presence_of_a_token_is_found() {
     async fn present(headers: HeaderMap) -> StatusCode {
         let bearer = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
         if bearer { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
@@ -122,7 +122,7 @@ async fn a_handler_that_checks_claims_and_no_signature_is_found_by_a_table() {
 }
 
 #[tokio::test]
-async fn public_routes_are_left_alone_by_path_or_by_method_and_path() {
+async fn public_routes_are_excluded_by_path_or_by_method_and_path() {
     let app = || guarded().route("/menu", get(forgotten).put(forgotten));
     let strangers = || Strangers::at(app()).routes([("GET", "/menu"), ("PUT", "/menu")]);
     assert!(strangers().public("/menu").findings().await.is_empty());
@@ -175,7 +175,7 @@ async fn a_path_that_is_not_routed_passes_unless_it_may_not() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_routed_and_a_failure_are_no_refusals() {
+async fn an_unrouted_method_and_a_failure_are_not_refusals() {
     let broken = guarded().route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR));
     let strangers = Strangers::at(broken).routes([("PUT", "/stock"), ("GET", "/broken")]);
     insta::assert_snapshot!(strangers.findings().await, @r"
@@ -242,7 +242,7 @@ async fn each_route_is_called_by_three_strangers_with_each_method_and_filling() 
 }
 
 #[tokio::test]
-async fn a_closed_router_is_asked_about_all_of_its_routes() {
+async fn all_routes_of_a_closed_router_are_called() {
     let router = || {
         ClosedRouter::new()
             .route("/", closed::get(healthz).post(stock))

@@ -49,7 +49,7 @@ async fn a_guarded_service_on_a_port_is_clean() {
 }
 
 #[tokio::test]
-async fn an_open_service_on_a_port_is_caught() {
+async fn an_open_service_on_a_port_is_found() {
     let address = serve(Router::new().route("/stock", get(|| async { "12 loaves" }))).await;
     let report = attack_url(&format!("http://{address}"))
         .as_caller(authority().service("orders"))
@@ -61,7 +61,7 @@ async fn an_open_service_on_a_port_is_caught() {
 }
 
 #[tokio::test]
-async fn nobody_at_home_proves_nothing() {
+async fn an_unreachable_service_proves_nothing() {
     let address = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
@@ -150,7 +150,7 @@ async fn by_hand(verifier: Verifier, accepts: &'static str, refuses: &'static st
 }
 
 #[tokio::test]
-async fn a_correct_service_is_not_accused_for_the_way_in_which_it_answers() {
+async fn a_correct_service_has_no_findings_for_any_form_of_response() {
     const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12 loaves";
     const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first event\n";
     let cases = [

@@ -134,7 +134,7 @@ fn assert_contract(fixture: &Fixture, response: &TestResponse, authority: &TestA
 }
 
 #[test]
-fn a_defect_that_cannot_be_is_left_out() {
+fn a_defect_that_does_not_fit_the_token_is_left_out() {
     let has = |authority: &TestAuthority, defect| valid(authority).fixture(defect).is_some();
     let (asymmetric, secret) = (TestAuthority::new(), TestAuthority::with(Algorithm::HS256));
     assert!(has(&asymmetric, Defect::PublicKeyAsSecret) && !has(&secret, Defect::PublicKeyAsSecret));
@@ -144,7 +144,7 @@ fn a_defect_that_cannot_be_is_left_out() {
 }
 
 #[test]
-fn every_defect_has_a_name_of_its_own_and_says_what_the_attack_is() {
+fn every_defect_has_a_unique_name_and_a_description() {
     let mut names: Vec<_> = Defect::ALL.iter().map(|defect| defect.name()).collect();
     names.sort_unstable();
     names.dedup();
@@ -277,18 +277,18 @@ fn assert_meets(authority: &TestAuthority, policy: &Policy<'_>) {
 }
 
 #[test]
-fn every_fixture_gets_its_verdict_from_a_policy_that_asks_for_everything() {
+fn every_fixture_gets_its_verdict_from_a_policy_with_all_requirements() {
     assert_meets(&TestAuthority::new(), &DEMANDING);
     assert!(TestAuthority::new().service("a").meeting(&DEMANDING).fixture(Defect::TooOld).is_some());
 }
 
 #[test]
-fn every_fixture_gets_its_verdict_from_a_policy_that_asks_for_nothing() {
+fn every_fixture_gets_its_verdict_from_a_policy_without_requirements() {
     assert_meets(&TestAuthority::new(), &Policy::any_service());
 }
 
 #[test]
-fn names_without_letters_have_no_other_case() {
+fn a_name_without_letters_gets_no_class_about_case() {
     let key = SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap().with_kid("2026-01");
     let authority = TestAuthority::from_key(key).issuer("1").audience("2");
     let policy = Policy::any_service().services(&["3"]).roles(&["4"]).scopes(&["5"]);

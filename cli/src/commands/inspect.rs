@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_token_is_said_without_quoting_it() {
+    fn text_that_is_not_a_token_is_reported_without_quoting_it() {
         assert!(why(b"a.b").contains("2 segments"));
         assert!(why(b"*.e30.").contains("header is not base64url"));
         assert!(why(b"e30.bnVsbA.x").contains("payload is not a JSON object"));

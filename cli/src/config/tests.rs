@@ -33,7 +33,7 @@ fn refusal(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn valid_file_is_read_and_its_key_lies_beside_it() {
+fn valid_file_is_read_and_its_key_path_is_relative_to_it() {
     let config = load(VALID).unwrap();
     assert_eq!(config.key.path, config.path.with_file_name("keys/signing.pem"));
     assert_eq!(config.key.encoding, SecretEncoding::Raw);

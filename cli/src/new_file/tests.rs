@@ -61,7 +61,7 @@ fn force_replaces_whole_file() {
 }
 
 #[test]
-fn missing_directory_is_said_with_its_name() {
+fn missing_directory_is_reported_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let problem = write_all(&[secret(dir.path().join("no/a"), "x")], Overwrite::Refuse).unwrap_err();
     assert!(problem.remedy().unwrap().contains("/no`"), "{problem}");
@@ -96,7 +96,7 @@ fn symbolic_link_is_replaced_and_its_target_untouched() {
 
 #[cfg(unix)]
 #[test]
-fn dangling_link_counts_as_taken() {
+fn dangling_link_counts_as_an_existing_file() {
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();

@@ -102,7 +102,7 @@ fn a_private_jwk_set_signs_the_attack() {
 }
 
 #[test]
-fn lone_secret_without_a_name_accepts_any_kid_and_is_not_accused() {
+fn secret_without_a_key_id_accepts_any_kid_without_a_finding() {
     let sandbox = Sandbox::new();
     let secret = b"thirty-two bytes, and one more..";
     sandbox.write("secret", secret);
@@ -119,7 +119,7 @@ fn lone_secret_without_a_name_accepts_any_kid_and_is_not_accused() {
 }
 
 #[test]
-fn what_gets_in_is_exit_code_1_and_reported_in_every_format() {
+fn accepted_attack_gives_exit_code_1_and_is_reported_in_every_format() {
     let sandbox = Sandbox::configured();
     let url = format!("http://{}", serve(|_| 200));
     let text = sandbox.run(&attack(&url, &[]));
@@ -152,7 +152,7 @@ fn refusal_of_the_valid_token_proves_nothing() {
 }
 
 #[test]
-fn bound_on_requests_is_kept() {
+fn limit_of_requests_is_respected() {
     let sandbox = Sandbox::configured();
     let url = format!("http://{}", guarded(&sandbox));
     let ran = sandbox.run(&attack(&url, &["--max-requests", "5"]));
@@ -188,7 +188,7 @@ fn host_that_is_not_this_machine_must_be_named() {
 }
 
 #[test]
-fn what_cannot_be_attacked_is_misuse() {
+fn target_that_cannot_be_attacked_is_a_usage_error() {
     let sandbox = Sandbox::configured();
     let refused = sandbox.run(&attack("https://127.0.0.1", &[])).refused();
     assert!(refused.contains("tunnel"), "{refused}");

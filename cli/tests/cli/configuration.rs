@@ -93,7 +93,7 @@ macro_rules! values {
 }
 
 #[test]
-fn every_default_and_bound_stands_in_the_guide_with_its_value() {
+fn guide_contains_every_default_and_limit_with_its_value() {
     let values = values![
         Verifier::DEFAULT_CACHED_TOKENS,
         JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT,
@@ -188,7 +188,7 @@ fn words(heading: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_method_of_what_is_configured_stands_in_its_section() {
+fn guide_contains_every_builder_method_in_its_section() {
     let sections: [(&str, &[&str]); 10] = [
         ("Verifier", &["src/verifier/builder.rs"]),
         ("Trusted issuers", &["src/trusted.rs"]),

@@ -40,7 +40,7 @@ fn table_comes_from_standard_input_too() {
 }
 
 #[test]
-fn mesh_gets_what_the_options_say() {
+fn mesh_export_contains_the_values_of_the_options() {
     let sandbox = sandbox();
     let istio = [&["endpoints", "orders.json", "--format", "istio"], &MESH[..]].concat();
     let more = ["--audience", "orders", "--label", "app=shop", "--principal", "orchestrator=td/ns/jobs/sa/x"];
@@ -69,7 +69,7 @@ fn issuer_comes_from_the_configuration_and_keys_from_a_set() {
 }
 
 #[test]
-fn what_a_mesh_must_be_told_has_no_default() {
+fn required_options_of_a_mesh_have_no_default() {
     let sandbox = sandbox();
     let refused = |more: &[&str]| {
         sandbox.run(&[&["endpoints", "orders.json", "--format", "istio"], more].concat()).refused()
@@ -82,13 +82,13 @@ fn what_a_mesh_must_be_told_has_no_default() {
 }
 
 #[test]
-fn options_of_a_mesh_are_refused_where_they_mean_nothing() {
+fn mesh_options_are_refused_for_other_formats() {
     let ran = sandbox().run(&["endpoints", "orders.json", "--namespace", "bakery"]);
     assert!(ran.refused().contains("--format istio"));
 }
 
 #[test]
-fn what_is_no_table_is_refused_with_its_place() {
+fn invalid_table_is_refused_with_its_path() {
     let sandbox = Sandbox::new();
     sandbox.write("no.json", "{\"service\":\"orders\",\n\"routes\":[{}]}");
     let message = sandbox.run(&["endpoints", "no.json"]).refused();
@@ -97,7 +97,7 @@ fn what_is_no_table_is_refused_with_its_place() {
 }
 
 #[test]
-fn difference_says_who_may_call_now() {
+fn diff_shows_the_current_callers() {
     let sandbox = sandbox();
     sandbox.write(
         "new.json",
@@ -114,7 +114,7 @@ fn difference_says_who_may_call_now() {
 }
 
 #[test]
-fn words_of_a_table_do_not_move_the_cursor() {
+fn control_characters_of_a_table_are_escaped() {
     let sandbox = Sandbox::new();
     let table = r#"{"service":"orders","routes":[{"methods":["GET\u001b[2J"],"path":"/\u202ea","access":{"public":{"reason":"a\u001b]0;x\u0007"}}}]}"#;
     sandbox.write("orders.json", table);

@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, claims_of};
 
 #[test]
-fn token_of_a_listed_service_says_what_the_configuration_says() {
+fn token_of_a_listed_service_has_the_configured_claims() {
     let sandbox = Sandbox::configured();
     let ran = sandbox.run(&["generate", "orders"]).done();
     let claims = claims_of(ran.line());
@@ -17,7 +17,7 @@ fn token_of_a_listed_service_says_what_the_configuration_says() {
 }
 
 #[test]
-fn options_win_over_the_configuration() {
+fn options_override_the_configuration() {
     let sandbox = Sandbox::configured();
     let options = [
         "--issuer",
@@ -125,7 +125,7 @@ fn name_that_is_not_listed_is_refused_unless_allowed() {
 }
 
 #[test]
-fn token_that_lives_long_is_minted_with_a_warning() {
+fn token_with_a_long_lifetime_is_minted_with_a_warning() {
     let sandbox = Sandbox::configured();
     let long = sandbox.run(&["generate", "orders", "--lifetime", "365d"]).done();
     assert!(long.stderr.contains("warning: orders: ") && long.stderr.contains("90 days"), "{}", long.stderr);

@@ -10,7 +10,7 @@ fn token(header: &str, payload: &str) -> String {
 }
 
 #[test]
-fn inspect_says_loudly_that_nothing_is_verified() {
+fn inspect_warns_that_nothing_is_verified() {
     let token = token(r#"{"alg":"none"}"#, r#"{"service":"orders","exp":1767225600}"#);
     let ran = Sandbox::new().run(&["inspect", &token]).done();
     assert!(ran.stdout.starts_with("NOT VERIFIED\n"), "{}", ran.stdout);
@@ -38,7 +38,7 @@ fn terminal_sequences_in_names_and_values_are_spelled_out() {
 }
 
 #[test]
-fn what_is_not_a_token_ends_with_1_and_is_not_echoed() {
+fn text_that_is_not_a_token_gives_exit_code_1_and_is_not_echoed() {
     let sandbox = Sandbox::new();
     for bytes in [b"eyJsecret".as_slice(), b"a.b.c.d", b"eyJ.e30.x", b"\xff\xfe.\x00.\x1b", b"W10.W10.W10"] {
         let ran = sandbox.feed(&["inspect", "-"], bytes);

@@ -14,7 +14,7 @@ use crate::sandbox::Sandbox;
 const ALGORITHMS: [&str; 5] = ["HS256", "RS256", "PS256", "ES256", "EdDSA"];
 
 #[test]
-fn tokens_cross_to_pyjwt_and_back() {
+fn pyjwt_and_this_tool_accept_each_others_tokens() {
     let python = std::env::var("SERVICE_ONLY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     if !succeeds(Command::new(&python).args(["-c", "import jwt, cryptography"])) {
         eprintln!("skipped: `{python}` has no PyJWT with cryptography; set SERVICE_ONLY_PYTHON");
@@ -28,7 +28,7 @@ fn tokens_cross_to_pyjwt_and_back() {
 }
 
 #[test]
-fn tokens_cross_to_jose_and_back() {
+fn jose_and_this_tool_accept_each_others_tokens() {
     let node = || {
         let mut command = Command::new("node");
         command.args(["--input-type=module", "-e", include_str!("interop/jose.mjs")]);

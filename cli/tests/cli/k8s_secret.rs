@@ -42,7 +42,7 @@ fn every_service_gets_a_secret_with_a_token_that_verifies() {
 }
 
 #[test]
-fn secret_is_equal_in_effect_to_kubectls() {
+fn manifest_equals_the_secret_that_kubectl_creates() {
     let sandbox = Sandbox::configured();
     let ours =
         documents(&sandbox.run(&["k8s-secret", "orders", "--namespace", "bakery"]).done().stdout).remove(0);
@@ -71,7 +71,7 @@ fn out_dir_gets_one_private_manifest_for_each_service() {
 }
 
 #[test]
-fn name_that_kubernetes_would_refuse_is_refused_here_with_a_way_out() {
+fn name_that_kubernetes_would_refuse_is_refused_with_a_remedy() {
     let sandbox = Sandbox::configured();
     let message = sandbox.run(&["k8s-secret", "Big_Orders", "--allow-unlisted"]).refused();
     assert!(message.contains("`Big_Orders-service-token`") && message.contains("--name SECRET"), "{message}");

@@ -48,7 +48,7 @@ fn every_algorithm_gets_a_key_that_signs_and_verifies() {
 
 #[cfg(unix)]
 #[test]
-fn private_key_is_for_its_owner_and_public_set_for_everybody() {
+fn private_key_is_readable_by_its_owner_and_public_set_by_all_users() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["keygen", "--out", "key.pem", "--public-out", "jwks.json"]).done();
     // A file of this test shows what the umask leaves.

@@ -46,7 +46,7 @@ fn unknown_service_key_or_issuer_is_not_revoked() {
 }
 
 #[test]
-fn unknown_names_are_revoked_where_that_is_said() {
+fn unknown_names_are_revoked_with_allow_unknown() {
     for sandbox in sandboxes() {
         mint(&sandbox, &["orders"]);
         for arguments in [
@@ -67,7 +67,7 @@ fn unknown_names_are_revoked_where_that_is_said() {
 }
 
 #[test]
-fn mistyped_store_is_not_made_by_a_revocation() {
+fn revocation_does_not_create_a_mistyped_store() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);
     for arguments in [
@@ -83,7 +83,7 @@ fn mistyped_store_is_not_made_by_a_revocation() {
 }
 
 #[test]
-fn revocation_says_how_many_tokens_it_covers_and_how_many_were_good() {
+fn revocation_counts_covered_and_valid_tokens() {
     for sandbox in sandboxes() {
         let (_, first) = mint(&sandbox, &["orders"]);
         mint(&sandbox, &["orders"]);
@@ -154,7 +154,7 @@ fn filter_that_matches_no_name_is_an_error() {
 }
 
 #[test]
-fn filter_of_a_configured_service_without_tokens_is_empty_and_says_so() {
+fn filter_of_a_configured_service_without_tokens_gives_an_empty_list() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);
     for arguments in

@@ -20,7 +20,7 @@ fn verdict(sandbox: &Sandbox, token: &str, options: &[&str]) -> i32 {
 }
 
 #[test]
-fn strict_token_lives_an_hour_and_is_accepted_by_a_strict_verifier_only() {
+fn strict_token_is_valid_for_an_hour_and_only_for_a_strict_verifier() {
     let sandbox = sandbox();
     let token = mint(&sandbox, &["--profile", "strict", "--audience", "shop"]);
     let claims = claims_of(&token);
@@ -33,7 +33,7 @@ fn strict_token_lives_an_hour_and_is_accepted_by_a_strict_verifier_only() {
 }
 
 #[test]
-fn strict_profile_wants_an_audience_and_a_key_pair() {
+fn strict_profile_requires_an_audience_and_a_key_pair() {
     let sandbox = sandbox();
     let options = ["--profile", "strict"];
     let ran = sandbox.run(&[&["generate", "orders"], &KEY[..], &options[..]].concat());
@@ -80,7 +80,7 @@ fn configuration_names_the_profile_for_minting_and_verifying() {
 }
 
 #[test]
-fn strict_token_that_lives_for_more_than_a_day_is_minted_with_a_warning() {
+fn strict_token_of_more_than_a_day_is_minted_with_a_warning() {
     let sandbox = sandbox();
     let long = ["--profile", "strict", "--audience", "shop", "--lifetime", "25h"];
     let ran = sandbox.run(&[&["generate", "orders"], &KEY[..], &long[..]].concat()).done();

@@ -14,7 +14,7 @@ fn renewed(sandbox: &Sandbox, more: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn token_that_ends_soon_is_replaced_and_another_is_left_alone() {
+fn token_that_expires_soon_is_replaced_and_others_are_kept() {
     let sandbox = sandbox("");
     sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
     let before = token(&sandbox, "inventory");
@@ -33,7 +33,7 @@ fn token_that_ends_soon_is_replaced_and_another_is_left_alone() {
 }
 
 #[test]
-fn token_that_never_arrived_is_made_again_and_a_service_without_a_first_gets_none() {
+fn token_that_was_never_deployed_is_minted_again_and_a_service_without_a_token_is_skipped() {
     let sandbox = sandbox("");
     sandbox.run(&["generate", "orders", "--out-dir", "tokens"]).done();
     assert_eq!(renewed(&sandbox, &[]), []);
@@ -69,7 +69,7 @@ fn tokens_of_a_key_that_leaked_are_replaced() {
 }
 
 #[test]
-fn secrets_for_kubernetes_are_printed_for_those_that_are_deployed_and_end_soon() {
+fn kubernetes_secrets_are_printed_for_deployed_tokens_that_expire_soon() {
     let sandbox = sandbox("");
     sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
     let arguments = ["renew", "--deployed", "tokens", "--k8s-secret", "--namespace", "bakery"];
@@ -87,7 +87,7 @@ fn secrets_for_kubernetes_are_printed_for_those_that_are_deployed_and_end_soon()
 }
 
 #[test]
-fn token_is_good_though_its_service_was_revoked_in_the_same_second_and_none_is_made_that_is_not() {
+fn renewed_token_is_valid_although_its_service_was_revoked_in_the_same_second() {
     let sandbox = sandbox("");
     sandbox.run(&["generate", "orders", "--out-dir", "tokens"]).done();
     sandbox.run(&["revoke", "--service", "orders", "--before", "now"]).done();

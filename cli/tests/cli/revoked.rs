@@ -36,7 +36,7 @@ fn number(ran: &Ran) -> String {
 }
 
 #[tokio::test]
-async fn revocation_that_is_undone_lets_the_token_in_again_and_stays_on_record() {
+async fn undone_revocation_accepts_the_token_again_and_stays_in_the_list() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let verifier = verifier(&sandbox).await;
@@ -117,7 +117,7 @@ async fn undoing_a_revocation_that_replaced_another_leaves_the_other_in_force() 
 }
 
 #[test]
-fn undoing_needs_a_number_that_is_there_and_a_reason() {
+fn undo_requires_an_existing_number_and_a_reason() {
     for sandbox in sandboxes() {
         let (_, jti) = mint(&sandbox, &["orders"]);
         let revoked = sandbox.run(&["revoke", &jti, "--format", "json"]).done();
@@ -143,7 +143,7 @@ fn undoing_needs_a_number_that_is_there_and_a_reason() {
 }
 
 #[tokio::test]
-async fn what_was_undone_can_be_revoked_again() {
+async fn undone_revocation_can_be_repeated() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let verifier = verifier(&sandbox).await;
@@ -171,7 +171,7 @@ async fn is_refused(verifier: &Verifier, token: &str) {
 }
 
 #[tokio::test]
-async fn token_that_was_minted_is_accepted_until_it_is_revoked_and_then_listed_as_such() {
+async fn minted_token_is_accepted_until_its_revocation_and_then_listed_as_revoked() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let (other, other_jti) = mint(&sandbox, &["orders"]);
@@ -189,7 +189,7 @@ async fn token_that_was_minted_is_accepted_until_it_is_revoked_and_then_listed_a
 }
 
 #[tokio::test]
-async fn tokens_of_a_service_are_refused_up_to_the_instant_that_was_named() {
+async fn tokens_of_a_revoked_service_are_refused_up_to_the_given_time() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let (other, other_jti) = mint(&sandbox, &["inventory"]);
@@ -215,7 +215,7 @@ async fn tokens_of_a_service_are_refused_up_to_the_instant_that_was_named() {
 }
 
 #[tokio::test]
-async fn all_that_a_revoked_key_has_signed_is_refused() {
+async fn all_tokens_of_a_revoked_key_are_refused() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let (other, other_jti) = mint(&sandbox, &["inventory"]);

@@ -82,7 +82,7 @@ pub(crate) fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
 }
 
 #[test]
-fn first_rotation_publishes_the_key_and_plans_its_life() {
+fn first_rotation_publishes_the_key_and_prints_its_plan() {
     let sandbox = sandbox("");
     assert!(sandbox.run(&["rotate", "--plan"]).refused().contains("the first `service-token rotate`"));
     let ran = sandbox.run(&["rotate"]).done();
@@ -103,7 +103,7 @@ fn first_rotation_publishes_the_key_and_plans_its_life() {
 }
 
 #[test]
-fn key_is_replaced_step_by_step_and_no_token_is_refused_on_the_way() {
+fn key_is_replaced_step_by_step_without_refusing_a_valid_token() {
     let sandbox = sandbox("");
     let old = aged(&sandbox, 80 * DAY);
     let token = sandbox.run(&["generate", "orders"]).done().line().to_owned();
@@ -138,7 +138,7 @@ fn key_is_replaced_step_by_step_and_no_token_is_refused_on_the_way() {
 }
 
 #[test]
-fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_named() {
+fn leaked_key_is_refused_immediately_and_services_without_a_token_are_listed() {
     let sandbox = sandbox("");
     let leaked = aged(&sandbox, 50 * DAY);
     sandbox.run(&["rotate"]).done();
@@ -173,7 +173,7 @@ fn leaked_key_is_refused_at_once_and_the_services_that_are_left_without_are_name
 }
 
 #[test]
-fn prepared_key_that_did_not_leak_takes_over() {
+fn prepared_key_that_did_not_leak_becomes_active() {
     let sandbox = sandbox("");
     aged(&sandbox, 50 * DAY);
     sandbox.run(&["rotate"]).done();
@@ -183,7 +183,7 @@ fn prepared_key_that_did_not_leak_takes_over() {
 }
 
 #[test]
-fn what_cannot_be_rotated_is_refused_with_nothing_written() {
+fn key_that_cannot_rotate_is_refused_without_a_change() {
     let plain = Sandbox::configured();
     assert!(plain.run(&["rotate"]).refused().contains("no store is named"));
     let with = |edit: fn(String) -> String| {
@@ -205,7 +205,7 @@ fn what_cannot_be_rotated_is_refused_with_nothing_written() {
 }
 
 #[test]
-fn disk_that_refuses_the_published_set_stops_the_rotation_before_the_journal_says_anything() {
+fn failed_write_of_the_key_set_stops_the_rotation_before_the_journal_changes() {
     let sandbox = sandbox("jwks = \"public/jwks.json\"");
     aged(&sandbox, 50 * DAY);
     let message = sandbox.run(&["rotate"]).refused();
@@ -216,7 +216,7 @@ fn disk_that_refuses_the_published_set_stops_the_rotation_before_the_journal_say
 }
 
 #[test]
-fn key_is_rotated_over_each_database() {
+fn key_is_rotated_with_each_database() {
     for sandbox in crate::store::sandboxes() {
         assert!(sandbox.run(&["rotate"]).done().stdout.starts_with("adopted "));
         sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
@@ -238,7 +238,7 @@ fn key_is_rotated_over_each_database() {
 }
 
 #[test]
-fn emergency_needs_nothing_of_the_key_that_leaked_but_its_name() {
+fn emergency_needs_only_the_key_id_of_the_leaked_key() {
     let sandbox = sandbox("");
     let leaked = aged(&sandbox, DAY);
     std::fs::remove_file(sandbox.path("signing.pem")).unwrap();
@@ -249,7 +249,7 @@ fn emergency_needs_nothing_of_the_key_that_leaked_but_its_name() {
 }
 
 #[test]
-fn successor_of_an_rsa_key_is_of_its_size() {
+fn successor_of_an_rsa_key_has_the_same_size() {
     let sandbox = sandbox("");
     let config = sandbox.read("service-token.toml").replace("ES256", "RS256");
     sandbox.write("service-token.toml", config);

@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 
 #[test]
-fn init_keygen_and_generate_all_work_as_the_output_says() {
+fn init_keygen_and_generate_work_with_the_printed_commands() {
     let sandbox = Sandbox::new();
     let init = sandbox.run(&["init"]).done();
     assert_eq!(init.line(), "service-token.toml");
@@ -55,7 +55,7 @@ fn manual_has_a_page_for_each_command() {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn help_of_every_command_has_examples_and_usage() {
     let sandbox = Sandbox::new();
     let commands = [
         "init",

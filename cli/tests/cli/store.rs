@@ -68,7 +68,7 @@ pub(crate) fn states(ran: &Ran) -> Vec<(String, String)> {
 }
 
 #[test]
-fn minted_token_is_in_the_registry_and_its_text_is_nowhere() {
+fn minted_token_is_in_the_registry_without_its_text() {
     for sandbox in sandboxes() {
         let (token, jti) = mint(&sandbox, &["orders", "--note", "for the night job"]);
         let listed = sandbox.run(&["list"]).done();
@@ -92,14 +92,14 @@ fn minted_token_is_in_the_registry_and_its_text_is_nowhere() {
 
 #[cfg(unix)]
 #[test]
-fn file_of_the_registry_is_its_owners_alone() {
+fn registry_file_is_readable_only_by_its_owner() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);
     assert_eq!(sandbox.mode("tokens.db"), 0o600);
 }
 
 #[test]
-fn token_that_cannot_be_written_down_is_not_printed() {
+fn token_that_cannot_be_registered_is_not_printed() {
     let sandbox = with_store("sqlite:missing/tokens.db");
     let message = sandbox.run(&["generate", "orders"]).refused();
     assert!(message.contains("missing/tokens.db") && message.contains("--no-store"), "{message}");
@@ -108,7 +108,7 @@ fn token_that_cannot_be_written_down_is_not_printed() {
 }
 
 #[test]
-fn token_that_is_not_written_down_says_so_once_and_beside_the_result() {
+fn unregistered_token_prints_one_warning_on_standard_error() {
     let sandbox = Sandbox::configured();
     for command in [
         &["generate", "orders"][..],
@@ -135,7 +135,7 @@ fn token_that_is_not_written_down_says_so_once_and_beside_the_result() {
 }
 
 #[test]
-fn token_whose_file_cannot_be_written_is_not_written_down() {
+fn token_whose_file_cannot_be_written_is_not_registered() {
     for sandbox in sandboxes() {
         sandbox.run(&["rotate"]).done();
         std::fs::create_dir(sandbox.path("taken")).unwrap();
@@ -156,7 +156,7 @@ fn token_whose_file_cannot_be_written_is_not_written_down() {
 }
 
 #[test]
-fn list_shows_the_state_that_was_asked_for() {
+fn list_filters_by_state() {
     for sandbox in sandboxes() {
         let (_, good) = mint(&sandbox, &["orders"]);
         let (_, bad) = mint(&sandbox, &["inventory"]);
@@ -174,7 +174,7 @@ fn list_shows_the_state_that_was_asked_for() {
 }
 
 #[test]
-fn exit_code_of_expiring_says_whether_any_does() {
+fn exit_code_of_expiring_is_1_if_a_token_expires_soon() {
     for sandbox in sandboxes() {
         let (_, jti) = mint(&sandbox, &["orders"]);
         assert_eq!(sandbox.run(&["expiring", "--within", "29d"]).done().stdout, "");
@@ -186,7 +186,7 @@ fn exit_code_of_expiring_says_whether_any_does() {
 }
 
 #[test]
-fn expiring_tokens_are_counted_for_prometheus_which_has_an_exit_code_of_its_own() {
+fn prometheus_format_counts_expiring_tokens_and_exits_with_0() {
     for sandbox in sandboxes() {
         sandbox.run(&["rotate"]).done();
         mint(&sandbox, &["orders"]);
@@ -217,7 +217,7 @@ fn expiring_tokens_are_counted_for_prometheus_which_has_an_exit_code_of_its_own(
 }
 
 #[test]
-fn revoking_twice_changes_nothing_and_says_so() {
+fn repeated_revocation_changes_nothing() {
     for sandbox in sandboxes() {
         let (_, jti) = mint(&sandbox, &["orders"]);
         let shown = sandbox.run(&["show", &jti, "--format", "json"]).done().json();
@@ -265,7 +265,7 @@ fn token_is_never_minted_within_the_second_up_to_which_its_service_is_revoked() 
 }
 
 #[test]
-fn token_that_would_be_revoked_is_not_minted_nor_written_down() {
+fn token_that_would_be_revoked_is_neither_minted_nor_registered() {
     for sandbox in sandboxes() {
         // Further ahead than the command would revoke.
         let revocation = NewRevocation::service("bakery-auth", "orders", Timestamp::from_unix(4_102_444_800));
@@ -284,7 +284,7 @@ fn token_that_would_be_revoked_is_not_minted_nor_written_down() {
 }
 
 #[test]
-fn token_in_place_of_its_name_is_refused_and_not_repeated() {
+fn token_instead_of_its_jti_is_refused_and_not_echoed() {
     let sandbox = with_store("sqlite:tokens.db");
     let (token, _) = mint(&sandbox, &["orders"]);
     let message = sandbox.run(&["revoke", &token]).refused();
@@ -292,7 +292,7 @@ fn token_in_place_of_its_name_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn revoke_needs_one_target_and_a_service_its_instant() {
+fn revoke_requires_one_target_and_a_time_for_a_service() {
     let sandbox = with_store("sqlite:tokens.db");
     for wrong in [&["revoke"][..], &["revoke", "j1", "--key", "k1"], &["revoke", "--service", "orders"]] {
         sandbox.run(wrong).refused();

@@ -16,7 +16,7 @@ async fn meddle(sandbox: &Sandbox, statement: &'static str) -> SqlitePool {
 }
 
 #[test]
-fn bad_store_is_a_clear_error_and_stays_as_it_is() {
+fn invalid_store_is_reported_and_not_changed() {
     let sandbox = Sandbox::configured();
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     sandbox.write("text.db", "not a database, and longer than the header of one would be".repeat(20));
@@ -39,7 +39,7 @@ fn bad_store_is_a_clear_error_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn store_that_is_locked_is_a_clear_error_and_the_token_is_not_printed() {
+async fn locked_store_is_reported_and_the_token_is_not_printed() {
     let sandbox = with_store("sqlite:tokens.db");
     let (_, jti) = mint(&sandbox, &["orders"]);
     let lock = meddle(&sandbox, "BEGIN EXCLUSIVE").await;
@@ -52,7 +52,7 @@ async fn store_that_is_locked_is_a_clear_error_and_the_token_is_not_printed() {
 }
 
 #[tokio::test]
-async fn store_of_a_newer_program_is_a_clear_error_and_stays_as_it_is() {
+async fn store_of_a_newer_program_is_reported_and_not_changed() {
     let sandbox = with_store("sqlite:tokens.db");
     let (_, jti) = mint(&sandbox, &["orders"]);
     meddle(&sandbox, "UPDATE service_only_schema SET version = 1000").await.close().await;
@@ -76,7 +76,7 @@ async fn store_of_a_newer_program_is_a_clear_error_and_stays_as_it_is() {
 /// A folder of its own that is nearly full, in a namespace of its own: where the system allows that.
 #[cfg(target_os = "linux")]
 #[test]
-fn full_disk_is_a_clear_error_and_the_token_is_not_printed() {
+fn full_disk_is_reported_and_the_token_is_not_printed() {
     let sandbox = with_store("sqlite:small/tokens.db");
     std::fs::create_dir(sandbox.path("small")).unwrap();
     let script = r#"

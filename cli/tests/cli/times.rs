@@ -8,7 +8,7 @@ fn until(ran: &Ran) -> String {
 }
 
 #[test]
-fn every_form_of_rfc_3339_is_read_as_it_means() {
+fn every_form_of_rfc_3339_is_read_correctly() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);
     for (before, meant) in [
@@ -25,7 +25,7 @@ fn every_form_of_rfc_3339_is_read_as_it_means() {
 }
 
 #[test]
-fn time_that_is_misread_easily_is_refused_and_nothing_is_revoked() {
+fn ambiguous_time_is_refused_and_nothing_is_revoked() {
     for sandbox in sandboxes() {
         let (_, jti) = mint(&sandbox, &["orders"]);
         let ahead = (crate::rotate::now() + 120).to_string();

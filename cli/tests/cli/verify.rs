@@ -149,7 +149,7 @@ fn standard_input_loses_one_line_ending_and_no_more() {
 }
 
 #[test]
-fn bytes_that_are_no_token_are_refused_without_panic_or_echo() {
+fn bytes_that_are_not_a_token_are_refused_without_panic_or_echo() {
     let sandbox = Sandbox::new();
     sandbox.write("secret", SECRET);
     let huge = vec![b'a'; 3_000_000];
@@ -235,7 +235,7 @@ fn configuration_supplies_key_issuer_and_audience() {
 }
 
 #[test]
-fn what_cannot_become_a_verifier_ends_with_2_and_answers_in_json_too() {
+fn invalid_verifier_configuration_exits_with_2_also_as_json() {
     let (sandbox, token) = with_secret();
     sandbox.write("short", "short");
     sandbox.write("empty.json", r#"{"keys":[]}"#);

@@ -72,7 +72,7 @@ fn token_from_the_future_is_refused_once_its_service_is_revoked_up_to_now() {
 }
 
 #[test]
-fn either_database_is_asked() {
+fn revocations_of_both_databases_are_checked() {
     for sandbox in crate::store::sandboxes() {
         let token = mint(&sandbox, &[]);
         assert_eq!(answer(&sandbox, &[], &token), (0, "ok".into()));
@@ -82,7 +82,7 @@ fn either_database_is_asked() {
 }
 
 #[test]
-fn store_is_asked_wherever_it_is_named_and_whichever_key_verifies() {
+fn revocations_are_checked_for_every_source_of_the_store_and_the_key() {
     let sandbox = sandbox("");
     let token = mint(&sandbox, &[]);
     sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
@@ -100,7 +100,7 @@ fn store_is_asked_wherever_it_is_named_and_whichever_key_verifies() {
 }
 
 #[test]
-fn store_that_cannot_be_read_decides_nothing() {
+fn unreadable_store_gives_an_error_instead_of_a_verdict() {
     let sandbox = sandbox("");
     let token = mint(&sandbox, &["--no-store"]);
     let ran = sandbox.feed(&["verify", "-"], &token);
@@ -113,7 +113,7 @@ fn store_that_cannot_be_read_decides_nothing() {
 }
 
 #[test]
-fn case_of_a_batch_is_asked_about_nowhere() {
+fn cases_of_a_batch_do_not_use_the_store() {
     let sandbox = sandbox("");
     let case = json!({ "id": "a", "config": {}, "token": "x" }).to_string();
     let ran = sandbox.run_with(
@@ -158,7 +158,7 @@ fn tokens_of_all_keys_of_a_rotation_are_verified_until_one_is_retired() {
 
 #[cfg(unix)]
 #[test]
-fn store_whose_name_is_no_text_is_not_taken_for_none() {
+fn store_name_that_is_not_utf_8_is_an_error() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = sandbox("");
     let token = mint(&sandbox, &[]);

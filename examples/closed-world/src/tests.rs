@@ -1,7 +1,7 @@
 use service_only_testkit::{TestAuthority, assert_allowed, assert_guarded, call};
 
 #[tokio::test]
-async fn no_route_lets_strangers_in() {
+async fn every_route_refuses_unauthenticated_requests() {
     assert_guarded(crate::app(TestAuthority::new().verifier())).await;
 }
 
@@ -19,7 +19,7 @@ fn who_may_call_what() {
 }
 
 #[tokio::test]
-async fn the_shop_cancels_an_order_and_anybody_asks_for_health() {
+async fn shop_may_cancel_an_order_and_health_is_public() {
     let authority = TestAuthority::new();
     let app = call(crate::app(authority.verifier())).audit(authority.audit());
     let shop = authority.service("shop").scope("orders:write");

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn services_and_users_get_in_and_others_do_not() {
+    async fn services_and_users_are_accepted_and_others_refused() {
         let authority = TestAuthority::new();
         let app = Router::new().route("/whoami", get(whoami)).with_state(authority.verifier());
         let app = call(app).audit(authority.audit());

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_key_of_the_policy_is_required() {
+    async fn each_requirement_of_the_policy_is_enforced() {
         let authority = TestAuthority::new();
         let app = Router::new().route("/stock", get(stock)).with_state(authority.verifier());
         let app = call(app).audit(authority.audit());
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusal_of_the_handler_is_in_the_record() {
+    async fn refusal_by_the_handler_is_recorded() {
         let authority = TestAuthority::new();
         let app = Router::new().route("/tenants/{id}", get(show_tenant)).with_state(authority.verifier());
         let app = call(app).audit(authority.audit());

@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn revoked_key_ends_its_tokens() {
+    fn tokens_of_a_revoked_key_are_refused() {
         let authority = TestAuthority::new().issuer("bakery-auth");
         authority.clock().set(service_only::clock::Clock::now(&service_only::clock::SystemClock));
         let revocations = MemoryRevocations::new();

@@ -2,7 +2,7 @@ use service_only::routes::{endpoints, policy_of};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
 #[tokio::test]
-async fn the_name_asks_for_what_it_stands_for() {
+async fn named_policy_requires_the_role_and_scope_behind_its_name() {
     let authority = TestAuthority::new();
     let app = call(crate::app(authority.verifier())).audit(authority.audit());
     let admin = authority.service("orchestrator").role("admin").scope("tenants:delete");
@@ -19,7 +19,7 @@ async fn the_name_asks_for_what_it_stands_for() {
 }
 
 #[test]
-fn the_list_of_endpoints_shows_the_policy_behind_the_name() {
+fn list_of_endpoints_shows_the_policy_behind_the_name() {
     let policy = policy_of(crate::delete_tenant);
     assert_eq!(policy.allowed_roles(), Some(&["admin"][..]));
     let listed = endpoints();

@@ -210,7 +210,7 @@ fn no_constant_turns_an_inserted_binding_into_a_comparison() {
 /// Syntax in which a parser could lose a method or find the wrong end of one. Each method is guarded, or the block has a
 /// mistake.
 #[test]
-fn no_syntax_leaves_a_method_unguarded() {
+fn every_syntax_of_a_method_is_guarded() {
     for method in [
         "async fn f(&self, request: R) -> S { request. }",
         "async fn f(self: Arc<Self>, request: R) -> S {}",

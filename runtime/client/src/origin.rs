@@ -90,12 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named_before_the_host_does_not_make_it_another_one() {
+    fn user_info_in_a_url_does_not_change_its_origin() {
         assert_eq!(of("http://orders:8000@evil/"), "http://evil".parse().ok());
     }
 
     #[test]
-    fn a_port_that_is_none_is_not_the_default_one() {
+    fn an_invalid_port_is_not_the_default_port() {
         for port in ["", "0x50", "80x", "+80", "-1", "65536", "99999", "80000000000"] {
             for before in ["orders", "[::1]", "a:80@orders"] {
                 let target = format!("http://{before}:{port}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_or_less_than_an_origin_is_refused() {
+    fn a_url_with_more_or_less_than_an_origin_is_refused() {
         for text in [
             "",
             "orders",

@@ -173,7 +173,7 @@ mod tests {
 
     #[expect(clippy::await_holding_lock, reason = "the file hangs while the lock is held")]
     #[tokio::test]
-    async fn only_the_first_requests_wait_for_a_file_that_hangs_and_they_need_no_timer() {
+    async fn only_the_first_requests_wait_for_an_unresponsive_file_and_need_no_timer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, b"old").unwrap();

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_that_a_token_says_are_read_in_whole_seconds() {
+    fn times_of_a_token_are_read_in_whole_seconds() {
         // {"iat":-1.5,"exp":7}
         let token = sendable(b"eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOi0xLjUsImV4cCI6N30.AA").unwrap();
         assert_eq!(
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_does_not_say_when_it_expires_is_sent_all_the_same() {
+    fn a_token_without_an_expiry_is_sent() {
         let token = sendable(b"eyJhbGciOiJIUzI1NiJ9.e30.AA").unwrap();
         assert_eq!((token.issued_at, token.expires_at), (None, None));
     }

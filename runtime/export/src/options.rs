@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_would_mean_anything_are_refused() {
+    fn options_that_would_match_everything_are_refused() {
         let mesh = || MeshOptions::with_jwks_uri("a", "https://auth.example/").unwrap();
         for mesh in [
             mesh().audience("*"),

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_become_expressions_that_mean_the_same() {
+    fn templates_become_equivalent_expressions() {
         for (path, regex) in [
             ("/a.b/{id}", r"/a\.b/[^/]+"),
             ("/files/{*rest}", r"/files/.+"),
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_router_would_not_take_is_refused() {
+    fn a_path_that_the_router_would_reject_is_refused() {
         for path in ["", "a", "/{", "/}", "/{}", "/{*}", "/{*rest}/x", "/{a}{b}", "/{a/b}"] {
             assert!(Template::parse(path).is_err(), "{path}");
         }
     }
 
     #[test]
-    fn narrower_paths_go_before_wider_ones() {
+    fn narrower_paths_are_sorted_before_wider_ones() {
         let mut paths = ["/{*rest}", "/{x}/b", "/a/{y}", "/a/b", "/a", "/a/"].map(template);
         paths.sort();
         assert_eq!(paths, ["/a", "/a/", "/a/b", "/a/{y}", "/{x}/b", "/{*rest}"].map(template));

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_reader_mistakes_stay_plain() {
+    fn unambiguous_names_are_not_quoted() {
         for name in
             ["bakery", "orders-service-token", "security.istio.io/v1", "/api/*", "cluster.local/ns/a/sa/b"]
         {

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_is_judged_alike_wherever_it_stands() {
+    fn each_byte_is_classified_independently_of_its_position() {
         for byte in 0..=u8::MAX {
             for length in 1..40 {
                 for at in 0..length {
@@ -74,12 +74,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_neighbour_hides_a_byte(text in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn adjacent_bytes_do_not_hide_a_byte_to_escape(text in prop::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(needs_no_escape(&text), naive(&text));
         }
 
         #[test]
-        fn no_neighbour_of_printable_text_hides_a_byte(text in "[ !#-\\[\\]-~]{0,40}", byte in any::<u8>(), at in 0..40_usize) {
+        fn printable_text_does_not_hide_an_adjacent_byte_to_escape(text in "[ !#-\\[\\]-~]{0,40}", byte in any::<u8>(), at in 0..40_usize) {
             let mut text = text.into_bytes();
             prop_assert!(needs_no_escape(&text));
             text.insert(at.min(text.len()), byte);

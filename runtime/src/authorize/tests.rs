@@ -28,7 +28,7 @@ fn verdict(claims: &ServiceClaims, policy: Policy<'_>) -> Option<Code> {
 }
 
 #[test]
-fn a_policy_that_asks_for_nothing_is_met_by_every_service() {
+fn a_policy_without_requirements_accepts_every_service() {
     assert_eq!(verdict(&claims(), Policy::any_service()), None);
 }
 

@@ -57,7 +57,7 @@ fn scopes_are_compared_whole() {
 
 proptest::proptest! {
     #[test]
-    fn a_scope_is_among_them_as_they_are_gone_through(
+    fn contains_agrees_with_iteration_over_the_scopes(
         text in "[ab: ]{0,12}",
         scope in "[ab: ]{0,4}",
     ) {

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_comes_back_from_its_parts() {
+    fn an_rsa_key_is_rebuilt_from_its_parts() {
         let made = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
         let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&made).unwrap();
         let info = pkcs8::PrivateKeyInfo::try_from(der.as_ref()).unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_told_without_its_secret() {
+    fn an_invalid_key_is_reported_without_its_secret() {
         let d = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
         let rows = [
             (EC.replace(d, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"), "not a private key for ES256"),

@@ -29,7 +29,7 @@ fn nested(depth: usize) -> String {
 }
 
 #[test]
-fn members_come_in_order_with_what_is_looked_at() {
+fn members_are_read_in_order_with_the_requested_values() {
     let text = br#" {"t":"x","e":"\u0041","n":1.5e3,"b":true,"z":null,"l":["a","b"],"m":["a",1],"o":{"p":{}}}
 "#;
     let expected = [
@@ -73,7 +73,7 @@ fn anything_but_one_object_is_malformed() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_malformed_however_it_is_spelled() {
+fn a_duplicate_member_is_malformed_in_every_spelling() {
     for case in [
         r#"{"a":1,"a":1}"#,
         r#"{"a":1,"b":2,"\u0061":1}"#,
@@ -90,7 +90,7 @@ fn a_member_that_stands_twice_is_malformed_however_it_is_spelled() {
 }
 
 #[test]
-fn names_are_told_apart_byte_for_byte() {
+fn names_are_compared_byte_for_byte() {
     for text in ["exp", "exq", "t"] {
         assert_eq!(Letter::of(text).map(Letter::as_str), Some(text));
     }

@@ -207,7 +207,7 @@ fn a_jwk_must_fit_in_every_member() {
 }
 
 #[test]
-fn a_text_that_is_no_set_is_refused() {
+fn a_text_that_is_not_a_jwk_set_is_refused() {
     for text in [
         "",
         "{}",
@@ -250,7 +250,7 @@ fn two_given_keys_of_one_name_are_refused() {
 }
 
 #[test]
-fn a_kid_picks_one_key_and_an_unknown_one_ends_it() {
+fn a_kid_selects_one_key_and_an_unknown_kid_is_refused() {
     let (first, second) = (signing(Algorithm::ES256), signing(Algorithm::ES256));
     let keys = set(&[jwk(&first), jwk(&second)]).unwrap();
     let found = keys.key_for(Algorithm::ES256, Some(second.kid().as_str())).unwrap();
@@ -287,7 +287,7 @@ fn a_nameless_key_answers_any_kid_only_when_it_was_given_alone() {
 }
 
 #[test]
-fn key_files_come_back_as_the_same_key() {
+fn a_written_key_file_is_read_as_the_same_key() {
     for algorithm in
         [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256, Algorithm::PS512]
     {
@@ -341,7 +341,7 @@ fn a_set_file_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_set_says_which_names_it_has() {
+fn a_set_lists_its_key_ids() {
     let key = signing(Algorithm::ES256);
     let keys = set(&[jwk(&key)]).unwrap();
     assert!(keys.has(key.kid().as_str()) && !keys.has("other") && !keys.has(""));

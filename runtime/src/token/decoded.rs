@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_decoded_alike_wherever_it_has_room() {
+    fn decoding_does_not_depend_on_the_buffer() {
         for length in [0, 1, 2, 3, 30, 31, 32, 33, 34, 35, 64, 100, 1000] {
             let bytes: Vec<u8> = (0..length).map(|index: usize| (index % 251) as u8).collect();
             let segment = URL_SAFE_NO_PAD.encode(&bytes);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_used_again_without_a_trace_of_what_was_there() {
+    fn a_reused_buffer_does_not_leak_its_former_content() {
         let mut room = Room::<4>::new();
         for bytes in [&b"a long one"[..], b"abc", b"", b"another long one", b"x"] {
             assert_eq!(room.decode(&URL_SAFE_NO_PAD.encode(bytes), "x").unwrap(), bytes);

@@ -19,7 +19,7 @@ fn a_token_has_three_segments() {
 }
 
 #[test]
-fn an_empty_signature_is_a_bad_one() {
+fn an_empty_signature_is_refused() {
     let mut room = SignatureRoom::new();
     assert_eq!(code(Segments::split("aa.bb.").unwrap().signature(&mut room)), Some(Code::BadSignature));
 }

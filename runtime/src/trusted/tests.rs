@@ -46,7 +46,7 @@ fn an_empty_value_is_an_error_and_never_a_check_switched_off() {
 }
 
 #[test]
-fn names_are_for_subjects_of_other_systems_and_given_once() {
+fn a_name_is_accepted_once_and_only_for_subjects_of_other_systems() {
     let oauth = || TrustedIssuer::oauth("x").keys(public()).audience("orders");
     assert_eq!(built(oauth().name("client-7", "orders")), Ok(()));
     let twice = oauth().name("client-7", "orders").name("client-7", "sales");
@@ -57,7 +57,7 @@ fn names_are_for_subjects_of_other_systems_and_given_once() {
 }
 
 #[test]
-fn a_trust_domain_is_a_name_and_no_url() {
+fn a_trust_domain_is_a_name_and_not_a_url() {
     let spiffe = |domain: &str| built(TrustedIssuer::spiffe(domain).keys(public()).audience("orders"));
     assert_eq!(spiffe("bakery.example"), Ok(()));
     for domain in ["spiffe://bakery.example", "bakery.example/x", "Bakery.example", "bakery.example:443"] {
@@ -96,7 +96,7 @@ impl KeySource for Losing {
 }
 
 #[test]
-fn a_source_without_keys_fails_the_build_and_later_closes_the_verifier() {
+fn a_source_without_keys_fails_the_build_and_later_every_verification() {
     let source = Losing(1.into(), public());
     let refused = built(TrustedIssuer::compatible("x").keys(source));
     assert_eq!(refused, Err(BuildError::KeysUnavailable("the issuer is down".to_owned())));

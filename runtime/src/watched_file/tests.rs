@@ -84,7 +84,7 @@ fn is_settled(shared: &Shared<Bytes>) -> bool {
 }
 
 #[test]
-fn every_change_is_read_twice_and_then_no_more() {
+fn every_change_is_read_exactly_twice() {
     let (_folder, path) = file(b"old");
     let shared = shared(path.clone());
     shared.look(Look::Quick);
@@ -97,7 +97,7 @@ fn every_change_is_read_twice_and_then_no_more() {
 }
 
 #[test]
-fn a_change_that_left_no_trace_in_the_times_is_found_by_the_second_look() {
+fn a_change_without_a_new_modification_time_is_found_by_the_second_read() {
     let (_folder, path) = file(b"old");
     let shared = shared(path.clone());
     fs::write(&path, b"new").unwrap();
@@ -120,7 +120,7 @@ fn the_same_content_again_is_not_loaded_again() {
 }
 
 #[test]
-fn broken_content_leaves_the_last_good_one_and_is_forgotten_when_it_is_repaired() {
+fn invalid_content_keeps_the_last_valid_content_until_it_is_repaired() {
     let (_folder, path) = file(b"old");
     let shared = shared(path.clone());
     fs::write(&path, b"").unwrap();
@@ -199,7 +199,7 @@ fn a_change_that_could_not_be_read_is_read_as_soon_as_it_can_be() {
 }
 
 #[test]
-fn a_thorough_look_reads_what_seems_to_be_the_same_file_but_not_at_once_again() {
+fn a_forced_read_reads_an_unchanged_file_but_not_twice_in_a_row() {
     let (_folder, path) = file(b"old");
     let clock = ManualClock::default();
     let shared = load(Bytes(path.clone()), Box::new(clock.clone()));
@@ -286,7 +286,7 @@ fn hanging(path: PathBuf) -> (Hanging, Arc<Mutex<()>>, Told) {
 }
 
 #[test]
-fn a_file_that_hangs_when_it_is_opened_is_an_error_within_a_bound() {
+fn a_file_that_is_unresponsive_at_open_is_an_error_within_a_time_limit() {
     let (_folder, path) = file(b"old");
     let (contents, held, _) = hanging(path);
     let _held = held.lock().unwrap();
@@ -296,7 +296,7 @@ fn a_file_that_hangs_when_it_is_opened_is_an_error_within_a_bound() {
 }
 
 #[test]
-fn a_file_that_hangs_later_keeps_its_content_in_use_is_reported_once_and_is_read_when_it_is_back() {
+fn a_file_that_becomes_unresponsive_keeps_its_content_and_is_reported_once() {
     let (_folder, path) = file(b"old");
     let (contents, held, told) = hanging(path.clone());
     let watched = open(contents, MIN_POLL_INTERVAL).unwrap();

@@ -28,7 +28,7 @@ fn world(algorithm: Algorithm) -> (VerifierBuilder, Issuer) {
 }
 
 #[test]
-fn a_token_that_is_known_from_before_is_verified_without_an_allocation() {
+fn a_cached_token_is_verified_without_an_allocation() {
     for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::EdDSA] {
         let (builder, issuer) = world(algorithm);
         let verifier = builder.build().unwrap();
@@ -42,7 +42,7 @@ fn a_token_that_is_known_from_before_is_verified_without_an_allocation() {
 }
 
 #[test]
-fn a_remembered_token_takes_no_more_than_is_counted_for_it() {
+fn a_cached_token_uses_at_most_its_counted_bytes() {
     const TOKENS: i64 = 1_000;
     let (builder, issuer) = world(Algorithm::ES256);
     let verifier = builder.build().unwrap();
@@ -61,7 +61,7 @@ fn a_remembered_token_takes_no_more_than_is_counted_for_it() {
 }
 
 #[test]
-fn a_revoked_token_takes_a_few_hundred_bytes_and_none_to_be_asked_about() {
+fn a_revocation_uses_a_few_hundred_bytes_and_its_check_none() {
     const TOKENS: i64 = 100_000;
     let store = MemoryRevocations::new();
     let names: Vec<_> = (0..TOKENS).map(|index| format!("76514ef5-446e-4842-932c-{index:012}")).collect();

@@ -33,7 +33,7 @@ pub(crate) fn builder(mode: &str) -> JsonLinesBuilder {
 }
 
 #[test]
-fn plays_its_role() {
+fn child_process_of_the_audit_tests() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let audit = builder(&std::env::var(MODE).unwrap()).to_file(std::env::var_os(LOG).unwrap()).unwrap();
     let (verifier, token) = VERIFIER.get_or_init(|| super::verifier(audit, true));

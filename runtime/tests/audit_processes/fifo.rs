@@ -82,7 +82,7 @@ fn a_reader_that_stalls_refuses_callers_and_does_not_block_the_end() {
 }
 
 #[test]
-fn a_reader_that_goes_on_or_comes_back_makes_the_sink_ready_again() {
+fn a_resumed_or_restarted_reader_makes_the_sink_ready_again() {
     let log = fifo();
     let (audit, reader) = sink(&log, || JsonLinesAudit::to_file(&log.path));
     let (verifier, token) = verifier(audit.clone(), true);

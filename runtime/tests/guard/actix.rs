@@ -200,7 +200,7 @@ async fn a_missing_scope_is_named_in_the_challenge() {
 }
 
 #[actix_web::test]
-async fn handlers_of_every_shape_run_for_a_service_and_for_nobody_else() {
+async fn every_kind_of_handler_runs_only_for_a_service() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier();
     let token = authority.service("orders").token();
@@ -236,7 +236,7 @@ async fn handlers_of_every_shape_run_for_a_service_and_for_nobody_else() {
 }
 
 #[actix_web::test]
-async fn a_public_handler_answers_anybody_and_is_listed() {
+async fn a_public_handler_accepts_every_client_and_is_listed() {
     let authority = TestAuthority::new();
     for verifier in [None, Some(&authority.verifier())] {
         let request = TestRequest::get().uri("/healthz");
@@ -251,7 +251,7 @@ async fn a_public_handler_answers_anybody_and_is_listed() {
 }
 
 #[actix_web::test]
-async fn without_a_verifier_everybody_is_refused_and_it_is_recorded() {
+async fn without_a_verifier_every_request_is_refused_and_recorded() {
     let token = TestAuthority::new().service("orders").token();
     for (path, endpoint) in [("/above", Some("guard::actix::attribute_above")), ("/gateway", None)] {
         let log = Log::default();
@@ -274,7 +274,7 @@ async fn without_a_verifier_everybody_is_refused_and_it_is_recorded() {
 }
 
 #[actix_web::test]
-async fn a_key_that_is_not_there_yet_is_waited_for_once_and_the_body_with_it() {
+async fn a_request_waits_once_for_a_missing_key_and_keeps_its_body() {
     let cases = [TestRequest::post, TestRequest::post, TestRequest::get].into_iter();
     let cases = cases.zip([("/body", true), ("/caller", true), ("/above", false)]);
     for ((method, (path, has_body)), let_in) in cases.flat_map(|case| [(case, true), (case, false)]) {
@@ -316,7 +316,7 @@ async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
 }
 
 #[actix_web::test]
-async fn a_user_is_refused_by_a_guard_and_let_through_at_a_gateway() {
+async fn a_user_is_refused_by_a_guard_and_accepted_by_a_gateway() {
     let authority = TestAuthority::new();
     let token = authority.user("anna").token();
     let get = |path| bearer(TestRequest::get().uri(path), token.as_str());

@@ -178,7 +178,7 @@ async fn answer(response: Response) -> (StatusCode, HeaderMap, String) {
 }
 
 #[tokio::test]
-async fn handlers_of_every_shape_run_for_a_service_and_for_nobody_else() {
+async fn every_kind_of_handler_runs_only_for_a_service() {
     let world = World::new();
     let token = world.token("orchestrator");
     for (path, expected) in [
@@ -208,7 +208,7 @@ async fn handlers_of_every_shape_run_for_a_service_and_for_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_policy_is_applied_in_every_part() {
+async fn every_requirement_of_a_policy_is_enforced() {
     let world = World::new();
     let send = async |token: &str| world.send("DELETE", "/closed/7", &[&format!("Bearer {token}")]).await;
 
@@ -242,7 +242,7 @@ async fn a_policy_is_applied_in_every_part() {
 }
 
 #[tokio::test]
-async fn garbage_two_headers_and_malformed_ones_get_their_own_answer() {
+async fn garbage_duplicate_and_malformed_headers_get_their_specific_response() {
     let world = World::new();
     let token = world.token("orchestrator");
     let bearer = format!("Bearer {token}");
@@ -277,7 +277,7 @@ async fn garbage_two_headers_and_malformed_ones_get_their_own_answer() {
 }
 
 #[tokio::test]
-async fn what_surrounds_a_token_that_is_known_is_looked_at_as_if_it_were_new() {
+async fn header_around_a_cached_token_is_checked_again() {
     let world = World::new();
     let token = world.token("orchestrator");
     for _ in 0..3 {
@@ -314,7 +314,7 @@ async fn what_surrounds_a_token_that_is_known_is_looked_at_as_if_it_were_new() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_body_is_read_for_a_stranger() {
+async fn the_body_of_an_unauthenticated_request_is_not_read() {
     let world = World::new();
     let polled = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&polled);
@@ -365,7 +365,7 @@ async fn the_record_names_handler_route_path_and_trace() {
 }
 
 #[tokio::test]
-async fn the_record_has_the_path_that_was_asked_for_where_a_router_takes_a_prefix_off() {
+async fn the_record_has_the_requested_path_if_a_router_strips_a_prefix() {
     let world = World::new();
     let inner = Router::new().route("/caller", get(only_caller)).with_state(world.verifier.clone());
     let app: Router = Router::new().nest("/nested", inner);
@@ -419,7 +419,7 @@ impl AuditSink for Lost {
 }
 
 #[tokio::test]
-async fn a_lost_record_refuses_the_caller_only_where_the_audit_is_required() {
+async fn a_lost_record_refuses_the_caller_only_if_the_audit_is_required() {
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     for (required, expected) in [(false, StatusCode::OK), (true, StatusCode::SERVICE_UNAVAILABLE)] {
         let builder = Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).audit(Lost);
@@ -472,7 +472,7 @@ async fn a_full_disk_refuses_callers_where_the_audit_is_required() {
 }
 
 #[test]
-fn the_default_audit_counts_as_none_where_nobody_takes_its_events() {
+fn the_default_audit_without_a_subscriber_counts_as_missing() {
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     let verifier = Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).require_audit();
     let verifier = verifier.build().unwrap();
@@ -485,7 +485,7 @@ fn the_default_audit_counts_as_none_where_nobody_takes_its_events() {
 }
 
 #[tokio::test]
-async fn no_text_of_a_request_reaches_the_record_raw_or_without_bound() {
+async fn texts_of_a_request_are_escaped_and_bounded_in_the_record() {
     let world = World::new();
     let long = "é".repeat(5000);
     for path in ["/any/a\u{202e}b\u{85}c\u{2028}".to_owned(), format!("/any/{long}")] {
@@ -505,7 +505,7 @@ async fn no_text_of_a_request_reaches_the_record_raw_or_without_bound() {
 }
 
 #[tokio::test]
-async fn a_token_that_a_layer_has_replaced_is_asked_about_again() {
+async fn a_token_that_a_layer_replaced_is_verified_again() {
     let world = World::new();
     let verifier = world.verifier.clone();
     let bearer = |service: &str| format!("Bearer {}", world.token(service)).parse().unwrap();
@@ -654,7 +654,7 @@ async fn of_a_shared_state(State(state): State<Arc<SharedState>>, caller: Caller
 }
 
 #[tokio::test]
-async fn a_shared_state_gives_its_verifier() {
+async fn the_verifier_is_taken_from_a_shared_state() {
     let authority = service_only_testkit::TestAuthority::new();
     let state = Arc::new(SharedState { verifier: authority.verifier() });
     let router = Router::new().route("/", get(of_a_shared_state)).with_state(state);

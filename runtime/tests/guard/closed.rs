@@ -127,7 +127,7 @@ fn sample(template: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_row_is_answered_by_its_handler_and_by_nobody_for_a_stranger() {
+async fn every_row_runs_its_handler_and_refuses_unauthenticated_requests() {
     let authority = TestAuthority::new();
     let table = closed().routes("bakery");
     let app = call(closed().with_state(authority.verifier()));
@@ -220,7 +220,7 @@ async fn layers_change_no_row_and_stand_in_front_of_the_guards() {
 }
 
 #[tokio::test]
-async fn merged_methods_stand_side_by_side() {
+async fn merged_methods_are_all_listed() {
     let router = ClosedRouter::<Verifier>::new().route("/", get(list).merge(post(add).fallback(not_allowed)));
     insta::assert_snapshot!(text(&router.routes("bakery")), @r"
     GET,HEAD   /                list
@@ -230,7 +230,7 @@ async fn merged_methods_stand_side_by_side() {
 }
 
 #[test]
-fn a_fallback_that_is_said_again_or_taken_back_leaves_its_rows_or_none() {
+fn a_replaced_fallback_is_listed_and_a_removed_one_is_not() {
     let router = ClosedRouter::<Verifier>::new().fallback(not_found).fallback(inner_not_found);
     insta::assert_snapshot!(text(&router.routes("bakery")), @r"
     (fallback) /                inner_not_found
@@ -295,7 +295,7 @@ async fn a_fallback_that_axum_adopts_answers_two_routers_further_out() {
 }
 
 #[tokio::test]
-async fn what_is_added_after_leaving_the_closed_world_is_open() {
+async fn routes_added_to_an_open_router_are_open() {
     let open = ClosedRouter::<()>::new().route("/healthz", get(healthz)).into_open_router();
     let app = call(open.route("/open", axum::routing::get(async || "anybody")));
     assert_eq!(app.get("/open").await.text(), "anybody");
@@ -308,7 +308,7 @@ async fn address(ConnectInfo(client): ConnectInfo<SocketAddr>) -> String {
 }
 
 #[tokio::test]
-async fn what_a_connection_gets_is_a_closed_router() {
+async fn a_connection_gets_a_closed_router() {
     use tower::Service;
 
     let router = ClosedRouter::new().route("/healthz", get(healthz)).route("/address", get(address));
@@ -333,7 +333,7 @@ where
 }
 
 #[test]
-fn a_server_that_is_given_a_closed_router_gets_closed_ones() {
+fn a_server_with_a_closed_router_serves_closed_routers() {
     let router = ClosedRouter::new().route("/healthz", get(healthz));
     let _: PhantomData<ClosedRouter> = for_a_connection(&router);
     let _: PhantomData<ClosedRouter> = for_a_connection(&router.into_make_service());

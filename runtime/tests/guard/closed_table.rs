@@ -200,7 +200,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, max_global_rejects: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_built_the_table_says_who_may_call_what(steps in steps()) {
+    fn the_table_of_every_router_matches_its_behaviour(steps in steps()) {
         // axum does not build each of them, and neither do we.
         let Ok(router) = catch_unwind(|| built(&steps)) else { return Err(TestCaseError::reject("no router")) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

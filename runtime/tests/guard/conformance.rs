@@ -72,7 +72,7 @@ async fn run<D: Driver>(reference: &Reference) -> usize {
 }
 
 #[actix_web::test]
-async fn every_case_has_the_same_decision_answer_and_record_everywhere() {
+async fn every_case_has_the_same_decision_response_and_record_in_every_framework() {
     let reference = Reference::new();
     // The numbers grow with the catalogue. A driver that falls below has lost cases.
     for (driver, ran, at_least) in [
@@ -99,6 +99,6 @@ fn every_driver_is_guarded_by_the_policy_of_the_reference() {
 }
 
 #[test]
-fn the_table_of_differences_names_nothing_that_is_not_there() {
+fn every_listed_difference_exists() {
     differences::assert_names_exist(Reference::new().cases());
 }

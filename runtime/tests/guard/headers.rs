@@ -18,7 +18,7 @@ fn verdict(verifier: &Verifier, token: &FixtureToken) -> Option<Code> {
 }
 
 #[test]
-fn a_known_header_lets_nobody_in_who_is_refused_without_it() {
+fn a_cached_header_does_not_admit_a_refused_caller() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier();
     let draft = || authority.service("orders").scope("stock:read");
@@ -44,7 +44,7 @@ fn a_known_header_lets_nobody_in_who_is_refused_without_it() {
 }
 
 #[test]
-fn a_header_that_one_verifier_knows_proves_nothing_to_another() {
+fn a_header_cached_by_one_verifier_proves_nothing_to_another() {
     let (ours, theirs) = (TestAuthority::new(), TestAuthority::new());
     let token = ours.service("orders").token();
     assert!(ours.verifier().verify(token.as_str()).is_ok());

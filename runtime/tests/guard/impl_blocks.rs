@@ -160,7 +160,7 @@ fn request<T>(authority: &TestAuthority, token: impl std::fmt::Display, message:
 }
 
 #[tokio::test]
-async fn requests_of_a_trait_are_let_in_by_the_policy_of_the_block() {
+async fn requests_of_a_trait_are_checked_by_the_policy_of_the_block() {
     let authority = TestAuthority::new();
     let gateway = authority.service("gateway").token().to_string();
     let listed = orders().list(request(&authority, &gateway, ())).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_policy_of_the_method_replaces_that_of_the_block() {
 }
 
 #[tokio::test]
-async fn a_public_method_asks_nothing() {
+async fn a_public_method_requires_nothing() {
     let authority = TestAuthority::new();
     orders().ping(request(&authority, "garbage", ())).await.unwrap();
     assert_eq!(Orders::version(), 7);
@@ -233,7 +233,7 @@ fn methods_that_macros_write_piece_by_piece_are_guarded_one_by_one() {
 }
 
 #[tokio::test]
-async fn requests_are_let_in_by_methods_whose_bodies_a_macro_passed_on() {
+async fn methods_with_bodies_from_a_macro_are_guarded() {
     let authority = TestAuthority::new();
     let stranger = authority.service("stranger").token().to_string();
     let refused = Pieced.list(request(&authority, &stranger, ())).await.unwrap_err();

@@ -111,7 +111,7 @@ fn a_caller_of_another_name_is_refused_and_its_verifier_records_it() {
 }
 
 #[test]
-fn a_caller_that_was_kept_grows_old_by_the_clock_of_its_verifier() {
+fn age_of_a_stored_caller_is_measured_by_the_clock_of_its_verifier() {
     let authority = TestAuthority::new();
     let token = authority.service("scheduler").expires_in(Duration::from_secs(2 * 60 * 60)).token();
     let caller = authority.verifier().verify(&token).unwrap();
@@ -122,7 +122,7 @@ fn a_caller_that_was_kept_grows_old_by_the_clock_of_its_verifier() {
 }
 
 #[test]
-fn a_caller_that_was_kept_does_not_outlive_its_key() {
+fn a_stored_caller_is_refused_after_its_key_is_removed() {
     let authority = TestAuthority::new();
     let new = SigningKey::generate(Algorithm::ES256).unwrap();
     let old = authority.keys().keys()[0].clone();
@@ -266,7 +266,7 @@ fn a_verifier_warns_when_it_is_built_of_handlers_whose_issuers_it_does_not_trust
 }
 
 #[test]
-fn claims_are_checked_and_recorded_as_what_somebody_said() {
+fn claims_are_checked_and_recorded_as_unverified() {
     let records = logged(|| {
         assert_eq!(taken_apart(&claims(|_| ())).unwrap(), format!("orders until {}", i64::MAX));
     });
@@ -279,7 +279,7 @@ fn claims_are_checked_and_recorded_as_what_somebody_said() {
 }
 
 #[test]
-fn claims_whose_time_is_not_now_are_refused_with_one_record() {
+fn expired_or_future_claims_are_refused_with_one_record() {
     for (changed, code) in [
         (claims(|claims| claims.exp = 0), Code::Expired),
         (claims(|claims| claims.exp = i64::MIN), Code::Expired),
@@ -314,7 +314,7 @@ fn functions_without_a_framework_are_listed_with_their_policy() {
 }
 
 #[test]
-fn a_caller_that_was_kept_does_not_outlive_its_revocation() {
+fn a_stored_caller_is_refused_after_its_revocation() {
     let authority = TestAuthority::new();
     let revocations = MemoryRevocations::new();
     let verifier = authority.verifier_builder().revocation(revocations.clone()).build().unwrap();

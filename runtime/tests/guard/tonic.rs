@@ -128,7 +128,7 @@ async fn every_fixture_gets_its_status_from_a_server_and_one_record() {
 }
 
 #[tokio::test]
-async fn a_stream_begins_for_a_service_and_for_nobody_else() {
+async fn a_stream_starts_only_for_a_service() {
     let authority = TestAuthority::new();
     let mut client = serve!(VerifierLayer::new(authority.verifier()));
     let mut updates = client.watch(bearer(valid(&authority).token())).await.unwrap().into_inner();
@@ -149,7 +149,7 @@ async fn a_missing_scope_is_named_in_the_challenge() {
 }
 
 #[tokio::test]
-async fn a_token_in_binary_metadata_is_none() {
+async fn a_token_in_binary_metadata_is_ignored() {
     let authority = TestAuthority::new();
     let mut client = serve!(VerifierLayer::new(authority.verifier()));
     let mut request = stranger();
@@ -161,7 +161,7 @@ async fn a_token_in_binary_metadata_is_none() {
 }
 
 #[tokio::test]
-async fn without_a_verifier_everybody_is_refused_and_it_is_recorded() {
+async fn without_a_verifier_every_request_is_refused_and_recorded() {
     let mut client = serve!(Identity::new());
     let log = Log::default();
     let listening = log.of_this_thread();
@@ -198,7 +198,7 @@ async fn a_caller_that_is_in_the_request_already_proves_nothing() {
 }
 
 #[tokio::test]
-async fn the_innermost_verifier_counts() {
+async fn the_innermost_verifier_is_used() {
     let (outer, inner) = (TestAuthority::new(), TestAuthority::new());
     let service = VerifierLayer::new(inner.verifier()).layer(HealthServer::new(Guarded));
     let mut client = HealthClient::new(VerifierLayer::new(outer.verifier()).layer(service));
@@ -208,7 +208,7 @@ async fn the_innermost_verifier_counts() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_there_yet_is_waited_for_once() {
+async fn a_request_waits_once_for_a_missing_key() {
     let authority = TestAuthority::new();
     let keys = LateKeys::of(&authority);
     let service = VerifierLayer::new(keys.verifier(&authority)).layer(HealthServer::new(Guarded));
@@ -223,7 +223,7 @@ async fn a_key_that_is_not_there_yet_is_waited_for_once() {
 }
 
 #[tokio::test]
-async fn a_whole_server_behind_the_layer_of_tower_refuses_in_the_words_of_grpc() {
+async fn a_server_behind_the_tower_layer_refuses_with_grpc_status_codes() {
     let authority = TestAuthority::new();
     let mut client = serve!(ServiceOnlyLayer::new(authority.verifier(), POLICY).endpoint("tonic", "server"));
     for (fixture, request) in requests(&authority) {
@@ -239,7 +239,7 @@ async fn a_whole_server_behind_the_layer_of_tower_refuses_in_the_words_of_grpc()
 }
 
 #[tokio::test]
-async fn a_stranger_cannot_ask_for_a_refusal_that_looks_like_an_answer() {
+async fn an_unauthenticated_client_cannot_get_status_200_for_a_refusal() {
     let authority = TestAuthority::new();
     let files = tower::service_fn(async |_: http::Request<String>| {
         Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
@@ -255,7 +255,7 @@ async fn a_stranger_cannot_ask_for_a_refusal_that_looks_like_an_answer() {
 }
 
 #[tokio::test]
-async fn one_service_of_a_server_can_have_a_layer_of_its_own() {
+async fn one_service_of_a_server_can_have_a_separate_layer() {
     let authority = TestAuthority::new();
     let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = incoming.local_addr().unwrap();

@@ -95,7 +95,7 @@ async fn a_missing_scope_is_named_in_the_challenge() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_strangers_body_is_read_by_the_layer() {
+async fn the_layer_does_not_read_the_body_of_an_unauthenticated_request() {
     let authority = TestAuthority::new();
     let asked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&asked);
@@ -169,7 +169,7 @@ async fn a_caller_that_is_in_the_request_already_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_there_yet_is_waited_for_once() {
+async fn a_request_waits_once_for_a_missing_key() {
     let authority = TestAuthority::new();
     let keys = LateKeys::of(&authority);
     let mut service = guarded(keys.verifier(&authority), &Files::default());
@@ -219,7 +219,7 @@ async fn a_closed_router_takes_a_guarded_service_and_lists_it() {
 
 #[test]
 #[should_panic = "conflict"]
-fn a_guarded_service_shares_its_path_with_no_handler() {
+fn a_guarded_service_and_a_handler_cannot_share_a_path() {
     #[public(reason = "load balancers have no token")]
     async fn healthz() {}
 
@@ -229,7 +229,7 @@ fn a_guarded_service_shares_its_path_with_no_handler() {
 }
 
 #[test]
-fn a_guarded_service_says_what_it_asks_for() {
+fn a_guarded_service_lists_its_policy() {
     let authority = TestAuthority::new();
     let service = guarded(authority.verifier(), &Files::default());
     assert_eq!(service.policy(), &POLICY);

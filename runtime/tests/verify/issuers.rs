@@ -155,7 +155,7 @@ fn a_key_of_one_issuer_never_verifies_a_token_of_another() {
 }
 
 #[test]
-fn one_property_spoiled_spoils_the_token() {
+fn one_wrong_property_refuses_the_token() {
     let fleet = Fleet::new();
     for (issuer, header, claims, _) in good() {
         let key = &fleet.keys[issuer];
@@ -393,7 +393,7 @@ fn a_policy_names_other_issuers_by_the_name_that_they_are_trusted_by() {
 }
 
 #[test]
-fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
+fn the_strict_profile_limits_total_and_remaining_lifetime() {
     let authority = key();
     let verifier = strict(&authority, 0);
     let verdict = |iat, exp| strict_verdict(&verifier, &authority, iat, exp);
@@ -407,7 +407,7 @@ fn the_strict_profile_bounds_the_life_of_a_token_from_both_ends() {
 }
 
 #[test]
-fn a_strict_issuer_mints_what_a_strict_verifier_takes() {
+fn a_strict_verifier_accepts_tokens_of_a_strict_issuer() {
     let authority = key();
     let verifier = strict(&authority, 0);
     let issuer =
@@ -424,7 +424,7 @@ fn a_strict_issuer_mints_what_a_strict_verifier_takes() {
 }
 
 #[test]
-fn who_still_sends_the_compatible_is_counted_where_the_new_one_is_taken_too() {
+fn tokens_of_the_compatible_profile_are_counted_if_both_profiles_are_accepted() {
     let fleet = Fleet::new();
     for (issuer, header, claims, _) in good() {
         fleet.verdict(&sign(&fleet.keys[issuer], header, &claims)).unwrap();
@@ -446,7 +446,7 @@ fn who_still_sends_the_compatible_is_counted_where_the_new_one_is_taken_too() {
 }
 
 #[test]
-fn where_several_issuers_are_trusted_a_subject_without_a_name_is_no_service() {
+fn with_several_issuers_a_subject_without_a_name_is_refused() {
     let fleet = Fleet::new();
     // Each would be called `orchestrator` by itself, which is what a Kubernetes account is called here.
     let mut tokens = good();
@@ -459,7 +459,7 @@ fn where_several_issuers_are_trusted_a_subject_without_a_name_is_no_service() {
 }
 
 #[test]
-fn the_refusal_that_came_furthest_is_the_one_reported() {
+fn the_refusal_of_the_latest_stage_is_reported() {
     let fleet = Fleet::new();
     let (_, header, claims, _) = good().swap_remove(4);
     let expired = sign(&fleet.keys["oauth"], header.clone(), &with(&claims, json!({"exp": NOW - 1})));
@@ -469,7 +469,7 @@ fn the_refusal_that_came_furthest_is_the_one_reported() {
 }
 
 #[test]
-fn leeway_does_not_lengthen_a_bounded_life() {
+fn leeway_does_not_extend_a_maximum_lifetime() {
     let authority = key();
     let verifier = strict(&authority, 60);
     let verdict = |iat, exp| strict_verdict(&verifier, &authority, iat, exp);

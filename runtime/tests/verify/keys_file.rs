@@ -49,7 +49,7 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_file_that_is_written_anew_is_loaded_again() {
+fn a_rewritten_file_is_loaded_again() {
     let (old, new) = (key(), key());
     let (_folder, path) = folder_with("jwks.json", jwks(&[&old]));
     let keys = open(FileKeys::jwks(&path));
@@ -94,7 +94,7 @@ fn publish(mount: &Path, version: &str, content: &str) {
 
 #[cfg(unix)]
 #[test]
-fn the_symlink_swap_of_kubernetes_is_seen_every_time() {
+fn every_symlink_swap_of_kubernetes_is_noticed() {
     let mount = tempfile::tempdir().unwrap();
     let mut current = key();
     publish(mount.path(), "..2026_01_01", &jwks(&[&current]));
@@ -114,7 +114,7 @@ fn the_symlink_swap_of_kubernetes_is_seen_every_time() {
 }
 
 #[test]
-fn broken_content_keeps_the_last_good_keys_and_says_what_is_wrong() {
+fn invalid_content_keeps_the_last_valid_keys_and_is_reported() {
     let old = key();
     let (_folder, path) = folder_with("jwks.json", jwks(&[&old]));
     let clock = ManualClock::new();
@@ -195,7 +195,7 @@ fn a_secret_and_a_public_key_are_loaded_again_under_their_name() {
 }
 
 #[test]
-fn what_cannot_be_loaded_at_the_start_is_an_error() {
+fn a_file_that_cannot_be_loaded_at_the_start_is_an_error() {
     let (folder, path) = folder_with("secret", [7; 31]);
     let missing = FileKeys::jwks(folder.path().join("none")).open().unwrap_err();
     assert_eq!(missing.kind(), KeyErrorKind::Unreadable);

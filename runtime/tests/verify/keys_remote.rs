@@ -109,7 +109,7 @@ async fn the_first_token_of_a_new_key_waits_for_the_key_and_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_unknown_keys_causes_one_fetch_an_interval() {
+async fn many_unknown_keys_cause_one_fetch_per_interval() {
     let (good, clock) = (key(), ManualClock::new());
     let server = JwksServer::start(Answer::keys(&[&good])).await;
     let service = Arc::new(Service::new(remote(&server, &clock).start().await.unwrap(), &clock));
@@ -135,7 +135,7 @@ async fn a_storm_of_unknown_keys_causes_one_fetch_an_interval() {
 }
 
 #[tokio::test]
-async fn all_who_wait_share_one_flight_and_then_the_answer_is_known() {
+async fn waiting_requests_share_one_fetch() {
     let clock = ManualClock::new();
     let server = JwksServer::start(Answer::keys(&[&key()])).await;
     let keys = remote(&server, &clock).start().await.unwrap();
@@ -152,7 +152,7 @@ async fn all_who_wait_share_one_flight_and_then_the_answer_is_known() {
 }
 
 #[tokio::test]
-async fn a_request_waits_only_so_long_and_one_with_a_known_key_not_at_all() {
+async fn a_request_waits_for_a_bounded_time_and_only_for_an_unknown_key() {
     let (good, clock) = (key(), ManualClock::new());
     let server = JwksServer::start(Answer::keys(&[&good])).await;
     let keys = remote(&server, &clock).unknown_kid_wait(Duration::from_millis(50)).start().await.unwrap();
@@ -169,7 +169,7 @@ async fn a_request_waits_only_so_long_and_one_with_a_known_key_not_at_all() {
 }
 
 #[tokio::test]
-async fn only_a_token_that_could_become_good_makes_anybody_look() {
+async fn only_a_token_that_a_new_key_could_verify_causes_a_fetch() {
     let clock = ManualClock::new();
     let server = JwksServer::start(Answer::keys(&[&key()])).await;
     let service = Service::new(remote(&server, &clock).start().await.unwrap(), &clock);
@@ -326,7 +326,7 @@ async fn the_thread_ends_with_the_last_clone() {
 }
 
 #[tokio::test]
-async fn discovery_takes_the_set_of_the_very_issuer_and_of_nobody_else() {
+async fn discovery_accepts_only_the_document_of_the_same_issuer() {
     let (good, clock) = (key(), ManualClock::new());
     let server = JwksServer::start(Answer::keys(&[&good])).await;
     let discover = |issuer: &str| RemoteJwks::discover(issuer).dangerously_allow_http().clock(clock.clone());
@@ -354,7 +354,7 @@ async fn discovery_takes_the_set_of_the_very_issuer_and_of_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_anything_is_sent() {
+async fn invalid_settings_are_refused_before_a_request() {
     let seconds = Duration::from_secs;
     let url = || RemoteJwks::url("https://auth.example/jwks");
     let http = || RemoteJwks::url("http://auth.example/jwks");
@@ -387,7 +387,7 @@ async fn what_cannot_be_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_remembered_token_ends_with_keys_that_are_too_old_or_others() {
+async fn a_cached_token_is_refused_once_its_keys_are_too_old_or_replaced() {
     let (own, other, clock) = (key(), key(), ManualClock::new());
     let server = JwksServer::start(Answer::keys(&[&own])).await;
     let keys = remote(&server, &clock).max_staleness(Duration::from_secs(3600)).start().await.unwrap();

@@ -148,7 +148,7 @@ fn a_rotation_can_be_taken_back_during_the_overlap() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_changes_nothing() {
+fn invalid_steps_are_refused_without_a_change() {
     let clock = ManualClock::new();
     let unnamed = VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
     assert!(KeyRing::new(unnamed.clone(), HOUR).is_err());
@@ -177,7 +177,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_revives_no_key() {
+fn a_clock_that_is_set_back_reactivates_no_key() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
     ring.prepare(key("b")).unwrap();
@@ -189,7 +189,7 @@ fn a_clock_that_is_set_back_revives_no_key() {
 }
 
 #[test]
-fn a_ring_remembers_a_bounded_number_of_retired_keys() {
+fn a_ring_keeps_a_bounded_number_of_retired_keys() {
     let ring = ring(&ManualClock::new());
     for number in 0..=KeyRing::MAX_RETIRED {
         ring.prepare(key(&number.to_string())).unwrap();
@@ -219,7 +219,7 @@ fn an_issuer_signs_with_the_active_key_of_its_ring() {
 }
 
 #[test]
-fn a_key_knows_when_it_was_prepared_until_it_is_retired() {
+fn a_key_has_its_preparation_time_until_it_is_retired() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
     let start = clock.now();

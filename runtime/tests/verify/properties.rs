@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn a_member_that_stands_twice_is_refused(
+    fn a_duplicate_member_is_refused(
         claims in payload::valid(),
         repeated in any::<sample::Index>(),
         spelling in payload::spelling(),
@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(cases(512))]
 
     #[test]
-    fn verifying_a_minted_token_gives_its_claims_back(
+    fn verifying_a_minted_token_returns_its_claims(
         algorithm in algorithm(),
         issuer in "\\PC{1,30}",
         service in "[A-Za-z0-9]([A-Za-z0-9._-]{0,60}[A-Za-z0-9])?",

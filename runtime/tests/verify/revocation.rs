@@ -117,7 +117,7 @@ fn flaky_world(accept: bool) -> (Issuer, Flaky, Verifier) {
 }
 
 #[test]
-fn an_outage_refuses_unless_it_was_said_otherwise() {
+fn an_outage_refuses_unless_configured_otherwise() {
     let _turn = alone();
     for accept in [false, true] {
         let (issuer, store, verifier) = flaky_world(accept);
@@ -137,7 +137,7 @@ fn an_outage_refuses_unless_it_was_said_otherwise() {
 }
 
 #[test]
-fn an_outage_is_told_to_the_operator_in_the_words_of_the_store() {
+fn an_outage_is_logged_with_the_message_of_the_store() {
     let _turn = alone();
     let (issuer, builder) = world();
     let store = Flaky::default();
@@ -163,7 +163,7 @@ impl std::io::Write for Lines {
 }
 
 #[test]
-fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
+fn an_outage_is_logged_once_at_its_start_and_once_at_its_end() {
     let _turn = alone();
     for accept in [false, true] {
         let (issuer, store, verifier) = flaky_world(accept);
@@ -255,7 +255,7 @@ impl RevocationStore for Asked {
 }
 
 #[test]
-fn a_store_is_told_no_issue_time_that_proves_no_age() {
+fn a_store_gets_no_issue_time_that_does_not_prove_an_age() {
     let (key, builder) = by_hand(0);
     let store = Asked::default();
     let verifier = builder.revocation(store.clone()).build().unwrap();

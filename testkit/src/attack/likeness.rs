@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_that_repeats_its_path_is_known() {
+    fn a_handler_that_repeats_its_path_is_recognized() {
         let text = |body| reply(Some("text/plain"), body);
         let controls = [text("deleted /tenant/seven"), text("deleted /tenant/seven")];
         let other = |body| at("/tenant//SEVEN.png", &text(body), &Method::GET, &controls);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_tells_whose_response_it_is() {
+    fn the_body_identifies_the_responding_handler() {
         let controls = [reply(Some("text/plain"), "12 loaves"), reply(Some("text/plain"), "12 loaves")];
         let of = |body| compared(&reply(Some("text/plain"), body), &Method::POST, &controls);
         assert_eq!(
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_changes_is_known_by_the_words_that_do_not() {
+    fn a_variable_body_is_recognized_by_its_constant_words() {
         let json = |body| reply(Some("application/json"), body);
         let controls = [json(r#"{"deleted":5,"left":7}"#), json(r#"{"deleted":0,"left":7}"#)];
         let of = |body| compared(&json(body), &Method::POST, &controls);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_to_head_is_known_by_its_headers() {
+    fn a_response_to_head_is_recognized_by_its_headers() {
         let controls = [reply(Some("text/plain"), "12 loaves")];
         let mut head = reply(Some("text/plain"), "");
         head.content_length = Some(9);

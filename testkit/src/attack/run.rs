@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_of_the_handler_and_that_of_the_attack_are_in_one() {
+    fn the_body_of_the_handler_and_of_the_attack_are_merged() {
         let with = |defect, content_type: &str, body: &str| {
             let fixture = crate::TestAuthority::new().service("orders").fixture(defect).unwrap();
             let needed = (content_type.to_owned(), body.as_bytes().to_vec());

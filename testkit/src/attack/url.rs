@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_written_as_it_is_meant() {
+    fn a_request_is_written_unchanged() {
         let remote = Remote::parse("http://orders:80/api").unwrap();
         let fixture = crate::TestAuthority::new().service("orders").fixture(crate::Defect::ParentSegment);
         let outgoing = fixture.unwrap().outgoing(Method::GET, "/stock");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_no_response() {
+    fn text_that_is_not_http_is_not_a_response() {
         assert!(matches!(final_response(b"SSH-2.0-OpenSSH", false), Parsed::Invalid(_)));
         assert!(matches!(final_response(b"HTTP/1.1 x01\r\n\r\n", false), Parsed::Invalid(_)));
         assert!(matches!(final_response(b"HT", false), Parsed::Incomplete));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_and_the_absolute_form_are_sent_as_they_are() {
+    fn another_host_and_the_absolute_form_are_sent_unchanged() {
         let remote = Remote::parse("http://orders:80/api").unwrap();
         let fixture = crate::TestAuthority::new().service("orders").fixture(crate::Defect::NoToken);
         let mut outgoing = fixture.unwrap().outgoing(Method::GET, "http://localhost/stock");

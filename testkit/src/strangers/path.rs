@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_that_do_not_match_end_the_path_and_not_the_test() {
+    fn unmatched_braces_are_literal_text() {
         assert_eq!(with("/a/{id", &["7"]), ["/a/7"]);
         assert_eq!(with("/a}/b", &["7"]), ["/a7/b"]);
     }

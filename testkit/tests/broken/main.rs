@@ -32,7 +32,7 @@ fn got_in(report: &AttackReport) -> Vec<Defect> {
 }
 
 #[tokio::test]
-async fn a_correct_verifier_is_not_accused() {
+async fn a_correct_verifier_has_no_findings() {
     let report = under_attack(None, None).run().await;
     assert_eq!(got_in(&report), []);
     let sent = report.findings().filter(|finding| !matches!(finding.outcome(), Outcome::NotSent(_))).count();
@@ -40,7 +40,7 @@ async fn a_correct_verifier_is_not_accused() {
 }
 
 #[tokio::test]
-async fn every_flaw_is_caught_by_the_class_that_is_about_it() {
+async fn every_flaw_is_found_by_its_class() {
     for flaw in Flaw::ALL {
         let report = under_attack(Some(flaw), None).report().await;
         let got_in = got_in(&report);
@@ -52,7 +52,7 @@ async fn every_flaw_is_caught_by_the_class_that_is_about_it() {
 }
 
 #[test]
-fn each_class_of_the_families_that_enumerate_has_a_hole_of_its_own() {
+fn each_class_of_an_enumerating_family_has_its_own_test_flaw() {
     let enumerate = ["place", "scheme", "spoofed", "exception", "admitted"];
     let classes = Defect::ALL.iter().filter(|defect| enumerate.contains(&defect.family()));
     let without: Vec<_> = classes.filter(|defect| HOLES.iter().all(|hole| hole.class != **defect)).collect();
@@ -61,7 +61,7 @@ fn each_class_of_the_families_that_enumerate_has_a_hole_of_its_own() {
 
 /// With the class it is the class alone that is found; without it the report is clean.
 #[tokio::test]
-async fn every_hole_is_caught_by_exactly_one_class() {
+async fn every_hole_is_found_by_exactly_one_class() {
     let mut wrong = Vec::new();
     for hole in &HOLES {
         let report = under_attack(None, Some(hole)).report().await;
@@ -85,7 +85,7 @@ async fn a_report_without_the_class_that_finds_a_hole_is_clean() {
 }
 
 #[test]
-fn at_least_forty_classes_have_a_hole_of_their_own_and_the_guide_counts_them() {
+fn at_least_forty_classes_have_their_own_hole_and_the_guide_has_their_number() {
     let classes: std::collections::HashSet<_> = HOLES.iter().map(|hole| hole.class).collect();
     assert_eq!(classes.len(), HOLES.len(), "a class has two holes");
     assert!(HOLES.len() >= 40, "{}", HOLES.len());
@@ -99,7 +99,7 @@ fn at_least_forty_classes_have_a_hole_of_their_own_and_the_guide_counts_them() {
 
 #[tokio::test]
 #[should_panic(expected = "attacks got in")]
-async fn the_one_liner_fails_the_test_of_a_broken_verifier() {
+async fn run_fails_the_test_of_a_broken_verifier() {
     under_attack(Some(Flaw::ExpiryIgnored), None).run().await;
 }
 

@@ -62,7 +62,7 @@ fn line_that_is_not_utf_8_is_answered_under_its_id() {
 }
 
 #[test]
-fn token_of_lone_surrogates_is_a_bad_token_and_no_bad_case() {
+fn token_of_lone_surrogates_is_a_bad_token_in_a_valid_case() {
     let text = format!(
         r#"{{"id":"c1","config":{{"hmac_secret_b64url":"{SECRET}","algorithms":["HS256"],"issuer":"i","now":0}},"token":"\ud800.b.c"}}"#
     );

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_hides_no_other_of_its_name() {
+    fn diff_reports_every_row_of_two_rows_with_the_same_name() {
         let rows = |route: &str, fallback: &str, marked: bool| {
             let row = |access: &str| Route::new([""; 0], "/{*rest}", serde_json::from_str(access).unwrap());
             let (route, fallback) = (row(route), row(fallback));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_say_whether_more_or_fewer_may_call() {
+    fn diff_distinguishes_loosened_and_tightened_routes() {
         let any = r#"{"service_only":{}}"#;
         let public = r#"{"public":{"reason":"a test"}}"#;
         let a = r#"{"service_only":{"services":["a"]}}"#;

@@ -36,7 +36,7 @@ fn names(files: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
+fn interrupted_rotation_is_completed_by_the_next_run() {
     use KeyState::{Active, Prepared, Retired, Retiring};
     let prepared = cut_anywhere(&[], Run::Due);
     assert_eq!(prepared.stages, [Active, Prepared, Retired]);
@@ -50,7 +50,7 @@ fn rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
 }
 
 #[test]
-fn emergency_that_is_cut_off_anywhere_is_finished_by_the_next_and_made_once() {
+fn interrupted_emergency_is_completed_once_by_the_next_run() {
     use KeyState::{Active, Retired, Retiring};
     let fresh = cut_anywhere(&[], Run::Emergency(Successor::Fresh));
     // The oldest key stays until a normal run checks it.
@@ -62,7 +62,7 @@ fn emergency_that_is_cut_off_anywhere_is_finished_by_the_next_and_made_once() {
 }
 
 #[test]
-fn emergency_that_is_repeated_without_a_name_knows_the_leaked_key_by_its_file() {
+fn repeated_emergency_without_a_key_id_finds_the_leaked_key_by_its_file() {
     let bench = Bench::new();
     let leaked = bench.site.current().unwrap().kid().to_string();
     let mut cut_after = 0;

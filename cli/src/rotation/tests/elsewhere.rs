@@ -22,7 +22,7 @@ fn second_rotation_of_the_same_files_is_refused_until_the_first_is_done() {
 }
 
 #[test]
-fn rotation_elsewhere_that_was_faster_leaves_nothing_half_done_here() {
+fn concurrent_rotation_on_another_machine_leaves_no_partial_change() {
     let bench = Bench::new();
     let other = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let faster = record(&other, KeyState::Prepared, 0);

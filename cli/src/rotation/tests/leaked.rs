@@ -5,7 +5,7 @@ use crate::rotation::*;
 use crate::store::now;
 
 #[test]
-fn key_that_leaked_and_signs_no_more_is_retired_alone() {
+fn leaked_key_that_no_longer_signs_is_retired_alone() {
     for stage in [KeyState::Prepared, KeyState::Retiring] {
         let bench = Bench::new();
         assert!(bench.run(Run::Due, None, ALL));

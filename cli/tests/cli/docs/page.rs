@@ -98,7 +98,7 @@ fn fits(wanted: &str, line: &str) -> bool {
 }
 
 #[test]
-fn three_dots_stand_for_anything_and_the_rest_for_itself() {
+fn ellipsis_matches_any_text_and_other_text_matches_itself() {
     for (wanted, line) in
         [("a", "a"), ("a…", "abc"), ("…c", "abc"), ("a…c…e", "abcdce"), ("…", ""), ("…c", "cc")]
     {

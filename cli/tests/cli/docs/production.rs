@@ -3,7 +3,7 @@
 use super::{at_work, insist, page, run};
 
 #[test]
-fn checks_of_the_checklist_print_what_it_says() {
+fn commands_of_the_checklist_print_the_shown_output() {
     let sandbox = at_work();
     let steps = page::steps(&page::read("production.md"));
     assert_eq!(steps.len(), 5);

@@ -15,7 +15,7 @@ fn script_of(name: &str) -> String {
 }
 
 #[test]
-fn runbook_of_the_rotation_runs_as_it_is_written() {
+fn commands_of_the_rotation_page_run_in_order() {
     let script = script_of("rotation.md");
     assert_eq!(script.matches("service-token ").count(), 5, "{script}");
     let said = insist(&run(&at_work(), &script, &[]));
@@ -23,7 +23,7 @@ fn runbook_of_the_rotation_runs_as_it_is_written() {
 }
 
 #[test]
-fn runbook_of_an_incident_runs_as_it_is_written_and_leaves_no_good_token_of_what_leaked() {
+fn commands_of_the_incident_page_leave_no_valid_leaked_token() {
     let sandbox = at_work();
     let leaked = sandbox.read("tokens/orders.token");
     sandbox.write("leaked.token", &leaked);
@@ -46,7 +46,7 @@ fn runbook_of_an_incident_runs_as_it_is_written_and_leaves_no_good_token_of_what
 }
 
 #[test]
-fn overview_of_the_command_line_runs_as_it_is_written() {
+fn commands_of_the_command_line_page_run_in_order() {
     let sandbox = Sandbox::new();
     let [first, second] = &page::steps(&page::read("command-line.md"))[..] else { panic!("two steps") };
     let said = insist(&run(&sandbox, &first.script, &[]));
@@ -57,7 +57,7 @@ fn overview_of_the_command_line_runs_as_it_is_written() {
 }
 
 #[test]
-fn exit_codes_of_the_reference_are_met() {
+fn exit_codes_match_the_reference_page() {
     let text = page::read("../reference/exit-codes.md");
     let codes = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());
     let sandbox = at_work();

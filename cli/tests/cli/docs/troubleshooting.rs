@@ -162,7 +162,7 @@ fn row(text: &str, code: Code) -> [String; 3] {
 }
 
 #[test]
-fn each_code_has_its_section_and_its_row_and_no_section_is_of_another() {
+fn each_denial_code_has_one_section_and_one_row() {
     let text = page::read("troubleshooting.md");
     let sections: Vec<_> =
         text.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
@@ -177,7 +177,7 @@ fn each_code_has_its_section_and_its_row_and_no_section_is_of_another() {
 }
 
 #[tokio::test]
-async fn each_code_is_met_and_answered_as_its_row_says() {
+async fn each_denial_code_occurs_with_the_documented_response() {
     let sandbox = at_work();
     let codes = page::read("../reference/denial-codes.md");
     for code in Code::ALL {
@@ -246,7 +246,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_lead_from_the_answer_to_the_reason() {
+async fn commands_find_the_reason_of_a_response() {
     let sandbox = at_work();
     sandbox.run(&["rotate"]).done();
     let running = Running::start(&sandbox).await;
@@ -271,7 +271,7 @@ async fn commands_lead_from_the_answer_to_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_of_each_section_find_out_what_it_is_about() {
+async fn commands_of_each_section_find_its_cause() {
     let sandbox = at_work();
     sandbox.run(&["rotate"]).done();
     let policy = Access::from(guarded(stock).policy());

@@ -44,7 +44,7 @@ fn check(sandbox: &Sandbox) {
 }
 
 #[test]
-fn rotation_that_is_killed_at_any_moment_is_finished_by_running_it_again() {
+fn rotation_that_is_killed_at_any_moment_is_completed_by_the_next_run() {
     // Each second of it, something is due.
     let sandbox = sandbox(
         "key_life = \"2s\"\nlongest_refresh = \"1s\"\nunused_for = \"1s\"\ntoken_life = \"1s\"\nleeway = \"1s\"",
@@ -84,7 +84,7 @@ fn rotation_that_is_killed_at_any_moment_is_finished_by_running_it_again() {
 }
 
 #[test]
-fn rotations_at_once_do_one_rotation_and_say_so_where_they_were_not_let_in() {
+fn parallel_rotations_do_one_rotation_and_the_others_report_it() {
     for _ in 0..8 {
         let sandbox = sandbox("");
         sandbox.run(&["rotate"]).done();

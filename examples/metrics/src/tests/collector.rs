@@ -88,7 +88,7 @@ async fn a_collector_gets_metrics_and_spans_in_the_trace_of_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_seen_in_the_trace_too_and_the_handler_is_not() {
+async fn trace_of_an_unauthenticated_request_has_the_decision_and_not_the_handler() {
     let got = Got::default();
     let world = world(&got).await;
     let traceparent = format!("00-{TRACE:032x}-{CALLER:016x}-01");

@@ -28,7 +28,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn rules_and_dashboard_name_only_what_is_exported() {
+async fn rules_and_dashboard_use_only_exported_metrics() {
     let exported = everything().await;
     for file in ["prometheus/alerts.yml", "prometheus/alerts.test.yml", "grafana/dashboard.json", "README.md"]
     {
@@ -38,7 +38,7 @@ async fn rules_and_dashboard_name_only_what_is_exported() {
 }
 
 #[tokio::test]
-async fn the_dashboard_shows_all_that_is_exported() {
+async fn dashboard_shows_every_exported_metric() {
     let shown = named(&read("grafana/dashboard.json"));
     // For a histogram, only its buckets count.
     let exported = everything().await;
@@ -65,7 +65,7 @@ fn panels_have_a_description_and_do_not_overlap() {
 }
 
 #[test]
-fn each_alert_has_a_severity_a_test_and_something_to_do() {
+fn each_alert_has_a_severity_a_test_and_an_action() {
     let (rules, tests) = (read("prometheus/alerts.yml"), read("prometheus/alerts.test.yml"));
     let rules: Value = serde_norway::from_str(&rules).unwrap();
     let tests: Value = serde_norway::from_str(&tests).unwrap();
@@ -86,14 +86,14 @@ fn each_alert_has_a_severity_a_test_and_something_to_do() {
 }
 
 #[test]
-fn promtool_finds_no_fault_in_the_rules() {
+fn promtool_accepts_the_rules() {
     promtool(&["check", "rules", "alerts.yml"]);
     promtool(&["test", "rules", "alerts.test.yml"]);
 }
 
 /// Prometheus reads the export without an error.
 #[tokio::test]
-async fn promtool_finds_no_fault_in_a_scrape() {
+async fn promtool_accepts_a_scrape() {
     let world = World::new();
     world.ask_as_the_shop().await;
     for text in [world.scrape().await, registry().await] {

@@ -45,13 +45,13 @@ fn dashboard() -> Value {
 }
 
 #[test]
-fn the_dashboard_is_one_by_grafanas_own_types() {
+fn dashboard_matches_the_types_of_grafana() {
     assert_eq!(complaint(&dashboard()).unwrap_or_default(), "");
 }
 
 /// A compiler that accepts the dashboard must refuse these mistakes.
 #[test]
-fn grafanas_types_refuse_what_it_would_not_draw() {
+fn types_of_grafana_reject_an_invalid_panel() {
     let spoiled: [(&str, &str, Value); 5] = [
         ("", "schemaVersion", json!("39")),
         ("/templating/list/0", "refersh", json!(1)),

@@ -94,7 +94,7 @@ fn questions(dashboard: &Value) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_question_of_the_dashboard_has_an_answer() {
+async fn each_query_of_the_dashboard_returns_data() {
     let folder = tempfile::tempdir().unwrap();
     let text = hour(&every_kind_of_service().await, "stock") + &hour(&registry().await, "node") + "# EOF\n";
     std::fs::write(folder.path().join("scrapes"), text).unwrap();

@@ -49,7 +49,7 @@ async fn hostile_tokens_make_no_series() {
 }
 
 #[tokio::test]
-async fn the_port_of_prometheus_answers_nothing_else() {
+async fn port_for_prometheus_serves_only_metrics() {
     let world = World::new();
     assert_eq!(world.watched.get("/stock").await.status(), 404);
     assert_eq!(world.stock.get("/metrics").await.status(), 404);

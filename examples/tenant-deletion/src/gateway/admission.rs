@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_that_pass_are_those_that_allow_names() {
+    fn only_the_methods_of_the_allow_header_are_forwarded() {
         for name in METHODS.split(", ") {
             assert!(is_forwarded(&name.parse().unwrap()), "{name}");
         }

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn pair_that_is_none_is_refused_with_its_reason() {
+    fn invalid_upstream_pair_is_refused_with_its_reason() {
         for (pairs, reason) in [
             (&["orders"][..], "`orders` is not of the form NAME=http://HOST:PORT"),
             (&["orders=https://orders"], "`https://orders` is not an address of the form http://HOST:PORT"),

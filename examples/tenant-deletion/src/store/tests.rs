@@ -22,7 +22,7 @@ fn every_table_of_every_service_has_records_of_both_tenants() {
 }
 
 #[test]
-fn deletion_takes_what_the_preview_counted_and_leaves_the_other_tenant_whole() {
+fn deletion_removes_the_previewed_records_and_no_others() {
     for service in &SERVICES {
         let (_directory, store) = seeded(service);
         let (preview, other) = (store.count(LEAVING.id).unwrap(), store.count(STAYING.id).unwrap());
@@ -33,7 +33,7 @@ fn deletion_takes_what_the_preview_counted_and_leaves_the_other_tenant_whole() {
 }
 
 #[test]
-fn second_deletion_deletes_nothing_and_says_what_the_first_did() {
+fn second_deletion_deletes_nothing_and_reports_the_first() {
     let (_directory, store) = seeded(find("orders").unwrap());
     let first = store.delete(LEAVING.id, BY).unwrap();
     let second = store.delete(LEAVING.id, BY).unwrap();
@@ -85,7 +85,7 @@ fn restart_does_not_bring_a_deleted_tenant_back() {
 }
 
 #[test]
-fn database_that_was_removed_is_an_error_and_not_an_empty_one() {
+fn removed_database_is_an_error_and_not_recreated() {
     let (directory, store) = seeded(find("recipes").unwrap());
     drop(directory);
     assert!(store.count(LEAVING.id).is_err());

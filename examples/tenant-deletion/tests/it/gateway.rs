@@ -199,7 +199,7 @@ fn assert_no_forgery(fields: &BTreeMap<String, Vec<String>>) {
 }
 
 #[tokio::test]
-async fn fields_of_one_connection_stay_on_it_in_both_directions() {
+async fn hop_by_hop_headers_are_not_forwarded_in_either_direction() {
     let upstream =
         echo().layer(axum::middleware::map_response(|mut response: axum::response::Response| async {
             let headers = response.headers_mut();
@@ -244,7 +244,7 @@ async fn fields_of_one_connection_stay_on_it_in_both_directions() {
 }
 
 #[tokio::test]
-async fn identity_in_a_trailer_does_not_arrive() {
+async fn identity_in_a_trailer_is_not_forwarded() {
     let town = with_orders(Limits::default(), echo()).await;
     let head = [
         "POST /api/v1/orders/things HTTP/1.1",
@@ -261,7 +261,7 @@ async fn identity_in_a_trailer_does_not_arrive() {
 }
 
 #[tokio::test]
-async fn odd_target_gets_400_whoever_asks() {
+async fn malformed_target_gets_400_for_every_client() {
     let town = with_orders(Limits::default(), echo()).await;
     let tenant = STAYING.id;
     let authorization = format!("Authorization: Bearer {}", town.token());
@@ -354,7 +354,7 @@ async fn request_without_exactly_one_host_gets_400() {
 }
 
 #[tokio::test]
-async fn absolute_form_is_read_as_its_path_and_the_host_is_not_followed() {
+async fn absolute_request_target_is_read_as_its_path() {
     let town = Town::start().await;
     let target = format!("GET http://elsewhere.example{} HTTP/1.1", preview_path("orders", STAYING.id));
     let authorization = format!("Authorization: Bearer {}", town.token());
@@ -366,7 +366,7 @@ async fn absolute_form_is_read_as_its_path_and_the_host_is_not_followed() {
 }
 
 #[tokio::test]
-async fn body_whose_end_is_stated_twice_has_one_end_for_the_service() {
+async fn body_with_two_lengths_is_forwarded_with_one() {
     let town = with_orders(Limits::default(), echo()).await;
     let authorization = format!("Authorization: Bearer {}", town.token());
     let post = async |framing: [&str; 2]| {
@@ -433,7 +433,7 @@ async fn two_authorization_fields_are_400_and_another_scheme_is_401() {
 }
 
 #[tokio::test]
-async fn path_of_no_known_service_is_404_for_those_who_may_know() {
+async fn path_of_an_unknown_service_is_404_for_authenticated_callers() {
     let town = Town::start().await;
     for path in ["/api/v1/payroll/tenant/x", "/api/v2/orders/tenant/x", "/metrics", "/api/v1/ORDERS/tenant/x"]
     {
@@ -448,7 +448,7 @@ async fn path_of_no_known_service_is_404_for_those_who_may_know() {
 }
 
 #[tokio::test]
-async fn bodies_stream_both_ways_at_once() {
+async fn bodies_stream_in_both_directions_in_parallel() {
     let town = with_orders(Limits::default(), mirror()).await;
     let mut connection = Raw::connect(town.gateway).await;
     let token = town.token();
@@ -468,7 +468,7 @@ async fn bodies_stream_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn body_beyond_the_limit_is_413_whether_or_not_it_says_its_length() {
+async fn body_beyond_the_limit_is_413_with_and_without_content_length() {
     let town = with_orders(Limits { body: 1000, ..Limits::default() }, echo()).await;
     let url = format!("http://{}/api/v1/orders/import", town.gateway);
     let post = |body: String| town.http.post(&url).bearer_auth(town.token()).body(body).send();
@@ -579,7 +579,7 @@ async fn body_that_a_client_does_not_finish_is_408_and_a_silent_service_is_504()
 }
 
 #[tokio::test]
-async fn broken_answer_of_a_service_is_502_whatever_the_client_sent() {
+async fn malformed_response_of_a_service_is_always_502() {
     for answer in
         [&b""[..], b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le", b"\0\0\0\0\0\0\0\0\r\n\r\n"]
     {
@@ -619,7 +619,7 @@ async fn service_that_is_down_is_502_and_one_that_is_silent_is_504() {
 }
 
 #[tokio::test]
-async fn upload_that_keeps_moving_outlives_the_timeout() {
+async fn upload_that_makes_progress_may_exceed_the_timeout() {
     // Longer in all than the timeout, shorter between chunks.
     let limits = Limits { upstream: Duration::from_millis(1500), ..Limits::default() };
     let town = with_orders(limits, echo()).await;

@@ -66,7 +66,7 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn every_handler_refuses_strangers_for_the_right_reason() {
+async fn every_handler_refuses_unauthenticated_requests_with_the_right_code() {
     let town = Town::start().await;
     let before = town.counts(LEAVING);
     for service in &SERVICES {

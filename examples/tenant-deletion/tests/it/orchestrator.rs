@@ -66,7 +66,7 @@ fn states(report: &Report, state: State) -> BTreeSet<&'static str> {
 }
 
 #[tokio::test]
-async fn tenant_goes_and_the_other_stays_whole() {
+async fn one_tenant_is_deleted_and_the_other_is_unchanged() {
     let town = Town::start().await;
     let (leaving, staying) = (town.counts(LEAVING), town.counts(STAYING));
     let report = run(&town.client(5)).await;
@@ -89,7 +89,7 @@ async fn tenant_goes_and_the_other_stays_whole() {
 }
 
 #[tokio::test]
-async fn service_that_answers_500_is_asked_again_until_it_does_not() {
+async fn service_that_returns_500_is_called_again_until_it_succeeds() {
     let left = Arc::new(AtomicU32::new(2));
     let town = Town::start_with(Limits::default(), |service, router| {
         Place::Open(if service.name == "pos" { failing(router, &left) } else { router })
@@ -102,7 +102,7 @@ async fn service_that_answers_500_is_asked_again_until_it_does_not() {
 }
 
 #[tokio::test]
-async fn run_reports_what_is_down_silent_or_broken_and_the_next_run_finishes_it() {
+async fn run_reports_failed_services_and_the_next_run_completes_them() {
     let broken = Arc::new(AtomicU32::new(u32::MAX));
     let mute = Arc::new(AtomicBool::new(true));
     let (closed, address) = ClosedPort::new();
@@ -147,7 +147,7 @@ async fn run_reports_what_is_down_silent_or_broken_and_the_next_run_finishes_it(
 }
 
 #[tokio::test]
-async fn deletion_whose_answer_was_lost_is_not_done_twice() {
+async fn deletion_whose_response_was_lost_is_not_repeated() {
     let left = Arc::new(AtomicU32::new(1));
     let town = Town::start_with(Limits::default(), |service, router| {
         Place::Open(if service.name == "recipes" { losing_answers(router, &left) } else { router })
@@ -162,7 +162,7 @@ async fn deletion_whose_answer_was_lost_is_not_done_twice() {
 }
 
 #[tokio::test]
-async fn refusal_is_final_and_nothing_is_deleted_that_was_not_previewed() {
+async fn refusal_is_final_and_only_previewed_services_are_deleted() {
     let town = Town::start().await;
     let before = town.counts(LEAVING);
     let url = format!("http://{}", town.gateway);
@@ -183,7 +183,7 @@ async fn refusal_is_final_and_nothing_is_deleted_that_was_not_previewed() {
 }
 
 #[tokio::test]
-async fn answer_about_something_else_does_not_count() {
+async fn response_for_another_tenant_is_an_error() {
     let town = Town::start_with(Limits::default(), |service, router| {
         let stranger = tenant_deletion::catalogue::find("sales").unwrap();
         match service.name {

@@ -130,7 +130,7 @@ impl Files {
 }
 
 #[tokio::test]
-async fn demonstration_ends_well_without_a_terminal_and_prints_no_token() {
+async fn demonstration_succeeds_without_a_terminal_and_prints_no_token() {
     let directory = tempfile::tempdir().unwrap();
     let ended = output(binary().arg("--state-dir").arg(directory.path())).await;
     let (out, err) = (text(&ended.stdout), text(&ended.stderr));
@@ -255,7 +255,7 @@ async fn orchestrator_exits_with_1_when_the_gateway_is_down() {
 }
 
 #[tokio::test]
-async fn orchestrator_does_not_delete_where_nobody_can_be_asked() {
+async fn orchestrator_does_not_delete_without_a_confirmation() {
     let files = Files::new();
     let (_closed, address) = crate::town::ClosedPort::new();
     let run = output(&mut files.orchestrate(&address.to_string())).await;

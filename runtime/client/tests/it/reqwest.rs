@@ -50,7 +50,7 @@ async fn a_refused_request_is_sent_once_more_with_the_renewed_token() {
 }
 
 #[tokio::test]
-async fn without_another_token_the_refusal_is_the_answer() {
+async fn without_another_token_the_refusal_is_returned() {
     let bakery = Bakery::new();
     let origin = serve(&bakery).await;
     let response = client(&bakery, &origin).get(format!("{origin}/stock")).send().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_server_that_is_not_a_recipient_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_somebody_else_does_not_take_the_token_along() {
+async fn a_redirect_to_another_host_does_not_carry_the_token() {
     let bakery = Bakery::new();
     bakery.mount(&bakery.token());
     let elsewhere = serve(&bakery).await;
@@ -107,7 +107,7 @@ async fn a_request_fails_until_a_lazy_source_has_its_token_and_is_never_sent_wit
 
 #[cfg(unix)]
 #[tokio::test]
-async fn requests_go_on_while_the_file_hangs() {
+async fn requests_continue_while_the_file_is_unresponsive() {
     let bakery = Bakery::new();
     let origin = serve(&bakery).await;
     bakery.mount(&bakery.token());
@@ -172,8 +172,8 @@ async fn a_proxy_of_the_environment_never_gets_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_no_proxy_names_gets_its_token_past_the_proxy() {
-    const TEST: &str = "a_host_that_no_proxy_names_gets_its_token_past_the_proxy";
+async fn a_host_in_no_proxy_gets_the_token_without_the_proxy() {
+    const TEST: &str = "a_host_in_no_proxy_gets_the_token_without_the_proxy";
     if !std::env::var("SERVICE_ONLY_AGAIN").is_ok_and(|again| again == TEST) {
         let proxy = "http://127.0.0.1:1".to_owned();
         again(TEST, &[("http_proxy", proxy), ("no_proxy", "127.0.0.1".to_owned())]);

@@ -35,7 +35,7 @@ fn publish(mount: &std::path::Path, version: &str, token: &str) {
 
 #[cfg(unix)]
 #[test]
-fn the_symlink_swap_of_kubernetes_is_seen_every_time() {
+fn every_symlink_swap_of_kubernetes_is_noticed() {
     let (bakery, mount) = (Bakery::new(), tempfile::tempdir().unwrap());
     publish(mount.path(), "..2026_01_01", &bakery.token());
     let source = TokenSource::file(mount.path().join("token"));
@@ -48,7 +48,7 @@ fn the_symlink_swap_of_kubernetes_is_seen_every_time() {
 }
 
 #[test]
-fn a_broken_file_leaves_the_last_token_and_says_what_is_wrong_but_nothing_of_its_content() {
+fn an_invalid_file_keeps_the_last_token_and_the_error_does_not_quote_it() {
     let bakery = Bakery::new();
     let source = TokenSource::file(bakery.path()).poll_every(Duration::from_millis(10)).open().unwrap();
     let before = source.authorization();
@@ -100,7 +100,7 @@ fn nothing_that_is_printed_shows_the_token() {
 }
 
 #[test]
-fn a_source_tells_when_its_token_expires() {
+fn a_source_reports_the_expiry_of_its_token() {
     let bakery = Bakery::new();
     let token = bakery.authority.service("orders").claim("exp", 1_798_761_600_i64).token();
     bakery.mount(token.as_str());
@@ -184,7 +184,7 @@ fn a_lazy_source_has_an_error_until_its_token_is_there_and_needs_no_timer() {
 }
 
 #[test]
-fn a_lazy_source_reads_a_file_that_is_there_at_once() {
+fn a_lazy_source_reads_an_existing_file_immediately() {
     let bakery = Bakery::new();
     let lazy = TokenSource::file(bakery.path()).poll_every(Duration::from_secs(3600)).start_lazily().unwrap();
     eventually("the token", || lazy.authorization().is_ok());

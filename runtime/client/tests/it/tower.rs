@@ -70,7 +70,7 @@ async fn a_request_is_sent_twice_at_most() {
 }
 
 #[tokio::test]
-async fn a_request_whose_body_is_gone_is_sent_once_and_the_next_one_has_the_new_token() {
+async fn a_request_with_a_consumed_body_is_sent_once_and_the_next_one_has_the_new_token() {
     let bakery = Bakery::new();
     let client = client(&bakery, bakery.source());
     let new = bakery.token();
@@ -85,7 +85,7 @@ async fn a_request_whose_body_is_gone_is_sent_once_and_the_next_one_has_the_new_
 }
 
 #[tokio::test]
-async fn nobody_but_the_recipients_gets_the_token() {
+async fn only_the_recipients_get_the_token() {
     let bakery = Bakery::new();
     bakery.mount(&bakery.token());
     let client = client(&bakery, bakery.source());
@@ -104,7 +104,7 @@ async fn nobody_but_the_recipients_gets_the_token() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_there_already_is_left_alone_and_its_refusal_too() {
+async fn an_existing_authorization_header_is_kept_and_its_refusal_is_not_retried() {
     let bakery = Bakery::new();
     let client = client(&bakery, bakery.source());
     bakery.mount(&bakery.token());
@@ -116,7 +116,7 @@ async fn a_header_that_is_there_already_is_left_alone_and_its_refusal_too() {
 }
 
 #[test]
-fn a_body_that_can_be_had_again_is_the_same() {
+fn a_repeated_body_is_unchanged() {
     assert!(Body::empty().again().is_some());
     assert!(Body::from("rye").again().is_none(), "axum's body does not say what it is made of");
     assert_eq!(Bytes::from("rye").again().unwrap(), "rye");

@@ -34,7 +34,7 @@ proptest! {
     /// A proxy evaluates all its rules, in no order. So exactly one rule may match a request: that of the
     /// route that the router chooses. A router tries all of its routes before any fallback.
     #[test]
-    fn the_rule_that_takes_a_request_is_that_of_the_routers_choice(
+    fn the_matching_rule_belongs_to_the_route_that_the_router_chooses(
         templates in vec((template(), any::<bool>()), 1..9),
         paths in vec(requested(), 1..20),
     ) {
@@ -71,7 +71,7 @@ proptest! {
 }
 
 #[test]
-fn durations_are_written_as_the_attribute_takes_them() {
+fn durations_are_written_in_the_syntax_of_the_attribute() {
     let written = [0, 59, 60, 90, 3600, 86_400].map(duration);
     assert_eq!(written, ["0s", "59s", "1m", "90s", "1h", "24h"]);
 }

@@ -20,7 +20,7 @@ fn diagrams(folder: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn diagrams_of_the_documents_are_ones_to_mermaid() {
+fn diagrams_of_the_documents_are_valid_mermaid() {
     let mut found = Vec::new();
     diagrams(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), &mut found);
     assert!(found.len() >= 2, "{found:?}");

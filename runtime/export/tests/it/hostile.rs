@@ -108,7 +108,7 @@ fn names_that_no_token_can_have_are_refused_by_the_mesh() {
 }
 
 #[test]
-fn paths_and_methods_that_would_mean_more_are_refused() {
+fn paths_and_methods_that_a_mesh_would_read_as_patterns_are_refused() {
     let error = |method: &str, path: &str| {
         let table = RouteTable::new("orders").route(Route::new([method], path, Access::public("a test")));
         export::istio(&table, &mesh()).unwrap_err().to_string()
@@ -125,7 +125,7 @@ fn paths_and_methods_that_would_mean_more_are_refused() {
 }
 
 #[test]
-fn scopes_that_are_patterns_to_istio_are_left_to_the_code_aloud() {
+fn scopes_that_are_patterns_to_istio_are_left_to_the_code_with_a_comment() {
     let access: Access = serde_json::from_str(r#"{"service_only":{"scopes":["tenants:*"]}}"#).unwrap();
     let table = RouteTable::new("orders").route(Route::new(["GET"], "/", access));
     let yaml = export::istio(&table, &mesh()).unwrap();

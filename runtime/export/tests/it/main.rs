@@ -76,7 +76,7 @@ fn table_with_issuers(issuers: &[&str]) -> RouteTable {
 }
 
 #[test]
-fn every_export_shows_the_issuers_that_a_handler_asks_for() {
+fn every_export_shows_the_issuers_that_a_handler_requires() {
     let table = table_with_issuers(&["bakery-auth", "https://mill.example"]);
     let markdown = export::markdown(&table);
     assert_snapshot!(markdown, @r"
@@ -99,7 +99,7 @@ fn every_export_shows_the_issuers_that_a_handler_asks_for() {
 }
 
 #[test]
-fn an_empty_list_of_issuers_lets_nobody_in_anywhere() {
+fn an_empty_list_of_issuers_denies_every_caller_in_every_export() {
     let nobody = table_with_issuers(&[]);
     assert!(export::markdown(&nobody).contains("| `GET` | `/flour` |  |  | nobody |"));
     assert!(!export::mermaid(&nobody).contains("--> e0"));
@@ -109,7 +109,7 @@ fn an_empty_list_of_issuers_lets_nobody_in_anywhere() {
 }
 
 #[test]
-fn openapi_is_valid_to_a_validator_of_others() {
+fn openapi_is_accepted_by_an_independent_validator() {
     let document = export::openapi(&table(), "1.2.3").unwrap();
     assert_snapshot!("openapi", document);
     peer::python(
@@ -120,7 +120,7 @@ fn openapi_is_valid_to_a_validator_of_others() {
 }
 
 #[test]
-fn istio_is_valid_to_the_schemas_of_istio() {
+fn istio_export_matches_the_schemas_of_istio() {
     let named = mesh()
         .audience("orders")
         .label("app.kubernetes.io/name", "orders")
@@ -143,7 +143,7 @@ fn istio_is_valid_to_the_schemas_of_istio() {
 }
 
 #[test]
-fn envoy_gets_its_filters() {
+fn envoy_export_contains_the_filters() {
     let yaml = export::envoy(&table(), &mesh()).unwrap();
     assert_snapshot!("envoy", yaml);
 }

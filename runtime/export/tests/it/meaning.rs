@@ -23,7 +23,7 @@ fn rules(table: &RouteTable) -> Vec<Value> {
 }
 
 #[test]
-fn issuer_and_keys_must_be_said() {
+fn issuer_and_keys_are_required() {
     assert!(MeshOptions::with_jwks_uri("", "https://auth.example/").is_err());
     assert!(MeshOptions::with_jwks_uri("bakery-auth", "").is_err());
     let nowhere = MeshOptions::with_jwks_uri("bakery-auth", "https://auth.example/").unwrap();
@@ -34,7 +34,7 @@ fn issuer_and_keys_must_be_said() {
 }
 
 #[test]
-fn guarded_routes_ask_for_a_token_and_never_for_less() {
+fn guarded_routes_always_require_a_token() {
     for rule in rules(&table()) {
         if rule.get("from").is_none() {
             let paths = &rule["to"][0]["operation"]["paths"];
@@ -48,7 +48,7 @@ fn guarded_routes_ask_for_a_token_and_never_for_less() {
 }
 
 #[test]
-fn token_and_principal_of_a_service_go_together() {
+fn token_and_principal_must_name_the_same_service() {
     let rules = rules(&of(Access::from(&Policy::any_service().services(&["a", "b"]))));
     let source = |name: &str| {
         json!({ "source": {
@@ -61,7 +61,7 @@ fn token_and_principal_of_a_service_go_together() {
 }
 
 #[test]
-fn empty_lists_let_nobody_in() {
+fn empty_lists_deny_every_caller() {
     for policy in [Policy::any_service().services(&[]), Policy::any_service().roles(&[])] {
         let table = of(Access::from(&policy));
         let nobody = json!([{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }]);
@@ -81,7 +81,7 @@ fn tables_without_routes_deny_everything() {
 }
 
 #[test]
-fn wider_routes_leave_narrower_ones_alone() {
+fn wider_routes_exclude_narrower_ones() {
     let table = RouteTable::new("orders")
         .route(Route::new([""; 0], "/a/{x}", Access::public("a test")))
         .route(Route::new(["GET"], "/a/b", Access::from(&Policy::any_service())))
@@ -93,7 +93,7 @@ fn wider_routes_leave_narrower_ones_alone() {
 }
 
 #[test]
-fn wider_routes_leave_empty_segments_alone_where_the_router_does() {
+fn wider_routes_exclude_empty_segments_as_the_router_does() {
     let table = RouteTable::new("orders")
         .route(Route::new([""; 0], "/{*rest}", Access::public("a website")))
         .route(Route::new(["GET"], "/api/{x}/items/{y}/z", Access::from(&Policy::any_service())));
@@ -104,7 +104,7 @@ fn wider_routes_leave_empty_segments_alone_where_the_router_does() {
 }
 
 #[test]
-fn the_rest_of_a_path_is_not_empty_to_istio_either() {
+fn wildcard_at_the_end_does_not_match_an_empty_rest_in_istio() {
     let table = RouteTable::new("orders")
         .route(Route::new([""; 0], "/files/{*rest}", Access::public("a website")))
         .route(Route::new([""; 0], "/{x}/", Access::from(&Policy::any_service())));
@@ -133,7 +133,7 @@ fn resources_of_two_services_have_two_names() {
 }
 
 #[test]
-fn fallbacks_leave_every_route_alone_however_wide_it_is() {
+fn fallbacks_exclude_every_route() {
     let website = |path: &str| Route::new([""; 0], path, Access::public("it is a website")).as_fallback();
     let table = RouteTable::new("orders")
         .route(Route::new(["GET"], "/{tenant}/{id}", Access::from(&Policy::any_service())))
@@ -169,7 +169,7 @@ fn two_routes_for_the_same_requests_are_refused() {
 }
 
 #[test]
-fn paths_that_openapi_cannot_tell_apart_are_refused() {
+fn paths_that_openapi_cannot_distinguish_are_refused() {
     let table = RouteTable::new("orders")
         .route(Route::new(["GET"], "/a/{x}", Access::public("a test")))
         .route(Route::new(["GET"], "/a/{*x}", Access::public("a test")));
@@ -178,7 +178,7 @@ fn paths_that_openapi_cannot_tell_apart_are_refused() {
 }
 
 #[test]
-fn any_method_is_every_operation_that_no_other_route_has() {
+fn a_route_for_any_method_gets_the_remaining_operations() {
     let table = RouteTable::new("orders")
         .route(Route::new([""; 0], "/", Access::public("a test")))
         .route(Route::new(["PUT"], "/", Access::from(&Policy::any_service().scopes(&["a:b"]))));

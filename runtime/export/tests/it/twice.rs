@@ -156,7 +156,7 @@ async fn both(authority: &TestAuthority, mesh: MeshOptions) {
 }
 
 #[tokio::test]
-async fn envoy_lets_through_what_the_code_lets_in_and_nothing_else() {
+async fn envoy_allows_exactly_what_the_code_allows() {
     let authority = authority();
     both(&authority, options(&authority)).await;
 }
@@ -166,7 +166,7 @@ async fn website() {}
 
 /// A narrow fallback for anybody below a wide route for services, as a router has them.
 #[tokio::test]
-async fn envoy_asks_routes_before_fallbacks_as_the_code_does() {
+async fn envoy_checks_routes_before_fallbacks_as_the_code_does() {
     let authority = authority();
     let inner = ClosedRouter::new().route("/item", closed::get(website)).fallback(website);
     let router = ClosedRouter::new()
@@ -198,7 +198,7 @@ async fn envoy_and_the_code_agree_on_audiences() {
 }
 
 #[tokio::test]
-async fn what_envoy_does_not_look_at_in_a_token_is_known() {
+async fn known_gaps_of_envoy_are_the_only_differences() {
     let authority = authority();
     let Some(envoy) = Proxy::start(&export::envoy(&table(), &options(&authority)).unwrap()).await else {
         return;
@@ -254,7 +254,7 @@ async fn what_envoy_does_not_look_at_in_a_token_is_known() {
 }
 
 #[tokio::test]
-async fn age_of_a_token_is_left_to_the_code_aloud() {
+async fn age_of_a_token_is_left_to_the_code_with_a_comment() {
     const FRESH: Policy<'static> = Policy::any_service().max_age(Duration::from_secs(60));
     let table = RouteTable::new("orders").route(Route::new(["GET"], "/", Access::from(&FRESH)));
     let authority = authority();

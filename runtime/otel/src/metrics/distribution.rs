@@ -110,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_out_has_the_buckets_the_sum_and_the_ends_of_what_went_in(
+        fn collected_histogram_has_the_recorded_buckets_sum_and_extremes(
             one in prop::collection::vec(0.0..200.0, 0..40), other in prop::collection::vec(0.0..5.0, 0..40),
         ) {
             let mut both = of(&one);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn each_text_tells_decisions_apart_and_a_known_one_is_not_resolved() {
+    fn each_label_distinguishes_decisions_and_a_cached_one_is_not_resolved_again() {
         let handlers = handlers();
         let handler = |number: usize| Some(handlers[number]);
         let all = sight(Some("orders-eu-west"), Some("key-1".into()), Some("auth".into()));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_knows_is_bounded() {
+    fn cache_of_a_thread_is_bounded() {
         let mut known = Known::default();
         for number in 0..5_000 {
             let name = format!("service-{number}");

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_beyond_the_limit_are_one_and_a_known_one_stays() {
+    fn names_beyond_the_limit_share_one_label_and_known_names_are_kept() {
         let names = Names::new(2);
         let label = |name| names.label("service", name).value.to_string();
         assert_eq!(["a", "b", "c", "d", "a", "b"].map(label), ["a", "b", OTHERS, OTHERS, "a", "b"]);

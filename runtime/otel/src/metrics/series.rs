@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_too_late_is_one_series_and_what_was_there_stays() {
+    fn series_beyond_the_limit_are_merged_and_existing_ones_are_kept() {
         let series = Series::default();
         let number = |number: i64| series.number([KeyValue::new("n", number)]);
         let last = MAX_METRIC_SERIES - 1;

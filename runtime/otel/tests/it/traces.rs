@@ -66,7 +66,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_decision_is_a_span_that_says_the_rule_and_nothing_of_the_token() {
+async fn span_of_a_decision_names_the_handler_and_nothing_of_the_token() {
     let world = World::new();
     let shop = world.authority.service("shop").role("clerk").scope("stock:read").token();
     let allowed = world.ask(shop.as_str(), None).await;
@@ -93,7 +93,7 @@ async fn a_decision_is_a_span_that_says_the_rule_and_nothing_of_the_token() {
 }
 
 #[tokio::test]
-async fn a_span_belongs_to_the_trace_that_the_request_brings() {
+async fn a_span_belongs_to_the_trace_of_the_request() {
     let world = World::new();
     let shop = world.authority.service("shop").token();
     let header = format!("00-{TRACE:032x}-{SPAN:016x}-01");
@@ -112,7 +112,7 @@ async fn a_span_belongs_to_the_trace_that_the_request_brings() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_keep_its_trace_gets_no_span_from_a_sampler_that_asks_the_parent() {
+async fn parent_based_sampler_drops_the_span_of_an_unsampled_trace() {
     let world = World::new();
     let shop = world.authority.service("shop").token();
     let header = format!("00-{TRACE:032x}-{SPAN:016x}-00");
@@ -121,7 +121,7 @@ async fn a_caller_that_does_not_keep_its_trace_gets_no_span_from_a_sampler_that_
 }
 
 #[tokio::test]
-async fn an_active_span_is_the_parent_before_a_header_is() {
+async fn an_active_span_takes_precedence_over_the_header_as_parent() {
     let world = World::new();
     let shop = world.authority.service("shop").token();
     let tracer = world.provider.tracer("test");
@@ -152,7 +152,7 @@ impl RevocationStore for Down {
 }
 
 #[test]
-fn a_check_that_cannot_be_made_is_an_error_and_a_refusal_is_none() {
+fn failed_check_is_an_error_span_and_a_refusal_is_not() {
     let world = World::new();
     let audit = TracesAudit::new(world.provider.tracer("test"));
     let verifier = world.authority.verifier_builder().audit(audit).revocation(Down).build().unwrap();

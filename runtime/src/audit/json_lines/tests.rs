@@ -107,7 +107,7 @@ fn a_record_is_one_line_of_json_with_the_names_of_the_contract() {
 }
 
 #[test]
-fn what_was_accepted_is_written_when_the_last_clone_is_dropped() {
+fn accepted_records_are_written_when_the_last_clone_is_dropped() {
     let out = Shared::default();
     let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
     let clone = audit.clone();
@@ -121,7 +121,7 @@ fn what_was_accepted_is_written_when_the_last_clone_is_dropped() {
 }
 
 #[test]
-fn a_stuck_disk_blocks_nobody_and_lost_records_are_counted() {
+fn a_stuck_disk_blocks_no_request_and_lost_records_are_counted() {
     let _alone = alone();
     let disk = Stuck::default();
     let audit = JsonLinesAudit::to_writer_with_queue(disk.clone(), 2).unwrap();
@@ -149,7 +149,7 @@ impl Write for Full {
 }
 
 #[test]
-fn a_failing_disk_is_counted_and_told_to_who_flushes() {
+fn a_failing_disk_is_counted_and_reported_by_flush() {
     let audit = JsonLinesAudit::to_writer(Broken).unwrap();
     for _ in 0..5 {
         audit.record(&event("/")).unwrap();
@@ -179,7 +179,7 @@ fn a_disk_that_has_room_again_makes_the_audit_ready_again() {
 }
 
 #[test]
-fn records_are_written_without_anybody_flushing() {
+fn records_are_written_without_a_flush() {
     let out = Shared::default();
     let audit = JsonLinesAudit::to_writer(out.clone()).unwrap();
     audit.record(&event("/")).unwrap();
@@ -227,7 +227,7 @@ fn a_record_does_not_continue_the_line_that_a_killed_process_began() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_written_to_without_a_look_at_its_end() {
+fn a_device_or_pipe_is_written_without_reading_its_end() {
     let audit = JsonLinesAudit::to_file("/dev/null").unwrap();
     audit.record(&event("/")).unwrap();
     audit.flush().unwrap();
@@ -235,7 +235,7 @@ fn what_is_no_file_is_written_to_without_a_look_at_its_end() {
 }
 
 #[test]
-fn nothing_accepted_is_lost_when_the_sink_goes_while_threads_record() {
+fn no_accepted_record_is_lost_when_the_sink_is_dropped_while_threads_record() {
     let _alone = alone();
     for _ in 0..50 {
         let out = Shared::default();
@@ -354,7 +354,7 @@ impl Write for Panicking {
 }
 
 #[test]
-fn a_writer_that_panics_is_told_to_whoever_records_or_flushes() {
+fn a_panic_of_the_writer_is_reported_by_record_and_flush() {
     let audit = JsonLinesAudit::to_writer(Panicking).unwrap();
     let mut accepted = 0;
     while audit.record(&event("/")).is_ok() {
@@ -366,7 +366,7 @@ fn a_writer_that_panics_is_told_to_whoever_records_or_flushes() {
 }
 
 #[test]
-fn a_queue_of_a_length_that_cannot_be_is_refused() {
+fn a_queue_of_an_invalid_length_is_refused() {
     for (records, taken) in [(0, false), (1, true), (JsonLinesAudit::MAX_QUEUE + 1, false)] {
         let audit = JsonLinesAudit::builder().queue(records).to_writer(Shared::default());
         assert_eq!(audit.is_ok(), taken, "{records}");

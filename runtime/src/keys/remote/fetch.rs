@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_discovery_document_lies_below_the_issuer() {
+    fn the_discovery_document_is_below_the_issuer_url() {
         for (issuer, document) in [
             ("https://auth.example", "https://auth.example/.well-known/openid-configuration"),
             ("https://auth.example/", "https://auth.example/.well-known/openid-configuration"),

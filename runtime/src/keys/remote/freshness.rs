@@ -76,7 +76,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { min: Duration::from_secs(60), max: Duration::from_secs(3600) };
 
     #[test]
-    fn freshness_is_read_as_rfc_9111_says() {
+    fn freshness_follows_rfc_9111() {
         let cases: &[(&[&str], Option<&str>, Option<u64>)] = &[
             (&[], None, None),
             (&[], Some("10"), None),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_retried_ever_more_slowly_up_to_a_minute() {
+    fn failures_are_retried_with_backoff_up_to_a_minute() {
         let longest = |failures| BOUNDS.retry(failures, 255).as_millis().div_ceil(100);
         assert_eq!([1, 2, 3, 4].map(longest), [10, 20, 40, 80]);
         assert_eq!([7, 8, 1000, u32::MAX].map(longest), [600; 4]);

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gate_opens_once_an_interval_and_a_flight_is_shared_while_it_is_young() {
+    fn gate_allows_one_fetch_per_interval_and_shares_a_recent_one() {
         let days: [(&str, &[(u64, Step)]); 5] = [
             (
                 "one look an interval",

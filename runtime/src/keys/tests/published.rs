@@ -133,7 +133,7 @@ fn a_kid_that_is_published_once_per_algorithm_serves_each_of_them() {
 }
 
 #[test]
-fn an_entry_that_stands_twice_is_used_once_and_listed() {
+fn a_duplicate_entry_is_used_once_and_listed() {
     let ec = signing(Algorithm::ES256);
     for kid in [Some("k"), None] {
         let entry = match kid {
@@ -154,7 +154,7 @@ fn an_entry_that_stands_twice_is_used_once_and_listed() {
 }
 
 #[test]
-fn keys_that_share_a_kid_are_told_apart_by_algorithm() {
+fn keys_that_share_a_kid_are_distinguished_by_algorithm() {
     let (rsa, ec) = (signing(Algorithm::RS256), signing(Algorithm::ES256));
     let share = |key| with(key, json!({ "kid": "k" }));
     for keys in [[share(&rsa), share(&ec)], [share(&ec), share(&rsa)]] {
@@ -190,7 +190,7 @@ fn each_of_a_few_keys_that_share_kid_and_algorithm_is_tried_and_no_other() {
 }
 
 #[test]
-fn what_was_accepted_under_a_shared_kid_ends_with_each_key_that_is_withdrawn() {
+fn callers_of_a_shared_kid_are_refused_when_their_key_is_withdrawn() {
     let [a, b, c] = [0; 3].map(|_| with(&signing(Algorithm::ES256), json!({ "kid": "k" })));
     let key = |entries: &[&Value]| {
         let entries: Vec<_> = entries.iter().map(|entry| (*entry).clone()).collect();
@@ -211,7 +211,7 @@ fn what_was_accepted_under_a_shared_kid_ends_with_each_key_that_is_withdrawn() {
 }
 
 #[test]
-fn an_unusable_entry_of_the_same_kid_does_not_hurt_the_good_one() {
+fn an_unusable_entry_of_the_same_kid_does_not_affect_the_valid_one() {
     let (good, other) = (signing(Algorithm::ES256), signing(Algorithm::ES256));
     let share = json!({ "kid": "k" });
     for neighbour in [
@@ -286,7 +286,7 @@ fn a_text_of_another_form_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn key_operations_that_do_not_name_verify_exclude_it_and_the_reason_says_which_rule() {
+fn key_operations_without_verify_exclude_a_key_and_the_reason_names_the_rule() {
     let key = signing(Algorithm::ES256);
     for (ops, says) in [
         (json!([]), "`key_ops` is empty, so the key is for no operation (RFC 7517 section 4.3)"),

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_of_65537_has_the_fingerprint_and_its_neighbours_have_not() {
+    fn a_power_of_65537_has_the_roca_fingerprint_and_adjacent_numbers_do_not() {
         for exponent in [0, 1, 2, 3, 64, 128, 200] {
             let mut number = power(exponent);
             assert!(is_fingerprinted(&number), "{exponent}");

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_believed_when_it_has_said_so_for_an_hour() {
+    fn a_forward_clock_jump_is_trusted_after_an_hour() {
         let mut time = PatientTime::new(moment(YEAR, 0));
         assert_eq!(time.at(moment(YEAR + HOUR - 1, HOUR - 1)), i64::MIN);
         assert_eq!(time.at(moment(YEAR + HOUR, HOUR)), YEAR + HOUR);
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn time_that_passes_unseen_counts() {
+    fn time_between_observations_counts_towards_the_hour() {
         let mut time = settled();
         assert_eq!(time.at(moment(YEAR, HOUR + YEAR)), YEAR);
     }
 
     #[test]
-    fn a_clock_that_jumps_ahead_is_not_followed_for_an_hour_and_then_it_is() {
+    fn a_forward_clock_jump_is_ignored_for_an_hour() {
         let mut time = settled();
         assert_eq!(time.at(moment(YEAR, HOUR + 60)), 60);
         assert_eq!(time.at(moment(YEAR + HOUR, 2 * HOUR + 60)), HOUR + 60, "from here on it counts");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_ahead_and_back_leaves_nothing_behind() {
+    fn a_clock_that_jumps_ahead_and_back_has_no_effect() {
         let mut time = settled();
         assert_eq!(time.at(moment(YEAR, HOUR + 60)), 60);
         assert_eq!(time.at(moment(120, HOUR + 120)), 120);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_for_long_and_is_set_back_is_followed_at_once() {
+    fn a_clock_that_is_set_back_is_trusted_immediately() {
         let mut time = PatientTime::new(moment(YEAR, 0));
         assert_eq!(time.at(moment(YEAR + HOUR, HOUR)), YEAR + HOUR);
         assert_eq!(time.at(moment(0, HOUR)), 0);

@@ -59,7 +59,7 @@ fn a_key_is_revoked_with_all_that_it_signed() {
 }
 
 #[test]
-fn a_full_store_refuses_and_forgets_nothing() {
+fn a_full_store_refuses_new_entries_and_drops_none() {
     let store = store(2);
     store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 60)).unwrap();
     store.revoke_token("bakery-auth", "j2", Timestamp::from_unix(NOW + 60)).unwrap();
@@ -130,7 +130,7 @@ fn a_clock_that_jumps_ahead_and_back_loses_no_revocation() {
 }
 
 #[test]
-fn what_is_forgotten_is_asked_for_again_when_the_clock_went_back_behind_it() {
+fn dropped_entries_are_read_again_when_the_clock_is_set_back() {
     let hands = Hands::default();
     let store = hands.store(10);
     store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + 60)).unwrap();
@@ -163,7 +163,7 @@ fn a_store_full_of_expired_entries_makes_room_for_new_ones() {
 }
 
 #[test]
-fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
+fn entries_are_dropped_when_their_tokens_have_expired_with_every_leeway() {
     let hands = Hands::default();
     let store = hands.store(3);
     hands.pass(HOUR);
@@ -177,7 +177,7 @@ fn entries_are_forgotten_when_their_tokens_have_expired_with_every_leeway() {
 }
 
 #[test]
-fn what_is_undone_is_good_again_unless_another_revocation_covers_it() {
+fn an_undone_token_is_accepted_unless_another_revocation_covers_it() {
     let hands = Hands::default();
     let store = hands.store(3);
     store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + HOUR)).unwrap();

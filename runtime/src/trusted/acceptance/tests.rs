@@ -81,7 +81,7 @@ fn later(caller: &Caller) -> Option<Code> {
 }
 
 #[test]
-fn a_kept_caller_is_refused_once_its_key_is_retired() {
+fn a_stored_caller_is_refused_once_its_key_is_retired() {
     for by_hand in [true, false] {
         let (clock, old, new) =
             (clock(), key(Algorithm::ES256), SigningKey::generate(Algorithm::ES256).unwrap());
@@ -104,7 +104,7 @@ fn a_kept_caller_is_refused_once_its_key_is_retired() {
 }
 
 #[test]
-fn a_kept_caller_is_refused_once_another_key_has_the_name_of_its_own() {
+fn a_stored_caller_is_refused_once_another_key_has_its_kid() {
     for algorithm in [Algorithm::HS256, Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256] {
         let (clock, own, other) = (clock(), key(algorithm), key(algorithm));
         let switch = Switch::of(own.verifying_key());
@@ -119,7 +119,7 @@ fn a_kept_caller_is_refused_once_another_key_has_the_name_of_its_own() {
 }
 
 #[test]
-fn a_kept_caller_is_refused_once_its_key_is_withdrawn_from_those_of_one_name() {
+fn a_stored_caller_is_refused_once_its_key_is_removed_from_a_shared_kid() {
     let (clock, own, other) = (clock(), key(Algorithm::ES256), key(Algorithm::ES256));
     let set = |keys: &[&SigningKey]| {
         let jwks: Vec<_> = keys.iter().map(|key| key.public_jwk().unwrap()).collect();
@@ -163,7 +163,7 @@ fn a_key_that_is_written_in_another_way_is_the_same_key() {
 }
 
 #[test]
-fn a_kept_caller_is_refused_with_503_while_there_are_no_keys() {
+fn a_stored_caller_is_refused_with_503_without_keys() {
     let (clock, own) = (clock(), key(Algorithm::ES256));
     let keys = KeySet::from(own.verifying_key());
     let switch = Switch::of(keys.clone());
@@ -177,7 +177,7 @@ fn a_kept_caller_is_refused_with_503_while_there_are_no_keys() {
 }
 
 #[test]
-fn a_kept_caller_is_refused_once_no_key_is_for_its_algorithm() {
+fn a_stored_caller_is_refused_once_no_key_has_its_algorithm() {
     let (clock, own) = (clock(), key(Algorithm::ES256));
     let switch = Switch::of(own.verifying_key());
     let verifier = built(builder(switch.clone(), &clock));
@@ -190,7 +190,7 @@ fn a_kept_caller_is_refused_once_no_key_is_for_its_algorithm() {
 }
 
 #[test]
-fn a_kept_caller_whose_token_named_no_key_is_refused_once_several_could_be_meant() {
+fn a_stored_caller_without_a_kid_is_refused_once_several_keys_fit() {
     let (clock, own) = (clock(), SigningKey::generate(Algorithm::HS256).unwrap());
     let switch = Switch::of(own.verifying_key());
     let verifier = built(builder(switch.clone(), &clock));
@@ -212,7 +212,7 @@ fn a_kept_caller_whose_token_named_no_key_is_refused_once_several_could_be_meant
 }
 
 #[test]
-fn a_kept_caller_of_an_unnamed_key_is_held_to_that_key() {
+fn a_stored_caller_without_a_kid_is_bound_to_its_key() {
     let clock = clock();
     let (own, other) = ([1; 32], [2; 32]);
     let secret = |bytes: &[u8]| VerifyingKey::hmac(Algorithm::HS256, bytes).unwrap();
@@ -230,7 +230,7 @@ fn a_kept_caller_of_an_unnamed_key_is_held_to_that_key() {
 }
 
 #[test]
-fn a_kept_caller_is_bounded_by_times_and_by_a_lifetime() {
+fn a_stored_caller_is_refused_after_its_expiry_and_maximum_lifetime() {
     let (clock, own) = (clock(), key(Algorithm::ES256));
     let strict = TrustedIssuer::strict("bakery-auth").keys(own.verifying_key()).audience("orders");
     let verifier = built(Verifier::builder().trust(strict).clock(clock.clone()).audit(NoAudit));
@@ -250,7 +250,7 @@ fn a_kept_caller_is_bounded_by_times_and_by_a_lifetime() {
 }
 
 #[test]
-fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
+fn a_stored_caller_is_refused_once_its_token_service_or_key_is_revoked() {
     type Revoke = fn(&MemoryRevocations, &Caller);
     let ways: [Revoke; 3] = [
         |store, caller| {
@@ -272,7 +272,7 @@ fn a_kept_caller_is_refused_once_its_token_its_service_or_its_key_is_revoked() {
 }
 
 #[test]
-fn whether_a_kept_caller_proves_its_age_is_asked_at_each_instant_although_the_epoch_stays() {
+fn age_of_a_stored_caller_is_checked_each_time_even_in_the_same_epoch() {
     let (clock, own, store) = (clock(), key(Algorithm::ES256), MemoryRevocations::new());
     let verifier = built(builder(own.verifying_key(), &clock).revocation(store.clone()));
     store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW - 1)).unwrap();
@@ -306,7 +306,7 @@ fn a_key_that_is_revoked_and_retired_at_once_is_reported_by_the_first_stage() {
 }
 
 #[test]
-fn callers_and_a_verifier_that_remembers_them_keep_nothing_alive_after_the_last_of_them() {
+fn dropping_the_verifier_and_its_callers_frees_all_memory() {
     let (clock, own) = (clock(), key(Algorithm::ES256));
     let switch = Switch::of(own.verifying_key());
     let verifier = built(builder(switch.clone(), &clock));

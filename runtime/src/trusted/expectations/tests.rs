@@ -59,7 +59,7 @@ fn a_service_token_becomes_its_claims() {
 }
 
 #[test]
-fn a_token_of_another_type_is_refused_in_its_own_words() {
+fn a_token_of_another_type_is_refused_with_its_type() {
     let reason = |payload: serde_json::Value| {
         let text = payload.to_string();
         let claims = RawClaims::parse(text.as_bytes()).unwrap();
@@ -77,7 +77,7 @@ fn a_token_of_another_type_is_refused_in_its_own_words() {
 }
 
 #[test]
-fn a_user_token_becomes_a_user_and_other_types_are_nobody() {
+fn a_user_token_becomes_a_user_and_other_types_are_refused() {
     let user = without("service");
     let user = {
         let mut user = user;
@@ -144,7 +144,7 @@ fn an_expected_audience_must_be_named() {
 }
 
 #[test]
-fn an_audience_that_nobody_expects_is_somebody_elses() {
+fn an_unexpected_audience_is_refused() {
     for aud in [serde_json::json!("orders"), serde_json::json!([]), serde_json::json!("")] {
         assert_eq!(verdict(&with(serde_json::json!({"aud": aud}))), Some(Code::WrongAudience), "{aud}");
     }
@@ -277,7 +277,7 @@ fn a_token_with_any_cnf_is_refused_because_no_proof_was_checked() {
 }
 
 #[test]
-fn a_cnf_behind_escapes_is_a_cnf() {
+fn an_escaped_cnf_is_recognized() {
     let text = payload().to_string().replacen('{', "{\"\\u0063nf\":{},", 1);
     assert!(RawClaims::parse(text.as_bytes()).unwrap().is_bound, "{text}");
 }

@@ -79,7 +79,7 @@ fn a_bound_account_is_named_by_its_namespace_and_name() {
 }
 
 #[test]
-fn a_subject_that_is_no_bound_account_is_refused() {
+fn a_subject_that_is_not_a_bound_account_is_refused() {
     let cases = [
         (account("system:node:n1", "bakery", "orders"), Code::NotService),
         (account("system:serviceaccount:bakery", "bakery", "orders"), Code::NotService),
@@ -168,7 +168,7 @@ fn roles_and_scopes_of_other_systems_grant_nothing_by_accident() {
 }
 
 #[test]
-fn a_strict_token_lives_for_a_day_at_most() {
+fn a_strict_token_is_valid_for_at_most_a_day() {
     assert_eq!(MAX_STRICT_LIFETIME.as_secs(), 86_400);
 }
 

@@ -10,7 +10,7 @@ fn builder() -> VerifierBuilder {
 }
 
 #[test]
-fn an_issuer_and_keys_must_be_said() {
+fn an_issuer_and_keys_are_required() {
     assert!(builder().build().is_ok());
     assert_eq!(Verifier::builder().keys(key()).build().unwrap_err(), BuildError::NoIssuer);
     assert_eq!(Verifier::builder().issuer("").keys(key()).build().unwrap_err(), BuildError::NoIssuer);

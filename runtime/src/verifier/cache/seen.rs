@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_seen_until_another_takes_its_place() {
+    fn a_token_counts_as_seen_until_another_replaces_it() {
         let mut seen = Seen::new(4);
         assert!(!seen.has(0) && !seen.has(0x0007_0000_0001));
         seen.note(0x0008_0000_0001);

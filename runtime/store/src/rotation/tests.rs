@@ -92,7 +92,7 @@ fn a_key_is_prepared_at_half_of_its_life_and_replaced_when_a_sixth_is_left() {
 }
 
 #[test]
-fn the_plan_of_a_fresh_key_says_all_that_will_happen_and_when() {
+fn the_plan_of_a_new_key_contains_all_steps_and_times() {
     let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.holders.push(holder("old", "orders", 80 * DAY));
     let times: Vec<_> = plan(&journal).steps.into_iter().map(|planned| (planned.step, planned.at)).collect();
@@ -147,7 +147,7 @@ fn a_verifier_that_refreshes_seldom_is_waited_for() {
 }
 
 #[test]
-fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
+fn a_key_retires_when_its_last_token_has_expired_and_not_while_a_service_needs_it() {
     let keys = [key("new", KeyState::Active, DAY), key("old", KeyState::Retiring, DAY)];
     let with = |holders: &[KeyHolder], uses: &[KeyUse]| Journal {
         holders: holders.to_vec(),
@@ -176,7 +176,7 @@ fn a_key_goes_when_its_last_token_has_ended_and_not_while_somebody_needs_it() {
 }
 
 #[test]
-fn a_key_of_which_no_token_is_known_goes_when_the_longest_would_have_ended() {
+fn a_key_without_known_tokens_retires_after_the_longest_lifetime() {
     let retiring = |age| journal(&[key("new", KeyState::Active, age), key("old", KeyState::Retiring, age)]);
     assert!(held(&retiring(364 * DAY), "old")[0].contains("no token of it is in the registry"));
     assert_eq!(plan(&retiring(366 * DAY)).due(), Some(&retire("old")));
@@ -206,7 +206,7 @@ fn disuse_counts_where_verifiers_report_and_the_service_has_a_new_token() {
 }
 
 #[test]
-fn a_key_that_has_ceased_to_sign_stays_for_whoever_is_signing_with_it_right_now() {
+fn a_key_that_stopped_signing_is_kept_for_tokens_being_minted() {
     let mut journal = journal(&[key("new", KeyState::Active, 60), key("old", KeyState::Retiring, 60)]);
     journal.holders.push(holder("old", "orders", -DAY));
     assert_eq!(plan(&journal).due(), None);
@@ -214,7 +214,7 @@ fn a_key_that_has_ceased_to_sign_stays_for_whoever_is_signing_with_it_right_now(
 }
 
 #[test]
-fn an_active_key_that_is_revoked_is_told() {
+fn a_revoked_active_key_is_reported() {
     let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.revoked.push("old".to_owned());
     assert!(plan(&journal).warnings[0].contains("rotate --emergency"));
@@ -235,7 +235,7 @@ fn settings_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
-fn times_beyond_all_measure_are_planned_without_overflow() {
+fn extreme_times_are_planned_without_overflow() {
     for extreme in [i64::MIN, -1, 0, i64::MAX].map(Timestamp::from_unix) {
         let mut record = key("old", KeyState::Active, 0);
         (record.active_at, record.prepared_at) = (Some(extreme), extreme);

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_service_the_token_that_lasts_longest_counts_until_it_is_given_up() {
+    fn the_last_token_of_a_service_is_exported_until_it_has_expired_long_ago() {
         let longest = [token("orders", -60, 60), token("orders", 0, 600), token("gone", -300, -100)];
         let found = lines(&[&longest[..], &[token("forgotten", -300, -200)]].concat(), &[]);
         let expiry = |service: &str, at: i64| {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_its_state_and_while_it_lives_its_age() {
+    fn a_key_has_a_state_and_an_age_unless_it_is_retired() {
         let key = |kid: &str, state, retired_at| KeyRecord {
             issuer: "bakery-auth".to_owned(),
             kid: kid.to_owned(),

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_says_which_database() {
+    fn an_address_selects_the_database() {
         for url in ["sqlite:a/b.db", "sqlite://a/b.db"] {
             assert_eq!(url.parse::<Address>().unwrap().place(), "sqlite:a/b.db");
         }
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_elsewhere_is_verified_unless_the_address_says_otherwise() {
+    fn a_remote_database_is_verified_unless_the_address_disables_it() {
         assert_eq!(ssl_mode("postgres://db/tokens"), "VerifyFull");
         assert_eq!(ssl_mode("postgres://db/tokens?sslmode=prefer"), "VerifyFull");
         assert_eq!(ssl_mode("postgres://db/tokens?sslmode=require"), "Require");

@@ -41,7 +41,7 @@ fn uses(journal: &Journal) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn a_verifier_reports_its_keys_and_who_uses_them_and_of_revoked_tokens_nothing() {
+async fn a_verifier_reports_its_keys_and_their_users_without_revoked_tokens() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let old = key("old");
@@ -81,7 +81,7 @@ async fn a_verifier_reports_its_keys_and_who_uses_them_and_of_revoked_tokens_not
 }
 
 #[tokio::test]
-async fn what_was_seen_while_the_database_was_gone_is_reported_when_it_is_there() {
+async fn uses_during_a_database_outage_are_reported_afterwards() {
     let database = Database::sqlite();
     let old = key("old");
     let ring = KeyRing::new(old.verifying_key(), Duration::from_secs(60)).unwrap();

@@ -68,7 +68,7 @@ async fn within(seconds: u64, what: &str, condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn nobody_is_accepted_before_all_revocations_were_read() {
+async fn no_caller_is_accepted_before_all_revocations_are_loaded() {
     for database in Database::all().await {
         let revocations = SqlRevocations::of(&database.url).start().unwrap();
         let verifier_ = verifier(&revocations);
@@ -107,7 +107,7 @@ async fn three_verifiers_refuse_a_token_a_service_and_a_key() {
 }
 
 #[tokio::test]
-async fn more_revocations_than_fit_are_an_outage_and_none_is_forgotten() {
+async fn more_revocations_than_the_limit_are_an_outage_and_none_is_lost() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let (first, second, good) = (mint("orders"), mint("orders"), mint("orders"));
@@ -181,7 +181,7 @@ async fn a_database_that_was_put_back_and_has_caught_up_is_read_from_its_start()
 }
 
 #[tokio::test]
-async fn a_database_that_nobody_answers_for_is_an_outage_that_does_not_say_its_password() {
+async fn an_unreachable_database_is_an_outage_without_its_password() {
     let revocations = SqlRevocations::of("postgres://operator:hush@127.0.0.1:1/tokens").start().unwrap();
     let denial = verifier(&revocations).verify(mint("orders").as_str()).unwrap_err();
     assert_eq!((denial.code(), denial.status()), (Code::RevocationUnavailable, 503));

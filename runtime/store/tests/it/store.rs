@@ -53,7 +53,7 @@ fn key(kid: &str, state: KeyState) -> KeyRecord {
 }
 
 #[tokio::test]
-async fn a_token_is_listed_as_it_was_written_down_and_only_once() {
+async fn a_registered_token_is_listed_unchanged_and_once() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.record_tokens(&[token("j1", "orders", "k1"), token("j2", "sales", "k1")]).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_token_is_listed_as_it_was_written_down_and_only_once() {
 }
 
 #[tokio::test]
-async fn a_listed_token_says_how_it_is_revoked() {
+async fn a_listed_token_shows_the_kind_of_its_revocation() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let tokens = [
@@ -116,7 +116,7 @@ async fn a_listed_token_says_how_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_new_token_that_would_be_revoked_already_is_not_written_down_and_none_of_its_batch() {
+async fn a_batch_with_an_already_revoked_token_is_not_registered() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let by_service = NewRevocation::service(ISSUER, "orders", NOW);
@@ -144,7 +144,7 @@ async fn a_new_token_that_would_be_revoked_already_is_not_written_down_and_none_
 }
 
 #[tokio::test]
-async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_further() {
+async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let first = store.head().await.unwrap();
@@ -177,7 +177,7 @@ async fn revocations_are_numbered_and_a_second_one_changes_only_what_reaches_fur
 }
 
 #[tokio::test]
-async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
+async fn a_revocation_is_undone_once_by_its_number_and_stays_listed() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let revocation = NewRevocation::key(ISSUER, "k1").at(NOW).by("ada").because("leaked");
@@ -208,7 +208,7 @@ async fn a_revocation_is_undone_once_by_its_number_and_stays_on_record() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_was_replaced_holds_again_when_its_replacement_is_undone() {
+async fn a_replaced_revocation_takes_effect_again_when_its_replacement_is_undone() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let held = async || {
@@ -249,7 +249,7 @@ async fn two_programs_that_undo_the_same_revocation_undo_it_once() {
 }
 
 #[tokio::test]
-async fn a_store_of_an_older_program_is_read_as_it_is_and_gets_what_it_lacks_with_the_first_change() {
+async fn a_store_of_an_older_program_is_readable_and_upgraded_by_the_first_change() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.revoke(&NewRevocation::service(ISSUER, "orders", NOW)).await.unwrap();
@@ -312,7 +312,7 @@ async fn a_schema_that_may_not_be_written_is_reported_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together() {
+async fn key_states_change_atomically_and_only_from_the_expected_state() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.add_key(&key("old", KeyState::Active)).await.unwrap();
@@ -345,7 +345,7 @@ async fn a_key_steps_only_from_the_state_that_was_seen_and_all_steps_go_together
 }
 
 #[tokio::test]
-async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_all() {
+async fn a_leaked_key_and_its_successor_are_swapped_atomically() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.add_key(&key("leaked", KeyState::Active)).await.unwrap();
@@ -369,7 +369,7 @@ async fn a_leaked_key_and_its_successor_change_places_in_one_moment_or_not_at_al
 }
 
 #[tokio::test]
-async fn the_journal_knows_who_holds_which_key_and_until_when() {
+async fn the_journal_lists_holders_of_each_key_with_expiry() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         store.add_key(&key("k1", KeyState::Active)).await.unwrap();
@@ -397,7 +397,7 @@ async fn the_journal_knows_who_holds_which_key_and_until_when() {
 }
 
 #[tokio::test]
-async fn the_last_word_of_a_verifier_and_the_last_use_of_a_key_hold() {
+async fn the_latest_report_of_a_verifier_and_use_of_a_key_are_kept() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let mut report = VerifierReport {
@@ -477,7 +477,7 @@ async fn a_fraction_of_a_second_is_dropped() {
 }
 
 #[tokio::test]
-async fn programs_that_start_together_make_the_tables_once() {
+async fn programs_that_start_in_parallel_create_the_tables_once() {
     for database in Database::all().await {
         let opened = (0..4).map(|_| {
             let url = database.url.clone();
@@ -492,7 +492,7 @@ async fn programs_that_start_together_make_the_tables_once() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_newer_program_is_left_as_it_is() {
+async fn a_store_of_a_newer_program_is_not_changed() {
     for database in Database::all().await {
         Store::connect(&database.url).await.unwrap().close().await;
         database.execute("UPDATE service_only_schema SET version = 1000").await;
@@ -537,7 +537,7 @@ async fn a_locked_file_is_an_error_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_database_that_nobody_answers_for_is_named_without_its_password() {
+async fn an_unreachable_database_is_reported_without_its_password() {
     let url = "postgres://operator:hush@127.0.0.1:1/tokens";
     for opened in [Store::open(url).await, Store::connect(url).await] {
         let error = opened.unwrap_err();
@@ -549,7 +549,7 @@ async fn a_database_that_nobody_answers_for_is_named_without_its_password() {
 }
 
 #[tokio::test]
-async fn another_programs_file_is_left_alone() {
+async fn a_file_of_another_program_is_not_changed() {
     let database = Database::sqlite();
     let path = database.url.strip_prefix("sqlite:").unwrap();
     std::fs::write(path, "").unwrap();

@@ -126,7 +126,7 @@ fn world() -> (TestAuthority, RecordingAudit) {
 }
 
 #[actix_web::test]
-async fn a_request_has_one_record_whatever_decides_about_it_and_in_whatever_order() {
+async fn a_request_has_one_record_for_any_order_of_guards() {
     let (authority, audit) = world();
     for path in [
         "/alone",
@@ -156,7 +156,7 @@ async fn a_guard_behind_a_middleware_that_admits_leaves_one_record_of_its_refusa
 }
 
 #[actix_web::test]
-async fn a_handler_that_refuses_answers_like_a_guard_and_leaves_one_record_that_says_so() {
+async fn a_refusal_by_a_handler_equals_a_refusal_by_a_guard_and_writes_one_record() {
     let (authority, audit) = world();
     for path in ["/refuses", "/refuses_without_a_guard", "/asked/refuses", "/asked/refuses_without_a_guard"] {
         let response = send!(authority, path, token(&authority)).await;
@@ -174,7 +174,7 @@ async fn a_handler_that_refuses_answers_like_a_guard_and_leaves_one_record_that_
 }
 
 #[actix_web::test]
-async fn a_handler_leaves_its_record_however_it_ends() {
+async fn a_handler_writes_its_record_for_every_outcome() {
     let (authority, audit) = world();
     let token = token(&authority);
     send!(authority, "/stores", token).await;

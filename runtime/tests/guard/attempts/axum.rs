@@ -236,7 +236,7 @@ fn world() -> (TestAuthority, Verifier, RecordingAudit) {
 }
 
 #[tokio::test]
-async fn a_request_has_one_record_whatever_decides_about_it_and_in_whatever_order() {
+async fn a_request_has_one_record_for_any_order_of_guards() {
     let (authority, verifier, audit) = world();
     let token = token(&authority);
     for (layers, router) in layered(&verifier) {
@@ -282,7 +282,7 @@ async fn a_guard_behind_a_layer_that_admits_leaves_one_record_of_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_handler_that_refuses_answers_like_a_guard_and_leaves_one_record_that_says_so() {
+async fn a_refusal_by_a_handler_equals_a_refusal_by_a_guard_and_writes_one_record() {
     let (authority, verifier, audit) = world();
     let token = token(&authority);
     for (layers, router) in layered(&verifier) {
@@ -316,7 +316,7 @@ async fn a_middleware_that_refuses_after_the_handler_leaves_one_record() {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_stored_delays_no_record_and_its_refusal_later_is_one_of_its_own() {
+async fn a_stored_caller_delays_no_record_and_its_later_refusal_is_a_new_record() {
     let (authority, verifier, audit) = world();
     let router = routes().with_state(verifier);
     call(&router, request("/stores", &token(&authority))).await;
@@ -421,7 +421,7 @@ async fn a_user_that_a_gateway_refuses_leaves_one_record() {
 }
 
 #[tokio::test]
-async fn another_verifier_and_another_token_are_attempts_of_their_own() {
+async fn another_verifier_or_token_is_a_separate_attempt() {
     let (authority, verifier, audit) = world();
     let other = TestAuthority::new();
     let layer = ServiceOnlyLayer::new(other.verifier(), Policy::any_service());

@@ -136,7 +136,7 @@ fn a_caller_is_refused_once_and_its_refusal_converts_to_the_denial_that_was_reco
 }
 
 #[tokio::test]
-async fn a_function_leaves_one_record_however_it_ends() {
+async fn a_function_writes_one_record_for_every_outcome() {
     let (authority, audit) = world();
     let (verifier, token) = (authority.verifier(), token(&authority));
     let verify = || verifier.verify(&token).unwrap();

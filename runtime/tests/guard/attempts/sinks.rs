@@ -158,7 +158,7 @@ fn outcomes(audit: &RecordingAudit) -> Vec<(Decision, u16, Option<Code>)> {
 }
 
 #[tokio::test]
-async fn no_sink_says_allow_of_a_caller_who_is_refused_because_another_sink_fails() {
+async fn no_sink_records_allow_for_a_caller_refused_by_a_failing_sink() {
     let authority = TestAuthority::new();
     let token = token(&authority);
     let healthy = RecordingAudit::new();
@@ -190,7 +190,7 @@ async fn no_sink_says_allow_of_a_caller_who_is_refused_because_another_sink_fail
 }
 
 #[tokio::test]
-async fn a_sink_that_is_asked_first_or_stands_first_leaves_one_record_in_the_others() {
+async fn a_failing_first_sink_leaves_one_record_in_the_others() {
     let authority = TestAuthority::new();
     let token = token(&authority);
     let healthy = RecordingAudit::new();
@@ -263,7 +263,7 @@ async fn a_function_does_not_run_if_its_required_record_is_lost() {
 }
 
 #[tokio::test]
-async fn a_sink_that_panics_ends_no_process_and_hides_no_panic() {
+async fn a_panic_of_a_sink_neither_aborts_nor_hides_another_panic() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier_builder().audit(Panicking).build().unwrap();
     assert_eq!(get_status(&verifier, "/with_caller", &token(&authority)).await, 200);
@@ -349,7 +349,7 @@ async fn a_revocation_store_that_panics_refuses_and_leaves_one_record() {
 }
 
 #[tokio::test]
-async fn a_verifier_without_an_audit_refuses_all_the_same() {
+async fn a_verifier_without_an_audit_also_refuses() {
     let authority = TestAuthority::new();
     let verifier = authority.verifier_builder().audit(NoAudit).build().unwrap();
     assert_eq!(get_status(&verifier, "/refuses", &token(&authority)).await, 403);

@@ -87,7 +87,7 @@ macro_rules! in_both_ways {
 }
 
 #[tokio::test]
-async fn a_call_has_one_record_however_its_method_ends() {
+async fn a_call_has_one_record_for_every_outcome() {
     let authority = TestAuthority::new();
     let (audit, token) = (authority.audit(), token(&authority));
     in_both_ways!(authority, |client, case| {
@@ -128,7 +128,7 @@ async fn a_call_whose_method_gives_the_request_to_another_guarded_method_has_one
 }
 
 #[tokio::test]
-async fn a_method_that_refuses_answers_like_a_guard_and_leaves_one_record_that_says_so() {
+async fn a_refusal_by_a_method_equals_a_refusal_by_a_guard_and_writes_one_record() {
     let authority = TestAuthority::new();
     let (audit, token) = (authority.audit(), token(&authority));
     in_both_ways!(authority, |client, case| {

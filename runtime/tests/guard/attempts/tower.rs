@@ -37,7 +37,7 @@ async fn hangs(_: Request<String>) -> Result<Response<String>, Infallible> {
 }
 
 #[tokio::test]
-async fn a_service_behind_layers_leaves_one_record_however_it_ends() {
+async fn a_service_behind_layers_writes_one_record_for_every_outcome() {
     let authority = TestAuthority::new();
     let (audit, token) = (authority.audit(), token(&authority));
     let layer = || ServiceOnlyLayer::new(authority.verifier(), Policy::any_service());
@@ -70,7 +70,7 @@ async fn a_service_behind_layers_leaves_one_record_however_it_ends() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_answers_like_the_layer_and_leaves_one_record_that_says_so() {
+async fn a_refusal_by_a_service_equals_a_refusal_by_the_layer_and_writes_one_record() {
     let authority = TestAuthority::new();
     let service =
         ServiceOnlyLayer::new(authority.verifier(), Policy::any_service()).layer(service_fn(serves));

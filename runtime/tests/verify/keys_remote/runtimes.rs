@@ -36,7 +36,7 @@ fn soon(what: &str, is_so: impl Fn() -> bool) {
 const OFTEN: Duration = Duration::from_millis(20);
 
 #[test]
-fn keys_are_fetched_on_after_the_runtime_that_started_them_has_ended() {
+fn keys_are_fetched_after_the_starting_runtime_has_ended() {
     let (old, new, clock) = (key(), key(), ManualClock::new());
     let issuing = issuing(Answer::keys(&[&old]));
     let builder = remote(&issuing.server, &clock).refresh_between(OFTEN, OFTEN);
@@ -130,7 +130,7 @@ async fn after_a_suspend_keys_are_fetched_although_no_timer_has_run_out() {
 }
 
 #[tokio::test]
-async fn keys_become_too_old_although_the_clock_is_set_back_or_stands_still() {
+async fn keys_become_too_old_with_a_stopped_or_reset_clock() {
     let staleness = Duration::from_millis(600);
     for back in [Duration::ZERO, Duration::from_secs(365 * 24 * 3600)] {
         let (good, clock) = (key(), ManualClock::new());

@@ -107,7 +107,7 @@ fn key() -> SigningKey {
 }
 
 #[tokio::test]
-async fn a_certificate_counts_only_from_the_authority_that_was_named() {
+async fn only_certificates_of_the_configured_authority_are_accepted() {
     let good = key();
     let server = TlsServer::start(HashMap::from([("/jwks", jwks(&[&good]))])).await;
     let keys = server.at("/jwks").start().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_certificate_counts_only_from_the_authority_that_was_named() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_goes_to_its_own_origin_and_is_read_again_every_time() {
+async fn a_bearer_token_is_sent_only_to_its_origin_and_read_for_each_fetch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let server = TlsServer::start(HashMap::from([("/jwks", jwks(&[&key()]))])).await;
@@ -166,7 +166,7 @@ async fn a_bearer_token_does_not_follow_a_discovery_document_to_another_origin()
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_only_when_told_and_only_to_the_same_origin() {
+async fn a_redirect_is_followed_only_if_enabled_and_only_to_the_same_origin() {
     let answers = HashMap::from([
         ("/jwks", jwks(&[&key()])),
         ("/to/self", "localhost".to_owned()),
@@ -185,7 +185,7 @@ async fn a_redirect_is_followed_only_when_told_and_only_to_the_same_origin() {
 /// A pipe that is not written to stands for a mount that hangs.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_bearer_token_file_that_hangs_blocks_one_thread_and_is_reported() {
+async fn an_unresponsive_bearer_token_file_blocks_one_thread_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("token");
     if !std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {

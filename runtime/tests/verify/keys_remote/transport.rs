@@ -87,7 +87,7 @@ async fn an_error_names_the_url_that_it_is_about_and_not_its_query() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_used_where_it_was_named() {
+async fn a_configured_proxy_is_used() {
     let good = key();
     let (port, heads) = answering(response("", jwks(&[&good]).as_bytes())).await;
     let keys = RemoteJwks::url("http://issuer.invalid/jwks").dangerously_allow_http();
@@ -145,8 +145,8 @@ async fn a_proxy_of_the_environment_is_not_used_and_named_in_the_error() {
 }
 
 #[tokio::test]
-async fn plain_http_needs_no_certificate_authority_and_https_says_that_there_is_none() {
-    const TEST: &str = "plain_http_needs_no_certificate_authority_and_https_says_that_there_is_none";
+async fn plain_http_needs_no_certificate_authority_and_https_reports_a_missing_one() {
+    const TEST: &str = "plain_http_needs_no_certificate_authority_and_https_reports_a_missing_one";
     if !is_again(TEST) {
         let empty = tempfile::tempdir().unwrap();
         let (file, folder) = (empty.path().join("none.pem"), empty.path().join("none"));

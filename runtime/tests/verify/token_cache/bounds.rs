@@ -5,7 +5,7 @@ use service_only::{error::BuildError, verifier::Verifier};
 use super::*;
 
 #[test]
-fn a_token_that_comes_once_is_not_remembered() {
+fn a_token_that_is_seen_once_is_not_cached() {
     let world = World::new();
     let verifier = world.verifier().build().unwrap();
     let (issuer, _) = world.issuer();
@@ -16,7 +16,7 @@ fn a_token_that_comes_once_is_not_remembered() {
 }
 
 #[test]
-fn no_byte_of_a_remembered_token_can_be_changed() {
+fn a_cached_token_with_one_changed_byte_is_refused() {
     let world = World::new();
     let verifier = world.verifier().build().unwrap();
     let (issuer, _) = world.issuer();
@@ -40,7 +40,7 @@ fn no_byte_of_a_remembered_token_can_be_changed() {
 }
 
 #[test]
-fn a_verifier_knows_nothing_of_what_another_remembers() {
+fn verifiers_do_not_share_cached_tokens() {
     let (world, other) = (World::new(), World::new());
     let (verifier, stranger) = (world.verifier().build().unwrap(), other.verifier().build().unwrap());
     let twin = world.verifier().build().unwrap();
@@ -53,7 +53,7 @@ fn a_verifier_knows_nothing_of_what_another_remembers() {
 }
 
 #[test]
-fn a_flood_of_one_service_pushes_out_its_own_tokens_only() {
+fn many_tokens_of_one_service_evict_only_its_own_tokens() {
     let world = World::new();
     let verifier = world.verifier().token_cache(16).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -88,7 +88,7 @@ fn expired_tokens_make_room_first_and_else_the_least_recently_used() {
 }
 
 #[test]
-fn of_two_tokens_that_were_asked_for_the_one_that_was_asked_for_before_goes() {
+fn the_least_recently_used_token_is_evicted() {
     let world = World::new();
     // Each table has its own order, by which it would choose of two that it takes for equally old.
     let verifiers: Vec<_> = (0..16).map(|_| world.verifier().token_cache(2).build().unwrap()).collect();
@@ -111,7 +111,7 @@ fn remember(verifier: &Verifier, token: &MintedToken) {
 }
 
 #[test]
-fn of_tokens_that_nobody_asked_for_again_the_oldest_goes_and_no_more_stay_than_may() {
+fn the_oldest_unused_token_is_evicted_at_the_limit() {
     let world = World::new();
     let verifier = world.verifier().token_cache(8).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -130,7 +130,7 @@ fn bytes(token: &MintedToken) -> usize {
 const BYTES_A_TOKEN: usize = 2_048 + 256;
 
 #[test]
-fn where_bytes_run_out_whoever_has_most_of_them_gives() {
+fn at_the_byte_limit_the_service_with_the_most_bytes_is_evicted_first() {
     let world = World::new();
     let verifier = world.verifier().token_cache(8).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -146,7 +146,7 @@ fn where_bytes_run_out_whoever_has_most_of_them_gives() {
 }
 
 #[test]
-fn where_places_run_out_whoever_has_most_of_them_gives() {
+fn at_the_entry_limit_the_service_with_the_most_entries_is_evicted_first() {
     // The shortest tokens there are, so that places run out before bytes.
     let world = World { key: SigningKey::generate(Algorithm::HS256).unwrap(), ..World::new() };
     let verifier = world.verifier().token_cache(64).build().unwrap();
@@ -168,7 +168,7 @@ fn where_places_run_out_whoever_has_most_of_them_gives() {
 }
 
 #[test]
-fn a_token_for_which_there_can_be_no_room_takes_nobodys() {
+fn a_token_larger_than_the_cache_evicts_nothing() {
     let world = World::new();
     let verifier = world.verifier().token_cache(2).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -180,7 +180,7 @@ fn a_token_for_which_there_can_be_no_room_takes_nobodys() {
 }
 
 #[test]
-fn a_token_that_takes_all_the_room_there_is_has_it() {
+fn a_token_as_large_as_the_cache_is_cached() {
     // With a header of this length, tokens of all lengths that are wanted here can be had.
     let key = SigningKey::generate(Algorithm::HS256).unwrap().with_kid("123");
     let world = World { key, ..World::new() };
@@ -197,7 +197,7 @@ fn a_token_that_takes_all_the_room_there_is_has_it() {
 }
 
 #[test]
-fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
+fn the_configured_number_of_tokens_is_bounded_and_may_be_zero() {
     let world = World::new();
     let without = world.verifier().without_token_cache().build().unwrap();
     let with = world.verifier().token_cache(Verifier::MAX_CACHED_TOKENS).build().unwrap();
@@ -212,7 +212,7 @@ fn the_number_of_tokens_is_the_operators_within_bounds_and_may_be_zero() {
 }
 
 #[test]
-fn each_thread_remembers_by_itself_and_the_hits_are_counted_together() {
+fn each_thread_has_its_own_cache_and_hits_are_counted_together() {
     let world = World::new();
     let verifier = world.verifier().build().unwrap();
     let (issuer, _) = world.issuer();
@@ -225,7 +225,7 @@ fn each_thread_remembers_by_itself_and_the_hits_are_counted_together() {
 }
 
 #[test]
-fn what_is_remembered_is_bounded_in_bytes_too() {
+fn the_token_cache_is_bounded_in_bytes() {
     let world = World::new();
     let verifier = world.verifier().token_cache(16).build().unwrap();
     let (issuer, _) = world.issuer();
@@ -243,7 +243,7 @@ fn what_is_remembered_is_bounded_in_bytes_too() {
 }
 
 #[test]
-fn the_longest_token_that_is_remembered_has_eight_kibibytes() {
+fn the_longest_cached_token_has_eight_kibibytes() {
     // With one of these headers there is a token of every length.
     let found = ["1", "12", "123"].into_iter().find_map(|kid| {
         let world =
@@ -263,7 +263,7 @@ fn the_longest_token_that_is_remembered_has_eight_kibibytes() {
 }
 
 #[test]
-fn a_token_of_great_length_is_not_remembered() {
+fn a_very_long_token_is_not_cached() {
     let world = World::new();
     let verifier = world.verifier().build().unwrap();
     let (issuer, _) = world.issuer();

@@ -16,7 +16,7 @@ use service_only::{
 use super::*;
 
 #[test]
-fn a_remembered_token_expires_to_the_second() {
+fn a_cached_token_expires_at_its_exact_second() {
     for leeway in [0, 30] {
         let world = World::new();
         let verifier = world.verifier().leeway(Duration::from_secs(leeway)).build().unwrap();
@@ -34,7 +34,7 @@ fn a_remembered_token_expires_to_the_second() {
 }
 
 #[test]
-fn a_remembered_token_is_bounded_by_its_start_when_the_clock_is_set_back() {
+fn a_cached_token_is_refused_before_its_nbf_when_the_clock_is_set_back() {
     let world = World::new();
     let keys = world.key.verifying_key();
     let strict = TrustedIssuer::strict("bakery-auth").keys(keys).audience("bakery");
@@ -52,7 +52,7 @@ fn a_remembered_token_is_bounded_by_its_start_when_the_clock_is_set_back() {
 }
 
 #[test]
-fn a_remembered_token_is_refused_from_the_moment_of_its_revocation() {
+fn a_cached_token_is_refused_immediately_after_its_revocation() {
     type Revoke = fn(&MemoryRevocations, &MintedToken, &str);
     let ways: [Revoke; 3] = [
         |store, token, _| {
@@ -101,7 +101,7 @@ impl RevocationStore for Asked {
 }
 
 #[test]
-fn a_store_without_epochs_is_asked_about_every_token_every_time() {
+fn a_store_without_epochs_is_queried_for_every_verification() {
     for accept in [false, true] {
         let world = World::new();
         let store = Asked::default();
@@ -121,7 +121,7 @@ fn a_store_without_epochs_is_asked_about_every_token_every_time() {
 }
 
 #[test]
-fn a_store_with_epochs_is_not_asked_about_a_known_token_while_its_epoch_stays() {
+fn a_store_with_epochs_is_not_queried_for_a_cached_token_in_the_same_epoch() {
     let world = World::new();
     let store = Asked { epoch: Some(7), ..Asked::default() };
     let verifier = world.verifier().revocation(store.clone()).build().unwrap();
@@ -131,7 +131,7 @@ fn a_store_with_epochs_is_not_asked_about_a_known_token_while_its_epoch_stays() 
 }
 
 #[test]
-fn a_token_that_was_let_in_during_an_outage_is_asked_about_although_the_epoch_stays() {
+fn a_token_accepted_during_an_outage_is_checked_again_in_the_same_epoch() {
     let world = World::new();
     let store = Asked { epoch: Some(7), ..Asked::default() };
     let verifier =
@@ -147,7 +147,7 @@ fn a_token_that_was_let_in_during_an_outage_is_asked_about_although_the_epoch_st
 }
 
 #[test]
-fn a_key_that_retires_takes_its_remembered_tokens_with_it() {
+fn cached_tokens_of_a_retired_key_are_refused() {
     for by_hand in [true, false] {
         let world = World::new();
         let (old, new) = (world.key.verifying_key(), SigningKey::generate(Algorithm::ES256).unwrap());
@@ -183,7 +183,7 @@ impl KeySource for Switch {
 }
 
 #[test]
-fn other_keys_and_none_end_what_rests_on_the_former_ones() {
+fn cached_tokens_are_refused_after_their_keys_are_replaced_or_removed() {
     let world = World::new();
     let own = KeySet::from(world.key.verifying_key());
     let other = KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
@@ -200,7 +200,7 @@ fn other_keys_and_none_end_what_rests_on_the_former_ones() {
 }
 
 #[test]
-fn a_token_of_a_key_that_left_is_refused_although_others_are_known_under_the_keys_that_stayed() {
+fn a_cached_token_of_a_removed_key_is_refused_while_others_stay_cached() {
     let world = World::new();
     let (staying, leaving) = (world.key.verifying_key(), SigningKey::generate(Algorithm::ES256).unwrap());
     let both = KeySet::new([staying.clone(), leaving.verifying_key()]).unwrap();
@@ -223,7 +223,7 @@ fn a_token_of_a_key_that_left_is_refused_although_others_are_known_under_the_key
 }
 
 #[test]
-fn a_token_is_remembered_where_another_issuer_has_a_key_of_the_same_name() {
+fn a_token_is_cached_although_another_issuer_has_the_same_kid() {
     let world = World::new();
     let key = |byte| SigningKey::hmac(Algorithm::HS256, &[byte; 32]).unwrap().with_kid("1");
     let verifier = Verifier::builder()
@@ -239,7 +239,7 @@ fn a_token_is_remembered_where_another_issuer_has_a_key_of_the_same_name() {
 }
 
 #[test]
-fn an_issuer_that_comes_first_answers_as_soon_as_it_has_the_key() {
+fn the_first_issuer_with_the_key_verifies_the_token() {
     let world = World::new();
     let own = KeySet::from(world.key.verifying_key());
     let other = KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
@@ -267,7 +267,7 @@ fn an_issuer_that_comes_first_answers_as_soon_as_it_has_the_key() {
 }
 
 #[test]
-fn a_file_that_changes_ends_what_rests_on_the_former_one() {
+fn cached_tokens_are_refused_after_the_key_file_changes() {
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jwks.json");
@@ -301,7 +301,7 @@ impl RevocationStore for Inward {
 }
 
 #[test]
-fn a_verifier_that_is_asked_in_the_middle_of_an_answer_answers() {
+fn a_reentrant_verification_succeeds() {
     let world = World::new();
     let store = Inward::default();
     let verifier = world.verifier().revocation(store.clone()).build().unwrap();
@@ -314,7 +314,7 @@ fn a_verifier_that_is_asked_in_the_middle_of_an_answer_answers() {
 }
 
 #[test]
-fn whether_the_issue_time_of_a_remembered_token_proves_an_age_is_asked_at_each_instant() {
+fn issue_time_of_a_cached_token_is_checked_at_each_verification() {
     for with_epochs in [true, false] {
         let world = World::new();
         let store = MemoryRevocations::new();

@@ -105,7 +105,7 @@ fn every_hostile_token_of_the_test_kit() {
 }
 
 #[test]
-fn a_user_is_let_through_a_gateway_and_refused_by_a_handler() {
+fn a_user_is_accepted_by_a_gateway_and_refused_by_a_handler() {
     let authority = TestAuthority::new();
     let user = authority.user("u-1").token();
     let build = |audit| authority.verifier_builder().audit(audit);

@@ -25,7 +25,7 @@ fn judged(expectation: Expectation, answer: Answer) -> &'static str {
 }
 
 #[test]
-fn success_and_the_answer_of_the_control_mean_that_it_got_in() {
+fn success_or_the_response_of_the_control_is_a_finding() {
     for (answer, expected) in [
         (200, "got in"),
         (204, "got in"),
@@ -42,7 +42,7 @@ fn success_and_the_answer_of_the_control_mean_that_it_got_in() {
 }
 
 #[test]
-fn any_refusal_will_do_where_only_the_handler_must_not_run() {
+fn any_refusal_is_accepted_if_only_the_handler_must_not_run() {
     let answers = [
         (101, "got in"),
         (200, "got in"),
@@ -64,14 +64,14 @@ fn any_refusal_will_do_where_only_the_handler_must_not_run() {
 }
 
 #[test]
-fn a_closed_connection_refuses_and_silence_is_a_fault() {
+fn a_closed_connection_is_a_refusal_and_a_missing_response_is_a_finding() {
     assert_eq!(judged(DENIED, Err(Unanswered::Closed("reset".into()))), "refused");
     assert_eq!(judged(DENIED, Err(Unanswered::Broken("no answer".into()))), "broke");
     assert_eq!(judged(DENIED, Err(Unanswered::NotSent("no header".into()))), "not sent");
 }
 
 #[test]
-fn a_control_proves_something_only_where_it_differs_from_a_refusal() {
+fn a_control_that_looks_like_a_refusal_proves_nothing() {
     let passes = |answer| matches!(control(&answer, None), Control::Passes(_));
     assert!(passes(status(200)) && passes(status(422)) && passes(status(409)));
     for refusal in [301, 302, 307, 308, 400, 401, 403, 404, 405, 500] {
@@ -81,18 +81,18 @@ fn a_control_proves_something_only_where_it_differs_from_a_refusal() {
 }
 
 #[test]
-fn an_audit_without_a_record_of_the_control_is_another_ones() {
+fn an_audit_without_a_record_of_the_control_is_reported() {
     assert!(matches!(control(&status(200), Some(&[])), Control::ProvesNothing(_)));
 }
 
 #[test]
-fn a_refusal_that_left_no_record_is_not_the_guards() {
+fn a_refusal_without_a_record_is_not_from_the_guard() {
     let outcome = attack(DENIED, &status(401), &Passing::default(), Some(&[]));
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
 }
 
 #[test]
-fn what_is_too_long_may_be_refused_by_the_server_before_the_guard() {
+fn a_server_may_refuse_an_oversized_request_before_the_guard() {
     for (answer, met) in [(413, true), (414, true), (431, true), (400, false), (404, false)] {
         let outcome = attack(DENIED, &status(answer), &Passing::default(), Some(&[]));
         assert_eq!(matches!(outcome, Outcome::Met(_)), met, "{answer}: {outcome:?}");

@@ -226,7 +226,7 @@ fn what_clients_of_an_api_send_is_not_reserved() {
 }
 
 #[test]
-fn a_field_of_clients_is_only_theirs_in_its_own_spelling() {
+fn header_of_clients_is_reserved_in_other_spellings() {
     for name in CLIENTS_OWN {
         assert!(!reserved(name), "{name}");
         if name.contains('-') {

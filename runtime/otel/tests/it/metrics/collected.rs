@@ -11,7 +11,7 @@ const DURATION: &str = "service_only.verification.duration.count";
 const LIFE: &str = "service_only.token.remaining_life.count";
 
 #[test]
-fn what_threads_count_at_once_is_all_there_while_others_collect() {
+fn parallel_counts_are_complete_while_other_threads_collect() {
     let world = World::new();
     let verifier = world.verifier();
     let token = world.authority.service("shop").token();
@@ -41,7 +41,7 @@ fn what_threads_count_at_once_is_all_there_while_others_collect() {
 }
 
 #[test]
-fn each_reader_gets_everything_and_again_what_it_got_before() {
+fn each_cumulative_reader_gets_all_counts_at_every_collection() {
     let authority = TestAuthority::new();
     let exporters = [InMemoryMetricExporter::default(), InMemoryMetricExporter::default()];
     let mut provider = SdkMeterProvider::builder();
@@ -74,7 +74,7 @@ fn a_shutdown_sends_what_was_counted_last() {
 
 /// An exporter may ask for what happened since it asked last.
 #[test]
-fn a_reader_of_differences_gets_differences() {
+fn a_delta_reader_gets_differences() {
     let authority = TestAuthority::new();
     let exporter = opentelemetry_sdk::metrics::InMemoryMetricExporterBuilder::new()
         .with_temporality(opentelemetry_sdk::metrics::Temporality::Delta)

@@ -111,7 +111,7 @@ fn services_and_keys_beyond_the_limit_are_counted_together() {
 }
 
 #[test]
-fn what_life_a_token_has_left_is_measured_in_seconds_and_of_its_whole_life() {
+fn remaining_lifetime_is_measured_in_seconds_and_as_a_share() {
     let world = World::new();
     let verifier = world.verifier();
     let now = world.authority.clock().now().unix();
@@ -135,7 +135,7 @@ fn what_life_a_token_has_left_is_measured_in_seconds_and_of_its_whole_life() {
 }
 
 #[test]
-fn a_decision_takes_as_long_as_the_clock_says() {
+fn duration_of_a_decision_is_measured_by_the_clock() {
     struct Slow(service_only_testkit::ManualClock);
     impl service_only::revocation::RevocationStore for Slow {
         fn status(

@@ -76,7 +76,7 @@ impl io::Write for Full {
 }
 
 #[test]
-fn lost_records_are_counted_whoever_loses_them() {
+fn records_lost_by_any_sink_are_counted() {
     let world = World::new();
     let logs = [JsonLinesAudit::to_writer(Full).unwrap(), JsonLinesAudit::to_writer(Full).unwrap()];
     for log in &logs {
@@ -89,7 +89,7 @@ fn lost_records_are_counted_whoever_loses_them() {
 }
 
 #[test]
-fn revocations_are_counted_as_they_are_held() {
+fn loaded_revocations_are_counted() {
     let world = World::new();
     let revocations = MemoryRevocations::new();
     world.metrics.watch_revocations({
@@ -101,7 +101,7 @@ fn revocations_are_counted_as_they_are_held() {
 }
 
 #[test]
-fn a_token_to_send_has_an_expiry_and_a_life_and_a_file_of_keys_a_time_and_no_failure() {
+fn token_source_reports_expiry_and_lifetime_and_key_file_reports_its_load_time() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let now = world.authority.clock().now().unix();

@@ -39,7 +39,7 @@ fn a_file_is_rotated_by_its_age_or_before_it_outgrows_its_size_but_never_empty()
 }
 
 #[test]
-fn a_setting_that_cannot_be_meant_is_a_mistake() {
+fn an_invalid_rotation_setting_is_refused() {
     let on = || Rotation { size: Some(1), ..Rotation::default() };
     for (rotation, is_mistake) in [
         (Rotation::default(), false),

@@ -15,7 +15,7 @@ fn sizes(slot: &Slot) -> Vec<usize> {
 }
 
 #[test]
-fn pages_of_long_lines_do_not_grow_with_their_number() {
+fn memory_of_long_lines_is_bounded() {
     let (slot, pages) = (Slot::default(), Pages::default());
     for length in (1..3_200).cycle().step_by(7).take(10_000) {
         add(&slot, &pages, &vec![b'a'; length]);
@@ -26,7 +26,7 @@ fn pages_of_long_lines_do_not_grow_with_their_number() {
 }
 
 #[test]
-fn a_thread_that_records_nothing_gives_its_page_back_and_takes_one_again() {
+fn an_idle_thread_returns_its_page_and_takes_a_new_one_later() {
     let (slot, pages) = (Slot::default(), Pages::default());
     let mut spare = pages.empty();
     add(&slot, &pages, b"line");

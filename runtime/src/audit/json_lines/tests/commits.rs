@@ -148,7 +148,7 @@ impl Output for Small {
 }
 
 #[test]
-fn of_a_write_that_is_cut_off_the_whole_lines_count_as_written_and_the_others_as_lost() {
+fn complete_lines_of_an_interrupted_write_count_as_written_and_others_as_lost() {
     let written = Shared::default();
     let queue = Arc::new(Queue::new(16, WhenFull::Drop, None));
     let mut line = Vec::new();

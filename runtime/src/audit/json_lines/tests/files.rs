@@ -136,7 +136,7 @@ fn a_file_that_is_truncated_is_written_from_its_start() {
 
 #[cfg(unix)]
 #[test]
-fn a_path_that_cannot_be_opened_again_makes_the_sink_not_ready_and_loses_nothing_when_it_is_mended() {
+fn an_unopenable_path_makes_the_sink_not_ready_and_loses_nothing_once_repaired() {
     for (program, why) in [("mkdir", "` is a directory"), ("mkfifo", "no process reads the FIFO")] {
         let log = Log::new();
         let audit = JsonLinesAudit::to_file(&log.path).unwrap();
@@ -164,7 +164,7 @@ fn a_path_that_cannot_be_opened_again_makes_the_sink_not_ready_and_loses_nothing
 
 #[cfg(unix)]
 #[test]
-fn at_the_end_records_go_to_the_old_file_if_it_has_a_name_and_are_lost_if_not() {
+fn at_shutdown_records_are_written_to_the_old_file_if_it_still_has_a_name() {
     for has_name in [true, false] {
         let log = Log::new();
         let audit = JsonLinesAudit::to_file(&log.path).unwrap();
@@ -343,7 +343,7 @@ fn rotated_files_are_compressed_and_what_a_killed_run_left_is_finished() {
 #[cfg(unix)]
 #[expect(clippy::print_stderr, reason = "says what it skips")]
 #[test]
-fn where_a_log_cannot_be_rotated_it_is_written_on() {
+fn a_log_that_cannot_be_rotated_is_still_written() {
     use std::os::unix::fs::PermissionsExt;
     let log = Log::new();
     let audit = JsonLinesAudit::builder().rotate_at_size(1).to_file(&log.path).unwrap();
@@ -360,7 +360,7 @@ fn where_a_log_cannot_be_rotated_it_is_written_on() {
 }
 
 #[test]
-fn a_rotation_or_sync_that_cannot_be_is_refused() {
+fn rotation_or_sync_of_a_pipe_is_refused() {
     let log = Log::new();
     let builder = JsonLinesAudit::builder;
     for refused in [builder().rotate_at_size(0), builder().keep(1), builder().rotate_at_age(Duration::ZERO)] {

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_is_told_once_for_any_number_of_uses_and_again_when_it_is_used_again() {
+    fn a_pair_is_reported_once_per_interval_of_use() {
         let uses = Uses::default();
         for _ in 0..3 {
             uses.mark("k1", "orders");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn services_and_keys_are_bounded_and_none_is_forgotten() {
+    fn services_and_keys_are_bounded_and_none_is_lost() {
         let uses = Uses::default();
         for index in 0..MAX_SERVICES + 2 {
             uses.mark("k1", &format!("service-{index}"));

@@ -220,7 +220,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_key_signs_and_none_goes_that_is_needed_whatever_happens(events in vec(event(), 1..80)) {
+    fn one_key_signs_and_no_needed_key_retires(events in vec(event(), 1..80)) {
         let mut fleet = Fleet::new();
         fleet.rotate()?;
         for event in &events {
@@ -230,7 +230,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rotation_that_is_run_every_day_comes_to_an_end_of_every_key(lives in vec(seconds(HOUR..40 * DAY), 1..6)) {
+    fn daily_rotation_retires_every_key_eventually(lives in vec(seconds(HOUR..40 * DAY), 1..6)) {
         let mut fleet = Fleet::new();
         for day in 0..360_u64 {
             fleet.now = at(0).plus(Duration::from_secs(day * DAY));

@@ -20,7 +20,7 @@ impl Clock for Ahead {
 }
 
 #[tokio::test]
-async fn a_revocation_that_a_clock_ahead_makes_seem_expired_is_read_again_when_it_goes_back() {
+async fn a_revocation_dropped_by_a_clock_jump_is_read_again() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let (token, good) = (mint("orders"), mint("orders"));

@@ -19,7 +19,7 @@ async fn listened(database: &Database, wire: &Wire) {
 }
 
 #[tokio::test]
-async fn a_notification_is_enough_where_no_poll_is_due() {
+async fn a_notification_is_enough_without_a_poll() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
     let store = Store::connect(&database.url).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_notification_is_enough_where_no_poll_is_due() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_found_by_the_poll_where_no_notification_ever_arrives() {
+async fn a_poll_finds_a_revocation_without_a_notification() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
     let store = Store::connect(&database.url).await.unwrap();

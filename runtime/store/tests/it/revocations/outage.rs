@@ -3,7 +3,7 @@
 use super::{wire::Wire, *};
 
 #[tokio::test]
-async fn a_lost_connection_is_an_outage_after_the_silence_that_was_set_and_found_again() {
+async fn a_lost_connection_is_an_outage_after_the_configured_time_until_it_returns() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
     let store = Store::connect(&database.url).await.unwrap();

@@ -9,7 +9,7 @@ async fn undo(store: &Store, number: i64) {
 }
 
 #[tokio::test]
-async fn what_is_undone_is_accepted_again_within_a_second_also_where_no_notification_arrives() {
+async fn an_undone_token_is_accepted_again_within_a_second_without_a_notification() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let mut urls = vec![database.url.clone()];
@@ -127,7 +127,7 @@ async fn a_database_that_is_put_back_to_before_an_undoing_revokes_again() {
 }
 
 #[tokio::test]
-async fn undoing_makes_room_where_more_is_revoked_than_may_be_held() {
+async fn undo_ends_the_outage_of_too_many_revocations() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
         let (first, second, good) = (mint("orders"), mint("orders"), mint("orders"));
