@@ -13,7 +13,7 @@ use crate::problem::Outcome;
 const EXAMPLES: &str = "\
 Start here:
   service-token init                      write a commented service-token.toml
-  service-token keygen                    make the signing key that it names
+  service-token keygen                    generate the signing key that the file names
   service-token generate --all            one token for each service of the file
   service-token verify - < orders.token   check a token as a service would
 
@@ -23,11 +23,10 @@ Exit codes:
   2  usage or configuration, or a name that matches nothing; nothing was written
   3  the token is authentic and forbidden (HTTP 403)
 
-Results go to standard output, everything else to standard error. A token is printed by
-`generate` and `dev`, and stands by its nature in the manifests of `k8s-secret`; nothing else
-prints one.";
+Results go to standard output, everything else to standard error. Only `generate` and `dev`
+print tokens, and the manifests of `k8s-secret` contain them.";
 
-/// Mint, verify and inspect service tokens, and make the keys that sign them.
+/// Mint, verify and inspect service tokens, and manage the keys that sign them.
 #[derive(Debug, Parser)]
 #[command(name = "service-token", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {

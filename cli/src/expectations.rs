@@ -33,7 +33,7 @@ impl Expectations<'_> {
     pub(crate) fn verifier(&self, keys: KeySet) -> Outcome<Verifier> {
         let issuer = self.issuer.filter(|issuer| !issuer.is_empty()).ok_or_else(|| {
             Problem::new(ProblemCode::BadConfig, "no issuer is expected")
-                .help("name the `iss` that tokens must have: `--issuer ISSUER`")
+                .help("pass `--issuer ISSUER`, the `iss` that tokens must have")
         })?;
         // The answer on standard output is the record of the decision, so no audit sink is needed.
         let mut trusted = match self.profile {
@@ -61,11 +61,10 @@ impl Expectations<'_> {
 /// The builder's message is for a programmer, so this message names the option that would help.
 fn refused(error: BuildError) -> Problem {
     match error {
-        BuildError::NoAudience(_) => Problem::new(
-            ProblemCode::BadConfig,
-            "a strict token is for somebody, and no audience is expected",
-        )
-        .help("name the service that is called: `--audience AUDIENCE`"),
+        BuildError::NoAudience(_) => {
+            Problem::new(ProblemCode::BadConfig, "strict tokens need an audience, and none is expected")
+                .help("pass `--audience AUDIENCE`, the name of the called service")
+        }
         error => Problem::new(ProblemCode::BadConfig, error.to_string()),
     }
 }

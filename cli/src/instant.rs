@@ -81,8 +81,8 @@ impl Instant {
             return Ok(self);
         }
         Err(format!(
-            "it is {} s ahead of this machine's clock, and may be {} s ahead at most; \
-             write `now`, or an instant that is over",
+            "it is {} s ahead of this machine's clock, and the limit is {} s; \
+             write `now`, or an instant in the past",
             ahead.as_secs(),
             CLOCKS_DIFFER.as_secs()
         ))

@@ -26,11 +26,11 @@ pub(crate) const MIN_SECRET_BYTES: usize = 32;
 #[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SecretEncoding {
-    /// The secret is what the base64url text stands for.
+    /// The secret is the decoded base64url text.
     Base64url,
-    /// The secret is the text; one final line ending (LF or CRLF) of a file is dropped.
+    /// The secret is the text without one final line ending (LF or CRLF).
     Utf8,
-    /// The secret is the bytes, all of them; so `keygen` writes it.
+    /// The secret is all bytes of the file, as `keygen` writes it.
     Raw,
 }
 
@@ -43,9 +43,8 @@ impl SecretEncoding {
             Self::Raw => service_only::keys::SecretEncoding::Raw,
         };
         rule.decode(content).map_err(|error| {
-            Problem::key(&error).help(
-                "name a secret, and say how it is written with `--secret-encoding base64url`, `utf8` or `raw`",
-            )
+            Problem::key(&error)
+                .help("name a secret, and its encoding with `--secret-encoding base64url`, `utf8` or `raw`")
         })
     }
 }
@@ -100,7 +99,7 @@ pub(crate) fn check_secret_length(secret: &[u8], needed: usize) -> Outcome<()> {
         return Ok(());
     }
     let reason =
-        format!("the HMAC secret has {} bytes, {needed} are needed (RFC 7518 section 3.2)", secret.len());
+        format!("the HMAC secret has {} bytes, and needs {needed} (RFC 7518 section 3.2)", secret.len());
     Err(Problem::new(ProblemCode::WeakKey, reason)
         .help("make one with `service-token keygen --algorithm HS256 --out FILE`"))
 }

@@ -25,7 +25,7 @@ pub(crate) struct KeyOptions {
     /// PEM file with one public key; --algorithms names its algorithm
     #[arg(long, value_name = "FILE", group = "key_source", requires = "algorithms")]
     public_key: Option<PathBuf>,
-    /// How the HMAC secret is written [default: raw for a file, byte for byte; utf8 for a variable]
+    /// Encoding of the HMAC secret [default: raw for a file, utf8 for a variable]
     #[arg(long, value_name = "ENCODING")]
     secret_encoding: Option<SecretEncoding>,
 }

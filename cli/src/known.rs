@@ -30,7 +30,7 @@ pub(crate) fn unknown<'a>(
     let best = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
     let help = match (best, known.as_slice()) {
         (Some((_, best)), _) => format!("did you mean `{best}`?"),
-        (None, []) => "there are none at all; check that it is the right store".to_owned(),
+        (None, []) => "the store has none at all; check that it is the right store".to_owned(),
         (None, known) => {
             let shown: Vec<_> = known.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
             let more = if known.len() > LISTED { ", and others" } else { "" };

@@ -142,7 +142,7 @@ pub(crate) fn private_directory(path: &Path) -> Outcome<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| {
         Problem::io("create the directory", path, &error)
-            .help("name a directory, in one that you may write to, and not a file")
+            .help("name a directory, not a file, whose parent you may write to")
     })?;
     warn_if_others_can_write(path);
     Ok(())
@@ -157,8 +157,8 @@ fn warn_if_others_can_write(directory: &Path) {
         if mode & 0o022 != 0 {
             let directory = directory.display();
             output::warning(&format!(
-                "others can write to the directory `{directory}` (mode {mode:04o}) and put files of their own \
-                 in place of these; choose another, or run `chmod go-w {directory}`"
+                "others can write to the directory `{directory}` (mode {mode:04o}) and replace these files; \
+                 choose another directory, or run `chmod go-w {directory}`"
             ));
         }
     }

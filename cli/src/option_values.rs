@@ -14,6 +14,6 @@ pub(crate) fn key_name(text: &str) -> Result<String, String> {
         0 => Err("it is empty; write a name, or leave the option out for the thumbprint".to_owned()),
         1..=KeyId::MAX_LENGTH if !text.chars().any(char::is_control) => Ok(text.to_owned()),
         1..=KeyId::MAX_LENGTH => Err("it has a control character; write printable text".to_owned()),
-        length => Err(format!("it has {length} bytes; a verifier takes {} at most", KeyId::MAX_LENGTH)),
+        length => Err(format!("it has {length} bytes, and a verifier accepts at most {}", KeyId::MAX_LENGTH)),
     }
 }

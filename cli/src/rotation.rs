@@ -152,9 +152,10 @@ impl<'a> Rotation<'a> {
             return Ok(());
         }
         let file = self.site.file.display();
-        let reason = format!("`{file}` holds the key `{}`, and `{active}` is the active one", current.kid());
+        let reason =
+            format!("`{file}` contains the key `{}`, but `{active}` is the active key", current.kid());
         Err(Problem::new(ProblemCode::BadKey, reason).help(
-            "rotate where the active key is, or bring its file here; after a leak, `rotate --emergency`",
+            "run `rotate` on the machine with the active key, or copy its file here; after a leak, run `rotate --emergency`",
         ))
     }
 
@@ -183,13 +184,12 @@ fn kid_in(journal: &Journal, state: KeyState) -> Option<&str> {
 /// A published set is public, so it cannot contain a secret.
 fn check_rotatable(algorithm: Algorithm, kid: Option<&str>) -> Outcome<()> {
     if algorithm.is_symmetric() {
-        let reason =
-            format!("{algorithm} is an HMAC secret, which cannot be published for verifiers to learn");
+        let reason = format!("{algorithm} is an HMAC secret, which cannot be published");
         return Err(Problem::usage(reason).help("rotate an asymmetric key, such as ES256"));
     }
     if let Some(kid) = kid {
-        return Err(Problem::usage(format!("the configuration names every key `{kid}`"))
-            .help("leave `kid` out of `[key]`: a key that rotates is known by its thumbprint"));
+        return Err(Problem::usage(format!("the configuration gives every key the same key id, `{kid}`"))
+            .help("leave `kid` out of `[key]`, so that each key has its own thumbprint as key id"));
     }
     Ok(())
 }

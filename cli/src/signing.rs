@@ -32,40 +32,40 @@ pub(crate) struct SigningOptions {
     /// Configuration file [default: `service-token.toml`, unless --key names a key]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Private key file, in place of the configuration's
+    /// Private key file [default: the configuration's]
     #[arg(long, value_name = "FILE", requires = "algorithm")]
     pub(crate) key: Option<PathBuf>,
     /// Algorithm of the key in --key
     #[arg(long, value_name = "ALG", requires = "key", value_parser = algorithm_parser())]
     pub(crate) algorithm: Option<Algorithm>,
-    /// Key id of the key in --key [default: the RFC 7638 thumbprint, which needs no bookkeeping]
+    /// Key id of the key in --key [default: the RFC 7638 thumbprint, which is computed from the key]
     #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name, requires = "key")]
     pub(crate) kid: Option<String>,
-    /// How the HMAC secret in --key is written [default: raw, byte for byte]
+    /// Encoding of the HMAC secret in --key [default: raw]
     #[arg(long, value_name = "ENCODING", requires = "key")]
     pub(crate) secret_encoding: Option<SecretEncoding>,
-    /// Issuer (`iss`) of the token, in place of the configuration's
+    /// Issuer (`iss`) of the token [default: the configuration's]
     #[arg(long, value_name = "ISSUER")]
     pub(crate) issuer: Option<String>,
 }
 
-/// What the token says beyond its service's entry in the configuration.
+/// Properties of the token that the configuration does not set.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TokenOptions {
-    /// How long tokens live, such as `30d` [default: the configuration's, else 365d, because a
-    /// token that nobody renews yet must not end in the night; prefer 90d or less; strict: 1h]
+    /// Lifetime of the tokens, such as `30d` [default: the configuration's; else 365d, because a token
+    /// without automatic renewal must not expire unnoticed, or 1h if strict]. Prefer 90d or less
     #[arg(long, value_name = "DURATION")]
     pub(crate) lifetime: Option<Lifetime>,
-    /// What the token must be, in place of the configuration's [default: compatible]
+    /// Profile of the token [default: the configuration's, else compatible]
     #[arg(long, value_enum, value_name = "PROFILE")]
     pub(crate) profile: Option<Profile>,
-    /// Audience (`aud`) of the token, in place of the configuration's
+    /// Audience (`aud`) of the token [default: the configuration's]
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
-    /// Role of the service, in place of the configuration's [default: admin]
+    /// Role of the service [default: the configuration's, else admin]
     #[arg(long, value_name = "ROLE", conflicts_with = "all")]
     pub(crate) role: Option<String>,
-    /// Scope of the token, in place of the configuration's (repeatable)
+    /// Scope of the token (repeatable) [default: the configuration's]
     #[arg(long, value_name = "SCOPE", conflicts_with = "all")]
     pub(crate) scope: Vec<ScopeToken>,
 }
@@ -101,8 +101,9 @@ impl<R> Minted<R> {
                 format!("`{}` of `{}`", made.token.claims().jti.as_deref().unwrap_or_default(), made.service)
             });
             let names = names.collect::<Vec<_>>().join(", ");
-            problem
-                .and(format!("minted, perhaps written down in the registry, and not all handed out: {names}"))
+            problem.and(format!(
+                "these tokens were minted and may be in the registry, but not all were written out: {names}"
+            ))
         })?;
         Ok(self.tokens)
     }
@@ -181,7 +182,7 @@ pub(crate) fn key_source(signing: &SigningOptions, config: Option<&Config>) -> O
             encoding: signing.secret_encoding.unwrap_or(SecretEncoding::Raw),
         }),
         (_, _, Some(config)) => Ok(config.key.clone()),
-        _ => Err(Problem::usage(format!("no signing key: there is no `{DEFAULT_FILE}` here"))
+        _ => Err(Problem::usage(format!("no signing key: `{DEFAULT_FILE}` does not exist in this directory"))
             .help("write one with `service-token init`, name one with `--config FILE`, or pass `--key FILE --algorithm ALG --issuer ISSUER`")),
     }
 }
@@ -203,7 +204,7 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
     let audience = options.audience.as_deref().or(config.and_then(|config| config.audience.as_deref()));
     if profile == Profile::Strict {
         if audience.is_none() {
-            return Err(Problem::usage("a strict token is for somebody, and no audience is named")
+            return Err(Problem::usage("a strict token needs an audience, and none is named")
                 .help("pass `--audience AUDIENCE`, or write `audience` into the configuration"));
         }
         builder = builder.strict();
@@ -222,9 +223,7 @@ fn issuer(signing: &SigningOptions, config: Option<&Config>, options: &TokenOpti
 fn warn_of_a_life_that_strict_verifiers_refuse(lifetime: Option<Duration>) {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     if lifetime.is_some_and(|lifetime| lifetime > DAY) {
-        output::warning(
-            "a strict verifier refuses tokens that live longer than 24 h, unless it was told otherwise",
-        );
+        output::warning("by default, a strict verifier refuses tokens that are valid for more than 24 h");
     }
 }
 

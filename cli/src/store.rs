@@ -38,7 +38,7 @@ pub(crate) struct StoreOptions {
 pub(crate) struct StoreAndConfig {
     #[command(flatten)]
     store: StoreOptions,
-    /// Configuration file [default: `service-token.toml`, where it exists]
+    /// Configuration file [default: `service-token.toml`, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -48,10 +48,10 @@ pub(crate) struct StoreAndConfig {
 pub(crate) struct RegistryOptions {
     #[command(flatten)]
     store: StoreOptions,
-    /// Mint without writing the token down, although a store is configured
+    /// Do not register the token, although a store is configured
     #[arg(long)]
     no_store: bool,
-    /// What the registry should remember of the token
+    /// Note for the registry
     #[arg(long, value_name = "TEXT", conflicts_with = "no_store")]
     note: Option<String>,
 }
@@ -63,7 +63,7 @@ pub(crate) enum Recorded {
     RevokedUpTo(Timestamp),
 }
 
-const UNRECORDED: &str = "no store is named, so this is not written down and `list` cannot show it; pass `--store sqlite:service-token.db`, write `store` into the configuration, or say `--no-store`";
+const UNRECORDED: &str = "no store is configured, so the token is not registered and `list` cannot show it; pass `--store sqlite:service-token.db`, write `store` into the configuration, or pass `--no-store`";
 
 /// How far ahead another machine's clock may have been when it revoked up to its current time.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -101,7 +101,7 @@ fn warn_of_a_password(url: &str) {
     let from_variable = std::env::var("SERVICE_TOKEN_STORE").is_ok_and(|value| value == url);
     if !from_variable && Store::address_holds_password(url) {
         output::warning(
-            "every user of this machine can read the password in `--store` in the list of processes; set it in PGPASSWORD, in the file that PGPASSFILE names, or pass the address in SERVICE_TOKEN_STORE",
+            "every user of this machine can read the password of `--store` in the process list; set it in PGPASSWORD, in the file that PGPASSFILE names, or pass the address in SERVICE_TOKEN_STORE",
         );
     }
 }
@@ -131,7 +131,7 @@ impl RegistryOptions {
     pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<Recorded> {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
             if self.note.is_some() {
-                return Err(Problem::usage("a note needs a store to be kept in").help("pass `--store URL`"));
+                return Err(Problem::usage("a note needs a store").help("pass `--store URL`"));
             }
             if !self.no_store {
                 output::note(UNRECORDED);
@@ -152,7 +152,7 @@ impl RegistryOptions {
                     Ok(Recorded::RevokedUpTo(issued_by))
                 }
                 Err(error @ StoreError::Revoked(_)) => Err(refused(&error).help(
-                    "a new token would be revoked too, so none was made; mint after that instant, or with another key",
+                    "the new token would be revoked too, so none was minted; mint after that instant, or with another key",
                 )),
                 Err(error) => Err(refused(&error)
                     .help("no token was printed; `--no-store` mints without the registry")),
@@ -185,9 +185,8 @@ pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outc
 pub(crate) fn refused(error: &StoreError) -> Problem {
     let problem = Problem::new(ProblemCode::Store, error.to_string());
     match error {
-        StoreError::Missing { .. } => {
-            problem.help("check the path; the first command that writes makes a store, such as `generate`")
-        }
+        StoreError::Missing { .. } => problem
+            .help("check the path; the first command that writes, such as `generate`, creates the store"),
         _ => problem,
     }
 }

@@ -41,11 +41,12 @@ Examples:
 Exit codes: 0 nothing got in, 1 something got in or broke the service, 2 usage, or the attack
 proves nothing because the valid token was refused.";
 
-/// Attack a running service with every hostile token and request that is known
+/// Attack a running service with all known hostile tokens and requests
 ///
-/// Signs tokens with the key that the service trusts, spoils one thing in each, and reports what
-/// was let in. A valid token is sent first and last: where the service refuses it, the attack
-/// proves nothing. Endpoints are called for real, so attack a service whose data may be lost.
+/// Signs tokens with the key that the service trusts, breaks one property of each, and reports
+/// which requests the service accepted. It sends a valid token first and last. If the service
+/// refuses the valid token, the attack proves nothing. An accepted request runs the endpoint, so
+/// attack only a service whose data may be lost.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AttackOptions {
@@ -55,55 +56,55 @@ pub(crate) struct AttackOptions {
     /// A method and a path that the service answers with success (repeatable)
     #[arg(long, value_name = "ENDPOINT", required_unless_present = "routes")]
     endpoint: Vec<Endpoint>,
-    /// Every guarded route of this table, as `endpoints` reads it
+    /// Attack every guarded route of this table, in the format that `endpoints` reads
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
-    /// What stands for a parameter of a path: `NAME=VALUE` (repeatable)
+    /// Value for a path parameter: `NAME=VALUE` (repeatable)
     #[arg(long, value_name = "PAIR")]
     parameter: Vec<Parameter>,
-    /// Service that the endpoints let in; with --routes, each route's own
+    /// Service that may call the endpoints; with --routes, the table names it for each route
     #[arg(long, value_name = "NAME")]
     service: ServiceName,
     /// Role of the service
     #[arg(long, value_name = "ROLE", default_value = DEFAULT_ROLE)]
     role: String,
-    /// Scope that the endpoints ask for (repeatable)
+    /// Scope that the endpoints require (repeatable)
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<ScopeToken>,
-    /// Audience that the service expects, in place of the configuration's
+    /// Audience that the service expects [default: the configuration's]
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
-    /// What the service expects a token to be, in place of the configuration's [default: compatible]
+    /// Profile of the tokens that the service expects [default: the configuration's, else compatible]
     #[arg(long, value_enum, value_name = "PROFILE")]
     profile: Option<Profile>,
-    /// The endpoints are for any service, so another one is no attacker
+    /// The endpoints accept any service, so skip the attacks of other services
     #[arg(long)]
     any_service: bool,
-    /// The service's keys have names, as in a JWK set: a `kid` that names none of them must be refused.
-    /// A lone secret or PEM has no name to compare [default with --jwks-private: yes]
+    /// The service's keys have key ids, as in a JWK set, so it must refuse an unknown `kid`.
+    /// A single secret or PEM has no key id to compare [default with --jwks-private: yes]
     #[arg(long)]
     named_keys: bool,
     /// JSON body that the endpoints need
     #[arg(long, value_name = "JSON")]
     body: Option<String>,
-    /// Seconds of leeway that the service grants
+    /// Leeway of the service, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     leeway: Seconds,
-    /// Attack this host, which is not this machine; it must be the host of --url
+    /// Confirm the host of --url, if it is not this machine
     #[arg(long, value_name = "HOST")]
     allow_host: Option<String>,
-    /// The most requests that are sent; an endpoint takes about 2,000
+    /// Maximum number of requests; an endpoint takes about 2,000
     #[arg(long, value_name = "COUNT", default_value_t = Attack::MAX_REQUESTS)]
     max_requests: usize,
     #[command(flatten)]
     signing: SigningOptions,
-    /// Private JWK set, or one JWK, in place of --key
+    /// Private JWK set or JWK, instead of --key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config"])]
     jwks_private: Option<PathBuf>,
-    /// Which key of --jwks-private signs [default: the only one]
+    /// Key id of the signing key in --jwks-private [default: the only key]
     #[arg(long, value_name = "KID", allow_hyphen_values = true, requires = "jwks_private")]
     jwks_kid: Option<String>,
-    /// How the report is written
+    /// Format of the report
     #[arg(long, value_enum, default_value_t)]
     format: AttackFormat,
 }
@@ -155,7 +156,7 @@ impl AttackOptions {
             attack = attack.named_keys();
         }
         if attack.endpoints() == 0 {
-            return Err(Problem::usage("the table has no guarded route, so there is nothing to attack"));
+            return Err(Problem::usage("the table has no guarded route, so no attack is possible"));
         }
         Ok(if self.any_service { attack.any_service() } else { attack })
     }
@@ -193,7 +194,7 @@ impl AttackOptions {
                 ))
             }
             (Some(_), Some(_)) => Err(Problem::usage(format!("{}: several keys", path.display()))
-                .help("name the one that signs by `--jwks-kid KID`")),
+                .help("choose the signing key with `--jwks-kid KID`")),
         }
     }
 
@@ -222,7 +223,7 @@ impl AttackOptions {
             (Profile::Compatible, _) => authority.service(self.service.as_str()),
             (Profile::Strict, Some(_)) => authority.strict_service(self.service.as_str()),
             (Profile::Strict, None) => {
-                return Err(Problem::usage("a strict token names an audience")
+                return Err(Problem::usage("a strict token needs an audience")
                     .help("pass `--audience AUDIENCE`, the one that the service expects"));
             }
         };

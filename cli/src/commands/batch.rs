@@ -51,7 +51,7 @@ pub(crate) fn run(source: &Path) -> Outcome<Exit> {
         answer_all(&mut io::stdin().lock())?;
     } else {
         let failed =
-            |error| Problem::io("read", source, &error).help("name a file with one case a line, or `-`");
+            |error| Problem::io("read", source, &error).help("name a file with one case per line, or `-`");
         let file = File::open(source).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
@@ -77,7 +77,7 @@ fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
         return Ok(());
     }
     Err(Problem::usage("the batch is empty, so nothing was verified")
-        .help(r#"give one case a line: `{"id", "config", "token"}`"#))
+        .help(r#"write one case per line: `{"id", "config", "token"}`"#))
 }
 
 /// Reads the next line without its newline; `None` at the end of the input.

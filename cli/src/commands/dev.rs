@@ -43,13 +43,13 @@ Examples:
   service-token dev orders
   curl -H \"Authorization: Bearer $(service-token dev orders)\" http://127.0.0.1:3000/
 
-The token alone goes to standard output; the lines that make a local service accept it, and the
-curl line, go to standard error.";
+Standard output contains only the token. The configuration for a local service and the curl
+command go to standard error.";
 
-/// Mint a short-lived token with a development key, for trying things on this machine
+/// Mint a short-lived token with a development key, for tests on this machine
 ///
-/// The key is made on first use and kept in your state directory, outside of every repository.
-/// A verifier that is built for release refuses it.
+/// The first use generates the key in your state directory, outside of every repository.
+/// A verifier in a release build refuses the key.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DevOptions {
@@ -67,14 +67,14 @@ pub(crate) struct DevOptions {
     /// Scope of the token (repeatable)
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<ScopeToken>,
-    /// How long the token lives [default: 1h, long enough to try something and too short to
-    /// matter in a shell history]
+    /// Lifetime of the token [default: 1h, long enough for a test and too short to be a risk in a
+    /// shell history]
     #[arg(long, value_name = "DURATION")]
     lifetime: Option<Lifetime>,
     /// Directory of the key [default: $XDG_STATE_HOME/service-only or ~/.local/state/service-only]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -127,7 +127,7 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
             .map_err(|error| Problem::new(ProblemCode::BadKey, format!("no development key: {error}")))?;
         new_file::private_directory(dir)?;
         new_file::write_all(&[NewFile::secret(&path, key.to_secret_bytes())], Overwrite::Refuse)?;
-        output::note(&format!("made a development key: `{}`", path.display()));
+        output::note(&format!("generated a development key: `{}`", path.display()));
     }
     let source = KeySource { path, algorithm: ALGORITHM, kid: None, encoding: SecretEncoding::Raw };
     let key = source.load()?;
@@ -148,6 +148,6 @@ fn state_directory() -> Outcome<PathBuf> {
         .or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))
         .map(|state| state.join("service-only"))
         .ok_or_else(|| {
-            Problem::usage("there is no home directory for the development key").help("pass `--dir DIR`")
+            Problem::usage("no home directory was found for the development key").help("pass `--dir DIR`")
         })
 }

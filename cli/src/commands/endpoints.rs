@@ -35,15 +35,16 @@ const MAX_TABLE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Show who may call what, or export it to a mesh, to OpenAPI or to documentation
 ///
-/// Reads the table of routes that a program writes. `istio` and `envoy` never allow what the code
-/// would deny, as far as the mesh can say it; a comment in the output says what is left to the code.
+/// Reads the table of routes that a program writes. The output for `istio` and `envoy` allows only
+/// what the code allows, as far as a mesh can express it. A comment in the output lists the checks
+/// that remain in the code.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EndpointsOptions {
     /// The table as JSON, or `-` to read it from standard input
     #[arg(value_name = "FILE")]
     table: PathBuf,
-    /// How the table is written
+    /// Format of the output
     #[arg(long, value_enum, default_value_t)]
     format: EndpointsFormat,
     /// Print what was added, removed, loosened, tightened or changed since this older table
@@ -78,8 +79,8 @@ enum EndpointsFormat {
 pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
     let for_mesh = matches!(options.format, EndpointsFormat::Istio | EndpointsFormat::Envoy);
     if !for_mesh && options.mesh.any() {
-        return Err(Problem::usage("the command names options of a mesh, and the format is none's")
-            .help("add `--format istio` or `--format envoy`, or leave them away"));
+        return Err(Problem::usage("the command has mesh options, but the format is not a mesh format")
+            .help("add `--format istio` or `--format envoy`, or leave the mesh options out"));
     }
     let table = read(&options.table)?;
     if let Some(old) = &options.diff {
@@ -110,12 +111,14 @@ fn refused(error: &ExportError) -> Problem {
     let problem = Problem::new(ProblemCode::BadConfig, error.to_string());
     match error {
         ExportError::Option { option: MeshOption::Namespace, .. } => {
-            problem.help("name it: `--namespace NAMESPACE`")
+            problem.help("pass `--namespace NAMESPACE`")
         }
         ExportError::Option { option: MeshOption::Label, .. } => {
             problem.help("select the workload: `--label app=NAME`")
         }
-        ExportError::Route { .. } => problem.help("nothing was written, for it would say less than the code"),
+        ExportError::Route { .. } => {
+            problem.help("nothing was written, because the output would not express the policy")
+        }
         _ => problem,
     }
 }
@@ -131,7 +134,7 @@ pub(crate) fn read(path: &Path) -> Outcome<RouteTable> {
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
     if bytes.trim_ascii().is_empty() {
-        return Err(Problem::usage("standard input is empty, so there is no table of routes")
+        return Err(Problem::usage("standard input is empty, expected a table of routes")
             .help("pipe the table of a program, as in `orders --endpoints | service-token endpoints -`"));
     }
     parse(path, &bytes)
@@ -139,7 +142,7 @@ pub(crate) fn read(path: &Path) -> Outcome<RouteTable> {
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Outcome<T> {
     serde_json::from_slice(bytes).map_err(|error| {
-        let reason = format!("this is no table of routes: {}", redact::foreign(&error.to_string()));
+        let reason = format!("this is not a table of routes: {}", redact::foreign(&error.to_string()));
         Problem::new(ProblemCode::BadConfig, reason)
             .at(format!("`{}`", path.display()))
             .help("write it with `serde_json::to_string(&table)` of a `service_only::routes::RouteTable`")

@@ -15,28 +15,28 @@ use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
 Exit codes: 0 none expires within that time, 1 some do, 2 usage, a service or an issuer that is not
-known, or the store could not be asked.
+known, or the store could not be read.
 
 Examples:
   service-token expiring --within 30d
   service-token expiring --within 7d --format json || notify-the-team
   service-token expiring --format prometheus > service-only.prom.new && mv service-only.prom.new service-only.prom";
 
-/// List the good tokens that expire soon; the exit code says whether there are any
+/// List the valid tokens that expire soon; the exit code is 1 if the list is not empty
 ///
-/// Tokens that are revoked or have expired already are not among them. For Prometheus, the tokens of one
-/// issuer are counted by the time that they have left, and its keys have their state and their age.
+/// The list excludes revoked and expired tokens. The format `prometheus` counts the tokens of one issuer
+/// by their remaining lifetime, and reports the state and age of its keys.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExpiringOptions {
-    /// How soon, such as `30d`; without it, what is written for Prometheus has exit code 0
+    /// Maximum remaining lifetime, such as `30d`; optional for Prometheus, which then has exit code 0
     #[arg(long, value_name = "DURATION")]
     within: Option<Lifetime>,
     #[command(flatten)]
     store: StoreAndConfig,
     #[command(flatten)]
     of: list::Whose,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Report,
 }
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
         }
     };
     let within = options.within.ok_or_else(|| {
-        Problem::usage("how soon is not said").help("pass `--within DURATION`, such as `30d`")
+        Problem::usage("no remaining lifetime is given").help("pass `--within DURATION`, such as `30d`")
     })?;
     let tokens = expiring(&url, config.as_ref(), filter, within, now)?;
     list::print(&tokens, now, format)?;
@@ -99,11 +99,11 @@ fn expiring(
 /// service.
 fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: Timestamp) -> Outcome<String> {
     if filter.service.is_some() {
-        return Err(Problem::usage("what is written for Prometheus is of every service")
-            .help("leave `--service` out; each line has its own"));
+        return Err(Problem::usage("the format `prometheus` always covers every service")
+            .help("leave `--service` out; each line names its service"));
     }
     let issuer = filter.issuer.as_deref().ok_or_else(|| {
-        Problem::usage("no issuer").help("pass `--issuer ISSUER`, whose tokens and keys it is")
+        Problem::usage("no issuer").help("pass `--issuer ISSUER`, the issuer of the tokens and keys")
     })?;
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;

@@ -31,7 +31,7 @@ Examples:
 /// Mint a token for one service, or for every service of the configuration
 ///
 /// The token is printed on standard output, ready for a pipe. With --all, each line is
-/// `NAME TOKEN`, and a table of what was made appears on standard error.
+/// `NAME TOKEN`, and standard error shows a table of the tokens.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct GenerateOptions {
@@ -43,13 +43,13 @@ pub(crate) struct GenerateOptions {
     token: TokenOptions,
     #[command(flatten)]
     registry: RegistryOptions,
-    /// Write one file for each service, `NAME.token` with mode 0600, in place of printing tokens
+    /// Write a file `NAME.token` with mode 0600 for each service, instead of printing tokens
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Replace token files that are there already
+    /// Replace existing token files
     #[arg(long, requires = "out_dir")]
     force: bool,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -135,7 +135,7 @@ fn described(made: &ServiceToken, key: &str, value: &str) -> Value {
 
 fn table(tokens: &[ServiceToken]) -> Table {
     let mut table = Table::new();
-    // Without a terminal on standard error, there is no width to fit.
+    // The table adapts to the width of the terminal, if standard error is one.
     table.load_style(UTF8_FULL_CONDENSED).use_stderr().set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["service", "role", "scopes", "expires", "jti", "kid"]);
     for made in tokens {

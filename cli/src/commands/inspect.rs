@@ -23,14 +23,14 @@ Examples:
 
 /// Print header and claims of a token WITHOUT verifying it
 ///
-/// Nothing that it prints is proven. Decide nothing by it; `service-token verify` decides.
+/// The output is unverified, so make no decision from it. Use `service-token verify` for decisions.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectOptions {
     /// The token, or `-` to read it from standard input, which keeps it out of `ps`
     #[arg(value_name = "TOKEN")]
     token: OsString,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -38,7 +38,7 @@ pub(crate) struct InspectOptions {
 pub(crate) fn run(options: &InspectOptions) -> Outcome<Exit> {
     let token = verify::token_bytes(&options.token)?;
     output::warning(
-        "NOT VERIFIED: anybody can write these claims; `service-token verify` says whether they are true",
+        "NOT VERIFIED: everyone can write these claims; `service-token verify` checks whether they are authentic",
     );
     let parts = match Parts::read(&token) {
         Ok(parts) => parts,

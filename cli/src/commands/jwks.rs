@@ -21,8 +21,8 @@ Examples:
 
 /// Print the public JWK set of the signing keys
 ///
-/// Services verify with this set; it holds nothing secret. Name every key whose tokens are still
-/// in use, the new one and the old one alike.
+/// Services verify tokens with this set, which contains no secret. Name every key whose tokens are
+/// still in use: the new key and the old one.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct JwksOptions {
@@ -45,8 +45,10 @@ pub(crate) fn run(options: &JwksOptions) -> Outcome<Exit> {
     let mut sources = options.sources()?;
     sources.extend(config.map(|config| config.key));
     if sources.is_empty() {
-        return Err(Problem::usage(format!("no signing key: there is no `{DEFAULT_FILE}` here"))
-            .help("name a configuration with `--config FILE`, or pass `--key FILE --algorithm ALG`"));
+        return Err(Problem::usage(format!(
+            "no signing key: `{DEFAULT_FILE}` does not exist in this directory"
+        ))
+        .help("name a configuration with `--config FILE`, or pass `--key FILE --algorithm ALG`"));
     }
     output::pretty_json(&key_set(&sources)?)?;
     Ok(Exit::Done)
@@ -59,8 +61,8 @@ impl JwksOptions {
                 .help("write them in pairs, such as `--key a.pem --algorithm ES256`"));
         }
         if !self.kid.is_empty() && self.kid.len() != self.key.len() {
-            return Err(Problem::usage("`--kid` names the keys, so there is one for each `--key` or none")
-                .help("leave `--kid` away to use thumbprints"));
+            return Err(Problem::usage("pass one `--kid` for each `--key`, or none")
+                .help("leave `--kid` out to use thumbprints"));
         }
         let kids = self.kid.iter().cloned().map(Some).chain(std::iter::repeat(None));
         let keys = self.key.iter().zip(&self.algorithm).zip(kids);
@@ -95,7 +97,7 @@ fn key_set(sources: &[KeySource]) -> Outcome<Value> {
 fn no_public_part(source: &KeySource) -> Problem {
     let place = source.path.display();
     Problem::new(ProblemCode::BadKey, format!("the {} key in `{place}` is an HMAC secret and has no public part", source.algorithm))
-        .help("who verifies with it needs the secret itself and could mint with it too; an asymmetric key, such as ES256, avoids that")
+        .help("a verifier needs the secret itself, and could mint tokens with it; use an asymmetric key, such as ES256")
 }
 
 fn duplicate(kid: &str, earlier: &KeySource, later: &KeySource) -> Problem {

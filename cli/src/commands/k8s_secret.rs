@@ -32,8 +32,8 @@ const NAME_RULE: &str = "use lower-case letters, digits, `-` and `.`, a letter o
 
 /// Mint tokens and print them as Kubernetes Secrets
 ///
-/// Each Secret is named `NAME-service-token` and holds the token under the key `token`. The
-/// manifests hold the tokens: apply or seal them, and do not commit them.
+/// Each Secret is named `NAME-service-token` and contains the token under the key `token`. The
+/// manifests contain the tokens: apply or seal them, and do not commit them.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SecretOptions {
@@ -51,10 +51,10 @@ pub(crate) struct SecretOptions {
     /// Namespace of the Secret [default: none, so that `kubectl apply -n` decides]
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Write one file for each service, `SECRET.yaml` with mode 0600, in place of printing
+    /// Write a file `SECRET.yaml` with mode 0600 for each service, instead of printing
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Replace manifests that are there already
+    /// Replace existing manifests
     #[arg(long, requires = "out_dir")]
     force: bool,
 }

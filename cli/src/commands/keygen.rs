@@ -33,14 +33,14 @@ Examples:
   service-token keygen --algorithm EdDSA --out signing.pem --public-out jwks.json
   service-token keygen --algorithm RS256 --bits 4096 --out signing.pem";
 
-/// Make a new signing key
+/// Generate a new signing key
 ///
-/// The private key goes into a file with mode 0600; its key id, algorithm and path are printed.
+/// Writes the private key to a file with mode 0600, and prints its key id, algorithm and path.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct KeygenOptions {
     /// Algorithm of the key [default: the configuration's, else ES256, which every JWT library
-    /// knows and which keeps tokens short]
+    /// supports and whose signatures are short]
     #[arg(long, value_name = "ALG", value_parser = algorithm_parser())]
     algorithm: Option<Algorithm>,
     /// File for the private key [default: the one that the configuration names]
@@ -49,20 +49,20 @@ pub(crate) struct KeygenOptions {
     /// File for the public key, as a JWK set for the services that verify
     #[arg(long, value_name = "FILE")]
     public_out: Option<PathBuf>,
-    /// Key id [default: the configuration's, else the RFC 7638 thumbprint, which needs no bookkeeping]
+    /// Key id [default: the configuration's, else the RFC 7638 thumbprint, which is computed from the key]
     #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name)]
     kid: Option<String>,
-    /// Size of an RSA key [default: 3072, 128 bits of strength as NIST asks beyond 2030]
+    /// Size of an RSA key [default: 3072, the 128 bits of strength that NIST requires after 2030]
     #[arg(long, value_name = "BITS")]
     bits: Option<usize>,
     /// Configuration file that names key file and algorithm [default: `service-token.toml`, unless
     /// --out names a file]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Replace files that are there already
+    /// Replace existing files
     #[arg(long)]
     force: bool,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -110,13 +110,13 @@ impl Plan {
             return Err(Problem::usage(format!(
                 "`--bits` is the size of an RSA key, and {algorithm} has its own"
             ))
-            .help("leave `--bits` away"));
+            .help("leave `--bits` out"));
         }
         if options.public_out.is_some() && algorithm.is_symmetric() {
             return Err(Problem::usage(format!(
                 "{algorithm} is an HMAC secret and has no public part for `--public-out`"
             ))
-            .help("leave `--public-out` away, or choose an asymmetric algorithm such as ES256"));
+            .help("leave `--public-out` out, or choose an asymmetric algorithm such as ES256"));
         }
         Ok(Self { algorithm, out, kid, bits: options.bits })
     }
@@ -167,9 +167,11 @@ fn report(key: &SigningKey, plan: &Plan, options: &KeygenOptions) -> Outcome<()>
             }
         }
     }
-    output::note("keep the private key out of the repository and its backups apart from its tokens");
+    output::note("keep the private key out of the repository, and store its backups apart from its tokens");
     if plan.algorithm.is_symmetric() {
-        output::note("verify with `--secret-file FILE`, and remember that whoever can verify can mint");
+        output::note(
+            "verify with `--secret-file FILE`; every program that has this secret can also mint tokens",
+        );
     }
     Ok(())
 }

@@ -37,10 +37,11 @@ impl Whose {
     }
 }
 
-/// List the minted tokens that the registry knows, by the end of their life
+/// List the minted tokens of the registry, sorted by expiry
 ///
-/// A token itself is never kept, and so never printed. A revocation is forgotten some minutes after
-/// its token's end; the token is `expired` then. A service or an issuer that is not known is an error.
+/// The registry does not store the tokens themselves, so the list never contains one. The revocation of
+/// a token is deleted some minutes after the token expires; the token is `expired` then. An unknown
+/// service or issuer is an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ListOptions {
@@ -48,16 +49,16 @@ pub(crate) struct ListOptions {
     store: StoreAndConfig,
     #[command(flatten)]
     of: Whose,
-    /// Only tokens that are good
+    /// Only valid tokens
     #[arg(long, group = "state")]
     active: bool,
-    /// Only tokens whose time is over
+    /// Only expired tokens
     #[arg(long, group = "state")]
     expired: bool,
-    /// Only tokens that are revoked, by themselves, with their service or with their key
+    /// Only revoked tokens, including those of a revoked service or key
     #[arg(long, group = "state")]
     revoked: bool,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -21,7 +21,7 @@ pub(crate) struct ManOptions {
     /// Write `service-token.1` and a page for each command into this directory
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Replace pages that are there already
+    /// Replace existing pages
     #[arg(long, requires = "out_dir")]
     force: bool,
 }

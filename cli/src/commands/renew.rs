@@ -31,23 +31,23 @@ Examples:
   service-token renew --within 7d --out-dir tokens
   service-token renew --deployed /run/tokens --k8s-secret --namespace bakery | kubectl apply -f -";
 
-/// Mint new tokens for the services whose own end soon
+/// Mint new tokens for the services whose tokens expire soon
 ///
-/// A service of the configuration gets a new token when the one that it has ends soon, has ended, is
-/// revoked, or is of a key that signs no more. One that never had a token gets none: `generate` makes
-/// the first. The old token stays good until its end.
+/// A service of the configuration gets a new token if its token expires soon, has expired, is revoked, or
+/// if the token's key no longer signs. A service without a token is skipped: `generate` mints its first
+/// token. The old token stays valid until it expires.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RenewOptions {
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How soon, such as `7d` [default: a third of the token's life, so that two attempts may fail]
+    /// Remaining lifetime, such as `7d` [default: a third of the token's lifetime, so that two runs may fail]
     #[arg(long, value_name = "DURATION")]
     within: Option<Lifetime>,
-    /// How long the new tokens live [default: as `generate`]
+    /// Lifetime of the new tokens [default: as for `generate`]
     #[arg(long, value_name = "DURATION")]
     lifetime: Option<Lifetime>,
-    /// Folder with the tokens as the services have them, `NAME.token` [default: --out-dir]
+    /// Folder with the tokens in use, as files `NAME.token` [default: --out-dir]
     #[arg(long, value_name = "DIR")]
     deployed: Option<PathBuf>,
     /// Replace the files `NAME.token` of this folder, with mode 0600
@@ -59,7 +59,7 @@ pub(crate) struct RenewOptions {
     /// Namespace of the Secrets [default: none, so that `kubectl apply -n` decides]
     #[arg(long, value_name = "NAMESPACE", requires = "k8s_secret")]
     namespace: Option<String>,
-    /// How results are written; Secrets are always YAML
+    /// Output format; Secrets are always YAML
     #[arg(long, value_enum, default_value_t, conflicts_with = "k8s_secret")]
     format: Format,
 }
@@ -71,12 +71,11 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     if let Some(dir) = options.deployed.as_deref().filter(|dir| !dir.is_dir()) {
         // If a missing folder counted as empty, each run would renew every service.
         return Err(Problem::usage(format!("`--deployed` names `{}`, which is not a folder", dir.display()))
-            .help("name the folder with the tokens as the services have them, `NAME.token`"));
+            .help("name the folder with the tokens in use, as files `NAME.token`"));
     }
     let (url, config) = options.store.find()?;
     let config: Config = config.ok_or_else(|| {
-        Problem::usage("no configuration says which services have tokens")
-            .help("name one with `--config FILE`")
+        Problem::usage("no configuration lists the services").help("name one with `--config FILE`")
     })?;
     if config.services.is_empty() {
         return Err(Problem::usage(format!(
@@ -128,7 +127,7 @@ impl RenewOptions {
         let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
         let Some(newest) = of_service.clone().max_by_key(|listed| listed.token.expires_at) else {
             output::note(&format!(
-                "`{service}` has no token in the registry and gets none; `service-token generate {service}` makes the first"
+                "`{service}` has no token in the registry and is skipped; `service-token generate {service}` mints its first token"
             ));
             return Ok(None);
         };
@@ -139,7 +138,7 @@ impl RenewOptions {
                 Some(jti) => match of_service.find(|listed| listed.token.jti == jti) {
                     Some(listed) => listed,
                     None => {
-                        return Ok(Some("the registry does not know the one that is deployed".to_owned()));
+                        return Ok(Some("the registry does not contain the deployed token".to_owned()));
                     }
                 },
             },
@@ -175,13 +174,13 @@ impl Known {
         };
         let left = token.expires_at.since(self.now).unwrap_or_default();
         match listed.state(self.now) {
-            TokenState::Revoked => Some("its own is revoked".to_owned()),
+            TokenState::Revoked => Some("its token is revoked".to_owned()),
             TokenState::Expired => Some("its own has ended".to_owned()),
             TokenState::Active if left <= within => {
-                Some(format!("its own ends at {}", members::instant(token.expires_at)))
+                Some(format!("its token expires at {}", members::instant(token.expires_at)))
             }
             TokenState::Active if self.active.as_ref().is_some_and(|active| *active != token.kid) => {
-                Some("its own is of a key that signs no more".to_owned())
+                Some("the key of its token no longer signs".to_owned())
             }
             TokenState::Active => None,
         }

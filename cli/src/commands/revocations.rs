@@ -21,10 +21,10 @@ Examples:
   service-token revocations
   service-token revocations --active --format json";
 
-/// List the revocations of the store by their numbers, with those that were undone
+/// List the revocations of the store by number, including undone ones
 ///
-/// The states: `active`; `replaced` by a revocation of the same name that reaches further; `undone`.
-/// Revocations of tokens are cleared away an hour after their token's end, undone ones never.
+/// A revocation is `active`, `undone`, or `replaced` by one of the same name that covers more tokens.
+/// The revocation of a token is deleted an hour after the token expires, an undone one never.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RevocationsOptions {
@@ -33,10 +33,10 @@ pub(crate) struct RevocationsOptions {
     /// Only revocations of this issuer's tokens, services and keys
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// Only revocations that hold
+    /// Only revocations that are in effect
     #[arg(long)]
     active: bool,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

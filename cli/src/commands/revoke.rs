@@ -33,11 +33,11 @@ Examples:
 
 Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or the store failed.";
 
-/// Revoke a token, the tokens of a service, or all that a key signed
+/// Revoke a token, the tokens of a service, or all tokens that a key signed
 ///
-/// Every verifier that follows the store refuses within a second. To revoke twice changes nothing,
-/// and says so. Prints the number of the revocation, by which `unrevoke` undoes it, and how many tokens
-/// of the registry it covers.
+/// Every verifier that follows the store refuses the tokens within a second. A repeated revocation changes
+/// nothing. Prints how many tokens of the registry are covered, and the number of the revocation, which
+/// `unrevoke` needs to undo it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
@@ -46,18 +46,18 @@ pub(crate) struct RevokeOptions {
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]
     service: Option<String>,
-    /// Up to and within this second: RFC 3339 with its offset, seconds since the epoch, or `now`; a minute
-    /// ahead at most
+    /// Last second of issue that is revoked: RFC 3339 with its offset, seconds since the epoch, or `now`;
+    /// at most a minute in the future
     #[arg(long, value_name = "TIME", requires = "service")]
     before: Option<Instant>,
     /// Every token that this key signed
     #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     key: Option<String>,
-    /// When a token expires that the registry does not know. Without it, such a token is not revoked:
-    /// its name is most likely mistyped, and the right one would stay good
+    /// Expiry of a token that the registry does not contain. Without it, such a token is not revoked,
+    /// because its `jti` is probably mistyped and the right token would stay valid
     #[arg(long, value_name = "TIME", requires = "jti")]
     expires: Option<Instant>,
-    /// Revoke a service, a key or an issuer that neither the registry nor the configuration knows
+    /// Revoke a service, a key or an issuer that neither the registry nor the configuration contains
     #[arg(long)]
     allow_unknown: bool,
     /// Issuer of the token, the service or the key [default: the configuration's]
@@ -68,7 +68,7 @@ pub(crate) struct RevokeOptions {
     reason: Option<String>,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
         .ok_or_else(|| Problem::usage("no issuer").help("pass `--issuer ISSUER`"))?;
     let made = store::run(options.revoke(&url, config.as_ref(), &issuer))?;
     if let Err(error) = &made.purged {
-        output::warning(&format!("expired revocations were not cleared away: {error}"));
+        output::warning(&format!("expired revocations were not deleted: {error}"));
     }
     made.warn();
     options.print(&made)?;
@@ -113,15 +113,15 @@ impl RevokeOptions {
         }
         if let Some(Instant(expires)) = self.expires.filter(|Instant(expires)| *expires <= store::now()) {
             return Err(Problem::usage(format!(
-                "`--expires` is {}, which is over: such a token is refused anyway, and nothing was revoked",
+                "`--expires` is {}, which is in the past: the token is refused anyway, and nothing was revoked",
                 members::instant(expires)
             ))
             .help("pass the `exp` of the token, as `service-token inspect -` shows it"));
         }
         match &self.jti {
             Some(jti) if jti.contains('.') && jti.len() > 100 => {
-                Err(Problem::usage("that is a token, and not its `jti`")
-                    .help("`service-token inspect -` shows the `jti`, and it has to be revoked now: it was on a command line"))
+                Err(Problem::usage("this is a token, not its `jti`")
+                    .help("revoke the token by the `jti` that `service-token inspect -` shows, because it was on a command line"))
             }
             _ => Ok(()),
         }
@@ -159,7 +159,7 @@ impl RevokeOptions {
         let record =
             store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
         let record =
-            record.ok_or_else(|| Problem::usage("it was undone by another program in the same moment"))?;
+            record.ok_or_else(|| Problem::usage("another program undid the revocation at the same time"))?;
         let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
         Ok(Made { record, outcome, known: covered.len(), good, younger, purged })
     }
@@ -198,9 +198,9 @@ impl RevokeOptions {
                 _ => Ok(()),
             }
         };
-        checked.await.map_err(|problem| {
-            problem.and("nothing was revoked").also("`--allow-unknown` revokes it all the same")
-        })
+        checked
+            .await
+            .map_err(|problem| problem.and("nothing was revoked").also("`--allow-unknown` revokes it anyway"))
     }
 
     fn target(&self, issuer: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<RevocationTarget> {
@@ -221,10 +221,8 @@ impl RevokeOptions {
     fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<Timestamp> {
         let known = tokens.iter().map(|listed| listed.token.expires_at).max();
         let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
-            Problem::usage(format!(
-                "the registry has no token `{jti}` of `{issuer}`, and nothing was revoked"
-            ))
-            .help("check the name; a token that was minted without the registry needs `--expires TIME`")
+            Problem::usage(format!("the registry has no token `{jti}` of `{issuer}`, so nothing was revoked"))
+                .help("check the name; a token that was minted without the registry needs `--expires TIME`")
         })?;
         if expires_at.plus(Verifier::MAX_LEEWAY) <= now {
             return Err(Problem::usage(format!(

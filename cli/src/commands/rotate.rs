@@ -24,28 +24,29 @@ Examples:
   service-token rotate
   service-token rotate --emergency";
 
-/// Rotate the signing key, as far as it is time
+/// Rotate the signing key: run the steps that are due
 ///
-/// The next key is prepared and published while half of the active one's life is left, signs when a
-/// sixth is left and every verifier that reports has it, and the former one is retired when its last
-/// token has expired, or nobody uses it any more. Run it from a timer; what is not due is left alone,
-/// and a run that was killed is finished by the next.
+/// When half of the active key's life is left, the next key is prepared and published. When a sixth is
+/// left and every reporting verifier has the next key, that key signs. The former key is retired when
+/// its last token has expired, or when it is unused. Run this command from a timer: it
+/// skips steps that are not due, and completes a run that was killed.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RotateOptions {
     #[command(flatten)]
     store: StoreAndConfig,
-    /// Say what would happen when, and do nothing
+    /// Print the planned steps and their times, and change nothing
     #[arg(long, conflicts_with = "emergency")]
     plan: bool,
-    /// A key leaked: revoke and retire it now. If it is the one that signs, as without KID, sign with a
-    /// new one; a prepared key, which lay beside it, goes too. Say `--emergency=KID`: a name may begin with `-`
+    /// Revoke and retire a leaked key now. Without KID, the active key is revoked: a new key signs, and a
+    /// prepared key is retired too, because it may have leaked with the active one. Write
+    /// `--emergency=KID` with an equals sign, because a key id may begin with `-`
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,
-    /// The prepared key did not leak: sign with it, since verifiers know it already
+    /// Sign with the prepared key, which did not leak and which verifiers already have
     #[arg(long, requires = "emergency")]
     keep_prepared: bool,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -53,12 +54,12 @@ pub(crate) struct RotateOptions {
 pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
     let config: Config = config.ok_or_else(|| {
-        Problem::usage("no configuration says which key is rotated").help("name one with `--config FILE`")
+        Problem::usage("no configuration names the key to rotate").help("name one with `--config FILE`")
     })?;
     let site = Site::of(&config)?;
     if options.plan {
         let journal = store::work(async { Store::open(&url).await?.journal(&site.issuer).await })
-            .map_err(|problem| problem.help("the first `service-token rotate` writes the key down"))?;
+            .map_err(|problem| problem.help("the first `service-token rotate` registers the key"))?;
         let plan = Plan::new(&journal, &site.settings, store::now());
         tell(&[], &plan, options.format)?;
         return Ok(Exit::Done);
@@ -116,13 +117,13 @@ fn tell_emergency(emergency: &Emergency, site: &Site, format: Format) -> Outcome
             tell_made(&emergency.made)?;
             for (service, until) in &emergency.stranded {
                 let until =
-                    until.map(|until| format!(", would have been good until {}", members::instant(until)));
+                    until.map(|until| format!(", would have been valid until {}", members::instant(until)));
                 output::lines(&format!("{service} needs a new token{}", until.unwrap_or_default()))?;
             }
         }
     }
     output::note(&format!(
-        "verifiers learn the new key from `{}`; give them that, and the services new tokens: `service-token renew`",
+        "publish `{}` to the verifiers, and mint new tokens for the services: `service-token renew`",
         site.jwks.display()
     ));
     Ok(())

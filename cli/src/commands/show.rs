@@ -15,7 +15,7 @@ Examples:
   service-token show 76514ef5-446e-4842-932c-231cd329f030
   service-token show 76514ef5-446e-4842-932c-231cd329f030 --format json";
 
-/// Show what the registry knows of one token
+/// Show the registry's data of one token
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ShowOptions {
@@ -23,10 +23,10 @@ pub(crate) struct ShowOptions {
     jti: String,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// Issuer of the token, where several issuers share the store
+    /// Issuer of the token, if several issuers share the store
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -42,8 +42,10 @@ pub(crate) fn run(options: &ShowOptions) -> Outcome<Exit> {
     let [one] = tokens.as_slice() else {
         return Err(match tokens.len() {
             0 => Problem::new(ProblemCode::Store, format!("the registry has no token `{}`", options.jti))
-                .help("`service-token list` shows those that it has"),
-            _ => Problem::usage("several issuers have a token of that name").help("pass `--issuer ISSUER`"),
+                .help("`service-token list` shows its tokens"),
+            _ => {
+                Problem::usage("several issuers have a token with this `jti`").help("pass `--issuer ISSUER`")
+            }
         });
     };
     let shown = store::json(one, store::now());

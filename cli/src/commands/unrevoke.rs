@@ -20,21 +20,21 @@ store failed.";
 
 /// Undo a revocation, by its number
 ///
-/// Every verifier that follows the store accepts again within a second, unless another revocation covers
-/// the token too. Only the named revocation is undone: one that it replaced, and that reached less far,
-/// holds again. Who undid it, when and why stays in the list of `revocations`.
+/// Every verifier that follows the store accepts the tokens again within a second, unless another
+/// revocation covers them too. Only this revocation is undone: one that it had replaced takes effect again.
+/// The list of `revocations` shows the person, time and reason of the undo.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UnrevokeOptions {
     /// Number of the revocation, as `revocations`, `show` and `revoke` print it
     #[arg(value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
     number: i64,
-    /// Why it is undone
+    /// Reason, for later readers of the list of revocations
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -42,7 +42,7 @@ pub(crate) struct UnrevokeOptions {
 pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
     if options.reason.trim().is_empty() {
         return Err(Problem::usage("`--reason` is empty, and nothing was undone")
-            .help("write why the revocation is undone, for those who read the list later"));
+            .help("write why the revocation is undone, for later readers of the list"));
     }
     let (url, _) = options.store.find()?;
     let now = store::now();
@@ -102,7 +102,7 @@ fn explained(error: &StoreError) -> Problem {
     let problem = refused(error);
     match error {
         StoreError::NoRevocation { .. } => problem.and("nothing was undone").help(
-            "`service-token revocations` lists their numbers; that of a token is cleared away an hour after its token's end",
+            "`service-token revocations` lists their numbers; the revocation of a token is deleted an hour after the token expires",
         ),
         StoreError::UndoneAlready { .. } => problem.and("nothing has changed"),
         _ => problem,

@@ -58,18 +58,17 @@ Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbi
 
 /// Verify a token as a service would
 ///
-/// Without a key option, issuer, audience and key come from `service-token.toml`, and with a store the
-/// keys that a rotation has prepared or retires too. A store that is named, there or otherwise, is
-/// asked whether the token is revoked. Secrets come
-/// from a file or the environment, never as an argument, because every user of the machine can
-/// read arguments in `ps`; for the same reason prefer `-` to a TOKEN argument.
+/// Without a key option, issuer, audience and key come from `service-token.toml`. If a store is
+/// configured, its prepared and retiring keys are accepted too, and its revocations are checked.
+/// Secrets come from a file or the environment, never from an argument, because every user of the
+/// machine can read arguments in `ps`. For the same reason, prefer `-` to a TOKEN argument.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyOptions {
-    /// The token, or `-` to read it from standard input, byte for byte but for one final line ending (LF or CRLF)
+    /// The token, or `-` to read it from standard input, unchanged except for one final line ending (LF or CRLF)
     #[arg(value_name = "TOKEN", required_unless_present = "batch", conflicts_with = "batch")]
     token: Option<OsString>,
-    /// Verify JSON lines from FILE, or `-`: `{"id", "config", "token"}` each, one answer a line
+    /// Verify JSON lines `{"id", "config", "token"}` from FILE or `-`, and print one result per line
     #[arg(long, value_name = "FILE", conflicts_with_all = EACH_CASE_SAYS)]
     batch: Option<PathBuf>,
     /// Configuration file [default: `service-token.toml`, unless an option names a key]
@@ -82,19 +81,19 @@ pub(crate) struct VerifyOptions {
     /// The issuer (`iss`) that the token must have
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// The audience that the token must name; without one, a token that names any is refused
+    /// The audience that the token must name; without it, a token with an audience is refused
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
-    /// Algorithms to accept, such as `HS256,ES256` [default: those that the keys are for]
+    /// Algorithms to accept, such as `HS256,ES256` [default: the algorithms of the keys]
     #[arg(long, value_name = "ALGS", value_delimiter = ',', value_parser = algorithm_parser())]
     algorithms: Vec<Algorithm>,
-    /// What the token must be, in place of the configuration's [default: compatible]
+    /// Profile that the token must meet [default: the configuration's, else compatible]
     #[arg(long, value_enum, value_name = "PROFILE")]
     profile: Option<Profile>,
-    /// Seconds that clocks may differ; 0, because a leeway lengthens every token's life
+    /// Leeway in seconds for clocks that differ; 0 by default, because a leeway extends every token
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     leeway: Seconds,
-    /// Verify as if it were this instant, in seconds since 1970 or as RFC 3339 [default: now]
+    /// Verify at this instant, in seconds since 1970 or RFC 3339 [default: now]
     #[arg(long, value_name = "UNIX", allow_negative_numbers = true)]
     now: Option<Instant>,
     /// Allow only this service (repeatable, or separated by commas)
@@ -106,10 +105,10 @@ pub(crate) struct VerifyOptions {
     /// Require this scope (repeatable: all of them)
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// Require that the token was issued no longer ago than this, such as `24h`
+    /// Maximum age of the token, such as `24h`
     #[arg(long, value_name = "DURATION")]
     max_age: Option<Lifetime>,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -195,7 +194,7 @@ pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
     const REMEDY: &str = "pipe one token into `-`, as in `service-token verify - < orders.token`";
     if argument.is_empty() {
         // This happens with an unset variable, as in `verify "$TOKEN"`.
-        return Err(Problem::usage("the TOKEN argument is empty, so there is no token").help(REMEDY));
+        return Err(Problem::usage("the TOKEN argument is empty, expected a token").help(REMEDY));
     }
     if argument != "-" {
         return Ok(Zeroizing::new(argument.as_encoded_bytes().to_vec()));
@@ -213,7 +212,7 @@ pub(crate) fn token_bytes(argument: &OsStr) -> Outcome<Zeroizing<Vec<u8>>> {
         }
     }
     if token.is_empty() {
-        return Err(Problem::usage("standard input is empty, so there is no token").help(REMEDY));
+        return Err(Problem::usage("standard input is empty, expected a token").help(REMEDY));
     }
     Ok(token)
 }

@@ -115,7 +115,7 @@ impl Site {
             _ => {
                 let reason = format!("the prepared key `{kid}` is not in `{}`", self.next.display());
                 Err(Problem::new(ProblemCode::BadKey, reason)
-                    .help("rotate where it was prepared, or bring its file here"))
+                    .help("run `rotate` on the machine that prepared the key, or copy its file here"))
             }
         }
     }
@@ -150,8 +150,9 @@ impl Site {
         match file.try_lock() {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("another rotation of `{}` is at work", self.file.display());
-                Err(Problem::new(ProblemCode::Exists, reason).help("wait for it, and run `rotate` again"))
+                let reason = format!("another rotation of `{}` is running", self.file.display());
+                Err(Problem::new(ProblemCode::Exists, reason)
+                    .help("wait until it ends, and run `rotate` again"))
             }
             Err(TryLockError::Error(error)) => Err(Problem::io("lock", &path, &error)),
         }

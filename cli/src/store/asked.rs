@@ -1,8 +1,8 @@
 //! Reads what a store contributes to a verdict on a token: the revocations, and the keys that an issuer
 //! rotates.
 //!
-//! It reads everything once, as a service does. If the store cannot be read, there is no verdict: a silent
-//! fallback would look like a valid token.
+//! It reads everything once, as a service does. If the store cannot be read, the command reports an error:
+//! without the revocations, a revoked token would look valid.
 
 use std::env::VarError;
 
@@ -33,7 +33,7 @@ pub(crate) struct AskedStore {
     // Without `env`: the variable must not conflict with `--batch`, where each case sets everything itself.
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
-    /// Do not ask whether the token is revoked, although a store is configured
+    /// Do not check revocations, although a store is configured
     #[arg(long, conflicts_with = "store")]
     no_store: bool,
 }
@@ -62,9 +62,7 @@ impl AskedStore {
             };
             Ok(Known { revocations, ring: ring(&keys)? })
         });
-        known.map(Some).map_err(|problem| {
-            problem.help("`--no-store` verifies without asking whether the token is revoked")
-        })
+        known.map(Some).map_err(|problem| problem.help("`--no-store` verifies without checking revocations"))
     }
 
     fn url(&self, config: Option<&Config>) -> Outcome<Option<String>> {

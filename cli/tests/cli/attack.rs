@@ -124,7 +124,7 @@ fn accepted_attack_gives_exit_code_1_and_is_reported_in_every_format() {
     let url = format!("http://{}", serve(|_| 200));
     let text = sandbox.run(&attack(&url, &[]));
     assert_eq!(text.code, 1, "{}", text.stderr);
-    assert!(text.stdout.contains("got in: wrong_key (200 OK): A stranger's key signs"), "{}", text.stdout);
+    assert!(text.stdout.contains("got in: wrong_key (200 OK): An attacker's key signs"), "{}", text.stdout);
 
     let json = sandbox.run(&attack(&url, &["--format", "json"])).json();
     assert_eq!((&json["clean"], &json["endpoints"][0]["control"]), (&false.into(), &200.into()));
@@ -196,7 +196,7 @@ fn target_that_cannot_be_attacked_is_a_usage_error() {
     let refused = sandbox.run(&attack("http://127.0.0.1:1", &odd));
     assert_eq!(refused.code, 2);
     let refused = sandbox.run(&attack("http://127.0.0.1:1", &["--profile", "strict"])).refused();
-    assert!(refused.contains("a strict token names an audience"), "{refused}");
+    assert!(refused.contains("a strict token needs an audience"), "{refused}");
     let empty = Sandbox::new();
     assert!(empty.run(&attack("http://127.0.0.1:1", &[])).refused().contains("no signing key"));
 }

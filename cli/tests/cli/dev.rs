@@ -6,7 +6,7 @@ use crate::sandbox::{Sandbox, claims_of};
 fn first_use_makes_a_private_key_outside_the_working_directory_and_later_uses_keep_it() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(&["dev", "orders", "--format", "json"]).done();
-    assert!(first.stderr.contains("made a development key"), "{}", first.stderr);
+    assert!(first.stderr.contains("generated a development key"), "{}", first.stderr);
     assert_eq!(sandbox.names(), ["state"]);
     let second = sandbox.run(&["dev", "orders", "--format", "json"]).done();
     assert_eq!(second.stderr, "");

@@ -107,7 +107,7 @@ fn diff_shows_the_current_callers() {
     assert_eq!(
         ran.stdout,
         "loosened DELETE /tenants/{id}: any service, scope tenants:delete; before: orchestrator, scope tenants:delete\n\
-         added GET /livez: anybody: load balancers have no token\n\
+         added GET /livez: public: load balancers have no token\n\
          removed GET /healthz\n"
     );
     assert_eq!(sandbox.run(&["endpoints", "new.json", "--diff", "new.json"]).done().stdout, "");

@@ -61,7 +61,7 @@ fn every_problem_with_a_file_names_it_and_the_next_step() {
         (&["list", "--store", "sqlite:folder"], "`sqlite:folder`"),
         (&["list", "--store", "sqlite:missing.db"], "`sqlite:missing.db`"),
         (&["list", "--store", "postgres://db/x?sslmod=require"], "`sslmod`"),
-        (&["list", "--store", "host=/no/such/folder dbname=x"], "no such socket"),
+        (&["list", "--store", "host=/no/such/folder dbname=x"], "the socket does not exist"),
     ] {
         let message = sandbox.run(arguments).refused();
         assert!(message.contains(named), "{arguments:?}: {message}");

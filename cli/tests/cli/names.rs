@@ -77,7 +77,7 @@ fn revocation_does_not_create_a_mistyped_store() {
         &["unrevoke", "1", "--reason", "r", "--store", "sqlite:other.db"],
         &["revocations", "--store", "sqlite:other.db"],
     ] {
-        assert!(sandbox.run(arguments).refused().contains("there is no store at"), "{arguments:?}");
+        assert!(sandbox.run(arguments).refused().contains("no store exists at"), "{arguments:?}");
         assert!(!sandbox.path("other.db").exists(), "{arguments:?}");
     }
 }

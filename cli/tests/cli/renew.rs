@@ -22,7 +22,7 @@ fn token_that_expires_soon_is_replaced_and_others_are_kept() {
     assert_eq!(renewed(&sandbox, &[]), [], "two thirds of its life are left");
     let names: Vec<_> = renewed(&sandbox, &["--within", "7d"]);
     assert_eq!(names.len(), 1);
-    assert!(names[0].0 == "orders" && names[0].1.starts_with("its own ends at "), "{names:?}");
+    assert!(names[0].0 == "orders" && names[0].1.starts_with("its token expires at "), "{names:?}");
     assert_eq!(token(&sandbox, "inventory"), before);
     let claims = claims_of(&token(&sandbox, "orders"));
     assert_eq!((&claims["role"], &claims["scope"]), (&"reader".into(), &"orders:read orders:list".into()));
@@ -41,12 +41,12 @@ fn token_that_was_never_deployed_is_minted_again_and_a_service_without_a_token_i
     // Renewed, written down, and lost on its way.
     sandbox.run(&["renew", "--within", "90d", "--out-dir", "elsewhere"]).done();
     let pair = |why: &str| [("orders".to_owned(), why.to_owned())];
-    assert!(renewed(&sandbox, &["--within", "60d"])[0].1.starts_with("its own ends at"));
+    assert!(renewed(&sandbox, &["--within", "60d"])[0].1.starts_with("its token expires at"));
     assert_ne!(token(&sandbox, "orders"), old);
     std::fs::remove_file(sandbox.path("tokens/orders.token")).unwrap();
     assert_eq!(renewed(&sandbox, &[]), pair("none is deployed"));
     sandbox.write("tokens/orders.token", "not a token");
-    assert_eq!(renewed(&sandbox, &[]), pair("the registry does not know the one that is deployed"));
+    assert_eq!(renewed(&sandbox, &[]), pair("the registry does not contain the deployed token"));
     assert!(sandbox.run(&["renew"]).refused().contains("--out-dir"));
 }
 
@@ -58,7 +58,7 @@ fn tokens_of_a_key_that_leaked_are_replaced() {
     sandbox.run(&["rotate", "--emergency"]).done();
     let all = renewed(&sandbox, &[]);
     let names: Vec<_> = all.iter().map(|(service, why)| (service.as_str(), why.as_str())).collect();
-    assert_eq!(names, [("inventory", "its own is revoked"), ("orders", "its own is revoked")]);
+    assert_eq!(names, [("inventory", "its token is revoked"), ("orders", "its token is revoked")]);
     let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
     sandbox.feed(&verify, token(&sandbox, "orders")).done();
     assert_eq!(renewed(&sandbox, &[]), []);
@@ -91,7 +91,7 @@ fn renewed_token_is_valid_although_its_service_was_revoked_in_the_same_second() 
     let sandbox = sandbox("");
     sandbox.run(&["generate", "orders", "--out-dir", "tokens"]).done();
     sandbox.run(&["revoke", "--service", "orders", "--before", "now"]).done();
-    assert_eq!(renewed(&sandbox, &[])[0].1, "its own is revoked");
+    assert_eq!(renewed(&sandbox, &[])[0].1, "its token is revoked");
     let good = sandbox.run(&["list", "--format", "json"]).done().json();
     let jti = &claims_of(&token(&sandbox, "orders"))["jti"];
     let listed = good.as_array().unwrap().iter().find(|listed| &listed["jti"] == jti).unwrap();

@@ -154,7 +154,7 @@ fn leaked_key_is_refused_immediately_and_services_without_a_token_are_listed() {
     ] {
         assert!(ran.stdout.lines().any(|said| said == line), "{}", ran.stdout);
     }
-    assert!(ran.stdout.contains("orders needs a new token, would have been good until "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("orders needs a new token, would have been valid until "), "{}", ran.stdout);
     assert!(!ran.stdout.contains("inventory"), "it has none");
     assert_eq!(published(&sandbox), std::slice::from_ref(&new));
     let verify = ["verify", "--jwks", "jwks.json", "--issuer", "bakery-auth", "-"];
@@ -196,7 +196,7 @@ fn key_that_cannot_rotate_is_refused_without_a_change() {
     let secret = with(|config| config.replace("ES256", "HS256"));
     assert!(secret.run(&["rotate"]).refused().contains("cannot be published"));
     let absurd = with(|config| config.replace("[rotation]", "[rotation]\nprepare = \"1/9\""));
-    assert!(absurd.run(&["rotate"]).refused().contains("a key is prepared before it is activated"));
+    assert!(absurd.run(&["rotate"]).refused().contains("a key must be prepared before it is activated"));
     let typing = with(|config| config.replace("[rotation]", "[rotation]\nactivate = \"a sixth\""));
     assert!(typing.run(&["rotate"]).refused().contains("is not a share of a life"));
     for sandbox in [named, secret, absurd, typing] {

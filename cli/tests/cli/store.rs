@@ -288,7 +288,7 @@ fn token_instead_of_its_jti_is_refused_and_not_echoed() {
     let sandbox = with_store("sqlite:tokens.db");
     let (token, _) = mint(&sandbox, &["orders"]);
     let message = sandbox.run(&["revoke", &token]).refused();
-    assert!(message.contains("that is a token") && !message.contains(&token), "{message}");
+    assert!(message.contains("this is a token") && !message.contains(&token), "{message}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn invalid_store_is_reported_and_not_changed() {
         assert!(message.contains(expected), "{store}: {message}");
         assert!(!message.contains("hush"), "{message}");
     }
-    assert!(sandbox.run(&["list", "--store", "sqlite:none.db"]).refused().contains("there is no store"));
+    assert!(sandbox.run(&["list", "--store", "sqlite:none.db"]).refused().contains("no store exists"));
     assert!(!sandbox.path("none.db").exists());
     assert!(sandbox.run(&["list"]).refused().contains("no store is named"));
     assert!(sandbox.read("text.db").starts_with("not a database"));
@@ -45,7 +45,7 @@ async fn locked_store_is_reported_and_the_token_is_not_printed() {
     let lock = meddle(&sandbox, "BEGIN EXCLUSIVE").await;
     for command in [&["generate", "orders"][..], &["revoke", &jti]] {
         let message = sandbox.run(command).refused();
-        assert!(message.contains("tokens.db` is locked by somebody else"), "{message}");
+        assert!(message.contains("tokens.db` is locked by another program"), "{message}");
     }
     lock.close().await;
     assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()), [(jti, "active".to_owned())]);

@@ -48,9 +48,9 @@ fn ambiguous_time_is_refused_and_nothing_is_revoked() {
         }
         let over = (crate::rotate::now() - 1).to_string();
         for (expires, part) in [
-            ("2026-01-31T10:00:00Z", "which is over"),
-            (over.as_str(), "which is over"),
-            ("now", "which is over"),
+            ("2026-01-31T10:00:00Z", "which is in the past"),
+            (over.as_str(), "which is in the past"),
+            ("now", "which is in the past"),
             ("2030-01-31T10:00:00", "no offset"),
             (&milliseconds, "milliseconds"),
         ] {

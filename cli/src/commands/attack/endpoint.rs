@@ -16,7 +16,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (method, target) = text.split_once(' ').unwrap_or(("GET", text));
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| "the method is none of HTTP")?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| "the method is not an HTTP method")?;
         if !target.starts_with('/') || !target.bytes().all(|byte| matches!(byte, 0x21..=0x7e)) {
             return Err("name a method and a path, such as `GET /stock`");
         }

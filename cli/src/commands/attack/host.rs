@@ -18,7 +18,7 @@ pub(crate) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
         return Ok(());
     }
     Err(Problem::usage(format!("`{host}` is not this machine"))
-        .help("attack only what is yours; if it is, name it with `--allow-host HOST`"))
+        .help("attack only your own services; confirm the host with `--allow-host HOST`"))
 }
 
 fn host(url: &str) -> &str {

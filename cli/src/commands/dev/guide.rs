@@ -13,7 +13,7 @@ pub(crate) fn guide(options: &DevOptions, jwks: &Path) -> String {
          let verifier = {};\n\n\
          Then call a guarded handler:\n\n\
          curl -H \"Authorization: Bearer $({})\" http://127.0.0.1:3000/\n\n\
-         It is not written down, so `service-token list` cannot show it; its hour ends soon.\n",
+         The registry does not contain this token, so `service-token list` cannot show it.\n",
         snippet(options, jwks),
         command_line(options),
     )

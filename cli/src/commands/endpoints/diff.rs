@@ -115,15 +115,15 @@ mod tests {
         };
         assert_eq!(
             told((public, closed), false),
-            "loosened any method /{*rest}: anybody: a test / any service; before: any service / any service"
+            "loosened any method /{*rest}: public: a test / any service; before: any service / any service"
         );
         assert_eq!(
             told((public, closed), true),
-            "loosened any method /{*rest}: anybody: a test; before: any service"
+            "loosened any method /{*rest}: public: a test; before: any service"
         );
         assert_eq!(
             told((closed, public), true),
-            "loosened fallback any method /{*rest}: anybody: a test; before: any service"
+            "loosened fallback any method /{*rest}: public: a test; before: any service"
         );
         let swapped = lines(&rows(closed, public, false), &rows(public, closed, false));
         assert_eq!(swapped.len(), 1, "{swapped:?}");

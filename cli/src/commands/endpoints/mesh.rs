@@ -25,16 +25,16 @@ pub(crate) struct MeshArguments {
     /// The issuer (`iss`) that tokens must have
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// Where the proxy fetches the public keys, an `https` URL
+    /// `https` URL at which the proxy fetches the public keys
     #[arg(long, value_name = "URL", conflicts_with = "jwks")]
     jwks_uri: Option<String>,
     /// JWK set file whose public keys become part of the output
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
-    /// An audience of the service (repeatable); without one, a token that names any is denied
+    /// Audience of the service (repeatable); without it, a token with an audience is denied
     #[arg(long, value_name = "AUDIENCE")]
     audience: Vec<String>,
-    /// Seconds that clocks may differ, as for the verifier [default: 0]
+    /// Leeway in seconds for clocks that differ, as on the verifier [default: 0]
     #[arg(long, value_name = "SECONDS")]
     leeway: Option<Seconds>,
     /// Namespace of the workload, and of callers without a --principal
@@ -46,7 +46,7 @@ pub(crate) struct MeshArguments {
     /// Trust domain of callers without a --principal [default: cluster.local]
     #[arg(long, value_name = "DOMAIN")]
     trust_domain: Option<String>,
-    /// Principal that a service calls as (repeatable) [default: DOMAIN/ns/NAMESPACE/sa/SERVICE]
+    /// Principal of a calling service (repeatable) [default: DOMAIN/ns/NAMESPACE/sa/SERVICE]
     #[arg(long, value_name = "SERVICE=PRINCIPAL")]
     principal: Vec<Pair>,
 }
@@ -90,7 +90,7 @@ impl MeshArguments {
         let issuer = self.issuer.as_deref().or(config.as_ref().map(|config| config.issuer.as_str()));
         let issuer = issuer.ok_or_else(|| {
             Problem::new(ProblemCode::BadConfig, "no issuer is expected")
-                .help("name the `iss` that tokens must have: `--issuer ISSUER`")
+                .help("pass `--issuer ISSUER`, the `iss` that tokens must have")
         })?;
         let mut mesh = self.keyed(issuer)?;
         let configured = config.as_ref().and_then(|config| config.audience.clone());
@@ -129,7 +129,7 @@ impl MeshArguments {
             None => Ok(()),
             Some(Pair { name, .. }) => {
                 let reason =
-                    format!("`--principal` names `{name}`, and no route lets in a service of that name");
+                    format!("`--principal` names `{name}`, and no route allows a service of that name");
                 Err(known::unknown(reason, name, names))
             }
         }
@@ -144,7 +144,7 @@ impl MeshArguments {
             }
             (None, None) => {
                 return Err(Problem::usage("the mesh has no keys to check tokens with")
-                    .help("name them: `--jwks-uri https://…`, or `--jwks FILE` for the set that `service-token jwks` prints"));
+                    .help("pass `--jwks-uri https://…`, or `--jwks FILE` for the set that `service-token jwks` prints"));
             }
         };
         mesh.map_err(|error| refused(&error))

@@ -33,10 +33,10 @@ fn handler(route: &Route) -> String {
 /// Describes the access in words.
 pub(crate) fn who(access: &Access) -> String {
     match access {
-        Access::Public { reason } => format!("anybody: {reason}"),
+        Access::Public { reason } => format!("public: {reason}"),
         Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
             let named =
-                |names: &[String]| if names.is_empty() { "nobody".to_owned() } else { names.join(" or ") };
+                |names: &[String]| if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") };
             let mut words = vec![services.as_deref().map_or("any service".to_owned(), named)];
             words.extend(issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
             words.extend(roles.as_deref().map(|roles| format!("role {}", named(roles))));

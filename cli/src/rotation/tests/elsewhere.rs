@@ -15,7 +15,8 @@ fn second_rotation_of_the_same_files_is_refused_until_the_first_is_done() {
     let lock = bench.site.lock().unwrap();
     let Err(problem) = bench.site.lock() else { panic!("two at once") };
     assert!(
-        problem.to_string().contains("another rotation of") && problem.to_string().contains("wait for it")
+        problem.to_string().contains("another rotation of")
+            && problem.to_string().contains("wait until it ends")
     );
     drop(lock);
     bench.site.lock().unwrap();
@@ -49,7 +50,7 @@ fn concurrent_rotation_on_another_machine_leaves_no_partial_change() {
         Rotation::new(store, &bench.site, &mut || Ok(())).advance().await.map(drop)
     });
     let problem = outcome.unwrap_err().to_string();
-    assert!(problem.contains("rotate where it was prepared"), "{problem}");
+    assert!(problem.contains("run `rotate` on the machine that prepared the key"), "{problem}");
 }
 
 fn faster_is_missing(url: &std::path::Path) -> bool {
