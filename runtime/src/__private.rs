@@ -86,7 +86,7 @@ macro_rules! __register_public {
 macro_rules! __unsealed {
     ($($statement:tt)*) => {
         $($statement)*
-        const { $crate::__private::written_anew() };
+        const { $crate::__private::rewritten() };
     };
 }
 
@@ -101,9 +101,9 @@ macro_rules! __unsealed {
 ///
 /// drop(wrapped);
 /// ```
-pub const fn written_anew() {
+pub const fn rewritten() {
     panic!(
-        "an attribute below `#[service_only]` has written this function anew and dropped its other attributes, so the order of its arguments cannot be checked; put that attribute above `#[service_only]`"
+        "an attribute below `#[service_only]` has rewritten this function and dropped its other attributes, so the order of its arguments cannot be checked; put that attribute above `#[service_only]`"
     )
 }
 

@@ -82,10 +82,7 @@ fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), De
         }
         // A token "from the future" would stay fresh for as long as its `iat` is ahead. The limit here is below
         // `MAX_ISSUED_AHEAD`: a token that proves no age to a revocation is not fresh either.
-        Err(_) => Err(Denial::new(
-            Code::TooOld,
-            "the token says that it is issued in the future, so its age is unknown",
-        )),
+        Err(_) => Err(Denial::new(Code::TooOld, "the token's `iat` is in the future, so its age is unknown")),
     }
 }
 

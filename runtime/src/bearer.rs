@@ -88,7 +88,10 @@ fn of_other_case(value: &[u8]) -> Result<&[u8], Denial> {
         return Err(invalid("the `Authorization` header has no token after its scheme"));
     };
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(Denial::new(Code::MissingToken, "the `Authorization` header is not of scheme Bearer"));
+        return Err(Denial::new(
+            Code::MissingToken,
+            "the `Authorization` header does not use the scheme Bearer",
+        ));
     }
     Ok(rest)
 }

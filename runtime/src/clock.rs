@@ -141,7 +141,7 @@ impl Clock for SystemClock {
 
 /// A clock that always shows the same time, for `--now` and for tests.
 #[derive(Copy, Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the instant is all there is")]
+#[expect(clippy::exhaustive_structs, reason = "the instant is its only field")]
 pub struct FixedClock(pub Timestamp);
 
 impl Clock for FixedClock {

@@ -40,7 +40,7 @@ pub(crate) fn asked(policy: &Policy<'_>, with_issuers: bool) -> Vec<String> {
     cells(issuers, policy.allowed_services(), policy.allowed_roles(), policy.required_scopes(), age)
 }
 
-/// `issuers` is `None` if there is no column for them.
+/// `issuers` is `None` for a table without a column of issuers.
 pub(crate) fn cells<T: AsRef<str>>(
     issuers: Option<Option<&[T]>>,
     services: Option<&[T]>,
@@ -51,7 +51,7 @@ pub(crate) fn cells<T: AsRef<str>>(
     let words = |names: &[T]| names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
     let any_of = |names: Option<&[T]>| match names {
         None => "any".to_owned(),
-        Some([]) => "nobody".to_owned(),
+        Some([]) => "no caller".to_owned(),
         Some(names) => words(names),
     };
     let scopes = if scopes.is_empty() { "none".to_owned() } else { words(scopes) };

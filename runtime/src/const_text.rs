@@ -392,7 +392,7 @@ pub(crate) const fn policy<'a>(
 mod tests {
     use super::*;
     use crate::{
-        __private::{Site, written_anew},
+        __private::{Site, rewritten},
         guard::StaticPolicy,
     };
 
@@ -479,7 +479,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "put that attribute above `#[service_only]`")]
     fn a_constant_of_a_function_without_its_seal_panics() {
-        written_anew();
+        rewritten();
     }
 
     #[test]

@@ -75,16 +75,16 @@ impl fmt::Display for BuildError {
         match self {
             Self::AmbiguousEndpoints(handlers) => write!(
                 f,
-                "two handlers share a key, so audit records cannot tell them apart ({handlers}); rename one of them"
+                "two handlers share a key, so audit records cannot distinguish them ({handlers}); rename one of them"
             ),
-            Self::KeysUnavailable(why) => write!(f, "the keys are not to be had: {why}"),
+            Self::KeysUnavailable(why) => write!(f, "keys unavailable: {why}"),
             Self::NoAudience(issuer) => {
                 write!(f, "no audience for the tokens of `{issuer}`; name this service with `.audience(…)`")
             }
             Self::AlgorithmNotForKind(algorithm) => {
                 write!(
                     f,
-                    "this kind of tokens may not be signed with {algorithm}; use a key pair that it allows"
+                    "tokens of this kind must not be signed with {algorithm}; use a key pair of an allowed algorithm"
                 )
             }
             Self::Lifetime => f.write_str("a maximum lifetime is zero or not whole seconds"),
@@ -94,7 +94,7 @@ impl fmt::Display for BuildError {
             Self::TrustDomain(name) => {
                 write!(
                     f,
-                    "`{name}` is no trust domain; write it as in `spiffe://TRUST-DOMAIN/…`, in lower case"
+                    "`{name}` is not a trust domain; write it as in `spiffe://TRUST-DOMAIN/…`, in lower case"
                 )
             }
             Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),
@@ -110,37 +110,40 @@ impl fmt::Display for BuildError {
             ),
             Self::IssuerOfTwoKinds(issuer) => write!(
                 f,
-                "two issuers of different kinds have the name `{issuer}`, by which policies and revocations know them; \
-                 trust one of them, or give each its own verifier"
+                "two issuers of different kinds have the name `{issuer}`, and policies and revocations refer to issuers by name; \
+                 trust one of them, or create a verifier for each"
             ),
             Self::ServicesNotDeclared(issuer, other) => write!(
                 f,
                 "tokens of `{issuer}` and of `{other}` could both name any service; \
-                 say which services one of them may name with `.services(…)` or `.service_prefix(…)`"
+                 declare the services of one issuer with `.services(…)` or `.service_prefix(…)`"
             ),
             Self::SharedService { issuer, other, shared } => write!(
                 f,
                 "tokens of `{issuer}` and of `{other}` may both name `{shared}`; give each service to one issuer"
             ),
-            Self::ServiceName(name) => write!(f, "`{name}` is no service name"),
+            Self::ServiceName(name) => write!(f, "`{name}` is not a service name"),
             Self::NoIssuer => f.write_str("no issuer; name the `iss` of your tokens with `.issuer(…)`"),
-            Self::NoKeys => f.write_str("no keys; give the issuer's keys with `.keys(…)`"),
+            Self::NoKeys => f.write_str("no keys; pass the issuer's keys to `.keys(…)`"),
             Self::EmptyAudience => {
                 f.write_str("an audience is empty; leave `.audience(…)` out to expect none")
             }
             Self::NoAlgorithms => f.write_str(
                 "the list of algorithms is empty; leave `.algorithms(…)` out to accept those of the keys",
             ),
-            Self::NoKeyForAlgorithms => f.write_str("none of the keys is for one of the algorithms"),
+            Self::NoKeyForAlgorithms => f.write_str("no key has one of the configured algorithms"),
             Self::Leeway(leeway) => {
                 let most = MAX_LEEWAY.as_secs();
                 write!(
                     f,
-                    "a leeway of {leeway:?} is not whole seconds up to {most}; let the clocks be set by NTP"
+                    "a leeway of {leeway:?} is not whole seconds up to {most}; synchronize the clocks with NTP"
                 )
             }
             Self::TokenCache(tokens) => {
-                write!(f, "a cache of {tokens} tokens for each thread; {MAX_CACHED_TOKENS} is the most")
+                write!(
+                    f,
+                    "a cache of {tokens} tokens for each thread is too large; the maximum is {MAX_CACHED_TOKENS}"
+                )
             }
             Self::Realm(realm) => {
                 write!(f, "the realm `{realm}` is empty or has characters other than printable ASCII")

@@ -20,7 +20,7 @@ use crate::{
 
 /// An argument that a policy can be applied to.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say who calls",
+    message = "`{Self}` does not identify the caller",
     label = "this argument is checked by `#[service_only]`",
     note = "it checks a `&service_only::Caller` and a `&service_only::claims::ServiceClaims`; a type of your own needs another name"
 )]
@@ -61,7 +61,7 @@ impl Drop for Checked {
 }
 
 /// A caller is proof of its identity. The decision uses the clock and the audit sink of the verifier that verified
-/// it. A stored caller is refused after its key or token is no longer valid, or is revoked.
+/// it. A stored caller is refused after its key or token has expired or was revoked.
 ///
 /// The decision belongs to the attempt of the caller: the request that its handler still answers, or the
 /// token that was verified for this function. Otherwise the function starts a new attempt: for a stored caller, and
@@ -140,8 +140,8 @@ pub fn check<P: StaticPolicy>(given: &impl Given) -> Result<Checked, Denial> {
 
 /// An argument that identifies the caller, and that a decision can be made about.
 #[diagnostic::on_unimplemented(
-    message = "a guarded method cannot check its caller by a `{Self}`",
-    label = "this argument is what the caller is known by",
+    message = "a guarded method cannot identify its caller from `{Self}`",
+    label = "this argument identifies the caller",
     note = "the request comes first, and the cargo feature of its framework must be on"
 )]
 pub trait Admit: Sized {
@@ -160,7 +160,7 @@ pub trait Admit: Sized {
 /// The return type of a guarded function: a type that can represent a refusal.
 #[diagnostic::on_unimplemented(
     message = "a guarded function must return a `Result` whose error can be made from `{R}`, and this one returns `{Self}`",
-    label = "a refusal has no place in this return type"
+    label = "this return type cannot contain a denial"
 )]
 pub trait Refused<R>: Sized {
     /// Converts the refusal to the function's return value.

@@ -179,8 +179,7 @@ impl IssuerBuilder {
         let issuer = self.issuer.filter(|issuer| !issuer.is_empty());
         let issuer = issuer
             .ok_or_else(|| IssueError::new("no issuer; name the `iss` of your tokens with `.issuer(…)`"))?;
-        let keys =
-            self.keys.ok_or_else(|| IssueError::new("no key; give the one that signs with `.key(…)`"))?;
+        let keys = self.keys.ok_or_else(|| IssueError::new("no key; pass the signing key to `.key(…)`"))?;
         if self.audience.iter().any(String::is_empty) {
             return Err(IssueError::new(
                 "an audience is empty; leave `.audience(…)` out for tokens without `aud`",
@@ -188,7 +187,7 @@ impl IssuerBuilder {
         }
         if self.strict && self.audience.is_empty() {
             return Err(IssueError::new(
-                "a strict token is for somebody; name the services with `.audience(…)`",
+                "a strict token needs an audience; name the services with `.audience(…)`",
             ));
         }
         if self.strict {

@@ -71,9 +71,9 @@ macro_rules! names {
         #[derive(Debug, Copy, Clone, PartialEq, Eq)]
         pub(crate) enum $type { $($name,)* }
 
-        const _: () = assert!([$($text),*].len() <= 64, "each has a bit of its own");
+        const _: () = assert!([$($text),*].len() <= 64, "each needs a separate bit");
 
-        #[allow(dead_code, reason = "not every object is told of what is wrong with a member")]
+        #[allow(dead_code, reason = "not every object reports an invalid member")]
         impl $type {
             pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
@@ -173,7 +173,7 @@ pub(crate) enum Unlawful {
 impl fmt::Display for Unlawful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Twice => f.write_str("a member name stands twice"),
+            Self::Twice => f.write_str("a member name occurs twice"),
             Self::TooMany => write!(f, "more than {MAX_JSON_MEMBERS} members"),
         }
     }

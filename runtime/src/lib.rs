@@ -1,11 +1,11 @@
 //! Handlers that only other services may call.
 //!
-//! Put [`#[service_only]`](service_only) on a handler. From then on it runs only for a caller that
-//! presents a valid service token. A request with a missing or invalid token gets a 401. A valid token that does
-//! not belong to a service, or not to an allowed one, gets a 403. Every attempt writes one audit record.
+//! Put [`#[service_only]`](service_only) on a handler. The handler then runs only for a caller that
+//! presents a valid service token. A request with a missing or invalid token gets a 401. A valid token of a user, or
+//! of a service that the handler does not allow, gets a 403. Every attempt writes one audit record.
 //!
 //! You configure two things in two places. The [`Verifier`] answers *who is it?* for all handlers, with issuer, keys
-//! and audience. Each handler answers *may it do this?* with services, roles, scopes and freshness.
+//! and audience. Each handler answers *may it do this?* with services, roles, scopes and the age of the token.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] mod example {
@@ -45,9 +45,15 @@
 //! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
 //! | `compress` | compression of rotated audit logs |
 //!
-//! Other crates add the rest: `service-only-client` sends tokens, `service-only-store` keeps minted tokens and the
-//! revocations of a fleet, `service-only-otel` measures and traces, `service-only-export` writes policies for
-//! meshes, and `service-only-testkit` tests guarded handlers.
+//! # Related crates
+//!
+//! | crate | use it to |
+//! | --- | --- |
+//! | `service-only-client` | send tokens to other services |
+//! | `service-only-store` | store the revocations and the registry of minted tokens of a fleet |
+//! | `service-only-otel` | export metrics and traces |
+//! | `service-only-export` | export policies for service meshes |
+//! | `service-only-testkit` | test guarded handlers |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]

@@ -62,7 +62,7 @@ impl<'a> Policy<'a> {
         Self { scopes, ..self }
     }
 
-    /// Requires the token to have an `iat` that is no older than this.
+    /// Requires the token to have an `iat`, at most this long ago.
     #[must_use]
     pub const fn max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }

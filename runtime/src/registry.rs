@@ -88,7 +88,7 @@ pub(crate) fn warn_of_unreachable(trusts: impl Fn(&str) -> bool) {
             let (endpoint, issuers) = (guarded.endpoint, issuers.join(" "));
             tracing::warn!(
                 target: "service_only", %endpoint, issuers,
-                "a handler asks for issuers, none of which this verifier trusts"
+                "a handler requires issuers that this verifier does not trust"
             );
         }
     }
@@ -215,7 +215,7 @@ impl Entry {
         tracing::error!(
             target: "service_only",
             handlers = names,
-            "two handlers share a key, so records cannot tell them apart; rename one of them"
+            "two handlers share a key, so audit records cannot distinguish them; rename one of them"
         );
         self.endpoint = Endpoint::unregistered(names, 0);
         self.reason = self.reason.map(|_| names);

@@ -158,7 +158,7 @@ mod tests {
             ("www-authenticate", r#"Bearer realm="bakery", error="invalid_token""#),
         ];
         assert_eq!(refused.headers().collect::<Vec<_>>(), expected);
-        assert_eq!(rejection(Code::NoVerifier).headers().count(), 2, "there is nobody to authenticate to");
+        assert_eq!(rejection(Code::NoVerifier).headers().count(), 2, "a challenge would have no recipient");
         assert!(!format!("{refused} {refused:?}").contains("the reason"));
         assert_eq!(Denial::from(refused).reason(), "the reason");
     }

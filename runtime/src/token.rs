@@ -100,7 +100,7 @@ impl<'h> Header<'h> {
         let found = allowed.iter().find(|algorithm| algorithm.as_str() == self.alg);
         found.ok_or_else(|| {
             let allowed = allowed.iter().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
-            let reason = format!("the token says `alg` is `{}`, allowed: {allowed}", quoted(&self.alg));
+            let reason = format!("the token's `alg` is `{}`, allowed: {allowed}", quoted(&self.alg));
             Denial::new(Code::AlgNotAllowed, reason)
         })
     }

@@ -375,7 +375,7 @@ pub(crate) fn refuse_development_keys(keys: &KeySet, development_build: bool) ->
 pub(crate) fn refuse_development_kid(kid: Option<&str>, development_build: bool) -> Result<(), Denial> {
     match kid {
         Some(kid) if !development_build && kid.starts_with(KeyId::DEVELOPMENT_PREFIX) => {
-            let reason = format!("the token says `kid` is `{}`, a key for development", quoted(kid));
+            let reason = format!("the token's `kid` is `{}`, a key for development", quoted(kid));
             Err(Denial::new(Code::UnknownKey, reason))
         }
         _ => Ok(()),

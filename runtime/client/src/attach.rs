@@ -17,7 +17,7 @@ use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 /// A proxy can read what passes over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
 /// proxy.
 #[derive(Debug, Clone)]
-#[must_use = "it does nothing until a client has it"]
+#[must_use = "it does nothing until you add it to a client"]
 pub struct AttachToken {
     pub(crate) tokens: LazyTokenSource,
     recipients: Vec<Origin>,

@@ -1,4 +1,4 @@
-//! The calling side: holds the token that this service sends to others, and keeps it current.
+//! Sends a service token with each request to another service, and reloads the token when its file changes.
 //!
 //! A deployment mounts the token as a file and replaces the file before the token expires. This crate does
 //! not verify the token: the called service does. This crate makes sure that the token goes only to the
@@ -10,8 +10,8 @@
 //! | --- | --- |
 //! | `reqwest` | a reqwest client, and middleware of reqwest-middleware |
 //! | `tower` | `AttachToken` as a tower layer |
-//! | `axum` | bodies of axum in requests that are sent again |
-//! | `tonic` | bodies of tonic in requests that are sent again |
+//! | `axum` | retries of requests with axum bodies |
+//! | `tonic` | retries of requests with tonic bodies |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
@@ -280,7 +280,7 @@ impl TokenSourceBuilder {
     fn check(&self) -> Result<(), TokenFileError> {
         if self.interval < MIN_POLL_INTERVAL {
             let reason = format!(
-                "the file would be looked at every {:?}; {MIN_POLL_INTERVAL:?} is the least",
+                "the file would be read every {:?}; the minimum is {MIN_POLL_INTERVAL:?}",
                 self.interval
             );
             return Err(self.file.error(TokenFileErrorKind::Configuration, reason));

@@ -61,7 +61,7 @@ pub struct InvalidOrigin(String);
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no origin; write scheme, host and port, as in `http://orders:8000`", self.0)
+        write!(f, "`{}` is not an origin; write scheme, host and port, as in `http://orders:8000`", self.0)
     }
 }
 

@@ -39,8 +39,8 @@ impl fmt::Display for ProxyReadsToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the token is not sent to `{}`: a proxy of the environment (`http_proxy` or `all_proxy`) would read it; \
-             make the client by `AttachToken::client`, which uses no proxy, or name the host in `no_proxy`",
+            "the token is not sent to `{}`: the proxy of the environment variable `http_proxy` or `all_proxy` would read it; \
+             create the client with `AttachToken::client`, which uses no proxy, or name the host in `no_proxy`",
             self.host
         )
     }

@@ -65,7 +65,7 @@ impl Contents for TokenFile {
     fn parse(&self, bytes: &[u8]) -> Result<Option<Sendable>, TokenFileError> {
         sendable(bytes).map(Some).map_err(|reason| {
             let reason = format_args!(
-                "the file holds no token: {reason}; write one into it with `service-token generate NAME`"
+                "the file contains no token: {reason}; write one with `service-token generate NAME`"
             );
             self.error(TokenFileErrorKind::NotAToken, reason)
         })
@@ -88,7 +88,7 @@ impl Contents for TokenFile {
     }
 
     fn tell_refused(&self, error: &TokenFileError) {
-        tracing::error!(target: "service_only", %error, "the token file cannot be used, its last token stays in use");
+        tracing::error!(target: "service_only", %error, "the token file cannot be used, the last token stays in use");
     }
 }
 
@@ -111,17 +111,17 @@ fn what_it_is(text: &str) -> &'static str {
     if text.is_empty() {
         "it is empty"
     } else if begins("bearer ") || begins("authorization:") {
-        "it begins like a header; only the token itself belongs in it"
+        "it begins like a header; write only the token into the file"
     } else if begins("-----BEGIN ") {
         "it holds a key or a certificate in PEM"
     } else if begins("{") || begins("[") {
         "it holds JSON"
     } else if begins("\"") || begins("'") {
-        "it begins with a quotation mark; only the token itself belongs in it"
+        "it begins with a quotation mark; write only the token into the file"
     } else if text.contains(char::is_whitespace) {
-        "it has white space within, so it is broken into lines or holds more than a token"
+        "it contains white space, so it has line breaks or more than a token"
     } else if text.split('.').count() != 3 {
-        "it is not three parts with two dots between them"
+        "it does not have three parts, separated by dots"
     } else {
         "its parts are not those of a token: base64url without padding, and JSON"
     }
@@ -250,8 +250,8 @@ mod tests {
             ("-----BEGIN PRIVATE KEY-----", "PEM"),
             ("{\"token\":\"s3cr3t\"}", "JSON"),
             (&format!("\"{TOKEN}\""), "quotation mark"),
-            (&format!("{TOKEN}\n{TOKEN}"), "white space within"),
-            (&format!("{TOKEN} # s3cr3t"), "white space within"),
+            (&format!("{TOKEN}\n{TOKEN}"), "white space"),
+            (&format!("{TOKEN} # s3cr3t"), "white space"),
             (&format!("{TOKEN}="), "base64url"),
             (&format!("{TOKEN}\0"), "base64url"),
         ] {

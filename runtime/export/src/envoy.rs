@@ -48,18 +48,18 @@ pub fn envoy(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
     page.comment(
         0,
         &format!(
-            "Who may call {}, for Envoy {ENVOY_VERSION} or later. Written by service-only.",
+            "Allowed callers of {}, for Envoy {ENVOY_VERSION} or later. Written by service-only.",
             table.service()
         ),
     );
     page.comment(
         0,
-        "What is not listed is denied. Left to the code: revocation, and the details of a token.",
+        "All other requests are denied. Checked only by the code: revocation, and the details of a token.",
     );
     if let MeshKeys::Uri(uri) = &mesh.keys {
         page.comment(
             0,
-            &format!("The cluster {JWKS_CLUSTER}, which reaches {uri} by TLS, is yours to define."),
+            &format!("You must define the cluster {JWKS_CLUSTER}, which reaches {uri} over TLS."),
         );
     }
     page.line(0, "http_filters:");

@@ -43,13 +43,13 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
     page.comment(
         0,
         &format!(
-            "Who may call {}, for Istio {ISTIO_VERSION} or later. Written by service-only.",
+            "Allowed callers of {}, for Istio {ISTIO_VERSION} or later. Written by service-only.",
             table.service()
         ),
     );
     page.comment(
         0,
-        "What is not listed is denied. Left to the code: `is_service`, revocation, the last minute of a token, its details.",
+        "All other requests are denied. Checked only by the code: `is_service`, revocation, the last minute of a token, its details.",
     );
     page.value(
         0,
@@ -79,13 +79,13 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
         for name in patterns(rule) {
             page.comment(
                 2,
-                &format!("Left to the code: the exact `{name}`, whose `*` is a pattern to Istio"),
+                &format!("Checked only by the code: the exact `{name}`, whose `*` is a pattern to Istio"),
             );
         }
         for (path, _) in empty_segments(rule).iter().filter(|(_, pattern)| pattern.is_none()) {
             page.comment(
                 2,
-                &format!("Left to the code: `{path}` with an empty segment for a later parameter"),
+                &format!("Checked only by the code: `{path}` with an empty segment for a later parameter"),
             );
         }
         page.value(2, &json!([policy_rule(rule, mesh, namespace)?]));
@@ -199,15 +199,15 @@ fn path(template: &Template) -> Result<String, String> {
         match piece {
             Piece::Text(text) if text.bytes().all(is_plain) => path.push_str(text),
             Piece::Text(_) => {
-                return Err("Istio's paths have no writing for one of its characters".to_owned());
+                return Err("Istio's paths cannot express one of its characters".to_owned());
             }
             Piece::Parameter(_) if whole_segment => path.push_str("{*}"),
             Piece::Rest(_) if whole_segment => path.push_str("{**}"),
-            _ => return Err("a parameter of Istio is a whole segment of the path".to_owned()),
+            _ => return Err("in Istio, a parameter must be a whole segment of the path".to_owned()),
         }
     }
     if path.contains("//") && path.contains('{') {
-        return Err("Envoy takes no empty segment in a path with a parameter".to_owned());
+        return Err("Envoy does not match an empty segment in a path with a parameter".to_owned());
     }
     Ok(path)
 }
@@ -258,7 +258,7 @@ fn labels(table: &RouteTable, mesh: &MeshOptions) -> Result<Value, ExportError> 
     if table.service().len() > 63 {
         return Err(ExportError::option(
             MeshOption::Label,
-            "the service's name is too long for a label; name one",
+            "the service's name is too long for a label; set one",
         ));
     }
     Ok(json!({ "app": table.service() }))

@@ -41,7 +41,7 @@ pub fn mermaid(table: &RouteTable) -> String {
 }
 
 // A service name has no space, so these labels cannot collide with one.
-const ANYBODY: &str = "anybody (public)";
+const ANYBODY: &str = "any client (public)";
 const ANY_SERVICE: &str = "any service";
 
 fn callers_of(needs: Needs<'_>) -> Vec<&str> {

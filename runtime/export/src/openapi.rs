@@ -28,7 +28,7 @@ pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError>
     let document = json!({
         "components": {
             "responses": {
-                "Forbidden": response("The token is not a service's, or not an allowed one's."),
+                "Forbidden": response("The token does not belong to an allowed service."),
                 "Unauthorized": response("The token is missing or not authentic."),
             },
             "schemas": { "Problem": problem() },
@@ -60,7 +60,7 @@ fn paths(table: &RouteTable) -> Result<Value, ExportError> {
             (rule.template.clone(), path, item)
         });
         if *template != rule.template {
-            return Err(refused(format!("OpenAPI cannot tell it from `{known}`")));
+            return Err(refused(format!("OpenAPI cannot distinguish it from `{known}`")));
         }
         let operation = operation(rule.route);
         for method in methods(&rule).map_err(refused)? {
@@ -73,7 +73,7 @@ fn paths(table: &RouteTable) -> Result<Value, ExportError> {
 fn written(template: &Template, parameter: impl Fn(&str) -> String) -> Result<String, String> {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) if text.contains(['{', '}', '?', '#']) => {
-            Err("OpenAPI has no writing for one of its characters".to_owned())
+            Err("OpenAPI cannot express one of its characters".to_owned())
         }
         Piece::Text(text) => Ok(text.clone()),
         Piece::Parameter(name) | Piece::Rest(name) => Ok(parameter(name)),
@@ -103,7 +103,7 @@ fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
 }
 
 fn operation(route: &Route) -> Value {
-    let answer = json!({ "description": "What the handler answers." });
+    let answer = json!({ "description": "The handler's response." });
     let mut operation = match route.access() {
         Access::Public { reason } => {
             json!({ "responses": { "default": answer }, "security": [], "x-public": reason })

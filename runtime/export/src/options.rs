@@ -50,7 +50,7 @@ impl MeshOptions {
         if !host.is_some_and(|host| !host.is_empty() && !host.contains('@')) || !is_plain(&uri) {
             return Err(ExportError::option(
                 MeshOption::JwksUri,
-                "the keys come from a URL such as `https://auth.example/jwks.json`",
+                "the keys must come from a URL such as `https://auth.example/jwks.json`",
             ));
         }
         Self::new(issuer.into(), MeshKeys::Uri(uri))
@@ -157,7 +157,7 @@ fn is_plain(text: &str) -> bool {
 /// proxy's configuration.
 fn public_keys(jwks: &str) -> Result<String, ExportError> {
     let refused = |reason| ExportError::option(MeshOption::Jwks, reason);
-    let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is no JWK set"))?;
+    let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is not a JWK set"))?;
     let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
     let keys = keys.ok_or_else(|| refused("the JWK set has no keys"))?;
     // RFC 7518 section 6: the members that only the owner of a key may have.

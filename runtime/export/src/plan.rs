@@ -90,7 +90,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 /// order. A fallback at the path of a route is unreachable, and has no rule.
 pub(crate) fn rules(table: &RouteTable) -> Result<Vec<Rule<'_>>, ExportError> {
     if table.service().parse::<ServiceName>().is_err() {
-        return Err(ExportError::option(MeshOption::Service, "the table's `service` is no service name"));
+        return Err(ExportError::option(MeshOption::Service, "the table's `service` is not a service name"));
     }
     let mut parsed = table.routes().iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     parsed.sort_by(|(one, a), (other, b)| {
@@ -109,7 +109,7 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
     let refused = |reason: String| ExportError::route(name(route), reason);
     let template = Template::parse(route.path()).map_err(refused)?;
     if let Some(method) = route.methods().iter().find(|method| !is_method(method)) {
-        return Err(refused(format!("`{}` is no method", method.escape_debug())));
+        return Err(refused(format!("`{}` is not a method", method.escape_debug())));
     }
     match route.access() {
         Access::Public { .. } => {}
@@ -119,14 +119,14 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
             }
             if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
                 return Err(refused(
-                    "a name in `services` is no service name, so no token can have it".to_owned(),
+                    "a name in `services` is not a service name, so no token can have it".to_owned(),
                 ));
             }
             if roles.iter().flatten().any(String::is_empty) {
                 return Err(refused("a name in `roles` is empty".to_owned()));
             }
             if !scopes.iter().all(|scope| is_scope(scope)) {
-                return Err(refused("a name in `scopes` is no scope, so no token can have it".to_owned()));
+                return Err(refused("a name in `scopes` is not a scope, so no token can have it".to_owned()));
             }
         }
         _ => return Err(refused("its access is of a kind that cannot be exported".to_owned())),
@@ -189,10 +189,10 @@ impl Rule<'_> {
             remark.push_str(&format!(", {handler}"));
         }
         match self.access {
-            Asked::Anybody { reason } => remark.push_str(&format!(": anybody, because {reason}")),
-            Asked::Nobody => remark.push_str(": nobody, for a list of names is empty"),
+            Asked::Anybody { reason } => remark.push_str(&format!(": public, because {reason}")),
+            Asked::Nobody => remark.push_str(": no caller, because a list of names is empty"),
             Asked::Service(Needs { max_age: Some(age), .. }) => {
-                remark.push_str(&format!(". Left to the code: max_age {}", duration(age)));
+                remark.push_str(&format!(". Checked only by the code: max_age {}", duration(age)));
             }
             Asked::Service(_) => {}
         }

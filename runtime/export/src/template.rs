@@ -30,7 +30,7 @@ enum Step {
 impl Template {
     pub(crate) fn parse(path: &str) -> Result<Self, String> {
         if !path.starts_with('/') {
-            return Err("a path starts with `/`".to_owned());
+            return Err("a path must start with `/`".to_owned());
         }
         let mut pieces = Vec::new();
         let mut text = String::new();
@@ -45,7 +45,7 @@ impl Template {
                 continue;
             }
             let Some((name, after)) = from.strip_prefix('{').and_then(|from| from.split_once('}')) else {
-                return Err("a brace has no counterpart".to_owned());
+                return Err("a brace is not closed or not opened".to_owned());
             };
             if !text.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
@@ -121,13 +121,13 @@ impl Template {
 fn parameter(name: &str, after: &str) -> Result<Piece, String> {
     let (rest, name) = name.strip_prefix('*').map_or((false, name), |name| (true, name));
     if name.is_empty() || name.contains(['/', '{', '*']) {
-        return Err("a parameter has no proper name".to_owned());
+        return Err("the name of a parameter is not valid".to_owned());
     }
     if rest && !after.is_empty() {
-        return Err("a parameter that takes the rest of the path stands at its end".to_owned());
+        return Err("a parameter that matches the rest of the path must be at its end".to_owned());
     }
     if after.split('/').next().is_some_and(|segment| segment.contains('{')) {
-        return Err("a segment of a path has one parameter at most".to_owned());
+        return Err("a segment of a path must not have more than one parameter".to_owned());
     }
     let name = name.to_owned();
     Ok(if rest { Piece::Rest(name) } else { Piece::Parameter(name) })

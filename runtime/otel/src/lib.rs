@@ -1,8 +1,8 @@
 //! Metrics and traces of `service-only` by OpenTelemetry.
 //!
 //! [`Metrics`] counts decisions, and reads keys, tokens and the audit log at each collection. [`TracesAudit`]
-//! creates a span for each decision. Use both as audit sinks beside the one that writes: they never fail, and
-//! they make no decision.
+//! creates a span for each decision. Add both as audit sinks next to the sink that writes the records. They never
+//! fail, and they do not affect decisions.
 //!
 //! # Features
 //!

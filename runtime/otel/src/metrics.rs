@@ -115,13 +115,13 @@ impl Metrics {
                 meter,
                 "service_only.token_cache.hits",
                 "{token}",
-                "Tokens that were known from before, so that their signature was not checked again",
+                "Cached tokens, whose signature was not checked again",
             ),
             compatible: Readings::counter(
                 meter,
                 "service_only.compatible.tokens",
                 "{token}",
-                "Tokens of the compatible profile where the strict one is accepted too",
+                "Tokens of the compatible profile at verifiers that also accept the strict one",
             ),
             audit_dropped: Readings::counter(
                 meter,
@@ -133,13 +133,13 @@ impl Metrics {
                 meter,
                 "service_only.revocations",
                 "{revocation}",
-                "Revocations that are held",
+                "Revocations that the verifier has loaded",
             ),
             key_state: Readings::u64_gauge(
                 meter,
                 "service_only.key.state",
                 "",
-                "1 for the state that a key is in",
+                "1 for the current state of a key",
             ),
             key_age: Readings::f64_gauge(meter, "service_only.key.age", "s", "Time since a key was prepared"),
             #[cfg(feature = "remote")]
@@ -147,13 +147,13 @@ impl Metrics {
                 meter,
                 "service_only.key_refresh.failures",
                 "{failure}",
-                "Fetches of keys that brought none",
+                "Fetches of keys that failed",
             ),
             refresh_failing: Readings::u64_gauge(
                 meter,
                 "service_only.key_refresh.failing",
                 "",
-                "1 while the last try to load keys has failed",
+                "1 if the last attempt to load keys failed",
             ),
             refresh_success: Readings::f64_gauge(
                 meter,
@@ -166,14 +166,14 @@ impl Metrics {
                 meter,
                 "service_only.sent_token.expiry.timestamp",
                 "s",
-                "When the token that is sent expires, since the Unix epoch",
+                "When the client's token expires, since the Unix epoch",
             ),
             #[cfg(feature = "client")]
             sent_lifetime: Readings::f64_gauge(
                 meter,
                 "service_only.sent_token.lifetime",
                 "s",
-                "How long the token that is sent lives, from its issue to its expiry",
+                "Lifetime of the client's token, from its issue to its expiry",
             ),
         }))
     }

@@ -44,7 +44,7 @@ pub(crate) struct Subject<'s> {
 pub(crate) struct Line {
     /// Whether the caller is refused if the record is lost.
     pub(crate) is_required: bool,
-    /// Whether a record of the same id was written before, and is no longer the outcome.
+    /// Whether a record of the same id was written before, and this record replaces its outcome.
     pub(crate) amends: bool,
 }
 

@@ -382,7 +382,7 @@ impl Handle {
 
     fn unfinished(&self) -> String {
         let (waiting, limit) = (self.queue.waiting(), self.flush_timeout);
-        format!("the audit log did not take all records within {limit:?}: {waiting} are not written")
+        format!("the audit log did not write all records within {limit:?}: {waiting} are not written")
     }
 }
 

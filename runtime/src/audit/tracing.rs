@@ -63,7 +63,7 @@ impl AuditSink for TracingAudit {
             return Ok(());
         }
         Err(AuditError::new(
-            "no `tracing` subscriber takes the level INFO of the target `service_only::audit`",
+            "no `tracing` subscriber records the level INFO of the target `service_only::audit`",
         ))
     }
 }

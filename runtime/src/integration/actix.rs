@@ -203,7 +203,7 @@ fn shut(payload: &mut Payload) -> Option<(watch::Sender<bool>, LetIn)> {
     Some((let_in, waiting))
 }
 
-const REMEDY: &str = "give the `App` one by `.app_data(web::Data::new(verifier))`";
+const REMEDY: &str = "add one to the `App` with `.app_data(web::Data::new(verifier))`";
 
 fn verifier(request: &HttpRequest) -> Option<Verifier> {
     request.app_data::<Data<Verifier>>().map(|verifier| Verifier::clone(verifier))

@@ -11,7 +11,7 @@ use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 
 /// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
 /// put another token into the request since. A layer may also carry it over to a later request. So it is ignored if
-/// its key or its token is no longer valid, or if it is older than a revocation. `V` is the framework's header
+/// its key or its token has become invalid, or if it is older than a revocation. `V` is the framework's header
 /// value.
 #[derive(Clone)]
 pub(crate) struct Decided<V> {

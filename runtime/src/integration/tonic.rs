@@ -116,7 +116,7 @@ impl Asked for Bare<'_> {
     }
 }
 
-const REMEDY: &str = "give the server one by `Server::builder().layer(VerifierLayer::new(verifier))`";
+const REMEDY: &str = "add one to the server with `Server::builder().layer(VerifierLayer::new(verifier))`";
 
 /// Gives the requests of a tonic server its verifier. The layer guards nothing: each method has its own
 /// guard. Without the layer, a guarded method refuses every caller.

@@ -65,7 +65,7 @@ impl ServiceOnlyLayer {
             && !issuers.iter().any(|issuer| verifier.trusts(issuer))
         {
             let issuers = issuers.join(" ");
-            tracing::warn!(target: "service_only", issuers, "a layer asks for issuers, none of which its verifier trusts");
+            tracing::warn!(target: "service_only", issuers, "a layer requires issuers that its verifier does not trust");
         }
         Self { verifier, policy, endpoint: None }
     }

@@ -165,7 +165,9 @@ impl PrivateJwk {
         };
         match (said.transpose()?, own) {
             (Some(said), _) if fits(said) => Ok(said),
-            (Some(said), _) => Err(KeyError::unusable(format!("`alg` of the JWK is {said}, its key is not"))),
+            (Some(said), _) => {
+                Err(KeyError::unusable(format!("`alg` of the JWK is {said}, which does not fit its key")))
+            }
             (None, Some(own)) => Ok(own),
             (None, None) => Err(KeyError::unusable("the JWK has no `alg`, and its `kty` allows several")),
         }
@@ -307,7 +309,7 @@ mod tests {
         let jwk = r#"{"kty":"OKP","crv":"Ed25519","alg":"Ed25519",
             "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         assert_eq!(keys(jwk).unwrap()[0].algorithm(), Algorithm::Ed25519);
-        assert!(refused(&jwk.replace("\"alg\":\"Ed25519\"", "\"alg\":\"ES256\"")).contains("its key is not"));
+        assert!(refused(&jwk.replace("\"alg\":\"Ed25519\"", "\"alg\":\"ES256\"")).contains("does not fit its key"));
     }
 
     #[test]
@@ -324,8 +326,8 @@ mod tests {
             (EC.replace(d, "short"), "`d` of the JWK is not unpadded base64url"),
             (EC.replace(&format!("\"d\":\"{d}\""), "\"q\":\"\""), "has no `d`"),
             (EC.replace("P-256", "secp256k1"), "no algorithm here uses this `EC` key on `secp256k1`"),
-            (EC.replace("\"kty\"", "\"alg\":\"HS256\",\"kty\""), "`alg` of the JWK is HS256, its key is not"),
-            (EC.replace("\"kty\"", "\"alg\":\"ES384\",\"kty\""), "`alg` of the JWK is ES384, its key is not"),
+            (EC.replace("\"kty\"", "\"alg\":\"HS256\",\"kty\""), "`alg` of the JWK is HS256, which does not fit its key"),
+            (EC.replace("\"kty\"", "\"alg\":\"ES384\",\"kty\""), "`alg` of the JWK is ES384, which does not fit its key"),
             (EC.replace(&format!("\"{d}\""), "7"), "neither a JWK set nor a JWK"),
             (r#"{"keys":[]}"#.to_owned(), "no key"),
             (r#"{"kty":"oct","alg":"HS256","k":"c2hvcnQ"}"#.to_owned(), "bytes"),

@@ -116,7 +116,7 @@ impl TokenRequest<'_> {
                 service = %claims.service,
                 jti = claims.jti,
                 days = self.lifetime.as_secs() / DAY,
-                "minted a token that lives longer than 90 days"
+                "minted a token that is valid for more than 90 days"
             );
         }
         Ok(MintedToken { token, kid: key.kid().clone(), long: self.lifetime > Issuer::LONG_LIFETIME, claims })
@@ -129,7 +129,7 @@ fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result
         return Err(IssueError::new("an audience is empty; leave it out for a token without `aud`"));
     }
     if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
-        return Err(IssueError::new("the token expires before it becomes valid; say an earlier `nbf`"));
+        return Err(IssueError::new("the token expires before it becomes valid; set an earlier `nbf`"));
     }
     if kid.as_str().len() > KeyId::MAX_LENGTH {
         let length = kid.as_str().len();
@@ -208,7 +208,7 @@ impl MintedToken {
 
     /// A warning for the operator if the token lives longer than [`Issuer::LONG_LIFETIME`].
     pub fn warning(&self) -> Option<&'static str> {
-        self.long.then_some("this token lives longer than 90 days: whoever finds it has that long to use it")
+        self.long.then_some("this token is valid for more than 90 days, and so is every stolen copy of it")
     }
 }
 

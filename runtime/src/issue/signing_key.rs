@@ -60,7 +60,7 @@ enum Public {
 
 impl Public {
     fn prepared(&self, algorithm: Algorithm) -> Result<Prepared, KeyError> {
-        let no_point = |_| KeyError::unusable("the point of the key is none");
+        let no_point = |_| KeyError::unusable("the key is not a point of the curve");
         let key = match self {
             Self::Secret => return Err(KeyError::unusable("a secret has no public half")),
             Self::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
@@ -108,7 +108,7 @@ impl SigningKey {
             8192 => KeySize::Rsa8192,
             _ => {
                 return Err(KeyError::unusable(format!(
-                    "RSA keys of {bits} bits are not made; use 2048, 3072, 4096 or 8192"
+                    "RSA keys of {bits} bits are not supported; use 2048, 3072, 4096 or 8192"
                 )));
             }
         };
@@ -421,7 +421,7 @@ fn one_private_block(algorithm: Algorithm, text: &[u8]) -> Result<pem::Pem, KeyE
 
 fn encrypted_key() -> KeyError {
     KeyError::unusable(
-        "the private key is encrypted: `openssl pkey -in FILE` asks for the passphrase and writes it in the clear",
+        "the private key is encrypted: `openssl pkey -in FILE` asks for the passphrase and writes the unencrypted key",
     )
 }
 
@@ -459,5 +459,5 @@ fn rsa_numbers(tag: &str, der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 fn no_randomness() -> KeyError {
-    KeyError::unreadable("the crypto backend could not make the key")
+    KeyError::unreadable("the crypto backend could not generate the key")
 }

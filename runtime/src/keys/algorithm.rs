@@ -114,7 +114,7 @@ impl Algorithm {
 #[derive(Copy, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AlgorithmSet(u16);
 
-const _: () = assert!(Algorithm::ALL.len() <= 16, "each has a bit of its own");
+const _: () = assert!(Algorithm::ALL.len() <= 16, "each needs a separate bit");
 
 impl AlgorithmSet {
     pub(crate) const fn contains(self, algorithm: Algorithm) -> bool {

@@ -155,7 +155,7 @@ impl FileKeysBuilder {
     pub fn open(self) -> Result<FileKeys, KeyError> {
         if self.interval < MIN_POLL_INTERVAL {
             return Err(KeyError::unusable(format!(
-                "the file would be looked at every {:?}; {MIN_POLL_INTERVAL:?} is the least",
+                "the file would be read every {:?}; the minimum is {MIN_POLL_INTERVAL:?}",
                 self.interval
             )));
         }
@@ -249,7 +249,7 @@ impl Contents for KeyFile {
     }
 
     fn tell_refused(&self, error: &KeyError) {
-        tracing::error!(target: "service_only", %error, "the key file cannot be used, its last good keys stay in use");
+        tracing::error!(target: "service_only", %error, "the key file cannot be used, the last valid keys stay in use");
     }
 }
 

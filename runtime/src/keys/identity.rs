@@ -85,7 +85,7 @@ pub(crate) fn mismatch(algorithm: Algorithm, tag: &str, der: &[u8]) -> String {
         Some(own) => {
             let fitting = Algorithm::ALL.into_iter().filter(|other| other.key_type() == own);
             let fitting = fitting.map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
-            format!("this is {what}, and {algorithm} needs {needs}; for this key, name {fitting}")
+            format!("this is {what}, and {algorithm} needs {needs}; for this key, use {fitting}")
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<
         KeyError::unusable(if set.is_a_key {
             "not a JWK set: it is a single JWK; write `{\"keys\":[` before it and `]}` behind it"
         } else {
-            "not a JWK set: there is no member `keys`"
+            "not a JWK set: the member `keys` is missing"
         })
     })?;
     if members.len() > most {
@@ -357,7 +357,7 @@ impl<'de> Deserialize<'de> for Jwk {
                         continue;
                     }
                     if seen.contains(&name) {
-                        jwk.unlawful = Some(format!("its member `{}` stands twice", quoted(&name)));
+                        jwk.unlawful = Some(format!("its member `{}` occurs twice", quoted(&name)));
                         continue;
                     }
                     jwk.set(&name, value);
@@ -477,7 +477,7 @@ impl Jwk {
             ("EC", Some("P-384")) => Ok(KeyType::P384),
             ("OKP", Some("Ed25519")) => Ok(KeyType::Ed25519),
             ("oct", _) => Err(KeyError::unusable(
-                "it is a secret, and a JWK set is public: give an HMAC secret by itself",
+                "it is an HMAC secret, and a JWK set is public: load the secret from its own file",
             )),
             ("EC" | "OKP", None) => Err(KeyError::unusable("it has no `crv`")),
             (kty @ ("EC" | "OKP"), Some(crv)) => {
@@ -495,7 +495,7 @@ impl Jwk {
     fn material(&self) -> Result<Material, KeyError> {
         if let Some(member) = self.private {
             return Err(KeyError::unusable(format!(
-                "it holds a private key (`{member}`), which has no place in a verifier: publish the public members only, and replace the key"
+                "it contains a private key (`{member}`), which a verifier must not have: publish only the public members, and replace the key"
             )));
         }
         match self.key_type()? {

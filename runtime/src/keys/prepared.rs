@@ -123,7 +123,7 @@ fn one_public_block(text: &[u8]) -> Result<pem::Pem, KeyError> {
             "this is a private key, and a verifier needs the public one: `openssl pkey -in FILE -pubout` writes it",
         )),
         "CERTIFICATE" => Err(KeyError::unusable(
-            "this is a certificate, and nothing here checks one: `openssl x509 -in FILE -pubkey -noout` writes its key",
+            "this is a certificate, which is not supported: `openssl x509 -in FILE -pubkey -noout` writes its key",
         )),
         tag => Err(KeyError::unusable(format!("the PEM block is `{}`; {remedy}", quoted(tag)))),
     }

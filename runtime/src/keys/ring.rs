@@ -110,7 +110,7 @@ impl KeyRing {
     ///
     /// `overlap` is how long a key stays trusted after it has stopped signing. It must be at least as long as the
     /// longest lifetime of a token, or valid tokens are refused. A longer overlap helps only an attacker with a
-    /// stolen key. The right value depends on the issuer, so there is no default.
+    /// stolen key. The right value depends on the issuer, so `overlap` has no default.
     ///
     /// # Errors
     /// When the key has no `kid`.
@@ -145,7 +145,7 @@ impl KeyRing {
         let kid = name_of(&key)?.clone();
         self.change(|entries, now| {
             if let Some(state) = entries.state(kid.as_str()) {
-                return Err(refused(kid.as_str(), state, "give the new key a name of its own"));
+                return Err(refused(kid.as_str(), state, "give the new key another `kid`"));
             }
             if entries.live.len() >= KeySet::MAX_KEYS {
                 return Err(KeyError::unusable(format!(
@@ -310,7 +310,9 @@ impl Entries {
 
 fn name_of(key: &VerifyingKey) -> Result<&KeyId, KeyError> {
     key.kid().ok_or_else(|| {
-        KeyError::unusable("a key that rotates needs a name: `.with_kid(…)` gives it the one in its tokens")
+        KeyError::unusable(
+            "a key that rotates needs a key id: set the `kid` of its tokens with `.with_kid(…)`",
+        )
     })
 }
 

@@ -90,7 +90,7 @@ impl KeySet {
     /// Creates a set of these keys.
     ///
     /// # Errors
-    /// When there are no keys, more than [`KeySet::MAX_KEYS`], or two with the same `kid`.
+    /// For an empty list, for more than [`KeySet::MAX_KEYS`] keys, and for two keys with the same `kid`.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         Self::assemble(keys.into_iter().collect(), Vec::new())
     }
@@ -211,7 +211,7 @@ impl KeySet {
         }
         let own = key.algorithms().collect::<AlgorithmSet>();
         let own = own.iter().map(Algorithm::as_str).collect::<Vec<_>>().join(", ");
-        let reason = format!("the token says `alg` is `{algorithm}`, and its key is for {own}");
+        let reason = format!("the token's `alg` is `{algorithm}`, and its key is for {own}");
         Err(Denial::new(Code::KeyAlgMismatch, reason))
     }
 
@@ -227,7 +227,7 @@ impl KeySet {
             _ => None,
         };
         named.or(unnamed).ok_or_else(|| {
-            let reason = format!("the token says `kid` is `{}`, and no key has that name", quoted(kid));
+            let reason = format!("the token's `kid` is `{}`, and no key has that name", quoted(kid));
             Denial::new(Code::UnknownKey, reason)
         })
     }

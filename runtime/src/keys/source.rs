@@ -16,7 +16,7 @@ pub trait KeySource: Send + Sync + 'static {
     fn snapshot(&self) -> Result<KeySet, KeysUnavailable>;
 
     /// Offers a wait for newer keys. A verifier calls it when a token names a `kid` that the snapshot does not
-    /// have, or when there is no snapshot (`kid` is empty then for a token that names none).
+    /// have, or when the snapshot failed (`kid` is empty then for a token without a `kid`).
     ///
     /// Return a future that ends within a bounded time, after which the verifier reads the snapshot again. Return
     /// `None` if waiting is pointless. An attacker chooses `kid`, so a source must limit how often it fetches.

@@ -98,7 +98,9 @@ pub(crate) fn check_ed25519(key: &[u8]) -> Result<(), KeyError> {
         KeyError::unusable("the Ed25519 key is not a point of the curve: no signature verifies with it")
     })?;
     if point.is_small_order() {
-        return Err(KeyError::weak("the Ed25519 key is of small order: anybody can sign for it"));
+        return Err(KeyError::weak(
+            "the Ed25519 key has small order, so signatures for it can be forged without the private key",
+        ));
     }
     // RFC 8032 section 5.1.3: a coordinate that is not reduced is invalid.
     if point.compress() != encoded {

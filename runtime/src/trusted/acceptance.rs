@@ -58,7 +58,8 @@ impl Acceptance {
         }
         let now = self.issuer.keys_now()?;
         if !self.issuer.accepted(&now).contains(*algorithm) {
-            let reason = format!("the token was signed with {algorithm}, which no key is for any more");
+            let reason =
+                format!("the token was signed with {algorithm}, and no key has that algorithm any more");
             return Err(Denial::new(Code::AlgNotAllowed, reason));
         }
         let kid = kid.as_ref().map(KeyId::as_str);
@@ -68,7 +69,7 @@ impl Acceptance {
             return Ok(());
         }
         let name = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid)));
-        Err(Denial::new(Code::BadSignature, format!("{name} is not the one any more that signed the token")))
+        Err(Denial::new(Code::BadSignature, format!("{name} has changed since it verified the token")))
     }
 
     /// Checks that the token is valid at this time.

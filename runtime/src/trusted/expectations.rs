@@ -22,7 +22,7 @@ pub(crate) struct Expectations {
 
 pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {
     let key = kid.map_or_else(|| "the key".to_owned(), |kid| format!("the key `{}`", quoted(kid.as_str())));
-    Denial::new(Code::BadSignature, format!("the {algorithm} signature does not verify under {key}"))
+    Denial::new(Code::BadSignature, format!("the {algorithm} signature does not verify with {key}"))
 }
 
 impl Expectations {
@@ -51,7 +51,7 @@ impl Expectations {
         if iss == self.issuer {
             return Ok(());
         }
-        let reason = format!("the token says `iss` is `{}`, expected `{}`", quoted(iss), self.issuer);
+        let reason = format!("the token's `iss` is `{}`, expected `{}`", quoted(iss), self.issuer);
         Err(Denial::new(Code::WrongIssuer, reason))
     }
 
@@ -63,13 +63,13 @@ impl Expectations {
             (None, _) => Err(missing("aud")),
             (Some(_), []) => Err(Denial::new(
                 Code::WrongAudience,
-                "the token has an `aud`, and this verifier was given no audience",
+                "the token has an `aud`, and no audience is configured on this verifier",
             )),
             (Some(aud), own) if aud.iter().any(|named| own.iter().any(|own| own == named)) => Ok(()),
             (Some(aud), _) => {
                 let expected = self.audience.join("`, `");
                 let found = aud.iter().map(|named| quoted(named)).collect::<Vec<_>>().join("`, `");
-                let reason = format!("the token says `aud` is `{}`, expected `{expected}`", quoted(&found));
+                let reason = format!("the token's `aud` is `{}`, expected `{expected}`", quoted(&found));
                 Err(Denial::new(Code::WrongAudience, reason))
             }
         }
@@ -82,15 +82,15 @@ impl Expectations {
         let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
         let iat = times.iat.ok_or_else(|| missing("iat"))?;
         if iat > at.now.unix().saturating_add(at.leeway_seconds()) {
-            let reason =
-                format!("the token says that it is issued at {}, in the future", Timestamp::from_unix(iat));
+            let reason = format!("the token's `iat` is {}, in the future", Timestamp::from_unix(iat));
             return Err(Denial::new(Code::NotYetValid, reason));
         }
         let (life, remaining) = (times.exp.saturating_sub(iat), times.exp.saturating_sub(at.now.unix()));
         if life <= most && remaining <= most.saturating_add(at.leeway_seconds()) {
             return Ok(());
         }
-        let reason = format!("the token lives {life} s and {remaining} s of it remain, allowed: {most} s");
+        let reason =
+            format!("the token is valid for {life} s, of which {remaining} s remain, allowed: {most} s");
         Err(Denial::new(Code::LivesTooLong, reason))
     }
 }

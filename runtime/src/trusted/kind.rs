@@ -83,7 +83,7 @@ impl Kind {
             }
             Some(typ) => {
                 let expected = own.join("` or `");
-                let reason = format!("the token says `typ` is `{}`, expected `{expected}`", quoted(typ));
+                let reason = format!("the token's `typ` is `{}`, expected `{expected}`", quoted(typ));
                 Err(Denial::new(Code::WrongTyp, reason))
             }
         }
@@ -192,7 +192,7 @@ fn subject<'c>(claims: &'c RawClaims<'_>) -> Result<&'c str, Denial> {
 fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     let subject = subject(claims)?;
     let not_an_account = || {
-        let reason = format!("the token says `sub` is `{}`, which is no service account", quoted(subject));
+        let reason = format!("the token's `sub` is `{}`, which is not a service account", quoted(subject));
         Denial::new(Code::NotService, reason)
     };
     let account = subject.strip_prefix("system:serviceaccount:").ok_or_else(not_an_account)?;
@@ -216,13 +216,12 @@ fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'
     let id = subject.strip_prefix("spiffe://").ok_or_else(|| {
         Denial::new(
             Code::BadClaimValue,
-            format!("the token says `sub` is `{}`, which is no SPIFFE ID", quoted(subject)),
+            format!("the token's `sub` is `{}`, which is not a SPIFFE ID", quoted(subject)),
         )
     })?;
     let (domain, path) = id.split_once('/').unwrap_or((id, ""));
     if domain != trust_domain {
-        let reason =
-            format!("the token is of the trust domain `{}`, expected `{trust_domain}`", quoted(domain));
+        let reason = format!("the token's trust domain is `{}`, expected `{trust_domain}`", quoted(domain));
         return Err(Denial::new(Code::WrongIssuer, reason));
     }
     let segment = |segment: &str| {
@@ -230,7 +229,7 @@ fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     if !path.split('/').all(segment) {
-        let reason = format!("the token says `sub` is `{}`, which names no workload", quoted(subject));
+        let reason = format!("the token's `sub` is `{}`, which names no workload", quoted(subject));
         return Err(Denial::new(Code::BadClaimValue, reason));
     }
     let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));

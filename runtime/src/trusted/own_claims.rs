@@ -32,7 +32,7 @@ pub(crate) fn claims(claims: &RawClaims<'_>, times: &Times) -> Result<Claims, De
         }
         Some(Value::Text(kind)) if kind == "access" => user(claims, times).map(Claims::User),
         Some(Value::Text(kind)) => {
-            let reason = format!("the token says `type` is `{}`, expected `service`", quoted(kind));
+            let reason = format!("the token's `type` is `{}`, expected `service`", quoted(kind));
             Err(Denial::new(Code::NotService, reason))
         }
         _ => Err(Denial::new(Code::NotService, "the token has no `type`, or one that is not a string")),
@@ -42,7 +42,7 @@ pub(crate) fn claims(claims: &RawClaims<'_>, times: &Times) -> Result<Claims, De
 fn service(claims: &RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denial> {
     let service: ServiceName = match &claims.service {
         Some(Value::Text(name)) => name.parse().map_err(|invalid| {
-            let reason = format!("the token says `service` is `{}`: {invalid}", quoted(name));
+            let reason = format!("the token's `service` is `{}`: {invalid}", quoted(name));
             Denial::new(Code::BadClaimValue, reason)
         })?,
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`service` must be a string")),
@@ -51,7 +51,7 @@ fn service(claims: &RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denia
     match &claims.sub {
         Some(Value::Text(sub)) if *sub == service.as_str() => {}
         Some(Value::Text(sub)) => {
-            let reason = format!("the token says `sub` is `{}` and `service` is `{service}`", quoted(sub));
+            let reason = format!("the token's `sub` is `{}` and `service` is `{service}`", quoted(sub));
             return Err(Denial::new(Code::SubServiceMismatch, reason));
         }
         Some(_) => return Err(Denial::new(Code::BadClaimType, "`sub` must be a string")),

@@ -46,7 +46,7 @@ pub(crate) struct TokenCache {
 
 /// What to do with a token that is not in the table.
 pub(crate) enum Miss {
-    /// Do nothing: there is no table, or a caller further up the stack uses it.
+    /// Do nothing: the thread has no table, or a caller further up the stack uses it.
     Forget,
     /// The token was not seen lately. Note its hash if it is accepted.
     Note { hash: u64 },

@@ -1,9 +1,9 @@
-//! The shared state of a fleet: minted tokens, revocations, and the life of its signing keys.
+//! The shared state of a fleet: data of minted tokens, revocations, and the states of its signing keys.
 //!
-//! - [`Store`] is the registry, in SQLite or PostgreSQL. One address chooses the database.
-//! - [`SqlRevocations`] gives a verifier the revocations of a store. It reads them in the background, so no request
+//! - [`Store`] is the registry, in SQLite or PostgreSQL. Its address selects the database.
+//! - [`SqlRevocations`] passes the revocations of a store to a verifier. It reads them in the background, so no request
 //!   waits for the database.
-//! - [`rotation`] decides when a signing key is prepared, takes over and retires.
+//! - [`rotation`] decides when a signing key is prepared, becomes active and retires.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 

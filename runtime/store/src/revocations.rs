@@ -139,7 +139,7 @@ impl Shared {
     /// Checks that memory has all revocations, as far as the reader can know.
     fn check(&self) -> Result<(), RevocationOutage> {
         if self.full.load(Ordering::Acquire) {
-            return Err(RevocationOutage::new("there are more revocations than this verifier may hold"));
+            return Err(RevocationOutage::new("the store has more revocations than this verifier may load"));
         }
         let heard = self.heard_us.load(Ordering::Acquire);
         if heard == NEVER {

@@ -1,7 +1,7 @@
 //! Decides when a signing key is prepared, takes over and retires, from the journal alone.
 //!
-//! The plan is pure: the same journal at the same instant gives the same plan. A completed step is no longer
-//! in the plan, so you can rerun a rotation that was killed halfway. The command `service-token rotate` makes
+//! The plan is pure: the same journal at the same instant gives the same plan. The plan omits completed
+//! steps, so you can rerun a rotation that was killed halfway. The command `service-token rotate` makes
 //! one step, reads the journal again, and makes the next step.
 
 mod needs;
@@ -44,7 +44,7 @@ pub enum Step {
 pub struct Planned {
     /// The step.
     pub step: Step,
-    /// The expected time, as far as it is known now. Later events may bring it forward or delay it.
+    /// The expected time by the current state. Later events may move it forward or delay it.
     pub at: Timestamp,
     /// What the step waits for. A step without needs is due.
     pub needs: Vec<Need>,
@@ -157,7 +157,7 @@ impl Planner<'_> {
             needs.push(Need::Verifiers { lacking, until: latest });
         } else if !lacking.is_empty() {
             warnings.push(format!(
-                "the key `{}` was published longer ago than the longest refresh interval, and is still unknown to {}",
+                "the key `{}` was published more than the longest refresh interval ago, and these verifiers still lack it: {}",
                 prepared.kid,
                 lacking.join(", ")
             ));

@@ -239,9 +239,9 @@ fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {
     match path.metadata() {
         Ok(found) if !found.is_file() => {
             let reason = if found.is_dir() {
-                "it is a directory; a store is a file"
+                "it is a directory; name a file for the store"
             } else {
-                "it is not a file; a store is one"
+                "it is not a regular file; name a file for the store"
             };
             Err(StoreError::NotAStore { place: place.to_owned(), reason: reason.to_owned(), source: None })
         }

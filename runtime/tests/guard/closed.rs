@@ -275,7 +275,7 @@ fn between() -> ClosedRouter<Verifier> {
 
 #[test]
 #[should_panic(
-    expected = "the fallback below `/b` would be lost: the router that is nested at `/c` has none"
+    expected = "the fallback below `/b` would be lost: the router that is nested at `/c` has no fallback"
 )]
 fn a_fallback_that_axum_would_drop_is_refused() {
     let _ = ClosedRouter::new().nest("/c", between()).fallback(healthz);

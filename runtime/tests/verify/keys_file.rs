@@ -127,7 +127,7 @@ fn invalid_content_keeps_the_last_valid_keys_and_is_reported() {
         ("{", "not a JWK set"),
         ("", "not a JWK set"),
         (r#"{"keys":[]}"#, "no usable key"),
-        (r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, "it is a secret"),
+        (r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, "it is an HMAC secret"),
         (too_large.as_str(), "larger than"),
     ] {
         fs::write(&path, content).unwrap();

@@ -210,14 +210,14 @@ async fn a_bad_answer_keeps_the_last_good_keys() {
         (Answer::redirect(server.url("/elsewhere")), "redirect"),
         (Answer::text("garbage"), "not a JWK set"),
         (Answer::text(""), "not a JWK set"),
-        (Answer::text("{}"), "no member `keys`"),
+        (Answer::text("{}"), "member `keys` is missing"),
         (Answer::text(r#"{"keys":[]}"#), "no usable key"),
         (Answer::text(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#), "no usable key"),
         (Answer::keys(&[&key(), &key(), &key()]), "3 keys, more than 2"),
         (Answer::text(format!("{{\"keys\":[]{}}}", " ".repeat(10_000))), "larger than 10000 bytes"),
         (Answer::Endless, "larger than 10000 bytes"),
-        (Answer::Stuck, "no answer within 300ms"),
-        (Answer::Broken, "no answer: "),
+        (Answer::Stuck, "no response within 300ms"),
+        (Answer::Broken, "no response: "),
     ] {
         let before = server.requests();
         server.answer(answer);
@@ -342,9 +342,9 @@ async fn discovery_accepts_only_the_document_of_the_same_issuer() {
         ("`issuer` is", document("https://evil.example", &jwks_uri)),
         ("`issuer` is", document(&issuer.to_uppercase(), &jwks_uri)),
         ("`issuer` is", format!(r#"{{"jwks_uri":"{jwks_uri}"}}"#)),
-        ("no `jwks_uri`", format!(r#"{{"issuer":"{issuer}"}}"#)),
+        ("`jwks_uri` is missing", format!(r#"{{"issuer":"{issuer}"}}"#)),
         ("`jwks_uri`: the scheme is `file`", document(&issuer, "file:///etc/jwks.json")),
-        ("stands twice", format!(r#"{{"issuer":"{issuer}","issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#)),
+        ("occurs twice", format!(r#"{{"issuer":"{issuer}","issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#)),
         ("discovery document", "garbage".to_owned()),
     ] {
         server.document(answer);
@@ -366,7 +366,7 @@ async fn invalid_settings_are_refused_before_a_request() {
         (url().root_certificates("not PEM"), "no certificate"),
         (url().refresh_between(seconds(0), seconds(1)), "every 0ns"),
         (url().refresh_between(seconds(2), seconds(1)), "every 2s to 1s"),
-        (url().max_staleness(seconds(3599)), "too old after 3599s"),
+        (url().max_staleness(seconds(3599)), "would expire after 3599s"),
         (url().unknown_kid_interval(Duration::from_millis(999)), "every 999ms"),
         (url().unknown_kid_wait(seconds(0)), "zero"),
         (url().timeout(seconds(0)), "zero"),

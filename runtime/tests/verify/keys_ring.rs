@@ -159,7 +159,7 @@ fn invalid_steps_are_refused_without_a_change() {
     ring.prepare(key("c")).unwrap();
     let before = ring.states();
     for (refused, says) in [
-        (ring.prepare(unnamed), "needs a name"),
+        (ring.prepare(unnamed), "needs a key id"),
         (ring.prepare(key("a")), "`a` is retired"),
         (ring.prepare(key("b")), "`b` is active"),
         (ring.prepare(key("c")), "`c` is prepared"),

@@ -55,7 +55,7 @@ fn an_invalid_file_keeps_the_last_token_and_the_error_does_not_quote_it() {
     fs::write(bakery.path(), "a-secret-of-somebody-else").unwrap();
     eventually("the error", || source.last_error().is_some());
     let error = source.last_error().unwrap().to_string();
-    assert!(error.contains("token: the file holds no token") && !error.contains("secret"), "{error}");
+    assert!(error.contains("token: the file contains no token") && !error.contains("secret"), "{error}");
     assert_eq!(source.authorization(), before);
     fs::remove_file(bakery.path()).unwrap();
     eventually("another error", || source.last_error().is_some_and(|now| now.to_string() != error));
@@ -69,7 +69,7 @@ fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
     let bakery = Bakery::new();
     let too_large = "a".repeat(service_only_client::TokenSource::MAX_FILE_BYTES + 1);
     for (content, says) in
-        [("", "holds no token"), ("x", "holds no token"), (&*too_large, "larger than 16386 bytes")]
+        [("", "contains no token"), ("x", "contains no token"), (&*too_large, "larger than 16386 bytes")]
     {
         fs::write(bakery.path(), content).unwrap();
         let error = TokenSource::file(bakery.path()).open().unwrap_err();
@@ -84,7 +84,7 @@ fn a_file_without_a_token_and_a_too_short_interval_do_not_open() {
     bakery.mount(&bakery.token());
     let hasty = TokenSource::file(bakery.path()).poll_every(Duration::from_millis(9)).open();
     let hasty = hasty.unwrap_err();
-    assert!(hasty.to_string().contains("10ms is the least"), "{hasty}");
+    assert!(hasty.to_string().contains("the minimum is 10ms"), "{hasty}");
     assert_eq!(hasty.kind(), TokenFileErrorKind::Configuration);
 }
 

@@ -113,15 +113,18 @@ fn paths_and_methods_that_a_mesh_would_read_as_patterns_are_refused() {
         let table = RouteTable::new("orders").route(Route::new([method], path, Access::public("a test")));
         export::istio(&table, &mesh()).unwrap_err().to_string()
     };
-    assert_eq!(error("GET", "/a*"), "`GET /a*`: Istio's paths have no writing for one of its characters");
-    assert_eq!(error("GET", "/v{n}"), "`GET /v{n}`: a parameter of Istio is a whole segment of the path");
-    assert_eq!(error("GET", "/a\n"), "`GET /a\\n`: Istio's paths have no writing for one of its characters");
+    assert_eq!(error("GET", "/a*"), "`GET /a*`: Istio's paths cannot express one of its characters");
+    assert_eq!(
+        error("GET", "/v{n}"),
+        "`GET /v{n}`: in Istio, a parameter must be a whole segment of the path"
+    );
+    assert_eq!(error("GET", "/a\n"), "`GET /a\\n`: Istio's paths cannot express one of its characters");
     assert_eq!(
         error("GET", "/a//{x}"),
-        "`GET /a//{x}`: Envoy takes no empty segment in a path with a parameter"
+        "`GET /a//{x}`: Envoy does not match an empty segment in a path with a parameter"
     );
-    assert_eq!(error("*", "/"), "`* /`: `*` is no method");
-    assert_eq!(error("GET", "a"), "`GET a`: a path starts with `/`");
+    assert_eq!(error("*", "/"), "`* /`: `*` is not a method");
+    assert_eq!(error("GET", "a"), "`GET a`: a path must start with `/`");
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn scopes_that_are_patterns_to_istio_are_left_to_the_code_with_a_comment() {
     let table = RouteTable::new("orders").route(Route::new(["GET"], "/", access));
     let yaml = export::istio(&table, &mesh()).unwrap();
     assert!(
-        yaml.contains("# Left to the code: the exact `tenants:*`, whose `*` is a pattern to Istio"),
+        yaml.contains("# Checked only by the code: the exact `tenants:*`, whose `*` is a pattern to Istio"),
         "{yaml}"
     );
     // Envoy's own filter compares it as it is.

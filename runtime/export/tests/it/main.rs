@@ -101,7 +101,7 @@ fn every_export_shows_the_issuers_that_a_handler_requires() {
 #[test]
 fn an_empty_list_of_issuers_denies_every_caller_in_every_export() {
     let nobody = table_with_issuers(&[]);
-    assert!(export::markdown(&nobody).contains("| `GET` | `/flour` |  |  | nobody |"));
+    assert!(export::markdown(&nobody).contains("| `GET` | `/flour` |  |  | no caller |"));
     assert!(!export::mermaid(&nobody).contains("--> e0"));
     assert!(export::istio(&nobody, &mesh()).unwrap().contains("notRequestPrincipals"));
     assert!(export::envoy(&nobody, &mesh()).unwrap().contains("not_id"));

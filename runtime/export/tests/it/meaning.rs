@@ -67,7 +67,7 @@ fn empty_lists_deny_every_caller() {
         let nobody = json!([{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }]);
         assert_eq!(rules(&table)[0]["from"], nobody);
         assert!(export::envoy(&table, &mesh()).unwrap().contains("- not_id:\n              any: true"));
-        assert!(export::markdown(&table).contains("| nobody |"));
+        assert!(export::markdown(&table).contains("| no caller |"));
         assert!(!export::mermaid(&table).contains("-->"));
     }
 }
@@ -99,7 +99,8 @@ fn wider_routes_exclude_empty_segments_as_the_router_does() {
         .route(Route::new(["GET"], "/api/{x}/items/{y}/z", Access::from(&Policy::any_service())));
     let public = rules(&table).into_iter().find(|rule| rule.get("from").is_none()).unwrap();
     assert_eq!(public["to"][0]["operation"]["notPaths"], json!(["/api/{*}/items/{*}/z", "/api//*", "/"]));
-    let said = "# Left to the code: `/api/{*}/items/{*}/z` with an empty segment for a later parameter";
+    let said =
+        "# Checked only by the code: `/api/{*}/items/{*}/z` with an empty segment for a later parameter";
     assert!(export::istio(&table, &mesh()).unwrap().contains(said));
 }
 
@@ -174,7 +175,7 @@ fn paths_that_openapi_cannot_distinguish_are_refused() {
         .route(Route::new(["GET"], "/a/{x}", Access::public("a test")))
         .route(Route::new(["GET"], "/a/{*x}", Access::public("a test")));
     let error = export::openapi(&table, "1").unwrap_err().to_string();
-    assert_eq!(error, "`GET /a/{*x}`: OpenAPI cannot tell it from `/a/{x}`");
+    assert_eq!(error, "`GET /a/{*x}`: OpenAPI cannot distinguish it from `/a/{x}`");
 }
 
 #[test]

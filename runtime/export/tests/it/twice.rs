@@ -259,7 +259,7 @@ async fn age_of_a_token_is_left_to_the_code_with_a_comment() {
     let table = RouteTable::new("orders").route(Route::new(["GET"], "/", Access::from(&FRESH)));
     let authority = authority();
     let yaml = export::envoy(&table, &options(&authority)).unwrap();
-    assert!(yaml.contains("# GET /. Left to the code: max_age 1m"), "{yaml}");
+    assert!(yaml.contains("# GET /. Checked only by the code: max_age 1m"), "{yaml}");
     let Some(envoy) = Proxy::start(&yaml).await else { return };
     let old = authority.service("orders").claim("iat", SystemClock.now().unix() - 61).token();
     assert_eq!(envoy.status("GET", "/", &[format!("Bearer {old}")]).await, 200);

@@ -84,14 +84,14 @@ fn histograms(meter: &Meter) -> Histograms {
         duration: seconds("service_only.verification.duration", "How long decisions took", &DURATIONS),
         remaining: seconds(
             "service_only.token.remaining_life",
-            "Time that verified tokens had left when they were presented",
+            "Remaining lifetime of verified tokens at the request",
             &LIVES,
         ),
         // No unit: for the unit `1`, some Prometheus exporters would append `ratio` again.
         remaining_ratio: Bounded {
             histogram: meter
                 .f64_histogram("service_only.token.remaining_life.ratio")
-                .with_description("The part of its life that a verified token had left when it was presented")
+                .with_description("Remaining share of the lifetime of verified tokens at the request")
                 .with_boundaries(RATIOS.to_vec())
                 .build(),
             bounds: &RATIOS,

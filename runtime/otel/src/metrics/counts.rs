@@ -114,7 +114,7 @@ impl Counts {
         match named.spawn(move || tell(&told, &gone)) {
             Ok(_) => drop(counts._held.set(held)),
             Err(error) => {
-                tracing::warn!(target: "service_only", %error, "metrics have no thread: histograms are filled when somebody collects");
+                tracing::warn!(target: "service_only", %error, "the metrics thread cannot be started: histograms are filled when metrics are collected");
             }
         }
         counts

@@ -286,7 +286,7 @@ impl Opened {
             use rustix::{fs::FallocateFlags, io::Errno};
             let Ok(end) = self.file.metadata().map(|file| file.len()) else { return false };
             let reserved = || rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, end, FREE_SPACE);
-            // Some file systems cannot reserve, each with an error of its own.
+            // File systems that cannot reserve space report different errors, so only a full disk counts.
             is_free && !matches!(reserved(), Err(Errno::NOSPC | Errno::DQUOT | Errno::INTR))
         }
         #[cfg(not(target_os = "linux"))]

@@ -203,7 +203,7 @@ impl Queue {
         if let Waited::Settled(outcome) = outcome {
             return outcome;
         }
-        let reason = format!("the disk did not take a record within {limit:?}");
+        let reason = format!("the disk did not write a record within {limit:?}");
         if self.failing.begin(reason.clone()) {
             tracing::error!(target: "service_only::audit", reason, "the audit log cannot be written");
         }

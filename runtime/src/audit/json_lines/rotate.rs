@@ -32,7 +32,9 @@ impl Rotation {
         match self {
             Self { size: Some(0), .. } => Some("a log file cannot be rotated at 0 bytes"),
             Self { age: Some(Duration::ZERO), .. } => Some("a log file cannot be rotated at an age of 0"),
-            Self { keep: Some(0), .. } => Some("`keep` is at least 1; to keep all files, leave it out"),
+            Self { keep: Some(0), .. } => {
+                Some("`keep` must be at least 1; leave `keep` out to keep all files")
+            }
             Self { keep, compress, .. } if !self.is_on() && (keep.is_some() || *compress) => {
                 Some("rotated files are kept or compressed only with `rotate_at_size` or `rotate_at_age`")
             }

@@ -67,7 +67,7 @@ impl Slot {
             }
             Err(error) => {
                 page.lines.truncate(start);
-                Err(AuditError::new(format!("the record is no JSON: {error}")))
+                Err(AuditError::new(format!("the record is not JSON: {error}")))
             }
         }
     }

@@ -326,7 +326,7 @@ fn a_writer_that_is_stuck_blocks_neither_a_flush_nor_the_end() {
     audit.record(&event("/")).unwrap();
     let error = audit.flush().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    assert_eq!(error.to_string(), "the audit log did not take all records within 50ms: 1 are not written");
+    assert_eq!(error.to_string(), "the audit log did not write all records within 50ms: 1 are not written");
     // If the writer were blocked, this would not return.
     drop(audit);
     disk.release();

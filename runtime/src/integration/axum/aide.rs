@@ -78,6 +78,6 @@ fn refusals() -> Vec<(Option<u16>, Response)> {
         |description: &str| Response { description: description.to_owned(), ..Response::default() };
     vec![
         (Some(401), response("The token is missing or not authentic.")),
-        (Some(403), response("The token is not a service's, or not an allowed one's.")),
+        (Some(403), response("The token does not belong to an allowed service.")),
     ]
 }

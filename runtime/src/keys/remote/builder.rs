@@ -211,30 +211,36 @@ impl RemoteJwksBuilder {
         let Self { min_refresh: min, max_refresh: max, max_staleness: staleness, .. } = self;
         if *min < LEAST_REFRESH || min > max {
             return Err(format!(
-                "keys would be fetched every {min:?} to {max:?}; {LEAST_REFRESH:?} is the least"
+                "keys would be fetched every {min:?} to {max:?}; the minimum is {LEAST_REFRESH:?}"
             ));
         }
         if staleness < max {
             return Err(format!(
-                "keys would be too old after {staleness:?}, before the next fetch after up to {max:?}"
+                "keys would expire after {staleness:?}, but the next fetch may be {max:?} later"
             ));
         }
         if self.unknown_kid_interval < LEAST_UNKNOWN_KID_INTERVAL {
             let (found, least) = (self.unknown_kid_interval, LEAST_UNKNOWN_KID_INTERVAL);
-            return Err(format!("unknown keys would cause a fetch every {found:?}; {least:?} is the least"));
+            return Err(format!(
+                "unknown keys would cause a fetch every {found:?}; the minimum is {least:?}"
+            ));
         }
         if self.limits.timeout.is_zero() || self.unknown_kid_wait.is_zero() {
-            return Err("a time of zero waits for nothing".to_owned());
+            return Err("a timeout of zero would end every fetch".to_owned());
         }
         if !(1..=KeySet::MAX_KEYS).contains(&self.limits.keys) {
             return Err(format!(
-                "a set of {} keys is not one of 1 to {}",
+                "the limit of {} keys is not between 1 and {}",
                 self.limits.keys,
                 KeySet::MAX_KEYS
             ));
         }
         if !(1..=KeySet::MAX_JWKS_BYTES).contains(&self.limits.bytes) {
-            return Err(format!("{} bytes are not 1 to {}", self.limits.bytes, KeySet::MAX_JWKS_BYTES));
+            return Err(format!(
+                "the limit of {} bytes is not between 1 and {}",
+                self.limits.bytes,
+                KeySet::MAX_JWKS_BYTES
+            ));
         }
         Ok(())
     }

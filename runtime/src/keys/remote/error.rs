@@ -77,25 +77,25 @@ impl fmt::Display for RemoteErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(why) | Self::BearerToken(why) => f.write_str(why),
-            Self::NoAnswer(why) => write!(f, "no answer: {why}"),
-            Self::Timeout(timeout) => write!(f, "no answer within {timeout:?}"),
+            Self::NoAnswer(why) => write!(f, "no response: {why}"),
+            Self::Timeout(timeout) => write!(f, "no response within {timeout:?}"),
             Self::Status(304) => {
-                f.write_str("the status is 304 (not modified), although the request has no condition")
+                f.write_str("the status is 304 (not modified), although the request was unconditional")
             }
             Self::Status(status @ 300..=399) => {
-                write!(f, "the answer is a redirect ({status}), which is not followed")
+                write!(f, "the response is a redirect ({status}), which is not followed")
             }
             Self::Status(status @ (401 | 403)) => {
                 write!(f, "the status is {status}, expected 200; `.bearer_token_file(…)` sends a token")
             }
             Self::Status(status) => write!(f, "the status is {status}, expected 200"),
-            Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
+            Self::TooLarge(limit) => write!(f, "the response is larger than {limit} bytes"),
             Self::Encoded(encoding) => {
-                write!(f, "the answer is encoded as `{encoding}`, and only `identity` was accepted")
+                write!(f, "the response is encoded as `{encoding}`, but the request accepts only `identity`")
             }
             Self::Discovery(why) => write!(f, "the discovery document: {why}"),
             Self::Keys(error) => error.fmt(f),
-            Self::Ended => f.write_str("the thread that fetches the keys has ended by a panic"),
+            Self::Ended => f.write_str("the thread that fetches the keys panicked"),
         }
     }
 }

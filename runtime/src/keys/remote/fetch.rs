@@ -138,7 +138,7 @@ impl Fetcher {
         }
         let uri = document
             .jwks_uri
-            .ok_or_else(|| RemoteErrorKind::Discovery("there is no `jwks_uri`".to_owned()))?;
+            .ok_or_else(|| RemoteErrorKind::Discovery("`jwks_uri` is missing".to_owned()))?;
         parse(&uri, self.allow_http).map_err(|why| RemoteErrorKind::Discovery(format!("`jwks_uri`: {why}")))
     }
 
@@ -235,9 +235,7 @@ fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>)
     if let Some(pem) = &transport.roots {
         let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
         if roots.is_empty() {
-            return Err(RemoteError::configuration(
-                "there is no certificate in PEM among the root certificates",
-            ));
+            return Err(RemoteError::configuration("the root certificates contain no certificate in PEM"));
         }
         return build(settings(transport)?.tls_certs_only(roots)).map(|client| (client, None));
     }
@@ -245,7 +243,7 @@ fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>)
         Ok(client) => Ok((client, None)),
         Err(error) => {
             let why = format!(
-                "{error}; install the package `ca-certificates`, or name authorities by `.root_certificates(…)`"
+                "{error}; install the package `ca-certificates`, or set certificate authorities with `.root_certificates(…)`"
             );
             if !plain {
                 return Err(RemoteError::configuration(why));
@@ -294,11 +292,15 @@ fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 /// Parses a URL that keys may be fetched from.
 fn parse(text: &str, allow_http: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("`{}` is no URL: {error}", quoted(text)))?;
+    let url = Url::parse(text).map_err(|error| format!("`{}` is not a URL: {error}", quoted(text)))?;
     match url.scheme() {
         "https" => {}
         "http" if allow_http => {}
-        "http" => return Err("plain http lets anybody on the way choose the keys; use https".to_owned()),
+        "http" => {
+            return Err(
+                "over plain http, an attacker on the network could replace the keys; use https".to_owned()
+            );
+        }
         other => return Err(format!("the scheme is `{}`, expected `https`", quoted(other))),
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -373,7 +375,7 @@ fn failed(error: &reqwest::Error) -> RemoteErrorKind {
         .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     {
         Some(name) if error.is_connect() => {
-            no_answer(format!("{why} (`{name}` is set and not used: a proxy is named by `.proxy(…)`)"))
+            no_answer(format!("{why} (`{name}` is set and ignored: set a proxy with `.proxy(…)`)"))
         }
         _ => no_answer(why),
     }

@@ -131,7 +131,7 @@ mod tests {
                 ],
             ),
             (
-                "nobody waits for a slow flight after the first have stopped waiting",
+                "later callers do not wait for a slow flight that the first callers have given up",
                 &[
                     (0, departs(1)),
                     (1, Depart(1)),

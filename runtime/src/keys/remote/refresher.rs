@@ -155,7 +155,7 @@ impl Refresher {
                     place = self.shared.place,
                     %error,
                     failures = self.failures,
-                    "keys cannot be fetched, the last good ones stay in use until they are too old"
+                    "keys cannot be fetched, the last valid keys stay in use until they are too old"
                 );
                 self.shared.last_error.store(Some(Arc::new(error)));
                 Err(())

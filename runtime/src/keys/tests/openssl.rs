@@ -59,9 +59,9 @@ fn a_private_key_that_cannot_be_used_is_named_with_what_to_do() {
             Algorithm::ES256,
             vec!["whose curve is not one of P-256 and P-384", keygen],
         ),
-        (format!("{EC}:P-384"), Algorithm::ES256, vec!["EC key on P-384", "for this key, name ES384"]),
-        (format!("{EC}:P-256"), Algorithm::EdDSA, vec!["EC key on P-256", "for this key, name ES256"]),
-        (format!("{EC}:P-256"), Algorithm::RS256, vec!["EC key on P-256", "for this key, name ES256"]),
+        (format!("{EC}:P-384"), Algorithm::ES256, vec!["EC key on P-384", "for this key, use ES384"]),
+        (format!("{EC}:P-256"), Algorithm::EdDSA, vec!["EC key on P-256", "for this key, use ES256"]),
+        (format!("{EC}:P-256"), Algorithm::RS256, vec!["EC key on P-256", "for this key, use ES256"]),
         (
             format!("{RSA}:2048"),
             Algorithm::ES256,
@@ -155,7 +155,7 @@ fn a_public_key_that_cannot_be_used_is_named_with_what_to_do() {
     for (commands, algorithm, says) in [
         (public(&format!("{EC}:secp256k1")), Algorithm::ES256, "secp256k1"),
         (public(&format!("{EC}:P-521")), Algorithm::ES384, "P-521"),
-        (public(&format!("{EC}:P-384")), Algorithm::ES256, "for this key, name ES384"),
+        (public(&format!("{EC}:P-384")), Algorithm::ES256, "for this key, use ES384"),
         (
             public("openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048"),
             Algorithm::RS256,

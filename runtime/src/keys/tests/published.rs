@@ -276,7 +276,7 @@ fn a_text_of_another_form_is_refused_with_what_to_do() {
         ("<html>".to_owned(), "HTML"),
         (format!("// keys\n{}", json!({ "keys": [key] })), "JSON has no comments"),
         ("-----BEGIN PUBLIC KEY-----".to_owned(), "PEM"),
-        (json!({ "jwks": { "keys": [key] } }).to_string(), "no member `keys`"),
+        (json!({ "jwks": { "keys": [key] } }).to_string(), "member `keys` is missing"),
     ] {
         let error = KeySet::from_jwks(text.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with("not a JWK set: ") && error.contains(says), "{error}");
@@ -316,7 +316,7 @@ fn the_reason_of_a_skipped_key_names_what_was_read() {
         assert!(why.contains(says), "{why}");
     }
     let twice = r#"{"keys":[{"kty":"EC","kty":"EC"}]}"#;
-    assert!(KeySet::from_jwks(twice.as_bytes()).unwrap_err().to_string().contains("`kty` stands twice"));
+    assert!(KeySet::from_jwks(twice.as_bytes()).unwrap_err().to_string().contains("`kty` occurs twice"));
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_token_of_another_type_is_refused_with_its_type() {
         own_claims::claims(&claims, &times).unwrap_err().reason().to_owned()
     };
     let said = reason(with(serde_json::json!({"type": "refresh"})));
-    assert_eq!(said, "the token says `type` is `refresh`, expected `service`");
+    assert_eq!(said, "the token's `type` is `refresh`, expected `service`");
     let unsaid = "the token has no `type`, or one that is not a string";
     assert_eq!(reason(without("type")), unsaid);
     assert_eq!(reason(with(serde_json::json!({"type": ["service"]}))), unsaid);

@@ -216,7 +216,7 @@ impl Reader {
                 place = self.shared.place,
                 error = %trouble,
                 max_silence_s = self.shared.max_silence.as_secs(),
-                "revocations cannot be read; it is tried again, and is an outage when it lasts"
+                "revocations cannot be read; the reader tries again, and reports an outage if this continues"
             );
         }
     }

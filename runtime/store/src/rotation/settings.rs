@@ -94,10 +94,10 @@ impl RotationSettings {
 #[non_exhaustive]
 pub enum InvalidRotationSettings {
     /// The life of a key is too short.
-    #[error("a key lives for two seconds at least")]
+    #[error("a key must live for at least two seconds")]
     KeyLife,
     /// A key would be activated before it is prepared.
-    #[error("a key is prepared before it is activated: {prepare} of a life left is later than {activate}")]
+    #[error("a key must be prepared before it is activated: `prepare` ({prepare}) is less than `activate` ({activate})")]
     Order {
         /// How much of the active key's life remains when the next key is prepared.
         prepare: LifeLeft,
@@ -147,7 +147,7 @@ impl FromStr for LifeLeft {
 
 /// A text that is not a share of a life.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a share of a life; write one such as `1/2` or `1/6`")]
+#[error("`{0}` is not a share of a lifetime; write a fraction such as `1/2` or `1/6`")]
 pub struct InvalidLifeLeft(String);
 
 impl fmt::Display for LifeLeft {

@@ -23,14 +23,14 @@ pub enum StoreError {
     #[error("{0}")]
     BadUrl(String),
     /// The file does not exist.
-    #[error("there is no store at `{place}`")]
+    #[error("no store exists at `{place}`")]
     Missing {
         /// The store.
         place: String,
     },
     /// The database has no tables yet. [`Store::connect`](super::Store::connect) creates them.
     #[error(
-        "`{place}` is not a store of service tokens: it has no tables yet; a command that writes makes them"
+        "`{place}` is not a store of service tokens: it has no tables yet; a command that writes, such as `generate`, creates them"
     )]
     Empty {
         /// The store.
@@ -58,7 +58,7 @@ pub enum StoreError {
     },
     /// An older program created the tables. [`Store::connect`](super::Store::connect) migrates them.
     #[error(
-        "`{place}` is not a store of service tokens: its schema {found} is older than {known}; a command that writes brings it up"
+        "`{place}` is not a store of service tokens: its schema {found} is older than {known}; a command that writes, such as `generate`, updates it"
     )]
     Older {
         /// The store.
@@ -101,7 +101,7 @@ pub enum StoreError {
         state: String,
     },
     /// Another program holds a lock for longer than this program waits.
-    #[error("the store `{place}` is locked by somebody else; try again when that program is done")]
+    #[error("the store `{place}` is locked by another program; try again when that program is done")]
     Locked {
         /// The store.
         place: String,
@@ -149,7 +149,7 @@ pub enum StoreError {
         by: Option<String>,
     },
     /// The key is not in the state that the step starts from: another program changed it first.
-    #[error("the key `{kid}` of `{issuer}` is not {}: somebody else was faster", .expected.as_str())]
+    #[error("the key `{kid}` of `{issuer}` is not {}: another program was faster", .expected.as_str())]
     KeyMoved {
         /// The issuer of the key.
         issuer: String,
@@ -246,7 +246,8 @@ fn sorted(error: sqlx::Error, place: String, user: &str) -> StoreError {
     let (kind, reason) = match &error {
         sqlx::Error::Database(said) => of_database(said.as_ref(), user),
         sqlx::Error::PoolTimedOut => {
-            unreachable("no connection became free in time; this program uses all that it may".to_owned())
+            let reason = "no connection became free in time; this program uses its maximum number of connections";
+            unreachable(reason.to_owned())
         }
         sqlx::Error::Io(error) => unreachable(of_system(error)),
         sqlx::Error::Tls(error) => unreachable(format!("TLS: {error}; {TLS_REMEDY}")),
@@ -297,7 +298,7 @@ fn of_system(error: &std::io::Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::ConnectionRefused => "no server listens there; check the host, the port and that it runs",
         ErrorKind::NotFound => {
-            "there is no such socket; check the folder and the port, and that the server runs"
+            "the socket does not exist; check the folder and the port, and that the server runs"
         }
         ErrorKind::PermissionDenied => "check the permissions of the socket or the file",
         ErrorKind::InvalidData => TLS_REMEDY,

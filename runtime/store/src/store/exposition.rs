@@ -49,7 +49,7 @@ impl Store {
 fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64) -> String {
     let mut text = Text { issuer, lines: String::new() };
     let services = Services::of(tokens, now);
-    text.head("service_only_registry_tokens", "gauge", "Good tokens that expire within this time");
+    text.head("service_only_registry_tokens", "gauge", "Valid tokens that expire within this time");
     for (service, within, count) in services.within() {
         text.line("service_only_registry_tokens", &[("service", service), ("within", within)], count);
     }
@@ -59,11 +59,11 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
         text.line(expiry, &[("service", service)], last.expires_at);
     }
     let lifetime = "service_only_registry_token_lifetime_seconds";
-    text.head(lifetime, "gauge", "How long the last token of a service lives in all");
+    text.head(lifetime, "gauge", "Lifetime of the last token of a service");
     for (service, last) in &services.last {
         text.line(lifetime, &[("service", service)], last.lifetime);
     }
-    text.head("service_only_key_state", "gauge", "1 for the state that a key is in");
+    text.head("service_only_key_state", "gauge", "1 for the current state of a key");
     for key in keys {
         text.line("service_only_key_state", &[("kid", &kid(key)), ("state", key.state.as_str())], 1);
     }

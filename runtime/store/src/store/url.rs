@@ -45,10 +45,10 @@ fn sqlite(path: &str) -> Result<Address, StoreError> {
         return bad("`sqlite:` needs the path of a file");
     }
     if path.contains('?') {
-        return bad("`sqlite:PATH` takes no parameters; leave out what follows the `?`");
+        return bad("`sqlite:PATH` takes no parameters; remove the `?` and the text after it");
     }
     if path.starts_with("~/") {
-        return bad("`~` is expanded by a shell only; write the whole path after `sqlite:`");
+        return bad("only a shell expands `~`; write the complete path after `sqlite:`");
     }
     Ok(Address::Sqlite(path.into()))
 }

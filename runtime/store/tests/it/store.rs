@@ -275,7 +275,7 @@ async fn a_refused_connection_is_reported_with_its_cause_and_without_waiting() {
     let mut causes = vec![
         (refused, "no server listens there"),
         ("postgres://operator:hush@no-such-host.invalid/tokens".to_owned(), "check the name of the host"),
-        ("postgres:///tokens?host=/no/such/folder&user=me".to_owned(), "there is no such socket"),
+        ("postgres:///tokens?host=/no/such/folder&user=me".to_owned(), "the socket does not exist"),
     ];
     if let Some(database) = Database::postgres().await {
         let server = database.url.split('?').next().unwrap();
@@ -334,7 +334,7 @@ async fn key_states_change_atomically_and_only_from_the_expected_state() {
         assert!(matches!(error, StoreError::KeyMoved { expected: KeyState::Active, .. }), "{error}");
         assert_eq!(
             error.to_string(),
-            "the key `old` of `bakery-auth` is not active: somebody else was faster"
+            "the key `old` of `bakery-auth` is not active: another program was faster"
         );
 
         let keys = store.keys(ISSUER).await.unwrap();

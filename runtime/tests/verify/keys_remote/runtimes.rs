@@ -217,7 +217,7 @@ async fn a_thread_that_has_ended_is_reported_and_its_keys_end_at_the_limit() {
     })
     .await;
     eventually("the end of the keys", || keys.snapshot().is_err()).await;
-    assert!(keys.snapshot().unwrap_err().to_string().contains("has ended"));
+    assert!(keys.snapshot().unwrap_err().to_string().contains("panicked"));
     // Requests do not wait for it.
     if let Some(wait) = keys.refresh_for("any") {
         wait.await;

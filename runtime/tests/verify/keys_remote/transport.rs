@@ -79,7 +79,7 @@ async fn an_error_names_the_url_that_it_is_about_and_not_its_query() {
     assert_eq!((error.kind(), error.url()), (&RemoteErrorKind::Status(401), Some(&*jwks_uri)));
     server.answer(Answer::Stuck);
     let error = discover().timeout(Duration::from_millis(200)).start().await.unwrap_err();
-    assert_eq!(error.to_string(), format!("{jwks_uri}: no answer within 200ms"));
+    assert_eq!(error.to_string(), format!("{jwks_uri}: no response within 200ms"));
     let lazy = discover().timeout(Duration::from_millis(200)).start_lazily().unwrap();
     eventually("the report", || lazy.last_error().is_some()).await;
     let reason = lazy.snapshot().unwrap_err().to_string();
@@ -141,7 +141,7 @@ async fn a_proxy_of_the_environment_is_not_used_and_named_in_the_error() {
     assert!(remote(&server, &ManualClock::new()).start().await.is_ok());
     let unreachable = RemoteJwks::url("http://127.0.0.1:1/jwks").dangerously_allow_http();
     let error = unreachable.start().await.unwrap_err().to_string();
-    assert!(error.contains("`https_proxy` is set and not used") && !error.contains("s3cr3t"), "{error}");
+    assert!(error.contains("`https_proxy` is set and ignored") && !error.contains("s3cr3t"), "{error}");
 }
 
 #[tokio::test]

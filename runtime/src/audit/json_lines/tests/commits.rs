@@ -113,7 +113,7 @@ fn a_request_waits_no_longer_than_the_limit_and_its_record_is_withdrawn() {
         let in_hand = scope.spawn(|| audit.record(&event("/in hand")));
         gate.await_writes(1);
         let error = audit.record(&event("/withdrawn")).unwrap_err().to_string();
-        assert_eq!(error, "the disk did not take a record within 200ms");
+        assert_eq!(error, "the disk did not write a record within 200ms");
         let error = in_hand.join().unwrap().unwrap_err().to_string();
         assert!(error.ends_with("it is being written and may still arrive"), "{error}");
     });

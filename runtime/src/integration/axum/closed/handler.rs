@@ -40,8 +40,8 @@ use crate::{
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither guarded nor public, so a closed router does not take it",
-    label = "this handler says nothing about who may call it",
-    note = "put `#[service_only(..)]` above the function, or `#[public(reason = \"..\")]` if anybody may call"
+    label = "this handler does not declare who may call it",
+    note = "put `#[service_only(..)]` above the function, or `#[public(reason = \"..\")]` if every client may call it"
 )]
 pub trait ClosedHandler<T>: Declared<T> {}
 

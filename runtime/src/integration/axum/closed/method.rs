@@ -50,7 +50,7 @@ use super::{handler::ClosedHandler, table::Answers};
 /// # Panics
 ///
 /// In the same cases as axum: when two handlers answer one method, or one path has two fallbacks.
-#[must_use = "it answers nothing until a router has it"]
+#[must_use = "it does nothing until you add it to a router"]
 #[derive(Clone)]
 pub struct ClosedMethodRouter<S = ()> {
     pub(crate) inner: MethodRouter<S>,

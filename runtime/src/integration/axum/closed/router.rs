@@ -65,7 +65,7 @@ use crate::routes::RouteTable;
 /// Building it panics in the same cases as axum's router: an invalid path, two handlers for one method of one
 /// path, a service at the path of another route, two fallbacks, a nested router at `/`. It also panics where
 /// axum would silently drop a fallback: see [`nest`](Self::nest).
-#[must_use = "it answers nothing until it is served"]
+#[must_use = "it does nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
     pub(crate) inner: Router<S>,
@@ -129,7 +129,7 @@ where
     /// Adds the routes of another closed router below a prefix, and its fallback if it has one.
     ///
     /// # Panics
-    /// When a fallback would be lost: axum drops the fallbacks of routers inside one that has none of its own, and
+    /// When a fallback would be lost: axum drops the fallbacks inside a router that has no fallback itself, and
     /// the outer router's fallback, which may be public, would answer instead.
     #[track_caller]
     pub fn nest(mut self, path: &str, router: Self) -> Self {

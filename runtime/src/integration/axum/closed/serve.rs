@@ -91,7 +91,7 @@ impl<F, E> StaysClosed<F, E> for Router {
 /// # use tower::Service;
 /// # async fn app() {
 /// let router = ClosedRouter::new().into_make_service().call(()).await.unwrap();
-/// let router = router.route("/hole", get(async || "anybody"));
+/// let router = router.route("/hole", get(async || "open"));
 /// # }
 /// ```
 #[derive(Debug, Clone)]

@@ -107,7 +107,7 @@ impl Table {
         let fallbacks = Arc::unwrap_or_clone(inner.fallbacks);
         if let (Some(lost), false) = (fallbacks.first(), fallbacks.iter().any(Fallback::is_own)) {
             panic!(
-                "the fallback below `{}` would be lost: the router that is nested at `{prefix}` has none of its own, so axum drops those of the routers in it; give it a fallback, or take them away with `reset_fallback`",
+                "the fallback below `{}` would be lost: the router that is nested at `{prefix}` has no fallback, so axum drops the fallbacks of the routers inside it; add a fallback to it, or remove theirs with `reset_fallback`",
                 lost.root
             );
         }
