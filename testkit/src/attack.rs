@@ -321,7 +321,7 @@ fn not_attackable(access: &Access) -> Option<String> {
         Access::ServiceOnly { issuers, services, roles, .. }
             if is_empty(issuers) || is_empty(services) || is_empty(roles) =>
         {
-            Some("it accepts no caller".to_owned())
+            Some("it allows no caller".to_owned())
         }
         Access::ServiceOnly { .. } => None,
         Access::Public { reason } => Some(format!("it is public: {reason}")),

@@ -60,7 +60,7 @@ const CALLERS: [&str; 6] = ["none", "invalid", "expired", "user", "wrong service
 /// GET /tenants/{id}     401   401      401      403   403            in
 /// ");
 ///
-/// // A verifier that believes somebody else lets nobody of this authority in.
+/// // A verifier refuses all tokens of another authority.
 /// let stranger = TestAuthority::new();
 /// let matrix = authz_matrix!(app(authority.verifier()), stranger).to_string();
 /// assert!(!matrix.contains("in\n"));

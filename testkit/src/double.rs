@@ -28,7 +28,7 @@ impl TokenDraft {
     /// let answer = delete_tenant(orchestrator.guard(), Path(7), orchestrator.caller()).await;
     /// assert_eq!(answer, "7 deleted for orchestrator");
     ///
-    /// // There is no proof for a caller that the handler refuses.
+    /// // For a caller that the handler refuses, the kit returns the denial instead of a proof.
     /// let refused = authority.service("orders").try_guard();
     /// let Err(denial) = refused.map(|guard| delete_tenant(guard, Path(7), orchestrator.caller())) else {
     ///     panic!("orders was let in");
@@ -66,7 +66,7 @@ impl TokenDraft {
     /// let authority = TestAuthority::new();
     /// assert_eq!(greeting(&authority.service("orders").caller()), "hello, orders");
     ///
-    /// // A user is no caller.
+    /// // The verifier returns no `Caller` for a user.
     /// assert!(authority.verifier().verify(&authority.user("anna").token()).is_err());
     /// ```
     ///

@@ -196,7 +196,7 @@ impl TokenDraft {
     /// ```
     /// use service_only_testkit::TestAuthority;
     ///
-    /// // With one key there is no doubt about which is meant.
+    /// // A verifier with one key accepts a token without `kid`.
     /// let authority = TestAuthority::new();
     /// let token = authority.service("orders").without_header("kid").token();
     /// assert!(authority.verifier().verify(&token).is_ok());

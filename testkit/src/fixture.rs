@@ -135,7 +135,7 @@ impl TokenDraft {
     }
 
     /// This token with one defect; `None` if the defect does not fit it, such as the misuse of a public key
-    /// if there is no public key. For a class with several variants, such as the names of headers, it is the
+    /// for a token of a secret. For a class with several variants, such as the names of headers, it is the
     /// first. [`variants`](Self::variants) returns all.
     #[track_caller]
     pub fn fixture(&self, defect: Defect) -> Option<Fixture> {

@@ -31,7 +31,7 @@
 //! assert_denied!(response, 401);
 //! assert_audited!(authority.audit(), deny, code = "expired", route = "/tenant/{id}");
 //!
-//! // Everything else that may be wrong, one at a time.
+//! // All other known defects, one at a time.
 //! for fixture in valid.fixtures() {
 //!     let response = app.delete("/tenant/7").fixture(&fixture).await;
 //!     fixture.assert_met(&response, authority.audit());
@@ -39,29 +39,28 @@
 //! # }
 //! ```
 //!
-//! | a test wants | it takes |
+//! | to | use |
 //! | --- | --- |
-//! | keys, a verifier, tokens | [`TestAuthority`] |
-//! | a token with something wrong | [`TokenDraft`], or all of them: [`TokenDraft::fixtures`] |
-//! | to move the time | [`ManualClock`], at [`TestAuthority::clock`] |
-//! | to see what was recorded | [`RecordingAudit`], at [`TestAuthority::audit`] |
-//! | to test a client of a guarded service | `StubService`, of the feature `stub` |
-//! | to call a router | [`call`], which gives a [`TestApp`] |
-//! | to call a guarded function itself | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
-//! | tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
-//! | an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
-//! | to know that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
-//! | to try the whole catalogue | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
-//! | what happens to a token later | [`Incident`]: retired keys, revocations |
-//! | who may do what, as a table | [`authz_matrix!`] |
-//! | to state a verdict | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`], about any [`Answer`] |
-//! | a snapshot | [`snapshot::settings`] |
+//! | get keys, a verifier and tokens | [`TestAuthority`] |
+//! | break a token | [`TokenDraft`], or [`TokenDraft::fixtures`] for all known defects |
+//! | move the time | [`ManualClock`], at [`TestAuthority::clock`] |
+//! | read the audit records | [`RecordingAudit`], at [`TestAuthority::audit`] |
+//! | test a client of a guarded service | `StubService`, of the feature `stub` |
+//! | call a router | [`call`], which returns a [`TestApp`] |
+//! | call a guarded function directly | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
+//! | mint tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
+//! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
+//! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
+//! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
+//! | test a later event | [`Incident`]: a retired key, an expiry, a revocation |
+//! | print which caller may call which route | [`authz_matrix!`] |
+//! | assert a decision | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`], about any [`Answer`] |
+//! | take a snapshot | [`snapshot::settings`] |
 //!
-//! [`attack`] sends the whole catalogue to every route in one more line. Its report begins with the checks that
-//! the service lacks.
+//! [`attack`] sends all known attacks to every route. Its report begins with the checks that the service lacks.
 //!
-//! There is no global state and no test sleeps: two tests share nothing. Only `JwksServer` and
-//! `StubService::listen` open a port, which is a free one.
+//! Tests share no state, and none sleeps. Only `JwksServer` and `StubService::listen` open a port, which is a
+//! free one.
 //!
 //! The crate mints tokens and is for tests only. Put it into `[dev-dependencies]`, which are not part of any
 //! build of a service.

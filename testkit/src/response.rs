@@ -97,7 +97,7 @@ impl TestResponse {
     /// When it is not UTF-8.
     #[track_caller]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).or_fail("the body of the response is no text")
+        std::str::from_utf8(&self.body).or_fail("the body of the response is not text")
     }
 
     /// The body, read as JSON.

@@ -86,7 +86,7 @@ pub fn assert_guarded(router: ClosedRouter) -> impl Future<Output = ()> {
 ///
 /// A 404 counts as a refusal here, because a service may hide its resources. A 404 may also come from an
 /// unguarded handler that did not find tenant 1: [`not_found_fails`](Self::not_found_fails) is stricter.
-#[must_use = "nobody is called until `assert_refused` is awaited"]
+#[must_use = "no route is called until `assert_refused` is awaited"]
 #[derive(Clone)]
 pub struct Strangers<C> {
     call: C,

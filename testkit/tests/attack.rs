@@ -63,7 +63,7 @@ async fn a_guarded_table_of_routes_is_clean_to_the_exact_code_and_record() {
     let targets: Vec<_> = report.endpoints().iter().map(|endpoint| endpoint.target()).collect();
     assert_eq!(targets, [format!("/tenant/{}", Attack::PARAMETER), "/stock/top/left".to_owned()]);
     let left_out =
-        [("/healthz", "it is public: load balancers have no token"), ("/closed", "it accepts no caller")];
+        [("/healthz", "it is public: load balancers have no token"), ("/closed", "it allows no caller")];
     assert_eq!(report.not_attacked(), left_out.map(|(path, why)| (path.to_owned(), why.to_owned())));
     insta::assert_snapshot!("matrix", report.matrix());
 }

@@ -61,11 +61,11 @@ async fn an_unguarded_handler_among_guarded_ones_is_found() {
 
     put `#[service_only(..)]` above the handler, or list the route as public:
         GET /prices
-            200 OK for no token, garbage, a token signed by somebody else
+            200 OK for no token, garbage, a token signed with another key
         HEAD /prices
-            200 OK for no token, garbage, a token signed by somebody else
+            200 OK for no token, garbage, a token signed with another key
         POST /orders/{id}
-            415 Unsupported Media Type at /orders/1 for no token, garbage, a token signed by somebody else (the request is read before the caller is known)
+            415 Unsupported Media Type at /orders/1 for no token, garbage, a token signed with another key (the request is read before the caller is known)
     ");
 }
 
@@ -81,9 +81,9 @@ async fn a_handler_that_checks_only_the_presence_of_a_token_is_found() {
 
     put `#[service_only(..)]` above the handler, or list the route as public:
         GET /present
-            200 OK for garbage, a token signed by somebody else
+            200 OK for garbage, a token signed with another key
         HEAD /present
-            200 OK for garbage, a token signed by somebody else
+            200 OK for garbage, a token signed with another key
     ");
 }
 
@@ -115,9 +115,9 @@ async fn a_handler_that_checks_claims_and_no_signature_is_found_by_a_table() {
 
     put `#[service_only(..)]` above the handler, or list the route as public:
         GET /trusting
-            200 OK for a token signed by somebody else
+            200 OK for a token signed with another key
         HEAD /trusting
-            200 OK for a token signed by somebody else
+            200 OK for a token signed with another key
     ");
 }
 
@@ -158,7 +158,7 @@ async fn an_exception_from_a_route_that_a_table_guards_fails() {
 #[tokio::test]
 async fn a_list_without_routes_fails() {
     insta::assert_snapshot!(failure(Strangers::at(guarded()).assert_refused()).await, @r"
-    no route was listed, so nobody was called
+    no route was listed, so none was called
     ");
 }
 
@@ -183,11 +183,11 @@ async fn an_unrouted_method_and_a_failure_are_not_refusals() {
 
     put `#[service_only(..)]` above the handler, or list the route as public:
         PUT /stock
-            405 Method Not Allowed for no token, garbage, a token signed by somebody else (is the method routed?)
+            405 Method Not Allowed for no token, garbage, a token signed with another key (is the method routed?)
         GET /broken
-            500 Internal Server Error for no token, garbage, a token signed by somebody else (a refusal is 401, not a failure)
+            500 Internal Server Error for no token, garbage, a token signed with another key (a refusal is 401, not a failure)
         HEAD /broken
-            500 Internal Server Error for no token, garbage, a token signed by somebody else (a refusal is 401, not a failure)
+            500 Internal Server Error for no token, garbage, a token signed with another key (a refusal is 401, not a failure)
     ");
 }
 
@@ -304,7 +304,7 @@ async fn a_handler_that_compares_one_member_and_checks_no_signature_is_found() {
 
         let table = RouteTable::new("stock").route(Route::new(["GET"], "/careless", Access::from(&POLICY)));
         let by_table = Strangers::at(app.clone()).table(&table).findings().await.to_string();
-        assert!(by_table.contains("200 OK for a token signed by somebody else"), "{member}: {by_table}");
+        assert!(by_table.contains("200 OK for a token signed with another key"), "{member}: {by_table}");
 
         let caller = authority.strict_service("orders").role("clerk");
         let by_caller = Strangers::at(app).as_caller(caller).routes([("GET", "/careless")]);
@@ -324,7 +324,7 @@ async fn a_layer_before_a_closed_router_that_compares_the_kid_alone_is_found() {
             async move { if known { StatusCode::OK.into_response() } else { next.run(request).await } }
         }));
     let report = failure(assert_guarded(layered)).await;
-    assert!(report.contains("200 OK for a token signed by somebody else"), "{report}");
+    assert!(report.contains("200 OK for a token signed with another key"), "{report}");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ use crate::{draft::Tolerance, grpc};
 ///     .run()
 ///     .await;
 ///
-/// // Whoever lets everybody in is caught.
+/// // The attack finds an app without a guard.
 /// let open = tower::service_fn(async |_| Ok::<_, String>(Response::new(String::new())));
 /// let report = attack(open).as_caller(caller).endpoint(Method::GET, "/").report().await;
 /// assert!(report.got_in().any(|finding| finding.defect() == Defect::Expired));

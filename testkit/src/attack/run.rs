@@ -285,7 +285,7 @@ impl Campaign<'_> {
                 Some("the method is POST already")
             }
             _ if open.serves_strays && defect.family() == "route" => {
-                Some("the service answers unknown paths with success")
+                Some("the service answers paths without a route with success")
             }
             _ => None,
         }

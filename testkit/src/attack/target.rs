@@ -20,7 +20,7 @@ pub(crate) enum ReadBody {
     No,
 }
 
-/// Why there is no response.
+/// The reason for a missing response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unanswered {
     /// This target cannot express the request.

@@ -49,7 +49,7 @@ impl Credentials {
         for draft in &self.good {
             for forged in forged(draft, access) {
                 let header = bearer(&forged.token());
-                strangers.push(Stranger { name: "a token signed by somebody else", header });
+                strangers.push(Stranger { name: "a token signed with another key", header });
             }
         }
         strangers

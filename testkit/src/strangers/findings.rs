@@ -150,7 +150,7 @@ impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, tried) = (self.open().count(), self.tried.len());
         match self.nothing_listed {
-            true => writeln!(f, "no route was listed, so nobody was called")?,
+            true => writeln!(f, "no route was listed, so none was called")?,
             false => writeln!(f, "{open} of {tried} routes let strangers in")?,
         }
         if open > 0 {

@@ -1,4 +1,4 @@
-//! A JSON object that says when a name stands twice, for a verifier without the runtime.
+//! A JSON object that reports duplicate names, for a verifier without the runtime.
 
 use std::fmt;
 
