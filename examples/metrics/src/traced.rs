@@ -31,7 +31,7 @@ fn span(request: &Request) -> Span {
         http.response.status_code = Empty,
     );
     let caller = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-    // Without a subscriber there is no span whose parent could be set.
+    // This fails only if no subscriber is installed. Then the span does not exist, and the parent is not needed.
     let _ = span.set_parent(caller);
     span
 }
