@@ -1,4 +1,4 @@
-//! Compiles the service's description. protox is a compiler of its own, so no `protoc` is needed.
+//! Compiles the service's description. protox is a compiler in Rust, so `protoc` is not needed.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");

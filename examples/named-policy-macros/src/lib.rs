@@ -37,7 +37,7 @@ use quote::quote;
 ///
 /// // error: `delete_tenant` cannot be both `#[service_only]` and `#[public]`; keep one
 /// #[tenant_admin_only]
-/// #[public(reason = "nobody knows the address")]
+/// #[public(reason = "the address is secret")]
 /// async fn delete_tenant() {}
 /// ```
 #[proc_macro_attribute]

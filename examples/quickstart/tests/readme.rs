@@ -70,7 +70,7 @@ fn figures_of_the_comparison_are_those_of_the_benchmark_and_of_the_test_kit() {
     let mut lines = attacks.lines();
     let names = cells(lines.next().unwrap());
     let counts = cells(lines.nth(1).unwrap());
-    let shown = rows(README, "| | attacks that got in |\n");
+    let shown = rows(README, "| libraries of the service | accepted attacks |\n");
     assert_eq!(shown, names.zip(counts).collect::<Vec<_>>());
 }
 

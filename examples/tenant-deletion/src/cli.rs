@@ -38,7 +38,7 @@ pub struct Demo {
     pub state_dir: Option<PathBuf>,
 }
 
-/// The parts, each as a process of its own.
+/// The parts of the platform, each in a separate process.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// One of the twelve services
@@ -47,7 +47,7 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Delete a tenant: preview, ask, delete, report
     ///
-    /// Exits with 0 when every service is done, with 1 when one failed or nobody agreed (run it
+    /// Exits with 0 when every service is done, with 1 when one failed or you did not confirm (run it
     /// again to finish the rest), with 2 when it could not start.
     Orchestrate(OrchestrateArgs),
     /// Print an audit log as a table

@@ -34,7 +34,7 @@ impl Consent {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         ensure!(
             self == Self::Given || terminal,
-            "there is no terminal to ask on; pass `--yes` to delete without asking, or `--preview-only`"
+            "standard input is not a terminal, so you cannot confirm; pass `--yes` to delete without asking, or `--preview-only`"
         );
         Ok(())
     }

@@ -69,7 +69,7 @@ fn attempts(authority: &Authority) -> anyhow::Result<[Attempt; 6]> {
             "that token, altered to name the orchestrator",
             Some(tampered(&orders, ORCHESTRATOR)?),
             401,
-            "the signature says otherwise",
+            "the signature does not match",
         ),
     ])
 }

@@ -26,7 +26,7 @@ pub enum UpstreamError {
     /// The address is not an `http` address without a path.
     #[error("`{0}` is not an address of the form http://HOST:PORT")]
     Address(String),
-    /// There are no pairs.
+    /// The list of upstreams is empty.
     #[error("no upstream is named")]
     None,
 }
