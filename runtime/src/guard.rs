@@ -41,7 +41,7 @@ pub struct Public<R>(PhantomData<fn() -> R>);
 impl<R: StaticReason> Public<R> {
     /// Creates the argument without any check of the caller.
     #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) const fn anybody() -> Self {
+    pub(crate) const fn unchecked() -> Self {
         Self(PhantomData)
     }
 }

@@ -125,7 +125,7 @@ fn provider(mesh: &MeshOptions) -> Value {
 /// requires a token wherever no public route matches.
 fn requirements(rules: &[Rule<'_>]) -> Value {
     let token = json!({ "provider_name": TOKEN });
-    let is_public = |rule: &&Rule<'_>| matches!(rule.access, Asked::Anybody { .. });
+    let is_public = |rule: &&Rule<'_>| matches!(rule.access, Asked::Public { .. });
     let needed = rules.iter().rposition(|rule| is_public(&rule)).map_or(0, |last| last + 1);
     let mut all = Vec::new();
     for rule in rules.iter().take(needed) {
@@ -182,8 +182,8 @@ fn method_is(method: &str) -> Value {
 
 fn principal(rule: &Rule<'_>, mesh: &MeshOptions) -> Value {
     match rule.access {
-        Asked::Anybody { .. } => json!({ "any": true }),
-        Asked::Nobody => json!({ "not_id": { "any": true } }),
+        Asked::Public { .. } => json!({ "any": true }),
+        Asked::NoCaller => json!({ "not_id": { "any": true } }),
         Asked::Service(needs) => service(needs, mesh),
     }
 }

@@ -116,9 +116,9 @@ fn jwt_rule(mesh: &MeshOptions) -> Value {
 fn policy_rule(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<Value, ExportError> {
     let to = json!([{ "operation": operation(rule)? }]);
     Ok(match rule.access {
-        Asked::Anybody { .. } => json!({ "to": to }),
+        Asked::Public { .. } => json!({ "to": to }),
         // No request both has a principal and has none, so this rule matches no request.
-        Asked::Nobody => json!({
+        Asked::NoCaller => json!({
             "from": [{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }],
             "to": to,
         }),

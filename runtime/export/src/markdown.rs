@@ -35,8 +35,8 @@ fn cells(route: &Route, with_issuers: bool) -> Vec<String> {
     let handler = route.endpoint().map(code).unwrap_or_default();
     let any_of = |names: Option<&[String]>| names.map_or("any".to_owned(), codes);
     let (issuers, asked) = match Asked::of(route.access()) {
-        Asked::Anybody { reason } => (String::new(), only(format!("public: {}", code(reason)))),
-        Asked::Nobody => (String::new(), only("no caller".to_owned())),
+        Asked::Public { reason } => (String::new(), only(format!("public: {}", code(reason)))),
+        Asked::NoCaller => (String::new(), only("no caller".to_owned())),
         Asked::Service(needs) => (
             any_of(needs.issuers),
             [

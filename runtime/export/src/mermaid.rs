@@ -19,8 +19,8 @@ pub fn mermaid(table: &RouteTable) -> String {
     for (number, route) in table.routes().iter().enumerate() {
         let _ = writeln!(chart, "    e{number}[{}]", label(&plan::name(route)));
         let (names, needs) = match Asked::of(route.access()) {
-            Asked::Anybody { .. } => (vec![ANYBODY], String::new()),
-            Asked::Nobody => continue,
+            Asked::Public { .. } => (vec![ANY_CLIENT], String::new()),
+            Asked::NoCaller => continue,
             Asked::Service(needs) => (callers_of(needs), needed(needs)),
         };
         for name in names {
@@ -41,7 +41,7 @@ pub fn mermaid(table: &RouteTable) -> String {
 }
 
 // A service name has no space, so these labels cannot collide with one.
-const ANYBODY: &str = "any client (public)";
+const ANY_CLIENT: &str = "any client (public)";
 const ANY_SERVICE: &str = "any service";
 
 fn callers_of(needs: Needs<'_>) -> Vec<&str> {

@@ -23,8 +23,8 @@ pub(crate) struct Rule<'t> {
 /// The access that a route requires. Separate variants keep "no caller" distinct from "any caller".
 #[derive(Debug, Copy, Clone)]
 pub(crate) enum Asked<'t> {
-    Anybody { reason: &'t str },
-    Nobody,
+    Public { reason: &'t str },
+    NoCaller,
     Service(Needs<'t>),
 }
 
@@ -41,11 +41,11 @@ pub(crate) struct Needs<'t> {
 impl<'t> Asked<'t> {
     pub(crate) fn of(access: &'t Access) -> Self {
         match access {
-            Access::Public { reason } => Self::Anybody { reason },
+            Access::Public { reason } => Self::Public { reason },
             Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
                 let empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
                 if empty(issuers) || empty(services) || empty(roles) {
-                    return Self::Nobody;
+                    return Self::NoCaller;
                 }
                 Self::Service(Needs {
                     issuers: issuers.as_deref(),
@@ -56,7 +56,7 @@ impl<'t> Asked<'t> {
                 })
             }
             // An unknown kind of access is closed; `parse` refuses it for a mesh.
-            _ => Self::Nobody,
+            _ => Self::NoCaller,
         }
     }
 }
@@ -189,8 +189,8 @@ impl Rule<'_> {
             remark.push_str(&format!(", {handler}"));
         }
         match self.access {
-            Asked::Anybody { reason } => remark.push_str(&format!(": public, because {reason}")),
-            Asked::Nobody => remark.push_str(": no caller, because a list of names is empty"),
+            Asked::Public { reason } => remark.push_str(&format!(": public, because {reason}")),
+            Asked::NoCaller => remark.push_str(": no caller, because a list of names is empty"),
             Asked::Service(Needs { max_age: Some(age), .. }) => {
                 remark.push_str(&format!(". Checked only by the code: max_age {}", duration(age)));
             }

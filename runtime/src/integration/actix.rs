@@ -69,7 +69,7 @@ impl<R: StaticReason> FromRequest for Public<R> {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self::anybody()))
+        ready(Ok(Self::unchecked()))
     }
 }
 

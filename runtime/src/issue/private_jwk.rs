@@ -309,7 +309,10 @@ mod tests {
         let jwk = r#"{"kty":"OKP","crv":"Ed25519","alg":"Ed25519",
             "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         assert_eq!(keys(jwk).unwrap()[0].algorithm(), Algorithm::Ed25519);
-        assert!(refused(&jwk.replace("\"alg\":\"Ed25519\"", "\"alg\":\"ES256\"")).contains("does not fit its key"));
+        assert!(
+            refused(&jwk.replace("\"alg\":\"Ed25519\"", "\"alg\":\"ES256\""))
+                .contains("does not fit its key")
+        );
     }
 
     #[test]
@@ -326,8 +329,14 @@ mod tests {
             (EC.replace(d, "short"), "`d` of the JWK is not unpadded base64url"),
             (EC.replace(&format!("\"d\":\"{d}\""), "\"q\":\"\""), "has no `d`"),
             (EC.replace("P-256", "secp256k1"), "no algorithm here uses this `EC` key on `secp256k1`"),
-            (EC.replace("\"kty\"", "\"alg\":\"HS256\",\"kty\""), "`alg` of the JWK is HS256, which does not fit its key"),
-            (EC.replace("\"kty\"", "\"alg\":\"ES384\",\"kty\""), "`alg` of the JWK is ES384, which does not fit its key"),
+            (
+                EC.replace("\"kty\"", "\"alg\":\"HS256\",\"kty\""),
+                "`alg` of the JWK is HS256, which does not fit its key",
+            ),
+            (
+                EC.replace("\"kty\"", "\"alg\":\"ES384\",\"kty\""),
+                "`alg` of the JWK is ES384, which does not fit its key",
+            ),
             (EC.replace(&format!("\"{d}\""), "7"), "neither a JWK set nor a JWK"),
             (r#"{"keys":[]}"#.to_owned(), "no key"),
             (r#"{"kty":"oct","alg":"HS256","k":"c2hvcnQ"}"#.to_owned(), "bytes"),

@@ -53,7 +53,7 @@ impl Keys {
 #[derive(Copy, Clone, Default)]
 enum Alone {
     #[default]
-    Nobody,
+    None,
     Key(usize),
     Several,
 }
@@ -66,7 +66,7 @@ impl Alone {
             for algorithm in key.algorithms() {
                 if let Some(place) = alone.get_mut(algorithm as usize) {
                     *place = match place {
-                        Self::Nobody => Self::Key(index),
+                        Self::None => Self::Key(index),
                         Self::Key(_) | Self::Several => Self::Several,
                     };
                 }
@@ -236,7 +236,7 @@ impl KeySet {
         let alone = self.0.alone.get(algorithm as usize).copied().unwrap_or_default();
         let key = match alone {
             Alone::Key(index) => self.0.keys.get(index),
-            Alone::Nobody | Alone::Several => None,
+            Alone::None | Alone::Several => None,
         };
         match (key, alone) {
             (Some(only), _) => Ok(only),
