@@ -65,17 +65,17 @@ fn a_private_key_that_cannot_be_used_is_named_with_what_to_do() {
         (
             format!("{RSA}:2048"),
             Algorithm::ES256,
-            vec!["an RSA key", "name RS256, RS384, RS512, PS256, PS384, PS512"],
+            vec!["an RSA key", "use RS256, RS384, RS512, PS256, PS384, PS512"],
         ),
         (
             format!("{RSA}:2048 | openssl rsa -traditional"),
             Algorithm::EdDSA,
-            vec!["an RSA key", "EdDSA needs an Ed25519 key", "name RS256"],
+            vec!["an RSA key", "EdDSA needs an Ed25519 key", "use RS256"],
         ),
         (
             "openssl genpkey -algorithm ED25519".to_owned(),
             Algorithm::ES256,
-            vec!["an Ed25519 key", "name EdDSA, Ed25519"],
+            vec!["an Ed25519 key", "use EdDSA, Ed25519"],
         ),
         ("openssl genpkey -algorithm ED448".to_owned(), Algorithm::EdDSA, vec!["an Ed448 key", keygen]),
         (
@@ -168,10 +168,10 @@ fn a_public_key_that_cannot_be_used_is_named_with_what_to_do() {
             Algorithm::PS256,
             "RSASSA-PSS",
         ),
-        (public("openssl genpkey -algorithm ED25519"), Algorithm::RS256, "name EdDSA, Ed25519"),
+        (public("openssl genpkey -algorithm ED25519"), Algorithm::RS256, "use EdDSA, Ed25519"),
         (public("openssl genpkey -algorithm X25519"), Algorithm::EdDSA, "X25519"),
         (public(&format!("{RSA}:1024")), Algorithm::RS256, "1024 bits, fewer than 2048"),
-        (public(&format!("{RSA}:2048")), Algorithm::ES256, "name RS256"),
+        (public(&format!("{RSA}:2048")), Algorithm::ES256, "use RS256"),
         (public(&format!("{RSA}:2048 -pkeyopt rsa_keygen_pubexp:3")), Algorithm::RS256, "exponent is 3"),
         (format!("{EC}:P-256"), Algorithm::ES256, "this is a private key"),
         (format!("{EC}:P-256 | openssl pkey -pubout -outform DER"), Algorithm::ES256, "it is DER"),

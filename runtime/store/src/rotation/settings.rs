@@ -97,7 +97,9 @@ pub enum InvalidRotationSettings {
     #[error("a key must live for at least two seconds")]
     KeyLife,
     /// A key would be activated before it is prepared.
-    #[error("a key must be prepared before it is activated: `prepare` ({prepare}) is less than `activate` ({activate})")]
+    #[error(
+        "a key must be prepared before it is activated: `prepare` ({prepare}) is less than `activate` ({activate})"
+    )]
     Order {
         /// How much of the active key's life remains when the next key is prepared.
         prepare: LifeLeft,

@@ -132,7 +132,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
         }
     }
     let late = Journal { verifiers: vec![verifier("b", one, 9)], ..prepared_for(HOUR) };
-    assert!(plan(&late).warnings[0].contains("still unknown to b"));
+    assert!(plan(&late).warnings[0].contains("these verifiers still lack it: b"));
 }
 
 #[test]
@@ -229,7 +229,8 @@ fn settings_that_do_not_fit_together_are_refused() {
     let mut settings = RotationSettings::default();
     assert_eq!(settings.check(), Ok(()));
     settings.prepare = share("1/7").unwrap();
-    assert!(settings.check().unwrap_err().to_string().contains("1/7 of a life left is later than 1/6"));
+    let error = settings.check().unwrap_err().to_string();
+    assert!(error.contains("`prepare` (1/7) is less than `activate` (1/6)"), "{error}");
     settings.key_life = Duration::from_secs(1);
     assert!(settings.check().unwrap_err().to_string().contains("two seconds"));
 }

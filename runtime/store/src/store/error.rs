@@ -246,7 +246,8 @@ fn sorted(error: sqlx::Error, place: String, user: &str) -> StoreError {
     let (kind, reason) = match &error {
         sqlx::Error::Database(said) => of_database(said.as_ref(), user),
         sqlx::Error::PoolTimedOut => {
-            let reason = "no connection became free in time; this program uses its maximum number of connections";
+            let reason =
+                "no connection became free in time; this program uses its maximum number of connections";
             unreachable(reason.to_owned())
         }
         sqlx::Error::Io(error) => unreachable(of_system(error)),
