@@ -63,7 +63,10 @@ async fn a_guarded_service_is_clean_to_the_exact_code_and_record() {
         let report = attack.audit(authority.audit()).run().await;
         assert!(report.requests() > 1000, "{}", report.requests());
         let not_sent = outcome(&report, Defect::TokenInJson);
-        assert_eq!(not_sent, &Outcome::NotSent("a body of gRPC is a message".to_owned()));
+        assert_eq!(
+            not_sent,
+            &Outcome::NotSent("the client cannot send it: a body of gRPC is a message".to_owned())
+        );
     }
 }
 

@@ -104,7 +104,9 @@ async fn a_configured_proxy_is_used() {
 /// Runs one test of this file again in a process with another environment.
 fn again(test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("transport::{test}"), "--nocapture"]).env("SERVICE_ONLY_AGAIN", test);
+    command
+        .args(["--exact", &format!("keys_remote::transport::{test}"), "--nocapture"])
+        .env("SERVICE_ONLY_AGAIN", test);
     let output = command.envs(variables.iter().copied()).output().unwrap();
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
