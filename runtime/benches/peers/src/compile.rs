@@ -147,7 +147,7 @@ fn builds(work: &Path, report: &mut Report) {
         ("oauth-resource-server", "oauth-resource-server = { version = \"0.4\", features = [\"axum\"] }\n"),
         (
             "jsonwebtoken alone, aws_lc_rs",
-            "jsonwebtoken = { version = \"11\", features = [\"aws_lc_rs\"] }\n",
+            "jsonwebtoken = { version = \"12\", features = [\"aws_lc_rs\"] }\n",
         ),
     ];
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use base64::{
 use serde_json::Value;
 use service_only_testkit::Defect;
 
-use crate::{
+use super::{
     json::Members,
     verifier::{ROLE, SCOPES, SERVICE, Seen},
 };

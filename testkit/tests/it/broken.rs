@@ -1,6 +1,5 @@
 //! The attack finds holes: verifiers that are correct but for one flaw are caught each, by the class
 //! that is about the flaw, and the one without a flaw is not accused.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod flaw;
 mod hole;

@@ -1,5 +1,4 @@
 //! The attack as a test uses it: clean on guarded apps, and plain about what it cannot prove.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::{
     Arc,

@@ -1,7 +1,5 @@
 //! Strangers find the door that is open among those that are closed, and nothing else.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-
 use axum::{
     Json, Router,
     http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION},

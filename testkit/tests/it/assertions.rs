@@ -1,5 +1,4 @@
 //! The answers and the records that the assertions accept.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     convert::Infallible,

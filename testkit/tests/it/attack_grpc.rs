@@ -1,5 +1,4 @@
 //! The attack on a service of tonic, without a port: the verdict is in `grpc-status`.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::convert::Infallible;
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use service_only::{claims::ServiceName, clock::Timestamp};
 use service_only_testkit::{ManualClock, TestAuthority};
 
-use crate::{
+use super::{
     flaw::Flaw,
     hole::{Hole, Kind},
     json::Members,

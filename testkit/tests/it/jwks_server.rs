@@ -1,8 +1,5 @@
 //! A service that fetches its issuer's keys, against an issuer that misbehaves.
 
-#![cfg(feature = "jwks-server")]
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use std::time::Duration;
 
 use service_only::{RemoteJwks, Verifier, error::Code, keys::RemoteJwksBuilder};

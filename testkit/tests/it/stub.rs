@@ -1,6 +1,4 @@
 //! A client of a guarded service, against a stub of the service.
-#![cfg(feature = "stub")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::{
     io::{Read, Write},

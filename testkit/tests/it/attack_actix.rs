@@ -1,6 +1,4 @@
 //! The attack on an app of actix-web, without a port.
-#![cfg(feature = "actix")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use actix_web::{
     App, HttpRequest, HttpResponse, Responder, delete, get,

@@ -1,5 +1,4 @@
 //! The attack over a real connection: what a client library would tidy up arrives as it was meant.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 
