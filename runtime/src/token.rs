@@ -1,8 +1,9 @@
 //! The text of a token: three segments of strict base64url, and the header. Nothing here is trusted yet.
 
 mod decoded;
+mod known;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref, rc::Rc};
 
 pub(crate) use decoded::{HeaderRoom, PayloadRoom, SignatureRoom};
 use serde::de::MapAccess;
@@ -46,8 +47,18 @@ impl<'t> Segments<'t> {
         self.signed.as_bytes()
     }
 
-    pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<Header<'r>, Denial> {
-        Header::parse(room.decode(self.header, "header")?)
+    pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<ReadHeader<'r>, Denial> {
+        match known::known(self.header) {
+            Some(header) => Ok(ReadHeader::Known(header)),
+            None => Header::parse(room.decode(self.header, "header")?).map(ReadHeader::Parsed),
+        }
+    }
+
+    /// Keeps the header of an accepted token, so that this thread does not parse it again.
+    pub(crate) fn keep_header(&self, header: &ReadHeader<'_>) {
+        if let ReadHeader::Parsed(header) = header {
+            known::keep(self.header, header);
+        }
     }
 
     pub(crate) fn payload<'r>(&self, room: &'r mut PayloadRoom) -> Result<&'r [u8], Denial> {
@@ -80,6 +91,23 @@ pub(crate) struct Header<'h> {
     pub(crate) typ: Option<Cow<'h, str>>,
 }
 
+/// A header that was parsed now, or one that this thread knows from an accepted token.
+pub(crate) enum ReadHeader<'h> {
+    Parsed(Header<'h>),
+    Known(Rc<Header<'static>>),
+}
+
+impl<'h> Deref for ReadHeader<'h> {
+    type Target = Header<'h>;
+
+    fn deref(&self) -> &Header<'h> {
+        match self {
+            Self::Parsed(header) => header,
+            Self::Known(header) => header,
+        }
+    }
+}
+
 impl<'h> Header<'h> {
     pub(crate) fn parse(bytes: &'h [u8]) -> Result<Self, Denial> {
         let mut members = HeaderMembers::default();
@@ -92,6 +120,12 @@ impl<'h> Header<'h> {
         }
         let alg = members.alg.ok_or_else(|| malformed("the header has no `alg`"))?;
         Ok(Self { alg, kid: members.kid, typ: members.typ })
+    }
+
+    /// The same header with texts of its own.
+    fn to_static(&self) -> Header<'static> {
+        let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
+        Header { alg: Cow::Owned((*self.alg).to_owned()), kid: owned(&self.kid), typ: owned(&self.typ) }
     }
 
     /// The algorithm, if its name is exactly one of those allowed (RFC 7515 section 4.1.1:

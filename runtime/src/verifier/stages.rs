@@ -27,7 +27,10 @@ impl Verification<'_> {
         let segments = Segments::split(token)?;
         let mut room = HeaderRoom::new();
         let accepted = match segments.header(&mut room) {
-            Ok(header) => self.by_any_issuer(&segments, &header),
+            Ok(header) => {
+                let accepted = self.by_any_issuer(&segments, &header);
+                accepted.inspect(|_| segments.keep_header(&header))
+            }
             Err(denial) => Err(Refused::from(denial)),
         };
         accepted.map_err(|refused| Refused { unverified_service: unverified_service(&segments), ..refused })

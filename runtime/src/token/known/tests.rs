@@ -11,7 +11,7 @@ fn kept(known: &Known) -> usize {
 }
 
 #[test]
-fn only_a_cached_header_is_found_in_the_cache() {
+fn only_a_kept_header_is_known() {
     let mut known = Known::new();
     let text = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0";
     assert!(known.get(text).is_none());
@@ -30,7 +30,7 @@ fn only_a_cached_header_is_found_in_the_cache() {
 }
 
 #[test]
-fn headers_with_equal_hashes_do_not_share_a_cache_entry() {
+fn two_texts_of_one_place_never_share_a_header() {
     let mut known = Known::new();
     let texts: Vec<String> = (0..20_000).map(|index| format!("header-{index}")).collect();
     for text in &texts {
@@ -46,7 +46,7 @@ fn headers_with_equal_hashes_do_not_share_a_cache_entry() {
 }
 
 #[test]
-fn the_header_cache_is_bounded_in_number_and_length() {
+fn kept_headers_are_bounded_in_number_and_length() {
     let mut known = Known::new();
     let longest = "a".repeat(MAX_KNOWN_LENGTH);
     known.keep(&longest, &header("k"));
@@ -62,7 +62,7 @@ fn the_header_cache_is_bounded_in_number_and_length() {
 }
 
 #[test]
-fn a_header_replaces_a_cached_one_after_two_consecutive_uses() {
+fn a_header_replaces_another_if_it_comes_twice_in_succession() {
     let same_place = |text: &String| place(hash(text)) == place(hash("first"));
     let second = (0..).map(|index| format!("second-{index}")).find(same_place).unwrap();
     let third = (0..).map(|index| format!("third-{index}")).find(same_place).unwrap();
@@ -76,7 +76,7 @@ fn a_header_replaces_a_cached_one_after_two_consecutive_uses() {
 }
 
 #[test]
-fn hashes_are_distributed_evenly() {
+fn places_are_used_evenly() {
     let mut used = [0_u32; MAX_KNOWN];
     for index in 0..6400 {
         used[place(hash(&format!("eyJhbGciOiJFUzI1NiIsImtpZCI6I{index:05}In0")))] += 1;
@@ -85,14 +85,14 @@ fn hashes_are_distributed_evenly() {
 }
 
 #[test]
-fn cached_headers_own_their_texts() {
+fn a_kept_header_owns_its_texts() {
     let owned = header("k1").to_static();
     assert!(matches!(owned.kid, Some(Cow::Owned(_))));
     assert_eq!(owned, header("k1"));
 }
 
 #[test]
-fn a_thread_keeps_its_headers_and_no_other_thread_has_them() {
+fn each_thread_keeps_its_own_headers() {
     let text = "kept-by-its-thread";
     keep(text, &header("k1"));
     assert_eq!(known(text).as_deref(), Some(&header("k1")));
