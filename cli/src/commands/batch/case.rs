@@ -4,7 +4,6 @@
 //! the right id. The configuration stays the text of the line, and is zeroed, because it may contain a
 //! secret. The token stays bytes: JSON strings can contain lone surrogates, which are not valid text. Such a
 //! token is a bad token, not a bad case.
-//! surrogates), and a token of that kind is a bad token, not a bad case.
 
 use std::fmt;
 use std::time::Duration;

@@ -106,7 +106,7 @@ enum Way {
     NotificationLost,
 }
 
-/// `cargo test -p service-only --features sql --release --test revocation_sql -- --ignored --nocapture measure`
+/// `cargo test -p service-only-store --release --test it -- --ignored --nocapture measure`
 #[tokio::test]
 #[ignore = "a measurement, of some minutes"]
 async fn measure_the_fleet_at_a_hundred_thousand_revocations() {
