@@ -114,18 +114,18 @@ async fn report_begins_with_the_cause_and_lists_its_attacks() {
 
     Findings
     GET /tenant/seven
-      got in: critical_extension (200 OK): The token demands an extension that
-        nobody here implements. [RFC 7515 section 4.1.11]
-      got in: critical_known_name (200 OK): `crit` names a parameter of the
-        standard, which it must not. [RFC 7515 section 4.1.11]
-      got in: critical_expiry (200 OK): `crit` names `exp`, and a reader that knows
-        the claim believes to know the extension. [RFC 7515 section 4.1.11]
-      got in: critical_nothing (200 OK): `crit` is an empty list, which it must not
-        be. [RFC 7515 section 4.1.11]
-      got in: critical_as_text (200 OK): `crit` is a text, over whose letters a loop
-        finds no extension. [RFC 7515 section 4.1.11]
-      got in: critical_null (200 OK): `crit` is `null`, and counts as absent. [RFC
-        7515 section 4.1.11]
+      got in: critical_extension (200 OK): `crit` requires an extension that the
+        verifier does not implement. [RFC 7515 section 4.1.11]
+      got in: critical_known_name (200 OK): `crit` names a standard header
+        parameter, which RFC 7515 forbids. [RFC 7515 section 4.1.11]
+      got in: critical_expiry (200 OK): `crit` names `exp`, for a verifier that
+        confuses claims with extensions. [RFC 7515 section 4.1.11]
+      got in: critical_nothing (200 OK): `crit` is an empty list, which RFC 7515
+        forbids. [RFC 7515 section 4.1.11]
+      got in: critical_as_text (200 OK): `crit` is a string, for a verifier that
+        loops over its letters and finds no extension. [RFC 7515 section 4.1.11]
+      got in: critical_null (200 OK): `crit` is `null`, for a verifier that treats
+        it as absent. [RFC 7515 section 4.1.11]
 
     Not sent
         7  the token is not of the strict profile
