@@ -166,7 +166,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::KeyExists`], and when the store cannot write it.
     pub async fn add_key(&self, key: &KeyRecord) -> Result<(), StoreError> {
-        self.change_keys(&key.issuer, &[], Some(key), key.prepared_at).await
+        self.add_keys(&key.issuer, std::slice::from_ref(key)).await
+    }
+
+    /// Records new keys of an issuer, all or none.
+    ///
+    /// # Errors
+    /// As [`add_key`](Self::add_key).
+    pub async fn add_keys(&self, issuer: &str, keys: &[KeyRecord]) -> Result<(), StoreError> {
+        self.change_keys(issuer, &[], keys, Timestamp::from_unix(0)).await
     }
 
     /// Makes steps for an issuer's keys, all or none, in this order. Retire the old key before you activate
@@ -181,7 +189,7 @@ impl Store {
         steps: &[KeyStep<'_>],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.change_keys(issuer, steps, None, at).await
+        self.change_keys(issuer, steps, &[], at).await
     }
 
     /// Removes keys from service and adds a new key, all or nothing, as a response to a leaked key.
@@ -194,14 +202,14 @@ impl Store {
         key: &KeyRecord,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.change_keys(&key.issuer, steps, Some(key), at).await
+        self.change_keys(&key.issuer, steps, std::slice::from_ref(key), at).await
     }
 
     async fn change_keys(
         &self,
         issuer: &str,
         steps: &[KeyStep<'_>],
-        new: Option<&KeyRecord>,
+        new: &[KeyRecord],
         at: Timestamp,
     ) -> Result<(), StoreError> {
         in_transaction!(self, tx => {
@@ -214,9 +222,9 @@ impl Store {
                     Err(StoreError::KeyMoved { issuer, kid, expected: step.from })?;
                 }
             }
-            if let Some(key) = new {
+            for key in new {
                 let added = sqlx::query(ADD_KEY)
-                    .bind(&key.issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str())
+                    .bind(issuer).bind(&key.kid).bind(&key.algorithm).bind(key.state.as_str())
                     .bind(&key.file).bind(&key.public_jwk)
                     .bind(key.prepared_at.unix()).bind(key.active_at.map(Timestamp::unix))
                     .bind(key.retiring_at.map(Timestamp::unix)).bind(key.retired_at.map(Timestamp::unix))

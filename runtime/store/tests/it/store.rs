@@ -463,6 +463,22 @@ async fn instants_at_both_ends_of_time_are_stored_and_read_without_overflow() {
 }
 
 #[tokio::test]
+async fn keys_that_are_added_together_are_added_all_or_none() {
+    for database in Database::all().await {
+        let store = Store::connect(&database.url).await.unwrap();
+        let together =
+            [key("k1", KeyState::Active), key("k2", KeyState::Retiring), key("k3", KeyState::Retiring)];
+        store.add_keys(ISSUER, &together).await.unwrap();
+        assert_eq!(store.keys(ISSUER).await.unwrap(), together);
+        let again = [key("k4", KeyState::Retiring), key("k2", KeyState::Retiring)];
+        let refused = store.add_keys(ISSUER, &again).await;
+        assert!(matches!(&refused, Err(StoreError::KeyExists { kid, .. }) if kid == "k2"), "{refused:?}");
+        assert_eq!(store.keys(ISSUER).await.unwrap(), together);
+        store.add_keys(ISSUER, &[]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_fraction_of_a_second_is_dropped() {
     for database in Database::all().await {
         let store = Store::connect(&database.url).await.unwrap();
