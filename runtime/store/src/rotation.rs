@@ -7,12 +7,14 @@
 mod needs;
 mod reporter;
 mod settings;
+mod warning;
 
 use std::time::Duration;
 
 pub use needs::Need;
 pub use reporter::{KeyReporter, KeyReporterBuilder};
 pub use settings::{InvalidLifeLeft, InvalidRotationSettings, LifeLeft, RotationSettings};
+pub use warning::Warning;
 
 pub use crate::store::{Journal, KeyHolder};
 use crate::store::{KeyRecord, VerifierReport};
@@ -48,6 +50,8 @@ pub struct Planned {
     pub at: Timestamp,
     /// What the step waits for. A step without needs is due.
     pub needs: Vec<Need>,
+    /// Whether the step has been due for longer than [`Plan::OVERDUE_AFTER`].
+    pub overdue: bool,
 }
 
 impl Planned {
@@ -58,7 +62,7 @@ impl Planned {
 
     fn new(step: Step, now: Timestamp, needs: Vec<Need>) -> Self {
         let at = needs.iter().map(Need::until).max().unwrap_or(now);
-        Self { step, at, needs }
+        Self { step, at, needs, overdue: false }
     }
 }
 
@@ -69,10 +73,13 @@ pub struct Plan {
     /// The steps.
     pub steps: Vec<Planned>,
     /// What an operator should look at.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Plan {
+    /// How long a step may be due before it is overdue. The timer runs every hour, and one run may fail.
+    pub const OVERDUE_AFTER: Duration = Duration::from_secs(2 * 3600);
+
     /// Plans the next steps from the journal at an instant.
     pub fn new(journal: &Journal, settings: &RotationSettings, now: Timestamp) -> Self {
         Planner { journal, settings, now }.plan()
@@ -92,6 +99,30 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan(&self) -> Plan {
+        let mut plan = self.steps();
+        // A step that was due long ago, by the same journal, has been missed by several runs.
+        let earlier = Planner { now: self.now.minus(Plan::OVERDUE_AFTER), ..*self }.steps();
+        for planned in plan.steps.iter_mut().filter(|planned| planned.is_due()) {
+            planned.overdue = planned.step != Step::Adopt
+                && earlier.steps.iter().any(|before| before.step == planned.step && before.is_due());
+        }
+        let overdue = plan.steps.iter().filter(|planned| planned.overdue);
+        plan.warnings.extend(overdue.map(|planned| Warning::Overdue { step: planned.step.clone() }));
+        if let Some(active) = self.only(KeyState::Active) {
+            let (kid, ended) = (active.kid.clone(), self.settings.end_of(active));
+            if ended < self.now {
+                plan.warnings.push(Warning::PastLife { kid: kid.clone(), ended });
+            }
+            if self.journal.revoked.contains(&kid) {
+                plan.warnings.push(Warning::ActiveRevoked { kid });
+            }
+        }
+        plan.steps.sort_by_key(|planned| (!planned.is_due(), planned.at));
+        plan
+    }
+
+    /// The steps, with the warnings that come with one of them.
+    fn steps(&self) -> Plan {
         let mut plan = Plan { steps: self.retirements(), warnings: Vec::new() };
         match (self.only(KeyState::Active), self.only(KeyState::Prepared)) {
             (None, None) => plan.steps.push(Planned::new(Step::Adopt, self.now, Vec::new())),
@@ -102,14 +133,6 @@ impl Planner<'_> {
             }
             (Some(active), None) => plan.steps.extend(self.next_key(active)),
         }
-        let revoked = |key: &KeyRecord| self.journal.revoked.contains(&key.kid);
-        if let Some(active) = self.only(KeyState::Active).filter(|key| revoked(key)) {
-            let kid = &active.kid;
-            plan.warnings.push(format!(
-                "the active key `{kid}` is revoked; `rotate --emergency` puts another in its place"
-            ));
-        }
-        plan.steps.sort_by_key(|planned| (!planned.is_due(), planned.at));
         plan
     }
 
@@ -135,7 +158,7 @@ impl Planner<'_> {
         &self,
         active: Option<&KeyRecord>,
         prepared: &KeyRecord,
-        warnings: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
     ) -> Planned {
         let mut needs = Vec::new();
         if let Some(active) = active {
@@ -156,11 +179,7 @@ impl Planner<'_> {
         if !known_by_all && self.now < latest {
             needs.push(Need::Verifiers { lacking, until: latest });
         } else if !lacking.is_empty() {
-            warnings.push(format!(
-                "the key `{}` was published more than the longest refresh interval ago, and these verifiers still lack it: {}",
-                prepared.kid,
-                lacking.join(", ")
-            ));
+            warnings.push(Warning::UnknownToVerifiers { kid: prepared.kid.clone(), verifiers: lacking });
         }
         Planned::new(Step::Activate { kid: Some(prepared.kid.clone()) }, self.now, needs)
     }

@@ -27,6 +27,7 @@ use std::{
 };
 
 use error::Fault;
+pub(crate) use exposition::Text;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},

@@ -159,7 +159,7 @@ impl Planner<'_> {
 }
 
 /// Formats an instant as RFC 3339 to the second, for people and programs.
-fn instant(at: Timestamp) -> String {
+pub(super) fn instant(at: Timestamp) -> String {
     let second = at.unix();
     jiff::Timestamp::from_second(second).map_or_else(|_| format!("@{second}"), |time| time.to_string())
 }

@@ -132,7 +132,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
         }
     }
     let late = Journal { verifiers: vec![verifier("b", one, 9)], ..prepared_for(HOUR) };
-    assert!(plan(&late).warnings[0].contains("these verifiers still lack it: b"));
+    assert!(plan(&late).warnings[0].to_string().contains("these verifiers still lack it: b"));
 }
 
 #[test]
@@ -182,6 +182,30 @@ fn a_key_without_known_tokens_retires_after_the_longest_lifetime() {
     assert_eq!(plan(&retiring(366 * DAY)).due(), Some(&retire("old")));
 }
 
+/// A key of a set that was published by hand.
+#[test]
+fn adopted_key_goes_with_the_last_token_that_the_registry_knows_and_else_after_the_longest_life() {
+    let adopted =
+        KeyRecord { active_at: None, expires_at: Some(at(60)), ..key("old", KeyState::Retiring, DAY) };
+    let known = |ends| Journal {
+        holders: vec![holder("old", "orders", ends)],
+        ..journal(&[key("new", KeyState::Active, DAY), adopted.clone()])
+    };
+    assert_eq!(
+        held(&known(60), "old"),
+        ["`orders` holds a token of it until 2026-01-01T00:06:00Z, never seen in use"]
+    );
+    assert_eq!(plan(&known(-300)).due(), Some(&retire("old")));
+    let unknown = journal(&[key("new", KeyState::Active, DAY), adopted.clone()]);
+    assert!(
+        held(&unknown, "old")[0].contains("no token of it is in the registry"),
+        "{:?}",
+        held(&unknown, "old")
+    );
+    let old = KeyRecord { retiring_at: Some(at(-365 * DAY - 300)), ..adopted };
+    assert_eq!(plan(&journal(&[key("new", KeyState::Active, DAY), old])).due(), Some(&retire("old")));
+}
+
 #[test]
 fn disuse_counts_where_verifiers_report_and_the_service_has_a_new_token() {
     let base = |age| {
@@ -217,7 +241,57 @@ fn a_key_that_stopped_signing_is_kept_for_tokens_being_minted() {
 fn a_revoked_active_key_is_reported() {
     let mut journal = journal(&[key("old", KeyState::Active, 0)]);
     journal.revoked.push("old".to_owned());
-    assert!(plan(&journal).warnings[0].contains("rotate --emergency"));
+    assert_eq!(plan(&journal).warnings, [Warning::ActiveRevoked { kid: "old".to_owned() }]);
+    assert!(plan(&journal).warnings[0].to_string().contains("rotate --emergency=old"));
+}
+
+#[test]
+fn step_that_was_due_for_more_than_two_hours_is_overdue() {
+    use KeyState::{Active, Prepared, Retiring};
+    let retired_at = 365 * DAY + 300;
+    for (keys, step, due_at) in [
+        (vec![key("old", Active, 0)], Step::Prepare, 45 * DAY),
+        (vec![key("old", Active, 0), key("new", Prepared, 0)], activate("new"), 75 * DAY),
+        (vec![key("new", Active, -365 * DAY), key("old", Retiring, 0)], retire("old"), retired_at),
+    ] {
+        for (late, overdue) in [(0, false), (2 * HOUR - 1, false), (2 * HOUR, true)] {
+            let plan = Plan::new(&journal(&keys), &RotationSettings::default(), at(due_at + late));
+            let planned = plan.steps.iter().find(|planned| planned.step == step).unwrap();
+            assert_eq!((planned.is_due(), planned.overdue), (true, overdue), "{step:?} {late}");
+            let warning = Warning::Overdue { step: step.clone() };
+            assert_eq!(plan.warnings.contains(&warning), overdue, "{:?}", plan.warnings);
+        }
+    }
+    assert!(!plan(&Journal::default()).steps[0].overdue, "a store without keys has missed nothing");
+}
+
+#[test]
+fn active_key_that_is_older_than_its_life_is_told() {
+    for (age, told) in [(90 * DAY, false), (90 * DAY + 1, true)] {
+        let plan = plan(&journal(&[key("old", KeyState::Active, age)]));
+        let warning = Warning::PastLife { kid: "old".to_owned(), ended: at(90 * DAY - age) };
+        assert_eq!(plan.warnings.contains(&warning), told, "{age}: {:?}", plan.warnings);
+    }
+}
+
+#[test]
+fn warnings_are_counted_for_prometheus_by_kind() {
+    let mut journal = journal(&[key("old", KeyState::Active, 91 * DAY)]);
+    journal.revoked.push("old".to_owned());
+    let text = plan(&journal).exposition("bakery-auth");
+    for (kind, count) in [
+        ("active_key_revoked", 1),
+        ("key_past_life", 1),
+        ("run_unfinished", 0),
+        ("step_overdue", 1),
+        ("unknown_keys", 0),
+        ("unknown_to_verifiers", 0),
+        ("unmanaged_keys", 0),
+    ] {
+        let line =
+            format!("service_only_rotation_warnings{{issuer=\"bakery-auth\",kind=\"{kind}\"}} {count}\n");
+        assert!(text.contains(&line), "{line}{text}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Store {
 }
 
 fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64) -> String {
-    let mut text = Text { issuer, lines: String::new() };
+    let mut text = Text::of(issuer);
     let services = Services::of(tokens, now);
     text.head("service_only_registry_tokens", "gauge", "Valid tokens that expire within this time");
     for (service, within, count) in services.within() {
@@ -72,7 +72,7 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
         let age = now.saturating_sub(key.prepared_at.unix()).max(0);
         text.line("service_only_key_age_seconds", &[("kid", &kid(key))], age);
     }
-    text.lines
+    text.into_lines()
 }
 
 /// Escapes the key id as the verifiers do in their metrics, so that the two can be joined.
@@ -131,18 +131,27 @@ impl<'t> Services<'t> {
     }
 }
 
-struct Text<'i> {
+/// The lines of an exposition, each with the issuer as its first label.
+pub(crate) struct Text<'i> {
     issuer: &'i str,
     lines: String,
 }
 
-impl Text<'_> {
+impl<'i> Text<'i> {
+    pub(crate) fn of(issuer: &'i str) -> Self {
+        Self { issuer, lines: String::new() }
+    }
+
+    pub(crate) fn into_lines(self) -> String {
+        self.lines
+    }
+
     // Writing to a `String` cannot fail.
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.lines, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+    pub(crate) fn line(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
         let _ = write!(self.lines, "{name}{{issuer=\"{}\"", quoted(self.issuer));
         for (label, text) in labels {
             let _ = write!(self.lines, ",{label}=\"{}\"", quoted(text));
