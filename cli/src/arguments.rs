@@ -22,6 +22,9 @@ Exit codes:
   1  the token is not authentic (HTTP 401)
   2  usage or configuration, or a name that matches nothing; nothing was written
   3  the token is authentic and forbidden (HTTP 403)
+  6  refused, because verifiers would refuse a valid token; nothing was written
+  7  the signing key is revoked, retired or not published
+  8  `rotate --plan` found an overdue step, a key past its life or an unfinished run
 
 Results go to standard output, everything else to standard error. Only `generate` and `dev`
 print tokens, and the manifests of `k8s-secret` contain them.";

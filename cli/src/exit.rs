@@ -11,6 +11,12 @@ pub(crate) enum Exit {
     Misuse,
     /// Authentic but forbidden: 403.
     Forbidden,
+    /// Refused, because verifiers would refuse a valid token.
+    WouldBreak,
+    /// The signing key is revoked, retired or not published.
+    KeyRefused,
+    /// A rotation is overdue or unfinished.
+    Overdue,
 }
 
 impl Exit {
@@ -20,6 +26,9 @@ impl Exit {
             Self::NotAuthentic => 1,
             Self::Misuse => 2,
             Self::Forbidden => 3,
+            Self::WouldBreak => 6,
+            Self::KeyRefused => 7,
+            Self::Overdue => 8,
         }
     }
 }

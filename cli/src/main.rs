@@ -21,6 +21,7 @@ mod output;
 mod problem;
 mod profile;
 mod public_jwk;
+mod published;
 mod redact;
 mod rotation;
 mod service_token;
@@ -32,13 +33,12 @@ mod verdict;
 use std::process::ExitCode;
 
 use arguments::Cli;
-use exit::Exit;
 
 fn main() -> ExitCode {
     let exit = match Cli::from_command_line() {
         Ok(cli) => cli.command.run().unwrap_or_else(|problem| {
             output::problem(&problem);
-            Exit::Misuse
+            problem.code().exit()
         }),
         Err(exit) => exit,
     };

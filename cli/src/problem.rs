@@ -1,12 +1,14 @@
 //! An error of a command: what is wrong, where, and the next step.
 //!
-//! Every problem ends the command with exit code 2 and leaves nothing written. The code is stable and part of
-//! JSON answers; the text is for the operator. A problem never contains a token or a secret.
+//! Every problem leaves nothing written. Its code decides the exit code, is stable, and is part of JSON answers;
+//! the text is for the operator. A problem never contains a token or a secret.
 
 use std::fmt;
 use std::path::Path;
 
 use service_only::keys::{KeyError, KeyErrorKind};
+
+use crate::exit::Exit;
 
 /// The result of a step that can end the command.
 pub(crate) type Outcome<T> = Result<T, Problem>;
@@ -32,6 +34,10 @@ pub(crate) enum ProblemCode {
     Store,
     /// The operating system returned an error.
     Io,
+    /// Verifiers would refuse a valid token.
+    WouldBreak,
+    /// The signing key is revoked, retired or not published.
+    KeyRefused,
 }
 
 impl ProblemCode {
@@ -46,6 +52,16 @@ impl ProblemCode {
             Self::Exists => "exists",
             Self::Store => "store",
             Self::Io => "io",
+            Self::WouldBreak => "would_break",
+            Self::KeyRefused => "key_refused",
+        }
+    }
+
+    pub(crate) fn exit(self) -> Exit {
+        match self {
+            Self::WouldBreak => Exit::WouldBreak,
+            Self::KeyRefused => Exit::KeyRefused,
+            _ => Exit::Misuse,
         }
     }
 }

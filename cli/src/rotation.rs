@@ -5,6 +5,8 @@
 //! published before the journal records it as prepared. So the waiting time for verifiers starts only when
 //! they can fetch the key. After each change, `settle` updates the files from the journal. If a run was
 //! killed, the next run settles first. A private key is deleted as soon as its key has stopped signing.
+//!
+//! `settle` never drops a published key that the journal does not have: it records the key as retiring.
 
 mod emergency;
 mod site;
@@ -15,11 +17,12 @@ use service_only_store::rotation::{Journal, Plan, Step};
 use service_only_store::{KeyRecord, KeyStep, Store, StoreError};
 
 pub(crate) use emergency::{Emergency, Successor};
-pub(crate) use site::Site;
+pub(crate) use site::{Site, prepared_name};
 
 use crate::new_file;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
+use crate::published::{Unknown, UnknownKey};
 use crate::store::{now, refused};
 
 /// One completed action.
@@ -64,12 +67,60 @@ impl<'a> Rotation<'a> {
         self.store.journal(&self.site.issuer).await.map_err(|error| refused(&error))
     }
 
-    /// Records the configured key as the one that signs.
+    /// Records the configured key as the one that signs, and the other keys of the published set as retiring.
     async fn adopt(&mut self) -> Outcome<()> {
         let key = self.site.current()?;
-        let record = self.record(&key, KeyState::Active)?;
-        self.store.add_key(&record).await.map_err(|error| refused(&error))?;
-        self.done("adopted", key.kid().as_str())
+        let journal = self.journal().await?;
+        let set = self.site.published(&journal, Some(&key))?;
+        if self.site.unknown == Unknown::Keep {
+            set.check_tokens(&journal.holders, now())?;
+        }
+        let mut records = vec![self.record(&key, KeyState::Active)?];
+        records.extend(self.records(&set.adoptable).await?);
+        self.store.add_keys(&self.site.issuer, &records).await.map_err(|error| refused(&error))?;
+        self.done("adopted", key.kid().as_str())?;
+        self.adopted(&set.adoptable)
+    }
+
+    /// Records the keys of the published set that the journal does not have.
+    async fn adopt_unknown(&mut self, journal: Journal) -> Outcome<Journal> {
+        let unknown = self.site.published(&journal, None)?.adoptable;
+        if unknown.is_empty() {
+            return Ok(journal);
+        }
+        let records = self.records(&unknown).await?;
+        self.store.add_keys(&self.site.issuer, &records).await.map_err(|error| refused(&error))?;
+        self.adopted(&unknown)?;
+        self.journal().await
+    }
+
+    fn adopted(&mut self, unknown: &[UnknownKey]) -> Outcome<()> {
+        unknown
+            .iter()
+            .try_for_each(|key| self.done(if key.is_revoked { "retired" } else { "kept" }, &key.kid))
+    }
+
+    /// The records of published keys. Their private halves are elsewhere, or nowhere.
+    async fn records(&self, unknown: &[UnknownKey]) -> Outcome<Vec<KeyRecord>> {
+        let (issuer, at) = (&self.site.issuer, now());
+        let mut records = Vec::new();
+        for key in unknown {
+            let last = self.store.last_expiry(issuer, &key.kid).await.map_err(|error| refused(&error))?;
+            records.push(KeyRecord {
+                issuer: issuer.clone(),
+                kid: key.kid.clone(),
+                algorithm: key.algorithm.clone(),
+                state: if key.is_revoked { KeyState::Retired } else { KeyState::Retiring },
+                file: None,
+                public_jwk: Some(key.jwk.to_string()),
+                prepared_at: at,
+                active_at: None,
+                retiring_at: Some(at),
+                retired_at: key.is_revoked.then_some(at),
+                expires_at: last,
+            });
+        }
+        Ok(records)
     }
 
     async fn prepare(&mut self, journal: &Journal) -> Outcome<()> {
@@ -82,9 +133,10 @@ impl<'a> Rotation<'a> {
             Ok(()) => self.done("prepared", key.kid().as_str()),
             Err(error) => {
                 if let StoreError::KeyExists { .. } = error {
-                    // Another program prepared a key first: discard this key.
-                    new_file::remove(&self.site.next)?;
+                    // Another program prepared a key first: discard this key. While its file exists, it is known
+                    // as a key that never signed.
                     self.site.publish(&self.journal().await?, None)?;
+                    new_file::remove(&self.site.next)?;
                 }
                 Err(refused(&error))
             }
@@ -126,9 +178,14 @@ impl<'a> Rotation<'a> {
     /// find the key published.
     async fn settle(&mut self) -> Outcome<()> {
         let journal = self.journal().await?;
-        let Some(active) = kid_in(&journal, KeyState::Active) else { return Ok(()) };
-        self.site.publish(&journal, None)?;
+        if kid_in(&journal, KeyState::Active).is_none() {
+            return Ok(());
+        }
+        let journal = self.adopt_unknown(journal).await?;
+        let active = kid_in(&journal, KeyState::Active).unwrap_or_default();
+        let dropped = self.site.publish(&journal, None)?.dropped;
         (self.go_on)()?;
+        dropped.iter().try_for_each(|kid| self.done("dropped", kid))?;
         match self.site.next()? {
             Some(key) if key.kid().as_str() == active => {
                 new_file::promote(&self.site.next, &self.site.file)?;

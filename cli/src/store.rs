@@ -87,7 +87,7 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl StoreOptions {
-    fn url(&self, config: Option<&Config>) -> Option<String> {
+    pub(crate) fn url(&self, config: Option<&Config>) -> Option<String> {
         let given = self.store.as_ref().map(|StoreUrl(url)| url.clone()).filter(|url| !url.is_empty());
         if let Some(url) = &given {
             warn_of_a_password(url);

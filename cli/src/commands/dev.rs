@@ -19,7 +19,6 @@ use service_only::{
     keys::KeyId,
 };
 
-use super::keygen;
 use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
 use crate::exit::Exit;
 use crate::key_file::{KeySource, SecretEncoding};
@@ -27,6 +26,8 @@ use crate::members;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::public_jwk::public_half;
+use crate::published::{ExistingSet, Published, Unknown};
 
 const KEY_FILE: &str = "development-key.pem";
 const JWKS_FILE: &str = "jwks.json";
@@ -133,12 +134,23 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
     let key = source.load()?;
     let kid = format!("{}{}", KeyId::DEVELOPMENT_PREFIX, key.kid());
     let key = key.with_kid(kid);
-    let set = keygen::public_set(&key)?;
+    let set = Published::of(vec![public_half(&key)?]).text()?;
     // Compared on each run, so that the two files always match.
     if std::fs::read(&jwks).ok().as_deref() != Some(set.as_bytes()) {
+        check_owner(&jwks)?;
         new_file::write_all(&[NewFile::public(&jwks, set)], Overwrite::Replace)?;
     }
     Ok((key, std::path::absolute(&jwks).unwrap_or(jwks)))
+}
+
+/// Refuses to write over a set with another key than one for development: that set is in use.
+fn check_owner(jwks: &Path) -> Outcome<()> {
+    let existing = ExistingSet::read(jwks, Unknown::KeepReadable)?;
+    let Some(kid) = existing.kids().find(|kid| !kid.starts_with(KeyId::DEVELOPMENT_PREFIX)) else {
+        return Ok(());
+    };
+    let reason = format!("`{}` publishes the key `{kid}`, which is not for development", jwks.display());
+    Err(Problem::new(ProblemCode::WouldBreak, reason).help("name another directory with `--dir`"))
 }
 
 /// The directory for persistent state by the XDG base directory specification.

@@ -5,11 +5,12 @@
 //! never replaces another key without `--force`: after the loss of a key, all tokens signed with it are lost
 //! too.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 use service_only::{Algorithm, issue::SigningKey};
+use service_only_store::rotation::Journal;
 
 use crate::config::Config;
 use crate::escape;
@@ -18,7 +19,8 @@ use crate::new_file::{self, NewFile, Overwrite};
 use crate::option_values::{algorithm_parser, key_name};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::public_jwk::public_jwk;
+use crate::public_jwk::public_half;
+use crate::published::{ExistingSet, Sources, Unknown};
 
 /// Every JWT library and every cloud key store supports it, its keys and signatures are short, and a verifier
 /// cannot mint.
@@ -46,7 +48,7 @@ pub(crate) struct KeygenOptions {
     /// File for the private key [default: the one that the configuration names]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// File for the public key, as a JWK set for the services that verify
+    /// File for the public key, as a JWK set for the services that verify; with --force, its other keys stay
     #[arg(long, value_name = "FILE")]
     public_out: Option<PathBuf>,
     /// Key id [default: the configuration's, else the RFC 7638 thumbprint, which is computed from the key]
@@ -81,7 +83,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let key = plan.make()?;
     let mut files = vec![NewFile::secret(&plan.out, key.to_secret_bytes())];
     if let Some(path) = &options.public_out {
-        files.push(NewFile::public(path, public_set(&key)?));
+        files.push(NewFile::public(path, public_set(&key, path)?));
     }
     new_file::write_all(&files, overwrite)?;
     report(&key, &plan, options)?;
@@ -142,13 +144,21 @@ fn is_rsa(algorithm: Algorithm) -> bool {
     matches!(algorithm.as_str().get(..2), Some("RS" | "PS"))
 }
 
-/// The JWK set of one key, as text for a file.
-pub(crate) fn public_set(key: &SigningKey) -> Outcome<String> {
-    let set = json!({ "keys": [public_jwk(key)] });
-    let text = escape::pretty_json(&set).map_err(|error| {
-        Problem::new(ProblemCode::BadKey, format!("cannot write the public key: {error}"))
-    })?;
-    Ok(text + "\n")
+/// The JWK set of a new key, as text for a file. The keys that the file has already stay.
+fn public_set(key: &SigningKey, path: &Path) -> Outcome<String> {
+    let set = Sources {
+        journal: &Journal::default(),
+        own: vec![public_half(key)?],
+        existing: &ExistingSet::read(path, Unknown::KeepReadable)?,
+        leftover: None,
+        unknown: Unknown::KeepReadable,
+    }
+    .decide()?;
+    set.warn();
+    for kept in set.kept() {
+        output::note(&format!("kept a published key: {kept}"));
+    }
+    set.text()
 }
 
 fn report(key: &SigningKey, plan: &Plan, options: &KeygenOptions) -> Outcome<()> {

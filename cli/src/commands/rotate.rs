@@ -7,29 +7,35 @@
 use clap::Args;
 use serde_json::{Value, json};
 use service_only_store::Store;
-use service_only_store::rotation::{Need, Plan, Planned, Step};
+use service_only_store::rotation::{Need, Plan, Planned, Step, Warning};
 
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
 use crate::members;
-use crate::output::{self, Format};
+use crate::output;
 use crate::problem::{Outcome, Problem};
+use crate::published::Unknown;
 use crate::rotation::{Emergency, Made, Rotation, Site, Successor};
 use crate::store::{self, StoreAndConfig};
 
 const EXAMPLES: &str = "\
+Exit codes: 0 done, 2 usage, files or the store, 6 refused because verifiers would refuse a valid token,
+7 the active key is revoked, 8 `--plan` found an overdue step, a key past its life or an unfinished run.
+
 Examples:
   service-token rotate --plan
   service-token rotate
-  service-token rotate --emergency";
+  service-token rotate --emergency
+  service-token rotate --plan --format prometheus > rotation.prom.new && mv rotation.prom.new rotation.prom";
 
 /// Rotate the signing key: run the steps that are due
 ///
 /// When half of the active key's life is left, the next key is prepared and published. When a sixth is
 /// left and every reporting verifier has the next key, that key signs. The former key is retired when
 /// its last token has expired, or when it is unused. Run this command from a timer: it
-/// skips steps that are not due, and completes a run that was killed.
+/// skips steps that are not due, and completes a run that was killed. Other keys of the published set stay
+/// as retiring keys.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RotateOptions {
@@ -38,17 +44,40 @@ pub(crate) struct RotateOptions {
     /// Print the planned steps and their times, and change nothing
     #[arg(long, conflicts_with = "emergency")]
     plan: bool,
-    /// Revoke and retire a leaked key now. Without KID, the active key is revoked: a new key signs, and a
-    /// prepared key is retired too, because it may have leaked with the active one. Write
-    /// `--emergency=KID` with an equals sign, because a key id may begin with `-`
+    /// Revoke and retire a leaked key now. Without KID, the active key is revoked, unless it is younger than 15
+    /// minutes: a new key signs, and a prepared key is retired too, because it may have leaked with the active
+    /// one. Write `--emergency=KID` with an equals sign, because a key id may begin with `-`
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,
     /// Sign with the prepared key, which did not leak and which verifiers already have
     #[arg(long, requires = "emergency")]
     keep_prepared: bool,
+    /// Remove the keys from the published set that the journal does not have. Verifiers then refuse their
+    /// tokens
+    #[arg(long, conflicts_with = "plan")]
+    drop_unknown: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: Report,
+}
+
+/// How results are written.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum Report {
+    /// For people and shell scripts.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// The warnings of --plan, for the textfile collector of Prometheus' node_exporter; the exit code is 0.
+    Prometheus,
+}
+
+/// What was asked for.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Asked {
+    Plan,
+    Run,
 }
 
 pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
@@ -56,13 +85,23 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     let config: Config = config.ok_or_else(|| {
         Problem::usage("no configuration names the key to rotate").help("name one with `--config FILE`")
     })?;
-    let site = Site::of(&config)?;
+    let mut site = Site::of(&config)?;
+    site.unknown = match (options.drop_unknown, &options.emergency) {
+        (true, _) => Unknown::Drop,
+        (false, Some(_)) => Unknown::KeepReadable,
+        (false, None) => Unknown::Keep,
+    };
     if options.plan {
-        let journal = store::work(async { Store::open(&url).await?.journal(&site.issuer).await })
-            .map_err(|problem| problem.help("the first `service-token rotate` registers the key"))?;
-        let plan = Plan::new(&journal, &site.settings, store::now());
+        let plan = plan(&url, &site)?;
+        if options.format == Report::Prometheus {
+            output::lines(plan.exposition(&site.issuer).trim_end())?;
+            return Ok(Exit::Done);
+        }
         tell(&[], &plan, options.format)?;
-        return Ok(Exit::Done);
+        return Ok(exit(&plan, Asked::Plan));
+    }
+    if options.format == Report::Prometheus {
+        return Err(Problem::usage("metrics are those of the plan").help("add `--plan`"));
     }
     let _lock = site.lock()?;
     let go_on = &mut || Ok(());
@@ -73,28 +112,69 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
             Rotation::new(&store, &site, go_on).emergency(named.as_deref(), successor).await
         })?;
         tell_emergency(&emergency, &site, options.format)?;
+        tell_kept(&emergency.made, &site);
         return Ok(Exit::Done);
     }
-    let (made, plan) = store::run(async {
+    let (made, mut plan, journal) = store::run(async {
         let store = Store::connect(&url).await.map_err(|error| store::refused(&error))?;
-        Rotation::new(&store, &site, go_on).advance().await
+        let (made, plan) = Rotation::new(&store, &site, go_on).advance().await?;
+        let journal = store.journal(&site.issuer).await.map_err(|error| store::refused(&error))?;
+        Ok((made, plan, journal))
     })?;
+    plan.warnings.extend(site.strange_keys(&journal)?);
     tell(&made, &plan, options.format)?;
-    Ok(Exit::Done)
+    tell_kept(&made, &site);
+    Ok(exit(&plan, Asked::Run))
 }
 
-fn tell(made: &[Made], plan: &Plan, format: Format) -> Outcome<()> {
+/// The plan, with what the files of this machine add to it.
+fn plan(url: &str, site: &Site) -> Outcome<Plan> {
+    let journal = store::work(async { Store::open(url).await?.journal(&site.issuer).await })
+        .map_err(|problem| problem.help("the first `service-token rotate` writes the key down"))?;
+    let mut plan = Plan::new(&journal, &site.settings, store::now());
+    plan.warnings.extend(site.unfinished(&journal).map(|what| Warning::Unfinished { what }));
+    plan.warnings.extend(site.strange_keys(&journal)?);
+    Ok(plan)
+}
+
+/// A run has made each step that is due, so only a plan can find one that is overdue.
+fn exit(plan: &Plan, asked: Asked) -> Exit {
+    let any = |is: fn(&Warning) -> bool| plan.warnings.iter().any(is);
+    if any(|warning| matches!(warning, Warning::ActiveRevoked { .. })) {
+        return Exit::KeyRefused;
+    }
+    let late = |warning: &Warning| {
+        matches!(warning, Warning::Overdue { .. } | Warning::PastLife { .. } | Warning::Unfinished { .. })
+    };
+    if asked == Asked::Plan && any(late) { Exit::Overdue } else { Exit::Done }
+}
+
+/// A key that was added to the set by hand is trusted from now on, so the operator has to see it.
+fn tell_kept(made: &[Made], site: &Site) {
+    for Made { kid, .. } in made.iter().filter(|made| made.what == "kept") {
+        output::warning(&format!(
+            "`{}` had the key `{kid}`, which the journal did not have; it stays until its last token has expired; if you do not know it, run `service-token rotate --emergency={kid}`",
+            site.jwks.display()
+        ));
+    }
+}
+
+fn tell(made: &[Made], plan: &Plan, format: Report) -> Outcome<()> {
     match format {
-        Format::Json => output::json(&json!({
+        Report::Json => output::json(&json!({
             "made": made.iter().map(made_json).collect::<Vec<_>>(),
             "next": plan.steps.iter().map(planned_json).collect::<Vec<_>>(),
-            "warnings": plan.warnings,
+            "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))?,
-        Format::Text => {
+        Report::Text | Report::Prometheus => {
             tell_made(made)?;
             for planned in &plan.steps {
                 let (word, kid) = named(&planned.step);
-                let when = if planned.is_due() { "now".to_owned() } else { members::instant(planned.at) };
+                let when = match planned {
+                    Planned { overdue: true, .. } => "overdue".to_owned(),
+                    planned if planned.is_due() => "now".to_owned(),
+                    planned => members::instant(planned.at),
+                };
                 output::lines(&format!("{when}  {word} {kid}"))?;
                 for need in planned.needs.iter().filter(|need| !matches!(need, Need::Time { .. })) {
                     output::lines(&format!("  waits: {need}"))?;
@@ -102,18 +182,18 @@ fn tell(made: &[Made], plan: &Plan, format: Format) -> Outcome<()> {
             }
         }
     }
-    plan.warnings.iter().for_each(|warning| output::warning(warning));
+    plan.warnings.iter().for_each(|warning| output::warning(&warning.to_string()));
     Ok(())
 }
 
-fn tell_emergency(emergency: &Emergency, site: &Site, format: Format) -> Outcome<()> {
+fn tell_emergency(emergency: &Emergency, site: &Site, format: Report) -> Outcome<()> {
     match format {
-        Format::Json => output::json(&json!({
+        Report::Json => output::json(&json!({
             "made": emergency.made.iter().map(made_json).collect::<Vec<_>>(),
             "leaked": emergency.leaked,
             "need_tokens": emergency.stranded.keys().collect::<Vec<_>>(),
         }))?,
-        Format::Text => {
+        Report::Text | Report::Prometheus => {
             tell_made(&emergency.made)?;
             for (service, until) in &emergency.stranded {
                 let until =
@@ -149,6 +229,7 @@ fn planned_json(planned: &Planned) -> Value {
         "step": step,
         "kid": kid,
         "due": planned.is_due(),
+        "overdue": planned.overdue,
         "at": members::instant(planned.at),
         "needs": planned.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "needed_by": planned.needs.iter().filter_map(Need::service).collect::<Vec<_>>(),

@@ -48,6 +48,8 @@ impl Rotation<'_> {
         if adopts {
             known.push(self.site.current()?.kid().to_string());
         }
+        // A leaked key may be published without being in the journal.
+        known.extend(self.site.published_names());
         // Check the name before any change.
         if !known.contains(&kid) {
             let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
@@ -86,7 +88,12 @@ impl Rotation<'_> {
         let prepared = kid_in(&journal, KeyState::Prepared).map(str::to_owned);
         let kept = prepared.clone().filter(|_| successor == Successor::Prepared);
         let dropped = prepared.filter(|_| kept.is_none());
-        let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).collect();
+        // A key that a killed run published and did not record was beside the leaked key too.
+        let published = self.site.published_names();
+        let leftover = self.site.next().ok().flatten().map(|key| key.kid().to_string());
+        let leftover =
+            leftover.filter(|kid| published.contains(kid) && !journal.keys.iter().any(|key| key.kid == *kid));
+        let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).chain(leftover).collect();
         // Revoke before any step that could fail.
         self.revoke(&leaked).await?;
         if let Some(kid) = &kept {

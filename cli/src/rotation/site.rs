@@ -3,23 +3,22 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
 use service_only::keys::KeyState;
 use service_only::{
     Algorithm,
     issue::{Issuer, SigningKey},
     keys::VerifyingKey,
 };
-use service_only_store::rotation::{Journal, RotationSettings};
+use service_only_store::rotation::{Journal, RotationSettings, Warning};
 
 use super::check_rotatable;
 use crate::config::Config;
-use crate::escape;
 use crate::key_file::KeySource;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
-use crate::public_jwk::{public_half, stored_half};
+use crate::public_jwk::public_half;
+use crate::published::{ExistingSet, Published, Sources, Unknown};
 
 /// The RSA key sizes that the program generates.
 const RSA_SIZES: [usize; 3] = [2048, 3072, 4096];
@@ -35,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) next: PathBuf,
     /// The set that verifiers read.
     pub(crate) jwks: PathBuf,
+    /// What happens to the published keys that the journal does not have.
+    pub(crate) unknown: Unknown,
     source: KeySource,
 }
 
@@ -50,12 +51,7 @@ impl Site {
                 .at(format!("{}: `[rotation]`", config.path.display()))
         })?;
         let file = config.key.path.clone();
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let name = match file.extension() {
-            Some(extension) => format!("{stem}-next.{}", extension.to_string_lossy()),
-            None => format!("{stem}-next"),
-        };
-        let next = file.with_file_name(name);
+        let next = next_file(&file);
         let store = config.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
         let lock = lock_file(&file);
         let written = [file.as_path(), &next, &lock, &config.rotation.jwks, &config.path];
@@ -68,6 +64,7 @@ impl Site {
             settings,
             next,
             jwks: config.rotation.jwks.clone(),
+            unknown: Unknown::default(),
             file,
             source: config.key.clone(),
         })
@@ -120,22 +117,80 @@ impl Site {
         }
     }
 
-    /// Writes the set that verifiers read, if it has changed: all keys that are not retired.
-    pub(crate) fn publish(&self, journal: &Journal, unfinished: Option<&SigningKey>) -> Outcome<()> {
-        let live = journal.keys.iter().filter(|key| key.state != KeyState::Retired);
-        let mut keys =
-            live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
-        if let Some(key) = unfinished {
-            keys.push(public_half(key)?);
+    /// The set that verifiers read: the journal's keys, `own` if it is not in the journal yet, and what else is
+    /// published.
+    pub(crate) fn published(&self, journal: &Journal, own: Option<&SigningKey>) -> Outcome<Published> {
+        let existing = ExistingSet::read(&self.jwks, self.unknown)?;
+        let leftover = self.next()?.map(|key| key.kid().to_string());
+        Sources {
+            journal,
+            own: own.map(public_half).transpose()?.into_iter().collect(),
+            existing: &existing,
+            leftover: leftover.as_deref(),
+            unknown: self.unknown,
         }
-        let text = escape::pretty_json(&json!({ "keys": keys })).map_err(|error| {
-            Problem::new(ProblemCode::BadKey, format!("cannot write the key set: {error}"))
-        })?;
-        let text = text + "\n";
-        if std::fs::read(&self.jwks).is_ok_and(|there| there == text.as_bytes()) {
-            return Ok(());
+        .decide()
+    }
+
+    /// Writes the set that verifiers read, if it has changed.
+    pub(crate) fn publish(&self, journal: &Journal, own: Option<&SigningKey>) -> Outcome<Published> {
+        let set = self.published(journal, own)?;
+        let text = set.text()?;
+        if !std::fs::read(&self.jwks).is_ok_and(|there| there == text.as_bytes()) {
+            new_file::write_all(&[NewFile::public(&self.jwks, text)], Overwrite::Replace)?;
+            set.warn();
         }
-        new_file::write_all(&[NewFile::public(&self.jwks, text)], Overwrite::Replace)
+        Ok(set)
+    }
+
+    /// The names of the keys that are published now, as far as the set can be read.
+    pub(crate) fn published_names(&self) -> Vec<String> {
+        let existing = ExistingSet::read(&self.jwks, Unknown::Keep).unwrap_or_default();
+        existing.kids().map(str::to_owned).collect()
+    }
+
+    /// The keys of the published set that the journal does not have.
+    pub(crate) fn strange_keys(&self, journal: &Journal) -> Outcome<Vec<Warning>> {
+        let own = journal.keys.is_empty().then(|| self.current().ok()).flatten();
+        let set = self.published(journal, own.as_ref())?;
+        let place = self.jwks.display().to_string();
+        let kids: Vec<_> = set.adoptable.into_iter().map(|key| key.kid).collect();
+        let adoptable = (!kids.is_empty()).then(|| Warning::UnknownKeys { kids, place: place.clone() });
+        let keys = set.unmanaged;
+        let unmanaged = (!keys.is_empty()).then_some(Warning::UnmanagedKeys { keys, place });
+        Ok(adoptable.into_iter().chain(unmanaged).collect())
+    }
+
+    /// What a killed run has left here: files that differ from the journal. `None` while a run is in progress, and
+    /// on a machine without the key.
+    pub(crate) fn unfinished(&self, journal: &Journal) -> Option<String> {
+        let has = |state, kid: &str| journal.keys.iter().any(|key| key.kid == kid && key.state == state);
+        if journal.keys.is_empty() || !self.file.exists() || self.is_locked() {
+            return None;
+        }
+        if let Ok(Some(next)) = self.next()
+            && !has(KeyState::Prepared, next.kid().as_str())
+        {
+            let place = self.next.display();
+            return Some(format!("`{place}` holds the key `{}`, which is not a prepared key", next.kid()));
+        }
+        let names = self.published_names();
+        let lacking =
+            journal.keys.iter().find(|key| key.state != KeyState::Retired && !names.contains(&key.kid));
+        let retired =
+            journal.keys.iter().find(|key| key.state == KeyState::Retired && names.contains(&key.kid));
+        let place = self.jwks.display();
+        match (lacking, retired) {
+            (Some(key), _) => Some(format!("`{place}` lacks the {} key `{}`", key.state.as_str(), key.kid)),
+            (None, Some(key)) => Some(format!("`{place}` still has the retired key `{}`", key.kid)),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether a run is in progress here. It does not create the lock.
+    fn is_locked(&self) -> bool {
+        let lock = File::open(lock_file(&self.file));
+        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Locks the files of a rotation against a concurrent run. The system releases the lock if the process is
@@ -157,6 +212,23 @@ impl Site {
             Err(TryLockError::Error(error)) => Err(Problem::io("lock", &path, &error)),
         }
     }
+}
+
+/// The name of the key that will sign next, if its file is here.
+pub(crate) fn prepared_name(config: &Config) -> Option<String> {
+    let path = next_file(&config.key.path);
+    let source = path.exists().then(|| KeySource { path, ..config.key.clone() })?;
+    source.load().ok().map(|key| key.kid().to_string())
+}
+
+/// The file of the key that will sign next.
+fn next_file(key: &Path) -> PathBuf {
+    let stem = key.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match key.extension() {
+        Some(extension) => format!("{stem}-next.{}", extension.to_string_lossy()),
+        None => format!("{stem}-next"),
+    };
+    key.with_file_name(name)
 }
 
 fn lock_file(key: &Path) -> PathBuf {

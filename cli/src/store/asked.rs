@@ -7,7 +7,6 @@
 use std::env::VarError;
 
 use clap::Args;
-use service_only::keys::KeyState;
 use service_only::{
     KeySet,
     clock::{Clock, FixedClock, SystemClock, Timestamp},
@@ -19,7 +18,7 @@ use super::{StoreOptions, StoreUrl, refused, run};
 use crate::config::Config;
 use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::public_jwk::stored_half;
+use crate::published;
 
 /// The revocations that one query reads.
 const PAGE: u32 = 2_000;
@@ -100,14 +99,12 @@ async fn revocations(store: &Store, clock: impl Clock) -> Outcome<MemoryRevocati
     }
 }
 
-/// The set that `rotate` publishes: all keys that are not retired.
+/// The keys of the journal that `rotate` publishes.
 fn ring(keys: &[KeyRecord]) -> Outcome<Option<KeySet>> {
     if keys.is_empty() {
         return Ok(None);
     }
-    let live = keys.iter().filter(|key| key.state != KeyState::Retired);
-    let live =
-        live.map(|key| stored_half(&key.kid, key.public_jwk.as_deref())).collect::<Outcome<Vec<_>>>()?;
+    let live = published::live(keys)?;
     let set = escape::pretty_json(&serde_json::json!({ "keys": live })).map_err(|error| {
         Problem::new(ProblemCode::BadKey, format!("cannot read the keys of the store: {error}"))
     })?;

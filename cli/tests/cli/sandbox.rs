@@ -24,7 +24,12 @@ impl Ran {
 
     /// Insists on exit code 2 with nothing on standard output, and gives the message.
     pub(crate) fn refused(self) -> String {
-        assert_eq!((self.code, self.stdout.as_str()), (2, ""), "{}", self.stderr);
+        self.refused_with(2)
+    }
+
+    /// Insists on an exit code with nothing on standard output, and gives the message.
+    pub(crate) fn refused_with(self, code: i32) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
         assert!(self.stderr.contains("error: "), "{}", self.stderr);
         self.stderr
     }

@@ -3,6 +3,7 @@
 use super::bench::{ALL, Bench, Run};
 use crate::rotation::*;
 use crate::store::now;
+use service_only_store::rotation::Warning;
 
 #[test]
 fn leaked_key_that_no_longer_signs_is_retired_alone() {
@@ -32,5 +33,26 @@ fn key_that_leaked_is_revoked_before_anything_else_happens() {
     assert!(!bench.run(Run::Emergency(Successor::Fresh), None, 0));
     assert_eq!(bench.journal().revoked, std::slice::from_ref(&leaked));
     let plan = Plan::new(&bench.journal(), &bench.site.settings, now());
-    assert!(plan.warnings[0].contains(&leaked), "{:?}", plan.warnings);
+    let revoked = Warning::ActiveRevoked { kid: leaked };
+    assert!(plan.warnings.contains(&revoked), "{:?}", plan.warnings);
+}
+
+#[test]
+fn key_that_a_killed_run_published_is_revoked_with_the_leaked_key_and_never_adopted() {
+    let mut met = 0;
+    for cut_after in 0..8 {
+        let bench = Bench::new();
+        if bench.run(Run::Due, None, cut_after) {
+            break;
+        }
+        let recorded: Vec<_> = bench.journal().keys.into_iter().map(|key| key.kid).collect();
+        let Some(leftover) = bench.published().into_iter().find(|kid| !recorded.contains(kid)) else {
+            continue;
+        };
+        met += 1;
+        assert!(bench.run(Run::Emergency(Successor::Fresh), None, ALL));
+        assert!(bench.journal().revoked.contains(&leftover) && !bench.published().contains(&leftover));
+        bench.left();
+    }
+    assert!(met > 0, "no run was killed between the set and the journal");
 }
