@@ -6,6 +6,7 @@
 //! you name the key.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::rotation::Journal;
@@ -13,8 +14,11 @@ use service_only_store::{KeyStep, NewRevocation, TokenFilter};
 
 use super::{Made, Rotation, kid_in};
 use crate::known;
-use crate::problem::Outcome;
+use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{now, operator, refused};
+
+/// An active key that is younger may be the result of an emergency that is done.
+const YOUNG: Duration = Duration::from_secs(15 * 60);
 
 /// Which key takes over.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,9 @@ impl Rotation<'_> {
             let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
             return Err(known::unknown(reason, &kid, known.iter().map(String::as_str))
                 .also("`service-token rotate --plan` names its keys"));
+        }
+        if named.is_none() {
+            check_age(&journal, &kid)?;
         }
         if adopts {
             self.adopt().await?;
@@ -162,5 +169,23 @@ impl Rotation<'_> {
             !tokens.iter().any(|listed| listed.revoked.is_none() && listed.token.service == *service)
         });
         Ok(stranded)
+    }
+}
+
+/// Refuses to replace the active key if the same command may have made it. An emergency that was run twice would
+/// otherwise revoke the tokens that the first run made necessary.
+fn check_age(journal: &Journal, kid: &str) -> Outcome<()> {
+    let active = journal.keys.iter().find(|key| key.kid == kid && key.state == KeyState::Active);
+    let age = active.and_then(|key| key.active_at).map(|at| now().since(at).unwrap_or_default());
+    match age {
+        Some(age) if age < YOUNG && !journal.revoked.iter().any(|revoked| revoked == kid) => {
+            let minutes = age.as_secs() / 60;
+            let reason = format!(
+                "the active key `{kid}` has signed for {minutes} minutes only, so a former emergency may have made it; nothing was revoked"
+            );
+            Err(Problem::new(ProblemCode::WouldBreak, reason)
+                .help(format!("if this key leaked, name it: `service-token rotate --emergency={kid}`")))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 mod killed;
 mod load;
 mod published;
+mod watched;
 
 use std::path::Path;
 use std::time::Duration;

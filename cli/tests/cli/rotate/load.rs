@@ -201,7 +201,8 @@ async fn rotating_under_load_refuses_no_valid_call_and_accepts_no_retired_key() 
     stop.store(true, Ordering::Relaxed);
     let kept: Vec<_> = clients.join_all().await.into_iter().flatten().collect();
     // What a thief has of the key that signs is worth nothing from the moment that verifiers look.
-    rotate(&folder, &["--emergency"]).await;
+    let active = store.keys(ISSUER).await.unwrap().into_iter().find(|key| key.state == KeyState::Active);
+    rotate(&folder, &[&format!("--emergency={}", active.unwrap().kid)]).await;
     let gone = retired(&store).await;
     for service in &fleet {
         while gone.iter().any(|kid| service.keys.snapshot().unwrap().has(kid)) {
