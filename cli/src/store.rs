@@ -5,6 +5,7 @@
 //! trust it.
 
 mod asked;
+mod mintable;
 
 use std::fmt;
 use std::future::Future;
@@ -141,7 +142,10 @@ impl RegistryOptions {
         let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
         run(async {
             let recorded = match Store::connect(&url).await {
-                Ok(store) => store.record_minted(&records).await,
+                Ok(store) => {
+                    mintable::check(&store, config, &records).await?;
+                    store.record_minted(&records).await
+                }
                 Err(error) => Err(error),
             };
             match recorded {
@@ -151,9 +155,13 @@ impl RegistryOptions {
                 {
                     Ok(Recorded::RevokedUpTo(issued_by))
                 }
-                Err(error @ StoreError::Revoked(_)) => Err(refused(&error).help(
-                    "the new token would be revoked too, so none was minted; mint after that instant, or with another key",
-                )),
+                Err(error @ StoreError::Revoked(RevocationTarget::Key { .. })) => {
+                    Err(Problem::new(ProblemCode::KeyRefused, error.to_string()).help(
+                        "verifiers would refuse the token, so none was minted; replace the key with `service-token rotate --emergency`",
+                    ))
+                }
+                Err(error @ StoreError::Revoked(_)) => Err(refused(&error)
+                    .help("the new token would be revoked too, so none was minted; mint after that instant")),
                 Err(error) => Err(refused(&error)
                     .help("no token was printed; `--no-store` mints without the registry")),
             }

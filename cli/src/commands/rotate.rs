@@ -130,7 +130,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
 /// The plan, with what the files of this machine add to it.
 fn plan(url: &str, site: &Site) -> Outcome<Plan> {
     let journal = store::work(async { Store::open(url).await?.journal(&site.issuer).await })
-        .map_err(|problem| problem.help("the first `service-token rotate` writes the key down"))?;
+        .map_err(|problem| problem.help("the first `service-token rotate` registers the key"))?;
     let mut plan = Plan::new(&journal, &site.settings, store::now());
     plan.warnings.extend(site.unfinished(&journal).map(|what| Warning::Unfinished { what }));
     plan.warnings.extend(site.strange_keys(&journal)?);

@@ -55,7 +55,7 @@ fn tokens_of_a_key_that_leaked_are_replaced() {
     let sandbox = sandbox("");
     sandbox.run(&["rotate"]).done();
     sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();
-    sandbox.run(&["rotate", "--emergency"]).done();
+    sandbox.run(&["rotate", &format!("--emergency={}", kid_of(&sandbox))]).done();
     let all = renewed(&sandbox, &[]);
     let names: Vec<_> = all.iter().map(|(service, why)| (service.as_str(), why.as_str())).collect();
     assert_eq!(names, [("inventory", "its token is revoked"), ("orders", "its token is revoked")]);
@@ -100,7 +100,7 @@ fn renewed_token_is_valid_although_its_service_was_revoked_in_the_same_second() 
     sandbox.run(&["rotate"]).done();
     let kid = kid_of(&sandbox);
     sandbox.run(&["revoke", "--key", &kid]).done();
-    let message = sandbox.run(&["renew", "--out-dir", "tokens"]).refused();
+    let message = sandbox.run(&["renew", "--out-dir", "tokens"]).refused_with(7);
     assert!(message.contains(&format!("the key `{kid}` is revoked")), "{message}");
     assert_eq!(&claims_of(&token(&sandbox, "orders"))["jti"], jti, "nothing was written");
 }

@@ -2,6 +2,7 @@
 
 mod killed;
 mod load;
+mod minting;
 mod published;
 mod watched;
 
