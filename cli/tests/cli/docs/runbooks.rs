@@ -17,7 +17,7 @@ fn script_of(name: &str) -> String {
 #[test]
 fn commands_of_the_rotation_page_run_in_order() {
     let script = script_of("rotation.md");
-    assert_eq!(script.matches("service-token ").count(), 5, "{script}");
+    assert_eq!(script.matches("service-token ").count(), 6, "{script}");
     let said = insist(&run(&at_work(), &script, &[]));
     assert!(said.starts_with("adopted ") && said.contains("\"step\":\"prepare\""), "{said}");
 }
@@ -69,7 +69,16 @@ fn exit_codes_match_the_reference_page() {
         let arguments = [&verify[..], &[service, "-"]].concat();
         sandbox.feed(&arguments, sandbox.read(token).trim_end()).code
     });
-    assert_eq!(met.collect::<Vec<_>>(), codes.collect::<Vec<i32>>());
+    let mut met: Vec<_> = met.collect();
+    sandbox.run(&["rotate"]).done();
+    let kid = sandbox.run(&["jwks"]).done().json()["keys"][0]["kid"].as_str().unwrap().to_owned();
+    met.push(sandbox.run(&["rotate", "--emergency"]).code);
+    sandbox.run(&["revoke", "--key", &kid]).done();
+    met.push(sandbox.run(&["generate", "orders"]).code);
+    let late = crate::rotate::sandbox("");
+    crate::rotate::aged(&late, 100 * crate::rotate::DAY);
+    met.push(late.run(&["rotate", "--plan"]).code);
+    assert_eq!(met, codes.collect::<Vec<i32>>());
 }
 
 fn manifests() -> Vec<Value> {
