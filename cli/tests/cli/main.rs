@@ -17,6 +17,7 @@ mod k8s_secret;
 mod keygen;
 mod misuse;
 mod names;
+mod packaging;
 mod profile;
 mod redaction;
 mod renew;
