@@ -1,6 +1,8 @@
 //! The files in `cli/packaging`: CronJobs, systemd units, the Debian package and the image. Each is checked by the program
 //! that reads it, where that is installed, and its commands run with the built `service-token`.
 
+mod cluster;
+mod kubernetes;
 mod systemd;
 
 use std::fs;

@@ -1,11 +1,5 @@
 //! The runbooks: each command that they show is run, in the order in which they show it.
 
-use std::fs;
-use std::process::Command;
-
-use serde_json::Value;
-use serde_norway as yaml;
-
 use super::{at_work, insist, page, run};
 use crate::sandbox::{Sandbox, claims_of};
 
@@ -79,49 +73,4 @@ fn exit_codes_match_the_reference_page() {
     crate::rotate::aged(&late, 100 * crate::rotate::DAY);
     met.push(late.run(&["rotate", "--plan"]).code);
     assert_eq!(met, codes.collect::<Vec<i32>>());
-}
-
-fn manifests() -> Vec<Value> {
-    use serde::Deserialize as _;
-    let text = page::read("kubernetes/renew.yaml");
-    yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect()
-}
-
-#[test]
-fn cron_job_is_valid_by_the_schemas_of_kubernetes() {
-    let path = page::folder().join("kubernetes/renew.yaml");
-    let Ok(output) = Command::new("kubernetes-validate").arg("--strict").arg(path).output() else {
-        eprintln!("skipped: kubernetes-validate is not installed (pip install kubernetes-validate)");
-        return;
-    };
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches(" passed ").count(), manifests().len(), "{said}");
-}
-
-#[test]
-fn cron_job_renews_what_it_mounts_and_may_replace_nothing_else() {
-    let all = manifests();
-    let of_kind = |kind: &str| all.iter().find(|document| document["kind"] == kind).unwrap();
-    let pod = &of_kind("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
-    let tokens = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "tokens").unwrap();
-    let mounted: Vec<_> = tokens["projected"]["sources"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|source| &source["secret"]["name"])
-        .collect();
-    let allowed: Vec<_> = of_kind("Role")["rules"][0]["resourceNames"].as_array().unwrap().iter().collect();
-    assert_eq!(mounted, allowed);
-
-    let script = pod["containers"][0]["args"][0].as_str().unwrap();
-    let local =
-        script.replace("/etc/service-token/", "").replace("/run/tokens", "tokens").replace("/out/", "");
-    let sandbox = at_work();
-    assert_eq!(insist(&run(&sandbox, &local, &[])), "", "nothing ends soon");
-    assert_eq!(sandbox.read("secrets.yaml"), "");
-    fs::remove_file(sandbox.path("tokens/orders.token")).unwrap();
-    assert_eq!(insist(&run(&sandbox, &local, &[])), "kubectl apply -f secrets.yaml\n");
-    assert!(sandbox.read("secrets.yaml").contains("name: orders-service-token"));
 }
