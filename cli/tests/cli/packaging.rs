@@ -2,6 +2,7 @@
 //! that reads it, where that is installed, and its commands run with the built `service-token`.
 
 mod cluster;
+mod container;
 mod debian;
 mod kubernetes;
 mod systemd;
