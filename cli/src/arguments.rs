@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
-    man, renew, revocations, revoke, rotate, show, unrevoke, verify,
+    man, prune, renew, revocations, revoke, rotate, show, store, unrevoke, verify,
 };
 use crate::exit::Exit;
 use crate::output;
@@ -12,7 +12,7 @@ use crate::problem::Outcome;
 
 const EXAMPLES: &str = "\
 Start here:
-  service-token init                      write a commented service-token.toml
+  service-token init                      write a commented service-token.toml, create its store
   service-token keygen                    generate the signing key that the file names
   service-token generate --all            one token for each service of the file
   service-token verify - < orders.token   check a token as a service would
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Revocations(revocations::RevocationsOptions),
     Rotate(rotate::RotateOptions),
     Renew(renew::RenewOptions),
+    Prune(prune::PruneOptions),
+    Store(store::StoreCommand),
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),
@@ -96,6 +98,8 @@ impl Command {
             Self::Revocations(options) => revocations::run(&options),
             Self::Renew(options) => renew::run(&options),
             Self::Rotate(options) => rotate::run(&options),
+            Self::Prune(options) => prune::run(&options),
+            Self::Store(options) => store::run(&options),
             Self::Dev(options) => dev::run(&options),
             Self::Endpoints(options) => endpoints::run(&options),
             Self::Attack(options) => attack::run(&options),
@@ -148,11 +152,19 @@ mod tests {
         let mut line = Cli::command();
         line.build();
         let commands = line.get_subcommands().filter(|command| command.get_name() != "help");
+        // `store` has only commands of its own.
+        let commands = commands.flat_map(|command| {
+            let nested = command.get_subcommands().filter(|nested| nested.get_name() != "help");
+            let nested =
+                nested.map(|nested| (format!("{} {}", command.get_name(), nested.get_name()), nested));
+            let nested: Vec<_> = nested.collect();
+            if nested.is_empty() { vec![(command.get_name().to_owned(), command)] } else { nested }
+        });
         let known: Vec<(String, Vec<String>)> = commands
-            .map(|command| {
+            .map(|(name, command)| {
                 let options = command.get_arguments().filter_map(|option| option.get_long());
                 let options = options.filter(|long| *long != "help").map(|long| format!("--{long}"));
-                (command.get_name().to_owned(), options.collect())
+                (name, options.collect())
             })
             .collect();
         let shown: Vec<(String, Vec<String>)> = rows("command")

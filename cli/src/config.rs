@@ -4,6 +4,7 @@
 //! refused with the file, the line, the key and the remedy. Values are parsed into valid types while their
 //! position in the file is known.
 
+mod keep_expired;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use keep_expired::KeepExpired;
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
 use service_only::{
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) profile: Option<Profile>,
     pub(crate) store: Option<String>,
+    pub(crate) keep_expired: KeepExpired,
     pub(crate) key: KeySource,
     pub(crate) rotation: RotationConfig,
     pub(crate) services: BTreeMap<ServiceName, ServiceEntry>,
@@ -84,6 +87,7 @@ struct Document {
     lifetime: Option<Parsed<Lifetime>>,
     profile: Option<Parsed<Profile>>,
     store: Option<Parsed<StoreAddress>>,
+    keep_expired: Option<Parsed<KeepExpired>>,
     key: Key,
     #[serde(default)]
     rotation: rotation::Rotation,
@@ -118,6 +122,7 @@ impl Document {
             lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
             profile: self.profile.map(|profile| profile.0),
             store: self.store.map(|store| store.0.placed(folder)),
+            keep_expired: self.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
             key: KeySource {
                 path: folder.join(self.key.file.0.0),
                 algorithm: self.key.algorithm.0,

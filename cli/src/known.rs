@@ -41,34 +41,27 @@ pub(crate) fn unknown<'a>(
 }
 
 /// Refuses an issuer that neither the store nor the configuration has.
-pub(crate) async fn issuer(store: Option<&Store>, config: Option<&Config>, issuer: &str) -> Outcome<()> {
-    let mut known = match store {
-        Some(store) => store.issuers().await.map_err(|error| refused(&error))?,
-        None => Vec::new(),
-    };
+pub(crate) async fn issuer(store: &Store, config: Option<&Config>, issuer: &str) -> Outcome<()> {
+    let mut known = store.issuers().await.map_err(|error| refused(&error))?;
     known.extend(config.map(|config| config.issuer.clone()));
     if known.iter().any(|known| known == issuer) {
         return Ok(());
     }
-    let place = store.map_or_else(|| "the configuration".to_owned(), |store| format!("`{}`", store.place()));
-    let reason = format!("{place} has no token and no key of an issuer `{issuer}`");
+    let reason = format!("`{}` has no token and no key of an issuer `{issuer}`", store.place());
     Err(unknown(reason, issuer, known.iter().map(String::as_str)))
 }
 
 /// Refuses a service that neither the store nor the configuration has.
 pub(crate) async fn service(
-    store: Option<&Store>,
+    store: &Store,
     config: Option<&Config>,
     issuer: Option<&str>,
     service: &str,
 ) -> Outcome<()> {
-    let minted = match store {
-        Some(store) => store.services(issuer).await.map_err(|error| refused(&error))?,
-        None => Vec::new(),
-    };
-    if minted.iter().any(|known| known == service) {
+    if store.has_service(issuer, service).await.map_err(|error| refused(&error))? {
         return Ok(());
     }
+    let minted = store.services(issuer).await.map_err(|error| refused(&error))?;
     let config = config.filter(|config| issuer.is_none_or(|issuer| issuer == config.issuer));
     let configured = config.into_iter().flat_map(|config| config.services.keys()).map(|name| name.as_str());
     if configured.clone().any(|known| known == service) {
@@ -76,22 +69,13 @@ pub(crate) async fn service(
         return Ok(());
     }
     let of = issuer.map(|issuer| format!(" of `{issuer}`")).unwrap_or_default();
-    let place = store.map_or_else(|| "the configuration".to_owned(), |store| format!("`{}`", store.place()));
-    let reason = format!("{place} has no token of a service `{service}`{of}");
+    let reason = format!("`{}` has no token of a service `{service}`{of}", store.place());
     Err(unknown(reason, service, minted.iter().map(String::as_str).chain(configured)))
 }
 
 /// Refuses a key that is not in the journal and signed no recorded token.
-pub(crate) async fn key(
-    store: Option<&Store>,
-    config: Option<&Config>,
-    issuer: &str,
-    kid: &str,
-) -> Outcome<()> {
-    let mut known = match store {
-        Some(store) => store.key_names(issuer).await.map_err(|error| refused(&error))?,
-        None => Vec::new(),
-    };
+pub(crate) async fn key(store: &Store, config: Option<&Config>, issuer: &str, kid: &str) -> Outcome<()> {
+    let mut known = store.key_names(issuer).await.map_err(|error| refused(&error))?;
     let configured = config.filter(|config| config.issuer == issuer);
     known.extend(configured.and_then(|config| config.key.kid.clone()));
     if known.iter().any(|known| known == kid) {
@@ -104,10 +88,10 @@ pub(crate) async fn key(
 /// Refuses a filter whose issuer or service matches nothing.
 pub(crate) async fn filter(store: &Store, config: Option<&Config>, filter: &TokenFilter) -> Outcome<()> {
     if let Some(name) = &filter.issuer {
-        issuer(Some(store), config, name).await?;
+        issuer(store, config, name).await?;
     }
     match &filter.service {
-        Some(name) => service(Some(store), config, filter.issuer.as_deref(), name).await,
+        Some(name) => service(store, config, filter.issuer.as_deref(), name).await,
         None => Ok(()),
     }
 }

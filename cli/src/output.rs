@@ -50,7 +50,12 @@ pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
 
 /// Writes one JSON value as one line of result.
 pub(crate) fn json(value: &impl Serialize) -> Outcome<()> {
-    result(&escape::json(value).map_err(unspeakable)?)
+    result(&json_text(value)?)
+}
+
+/// One JSON value on one line, escaped for a terminal.
+pub(crate) fn json_text(value: &impl Serialize) -> Outcome<String> {
+    escape::json(value).map_err(unspeakable)
 }
 
 /// Writes one JSON value over several lines of result.

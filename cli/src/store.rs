@@ -16,9 +16,9 @@ use std::time::Duration;
 pub(crate) use asked::AskedStore;
 use clap::Args;
 use service_only::clock::Timestamp;
-use service_only_store::{ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
+use service_only_store::{Coverage, ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 
-use crate::config::Config;
+use crate::config::{Config, KeepExpired};
 pub(crate) use crate::instant::{Instant, now};
 use crate::members;
 use crate::output;
@@ -69,6 +69,9 @@ const UNRECORDED: &str = "no store is configured, so the token is not registered
 /// How far ahead another machine's clock may have been when it revoked up to its current time.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How many tokens of an issuer are pruned after a change of the registry: a few milliseconds.
+const PRUNED_AT_ONCE: u32 = 500;
+
 /// An address. It may contain a password, so messages never show it.
 #[derive(Clone)]
 pub(crate) struct StoreUrl(String);
@@ -87,6 +90,14 @@ impl fmt::Debug for StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// The address, after a warning if it contains a password.
+    pub(crate) fn warned(&self) -> &str {
+        warn_of_a_password(&self.0);
+        &self.0
+    }
+}
+
 impl StoreOptions {
     pub(crate) fn url(&self, config: Option<&Config>) -> Option<String> {
         let given = self.store.as_ref().map(|StoreUrl(url)| url.clone()).filter(|url| !url.is_empty());
@@ -102,7 +113,7 @@ fn warn_of_a_password(url: &str) {
     let from_variable = std::env::var("SERVICE_TOKEN_STORE").is_ok_and(|value| value == url);
     if !from_variable && Store::address_holds_password(url) {
         output::warning(
-            "every user of this machine can read the password of `--store` in the process list; set it in PGPASSWORD, in the file that PGPASSFILE names, or pass the address in SERVICE_TOKEN_STORE",
+            "every user of this machine can read a password of the address in the process list; set it in PGPASSWORD, in the file that PGPASSFILE names, or pass the address in SERVICE_TOKEN_STORE",
         );
     }
 }
@@ -141,15 +152,16 @@ impl RegistryOptions {
         };
         let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
         run(async {
-            let recorded = match Store::connect(&url).await {
-                Ok(store) => {
-                    mintable::check(&store, config, &records).await?;
-                    store.record_minted(&records).await
-                }
-                Err(error) => Err(error),
+            let unprinted = |error: &StoreError| {
+                refused(error).help("no token was printed; `--no-store` mints without the registry")
             };
-            match recorded {
-                Ok(()) => Ok(Recorded::Done),
+            let store = Store::connect(&url).await.map_err(|error| unprinted(&error))?;
+            mintable::check(&store, config, &records).await?;
+            match store.record_minted(&records).await {
+                Ok(()) => {
+                    prune_some(&store, config).await;
+                    Ok(Recorded::Done)
+                }
                 Err(StoreError::Revoked(RevocationTarget::Service { issued_by, .. }))
                     if issued_by <= now().plus(PATIENCE) =>
                 {
@@ -162,8 +174,7 @@ impl RegistryOptions {
                 }
                 Err(error @ StoreError::Revoked(_)) => Err(refused(&error)
                     .help("the new token would be revoked too, so none was minted; mint after that instant")),
-                Err(error) => Err(refused(&error)
-                    .help("no token was printed; `--no-store` mints without the registry")),
+                Err(error) => Err(unprinted(&error)),
             }
         })
     }
@@ -193,9 +204,35 @@ pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outc
 pub(crate) fn refused(error: &StoreError) -> Problem {
     let problem = Problem::new(ProblemCode::Store, error.to_string());
     match error {
-        StoreError::Missing { .. } => problem
-            .help("check the path; the first command that writes, such as `generate`, creates the store"),
+        StoreError::Missing { .. } => problem.help("check the path first: a new store is empty"),
         _ => problem,
+    }
+}
+
+/// How long an expired token stays in the registry; `None` means forever.
+pub(crate) fn keep_expired(config: Option<&Config>) -> Option<Duration> {
+    config.map_or(KeepExpired::DEFAULT, |config| config.keep_expired).duration()
+}
+
+/// Removes some of the tokens that expired long ago, after a change of the registry. A failure does not concern the
+/// caller. A program whose database role may not delete leaves them to `prune`.
+pub(crate) async fn prune_some(store: &Store, config: Option<&Config>) {
+    let Some(keep) = keep_expired(config) else { return };
+    let pruned = match store.may_prune().await {
+        Ok(true) => store.prune_tokens(now().minus(keep), PRUNED_AT_ONCE, now()).await.map(drop),
+        other => other.map(drop),
+    };
+    if let Err(error) = pruned {
+        output::warning(&format!("tokens that expired long ago were not pruned: {error}"));
+    }
+}
+
+/// The number of tokens, in words.
+pub(crate) fn tokens_in_words(counted: &Coverage) -> String {
+    match (counted.complete, counted.tokens) {
+        (true, 1) => "1 token".to_owned(),
+        (true, tokens) => format!("{tokens} tokens"),
+        (false, tokens) => format!("at least {tokens} tokens"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use clap::Args;
 use service_only::clock::Timestamp;
-use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
+use service_only_store::{Store, TokenFilter};
 
 use super::list;
 use crate::config::{Config, Lifetime};
@@ -36,6 +36,8 @@ pub(crate) struct ExpiringOptions {
     store: StoreAndConfig,
     #[command(flatten)]
     of: list::Whose,
+    #[command(flatten)]
+    limit: list::Limit,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Report,
@@ -62,37 +64,40 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
         Report::Prometheus => {
             filter.issuer = filter.issuer.or(config.as_ref().map(|config| config.issuer.clone()));
             let text = exposition(&url, config.as_ref(), &filter, now)?;
-            let soon = options.within.map(|within| expiring(&url, config.as_ref(), filter, within, now));
-            let soon = soon.transpose()?;
+            let soon = match options.within {
+                Some(within) => is_any(&url, config.as_ref(), &soon(filter, within, now))?,
+                None => false,
+            };
             output::lines(text.trim_end())?;
-            return Ok(exit(&soon.unwrap_or_default()));
+            return Ok(exit(soon));
         }
     };
     let within = options.within.ok_or_else(|| {
         Problem::usage("no remaining lifetime is given").help("pass `--within DURATION`, such as `30d`")
     })?;
-    let tokens = expiring(&url, config.as_ref(), filter, within, now)?;
-    list::print(&tokens, now, format)?;
-    Ok(exit(&tokens))
+    let listing = list::Listing { format, limit: options.limit };
+    let printed = list::print(&url, config.as_ref(), &soon(filter, within, now), now, listing)?;
+    Ok(exit(printed > 0))
 }
 
-fn exit(soon: &[ListedToken]) -> Exit {
-    if soon.is_empty() { Exit::Done } else { Exit::NotAuthentic }
+fn exit(some_expire: bool) -> Exit {
+    if some_expire { Exit::NotAuthentic } else { Exit::Done }
 }
 
-/// The valid tokens that expire within that time.
-fn expiring(
-    url: &str,
-    config: Option<&Config>,
-    filter: TokenFilter,
-    Lifetime(within): Lifetime,
-    now: Timestamp,
-) -> Outcome<Vec<ListedToken>> {
-    let by = now.plus(within);
-    let filter = TokenFilter { expires_after: Some(now), expires_by: Some(by), ..filter };
-    let mut tokens = list::read(url, config, &filter)?;
-    tokens.retain(|token| token.state(now) == TokenState::Active);
-    Ok(tokens)
+/// Selects the valid tokens that expire within that time.
+fn soon(filter: TokenFilter, Lifetime(within): Lifetime, now: Timestamp) -> TokenFilter {
+    TokenFilter { expires_by: Some(now.plus(within)), ..list::active(filter, now) }
+}
+
+fn is_any(url: &str, config: Option<&Config>, filter: &TokenFilter) -> Outcome<bool> {
+    store::run(async {
+        let store = Store::open(url).await.map_err(|error| refused(&error))?;
+        let first = store.tokens_after(filter, None, 1).await.map_err(|error| refused(&error))?;
+        if first.is_empty() {
+            known::filter(&store, config, filter).await?;
+        }
+        Ok(!first.is_empty())
+    })
 }
 
 /// Exports all tokens and keys of an issuer. It has no filter by service, because each alert names its
@@ -107,7 +112,7 @@ fn exposition(url: &str, config: Option<&Config>, filter: &TokenFilter, now: Tim
     })?;
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
-        known::issuer(Some(&store), config, issuer).await?;
+        known::issuer(&store, config, issuer).await?;
         store.exposition(issuer, now).await.map_err(|error| refused(&error))
     })
 }

@@ -1,23 +1,30 @@
-//! `service-token init`: writes a commented configuration that works as soon as its key exists.
+//! `service-token init`: writes a commented configuration that works as soon as its key exists, and creates its
+//! store.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use service_only_store::Store;
+
 use crate::config::DEFAULT_FILE;
 use crate::exit::Exit;
-use crate::new_file::{self, NewFile, Overwrite};
+use crate::new_file::{NewFile, Overwrite, Staged};
 use crate::output;
 use crate::problem::Outcome;
+use crate::store;
 
 const SAMPLE: &str = include_str!("init/service-token.toml");
+
+/// The store of the sample, relative to its file.
+const STORE: &str = "service-token.db";
 
 const EXAMPLES: &str = "\
 Examples:
   service-token init
   service-token init --config deploy/service-token.toml";
 
-/// Write a commented service-token.toml
+/// Write a commented service-token.toml, and create the store that it names
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InitOptions {
@@ -31,7 +38,10 @@ pub(crate) struct InitOptions {
 
 pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
     let file = NewFile::public(&options.config, SAMPLE);
-    new_file::write_all(&[file], Overwrite::from_force(options.force))?;
+    let staged = Staged::new(&[file], Overwrite::from_force(options.force))?;
+    let folder = options.config.parent().unwrap_or(Path::new(""));
+    store::work(Store::create(&format!("sqlite:{}", folder.join(STORE).display())))?;
+    staged.publish()?;
     output::result(&options.config.display().to_string())?;
 
     let config = match options.config.as_path() {
@@ -44,7 +54,7 @@ pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
          service-token generate --all{config}"
     ));
     output::note(
-        "keep the key file `service-token.pem` out of the repository, for example by a line in .gitignore",
+        "keep the key file `service-token.pem` and the store `service-token.db` out of the repository, for example by lines in .gitignore",
     );
     Ok(Exit::Done)
 }
@@ -63,7 +73,10 @@ mod tests {
 
     #[test]
     fn sample_is_a_valid_configuration() {
-        assert_eq!(load(SAMPLE).services.len(), 2);
+        let config = load(SAMPLE);
+        assert_eq!(config.services.len(), 2);
+        let store = format!("sqlite:{}", config.path.with_file_name(STORE).display());
+        assert_eq!(config.store, Some(store), "`init` creates it");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::service_token::ServiceToken;
 use crate::signing;
-use crate::store::{self, StoreAndConfig};
+use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,10 +84,10 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
         ))
         .help("add one under `[services]`, such as `orders = { role = \"admin\" }`"));
     }
-    let known = Known::read(&url, &config)?;
+    let known = Known::read(&url, &config, options.deployed.as_deref().or(options.out_dir.as_deref()))?;
     let mut due = BTreeMap::new();
     for service in config.services.keys() {
-        if let Some(why) = options.why(service, &known)? {
+        if let Some(why) = options.why(service, &known) {
             due.insert(service.clone(), why);
         }
     }
@@ -123,47 +123,64 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
 
 impl RenewOptions {
     /// Why a service needs a new token.
-    fn why(&self, service: &ServiceName, known: &Known) -> Outcome<Option<String>> {
-        let mut of_service = known.tokens.iter().filter(|listed| listed.token.service == service.as_str());
-        let Some(newest) = of_service.clone().max_by_key(|listed| listed.token.expires_at) else {
+    fn why(&self, service: &ServiceName, known: &Known) -> Option<String> {
+        let Some(newest) = known.newest.get(service.as_str()) else {
             output::note(&format!(
                 "`{service}` has no token in the registry and is skipped; `service-token generate {service}` mints its first token"
             ));
-            return Ok(None);
+            return None;
         };
-        let current = match self.deployed.as_deref().or(self.out_dir.as_deref()) {
+        let current = match known.deployed.get(service.as_str()) {
             None => newest,
-            Some(dir) => match deployed_jti(&dir.join(format!("{service}.token")))? {
-                None => return Ok(Some("none is deployed".to_owned())),
-                Some(jti) => match of_service.find(|listed| listed.token.jti == jti) {
-                    Some(listed) => listed,
-                    None => {
-                        return Ok(Some("the registry does not contain the deployed token".to_owned()));
-                    }
-                },
-            },
+            Some(Deployed::Missing) => return Some("none is deployed".to_owned()),
+            Some(Deployed::Unknown) => {
+                return Some("the registry does not contain the deployed token".to_owned());
+            }
+            Some(Deployed::Known(listed)) => listed,
         };
-        Ok(known.why(current, self.within))
+        known.why(current, self.within)
     }
 }
 
-/// The data of the store.
+/// The token in the folder of deployed tokens.
+enum Deployed {
+    Missing,
+    /// The registry has no such token of the service.
+    Unknown,
+    Known(Box<ListedToken>),
+}
+
+/// The data of the store about the services of the configuration.
 struct Known {
-    tokens: Vec<ListedToken>,
+    /// The token of each service that expires last.
+    newest: BTreeMap<String, ListedToken>,
+    /// For each of these services, if there is a folder.
+    deployed: BTreeMap<String, Deployed>,
     /// The signing key, if keys rotate.
     active: Option<String>,
     now: Timestamp,
 }
 
 impl Known {
-    fn read(url: &str, config: &Config) -> Outcome<Self> {
-        let filter = TokenFilter { issuer: Some(config.issuer.clone()), ..TokenFilter::default() };
-        let (tokens, keys) = store::work(async {
-            let store = Store::open(url).await?;
-            Ok((store.tokens(&filter).await?, store.keys(&config.issuer).await?))
-        })?;
-        let active = keys.into_iter().find(|key| key.state == KeyState::Active).map(|key| key.kid);
-        Ok(Self { tokens, active, now: store::now() })
+    fn read(url: &str, config: &Config, folder: Option<&Path>) -> Outcome<Self> {
+        store::run(async {
+            let store = Store::open(url).await.map_err(|error| refused(&error))?;
+            let services: Vec<_> = config.services.keys().map(ServiceName::as_str).collect();
+            let newest = store.newest_tokens(&config.issuer, &services).await;
+            let newest = newest.map_err(|error| refused(&error))?.into_iter();
+            let newest: BTreeMap<_, _> =
+                newest.map(|listed| (listed.token.service.clone(), listed)).collect();
+            let mut deployed = BTreeMap::new();
+            for service in newest.keys() {
+                if let Some(folder) = folder {
+                    let there = deployed_token(&store, &config.issuer, service, folder).await?;
+                    deployed.insert(service.clone(), there);
+                }
+            }
+            let keys = store.keys(&config.issuer).await.map_err(|error| refused(&error))?;
+            let active = keys.into_iter().find(|key| key.state == KeyState::Active).map(|key| key.kid);
+            Ok(Self { newest, deployed, active, now: store::now() })
+        })
     }
 
     fn why(&self, listed: &ListedToken, within: Option<Lifetime>) -> Option<String> {
@@ -185,6 +202,20 @@ impl Known {
             TokenState::Active => None,
         }
     }
+}
+
+async fn deployed_token(store: &Store, issuer: &str, service: &str, folder: &Path) -> Outcome<Deployed> {
+    let Some(jti) = deployed_jti(&folder.join(format!("{service}.token")))? else {
+        return Ok(Deployed::Missing);
+    };
+    let filter = TokenFilter {
+        issuer: Some(issuer.to_owned()),
+        service: Some(service.to_owned()),
+        jti: Some(jti),
+        ..TokenFilter::default()
+    };
+    let found = store.tokens(&filter).await.map_err(|error| refused(&error))?.into_iter().next();
+    Ok(found.map_or(Deployed::Unknown, |listed| Deployed::Known(Box::new(listed))))
 }
 
 /// The unverified `jti` of a deployed token, which is only looked up. `None` if the file does not exist.

@@ -57,7 +57,7 @@ pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
         if let Some(issuer) = &options.issuer
             && !entries.iter().any(|entry| entry.revocation.issuer == *issuer)
         {
-            known::issuer(Some(&store), config.as_ref(), issuer).await?;
+            known::issuer(&store, config.as_ref(), issuer).await?;
         }
         Ok(entries)
     })?;

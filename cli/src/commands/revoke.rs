@@ -9,8 +9,7 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 use service_only::{Verifier, clock::Timestamp};
 use service_only_store::{
-    ListedToken, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
-    TokenState,
+    Coverage, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
 };
 
 use crate::config::Config;
@@ -23,7 +22,7 @@ use crate::problem::{Outcome, Problem};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 
 /// A verifier's largest leeway is five minutes; the rest allows for the difference of its clock.
-const FORGET_AFTER: Duration = Duration::from_secs(3600);
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,8 +35,8 @@ Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or t
 /// Revoke a token, the tokens of a service, or all tokens that a key signed
 ///
 /// Every verifier that follows the store refuses the tokens within a second. A repeated revocation changes
-/// nothing. Prints how many tokens of the registry are covered, and the number of the revocation, which
-/// `unrevoke` needs to undo it.
+/// nothing. Prints how many tokens of the registry are covered (`at least` so many beyond 50,000), and the
+/// number of the revocation, which `unrevoke` needs to undo it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
@@ -94,12 +93,8 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
 struct Made {
     record: RevocationRecord,
     outcome: Revoked,
-    /// Tokens of the registry that it covers.
-    known: usize,
-    /// Those of them that were valid before.
-    good: usize,
-    /// Valid tokens of the same service that were issued later.
-    younger: usize,
+    /// The tokens of the registry that it covers, counted before.
+    counted: Coverage,
     purged: Result<u64, StoreError>,
 }
 
@@ -128,65 +123,26 @@ impl RevokeOptions {
     }
 
     async fn revoke(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
-        let existing = match Store::open(url).await {
-            Ok(store) => Some(store),
-            // A revocation may come before the first token; then only the configuration knows names.
-            Err(StoreError::Missing { .. } | StoreError::Empty { .. })
-                if self.may_be_first(config, issuer) =>
-            {
-                None
-            }
-            Err(error) => return Err(refused(&error)),
-        };
+        let store = Store::connect(url).await.map_err(|error| refused(&error))?;
         let now = store::now();
-        let tokens = match &existing {
-            Some(store) => store.tokens(&self.filter(issuer)).await.map_err(|error| refused(&error))?,
-            None => Vec::new(),
-        };
-        self.check_names(existing.as_ref(), config, issuer).await?;
-        let target = self.target(issuer, &tokens, now)?;
-        let covered: Vec<_> = tokens.iter().filter(|listed| target.covers(&listed.token, now)).collect();
-        let is_good = |listed: &&ListedToken| listed.state(now) == TokenState::Active;
-        let good = covered.iter().filter(|listed| is_good(listed)).count();
-        let younger =
-            tokens.iter().filter(|listed| !target.covers(&listed.token, now)).filter(is_good).count();
+        self.check_names(&store, config, issuer).await?;
+        let target = self.target(&store, issuer, now).await?;
+        let counted = store.coverage(issuer, &target, now).await.map_err(|error| refused(&error))?;
 
         let mut revocation = NewRevocation::new(issuer, target).at(now);
         revocation.reason.clone_from(&self.reason);
         revocation.revoked_by = store::operator();
-        let store = Store::connect(url).await.map_err(|error| refused(&error))?;
         let outcome = store.revoke(&revocation).await.map_err(|error| refused(&error))?;
         let record =
             store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
         let record =
             record.ok_or_else(|| Problem::usage("another program undid the revocation at the same time"))?;
         let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
-        Ok(Made { record, outcome, known: covered.len(), good, younger, purged })
+        store::prune_some(&store, config).await;
+        Ok(Made { record, outcome, counted, purged })
     }
 
-    /// Whether the target may be revoked in a store that does not exist yet.
-    fn may_be_first(&self, config: Option<&Config>, issuer: &str) -> bool {
-        let config = config.filter(|config| config.issuer == issuer);
-        let configured = match (&self.service, &self.key) {
-            (Some(service), _) => config
-                .is_some_and(|config| config.services.keys().any(|known| known.as_str() == service.as_str())),
-            (_, Some(kid)) => config.is_some_and(|config| config.key.kid.as_ref() == Some(kid)),
-            _ => self.expires.is_some() && config.is_some(),
-        };
-        configured || self.allow_unknown
-    }
-
-    fn filter(&self, issuer: &str) -> TokenFilter {
-        TokenFilter {
-            issuer: Some(issuer.to_owned()),
-            jti: self.jti.clone(),
-            service: self.service.clone(),
-            kid: self.key.clone(),
-            ..TokenFilter::default()
-        }
-    }
-
-    async fn check_names(&self, store: Option<&Store>, config: Option<&Config>, issuer: &str) -> Outcome<()> {
+    async fn check_names(&self, store: &Store, config: Option<&Config>, issuer: &str) -> Outcome<()> {
         if self.allow_unknown {
             return Ok(());
         }
@@ -203,10 +159,10 @@ impl RevokeOptions {
             .map_err(|problem| problem.and("nothing was revoked").also("`--allow-unknown` revokes it anyway"))
     }
 
-    fn target(&self, issuer: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<RevocationTarget> {
+    async fn target(&self, store: &Store, issuer: &str, now: Timestamp) -> Outcome<RevocationTarget> {
         match (&self.jti, &self.service, self.before, &self.key) {
             (Some(jti), ..) => {
-                let expires_at = self.expiry(issuer, jti, tokens, now)?;
+                let expires_at = self.expiry(store, issuer, jti, now).await?;
                 Ok(RevocationTarget::Token { jti: jti.clone(), expires_at })
             }
             (_, Some(service), Some(Instant(issued_by)), _) => {
@@ -218,7 +174,13 @@ impl RevokeOptions {
     }
 
     /// When the token expires: by the registry or by the option, whichever is later.
-    fn expiry(&self, issuer: &str, jti: &str, tokens: &[ListedToken], now: Timestamp) -> Outcome<Timestamp> {
+    async fn expiry(&self, store: &Store, issuer: &str, jti: &str, now: Timestamp) -> Outcome<Timestamp> {
+        let filter = TokenFilter {
+            issuer: Some(issuer.to_owned()),
+            jti: Some(jti.to_owned()),
+            ..TokenFilter::default()
+        };
+        let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
         let known = tokens.iter().map(|listed| listed.token.expires_at).max();
         let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
             Problem::usage(format!("the registry has no token `{jti}` of `{issuer}`, so nothing was revoked"))
@@ -247,16 +209,17 @@ impl RevokeOptions {
         match self.format {
             Format::Json => output::json(&json!({
                 "outcome": word, "revocation": number, "kind": kind, "issuer": revocation.issuer, "name": name,
-                "until": until, "known_tokens": made.known, "valid_tokens": made.good,
+                "until": until, "known_tokens": made.counted.tokens, "valid_tokens": made.counted.valid,
+                "counted_all": made.counted.complete,
             })),
             Format::Text => {
                 let reach = store::reach(&revocation.target);
                 let line = format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer);
                 output::result(&escape::one_line(&line))?;
-                let tokens = if made.known == 1 { "token" } else { "tokens" };
                 output::result(&format!(
-                    "revocation {number}: {} {tokens} of the registry, {} of them good until now",
-                    made.known, made.good
+                    "revocation {number}: {} of the registry, {} of them good until now",
+                    store::tokens_in_words(&made.counted),
+                    made.counted.valid
                 ))
             }
         }
@@ -265,15 +228,15 @@ impl RevokeOptions {
 
 impl Made {
     fn warn(&self) {
-        if self.good == 0 && self.outcome == Revoked::New {
+        if self.counted.valid == 0 && self.outcome == Revoked::New {
             output::warning(
                 "no good token of the registry is revoked by it; it holds for tokens that the registry does not know",
             );
         }
-        if self.younger > 0 {
+        if self.counted.valid_later > 0 {
             output::note(&format!(
                 "{} good tokens of the service were issued later and stay good",
-                self.younger
+                self.counted.valid_later
             ));
         }
     }

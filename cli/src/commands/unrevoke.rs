@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use service_only_store::{Store, StoreError, TokenFilter, TokenState, Undoing};
+use service_only_store::{Store, StoreError, Undoing};
 
 use crate::escape;
 use crate::exit::Exit;
@@ -46,27 +46,23 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
     }
     let (url, _) = options.store.find()?;
     let now = store::now();
-    let (undone, tokens) = store::run(async {
-        // Open the store, but do not create one: a new store has no revocation to undo.
+    let (undone, counted) = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
         let mut undoing = Undoing::new(options.number, options.reason.trim()).at(now);
         undoing.undone_by = store::operator();
         let undone = store.undo_revocation(&undoing).await.map_err(|error| explained(&error))?;
-        let filter =
-            TokenFilter { issuer: Some(undone.revoked.revocation.issuer.clone()), ..TokenFilter::default() };
-        let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
-        Ok((undone, tokens))
+        let revocation = &undone.revoked.revocation;
+        let counted = store.coverage(&revocation.issuer, &revocation.target, now).await;
+        let counted = counted.map_err(|error| refused(&error))?;
+        Ok((undone, counted))
     })?;
     let revocation = &undone.revoked.revocation;
-    let covered: Vec<_> =
-        tokens.iter().filter(|listed| revocation.target.covers(&listed.token, now)).collect();
-    let good = covered.iter().filter(|listed| listed.state(now) == TokenState::Active).count();
-    let revoked = covered.iter().filter(|listed| listed.state(now) == TokenState::Revoked).count();
     let (kind, name, _) = store::columns(&revocation.target);
     match options.format {
         Format::Json => output::json(&json!({
             "undone": options.number, "number": undone.number, "kind": kind, "issuer": revocation.issuer,
-            "name": name, "known_tokens": covered.len(), "valid_tokens": good, "still_revoked": revoked,
+            "name": name, "known_tokens": counted.tokens, "valid_tokens": counted.valid, "still_revoked": counted.revoked,
+            "counted_all": counted.complete,
             "held_by": undone.still.as_ref().map(|record| record.sequence),
         }))?,
         Format::Text => {
@@ -76,10 +72,11 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
                 options.number, revocation.issuer
             );
             output::result(&escape::one_line(&line))?;
-            let tokens = if covered.len() == 1 { "token" } else { "tokens" };
             output::result(&format!(
-                "{} {tokens} of the registry: {good} good again, {revoked} still revoked by other revocations",
-                covered.len()
+                "{} of the registry: {} good again, {} still revoked by other revocations",
+                store::tokens_in_words(&counted),
+                counted.valid,
+                counted.revoked
             ))?;
         }
     }

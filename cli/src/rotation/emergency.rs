@@ -5,12 +5,12 @@
 //! its file, and retired. If the run was killed after its last step, a rerun starts a new emergency, unless
 //! you name the key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::rotation::Journal;
-use service_only_store::{KeyStep, NewRevocation, TokenFilter};
+use service_only_store::{KeyStep, NewRevocation};
 
 use super::{Made, Rotation, kid_in};
 use crate::known;
@@ -149,25 +149,26 @@ impl Rotation<'_> {
 
     /// The services whose only valid token was signed by one of these keys.
     async fn stranded(&self, leaked: &[String]) -> Outcome<BTreeMap<String, Option<Timestamp>>> {
-        let filter = TokenFilter {
-            issuer: Some(self.site.issuer.clone()),
-            expires_after: Some(now()),
-            ..TokenFilter::default()
-        };
-        let tokens = self.store.tokens(&filter).await.map_err(|error| refused(&error))?;
         let journal = self.journal().await?;
         let mut stranded = BTreeMap::new();
         // A service that was seen with the key counts, even if the registry has no token of it.
         for used in journal.uses.iter().filter(|used| leaked.contains(&used.kid)) {
             stranded.insert(used.service.clone(), None);
         }
-        for listed in tokens.iter().filter(|listed| leaked.contains(&listed.token.kid)) {
-            let until = stranded.entry(listed.token.service.clone()).or_default();
-            *until = (*until).max(Some(listed.token.expires_at));
+        let now = now();
+        for kid in leaked {
+            let holders = self.store.holders_of(&self.site.issuer, kid).await;
+            for holder in holders.map_err(|error| refused(&error))? {
+                if holder.last_expiry > now {
+                    let until = stranded.entry(holder.service).or_default();
+                    *until = (*until).max(Some(holder.last_expiry));
+                }
+            }
         }
-        stranded.retain(|service, _| {
-            !tokens.iter().any(|listed| listed.revoked.is_none() && listed.token.service == *service)
-        });
+        // The journal leaves out the tokens of revoked keys.
+        let valid = journal.holders.iter().filter(|holder| holder.last_expiry > now);
+        let valid: BTreeSet<_> = valid.map(|holder| holder.service.as_str()).collect();
+        stranded.retain(|service, _| !valid.contains(service.as_str()));
         Ok(stranded)
     }
 }

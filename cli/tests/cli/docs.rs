@@ -41,6 +41,11 @@ fn insist(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// The page with the script of grants.
+pub(crate) fn store_page() -> String {
+    page::read("store.md")
+}
+
 /// With two services that have their tokens.
 fn at_work() -> Sandbox {
     let sandbox = sandbox("");
@@ -58,7 +63,12 @@ fn commands_of_the_guide_and_their_options_exist() {
         for command in inline.chain(lines).filter(|part| part.starts_with("service-token ")) {
             let command = command.split(" #").next().unwrap();
             let mut words = command.split(' ').skip(1);
-            let help = Sandbox::new().run(&[words.next().unwrap(), "--help"]).done().stdout;
+            let name = words.next().unwrap();
+            let help = match name {
+                "store" => Sandbox::new().run(&[name, words.next().unwrap(), "--help"]),
+                name => Sandbox::new().run(&[name, "--help"]),
+            };
+            let help = help.done().stdout;
             for option in words.filter(|word| word.starts_with("--")) {
                 let option = option.split('=').next().unwrap();
                 assert!(help.contains(option), "{}: {command}", path.display());

@@ -20,6 +20,7 @@ mod names;
 mod packaging;
 mod profile;
 mod redaction;
+mod registry;
 mod renew;
 mod revoked;
 mod rotate;

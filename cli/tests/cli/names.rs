@@ -67,7 +67,7 @@ fn unknown_names_are_revoked_with_allow_unknown() {
 }
 
 #[test]
-fn revocation_does_not_create_a_mistyped_store() {
+fn mistyped_store_is_created_by_no_command() {
     let sandbox = with_store("sqlite:tokens.db");
     mint(&sandbox, &["orders"]);
     for arguments in [
@@ -76,8 +76,22 @@ fn revocation_does_not_create_a_mistyped_store() {
         &["revoke", "some-token", "--store", "sqlite:other.db"],
         &["unrevoke", "1", "--reason", "r", "--store", "sqlite:other.db"],
         &["revocations", "--store", "sqlite:other.db"],
+        &["list", "--store", "sqlite:other.db"],
+        &["show", "some-token", "--store", "sqlite:other.db"],
+        &["expiring", "--within", "1d", "--store", "sqlite:other.db"],
+        &["generate", "orders", "--store", "sqlite:other.db"],
+        &["generate", "--all", "--out-dir", "tokens", "--store", "sqlite:other.db"],
+        &["k8s-secret", "orders", "--store", "sqlite:other.db"],
+        &["renew", "--out-dir", "tokens", "--store", "sqlite:other.db"],
+        &["rotate", "--store", "sqlite:other.db"],
+        &["rotate", "--plan", "--store", "sqlite:other.db"],
+        &["rotate", "--emergency", "--store", "sqlite:other.db"],
+        &["prune", "--store", "sqlite:other.db"],
+        &["revoke", "--key", "k1", "--allow-unknown", "--store", "sqlite:other.db"],
     ] {
-        assert!(sandbox.run(arguments).refused().contains("no store exists at"), "{arguments:?}");
+        let message = sandbox.run(arguments).refused();
+        assert!(message.contains("no store exists at"), "{arguments:?}: {message}");
+        assert!(message.contains("`service-token store init` creates one"), "{arguments:?}: {message}");
         assert!(!sandbox.path("other.db").exists(), "{arguments:?}");
     }
 }

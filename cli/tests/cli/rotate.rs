@@ -24,6 +24,7 @@ pub(crate) fn sandbox(rotation: &str) -> Sandbox {
     let config = sandbox.read("service-token.toml").replace("lifetime = \"30d\"", "lifetime = \"60d\"");
     let config = config.replace("[services]", &format!("[rotation]\n{rotation}\n[services]"));
     sandbox.write("service-token.toml", format!("store = \"sqlite:tokens.db\"\n{config}"));
+    sandbox.run(&["store", "init"]).done();
     sandbox
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn report(sandbox: &Sandbox, id: &str, kids: Vec<String>) {
 #[test]
 fn first_rotation_publishes_the_key_and_prints_its_plan() {
     let sandbox = sandbox("");
-    assert!(sandbox.run(&["rotate", "--plan"]).refused().contains("the first `service-token rotate`"));
+    assert!(sandbox.run(&["rotate", "--plan"]).done().stdout.contains("now  adopt the key"));
     let ran = sandbox.run(&["rotate"]).done();
     let kid = kid_in(&sandbox, KeyState::Active).unwrap();
     assert!(ran.stdout.starts_with(&format!("adopted {kid}\n")), "{}", ran.stdout);
@@ -203,7 +204,7 @@ fn key_that_cannot_rotate_is_refused_without_a_change() {
     let typing = with(|config| config.replace("[rotation]", "[rotation]\nactivate = \"a sixth\""));
     assert!(typing.run(&["rotate"]).refused().contains("is not a share of a life"));
     for sandbox in [named, secret, absurd, typing] {
-        assert_eq!(sandbox.names(), ["service-token.toml", "signing.pem"]);
+        assert_eq!(sandbox.names(), ["service-token.toml", "signing.pem", "tokens.db"]);
     }
 }
 

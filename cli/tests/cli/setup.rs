@@ -10,6 +10,7 @@ fn init_keygen_and_generate_work_with_the_printed_commands() {
     for command in ["service-token keygen", "service-token generate --all"] {
         assert!(init.stderr.contains(command), "{}", init.stderr);
     }
+    assert_eq!(sandbox.run(&["list"]).done().stdout, "", "the store is there");
     sandbox.run(&["keygen"]).done();
     assert_eq!(sandbox.run(&["generate", "--all"]).done().stdout.lines().count(), 2);
 }
@@ -31,6 +32,7 @@ fn init_keeps_an_existing_file_without_force() {
     sandbox.write("service-token.toml", "mine");
     assert!(sandbox.run(&["init"]).refused().contains("--force"));
     assert_eq!(sandbox.read("service-token.toml"), "mine");
+    assert!(!sandbox.path("service-token.db").exists(), "a refused `init` creates no store");
     sandbox.run(&["init", "--force"]).done();
     assert!(sandbox.read("service-token.toml").contains("issuer ="));
 }
@@ -49,7 +51,7 @@ fn manual_has_a_page_for_each_command() {
     assert!(sandbox.run(&["man"]).done().stdout.contains(".TH service-token 1"));
     std::fs::create_dir(sandbox.path("man1")).unwrap();
     let ran = sandbox.run(&["man", "--out-dir", "man1"]).done();
-    assert_eq!(ran.stdout.lines().count(), 21);
+    assert_eq!(ran.stdout.lines().count(), 23);
     assert!(sandbox.read("man1/service-token-verify.1").contains("audience"));
     assert!(sandbox.run(&["man", "--out-dir", "man1"]).refused().contains("exists already"));
 }
@@ -73,6 +75,8 @@ fn help_of_every_command_has_examples_and_usage() {
         "revocations",
         "rotate",
         "renew",
+        "prune",
+        "store",
         "dev",
         "endpoints",
         "attack",

@@ -9,24 +9,33 @@ use crate::sandbox::{Ran, Sandbox, claims_of};
 
 /// A sandbox whose configuration names a store: a file, and a PostgreSQL where there is one.
 pub(crate) fn sandboxes() -> Vec<Sandbox> {
-    let mut urls = vec!["sqlite:tokens.db".to_owned()];
-    match std::env::var("DATABASE_URL") {
-        Ok(server) => {
-            let schema = format!("cli_{}", new_name());
-            let made =
-                Command::new("psql").args(["-q", &server, "-c", &format!("CREATE SCHEMA {schema}")]).status();
-            if made.is_ok_and(|status| status.success()) {
-                urls.push(format!("{server}?options[search_path]={schema}"));
-            } else {
-                eprintln!("skipped for PostgreSQL: there is no `psql`");
-            }
-        }
-        Err(_) => eprintln!("skipped for PostgreSQL: DATABASE_URL names none"),
+    let urls = ["sqlite:tokens.db".to_owned()].into_iter().chain(new_store());
+    urls.map(|url| with_store(&url)).collect()
+}
+
+/// The address of a schema without tables, in the PostgreSQL of the tests, where there is one.
+pub(crate) fn new_store() -> Option<String> {
+    let Ok(server) = std::env::var("DATABASE_URL") else {
+        eprintln!("skipped for PostgreSQL: DATABASE_URL names none");
+        return None;
+    };
+    let schema = format!("cli_{}", new_name());
+    let made = Command::new("psql").args(["-q", &server, "-c", &format!("CREATE SCHEMA {schema}")]).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped for PostgreSQL: there is no `psql`");
+        return None;
     }
-    urls.iter().map(|url| with_store(url)).collect()
+    Some(format!("{server}?options[search_path]={schema}"))
 }
 
 pub(crate) fn with_store(url: &str) -> Sandbox {
+    let sandbox = naming_store(url);
+    sandbox.run(&["store", "init"]).done();
+    sandbox
+}
+
+/// A sandbox whose configuration names a store that does not exist yet.
+pub(crate) fn naming_store(url: &str) -> Sandbox {
     let sandbox = Sandbox::configured();
     let config = sandbox.read("service-token.toml");
     sandbox.write("service-token.toml", format!("store = \"{url}\"\n{config}"));
@@ -100,7 +109,7 @@ fn registry_file_is_readable_only_by_its_owner() {
 
 #[test]
 fn token_that_cannot_be_registered_is_not_printed() {
-    let sandbox = with_store("sqlite:missing/tokens.db");
+    let sandbox = naming_store("sqlite:missing/tokens.db");
     let message = sandbox.run(&["generate", "orders"]).refused();
     assert!(message.contains("missing/tokens.db") && message.contains("--no-store"), "{message}");
     assert!(sandbox.run(&["k8s-secret", "orders"]).refused().contains("--no-store"));
@@ -110,6 +119,7 @@ fn token_that_cannot_be_registered_is_not_printed() {
 #[test]
 fn unregistered_token_prints_one_warning_on_standard_error() {
     let sandbox = Sandbox::configured();
+    sandbox.run(&["store", "init", "--store", "sqlite:tokens.db"]).done();
     for command in [
         &["generate", "orders"][..],
         &["generate", "orders", "--format", "json"],

@@ -5,7 +5,7 @@ use std::process::Command;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
 use crate::sandbox::Sandbox;
-use crate::store::{mint, states, with_store};
+use crate::store::{mint, naming_store, states, with_store};
 
 /// Another program's connection to the store of a sandbox, after a statement of its own.
 async fn meddle(sandbox: &Sandbox, statement: &'static str) -> SqlitePool {
@@ -77,10 +77,11 @@ async fn store_of_a_newer_program_is_reported_and_not_changed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn full_disk_is_reported_and_the_token_is_not_printed() {
-    let sandbox = with_store("sqlite:small/tokens.db");
+    let sandbox = naming_store("sqlite:small/tokens.db");
     std::fs::create_dir(sandbox.path("small")).unwrap();
     let script = r#"
-        mount -t tmpfs -o size=192k tmpfs small || exit 77
+        mount -t tmpfs -o size=256k tmpfs small || exit 77
+        "$0" store init >made || exit 1
         "$0" generate orders >first || exit 1
         head -c 1000000 /dev/zero >small/filler 2>/dev/null
         note=$(head -c 20000 /dev/zero | tr '\0' x)
@@ -98,7 +99,7 @@ fn full_disk_is_reported_and_the_token_is_not_printed() {
         eprintln!("skipped: there is no `unshare`");
         return;
     };
-    if ran.0 == Some(77) || (ran.0 == Some(1) && !sandbox.path("first").exists()) {
+    if ran.0 == Some(77) || (ran.0 == Some(1) && !sandbox.path("made").exists()) {
         eprintln!("skipped: no file system can be mounted here");
         return;
     }

@@ -103,6 +103,7 @@ fn revocations_are_checked_for_every_source_of_the_store_and_the_key() {
 fn unreadable_store_gives_an_error_instead_of_a_verdict() {
     let sandbox = sandbox("");
     let token = mint(&sandbox, &["--no-store"]);
+    std::fs::remove_file(sandbox.path("tokens.db")).unwrap();
     let ran = sandbox.feed(&["verify", "-"], &token);
     let message = ran.refused();
     assert!(message.contains("tokens.db") && message.contains("--no-store"), "{message}");

@@ -107,7 +107,7 @@ async fn registry() -> String {
     let at = Timestamp::from_unix;
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
-    let store = store::Store::connect(&url).await.unwrap();
+    let store = store::Store::create(&url).await.unwrap();
     let token = store::TokenRecord {
         issuer: "bakery-auth".to_owned(),
         jti: "j1".to_owned(),

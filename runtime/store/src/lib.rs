@@ -15,8 +15,8 @@ mod store;
 pub use self::{
     revocations::{SqlRevocations, SqlRevocationsBuilder},
     store::{
-        KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation, RevocationRecord,
-        RevocationTarget, Revoked, SequenceHead, Store, StoreError, TokenFilter, TokenRecord, TokenState,
-        Undoing, Undone, VerifierReport,
+        Coverage, KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation,
+        PruneRecord, RevocationRecord, RevocationTarget, Revoked, SequenceHead, Store, StoreError,
+        TokenFilter, TokenRecord, TokenState, Undoing, Undone, VerifierReport,
     },
 };

@@ -7,13 +7,18 @@
 #[macro_use]
 mod macros;
 
+mod coverage;
 mod error;
 mod exposition;
 mod journal;
+mod names;
+mod pages;
+mod prune;
 mod registry;
 mod revoked;
 mod rotation;
 mod schema;
+mod statement;
 mod target;
 mod undoing;
 mod url;
@@ -36,8 +41,10 @@ use sqlx::{
 pub(crate) use url::Address;
 
 pub use self::{
+    coverage::Coverage,
     error::StoreError,
     journal::{Journal, KeyHolder, KeyRecord, KeyStep, KeyUse, VerifierReport},
+    prune::PruneRecord,
     registry::{ListedToken, TokenFilter, TokenRecord, TokenState},
     revoked::{NewRevocation, RevocationRecord, Revoked, SequenceHead},
     target::RevocationTarget,
@@ -65,7 +72,7 @@ pub(crate) const CHANNEL: &str = "service_only_revocations";
 /// use service_only::clock::{Clock, SystemClock, Timestamp};
 /// use service_only_store::{NewRevocation, Revoked, Store};
 ///
-/// let store = Store::connect(&url).await?;
+/// let store = Store::create(&url).await?;
 /// let expires_at = Timestamp::from_unix(1_798_761_600);
 /// let revocation = NewRevocation::token("bakery-auth", "76514ef5", expires_at).at(SystemClock.now());
 /// assert_eq!(store.revoke(&revocation).await?, Revoked::New);
@@ -90,7 +97,8 @@ enum Pool {
 
 impl Store {
     /// Opens the store at `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, and creates what is missing: the
-    /// file (for its owner only, mode 0600) and the tables.
+    /// file (for its owner only, mode 0600), the tables and the indexes. Call it when an operator asks for a store,
+    /// and [`connect`](Self::connect) everywhere else: a mistyped address would become an empty store.
     ///
     /// Name PostgreSQL as for libpq: `postgresql://`, `?host=/var/run/postgresql`, `sslmode`,
     /// `application_name`, or `host=db user=me dbname=tokens`. An unknown parameter is an error.
@@ -100,13 +108,24 @@ impl Store {
     ///
     /// # Errors
     /// When the address is invalid, the database cannot be reached, or a newer program created its tables.
-    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+    pub async fn create(url: &str) -> Result<Self, StoreError> {
         let address: Address = url.parse()?;
         if let Address::Sqlite(path) = &address {
             check_file(path, &address.place())?;
             create(path, &address.place())?;
         }
         let store = Self::at(&address).await?;
+        store.create_tables().await?;
+        Ok(store)
+    }
+
+    /// Opens an existing store to read from it and to write to it. It creates no store, and migrates the tables of an
+    /// older program.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and when the store does not exist.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let store = Self::existing(&url.parse()?).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -120,22 +139,26 @@ impl Store {
     }
 
     pub(crate) async fn open_at(address: &Address) -> Result<Self, StoreError> {
+        let store = Self::existing(address).await?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    async fn existing(address: &Address) -> Result<Self, StoreError> {
         if let Address::Sqlite(path) = address {
             check_file(path, &address.place())?;
             if !path.exists() {
                 return Err(StoreError::Missing { place: address.place() });
             }
         }
-        let store = Self::at(address).await?;
-        store.check_schema().await?;
-        Ok(store)
+        Self::at(address).await
     }
 
     async fn at(address: &Address) -> Result<Self, StoreError> {
         let place = address.place();
         let pool = match address {
             Address::Sqlite(path) => {
-                let opened = bounded(open_file(url::sqlite_options(path))).await;
+                let opened = bounded(WORK_TIMEOUT, open_file(url::sqlite_options(path))).await;
                 Pool::Sqlite(opened.map_err(|fault| fault.at(&place, None))?)
             }
             Address::Postgres(options) => {
@@ -184,9 +207,13 @@ impl Store {
         self.postgres().is_some()
     }
 
-    /// Runs a piece of work within `WORK_TIMEOUT`.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
-        let fault = match bounded(work).await {
+    /// Runs a piece of work within a timeout.
+    async fn bounded<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, StoreError> {
+        let fault = match bounded(limit, work).await {
             Ok(done) => return Ok(done),
             Err(fault) => fault,
         };
@@ -232,8 +259,8 @@ async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, Fault> {
     Ok(pool)
 }
 
-async fn bounded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    tokio::time::timeout(WORK_TIMEOUT, work).await.unwrap_or(Err(Fault::Timeout(WORK_TIMEOUT)))
+async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(Fault::Timeout(limit)))
 }
 
 fn check_file(path: &Path, place: &str) -> Result<(), StoreError> {

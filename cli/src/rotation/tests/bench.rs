@@ -39,7 +39,7 @@ fn load(folder: &TempDir) -> Site {
 
 pub(crate) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
-    store::run(async { work(&Store::connect(&url).await.map_err(|error| refused(&error))?).await })
+    store::run(async { work(&Store::create(&url).await.map_err(|error| refused(&error))?).await })
 }
 
 pub(crate) fn record(key: &SigningKey, state: KeyState, age: u64) -> KeyRecord {

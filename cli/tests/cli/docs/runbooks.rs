@@ -51,6 +51,14 @@ fn commands_of_the_command_line_page_run_in_order() {
 }
 
 #[test]
+fn commands_of_the_store_page_run() {
+    let script = script_of("store.md");
+    assert_eq!(script.matches("service-token ").count(), 3, "{script}");
+    let said = insist(&run(&at_work(), &script, &[]));
+    assert!(said.contains("pruned 0 tokens"), "{said}");
+}
+
+#[test]
 fn exit_codes_match_the_reference_page() {
     let text = page::read("../reference/exit-codes.md");
     let codes = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());

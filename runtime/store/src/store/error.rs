@@ -22,15 +22,15 @@ pub enum StoreError {
     /// The address does not name a store. The message does not quote it, because it may contain a password.
     #[error("{0}")]
     BadUrl(String),
-    /// The file does not exist.
-    #[error("no store exists at `{place}`")]
+    /// The file does not exist. [`Store::create`](super::Store::create) creates it.
+    #[error("no store exists at `{place}`; `service-token store init` creates one")]
     Missing {
         /// The store.
         place: String,
     },
-    /// The database has no tables yet. [`Store::connect`](super::Store::connect) creates them.
+    /// The database has no tables yet. [`Store::create`](super::Store::create) creates them.
     #[error(
-        "`{place}` is not a store of service tokens: it has no tables yet; a command that writes, such as `generate`, creates them"
+        "`{place}` is not a store of service tokens: it has no tables yet; `service-token store init` creates them"
     )]
     Empty {
         /// The store.
@@ -58,7 +58,7 @@ pub enum StoreError {
     },
     /// An older program created the tables. [`Store::connect`](super::Store::connect) migrates them.
     #[error(
-        "`{place}` is not a store of service tokens: its schema {found} is older than {known}; a command that writes, such as `generate`, updates it"
+        "`{place}` is not a store of service tokens: its schema {found} is older than {known}; `service-token store init` upgrades it"
     )]
     Older {
         /// The store.
@@ -177,6 +177,12 @@ pub enum StoreError {
         reason: String,
         /// The error of the database.
         source: Source,
+    },
+    /// A backup cannot be written, or cannot be restored. Nothing was restored.
+    #[error("the backup cannot be used: {reason}")]
+    Backup {
+        /// The reason.
+        reason: String,
     },
     /// A background task cannot start, because no tokio runtime is running.
     #[error("the store `{place}` refused: {source}")]

@@ -2,12 +2,13 @@
 //! response. Prometheus counts in seconds, so this module does too.
 //!
 //! The data changes only when a program mints, so the minting program writes it. No verifying service needs
-//! the database for it.
+//! the database for it. The database counts the tokens of each service, so memory does not grow with the registry.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    time::Duration,
 };
 
 use service_only::{
@@ -16,7 +17,14 @@ use service_only::{
     keys::KeyId,
 };
 
-use super::{KeyRecord, ListedToken, Store, StoreError, TokenFilter};
+use super::{
+    KeyRecord, PruneRecord, Store, StoreError,
+    pages::{ahead, push_unrevoked},
+    statement::{Statement, with_arguments},
+};
+
+/// The timeout. The count reads every valid token of the issuer.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The number of services with their own label; all others share the label `(others)`.
 const MAX_SERVICES: usize = 1_000;
@@ -40,18 +48,98 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn exposition(&self, issuer: &str, now: Timestamp) -> Result<String, StoreError> {
-        let filter = TokenFilter { issuer: Some(issuer.to_owned()), ..TokenFilter::default() };
-        let (tokens, keys) = (self.tokens(&filter).await?, self.keys(issuer).await?);
-        Ok(exposition(issuer, &tokens, &keys, now.unix()))
+        let registry = Registry {
+            counts: self.counts(issuer, now.unix()).await?,
+            last: self.last_of_services(issuer).await?,
+            expired: self.expired(issuer, now.unix()).await?,
+            pruned: self.pruned(issuer).await?,
+        };
+        Ok(exposition(issuer, &registry, &self.keys(issuer).await?, now.unix()))
+    }
+
+    /// The valid tokens of each service, by the time that they have left.
+    async fn counts(&self, issuer: &str, now: i64) -> Result<Vec<Counts>, StoreError> {
+        let mut statement = Statement::new("SELECT t.service");
+        for (_, seconds) in WITHIN {
+            statement.push(", SUM(CASE WHEN t.expires_at <= ").bind(now.saturating_add(seconds));
+            statement.push(" THEN 1 ELSE 0 END)");
+        }
+        statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(issuer);
+        statement.push(" AND t.expires_at > ").bind(now).push(" AND ");
+        push_unrevoked(&mut statement, ahead());
+        statement.push(" GROUP BY t.service ORDER BY t.service");
+        let rows: Vec<CountRow> = on_pool!(self, within COUNT_TIMEOUT, pool =>
+            with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)?;
+        Ok(rows.into_iter().map(Counts::from).collect())
+    }
+
+    /// The unrevoked token of each service that expires last.
+    async fn last_of_services(&self, issuer: &str) -> Result<Vec<LastRow>, StoreError> {
+        let mut statement = Statement::new(
+            "WITH RECURSIVE found(name) AS (SELECT MIN(service) FROM service_only_tokens WHERE issuer = ",
+        );
+        statement.bind(issuer).push(
+            " UNION ALL
+            SELECT (SELECT MIN(t.service) FROM service_only_tokens t WHERE t.issuer = $1 AND t.service > found.name)
+            FROM found WHERE found.name IS NOT NULL),
+            newest(name, jti) AS (SELECT found.name, (SELECT t.jti FROM service_only_tokens t
+                WHERE t.issuer = $1 AND t.service = found.name AND ",
+        );
+        push_unrevoked(&mut statement, ahead());
+        statement.push(
+            " ORDER BY t.expires_at DESC LIMIT 1) FROM found WHERE found.name IS NOT NULL)
+            SELECT n.name, t.issued_at, t.expires_at FROM newest n CROSS JOIN service_only_tokens t
+            WHERE t.issuer = $1 AND t.jti = n.jti ORDER BY n.name",
+        );
+        on_pool!(self, within COUNT_TIMEOUT, pool =>
+            with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)
+    }
+
+    /// The expired tokens that were not pruned yet.
+    async fn expired(&self, issuer: &str, now: i64) -> Result<i64, StoreError> {
+        const EXPIRED: &str =
+            "SELECT COUNT(*) FROM service_only_tokens WHERE issuer = $1 AND expires_at <= $2";
+        on_pool!(self, within COUNT_TIMEOUT, pool =>
+            sqlx::query_scalar(EXPIRED).bind(issuer).bind(now).fetch_one(pool).await?)
     }
 }
 
-fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64) -> String {
+/// A service, the issue and the expiry of its last token.
+type LastRow = (String, i64, i64);
+
+/// A service, and its valid tokens within each of `WITHIN`.
+type CountRow = (String, i64, i64, i64, i64, i64, i64, i64);
+
+/// The valid tokens of a service within each of `WITHIN`.
+struct Counts {
+    service: String,
+    within: [i64; WITHIN.len()],
+}
+
+impl From<CountRow> for Counts {
+    fn from((service, hour, day, week, month, quarter, year, ever): CountRow) -> Self {
+        Self { service, within: [hour, day, week, month, quarter, year, ever] }
+    }
+}
+
+/// What the registry has of an issuer.
+#[derive(Default)]
+struct Registry {
+    /// Sorted by service.
+    counts: Vec<Counts>,
+    last: Vec<LastRow>,
+    expired: i64,
+    pruned: Option<PruneRecord>,
+}
+
+fn exposition(issuer: &str, registry: &Registry, keys: &[KeyRecord], now: i64) -> String {
     let mut text = Text::of(issuer);
-    let services = Services::of(tokens, now);
+    let services = Services::of(registry, now);
     text.head("service_only_registry_tokens", "gauge", "Valid tokens that expire within this time");
-    for (service, within, count) in services.within() {
-        text.line("service_only_registry_tokens", &[("service", service), ("within", within)], count);
+    for (service, counts) in &services.left {
+        for ((within, _), count) in WITHIN.iter().zip(counts) {
+            text.line("service_only_registry_tokens", &[("service", service), ("within", within)], *count);
+        }
     }
     let expiry = "service_only_registry_token_expiry_timestamp_seconds";
     text.head(expiry, "gauge", "When the last token of a service expires");
@@ -62,6 +150,17 @@ fn exposition(issuer: &str, tokens: &[ListedToken], keys: &[KeyRecord], now: i64
     text.head(lifetime, "gauge", "Lifetime of the last token of a service");
     for (service, last) in &services.last {
         text.line(lifetime, &[("service", service)], last.lifetime);
+    }
+    let expired = "service_only_registry_expired_tokens";
+    text.head(expired, "gauge", "Expired tokens that the registry still has");
+    text.line(expired, &[], registry.expired);
+    let pruned = "service_only_registry_pruned_tokens_total";
+    text.head(pruned, "counter", "Expired tokens that were removed from the registry");
+    text.line(pruned, &[], registry.pruned.map_or(0, |made| i64::try_from(made.tokens).unwrap_or(i64::MAX)));
+    if let Some(made) = registry.pruned {
+        let at = "service_only_registry_last_prune_timestamp_seconds";
+        text.head(at, "gauge", "When an expired token was last removed from the registry");
+        text.line(at, &[], made.pruned_at.unix());
     }
     text.head("service_only_key_state", "gauge", "1 for the current state of a key");
     for key in keys {
@@ -89,45 +188,33 @@ struct Last {
 
 struct Services<'t> {
     last: BTreeMap<&'t str, Last>,
-    left: BTreeMap<&'t str, Vec<i64>>,
+    left: BTreeMap<&'t str, [i64; WITHIN.len()]>,
 }
 
 impl<'t> Services<'t> {
-    fn of(tokens: &'t [ListedToken], now: i64) -> Self {
-        let names: BTreeSet<&str> = tokens.iter().map(|listed| listed.token.service.as_str()).collect();
-        let named: BTreeSet<&str> = names.into_iter().take(MAX_SERVICES).collect();
+    fn of(registry: &'t Registry, now: i64) -> Self {
+        // Each service with a valid token has a last one.
+        let named: BTreeSet<&str> =
+            registry.last.iter().take(MAX_SERVICES).map(|(service, ..)| service.as_str()).collect();
+        let label = |service: &'t str| if named.contains(service) { service } else { OTHERS };
         let mut own = Self { last: BTreeMap::new(), left: BTreeMap::new() };
-        for ListedToken { token, revoked, .. } in tokens {
-            let service = named.get(token.service.as_str()).copied().unwrap_or(OTHERS);
-            // A revoked token needs no replacement.
-            if revoked.is_some() {
-                continue;
-            }
-            let expires_at = token.expires_at.unix();
-            let Some(lifetime) = expires_at.checked_sub(token.issued_at.unix()) else { continue };
+        for (service, issued_at, expires_at) in &registry.last {
+            let Some(lifetime) = expires_at.checked_sub(*issued_at) else { continue };
             // A service without a new token is reported for one more lifetime of its last token, and then
             // dropped.
-            if now.saturating_sub(expires_at) < lifetime {
-                let found = Last { expires_at, lifetime };
-                let last = own.last.entry(service).or_insert(found);
+            if now.saturating_sub(*expires_at) < lifetime {
+                let found = Last { expires_at: *expires_at, lifetime };
+                let last = own.last.entry(label(service)).or_insert(found);
                 if found.expires_at > last.expires_at {
                     *last = found;
                 }
             }
-            if expires_at > now {
-                own.left.entry(service).or_default().push(expires_at.saturating_sub(now));
-            }
+        }
+        for Counts { service, within } in &registry.counts {
+            let sums = own.left.entry(label(service)).or_default();
+            sums.iter_mut().zip(within).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
         }
         own
-    }
-
-    fn within(&self) -> impl Iterator<Item = (&'t str, &'static str, i64)> {
-        self.left.iter().flat_map(|(service, left)| {
-            WITHIN.iter().map(move |(within, seconds)| {
-                let count = left.iter().filter(|left| *left <= seconds).count();
-                (*service, *within, i64::try_from(count).unwrap_or(i64::MAX))
-            })
-        })
     }
 }
 
@@ -168,47 +255,28 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::TokenRecord;
     use service_only::keys::KeyState;
 
     const NOW: i64 = 1_767_225_600;
 
-    fn token(service: &str, issued_at: i64, expires_at: i64) -> ListedToken {
-        let token = TokenRecord {
-            issuer: "bakery-auth".to_owned(),
-            jti: format!("{service}-{expires_at}"),
-            service: service.to_owned(),
-            kid: "k1".to_owned(),
-            issued_at: Timestamp::from_unix(NOW + issued_at),
-            expires_at: Timestamp::from_unix(NOW + expires_at),
-            note: None,
-            minted_by: None,
-            minted_at: Timestamp::from_unix(NOW),
-        };
-        ListedToken { token, revoked: None, revocations: Vec::new() }
+    fn registry(last: &[(&str, i64, i64)]) -> Registry {
+        let last =
+            last.iter().map(|(service, issued, ends)| ((*service).to_owned(), NOW + issued, NOW + ends));
+        let last: Vec<LastRow> = last.collect();
+        let valid = last.iter().filter(|(.., expires_at)| *expires_at > NOW);
+        let counts = valid.map(|(service, ..)| Counts { service: service.clone(), within: [1; 7] }).collect();
+        Registry { counts, last, ..Registry::default() }
     }
 
-    fn lines(tokens: &[ListedToken], keys: &[KeyRecord]) -> Vec<String> {
-        let text = exposition("bakery-auth", tokens, keys, NOW);
+    fn lines(registry: &Registry, keys: &[KeyRecord]) -> Vec<String> {
+        let text = exposition("bakery-auth", registry, keys, NOW);
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     }
 
     #[test]
-    fn tokens_are_counted_by_the_time_that_they_have_left() {
-        let revoked = ListedToken { revoked: Some("token".to_owned()), ..token("orders", 0, 60) };
-        let found = lines(&[token("orders", -60, 60), token("orders", -60, 90_000), revoked], &[]);
-        let counts = ["1h", "1d", "7d", "ever"].map(|within| {
-            let labels = format!("{{issuer=\"bakery-auth\",service=\"orders\",within=\"{within}\"}} ");
-            let line = format!("service_only_registry_tokens{labels}");
-            found.iter().find_map(|own| own.strip_prefix(&line)).unwrap().to_owned()
-        });
-        assert_eq!(counts, ["1", "1", "2", "2"]);
-    }
-
-    #[test]
     fn the_last_token_of_a_service_is_exported_until_it_has_expired_long_ago() {
-        let longest = [token("orders", -60, 60), token("orders", 0, 600), token("gone", -300, -100)];
-        let found = lines(&[&longest[..], &[token("forgotten", -300, -200)]].concat(), &[]);
+        let registry = registry(&[("forgotten", -300, -200), ("gone", -300, -100), ("orders", 0, 600)]);
+        let found = lines(&registry, &[]);
         let expiry = |service: &str, at: i64| {
             let labels = format!("{{issuer=\"bakery-auth\",service=\"{service}\"}} ");
             format!("service_only_registry_token_expiry_timestamp_seconds{labels}{}", NOW + at)
@@ -241,8 +309,10 @@ mod tests {
             key("b", KeyState::Retired, Some(Timestamp::from_unix(NOW))),
         ];
         assert_eq!(
-            lines(&[], &keys),
+            lines(&Registry::default(), &keys),
             [
+                r#"service_only_registry_expired_tokens{issuer="bakery-auth"} 0"#,
+                r#"service_only_registry_pruned_tokens_total{issuer="bakery-auth"} 0"#,
                 r#"service_only_key_state{issuer="bakery-auth",kid="a\"\\\\\\u{a}",state="active"} 1"#,
                 r#"service_only_key_state{issuer="bakery-auth",kid="b",state="retired"} 1"#,
                 r#"service_only_key_age_seconds{issuer="bakery-auth",kid="a\"\\\\\\u{a}"} 77"#,
@@ -252,8 +322,9 @@ mod tests {
 
     #[test]
     fn services_beyond_the_limit_are_counted_together() {
-        let tokens: Vec<_> = (0..MAX_SERVICES + 5).map(|n| token(&format!("s{n:05}"), 0, 60)).collect();
-        let found = lines(&tokens, &[]);
+        let names: Vec<_> = (0..MAX_SERVICES + 5).map(|n| format!("s{n:05}")).collect();
+        let tokens: Vec<_> = names.iter().map(|name| (name.as_str(), 0, 60)).collect();
+        let found = lines(&registry(&tokens), &[]);
         let others: Vec<_> = found.iter().filter(|line| line.contains(OTHERS)).collect();
         assert_eq!(others.len(), WITHIN.len() + 2);
         assert!(others[0].ends_with(" 5"));

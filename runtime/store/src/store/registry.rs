@@ -1,9 +1,6 @@
 //! The registry: which tokens were minted, for which service, until when. It never contains a token itself.
 
-use service_only::{
-    Verifier,
-    clock::{Clock as _, SystemClock, Timestamp},
-};
+use service_only::clock::Timestamp;
 
 use super::{RevocationTarget, Store, StoreError};
 
@@ -93,11 +90,13 @@ pub struct TokenFilter {
     pub expires_by: Option<Timestamp>,
     /// That are still valid after this instant.
     pub expires_after: Option<Timestamp>,
+    /// Whether a revocation covers them.
+    pub revoked: Option<bool>,
 }
 
 /// A token, and the number of its revocation of each kind.
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(crate) struct Row {
     issuer: String,
     jti: String,
     service: String,
@@ -111,24 +110,6 @@ struct Row {
     by_token: Option<i64>,
     by_service: Option<i64>,
 }
-
-const SELECT: &str = "
-    SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at,
-    (SELECT r.sequence FROM service_only_revocations r
-        WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid) AS by_key,
-    (SELECT r.sequence FROM service_only_revocations r
-        WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti) AS by_token,
-    (SELECT r.sequence FROM service_only_revocations r
-        WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service
-        AND (r.until >= t.issued_at OR t.issued_at > $7)) AS by_service
-    FROM service_only_tokens t
-    WHERE (CAST($1 AS TEXT) IS NULL OR t.issuer = $1)
-    AND (CAST($2 AS TEXT) IS NULL OR t.service = $2)
-    AND (CAST($3 AS TEXT) IS NULL OR t.jti = $3)
-    AND (CAST($4 AS BIGINT) IS NULL OR t.expires_at <= $4)
-    AND (CAST($5 AS BIGINT) IS NULL OR t.expires_at > $5)
-    AND (CAST($6 AS TEXT) IS NULL OR t.kid = $6)
-    ORDER BY t.expires_at, t.issuer, t.jti";
 
 const INSERT: &str = "
     INSERT INTO service_only_tokens
@@ -185,50 +166,6 @@ impl Store {
         })
     }
 
-    /// The tokens of the registry, sorted by expiry, the earliest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn tokens(&self, filter: &TokenFilter) -> Result<Vec<ListedToken>, StoreError> {
-        let rows: Vec<Row> = on_pool!(self, pool => sqlx::query_as(SELECT)
-            .bind(&filter.issuer).bind(&filter.service).bind(&filter.jti)
-            .bind(filter.expires_by.map(Timestamp::unix)).bind(filter.expires_after.map(Timestamp::unix)).bind(&filter.kid)
-            // As for a verifier, an `iat` further ahead of the clock does not prove a token's age.
-            .bind(SystemClock.now().plus(Verifier::MAX_ISSUED_AHEAD).unix())
-            .fetch_all(pool).await?)?;
-        Ok(rows.into_iter().map(Row::listed).collect())
-    }
-
-    /// The issuers of all tokens and keys in the store.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn issuers(&self) -> Result<Vec<String>, StoreError> {
-        const ALL: &str = "SELECT issuer FROM service_only_tokens
-            UNION SELECT issuer FROM service_only_keys ORDER BY 1";
-        on_pool!(self, pool => sqlx::query_scalar(ALL).fetch_all(pool).await?)
-    }
-
-    /// The services that have or had a token of one issuer, or of any issuer.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn services(&self, issuer: Option<&str>) -> Result<Vec<String>, StoreError> {
-        const ALL: &str = "SELECT DISTINCT service FROM service_only_tokens
-            WHERE CAST($1 AS TEXT) IS NULL OR issuer = $1 ORDER BY 1";
-        on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
-    }
-
-    /// The names of an issuer's keys: those in the journal, and those that signed a token.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn key_names(&self, issuer: &str) -> Result<Vec<String>, StoreError> {
-        const ALL: &str = "SELECT kid FROM service_only_tokens WHERE issuer = $1
-            UNION SELECT kid FROM service_only_keys WHERE issuer = $1 ORDER BY 1";
-        on_pool!(self, pool => sqlx::query_scalar(ALL).bind(issuer).fetch_all(pool).await?)
-    }
-
     /// When the last token that a key signed expires; `None` if the registry has no token of this key.
     ///
     /// # Errors
@@ -242,7 +179,7 @@ impl Store {
 }
 
 impl Row {
-    fn listed(self) -> ListedToken {
+    pub(crate) fn listed(self) -> ListedToken {
         let found = [("key", self.by_key), ("token", self.by_token), ("service", self.by_service)];
         let found = found.into_iter().filter_map(|(word, number)| number.map(|number| (word, number)));
         ListedToken {

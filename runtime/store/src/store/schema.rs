@@ -6,8 +6,11 @@
 //! `ADDED` has tables outside the version. A program that does not know them reads and writes all other
 //! tables as before, so they do not change the version. Older and newer programs can share one store, and be
 //! upgraded in any order.
+//!
+//! `INDEXES` are outside the version too: without them, every program works, and reads more. Only
+//! [`Store::create`] adds them, because that takes minutes in a large store, and is a right of the tables' owner.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{Pool, Store, StoreError, error::Fault};
 
@@ -56,7 +59,25 @@ const ADDED: &[&str] = &[
         undone BIGINT UNIQUE, undone_at BIGINT, undone_by TEXT, undone_reason TEXT)",
     "CREATE INDEX IF NOT EXISTS service_only_past_revocations_name
         ON service_only_past_revocations (kind, issuer, name)",
+    // How many tokens of an issuer were pruned from the registry.
+    "CREATE TABLE IF NOT EXISTS service_only_pruned (
+        issuer TEXT NOT NULL PRIMARY KEY, tokens BIGINT NOT NULL, pruned_at BIGINT NOT NULL)",
 ];
+
+/// An index of the registry: its name, and its columns. Of a PostgreSQL, `jti` is sorted by its bytes, as pages are.
+const INDEXES: &[(&str, &str)] = &[
+    ("service_only_tokens_list", "(issuer, expires_at, jti{BYTEWISE})"),
+    ("service_only_tokens_service", "(issuer, service, expires_at, jti{BYTEWISE})"),
+    ("service_only_tokens_signed", "(issuer, kid, expires_at, jti{BYTEWISE})"),
+    ("service_only_tokens_holder", "(issuer, kid, service, expires_at)"),
+];
+
+/// Indexes that `INDEXES` replace.
+const REPLACED: [&str; 2] =
+    ["DROP INDEX IF EXISTS service_only_tokens_expiry", "DROP INDEX IF EXISTS service_only_tokens_key"];
+
+/// The timeout for the creation of the tables. The indexes of ten million tokens take a minute or two.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 macro_rules! found_version {
     ($store:expr, $connection:expr) => {{
@@ -69,24 +90,57 @@ macro_rules! found_version {
     }};
 }
 
+/// Whether a change of the tables also creates the indexes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WithIndexes {
+    Yes,
+    No,
+}
+
 /// An arbitrary number, the same in every release of this program.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7203941865512)";
 
 impl Store {
-    /// Migrates the tables to this program's version.
+    /// Creates the tables, or brings those of an older program to this program's version, with all indexes.
+    pub(crate) async fn create_tables(&self) -> Result<(), StoreError> {
+        let complete = self.version().await? == KNOWN
+            && self.has_past_revocations().await?
+            && self.has_pruned().await?
+            && self.missing_indexes().await?.is_empty();
+        if complete { Ok(()) } else { self.make_what_is_missing(WithIndexes::Yes).await }
+    }
+
+    /// Brings the tables of an older program to this program's version. Does not create a store.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        if self.version().await? == KNOWN { Ok(()) } else { self.make_what_is_missing().await }
+        match self.version().await? {
+            0 => Err(StoreError::Empty { place: self.place().to_owned() }),
+            KNOWN => Ok(()),
+            _ => self.make_what_is_missing(WithIndexes::No).await,
+        }
     }
 
     /// Adds the table of past revocations to the store of an older program. Only a change of revocations
     /// needs it, so a service without the right to create tables can still use such a store.
     pub(crate) async fn add_past_revocations(&self) -> Result<(), StoreError> {
-        if self.has_past_revocations().await? { Ok(()) } else { self.make_what_is_missing().await }
+        if self.has_past_revocations().await? {
+            Ok(())
+        } else {
+            self.make_what_is_missing(WithIndexes::No).await
+        }
     }
 
-    async fn make_what_is_missing(&self) -> Result<(), StoreError> {
+    /// Adds the table of pruned tokens to the store of an older program.
+    pub(crate) async fn add_pruned(&self) -> Result<(), StoreError> {
+        if self.has_pruned().await? { Ok(()) } else { self.make_what_is_missing(WithIndexes::No).await }
+    }
+
+    async fn make_what_is_missing(&self, indexes: WithIndexes) -> Result<(), StoreError> {
         let store = uuid::Uuid::new_v4().to_string();
-        in_transaction!(self, tx => {
+        let limit = match indexes {
+            WithIndexes::Yes => CREATE_TIMEOUT,
+            WithIndexes::No => super::WORK_TIMEOUT,
+        };
+        in_transaction!(self, within limit, tx => {
             if self.is_postgres() {
                 sqlx::query(LOCK).execute(&mut *tx).await?;
             }
@@ -96,6 +150,17 @@ impl Store {
             let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX));
             for statement in missing.flat_map(|migration| migration.iter()).chain(ADDED) {
                 sqlx::query(*statement).execute(&mut *tx).await?;
+            }
+            if indexes == WithIndexes::Yes {
+                for (name, columns) in INDEXES {
+                    let columns = columns.replace("{BYTEWISE}", self.bytewise());
+                    let create =
+                        format!("CREATE INDEX IF NOT EXISTS {name} ON service_only_tokens {columns}");
+                    sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut *tx).await?;
+                }
+                for drop in REPLACED {
+                    sqlx::query(drop).execute(&mut *tx).await?;
+                }
             }
             if found == 0 {
                 sqlx::query("INSERT INTO service_only_sequence (store, value) VALUES ($1, 0)")
@@ -130,17 +195,39 @@ impl Store {
         if self.has_past.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let query = match self.pool {
-            Pool::Sqlite(_) => {
-                "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'service_only_past_revocations'"
+        let found = self.has_relation("service_only_past_revocations").await?;
+        self.has_past.store(found, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// Whether the table of pruned tokens exists. A store of an older program does not have it.
+    pub(crate) async fn has_pruned(&self) -> Result<bool, StoreError> {
+        self.has_relation("service_only_pruned").await
+    }
+
+    /// The indexes that an older program did not create. Without them, lists of a large registry are slow.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn missing_indexes(&self) -> Result<Vec<String>, StoreError> {
+        let mut missing = Vec::new();
+        for (name, _) in INDEXES {
+            if !self.has_relation(name).await? {
+                missing.push((*name).to_owned());
             }
+        }
+        Ok(missing)
+    }
+
+    /// Whether there is a table or an index of this name.
+    async fn has_relation(&self, name: &str) -> Result<bool, StoreError> {
+        let query = match self.pool {
+            Pool::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_master WHERE name = $1",
             Pool::Postgres(_) => {
-                "SELECT CASE WHEN to_regclass('service_only_past_revocations') IS NULL THEN CAST(0 AS BIGINT)
-                 ELSE CAST(1 AS BIGINT) END"
+                "SELECT CASE WHEN to_regclass($1) IS NULL THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END"
             }
         };
-        let found: i64 = on_pool!(self, pool => sqlx::query_scalar(query).fetch_one(pool).await?)?;
-        self.has_past.store(found > 0, Ordering::Relaxed);
+        let found: i64 = on_pool!(self, pool => sqlx::query_scalar(query).bind(name).fetch_one(pool).await?)?;
         Ok(found > 0)
     }
 

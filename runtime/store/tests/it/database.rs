@@ -53,6 +53,25 @@ impl Database {
         }
     }
 
+    /// Writes that many valid tokens of one key and a thousand services into the registry.
+    pub(crate) async fn fill(&self, count: u64, now: service_only::clock::Timestamp) {
+        let numbers = if self.url.starts_with("sqlite:") {
+            format!(
+                "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
+            )
+        } else {
+            format!("WITH numbers(n) AS (SELECT generate_series(1, {count}))")
+        };
+        let now = now.unix();
+        let insert = format!(
+            "INSERT INTO service_only_tokens
+            (issuer, jti, service, kid, issued_at, expires_at, minted_at)
+            {numbers} SELECT 'bakery-auth', 'j' || n, 's' || (n % 1000), 'k0', {now}, {now} + 60 + n, {now}
+            FROM numbers"
+        );
+        self.execute(&insert).await;
+    }
+
     /// Each kind that there is.
     pub(crate) async fn all() -> Vec<Self> {
         std::iter::once(Self::sqlite()).chain(Self::postgres().await).collect()

@@ -43,7 +43,7 @@ fn uses(journal: &Journal) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn a_verifier_reports_its_keys_and_their_users_without_revoked_tokens() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let old = key("old");
         let ring = KeyRing::new(old.verifying_key(), Duration::from_secs(60)).unwrap();
         let reporter = KeyReporter::of(&database.url, "orders-1", ISSUER, ring.clone())
@@ -88,7 +88,7 @@ async fn uses_during_a_database_outage_are_reported_afterwards() {
     let reporter = KeyReporter::of(&database.url, "orders-1", ISSUER, ring.clone()).start().unwrap();
     verifier(&ring, reporter.clone()).verify(mint(old, "orders").as_str()).unwrap();
     assert!(reporter.report().await.unwrap_err().to_string().contains("no store exists at"));
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     reporter.report().await.unwrap();
     assert_eq!(uses(&store.journal(ISSUER).await.unwrap()), [("old", "orders")]);
 }

@@ -5,5 +5,6 @@
 mod database;
 mod key_reports;
 mod metrics;
+mod registry;
 mod revocations;
 mod store;

@@ -34,7 +34,7 @@ async fn revocations_of_a_database_are_counted_while_a_verifier_has_them_and_not
     let metrics = Metrics::new(&provider.meter("test"));
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("tokens.db").display());
-    let store = Store::connect(&url).await.unwrap();
+    let store = Store::create(&url).await.unwrap();
     store.revoke(&NewRevocation::key("bakery-auth", "old")).await.unwrap();
     let revocations = SqlRevocations::of(&url).start().unwrap();
     revocations.loaded().await;

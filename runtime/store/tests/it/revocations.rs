@@ -74,7 +74,7 @@ async fn no_caller_is_accepted_before_all_revocations_are_loaded() {
         let verifier_ = verifier(&revocations);
         let (token, other) = (mint("orders"), mint("orders"));
         assert_eq!(verdict(&verifier_, &token), Some(Code::RevocationUnavailable), "there is no store yet");
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.revoke(&revocation(&token)).await.unwrap();
         within(10, "it is read", || verdict(&verifier_, &token) == REVOKED).await;
         assert_eq!(verdict(&verifier_, &other), None);
@@ -86,7 +86,7 @@ async fn no_caller_is_accepted_before_all_revocations_are_loaded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_verifiers_refuse_a_token_a_service_and_a_key() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let mut fleet = Vec::new();
         for _ in 0..3 {
             fleet.push(verifier(&follow(&database.url).await));
@@ -109,7 +109,7 @@ async fn three_verifiers_refuse_a_token_a_service_and_a_key() {
 #[tokio::test]
 async fn more_revocations_than_the_limit_are_an_outage_and_none_is_lost() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let (first, second, good) = (mint("orders"), mint("orders"), mint("orders"));
         store.revoke(&revocation(&first)).await.unwrap();
         let revocations = SqlRevocations::of(&database.url).limit(1).start().unwrap();
@@ -125,7 +125,7 @@ async fn more_revocations_than_the_limit_are_an_outage_and_none_is_lost() {
 #[tokio::test]
 async fn a_database_that_is_locked_for_too_long_is_an_outage_until_it_is_free_again() {
     let database = Database::sqlite();
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let (revoked, good) = (mint("orders"), mint("orders"));
     store.revoke(&revocation(&revoked)).await.unwrap();
     let silence = Duration::from_secs(1);
@@ -143,7 +143,7 @@ async fn a_database_that_is_locked_for_too_long_is_an_outage_until_it_is_free_ag
 #[tokio::test]
 async fn a_database_that_was_put_back_is_read_from_its_start() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let tokens = [mint("orders"), mint("orders"), mint("orders")];
         store.revoke_all(&[revocation(&tokens[0]), revocation(&tokens[1])]).await.unwrap();
         let verifier = verifier(&follow(&database.url).await);
@@ -160,7 +160,7 @@ async fn a_database_that_was_put_back_is_read_from_its_start() {
 #[tokio::test]
 async fn a_database_that_was_put_back_and_has_caught_up_is_read_from_its_start() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let tokens = [mint("orders"), mint("orders"), mint("orders"), mint("orders")];
         store.revoke_all(&[revocation(&tokens[0]), revocation(&tokens[1])]).await.unwrap();
         let verifier = verifier(&follow(&database.url).await);

@@ -55,7 +55,7 @@ fn key(kid: &str, state: KeyState) -> KeyRecord {
 #[tokio::test]
 async fn a_registered_token_is_listed_unchanged_and_once() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.record_tokens(&[token("j1", "orders", "k1"), token("j2", "sales", "k1")]).await.unwrap();
         let again = store.record_tokens(&[token("j3", "orders", "k1"), token("j1", "orders", "k1")]).await;
         assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
@@ -77,7 +77,7 @@ async fn a_registered_token_is_listed_unchanged_and_once() {
 #[tokio::test]
 async fn a_listed_token_shows_the_kind_of_its_revocation() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let tokens = [
             token("by-name", "orders", "k1"),
             token("by-service", "sales", "k1"),
@@ -118,7 +118,7 @@ async fn a_listed_token_shows_the_kind_of_its_revocation() {
 #[tokio::test]
 async fn a_batch_with_an_already_revoked_token_is_not_registered() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let by_service = NewRevocation::service(ISSUER, "orders", NOW);
         store.revoke_all(&[by_service.clone(), NewRevocation::key(ISSUER, "k2")]).await.unwrap();
         let new = |jti: &str, service: &str, kid: &str, issued_at| TokenRecord {
@@ -146,7 +146,7 @@ async fn a_batch_with_an_already_revoked_token_is_not_registered() {
 #[tokio::test]
 async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let first = store.head().await.unwrap();
         assert_eq!(first.sequence, 0);
         let revoke = |revocation: NewRevocation| {
@@ -179,7 +179,7 @@ async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
 #[tokio::test]
 async fn a_revocation_is_undone_once_by_its_number_and_stays_listed() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let revocation = NewRevocation::key(ISSUER, "k1").at(NOW).by("ada").because("leaked");
         store.revoke(&revocation).await.unwrap();
         let undoing = Undoing::new(1, "the wrong key").at(after(5)).by("bob");
@@ -210,7 +210,7 @@ async fn a_revocation_is_undone_once_by_its_number_and_stays_listed() {
 #[tokio::test]
 async fn a_replaced_revocation_takes_effect_again_when_its_replacement_is_undone() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let held = async || {
             let target = RevocationTarget::Service { service: "orders".to_owned(), issued_by: NOW };
             let record = store.revocation_of(ISSUER, &target).await.unwrap();
@@ -238,10 +238,10 @@ async fn a_replaced_revocation_takes_effect_again_when_its_replacement_is_undone
 #[tokio::test]
 async fn two_programs_that_undo_the_same_revocation_undo_it_once() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap();
         let undoing = Undoing::new(1, "r");
-        let other = Store::connect(&database.url).await.unwrap();
+        let other = Store::create(&database.url).await.unwrap();
         let (one, two) = tokio::join!(store.undo_revocation(&undoing), other.undo_revocation(&undoing));
         assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {two:?}");
         assert_eq!(store.past_since(0, 10).await.unwrap().len(), 1);
@@ -251,7 +251,7 @@ async fn two_programs_that_undo_the_same_revocation_undo_it_once() {
 #[tokio::test]
 async fn a_store_of_an_older_program_is_readable_and_upgraded_by_the_first_change() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.revoke(&NewRevocation::service(ISSUER, "orders", NOW)).await.unwrap();
         store.close().await;
         database.execute("DROP TABLE service_only_past_revocations").await;
@@ -300,21 +300,21 @@ async fn a_schema_that_may_not_be_written_is_reported_with_the_remedy() {
     database.execute(&format!("CREATE ROLE {role} LOGIN")).await;
     let server = database.url.split('?').next().unwrap();
     let url = server.replacen("postgres@", &format!("{role}@"), 1);
-    let error = Store::connect(&url).await.unwrap_err().to_string();
+    let error = Store::create(&url).await.unwrap_err().to_string();
     let grant = format!("GRANT USAGE, CREATE ON SCHEMA public TO \"{role}\"");
     assert!(error.contains(&grant) && error.contains("search_path"), "{error}");
-    let absent = Store::connect(&format!("{url}?options[search_path]=absent")).await.unwrap_err().to_string();
+    let absent = Store::create(&format!("{url}?options[search_path]=absent")).await.unwrap_err().to_string();
     assert!(absent.contains("create the schema that `search_path` names"), "{absent}");
     let schema = format!("own_{role}");
     database.execute(&format!("CREATE SCHEMA {schema} AUTHORIZATION {role}")).await;
-    let store = Store::connect(&format!("{url}?options[search_path]={schema}")).await.unwrap();
+    let store = Store::create(&format!("{url}?options[search_path]={schema}")).await.unwrap();
     store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap();
 }
 
 #[tokio::test]
 async fn key_states_change_atomically_and_only_from_the_expected_state() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.add_key(&key("old", KeyState::Active)).await.unwrap();
         store.add_key(&key("new", KeyState::Prepared)).await.unwrap();
         for second in [key("old", KeyState::Retired), key("other", KeyState::Prepared)] {
@@ -347,7 +347,7 @@ async fn key_states_change_atomically_and_only_from_the_expected_state() {
 #[tokio::test]
 async fn a_leaked_key_and_its_successor_are_swapped_atomically() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.add_key(&key("leaked", KeyState::Active)).await.unwrap();
         store.add_key(&key("next", KeyState::Prepared)).await.unwrap();
         let away = |kid, from| KeyStep { kid, from, to: KeyState::Retired };
@@ -371,7 +371,7 @@ async fn a_leaked_key_and_its_successor_are_swapped_atomically() {
 #[tokio::test]
 async fn the_journal_lists_holders_of_each_key_with_expiry() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         store.add_key(&key("k1", KeyState::Active)).await.unwrap();
         let longer = TokenRecord { expires_at: after(7200), ..token("long", "orders", "k1") };
         let tokens =
@@ -399,7 +399,7 @@ async fn the_journal_lists_holders_of_each_key_with_expiry() {
 #[tokio::test]
 async fn the_latest_report_of_a_verifier_and_use_of_a_key_are_kept() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let mut report = VerifierReport {
             id: "orders-7d4f".to_owned(),
             issuer: ISSUER.to_owned(),
@@ -425,7 +425,7 @@ async fn the_latest_report_of_a_verifier_and_use_of_a_key_are_kept() {
 async fn instants_at_both_ends_of_time_are_stored_and_read_without_overflow() {
     let ends = [i64::MIN, -1, i64::MAX].map(Timestamp::from_unix);
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         for at in ends {
             let kid = at.unix().to_string();
             let key = KeyRecord { prepared_at: at, retiring_at: Some(at), ..key(&kid, KeyState::Retiring) };
@@ -481,7 +481,7 @@ async fn keys_that_are_added_together_are_added_all_or_none() {
 #[tokio::test]
 async fn a_fraction_of_a_second_is_dropped() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let part = Duration::from_millis(999);
         let record = TokenRecord { minted_at: NOW.plus(part), ..token("j1", "orders", "k1") };
         store.record_tokens(&[record]).await.unwrap();
@@ -497,7 +497,7 @@ async fn programs_that_start_in_parallel_create_the_tables_once() {
     for database in Database::all().await {
         let opened = (0..4).map(|_| {
             let url = database.url.clone();
-            tokio::spawn(async move { Store::connect(&url).await.map(|store| store.place().to_owned()) })
+            tokio::spawn(async move { Store::create(&url).await.map(|store| store.place().to_owned()) })
         });
         for opened in opened.collect::<Vec<_>>() {
             opened.await.unwrap().unwrap();
@@ -510,9 +510,14 @@ async fn programs_that_start_in_parallel_create_the_tables_once() {
 #[tokio::test]
 async fn a_store_of_a_newer_program_is_not_changed() {
     for database in Database::all().await {
-        Store::connect(&database.url).await.unwrap().close().await;
+        Store::create(&database.url).await.unwrap().close().await;
         database.execute("UPDATE service_only_schema SET version = 1000").await;
-        for opened in [Store::connect(&database.url).await, Store::open(&database.url).await] {
+        let opened = [
+            Store::create(&database.url).await,
+            Store::connect(&database.url).await,
+            Store::open(&database.url).await,
+        ];
+        for opened in opened {
             let error = opened.unwrap_err();
             assert!(matches!(error, StoreError::Newer { found: 1000, .. }), "{error}");
         }
@@ -522,12 +527,36 @@ async fn a_store_of_a_newer_program_is_not_changed() {
 }
 
 #[tokio::test]
-async fn a_file_without_tables_is_empty_until_a_program_connects() {
+async fn a_store_is_created_on_request_only() {
+    let file = Database::sqlite();
+    for opened in [Store::open(&file.url).await, Store::connect(&file.url).await] {
+        let error = opened.unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+        assert!(error.to_string().contains("`service-token store init` creates one"), "{error}");
+    }
+    let path = file.url.strip_prefix("sqlite:").unwrap();
+    assert!(!std::path::Path::new(path).exists());
+    std::fs::write(path, "").unwrap();
+    for database in std::iter::once(file).chain(Database::postgres().await) {
+        for opened in [Store::open(&database.url).await, Store::connect(&database.url).await] {
+            let error = opened.unwrap_err();
+            assert!(matches!(error, StoreError::Empty { .. }), "{error}");
+            assert!(error.to_string().contains("`service-token store init`"), "{error}");
+        }
+        Store::create(&database.url).await.unwrap().close().await;
+        Store::create(&database.url).await.unwrap().close().await;
+        Store::connect(&database.url).await.unwrap().close().await;
+        Store::open(&database.url).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_tables_is_empty_until_a_store_is_created_in_it() {
     let database = Database::sqlite();
     std::fs::write(database.url.strip_prefix("sqlite:").unwrap(), "").unwrap();
     let error = Store::open(&database.url).await.unwrap_err();
     assert!(matches!(error, StoreError::Empty { .. }), "{error}");
-    Store::connect(&database.url).await.unwrap().close().await;
+    Store::create(&database.url).await.unwrap().close().await;
     Store::open(&database.url).await.unwrap();
 }
 
@@ -542,7 +571,7 @@ fn a_background_task_that_has_no_runtime_is_an_error() {
 #[tokio::test]
 async fn a_locked_file_is_an_error_and_nothing_is_written() {
     let database = Database::sqlite();
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let lock = database.lock().await;
     let error = store.revoke(&NewRevocation::key(ISSUER, "k1")).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
@@ -555,7 +584,7 @@ async fn a_locked_file_is_an_error_and_nothing_is_written() {
 #[tokio::test]
 async fn an_unreachable_database_is_reported_without_its_password() {
     let url = "postgres://operator:hush@127.0.0.1:1/tokens";
-    for opened in [Store::open(url).await, Store::connect(url).await] {
+    for opened in [Store::open(url).await, Store::connect(url).await, Store::create(url).await] {
         let error = opened.unwrap_err();
         assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
         let said = format!("{error} {error:?}");
@@ -571,7 +600,7 @@ async fn a_file_of_another_program_is_not_changed() {
     std::fs::write(path, "").unwrap();
     database.execute("CREATE TABLE recipes (name TEXT)").await;
     let before = std::fs::read(path).unwrap();
-    let error = Store::connect(&database.url).await.unwrap_err();
+    let error = Store::create(&database.url).await.unwrap_err();
     assert!(error.to_string().contains("another program"), "{error}");
     assert_eq!(std::fs::read(path).unwrap(), before);
 }

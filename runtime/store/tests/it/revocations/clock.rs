@@ -22,7 +22,7 @@ impl Clock for Ahead {
 #[tokio::test]
 async fn a_revocation_dropped_by_a_clock_jump_is_read_again() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let (token, good) = (mint("orders"), mint("orders"));
         store.revoke(&revocation(&token)).await.unwrap();
         let clock = Ahead::default();

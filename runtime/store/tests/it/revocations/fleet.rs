@@ -75,7 +75,7 @@ impl Drop for Fleet {
 #[tokio::test]
 async fn three_processes_refuse_what_is_revoked() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let token = mint("orders");
         let fleet = Fleet::start(&database.url, &token);
         fleet.all_say("@ready");
@@ -88,7 +88,7 @@ async fn three_processes_refuse_what_is_revoked() {
 async fn three_processes_whose_notifications_never_arrive_refuse_what_is_revoked() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let wire = wire::Wire::deaf(server).await;
     let token = mint("orders");
     let fleet = Fleet::start(&wire.url(&database.url), &token);
@@ -112,7 +112,7 @@ enum Way {
 async fn measure_the_fleet_at_a_hundred_thousand_revocations() {
     const ROUNDS: usize = 20;
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let expires_at = Timestamp::from_unix(4_102_444_800);
         let many: Vec<_> = (0..100_000)
             .map(|_| NewRevocation::token(ISSUER, uuid::Uuid::new_v4().to_string(), expires_at))

@@ -22,7 +22,7 @@ async fn listened(database: &Database, wire: &Wire) {
 async fn a_notification_is_enough_without_a_poll() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let wire = Wire::lay("127.0.0.1:0", server).await;
     let hour = Duration::from_secs(3600);
     let revocations =
@@ -40,7 +40,7 @@ async fn a_notification_is_enough_without_a_poll() {
 async fn a_poll_finds_a_revocation_without_a_notification() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let wire = Wire::deaf(server).await;
     let revocations = follow(&wire.url(&database.url)).await;
     let verifier = verifier(&revocations);
@@ -56,7 +56,7 @@ async fn a_poll_finds_a_revocation_without_a_notification() {
 async fn a_connection_that_listens_and_is_ended_by_the_server_is_replaced_and_nothing_is_missed() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let wire = Wire::lay("127.0.0.1:0", server).await;
     let revocations = follow(&wire.url(&database.url)).await;
     let verifier = verifier(&revocations);

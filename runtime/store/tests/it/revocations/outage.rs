@@ -6,7 +6,7 @@ use super::{wire::Wire, *};
 async fn a_lost_connection_is_an_outage_after_the_configured_time_until_it_returns() {
     let Some(database) = Database::postgres().await else { return };
     let Some(server) = wire::server_of(&database.url) else { return };
-    let store = Store::connect(&database.url).await.unwrap();
+    let store = Store::create(&database.url).await.unwrap();
     let (early, late, good) = (mint("orders"), mint("orders"), mint("orders"));
     store.revoke(&revocation(&early)).await.unwrap();
 

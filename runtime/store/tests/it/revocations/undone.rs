@@ -11,7 +11,7 @@ async fn undo(store: &Store, number: i64) {
 #[tokio::test]
 async fn an_undone_token_is_accepted_again_within_a_second_without_a_notification() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let mut urls = vec![database.url.clone()];
         let server = wire::server_of(&database.url).filter(|_| database.url.starts_with("postgres"));
         let deaf = match server {
@@ -38,7 +38,7 @@ async fn an_undone_token_is_accepted_again_within_a_second_without_a_notificatio
 #[tokio::test]
 async fn a_reader_that_missed_everything_in_between_refuses_what_was_revoked_again() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let hour = Duration::from_secs(3600);
         // Each reader polls at another pace, so that each sees another part of what happens.
         let mut readers = Vec::new();
@@ -71,7 +71,7 @@ async fn a_reader_that_missed_everything_in_between_refuses_what_was_revoked_aga
 #[tokio::test]
 async fn a_service_whose_further_revocation_is_undone_is_never_accepted_up_to_the_former_one() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let token = mint("orders");
         let issued = issued_at(&token);
         store.revoke(&NewRevocation::service(ISSUER, "orders", issued)).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_service_whose_further_revocation_is_undone_is_never_accepted_up_to_th
 #[tokio::test]
 async fn a_database_that_is_put_back_to_before_an_undoing_revokes_again() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let (token, last) = (mint("orders"), mint("orders"));
         store.revoke(&revocation(&token)).await.unwrap();
         store.revoke(&revocation(&last)).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_database_that_is_put_back_to_before_an_undoing_revokes_again() {
 #[tokio::test]
 async fn undo_ends_the_outage_of_too_many_revocations() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let (first, second, good) = (mint("orders"), mint("orders"), mint("orders"));
         store.revoke(&revocation(&first)).await.unwrap();
         let revocations = SqlRevocations::of(&database.url).limit(1).start().unwrap();

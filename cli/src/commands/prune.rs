@@ -1,0 +1,93 @@
+//! `service-token prune`: removes tokens from the registry that expired long ago.
+//!
+//! Minting and revoking prune a few of them each time. This command prunes all at once, such as from a timer where the
+//! minting program has no right to delete.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use service_only_store::Store;
+
+use super::revoke::FORGET_AFTER;
+use crate::config::{KeepExpired, Lifetime};
+use crate::exit::Exit;
+use crate::members;
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem};
+use crate::store::{self, StoreAndConfig, refused};
+
+/// The number of tokens that one transaction deletes, so that other programs can write in between.
+const BATCH: u32 = 5_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token prune
+  service-token prune --expired-for 90d --format json
+
+Exit codes: 0 all of them are removed, 2 usage, or the store failed; what was removed before stays removed.";
+
+/// Remove tokens from the registry that expired long ago
+///
+/// The last token of each service stays, so that `renew` still knows the service. Revocations of tokens that
+/// have expired are removed too. `generate`, `renew` and `revoke` prune a few tokens each time, by
+/// `keep_expired` of the configuration; `expiring --format prometheus` counts what was pruned.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PruneOptions {
+    /// How long ago they expired, an hour at least [default: `keep_expired` of the configuration, else 365d]
+    #[arg(long, value_name = "DURATION")]
+    expired_for: Option<Lifetime>,
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
+    let (url, config) = options.store.find()?;
+    let keep = options.keep(store::keep_expired(config.as_ref()))?;
+    let now = store::now();
+    let before = now.minus(keep);
+    let (tokens, revocations) = store::run(async {
+        let store = Store::connect(&url).await.map_err(|error| refused(&error))?;
+        let mut all = 0;
+        loop {
+            let pruned = store.prune_tokens(before, BATCH, now).await.map_err(|error| {
+                refused(&error).help(format!("{all} tokens were pruned; run it again to prune the rest"))
+            })?;
+            all += pruned;
+            if pruned == 0 {
+                break;
+            }
+        }
+        let revocations = store.purge_revocations(now.minus(FORGET_AFTER)).await;
+        Ok((all, revocations.map_err(|error| refused(&error))?))
+    })?;
+    match options.format {
+        Format::Json => output::json(&json!({
+            "pruned": tokens, "expired_before": members::instant(before), "cleared_revocations": revocations,
+        }))?,
+        Format::Text => output::result(&format!(
+            "pruned {tokens} tokens that expired before {}, and {revocations} revocations of expired tokens",
+            members::instant(before)
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
+impl PruneOptions {
+    fn keep(&self, configured: Option<Duration>) -> Outcome<Duration> {
+        match (self.expired_for, configured) {
+            (Some(Lifetime(duration)), _) if duration < KeepExpired::LEAST => {
+                Err(Problem::usage("`--expired-for` is less than an hour, and nothing was pruned")
+                    .help("a verifier with a leeway may still accept these tokens; write `1h` or more"))
+            }
+            (Some(Lifetime(duration)), _) => Ok(duration),
+            (None, Some(duration)) => Ok(duration),
+            (None, None) => Err(Problem::usage("the configuration keeps expired tokens forever")
+                .help("pass `--expired-for DURATION`, such as `365d`")),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `service-token store`: creates and maintains the store of tokens, revocations and keys.
+
+mod init;
+
+use clap::{Args, Subcommand};
+
+use crate::exit::Exit;
+use crate::problem::Outcome;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token store init
+  service-token store init --store postgres://operator@db/tokens";
+
+/// Create and maintain the store of tokens, revocations and keys
+///
+/// No other command but `init` creates a store: a mistyped address would become an empty one.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StoreCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::InitOptions),
+}
+
+pub(crate) fn run(options: &StoreCommand) -> Outcome<Exit> {
+    match &options.command {
+        Command::Init(options) => init::run(options),
+    }
+}

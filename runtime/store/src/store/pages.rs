@@ -1,0 +1,305 @@
+//! Reads the registry in pages: the database filters, sorts and counts, so memory stays small for any number of
+//! tokens.
+//!
+//! A page is merged from parts. Each part is one range of one index, already in the order of the list: the tokens of
+//! an issuer, of a key or of a service. The list of revoked tokens starts from the revocations, because a search among
+//! millions of valid tokens for a few revoked ones would read them all.
+
+use std::collections::BTreeSet;
+
+use service_only::{
+    Verifier,
+    clock::{Clock as _, SystemClock},
+};
+
+use super::{
+    ListedToken, Store, StoreError, TokenFilter, TokenRecord,
+    registry::Row,
+    statement::{Statement, with_arguments},
+};
+
+/// The number of tokens that one query reads.
+const PAGE: u32 = 1_000;
+
+/// The largest number of parts. With more, the whole issuer is one part, and the database tests each token.
+const MAX_PARTS: usize = 200;
+
+/// The revocation of the key of a token `t`.
+const BY_KEY: &str = "(SELECT r.sequence FROM service_only_revocations r
+    WHERE r.kind = 'key' AND r.issuer = t.issuer AND r.name = t.kid)";
+
+/// The revocation of a token `t` itself.
+const BY_TOKEN: &str = "(SELECT r.sequence FROM service_only_revocations r
+    WHERE r.kind = 'token' AND r.issuer = t.issuer AND r.name = t.jti)";
+
+/// The revocation of the service of a token `t`, up to the condition on its age.
+const BY_SERVICE: &str = "(SELECT r.sequence FROM service_only_revocations r
+    WHERE r.kind = 'service' AND r.issuer = t.issuer AND r.name = t.service
+    AND (r.until >= t.issued_at OR t.issued_at > ";
+
+/// An `iat` beyond this second does not prove a token's age, as for a verifier.
+pub(crate) fn ahead() -> i64 {
+    SystemClock.now().plus(Verifier::MAX_ISSUED_AHEAD).unix()
+}
+
+/// A part of the list: one range of an index.
+#[derive(Default)]
+struct Part {
+    issuer: String,
+    kid: Option<String>,
+    /// The service, and the last second in which its revoked tokens were issued.
+    service: Option<(String, i64)>,
+    /// Only tokens that a revocation names.
+    by_token: bool,
+}
+
+impl Part {
+    fn of(issuer: &str) -> Self {
+        Self { issuer: issuer.to_owned(), ..Self::default() }
+    }
+
+    /// Whether each token of the part is revoked.
+    fn is_revoked(&self) -> bool {
+        self.by_token || self.service.is_some()
+    }
+}
+
+/// What every part of a page shares.
+struct Page<'a> {
+    filter: &'a TokenFilter,
+    after: Option<&'a TokenRecord>,
+    most: u32,
+    ahead: i64,
+    /// Sorts names by their bytes, as this program does, whatever the language of the database.
+    bytewise: &'static str,
+}
+
+impl Store {
+    /// All tokens of the registry that match, sorted by expiry, the earliest first. For a registry that may be large,
+    /// use [`tokens_after`](Self::tokens_after).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens(&self, filter: &TokenFilter) -> Result<Vec<ListedToken>, StoreError> {
+        let mut all: Vec<ListedToken> = Vec::new();
+        loop {
+            let last = all.last().map(|listed| &listed.token);
+            let page = self.tokens_after(filter, last, PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Up to `most` tokens that match, in the order of expiry, issuer and `jti`, behind the token `after`.
+    ///
+    /// Pages are not one snapshot: a token that is minted between two pages is in a later page, or in none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens_after(
+        &self,
+        filter: &TokenFilter,
+        after: Option<&TokenRecord>,
+        most: u32,
+    ) -> Result<Vec<ListedToken>, StoreError> {
+        let page = Page { filter, after, most, ahead: ahead(), bytewise: self.bytewise() };
+        let mut found = Vec::new();
+        for part in self.parts(filter).await? {
+            let statement = page.statement(&part);
+            let rows: Vec<Row> = on_pool!(self, pool =>
+                with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)?;
+            found.extend(rows.into_iter().map(Row::listed));
+        }
+        found.sort_by(|one, other| place(one).cmp(&place(other)));
+        // A token can be revoked by its key and by its name, and so be in two parts.
+        found.dedup_by(|one, other| place(one) == place(other));
+        found.truncate(most as usize);
+        Ok(found)
+    }
+
+    /// The token of each service that expires last, if the service has one: revoked and expired ones count too.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn newest_tokens(
+        &self,
+        issuer: &str,
+        services: &[&str],
+    ) -> Result<Vec<ListedToken>, StoreError> {
+        let mut newest = Vec::new();
+        for service in services {
+            let mut statement = selection(ahead());
+            statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(issuer);
+            statement.push(" AND t.service = ").bind(*service);
+            let bytewise = self.bytewise();
+            statement.push(&format!(" ORDER BY t.expires_at DESC, t.jti{bytewise} DESC LIMIT 1"));
+            let row: Option<Row> = on_pool!(self, pool =>
+                with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_optional(pool).await?)?;
+            newest.extend(row.map(Row::listed));
+        }
+        Ok(newest)
+    }
+
+    pub(crate) fn bytewise(&self) -> &'static str {
+        if self.is_postgres() { " COLLATE \"C\"" } else { "" }
+    }
+
+    async fn parts(&self, filter: &TokenFilter) -> Result<Vec<Part>, StoreError> {
+        let issuers = match &filter.issuer {
+            Some(issuer) => vec![issuer.clone()],
+            None => self.token_issuers().await?,
+        };
+        let mut parts = Vec::new();
+        for issuer in issuers {
+            // One token or one service is a small range already.
+            let narrow = filter.jti.is_some() || filter.service.is_some();
+            match filter.revoked.filter(|_| !narrow) {
+                None => parts.push(Part::of(&issuer)),
+                Some(true) => parts.extend(self.revoked_parts(&issuer).await?),
+                Some(false) => parts.extend(self.unrevoked_parts(&issuer).await?),
+            }
+        }
+        Ok(parts)
+    }
+
+    async fn revoked_parts(&self, issuer: &str) -> Result<Vec<Part>, StoreError> {
+        const MADE: &str = "SELECT kind, name, until FROM service_only_revocations
+            WHERE kind IN ('key', 'service') AND issuer = $1 LIMIT $2";
+        let made: Vec<(String, String, Option<i64>)> = on_pool!(self, pool => sqlx::query_as(MADE)
+            .bind(issuer).bind(limit_of_parts()).fetch_all(pool).await?)?;
+        if made.len() > MAX_PARTS {
+            return Ok(vec![Part::of(issuer)]);
+        }
+        let mut parts = vec![Part { by_token: true, ..Part::of(issuer) }];
+        parts.extend(made.into_iter().map(|(_, name, until)| match until {
+            Some(until) => Part { service: Some((name, until)), ..Part::of(issuer) },
+            None => Part { kid: Some(name), ..Part::of(issuer) },
+        }));
+        Ok(parts)
+    }
+
+    /// Leaves revoked keys out: a leaked key may have signed nearly all tokens.
+    async fn unrevoked_parts(&self, issuer: &str) -> Result<Vec<Part>, StoreError> {
+        const REVOKED: &str = "SELECT name FROM service_only_revocations
+            WHERE kind = 'key' AND issuer = $1 LIMIT $2";
+        let revoked: Vec<String> = on_pool!(self, pool => sqlx::query_scalar(REVOKED)
+            .bind(issuer).bind(limit_of_parts()).fetch_all(pool).await?)?;
+        if revoked.is_empty() || revoked.len() > MAX_PARTS {
+            return Ok(vec![Part::of(issuer)]);
+        }
+        let revoked: BTreeSet<_> = revoked.into_iter().collect();
+        let kids = self.signing_kids(issuer, limit_of_parts()).await?;
+        if kids.len() > MAX_PARTS {
+            return Ok(vec![Part::of(issuer)]);
+        }
+        let live = kids.into_iter().filter(|kid| !revoked.contains(kid));
+        Ok(live.map(|kid| Part { kid: Some(kid), ..Part::of(issuer) }).collect())
+    }
+}
+
+fn limit_of_parts() -> i64 {
+    i64::try_from(MAX_PARTS).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// The place of a token in the list.
+fn place(listed: &ListedToken) -> (i64, &str, &str) {
+    (listed.token.expires_at.unix(), &listed.token.issuer, &listed.token.jti)
+}
+
+/// The columns of a [`Row`].
+fn selection(ahead: i64) -> Statement {
+    let mut statement = Statement::new(
+        "SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at, ",
+    );
+    statement.push(BY_KEY).push(" AS by_key, ").push(BY_TOKEN).push(" AS by_token, ");
+    statement.push(BY_SERVICE).bind(ahead).push(")) AS by_service");
+    statement
+}
+
+/// The condition that no revocation covers a token `t`. Subqueries, because a planner may turn `NOT EXISTS` into a
+/// join that reads the whole table.
+pub(crate) fn push_unrevoked(statement: &mut Statement, ahead: i64) {
+    statement.push(BY_KEY).push(" IS NULL AND ").push(BY_TOKEN).push(" IS NULL AND ");
+    statement.push(BY_SERVICE).bind(ahead).push(")) IS NULL");
+}
+
+impl Page<'_> {
+    fn statement(&self, part: &Part) -> Statement {
+        let mut statement = selection(self.ahead);
+        if part.by_token {
+            // The order of a `CROSS JOIN` is kept: from the revocations to their tokens.
+            statement.push(" FROM service_only_revocations k CROSS JOIN service_only_tokens t");
+            statement.push(" WHERE k.kind = 'token' AND k.issuer = ").bind(&part.issuer);
+            statement.push(" AND t.jti = k.name AND t.issuer = ").bind(&part.issuer);
+        } else {
+            statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(&part.issuer);
+        }
+        self.push_part(&mut statement, part);
+        self.push_filter(&mut statement);
+        self.push_start(&mut statement, part);
+        statement.push(&format!(" ORDER BY t.expires_at, t.jti{} LIMIT ", self.bytewise));
+        statement.bind(i64::from(self.most));
+        statement
+    }
+
+    fn push_part(&self, statement: &mut Statement, part: &Part) {
+        if let Some(kid) = &part.kid {
+            statement.push(" AND t.kid = ").bind(kid);
+        }
+        if let Some((service, until)) = &part.service {
+            statement.push(" AND t.service = ").bind(service);
+            statement.push(" AND (t.issued_at <= ").bind(*until);
+            statement.push(" OR t.issued_at > ").bind(self.ahead).push(")");
+        }
+        match self.filter.revoked {
+            Some(false) => {
+                statement.push(" AND ");
+                push_unrevoked(statement, self.ahead);
+            }
+            Some(true) if !part.is_revoked() => {
+                statement.push(" AND NOT (");
+                push_unrevoked(statement, self.ahead);
+                statement.push(")");
+            }
+            _ => {}
+        }
+    }
+
+    fn push_filter(&self, statement: &mut Statement) {
+        let filter = self.filter;
+        let texts = [
+            (" AND t.service = ", &filter.service),
+            (" AND t.jti = ", &filter.jti),
+            (" AND t.kid = ", &filter.kid),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                statement.push(condition).bind(text);
+            }
+        }
+        if let Some(by) = filter.expires_by {
+            statement.push(" AND t.expires_at <= ").bind(by.unix());
+        }
+        // The last token of the previous page is beyond this bound, and the better place to start.
+        if let Some(after) = filter.expires_after.filter(|_| self.after.is_none()) {
+            statement.push(" AND t.expires_at > ").bind(after.unix());
+        }
+    }
+
+    /// Starts behind the last token of the previous page.
+    fn push_start(&self, statement: &mut Statement, part: &Part) {
+        let Some(last) = self.after else { return };
+        let second = last.expires_at.unix();
+        match part.issuer.cmp(&last.issuer) {
+            std::cmp::Ordering::Less => statement.push(" AND t.expires_at > ").bind(second),
+            std::cmp::Ordering::Greater => statement.push(" AND t.expires_at >= ").bind(second),
+            std::cmp::Ordering::Equal => {
+                statement.push(&format!(" AND (t.expires_at, t.jti{}) > (", self.bytewise));
+                statement.bind(second).push(", ").bind(&last.jti).push(")")
+            }
+        };
+    }
+}
