@@ -27,6 +27,7 @@ mod rotate;
 mod sandbox;
 mod setup;
 mod store;
+mod store_maintenance;
 mod store_trouble;
 mod times;
 mod verify;

@@ -15,7 +15,7 @@ mod store;
 pub use self::{
     revocations::{SqlRevocations, SqlRevocationsBuilder},
     store::{
-        Coverage, KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation,
+        BackupSummary, Coverage, KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation,
         PruneRecord, RevocationRecord, RevocationTarget, Revoked, SequenceHead, Store, StoreError,
         TokenFilter, TokenRecord, TokenState, Undoing, Undone, VerifierReport,
     },

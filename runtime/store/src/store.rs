@@ -7,6 +7,8 @@
 #[macro_use]
 mod macros;
 
+mod backup;
+mod check;
 mod coverage;
 mod error;
 mod exposition;
@@ -41,6 +43,7 @@ use sqlx::{
 pub(crate) use url::Address;
 
 pub use self::{
+    backup::BackupSummary,
     coverage::Coverage,
     error::StoreError,
     journal::{Journal, KeyHolder, KeyRecord, KeyStep, KeyUse, VerifierReport},

@@ -53,9 +53,10 @@ fn commands_of_the_command_line_page_run_in_order() {
 #[test]
 fn commands_of_the_store_page_run() {
     let script = script_of("store.md");
-    assert_eq!(script.matches("service-token ").count(), 3, "{script}");
+    assert_eq!(script.matches("service-token ").count(), 7, "{script}");
     let said = insist(&run(&at_work(), &script, &[]));
-    assert!(said.contains("pruned 0 tokens"), "{said}");
+    assert!(said.contains("pruned 0 tokens") && said.contains("nothing is wrong with"), "{said}");
+    assert_eq!(said.matches(": 2 tokens, 0 revocations, 0 keys").count(), 2, "{said}");
 }
 
 #[test]

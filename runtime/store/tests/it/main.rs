@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a skipped test says so")]
 
+mod backup;
 mod database;
+mod grants;
 mod key_reports;
 mod metrics;
 mod registry;
