@@ -35,7 +35,7 @@ Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or t
 /// Revoke a token, the tokens of a service, or all tokens that a key signed
 ///
 /// Every verifier that follows the store refuses the tokens within a second. A repeated revocation changes
-/// nothing. Prints how many tokens of the registry are covered (`at least` so many beyond 50,000), and the
+/// nothing. Prints how many tokens of the registry are covered (`at least` so many beyond 10,000), and the
 /// number of the revocation, which `unrevoke` needs to undo it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]

@@ -119,7 +119,9 @@ async fn registry() -> String {
         minted_by: None,
         minted_at: at(0),
     };
-    store.record_tokens(&[token]).await.unwrap();
+    let expired = store::TokenRecord { jti: "j0".to_owned(), expires_at: at(500), ..token.clone() };
+    store.record_tokens(&[token, expired]).await.unwrap();
+    store.prune_tokens(at(800), 10, at(800)).await.unwrap();
     let key = store::KeyRecord {
         issuer: "bakery-auth".to_owned(),
         kid: "k1".to_owned(),

@@ -25,9 +25,9 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// The largest number of tokens that are counted: 50,000. A key can have signed millions, and a revocation does
+    /// The largest number of tokens that are counted: 10,000. A key can have signed millions, and a revocation does
     /// not wait for their count.
-    pub const MOST: u64 = 50_000;
+    pub const MOST: u64 = 10_000;
 }
 
 #[derive(sqlx::FromRow)]
@@ -53,13 +53,13 @@ impl Store {
         let statement = counting(issuer, target, now);
         let row: Row = on_pool!(self, pool =>
             with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_one(pool).await?)?;
-        let number = |count: i64| u64::try_from(count).unwrap_or(0);
+        let number = |count: i64| u64::try_from(count).unwrap_or(0).min(Coverage::MOST);
         Ok(Coverage {
             tokens: number(row.tokens),
             valid: number(row.valid),
             revoked: number(row.revoked),
             valid_later: number(row.later),
-            complete: number(row.counted) <= Coverage::MOST,
+            complete: row.counted <= i64::try_from(Coverage::MOST).unwrap_or(i64::MAX),
         })
     }
 }
