@@ -61,7 +61,7 @@ fn backup_is_restored_into_a_new_store_and_replaces_no_file() {
 #[test]
 fn backup_of_a_store_that_does_not_exist_leaves_no_file() {
     let sandbox = naming_store("sqlite:none.db");
-    assert!(sandbox.run(&["store", "backup", "backup.jsonl"]).refused().contains("there is no store at"));
+    assert!(sandbox.run(&["store", "backup", "backup.jsonl"]).refused().contains("no store exists at"));
     assert!(!sandbox.path("backup.jsonl").exists());
 }
 

@@ -142,6 +142,7 @@ fn set_up(all: &[Value]) -> (Sandbox, Cluster) {
     let store = format!("sqlite:{}", sandbox.path("tokens.db").display());
     let config = config.replace("postgres://service_token@postgresql/service_token", &store);
     sandbox.write("service-token.toml", config.replace("/run/keys/", "").replace("/run/public/", ""));
+    sandbox.run(&["store", "init"]).done();
     sandbox.run(&["keygen"]).done();
     let cluster = Cluster::start();
     cluster.create("configmaps", "service-token", &[("service-token.toml", &config)]);

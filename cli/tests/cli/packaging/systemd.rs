@@ -88,6 +88,7 @@ fn commands_of_the_units_rotate_and_renew_with_the_configuration_of_the_package(
         let arguments: Vec<_> = arguments_of(unit).iter().map(|argument| here(argument)).collect();
         sandbox.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).done().json()
     };
+    sandbox.run(&["store", "init"]).done();
     sandbox.run(&["keygen"]).done();
     let old = aged(&sandbox, 80 * DAY);
     sandbox.run(&["generate", "--all", "--out-dir", "tokens"]).done();

@@ -113,6 +113,7 @@ fn rotation_after_a_lost_store_drops_no_key() {
     report(&sandbox, "orders-1", vec![old.clone(), new.clone()]);
     sandbox.run(&["rotate"]).done();
     std::fs::remove_file(sandbox.path("tokens.db")).unwrap();
+    sandbox.run(&["store", "init"]).done();
 
     let ran = sandbox.run(&["rotate"]).done();
     assert!(ran.stdout.starts_with(&format!("adopted {new}\nkept {old}\n")), "{}", ran.stdout);

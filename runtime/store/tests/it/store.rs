@@ -465,7 +465,7 @@ async fn instants_at_both_ends_of_time_are_stored_and_read_without_overflow() {
 #[tokio::test]
 async fn keys_that_are_added_together_are_added_all_or_none() {
     for database in Database::all().await {
-        let store = Store::connect(&database.url).await.unwrap();
+        let store = Store::create(&database.url).await.unwrap();
         let together =
             [key("k1", KeyState::Active), key("k2", KeyState::Retiring), key("k3", KeyState::Retiring)];
         store.add_keys(ISSUER, &together).await.unwrap();
