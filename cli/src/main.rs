@@ -7,6 +7,7 @@
 mod arguments;
 mod commands;
 mod config;
+mod database;
 mod escape;
 mod exit;
 mod expectations;

@@ -18,12 +18,12 @@ use service_only_store::{KeyRecord, Store, StoreError};
 pub(crate) use existing::ExistingSet;
 use existing::{Entry, kid_of, same_key};
 
+use crate::database::{refused, run};
 use crate::escape;
 use crate::members;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::stored_half;
-use crate::store::{self, refused};
 
 /// What happens to the published keys that neither the journal nor the configuration has.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -241,7 +241,7 @@ pub(crate) fn live(keys: &[KeyRecord]) -> Outcome<Vec<Value>> {
 
 /// The journal of an issuer. A store that does not exist has an empty one.
 pub(crate) fn journal_at(url: &str, issuer: &str) -> Outcome<Journal> {
-    store::run(async {
+    run(async {
         match Store::open(url).await {
             Ok(store) => store.journal(issuer).await.map_err(|error| refused(&error)),
             Err(StoreError::Missing { .. }) => Ok(Journal::default()),

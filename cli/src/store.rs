@@ -8,7 +8,6 @@ mod asked;
 mod mintable;
 
 use std::fmt;
-use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use service_only::clock::Timestamp;
 use service_only_store::{Coverage, ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
 
 use crate::config::{Config, KeepExpired};
+pub(crate) use crate::database::{refused, run, work};
 pub(crate) use crate::instant::{Instant, now};
 use crate::members;
 use crate::output;
@@ -195,20 +195,6 @@ impl RegistryOptions {
     }
 }
 
-/// Runs a store operation to its end.
-pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outcome<T> {
-    run(async { work.await.map_err(|error| refused(&error)) })
-}
-
-/// Converts an error of the store to a problem of the command.
-pub(crate) fn refused(error: &StoreError) -> Problem {
-    let problem = Problem::new(ProblemCode::Store, error.to_string());
-    match error {
-        StoreError::Missing { .. } => problem.help("check the path first: a new store is empty"),
-        _ => problem,
-    }
-}
-
 /// How long an expired token stays in the registry; `None` means forever.
 pub(crate) fn keep_expired(config: Option<&Config>) -> Option<Duration> {
     config.map_or(KeepExpired::DEFAULT, |config| config.keep_expired).duration()
@@ -234,15 +220,6 @@ pub(crate) fn tokens_in_words(counted: &Coverage) -> String {
         (true, tokens) => format!("{tokens} tokens"),
         (false, tokens) => format!("at least {tokens} tokens"),
     }
-}
-
-/// Runs an operation that can fail for other reasons than the store.
-pub(crate) fn run<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot start: {error}")))?;
-    runtime.block_on(work)
 }
 
 /// The operator's user name on this system.
