@@ -10,7 +10,6 @@ use service_only::{
     audit::NoAudit,
     clock::FixedClock,
     issue::{Issuer, SigningKey},
-    verifier::Verifier,
 };
 use service_only_fuzz::signing::NOW;
 

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use service_only::{
-    KeySet,
-    keys::{KeyId, KeySet},
-};
+use service_only::{KeySet, keys::KeyId};
 
 fuzz_target!(|json: &[u8]| {
     let Ok(set) = KeySet::from_jwks(json) else { return };

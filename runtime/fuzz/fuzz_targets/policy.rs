@@ -6,7 +6,12 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use service_only::{Policy, Verifier, audit::NoAudit, claims::ServiceName, clock::FixedClock};
+use service_only::{
+    Policy, Verifier,
+    audit::NoAudit,
+    claims::{Scopes, ServiceName},
+    clock::FixedClock,
+};
 use service_only_fuzz::signing::{NOW, SECRET_KEY, sign};
 
 #[derive(Debug, Arbitrary)]

@@ -10,7 +10,7 @@ pub mod signing;
 mod oracle;
 
 use serde_json::Value;
-use service_only::Verifier;
+use service_only::{Verifier, claims::ServiceClaims};
 
 /// The verdict on a payload is that of the model, and a text that is accepted says what the model
 /// reads in it.
