@@ -75,11 +75,11 @@ const NEVER: u64 = u64::MAX;
 impl SqlRevocations {
     /// A poll every 400 ms. Together with the read, the whole fleet refuses within a second even if notifications
     /// are lost.
-    pub const DEFAULT_POLL_INTERVAL: Duration = builder::DEFAULT_REVOCATION_POLL;
+    pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(400);
 
     /// After half a minute of silence, the database counts as down. A failover takes less time, and a leaked
     /// token can do less harm in it than in an hour.
-    pub const DEFAULT_MAX_SILENCE: Duration = builder::DEFAULT_MAX_SILENCE;
+    pub const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
 
     /// Configures the revocations of the store at this address: `sqlite:PATH` or
     /// `postgres://USER@HOST/DATABASE`.

@@ -20,12 +20,6 @@ use super::{NEVER, Running, Shared, SqlRevocations, reader::Reader};
 use crate::background::Background;
 use crate::store::{Address, StoreError};
 
-/// See [`SqlRevocations::DEFAULT_POLL_INTERVAL`](crate::SqlRevocations::DEFAULT_POLL_INTERVAL).
-pub(crate) const DEFAULT_REVOCATION_POLL: Duration = Duration::from_millis(400);
-
-/// See [`SqlRevocations::DEFAULT_MAX_SILENCE`](crate::SqlRevocations::DEFAULT_MAX_SILENCE).
-pub(crate) const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
-
 /// With a shorter interval, the database would only serve polls.
 const MIN_POLL: Duration = Duration::from_millis(10);
 
@@ -43,8 +37,8 @@ impl SqlRevocationsBuilder {
     pub(crate) fn new(url: String) -> Self {
         Self {
             url,
-            poll: DEFAULT_REVOCATION_POLL,
-            max_silence: DEFAULT_MAX_SILENCE,
+            poll: SqlRevocations::DEFAULT_POLL_INTERVAL,
+            max_silence: SqlRevocations::DEFAULT_MAX_SILENCE,
             limit: MemoryRevocations::MAX_REVOCATIONS,
             clock: Arc::new(SystemClock),
         }

@@ -204,12 +204,14 @@ impl Writer<'_> {
             .map_err(|error| StoreError::Backup { reason: format!("it cannot be written: {error}") }.into())
     }
 
-    fn rows(&mut self, table: &Table, rows: &[Cells]) -> Result<(), Fault> {
+    /// Writes the rows of one page, and returns the query of the next page; `None` after the last one.
+    fn page(&mut self, table: &Table, rows: &[Cells]) -> Result<Option<Statement>, Fault> {
         if !rows.is_empty() {
             let count = self.rows.entry(table.name.to_owned()).or_default();
             *count = count.saturating_add(rows.len() as u64);
         }
-        rows.iter().try_for_each(|row| self.line(&json!([table.name, row])))
+        rows.iter().try_for_each(|row| self.line(&json!([table.name, row])))?;
+        Ok((rows.len() == BATCH).then(|| table.page(rows.last().map(Vec::as_slice))))
     }
 }
 
@@ -240,31 +242,19 @@ impl Store {
             let (store, sequence): (String, i64) = sqlx::query_as(HEAD).fetch_one(&mut *tx).await?;
             writer.line(&json!({ "service_only_backup": FORMAT, "store": store, "sequence": sequence }))?;
             for table in OTHERS.iter().filter(there) {
-                let mut last: Option<Cells> = None;
-                loop {
-                    let statement = table.page(last.as_deref());
+                let mut next = Some(table.page(None));
+                while let Some(statement) = next {
                     let rows = rows_of!(table, statement, &mut *tx);
-                    writer.rows(table, &rows)?;
-                    let is_full = rows.len() == BATCH;
-                    last = rows.into_iter().next_back();
-                    if !is_full {
-                        break;
-                    }
+                    next = writer.page(table, &rows)?;
                 }
             }
             tx.commit().await?;
             sequence
         })?;
-        let mut last: Option<Cells> = None;
-        loop {
-            let statement = TOKENS.page(last.as_deref());
+        let mut next = Some(TOKENS.page(None));
+        while let Some(statement) = next {
             let rows = on_pool!(self, pool => rows_of!(TOKENS, statement, pool))?;
-            writer.rows(&TOKENS, &rows).map_err(|fault| fault.at(self.place(), None))?;
-            let is_full = rows.len() == BATCH;
-            last = rows.into_iter().next_back();
-            if !is_full {
-                break;
-            }
+            next = writer.page(&TOKENS, &rows).map_err(|fault| fault.at(self.place(), None))?;
         }
         let end = json!({ "end": writer.rows });
         writer.line(&end).map_err(|fault| fault.at(self.place(), None))?;

@@ -19,6 +19,7 @@ use service_only::{
 
 use super::{
     KeyRecord, PruneRecord, Store, StoreError,
+    names::push_found,
     pages::{ahead, push_unrevoked},
     statement::{Statement, with_arguments},
 };
@@ -75,14 +76,11 @@ impl Store {
 
     /// The unrevoked token of each service that expires last.
     async fn last_of_services(&self, issuer: &str) -> Result<Vec<LastRow>, StoreError> {
-        let mut statement = Statement::new(
-            "WITH RECURSIVE found(name) AS (SELECT MIN(service) FROM service_only_tokens WHERE issuer = ",
-        );
-        statement.bind(issuer).push(
-            " UNION ALL
-            SELECT (SELECT MIN(t.service) FROM service_only_tokens t WHERE t.issuer = $1 AND t.service > found.name)
-            FROM found WHERE found.name IS NOT NULL),
-            newest(name, jti) AS (SELECT found.name, (SELECT t.jti FROM service_only_tokens t
+        let mut statement = Statement::new("WITH RECURSIVE ");
+        push_found(&mut statement, "service", issuer);
+        // The issuer is the first argument.
+        statement.push(
+            ", newest(name, jti) AS (SELECT found.name, (SELECT t.jti FROM service_only_tokens t
                 WHERE t.issuer = $1 AND t.service = found.name AND ",
         );
         push_unrevoked(&mut statement, ahead());

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    statement::{Statement, with_arguments},
+};
 
 const ISSUERS: &str = "
     WITH RECURSIVE found(name) AS (
@@ -15,21 +18,23 @@ const ISSUERS: &str = "
         FROM found WHERE found.name IS NOT NULL)
     SELECT name FROM found WHERE name IS NOT NULL";
 
-const SERVICES: &str = "
-    WITH RECURSIVE found(name) AS (
-        SELECT MIN(service) FROM service_only_tokens WHERE issuer = $1
-        UNION ALL
-        SELECT (SELECT MIN(t.service) FROM service_only_tokens t WHERE t.issuer = $1 AND t.service > found.name)
-        FROM found WHERE found.name IS NOT NULL)
-    SELECT name FROM found WHERE name IS NOT NULL";
+/// Appends the recursive table `found(name)`: the different values of a column among the tokens of an issuer, and one
+/// `NULL` at the end.
+pub(crate) fn push_found(statement: &mut Statement, column: &str, issuer: &str) {
+    statement.push(&format!("found(name) AS (SELECT MIN({column}) FROM service_only_tokens WHERE issuer = "));
+    statement.bind(issuer).push(&format!(
+        " UNION ALL SELECT (SELECT MIN(t.{column}) FROM service_only_tokens t WHERE t.{column} > found.name AND t.issuer = "
+    ));
+    statement.bind(issuer).push(") FROM found WHERE found.name IS NOT NULL)");
+}
 
-const KIDS: &str = "
-    WITH RECURSIVE found(name) AS (
-        SELECT MIN(kid) FROM service_only_tokens WHERE issuer = $1
-        UNION ALL
-        SELECT (SELECT MIN(t.kid) FROM service_only_tokens t WHERE t.issuer = $1 AND t.kid > found.name)
-        FROM found WHERE found.name IS NOT NULL)
-    SELECT name FROM found WHERE name IS NOT NULL LIMIT $2";
+/// Selects up to `most` different values of a column among the tokens of an issuer.
+fn names(column: &str, issuer: &str, most: i64) -> Statement {
+    let mut statement = Statement::new("WITH RECURSIVE ");
+    push_found(&mut statement, column, issuer);
+    statement.push(" SELECT name FROM found WHERE name IS NOT NULL LIMIT ").bind(most);
+    statement
+}
 
 impl Store {
     /// The issuers of all tokens and keys in the store.
@@ -50,9 +55,7 @@ impl Store {
     pub async fn services(&self, issuer: Option<&str>) -> Result<Vec<String>, StoreError> {
         let mut all = Vec::new();
         for issuer in self.named_or_all(issuer).await? {
-            let services: Vec<String> = on_pool!(self, pool =>
-                sqlx::query_scalar(SERVICES).bind(&issuer).fetch_all(pool).await?)?;
-            all.extend(services);
+            all.extend(self.token_names("service", &issuer, i64::MAX).await?);
         }
         Ok(sorted(all))
     }
@@ -86,7 +89,13 @@ impl Store {
 
     /// Up to `most` keys that signed a token of the issuer.
     pub(crate) async fn signing_kids(&self, issuer: &str, most: i64) -> Result<Vec<String>, StoreError> {
-        on_pool!(self, pool => sqlx::query_scalar(KIDS).bind(issuer).bind(most).fetch_all(pool).await?)
+        self.token_names("kid", issuer, most).await
+    }
+
+    async fn token_names(&self, column: &str, issuer: &str, most: i64) -> Result<Vec<String>, StoreError> {
+        let statement = names(column, issuer, most);
+        on_pool!(self, pool =>
+            with_arguments!(sqlx::query_scalar(statement.sql()), statement).fetch_all(pool).await?)
     }
 
     pub(crate) async fn token_issuers(&self) -> Result<Vec<String>, StoreError> {
