@@ -2,28 +2,18 @@
 
 use std::time::Duration;
 
-use service_only::{clock::Timestamp, keys::KeyState};
 use service_only_store::{
     KeyRecord, KeyUse, NewRevocation, Store, StoreError, TokenFilter, TokenRecord, Undoing, VerifierReport,
 };
 
-use crate::database::Database;
+use crate::{
+    database::Database,
+    fixtures::{self, ISSUER, NOW},
+};
 
-const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
-const ISSUER: &str = "bakery-auth";
-
+/// With a note that needs escapes.
 fn token(jti: &str) -> TokenRecord {
-    TokenRecord {
-        issuer: ISSUER.to_owned(),
-        jti: jti.to_owned(),
-        service: "orders".to_owned(),
-        kid: "k1".to_owned(),
-        issued_at: NOW,
-        expires_at: NOW.plus(Duration::from_secs(60)),
-        note: Some("a \"note\"\n of käse".to_owned()),
-        minted_by: None,
-        minted_at: NOW,
-    }
+    TokenRecord { note: Some("a \"note\"\n of käse".to_owned()), ..fixtures::token(jti) }
 }
 
 /// With a row in each table, and more tokens than one page has.
@@ -40,19 +30,7 @@ async fn filled(database: &Database) -> Store {
     store.revoke(&NewRevocation::token(ISSUER, "j7", NOW)).await.unwrap();
     store.undo_revocation(&Undoing::new(3, "the wrong one")).await.unwrap();
     store.revoke(&NewRevocation::key(ISSUER, "k0")).await.unwrap();
-    let key = KeyRecord {
-        issuer: ISSUER.to_owned(),
-        kid: "k1".to_owned(),
-        algorithm: "ES256".to_owned(),
-        state: KeyState::Active,
-        file: None,
-        public_jwk: Some("{}".to_owned()),
-        prepared_at: NOW,
-        active_at: Some(NOW),
-        retiring_at: None,
-        retired_at: None,
-        expires_at: None,
-    };
+    let key = KeyRecord { public_jwk: Some("{}".to_owned()), ..fixtures::key("k1") };
     store.add_key(&key).await.unwrap();
     let report = VerifierReport {
         id: "orders-1".to_owned(),

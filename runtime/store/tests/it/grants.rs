@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use service_only::{clock::Timestamp, keys::KeyState};
+use service_only::keys::KeyState;
 use service_only_store::{
-    KeyRecord, KeyStep, KeyUse, NewRevocation, SqlRevocations, Store, StoreError, TokenFilter, TokenRecord,
-    Undoing, VerifierReport,
+    KeyStep, KeyUse, NewRevocation, SqlRevocations, Store, StoreError, TokenFilter, TokenRecord, Undoing,
+    VerifierReport,
 };
 
-use crate::database::Database;
-
-const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
-const ISSUER: &str = "bakery-auth";
+use crate::{
+    database::Database,
+    fixtures::{ISSUER, NOW, key, token},
+};
 
 /// The store of an owner, and its address for each role of the script in the guide.
 struct Roles {
@@ -36,36 +36,6 @@ async fn roles() -> Option<Roles> {
     database.execute(&script.replace("SCHEMA public", &format!("SCHEMA {schema}"))).await;
     let url = |role: &str| database.url.replacen("postgres@", &format!("{prefix}_{role}@"), 1);
     Some(Roles { _owner: owner, operator: url("operator"), minter: url("minter"), verifier: url("verifier") })
-}
-
-fn token(jti: &str) -> TokenRecord {
-    TokenRecord {
-        issuer: ISSUER.to_owned(),
-        jti: jti.to_owned(),
-        service: "orders".to_owned(),
-        kid: "k1".to_owned(),
-        issued_at: NOW,
-        expires_at: NOW.plus(Duration::from_secs(60)),
-        note: None,
-        minted_by: None,
-        minted_at: NOW,
-    }
-}
-
-fn key(kid: &str) -> KeyRecord {
-    KeyRecord {
-        issuer: ISSUER.to_owned(),
-        kid: kid.to_owned(),
-        algorithm: "ES256".to_owned(),
-        state: KeyState::Active,
-        file: None,
-        public_jwk: None,
-        prepared_at: NOW,
-        active_at: Some(NOW),
-        retiring_at: None,
-        retired_at: None,
-        expires_at: None,
-    }
 }
 
 fn report() -> VerifierReport {

@@ -4,6 +4,7 @@
 
 mod backup;
 mod database;
+mod fixtures;
 mod grants;
 mod key_reports;
 mod metrics;
