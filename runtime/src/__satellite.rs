@@ -6,6 +6,7 @@
 //! - [`WeakHandle`]: lets metrics read a verifier or a log only while the program uses it.
 //! - [`decode_text`], [`unverified_payload`], [`escaped`]: handle text in the same way as the guard.
 //! - [`bounded`], [`OTHERS`]: bound the number of names that have a count of their own.
+//! - [`PRIVATE_MEMBERS`]: recognize a private key in a JWK set. The command line uses it too.
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
@@ -16,6 +17,7 @@ pub use crate::{
     clock::Stopwatch,
     handle::WeakHandle,
     hashed::{Hashed, mix},
+    keys::jwks::PRIVATE_MEMBERS,
     others::{OTHERS, bounded},
     text::decode as decode_text,
     watched_file::{

@@ -8,7 +8,7 @@
 mod algorithm;
 mod file;
 pub(crate) mod identity;
-mod jwks;
+pub(crate) mod jwks;
 mod prepared;
 #[cfg(feature = "remote")]
 mod remote;

@@ -1,18 +1,15 @@
-//! The set that is published already, as it is in its file.
+//! The published set, as its file contains it.
 //!
 //! Each entry is kept as it was read: verifiers other than ours may use members that this program does not know.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
-use service_only::{Algorithm, KeySet};
+use service_only::{__satellite::PRIVATE_MEMBERS, Algorithm, KeySet};
 
 use super::Unknown;
 use crate::key_file;
 use crate::problem::{Outcome, Problem, ProblemCode};
-
-/// The members of a JWK that are secret: RFC 7518 section 6.
-const SECRETS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The entries of a published set.
 #[derive(Debug, Default)]
@@ -104,7 +101,7 @@ impl Entry {
 
     pub(super) fn has_secret(&self) -> bool {
         self.jwk.get("kty").is_some_and(|kty| kty == "oct")
-            || SECRETS.iter().any(|member| self.jwk.get(member).is_some())
+            || PRIVATE_MEMBERS.iter().any(|member| self.jwk.get(member).is_some())
     }
 }
 

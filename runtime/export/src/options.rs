@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
+use service_only::__satellite::PRIVATE_MEMBERS;
 
 use crate::{ExportError, MeshOption};
 
@@ -160,9 +161,7 @@ fn public_keys(jwks: &str) -> Result<String, ExportError> {
     let set: Value = serde_json::from_str(jwks).map_err(|_| refused("this is not a JWK set"))?;
     let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
     let keys = keys.ok_or_else(|| refused("the JWK set has no keys"))?;
-    // RFC 7518 section 6: the members that only the owner of a key may have.
-    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-    if keys.iter().any(|key| private.iter().any(|member| key.get(member).is_some())) {
+    if keys.iter().any(|key| PRIVATE_MEMBERS.iter().any(|member| key.get(member).is_some())) {
         return Err(refused("the JWK set holds a secret; name the public keys only"));
     }
     Ok(set.to_string())

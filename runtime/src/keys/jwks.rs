@@ -397,7 +397,7 @@ impl Jwk {
             "x" => self.x = value.into(),
             "y" => self.y = value.into(),
             _ => {
-                let private = PRIVATE.iter().find(|private| **private == name);
+                let private = PRIVATE_MEMBERS.iter().find(|private| **private == name);
                 // `"oth": []` and `"d": ""` are empty.
                 if !matches!(&value, Value::Text(text) if text.is_empty())
                     && !matches!(&value, Value::Texts(texts) if texts.is_empty())
@@ -531,8 +531,8 @@ impl Jwk {
     }
 }
 
-/// The members that only private keys have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// The members of a JWK that only private keys have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2).
+pub const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 const SUPPORTED: &str = "supported are `RSA`, `EC` on `P-256` or `P-384`, and `OKP` on `Ed25519`";
 
