@@ -4,10 +4,11 @@
 //! issuers and expectations are checked for every token. Each thread has its own table, which needs no lock. Only the
 //! header of an accepted token is kept, so a caller without a valid token can neither fill the table nor empty it.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, hash::BuildHasher as _, rc::Rc};
+
+use foldhash::fast::FixedState;
 
 use super::Header;
-use crate::hashed::mix;
 
 /// The number of headers that one thread keeps: enough for the keys of many rotations of every issuer.
 const MAX_KNOWN: usize = 64;
@@ -79,9 +80,7 @@ const fn place(hash: u64) -> usize {
 /// Distributes texts over the table. The hash is not keyed: a caller who finds two headers for one place needs
 /// accepted tokens with both, and only causes one of the headers to be parsed each time.
 fn hash(segment: &str) -> u64 {
-    let (words, rest) = segment.as_bytes().as_chunks::<8>();
-    let hash = words.iter().fold(segment.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+    FixedState::default().hash_one(segment)
 }
 
 #[cfg(test)]
