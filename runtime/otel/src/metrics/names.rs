@@ -6,7 +6,7 @@ use std::{
 };
 
 use opentelemetry::{KeyValue, StringValue};
-use service_only::__satellite::bounded;
+use service_only::__satellite::{OTHERS, bounded};
 
 use super::locked;
 
@@ -27,18 +27,17 @@ impl Names {
         if let Some(name) = known.get(name) {
             return KeyValue::new(key, StringValue::from(Arc::clone(name)));
         }
-        let label: Arc<str> = bounded(name, false, known.len(), self.limit).into();
-        if *label == *name {
-            known.insert(Arc::clone(&label));
+        if bounded(name, false, known.len(), self.limit) == OTHERS {
+            return KeyValue::new(key, OTHERS);
         }
-        KeyValue::new(key, StringValue::from(label))
+        let name: Arc<str> = name.into();
+        known.insert(Arc::clone(&name));
+        KeyValue::new(key, StringValue::from(name))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use service_only::__satellite::OTHERS;
-
     use super::*;
 
     #[test]
