@@ -26,6 +26,29 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The format of a result that can also be metrics.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Report {
+    /// For people and shell scripts.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For the textfile collector of Prometheus' node_exporter.
+    Prometheus,
+}
+
+impl Report {
+    /// The format of a result that is not metrics; `None` for metrics.
+    pub(crate) fn format(self) -> Option<Format> {
+        match self {
+            Self::Text => Some(Format::Text),
+            Self::Json => Some(Format::Json),
+            Self::Prometheus => None,
+        }
+    }
+}
+
 /// Writes one line of result, and flushes it so that a reader on a pipe can follow.
 ///
 /// The caller must escape any content of a token.

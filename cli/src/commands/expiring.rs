@@ -9,7 +9,7 @@ use super::list;
 use crate::config::{Config, Lifetime};
 use crate::exit::Exit;
 use crate::known;
-use crate::output::{self, Format};
+use crate::output::{self, Report};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
 
@@ -38,39 +38,23 @@ pub(crate) struct ExpiringOptions {
     of: list::Whose,
     #[command(flatten)]
     limit: list::Limit,
-    /// Output format
+    /// Output format; `prometheus` has every token and key, whatever --within says
     #[arg(long, value_enum, default_value_t)]
     format: Report,
-}
-
-/// How the tokens are reported.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
-enum Report {
-    /// For people and shell scripts.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-    /// For the textfile collector of Prometheus' node_exporter: every token and key, whatever --within says.
-    Prometheus,
 }
 
 pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
     let (now, mut filter) = (store::now(), options.of.filter());
-    let format = match options.format {
-        Report::Text => Format::Text,
-        Report::Json => Format::Json,
-        Report::Prometheus => {
-            filter.issuer = filter.issuer.or(config.as_ref().map(|config| config.issuer.clone()));
-            let text = exposition(&url, config.as_ref(), &filter, now)?;
-            let soon = match options.within {
-                Some(within) => is_any(&url, config.as_ref(), &soon(filter, within, now))?,
-                None => false,
-            };
-            output::lines(text.trim_end())?;
-            return Ok(exit(soon));
-        }
+    let Some(format) = options.format.format() else {
+        filter.issuer = filter.issuer.or(config.as_ref().map(|config| config.issuer.clone()));
+        let text = exposition(&url, config.as_ref(), &filter, now)?;
+        let soon = match options.within {
+            Some(within) => is_any(&url, config.as_ref(), &soon(filter, within, now))?,
+            None => false,
+        };
+        output::lines(text.trim_end())?;
+        return Ok(exit(soon));
     };
     let within = options.within.ok_or_else(|| {
         Problem::usage("no remaining lifetime is given").help("pass `--within DURATION`, such as `30d`")

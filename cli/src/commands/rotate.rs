@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
 use crate::members;
-use crate::output;
+use crate::output::{self, Format, Report};
 use crate::problem::{Outcome, Problem};
 use crate::published::Unknown;
 use crate::rotation::{Emergency, Made, Rotation, Site, Successor};
@@ -56,21 +56,9 @@ pub(crate) struct RotateOptions {
     /// tokens
     #[arg(long, conflicts_with = "plan")]
     drop_unknown: bool,
-    /// Output format
+    /// Output format; `prometheus` has the warnings of --plan, and the exit code 0
     #[arg(long, value_enum, default_value_t)]
     format: Report,
-}
-
-/// How results are written.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
-enum Report {
-    /// For people and shell scripts.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-    /// The warnings of --plan, for the textfile collector of Prometheus' node_exporter; the exit code is 0.
-    Prometheus,
 }
 
 /// What was asked for.
@@ -93,16 +81,17 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     };
     if options.plan {
         let plan = plan(&url, &site)?;
-        if options.format == Report::Prometheus {
+        let Some(format) = options.format.format() else {
             output::lines(plan.exposition(&site.issuer).trim_end())?;
             return Ok(Exit::Done);
-        }
-        tell(&[], &plan, options.format)?;
+        };
+        tell(&[], &plan, format)?;
         return Ok(exit(&plan, Asked::Plan));
     }
-    if options.format == Report::Prometheus {
-        return Err(Problem::usage("metrics are those of the plan").help("add `--plan`"));
-    }
+    let format = options
+        .format
+        .format()
+        .ok_or_else(|| Problem::usage("metrics are those of the plan").help("add `--plan`"))?;
     let _lock = site.lock()?;
     let go_on = &mut || Ok(());
     if let Some(named) = &options.emergency {
@@ -111,7 +100,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
             let store = Store::connect(&url).await.map_err(|error| store::refused(&error))?;
             Rotation::new(&store, &site, go_on).emergency(named.as_deref(), successor).await
         })?;
-        tell_emergency(&emergency, &site, options.format)?;
+        tell_emergency(&emergency, &site, format)?;
         tell_kept(&emergency.made, &site);
         return Ok(Exit::Done);
     }
@@ -122,7 +111,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
         Ok((made, plan, journal))
     })?;
     plan.warnings.extend(site.strange_keys(&journal)?);
-    tell(&made, &plan, options.format)?;
+    tell(&made, &plan, format)?;
     tell_kept(&made, &site);
     Ok(exit(&plan, Asked::Run))
 }
@@ -159,14 +148,14 @@ fn tell_kept(made: &[Made], site: &Site) {
     }
 }
 
-fn tell(made: &[Made], plan: &Plan, format: Report) -> Outcome<()> {
+fn tell(made: &[Made], plan: &Plan, format: Format) -> Outcome<()> {
     match format {
-        Report::Json => output::json(&json!({
+        Format::Json => output::json(&json!({
             "made": made.iter().map(made_json).collect::<Vec<_>>(),
             "next": plan.steps.iter().map(planned_json).collect::<Vec<_>>(),
             "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))?,
-        Report::Text | Report::Prometheus => {
+        Format::Text => {
             tell_made(made)?;
             for planned in &plan.steps {
                 let (word, kid) = named(&planned.step);
@@ -186,14 +175,14 @@ fn tell(made: &[Made], plan: &Plan, format: Report) -> Outcome<()> {
     Ok(())
 }
 
-fn tell_emergency(emergency: &Emergency, site: &Site, format: Report) -> Outcome<()> {
+fn tell_emergency(emergency: &Emergency, site: &Site, format: Format) -> Outcome<()> {
     match format {
-        Report::Json => output::json(&json!({
+        Format::Json => output::json(&json!({
             "made": emergency.made.iter().map(made_json).collect::<Vec<_>>(),
             "leaked": emergency.leaked,
             "need_tokens": emergency.stranded.keys().collect::<Vec<_>>(),
         }))?,
-        Report::Text | Report::Prometheus => {
+        Format::Text => {
             tell_made(&emergency.made)?;
             for (service, until) in &emergency.stranded {
                 let until =
