@@ -94,10 +94,7 @@ impl Site {
 
     /// The key that will sign next, if it exists.
     pub(crate) fn next(&self) -> Outcome<Option<SigningKey>> {
-        if !self.next.exists() {
-            return Ok(None);
-        }
-        KeySource { path: self.next.clone(), ..self.source.clone() }.load().map(Some)
+        load_next(&self.source, self.next.clone())
     }
 
     pub(crate) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
@@ -216,9 +213,12 @@ impl Site {
 
 /// The name of the key that will sign next, if its file is here.
 pub(crate) fn prepared_name(config: &Config) -> Option<String> {
-    let path = next_file(&config.key.path);
-    let source = path.exists().then(|| KeySource { path, ..config.key.clone() })?;
-    source.load().ok().map(|key| key.kid().to_string())
+    let next = load_next(&config.key, next_file(&config.key.path)).ok().flatten();
+    next.map(|key| key.kid().to_string())
+}
+
+fn load_next(current: &KeySource, path: PathBuf) -> Outcome<Option<SigningKey>> {
+    path.exists().then(|| KeySource { path, ..current.clone() }.load()).transpose()
 }
 
 /// The file of the key that will sign next.
