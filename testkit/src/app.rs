@@ -197,8 +197,7 @@ impl TestRequest {
         name: impl TryInto<HeaderName, Error: std::fmt::Display>,
         value: impl AsRef<[u8]>,
     ) -> Self {
-        let name = name.try_into().or_fail("the name of a header");
-        let value = HeaderValue::from_bytes(value.as_ref()).or_fail("the value of a header");
+        let (name, value) = header(name, value);
         self.request.headers_mut().append(name, value);
         self
     }
@@ -252,6 +251,17 @@ impl TestRequest {
         };
         TestResponse::read(line, response, audit, called).await
     }
+}
+
+/// A header of a test, or a failed test.
+#[track_caller]
+pub(crate) fn header(
+    name: impl TryInto<HeaderName, Error: std::fmt::Display>,
+    value: impl AsRef<[u8]>,
+) -> (HeaderName, HeaderValue) {
+    let name = name.try_into().or_fail("the name of a header");
+    let value = HeaderValue::from_bytes(value.as_ref()).or_fail("the value of a header");
+    (name, value)
 }
 
 impl IntoFuture for TestRequest {

@@ -4,10 +4,10 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
-use crate::fail::OrFail;
+use crate::{app::header, fail::OrFail};
 
 /// The answer of a [`StubService`](crate::StubService) to one method and path.
 ///
@@ -73,8 +73,7 @@ impl StubAnswer {
         name: impl TryInto<HeaderName, Error: std::fmt::Display>,
         value: impl AsRef<[u8]>,
     ) -> Self {
-        let name = name.try_into().or_fail("the name of a header");
-        let value = HeaderValue::from_bytes(value.as_ref()).or_fail("the value of a header");
+        let (name, value) = header(name, value);
         self.headers.append(name, value);
         self
     }
