@@ -152,7 +152,7 @@ mod tests {
         let mut line = Cli::command();
         line.build();
         let commands = line.get_subcommands().filter(|command| command.get_name() != "help");
-        // `store` has only commands of its own.
+        // `store` has only subcommands.
         let commands = commands.flat_map(|command| {
             let nested = command.get_subcommands().filter(|nested| nested.get_name() != "help");
             let nested =

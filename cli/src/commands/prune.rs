@@ -1,6 +1,6 @@
 //! `service-token prune`: removes tokens from the registry that expired long ago.
 //!
-//! Minting and revoking prune a few of them each time. This command prunes all at once, such as from a timer where the
+//! Minting and revoking prune a few of them each time. This command prunes all of them. Run it from a timer if the
 //! minting program has no right to delete.
 
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) struct PruneOptions {
     expired_for: Option<Lifetime>,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -32,7 +32,7 @@ pub(crate) struct BackupOptions {
     file: PathBuf,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -27,7 +27,7 @@ Examples:
 pub(crate) struct CheckOptions {
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

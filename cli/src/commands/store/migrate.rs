@@ -23,7 +23,7 @@ Exit codes: 0 the new store has everything, 2 usage, the new store is not empty,
 /// Copy the store into an empty one, such as from SQLite to PostgreSQL
 ///
 /// Stop the programs that mint, revoke and rotate first. The new store must exist and be empty: `store init`
-/// creates it. The old store stays as it is: name the new one in the configuration and in each verifier, then
+/// creates it. The old store does not change: name the new one in the configuration and in each verifier, then
 /// delete the old one.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -33,7 +33,7 @@ pub(crate) struct MoveOptions {
     to: StoreUrl,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

@@ -33,7 +33,7 @@ pub(crate) struct RestoreOptions {
     file: PathBuf,
     #[command(flatten)]
     store: StoreAndConfig,
-    /// How results are written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
