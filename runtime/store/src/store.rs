@@ -9,6 +9,7 @@ mod macros;
 
 mod backup;
 mod check;
+mod counts;
 mod coverage;
 mod error;
 mod exposition;

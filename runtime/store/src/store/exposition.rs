@@ -8,7 +8,6 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    time::Duration,
 };
 
 use service_only::{
@@ -19,27 +18,11 @@ use service_only::{
 
 use super::{
     KeyRecord, PruneRecord, Store, StoreError,
-    names::push_found,
-    pages::{ahead, push_unrevoked},
-    statement::{Statement, with_arguments},
+    counts::{LastRow, WITHIN, Within},
 };
-
-/// The timeout. The count reads every valid token of the issuer.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The number of services with their own label; all others share the label `(others)`.
 const MAX_SERVICES: usize = 1_000;
-
-/// The times within which expiring tokens are counted.
-const WITHIN: [(&str, i64); 7] = [
-    ("1h", 3_600),
-    ("1d", 86_400),
-    ("7d", 604_800),
-    ("30d", 2_592_000),
-    ("90d", 7_776_000),
-    ("365d", 31_536_000),
-    ("ever", i64::MAX),
-];
 
 impl Store {
     /// The issuer's tokens and keys at `now`, in Prometheus' text format. It has the number of tokens that
@@ -50,81 +33,20 @@ impl Store {
     /// When the store cannot be read.
     pub async fn exposition(&self, issuer: &str, now: Timestamp) -> Result<String, StoreError> {
         let registry = Registry {
-            counts: self.counts(issuer, now.unix()).await?,
+            valid: self.valid_tokens(issuer, now.unix()).await?,
             last: self.last_of_services(issuer).await?,
             expired: self.expired(issuer, now.unix()).await?,
             pruned: self.pruned(issuer).await?,
         };
         Ok(exposition(issuer, &registry, &self.keys(issuer).await?, now.unix()))
     }
-
-    /// The valid tokens of each service, by the time that they have left.
-    async fn counts(&self, issuer: &str, now: i64) -> Result<Vec<Counts>, StoreError> {
-        let mut statement = Statement::new("SELECT t.service");
-        for (_, seconds) in WITHIN {
-            statement.push(", SUM(CASE WHEN t.expires_at <= ").bind(now.saturating_add(seconds));
-            statement.push(" THEN 1 ELSE 0 END)");
-        }
-        statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(issuer);
-        statement.push(" AND t.expires_at > ").bind(now).push(" AND ");
-        push_unrevoked(&mut statement, ahead());
-        statement.push(" GROUP BY t.service ORDER BY t.service");
-        let rows: Vec<CountRow> = on_pool!(self, within COUNT_TIMEOUT, pool =>
-            with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)?;
-        Ok(rows.into_iter().map(Counts::from).collect())
-    }
-
-    /// The unrevoked token of each service that expires last.
-    async fn last_of_services(&self, issuer: &str) -> Result<Vec<LastRow>, StoreError> {
-        let mut statement = Statement::new("WITH RECURSIVE ");
-        push_found(&mut statement, "service", issuer);
-        // The issuer is the first argument.
-        statement.push(
-            ", newest(name, jti) AS (SELECT found.name, (SELECT t.jti FROM service_only_tokens t
-                WHERE t.issuer = $1 AND t.service = found.name AND ",
-        );
-        push_unrevoked(&mut statement, ahead());
-        statement.push(
-            " ORDER BY t.expires_at DESC LIMIT 1) FROM found WHERE found.name IS NOT NULL)
-            SELECT n.name, t.issued_at, t.expires_at FROM newest n CROSS JOIN service_only_tokens t
-            WHERE t.issuer = $1 AND t.jti = n.jti ORDER BY n.name",
-        );
-        on_pool!(self, within COUNT_TIMEOUT, pool =>
-            with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)
-    }
-
-    /// The expired tokens that were not pruned yet.
-    async fn expired(&self, issuer: &str, now: i64) -> Result<i64, StoreError> {
-        const EXPIRED: &str =
-            "SELECT COUNT(*) FROM service_only_tokens WHERE issuer = $1 AND expires_at <= $2";
-        on_pool!(self, within COUNT_TIMEOUT, pool =>
-            sqlx::query_scalar(EXPIRED).bind(issuer).bind(now).fetch_one(pool).await?)
-    }
-}
-
-/// A service, the issue and the expiry of its last token.
-type LastRow = (String, i64, i64);
-
-/// A service, and its valid tokens within each of `WITHIN`.
-type CountRow = (String, i64, i64, i64, i64, i64, i64, i64);
-
-/// The valid tokens of a service within each of `WITHIN`.
-struct Counts {
-    service: String,
-    within: [i64; WITHIN.len()],
-}
-
-impl From<CountRow> for Counts {
-    fn from((service, hour, day, week, month, quarter, year, ever): CountRow) -> Self {
-        Self { service, within: [hour, day, week, month, quarter, year, ever] }
-    }
 }
 
 /// What the registry has of an issuer.
 #[derive(Default)]
 struct Registry {
+    valid: BTreeMap<String, Within>,
     /// Sorted by service.
-    counts: Vec<Counts>,
     last: Vec<LastRow>,
     expired: i64,
     pruned: Option<PruneRecord>,
@@ -208,7 +130,7 @@ impl<'t> Services<'t> {
                 }
             }
         }
-        for Counts { service, within } in &registry.counts {
+        for (service, Within(within)) in &registry.valid {
             let sums = own.left.entry(label(service)).or_default();
             sums.iter_mut().zip(within).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
         }
@@ -262,8 +184,8 @@ mod tests {
             last.iter().map(|(service, issued, ends)| ((*service).to_owned(), NOW + issued, NOW + ends));
         let last: Vec<LastRow> = last.collect();
         let valid = last.iter().filter(|(.., expires_at)| *expires_at > NOW);
-        let counts = valid.map(|(service, ..)| Counts { service: service.clone(), within: [1; 7] }).collect();
-        Registry { counts, last, ..Registry::default() }
+        let valid = valid.map(|(service, ..)| (service.clone(), Within([1; WITHIN.len()]))).collect();
+        Registry { valid, last, ..Registry::default() }
     }
 
     fn lines(registry: &Registry, keys: &[KeyRecord]) -> Vec<String> {

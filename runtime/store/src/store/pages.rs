@@ -22,7 +22,7 @@ use super::{
 const PAGE: u32 = 1_000;
 
 /// The largest number of parts. With more, the whole issuer is one part, and the database tests each token.
-const MAX_PARTS: usize = 200;
+pub(crate) const MAX_PARTS: usize = 200;
 
 /// The revocation of the key of a token `t`.
 const BY_KEY: &str = "(SELECT r.sequence FROM service_only_revocations r
@@ -67,6 +67,7 @@ struct Page<'a> {
     ahead: i64,
     /// Sorts names by their bytes, as this program does, whatever the language of the database.
     bytewise: &'static str,
+    is_postgres: bool,
 }
 
 impl Store {
@@ -128,7 +129,8 @@ impl Store {
         let size = if filter.revoked.is_some() { most.max(PAGE) } else { most };
         loop {
             let (ahead, bytewise) = (ahead(), self.bytewise());
-            let page = Page { filter, after: last.as_ref(), most: size, ahead, bytewise };
+            let is_postgres = self.is_postgres();
+            let page = Page { filter, after: last.as_ref(), most: size, ahead, bytewise, is_postgres };
             let statement = page.statement(part);
             let rows: Vec<Row> = on_pool!(self, pool =>
                 with_arguments!(sqlx::query_as(statement.sql()), statement).fetch_all(pool).await?)?;
@@ -228,7 +230,7 @@ impl Store {
     }
 }
 
-fn limit_of_parts() -> i64 {
+pub(crate) fn limit_of_parts() -> i64 {
     i64::try_from(MAX_PARTS).unwrap_or(i64::MAX).saturating_add(1)
 }
 
@@ -254,14 +256,26 @@ pub(crate) fn push_unrevoked(statement: &mut Statement, ahead: i64) {
     statement.push(BY_SERVICE).bind(ahead).push(")) IS NULL");
 }
 
+/// Appends `FROM` and `WHERE` for the tokens `t` of an issuer that are revoked one by one: from the revocations to their
+/// tokens. SQLite keeps the order of a `CROSS JOIN`. PostgreSQL may reverse it and read all tokens; `LIMIT` forbids that.
+pub(crate) fn push_revoked_tokens(statement: &mut Statement, issuer: &str, is_postgres: bool) {
+    statement.push(" FROM service_only_revocations k CROSS JOIN ");
+    if is_postgres {
+        statement.push("LATERAL (SELECT own.* FROM service_only_tokens own WHERE own.issuer = k.issuer");
+        statement
+            .push(" AND own.jti = k.name LIMIT 1) AS t WHERE k.kind = 'token' AND k.issuer = ")
+            .bind(issuer);
+    } else {
+        statement.push("service_only_tokens t WHERE k.kind = 'token' AND k.issuer = ").bind(issuer);
+        statement.push(" AND t.jti = k.name AND t.issuer = ").bind(issuer);
+    }
+}
+
 impl Page<'_> {
     fn statement(&self, part: &Part) -> Statement {
         let mut statement = selection(self.ahead);
         if part.by_token {
-            // The order of a `CROSS JOIN` is kept: from the revocations to their tokens.
-            statement.push(" FROM service_only_revocations k CROSS JOIN service_only_tokens t");
-            statement.push(" WHERE k.kind = 'token' AND k.issuer = ").bind(&part.issuer);
-            statement.push(" AND t.jti = k.name AND t.issuer = ").bind(&part.issuer);
+            push_revoked_tokens(&mut statement, &part.issuer, self.is_postgres);
         } else {
             statement.push(" FROM service_only_tokens t WHERE t.issuer = ").bind(&part.issuer);
         }

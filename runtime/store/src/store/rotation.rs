@@ -62,8 +62,16 @@ impl Store {
             holders: self.holders(issuer).await?,
             uses: self.key_use(issuer).await?,
             verifiers: self.verifiers(issuer).await?,
-            revoked: on_pool!(self, pool => sqlx::query_scalar(REVOKED).bind(issuer).fetch_all(pool).await?)?,
+            revoked: self.revoked_keys(issuer).await?,
         })
+    }
+
+    /// The names of an issuer's revoked keys, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn revoked_keys(&self, issuer: &str) -> Result<Vec<String>, StoreError> {
+        on_pool!(self, pool => sqlx::query_scalar(REVOKED).bind(issuer).fetch_all(pool).await?)
     }
 
     /// The services that have or had tokens of a key, and when the last of these tokens expires. Revoked tokens count.

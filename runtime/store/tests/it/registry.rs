@@ -302,6 +302,91 @@ async fn metrics_count_valid_tokens_by_the_time_that_they_have_left() {
     }
 }
 
+/// The metrics of an issuer, from its tokens themselves: each service's valid tokens within an hour, a month and for
+/// ever, and the expiry of its last token.
+async fn counted(store: &Store, issuer: &str, now: Timestamp) -> (Vec<String>, Vec<String>) {
+    let all = store.tokens(&TokenFilter { issuer: Some(issuer.to_owned()), ..TokenFilter::default() }).await;
+    let unrevoked: Vec<_> = all.unwrap().into_iter().filter(|listed| listed.revoked.is_none()).collect();
+    let services: std::collections::BTreeSet<_> =
+        unrevoked.iter().map(|listed| listed.token.service.as_str()).collect();
+    let (mut counts, mut last) = (Vec::new(), Vec::new());
+    for service in services {
+        let own = unrevoked.iter().map(|listed| &listed.token).filter(|token| token.service == service);
+        let labels = format!("issuer=\"{issuer}\",service=\"{service}\"");
+        let valid: Vec<_> = own.clone().filter(|token| token.expires_at > now).collect();
+        for (name, within) in [("1h", days(1) / 24), ("30d", days(30)), ("ever", days(100_000))] {
+            let count = valid.iter().filter(|token| token.expires_at <= now.plus(within)).count();
+            if !valid.is_empty() {
+                counts.push(format!("service_only_registry_tokens{{{labels},within=\"{name}\"}} {count}"));
+            }
+        }
+        let expiry = own.map(|token| token.expires_at).max().unwrap();
+        last.push(format!(
+            "service_only_registry_token_expiry_timestamp_seconds{{{labels}}} {}",
+            expiry.unix()
+        ));
+    }
+    (counts, last)
+}
+
+#[tokio::test]
+async fn metrics_equal_a_count_of_the_tokens_themselves_whatever_is_revoked() {
+    let now = now();
+    for database in Database::all().await {
+        let store = Store::create(&database.url).await.unwrap();
+        store.record_tokens(&records(now)).await.unwrap();
+        let begun = now.minus(days(100));
+        let steps = [
+            vec![],
+            vec![NewRevocation::token(ISSUERS[0], "a90", now), NewRevocation::token(ISSUERS[0], "a0", now)],
+            // Some of the tokens of the service are younger.
+            vec![NewRevocation::service(ISSUERS[0], "orders", begun.plus(Duration::from_secs(85)))],
+            vec![NewRevocation::key(ISSUERS[0], "k1")],
+            vec![NewRevocation::token(ISSUERS[0], "-82", now), NewRevocation::token(ISSUERS[0], "a84", now)],
+            vec![NewRevocation::key(ISSUERS[0], "k0"), NewRevocation::key(ISSUERS[0], "k2")],
+        ];
+        for revocations in steps {
+            store.revoke_all(&revocations).await.unwrap();
+            for issuer in ISSUERS {
+                let text = store.exposition(issuer, now).await.unwrap();
+                let (counts, last) = counted(&store, issuer, now).await;
+                for line in counts.iter().chain(&last) {
+                    assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+                }
+                let series = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+                assert_eq!(series("service_only_registry_tokens{"), counts.len() / 3 * 7);
+                assert_eq!(series("service_only_registry_token_expiry_timestamp_seconds{"), last.len());
+            }
+        }
+        assert!(counted(&store, ISSUERS[0], now).await.1.is_empty(), "every key of this issuer is revoked");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_the_same_with_more_keys_or_revoked_services_than_are_counted_on_their_own() {
+    let now = now();
+    for database in Database::all().await {
+        let store = Store::create(&database.url).await.unwrap();
+        let many = (0..205_u32).map(|number| TokenRecord {
+            jti: format!("j{number}"),
+            kid: format!("k{number}"),
+            service: format!("s{number}"),
+            issuer: ISSUERS[0].to_owned(),
+            expires_at: now.plus(days(7)),
+            ..records(now)[0].clone()
+        });
+        store.record_tokens(&many.collect::<Vec<_>>()).await.unwrap();
+        let services = (0..203)
+            .map(|number| NewRevocation::service(ISSUERS[0], format!("s{number}"), now.minus(days(1_000))));
+        for revocations in [vec![NewRevocation::key(ISSUERS[0], "k3")], services.collect()] {
+            store.revoke_all(&revocations).await.unwrap();
+            let text = store.exposition(ISSUERS[0], now).await.unwrap();
+            let valid = text.lines().filter(|line| line.ends_with("within=\"30d\"} 1")).count();
+            assert_eq!(valid, 204);
+        }
+    }
+}
+
 #[tokio::test]
 async fn holders_of_a_revoked_key_are_known_though_the_journal_leaves_them_out() {
     let now = now();
