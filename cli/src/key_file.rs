@@ -157,6 +157,13 @@ impl KeySource {
     }
 }
 
+/// The content of the file of a new key.
+pub(crate) fn content(key: &SigningKey) -> Outcome<Zeroizing<Vec<u8>>> {
+    key.to_secret_bytes().ok_or_else(|| {
+        Problem::new(ProblemCode::BadKey, format!("the private key of `{}` is not here", key.kid()))
+    })
+}
+
 /// Reads a file of bounded size into a buffer that is zeroed.
 pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     let failed = |error| Problem::io("read", path, &error).help("check the path and its permissions");

@@ -2,17 +2,21 @@
 //! verifies cannot mint.
 
 mod private_jwk;
+mod public_jwk;
 mod request;
 mod ring;
+mod signer;
 mod signing_key;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+pub use public_jwk::PublicJwk;
 pub use request::{MintedToken, TokenRequest};
 pub use ring::SigningRing;
-pub use signing_key::{PublicJwk, SigningKey};
+pub use signer::{SignError, Signer, message_digest};
+pub use signing_key::SigningKey;
 
 use crate::clock::{Clock, SystemClock};
 
@@ -137,7 +141,8 @@ impl IssuerBuilder {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// Sets the key that signs. Required, unless you set a ring.
+    /// Sets the key that signs. Required, unless you set a ring. For a key that is elsewhere, see
+    /// [`SigningKey::from_signer`].
     pub fn key(self, key: impl Into<Arc<SigningKey>>) -> Self {
         Self { keys: Some(Keys::One(key.into())), ..self }
     }
@@ -215,22 +220,42 @@ fn check_lifetime(lifetime: Duration) -> Result<(), IssueError> {
 }
 
 /// Why a token cannot be minted. The message states what is wrong and how to fix it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssueError(String);
+#[derive(Debug, Clone)]
+pub struct IssueError {
+    message: String,
+    source: Option<Arc<SignError>>,
+}
 
 impl IssueError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { message: message.into(), source: None }
+    }
+
+    pub(crate) fn of_signer(error: SignError) -> Self {
+        Self { message: format!("the signer failed: {error}"), source: Some(Arc::new(error)) }
     }
 }
+
+impl PartialEq for IssueError {
+    fn eq(&self, other: &Self) -> bool {
+        self.message == other.message
+    }
+}
+
+impl Eq for IssueError {}
 
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
-impl Error for IssueError {}
+impl Error for IssueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The message contains that of the signer, whose own source is next.
+        self.source.as_ref().and_then(|error| error.source())
+    }
+}
 
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

@@ -24,3 +24,10 @@ impl<T, E: fmt::Display> OrFail<T> for Result<T, E> {
         }
     }
 }
+
+impl<T> OrFail<T> for Option<T> {
+    #[track_caller]
+    fn or_fail(self, doing: &str) -> T {
+        self.unwrap_or_else(|| fail(doing))
+    }
+}

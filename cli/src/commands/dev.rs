@@ -21,7 +21,7 @@ use service_only::{
 
 use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
 use crate::exit::Exit;
-use crate::key_file::{KeySource, SecretEncoding};
+use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::members;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::output::{self, Format};
@@ -127,7 +127,7 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
         let key = SigningKey::generate(ALGORITHM)
             .map_err(|error| Problem::new(ProblemCode::BadKey, format!("no development key: {error}")))?;
         new_file::private_directory(dir)?;
-        new_file::write_all(&[NewFile::secret(&path, key.to_secret_bytes())], Overwrite::Refuse)?;
+        new_file::write_all(&[NewFile::secret(&path, key_file::content(&key)?)], Overwrite::Refuse)?;
         output::note(&format!("generated a development key: `{}`", path.display()));
     }
     let source = KeySource { path, algorithm: ALGORITHM, kid: None, encoding: SecretEncoding::Raw };

@@ -15,6 +15,7 @@ use service_only_store::rotation::Journal;
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
+use crate::key_file;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::option_values::{algorithm_parser, key_name};
 use crate::output::{self, Format};
@@ -81,7 +82,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     new_file::check_distinct(&targets.into_iter().chain(config_file).collect::<Vec<_>>())?;
 
     let key = plan.make()?;
-    let mut files = vec![NewFile::secret(&plan.out, key.to_secret_bytes())];
+    let mut files = vec![NewFile::secret(&plan.out, key_file::content(&key)?)];
     if let Some(path) = &options.public_out {
         files.push(NewFile::public(path, public_set(&key, path)?));
     }

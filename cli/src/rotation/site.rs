@@ -13,7 +13,7 @@ use service_only_store::rotation::{Journal, RotationSettings, Warning};
 
 use super::check_rotatable;
 use crate::config::Config;
-use crate::key_file::KeySource;
+use crate::key_file::{self, KeySource};
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
@@ -98,7 +98,7 @@ impl Site {
     }
 
     pub(crate) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
-        let file = NewFile::secret(&self.next, key.to_secret_bytes());
+        let file = NewFile::secret(&self.next, key_file::content(key)?);
         new_file::write_all(&[file], Overwrite::Replace)
     }
 

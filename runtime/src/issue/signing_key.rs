@@ -1,9 +1,9 @@
-//! Private keys: how they are generated, read from files, and used to sign through jsonwebtoken.
+//! Private keys: how they are generated, read from files, and used to sign through jsonwebtoken, or by a
+//! [`Signer`].
 
 use std::fmt;
 
 use aws_lc_rs::{
-    digest,
     encoding::AsDer,
     hmac, rand,
     rsa::KeySize,
@@ -26,7 +26,11 @@ use pkcs8::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{IssueError, base64url};
+use super::{
+    IssueError, base64url,
+    public_jwk::{Public, PublicJwk},
+    signer::{self, Signer},
+};
 use crate::{
     denial::quoted,
     keys::{
@@ -36,41 +40,27 @@ use crate::{
     text,
 };
 
-/// A private key, or an HMAC secret, with its algorithm and name.
+/// A private key, or an HMAC secret, with its algorithm and name. The private key is in this value, or a [`Signer`]
+/// uses it elsewhere, such as in a token of PKCS#11 or a key management service.
 ///
 /// `Debug` shows the algorithm and the key id. The material is zeroed on drop.
 pub struct SigningKey {
     algorithm: Algorithm,
     kid: KeyId,
-    /// The PKCS#8 form of a private key, or the bytes of a secret.
-    secret: Zeroizing<Vec<u8>>,
-    encoding: EncodingKey,
-    public: Public,
+    material: Material,
+    /// `None` for an HMAC secret.
+    public: Option<PublicJwk>,
     verifying: VerifyingKey,
 }
 
-/// The public half of the key.
-#[derive(Clone)]
-enum Public {
-    Secret,
-    Rsa { n: Vec<u8>, e: Vec<u8> },
-    Ec { crv: &'static str, x: Vec<u8>, y: Vec<u8> },
-    Ed25519 { x: Vec<u8> },
-}
-
-impl Public {
-    fn prepared(&self, algorithm: Algorithm) -> Result<Prepared, KeyError> {
-        let no_point = |_| KeyError::unusable("the key is not a point of the curve");
-        let key = match self {
-            Self::Secret => return Err(KeyError::unusable("a secret has no public half")),
-            Self::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
-            Self::Ec { x, y, .. } => {
-                DecodingKey::from_ec_components(&base64url(x), &base64url(y)).map_err(no_point)?
-            }
-            Self::Ed25519 { x } => DecodingKey::from_ed_components(&base64url(x)).map_err(no_point)?,
-        };
-        Prepared::new(algorithm, &key)
-    }
+/// What signs.
+enum Material {
+    Here {
+        /// The PKCS#8 form of a private key, or the bytes of a secret.
+        secret: Zeroizing<Vec<u8>>,
+        encoding: EncodingKey,
+    },
+    Elsewhere(Box<dyn Signer>),
 }
 
 impl SigningKey {
@@ -147,9 +137,37 @@ impl SigningKey {
             algorithm,
             verifying: VerifyingKey::named(kid.clone(), algorithm, prepared),
             kid,
-            secret: Zeroizing::new(secret.to_vec()),
-            encoding: EncodingKey::from_secret(secret).map_err(empty)?,
-            public: Public::Secret,
+            material: Material::Here {
+                secret: Zeroizing::new(secret.to_vec()),
+                encoding: EncodingKey::from_secret(secret).map_err(empty)?,
+            },
+            public: None,
+        })
+    }
+
+    /// Uses a key that is elsewhere. Its name and algorithm are those of the signer's public key.
+    ///
+    /// Each signature is checked with the public key before it is returned, so a signer that uses another key mints
+    /// nothing. An ECDSA signature in DER, as most devices return it, is converted to the form of a JWS.
+    ///
+    /// # Errors
+    /// When a verifier would refuse the public key, because it is weak for example.
+    pub fn from_signer(signer: impl Signer) -> Result<Self, KeyError> {
+        let jwk = signer.public_jwk();
+        let (algorithm, kid) = (jwk.algorithm(), jwk.kid().clone());
+        if kid.as_str().is_empty() || kid.as_str().len() > KeyId::MAX_LENGTH {
+            return Err(KeyError::unusable(format!(
+                "the key id of the signer has {} bytes, and needs 1 to {}",
+                kid.as_str().len(),
+                KeyId::MAX_LENGTH
+            )));
+        }
+        Ok(Self {
+            algorithm,
+            kid,
+            verifying: jwk.verifying_key()?,
+            public: Some(jwk),
+            material: Material::Elsewhere(Box::new(signer)),
         })
     }
 
@@ -214,10 +232,11 @@ impl SigningKey {
                 (EncodingKey::from_ed_der(der), Public::Ed25519 { x: key.public_key().as_ref().to_vec() })
             }
         };
-        let kid = KeyId::new(thumbprint(&public));
+        let jwk = public.jwk(algorithm);
         // Refuse keys that a verifier would refuse.
-        let verifying = VerifyingKey::named(kid.clone(), algorithm, public.prepared(algorithm)?);
-        Ok(Self { algorithm, kid, secret: Zeroizing::new(der.to_vec()), encoding, public, verifying })
+        let verifying = jwk.verifying_key()?;
+        let material = Material::Here { secret: Zeroizing::new(der.to_vec()), encoding };
+        Ok(Self { algorithm, kid: jwk.kid().clone(), material, public: Some(jwk), verifying })
     }
 
     /// Renames the key.
@@ -225,6 +244,7 @@ impl SigningKey {
     pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = KeyId::new(kid);
         self.verifying = self.verifying.with_kid(self.kid.as_str());
+        self.public = self.public.map(|jwk| jwk.with_kid(self.kid.as_str()));
         self
     }
 
@@ -245,49 +265,20 @@ impl SigningKey {
 
     /// The public key as a JWK; `None` for an HMAC key.
     pub fn public_jwk(&self) -> Option<PublicJwk> {
-        let mut jwk = PublicJwk {
-            kty: "",
-            crv: None,
-            n: None,
-            e: None,
-            x: None,
-            y: None,
-            key_use: "sig",
-            alg: self.algorithm,
-            kid: self.kid.clone(),
-        };
-        match &self.public {
-            Public::Secret => return None,
-            Public::Rsa { n, e } => {
-                jwk.kty = "RSA";
-                jwk.n = Some(base64url(n));
-                jwk.e = Some(base64url(e));
-            }
-            Public::Ec { crv, x, y } => {
-                jwk.kty = "EC";
-                jwk.crv = Some(crv);
-                jwk.x = Some(base64url(x));
-                jwk.y = Some(base64url(y));
-            }
-            Public::Ed25519 { x } => {
-                jwk.kty = "OKP";
-                jwk.crv = Some("Ed25519");
-                jwk.x = Some(base64url(x));
-            }
-        }
-        Some(jwk)
+        self.public.clone()
     }
 
-    /// The content of the key's file: PKCS#8 in PEM, or the bytes of the secret.
-    pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        match self.public {
-            Public::Secret => self.secret.clone(),
-            _ => {
-                let block = pem::Pem::new("PRIVATE KEY", self.secret.to_vec());
+    /// The content of the key's file: PKCS#8 in PEM, or the bytes of the secret. `None` if the key is elsewhere.
+    pub fn to_secret_bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
+        match (&self.material, &self.public) {
+            (Material::Elsewhere(_), _) => None,
+            (Material::Here { secret, .. }, None) => Some(secret.clone()),
+            (Material::Here { secret, .. }, Some(_)) => {
+                let block = pem::Pem::new("PRIVATE KEY", secret.to_vec());
                 let text = Zeroizing::new(pem::encode(&block).into_bytes());
                 // The copy in the block is a private key too.
                 drop(Zeroizing::new(block.into_contents()));
-                text
+                Some(text)
             }
         }
     }
@@ -296,14 +287,19 @@ impl SigningKey {
     /// tokens that an [`Issuer`](super::Issuer) does not mint.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// When the backend or the signer fails, or the signer returns a signature of another key.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, IssueError> {
+        let encoding = match &self.material {
+            Material::Here { encoding, .. } => encoding,
+            Material::Elsewhere(signer) => {
+                return signer::sign_checked(&**signer, self.algorithm, &self.verifying, message);
+            }
+        };
         let failed = |_| IssueError::new("the crypto backend could not sign");
         // Name the backend's provider directly: the process-wide one panics if a program has
         // enabled two and installed none.
         let signer: Box<dyn JwtSigner> =
-            (DEFAULT_PROVIDER.signer_factory)(&self.algorithm.to_jsonwebtoken(), &self.encoding)
-                .map_err(failed)?;
+            (DEFAULT_PROVIDER.signer_factory)(&self.algorithm.to_jsonwebtoken(), encoding).map_err(failed)?;
         signer.try_sign(message).map_err(|_| IssueError::new("the crypto backend could not sign"))
     }
 
@@ -329,47 +325,6 @@ impl fmt::Debug for SigningKey {
             .field("kid", &self.kid)
             .finish_non_exhaustive()
     }
-}
-
-/// A public key as a JWK (RFC 7517), for a JWK set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PublicJwk {
-    kty: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    crv: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    e: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    x: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    y: Option<String>,
-    #[serde(rename = "use")]
-    key_use: &'static str,
-    alg: Algorithm,
-    kid: KeyId,
-}
-
-impl PublicJwk {
-    /// Formats these keys as the text of a JWK set.
-    pub fn set<'k>(keys: impl IntoIterator<Item = &'k PublicJwk>) -> String {
-        let keys: Vec<_> = keys.into_iter().collect();
-        serde_json::json!({ "keys": keys }).to_string()
-    }
-}
-
-/// Computes the thumbprint. RFC 7638 section 3: the required members in lexicographic order, hashed.
-fn thumbprint(public: &Public) -> String {
-    let members = match public {
-        Public::Secret => String::new(),
-        Public::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n)),
-        Public::Ec { crv, x, y } => {
-            format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, base64url(x), base64url(y))
-        }
-        Public::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
-    };
-    base64url(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 
 pub(crate) fn ecdsa(algorithm: Algorithm) -> Result<&'static EcdsaSigningAlgorithm, KeyError> {

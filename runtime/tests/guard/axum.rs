@@ -425,7 +425,7 @@ async fn a_lost_record_refuses_the_caller_only_if_the_audit_is_required() {
         let builder = Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).audit(Lost);
         let verifier = if required { builder.require_audit() } else { builder }.build().unwrap();
         let app: Router = Router::new().route("/open", get(open)).with_state(verifier);
-        let key = SigningKey::from_pem(Algorithm::ES256, &key.to_secret_bytes()).unwrap();
+        let key = SigningKey::from_pem(Algorithm::ES256, &key.to_secret_bytes().unwrap()).unwrap();
         let issuer = Issuer::builder()
             .issuer("bakery-auth")
             .key(key)
@@ -615,7 +615,7 @@ async fn a_decision_of_another_verifier_does_not_count() {
     };
     let (outer_audit, inner_audit) = (Recorded::default(), Recorded::default());
     let (outer, inner) = (verifier("bakery-auth", &outer_audit), verifier("other-auth", &inner_audit));
-    let key = SigningKey::from_pem(Algorithm::ES256, &authority.to_secret_bytes()).unwrap();
+    let key = SigningKey::from_pem(Algorithm::ES256, &authority.to_secret_bytes().unwrap()).unwrap();
     let issuer = Issuer::builder().issuer("bakery-auth").key(key).clock(FixedClock(NOW)).build().unwrap();
     let token = issuer.token_for("orders").mint().unwrap();
     let request =

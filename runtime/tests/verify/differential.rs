@@ -71,7 +71,7 @@ fn now() -> i64 {
 
 fn decoding_key(key: &SigningKey) -> DecodingKey {
     match key.public_jwk() {
-        None => DecodingKey::from_secret(&key.to_secret_bytes()).unwrap(),
+        None => DecodingKey::from_secret(&key.to_secret_bytes().unwrap()).unwrap(),
         Some(jwk) => {
             let jwk = serde_json::from_value(serde_json::to_value(jwk).unwrap()).unwrap();
             DecodingKey::from_jwk(&jwk).unwrap()

@@ -164,7 +164,7 @@ fn a_secret_and_a_public_key_are_loaded_again_under_their_name() {
     let pairs = [key(), key()];
     let pem = |key: &SigningKey| {
         // The public half in PEM, by way of the structure of RFC 5480 in front of the point.
-        let private = pem::parse(key.to_secret_bytes().as_slice()).unwrap();
+        let private = pem::parse(key.to_secret_bytes().unwrap().as_slice()).unwrap();
         let point = private.contents().last_chunk::<65>().unwrap();
         let head = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
         pem::encode(&pem::Pem::new("PUBLIC KEY", [head.as_slice(), point].concat())).into_bytes()
@@ -172,7 +172,7 @@ fn a_secret_and_a_public_key_are_loaded_again_under_their_name() {
     let files: [(Builder, _, [SigningKey; 2]); 2] = [
         (
             |path| FileKeys::hmac(Algorithm::HS256, path),
-            [0, 1].map(|index: usize| secrets[index].to_secret_bytes().to_vec()),
+            [0, 1].map(|index: usize| secrets[index].to_secret_bytes().unwrap().to_vec()),
             secrets,
         ),
         (|path| FileKeys::pem(Algorithm::ES256, path), [pem(&pairs[0]), pem(&pairs[1])], pairs),

@@ -88,7 +88,7 @@ fn forged(kid: &str) -> String {
 }
 
 fn copy(key: &SigningKey) -> SigningKey {
-    SigningKey::from_pem(key.algorithm(), &key.to_secret_bytes()).unwrap()
+    SigningKey::from_pem(key.algorithm(), &key.to_secret_bytes().unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -37,7 +37,10 @@ pub(crate) fn seeded(purpose: &str, seed: u64) -> SigningKey {
 /// The public half of `key` as a `PUBLIC KEY` block (RFC 5280); an HMAC secret has none.
 #[track_caller]
 pub(crate) fn public_pem(key: &SigningKey) -> Option<String> {
-    let private = || pem::parse(key.to_secret_bytes().as_slice()).or_fail("the key as PEM").into_contents();
+    let private = || {
+        let secret = key.to_secret_bytes().or_fail("the key is not in memory");
+        pem::parse(secret.as_slice()).or_fail("the key as PEM").into_contents()
+    };
     let public: PublicKeyX509Der<'_> = match key.algorithm() {
         HS256 | HS384 | HS512 => return None,
         RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {

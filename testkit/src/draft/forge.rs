@@ -90,7 +90,7 @@ impl TokenDraft {
     }
 
     fn signed_under(self, other: Algorithm) -> Self {
-        let secret = self.authority.key().to_secret_bytes();
+        let secret = self.authority.key().to_secret_bytes().or_fail("the key is not in memory");
         if other.is_symmetric() {
             return self.signed_by_secret(other, secret.to_vec());
         }

@@ -40,7 +40,7 @@ fn a_secret_is_not_published() {
 #[test]
 fn a_service_token_has_the_claims_that_the_real_issuer_mints() {
     let authority = TestAuthority::seeded(1);
-    let key = SigningKey::from_pem(Algorithm::EdDSA, &authority.key().to_secret_bytes()).unwrap();
+    let key = SigningKey::from_pem(Algorithm::EdDSA, &authority.key().to_secret_bytes().unwrap()).unwrap();
     let issuer = service_only::issue::Issuer::builder()
         .issuer(TestAuthority::ISSUER)
         .key(key)

@@ -64,7 +64,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let site = load(&folder);
         let [older, old] = [(); 2].map(|()| SigningKey::generate(Algorithm::EdDSA).unwrap());
-        let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes());
+        let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes().unwrap());
         new_file::write_all(&[file], new_file::Overwrite::Refuse).unwrap();
         with_store(&folder, async |store| {
             store.add_key(&record(&older, KeyState::Retiring, 500 * DAY)).await.unwrap();

@@ -13,7 +13,7 @@ use service_only::{
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 
 pub(crate) static KEYS: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
-    let rsa = SigningKey::generate_rsa(Algorithm::RS256, 2048).unwrap().to_secret_bytes();
+    let rsa = SigningKey::generate_rsa(Algorithm::RS256, 2048).unwrap().to_secret_bytes().unwrap();
     let make = |algorithm: Algorithm| match algorithm.as_str().as_bytes() {
         [b'R' | b'P', ..] => SigningKey::from_pem(algorithm, &rsa).unwrap(),
         _ => SigningKey::generate(algorithm).unwrap(),
@@ -27,7 +27,7 @@ pub(crate) fn key(algorithm: Algorithm) -> &'static SigningKey {
 
 /// The same key, to be changed.
 pub(crate) fn copy(key: &SigningKey) -> SigningKey {
-    let secret = key.to_secret_bytes();
+    let secret = key.to_secret_bytes().unwrap();
     let copy = if key.algorithm().is_symmetric() { SigningKey::hmac } else { SigningKey::from_pem };
     copy(key.algorithm(), &secret).unwrap()
 }
@@ -75,7 +75,7 @@ pub(crate) fn public_pem(algorithm: Algorithm) -> Vec<u8> {
         encoding::{AsDer, PublicKeyX509Der},
         rsa, signature as sig,
     };
-    let secret = key(algorithm).to_secret_bytes();
+    let secret = key(algorithm).to_secret_bytes().unwrap();
     if algorithm.is_symmetric() {
         return secret.to_vec();
     }
