@@ -7,7 +7,7 @@ use crate::commands::{
     man, prune, renew, revocations, revoke, rotate, show, store, unrevoke, verify,
 };
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Color};
 use crate::problem::Outcome;
 
 const EXAMPLES: &str = "\
@@ -33,8 +33,18 @@ print tokens, and the manifests of `k8s-secret` contain them.";
 #[derive(Debug, Parser)]
 #[command(name = "service-token", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// When the output has colours
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    color: Color,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +86,12 @@ impl Cli {
                 Exit::Done
             }
         })
+    }
+
+    /// Runs the command.
+    pub(crate) fn run(self) -> Outcome<Exit> {
+        self.color.apply();
+        self.command.run()
     }
 }
 
@@ -162,7 +178,9 @@ mod tests {
         });
         let known: Vec<(String, Vec<String>)> = commands
             .map(|(name, command)| {
-                let options = command.get_arguments().filter_map(|option| option.get_long());
+                // Global options have a table of their own.
+                let options = command.get_arguments().filter(|option| !option.is_global_set());
+                let options = options.filter_map(|option| option.get_long());
                 let options = options.filter(|long| *long != "help").map(|long| format!("--{long}"));
                 (name, options.collect())
             })
@@ -183,6 +201,16 @@ mod tests {
             known.iter().flat_map(|(_, options)| options).map(String::as_str).collect();
         assert_eq!(explained.iter().copied().collect::<std::collections::BTreeSet<_>>(), options);
         assert_eq!(explained.len(), options.len(), "an option is explained twice");
+    }
+
+    #[test]
+    fn guide_has_the_global_options() {
+        let line = Cli::command();
+        let known: Vec<_> = line.get_arguments().filter(|option| option.is_global_set()).collect();
+        let known: Vec<_> = known.iter().filter_map(|option| option.get_long()).collect();
+        let shown: Vec<_> = rows("global option").map(|row| code(row[0]).next().unwrap()).collect();
+        let shown: Vec<_> = shown.iter().map(|name| name.split(' ').next().unwrap()).collect();
+        assert_eq!(shown, known.iter().map(|name| format!("--{name}")).collect::<Vec<_>>());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod key_file;
 mod keys;
 mod known;
 mod members;
+mod named;
 mod new_file;
 mod option_values;
 mod output;
@@ -37,7 +38,7 @@ use arguments::Cli;
 
 fn main() -> ExitCode {
     let exit = match Cli::from_command_line() {
-        Ok(cli) => cli.command.run().unwrap_or_else(|problem| {
+        Ok(cli) => cli.run().unwrap_or_else(|problem| {
             output::problem(&problem);
             problem.code().exit()
         }),

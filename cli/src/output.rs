@@ -1,20 +1,31 @@
 //! Writes the program's output: results on standard output, everything else on standard error.
 //!
-//! Colours appear only on a terminal and never with `NO_COLOR`; `anstream` decides that. This module escapes
-//! all text for standard error and removes tokens and secrets from it, so that no caller can forget to.
+//! Colours appear only on a terminal and never with `NO_COLOR`, unless `--color` asks for them; `anstream` decides
+//! that. This module escapes all text for standard error and removes tokens and secrets from it, so that no caller can
+//! forget to. `table` is the table of all commands, and `moment` the relative instants in it.
+
+mod moment;
+mod room;
+mod table;
 
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+pub(crate) use moment::relative;
+pub(crate) use room::Color;
+use room::Stream;
 use serde::Serialize;
+pub(crate) use table::{Cell, Table, Tally, record};
 
 use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::redact;
 
+const GOOD: Style = AnsiColor::Green.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default();
+const FAINT: Style = Style::new().dimmed();
 
 /// The format of a result.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -65,10 +76,23 @@ pub(crate) fn lines(text: &str) -> Outcome<()> {
 /// Writes result bytes without a change.
 pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}")))
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(unwritten)
+}
+
+fn unwritten(error: io::Error) -> Problem {
+    Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}"))
+}
+
+/// Writes lines of result that may contain the program's own colours. The caller must escape everything else.
+pub(crate) fn coloured(text: &str) -> Outcome<()> {
+    let mut stdout = anstream::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(unwritten)
+}
+
+/// Writes a result whose first words tell how it went: green if it is good, else red.
+pub(crate) fn verdict(is_good: bool, words: &str, rest: &str) -> Outcome<()> {
+    let style = if is_good { GOOD } else { ERROR };
+    coloured(&format!("{style}{}{style:#}{}", escape::one_line(words), escape::one_line(rest)))
 }
 
 /// Writes one JSON value as one line of result.
@@ -113,6 +137,11 @@ pub(crate) fn help(text: &str) {
 /// Writes plain text on standard error.
 pub(crate) fn aside(text: &str) {
     emit(&escape::lines(&redact::tokens(text)));
+}
+
+/// Writes a line on standard error that is less important than the result.
+fn faint(text: &str) {
+    emit(&format!("{FAINT}{}{FAINT:#}", escape::lines(&redact::tokens(text))));
 }
 
 /// Writes text on standard error that may contain the program's own colours.

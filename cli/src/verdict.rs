@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 use service_only::{Caller, Denial, Policy, Verifier};
 
-use crate::escape;
 use crate::exit::Exit;
 use crate::members;
-use crate::problem::Problem;
+use crate::output;
+use crate::problem::{Outcome, Problem};
 use crate::redact;
 
 /// One decision, in the format of JSON answers.
@@ -81,17 +81,22 @@ impl Answer {
         }
     }
 
-    /// The decision for people: one line, then one line per claim, all escaped.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let headline = match self.verdict {
-            Verdict::Accept => format!("accepted: {}", self.reason),
-            Verdict::Reject401 => format!("refused, not authentic (401 {}): {}", self.code, self.reason),
-            Verdict::Reject403 => format!("refused, forbidden (403 {}): {}", self.code, self.reason),
-            Verdict::ConfigError => format!("not decided ({}): {}", self.code, self.reason),
-        };
+    /// Prints the decision for people: one line, then one line per claim, all escaped.
+    pub(crate) fn print(&self) -> Outcome<()> {
+        let (words, reason) = (self.headline(), format!(": {}", self.reason));
+        output::verdict(self.verdict == Verdict::Accept, &words, &reason)?;
         let claims = self.claims.as_ref().and_then(Value::as_object);
         let details = claims.map(members::lines).unwrap_or_default();
-        std::iter::once(escape::one_line(&headline)).chain(details).collect()
+        details.iter().try_for_each(|line| output::result(line))
+    }
+
+    fn headline(&self) -> String {
+        match self.verdict {
+            Verdict::Accept => "accepted".to_owned(),
+            Verdict::Reject401 => format!("refused, not authentic (401 {})", self.code),
+            Verdict::Reject403 => format!("refused, forbidden (403 {})", self.code),
+            Verdict::ConfigError => format!("not decided ({})", self.code),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use self::mesh::MeshArguments;
 use crate::exit::Exit;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::store::now;
 use crate::{key_file, redact};
 
 const EXAMPLES: &str = "\
@@ -88,7 +89,7 @@ pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
         return Ok(Exit::Done);
     }
     match options.format {
-        EndpointsFormat::Text => output::result(&text::table(&table).to_string())?,
+        EndpointsFormat::Text => text::table(&table).print(now())?,
         EndpointsFormat::Json => output::pretty_json(&table)?,
         EndpointsFormat::Markdown => output::result_bytes(export::markdown(&table).as_bytes())?,
         EndpointsFormat::Mermaid => output::result_bytes(export::mermaid(&table).as_bytes())?,

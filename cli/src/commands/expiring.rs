@@ -38,6 +38,8 @@ pub(crate) struct ExpiringOptions {
     of: list::Whose,
     #[command(flatten)]
     limit: list::Limit,
+    #[command(flatten)]
+    order: list::Order,
     /// Output format; `prometheus` has every token and key, whatever --within says
     #[arg(long, value_enum, default_value_t)]
     format: Report,
@@ -59,7 +61,7 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
     let within = options.within.ok_or_else(|| {
         Problem::usage("no remaining lifetime is given").help("pass `--within DURATION`, such as `30d`")
     })?;
-    let listing = list::Listing { format, limit: options.limit };
+    let listing = list::Listing { format, limit: options.limit, order: options.order };
     let printed = list::print(&url, config.as_ref(), &soon(filter, within, now), now, listing)?;
     Ok(exit(printed > 0))
 }

@@ -6,8 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
 use service_only::clock::Timestamp;
 use zeroize::Zeroizing;
@@ -15,11 +13,11 @@ use zeroize::Zeroizing;
 use crate::exit::Exit;
 use crate::members;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
-use crate::output::{self, Format};
+use crate::output::{self, Cell, Format, Table};
 use crate::problem::Outcome;
 use crate::service_token::ServiceToken;
 use crate::signing::{self, ServiceChoice, SigningOptions, TokenOptions};
-use crate::store::RegistryOptions;
+use crate::store::{RegistryOptions, now};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +66,7 @@ pub(crate) fn run(options: &GenerateOptions) -> Outcome<Exit> {
         None => print(tokens, options),
     })?;
     if options.choice.all {
-        output::aside(&table(&tokens).to_string());
+        table(&tokens).print_aside(now());
     }
     Ok(Exit::Done)
 }
@@ -134,19 +132,16 @@ fn described(made: &ServiceToken, key: &str, value: &str) -> Value {
 }
 
 fn table(tokens: &[ServiceToken]) -> Table {
-    let mut table = Table::new();
-    // The table adapts to the width of the terminal, if standard error is one.
-    table.load_style(UTF8_FULL_CONDENSED).use_stderr().set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["service", "role", "scopes", "expires", "jti", "kid"]);
+    let mut table = Table::new(["service", "role", "scopes", "expires", "jti", "kid"]);
     for made in tokens {
         let claims = made.token.claims();
-        table.add_row([
-            made.service.to_string(),
-            claims.role.clone().unwrap_or_default(),
-            claims.scope.to_string(),
-            expiry(made),
-            claims.jti.clone().unwrap_or_default(),
-            made.token.kid().to_string(),
+        table.row([
+            Cell::word(made.service.as_str()),
+            Cell::word(claims.role.clone().unwrap_or_default()),
+            Cell::text(claims.scope.to_string()),
+            Cell::Instant(Some(Timestamp::from_unix(claims.exp))),
+            Cell::id(claims.jti.clone().unwrap_or_default()),
+            Cell::id(made.token.kid().to_string()),
         ]);
     }
     table

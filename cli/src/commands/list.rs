@@ -1,17 +1,14 @@
 //! `service-token list`: lists the recorded tokens and their states.
 
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
 use service_only::clock::Timestamp;
-use service_only_store::{ListedToken, Store, TokenFilter, TokenRecord};
+use service_only_store::{ListedToken, Store, TokenFilter, TokenRecord, TokenState};
 
 use crate::config::Config;
-use crate::escape;
 use crate::exit::Exit;
 use crate::known;
-use crate::members;
-use crate::output::{self, Format};
-use crate::problem::Outcome;
+use crate::output::{self, Cell, Format, Table, Tally};
+use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
 
 /// The number of tokens that one query reads, and that one table aligns.
@@ -20,6 +17,9 @@ const PAGE: u32 = 1_000;
 /// The limit of a list for people.
 const DEFAULT_LIMIT: u64 = 1_000;
 
+/// How many tokens are sorted in memory.
+const MOST_SORTED: usize = 100_000;
+
 /// How far the tokens beyond the limit are counted.
 const MOST_COUNTED: u32 = 10_000;
 
@@ -27,7 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   service-token list
   service-token list --service orders --active
-  service-token list --limit 20
+  service-token list --sort service --limit 20
   service-token list --revoked --format json";
 
 /// Whose tokens are wanted.
@@ -63,6 +63,57 @@ impl Limit {
     }
 }
 
+/// The order of listed tokens.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// Sort the listed tokens by this column. Beyond the limit, they are still those that expire first
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
+    sort: SortedBy,
+    /// Sort in the opposite direction
+    #[arg(long)]
+    reverse: bool,
+}
+
+/// The columns that sort tokens.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum SortedBy {
+    /// The earliest expiry first
+    #[default]
+    Expires,
+    /// The earliest issue first
+    Issued,
+    /// By the name of the service
+    Service,
+    /// Active, then revoked, then expired
+    State,
+    /// By the key that signed
+    Key,
+}
+
+impl Order {
+    /// Whether it is the order of the store.
+    fn is_natural(self) -> bool {
+        self.sort == SortedBy::Expires && !self.reverse
+    }
+
+    fn sort(self, tokens: &mut [ListedToken], now: Timestamp) {
+        match self.sort {
+            SortedBy::Expires => {}
+            SortedBy::Issued => tokens.sort_by_key(|listed| listed.token.issued_at),
+            SortedBy::Service => tokens.sort_by(|one, other| one.token.service.cmp(&other.token.service)),
+            SortedBy::State => tokens.sort_by_key(|listed| match listed.state(now) {
+                TokenState::Active => 0,
+                TokenState::Revoked => 1,
+                TokenState::Expired => 2,
+            }),
+            SortedBy::Key => tokens.sort_by(|one, other| one.token.kid.cmp(&other.token.kid)),
+        }
+        if self.reverse {
+            tokens.reverse();
+        }
+    }
+}
+
 /// List the minted tokens of the registry, sorted by expiry
 ///
 /// The registry does not store the tokens themselves, so the list never contains one. The revocation of
@@ -77,6 +128,8 @@ pub(crate) struct ListOptions {
     of: Whose,
     #[command(flatten)]
     limit: Limit,
+    #[command(flatten)]
+    order: Order,
     /// Only valid tokens
     #[arg(long, group = "state")]
     active: bool,
@@ -95,7 +148,8 @@ pub(crate) fn run(options: &ListOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
     let now = store::now();
     let filter = options.filter(now);
-    print(&url, config.as_ref(), &filter, now, Listing { format: options.format, limit: options.limit })?;
+    let listing = Listing { format: options.format, limit: options.limit, order: options.order };
+    print(&url, config.as_ref(), &filter, now, listing)?;
     Ok(Exit::Done)
 }
 
@@ -133,6 +187,7 @@ pub(crate) fn read(url: &str, config: Option<&Config>, filter: &TokenFilter) -> 
 pub(crate) struct Listing {
     pub(crate) format: Format,
     pub(crate) limit: Limit,
+    pub(crate) order: Order,
 }
 
 /// Prints one line per token, or one JSON array, page by page. Returns how many tokens it printed.
@@ -146,53 +201,92 @@ pub(crate) fn print(
     store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
         let most = listing.limit.of(listing.format).unwrap_or(u64::MAX);
-        let mut printed = 0;
+        let mut pages = Pages { now, listing, printed: 0, kept: Vec::new(), tally: Tally::default() };
         let mut last: Option<TokenRecord> = None;
+        let mut read = 0;
         loop {
-            let wanted = u32::try_from(most - printed).unwrap_or(PAGE).min(PAGE);
+            let wanted = u32::try_from(most - read).unwrap_or(PAGE).min(PAGE);
             let page = store.tokens_after(filter, last.as_ref(), wanted).await;
             let page = page.map_err(|error| refused(&error))?;
-            if page.is_empty() && printed == 0 {
+            if page.is_empty() && read == 0 {
                 known::filter(&store, config, filter).await?;
             }
-            print_page(&page, now, listing.format, printed == 0)?;
-            printed += page.len() as u64;
+            read += page.len() as u64;
             let is_last = page.len() < wanted as usize;
-            last = page.into_iter().next_back().map(|listed| listed.token);
-            if is_last || printed == most {
-                end_pages(listing.format)?;
+            last = page.last().map(|listed| listed.token.clone());
+            pages.add(page)?;
+            if is_last || read == most {
+                pages.end()?;
                 let full = last.filter(|_| !is_last);
                 return match full {
-                    Some(last) => tell_the_rest(&store, filter, &last, printed).await.map(|()| printed),
-                    None => Ok(printed),
+                    Some(last) => tell_the_rest(&store, filter, &last, read).await.map(|()| read),
+                    None => Ok(read),
                 };
             }
         }
     })
 }
 
-fn print_page(tokens: &[ListedToken], now: Timestamp, format: Format, is_first: bool) -> Outcome<()> {
-    match format {
-        Format::Json => {
-            let mut text = String::new();
-            for (place, listed) in tokens.iter().enumerate() {
-                text.push(if is_first && place == 0 { '[' } else { ',' });
-                text.push_str(&output::json_text(&store::json(listed, now))?);
-            }
-            if is_first && tokens.is_empty() {
-                text.push('[');
-            }
-            output::result_bytes(text.as_bytes())
-        }
-        Format::Text if tokens.is_empty() => Ok(()),
-        Format::Text => output::lines(&table(tokens, now, is_first).trim_fmt()),
-    }
+/// Writes pages as they are read, or at the end if they have to be sorted.
+struct Pages {
+    now: Timestamp,
+    listing: Listing,
+    printed: u64,
+    /// The tokens to sort.
+    kept: Vec<ListedToken>,
+    tally: Tally,
 }
 
-fn end_pages(format: Format) -> Outcome<()> {
-    match format {
-        Format::Json => output::result("]"),
-        Format::Text => Ok(()),
+impl Pages {
+    fn add(&mut self, page: Vec<ListedToken>) -> Outcome<()> {
+        if self.listing.order.is_natural() {
+            return self.write(&page);
+        }
+        self.kept.extend(page);
+        if self.kept.len() > MOST_SORTED {
+            return Err(Problem::usage(format!("more than {MOST_SORTED} tokens match, too many to sort"))
+                .help("name a service or a state, or pass `--limit`"));
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Outcome<()> {
+        let mut kept = std::mem::take(&mut self.kept);
+        if !self.listing.order.is_natural() {
+            self.listing.order.sort(&mut kept, self.now);
+            self.write(&kept)?;
+        }
+        match self.listing.format {
+            Format::Json => output::result("]"),
+            Format::Text => {
+                self.tally.tell("token", "tokens");
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, tokens: &[ListedToken]) -> Outcome<()> {
+        let is_first = self.printed == 0;
+        self.printed += tokens.len() as u64;
+        match self.listing.format {
+            Format::Json => {
+                let mut text = String::new();
+                for (place, listed) in tokens.iter().enumerate() {
+                    text.push(if is_first && place == 0 { '[' } else { ',' });
+                    text.push_str(&output::json_text(&store::json(listed, self.now))?);
+                }
+                if is_first && tokens.is_empty() {
+                    text.push('[');
+                }
+                output::result_bytes(text.as_bytes())
+            }
+            Format::Text => {
+                tokens.iter().for_each(|listed| self.tally.add(listed.state(self.now).as_str()));
+                let table = table(tokens, self.now, is_first);
+                self.tally.shortened(table.shortens_ids(self.now));
+                table.print(self.now)
+            }
+        }
     }
 }
 
@@ -211,24 +305,20 @@ async fn tell_the_rest(store: &Store, filter: &TokenFilter, last: &TokenRecord, 
     Ok(())
 }
 
-const HEADER: [&str; 6] = ["jti", "service", "state", "expires", "kid", "note"];
-
 fn table(tokens: &[ListedToken], now: Timestamp, with_header: bool) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    if with_header {
-        table.set_header(HEADER);
+    let mut table = Table::new(["jti", "service", "state", "expires", "kid", "note"]);
+    if !with_header {
+        table = table.without_header();
     }
     for listed in tokens {
         let token = &listed.token;
-        let note = escape::one_line(token.note.as_deref().unwrap_or_default());
-        table.add_row([
-            escape::one_line(&token.jti),
-            escape::one_line(&token.service),
-            listed.state(now).as_str().to_owned(),
-            members::instant(token.expires_at),
-            escape::one_line(&token.kid),
-            note,
+        table.row([
+            Cell::id(&token.jti),
+            Cell::word(&token.service),
+            Cell::state(listed.state(now).as_str()),
+            Cell::Instant(Some(token.expires_at)),
+            Cell::id(&token.kid),
+            Cell::text(token.note.as_deref().unwrap_or_default()),
         ]);
     }
     table

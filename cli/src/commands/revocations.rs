@@ -1,15 +1,14 @@
 //! `service-token revocations`: lists all revocations by number, also undone ones, with who, when and why.
 
 use clap::Args;
-use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
+use service_only::clock::Timestamp;
 use service_only_store::{NewRevocation, Store, Undoing};
 
-use crate::escape;
 use crate::exit::Exit;
 use crate::known;
 use crate::members;
-use crate::output::{self, Format};
+use crate::output::{self, Cell, Format, Table, Tally};
 use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig, refused};
 
@@ -36,9 +35,41 @@ pub(crate) struct RevocationsOptions {
     /// Only revocations that are in effect
     #[arg(long)]
     active: bool,
+    /// Sort by this column
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
+    sort: SortedBy,
+    /// Sort in the opposite direction
+    #[arg(long)]
+    reverse: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The columns that sort revocations.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum SortedBy {
+    /// The earliest first
+    #[default]
+    Number,
+    /// By the state
+    State,
+    /// By kind and name
+    Name,
+    /// By the person who revoked
+    By,
+}
+
+impl SortedBy {
+    fn sort(self, entries: &mut [Entry]) {
+        let by = |entry: &Entry| entry.revocation.revoked_by.clone();
+        match self {
+            Self::Number => {}
+            Self::State => entries.sort_by_key(|entry| entry.state),
+            Self::Name => entries.sort_by(|one, other| one.target().cmp(&other.target())),
+            Self::By => entries.sort_by_key(by),
+        }
+    }
 }
 
 /// One revocation, and its current state.
@@ -63,10 +94,13 @@ pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
     })?;
     entries.retain(|entry| options.issuer.as_ref().is_none_or(|issuer| entry.revocation.issuer == *issuer));
     entries.retain(|entry| !options.active || entry.state == "active");
+    options.sort.sort(&mut entries);
+    if options.reverse {
+        entries.reverse();
+    }
     match options.format {
         Format::Json => output::json(&entries.iter().map(Entry::json).collect::<Vec<_>>())?,
-        Format::Text if entries.is_empty() => {}
-        Format::Text => output::lines(&table(&entries).trim_fmt())?,
+        Format::Text => print(&entries, store::now())?,
     }
     Ok(Exit::Done)
 }
@@ -102,6 +136,11 @@ async fn read(store: &Store) -> Outcome<Vec<Entry>> {
 }
 
 impl Entry {
+    fn target(&self) -> (&'static str, &str) {
+        let (kind, name, _) = store::columns(&self.revocation.target);
+        (kind, name)
+    }
+
     fn json(&self) -> Value {
         let (kind, name, until) = store::columns(&self.revocation.target);
         json!({
@@ -121,28 +160,36 @@ impl Entry {
     }
 }
 
-fn table(entries: &[Entry]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(["number", "state", "what", "issuer", "revoked", "by", "reason", "undone"]);
+fn print(entries: &[Entry], now: Timestamp) -> Outcome<()> {
+    let mut table = Table::new([
+        "number", "state", "kind", "name", "up to", "issuer", "revoked", "by", "reason", "undone",
+    ]);
+    let mut tally = Tally::default();
     for entry in entries {
         let revocation = &entry.revocation;
-        let (kind, name, _) = store::columns(&revocation.target);
+        let (kind, name, until) = store::columns(&revocation.target);
         let undone = entry.undone.as_ref().map(|(_, undoing)| {
             let by = undoing.undone_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-            format!("{}{by}: {}", members::instant(undoing.undone_at), undoing.reason)
+            format!("{}{by}: {}", output::relative(undoing.undone_at, now), undoing.reason)
         });
-        let row = [
-            entry.number.to_string(),
-            entry.state.to_owned(),
-            format!("{kind} {name}{}", store::reach(&revocation.target)),
-            revocation.issuer.clone(),
-            members::instant(revocation.revoked_at),
-            revocation.revoked_by.clone().unwrap_or_default(),
-            revocation.reason.clone().unwrap_or_default(),
-            undone.unwrap_or_default(),
-        ];
-        table.add_row(row.map(|cell| escape::one_line(&cell)));
+        tally.add(entry.state);
+        table.row([
+            Cell::word(entry.number.to_string()),
+            Cell::state(entry.state),
+            Cell::word(kind),
+            // The name of a service is a name, and not an id.
+            if kind == "service" { Cell::word(name) } else { Cell::id(name) },
+            // A token has its expiry here, which tells nothing about the revocation.
+            Cell::Instant(until.filter(|_| kind == "service")),
+            Cell::word(&revocation.issuer),
+            Cell::Instant(Some(revocation.revoked_at)),
+            Cell::word(revocation.revoked_by.as_deref().unwrap_or_default()),
+            Cell::text(revocation.reason.as_deref().unwrap_or_default()),
+            Cell::text(undone.unwrap_or_default()),
+        ]);
     }
-    table
+    tally.shortened(table.shortens_ids(now));
+    table.print(now)?;
+    tally.tell("revocation", "revocations");
+    Ok(())
 }

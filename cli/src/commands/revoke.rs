@@ -17,6 +17,7 @@ use crate::escape;
 use crate::exit::Exit;
 use crate::known;
 use crate::members;
+use crate::named;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, Instant, StoreAndConfig, refused};
@@ -40,7 +41,7 @@ Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or t
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
-    /// The token's `jti`; never the token
+    /// The token's `jti`, or a unique beginning of it; never the token
     jti: Option<String>,
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]
@@ -49,7 +50,7 @@ pub(crate) struct RevokeOptions {
     /// at most a minute in the future
     #[arg(long, value_name = "TIME", requires = "service")]
     before: Option<Instant>,
-    /// Every token that this key signed
+    /// Every token that this key signed; a unique beginning of its id is enough
     #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     key: Option<String>,
     /// Expiry of a token that the registry does not contain. Without it, such a token is not revoked,
@@ -126,7 +127,7 @@ impl RevokeOptions {
         let store = Store::connect(url).await.map_err(|error| refused(&error))?;
         let now = store::now();
         self.check_names(&store, config, issuer).await?;
-        let target = self.target(&store, issuer, now).await?;
+        let target = self.target(&store, config, issuer, now).await?;
         let counted = store.coverage(issuer, &target, now).await.map_err(|error| refused(&error))?;
 
         let mut revocation = NewRevocation::new(issuer, target).at(now);
@@ -150,7 +151,9 @@ impl RevokeOptions {
             known::issuer(store, config, issuer).await?;
             match (&self.service, &self.key) {
                 (Some(service), _) => known::service(store, config, Some(issuer), service).await,
-                (_, Some(kid)) => known::key(store, config, issuer, kid).await,
+                (_, Some(kid)) => {
+                    known::key(store, config, issuer, &named::key(store, config, issuer, kid).await?).await
+                }
                 _ => Ok(()),
             }
         };
@@ -159,16 +162,33 @@ impl RevokeOptions {
             .map_err(|problem| problem.and("nothing was revoked").also("`--allow-unknown` revokes it anyway"))
     }
 
-    async fn target(&self, store: &Store, issuer: &str, now: Timestamp) -> Outcome<RevocationTarget> {
+    async fn target(
+        &self,
+        store: &Store,
+        config: Option<&Config>,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Outcome<RevocationTarget> {
         match (&self.jti, &self.service, self.before, &self.key) {
             (Some(jti), ..) => {
-                let expires_at = self.expiry(store, issuer, jti, now).await?;
-                Ok(RevocationTarget::Token { jti: jti.clone(), expires_at })
+                // With its expiry, a token may be one that the registry does not have.
+                let jti = match self.expires {
+                    None => named::token(store, Some(issuer), jti).await?,
+                    Some(_) => jti.clone(),
+                };
+                let expires_at = self.expiry(store, issuer, &jti, now).await?;
+                Ok(RevocationTarget::Token { jti, expires_at })
             }
             (_, Some(service), Some(Instant(issued_by)), _) => {
                 Ok(RevocationTarget::Service { service: service.clone(), issued_by })
             }
-            (.., Some(kid)) => Ok(RevocationTarget::Key { kid: kid.clone() }),
+            (.., Some(kid)) => {
+                let kid = match self.allow_unknown {
+                    false => named::key(store, config, issuer, kid).await?,
+                    true => kid.clone(),
+                };
+                Ok(RevocationTarget::Key { kid })
+            }
             _ => Err(Problem::usage("nothing to revoke").help("name a JTI, --service or --key")),
         }
     }

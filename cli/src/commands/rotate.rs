@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
 use crate::members;
+use crate::named;
 use crate::output::{self, Format, Report};
 use crate::problem::{Outcome, Problem};
 use crate::published::Unknown;
@@ -46,7 +47,8 @@ pub(crate) struct RotateOptions {
     plan: bool,
     /// Revoke and retire a leaked key now. Without KID, the active key is revoked, unless it is younger than 15
     /// minutes: a new key signs, and a prepared key is retired too, because it may have leaked with the active
-    /// one. Write `--emergency=KID` with an equals sign, because a key id may begin with `-`
+    /// one. Write `--emergency=KID` with an equals sign, because a key id may begin with `-`. A unique beginning of
+    /// the id is enough
     #[arg(long, value_name = "KID")]
     emergency: Option<Option<String>>,
     /// Sign with the prepared key, which did not leak and which verifiers already have
@@ -98,7 +100,11 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
         let successor = if options.keep_prepared { Successor::Prepared } else { Successor::Fresh };
         let emergency = store::run(async {
             let store = Store::connect(&url).await.map_err(|error| store::refused(&error))?;
-            Rotation::new(&store, &site, go_on).emergency(named.as_deref(), successor).await
+            let kid = match named {
+                Some(id) => Some(named::key(&store, Some(&config), &site.issuer, id).await?),
+                None => None,
+            };
+            Rotation::new(&store, &site, go_on).emergency(kid.as_deref(), successor).await
         })?;
         tell_emergency(&emergency, &site, format)?;
         tell_kept(&emergency.made, &site);

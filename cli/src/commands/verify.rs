@@ -129,11 +129,7 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
     };
     match options.format {
         Format::Json => output::json(&answer)?,
-        Format::Text => {
-            for line in answer.lines() {
-                output::result(&line)?;
-            }
-        }
+        Format::Text => answer.print()?,
     }
     Ok(answer.exit())
 }

@@ -26,6 +26,7 @@ fn run(sandbox: &Sandbox, script: &str, variables: &[(&str, &str)]) -> Output {
         .env("PATH", path)
         .env("XDG_STATE_HOME", sandbox.path("state"))
         .env("NO_COLOR", "1")
+        .env_remove("COLUMNS")
         // The pages show what `df` and others print in English.
         .env("LC_ALL", "C")
         // curl sends nothing for this machine to a proxy of the environment.

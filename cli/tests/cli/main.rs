@@ -18,6 +18,7 @@ mod keygen;
 mod misuse;
 mod names;
 mod packaging;
+mod presentation;
 mod profile;
 mod redaction;
 mod registry;

@@ -21,6 +21,7 @@ mod registry;
 mod revoked;
 mod rotation;
 mod schema;
+mod short_id;
 mod statement;
 mod target;
 mod undoing;

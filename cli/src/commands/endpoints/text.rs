@@ -1,18 +1,18 @@
-//! The table for a terminal. Its text comes from a file, so it is escaped.
+//! The table for a terminal.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use service_only::routes::{Access, Route, RouteTable};
 
-use crate::escape;
+use crate::output::{Cell, Table};
 
 pub(crate) fn table(routes: &RouteTable) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["method", "path", "who may call", "handler"]);
+    let mut table = Table::new(["method", "path", "who may call", "handler"]);
     for route in routes.routes() {
-        let cells = [methods(route), route.path().to_owned(), who(route.access()), handler(route)];
-        table.add_row(cells.map(|cell| escape::one_line(&cell)));
+        table.row([
+            Cell::word(methods(route)),
+            Cell::word(route.path()),
+            Cell::text(who(route.access())),
+            Cell::text(handler(route)),
+        ]);
     }
     table
 }

@@ -240,7 +240,7 @@ fn place(listed: &ListedToken) -> (i64, &str, &str) {
 }
 
 /// The columns of a [`Row`].
-fn selection(ahead: i64) -> Statement {
+pub(crate) fn selection(ahead: i64) -> Statement {
     let mut statement = Statement::new(
         "SELECT t.issuer, t.jti, t.service, t.kid, t.issued_at, t.expires_at, t.note, t.minted_by, t.minted_at, ",
     );
