@@ -10,10 +10,11 @@ use std::{
 
 use syn::{Item, UseTree, visit::Visit};
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "macros",
     "runtime",
     "runtime/client",
+    "runtime/evidence",
     "runtime/export",
     "runtime/otel",
     "runtime/store",

@@ -1,0 +1,295 @@
+//! The report `anomalies`: what is unusual since an instant, compared with the records before it.
+//!
+//! Each rule is a sentence that a person can check with `grep`. Nothing is learned or weighted.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::{
+    findings::{About, Finding, Rule, instant},
+    survey::{Name, REFUSAL_WINDOW, Survey, Use, slot},
+};
+
+/// The length of a token's slot, in microseconds.
+const SLOT: i64 = 600_000_000;
+
+/// The settings of the rules.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "built by the caller")]
+pub struct AnomalyRules {
+    /// What happened from this instant on is compared with what happened before, in microseconds since 1970. `None`
+    /// takes the last quarter of the records, and at most the last day.
+    pub since: Option<i64>,
+    /// The smallest number of refusals within five minutes that is a burst.
+    pub burst: u32,
+    /// A burst has at least this many times the median of the other windows.
+    pub burst_factor: u32,
+    /// The shortest gap, in minutes.
+    pub gap_minutes: u32,
+    /// A gap is at least this many times as long as the usual distance between two minutes with records.
+    pub gap_factor: u32,
+    /// How long an old token may rest and then be used again, after its successor was seen, in slots of ten minutes.
+    pub overlap_slots: u32,
+}
+
+impl Default for AnomalyRules {
+    fn default() -> Self {
+        Self { since: None, burst: 20, burst_factor: 10, gap_minutes: 15, gap_factor: 10, overlap_slots: 6 }
+    }
+}
+
+/// The report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Anomalies {
+    /// What happened from here on was compared with what happened before.
+    pub since: String,
+    /// The start of the records before it. If it equals `since`, rules that need a comparison found nothing.
+    pub compared_from: String,
+    /// What is unusual.
+    pub findings: Vec<Finding>,
+}
+
+impl Survey {
+    /// What is unusual.
+    pub fn anomalies(&self, rules: &AnomalyRules) -> Anomalies {
+        let Some((first, last)) = self.span() else {
+            return Anomalies { since: String::new(), compared_from: String::new(), findings: Vec::new() };
+        };
+        const DAY: i64 = 86_400_000_000;
+        let since = rules.since.unwrap_or_else(|| last - ((last - first) / 4).min(DAY)).max(first);
+        let mut findings = Vec::new();
+        if since > first {
+            self.new_pairs(since, &mut findings);
+            self.new_networks(since, &mut findings);
+        }
+        self.shared_tokens(since, &mut findings);
+        self.after_rotation(since, rules, &mut findings);
+        self.bursts(since, rules, &mut findings);
+        self.gaps(since, rules, &mut findings);
+        findings.sort_by(|one, other| {
+            (one.rule, &one.since, &one.id).cmp(&(other.rule, &other.since, &other.id))
+        });
+        findings.dedup_by(|one, other| one.id == other.id);
+        Anomalies { since: instant(since), compared_from: instant(first), findings }
+    }
+
+    fn new_pairs(&self, since: i64, findings: &mut Vec<Finding>) {
+        for ((service, endpoint), count) in &self.pairs {
+            let Some(first) = count.allowed_span.first().filter(|first| *first >= since) else { continue };
+            let (service, endpoint) = (self.names.text(*service), self.names.text(*endpoint));
+            let text = format!(
+                "`{service}` called `{endpoint}` for the first time at {}, {} times since",
+                instant(first),
+                count.allowed
+            );
+            let about = About { service: Some(service), endpoint: Some(endpoint), subject: None };
+            findings.push(Finding::new(Rule::NewPair, about, Some(first), text));
+        }
+    }
+
+    /// A token that was used before comes from a network that no token of its service came from before.
+    fn new_networks(&self, since: i64, findings: &mut Vec<Finding>) {
+        let mut known: HashMap<Name, HashSet<IpAddr>> = HashMap::new();
+        for token in self.tokens.values() {
+            let before =
+                token.uses.iter().filter(|used| used.span.first().is_some_and(|first| first < since));
+            known.entry(token.service).or_default().extend(before.filter_map(|used| used.network));
+        }
+        for ((_, jti), token) in &self.tokens {
+            if token.count.span.first().is_none_or(|first| first >= since) {
+                continue;
+            }
+            for used in &token.uses {
+                let (Some(first), Some(network)) = (used.span.first(), used.network) else { continue };
+                if first < since || known.get(&token.service).is_some_and(|known| known.contains(&network)) {
+                    continue;
+                }
+                let (service, jti) = (self.names.text(token.service), self.names.text(*jti));
+                let text = format!(
+                    "the token `{jti}` of `{service}` came from {} at {}; no token of this service came from {} before",
+                    address(used),
+                    instant(first),
+                    shown(network)
+                );
+                let about = About { service: Some(service), endpoint: None, subject: Some(jti) };
+                findings.push(Finding::new(Rule::NewNetwork, about, Some(first), text));
+            }
+        }
+    }
+
+    /// One token from two networks within ten minutes, or with two keys.
+    ///
+    /// Networks that tokens of the service share all the time are replicas. A network counts as foreign if it is not
+    /// the network of at least a tenth of the token's calls.
+    fn shared_tokens(&self, since: i64, findings: &mut Vec<Finding>) {
+        for ((_, jti), token) in &self.tokens {
+            let (service, jti) = (self.names.text(token.service), self.names.text(*jti));
+            let about = About { service: Some(service), endpoint: None, subject: Some(jti) };
+            let mut kids: Vec<_> =
+                token.uses.iter().filter_map(|used| Some((used.span.first()?, used.kid?))).collect();
+            kids.sort_unstable();
+            let first_kid = kids.first().map(|(_, kid)| *kid);
+            if let Some((at, other)) = kids.iter().find(|(_, kid)| Some(*kid) != first_kid)
+                && token.count.span.last().is_some_and(|last| last >= since)
+                && let Some(kid) = first_kid
+            {
+                let text = format!(
+                    "the keys `{}` and `{}` both verified a token `{jti}` of `{service}`; an issuer mints each id once",
+                    self.names.text(kid),
+                    self.names.text(*other)
+                );
+                findings.push(Finding::new(Rule::TwoKeys, about, Some(*at), text));
+            }
+            let from = slot(since, SLOT);
+            let calls: u64 = token.uses.iter().map(|used| used.calls).sum();
+            let of_network = |network| -> u64 {
+                token.uses.iter().filter(|used| used.network == network).map(|used| used.calls).sum()
+            };
+            let rare = token
+                .uses
+                .iter()
+                .filter(|used| used.network.is_some() && of_network(used.network) * 10 < calls);
+            for used in rare {
+                let common = token
+                    .uses
+                    .iter()
+                    .filter(|other| other.network.is_some() && other.network != used.network)
+                    .find_map(|other| Some((other, used.slots.first_common(&other.slots, from)?)));
+                let Some((other, at)) = common else { continue };
+                let text = format!(
+                    "the token `{jti}` of `{service}` came from {} and from {} within the same ten minutes",
+                    address(other),
+                    address(used)
+                );
+                findings.push(Finding::new(Rule::TwoNetworks, about, Some(i64::from(at) * SLOT), text));
+                break;
+            }
+        }
+    }
+
+    /// A token rested after its successor was seen, and then was used again.
+    fn after_rotation(&self, since: i64, rules: &AnomalyRules, findings: &mut Vec<Finding>) {
+        let mut by_service: HashMap<(Name, Name), Vec<(i64, Name)>> = HashMap::new();
+        for ((issuer, jti), token) in &self.tokens {
+            if let Some(first) = token.count.allowed_span.first() {
+                by_service.entry((*issuer, token.service)).or_default().push((first, *jti));
+            }
+        }
+        for ((issuer, service), mut tokens) in by_service {
+            tokens.sort_unstable();
+            for (position, (_, jti)) in tokens.iter().enumerate() {
+                let Some((successor_first, successor)) = tokens.get(position + 1) else { continue };
+                let Some(token) = self.tokens.get(&(issuer, *jti)) else { continue };
+                let mut slots: Vec<u32> = token.uses.iter().flat_map(|used| used.slots.iter()).collect();
+                slots.sort_unstable();
+                let replaced = slot(*successor_first, SLOT);
+                let again = slots.windows(2).find_map(|pair| match *pair {
+                    [before, after] => {
+                        let rested_since = before.max(replaced);
+                        let is_again = after > replaced && after - rested_since > rules.overlap_slots;
+                        (is_again && after >= slot(since, SLOT)).then_some(after)
+                    }
+                    _ => None,
+                });
+                let Some(at) = again else { continue };
+                let (service, jti) = (self.names.text(service), self.names.text(*jti));
+                let text = format!(
+                    "the token `{jti}` of `{service}` was used again at about {}, after `{}` had replaced it at {}",
+                    instant(i64::from(at) * SLOT),
+                    self.names.text(*successor),
+                    instant(*successor_first)
+                );
+                let about = About { service: Some(service), endpoint: None, subject: Some(jti) };
+                findings.push(Finding::new(Rule::UsedAfterRotation, about, Some(i64::from(at) * SLOT), text));
+            }
+        }
+    }
+
+    /// Far more refusals of one caller for one reason within five minutes than in its median window.
+    fn bursts(&self, since: i64, rules: &AnomalyRules, findings: &mut Vec<Finding>) {
+        let Some((first, last)) = self.span() else { return };
+        let windows = (slot(last, REFUSAL_WINDOW) - slot(first, REFUSAL_WINDOW)) as usize + 1;
+        for ((service, code), counts) in &self.refusals {
+            let median = median(counts.values().copied(), windows);
+            let limit = rules.burst.max(median.saturating_mul(rules.burst_factor));
+            let from = slot(since, REFUSAL_WINDOW);
+            let mut bursts: Vec<_> =
+                counts.iter().filter(|(at, count)| **at >= from && **count >= limit).collect();
+            bursts.sort_unstable();
+            let Some((at, _)) = bursts.first() else { continue };
+            let most = bursts.iter().map(|(_, count)| **count).max().unwrap_or_default();
+            let (service, code) = (self.names.text(*service), self.names.text(*code));
+            let text = format!(
+                "`{service}` was refused with `{code}` {most} times within five minutes, in {} such windows; its \
+                 median is {median}",
+                bursts.len()
+            );
+            let about = About { service: Some(service), endpoint: None, subject: Some(code) };
+            findings.push(Finding::new(
+                Rule::RefusalBurst,
+                about,
+                Some(i64::from(**at) * REFUSAL_WINDOW),
+                text,
+            ));
+        }
+    }
+
+    fn gaps(&self, since: i64, rules: &AnomalyRules, findings: &mut Vec<Finding>) {
+        for log in &self.logs {
+            let minutes: Vec<u32> = log.minutes.iter().collect();
+            let mut distances: Vec<u32> = minutes.windows(2).map(distance).collect();
+            distances.sort_unstable();
+            let usual = distances.get(distances.len() / 2).copied().unwrap_or(1).max(1);
+            let limit = rules.gap_minutes.max(usual.saturating_mul(rules.gap_factor));
+            for pair in minutes.windows(2) {
+                let [before, after] = *pair else { continue };
+                if after - before <= limit || i64::from(after) * 60_000_000 < since {
+                    continue;
+                }
+                let (from, to) = (i64::from(before + 1) * 60_000_000, i64::from(after) * 60_000_000);
+                let text = format!(
+                    "`{}` has no record from {} to {}, {} minutes; usually a record follows within {usual}",
+                    log.name,
+                    instant(from),
+                    instant(to),
+                    after - before - 1
+                );
+                let subject = format!("{} {}", log.name, instant(from));
+                let about = About { subject: Some(&subject), ..About::default() };
+                findings.push(Finding::new(Rule::Gap, about, Some(from), text));
+            }
+        }
+    }
+}
+
+fn distance(pair: &[u32]) -> u32 {
+    match *pair {
+        [before, after] => after - before,
+        _ => 0,
+    }
+}
+
+/// The median over all windows, of which those without a count have 0.
+fn median(counts: impl Iterator<Item = u32>, windows: usize) -> u32 {
+    let mut counts: Vec<u32> = counts.collect();
+    counts.sort_unstable();
+    let empty = windows.saturating_sub(counts.len());
+    (windows / 2).checked_sub(empty).and_then(|place| counts.get(place)).copied().unwrap_or_default()
+}
+
+fn address(used: &Use) -> String {
+    used.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
+}
+
+fn shown(network: IpAddr) -> String {
+    match network {
+        IpAddr::V4(_) => format!("{network}/24"),
+        IpAddr::V6(_) => format!("{network}/64"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
