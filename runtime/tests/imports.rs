@@ -10,13 +10,14 @@ use std::{
 
 use syn::{Item, UseTree, visit::Visit};
 
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "macros",
     "runtime",
     "runtime/client",
     "runtime/evidence",
     "runtime/export",
     "runtime/otel",
+    "runtime/signer",
     "runtime/store",
     "testkit",
     "cli",
