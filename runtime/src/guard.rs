@@ -128,3 +128,15 @@ pub(crate) fn refuse_unverifiable(
     let (denial, instance) = Recorder::default().refuse(request, denial.into());
     Rejection::new(denial, "", instance)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An attribute such as `#[tracing::instrument]` prints the arguments of a handler.
+    #[test]
+    fn hidden_arguments_print_their_name_only() {
+        let guard = Guard::<()> { attempt: None, policy: PhantomData };
+        assert_eq!(format!("{guard:?} {:?}", Public::<()>(PhantomData)), "Guard Public");
+    }
+}

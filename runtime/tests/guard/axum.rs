@@ -578,15 +578,16 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_key() {
     let (old, new) = (world.issuer.key(), SigningKey::generate(Algorithm::ES256).unwrap());
     let overlap = Duration::from_secs(60);
     let ring = KeyRing::with_clock(old.verifying_key(), overlap, FixedClock(NOW)).unwrap();
+    let audit = Recorded::default();
     let builder = Verifier::builder().issuer("bakery-auth").keys(ring.clone()).clock(FixedClock(NOW));
-    let verifier = builder.build().unwrap();
+    let verifier = builder.audit(audit.clone()).build().unwrap();
     let token = world.token("orders");
     let request = || {
         let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
         request.into_parts().0
     };
     let mut first = request();
-    assert!(Caller::from_request_parts(&mut first, &verifier).await.is_ok());
+    let caller_of_the_layer = Caller::from_request_parts(&mut first, &verifier).await.unwrap();
     let later = || {
         let mut later = request();
         later.extensions = first.extensions.clone();
@@ -598,6 +599,11 @@ async fn a_decision_that_a_layer_carries_over_does_not_outlive_its_key() {
     ring.retire(old.kid().as_str()).unwrap();
     let rejection = Caller::from_request_parts(&mut later(), &verifier).await.unwrap_err();
     assert_eq!(rejection.status(), 401);
+
+    // The attempt was opened for `orders`. The decision that closed it could not check the signature.
+    let record = audit.only();
+    assert_eq!((record.service.as_deref(), record.unverified_service.as_deref()), (None, Some("orders")));
+    drop(caller_of_the_layer);
 }
 
 #[tokio::test]
