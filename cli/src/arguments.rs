@@ -1,12 +1,13 @@
 //! The command line: the commands, and the answer to invalid arguments.
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
     man, prune, renew, revocations, revoke, rotate, show, store, unrevoke, verify,
 };
 use crate::exit::Exit;
+use crate::help;
 use crate::output::{self, Color};
 use crate::problem::Outcome;
 
@@ -76,7 +77,8 @@ pub(crate) enum Command {
 impl Cli {
     /// Parses the arguments. It prints help and errors itself, and returns the exit code for them.
     pub(crate) fn from_command_line() -> Result<Self, Exit> {
-        Self::try_parse().map_err(|error| {
+        let parsed = Self::described().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.map_err(|error| {
             let text = error.render().ansi().to_string();
             if error.use_stderr() {
                 output::styled(text.trim_end());
@@ -86,6 +88,11 @@ impl Cli {
                 Exit::Done
             }
         })
+    }
+
+    /// The command line with its help.
+    pub(crate) fn described() -> clap::Command {
+        help::with_help(Self::command())
     }
 
     /// Runs the command.
@@ -119,8 +126,8 @@ impl Command {
             Self::Dev(options) => dev::run(&options),
             Self::Endpoints(options) => endpoints::run(&options),
             Self::Attack(options) => attack::run(&options),
-            Self::Completions(options) => completions::run(&options, Cli::command()),
-            Self::Man(options) => man::run(&options, Cli::command()),
+            Self::Completions(options) => completions::run(&options),
+            Self::Man(options) => man::run(&options, Cli::described()),
         }
     }
 }

@@ -6,11 +6,13 @@
 
 mod arguments;
 mod commands;
+mod completion;
 mod config;
 mod database;
 mod escape;
 mod exit;
 mod expectations;
+mod help;
 mod instant;
 mod key_file;
 mod keys;
@@ -37,6 +39,7 @@ use std::process::ExitCode;
 use arguments::Cli;
 
 fn main() -> ExitCode {
+    completion::answer();
     let exit = match Cli::from_command_line() {
         Ok(cli) => cli.run().unwrap_or_else(|problem| {
             output::problem(&problem);

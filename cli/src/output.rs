@@ -83,6 +83,11 @@ fn unwritten(error: io::Error) -> Problem {
     Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}"))
 }
 
+/// The number of columns for results, if there is a limit.
+pub(crate) fn columns() -> Option<usize> {
+    room::columns(Stream::Result)
+}
+
 /// Writes lines of result that may contain the program's own colours. The caller must escape everything else.
 pub(crate) fn coloured(text: &str) -> Outcome<()> {
     let mut stdout = anstream::stdout().lock();

@@ -26,15 +26,14 @@ pub(crate) struct ManOptions {
     force: bool,
 }
 
-pub(crate) fn run(options: &ManOptions, command: clap::Command) -> Outcome<Exit> {
-    let mut command = command.disable_help_subcommand(true);
+pub(crate) fn run(options: &ManOptions, mut command: clap::Command) -> Outcome<Exit> {
     let Some(dir) = &options.out_dir else {
         output::result_bytes(&page(command)?)?;
         return Ok(Exit::Done);
     };
     command.build();
     let mut pages = vec![NewFile::public(dir.join("service-token.1"), page(command.clone())?)];
-    for subcommand in command.get_subcommands() {
+    for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = format!("service-token-{}", subcommand.get_name());
         let content = page(subcommand.clone())?;
         pages.push(NewFile::public(dir.join(format!("{name}.1")), content));

@@ -41,7 +41,7 @@ fn init_keeps_an_existing_file_without_force() {
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = Sandbox::new().run(&["completions", shell]).done();
-        assert!(ran.stdout.contains("k8s-secret"), "{shell}");
+        assert!(ran.stdout.contains("SERVICE_TOKEN_COMPLETE"), "{shell}");
     }
 }
 
