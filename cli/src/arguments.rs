@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
-    man, prune, renew, revocations, revoke, rotate, show, store, unrevoke, verify,
+    man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
 };
 use crate::exit::Exit;
 use crate::help;
@@ -64,6 +64,7 @@ pub(crate) enum Command {
     Unrevoke(unrevoke::UnrevokeOptions),
     Revocations(revocations::RevocationsOptions),
     Rotate(rotate::RotateOptions),
+    Serve(serve::ServeOptions),
     Renew(renew::RenewOptions),
     Prune(prune::PruneOptions),
     Store(store::StoreCommand),
@@ -121,6 +122,7 @@ impl Command {
             Self::Revocations(options) => revocations::run(&options),
             Self::Renew(options) => renew::run(&options),
             Self::Rotate(options) => rotate::run(&options),
+            Self::Serve(options) => serve::run(&options),
             Self::Prune(options) => prune::run(&options),
             Self::Store(options) => store::run(&options),
             Self::Dev(options) => dev::run(&options),

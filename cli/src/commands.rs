@@ -19,6 +19,7 @@ pub(crate) mod renew;
 pub(crate) mod revocations;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod store;
 pub(crate) mod unrevoke;

@@ -27,6 +27,7 @@ mod renew;
 mod revoked;
 mod rotate;
 mod sandbox;
+mod serve;
 mod setup;
 mod store;
 mod store_maintenance;

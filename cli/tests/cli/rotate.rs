@@ -15,6 +15,7 @@ use service_only::keys::KeyState;
 use service_only_store::{KeyRecord, Store, VerifierReport};
 
 use crate::sandbox::{Sandbox, claims_of};
+use crate::store::change;
 
 pub(crate) const DAY: i64 = 24 * 3600;
 
@@ -69,7 +70,7 @@ pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
         retired_at: None,
         expires_at: None,
     };
-    with_store(sandbox.root(), async |store| store.add_key(&record).await.unwrap());
+    change(sandbox, async |store| store.add_key(&record).await);
     kid
 }
 

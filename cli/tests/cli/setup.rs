@@ -51,7 +51,7 @@ fn manual_has_a_page_for_each_command() {
     assert!(sandbox.run(&["man"]).done().stdout.contains(".TH service-token 1"));
     std::fs::create_dir(sandbox.path("man1")).unwrap();
     let ran = sandbox.run(&["man", "--out-dir", "man1"]).done();
-    assert_eq!(ran.stdout.lines().count(), 23);
+    assert_eq!(ran.stdout.lines().count(), 24);
     assert!(sandbox.read("man1/service-token-verify.1").contains("audience"));
     assert!(sandbox.run(&["man", "--out-dir", "man1"]).refused().contains("exists already"));
 }
@@ -74,6 +74,7 @@ fn help_of_every_command_has_examples_and_usage() {
         "unrevoke",
         "revocations",
         "rotate",
+        "serve",
         "renew",
         "prune",
         "store",

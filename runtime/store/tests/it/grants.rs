@@ -1,4 +1,4 @@
-//! The three roles of the guide, in a real PostgreSQL: what each may do, and what it may not.
+//! The four roles of the guide, in a real PostgreSQL: what each may do, and what it may not.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ struct Roles {
     operator: String,
     minter: String,
     verifier: String,
+    publisher: String,
 }
 
 async fn roles() -> Option<Roles> {
@@ -33,9 +34,16 @@ async fn roles() -> Option<Roles> {
     let script = script.replace("tokens_operator", &format!("{prefix}_operator"));
     let script = script.replace("tokens_minter", &format!("{prefix}_minter"));
     let script = script.replace("tokens_verifier", &format!("{prefix}_verifier"));
+    let script = script.replace("tokens_publisher", &format!("{prefix}_publisher"));
     database.execute(&script.replace("SCHEMA public", &format!("SCHEMA {schema}"))).await;
     let url = |role: &str| database.url.replacen("postgres@", &format!("{prefix}_{role}@"), 1);
-    Some(Roles { _owner: owner, operator: url("operator"), minter: url("minter"), verifier: url("verifier") })
+    Some(Roles {
+        _owner: owner,
+        operator: url("operator"),
+        minter: url("minter"),
+        verifier: url("verifier"),
+        publisher: url("publisher"),
+    })
 }
 
 fn report() -> VerifierReport {
@@ -124,4 +132,20 @@ async fn verifier_reads_revocations_and_reports_its_keys_and_reads_no_token() {
     denied(store.revoke(&NewRevocation::key(ISSUER, "k1")).await);
     denied(store.undo_revocation(&Undoing::new(1, "r")).await);
     denied(store.keys(ISSUER).await);
+}
+
+#[tokio::test]
+async fn publisher_reads_public_keys_and_no_token_and_writes_nothing() {
+    let Some(roles) = roles().await else { return };
+    let operator = Store::connect(&roles.operator).await.unwrap();
+    operator.add_key(&key("k1")).await.unwrap();
+    operator.revoke(&NewRevocation::key(ISSUER, "k0")).await.unwrap();
+    let store = Store::open(&roles.publisher).await.unwrap();
+    assert_eq!(store.keys(ISSUER).await.unwrap().len(), 1);
+    assert_eq!(store.revoked_keys(ISSUER).await.unwrap(), ["k0"]);
+    denied(store.tokens(&TokenFilter::default()).await);
+    denied(store.record_minted(&[token("j1")]).await);
+    denied(store.revoke(&NewRevocation::key(ISSUER, "k1")).await);
+    denied(store.add_key(&key("k2")).await);
+    denied(store.report_verifier(&report()).await);
 }
