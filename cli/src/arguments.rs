@@ -129,7 +129,7 @@ impl Command {
             Self::Endpoints(options) => endpoints::run(&options),
             Self::Attack(options) => attack::run(&options),
             Self::Completions(options) => completions::run(&options),
-            Self::Man(options) => man::run(&options, Cli::described()),
+            Self::Man(options) => man::run(&options, &Cli::described()),
         }
     }
 }

@@ -20,6 +20,18 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Every exit, in the order of the codes.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Done,
+        Self::NotAuthentic,
+        Self::Misuse,
+        Self::Forbidden,
+        Self::WouldBreak,
+        Self::KeyRefused,
+        Self::Overdue,
+    ];
+
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,

@@ -17,6 +17,7 @@ mod instant;
 mod key_file;
 mod keys;
 mod known;
+mod manual;
 mod members;
 mod named;
 mod new_file;

@@ -46,14 +46,16 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
-fn manual_has_a_page_for_each_command() {
+fn manual_is_printed_and_written_as_pages() {
     let sandbox = Sandbox::new();
-    assert!(sandbox.run(&["man"]).done().stdout.contains(".TH service-token 1"));
-    std::fs::create_dir(sandbox.path("man1")).unwrap();
-    let ran = sandbox.run(&["man", "--out-dir", "man1"]).done();
-    assert_eq!(ran.stdout.lines().count(), 24);
-    assert!(sandbox.read("man1/service-token-verify.1").contains("audience"));
-    assert!(sandbox.run(&["man", "--out-dir", "man1"]).refused().contains("exists already"));
+    assert!(sandbox.run(&["man"]).done().stdout.contains(".TH SERVICE-TOKEN 1"));
+    std::fs::create_dir(sandbox.path("man")).unwrap();
+    let ran = sandbox.run(&["man", "--out-dir", "man"]).done();
+    for line in ["man/service-token.1", "man/service-token-store-init.1", "man/service-token.toml.5"] {
+        assert!(ran.stdout.lines().any(|path| path == line), "{}", ran.stdout);
+    }
+    assert!(sandbox.read("man/service-token-verify.1").contains("audience"));
+    assert!(sandbox.run(&["man", "--out-dir", "man"]).refused().contains("exists already"));
 }
 
 #[test]
