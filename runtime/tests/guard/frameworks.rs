@@ -148,6 +148,18 @@ impl Log {
         let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         events.filter(|event| event["target"] == target).collect()
     }
+
+    /// The events of a target while `act` runs.
+    pub(crate) fn during(target: &str, act: impl FnOnce()) -> Vec<serde_json::Value> {
+        // One for all threads takes everything and keeps nothing: `tracing` would remember for this thread too
+        // that a test without a subscriber, which runs beside it, takes none.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        let log = Self::default();
+        let listening = log.of_this_thread();
+        act();
+        drop(listening);
+        log.events(target)
+    }
 }
 
 impl std::io::Write for Log {

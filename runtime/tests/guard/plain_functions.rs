@@ -1,12 +1,8 @@
 //! Guarded functions that no framework calls: they are given a caller or claims, and check those first.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use crate::frameworks::guarded_in;
+use crate::frameworks::{Log, guarded_in};
 use service_only::{
     Algorithm, Caller, Denial, Policy, Verifier, audit::Decision, claims::ServiceClaims, clock::Timestamp,
     error::Code, issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations, service_only,
@@ -216,19 +212,6 @@ fn claims(change: impl FnOnce(&mut ServiceClaims)) -> ServiceClaims {
     claims
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The audit records that `tracing` got.
 fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
     logged_for("service_only::audit", act)
@@ -236,16 +219,7 @@ fn logged(act: impl FnOnce()) -> Vec<serde_json::Value> {
 
 /// What `tracing` got for a target.
 fn logged_for(target: &str, act: impl FnOnce()) -> Vec<serde_json::Value> {
-    // One for all threads takes everything and keeps nothing: `tracing` would remember for this thread too
-    // that a test without a subscriber, which runs beside it, takes none.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, act);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter(|line| line["target"] == target).map(|line| line["fields"].clone()).collect()
+    Log::during(target, act).into_iter().map(|event| event["fields"].clone()).collect()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::frameworks::{LateKeys, POLICY, challenge_of, fixtures, valid};
+use crate::frameworks::{LateKeys, Log, POLICY, challenge_of, fixtures, valid};
 use axum::{Router, body::Body, routing::get};
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use service_only::{
@@ -215,6 +215,17 @@ async fn a_closed_router_takes_a_guarded_service_and_lists_it() {
     }
     assert_eq!(authority.audit().last().unwrap().path.as_deref(), Some("/files/unnamed"));
     assert_eq!(files.calls.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn a_layer_warns_when_its_verifier_trusts_no_issuer_that_it_requires() {
+    let authority = TestAuthority::new().issuer("bakery-auth");
+    let warnings = |issuers: &'static [&'static str]| {
+        let (verifier, policy) = (authority.verifier(), Policy::any_service().issuers(issuers));
+        Log::during("service_only", || drop(ServiceOnlyLayer::new(verifier, policy))).len()
+    };
+    assert_eq!(warnings(&["bakery-auth"]), 0);
+    assert_eq!(warnings(&["https://other.example"]), 1);
 }
 
 #[test]
