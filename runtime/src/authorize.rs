@@ -46,12 +46,14 @@ fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_roles() else {
         return Ok(());
     };
-    let role = claims.role.as_deref();
-    if role.is_some_and(|role| allowed.contains(&role)) {
+    let mut held = claims.role.iter().chain(&claims.roles).map(String::as_str);
+    if held.any(|role| allowed.contains(&role)) {
         return Ok(());
     }
-    let role = role.map_or_else(|| "absent".to_owned(), |role| format!("`{}`", quoted(role)));
-    Err(Denial::new(Code::RoleNotAllowed, format!("the role is {role}, allowed: {}", allowed.join(", "))))
+    let held: Vec<_> =
+        claims.role.iter().chain(&claims.roles).map(|role| format!("`{}`", quoted(role))).collect();
+    let held = if held.is_empty() { "absent".to_owned() } else { held.join(", ") };
+    Err(Denial::new(Code::RoleNotAllowed, format!("the role is {held}, allowed: {}", allowed.join(", "))))
 }
 
 fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {

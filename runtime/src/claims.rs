@@ -6,7 +6,7 @@ mod raw;
 pub(crate) mod scopes;
 
 pub use name::{InvalidServiceName, ServiceName};
-pub(crate) use raw::{Audience, RawClaims, owned, unverified_service};
+pub(crate) use raw::{Audience, MAX_CLAIM_LENGTH, Origin, RawClaims, owned, unverified_service};
 pub use scopes::{InvalidScope, Scopes};
 use serde::{Serialize, Serializer};
 
@@ -29,6 +29,10 @@ pub struct ServiceClaims {
     /// `role`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The roles of a token of an OAuth 2.0 server; empty for the other kinds, whose role is `role`. See
+    /// [`AccessTokens::roles_from`](crate::AccessTokens::roles_from).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// `email`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
@@ -78,6 +82,7 @@ impl ServiceClaims {
             service,
             user_id: None,
             role: None,
+            roles: Vec::new(),
             email: None,
             issuer: issuer.into(),
             aud: Vec::new(),

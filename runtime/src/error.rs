@@ -54,6 +54,23 @@ pub enum BuildError {
         /// The service, or the prefix, that both could name.
         shared: String,
     },
+    /// Nothing marks the token of a machine, or the mark fits every token.
+    NoMachineMark,
+    /// No `typ` is accepted.
+    NoTyp,
+    /// The name of a claim, its value or a `typ` is empty.
+    EmptyAccessSetting,
+    /// The tokens of the issuer need a configured name for each subject, and there is none.
+    NoNames(String),
+    /// A setting of a provider, such as a tenant or a repository, does not have its form.
+    ProviderSetting {
+        /// What the setting is.
+        setting: &'static str,
+        /// The given value.
+        value: String,
+        /// What is expected.
+        expected: &'static str,
+    },
     /// The configured list of algorithms is empty.
     NoAlgorithms,
     /// No key is for any of the configured algorithms.
@@ -123,6 +140,22 @@ impl fmt::Display for BuildError {
                 "tokens of `{issuer}` and of `{other}` may both name `{shared}`; give each service to one issuer"
             ),
             Self::ServiceName(name) => write!(f, "`{name}` is not a service name"),
+            Self::NoMachineMark => f.write_str(
+                "nothing separates the tokens of machines from those of users; \
+                 add `.machine_if(…)` or `.machine_if_equal(…)` with two different claims",
+            ),
+            Self::NoTyp => {
+                f.write_str("no `typ` is accepted; name one with `.typ(…)`, or add `.typ_may_be_absent()`")
+            }
+            Self::EmptyAccessSetting => {
+                f.write_str("the name of a claim, its value or a `typ` is empty; write the provider's own")
+            }
+            Self::NoNames(issuer) => {
+                write!(f, "no caller of `{issuer}` has a name; add one with `.pipeline(…)` or `.name(…)`")
+            }
+            Self::ProviderSetting { setting, value, expected } => {
+                write!(f, "`{value}` is not {setting}; write {expected}")
+            }
             Self::NoIssuer => f.write_str("no issuer; name the `iss` of your tokens with `.issuer(…)`"),
             Self::NoKeys => f.write_str("no keys; pass the issuer's keys to `.keys(…)`"),
             Self::EmptyAudience => {

@@ -102,6 +102,39 @@ pub(crate) fn read_object<'de, M: Members<'de>>(bytes: &'de [u8], members: &mut 
     Ok(())
 }
 
+/// Reads some members of an object that [`read_object`] has accepted, with the objects in them.
+pub(crate) fn read_named(bytes: &[u8], names: &[&str]) -> Result<Vec<(String, Tree)>, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Malformed("not UTF-8".to_owned()))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let named = deserializer.deserialize_map(Named { names })?;
+    deserializer.end()?;
+    Ok(named)
+}
+
+struct Named<'n> {
+    names: &'n [&'n str],
+}
+
+impl<'de> Visitor<'de> for Named<'_> {
+    type Value = Vec<(String, Tree)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut named = Vec::new();
+        while let Some(Text(name)) = map.next_key()? {
+            if self.names.contains(&&*name) {
+                named.push((name.into_owned(), map.next_value()?));
+            } else {
+                map.next_value::<Value<'de>>()?;
+            }
+        }
+        Ok(named)
+    }
+}
+
 struct Object<'m, M> {
     members: &'m mut M,
 }

@@ -129,6 +129,6 @@ pub use crate::{
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
     policy::Policy,
     rejection::Rejection,
-    trusted::TrustedIssuer,
+    trusted::{AccessTokens, GrantClaim, TrustedIssuer},
     verifier::Verifier,
 };

@@ -2,13 +2,17 @@
 //! each check of a token that depends on its issuer; the verifier calls them in order.
 
 mod acceptance;
+mod access;
 mod expectations;
 mod kind;
 mod own_claims;
+mod providers;
 mod services;
+mod subject;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+pub use self::access::{AccessTokens, GrantClaim};
 #[cfg(feature = "issue")]
 pub(crate) use self::kind::STRICT_TYP;
 pub(crate) use self::{
@@ -18,12 +22,14 @@ pub(crate) use self::{
     services::separate,
 };
 use self::{
+    access::Members,
     expectations::{Expectations, bad_signature},
-    kind::{MAX_STRICT_LIFETIME, Names},
+    kind::{MAX_STRICT_LIFETIME, Read},
     services::{Declared, Namespace},
+    subject::Names,
 };
 use crate::{
-    claims::{RawClaims, ServiceName},
+    claims::{Origin, RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
     error::BuildError,
     keys::{Algorithm, AlgorithmSet, KeyId, KeySet, KeySource},
@@ -59,6 +65,11 @@ pub struct TrustedIssuer {
     max_lifetime: Option<Duration>,
     names: Vec<(String, String)>,
     services: Option<Declared>,
+    access: AccessTokens,
+    /// What each configured subject must be, and how it begins.
+    subjects: Option<(&'static str, String)>,
+    /// A setting of a provider that is invalid.
+    mistake: Option<BuildError>,
 }
 
 impl std::fmt::Debug for TrustedIssuer {
@@ -105,6 +116,12 @@ impl TrustedIssuer {
         Self::of(Kind::OAuth, issuer)
     }
 
+    /// Trusts other access tokens that an OAuth 2.0 server issued, as the settings describe them. For the usual providers
+    /// use the constructors that are named after them.
+    pub fn oauth_with(issuer: impl Into<String>, tokens: AccessTokens) -> Self {
+        Self { access: tokens, ..Self::of(Kind::OAuth, issuer) }
+    }
+
     fn of(kind: Kind, issuer: impl Into<String>) -> Self {
         Self {
             kind,
@@ -115,6 +132,9 @@ impl TrustedIssuer {
             max_lifetime: None,
             names: Vec::new(),
             services: None,
+            access: AccessTokens::rfc9068(),
+            subjects: None,
+            mistake: None,
         }
     }
 
@@ -192,6 +212,10 @@ impl TrustedIssuer {
     }
 
     pub(crate) fn build(self) -> Result<Trusted, BuildError> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        self.access.check()?;
         let keys = self.keys.ok_or(BuildError::NoKeys)?;
         if self.issuer.is_empty() {
             return Err(BuildError::NoIssuer);
@@ -223,6 +247,17 @@ impl TrustedIssuer {
             }
             declared.check()?;
         }
+        if let Some((setting, start)) = &self.subjects {
+            let is_one =
+                |subject: &str| subject.strip_prefix(start.as_str()).is_some_and(|name| !name.is_empty());
+            if let Some((value, _)) = self.names.iter().find(|(subject, _)| !is_one(subject)) {
+                let expected = "it as in the claim `sub`";
+                return Err(BuildError::ProviderSetting { setting, value: quoted(value), expected });
+            }
+        }
+        if self.names.is_empty() && self.access.accepts_only_named() {
+            return Err(BuildError::NoNames(quoted(&self.issuer)));
+        }
         let strict = (self.kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
         let trusted = Trusted {
             names: Names { given: names(self.kind, self.names)?, only_given: false },
@@ -233,6 +268,7 @@ impl TrustedIssuer {
                 max_lifetime: self.max_lifetime.or(strict),
             },
             kind: self.kind,
+            access: self.access,
             keys,
             algorithms: algorithms.map(AlgorithmSet::from_iter),
             allowed_to_kind: Algorithm::ALL.into_iter().filter(|own| self.kind.may_use(*own)).collect(),
@@ -274,6 +310,8 @@ pub(crate) struct Trusted {
     pub(crate) algorithms: Option<AlgorithmSet>,
     pub(crate) allowed_to_kind: AlgorithmSet,
     pub(crate) names: Names,
+    /// How the tokens of an OAuth 2.0 server name a service; unused by the other kinds.
+    access: AccessTokens,
     /// The services that its tokens may name, if they name their service themselves.
     pub(crate) namespace: Namespace,
 }
@@ -301,7 +339,7 @@ impl Trusted {
         keys: KeySet,
     ) -> Result<Signed, Denial> {
         refuse_development_kid(header.kid.as_deref(), cfg!(debug_assertions))?;
-        self.kind.check_typ(header.typ.as_deref())?;
+        self.kind.check_typ(&self.access, header.typ.as_deref())?;
         // The algorithm must be accepted and must belong to the key: RFC 8725 section 3.1.
         let algorithm = header.algorithm(self.accepted(&keys))?;
         let key = keys.key_for(algorithm, header.kid.as_deref())?;
@@ -320,9 +358,16 @@ impl Trusted {
 
     /// Checks the claims: issuer, audience, times, what the kind requires, and whether the issuer may name the
     /// service.
-    pub(crate) fn check_claims(&self, claims: &RawClaims<'_>, at: Moment) -> Result<(Claims, Times), Denial> {
-        let times = self.expectations.check(self.kind, claims, at)?;
-        let claims = self.kind.claims(claims, &times, self.name(), &self.names)?;
+    pub(crate) fn check_claims(
+        &self,
+        claims: &RawClaims<'_>,
+        payload: &[u8],
+        at: Moment,
+    ) -> Result<(Claims, Times), Denial> {
+        let members = if self.kind == Kind::OAuth { self.access.read(payload)? } else { Members::default() };
+        let token = Read { claims, access: &self.access, members: &members };
+        let times = self.expectations.check(self.kind, token, at)?;
+        let claims = self.kind.claims(token, &times, self.name(), &self.names)?;
         self.check_namespace(&claims)?;
         Ok((claims, times))
     }
@@ -348,7 +393,16 @@ impl Trusted {
 
     /// Whether a token with this header can come from the issuer.
     pub(crate) fn reads(&self, header: &Header<'_>) -> bool {
-        self.kind.check_typ(header.typ.as_deref()).is_ok()
+        self.kind.check_typ(&self.access, header.typ.as_deref()).is_ok()
+    }
+
+    /// Whether a token that says it has this origin can come from the issuer. A JWT-SVID names its issuer in `sub`.
+    pub(crate) fn is_origin(&self, origin: &Origin<'_>) -> bool {
+        if self.kind.compares_issuer() {
+            return origin.iss.as_deref() == Some(self.name());
+        }
+        let id = origin.sub.as_deref().and_then(|sub| sub.strip_prefix("spiffe://"));
+        id.is_some_and(|id| id.split_once('/').unwrap_or((id, "")).0 == self.name())
     }
 
     /// Checks the keys when the verifier is built.

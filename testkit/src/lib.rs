@@ -49,6 +49,7 @@
 //! | call a router | [`call`], which returns a [`TestApp`] |
 //! | call a guarded function directly | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
 //! | mint tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
+//! | mint tokens of identity providers, and hostile ones | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
@@ -106,6 +107,7 @@ mod incident;
 mod jwks_server;
 #[cfg(any(feature = "jwks-server", feature = "stub"))]
 mod loopback;
+mod provider;
 #[cfg(feature = "axum")]
 mod response;
 #[cfg(feature = "snapshot")]
@@ -136,6 +138,7 @@ pub use crate::{
     draft::TokenDraft,
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},
+    provider::{Impersonation, Impostor, Provider},
     token::FixtureToken,
 };
 

@@ -11,6 +11,7 @@ mod identity;
 mod issuers;
 mod keys;
 mod policies;
+mod providers;
 mod revocation;
 #[cfg(test)]
 mod rotating;

@@ -11,6 +11,7 @@ fn claims() -> ServiceClaims {
         service: "orders".parse().unwrap(),
         user_id: None,
         role: Some("admin".to_owned()),
+        roles: Vec::new(),
         email: None,
         issuer: "bakery-auth".to_owned(),
         aud: Vec::new(),

@@ -81,6 +81,7 @@ mod tests {
             service: "a".parse().unwrap(),
             user_id: None,
             role: None,
+            roles: Vec::new(),
             email: None,
             issuer: "c".to_owned(),
             aud: Vec::new(),

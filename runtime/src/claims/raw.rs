@@ -228,3 +228,41 @@ pub(crate) fn unverified_service(payload: &[u8]) -> Option<String> {
     let name = claims.service.and_then(Value::into_text).or_else(|| claims.sub.and_then(Value::into_text))?;
     Some(quoted(&name))
 }
+
+/// Who says that it issued a token: `iss` and `sub` of an unverified payload. It selects the issuer whose keys are
+/// tried, and proves nothing.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Origin<'p> {
+    pub(crate) iss: Option<Cow<'p, str>>,
+    pub(crate) sub: Option<Cow<'p, str>>,
+}
+
+impl<'p> Origin<'p> {
+    /// Best effort: `None` if the payload cannot be read.
+    pub(crate) fn read(payload: &'p [u8]) -> Option<Self> {
+        let mut origin = Self::default();
+        json::read_object(payload, &mut origin).ok()?;
+        Some(origin)
+    }
+}
+
+json::names! {
+    /// The claims that name an issuer.
+    OriginName {
+        Iss = "iss",
+        Sub = "sub",
+    }
+}
+
+impl<'de> json::Members<'de> for Origin<'de> {
+    type Name = OriginName;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: OriginName, map: &mut A) -> Result<(), A::Error> {
+        let text = map.next_value::<Value<'de>>()?.into_text();
+        match name {
+            OriginName::Iss => self.iss = text,
+            OriginName::Sub => self.sub = text,
+        }
+        Ok(())
+    }
+}

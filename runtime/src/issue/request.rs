@@ -94,6 +94,7 @@ impl TokenRequest<'_> {
             sub: service.as_str().to_owned(),
             user_id: Some(service.as_str().to_owned()),
             role: Some(self.role),
+            roles: Vec::new(),
             email: Some(format!("{service}@internal.service")),
             service,
             issuer: self.issuer.issuer.clone(),

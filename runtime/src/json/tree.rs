@@ -11,6 +11,9 @@ use super::value::{Text, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Text(String),
+    Bool(bool),
+    /// An array of strings only.
+    Texts(Vec<String>),
     Object(Vec<(String, Tree)>),
     Other,
 }
@@ -46,8 +49,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
-        Ok(Tree::Other)
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
@@ -67,8 +70,14 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
-        while seq.next_element::<Value<'de>>()?.is_some() {}
-        Ok(Tree::Other)
+        let mut texts = Some(Vec::new());
+        while let Some(value) = seq.next_element::<Value<'de>>()? {
+            match (value, &mut texts) {
+                (Value::Text(text), Some(all)) => all.push(text.into_owned()),
+                _ => texts = None,
+            }
+        }
+        Ok(texts.map_or(Tree::Other, Tree::Texts))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {

@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{kind::Kind, own_claims::missing};
+use super::{
+    kind::{Kind, Read},
+    own_claims::missing,
+};
 use crate::{
     claims::{Audience, RawClaims},
     clock::Timestamp,
@@ -27,13 +30,28 @@ pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial
 
 impl Expectations {
     /// Checks issuer, audience and times at one instant (RFC 7519 section 4.1).
-    pub(crate) fn check(&self, kind: Kind, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
+    pub(crate) fn check(&self, kind: Kind, token: Read<'_>, at: Moment) -> Result<Times, Denial> {
+        let Read { claims, access, members } = token;
         if kind.compares_issuer() {
             self.issuer(claims.iss.as_deref())?;
         }
-        self.audience(claims.aud.as_ref().map(Audience::as_slice))?;
+        let aud = claims.aud.as_ref().map(Audience::as_slice);
+        match access.audience(members).filter(|_| kind == Kind::OAuth) {
+            None => self.audience(aud)?,
+            Some(named) => {
+                let named: Vec<_> = named?.into_iter().map(Cow::Owned).collect();
+                self.audience(Some(&named))?;
+                // A token that names an audience is for no other service, whichever claim names it.
+                if aud.is_some() {
+                    self.audience(aud)?;
+                }
+            }
+        }
         let times = times(claims, at)?;
         kind.check_required(claims)?;
+        if kind == Kind::OAuth {
+            access.check_required(claims)?;
+        }
         self.lifetime(&times, at)?;
         check_proof(claims)?;
         Ok(times)

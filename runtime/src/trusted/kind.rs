@@ -1,10 +1,14 @@
 //! The kinds of tokens, and how each kind names a service. These functions are pure.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use super::own_claims::{self, Claims, missing};
+use super::{
+    access::{AccessTokens, Members},
+    own_claims::{self, Claims, missing},
+    subject::{Foreign, Names},
+};
 use crate::{
-    claims::{RawClaims, Scopes, ServiceClaims, ServiceName, owned},
+    claims::{RawClaims, ServiceClaims, owned},
     denial::{Code, Denial, quoted},
     json::Value,
     keys::Algorithm,
@@ -63,28 +67,16 @@ impl Kind {
 
     /// Checks that `typ` belongs to this kind. Media types are compared case-insensitively (RFC 7515 section 4.1.9).
     /// Another kind of JWT is refused even if its signature is valid (RFC 8725 section 3.11).
-    pub(crate) fn check_typ(self, typ: Option<&str>) -> Result<(), Denial> {
-        let (own, optional): (&[&str], _) = match self {
+    pub(crate) fn check_typ(self, access: &AccessTokens, typ: Option<&str>) -> Result<(), Denial> {
+        match self {
             // RFC 7519 section 5.1.
-            Self::Compatible | Self::Kubernetes => (&["JWT"], true),
-            Self::Strict => (&[STRICT_TYP, "application/service+jwt"], false),
+            Self::Compatible | Self::Kubernetes => check_typ(&["JWT"], true, typ),
+            Self::Strict => check_typ(&[STRICT_TYP, "application/service+jwt"], false, typ),
             // JWT-SVID section 2.
-            Self::Spiffe => (&["JWT", "JOSE"], true),
-            // RFC 9068 section 2.1.
-            Self::OAuth => (&["at+jwt", "application/at+jwt"], false),
-        };
-        match typ {
-            Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
-            Some(typ) if own.iter().any(|own| own.eq_ignore_ascii_case(typ)) => Ok(()),
-            None if optional => Ok(()),
-            None => {
-                let reason = format!("the token has no `typ`, expected `{}`", own.join("` or `"));
-                Err(Denial::new(Code::WrongTyp, reason))
-            }
-            Some(typ) => {
-                let expected = own.join("` or `");
-                let reason = format!("the token's `typ` is `{}`, expected `{expected}`", quoted(typ));
-                Err(Denial::new(Code::WrongTyp, reason))
+            Self::Spiffe => check_typ(&["JWT", "JOSE"], true, typ),
+            Self::OAuth => {
+                let (own, optional) = access.typ_values();
+                check_typ(&own, optional, typ)
             }
         }
     }
@@ -97,8 +89,9 @@ impl Kind {
     /// Checks the claims that this kind requires in addition to `iss`, `aud` and `exp`.
     pub(crate) fn check_required(self, claims: &RawClaims<'_>) -> Result<(), Denial> {
         let (jti, iat) = match self {
-            // RFC 9068 section 2.2.
-            Self::Strict | Self::OAuth => (true, true),
+            Self::Strict => (true, true),
+            // All providers state `iat`. The settings of the issuer decide about `jti`.
+            Self::OAuth => (false, true),
             Self::Compatible | Self::Kubernetes | Self::Spiffe => (false, false),
         };
         if jti && claims.jti.as_deref().is_none_or(str::is_empty) {
@@ -113,20 +106,28 @@ impl Kind {
     /// Reads the claims of the service or user that the token names.
     pub(crate) fn claims(
         self,
-        claims: &RawClaims<'_>,
+        token: Read<'_>,
         times: &Times,
         issuer: &str,
         names: &Names,
     ) -> Result<Claims, Denial> {
+        let Read { claims, access, members } = token;
         let service = match self {
             Self::Compatible | Self::Strict => return own_claims::claims(claims, times),
             Self::Kubernetes => kubernetes(claims)?,
             Self::Spiffe => spiffe(claims, issuer)?,
-            Self::OAuth => oauth(claims)?,
+            Self::OAuth => access.subject(members)?,
+        };
+        let (scope, roles) = match self {
+            Self::OAuth => (access.read_scopes(members), access.read_roles(members)),
+            _ => Default::default(),
         };
         Ok(Claims::Service(ServiceClaims {
-            sub: service.subject.to_owned(),
             service: service.name(names)?,
+            sub: match &claims.sub {
+                Some(Value::Text(sub)) => (**sub).to_owned(),
+                _ => service.subject.into_owned(),
+            },
             user_id: None,
             role: None,
             email: None,
@@ -136,47 +137,37 @@ impl Kind {
             iat: times.iat,
             nbf: times.nbf,
             jti: owned(&claims.jti),
-            scope: if self == Self::OAuth { own_claims::scopes(claims) } else { Scopes::default() },
+            scope,
+            roles,
         }))
     }
 }
 
-/// The service names that subjects of another system are mapped to.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) given: BTreeMap<String, ServiceName>,
-    /// Whether a subject without a configured name is refused. This is so if several issuers are trusted: each
-    /// could otherwise derive a name that means another issuer's service.
-    pub(crate) only_given: bool,
-}
-
-/// A service as another system names it.
-struct Foreign<'c> {
-    subject: &'c str,
-    /// The derived name, for a subject without a configured one; `None` if another subject could have the same.
-    default: Option<Cow<'c, str>>,
-}
-
-impl Foreign<'_> {
-    fn name(&self, names: &Names) -> Result<ServiceName, Denial> {
-        if let Some(name) = names.given.get(self.subject) {
-            return Ok(name.clone());
+fn check_typ(own: &[&str], optional: bool, typ: Option<&str>) -> Result<(), Denial> {
+    match typ {
+        Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
+        Some(typ) if own.iter().any(|own| own.eq_ignore_ascii_case(typ)) => Ok(()),
+        None if optional => Ok(()),
+        None => {
+            let reason = format!("the token has no `typ`, expected `{}`", own.join("` or `"));
+            Err(Denial::new(Code::WrongTyp, reason))
         }
-        let unnamed = || {
-            let reason = format!("the subject `{}` has no service name; give it one", quoted(self.subject));
-            Denial::new(Code::BadClaimValue, reason)
-        };
-        if names.only_given {
-            return Err(unnamed());
+        Some(typ) => {
+            let expected = own.join("` or `");
+            let reason = format!("the token's `typ` is `{}`, expected `{expected}`", quoted(typ));
+            Err(Denial::new(Code::WrongTyp, reason))
         }
-        let name: ServiceName =
-            self.default.as_deref().and_then(|name| name.parse().ok()).ok_or_else(unnamed)?;
-        // The derived name must not equal the configured name of another subject.
-        if names.given.values().any(|taken| *taken == name) {
-            return Err(unnamed());
-        }
-        Ok(name)
     }
+}
+
+/// A payload as the kinds read it.
+#[derive(Copy, Clone)]
+pub(crate) struct Read<'c> {
+    pub(crate) claims: &'c RawClaims<'c>,
+    /// The settings of an OAuth 2.0 server; unused by the other kinds.
+    pub(crate) access: &'c AccessTokens,
+    /// What those settings name.
+    pub(crate) members: &'c Members,
 }
 
 fn subject<'c>(claims: &'c RawClaims<'_>) -> Result<&'c str, Denial> {
@@ -207,7 +198,7 @@ fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
             "`sub` and `kubernetes.io` name two different accounts",
         ));
     }
-    Ok(Foreign { default: Some(Cow::Owned(format!("{namespace}.{name}"))), subject })
+    Ok(Foreign { default: Some(Cow::Owned(format!("{namespace}.{name}"))), subject: subject.into() })
 }
 
 /// Reads `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
@@ -233,21 +224,7 @@ fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'
         return Err(Denial::new(Code::BadClaimValue, reason));
     }
     let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));
-    Ok(Foreign { default, subject })
-}
-
-/// Reads the client. RFC 9068 section 2.2: with client credentials, `sub` is the client itself.
-fn oauth<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
-    let subject = subject(claims)?;
-    let client = match &claims.client_id {
-        Some(Value::Text(client)) => &**client,
-        Some(_) => return Err(Denial::new(Code::BadClaimType, "`client_id` must be a string")),
-        None => return Err(missing("client_id")),
-    };
-    if client != subject {
-        return Err(Denial::new(Code::NotService, "`sub` is not `client_id`: the token is a user's"));
-    }
-    Ok(Foreign { default: Some(Cow::Borrowed(client)), subject })
+    Ok(Foreign { default, subject: subject.into() })
 }
 
 #[cfg(test)]

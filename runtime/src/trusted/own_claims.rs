@@ -62,6 +62,7 @@ fn service(claims: &RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denia
         service,
         user_id: owned(&claims.user_id),
         role: owned(&claims.role),
+        roles: Vec::new(),
         email: owned(&claims.email),
         issuer: owned(&claims.iss).unwrap_or_default(),
         aud: claims.audiences(),
@@ -74,7 +75,7 @@ fn service(claims: &RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denia
 }
 
 /// A `scope` that is not a list of scopes grants nothing.
-pub(crate) fn scopes(claims: &RawClaims<'_>) -> Scopes {
+fn scopes(claims: &RawClaims<'_>) -> Scopes {
     claims.scope.as_deref().and_then(|scope| scope.parse().ok()).unwrap_or_default()
 }
 

@@ -134,6 +134,17 @@ impl Grounds {
         }
     }
 
+    /// Adds the keys of an issuer that was not tried, because the token names another. The table compares the keys of
+    /// all issuers up to the one that accepts.
+    pub(crate) fn passed_over(&mut self, keys: impl FnOnce() -> Result<KeySet, Denial>) {
+        if self.wanted {
+            match keys() {
+                Ok(keys) => self.keys.push(keys),
+                Err(_) => self.unsettled = true,
+            }
+        }
+    }
+
     /// Adds the times of the claims, and the epoch of the revocations in which the token is valid.
     pub(crate) fn accepted(&mut self, times: Times, epoch: Option<u64>) {
         (self.times, self.epoch) = (Some(times), epoch);

@@ -6,15 +6,17 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use crate::{
+    claims::Origin,
     keys::{Algorithm, KeyId, Refresh},
-    token::{HeaderRoom, Segments},
+    token::{HeaderRoom, PayloadRoom, Segments},
     trusted::Trusted,
 };
 
 /// See [`Verifier::refresh_keys_for`](super::Verifier::refresh_keys_for).
 pub(crate) fn refresh_keys_for<'v>(issuers: &'v [Arc<Trusted>], token: &str) -> Option<Refresh<'v>> {
-    let mut room = HeaderRoom::new();
-    let header = Segments::split(token).and_then(|segments| segments.header(&mut room)).ok()?;
+    let segments = Segments::split(token).ok()?;
+    let (mut room, mut payload) = (HeaderRoom::new(), PayloadRoom::new());
+    let header = segments.header(&mut room).ok()?;
     let kid = header.kid.as_deref().unwrap_or_default();
     if kid.len() > KeyId::MAX_LENGTH
         || header.algorithm(Algorithm::ALL.into_iter().collect()).is_err()
@@ -22,9 +24,11 @@ pub(crate) fn refresh_keys_for<'v>(issuers: &'v [Arc<Trusted>], token: &str) -> 
     {
         return None;
     }
+    // `iss` selects the issuer before any key is fetched, so a token of one issuer never reloads the keys of another.
+    let origin = Origin::read(segments.payload(&mut payload).ok()?)?;
     // A token without a `kid` can miss all keys only if they are not loaded, or are too old.
-    let candidates = issuers
-        .iter()
+    let named = issuers.iter().filter(|issuer| issuer.is_origin(&origin));
+    let candidates = named
         .filter(|issuer| issuer.reads(&header) && (header.kid.is_some() || issuer.keys.snapshot().is_err()));
     let refreshes: Vec<_> = candidates.filter_map(|issuer| issuer.keys.refresh_for(kid)).collect();
     (!refreshes.is_empty()).then(|| all(refreshes))

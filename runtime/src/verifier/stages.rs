@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Verifier, cache::Grounds};
 use crate::{
     caller::{Caller, Identity, User},
-    claims::{self, RawClaims},
+    claims::{self, Origin, RawClaims},
     denial::{Code, Denial, Stage},
     recorder::Refused,
     times::Moment,
@@ -36,14 +36,26 @@ impl Verification<'_> {
         accepted.map_err(|refused| Refused { unverified_service: unverified_service(&segments), ..refused })
     }
 
-    /// Returns the identity from the first issuer that accepts the token, or else the refusal of the latest stage.
+    /// Returns the identity from the first issuer that accepts the token, or else the refusal of the latest stage. `iss`
+    /// selects the issuers to try: no other could accept the token. If it selects none, all refuse it.
     fn by_any_issuer(
         &mut self,
         segments: &Segments<'_>,
         header: &Header<'_>,
     ) -> Result<(Identity, usize), Refused> {
         let mut refused = None;
-        for (index, issuer) in self.verifier.0.issuers.iter().enumerate() {
+        let issuers = &self.verifier.0.issuers;
+        let mut room = PayloadRoom::new();
+        let origin = match issuers.as_slice() {
+            [_] => None,
+            _ => segments.payload(&mut room).ok().and_then(Origin::read),
+        };
+        let origin = origin.filter(|origin| issuers.iter().any(|issuer| issuer.is_origin(origin)));
+        for (index, issuer) in issuers.iter().enumerate() {
+            if origin.as_ref().is_some_and(|origin| !issuer.is_origin(origin)) {
+                self.grounds.passed_over(|| issuer.keys_now());
+                continue;
+            }
             match self.by_issuer(issuer, segments, header) {
                 Ok(identity) => return Ok((identity, index)),
                 Err(next) => {
@@ -76,8 +88,9 @@ impl Verification<'_> {
         signed: Signed,
     ) -> Result<Identity, Denial> {
         let mut room = PayloadRoom::new();
-        let claims = RawClaims::parse(segments.payload(&mut room)?)?;
-        let (claims, times) = issuer.check_claims(&claims, self.at)?;
+        let payload = segments.payload(&mut room)?;
+        let claims = RawClaims::parse(payload)?;
+        let (claims, times) = issuer.check_claims(&claims, payload, self.at)?;
         let recorder = Arc::clone(self.verifier.recorder());
         let acceptance = Acceptance::new(issuer, signed);
         let identity = match claims {

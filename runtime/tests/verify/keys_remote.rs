@@ -84,7 +84,8 @@ impl Service {
 /// A token that only its header distinguishes from nonsense.
 fn forged(kid: &str) -> String {
     let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","typ":"JWT","kid":"{kid}"}}"#));
-    format!("{header}.e30.{}", URL_SAFE_NO_PAD.encode([0; 64]))
+    let payload = URL_SAFE_NO_PAD.encode(r#"{"iss":"bakery-auth"}"#);
+    format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode([0; 64]))
 }
 
 fn copy(key: &SigningKey) -> SigningKey {
@@ -413,4 +414,51 @@ async fn a_cached_token_is_refused_once_its_keys_are_too_old_or_replaced() {
     server.answer(Answer::keys(&[&other]));
     service.look().await;
     assert_eq!(verdict(), Some(Code::UnknownKey));
+}
+
+/// A token of an unknown key that says who issued it.
+fn unknown(issuer: &str, kid: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#));
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"iss":"{issuer}"}}"#));
+    format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode([0; 64]))
+}
+
+#[tokio::test]
+async fn an_unknown_key_of_one_issuer_never_reloads_the_keys_of_another() {
+    use service_only::TrustedIssuer;
+    let clock = ManualClock::new();
+    let [bakery, mill] =
+        [JwksServer::start(Answer::keys(&[&key()])).await, JwksServer::start(Answer::keys(&[&key()])).await];
+    let mut builder = Verifier::builder().clock(clock.clone()).audit(RecordingAudit::new());
+    for (name, server) in [("https://bakery.example", &bakery), ("https://mill.example", &mill)] {
+        let keys = remote(server, &clock).start().await.unwrap();
+        let issuer = TrustedIssuer::oauth(name).keys(keys).audience("orders");
+        builder = builder.trust(issuer.name(format!("client-of-{name}"), "orders"));
+    }
+    let verifier = builder.build().unwrap();
+    let ask = async |token: String| {
+        clock.advance(INTERVAL);
+        match verifier.refresh_keys_for(&token) {
+            Some(refresh) => refresh.await,
+            None => return false,
+        }
+        true
+    };
+    assert_eq!([bakery.requests(), mill.requests()], [1, 1]);
+    for number in 0..3 {
+        assert!(ask(unknown("https://mill.example", &format!("new-{number}"))).await);
+        assert_eq!([bakery.requests(), mill.requests()], [1, 2 + number]);
+    }
+    // Who names neither causes no request at all.
+    for other in ["https://evil.example", "https://mill.example/", ""] {
+        assert!(!ask(unknown(other, "new")).await, "{other}");
+    }
+    let nameless = unknown("https://mill.example", "new").replacen(
+        &URL_SAFE_NO_PAD.encode(r#"{"iss":"https://mill.example"}"#),
+        "e30",
+        1,
+    );
+    assert!(!ask(nameless).await);
+    assert!(ask(unknown("https://bakery.example", "new")).await);
+    assert_eq!([bakery.requests(), mill.requests()], [2, 4]);
 }

@@ -186,7 +186,7 @@ impl TestAuthority {
     }
 
     #[track_caller]
-    fn needs_audience(&self) {
+    pub(crate) fn needs_audience(&self) {
         if self.aud().is_none() {
             fail("tokens of this kind have an audience; write `TestAuthority::new().audience(…)`");
         }

@@ -15,6 +15,7 @@ mod incidents;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;
 mod minting;
+mod providers;
 mod snapshots;
 mod strangers;
 #[cfg(feature = "stub")]

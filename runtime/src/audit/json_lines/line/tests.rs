@@ -49,6 +49,7 @@ fn service(texts: &[Option<String>]) -> ServiceClaims {
         service: "orders".parse().unwrap(),
         user_id: None,
         role: None,
+        roles: Vec::new(),
         email: None,
         issuer: texts[0].clone().unwrap_or_default(),
         aud: Vec::new(),

@@ -1,0 +1,311 @@
+//! Constructors for the tokens of usual providers. Each takes the shape of a machine's access token from the provider's
+//! documentation, and refuses the provider's ID tokens and users' tokens.
+
+use super::{
+    TrustedIssuer,
+    access::{AccessTokens, Expected, GrantClaim, Rule},
+    kind::Kind,
+};
+use crate::{denial::quoted, error::BuildError};
+
+/// The issuer of Google's ID tokens.
+const GOOGLE: &str = "https://accounts.google.com";
+
+/// The issuer of GitHub Actions on github.com.
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+
+/// The claim that AWS STS puts its own claims into.
+const STS: &str = "https://sts.amazonaws.com/";
+
+impl TrustedIssuer {
+    /// Trusts access tokens of the service accounts of a Keycloak realm, such as
+    /// `https://sso.bakery.example/realms/bakery`. The service is the client (`azp`).
+    ///
+    /// A token belongs to a machine if `client_id` equals `azp`: Keycloak writes `client_id` only for a service account.
+    /// The claim `typ` must be `Bearer`, which excludes ID tokens. Scopes come from `scope`, roles from
+    /// `realm_access.roles`.
+    ///
+    /// Required in Keycloak: "Service accounts roles" of the client, with the client scope `service_account`; an
+    /// audience mapper for this service.
+    ///
+    /// Source: Keycloak Server Administration Guide, "Using a service account" and "Audience support".
+    pub fn keycloak(issuer: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("azp")
+            .machine_if_equal("client_id", "azp")
+            .access_if("typ", "Bearer")
+            // `at+jwt` is an option of the client.
+            .typ(["JWT", "at+jwt"])
+            .roles_from([GrantClaim::RealmAccessRoles])
+            .require_jti();
+        Self::oauth_with(issuer, tokens)
+    }
+
+    /// Trusts access tokens of Auth0 in its default profile. The issuer ends in a slash, as in
+    /// `https://bakery.eu.auth0.com/`. The service is the application (`azp`).
+    ///
+    /// A token belongs to a machine if `gty` is `client-credentials` and `sub` is `azp` followed by `@clients`. An ID
+    /// token has neither. Scopes come from `scope` and `permissions`.
+    ///
+    /// Required in Auth0: a machine-to-machine application, and an API whose identifier is the audience.
+    ///
+    /// Source: Auth0, "Access Token Profiles" and "Client Credentials Flow".
+    pub fn auth0(issuer: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("azp")
+            .machine_if("gty", "client-credentials")
+            .machine_if_suffixed("sub", "azp", "@clients")
+            .typ(["JWT"])
+            .scopes_from([GrantClaim::Scope, GrantClaim::Permissions]);
+        Self::oauth_with(issuer, tokens)
+    }
+
+    /// Trusts access tokens of Auth0 in the profile of RFC 9068. See [`auth0`](Self::auth0). The service is the
+    /// application (`client_id`).
+    ///
+    /// `typ` must be `at+jwt`, which excludes ID tokens. A token belongs to a machine if `sub` is `client_id` followed
+    /// by `@clients`.
+    ///
+    /// Required in Auth0: "RFC 9068" as the "JSON Web Token (JWT) Profile" of the API.
+    ///
+    /// Source: Auth0, "Access Token Profiles" and "Configure Access Token Profile".
+    pub fn auth0_rfc9068(issuer: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("client_id")
+            .machine_if_suffixed("sub", "client_id", "@clients")
+            .scopes_from([GrantClaim::Scope, GrantClaim::Permissions])
+            .require_jti();
+        Self::oauth_with(issuer, tokens)
+    }
+
+    /// Trusts version 1.0 access tokens of one tenant of Microsoft Entra ID. The service is the application (`appid`).
+    /// The tenant is its id, a GUID: tenants share their keys, and only the issuer separates them.
+    ///
+    /// A token belongs to a machine if `idtyp` is `app` and it has no `scp`, which a user's token has. ID tokens have no
+    /// `appid`. Roles come from `roles`, the application permissions.
+    ///
+    /// Required in Entra: the optional claim `idtyp` for access tokens of this API, and app roles for its callers.
+    ///
+    /// Source: Microsoft, "Access token claims reference" and "Optional claims reference".
+    pub fn entra_v1(tenant: &str) -> Self {
+        Self::entra(tenant, format!("https://sts.windows.net/{tenant}/"), "appid", "1.0")
+    }
+
+    /// Trusts version 2.0 access tokens of one tenant of Microsoft Entra ID. See [`entra_v1`](Self::entra_v1). The
+    /// service is the application (`azp`), and the audience is the client id of this API.
+    ///
+    /// Required in Entra: also `requestedAccessTokenVersion` 2 in the manifest of this API.
+    ///
+    /// Source: Microsoft, "Access token claims reference" and "Optional claims reference".
+    pub fn entra_v2(tenant: &str) -> Self {
+        Self::entra(tenant, format!("https://login.microsoftonline.com/{tenant}/v2.0"), "azp", "2.0")
+    }
+
+    fn entra(tenant: &str, issuer: String, client: &'static str, version: &'static str) -> Self {
+        let tokens = AccessTokens::named_by(client)
+            .machine_if("idtyp", "app")
+            .user_if_present("scp")
+            .access_if("ver", version)
+            .access_if("tid", tenant.to_owned())
+            .typ(["JWT"])
+            .scopes_from([])
+            .roles_from([GrantClaim::Roles]);
+        Self::oauth_with(issuer, tokens).checked(
+            is_guid(tenant),
+            "the id of a tenant",
+            tenant,
+            "the GUID of the directory in lower case, not its domain or `common`",
+        )
+    }
+
+    /// Trusts access tokens of a custom authorization server of Okta, such as
+    /// `https://bakery.okta.com/oauth2/default`. The service is the application (`cid`).
+    ///
+    /// A token belongs to a machine if `sub` equals `cid` and it has no `uid`, which a user's token has. ID tokens have
+    /// no `cid`. Scopes come from `scp`.
+    ///
+    /// Required in Okta: an API services application, a custom scope, and an access policy of the authorization server
+    /// for it.
+    ///
+    /// Source: Okta, "OpenID Connect & OAuth 2.0 API", section "Access token".
+    pub fn okta(issuer: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("cid")
+            .machine_if_equal("sub", "cid")
+            .user_if_present("uid")
+            .typ(["JWT", "at+jwt"])
+            .typ_may_be_absent()
+            .scopes_from([GrantClaim::Scp])
+            .require_jti();
+        Self::oauth_with(issuer, tokens)
+    }
+
+    /// Trusts access tokens of a user pool of Amazon Cognito, such as `cognito("eu-central-1", "eu-central-1_AbCdEfGhI")`.
+    /// The service is the app client (`client_id`).
+    ///
+    /// A token belongs to a machine if `sub` equals `client_id` and it has no `username`. `token_use` must be `access`,
+    /// which excludes ID tokens. These tokens have no `aud` by default, so the audience is the identifier of this
+    /// service's resource server, which begins each of its scopes: `orders` in `orders/read`.
+    ///
+    /// Required in Cognito: a resource server for this service, and its scopes for the app client.
+    ///
+    /// Source: Amazon Cognito Developer Guide, "Understanding the access token" and "Scopes, M2M, and resource servers".
+    pub fn cognito(region: &str, user_pool: &str) -> Self {
+        let tokens = AccessTokens::named_by("client_id")
+            .machine_if_equal("sub", "client_id")
+            .user_if_present("username")
+            .access_if("token_use", "access")
+            .typ(["JWT"])
+            .typ_may_be_absent()
+            .audience_from_scopes()
+            .require_jti();
+        let is_pool =
+            is_label(region) && user_pool.strip_prefix(region).is_some_and(|rest| rest.starts_with('_'));
+        Self::oauth_with(format!("https://cognito-idp.{region}.amazonaws.com/{user_pool}"), tokens).checked(
+            is_pool,
+            "a user pool of this region",
+            user_pool,
+            "the region and the id of the pool, such as `eu-central-1` and `eu-central-1_AbCdEfGhI`",
+        )
+    }
+
+    /// Trusts ID tokens that Google issues to service accounts, as the metadata server returns them. The service is the
+    /// unique id of the account (`sub`), which Google never reuses. Map it with [`name`](Self::name).
+    ///
+    /// Google's access tokens are opaque, so services present ID tokens. A token belongs to a machine if `azp` equals
+    /// `sub`: the `azp` of a user's ID token is an OAuth client. A token without `email_verified: true` is refused.
+    ///
+    /// Required in Google Cloud: a token for the audience of this service, requested with `format=full` or
+    /// `includeEmail`.
+    ///
+    /// Source: Google Cloud, "Verify VM identity" and "Get an ID token".
+    pub fn google_service_accounts() -> Self {
+        let tokens = AccessTokens::named_by("sub")
+            .machine_if_equal("azp", "sub")
+            .only(Rule::Is("email_verified".into(), Expected::True))
+            .typ(["JWT"])
+            .scopes_from([]);
+        Self::oauth_with(GOOGLE, tokens)
+    }
+
+    /// Trusts workflows of GitHub Actions on github.com. Each caller is a [`pipeline`](Self::pipeline): a repository and
+    /// a ref.
+    ///
+    /// `repository` and `ref` of the token must be those of a pipeline. A run for a pull request is refused, also
+    /// `pull_request_target`, whose `ref` is the target branch.
+    ///
+    /// Required in GitHub: `permissions: id-token: write`, and a token for the audience of this service.
+    ///
+    /// Source: GitHub Docs, "OpenID Connect reference".
+    pub fn github_actions() -> Self {
+        let tokens = AccessTokens::named_by("repository")
+            .and_by("ref")
+            .only_named()
+            .only(Rule::IsNot("event_name".into(), &["pull_request", "pull_request_target"]))
+            .typ(["JWT"])
+            .scopes_from([])
+            .require_jti();
+        Self::oauth_with(GITHUB, tokens)
+    }
+
+    /// Trusts pipelines of a GitLab instance, such as `https://gitlab.com`. Each caller is a
+    /// [`pipeline`](Self::pipeline): a project and a ref.
+    ///
+    /// `project_path` and `ref_path` of the token must be those of a pipeline, and `ref_protected` must be `true`. The
+    /// ID token of a user has none of these claims.
+    ///
+    /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag.
+    ///
+    /// Source: GitLab Docs, "OpenID Connect (OIDC) Authentication Using ID Tokens".
+    pub fn gitlab_ci(instance: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("project_path")
+            .and_by("ref_path")
+            .only_named()
+            .access_if("ref_protected", "true")
+            .typ(["JWT"])
+            .scopes_from([])
+            .require_jti();
+        Self::oauth_with(instance, tokens)
+    }
+
+    /// Names the pipeline of a repository and a ref, such as `bakery/orders` and `refs/heads/main`. You may call it
+    /// repeatedly. The ref is complete: a branch and a tag of one name differ. For
+    /// [`github_actions`](Self::github_actions) and [`gitlab_ci`](Self::gitlab_ci).
+    pub fn pipeline(self, repository: &str, reference: &str, service: impl Into<String>) -> Self {
+        let is_word =
+            |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        let is_repository =
+            is_word(repository) && repository.split('/').filter(|part| !part.is_empty()).count() > 1;
+        let is_reference = is_word(reference)
+            && ["refs/heads/", "refs/tags/"]
+                .iter()
+                .any(|start| reference.strip_prefix(start).is_some_and(|name| !name.is_empty()));
+        let subject = AccessTokens::joined(&[repository, reference]);
+        self.checked(is_repository, "a repository", repository, "owner and name, such as `bakery/orders`")
+            .checked(is_reference, "a complete ref", reference, "`refs/heads/main` or `refs/tags/v1`")
+            .name(subject, service)
+    }
+
+    /// Trusts service accounts of a cluster of Amazon EKS by its OIDC provider. The arguments are the region and the
+    /// last part of the provider's URL. See [`kubernetes`](Self::kubernetes).
+    ///
+    /// Source: Amazon EKS User Guide, "Create an IAM OIDC provider for your cluster".
+    pub fn eks(region: &str, provider: &str) -> Self {
+        Self::of(Kind::Kubernetes, format!("https://oidc.eks.{region}.amazonaws.com/id/{provider}")).checked(
+            is_label(region)
+                && !provider.is_empty()
+                && provider.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "an OIDC provider of EKS",
+            provider,
+            "the region and the 32 characters after `/id/`",
+        )
+    }
+
+    /// Trusts tokens that AWS STS issues to IAM roles of one account (`GetWebIdentityToken`). The issuer is the URL of
+    /// the account, such as `https://UUID.tokens.sts.global.api.aws`. Map each role with [`name`](Self::name) by its ARN;
+    /// a caller without a name is refused.
+    ///
+    /// `aws_account` within the claim `https://sts.amazonaws.com/` must be the account. IAM users and the root user are
+    /// refused, because a name must be the ARN of a role.
+    ///
+    /// Required in AWS: outbound identity federation of the account, and `sts:GetWebIdentityToken` for the role, limited
+    /// to the audience of this service.
+    ///
+    /// Source: AWS IAM User Guide, "Understanding token claims" of outbound identity federation.
+    pub fn aws_iam(issuer: impl Into<String>, account: &str) -> Self {
+        let tokens = AccessTokens::named_by("sub")
+            .only_named()
+            .only(Rule::Within(STS, "aws_account", account.to_owned()))
+            .typ(["JWT"])
+            .typ_may_be_absent()
+            .scopes_from([])
+            .require_jti();
+        let mut issuer = Self::oauth_with(issuer, tokens).checked(
+            account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()),
+            "an AWS account",
+            account,
+            "its 12 digits",
+        );
+        issuer.subjects = Some(("the ARN of an IAM role", format!("arn:aws:iam::{account}:role/")));
+        issuer
+    }
+
+    /// Notes an invalid setting, which the builder reports.
+    fn checked(mut self, is_valid: bool, setting: &'static str, value: &str, expected: &'static str) -> Self {
+        if !is_valid && self.mistake.is_none() {
+            self.mistake = Some(BuildError::ProviderSetting { setting, value: quoted(value), expected });
+        }
+        self
+    }
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12])
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Whether a text is a region, which becomes part of a host name.
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests;
