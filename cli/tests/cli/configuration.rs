@@ -11,7 +11,7 @@ use service_only::{
     keys::{KeyId, KeyRing},
     revocation::MemoryRevocations,
 };
-use service_only_client::TokenSource;
+use service_only_client::{ClientCredentials, TokenSource, TokenSupply};
 use service_only_export::MeshOptions;
 use service_only_otel::Metrics;
 use service_only_store::{SqlRevocations, rotation::KeyReporter};
@@ -66,6 +66,12 @@ impl Written for u64 {
     }
 }
 
+impl Written for u32 {
+    fn written(&self) -> String {
+        u64::from(*self).written()
+    }
+}
+
 impl Written for usize {
     fn written(&self) -> String {
         (*self as u64).written()
@@ -96,6 +102,13 @@ macro_rules! values {
 fn guide_contains_every_default_and_limit_with_its_value() {
     let values = values![
         Verifier::DEFAULT_CACHED_TOKENS,
+        ClientCredentials::DEFAULT_TIMEOUT,
+        TokenSupply::DEFAULT_RENEWAL_PERCENT,
+        ClientCredentials::MAX_CREDENTIAL_BYTES,
+        ClientCredentials::MAX_RESPONSE_BYTES,
+        TokenSupply::MAX_AUDIENCES,
+        TokenSupply::MAX_PAUSE,
+        TokenSupply::MAX_RETRY_AFTER,
         JsonLinesAudit::DEFAULT_FLUSH_TIMEOUT,
         Issuer::DEFAULT_LIFETIME,
         RemoteJwks::DEFAULT_MAX_RESPONSE_BYTES,
@@ -191,7 +204,7 @@ fn words(heading: &str) -> Vec<&'static str> {
 fn guide_contains_every_builder_method_in_its_section() {
     let sections: [(&str, &[&str]); 10] = [
         ("Verifier", &["src/verifier/builder.rs"]),
-        ("Trusted issuers", &["src/trusted.rs"]),
+        ("Trusted issuers", &["src/trusted.rs", "src/trusted/access.rs", "src/trusted/providers.rs"]),
         ("Keys", &["src/keys/file.rs"]),
         ("Remote keys", &["src/keys/remote.rs", "src/keys/remote/builder.rs"]),
         ("Rotating keys", &["src/keys/ring.rs", "src/issue/ring.rs"]),
@@ -206,7 +219,16 @@ fn guide_contains_every_builder_method_in_its_section() {
         ),
         ("Audit", &["src/audit/json_lines.rs"]),
         ("Metrics and traces", &["otel/src/metrics.rs", "otel/src/traces.rs"]),
-        ("Calling others", &["client/src/lib.rs", "client/src/attach.rs", "client/src/reqwest.rs"]),
+        (
+            "Calling others",
+            &[
+                "client/src/lib.rs",
+                "client/src/attach.rs",
+                "client/src/client_credentials.rs",
+                "client/src/reqwest.rs",
+                "client/src/supply.rs",
+            ],
+        ),
         ("Minting", &[]),
     ];
     for (heading, files) in sections {

@@ -1,17 +1,21 @@
 //! Decides which requests get the token, and which are sent again with a new one.
 
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+use http::HeaderValue;
 use http::{HeaderMap, Uri, header::AUTHORIZATION};
 
 #[cfg(feature = "reqwest")]
 use crate::proxies::Proxies;
-use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
+use crate::{InvalidOrigin, LazyTokenSource, TokenSource, TokenSupply, origin::Origin};
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+use crate::{TokenError, TokenFileError};
 
-/// Adds the token of a [`TokenSource`] to requests to named services, and to no others. It is a tower layer
+/// Adds the token of a [`TokenSource`] or a [`TokenSupply`] to requests to named services, and to no others. It is a tower layer
 /// with the feature `tower`, and reqwest middleware with `reqwest`.
 ///
 /// A request to another origin, or one that already has an `Authorization` header, passes unchanged. After a
-/// 401 response the source rereads its file. If the file has another token, the request is sent once more
-/// with that token. A request whose body is already consumed is not sent again; the next request has the new
+/// 401 response the source rereads its file, or obtains another token. If there is another token, the request is sent
+/// once more with it. A request that cannot get a token fails before it is sent. A request whose body is already consumed is not sent again; the next request has the new
 /// token.
 ///
 /// A proxy can read what passes over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
@@ -19,10 +23,30 @@ use crate::{InvalidOrigin, LazyTokenSource, TokenSource, origin::Origin};
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until you add it to a client"]
 pub struct AttachToken {
-    pub(crate) tokens: LazyTokenSource,
-    recipients: Vec<Origin>,
+    pub(crate) tokens: Tokens,
+    recipients: Vec<Recipient>,
     #[cfg(feature = "reqwest")]
     pub(crate) proxies: Proxies,
+}
+
+/// Where the tokens come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Tokens {
+    File(LazyTokenSource),
+    Supply(TokenSupply),
+}
+
+/// A callee that gets the token.
+#[derive(Debug, Clone)]
+struct Recipient {
+    origin: Origin,
+    audience: Option<String>,
+}
+
+/// The recipient of a request, which owns nothing of the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Addressed {
+    pub(crate) audience: Option<String>,
 }
 
 /// Without recipients; add them with [`AttachToken::to`].
@@ -35,6 +59,19 @@ impl From<TokenSource> for AttachToken {
 /// Without recipients; add them with [`AttachToken::to`]. Requests to them fail until the token exists.
 impl From<LazyTokenSource> for AttachToken {
     fn from(tokens: LazyTokenSource) -> Self {
+        Tokens::File(tokens).into()
+    }
+}
+
+/// Without recipients; add them with [`AttachToken::to`].
+impl From<TokenSupply> for AttachToken {
+    fn from(tokens: TokenSupply) -> Self {
+        Tokens::Supply(tokens).into()
+    }
+}
+
+impl From<Tokens> for AttachToken {
+    fn from(tokens: Tokens) -> Self {
         Self {
             tokens,
             recipients: Vec::new(),
@@ -51,19 +88,72 @@ impl AttachToken {
     /// # Errors
     /// When the text is not exactly a scheme, a host and a port.
     pub fn to(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
-        self.recipients.push(origin.parse()?);
+        self.recipients.push(Recipient { origin: origin.parse()?, audience: None });
         Ok(self)
     }
 
-    /// Whether a request gets the token: it is for a recipient, and has no other credentials.
-    pub(crate) fn is_for(&self, target: &Uri, headers: &HeaderMap) -> bool {
-        if headers.contains_key(AUTHORIZATION) {
-            return false;
+    /// Sets the audience of the recipient that was added last. A [`TokenSupply`] obtains a token for it, and the token
+    /// of a file must name it. Each recipient needs its own audience, or one callee could use the token of another.
+    ///
+    /// # Panics
+    /// Without a recipient: call [`to`](Self::to) first.
+    #[track_caller]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        match self.recipients.last_mut() {
+            Some(last) => last.audience = Some(audience.into()),
+            #[expect(clippy::panic, reason = "documented: a mistake in the program, found at its start")]
+            None => panic!(
+                "no recipient has this audience; call `AttachToken::to` before `AttachToken::audience`"
+            ),
         }
-        let is_recipient = Origin::of(target).is_some_and(|origin| self.recipients.contains(&origin));
-        if !is_recipient {
+        self
+    }
+
+    /// The recipient of a request that gets a token: its origin is a recipient's, and it has no other credentials.
+    pub(crate) fn addressed(&self, target: &Uri, headers: &HeaderMap) -> Option<Addressed> {
+        if headers.contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let origin = Origin::of(target);
+        let recipient = self.recipients.iter().find(|recipient| Some(&recipient.origin) == origin.as_ref());
+        if recipient.is_none() {
             tracing::debug!(target: "service_only", host = target.host(), "no token is sent: the origin is not a recipient");
         }
-        is_recipient
+        recipient.map(|recipient| Addressed { audience: recipient.audience.clone() })
+    }
+}
+
+/// Why a request gets no token.
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[derive(Debug)]
+pub(crate) enum NoToken {
+    File(TokenFileError),
+    Supply(TokenError),
+}
+
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+impl Tokens {
+    pub(crate) async fn authorization_now(&self, recipient: &Addressed) -> Result<HeaderValue, NoToken> {
+        let audience = recipient.audience.as_deref();
+        match self {
+            Self::File(file) => file.authorization_now(audience).await.map_err(NoToken::File),
+            Self::Supply(supply) => supply.authorization_for(audience).await.map_err(NoToken::Supply),
+        }
+    }
+
+    pub(crate) async fn another_than(
+        &self,
+        sent: &HeaderValue,
+        recipient: &Addressed,
+    ) -> Option<HeaderValue> {
+        let audience = recipient.audience.as_deref();
+        match self {
+            Self::File(file) => {
+                file.another_than(sent).await?;
+                // The newer token may be for another audience.
+                file.authorization_now(audience).await.ok()
+            }
+            Self::Supply(supply) => supply.another_than(sent, audience).await,
+        }
     }
 }

@@ -4,12 +4,22 @@
 //! not verify the token: the called service does. This crate makes sure that the token goes only to the
 //! recipients that you list.
 //!
+//! | source | token |
+//! | --- | --- |
+//! | [`TokenSource::file`] | of a file, reloaded when it changes |
+//! | [`TokenSource::kubernetes_volume`] | of a projected volume of Kubernetes, for one audience |
+//! | `TokenSource::client_credentials` | of an OAuth 2.0 server, one for each audience, renewed before it expires |
+//! | `TokenSource::issuer` | of an `Issuer` in this process, one for each audience |
+//! | [`TokenSource::fixed`] | one text, for tests |
+//!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `reqwest` | a reqwest client, and middleware of reqwest-middleware |
 //! | `tower` | `AttachToken` as a tower layer |
+//! | `oauth` | `TokenSource::client_credentials` |
+//! | `issue` | `TokenSource::issuer`, and `private_key_jwt` for client credentials |
 //! | `axum` | retries of requests with axum bodies |
 //! | `tonic` | retries of requests with tonic bodies |
 
@@ -17,17 +27,25 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 // Without a client, the code that only clients use is unused.
 #![cfg_attr(
-    not(any(feature = "reqwest", feature = "tower")),
+    not(all(feature = "reqwest", feature = "tower", feature = "oauth", feature = "issue")),
     allow(dead_code, reason = "used by the clients")
 )]
 
 mod attach;
+#[cfg(feature = "oauth")]
+mod client_credentials;
+mod error;
+mod minter;
+#[cfg(feature = "oauth")]
+mod oauth;
 mod origin;
 #[cfg(feature = "reqwest")]
 mod proxies;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod rounds;
+mod supply;
+mod token;
 mod token_file;
 #[cfg(feature = "tower")]
 mod tower;
@@ -45,12 +63,18 @@ use service_only::{
 pub use self::tower::{ResendBody, TokenAttached};
 pub use self::{
     attach::AttachToken,
+    error::{TokenError, TokenErrorKind},
     origin::InvalidOrigin,
+    supply::TokenSupply,
     token_file::{TokenFileError, TokenFileErrorKind},
 };
+#[cfg(feature = "oauth")]
+pub use self::{client_credentials::ClientCredentials, oauth::AudienceParameter};
 use self::{
+    minter::Minter,
     rounds::AwaitedFile,
-    token_file::{Sendable, TokenFile},
+    token::{Sendable, sendable},
+    token_file::TokenFile,
 };
 
 /// The token that this service sends to other services, reloaded from a file when the file changes. Cheap to
@@ -92,6 +116,47 @@ impl TokenSource {
             patience: Duration::ZERO,
             clock: Box::new(SystemClock),
         }
+    }
+
+    /// Reads the token of a projected volume of Kubernetes, which the kubelet replaces before it expires. The token must
+    /// name the audience and have an expiry, so a token for the API server is never sent.
+    pub fn kubernetes_volume(path: impl Into<PathBuf>, audience: impl Into<String>) -> TokenSourceBuilder {
+        let mut builder = Self::file(path);
+        builder.file.audience = Some(audience.into());
+        builder
+    }
+
+    /// Mints tokens with an issuer of this process, for the service that this program is. Each audience gets its own
+    /// token, with a short lifetime if the issuer has one.
+    ///
+    /// # Errors
+    /// When the issuer cannot mint for this service.
+    #[cfg(feature = "issue")]
+    pub fn issuer(
+        issuer: impl Into<std::sync::Arc<service_only::issue::Issuer>>,
+        service: impl Into<String>,
+        scopes: impl IntoIterator<Item = impl Into<String>>,
+        clock: impl Clock,
+    ) -> Result<TokenSupply, TokenError> {
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        let minter = Minter::Issuer { issuer: issuer.into(), service: service.into(), scopes };
+        minter.check()?;
+        Ok(TokenSupply::new(minter, Box::new(clock), TokenSupply::DEFAULT_RENEWAL_PERCENT))
+    }
+
+    /// Sends one token that never changes, for tests. A request fails once the token has expired, or if it names another
+    /// audience than the callee's.
+    ///
+    /// # Errors
+    /// When the text is not a token.
+    pub fn fixed(token: &str) -> Result<TokenSupply, TokenError> {
+        let token = sendable(token.as_bytes())
+            .map_err(|why| TokenErrorKind::Configuration(format!("the text is not a token: {why}")))?;
+        Ok(TokenSupply::new(
+            Minter::Fixed(token),
+            Box::new(SystemClock),
+            TokenSupply::DEFAULT_RENEWAL_PERCENT,
+        ))
     }
 
     /// The value of an `Authorization` header: `Bearer` and the token (RFC 6750 section 2.1). It is marked as
@@ -176,9 +241,18 @@ impl LazyTokenSource {
 
     /// Reads the file one more time if no token exists yet: the file may have been written a moment ago.
     #[cfg(any(feature = "reqwest", feature = "tower"))]
-    pub(crate) async fn authorization_now(&self) -> Result<HeaderValue, TokenFileError> {
+    pub(crate) async fn authorization_now(
+        &self,
+        audience: Option<&str>,
+    ) -> Result<HeaderValue, TokenFileError> {
         if self.token(|_| ()).is_none() {
             self.0.read_again().await;
+        }
+        if let Some(audience) = audience {
+            self.token(|token| token.check_audience(audience)).unwrap_or(Ok(())).map_err(|reason| {
+                let reason = format_args!("{reason}; write a token for this audience into the file");
+                self.0.file().contents().error(TokenFileErrorKind::WrongAudience, reason)
+            })?;
         }
         self.authorization()
     }

@@ -7,7 +7,7 @@ use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
-use crate::{AttachToken, proxies::Proxies};
+use crate::{AttachToken, attach::NoToken, proxies::Proxies};
 
 impl AttachToken {
     /// Creates a reqwest client that sends the token and uses no proxy, neither from the environment
@@ -57,21 +57,25 @@ impl Middleware for AttachToken {
         next: Next<'_>,
     ) -> Result<Response> {
         let target: Option<Uri> = request.url().as_str().parse().ok();
-        let Some(target) = target.filter(|target| self.is_for(target, request.headers())) else {
+        let recipient = target.as_ref().and_then(|target| self.addressed(target, request.headers()));
+        let (Some(target), Some(recipient)) = (target, recipient) else {
             return next.run(request, extensions).await;
         };
         if self.proxies.read(&target) {
             let host = target.host().unwrap_or_default().to_owned();
             return Err(reqwest_middleware::Error::middleware(ProxyReadsToken { host }));
         }
-        let sent = self.tokens.authorization_now().await.map_err(reqwest_middleware::Error::middleware)?;
+        let sent = self.tokens.authorization_now(&recipient).await.map_err(|none| match none {
+            NoToken::File(error) => reqwest_middleware::Error::middleware(error),
+            NoToken::Supply(error) => reqwest_middleware::Error::middleware(error),
+        })?;
         request.headers_mut().insert(AUTHORIZATION, sent.clone());
         let again = request.try_clone();
         let response = next.clone().run(request, extensions).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match (self.tokens.another_than(&sent).await, again) {
+        match (self.tokens.another_than(&sent, &recipient).await, again) {
             (Some(newer), Some(mut again)) => {
                 again.headers_mut().insert(AUTHORIZATION, newer);
                 next.run(again, extensions).await

@@ -16,7 +16,7 @@ use http_body_util::{Empty, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::AttachToken;
+use crate::{AttachToken, attach::NoToken};
 
 /// The body of a request that may be sent a second time.
 pub trait ResendBody: Sized {
@@ -70,7 +70,8 @@ impl<S> Layer<S> for AttachToken {
 }
 
 /// A client with a layer of [`AttachToken`], which adds a token to its requests. Its error is the client's
-/// own error, or a [`TokenFileError`](crate::TokenFileError) while a lazily started source has no token.
+/// own error, or why there is no token: a [`TokenFileError`](crate::TokenFileError) of a file, or a
+/// [`TokenError`](crate::TokenError) of a [`TokenSupply`](crate::TokenSupply).
 #[derive(Debug, Clone)]
 pub struct TokenAttached<S> {
     attach: AttachToken,
@@ -97,20 +98,23 @@ where
         // Call the instance that reported it is ready; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        if !self.attach.is_for(request.uri(), request.headers()) {
+        let Some(recipient) = self.attach.addressed(request.uri(), request.headers()) else {
             let response = inner.call(request);
             return Box::pin(async move { response.await.map_err(Into::into) });
-        }
+        };
         let tokens = self.attach.tokens.clone();
         Box::pin(async move {
-            let sent = tokens.authorization_now().await?;
+            let sent = tokens.authorization_now(&recipient).await.map_err(|none| match none {
+                NoToken::File(error) => BoxError::from(error),
+                NoToken::Supply(error) => BoxError::from(error),
+            })?;
             request.headers_mut().insert(AUTHORIZATION, sent.clone());
             let again = again(&request);
             let response = inner.call(request).await.map_err(Into::into)?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 return Ok(response);
             }
-            match (tokens.another_than(&sent).await, again) {
+            match (tokens.another_than(&sent, &recipient).await, again) {
                 (Some(newer), Some(mut again)) => {
                     again.headers_mut().insert(AUTHORIZATION, newer);
                     drop(response);

@@ -6,7 +6,9 @@
 mod over_reqwest;
 #[path = "tower.rs"]
 mod over_tower;
+mod provider;
 mod source;
+mod supply;
 
 use std::{
     fs,

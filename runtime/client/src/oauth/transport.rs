@@ -1,0 +1,171 @@
+//! One HTTP request to a provider, with limits on time and size, without redirects and without proxies of the
+//! environment.
+
+use std::{error::Error, time::Duration};
+
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, StatusCode, Url, redirect::Policy};
+use service_only::{__satellite::escaped, Denial};
+use zeroize::Zeroizing;
+
+use crate::error::{TokenError, TokenErrorKind};
+
+/// See [`ClientCredentials::DEFAULT_TIMEOUT`](crate::ClientCredentials::DEFAULT_TIMEOUT).
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See [`ClientCredentials::MAX_RESPONSE_BYTES`](crate::ClientCredentials::MAX_RESPONSE_BYTES).
+pub(crate) const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Transport {
+    pub(crate) roots: Option<Vec<u8>>,
+    pub(crate) proxy: Option<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) allow_http: bool,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self { roots: None, proxy: None, timeout: DEFAULT_TIMEOUT, allow_http: false }
+    }
+}
+
+/// The parts of a response that are read.
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) is_html: bool,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl Transport {
+    pub(crate) fn client(&self) -> Result<Client, TokenError> {
+        let build = |settings: ClientBuilder| settings.build();
+        if let Some(pem) = &self.roots {
+            let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if roots.is_empty() {
+                return Err(configuration("the root certificates contain no certificate in PEM"));
+            }
+            return build(self.settings()?.tls_certs_only(roots))
+                .map_err(|error| configuration(chain(&error)));
+        }
+        build(self.settings()?).or_else(|error| {
+            let why = format!(
+                "{}; install the package `ca-certificates`, or set certificate authorities with `.root_certificates(…)`",
+                chain(&error)
+            );
+            if !self.allow_http {
+                return Err(configuration(why));
+            }
+            build(self.settings()?.tls_certs_only([])).map_err(|error| configuration(chain(&error)))
+        })
+    }
+
+    fn settings(&self) -> Result<ClientBuilder, TokenError> {
+        let settings = Client::builder()
+            .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .https_only(!self.allow_http)
+            // A redirect would carry the credential to a place that nobody configured.
+            .redirect(Policy::none())
+            .user_agent(concat!("service-only-client/", env!("CARGO_PKG_VERSION")));
+        match &self.proxy {
+            None => Ok(settings),
+            // The text may contain a password.
+            Some(url) => Proxy::all(url).map(|proxy| settings.proxy(proxy)).map_err(|_| {
+                configuration(
+                    "the text of `.proxy(…)` is not the URL of a proxy, such as `http://proxy.example:3128`",
+                )
+            }),
+        }
+    }
+
+    /// Parses a URL that a credential may be sent to.
+    pub(crate) fn parse(&self, text: &str) -> Result<Url, TokenError> {
+        let shown = escaped(text, Denial::MAX_QUOTED);
+        let url =
+            Url::parse(text).map_err(|error| configuration(format!("`{shown}` is not a URL: {error}")))?;
+        match url.scheme() {
+            "https" => {}
+            "http" if self.allow_http => {}
+            "http" => {
+                return Err(configuration(format!(
+                    "`{shown}`: over plain http, everyone on the network can read the credential; use https"
+                )));
+            }
+            other => return Err(configuration(format!("the scheme is `{other}`, expected `https`"))),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(configuration("a password in a URL ends up in logs; leave it out"));
+        }
+        if url.fragment().is_some() {
+            return Err(configuration("a fragment (`#`) is never sent; leave it out"));
+        }
+        Ok(url)
+    }
+
+    /// Sends a request and reads its whole response within the timeout.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, TokenErrorKind> {
+        let answered = tokio::time::timeout(self.timeout, receive(request)).await;
+        answered.unwrap_or(Err(TokenErrorKind::Timeout(self.timeout)))
+    }
+}
+
+async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
+    let request = request.header("accept", "application/json").header("accept-encoding", "identity");
+    let mut answer = request.send().await.map_err(|error| failed(&error))?;
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let is_html =
+        header("content-type").is_some_and(|value| value.to_ascii_lowercase().contains("text/html"));
+    // RFC 9110 section 10.2.3. A date is not read: the pause grows by itself.
+    let retry_after =
+        header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let status = answer.status();
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
+        if chunk.len() > MAX_RESPONSE_BYTES - body.len() {
+            return Err(TokenErrorKind::Response(format!(
+                "the response is larger than {MAX_RESPONSE_BYTES} bytes"
+            )));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let is_html = is_html || body.trim_ascii_start().starts_with(b"<");
+    Ok(Response { status, is_html, retry_after, body })
+}
+
+/// A URL for a message, without its query, which may contain a secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}
+
+pub(crate) fn configuration(why: impl Into<String>) -> TokenError {
+    TokenErrorKind::Configuration(why.into()).into()
+}
+
+fn failed(error: &reqwest::Error) -> TokenErrorKind {
+    // The outermost message contains the URL, and the URL may contain a secret.
+    let why = error.source().map_or_else(|| "the connection failed".to_owned(), chain);
+    let remedy = if why.contains("certificate") {
+        "; set the certificate authority of the provider with `.root_certificates(…)`"
+    } else if error.is_connect() {
+        "; is the URL right, and does a proxy need `.proxy(…)`?"
+    } else {
+        ""
+    };
+    TokenErrorKind::NoAnswer(format!("{why}{remedy}"))
+}
+
+/// Joins the messages of all nested errors: the outer messages of an HTTP client rarely name the cause.
+fn chain(error: &dyn Error) -> String {
+    let mut story = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        story = format!("{story}: {error}");
+        cause = error.source();
+    }
+    escaped(&story, 512).into_owned()
+}

@@ -1,0 +1,187 @@
+//! A provider that this project did not write: node's `oidc-provider`. The client obtains its tokens, and the verifier
+//! checks them with the keys that it publishes.
+//!
+//! `SERVICE_ONLY_OIDC_DIR` names a folder in which `npm install oidc-provider` was run. Without it the tests say that they
+//! skipped.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::SystemTime,
+};
+
+use service_only::{
+    Algorithm, RemoteJwks, TrustedIssuer, Verifier,
+    clock::{Clock, SystemClock},
+    issue::{PublicJwk, SigningKey},
+};
+use service_only_client::{ClientCredentials, TokenErrorKind, TokenSupply};
+use service_only_testkit::ManualClock;
+
+use super::*;
+
+const AUDIENCE: &str = "https://orders.bakery.example";
+const LIFETIME: Duration = Duration::from_secs(300);
+
+/// The provider's process. It ends with the test, which closes its standard input.
+struct Provider {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    issuer: String,
+    /// Of the client that signs its assertions.
+    key: SigningKey,
+    folder: TempDir,
+    clock: ManualClock,
+}
+
+impl Provider {
+    fn start() -> Option<Self> {
+        let Some(installed) = std::env::var_os("SERVICE_ONLY_OIDC_DIR") else {
+            eprintln!(
+                "skipped: set SERVICE_ONLY_OIDC_DIR to a folder in which `npm install oidc-provider` was run"
+            );
+            return None;
+        };
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let mut process = Command::new("node")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/provider/oidc.mjs"))
+            .arg(PublicJwk::set([&key.public_jwk().unwrap()]))
+            .arg(LIFETIME.as_secs().to_string())
+            .env("SERVICE_ONLY_OIDC_DIR", installed)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = process.stdin.take().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let issuer = line(&mut output);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("secret"), "p@ss word\n").unwrap();
+        let clock = ManualClock::at(SystemTime::now().into());
+        Some(Self { process, input, output, issuer, key, folder, clock })
+    }
+
+    /// Gives a command, and returns how many tokens and key sets were requested.
+    fn tell(&mut self, command: &str) -> (usize, usize) {
+        writeln!(self.input, "{command}").unwrap();
+        let counts = line(&mut self.output);
+        let (tokens, keys) = counts.split_once(' ').unwrap();
+        (tokens.parse().unwrap(), keys.parse().unwrap())
+    }
+
+    fn client(&self, id: &str) -> ClientCredentials {
+        let client = TokenSource::client_credentials(&self.issuer).client_id(id).scope("orders:read");
+        client.dangerously_allow_http().clock(self.clock.clone())
+    }
+
+    fn with_secret(&self) -> TokenSupply {
+        self.client("billing").secret_file(self.folder.path().join("secret")).start().unwrap()
+    }
+
+    async fn verifier(&self) -> Verifier {
+        let keys = RemoteJwks::discover(&self.issuer).dangerously_allow_http().start().await.unwrap();
+        let issuer = TrustedIssuer::oauth(&self.issuer).keys(keys).audience(AUDIENCE);
+        Verifier::builder().trust(issuer.name("billing", "billing-service")).build().unwrap()
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn line(output: &mut BufReader<ChildStdout>) -> String {
+    loop {
+        let mut line = String::new();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the provider has ended");
+        // It warns on standard output too.
+        if line.starts_with("http") || line.starts_with(|c: char| c.is_ascii_digit()) {
+            return line.trim().to_owned();
+        }
+    }
+}
+
+/// The token that a client sends, as the verifier reads it after a wait for its key.
+async fn verdict(verifier: &Verifier, supply: &TokenSupply) -> Result<Caller, String> {
+    let value = supply.authorization_for(Some(AUDIENCE)).await.map_err(|error| error.to_string())?;
+    let token = value.to_str().unwrap().strip_prefix("Bearer ").unwrap();
+    if let Some(refresh) = verifier.refresh_keys_for(token) {
+        refresh.await;
+    }
+    verifier.verify(token).map_err(|denial| denial.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_provider_serves_client_and_verifier_through_rotation_and_outage() {
+    let Some(mut provider) = Provider::start() else { return };
+    let (verifier, supply) = (provider.verifier().await, provider.with_secret());
+    let caller = verdict(&verifier, &supply).await.unwrap();
+    assert_eq!((caller.service(), caller.issuer()), ("billing-service", provider.issuer.as_str()));
+    assert!(caller.has_scope("orders:read"));
+    let first = caller.key_id().unwrap().to_string();
+    let life = supply.expires_at(Some(AUDIENCE)).unwrap().since(SystemClock.now()).unwrap();
+    assert!(life <= LIFETIME, "{life:?}");
+
+    // The provider signs with a new key, and the client renews its token.
+    provider.tell("rotate");
+    provider.clock.advance(LIFETIME * 7 / 10);
+    assert!(verdict(&verifier, &supply).await.is_ok(), "with the old token, while the renewal is under way");
+    while supply.renewals() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let caller = verdict(&verifier, &supply).await.unwrap();
+    assert_ne!(caller.key_id().unwrap().to_string(), first);
+    provider.tell("retire");
+
+    // During an outage no call fails within the token's lifetime.
+    let (tokens, _) = provider.tell("down");
+    for _ in 0..8 {
+        provider.clock.advance(LIFETIME / 10);
+        if supply.expires_at(Some(AUDIENCE)).unwrap() > provider.clock.now() {
+            assert!(verdict(&verifier, &supply).await.is_ok());
+        }
+    }
+    provider.clock.advance(LIFETIME);
+    let error = supply.authorization_for(Some(AUDIENCE)).await.unwrap_err();
+    assert_eq!(error.kind(), &TokenErrorKind::Status(503), "{error}");
+    assert_eq!(error.url(), Some(format!("{}/token", provider.issuer).as_str()));
+    assert_eq!(provider.tell("up").0, tokens);
+    assert_eq!(provider.tell("count").0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_provider_accepts_a_signed_assertion_and_no_other_key() {
+    let Some(provider) = Provider::start() else { return };
+    let key = |key: &SigningKey| SigningKey::from_pem(key.algorithm(), &key.to_secret_bytes().unwrap()).unwrap();
+    let own = key(&provider.key).with_kid(provider.key.kid().as_str());
+    let supply = provider.client("billing-key").private_key(own).start().unwrap();
+    let caller = verdict(&provider.verifier().await, &supply).await.unwrap();
+    assert_eq!(caller.service(), "billing-key");
+    let other = SigningKey::generate(Algorithm::ES256).unwrap().with_kid(provider.key.kid().as_str());
+    let supply = provider.client("billing-key").private_key(other).start().unwrap();
+    let error = supply.authorization_for(Some(AUDIENCE)).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), TokenErrorKind::Refused(why) if why.contains("`invalid_client`")),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_provider_refuses_a_wrong_secret_and_an_unknown_audience() {
+    let Some(provider) = Provider::start() else { return };
+    fs::write(provider.folder.path().join("wrong"), "wrong").unwrap();
+    let wrong = provider.client("billing").secret_file(provider.folder.path().join("wrong")).start().unwrap();
+    let error = wrong.authorization_for(Some(AUDIENCE)).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), TokenErrorKind::Refused(why) if why.contains("`invalid_client`")),
+        "{error}"
+    );
+    let error = provider.with_secret().authorization_for(Some("not a URL")).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), TokenErrorKind::Refused(why) if why.contains("`invalid_target`")),
+        "{error}"
+    );
+}
