@@ -78,6 +78,10 @@ async fn every_kind_of_service() -> String {
     std::fs::write(&path, world.authority.service("stock").token().as_str()).unwrap();
     let tokens = TokenSource::file(&path).open().unwrap();
     world.metrics.watch_token("orders", &tokens);
+    let supply = TokenSource::fixed(&world.authority.service("stock").token()).unwrap();
+    // The clock of the authority may be behind, so the token may have expired.
+    drop(supply.authorization_for(Some("orders")).await);
+    world.metrics.watch_token_supply("provider", &supply);
     let ring = KeyRing::new(key("k1"), Duration::from_secs(60)).unwrap();
     world.metrics.watch_ring("bakery-auth", &ring);
     // Port 1 has no server, so this source has no keys. The other source has keys.

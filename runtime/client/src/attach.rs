@@ -25,6 +25,8 @@ use crate::{TokenError, TokenFileError};
 pub struct AttachToken {
     pub(crate) tokens: Tokens,
     recipients: Vec<Recipient>,
+    /// The audience of recipients that have none of their own.
+    audience: Option<String>,
     #[cfg(feature = "reqwest")]
     pub(crate) proxies: Proxies,
 }
@@ -75,6 +77,7 @@ impl From<Tokens> for AttachToken {
         Self {
             tokens,
             recipients: Vec::new(),
+            audience: None,
             #[cfg(feature = "reqwest")]
             proxies: Proxies::of_environment(),
         }
@@ -88,23 +91,19 @@ impl AttachToken {
     /// # Errors
     /// When the text is not exactly a scheme, a host and a port.
     pub fn to(mut self, origin: &str) -> Result<Self, InvalidOrigin> {
-        self.recipients.push(Recipient { origin: origin.parse()?, audience: None });
+        let audience = self.audience.clone();
+        self.recipients.push(Recipient { origin: origin.parse()?, audience });
         Ok(self)
     }
 
-    /// Sets the audience of the recipient that was added last. A [`TokenSupply`] obtains a token for it, and the token
-    /// of a file must name it. Each recipient needs its own audience, or one callee could use the token of another.
-    ///
-    /// # Panics
-    /// Without a recipient: call [`to`](Self::to) first.
-    #[track_caller]
+    /// Sets the audience of the recipient that was added last, or of all later ones if there is none yet. A
+    /// [`TokenSupply`] obtains a token for it, and the token of a file must name it. Give each callee its own audience, or
+    /// one could use the token of another.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        let audience = Some(audience.into());
         match self.recipients.last_mut() {
-            Some(last) => last.audience = Some(audience.into()),
-            #[expect(clippy::panic, reason = "documented: a mistake in the program, found at its start")]
-            None => panic!(
-                "no recipient has this audience; call `AttachToken::to` before `AttachToken::audience`"
-            ),
+            Some(last) => last.audience = audience,
+            None => self.audience = audience,
         }
         self
     }

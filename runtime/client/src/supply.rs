@@ -93,6 +93,10 @@ impl TokenSupply {
     /// The longest pause between two attempts to obtain a token.
     pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 
+    /// How old a token is at least before a 401 of a callee renews it. A callee that refuses every token must not turn each
+    /// request into one to the provider.
+    pub const REFUSED_INTERVAL: Duration = Duration::from_secs(30);
+
     /// The longest `Retry-After` that is respected. A provider must not silence a client for days.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -280,7 +284,7 @@ impl TokenSupply {
     }
 
     /// Returns another token than the refused one, after a renewal if the token is older than
-    /// [`TokenSource::REREAD_INTERVAL`](crate::TokenSource::REREAD_INTERVAL).
+    /// [`REFUSED_INTERVAL`](Self::REFUSED_INTERVAL).
     #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(crate) async fn another_than(
         &self,
@@ -295,7 +299,7 @@ impl TokenSupply {
                 return Some(held.token.authorization.clone());
             }
             let is_old = state.token.as_ref().is_none_or(|held| {
-                now.since(held.obtained_at).is_some_and(|age| age >= crate::TokenSource::REREAD_INTERVAL)
+                now.since(held.obtained_at).is_some_and(|age| age >= Self::REFUSED_INTERVAL)
             });
             let may_fly = !state.flies && is_old && state.not_before.is_none_or(|at| now >= at);
             let ended = entry.ended.subscribe();

@@ -80,6 +80,10 @@ struct Inner {
     sent_expiry: Readings<f64>,
     #[cfg(feature = "client")]
     sent_lifetime: Readings<f64>,
+    #[cfg(feature = "client")]
+    sent_renewals: Readings<u64>,
+    #[cfg(feature = "client")]
+    sent_failures: Readings<u64>,
 }
 
 impl Metrics {
@@ -174,6 +178,20 @@ impl Metrics {
                 "service_only.sent_token.lifetime",
                 "s",
                 "Lifetime of the client's token, from its issue to its expiry",
+            ),
+            #[cfg(feature = "client")]
+            sent_renewals: Readings::counter(
+                meter,
+                "service_only.sent_token.renewals",
+                "{token}",
+                "Tokens that the client obtained",
+            ),
+            #[cfg(feature = "client")]
+            sent_failures: Readings::counter(
+                meter,
+                "service_only.sent_token.failures",
+                "{failure}",
+                "Attempts of the client to obtain a token that failed",
             ),
         }))
     }
@@ -325,6 +343,60 @@ impl Metrics {
             if let Some(life) = life {
                 reading.take(&labels, life.as_secs_f64());
             }
+            Some(())
+        });
+    }
+}
+
+#[cfg(feature = "client")]
+impl Metrics {
+    /// Watches the tokens that this service obtains and sends: for each audience the expiry and the lifetime, and for all
+    /// audiences how many were obtained and how many attempts failed. `name` distinguishes the source from others.
+    pub fn watch_token_supply(&self, name: impl Into<String>, tokens: &service_only_client::TokenSupply) {
+        let label = KeyValue::new("token", name.into());
+        let of_audience = {
+            let label = label.clone();
+            move |audience: &Option<String>| {
+                let audience = audience.clone().unwrap_or_default();
+                [label.clone(), KeyValue::new("audience", audience)]
+            }
+        };
+        self.0.sent_expiry.add({
+            let (of_audience, tokens) = (of_audience.clone(), tokens.weak());
+            move |reading| {
+                let tokens = tokens()?;
+                for audience in tokens.audiences() {
+                    if let Some(at) = tokens.expires_at(audience.as_deref()) {
+                        reading.take(&of_audience(&audience), seconds(at));
+                    }
+                }
+                Some(())
+            }
+        });
+        self.0.sent_lifetime.add({
+            let tokens = tokens.weak();
+            move |reading| {
+                let tokens = tokens()?;
+                for audience in tokens.audiences() {
+                    let (from, to) =
+                        (tokens.obtained_at(audience.as_deref()), tokens.expires_at(audience.as_deref()));
+                    if let Some(life) = from.zip(to).and_then(|(from, to)| to.since(from)) {
+                        reading.take(&of_audience(&audience), life.as_secs_f64());
+                    }
+                }
+                Some(())
+            }
+        });
+        self.0.sent_renewals.add({
+            let (label, tokens) = (label.clone(), tokens.weak());
+            move |reading| {
+                reading.take(std::slice::from_ref(&label), tokens()?.renewals());
+                Some(())
+            }
+        });
+        let tokens = tokens.weak();
+        self.0.sent_failures.add(move |reading| {
+            reading.take(std::slice::from_ref(&label), tokens()?.failures());
             Some(())
         });
     }

@@ -155,7 +155,8 @@ async fn a_foreign_provider_serves_client_and_verifier_through_rotation_and_outa
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_provider_accepts_a_signed_assertion_and_no_other_key() {
     let Some(provider) = Provider::start() else { return };
-    let key = |key: &SigningKey| SigningKey::from_pem(key.algorithm(), &key.to_secret_bytes().unwrap()).unwrap();
+    let key =
+        |key: &SigningKey| SigningKey::from_pem(key.algorithm(), &key.to_secret_bytes().unwrap()).unwrap();
     let own = key(&provider.key).with_kid(provider.key.kid().as_str());
     let supply = provider.client("billing-key").private_key(own).start().unwrap();
     let caller = verdict(&provider.verifier().await, &supply).await.unwrap();

@@ -187,6 +187,50 @@ async fn a_secret_is_sent_as_rfc_6749_encodes_it_and_read_for_every_request() {
 }
 
 #[tokio::test]
+async fn a_federated_assertion_is_read_for_every_request() {
+    let provider = Provider::start().await;
+    let path = provider.folder.path().join("assertion");
+    let supply = provider.credentials().assertion_file(&path).start().unwrap();
+    let cluster = TestAuthority::new().audience(&provider.origin);
+    for audience in ["orders", "stock"] {
+        let assertion = cluster.kubernetes("bakery", "billing").token();
+        fs::write(&path, assertion.as_str()).unwrap();
+        supply.authorization_for(Some(audience)).await.unwrap();
+        let (headers, body) = provider.last();
+        assert!(!headers.contains_key("authorization"));
+        let kind = "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+        let expected = format!("&client_id=billing%3A1&{kind}&client_assertion={}", assertion.as_str());
+        assert!(body.ends_with(&expected), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_generated_client_of_tonic_sends_the_token_to_its_origin() {
+    let provider = Provider::start().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    // In place of a channel, which is such a service.
+    let channel = tower::service_fn(move |request: http::Request<tonic::body::Body>| {
+        noted.lock().unwrap().push(request.headers().get(AUTHORIZATION).is_some());
+        async {
+            Ok::<_, std::convert::Infallible>(
+                tonic::Status::unimplemented("").into_http::<tonic::body::Body>(),
+            )
+        }
+    });
+    let attach =
+        || AttachToken::from(provider.supply()).to("http://orders:50051").unwrap().audience("orders");
+    for (origin, sent) in [("http://orders:50051", true), ("http://stock:50051", false), ("/", false)] {
+        let client = attach().layer(channel.clone());
+        let mut client =
+            tonic_health::pb::health_client::HealthClient::with_origin(client, origin.parse().unwrap());
+        let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+        assert!(client.check(request).await.is_err());
+        assert_eq!(seen.lock().unwrap().pop(), Some(sent), "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn the_audience_is_named_as_the_provider_reads_it() {
     let provider = Provider::start().await;
     for (parameter, expected) in [
@@ -409,7 +453,15 @@ struct Callee {
 
 impl Callee {
     async fn start(provider: &Provider) -> Self {
-        let authority = &provider.shared.authority;
+        Self::of(&provider.shared.authority).await
+    }
+
+    /// A callee that trusts another provider.
+    async fn refusing() -> Self {
+        Self::of(&TestAuthority::new().audience("orders")).await
+    }
+
+    async fn of(authority: &TestAuthority) -> Self {
         let app = Router::new()
             .route("/stock", any(stock))
             .with_state(authority.verifier_trusting(service_only::TrustedIssuer::oauth));
@@ -475,6 +527,24 @@ async fn hyper_sends_the_token_and_a_refused_one_is_replaced() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "billing sent 0");
     assert_eq!(callee.seen.lock().unwrap().len(), 1);
     assert_eq!(provider.requests(), 1);
+
+    // The callee forgets the provider's key, as if the token was revoked: once per interval the client asks for another.
+    let refusing = Callee::refusing().await;
+    let attach = AttachToken::from(provider.supply()).audience("orders").to(&refusing.origin).unwrap();
+    let client = attach.layer(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+    let request =
+        || http::Request::get(format!("{}/stock", refusing.origin)).body(Full::<Bytes>::default()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(client.clone().oneshot(request()).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!((provider.requests(), refusing.seen.lock().unwrap().len()), (2, 5));
+    provider.clock().advance(TokenSupply::REFUSED_INTERVAL);
+    assert_eq!(client.clone().oneshot(request()).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        (provider.requests(), refusing.seen.lock().unwrap().len()),
+        (3, 7),
+        "with the old and the new token"
+    );
 }
 
 #[tokio::test]

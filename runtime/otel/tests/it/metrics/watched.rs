@@ -128,6 +128,27 @@ fn token_source_reports_expiry_and_lifetime_and_key_file_reports_its_load_time()
     assert!(of(&world.collect(), "service_only.key_refresh.failing").is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_a_supply_have_an_expiry_for_each_audience_and_counts() {
+    let world = World::new();
+    let token = world.authority.service("shop").without_claim("aud").claim("exp", 32_503_680_000_i64).token();
+    let tokens = TokenSource::fixed(&token).unwrap();
+    world.metrics.watch_token_supply("orders", &tokens);
+    tokens.authorization_for(Some("stock")).await.unwrap();
+    tokens.authorization_for(None).await.unwrap();
+    let all = world.collect();
+    let expiry = of(&all, "service_only.sent_token.expiry.timestamp");
+    assert_eq!(
+        expiry,
+        [("{audience=,token=orders}", 32_503_680_000.0), ("{audience=stock,token=orders}", 32_503_680_000.0)]
+    );
+    assert_eq!(of(&all, "service_only.sent_token.lifetime").len(), 2);
+    assert_eq!(of(&all, "service_only.sent_token.renewals"), [("{token=orders}", 2.0)]);
+    assert_eq!(of(&all, "service_only.sent_token.failures"), [("{token=orders}", 0.0)]);
+    drop(tokens);
+    assert!(of(&world.collect(), "service_only.sent_token.renewals").is_empty());
+}
+
 #[cfg(feature = "remote")]
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_fetched_are_failures_without_a_success() {
