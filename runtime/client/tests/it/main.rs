@@ -1,6 +1,12 @@
 //! The calling side: a token file that is renewed under running clients, of tower and of reqwest.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 #[path = "reqwest.rs"]
 mod over_reqwest;
