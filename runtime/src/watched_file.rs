@@ -16,7 +16,7 @@ use std::{
     fmt,
     fs::{self, File, FileType},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -28,7 +28,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::digest::{Digest, SHA256, digest};
-use stamp::Stamp;
+use stamp::Stamps;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -66,6 +66,11 @@ pub trait Contents: Send + Sync + 'static {
     /// The path of the file.
     fn path(&self) -> &Path;
 
+    /// Further files that [`read`](Self::read) reads together with it. A change of one of them reads all of them.
+    fn companions(&self) -> &[PathBuf] {
+        &[]
+    }
+
     /// Reads the current bytes of the file.
     ///
     /// # Errors
@@ -77,6 +82,11 @@ pub trait Contents: Send + Sync + 'static {
     /// # Errors
     /// When the bytes are not valid content.
     fn parse(&self, bytes: &[u8]) -> Result<Self::Content, Self::Error>;
+
+    /// Whether the bytes may become valid content while the file does not change. Each poll then parses them again.
+    fn may_become_valid(&self, _error: &Self::Error) -> bool {
+        false
+    }
 
     /// The error for a thread that cannot be started.
     fn no_thread(&self, error: io::Error) -> Self::Error;
@@ -152,7 +162,7 @@ pub struct Loaded<T> {
 
 /// What the reader knows about the file.
 struct Seen {
-    stamp: Stamp,
+    stamps: Stamps,
     /// When the file was last read.
     read_at: Timestamp,
     /// The digest of the content in use; `None` if the content did not come from the file.
@@ -318,12 +328,12 @@ impl<C: Contents> Shared<C> {
     fn load_within(contents: &Arc<C>, clock: Box<dyn Clock>, patience: Duration) -> Result<Self, C::Error> {
         let running = Stopwatch::start();
         loop {
-            let stamp = Stamp::of(contents.path());
+            let stamps = Stamps::of(contents.path(), contents.companions());
             let read =
                 contents.read().and_then(|bytes| Ok((contents.parse(&bytes)?, digest(&SHA256, &bytes))));
             match read {
                 Ok((content, digest)) => {
-                    let seen = Seen { stamp, read_at: clock.now(), digest: Some(digest), settled: false };
+                    let seen = Seen { stamps, read_at: clock.now(), digest: Some(digest), settled: false };
                     return Ok(Self::new(Arc::clone(contents), content, clock, seen));
                 }
                 Err(error) if running.elapsed() >= patience => return Err(error),
@@ -333,10 +343,10 @@ impl<C: Contents> Shared<C> {
     }
 
     fn unread(contents: C, before: C::Content, clock: Box<dyn Clock>) -> Self {
-        let stamp = Stamp::Missing(io::ErrorKind::NotFound);
+        let stamps = Stamps::default();
         // Far in the past, so that the first poll reads the file.
         let read_at = Timestamp::from_unix(0);
-        Self::new(Arc::new(contents), before, clock, Seen { stamp, read_at, digest: None, settled: false })
+        Self::new(Arc::new(contents), before, clock, Seen { stamps, read_at, digest: None, settled: false })
     }
 
     fn new(contents: Arc<C>, content: C::Content, clock: Box<dyn Clock>, seen: Seen) -> Self {
@@ -420,8 +430,8 @@ impl<C: Contents> Shared<C> {
     fn look(&self, how: Look) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Take the stamp before reading: a change in between then shows at the next poll.
-        let stamp = Stamp::of(self.contents.path());
-        let changed = stamp != seen.stamp;
+        let stamps = Stamps::of(self.contents.path(), self.contents.companions());
+        let changed = stamps != seen.stamps;
         let now = self.clock.now();
         let needless = match how {
             Look::Quick => !changed && seen.settled,
@@ -433,7 +443,7 @@ impl<C: Contents> Shared<C> {
         }
         seen.read_at = now;
         seen.settled = !changed;
-        seen.stamp = stamp;
+        seen.stamps = stamps;
         let bytes = match self.contents.read() {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -446,7 +456,11 @@ impl<C: Contents> Shared<C> {
         };
         match self.contents.parse(&bytes) {
             Ok(content) => self.accept(&mut seen, content, digest(&SHA256, &bytes)),
-            Err(error) => self.refuse(&seen, error),
+            Err(error) => {
+                let may_become_valid = self.contents.may_become_valid(&error);
+                self.refuse(&seen, error);
+                seen.settled &= !may_become_valid;
+            }
         }
     }
 

@@ -7,10 +7,20 @@ use std::{
     time::SystemTime,
 };
 
+/// The stamps of all files that are read together. Without a stamp, no file was looked at yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamps(Vec<Stamp>);
+
+impl Stamps {
+    pub(crate) fn of(path: &Path, companions: &[PathBuf]) -> Self {
+        Self([path].into_iter().chain(companions.iter().map(PathBuf::as_path)).map(Stamp::of).collect())
+    }
+}
+
 /// The target of a path, and the metadata of the file there. Two equal stamps mean the
 /// same content, except for a change within the resolution of the file's times.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stamp {
+enum Stamp {
     File {
         /// The path without symbolic links: Kubernetes swaps one on the way.
         target: PathBuf,
@@ -23,7 +33,7 @@ pub(crate) enum Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn of(path: &Path) -> Self {
+    fn of(path: &Path) -> Self {
         Self::of_file(path).unwrap_or_else(|error| Self::Missing(error.kind()))
     }
 
@@ -42,7 +52,7 @@ impl Stamp {
 /// The identity of the file, if the system has a number for it, and the time of its inode's last change. The latter
 /// differs for a file that was copied together with its times.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+struct Identity {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]

@@ -79,7 +79,7 @@ fn shared(path: PathBuf) -> Shared<Bytes> {
     load(Bytes(path), Box::new(SystemClock))
 }
 
-fn is_settled(shared: &Shared<Bytes>) -> bool {
+fn is_settled<C: Contents>(shared: &Shared<C>) -> bool {
     shared.seen.lock().unwrap().settled
 }
 
@@ -103,7 +103,7 @@ fn a_change_without_a_new_modification_time_is_found_by_the_second_read() {
     fs::write(&path, b"new").unwrap();
     shared.look(Look::Quick);
     fs::write(&path, b"now").unwrap();
-    shared.seen.lock().unwrap().stamp = Stamp::of(&path);
+    shared.seen.lock().unwrap().stamps = Stamps::of(&path, &[]);
     shared.look(Look::Quick);
     assert_eq!(shared.current.load().content, b"now");
 }
@@ -206,7 +206,7 @@ fn a_forced_read_reads_an_unchanged_file_but_not_twice_in_a_row() {
     let thorough = || shared.look(Look::Thorough);
     let write = |content: &[u8]| {
         fs::write(&path, content).unwrap();
-        shared.seen.lock().unwrap().stamp = Stamp::of(&path);
+        shared.seen.lock().unwrap().stamps = Stamps::of(&path, &[]);
     };
     shared.look(Look::Quick);
     write(b"new");
@@ -349,4 +349,85 @@ fn a_file_that_is_written_later_is_waited_for() {
     let short =
         WatchedFile::open(Bytes(path), patience, Box::new(SystemClock), Duration::from_millis(150), |_| ());
     assert!(short.err().unwrap().contains("No such file"));
+}
+
+/// Two files that are read together. `late` becomes valid while the files do not change.
+struct Pair {
+    files: [PathBuf; 2],
+    companions: Vec<PathBuf>,
+    is_late: AtomicBool,
+}
+
+impl Contents for Pair {
+    type Content = Vec<u8>;
+    type Error = String;
+
+    const THREAD: &'static str = "pair";
+
+    fn path(&self) -> &Path {
+        &self.files[0]
+    }
+
+    fn companions(&self) -> &[PathBuf] {
+        &self.companions
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let [first, second] = self.files.each_ref().map(|file| fs::read(file).unwrap());
+        Ok(Zeroizing::new([first, second].concat()))
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let is_early = bytes.ends_with(b"late") && !self.is_late.load(Ordering::Relaxed);
+        if is_early { Err("early".to_owned()) } else { Ok(bytes.to_vec()) }
+    }
+
+    fn may_become_valid(&self, _: &String) -> bool {
+        true
+    }
+
+    fn no_thread(&self, error: io::Error) -> String {
+        error.to_string()
+    }
+
+    fn hangs(&self) -> String {
+        "hangs".to_owned()
+    }
+
+    fn tell_loaded(&self, _: &Vec<u8>) {}
+
+    fn tell_refused(&self, _: &String) {}
+}
+
+fn pair() -> (tempfile::TempDir, Shared<Pair>) {
+    let (folder, first) = file(b"a");
+    let second = folder.path().join("second");
+    fs::write(&second, b"b").unwrap();
+    let companions = vec![second.clone()];
+    let pair = Pair { files: [first, second], companions, is_late: AtomicBool::new(false) };
+    (folder, load(pair, Box::new(SystemClock)))
+}
+
+#[test]
+fn a_change_of_a_companion_reads_all_files() {
+    let (_folder, shared) = pair();
+    shared.look(Look::Quick);
+    assert!(is_settled(&shared));
+    fs::write(&shared.contents.files[1], b"changed").unwrap();
+    shared.look(Look::Quick);
+    assert_eq!(shared.current.load().content, b"achanged");
+}
+
+#[test]
+fn content_that_becomes_valid_with_time_is_parsed_again_without_a_change() {
+    let (_folder, shared) = pair();
+    fs::write(&shared.contents.files[1], b"late").unwrap();
+    for _ in 0..3 {
+        shared.look(Look::Quick);
+        assert_eq!(shared.last_error.load().as_deref().map(String::as_str), Some("early"));
+    }
+    shared.contents.is_late.store(true, Ordering::Relaxed);
+    shared.look(Look::Quick);
+    assert_eq!(shared.current.load().content, b"alate");
+    assert!(shared.last_error.load().is_none());
 }
