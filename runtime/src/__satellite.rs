@@ -1,5 +1,6 @@
 //! Items for the companion crates only: `service-only-client`, `service-only-export`,
-//! `service-only-otel`, `service-only-store`. Each depends on exactly this version of `service-only`, so nothing here
+//! `service-only-otel`, `service-only-store`,
+//! `service-only-tls`. Each depends on exactly this version of `service-only`, so nothing here
 //! is stable.
 //!
 //! - [`WatchedFile`] and its companions: watch a token file like a key file.
@@ -8,6 +9,7 @@
 //! - [`bounded`], [`OTHERS`]: bound the number of names that have a count of their own.
 //! - [`PRIVATE_MEMBERS`]: recognize a private key in a JWK set. The command line uses it too.
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
+//! - [`peer_certificate`]: creates the proof of a peer after its handshake.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
 
@@ -19,6 +21,7 @@ pub use crate::{
     hashed::{Hashed, mix},
     keys::jwks::PRIVATE_MEMBERS,
     others::{OTHERS, bounded},
+    peer::{PeerFacts, PeerTrust, peer_certificate},
     text::decode as decode_text,
     watched_file::{
         Contents, Hurry, MAX_READ, MIN_POLL_INTERVAL, REREAD_INTERVAL, Round, WatchedFile, read_regular,

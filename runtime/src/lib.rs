@@ -95,6 +95,7 @@ pub mod issue;
 mod json;
 pub mod keys;
 mod others;
+mod peer;
 mod policy;
 mod recorder;
 mod registry;
@@ -127,6 +128,7 @@ pub use crate::{
     caller::{Caller, Identity, User},
     denial::Denial,
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
+    peer::PeerCertificate,
     policy::Policy,
     rejection::Rejection,
     trusted::{AccessTokens, GrantClaim, TrustedIssuer},

@@ -10,7 +10,7 @@ use std::{
 
 use syn::{Item, UseTree, visit::Visit};
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "macros",
     "runtime",
     "runtime/client",
@@ -19,6 +19,7 @@ const CRATES: [&str; 10] = [
     "runtime/otel",
     "runtime/signer",
     "runtime/store",
+    "runtime/tls",
     "testkit",
     "cli",
 ];

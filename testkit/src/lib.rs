@@ -51,6 +51,7 @@
 //! | mint tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
 //! | mint tokens of identity providers, and hostile ones | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
+//! | get certificates for mutual TLS | `TestCa`, of the feature `tls` |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
 //! | test a later event | [`Incident`]: a retired key, an expiry, a revocation |
@@ -76,6 +77,7 @@
 //! | `actix` | `attack_actix`: attacks on apps of actix-web; assertions about its responses |
 //! | `tonic` | assertions about tonic's responses and statuses |
 //! | `stub` | `StubService`: a service that expects a client's token, in the process or on a loopback port |
+//! | `tls` | `TestCa`: certificates of an authority of the test's own |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
@@ -116,6 +118,8 @@ pub mod snapshot;
 mod strangers;
 #[cfg(feature = "stub")]
 mod stub;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod token;
 
 #[cfg(feature = "actix")]
@@ -148,6 +152,8 @@ pub use crate::authz_matrix::AuthzMatrix;
 pub use crate::jwks_server::JwksServer;
 #[cfg(feature = "stub")]
 pub use crate::stub::{StubAnswer, StubCall, StubListener, StubService};
+#[cfg(feature = "tls")]
+pub use crate::tls::{TestCa, TestCertificate};
 
 /// What the macros of this crate expand to.
 #[doc(hidden)]

@@ -15,6 +15,7 @@ use service_only_client::{ClientCredentials, TokenSource, TokenSupply};
 use service_only_export::MeshOptions;
 use service_only_otel::Metrics;
 use service_only_store::{SqlRevocations, rotation::KeyReporter};
+use service_only_tls::{TlsConnector, TlsFiles, TlsServer};
 
 const GUIDE: &str = include_str!("../../../docs/src/operations/configuration.md");
 
@@ -148,6 +149,12 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         Scopes::MAX,
         ServiceName::MAX_LENGTH,
         TokenSource::MAX_FILE_BYTES,
+        TlsFiles::MAX_FILE_BYTES,
+        TlsFiles::MAX_CHAIN,
+        TlsFiles::MAX_ROOTS,
+        TlsServer::DEFAULT_HANDSHAKE_TIMEOUT,
+        TlsServer::DEFAULT_MAX_CONNECTIONS,
+        TlsConnector::DEFAULT_TIMEOUT,
         Verifier::MAX_TOKEN_LENGTH,
         VerifyingKey::MIN_RSA_BITS,
         VerifyingKey::MIN_RSA_EXPONENT,
@@ -158,7 +165,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         assert!(GUIDE.contains(&format!("`{name}` ({value})")), "`{name}` ({value})");
     }
     let mut sources = Vec::new();
-    for crate_folder in ["", "client", "export", "otel", "store"] {
+    for crate_folder in ["", "client", "export", "otel", "store", "tls"] {
         collect(&source(&format!("{crate_folder}/src")), &mut sources);
     }
     let code: String = sources.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -202,7 +209,7 @@ fn words(heading: &str) -> Vec<&'static str> {
 
 #[test]
 fn guide_contains_every_builder_method_in_its_section() {
-    let sections: [(&str, &[&str]); 10] = [
+    let sections: [(&str, &[&str]); 11] = [
         ("Verifier", &["src/verifier/builder.rs"]),
         ("Trusted issuers", &["src/trusted.rs", "src/trusted/access.rs", "src/trusted/providers.rs"]),
         ("Keys", &["src/keys/file.rs"]),
@@ -229,6 +236,7 @@ fn guide_contains_every_builder_method_in_its_section() {
                 "client/src/supply.rs",
             ],
         ),
+        ("TLS between services", &["tls/src/tls.rs", "tls/src/server.rs", "tls/src/connect.rs"]),
         ("Minting", &[]),
     ];
     for (heading, files) in sections {

@@ -6,6 +6,7 @@
 mod attribute;
 mod audit;
 mod calling;
+mod encrypting;
 mod exporting;
 mod identity;
 mod issuers;

@@ -1,0 +1,88 @@
+//! The certificate of the peer of a connection. A TLS handshake proved that the peer has its key.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::clock::Timestamp;
+
+/// The certificate that the peer of this connection presented in its TLS handshake.
+///
+/// A program cannot create one. `service-only-tls` does so after the handshake and stores it in the request's
+/// extensions. A header of a request never creates one, unless the server is configured with the peer that
+/// may forward certificates.
+#[derive(Clone)]
+pub struct PeerCertificate(Arc<Peer>);
+
+struct Peer {
+    facts: PeerFacts,
+    trust: Box<dyn PeerTrust>,
+}
+
+/// What a handshake proved about the peer.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "hidden")]
+pub struct PeerFacts {
+    /// SHA-256 of the DER encoding of the leaf certificate.
+    pub thumbprint: [u8; 32],
+    /// The SPIFFE ID of the leaf certificate.
+    pub spiffe_id: Option<String>,
+    /// The first instant at which the leaf certificate is valid.
+    pub not_before: Timestamp,
+    /// The last second in which the leaf certificate is valid.
+    pub not_after: Timestamp,
+    /// The SPIFFE ID of the peer that forwarded the certificate, if it is not the one of the connection.
+    pub forwarded_by: Option<String>,
+}
+
+/// Whether the roots of today still verify the certificate: a connection may live longer than a root.
+pub trait PeerTrust: Send + Sync + 'static {
+    /// Is called for each decision about a request of the connection, so it must be fast.
+    fn is_trusted(&self) -> bool;
+}
+
+/// Creates the proof. Only the code that completed the handshake may call it.
+pub fn peer_certificate(facts: PeerFacts, trust: impl PeerTrust) -> PeerCertificate {
+    PeerCertificate(Arc::new(Peer { facts, trust: Box::new(trust) }))
+}
+
+impl PeerCertificate {
+    /// SHA-256 of the DER encoding of the certificate, as `x5t#S256` contains it (RFC 8705 section 3.1).
+    pub fn thumbprint(&self) -> &[u8; 32] {
+        &self.0.facts.thumbprint
+    }
+
+    /// The SPIFFE ID of the certificate, such as `spiffe://bakery.example/orders`.
+    pub fn spiffe_id(&self) -> Option<&str> {
+        self.0.facts.spiffe_id.as_deref()
+    }
+
+    /// The last second in which the certificate is valid.
+    pub fn not_after(&self) -> Timestamp {
+        self.0.facts.not_after
+    }
+
+    /// The SPIFFE ID of the peer that forwarded the certificate; `None` if it is the certificate of the connection
+    /// itself.
+    pub fn forwarded_by(&self) -> Option<&str> {
+        self.0.facts.forwarded_by.as_deref()
+    }
+
+    /// Whether the certificate is within its validity period, and the current roots verify it. A handshake is older
+    /// than the requests of its connection, so check it for each request. The verifier does so for bound tokens.
+    pub fn is_valid_at(&self, at: Timestamp) -> bool {
+        let PeerFacts { not_before, not_after, .. } = &self.0.facts;
+        (not_before.unix()..=not_after.unix()).contains(&at.unix()) && self.0.trust.is_trusted()
+    }
+}
+
+impl fmt::Debug for PeerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerCertificate")
+            .field("x5t#S256", &URL_SAFE_NO_PAD.encode(self.thumbprint()))
+            .field("spiffe_id", &self.spiffe_id())
+            .field("not_after", &self.not_after())
+            .field("forwarded_by", &self.forwarded_by())
+            .finish()
+    }
+}

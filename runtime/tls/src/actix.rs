@@ -1,0 +1,35 @@
+//! The certificate of the client of a connection of actix.
+
+use std::any::Any;
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::{dev::Extensions, rt::net::TcpStream};
+
+use crate::tls::Tls;
+
+impl Tls {
+    /// Stores the certificate of the client in the data of a connection of actix, where `#[service_only]` finds it. Pass
+    /// it to `HttpServer::on_connect`, with a clone of [`server_config`](Tls::server_config) in `bind_rustls_0_23`.
+    ///
+    /// ```no_run
+    /// use actix_web::{App, HttpServer};
+    ///
+    /// # fn serve(tls: service_only_tls::Tls) -> std::io::Result<()> {
+    /// let config = (*tls.server_config()).clone();
+    /// let server = HttpServer::new(App::new)
+    ///     .on_connect(tls.on_connect())
+    ///     .bind_rustls_0_23("0.0.0.0:8443", config)?
+    ///     .run();
+    /// # drop(server);
+    /// # Ok(()) }
+    /// ```
+    pub fn on_connect(&self) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
+        let tls = self.clone();
+        move |connection, data| {
+            let stream = connection.downcast_ref::<TlsStream<TcpStream>>();
+            if let Some(peer) = stream.and_then(|stream| tls.client_certificate(stream.get_ref().1)) {
+                data.insert(peer);
+            }
+        }
+    }
+}

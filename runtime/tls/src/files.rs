@@ -1,0 +1,222 @@
+//! The files of a set: their paths, how they are read as one, and what is told about them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::crypto::CryptoProvider;
+use service_only::{
+    __satellite::{Contents, MAX_READ, read_regular},
+    clock::{Clock, Timestamp},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{TlsError, TlsErrorKind},
+    material::{Material, Source, Sources},
+    names::TrustDomain,
+    rules::{RefusalCode, Role},
+};
+
+/// See [`TlsFiles::MAX_FILE_BYTES`](crate::TlsFiles::MAX_FILE_BYTES).
+pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often a set is read again because a link on its way was swapped meanwhile.
+const MAX_SWAPS: usize = 3;
+
+/// The files of a set, in the order in which they are read.
+pub(crate) struct FileSet {
+    pub(crate) chain: PathBuf,
+    /// Key, roots, and the roots of each further trust domain.
+    pub(crate) companions: Vec<PathBuf>,
+    pub(crate) domains: Vec<TrustDomain>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Observer,
+    applied: Mutex<Applied>,
+}
+
+/// What happens to the material, for metrics and alerts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TlsEvent<'e> {
+    /// A new set of files is in use.
+    #[non_exhaustive]
+    Applied {
+        /// The number of the set. It begins at 1 and grows with each set.
+        revision: u64,
+        /// The last second in which the certificate is valid.
+        not_after: Timestamp,
+    },
+    /// The files cannot be used. The last valid set stays in use.
+    SetRefused(&'e TlsError),
+    /// The certificate of a peer was refused, so its handshake failed.
+    #[non_exhaustive]
+    PeerRefused {
+        /// The role of the peer.
+        role: Role,
+        /// The rule that refused.
+        code: RefusalCode,
+        /// The rule and the compared values.
+        reason: &'e str,
+    },
+}
+
+/// Receives the events.
+#[derive(Clone)]
+pub(crate) struct Observer(pub(crate) Arc<dyn Fn(&TlsEvent<'_>) + Send + Sync>);
+
+#[derive(Default)]
+struct Applied {
+    digest: Option<Vec<u8>>,
+    revision: u64,
+}
+
+impl FileSet {
+    pub(crate) fn new(
+        files: [PathBuf; 3],
+        federated: Vec<(TrustDomain, PathBuf)>,
+        roles: Vec<Role>,
+        provider: Arc<CryptoProvider>,
+        clock: Arc<dyn Clock>,
+        observer: Observer,
+    ) -> Self {
+        let [chain, key, roots] = files;
+        let (domains, further): (Vec<_>, Vec<_>) = federated.into_iter().unzip();
+        let companions = [key, roots].into_iter().chain(further).collect();
+        Self { chain, companions, domains, roles, provider, clock, observer, applied: Mutex::default() }
+    }
+
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        [&self.chain].into_iter().chain(&self.companions).map(PathBuf::as_path)
+    }
+
+    fn targets(&self) -> Vec<Option<PathBuf>> {
+        self.paths().map(|path| fs::canonicalize(path).ok()).collect()
+    }
+
+    fn read_once(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        let parts = self.paths().map(|path| {
+            let error = |why: &dyn std::fmt::Display| {
+                TlsError::new(TlsErrorKind::Unreadable, format!("{}: {why}", path.display()))
+            };
+            let bytes = read_regular(path, MAX_FILE_BYTES).map_err(|cause| error(&cause))?;
+            if bytes.len() > MAX_FILE_BYTES {
+                return Err(error(&format_args!("the file is larger than {MAX_FILE_BYTES} bytes")));
+            }
+            Ok(bytes)
+        });
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        // Allocate the full size first: a vector that grows leaves copies of the key in memory.
+        let size = parts.iter().map(|part| part.len() + LENGTH).sum();
+        let mut all = Zeroizing::new(Vec::with_capacity(size));
+        for part in &parts {
+            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            all.extend_from_slice(part);
+        }
+        Ok(all)
+    }
+
+    /// The number of a set. A set that is parsed again keeps its number.
+    fn revision(&self, bytes: &[u8]) -> u64 {
+        let digest = digest(&SHA256, bytes).as_ref().to_vec();
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.digest.as_ref() != Some(&digest) {
+            applied.digest = Some(digest);
+            applied.revision += 1;
+        }
+        applied.revision
+    }
+
+    fn error(&self, kind: TlsErrorKind, why: &str) -> TlsError {
+        TlsError::new(kind, format!("{}: {why}", self.chain.display()))
+    }
+}
+
+/// The bytes that tell the length of a part.
+const LENGTH: usize = size_of::<u64>();
+
+/// Splits what `read_once` joined.
+fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
+        let (part, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        bytes = rest;
+        Some(part)
+    })
+}
+
+impl Contents for FileSet {
+    type Content = Material;
+    type Error = TlsError;
+
+    const THREAD: &'static str = "tls-files";
+
+    fn path(&self) -> &Path {
+        &self.chain
+    }
+
+    fn companions(&self) -> &[PathBuf] {
+        &self.companions
+    }
+
+    /// Reads all files of one mount. Kubernetes swaps a link from the old folder to the new one, which may happen
+    /// between two reads.
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        let mut before = self.targets();
+        let mut swaps = 0;
+        loop {
+            let bytes = self.read_once();
+            let after = self.targets();
+            if before == after || swaps == MAX_SWAPS {
+                return bytes;
+            }
+            (before, swaps) = (after, swaps + 1);
+        }
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Material, TlsError> {
+        let paths: Vec<_> = self.paths().map(Path::display).collect();
+        let mut sources = paths.iter().zip(split(bytes)).map(|(path, bytes)| Source { path, bytes });
+        let mut next =
+            || sources.next().ok_or_else(|| self.error(TlsErrorKind::Unreadable, "a file is missing"));
+        let (chain, key, roots) = (next()?, next()?, next()?);
+        let federated =
+            self.domains.iter().map(|domain| Ok((domain, next()?))).collect::<Result<_, TlsError>>()?;
+        let sources = Sources { chain, key, roots, federated };
+        let material = Material::read(&sources, &self.roles, &self.provider, self.clock.now())?;
+        Ok(material.numbered(self.revision(bytes)))
+    }
+
+    fn may_become_valid(&self, error: &TlsError) -> bool {
+        error.kind().depends_on_time()
+    }
+
+    fn no_thread(&self, error: io::Error) -> TlsError {
+        self.error(TlsErrorKind::NoThread, &format!("no thread can be started: {error}"))
+    }
+
+    fn hangs(&self) -> TlsError {
+        self.error(
+            TlsErrorKind::Timeout,
+            &format!("not read within {MAX_READ:?}: does its file system hang?"),
+        )
+    }
+
+    fn tell_loaded(&self, material: &Material) {
+        let Material { revision, leaf, .. } = material;
+        let (path, not_after) = (self.chain.display(), leaf.not_after);
+        tracing::info!(target: "service_only", %path, revision, %not_after, "new TLS material is in use");
+        (self.observer.0)(&TlsEvent::Applied { revision: *revision, not_after });
+    }
+
+    fn tell_refused(&self, error: &TlsError) {
+        let kind = error.kind().as_str();
+        tracing::error!(target: "service_only", %error, kind, "the TLS files cannot be used, the last valid set stays in use");
+        (self.observer.0)(&TlsEvent::SetRefused(error));
+    }
+}

@@ -1,0 +1,121 @@
+//! The roots of one trust domain.
+
+use std::{borrow::Cow, sync::Arc};
+
+use rustls::{
+    RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, TrustAnchor, UnixTime},
+    server::{ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use service_only::clock::Timestamp;
+
+use crate::rules::{Refusal, RefusalCode, Role, root_validity};
+
+/// Roots that verify peers while they are valid themselves. RFC 5280 section 6.1 leaves the validity of a root to the
+/// application, and rustls does not check it.
+pub(crate) struct Roots {
+    anchors: Vec<Anchor>,
+    provider: Arc<CryptoProvider>,
+    /// The verifier of the time at which the roots were loaded.
+    prepared: Option<Prepared>,
+}
+
+struct Anchor {
+    anchor: TrustAnchor<'static>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// A verifier for the roots that are valid in a period.
+#[derive(Clone)]
+struct Prepared {
+    store: Arc<RootCertStore>,
+    clients: Arc<dyn ClientCertVerifier>,
+    from: i64,
+    until: i64,
+}
+
+impl Roots {
+    /// Reads the roots of a file.
+    pub(crate) fn new(
+        certificates: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let anchors = certificates.into_iter().enumerate().map(|(index, der)| {
+            let unusable = |why: Cow<'static, str>| format!("certificate {} is not a root: {why}", index + 1);
+            let (not_before, not_after) = root_validity(&der).map_err(unusable)?;
+            let mut store = RootCertStore::empty();
+            store.add(der).map_err(|error| unusable(error.to_string().into()))?;
+            let anchor = store.roots.pop().ok_or_else(|| unusable("it was not added".into()))?;
+            Ok(Anchor { anchor, not_before, not_after })
+        });
+        let mut roots = Self {
+            anchors: anchors.collect::<Result<_, String>>()?,
+            provider: Arc::clone(provider),
+            prepared: None,
+        };
+        roots.prepared = roots.prepare(now);
+        Ok(roots)
+    }
+
+    /// Whether a root is valid now.
+    pub(crate) fn has_valid(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    fn prepare(&self, now: Timestamp) -> Option<Prepared> {
+        let now = now.unix();
+        let mut store = RootCertStore::empty();
+        let (mut from, mut until) = (i64::MIN, i64::MAX);
+        for Anchor { anchor, not_before, not_after } in &self.anchors {
+            if now < not_before.unix() {
+                until = until.min(not_before.unix() - 1);
+            } else if now > not_after.unix() {
+                from = from.max(not_after.unix() + 1);
+            } else {
+                (from, until) = (from.max(not_before.unix()), until.min(not_after.unix()));
+                store.roots.push(anchor.clone());
+            }
+        }
+        let store = Arc::new(store);
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), Arc::clone(&self.provider));
+        Some(Prepared { clients: clients.build().ok()?, store, from, until })
+    }
+
+    /// Checks that the roots verify a chain for a role at an instant.
+    pub(crate) fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        role: Role,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let is_current = |prepared: &&Prepared| (prepared.from..=prepared.until).contains(&at.unix());
+        let prepared = match self.prepared.as_ref().filter(is_current) {
+            Some(prepared) => Cow::Borrowed(prepared),
+            // A root has expired or become valid since the load.
+            None => Cow::Owned(self.prepare(at).ok_or_else(|| {
+                Refusal::new(RefusalCode::NoRoots, "no root of the trust domain is valid now")
+            })?),
+        };
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            u64::try_from(at.unix()).unwrap_or_default(),
+        ));
+        let verified = match role {
+            Role::Client => prepared.clients.verify_client_cert(leaf, intermediates, now).map(drop),
+            Role::Server => ParsedCertificate::try_from(leaf).and_then(|leaf| {
+                rustls::client::verify_server_cert_signed_by_trust_anchor(
+                    &leaf,
+                    &prepared.store,
+                    intermediates,
+                    now,
+                    self.provider.signature_verification_algorithms.all,
+                )
+            }),
+        };
+        verified.map_err(|error| Refusal::path(&error))
+    }
+}

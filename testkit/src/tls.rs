@@ -1,0 +1,279 @@
+//! Certificates for tests: an authority of the test's own, leaf certificates, and what can be wrong with them.
+
+use std::{fmt, fs, io, path::Path};
+
+pub use rcgen;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints, SanType,
+};
+use service_only::clock::{Clock, SystemClock};
+use time::OffsetDateTime;
+
+/// A certificate authority whose key exists only in this test.
+///
+/// ```
+/// use service_only_testkit::TestCa;
+///
+/// let ca = TestCa::new("bakery.example");
+/// let folder = tempfile::tempdir()?;
+/// ca.leaf().spiffe_id("spiffe://bakery.example/orders").issue().write_cert_manager(folder.path(), &ca)?;
+/// assert!(folder.path().join("tls.key").exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct TestCa {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    /// The certificates between this authority and the root.
+    intermediates: Vec<Vec<u8>>,
+}
+
+impl TestCa {
+    /// Creates a root that is valid from an hour ago for ten years.
+    pub fn new(name: &str) -> Self {
+        Self::valid_from(name, now() - HOUR, 10 * 365 * 24 * HOUR)
+    }
+
+    /// Creates a root with another validity period: the Unix time of its start, and its length in seconds.
+    pub fn valid_from(name: &str, start: i64, seconds: i64) -> Self {
+        let mut params = authority(name);
+        (params.not_before, params.not_after) = period(start, start + seconds);
+        let key = key();
+        let root = made(params.self_signed(&key));
+        Self { pem: root.pem(), issuer: Issuer::new(params, key), intermediates: Vec::new() }
+    }
+
+    /// Creates an intermediate authority, whose leaf certificates bring its certificate in their chain.
+    #[must_use]
+    pub fn intermediate(&self, name: &str) -> Self {
+        self.constrained(name, None)
+    }
+
+    /// Creates an intermediate authority that may sign only DNS names below `domain` (RFC 5280 section 4.2.1.10).
+    #[must_use]
+    pub fn limited_to(&self, name: &str, domain: &str) -> Self {
+        let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
+        self.constrained(name, Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() }))
+    }
+
+    fn constrained(&self, name: &str, limits: Option<NameConstraints>) -> Self {
+        let mut params = authority(name);
+        params.name_constraints = limits;
+        params.use_authority_key_identifier_extension = true;
+        let key = key();
+        let certificate = made(params.signed_by(&key, &self.issuer));
+        let intermediates = [&[certificate.der().to_vec()], &self.intermediates[..]].concat();
+        Self { pem: self.pem.clone(), issuer: Issuer::new(params, key), intermediates }
+    }
+
+    /// The root in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Begins a leaf certificate for `localhost`, valid from an hour ago for a day, for both roles.
+    pub fn leaf(&self) -> LeafDraft<'_> {
+        let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = period(now() - HOUR, now() + 24 * HOUR);
+        params.distinguished_name.push(DnType::CommonName, "leaf");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        LeafDraft { ca: self, params }.dns("localhost").ip([127, 0, 0, 1])
+    }
+}
+
+impl fmt::Debug for TestCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestCa").finish_non_exhaustive()
+    }
+}
+
+/// A leaf certificate before it is signed.
+#[must_use = "`issue` signs it"]
+pub struct LeafDraft<'c> {
+    ca: &'c TestCa,
+    params: CertificateParams,
+}
+
+impl LeafDraft<'_> {
+    /// Adds a SPIFFE ID, or any other URI.
+    pub fn spiffe_id(self, uri: &str) -> Self {
+        self.name(SanType::URI(made(uri.to_owned().try_into())))
+    }
+
+    /// Adds a DNS name.
+    pub fn dns(self, name: &str) -> Self {
+        self.name(SanType::DnsName(made(name.to_owned().try_into())))
+    }
+
+    /// Adds an IP address.
+    pub fn ip(self, address: impl Into<std::net::IpAddr>) -> Self {
+        self.name(SanType::IpAddress(address.into()))
+    }
+
+    /// Removes all names that were added so far.
+    pub fn without_names(mut self) -> Self {
+        self.params.subject_alt_names.clear();
+        self
+    }
+
+    fn name(mut self, name: SanType) -> Self {
+        self.params.subject_alt_names.push(name);
+        self
+    }
+
+    /// Sets the validity period in Unix time.
+    pub fn valid(mut self, from: i64, until: i64) -> Self {
+        (self.params.not_before, self.params.not_after) = period(from, until);
+        self
+    }
+
+    /// An hour of validity that ended an hour ago.
+    pub fn expired(self) -> Self {
+        let now = now();
+        self.valid(now - 2 * HOUR, now - HOUR)
+    }
+
+    /// An hour of validity that begins in an hour.
+    pub fn not_yet_valid(self) -> Self {
+        let now = now();
+        self.valid(now + HOUR, now + 2 * HOUR)
+    }
+
+    /// Makes it the certificate of an authority.
+    pub fn as_authority(mut self) -> Self {
+        self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+        self
+    }
+
+    /// Sets the key usage; an empty one leaves the extension out.
+    pub fn key_usage(mut self, usages: &[KeyUsagePurpose]) -> Self {
+        self.params.key_usages = usages.to_vec();
+        self
+    }
+
+    /// Sets the extended key usage; an empty one leaves the extension out.
+    pub fn extended_key_usage(mut self, usages: &[ExtendedKeyUsagePurpose]) -> Self {
+        self.params.extended_key_usages = usages.to_vec();
+        self
+    }
+
+    /// Changes anything else.
+    pub fn with(mut self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        change(&mut self.params);
+        self
+    }
+
+    /// Signs the certificate of a new key.
+    pub fn issue(self) -> TestCertificate {
+        let key = key();
+        let leaf = made(self.params.signed_by(&key, &self.ca.issuer));
+        let chain = [&[leaf.der().to_vec()], &self.ca.intermediates[..]].concat();
+        TestCertificate { chain, key_pem: key.serialize_pem() }
+    }
+}
+
+impl fmt::Debug for LeafDraft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeafDraft").field("names", &self.params.subject_alt_names).finish_non_exhaustive()
+    }
+}
+
+/// A leaf certificate with the rest of its chain, and its key.
+#[derive(Clone)]
+pub struct TestCertificate {
+    chain: Vec<Vec<u8>>,
+    key_pem: String,
+}
+
+impl TestCertificate {
+    /// The chain in PEM, with the leaf first.
+    pub fn chain_pem(&self) -> String {
+        let pems = self.chain.iter().map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.clone())));
+        pems.collect()
+    }
+
+    /// The private key in PEM.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// The certificates in DER, with the leaf first.
+    pub fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    /// The leaf in DER.
+    pub fn der(&self) -> &[u8] {
+        self.chain.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// `x5t#S256` of the leaf (RFC 8705 section 3.1), without its encoding.
+    pub fn thumbprint(&self) -> Vec<u8> {
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.der()).as_ref().to_vec()
+    }
+
+    /// Writes `tls.crt`, `tls.key` and `ca.crt`, as a secret of cert-manager contains them.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_cert_manager(&self, folder: &Path, roots: &TestCa) -> io::Result<()> {
+        self.write(folder, ["tls.crt", "tls.key", "ca.crt"], roots)
+    }
+
+    /// Writes `svid.pem`, `svid_key.pem` and `svid_bundle.pem`, as the SPIFFE helper does.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_spire(&self, folder: &Path, roots: &TestCa) -> io::Result<()> {
+        self.write(folder, ["svid.pem", "svid_key.pem", "svid_bundle.pem"], roots)
+    }
+
+    fn write(&self, folder: &Path, [chain, key, roots]: [&str; 3], ca: &TestCa) -> io::Result<()> {
+        fs::write(folder.join(chain), self.chain_pem())?;
+        fs::write(folder.join(key), &self.key_pem)?;
+        fs::write(folder.join(roots), ca.pem())
+    }
+}
+
+impl fmt::Debug for TestCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestCertificate").finish_non_exhaustive()
+    }
+}
+
+const HOUR: i64 = 3_600;
+
+fn now() -> i64 {
+    Clock::now(&SystemClock).unix()
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = period(now() - HOUR, now() + 10 * 365 * 24 * HOUR);
+    params
+}
+
+fn key() -> KeyPair {
+    made(KeyPair::generate())
+}
+
+/// A validity period in the type of rcgen.
+fn period(from: i64, until: i64) -> (OffsetDateTime, OffsetDateTime) {
+    let instant = |unix: i64| OffsetDateTime::from_unix_timestamp(unix);
+    (made(instant(from)), made(instant(until)))
+}
+
+#[expect(clippy::panic, reason = "a test fails")]
+fn made<T, E: fmt::Display>(result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("the certificate cannot be made: {error}"),
+    }
+}
