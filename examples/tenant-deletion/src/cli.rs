@@ -48,7 +48,7 @@ pub enum Command {
     /// Delete a tenant: preview, ask, delete, report
     ///
     /// Exits with 0 when every service is done, with 1 when one failed or you did not confirm (run it
-    /// again to finish the rest), with 2 when it could not start.
+    /// again to finish the rest), with 2 when it could not start, with 3 when no service knows the tenant.
     Orchestrate(OrchestrateArgs),
     /// Print an audit log as a table
     Audit(AuditArgs),
@@ -135,6 +135,9 @@ pub struct OrchestrateArgs {
     /// Count and delete nothing
     #[arg(long, conflicts_with = "yes")]
     pub preview_only: bool,
+    /// Delete in the services that answered, even if the preview of another one failed
+    #[arg(long, conflicts_with = "preview_only")]
+    pub partial: bool,
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Text, env = "REPORT_FORMAT")]
     pub format: Format,

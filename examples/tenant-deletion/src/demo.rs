@@ -18,7 +18,7 @@ use crate::audit_table::{self, Rows};
 use crate::authority::Authority;
 use crate::catalogue::ORCHESTRATOR;
 use crate::cli::Demo;
-use crate::orchestrator::{self, Client, Patience, Report};
+use crate::orchestrator::{self, Client, Incomplete, Patience, Report};
 use crate::serve::Shutdown;
 use crate::tenant::{LEAVING, STAYING, TenantId};
 use crate::terminal::Terminal;
@@ -74,7 +74,7 @@ async fn delete(client: &Client, platform: &Platform, terminal: &mut Terminal) -
     let preview = orchestrator::preview(client, LEAVING.id).await;
     ensure!(preview.complete, "a service did not answer the preview");
     let found = preview.found();
-    let report = orchestrator::delete(client, preview).await;
+    let report = orchestrator::delete(client, preview, Incomplete::Stop).await;
     let took = started.elapsed();
     let after = counts(platform, STAYING.id)?;
     let left = counts(platform, LEAVING.id)?;

@@ -19,6 +19,15 @@ pub use self::report::{Line, Report, State};
 use crate::catalogue::SERVICES;
 use crate::tenant::TenantId;
 
+/// What happens if a service did not answer the preview.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Incomplete {
+    /// Delete nothing: a person consented to the deletion of a tenant, and not of a part of it.
+    Stop,
+    /// Delete in the services that answered (`--partial`).
+    DeleteTheRest,
+}
+
 /// The consent to delete after the preview.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
@@ -69,9 +78,12 @@ pub async fn preview(client: &Client, tenant: TenantId) -> Report {
     Report::new(tenant, client.trace_id(), lines)
 }
 
-/// Deletes `tenant` in every service that answered the preview. It skips a service that did not answer:
-/// nothing is deleted that was not counted before.
-pub async fn delete(client: &Client, preview: Report) -> Report {
+/// Deletes the tenant of a preview in every service. If a service did not answer the preview, nothing is deleted, unless
+/// `incomplete` asks for it. That service is skipped even then: nothing is deleted that was not counted before.
+pub async fn delete(client: &Client, preview: Report, incomplete: Incomplete) -> Report {
+    if !preview.complete && incomplete == Incomplete::Stop {
+        return preview;
+    }
     let tenant = preview.tenant_id;
     let mut calls = JoinSet::new();
     let mut lines = Vec::new();

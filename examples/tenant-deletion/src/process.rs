@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::audit_table::{self, Rows};
 use crate::cli::{AuditArgs, Command, Format, GatewayArgs, OrchestrateArgs, ServiceArgs, Trust};
 use crate::gateway::{Gateway, Limits, Upstreams};
-use crate::orchestrator::{self, Client, Consent, Patience, Report};
+use crate::orchestrator::{self, Client, Consent, Incomplete, Patience, Report};
 use crate::serve::{self, Shutdown};
 use crate::store::{Contents, Store};
 use crate::terminal::Terminal;
@@ -24,6 +24,9 @@ const INCOMPLETE: u8 = 1;
 
 /// A usage or configuration error: nothing was done.
 pub const COULD_NOT: u8 = 2;
+
+/// No service has or had a record of the tenant.
+const UNKNOWN_TENANT: u8 = 3;
 
 /// Writes the log to standard error: JSON for the parts that run in a cluster, text for people. `RUST_LOG`
 /// sets the level.
@@ -70,6 +73,17 @@ pub async fn orchestrate(args: OrchestrateArgs) -> anyhow::Result<ExitCode> {
     let client = Client::with_token_file(&args.gateway, &args.token_file, patience)?;
     let mut terminal = Terminal::stdout();
     let preview = orchestrator::preview(&client, args.tenant).await;
+    if preview.complete && !preview.knows_the_tenant() {
+        return unknown(&preview, args.format, &mut terminal);
+    }
+    let incomplete = if args.partial { Incomplete::DeleteTheRest } else { Incomplete::Stop };
+    if !args.preview_only && !preview.complete && incomplete == Incomplete::Stop {
+        let _ = writeln!(
+            std::io::stderr(),
+            "nothing was deleted, because a preview failed; repair the service, or delete in the others with `--partial`"
+        );
+        return finish(&preview, args.format, &mut terminal);
+    }
     if args.preview_only {
         return finish(&preview, args.format, &mut terminal);
     }
@@ -84,7 +98,7 @@ pub async fn orchestrate(args: OrchestrateArgs) -> anyhow::Result<ExitCode> {
         terminal.line("Nothing was deleted.")?;
         return Ok(ExitCode::from(INCOMPLETE));
     }
-    finish(&orchestrator::delete(&client, preview).await, args.format, &mut terminal)
+    finish(&orchestrator::delete(&client, preview, incomplete).await, args.format, &mut terminal)
 }
 
 /// Prints an audit log.
@@ -97,6 +111,19 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<()> {
 pub fn complain(error: &anyhow::Error) {
     // If standard error is closed, no output is possible.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
+}
+
+/// Reports a tenant that no service knows. Twelve zeros would look like a completed deletion.
+fn unknown(preview: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {
+    if format == Format::Json {
+        terminal.line(serde_json::to_string_pretty(preview)?)?;
+    }
+    let (tenant, trace) = (preview.tenant_id, &preview.trace_id);
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: no service has or had a record of the tenant {tenant}; check the id (trace {trace})"
+    );
+    Ok(ExitCode::from(UNKNOWN_TENANT))
 }
 
 fn finish(report: &Report, format: Format, terminal: &mut Terminal) -> anyhow::Result<ExitCode> {

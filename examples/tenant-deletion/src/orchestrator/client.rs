@@ -10,6 +10,7 @@ use backon::{ExponentialBuilder, Retryable};
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
 use reqwest::redirect::Policy;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::catalogue::Service;
@@ -31,6 +32,9 @@ pub struct Patience {
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A problem document of this platform has 200 bytes.
+const MAX_PROBLEM_BYTES: usize = 16 * 1024;
 
 impl Default for Patience {
     fn default() -> Self {
@@ -59,8 +63,12 @@ pub(crate) enum CallError {
     Timeout,
     #[error("gateway unreachable")]
     Unreachable(#[source] reqwest::Error),
-    #[error("{} {}", .0.as_u16(), .0.canonical_reason().unwrap_or("unknown status"))]
-    Status(StatusCode),
+    #[error("{} {}", .status.as_u16(), .status.canonical_reason().unwrap_or("unknown status"))]
+    Status {
+        status: StatusCode,
+        /// The `instance` of the answer: the id of the audit record that has the reason.
+        instance: Option<Uuid>,
+    },
     #[error("answered with something other than its records")]
     Nonsense,
 }
@@ -70,8 +78,18 @@ impl CallError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Timeout | Self::Unreachable(_) => true,
-            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Nonsense => false,
+        }
+    }
+
+    /// The id of the audit record of this refusal.
+    pub(crate) fn instance(&self) -> Option<Uuid> {
+        match self {
+            Self::Status { instance, .. } => *instance,
+            Self::Timeout | Self::Unreachable(_) | Self::Nonsense => None,
         }
     }
 }
@@ -159,7 +177,7 @@ impl Client {
             .header("traceparent", format!("00-{}-{span:016x}-01", self.trace.simple()));
         let response = request.send().await.map_err(CallError::of)?;
         if response.status() != StatusCode::OK {
-            return Err(CallError::Status(response.status()));
+            return Err(CallError::Status { status: response.status(), instance: instance(response).await });
         }
         let records: Records = response.json().await.map_err(CallError::of)?;
         // An answer for another service or tenant must not count as this deletion.
@@ -168,6 +186,23 @@ impl Client {
         }
         Ok(records)
     }
+}
+
+/// The `instance` of a problem document (RFC 9457), if it is a UUID. It is printed, so no other text is accepted.
+async fn instance(mut response: reqwest::Response) -> Option<Uuid> {
+    #[derive(Deserialize)]
+    struct Problem {
+        instance: String,
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_PROBLEM_BYTES {
+            return None;
+        }
+    }
+    let problem: Problem = serde_json::from_slice(&body).ok()?;
+    problem.instance.strip_prefix("urn:uuid:")?.parse().ok()
 }
 
 impl CallError {

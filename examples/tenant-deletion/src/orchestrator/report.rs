@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Color};
 use serde::Serialize;
 
-use super::client::Answer;
+use super::client::{Answer, CallError};
 use crate::catalogue::{SERVICES, Service};
 use crate::tenant::TenantId;
 use crate::terminal::Terminal;
@@ -39,6 +39,9 @@ pub struct Line {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The `instance` of a refusal. The audit record with this id has the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// The final state in one service.
@@ -83,7 +86,7 @@ impl Line {
                 line.found = Some(records.total);
                 line.deleted_before = records.previously_deleted;
             }
-            Err(error) => line.error = Some(error.to_string()),
+            Err(error) => line.fail(&error),
         }
         line
     }
@@ -96,12 +99,15 @@ impl Line {
                 self.deleted = Some(records.total);
                 self.deleted_before = records.previously_deleted;
             }
-            Err(error) => {
-                self.state = State::Failed;
-                self.error = Some(error.to_string());
-            }
+            Err(error) => self.fail(&error),
         }
         self
+    }
+
+    fn fail(&mut self, error: &CallError) {
+        self.state = State::Failed;
+        self.error = Some(error.to_string());
+        self.instance = error.instance().map(|id| format!("urn:uuid:{id}"));
     }
 
     fn failed(service: &'static Service, attempts: u32) -> Self {
@@ -113,6 +119,7 @@ impl Line {
             deleted_before: 0,
             attempts,
             error: None,
+            instance: None,
         }
     }
 }
@@ -145,6 +152,11 @@ impl Report {
     /// Records that the preview found, in all services that answered.
     pub fn found(&self) -> u64 {
         self.services.iter().filter_map(|line| line.found).sum()
+    }
+
+    /// Whether a service has or had a record of the tenant. A tenant that no service knows is a mistyped id.
+    pub fn knows_the_tenant(&self) -> bool {
+        self.found() > 0 || self.services.iter().any(|line| line.deleted_before > 0)
     }
 
     /// Records that this run deleted.
@@ -181,7 +193,13 @@ impl Report {
                 state,
             ]);
         }
-        terminal.print_table(&table)
+        terminal.print_table(&table)?;
+        for line in &self.services {
+            if let Some(instance) = &line.instance {
+                terminal.line(format_args!("{}: instance {instance}", line.service))?;
+            }
+        }
+        terminal.line(format_args!("trace {}", self.trace_id))
     }
 }
 

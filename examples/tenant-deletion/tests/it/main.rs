@@ -19,6 +19,8 @@ mod orchestrator;
 mod picture;
 mod processes;
 mod raw;
+#[cfg(unix)]
+mod readme;
 mod serve;
 #[cfg(unix)]
 mod terminal;

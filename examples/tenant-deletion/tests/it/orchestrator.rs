@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tenant_deletion::catalogue::{ORCHESTRATOR, SERVICES};
 use tenant_deletion::gateway::Limits;
-use tenant_deletion::orchestrator::{self, Client, Patience, Report, State};
+use tenant_deletion::orchestrator::{self, Client, Incomplete, Patience, Report, State};
 use tenant_deletion::serve::Shutdown;
 use tenant_deletion::service;
 use tenant_deletion::tenant::{LEAVING, STAYING};
@@ -58,7 +58,7 @@ fn losing_answers(router: Router, left: &Arc<AtomicU32>) -> Router {
 
 async fn run(client: &Client) -> Report {
     let preview = orchestrator::preview(client, LEAVING.id).await;
-    orchestrator::delete(client, preview).await
+    orchestrator::delete(client, preview, Incomplete::DeleteTheRest).await
 }
 
 fn states(report: &Report, state: State) -> BTreeSet<&'static str> {
@@ -117,7 +117,13 @@ async fn run_reports_failed_services_and_the_next_run_completes_them() {
     let ill = BTreeSet::from(["orders", "sales", "training"]);
     let before = town.counts(LEAVING);
 
-    let report = run(&town.client(2)).await;
+    let client = town.client(2);
+    let preview = orchestrator::preview(&client, LEAVING.id).await;
+    let stopped = orchestrator::delete(&client, preview, Incomplete::Stop).await;
+    assert!(!stopped.complete && stopped.deleted() == 0);
+    assert_eq!(town.counts(LEAVING), before, "a failed preview stops the whole deletion");
+
+    let report = run(&client).await;
     assert!(!report.complete);
     assert_eq!(states(&report, State::Failed), ill);
     for line in report.failed() {
@@ -176,6 +182,12 @@ async fn refusal_is_final_and_only_previewed_services_are_deleted() {
         assert!(!report.complete);
         for line in &report.services {
             assert_eq!((line.state, line.error.as_deref(), line.attempts), (State::Failed, Some(reason), 1));
+            let id =
+                line.instance.as_deref().and_then(|instance| instance.strip_prefix("urn:uuid:")).unwrap();
+            let events = [town.gateway_audit.events(), town.services_audit.events()].concat();
+            let records: Vec<_> = events.iter().filter(|event| event.id.to_string() == id).collect();
+            assert_eq!(records.len(), 1, "the instance is the id of one audit record");
+            assert_eq!(records[0].trace_id.as_deref(), Some(report.trace_id.as_str()));
         }
     }
     assert_eq!(town.counts(LEAVING), before);

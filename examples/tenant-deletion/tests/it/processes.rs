@@ -215,7 +215,14 @@ async fn parts_work_as_processes_and_end_on_a_signal() {
     }
 
     // Ten of the twelve are not there: the run says so, does the rest, and does not exit with 0.
-    let run = output(files.orchestrate(&gateway.address).args(["--yes", "--format", "json"])).await;
+    let stopped = output(files.orchestrate(&gateway.address).arg("--yes")).await;
+    assert_eq!(stopped.status.code(), Some(1));
+    assert!(text(&stopped.stderr).contains("nothing was deleted, because a preview failed"));
+    assert!(
+        text(&stopped.stdout).contains("failed: 404 Not Found") && text(&stopped.stdout).contains("\ntrace ")
+    );
+    let yes = ["--yes", "--partial", "--format", "json"];
+    let run = output(files.orchestrate(&gateway.address).args(yes)).await;
     assert_eq!(run.status.code(), Some(1), "{}", text(&run.stderr));
     let report: Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(report["complete"], false);
@@ -240,9 +247,9 @@ async fn parts_work_as_processes_and_end_on_a_signal() {
         assert!(log.contains(r#""message":"stopped""#), "{log}");
         assert!(!log.contains("eyJ"), "a token was logged");
     }
-    // The audit log was flushed on the way out: 12 previews, 2 deletions, one preview by hand.
+    // The audit log was flushed on the way out: 12 previews twice, 2 deletions, one preview by hand.
     let audit = std::fs::read_to_string(files.path("gateway.jsonl")).unwrap();
-    assert_eq!(audit.lines().count(), 12 + 2 + 1);
+    assert_eq!(audit.lines().count(), 2 * 12 + 2 + 1);
 }
 
 #[tokio::test]
