@@ -7,6 +7,7 @@ mod expectations;
 mod kind;
 mod own_claims;
 mod providers;
+mod rule;
 mod services;
 mod subject;
 
@@ -22,9 +23,9 @@ pub(crate) use self::{
     services::separate,
 };
 use self::{
-    access::Members,
     expectations::{Expectations, bad_signature},
     kind::{MAX_STRICT_LIFETIME, Read},
+    rule::Members,
     services::{Declared, Namespace},
     subject::Names,
 };

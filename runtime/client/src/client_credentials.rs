@@ -136,7 +136,7 @@ impl ClientCredentials {
         self
     }
 
-    /// Permits plain HTTP to the provider, for tests on one machine. Everyone on the network can read the credential.
+    /// Permits plain HTTP to the provider, for tests on one machine. Any host on the network can read the credential.
     pub fn dangerously_allow_http(mut self) -> Self {
         self.transport.allow_http = true;
         self

@@ -33,12 +33,12 @@ impl Minter {
         self.mint(None).map(drop)
     }
 
-    /// Returns a token without asking anybody.
+    /// Returns a token without a request to a provider.
     pub(crate) fn mint(&self, audience: Option<&str>) -> Result<Sendable, TokenError> {
         match self {
             #[cfg(feature = "oauth")]
             Self::Endpoint(_) => {
-                Err(TokenErrorKind::Configuration("a token endpoint is asked in a task".to_owned()).into())
+                Err(TokenErrorKind::Configuration("a token endpoint is called in a task".to_owned()).into())
             }
             #[cfg(feature = "issue")]
             Self::Issuer { issuer, service, scopes } => {

@@ -1,8 +1,8 @@
 //! Tokens that are obtained on demand, one for each audience, and renewed before they expire.
 //!
-//! One flight per audience is in progress at a time. A request that finds a valid token never waits: from a fraction of
-//! the lifetime on it starts a flight and uses the token that it has. The flight runs in a task of its own, so a request
-//! that is cancelled does not cancel the renewal of the others.
+//! For each audience, one request to the provider is in progress at a time. A caller that finds a valid token never waits:
+//! after a fraction of the lifetime it starts a renewal and uses the current token. The renewal runs in a separate task, so
+//! a caller that is cancelled does not cancel the renewal of the others.
 
 use std::{
     collections::HashMap,
@@ -55,17 +55,17 @@ struct Shared {
 /// The token of one audience.
 struct Entry {
     state: Mutex<State>,
-    /// The number of flights that have ended.
+    /// The number of requests to the provider that have ended.
     ended: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
     token: Option<Held>,
-    flies: bool,
+    in_progress: bool,
     error: Option<TokenError>,
     failed_in_a_row: u32,
-    /// No flight starts before.
+    /// No request to the provider starts before.
     not_before: Option<Timestamp>,
 }
 
@@ -115,7 +115,7 @@ impl TokenSupply {
     /// token first if there is none. `None` asks for a token without naming an audience.
     ///
     /// # Errors
-    /// When there is no valid token and none can be obtained.
+    /// When the source has no valid token and cannot obtain one.
     pub async fn authorization_for(&self, audience: Option<&str>) -> Result<HeaderValue, TokenError> {
         let entry = self.entry(audience)?;
         match self.next(&entry, audience) {
@@ -133,7 +133,7 @@ impl TokenSupply {
         }
     }
 
-    /// When the token for an audience expires, for a metric or an alert; `None` if there is no token, or one that never
+    /// When the token for an audience expires, for a metric or an alert; `None` without a token, or for one that never
     /// expires.
     pub fn expires_at(&self, audience: Option<&str>) -> Option<Timestamp> {
         self.held(audience, |held| held.token.expires_at).flatten()
@@ -192,22 +192,22 @@ impl TokenSupply {
     fn next(&self, entry: &Arc<Entry>, audience: Option<&str>) -> Next {
         let now = self.0.clock.now();
         let mut state = entry.state();
-        let may_fly = !state.flies && state.not_before.is_none_or(|at| now >= at);
+        let may_start = !state.in_progress && state.not_before.is_none_or(|at| now >= at);
         if let Some(held) = state.valid(now) {
             let value = held.token.authorization.clone();
-            if may_fly && held.renew_at.is_some_and(|at| now >= at) {
-                self.fly(entry, &mut state, audience);
+            if may_start && held.renew_at.is_some_and(|at| now >= at) {
+                self.obtain(entry, &mut state, audience);
             }
-            // The clock of the flight is this one: a token that was minted at once is in use at once.
+            // An issuer of this process has minted the new token already.
             return Next::Send(state.valid(now).map_or(value, |held| held.token.authorization.clone()));
         }
-        if !state.flies {
-            if !may_fly {
+        if !state.in_progress {
+            if !may_start {
                 return Next::Fail(state.error.clone().unwrap_or_else(cancelled));
             }
             let ended = entry.ended.subscribe();
-            self.fly(entry, &mut state, audience);
-            if state.flies {
+            self.obtain(entry, &mut state, audience);
+            if state.in_progress {
                 return Next::Wait(ended);
             }
             return match state.valid(now) {
@@ -218,41 +218,35 @@ impl TokenSupply {
         Next::Wait(entry.ended.subscribe())
     }
 
-    /// Obtains a token: at once if that needs no network, otherwise in a task.
-    fn fly(&self, entry: &Arc<Entry>, state: &mut State, audience: Option<&str>) {
+    /// Obtains a token: in this call if that needs no network, otherwise in a task.
+    fn obtain(&self, entry: &Arc<Entry>, state: &mut State, audience: Option<&str>) {
         match &self.0.minter {
             #[cfg(feature = "oauth")]
-            Minter::Endpoint(endpoint) => self.take_off(endpoint, entry, state, audience),
+            Minter::Endpoint(endpoint) => self.spawn(endpoint, entry, state, audience),
             other => {
                 let minted = other.mint(audience);
-                self.land(state, minted);
+                self.finish(state, minted);
             }
         }
     }
 
     #[cfg(feature = "oauth")]
-    fn take_off(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        entry: &Arc<Entry>,
-        state: &mut State,
-        audience: Option<&str>,
-    ) {
+    fn spawn(&self, endpoint: &Arc<Endpoint>, entry: &Arc<Entry>, state: &mut State, audience: Option<&str>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             let why = "a token is requested outside of a tokio runtime; call from a task of tokio";
-            return self.land(state, Err(TokenErrorKind::Configuration(why.to_owned()).into()));
+            return self.finish(state, Err(TokenErrorKind::Configuration(why.to_owned()).into()));
         };
-        state.flies = true;
-        let flight = Flight { supply: self.clone(), entry: Arc::clone(entry) };
+        state.in_progress = true;
+        let obtaining = Obtaining { supply: self.clone(), entry: Arc::clone(entry) };
         let (endpoint, audience) = (Arc::clone(endpoint), audience.map(str::to_owned));
         runtime.spawn(async move {
-            let obtained = endpoint.obtain(audience.as_deref(), &*flight.supply.0.clock).await;
-            flight.end(obtained);
+            let obtained = endpoint.obtain(audience.as_deref(), &*obtaining.supply.0.clock).await;
+            obtaining.end(obtained);
         });
     }
 
     /// Notes the result of an attempt.
-    fn land(&self, state: &mut State, obtained: Result<Sendable, TokenError>) {
+    fn finish(&self, state: &mut State, obtained: Result<Sendable, TokenError>) {
         let now = self.0.clock.now();
         match obtained {
             Ok(token) => {
@@ -263,8 +257,8 @@ impl TokenSupply {
                 self.0.renewals.fetch_add(1, Ordering::Relaxed);
                 *state = State {
                     token: Some(Held { token, obtained_at: now, renew_at }),
-                    // The end of the flight resets it.
-                    flies: state.flies,
+                    // The end of the task resets it.
+                    in_progress: state.in_progress,
                     ..State::default()
                 };
             }
@@ -301,12 +295,12 @@ impl TokenSupply {
             let is_old = state.token.as_ref().is_none_or(|held| {
                 now.since(held.obtained_at).is_some_and(|age| age >= Self::REFUSED_INTERVAL)
             });
-            let may_fly = !state.flies && is_old && state.not_before.is_none_or(|at| now >= at);
+            let may_start = !state.in_progress && is_old && state.not_before.is_none_or(|at| now >= at);
             let ended = entry.ended.subscribe();
-            if may_fly {
-                self.fly(&entry, &mut state, audience);
+            if may_start {
+                self.obtain(&entry, &mut state, audience);
             }
-            state.flies.then_some(ended)
+            state.in_progress.then_some(ended)
         };
         if let Some(mut ended) = ended {
             let _ = ended.changed().await;
@@ -317,24 +311,24 @@ impl TokenSupply {
     }
 }
 
-/// A request to the provider. Dropping it ends the wait of all callers, also if the runtime ends.
+/// A request to the provider that is in progress. Dropping it ends the wait of all callers, also if the runtime ends.
 #[cfg(feature = "oauth")]
-struct Flight {
+struct Obtaining {
     supply: TokenSupply,
     entry: Arc<Entry>,
 }
 
 #[cfg(feature = "oauth")]
-impl Flight {
+impl Obtaining {
     fn end(self, obtained: Result<Sendable, TokenError>) {
-        self.supply.land(&mut self.entry.state(), obtained);
+        self.supply.finish(&mut self.entry.state(), obtained);
     }
 }
 
 #[cfg(feature = "oauth")]
-impl Drop for Flight {
+impl Drop for Obtaining {
     fn drop(&mut self) {
-        self.entry.state().flies = false;
+        self.entry.state().in_progress = false;
         self.entry.ended.send_modify(|ended| *ended += 1);
     }
 }

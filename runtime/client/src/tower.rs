@@ -70,7 +70,7 @@ impl<S> Layer<S> for AttachToken {
 }
 
 /// A client with a layer of [`AttachToken`], which adds a token to its requests. Its error is the client's
-/// own error, or why there is no token: a [`TokenFileError`](crate::TokenFileError) of a file, or a
+/// own error, or why a token is missing: a [`TokenFileError`](crate::TokenFileError) of a file, or a
 /// [`TokenError`](crate::TokenError) of a [`TokenSupply`](crate::TokenSupply).
 #[derive(Debug, Clone)]
 pub struct TokenAttached<S> {

@@ -3,7 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::{own_claims::missing, subject::Foreign};
+use super::{
+    own_claims::missing,
+    rule::{Expected, Members, Rule},
+    subject::Foreign,
+};
 use crate::{
     claims::{MAX_CLAIM_LENGTH, RawClaims, Scopes},
     denial::{Code, Denial, quoted},
@@ -90,46 +94,6 @@ enum AudienceClaim {
     ScopePrefix,
 }
 
-/// One comparison of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rule {
-    Is(Cow<'static, str>, Expected),
-    IsNot(Cow<'static, str>, &'static [&'static str]),
-    /// `claim` equals `other` followed by `suffix`.
-    Equal {
-        claim: Cow<'static, str>,
-        other: Cow<'static, str>,
-        suffix: &'static str,
-    },
-    Absent(Cow<'static, str>),
-    /// A member of a claim that is an object.
-    Within(&'static str, &'static str, String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Expected {
-    Text(Cow<'static, str>),
-    True,
-}
-
-/// The members of a payload that the settings name.
-#[derive(Debug, Default)]
-pub(crate) struct Members(Vec<(String, Tree)>);
-
-impl Members {
-    /// The one member of this name. The payload was parsed before, so no name occurs twice.
-    fn get(&self, name: &str) -> Option<&Tree> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        match self.get(name) {
-            Some(Tree::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-}
-
 impl AccessTokens {
     /// Access tokens of RFC 9068: `typ` is `at+jwt`, `client_id` names the service, and `sub` equals it. A `sub` that
     /// differs is a user's.
@@ -176,7 +140,7 @@ impl AccessTokens {
         self.machine_if_suffixed(claim.into(), other.into(), "")
     }
 
-    /// A token with this claim belongs to a user. It restricts the other marks, and is not a mark by itself: a provider
+    /// A token with this claim belongs to a user. It restricts the other marks, and does not count as a mark: a provider
     /// may omit a claim.
     pub fn user_if_present(mut self, claim: impl Into<Cow<'static, str>>) -> Self {
         self.machine.push(Rule::Absent(claim.into()));
@@ -222,7 +186,7 @@ impl AccessTokens {
         Self { audience: AudienceClaim::ScopePrefix, ..self }
     }
 
-    /// Refuses tokens without a `jti`. A token without one cannot be revoked by itself.
+    /// Refuses tokens without a `jti`. A token without one can be revoked only with its service or its key.
     pub fn require_jti(self) -> Self {
         Self { requires_jti: true, ..self }
     }
@@ -306,7 +270,7 @@ impl AccessTokens {
     /// Reads what the settings name from a payload that was parsed before.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Members, Denial> {
         let members = json::read_named(payload, &self.claims());
-        members.map(Members).map_err(|error| match error {
+        members.map(Members::of).map_err(|error| match error {
             json::JsonError::Malformed(why) | json::JsonError::WrongType(why) => {
                 Denial::new(Code::Malformed, format!("the payload: {why}"))
             }
@@ -416,59 +380,6 @@ fn grant_of(grant: GrantClaim, members: &Members) -> Option<&Tree> {
 
 fn wrong_type(claim: &str, expected: &str) -> Denial {
     Denial::new(Code::BadClaimType, format!("`{claim}` must be {expected}"))
-}
-
-impl Rule {
-    /// Compares the claim. An absent claim, and one of another type, fails.
-    fn check(&self, members: &Members) -> Result<(), String> {
-        let found = |claim: &str| match members.get(claim) {
-            Some(Tree::Text(text)) => format!("`{}`", quoted(text)),
-            Some(Tree::Bool(value)) => format!("`{value}`"),
-            Some(_) => "not a string".to_owned(),
-            None => "absent".to_owned(),
-        };
-        match self {
-            Self::Is(claim, Expected::Text(value)) if members.text(claim) == Some(value) => Ok(()),
-            Self::Is(claim, Expected::True) if members.get(claim) == Some(&Tree::Bool(true)) => Ok(()),
-            Self::Is(claim, expected) => {
-                let expected = match expected {
-                    Expected::Text(value) => value,
-                    Expected::True => "true",
-                };
-                Err(format!("`{claim}` is {}, expected `{expected}`", found(claim)))
-            }
-            Self::IsNot(claim, values) => match members.text(claim) {
-                Some(value) if !values.contains(&value) => Ok(()),
-                _ => Err(format!("`{claim}` is {}", found(claim))),
-            },
-            Self::Equal { claim, other, suffix } => match (members.text(claim), members.text(other)) {
-                (Some(text), Some(other))
-                    if !other.is_empty() && text.strip_suffix(suffix) == Some(other) =>
-                {
-                    Ok(())
-                }
-                _ => Err(format!(
-                    "`{claim}` is {}, and `{other}` is {}{}",
-                    found(claim),
-                    found(other),
-                    if suffix.is_empty() { String::new() } else { format!(", without `{suffix}`") }
-                )),
-            },
-            Self::Absent(claim) => match members.get(claim) {
-                None => Ok(()),
-                Some(_) => Err(format!("it has the claim `{claim}`")),
-            },
-            Self::Within(claim, member, value) => {
-                match members.get(claim).and_then(|object| object.member(member)) {
-                    Some(Tree::Text(text)) if text == value => Ok(()),
-                    Some(Tree::Text(text)) => {
-                        Err(format!("`{claim}` is of `{}`, expected `{value}`", quoted(text)))
-                    }
-                    _ => Err(format!("`{claim}` has no `{member}`, expected `{value}`")),
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{
-    access::{AccessTokens, Members},
+    access::AccessTokens,
     own_claims::{self, Claims, missing},
+    rule::Members,
     subject::{Foreign, Names},
 };
 use crate::{

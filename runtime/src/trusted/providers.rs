@@ -3,8 +3,9 @@
 
 use super::{
     TrustedIssuer,
-    access::{AccessTokens, Expected, GrantClaim, Rule},
+    access::{AccessTokens, GrantClaim},
     kind::Kind,
+    rule::{Expected, Rule},
 };
 use crate::{denial::quoted, error::BuildError};
 

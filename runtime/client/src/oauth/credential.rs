@@ -22,7 +22,7 @@ use crate::{
 /// See [`ClientCredentials::MAX_CREDENTIAL_BYTES`](crate::ClientCredentials::MAX_CREDENTIAL_BYTES).
 pub(crate) const MAX_CREDENTIAL_BYTES: usize = 16 * 1024;
 
-/// The lifetime of an assertion. It is used at once, and clocks may differ by some seconds.
+/// The lifetime of an assertion. It is used immediately, and clocks may differ by some seconds.
 #[cfg(feature = "issue")]
 const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 

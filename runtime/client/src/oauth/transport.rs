@@ -67,7 +67,7 @@ impl Transport {
             .no_zstd()
             .no_deflate()
             .https_only(!self.allow_http)
-            // A redirect would carry the credential to a place that nobody configured.
+            // A redirect would carry the credential to a place that is not configured.
             .redirect(Policy::none())
             .user_agent(concat!("service-only-client/", env!("CARGO_PKG_VERSION")));
         match &self.proxy {
@@ -91,7 +91,7 @@ impl Transport {
             "http" if self.allow_http => {}
             "http" => {
                 return Err(configuration(format!(
-                    "`{shown}`: over plain http, everyone on the network can read the credential; use https"
+                    "`{shown}`: over plain http, any host on the network can read the credential; use https"
                 )));
             }
             other => return Err(configuration(format!("the scheme is `{other}`, expected `https`"))),
@@ -118,7 +118,7 @@ async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let is_html =
         header("content-type").is_some_and(|value| value.to_ascii_lowercase().contains("text/html"));
-    // RFC 9110 section 10.2.3. A date is not read: the pause grows by itself.
+    // RFC 9110 section 10.2.3. A date is not read: the pause grows after each failure.
     let retry_after =
         header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     let status = answer.status();

@@ -1,12 +1,13 @@
 use super::{
     super::{
-        access::{AccessTokens, Members},
+        access::AccessTokens,
         own_claims::{self, Claims},
+        rule::Members,
     },
     *,
 };
 
-/// Checks a token of an issuer without settings of its own.
+/// Checks a token of an issuer without own settings.
 fn check(expectations: &Expectations, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
     let (access, members) = (AccessTokens::rfc9068(), Members::default());
     expectations.check(Kind::Compatible, Read { claims, access: &access, members: &members }, at)
