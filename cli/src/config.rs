@@ -5,6 +5,7 @@
 //! position in the file is known.
 
 mod keep_expired;
+mod key;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -16,14 +17,11 @@ use std::time::Duration;
 pub(crate) use keep_expired::KeepExpired;
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
-use service_only::{
-    Algorithm,
-    claims::{Scopes, ServiceName},
-};
+use service_only::claims::{Scopes, ServiceName};
 use service_only_store::{Store, StoreError};
 
 pub(crate) use crate::instant::Lifetime;
-use crate::key_file::{self, KeySource, SecretEncoding};
+use crate::key_file::{self, KeySource};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::redact;
@@ -88,20 +86,11 @@ struct Document {
     profile: Option<Parsed<Profile>>,
     store: Option<Parsed<StoreAddress>>,
     keep_expired: Option<Parsed<KeepExpired>>,
-    key: Key,
+    key: key::Key,
     #[serde(default)]
     rotation: rotation::Rotation,
     #[serde(default)]
     services: BTreeMap<ServiceName, Service>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Key {
-    file: Parsed<Filled>,
-    algorithm: Parsed<Algorithm>,
-    kid: Option<Parsed<Filled>>,
-    encoding: Option<SecretEncoding>,
 }
 
 #[derive(Deserialize)]
@@ -123,12 +112,7 @@ impl Document {
             profile: self.profile.map(|profile| profile.0),
             store: self.store.map(|store| store.0.placed(folder)),
             keep_expired: self.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
-            key: KeySource {
-                path: folder.join(self.key.file.0.0),
-                algorithm: self.key.algorithm.0,
-                kid: self.key.kid.map(|kid| kid.0.0),
-                encoding: self.key.encoding.unwrap_or(SecretEncoding::Raw),
-            },
+            key: self.key.placed(folder),
             rotation: self.rotation.placed(folder),
             services: self.services.into_iter().map(|(name, service)| (name, service.into())).collect(),
         }

@@ -10,10 +10,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 use service_only::{Algorithm, issue::SigningKey};
+use service_only_signer::EncryptedKey;
 use zeroize::Zeroizing;
 
+use crate::device::Device;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::reference::{self, Reference};
+use crate::unlock::Unlock;
 use crate::variable::VariableName;
 
 /// Far larger than any key or key set.
@@ -116,20 +120,46 @@ pub(crate) fn hash_bytes(algorithm: Algorithm) -> usize {
 /// Where a signing key is and how to read it.
 #[derive(Clone, Debug)]
 pub(crate) struct KeySource {
+    /// The private key, or the reference of a key that is elsewhere.
     pub(crate) path: std::path::PathBuf,
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<String>,
     pub(crate) encoding: SecretEncoding,
+    /// The passphrase of the file, or the PIN of the device.
+    pub(crate) unlock: Unlock,
+    /// Where the private key is, if it is not in the file.
+    pub(crate) device: Option<Device>,
 }
 
 impl KeySource {
     /// Reads the key, with every error naming the file.
     pub(crate) fn load(&self) -> Outcome<SigningKey> {
-        let key = if self.algorithm.is_symmetric() { self.load_secret()? } else { self.load_pem()? };
-        Ok(match &self.kid {
+        let key = match &self.device {
+            Some(device) => self.load_reference(device)?,
+            None if self.algorithm.is_symmetric() => self.load_secret()?,
+            None => self.load_pem()?,
+        };
+        Ok(self.named(key))
+    }
+
+    /// The key under the name that the configuration gives it.
+    pub(crate) fn named(&self, key: SigningKey) -> SigningKey {
+        match &self.kid {
             Some(kid) => key.with_kid(kid.as_str()),
             None => key,
-        })
+        }
+    }
+
+    /// A key without the device's help: its file has its public half.
+    fn load_reference(&self, device: &Device) -> Outcome<SigningKey> {
+        let missing = |what: &str| {
+            Problem::new(ProblemCode::BadKey, format!("{} {what}", self.place())).help(
+                "`service-token keygen` creates the key, and `keygen --existing NAME` uses one that exists",
+            )
+        };
+        let reference = Reference::read(&self.path)?.ok_or_else(|| missing("does not exist"))?;
+        let key = reference.open(&*device.0, self.algorithm, &self.place())?;
+        key.ok_or_else(|| missing("names a key that a killed run has not finished"))
     }
 
     fn load_secret(&self) -> Outcome<SigningKey> {
@@ -140,9 +170,28 @@ impl KeySource {
     }
 
     fn load_pem(&self) -> Outcome<SigningKey> {
-        let pem = read(&self.path)?;
+        let mut pem = read(&self.path)?;
         warn_if_others_can_read(&self.path);
+        if EncryptedKey::is_encrypted(&pem) {
+            pem = self.unlock.decrypt(&pem, &self.place())?;
+        } else if reference::is_reference(&pem) {
+            let reason = format!("{} names a key that is elsewhere, and does not contain it", self.place());
+            return Err(Problem::new(ProblemCode::BadKey, reason).help(
+                "write `pkcs11` or `command` into `[key]` of the configuration, and leave `--key` out",
+            ));
+        }
         SigningKey::from_pem(self.algorithm, &pem).map_err(|error| self.unusable(&error))
+    }
+
+    /// Whether a new key of this file is encrypted: if the present one is, or a passphrase is named.
+    pub(crate) fn encrypts(&self) -> bool {
+        let present = || read(&self.path).is_ok_and(|text| EncryptedKey::is_encrypted(&text));
+        !self.algorithm.is_symmetric() && (self.unlock.is_named() || present())
+    }
+
+    /// The content of the file of a new key.
+    pub(crate) fn content(&self, key: &SigningKey) -> Outcome<Zeroizing<Vec<u8>>> {
+        if self.encrypts() { encrypted(key, &self.unlock) } else { content(key) }
     }
 
     fn place(&self) -> String {
@@ -157,7 +206,16 @@ impl KeySource {
     }
 }
 
-/// The content of the file of a new key.
+/// The content of a file that is encrypted under a passphrase.
+pub(crate) fn encrypted(key: &SigningKey, unlock: &Unlock) -> Outcome<Zeroizing<Vec<u8>>> {
+    let text = unlock
+        .new_passphrase("passphrase of the private key")
+        .and_then(|passphrase| EncryptedKey::encrypt(key, &passphrase));
+    text.map(|text| Zeroizing::new(text.as_bytes().to_vec()))
+        .map_err(|error| Problem::new(ProblemCode::BadKey, error.to_string()))
+}
+
+/// The content of a file that is not encrypted.
 pub(crate) fn content(key: &SigningKey) -> Outcome<Zeroizing<Vec<u8>>> {
     key.to_secret_bytes().ok_or_else(|| {
         Problem::new(ProblemCode::BadKey, format!("the private key of `{}` is not here", key.kid()))

@@ -8,6 +8,7 @@ use service_only::{Algorithm, KeySet, VerifyingKey};
 use crate::config::Config;
 use crate::key_file::{self, MIN_SECRET_BYTES, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::unlock::UnlockOptions;
 use crate::variable::{VariableName, VariableNameParser};
 
 /// One source of keys.
@@ -25,6 +26,8 @@ pub(crate) struct KeyOptions {
     /// PEM file with one public key; --algorithms names its algorithm
     #[arg(long, value_name = "FILE", group = "key_source", requires = "algorithms")]
     public_key: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockOptions,
     /// Encoding of the HMAC secret [default: raw for a file, utf8 for a variable]
     #[arg(long, value_name = "ENCODING")]
     secret_encoding: Option<SecretEncoding>,
@@ -60,7 +63,10 @@ impl KeyOptions {
             return from_pem(path, algorithms);
         }
         match config {
-            Some(config) => Ok(KeySet::from(config.key.load()?.verifying_key())),
+            Some(config) => {
+                self.unlock.apply(&config.key.unlock);
+                Ok(KeySet::from(config.key.load()?.verifying_key()))
+            }
             None => Err(Problem::usage("no key to verify with")
                 .help("pass `--jwks FILE`, `--secret-file FILE`, `--secret-env VAR` or `--config FILE`")),
         }

@@ -19,7 +19,6 @@ use service_only_store::{KeyRecord, KeyStep, Store, StoreError};
 pub(crate) use emergency::{Emergency, Successor};
 pub(crate) use site::{Site, prepared_name};
 
-use crate::new_file;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
 use crate::published::{Unknown, UnknownKey};
@@ -124,7 +123,7 @@ impl<'a> Rotation<'a> {
     }
 
     async fn prepare(&mut self, journal: &Journal) -> Outcome<()> {
-        let key = self.make_next()?;
+        let key = self.site.make_next()?;
         (self.go_on)()?;
         self.site.publish(journal, Some(&key))?;
         (self.go_on)()?;
@@ -136,17 +135,11 @@ impl<'a> Rotation<'a> {
                     // Another program prepared a key first: discard this key. While its file exists, it is known
                     // as a key that never signed.
                     self.site.publish(&self.journal().await?, None)?;
-                    new_file::remove(&self.site.next)?;
+                    self.site.discard_next()?;
                 }
                 Err(refused(&error))
             }
         }
-    }
-
-    fn make_next(&self) -> Outcome<SigningKey> {
-        let key = self.site.successor()?;
-        self.site.write_next(&key)?;
-        Ok(key)
     }
 
     async fn activate(&mut self, journal: &Journal) -> Outcome<()> {
@@ -188,18 +181,26 @@ impl<'a> Rotation<'a> {
         dropped.iter().try_for_each(|kid| self.done("dropped", kid))?;
         match self.site.next()? {
             Some(key) if key.kid().as_str() == active => {
-                new_file::promote(&self.site.next, &self.site.file)?;
+                self.site.promote()?;
                 (self.go_on)()?;
             }
             Some(key) if Some(key.kid().as_str()) == kid_in(&journal, KeyState::Prepared) => {}
             // The key is left from a run that was killed. It has never signed.
-            Some(_) => {
-                new_file::remove(&self.site.next)?;
+            Some(key) => {
+                let kid = key.kid().as_str();
+                let is_known = journal.keys.iter().any(|known| known.kid == kid)
+                    || journal.revoked.iter().any(|revoked| revoked == kid);
+                if is_known {
+                    self.site.discard_next()?
+                } else {
+                    self.site.put_back_next()?
+                }
                 (self.go_on)()?;
             }
             None => {}
         }
-        self.insist_on(active)
+        self.insist_on(active)?;
+        self.site.destroy_former()
     }
 
     /// Checks that the active key is the one that signs here. Otherwise another program issued the tokens.
@@ -223,7 +224,7 @@ impl<'a> Rotation<'a> {
             kid: key.kid().to_string(),
             algorithm: key.algorithm().as_str().to_owned(),
             state,
-            file: Some(self.site.file.display().to_string()),
+            file: Some(self.site.place_of(key)),
             public_jwk: Some(public_half(key)?.to_string()),
             prepared_at: at,
             active_at: (state == KeyState::Active).then_some(at),

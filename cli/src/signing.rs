@@ -25,6 +25,7 @@ use crate::problem::{Outcome, Problem};
 use crate::profile::Profile;
 use crate::service_token::ServiceToken;
 use crate::store::{Recorded, RegistryOptions};
+use crate::unlock::UnlockOptions;
 
 /// Which key signs, and in whose name.
 #[derive(Args, Clone, Debug, Default)]
@@ -44,6 +45,8 @@ pub(crate) struct SigningOptions {
     /// Encoding of the HMAC secret in --key [default: raw]
     #[arg(long, value_name = "ENCODING", requires = "key")]
     pub(crate) secret_encoding: Option<SecretEncoding>,
+    #[command(flatten)]
+    pub(crate) unlock: UnlockOptions,
     /// Issuer (`iss`) of the token [default: the configuration's]
     #[arg(long, value_name = "ISSUER")]
     pub(crate) issuer: Option<String>,
@@ -180,8 +183,13 @@ pub(crate) fn key_source(signing: &SigningOptions, config: Option<&Config>) -> O
             algorithm,
             kid: signing.kid.clone(),
             encoding: signing.secret_encoding.unwrap_or(SecretEncoding::Raw),
+            unlock: signing.unlock.unlock(),
+            device: None,
         }),
-        (_, _, Some(config)) => Ok(config.key.clone()),
+        (_, _, Some(config)) => {
+            signing.unlock.apply(&config.key.unlock);
+            Ok(config.key.clone())
+        }
         _ => Err(Problem::usage(format!("no signing key: `{DEFAULT_FILE}` does not exist in this directory"))
             .help("write one with `service-token init`, name one with `--config FILE`, or pass `--key FILE --algorithm ALG --issuer ISSUER`")),
     }

@@ -28,6 +28,7 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
 use crate::published::{ExistingSet, Published, Unknown};
+use crate::unlock::Unlock;
 
 const KEY_FILE: &str = "development-key.pem";
 const JWKS_FILE: &str = "jwks.json";
@@ -130,7 +131,14 @@ fn development_key(dir: &Path) -> Outcome<(SigningKey, PathBuf)> {
         new_file::write_all(&[NewFile::secret(&path, key_file::content(&key)?)], Overwrite::Refuse)?;
         output::note(&format!("generated a development key: `{}`", path.display()));
     }
-    let source = KeySource { path, algorithm: ALGORITHM, kid: None, encoding: SecretEncoding::Raw };
+    let source = KeySource {
+        path,
+        algorithm: ALGORITHM,
+        kid: None,
+        encoding: SecretEncoding::Raw,
+        unlock: Unlock::default(),
+        device: None,
+    };
     let key = source.load()?;
     let kid = format!("{}{}", KeyId::DEVELOPMENT_PREFIX, key.kid());
     let key = key.with_kid(kid);

@@ -21,6 +21,7 @@ use crate::public_jwk::public_jwk;
 use crate::published::{self, ExistingSet, Published, Sources, Unknown};
 use crate::rotation;
 use crate::store::{self, StoreOptions};
+use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 2 usage, files or the store, 6 refused because the set would lack the key of a valid
@@ -55,6 +56,8 @@ pub(crate) struct JwksOptions {
     /// Key id of the key in the --key of the same position [default: the RFC 7638 thumbprint]
     #[arg(long, value_name = "KID", allow_hyphen_values = true, value_parser = key_name, requires = "key")]
     kid: Vec<String>,
+    #[command(flatten)]
+    unlock: UnlockOptions,
     /// Write the set to this file, whose other keys stay. `> FILE` empties the file first
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -66,6 +69,9 @@ pub(crate) struct JwksOptions {
 
 pub(crate) fn run(options: &JwksOptions) -> Outcome<Exit> {
     let config = Config::find(options.config.as_deref(), options.key.is_empty())?;
+    if let Some(config) = &config {
+        options.unlock.apply(&config.key.unlock);
+    }
     let set = options.set(config.as_ref())?;
     set.warn();
     for kept in set.kept() {
@@ -139,6 +145,8 @@ impl JwksOptions {
                 algorithm,
                 kid,
                 encoding: SecretEncoding::Raw,
+                unlock: self.unlock.unlock(),
+                device: None,
             })
             .collect())
     }

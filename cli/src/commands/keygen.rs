@@ -13,6 +13,7 @@ use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::Journal;
 
 use crate::config::Config;
+use crate::device::Device;
 use crate::escape;
 use crate::exit::Exit;
 use crate::key_file;
@@ -22,6 +23,8 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
 use crate::published::{ExistingSet, Sources, Unknown};
+use crate::reference::Reference;
+use crate::unlock::UnlockOptions;
 
 /// Every JWT library and every cloud key store supports it, its keys and signatures are short, and a verifier
 /// cannot mint.
@@ -34,11 +37,15 @@ const EXAMPLES: &str = "\
 Examples:
   service-token keygen
   service-token keygen --algorithm EdDSA --out signing.pem --public-out jwks.json
-  service-token keygen --algorithm RS256 --bits 4096 --out signing.pem";
+  service-token keygen --algorithm RS256 --bits 4096 --out signing.pem
+  service-token keygen --encrypt --out signing.pem
+  service-token keygen --existing alias/tokens";
 
 /// Generate a new signing key
 ///
-/// Writes the private key to a file with mode 0600, and prints its key id, algorithm and path.
+/// Writes the private key to a file with mode 0600, and prints its key id, algorithm and path. If the
+/// configuration names a PKCS#11 token or a command, the key is created there, and the file gets its name and
+/// its public half.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct KeygenOptions {
@@ -58,6 +65,15 @@ pub(crate) struct KeygenOptions {
     /// Size of an RSA key [default: 3072, the 128 bits of strength that NIST requires after 2030]
     #[arg(long, value_name = "BITS")]
     bits: Option<usize>,
+    /// Encrypt the private key under a passphrase: PKCS#8 with scrypt and AES-256. Without a source of the
+    /// passphrase, it is asked for twice
+    #[arg(long)]
+    encrypt: bool,
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    /// Use the key of this name, which exists in the token or in the service of the command
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["encrypt", "bits"])]
+    existing: Option<String>,
     /// Configuration file that names key file and algorithm [default: `service-token.toml`, unless
     /// --out names a file]
     #[arg(long, value_name = "FILE")]
@@ -74,6 +90,14 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     let config = Config::find(options.config.as_deref(), options.out.is_none())?;
     let plan = Plan::new(options, config.as_ref())?;
     let overwrite = Overwrite::from_force(options.force);
+    if let Some(config) = &config {
+        options.unlock.apply(&config.key.unlock);
+    }
+    let device = config.as_ref().and_then(|config| config.key.device.clone());
+    options.check_place(device.as_ref(), plan.algorithm)?;
+    if let Some(device) = device {
+        return elsewhere(&device, &plan, options, config.as_ref());
+    }
     let targets = std::iter::once(plan.out.as_path()).chain(options.public_out.as_deref());
     let targets: Vec<_> = targets.collect();
     new_file::check_targets(&targets, overwrite)?;
@@ -82,13 +106,77 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     new_file::check_distinct(&targets.into_iter().chain(config_file).collect::<Vec<_>>())?;
 
     let key = plan.make()?;
-    let mut files = vec![NewFile::secret(&plan.out, key_file::content(&key)?)];
+    let unlock = config.map_or_else(|| options.unlock.unlock(), |config| config.key.unlock);
+    let is_encrypted = options.encrypt || (unlock.is_named() && !plan.algorithm.is_symmetric());
+    let content = if is_encrypted { key_file::encrypted(&key, &unlock)? } else { key_file::content(&key)? };
+    let mut files = vec![NewFile::secret(&plan.out, content)];
     if let Some(path) = &options.public_out {
         files.push(NewFile::public(path, public_set(&key, path)?));
     }
     new_file::write_all(&files, overwrite)?;
     report(&key, &plan, options)?;
     Ok(Exit::Done)
+}
+
+/// Creates a key in a device, or uses one that exists there.
+fn elsewhere(
+    device: &Device,
+    plan: &Plan,
+    options: &KeygenOptions,
+    config: Option<&Config>,
+) -> Outcome<Exit> {
+    let overwrite = Overwrite::from_force(options.force);
+    let others = options.public_out.iter().chain(config.map(|config| &config.path));
+    let others: Vec<_> = others.map(PathBuf::as_path).collect();
+    new_file::check_distinct(&[&[plan.out.as_path()], others.as_slice()].concat())?;
+    // A run that was killed has left the name of its key. This run finishes it.
+    let is_unfinished = matches!(Reference::read(&plan.out), Ok(Some(Reference::Creating { .. })));
+    if !is_unfinished {
+        new_file::check_targets(&[&plan.out], overwrite)?;
+    }
+    if let Some(path) = &options.public_out {
+        new_file::check_targets(&[path], overwrite)?;
+    }
+    let made = match &options.existing {
+        Some(name) => device.adopt(plan.algorithm, name, &plan.out, Overwrite::Replace)?,
+        None => {
+            let bits = is_rsa(plan.algorithm).then(|| plan.bits.unwrap_or(DEFAULT_RSA_BITS));
+            let bits = bits.and_then(|bits| u32::try_from(bits).ok());
+            device.create(plan.algorithm, bits, &plan.out, Overwrite::Replace)?
+        }
+    };
+    let key = match &plan.kid {
+        Some(kid) => made.with_kid(kid.as_str()),
+        None => made,
+    };
+    if let Some(path) = &options.public_out {
+        new_file::write_all(&[NewFile::public(path, public_set(&key, path)?)], overwrite)?;
+    }
+    report(&key, plan, options)?;
+    Ok(Exit::Done)
+}
+
+impl KeygenOptions {
+    /// Refuses options that do not fit the place of the key.
+    fn check_place(&self, device: Option<&Device>, algorithm: Algorithm) -> Outcome<()> {
+        if device.is_some() && self.encrypt {
+            return Err(Problem::usage("the key is created elsewhere, so no file of it is encrypted")
+                .help("leave `--encrypt` out"));
+        }
+        if device.is_none() && self.existing.is_some() {
+            return Err(Problem::usage(
+                "`--existing` names a key that is elsewhere, and no place is configured",
+            )
+            .help("write `pkcs11` or `command` into `[key]` of the configuration"));
+        }
+        if algorithm.is_symmetric() && (self.encrypt || self.unlock.any()) {
+            return Err(Problem::usage(format!(
+                "{algorithm} is an HMAC secret, and only key pairs are encrypted"
+            ))
+            .help("choose an asymmetric algorithm such as ES256, or leave the passphrase out"));
+        }
+        Ok(())
+    }
 }
 
 /// The key to create, from options and configuration.
@@ -177,6 +265,12 @@ fn report(key: &SigningKey, plan: &Plan, options: &KeygenOptions) -> Outcome<()>
                 output::result(&format!("public path: {public}"))?;
             }
         }
+    }
+    if key.to_secret_bytes().is_none() {
+        output::note(
+            "the file contains the name and the public half of the key; the private half stays where it is",
+        );
+        return Ok(());
     }
     output::note("keep the private key out of the repository, and store its backups apart from its tokens");
     if plan.algorithm.is_symmetric() {

@@ -24,6 +24,7 @@ use crate::problem::{Outcome, Problem};
 use crate::service_token::ServiceToken;
 use crate::signing;
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +42,8 @@ Examples:
 pub(crate) struct RenewOptions {
     #[command(flatten)]
     store: StoreAndConfig,
+    #[command(flatten)]
+    unlock: UnlockOptions,
     /// Remaining lifetime, such as `7d` [default: a third of the token's lifetime, so that two runs may fail]
     #[arg(long, value_name = "DURATION")]
     within: Option<Lifetime>,
@@ -77,6 +80,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     let config: Config = config.ok_or_else(|| {
         Problem::usage("no configuration lists the services").help("name one with `--config FILE`")
     })?;
+    options.unlock.apply(&config.key.unlock);
     if config.services.is_empty() {
         return Err(Problem::usage(format!(
             "`{}` lists no service, so nothing is renewed",

@@ -19,6 +19,7 @@ use crate::problem::{Outcome, Problem};
 use crate::published::Unknown;
 use crate::rotation::{Emergency, Made, Rotation, Site, Successor};
 use crate::store::{self, StoreAndConfig};
+use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 2 usage, files or the store, 6 refused because verifiers would refuse a valid token,
@@ -42,6 +43,8 @@ Examples:
 pub(crate) struct RotateOptions {
     #[command(flatten)]
     store: StoreAndConfig,
+    #[command(flatten)]
+    unlock: UnlockOptions,
     /// Print the planned steps and their times, and change nothing
     #[arg(long, conflicts_with = "emergency")]
     plan: bool,
@@ -75,6 +78,7 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     let config: Config = config.ok_or_else(|| {
         Problem::usage("no configuration names the key to rotate").help("name one with `--config FILE`")
     })?;
+    options.unlock.apply(&config.key.unlock);
     let mut site = Site::of(&config)?;
     site.unknown = match (options.drop_unknown, &options.emergency) {
         (true, _) => Unknown::Drop,

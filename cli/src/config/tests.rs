@@ -1,6 +1,7 @@
 //! Tests one valid file, with one broken property at a time.
 
 use super::*;
+use crate::key_file::SecretEncoding;
 
 const VALID: &str = r#"
 issuer = "bakery-auth"
@@ -118,6 +119,7 @@ fn guide_has_a_row_for_each_key_and_for_nothing_else() {
     for (table, heading) in [
         ("", "| key |"),
         ("[key]", "| key of `[key]` |"),
+        ("[key.pkcs11]", "| key of `[key.pkcs11]` |"),
         ("[rotation]", "| key of `[rotation]` |"),
         ("[services.orders]", "| key of a service in `[services]` |"),
     ] {

@@ -118,7 +118,12 @@ impl Rotation<'_> {
                 kid
             }
             None => {
-                let key = self.make_next()?;
+                // A key that was made before the leak may have leaked too.
+                if self.site.next()?.is_some() {
+                    self.site.discard_next()?;
+                    (self.go_on)()?;
+                }
+                let key = self.site.make_next()?;
                 (self.go_on)()?;
                 let record = self.record(&key, KeyState::Active)?;
                 let replaced = self.store.replace_keys(&[away], &record, now()).await;

@@ -10,15 +10,18 @@ use service_only::{
     keys::VerifyingKey,
 };
 use service_only_store::rotation::{Journal, RotationSettings, Warning};
+use zeroize::Zeroizing;
 
 use super::check_rotatable;
 use crate::config::Config;
 use crate::key_file::{self, KeySource};
 use crate::new_file::{self, NewFile, Overwrite};
+use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::public_jwk::public_half;
 use crate::published::{ExistingSet, Published, Sources, Unknown};
+use crate::reference::Reference;
 
 /// The RSA key sizes that the program generates.
 const RSA_SIZES: [usize; 3] = [2048, 3072, 4096];
@@ -32,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) file: PathBuf,
     /// The file of the key that will sign next.
     pub(crate) next: PathBuf,
+    /// The names of keys in a device that no longer sign, until they are destroyed.
+    former: PathBuf,
     /// The set that verifiers read.
     pub(crate) jwks: PathBuf,
     /// What happens to the published keys that the journal does not have.
@@ -51,10 +56,11 @@ impl Site {
                 .at(format!("{}: `[rotation]`", config.path.display()))
         })?;
         let file = config.key.path.clone();
-        let next = next_file(&file);
+        let next = beside(&file, "next");
+        let former = beside(&file, "former");
         let store = config.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
         let lock = lock_file(&file);
-        let written = [file.as_path(), &next, &lock, &config.rotation.jwks, &config.path];
+        let written = [file.as_path(), &next, &former, &lock, &config.rotation.jwks, &config.path];
         // A key set written over the key file would destroy the key, and all tokens with it.
         new_file::check_distinct(&written.into_iter().chain(store).collect::<Vec<_>>())
             .map_err(|problem| problem.at(format!("{}: `[key]`, `[rotation]`", config.path.display())))?;
@@ -63,6 +69,7 @@ impl Site {
             algorithm: config.key.algorithm,
             settings,
             next,
+            former,
             jwks: config.rotation.jwks.clone(),
             unknown: Unknown::default(),
             file,
@@ -77,7 +84,7 @@ impl Site {
 
     /// A new key. An RSA key has the size of the current key, or the default size if the current key cannot
     /// be read.
-    pub(crate) fn successor(&self) -> Outcome<SigningKey> {
+    fn successor(&self) -> Outcome<SigningKey> {
         let public = self.current().and_then(|key| public_half(&key)).ok();
         // Base64url without padding: six bits per letter.
         let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
@@ -94,12 +101,121 @@ impl Site {
 
     /// The key that will sign next, if it exists.
     pub(crate) fn next(&self) -> Outcome<Option<SigningKey>> {
-        load_next(&self.source, self.next.clone())
+        load_next(&self.source, &self.next)
     }
 
-    pub(crate) fn write_next(&self, key: &SigningKey) -> Outcome<()> {
-        let file = NewFile::secret(&self.next, key_file::content(key)?);
+    /// Creates the next key. In a device, the key of a run that was killed is used again.
+    pub(crate) fn make_next(&self) -> Outcome<SigningKey> {
+        if let Some(device) = &self.source.device {
+            let key = device.create(self.algorithm, self.rsa_bits(), &self.next, Overwrite::Replace)?;
+            return Ok(self.source.named(key));
+        }
+        let key = self.successor()?;
+        let file = NewFile::secret(&self.next, self.source.content(&key)?);
+        new_file::write_all(&[file], Overwrite::Replace)?;
+        Ok(key)
+    }
+
+    /// Makes the next key the one that signs, and discards the private half of the former one.
+    pub(crate) fn promote(&self) -> Outcome<()> {
+        if self.source.device.is_some()
+            && let Some(Reference::Key { key, .. }) = Reference::read(&self.file)?
+        {
+            // Its name is written down first, so that a run after a kill destroys it.
+            let mut names = self.former_names()?;
+            if !names.contains(&key) {
+                names.push(key);
+                self.write_former(&names)?;
+            }
+        }
+        new_file::promote(&self.next, &self.file)
+    }
+
+    /// Discards a next key that will not sign.
+    pub(crate) fn discard_next(&self) -> Outcome<()> {
+        if let Some(device) = &self.source.device
+            && let Some(reference) = Reference::read(&self.next)?
+        {
+            device.destroy(reference.name())?;
+        }
+        new_file::remove(&self.next)
+    }
+
+    /// Leaves a next key that is not in the journal to the next `prepare`, if it is in a device: another key there
+    /// may cost money. A key in a file is removed. Neither has ever signed.
+    pub(crate) fn put_back_next(&self) -> Outcome<()> {
+        if self.source.device.is_some()
+            && let Some(Reference::Key { key, .. }) = Reference::read(&self.next)?
+        {
+            return Reference::Creating { creating: key }.write(&self.next, Overwrite::Replace);
+        }
+        new_file::remove(&self.next)
+    }
+
+    /// Destroys the keys of the device that no longer sign. A device that refuses does not stop the rotation.
+    pub(crate) fn destroy_former(&self) -> Outcome<()> {
+        let Some(device) = &self.source.device else { return Ok(()) };
+        let names = self.former_names()?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut used = Vec::new();
+        for path in [&self.file, &self.next] {
+            used.extend(Reference::read(path)?.map(|reference| reference.name().to_owned()));
+        }
+        let mut left = Vec::new();
+        for name in names.into_iter().filter(|name| !used.contains(name)) {
+            if let Err(problem) = device.destroy(&name) {
+                output::warning(&format!(
+                    "the key `{name}` no longer signs, and could not be destroyed: {problem}; the next run tries again"
+                ));
+                left.push(name);
+            }
+        }
+        if left.is_empty() { new_file::remove(&self.former) } else { self.write_former(&left) }
+    }
+
+    fn former_names(&self) -> Outcome<Vec<String>> {
+        if !self.former.exists() {
+            return Ok(Vec::new());
+        }
+        let text = key_file::read(&self.former)?;
+        serde_json::from_slice(&text).map_err(|error| {
+            let reason = format!("`{}` is not a list of names: {error}", self.former.display());
+            Problem::new(ProblemCode::BadKey, reason)
+                .help("destroy the keys that it names with the tool of the device, and remove the file")
+        })
+    }
+
+    fn write_former(&self, names: &[String]) -> Outcome<()> {
+        let text = serde_json::json!(names).to_string() + "\n";
+        let file = NewFile::secret(&self.former, Zeroizing::new(text.into_bytes()));
         new_file::write_all(&[file], Overwrite::Replace)
+    }
+
+    /// Where the private key is, for the journal: the path of its file, or its reference in the device.
+    pub(crate) fn place_of(&self, key: &SigningKey) -> String {
+        let reference = || {
+            let device = self.source.device.as_ref()?;
+            let files = [&self.file, &self.next].map(|path| Reference::read(path).ok().flatten());
+            let public = serde_json::to_value(key.public_jwk()?).ok()?;
+            // The configuration may rename a key.
+            let is_same = |jwk: &serde_json::Value| {
+                ["n", "x", "y"].iter().all(|member| jwk.get(*member) == public.get(*member))
+            };
+            files.into_iter().flatten().find_map(|file| match file {
+                Reference::Key { key, jwk } if is_same(&jwk) => Some(device.0.reference(&key)),
+                _ => None,
+            })
+        };
+        reference().unwrap_or_else(|| self.file.display().to_string())
+    }
+
+    fn rsa_bits(&self) -> Option<u32> {
+        // Base64url without padding: six bits per letter.
+        let public = self.current().and_then(|key| public_half(&key)).ok()?;
+        let modulus = public["n"].as_str().map(|text| text.len() * 6 / 8 * 8)?;
+        RSA_SIZES.into_iter().find(|size| *size >= modulus).and_then(|size| u32::try_from(size).ok())
     }
 
     /// Checks that the private half of the next key exists.
@@ -165,6 +281,12 @@ impl Site {
         if journal.keys.is_empty() || !self.file.exists() || self.is_locked() {
             return None;
         }
+        if self.source.device.is_some()
+            && let Ok(Some(Reference::Creating { creating })) = Reference::read(&self.next)
+        {
+            let place = self.next.display();
+            return Some(format!("`{place}` names the key `{creating}`, which is not finished"));
+        }
         if let Ok(Some(next)) = self.next()
             && !has(KeyState::Prepared, next.kid().as_str())
         {
@@ -213,20 +335,24 @@ impl Site {
 
 /// The name of the key that will sign next, if its file is here.
 pub(crate) fn prepared_name(config: &Config) -> Option<String> {
-    let next = load_next(&config.key, next_file(&config.key.path)).ok().flatten();
+    let next = load_next(&config.key, &beside(&config.key.path, "next")).ok().flatten();
     next.map(|key| key.kid().to_string())
 }
 
-fn load_next(current: &KeySource, path: PathBuf) -> Outcome<Option<SigningKey>> {
-    path.exists().then(|| KeySource { path, ..current.clone() }.load()).transpose()
+/// A key that a run has not finished to create is not a key yet.
+fn load_next(current: &KeySource, path: &Path) -> Outcome<Option<SigningKey>> {
+    if current.device.is_some() && matches!(Reference::read(path)?, None | Some(Reference::Creating { .. })) {
+        return Ok(None);
+    }
+    path.exists().then(|| KeySource { path: path.to_owned(), ..current.clone() }.load()).transpose()
 }
 
-/// The file of the key that will sign next.
-fn next_file(key: &Path) -> PathBuf {
+/// A file beside that of the key, such as `signing-next.pem` for the key that will sign next.
+fn beside(key: &Path, what: &str) -> PathBuf {
     let stem = key.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = match key.extension() {
-        Some(extension) => format!("{stem}-next.{}", extension.to_string_lossy()),
-        None => format!("{stem}-next"),
+        Some(extension) => format!("{stem}-{what}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{what}"),
     };
     key.with_file_name(name)
 }

@@ -8,6 +8,8 @@ mod configuration;
 mod corpus;
 mod dev;
 mod docs;
+#[cfg(unix)]
+mod elsewhere;
 mod endpoints;
 mod generate;
 mod hostile;

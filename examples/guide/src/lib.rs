@@ -11,6 +11,8 @@ mod exporting;
 mod identity;
 mod issuers;
 mod keys;
+#[cfg(test)]
+mod kms;
 mod policies;
 mod providers;
 mod revocation;

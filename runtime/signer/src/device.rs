@@ -16,10 +16,11 @@ pub trait KeyDevice: Send + Sync {
     /// When the device does not answer, or the key is not for `algorithm`.
     fn find(&self, algorithm: Algorithm, name: &str) -> Result<Option<PublicJwk>, SignError>;
 
-    /// Creates a key that cannot leave the device. `rsa_bits` is the size of an RSA key, 3072 by default.
+    /// Creates a key that cannot leave the device, or returns the public half of the key of this name, if a killed run
+    /// has created it. `rsa_bits` is the size of an RSA key, 3072 by default.
     ///
     /// # Errors
-    /// When the device refuses, or has a key of this name already.
+    /// When the device refuses, or has another kind of key of this name.
     fn create(&self, algorithm: Algorithm, rsa_bits: Option<u32>, name: &str)
     -> Result<PublicJwk, SignError>;
 

@@ -183,10 +183,16 @@ impl KeyDevice for Pkcs11Keys {
         name: &str,
     ) -> Result<PublicJwk, SignError> {
         check_name(name)?;
-        if self.find(algorithm, name)?.is_some() {
-            return Err(SignError::new(format!("{}: a key has the label `{name}` already", self.0.place())));
-        }
         self.0.with(Login::Yes, |open| {
+            match (open.only(ObjectClass::PUBLIC_KEY, name)?, open.only(ObjectClass::PRIVATE_KEY, name)?) {
+                (Found::One(public), Found::One(_)) => return public::read(&open.session, public, algorithm),
+                // A run was killed while the token created the key. This half has never signed.
+                (Found::One(half), Found::None) | (Found::None, Found::One(half)) => {
+                    open.session.destroy_object(half).map_err(Fault::Pkcs11)?;
+                }
+                (Found::None, Found::None) => {}
+                _ => return Err(Fault::Other(several(2, "such", name))),
+            }
             let mut result = Err(Fault::Other(format!("no PKCS#11 token creates a key for {algorithm}")));
             for (mechanism, parameters) in public::generation(algorithm, rsa_bits) {
                 let mut public = vec![

@@ -1,23 +1,112 @@
 //! A rotation that a test can stop after any change, and the state that it leaves behind.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use service_only::issue::{PublicJwk, SignError, Signer};
 use service_only::{Algorithm, KeySet};
+use service_only_signer::KeyDevice;
 use service_only_store::VerifierReport;
 use tempfile::TempDir;
 
 use crate::config::Config;
+use crate::device::Device;
+use crate::new_file;
+use crate::reference::Reference;
 use crate::rotation::*;
 use crate::store;
 
 const DAY: u64 = 24 * 3600;
 pub(crate) const ISSUER: &str = "bakery-auth";
 
+/// Where the private keys of a bench are.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    File,
+    Device,
+}
+
+/// A device in memory. It can be cut off after any call: what was called has happened, and its answer is lost.
+#[derive(Default)]
+pub(crate) struct FakeDevice {
+    keys: Mutex<BTreeMap<String, Arc<SigningKey>>>,
+    pub(crate) created: AtomicUsize,
+    /// How many calls are still answered.
+    pub(crate) calls_left: Mutex<Option<usize>>,
+}
+
+impl FakeDevice {
+    fn answer<T>(&self, answer: T) -> Result<T, SignError> {
+        let mut left = self.calls_left.lock().unwrap();
+        match left.as_mut() {
+            Some(0) => Err(SignError::new("cut off")),
+            Some(left) => {
+                *left -= 1;
+                Ok(answer)
+            }
+            None => Ok(answer),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.keys.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+impl KeyDevice for FakeDevice {
+    fn find(&self, _: Algorithm, name: &str) -> Result<Option<PublicJwk>, SignError> {
+        let found = self.keys.lock().unwrap().get(name).and_then(|key| key.public_jwk());
+        self.answer(found)
+    }
+
+    fn create(&self, algorithm: Algorithm, _: Option<u32>, name: &str) -> Result<PublicJwk, SignError> {
+        let mut keys = self.keys.lock().unwrap();
+        let key = keys.entry(name.to_owned()).or_insert_with(|| {
+            self.created.fetch_add(1, Ordering::Relaxed);
+            Arc::new(SigningKey::generate(algorithm).unwrap())
+        });
+        let public = key.public_jwk().unwrap();
+        self.answer(public)
+    }
+
+    fn destroy(&self, name: &str) -> Result<(), SignError> {
+        self.keys.lock().unwrap().remove(name);
+        self.answer(())
+    }
+
+    fn signer(&self, name: &str, public: PublicJwk) -> Box<dyn Signer> {
+        Box::new(FakeSigner { key: self.keys.lock().unwrap().get(name).cloned(), public })
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("fake:{name}")
+    }
+}
+
+struct FakeSigner {
+    key: Option<Arc<SigningKey>>,
+    public: PublicJwk,
+}
+
+impl Signer for FakeSigner {
+    fn public_jwk(&self) -> PublicJwk {
+        self.public.clone()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let key = self.key.as_ref().ok_or_else(|| SignError::new("destroyed"))?;
+        key.sign(message).map_err(|error| SignError::new(error.to_string()))
+    }
+}
+
 /// A folder with a key that is old enough to be replaced, and a key that must retire.
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
     pub(crate) site: Site,
+    pub(crate) device: Arc<FakeDevice>,
 }
 
 /// The state after a run, without key ids, which every run generates again.
@@ -28,13 +117,15 @@ pub(crate) struct Left {
     pub(crate) files: Vec<String>,
 }
 
-fn load(folder: &TempDir) -> Site {
+fn load(folder: &TempDir, device: Option<Arc<FakeDevice>>) -> Site {
     let text = format!(
         "issuer = \"{ISSUER}\"\n[key]\nfile = \"key.pem\"\nalgorithm = \"EdDSA\"\n[rotation]\nkey_life = \"90d\"\n"
     );
     let path = folder.path().join("service-token.toml");
     fs::write(&path, text).unwrap();
-    Site::of(&Config::load(&path).unwrap()).unwrap()
+    let mut config = Config::load(&path).unwrap();
+    config.key.device = device.map(|device| Device(device));
+    Site::of(&config).unwrap()
 }
 
 pub(crate) fn with_store<T>(folder: &TempDir, work: impl AsyncFnOnce(&Store) -> Outcome<T>) -> Outcome<T> {
@@ -61,18 +152,32 @@ pub(crate) fn record(key: &SigningKey, state: KeyState, age: u64) -> KeyRecord {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::at(Place::File)
+    }
+
+    pub(crate) fn at(place: Place) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let site = load(&folder);
-        let [older, old] = [(); 2].map(|()| SigningKey::generate(Algorithm::EdDSA).unwrap());
-        let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes().unwrap());
-        new_file::write_all(&[file], new_file::Overwrite::Refuse).unwrap();
+        let device = Arc::new(FakeDevice::default());
+        let site = load(&folder, (place == Place::Device).then(|| Arc::clone(&device)));
+        let older = SigningKey::generate(Algorithm::EdDSA).unwrap();
+        let old = match place {
+            Place::File => {
+                let old = SigningKey::generate(Algorithm::EdDSA).unwrap();
+                let file = new_file::NewFile::secret(&site.file, old.to_secret_bytes().unwrap());
+                new_file::write_all(&[file], new_file::Overwrite::Refuse).unwrap();
+                old
+            }
+            Place::Device => Device(Arc::clone(&device) as _)
+                .create(Algorithm::EdDSA, None, &site.file, new_file::Overwrite::Refuse)
+                .unwrap(),
+        };
         with_store(&folder, async |store| {
             store.add_key(&record(&older, KeyState::Retiring, 500 * DAY)).await.unwrap();
             store.add_key(&record(&old, KeyState::Active, 80 * DAY)).await.unwrap();
             Ok(())
         })
         .unwrap();
-        let bench = Self { folder, site };
+        let bench = Self { folder, site, device };
         // Publish the state of the previous rotation.
         let journal = bench.journal();
         bench.site.publish(&journal, None).unwrap();
@@ -100,7 +205,7 @@ impl Bench {
         match outcome {
             Ok(()) => true,
             Err(problem) => {
-                assert_eq!(problem.reason(), "cut off");
+                assert!(problem.reason().ends_with("cut off"), "{problem}");
                 false
             }
         }
@@ -153,6 +258,16 @@ impl Bench {
         published.sort();
         assert_eq!(published, live, "all that is not retired is published, and nothing else");
         assert_eq!(self.site.current().unwrap().kid().as_str(), kid_in(&journal, KeyState::Active).unwrap());
+        if !self.device.names().is_empty() {
+            let files = ["key.pem", "key-next.pem"].map(|name| self.folder.path().join(name));
+            let mut used: Vec<_> = files
+                .iter()
+                .filter_map(|path| Reference::read(path).unwrap())
+                .map(|reference| reference.name().to_owned())
+                .collect();
+            used.sort();
+            assert_eq!(self.device.names(), used, "the device has the keys that sign, and no other");
+        }
         let next = self.site.next().unwrap().map(|key| key.kid().to_string());
         assert_eq!(next.as_deref(), kid_in(&journal, KeyState::Prepared));
         let names = fs::read_dir(self.folder.path()).unwrap();

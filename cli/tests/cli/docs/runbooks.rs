@@ -60,6 +60,24 @@ fn commands_of_the_store_page_run() {
 }
 
 #[test]
+fn commands_of_the_page_on_keys_outside_of_files_run_in_order() {
+    let mut steps = page::steps(&page::read("keys-outside-of-files.md"));
+    let module = crate::elsewhere::module();
+    if module.is_none() {
+        steps.retain(|step| !step.script.contains("softhsm"));
+    }
+    let sandbox = Sandbox::new();
+    let module = module.unwrap_or_default().display().to_string();
+    let mut ran = 0;
+    for step in steps {
+        let said = insist(&run(&sandbox, &step.script, &[("PKCS11_MODULE", &module)]));
+        page::assert_shown(step.shown.as_deref().unwrap_or_default(), &said);
+        ran += step.script.matches("service-token ").count();
+    }
+    assert!(ran == 12 || module.is_empty(), "{ran}");
+}
+
+#[test]
 fn exit_codes_match_the_reference_page() {
     let text = page::read("../reference/exit-codes.md");
     let codes = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());

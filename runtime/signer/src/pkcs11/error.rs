@@ -25,7 +25,7 @@ pub(super) fn explain(error: &Error) -> String {
                 "the token is write protected; create the key with the tool of its vendor"
             }
             RvError::ActionProhibited => "the token forbids this; use the tool of its vendor",
-            RvError::DeviceMemory => "the token is full; remove keys that are no longer used",
+            RvError::DeviceMemory => "the token is full; remove its unused keys",
             RvError::DeviceError | RvError::FunctionFailed | RvError::GeneralError => {
                 "the token failed; its log may have the reason"
             }

@@ -90,8 +90,9 @@ fn key_is_created_once_under_a_label_and_destroyed_with_both_halves() {
     with_softhsm("key_is_created_once_under_a_label_and_destroyed_with_both_halves", |module, _| {
         let keys = keys(module);
         let public = keys.create(Algorithm::ES256, None, "tokens").unwrap();
-        let error = keys.create(Algorithm::ES256, None, "tokens").unwrap_err().to_string();
-        assert!(error.contains("token `fleet`: a key has the label `tokens` already"), "{error}");
+        assert_eq!(keys.create(Algorithm::ES256, None, "tokens").unwrap(), public, "the same key");
+        let error = keys.create(Algorithm::RS256, None, "tokens").unwrap_err().to_string();
+        assert!(error.contains("token `fleet`") && error.contains("not for RS256"), "{error}");
         assert_eq!(keys.reference("tokens/1 ä"), "pkcs11:token=fleet;object=tokens%2F1%20%C3%A4");
         keys.destroy("tokens").unwrap();
         keys.destroy("tokens").unwrap();
@@ -99,6 +100,28 @@ fn key_is_created_once_under_a_label_and_destroyed_with_both_halves() {
         let error = mint(SigningKey::from_signer(keys.signer("tokens", public)).unwrap()).unwrap_err();
         assert!(error.contains("no private key has the label `tokens`; check the label"), "{error}");
         assert!(error.contains("libsofthsm2.so") && error.contains("token `fleet`"), "{error}");
+    });
+}
+
+#[test]
+fn half_of_a_key_is_replaced_by_a_whole_one() {
+    with_softhsm("half_of_a_key_is_replaced_by_a_whole_one", |module, folder| {
+        let keys = keys(module);
+        for half in ["privkey", "pubkey"] {
+            let first = keys.create(Algorithm::ES256, None, half).unwrap();
+            let delete = format!(
+                "pkcs11-tool --module {} --token-label fleet --login --pin {PIN} --delete-object --type {half} --label {half}",
+                module.display()
+            );
+            if shell(folder, &delete).is_none() {
+                return;
+            }
+            // Another process has changed the token, so this one opens it again.
+            let keys = Pkcs11Keys::new(module, || Passphrase::new(PIN)).token("fleet");
+            let second = keys.create(Algorithm::ES256, None, half).unwrap();
+            assert_ne!(first, second);
+            mint(SigningKey::from_signer(keys.open(Algorithm::ES256, half).unwrap()).unwrap()).unwrap();
+        }
     });
 }
 
