@@ -127,12 +127,25 @@ impl TokenSource {
     }
 
     /// Mints tokens with an issuer of this process, for the service that this program is. Each audience gets its own
-    /// token, with a short lifetime if the issuer has one.
+    /// token, with the lifetime that the issuer gives.
     ///
     /// # Errors
     /// When the issuer cannot mint for this service.
     #[cfg(feature = "issue")]
     pub fn issuer(
+        issuer: impl Into<std::sync::Arc<service_only::issue::Issuer>>,
+        service: impl Into<String>,
+        scopes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<TokenSupply, TokenError> {
+        Self::issuer_with_clock(issuer, service, scopes, SystemClock)
+    }
+
+    /// As [`issuer`](Self::issuer), with the clock of the issuer, for tests.
+    ///
+    /// # Errors
+    /// As [`issuer`](Self::issuer).
+    #[cfg(feature = "issue")]
+    pub fn issuer_with_clock(
         issuer: impl Into<std::sync::Arc<service_only::issue::Issuer>>,
         service: impl Into<String>,
         scopes: impl IntoIterator<Item = impl Into<String>>,

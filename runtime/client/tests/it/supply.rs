@@ -554,7 +554,8 @@ async fn an_issuer_of_the_process_mints_for_each_audience_and_renews() {
     let issuer =
         Issuer::builder().issuer("bakery-auth").key(key).audience("orders").strict().clock(clock.clone());
     let supply =
-        TokenSource::issuer(issuer.build().unwrap(), "billing", ["orders:read"], clock.clone()).unwrap();
+        TokenSource::issuer_with_clock(issuer.build().unwrap(), "billing", ["orders:read"], clock.clone())
+            .unwrap();
     let first = supply.authorization_for(Some("orders")).await.unwrap();
     assert_eq!(supply.authorization_for(Some("orders")).await.unwrap(), first);
     assert_ne!(supply.authorization_for(Some("stock")).await.unwrap(), first);
@@ -567,7 +568,7 @@ async fn an_issuer_of_the_process_mints_for_each_audience_and_renews() {
     );
     let issuer =
         Issuer::builder().issuer("x").key(SigningKey::generate(Algorithm::ES256).unwrap()).build().unwrap();
-    let error = TokenSource::issuer(issuer, "../x", ["a"; 0], clock).unwrap_err().to_string();
+    let error = TokenSource::issuer(issuer, "../x", ["a"; 0]).unwrap_err().to_string();
     assert!(error.contains("no token for `../x`"), "{error}");
 }
 
