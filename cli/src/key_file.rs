@@ -4,8 +4,6 @@
 //! key material are zeroed, and the size is limited before parsing. A key file that other users can read is
 //! accepted with a warning.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,15 +11,13 @@ use service_only::{Algorithm, issue::SigningKey};
 use service_only_signer::EncryptedKey;
 use zeroize::Zeroizing;
 
+pub(crate) use crate::bounded_file::read;
 use crate::device::Device;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::reference::{self, Reference};
 use crate::unlock::Unlock;
 use crate::variable::VariableName;
-
-/// Far larger than any key or key set.
-const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The shortest HMAC secret of any algorithm: RFC 7518 section 3.2.
 pub(crate) const MIN_SECRET_BYTES: usize = 32;
@@ -220,22 +216,6 @@ pub(crate) fn content(key: &SigningKey) -> Outcome<Zeroizing<Vec<u8>>> {
     key.to_secret_bytes().ok_or_else(|| {
         Problem::new(ProblemCode::BadKey, format!("the private key of `{}` is not here", key.kid()))
     })
-}
-
-/// Reads a file of bounded size into a buffer that is zeroed.
-pub(crate) fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
-    let failed = |error| Problem::io("read", path, &error).help("check the path and its permissions");
-    let file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
-    // Allocate the whole file size first: a buffer that grows leaves copies of its content behind.
-    let room = usize::try_from(size.min(MAX_FILE_BYTES)).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let reason = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", path.display());
-        return Err(Problem::new(ProblemCode::BadKey, reason).help("name a key file"));
-    }
-    Ok(bytes)
 }
 
 pub(crate) fn warn_if_others_can_read(path: &Path) {

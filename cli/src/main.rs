@@ -5,6 +5,7 @@
 //! no decision about a token: the runtime does.
 
 mod arguments;
+mod bounded_file;
 mod commands;
 mod completion;
 mod config;

@@ -11,7 +11,7 @@ use service_only::issue::PublicJwk;
 use service_only::{Algorithm, issue::SigningKey};
 use service_only_signer::KeyDevice;
 
-use crate::key_file;
+use crate::bounded_file;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::problem::{Outcome, Problem, ProblemCode};
 
@@ -34,7 +34,7 @@ impl Reference {
         if !path.exists() {
             return Ok(None);
         }
-        let text = key_file::read(path)?;
+        let text = bounded_file::read(path)?;
         serde_json::from_slice(&text).map(Some).map_err(|_| {
             let what = if text.trim_ascii_start().starts_with(b"-----BEGIN") { "a private key" } else { "something else" };
             let reason = format!(
