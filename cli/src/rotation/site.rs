@@ -82,21 +82,22 @@ impl Site {
         self.source.load()
     }
 
-    /// A new key. An RSA key has the size of the current key, or the default size if the current key cannot
-    /// be read.
+    /// A new key in memory.
     fn successor(&self) -> Outcome<SigningKey> {
-        let public = self.current().and_then(|key| public_half(&key)).ok();
-        // Base64url without padding: six bits per letter.
-        let modulus = public.as_ref().and_then(|jwk| jwk["n"].as_str()).map(|text| text.len() * 6 / 8 * 8);
-        let made = match modulus {
-            Some(bits) => {
-                let size =
-                    RSA_SIZES.into_iter().find(|size| *size >= bits).unwrap_or(VerifyingKey::MAX_RSA_BITS);
-                SigningKey::generate_rsa(self.algorithm, size)
-            }
+        let made = match self.rsa_bits() {
+            Some(bits) => SigningKey::generate_rsa(self.algorithm, bits),
             None => SigningKey::generate(self.algorithm),
         };
         made.map_err(|error| Problem::key(&error))
+    }
+
+    /// The size of the next RSA key: that of the current key, or the default size if the current key cannot be read.
+    fn rsa_bits(&self) -> Option<usize> {
+        let public = self.current().and_then(|key| public_half(&key)).ok()?;
+        // Base64url without padding: six bits per letter.
+        let bits = public.get("n")?.as_str()?.len() * 6 / 8 * 8;
+        let size = RSA_SIZES.into_iter().find(|size| *size >= bits);
+        Some(size.unwrap_or(VerifyingKey::MAX_RSA_BITS))
     }
 
     /// The key that will sign next, if it exists.
@@ -107,7 +108,8 @@ impl Site {
     /// Creates the next key. In a device, the key of a run that was killed is used again.
     pub(crate) fn make_next(&self) -> Outcome<SigningKey> {
         if let Some(device) = &self.source.device {
-            let key = device.create(self.algorithm, self.rsa_bits(), &self.next, Overwrite::Replace)?;
+            let bits = self.rsa_bits().and_then(|bits| u32::try_from(bits).ok());
+            let key = device.create(self.algorithm, bits, &self.next, Overwrite::Replace)?;
             return Ok(self.source.named(key));
         }
         let key = self.successor()?;
@@ -209,13 +211,6 @@ impl Site {
             })
         };
         reference().unwrap_or_else(|| self.file.display().to_string())
-    }
-
-    fn rsa_bits(&self) -> Option<u32> {
-        // Base64url without padding: six bits per letter.
-        let public = self.current().and_then(|key| public_half(&key)).ok()?;
-        let modulus = public["n"].as_str().map(|text| text.len() * 6 / 8 * 8)?;
-        RSA_SIZES.into_iter().find(|size| *size >= modulus).and_then(|size| u32::try_from(size).ok())
     }
 
     /// Checks that the private half of the next key exists.
