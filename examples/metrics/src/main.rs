@@ -1,7 +1,6 @@
 //! A guarded service with monitoring: metrics for Prometheus on a separate port. With
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` it also sends metrics and traces to a collector.
 
-mod telemetry;
 mod traced;
 
 use std::future::IntoFuture;
@@ -17,8 +16,7 @@ use service_only::{
     shutdown::{drain, shutdown_signal},
     verifier::VerifierBuilder,
 };
-use service_only_otel::{Metrics, TracesAudit};
-use telemetry::Telemetry;
+use service_only_otel::Telemetry;
 use tokio::net::TcpListener;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -55,33 +53,30 @@ fn watched(telemetry: Telemetry) -> ClosedRouter {
 fn observed(
     verifier: VerifierBuilder,
     telemetry: &Telemetry,
-    metrics: &Metrics,
     log: JsonLinesAudit,
 ) -> anyhow::Result<Verifier> {
+    let metrics = telemetry.metrics();
     metrics.watch_audit(&log);
     let revocations = MemoryRevocations::new();
     metrics.watch_revocations({
         let revocations = revocations.clone();
         move || revocations.len()
     });
-    let audit = (log, (metrics.audit(), TracesAudit::new(telemetry.tracer())));
-    let verifier = verifier.revocation(revocations).audit(audit).build()?;
+    let verifier = verifier.revocation(revocations).audit((log, telemetry.audit())).build()?;
     metrics.watch_verifier(&verifier);
     Ok(verifier)
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let collector = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-    let telemetry = Telemetry::new(collector.as_deref())?;
+    let telemetry = Telemetry::from_env()?;
     telemetry.subscriber().init();
-    let metrics = Metrics::new(&telemetry.meter());
 
     let keys = FileKeys::jwks("jwks.json").open().context("see `service-token jwks`")?;
-    metrics.watch_file("bakery-auth", &keys);
+    telemetry.metrics().watch_file("bakery-auth", &keys);
     let verifier = Verifier::builder().issuer("bakery-auth").keys(keys);
     let log = JsonLinesAudit::to_writer(std::io::stdout())?;
-    let verifier = observed(verifier, &telemetry, &metrics, log)?;
+    let verifier = observed(verifier, &telemetry, log)?;
 
     let stock = axum::serve(TcpListener::bind("127.0.0.1:3000").await?, stock(verifier));
     let watched = axum::serve(TcpListener::bind("127.0.0.1:9464").await?, watched(telemetry.clone()));
@@ -89,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
     let watched = watched.with_graceful_shutdown(shutdown_signal()?).into_future();
     let both = async { tokio::try_join!(stock, watched).map(|_| ()) };
     drain(both).await.map_err(anyhow::Error::from_boxed)?;
-    tokio::task::spawn_blocking(move || telemetry.shutdown()).await?
+    Ok(tokio::task::spawn_blocking(move || telemetry.shutdown()).await??)
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use service_only::{Algorithm, JsonLinesAudit, RemoteJwks, VerifyingKey, clock::Timestamp, keys::KeyRing};
 use service_only_client::TokenSource;
-use service_only_otel::Metrics;
+use service_only_otel::{Metrics, Telemetry};
 use service_only_store as store;
 use service_only_testkit::{TestApp, TestAuthority, call};
 
-use crate::{observed, stock, telemetry::Telemetry, watched};
+use crate::{observed, stock, watched};
 
 /// The service of `main`, in the test's process.
 struct World {
@@ -33,9 +33,9 @@ impl World {
 
     fn with(telemetry: Telemetry) -> Self {
         let authority = TestAuthority::new();
-        let metrics = Metrics::new(&telemetry.meter());
+        let metrics = telemetry.metrics().clone();
         let log = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
-        let verifier = observed(authority.verifier_builder(), &telemetry, &metrics, log).unwrap();
+        let verifier = observed(authority.verifier_builder(), &telemetry, log).unwrap();
         let (stock, watched) = (call(stock(verifier)), call(watched(telemetry.clone())));
         Self { authority, telemetry, metrics, stock, watched }
     }

@@ -10,13 +10,18 @@
 //! | --- | --- |
 //! | `client` | the remaining lifetime of the token that this program sends |
 //! | `remote` | the age and the failures of keys that are fetched |
+//! | `telemetry` | [`Telemetry`]: the SDK, Prometheus and OTLP of a program in one call |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 
 mod metrics;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod traces;
 
+#[cfg(feature = "telemetry")]
+pub use self::telemetry::{Telemetry, TelemetryError};
 pub use self::{
     metrics::{Metrics, MetricsAudit},
     traces::TracesAudit,
