@@ -166,7 +166,7 @@ impl TrustedIssuer {
         Self { max_lifetime: Some(lifetime), ..self }
     }
 
-    /// Maps a subject to a service name: a `sub` of Kubernetes or SPIFFE, or a `client_id` of OAuth. If
+    /// Maps a subject to a service name: a `sub` of Kubernetes or SPIFFE, or the client of an OAuth token. If
     /// a verifier trusts several issuers, a subject without a name is refused. Otherwise two
     /// systems could derive one name for two different services.
     pub fn name(mut self, subject: impl Into<String>, service: impl Into<String>) -> Self {

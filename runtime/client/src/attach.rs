@@ -18,6 +18,8 @@ use crate::{TokenError, TokenFileError};
 /// once more with it. A request that cannot get a token fails before it is sent. A request whose body is already consumed is not sent again; the next request has the new
 /// token.
 ///
+/// If a tower client follows redirects, put that layer around this one: then each redirect is compared with the recipients.
+///
 /// A proxy can read what passes over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
 /// proxy.
 #[derive(Debug, Clone)]

@@ -277,8 +277,9 @@ impl AccessTokens {
         })
     }
 
-    pub(crate) fn typ_values(&self) -> (Vec<&str>, bool) {
-        (self.typ.iter().map(|typ| &**typ).collect(), self.typ_may_be_absent)
+    /// The accepted values of `typ`, and whether it may be absent.
+    pub(crate) fn typ_values(&self) -> (&[Cow<'static, str>], bool) {
+        (&self.typ, self.typ_may_be_absent)
     }
 
     pub(crate) fn check_required(&self, claims: &RawClaims<'_>) -> Result<(), Denial> {

@@ -77,7 +77,7 @@ impl Kind {
             Self::Spiffe => check_typ(&["JWT", "JOSE"], true, typ),
             Self::OAuth => {
                 let (own, optional) = access.typ_values();
-                check_typ(&own, optional, typ)
+                check_typ(own, optional, typ)
             }
         }
     }
@@ -144,18 +144,19 @@ impl Kind {
     }
 }
 
-fn check_typ(own: &[&str], optional: bool, typ: Option<&str>) -> Result<(), Denial> {
+/// Compares `typ` with the accepted values.
+fn check_typ<T: AsRef<str>>(own: &[T], optional: bool, typ: Option<&str>) -> Result<(), Denial> {
+    let expected = || own.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("` or `");
     match typ {
         Some("") => Err(Denial::new(Code::Malformed, "the header's `typ` is empty")),
-        Some(typ) if own.iter().any(|own| own.eq_ignore_ascii_case(typ)) => Ok(()),
+        Some(typ) if own.iter().any(|own| own.as_ref().eq_ignore_ascii_case(typ)) => Ok(()),
         None if optional => Ok(()),
         None => {
-            let reason = format!("the token has no `typ`, expected `{}`", own.join("` or `"));
+            let reason = format!("the token has no `typ`, expected `{}`", expected());
             Err(Denial::new(Code::WrongTyp, reason))
         }
         Some(typ) => {
-            let expected = own.join("` or `");
-            let reason = format!("the token's `typ` is `{}`, expected `{expected}`", quoted(typ));
+            let reason = format!("the token's `typ` is `{}`, expected `{}`", quoted(typ), expected());
             Err(Denial::new(Code::WrongTyp, reason))
         }
     }
