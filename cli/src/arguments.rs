@@ -6,6 +6,7 @@ use crate::commands::{
     attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
     man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
 };
+use crate::config;
 use crate::exit::Exit;
 use crate::help;
 use crate::output::{self, Color};
@@ -44,6 +45,15 @@ pub(crate) struct Cli {
         help_heading = "Global options"
     )]
     color: Color,
+    /// Environment of the configuration file: the table `[environments.NAME]` overrides the common settings
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "SERVICE_TOKEN_ENVIRONMENT",
+        help_heading = "Global options"
+    )]
+    environment: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -99,6 +109,7 @@ impl Cli {
     /// Runs the command.
     pub(crate) fn run(self) -> Outcome<Exit> {
         self.color.apply();
+        config::choose(self.environment);
         self.command.run()
     }
 }

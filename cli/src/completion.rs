@@ -4,7 +4,7 @@
 //! writes no error, and it waits for a store at most [`PATIENCE`].
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::StyledStr;
@@ -14,7 +14,7 @@ use clap_complete::env::CompleteEnv;
 use service_only_store::{Store, StoreError, TokenFilter};
 
 use crate::arguments::Cli;
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::{self, Config, DEFAULT_FILE};
 use crate::output;
 use crate::store;
 
@@ -48,6 +48,7 @@ fn with_completer(command: &str, arg: Arg) -> Arg {
         ("revoke", "key") | ("rotate", "emergency") => keys,
         ("unrevoke", "number") => revocations,
         (_, "issuer") => issuers,
+        (_, "environment") => environments,
         _ => return arg,
     };
     arg.add(ArgValueCompleter::new(move |current: &OsStr| match current.to_str() {
@@ -58,6 +59,7 @@ fn with_completer(command: &str, arg: Arg) -> Arg {
 
 /// Where names come from.
 struct Source {
+    path: PathBuf,
     config: Option<Config>,
     url: Option<String>,
 }
@@ -67,11 +69,13 @@ impl Source {
     fn of_the_command_line() -> Self {
         let words: Vec<String> = std::env::args().skip_while(|word| word != "--").skip(1).collect();
         let named = option(&words, "--config").map(PathBuf::from);
-        let path = named.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        let config = path.exists().then(|| Config::load(path).ok()).flatten();
+        let path = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let environment = option(&words, "--environment");
+        config::choose(environment.or_else(|| std::env::var("SERVICE_TOKEN_ENVIRONMENT").ok()));
+        let config = path.exists().then(|| Config::load(&path).ok()).flatten();
         let given = option(&words, "--store").or_else(|| std::env::var("SERVICE_TOKEN_STORE").ok());
         let url = given.filter(|url| !url.is_empty()).or_else(|| config.as_ref()?.store.clone());
-        Self { config, url }
+        Self { path, config, url }
     }
 
     /// The answer of the store, or nothing if it cannot be read in time.
@@ -108,6 +112,11 @@ fn offered(current: &str, names: impl IntoIterator<Item = String>) -> Vec<Comple
     names.sort();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn environments(current: &str, source: &Source) -> Vec<CompletionCandidate> {
+    let known = if source.path.exists() { Config::environments(&source.path) } else { Ok(Vec::new()) };
+    offered(current, known.unwrap_or_default())
 }
 
 fn configured_services(current: &str, source: &Source) -> Vec<CompletionCandidate> {
@@ -192,7 +201,7 @@ mod tests {
     #[test]
     fn store_that_is_missing_or_wrong_offers_nothing() {
         for url in [None, Some("sqlite:/no/such/file.db"), Some("postgres://"), Some("nonsense")] {
-            let source = Source { config: None, url: url.map(str::to_owned) };
+            let source = Source { path: PathBuf::new(), config: None, url: url.map(str::to_owned) };
             for values in [services, keys, tokens, issuers, revocations] {
                 assert!(values("", &source).is_empty(), "{url:?}");
             }

@@ -4,6 +4,7 @@
 //! refused with the file, the line, the key and the remedy. Values are parsed into valid types while their
 //! position in the file is known.
 
+mod environment;
 mod keep_expired;
 mod key;
 mod rotation;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use environment::choose;
 pub(crate) use keep_expired::KeepExpired;
 pub(crate) use rotation::RotationConfig;
 use serde::{Deserialize, Deserializer, de};
@@ -55,42 +57,63 @@ pub(crate) struct ServiceEntry {
 }
 
 impl Config {
+    /// Reads a file, in the environment that the command line chooses.
     pub(crate) fn load(path: &Path) -> Outcome<Self> {
-        let bytes = key_file::read(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| {
-            Problem::new(ProblemCode::BadConfig, format!("`{}` is not UTF-8 text", path.display()))
-                .help("save it as UTF-8")
-        })?;
-        let document: Document = toml::from_str(text).map_err(|error| explain(path, text, &error))?;
-        Ok(document.placed(path))
+        Self::load_in(path, environment::chosen())
+    }
+
+    fn load_in(path: &Path, environment: Option<&str>) -> Outcome<Self> {
+        let mut common = Settings::read(path)?;
+        let mut environments = std::mem::take(&mut common.environments);
+        let settings = match environment {
+            None => common,
+            Some(name) => match environments.remove(name) {
+                Some(own) => common.overridden(own),
+                None => return Err(environment::unknown(path, name, environments.keys())),
+            },
+        };
+        settings.complete(path, environment, &environments)
+    }
+
+    /// The names of the environments of a file.
+    pub(crate) fn environments(path: &Path) -> Outcome<Vec<String>> {
+        Settings::read(path).map(|settings| settings.environments.into_keys().collect())
     }
 
     /// Reads the named file. Without a name, reads the default file if it exists and `wanted` is set.
     pub(crate) fn find(named: Option<&Path>, wanted: bool) -> Outcome<Option<Self>> {
-        match named {
-            Some(path) => Self::load(path).map(Some),
-            None if wanted && Path::new(DEFAULT_FILE).exists() => {
+        match (named, environment::chosen()) {
+            (Some(path), _) => Self::load(path).map(Some),
+            (None, _) if wanted && Path::new(DEFAULT_FILE).exists() => {
                 Self::load(Path::new(DEFAULT_FILE)).map(Some)
             }
-            None => Ok(None),
+            (None, Some(name)) if wanted => Err(Problem::usage(format!(
+                "no configuration has the environment `{name}`: there is no `{DEFAULT_FILE}` here"
+            ))
+            .help("name one with `--config FILE`")),
+            (None, _) => Ok(None),
         }
     }
 }
 
-#[derive(Deserialize)]
+/// The settings of a file, or of one of its environments.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
-    issuer: Parsed<Filled>,
+struct Settings {
+    issuer: Option<Parsed<Filled>>,
     audience: Option<Parsed<Filled>>,
     lifetime: Option<Parsed<Lifetime>>,
     profile: Option<Parsed<Profile>>,
     store: Option<Parsed<StoreAddress>>,
     keep_expired: Option<Parsed<KeepExpired>>,
+    #[serde(default)]
     key: key::Key,
     #[serde(default)]
     rotation: rotation::Rotation,
     #[serde(default)]
     services: BTreeMap<ServiceName, Service>,
+    #[serde(default)]
+    environments: BTreeMap<String, Self>,
 }
 
 #[derive(Deserialize)]
@@ -101,21 +124,62 @@ struct Service {
     scopes: Vec<Parsed<ScopeToken>>,
 }
 
-impl Document {
-    fn placed(self, path: &Path) -> Config {
+impl Settings {
+    fn read(path: &Path) -> Outcome<Self> {
+        let bytes = key_file::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            Problem::new(ProblemCode::BadConfig, format!("`{}` is not UTF-8 text", path.display()))
+                .help("save it as UTF-8")
+        })?;
+        let settings: Self = toml::from_str(text).map_err(|error| explain(path, text, &error))?;
+        match settings.environments.iter().find(|(_, own)| !own.environments.is_empty()) {
+            None => Ok(settings),
+            Some((name, _)) => Err(Problem::new(
+                ProblemCode::BadConfig,
+                format!("{}: the environment `{name}` contains environments", path.display()),
+            )
+            .help("write each as a table `[environments.NAME]`")),
+        }
+    }
+
+    /// The settings of an environment, and the common ones that it leaves out. Services are those of both.
+    fn overridden(self, own: Self) -> Self {
+        let mut services = self.services;
+        services.extend(own.services);
+        Self {
+            issuer: own.issuer.or(self.issuer),
+            audience: own.audience.or(self.audience),
+            lifetime: own.lifetime.or(self.lifetime),
+            profile: own.profile.or(self.profile),
+            store: own.store.or(self.store),
+            keep_expired: own.keep_expired.or(self.keep_expired),
+            key: self.key.overridden(own.key),
+            rotation: self.rotation.overridden(own.rotation),
+            services,
+            environments: BTreeMap::new(),
+        }
+    }
+
+    fn complete(
+        self,
+        path: &Path,
+        environment: Option<&str>,
+        others: &BTreeMap<String, Self>,
+    ) -> Outcome<Config> {
+        let missing = |key: &str| environment::missing(path, key, environment, others.keys());
         let folder = path.parent().unwrap_or(Path::new(""));
-        Config {
+        Ok(Config {
             path: path.to_owned(),
-            issuer: self.issuer.0.0,
+            issuer: self.issuer.ok_or_else(|| missing("issuer"))?.0.0,
             audience: self.audience.map(|audience| audience.0.0),
             lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
             profile: self.profile.map(|profile| profile.0),
             store: self.store.map(|store| store.0.placed(folder)),
             keep_expired: self.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
-            key: self.key.placed(folder),
+            key: self.key.placed(folder, missing)?,
             rotation: self.rotation.placed(folder),
             services: self.services.into_iter().map(|(name, service)| (name, service.into())).collect(),
-        }
+        })
     }
 }
 

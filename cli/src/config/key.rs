@@ -10,17 +10,18 @@ use service_only_signer::{CommandKeys, KeyDevice};
 use super::{Filled, Lifetime, Parsed};
 use crate::device::Device;
 use crate::key_file::{KeySource, SecretEncoding};
+use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::unlock::{Source, Unlock};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(try_from = "Table")]
 pub(crate) struct Key(Table);
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    file: Parsed<Filled>,
-    algorithm: Parsed<Algorithm>,
+    file: Option<Parsed<Filled>>,
+    algorithm: Option<Parsed<Algorithm>>,
     kid: Option<Parsed<Filled>>,
     encoding: Option<SecretEncoding>,
     passphrase_file: Option<Parsed<Filled>>,
@@ -46,6 +47,14 @@ impl TryFrom<Table> for Key {
     type Error = String;
 
     fn try_from(table: Table) -> Result<Self, String> {
+        table.check()?;
+        Ok(Self(table))
+    }
+}
+
+impl Table {
+    /// Refuses keys that do not fit together.
+    fn check(&self) -> Result<(), String> {
         let both = |one: bool, other: bool, names: &str| {
             if one && other {
                 Err(format!("{names} contradict each other; write one of them"))
@@ -53,13 +62,13 @@ impl TryFrom<Table> for Key {
                 Ok(())
             }
         };
-        both(table.pkcs11.is_some(), table.command.is_some(), "`pkcs11` and `command`")?;
+        both(self.pkcs11.is_some(), self.command.is_some(), "`pkcs11` and `command`")?;
         both(
-            table.passphrase_file.is_some(),
-            table.passphrase_env.is_some(),
+            self.passphrase_file.is_some(),
+            self.passphrase_env.is_some(),
             "`passphrase_file` and `passphrase_env`",
         )?;
-        if let Some(pkcs11) = &table.pkcs11 {
+        if let Some(pkcs11) = &self.pkcs11 {
             both(pkcs11.token.is_some(), pkcs11.serial.is_some(), "`token` and `serial`")?;
             both(pkcs11.pin_file.is_some(), pkcs11.pin_env.is_some(), "`pin_file` and `pin_env`")?;
             if !cfg!(feature = "pkcs11") {
@@ -68,28 +77,53 @@ impl TryFrom<Table> for Key {
                 );
             }
         }
-        let is_elsewhere = table.pkcs11.is_some() || table.command.is_some();
-        if is_elsewhere && table.algorithm.0.is_symmetric() {
+        let is_elsewhere = self.pkcs11.is_some() || self.command.is_some();
+        if let Some(Parsed(algorithm)) = self.algorithm
+            && is_elsewhere
+            && algorithm.is_symmetric()
+        {
             return Err(format!(
-                "{} uses a secret, which every verifier needs in a file; use a key pair, such as ES256",
-                table.algorithm.0
+                "{algorithm} uses a secret, which every verifier needs in a file; use a key pair, such as ES256"
             ));
         }
-        if is_elsewhere && (table.passphrase_file.is_some() || table.passphrase_env.is_some()) {
+        if is_elsewhere && (self.passphrase_file.is_some() || self.passphrase_env.is_some()) {
             return Err("a passphrase is for a key in a file; `pin_file` and `pin_env` of `[key.pkcs11]` are for a PIN".to_owned());
         }
-        if table.command.as_ref().is_some_and(Vec::is_empty) {
+        if self.command.as_ref().is_some_and(Vec::is_empty) {
             return Err("`command` is empty; write the program and its arguments".to_owned());
         }
-        if table.command.is_none() && (table.command_limit.is_some() || !table.command_env.is_empty()) {
+        if self.command.is_none() && (self.command_limit.is_some() || !self.command_env.is_empty()) {
             return Err("`command_limit` and `command_env` are for a `command`".to_owned());
         }
-        Ok(Self(table))
+        Ok(())
+    }
+
+    fn overridden(self, own: Self) -> Self {
+        Self {
+            file: own.file.or(self.file),
+            algorithm: own.algorithm.or(self.algorithm),
+            kid: own.kid.or(self.kid),
+            encoding: own.encoding.or(self.encoding),
+            passphrase_file: own.passphrase_file.or(self.passphrase_file),
+            passphrase_env: own.passphrase_env.or(self.passphrase_env),
+            pkcs11: own.pkcs11.or(self.pkcs11),
+            command: own.command.or(self.command),
+            command_limit: own.command_limit.or(self.command_limit),
+            command_env: if own.command_env.is_empty() { self.command_env } else { own.command_env },
+        }
     }
 }
 
 impl Key {
-    pub(super) fn placed(self, folder: &Path) -> KeySource {
+    /// The key of an environment, with the common settings that it leaves out.
+    pub(super) fn overridden(self, own: Self) -> Self {
+        Self(self.0.overridden(own.0))
+    }
+
+    /// The complete key. `missing` is the problem for a key of the table that has no default.
+    pub(super) fn placed(self, folder: &Path, missing: impl Fn(&str) -> Problem) -> Outcome<KeySource> {
+        // The settings of an environment may contradict the common ones.
+        self.0.check().map_err(|why| Problem::new(ProblemCode::BadConfig, format!("`[key]`: {why}")))?;
         let Table {
             file, algorithm, kid, encoding, passphrase_file, passphrase_env, pkcs11, command, ..
         } = self.0;
@@ -124,14 +158,14 @@ impl Key {
             }
             (None, None) => (Unlock::from(secret(passphrase_file, passphrase_env)), None),
         };
-        KeySource {
-            path: folder.join(file.0.0),
-            algorithm: algorithm.0,
+        Ok(KeySource {
+            path: folder.join(file.ok_or_else(|| missing("file` of `[key]"))?.0.0),
+            algorithm: algorithm.ok_or_else(|| missing("algorithm` of `[key]"))?.0,
             kid: kid.map(|kid| kid.0.0),
             encoding: encoding.unwrap_or(SecretEncoding::Raw),
             unlock,
             device: device.map(Device),
-        }
+        })
     }
 }
 

@@ -37,6 +37,21 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
+    /// The settings of an environment, and the common ones that it leaves out.
+    pub(super) fn overridden(self, own: Self) -> Self {
+        Self {
+            jwks: own.jwks.or(self.jwks),
+            key_life: own.key_life.or(self.key_life),
+            prepare: own.prepare.or(self.prepare),
+            activate: own.activate.or(self.activate),
+            longest_refresh: own.longest_refresh.or(self.longest_refresh),
+            verifier_silence: own.verifier_silence.or(self.verifier_silence),
+            unused_for: own.unused_for.or(self.unused_for),
+            token_life: own.token_life.or(self.token_life),
+            leeway: own.leeway.or(self.leeway),
+        }
+    }
+
     pub(crate) fn placed(self, folder: &Path) -> RotationConfig {
         let mut settings = RotationSettings::default();
         let set = |place: &mut Duration, said: Option<Parsed<Lifetime>>| {

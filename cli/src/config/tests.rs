@@ -135,3 +135,86 @@ fn guide_has_a_row_for_each_key_and_for_nothing_else() {
         assert_eq!(rows, known, "{table}");
     }
 }
+
+const ENVIRONMENTS: &str = r#"
+audience = "bakery"
+store = "sqlite:tokens.db"
+
+[key]
+file = "production.pem"
+algorithm = "ES256"
+
+[rotation]
+key_life = "90d"
+leeway = "1m"
+
+[services]
+orders = { role = "reader" }
+inventory = {}
+
+[environments.production]
+issuer = "bakery-auth"
+
+[environments.staging]
+issuer = "bakery-staging"
+lifetime = "2h"
+key = { file = "keys/staging.pem" }
+rotation = { key_life = "7d" }
+services = { orders = { role = "tester" }, probe = {} }
+"#;
+
+fn load_in(text: &str, environment: Option<&str>) -> Outcome<Config> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("service-token.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load_in(&path, environment)
+}
+
+#[test]
+fn environment_overrides_the_common_settings() {
+    let staging = load_in(ENVIRONMENTS, Some("staging")).unwrap();
+    assert_eq!((staging.issuer.as_str(), staging.audience.as_deref()), ("bakery-staging", Some("bakery")));
+    assert_eq!(staging.lifetime, Some(Duration::from_secs(7_200)));
+    assert_eq!(staging.key.path, staging.path.with_file_name("keys/staging.pem"));
+    assert_eq!(staging.key.algorithm, service_only::Algorithm::ES256);
+    assert_eq!(staging.rotation.settings.key_life, Duration::from_secs(7 * 86_400));
+    assert_eq!(staging.rotation.settings.leeway, Duration::from_secs(60));
+    let services: Vec<_> = staging.services.keys().map(ServiceName::as_str).collect();
+    assert_eq!(services, ["inventory", "orders", "probe"]);
+    assert_eq!(staging.services[&name("orders")].role.as_deref(), Some("tester"));
+    let production = load_in(ENVIRONMENTS, Some("production")).unwrap();
+    assert_eq!((production.issuer.as_str(), production.services.len()), ("bakery-auth", 2));
+    assert_eq!(production.lifetime, None);
+}
+
+#[test]
+fn environment_is_never_guessed() {
+    let refused = |environment| load_in(ENVIRONMENTS, environment).unwrap_err().to_string();
+    let message = refused(None);
+    assert!(message.contains("missing key `issuer` of the common settings"), "{message}");
+    assert!(
+        message.contains("choose an environment with `--environment NAME`: `production`, `staging`"),
+        "{message}"
+    );
+    let message = refused(Some("stagin"));
+    assert!(
+        message.contains("no environment `stagin`; its environments are `production`, `staging`"),
+        "{message}"
+    );
+    assert!(load_in(VALID, Some("staging")).unwrap_err().to_string().contains("`[environments.staging]`"));
+    let text = ENVIRONMENTS.replace("issuer = \"bakery-staging\"\n", "");
+    let message = load_in(&text, Some("staging")).unwrap_err().to_string();
+    assert!(message.contains("missing key `issuer`, also in the environment `staging`"), "{message}");
+}
+
+#[test]
+fn unknown_key_of_an_environment_is_named_with_its_line() {
+    let text = ENVIRONMENTS.replace("lifetime = \"2h\"", "lifetimes = \"2h\"");
+    let message = load_in(&text, Some("production")).unwrap_err().to_string();
+    assert!(
+        message.contains("service-token.toml:22") && message.contains("unknown key `lifetimes`"),
+        "{message}"
+    );
+    let text = ENVIRONMENTS.replace("[environments.staging]", "[environment.staging]");
+    assert!(load_in(&text, None).unwrap_err().to_string().contains("unknown key `environment`"));
+}

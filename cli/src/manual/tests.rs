@@ -73,6 +73,7 @@ fn table_of_exit_codes_is_that_of_the_program() {
 }
 
 /// Writes the pages into a folder, and runs a program for each.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn complaints(program: &str, arguments: &[&str]) -> Option<Vec<String>> {
     if Program::new(program).arg("-V").output().is_err() {
         eprintln!("skipped: no `{program}`");

@@ -199,6 +199,14 @@ fn completion_reads_the_configuration_and_the_store_of_the_line() {
     assert_eq!(answer(&sandbox, &["generate", "in"]), "");
     assert_eq!(answer(&sandbox, &["generate", "--config", "deploy/tokens.toml", "in"]), "inventory");
     assert_eq!(answer(&sandbox, &["revoke", "--store=sqlite:tokens.db", "--key", "Nz"]), KID);
+    let config = sandbox.read("deploy/tokens.toml");
+    sandbox.write(
+        "service-token.toml",
+        format!("{config}\n[environments.staging]\nservices = {{ probe = {{}} }}\n"),
+    );
+    assert_eq!(answer(&sandbox, &["--environment", "st"]), "staging");
+    assert_eq!(answer(&sandbox, &["generate", "pro"]), "");
+    assert_eq!(answer(&sandbox, &["--environment", "staging", "generate", "pro"]), "probe");
     let ids = answer(&sandbox, &["revoke", "--store", "sqlite:tokens.db", "7651"]);
     assert_eq!(ids.lines().count(), 2, "{ids}");
 }

@@ -1,5 +1,7 @@
 //! What a person sees: short ids, order and colours of tables.
 
+mod snapshots;
+
 use std::time::Duration;
 
 use service_only::clock::{Clock as _, SystemClock};

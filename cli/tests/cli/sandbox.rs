@@ -117,6 +117,7 @@ inventory = {}
             .env("XDG_STATE_HOME", self.path("state"))
             .env("NO_COLOR", "1")
             .env_remove("COLUMNS")
+            .env_remove("SERVICE_TOKEN_ENVIRONMENT")
             .env_remove("SERVICE_TOKEN_STORE")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())

@@ -16,6 +16,106 @@ fn init_keygen_and_generate_work_with_the_printed_commands() {
 }
 
 #[test]
+fn new_fleet_is_strict_and_a_compatible_one_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let options =
+        ["--issuer", "mill-auth", "--audience", "mill", "--service", "flour", "--service", "mill.eu"];
+    let init = sandbox.run(
+        &[&["init", "--strict", "--algorithm", "EdDSA", "--store", "sqlite:mill.db"], &options[..]].concat(),
+    );
+    assert!(init.done().stderr.contains("Next:\n  service-token keygen"));
+    assert!(sandbox.path("mill.db").exists() && !sandbox.path("service-token.db").exists());
+    assert!(sandbox.run(&["keygen"]).done().stdout.contains("algorithm: EdDSA"));
+    let made = sandbox.run(&["generate", "flour", "--format", "json"]).done().json();
+    let token = made["token"].as_str().unwrap();
+    let inspected = sandbox.feed(&["inspect", "--format", "json", "-"], token).done().json();
+    let claims = &inspected["claims"];
+    assert_eq!((&inspected["header"]["typ"], &claims["iss"]), (&"service+jwt".into(), &"mill-auth".into()));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 86_400);
+    sandbox.feed(&["verify", "-"], token).done();
+    sandbox.run(&["generate", "mill.eu"]).done();
+
+    let first = Sandbox::new();
+    first.run(&["init", "--compatible"]).done();
+    first.run(&["keygen"]).done();
+    let token = first.run(&["generate", "orders"]).done().stdout;
+    let inspected = first.feed(&["inspect", "--format", "json", "-"], token).done().json();
+    assert_eq!((&inspected["header"]["typ"], inspected["claims"].get("aud")), (&"JWT".into(), None));
+}
+
+#[test]
+fn settings_that_do_not_fit_write_nothing() {
+    for (options, part) in [
+        (&["--algorithm", "HS256"][..], "key pair"),
+        (&["--strict", "--compatible"], "cannot be used with"),
+        (&["--store", "postgres://me:hunter2@db/tokens"], "PGPASSWORD"),
+        (&["--store", "redis://x"], "--store"),
+        (&["--service", "no name"], "--service"),
+        (&["--issuer", ""], "must not be empty"),
+    ] {
+        let sandbox = Sandbox::new();
+        let message = sandbox.run(&[&["init"], options].concat()).refused();
+        assert!(message.contains(part) && !message.contains("hunter2"), "{options:?}: {message}");
+        assert_eq!(sandbox.names(), [""; 0], "{options:?}");
+    }
+}
+
+#[test]
+fn init_asks_on_a_terminal() {
+    let sandbox = Sandbox::new();
+    // The first and the third question are lists, where the enter key takes the first entry.
+    let answers = "\rmill-auth\r\r\rsqlite:mill.db\rflour mill\r";
+    let script = format!("{} init", env!("CARGO_BIN_EXE_service-token"));
+    let started = std::process::Command::new("script")
+        .args(["-qec", &script, "/dev/null"])
+        .current_dir(sandbox.root())
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut started = match started {
+        Ok(started) => started,
+        Err(error) => return eprintln!("skipped: no `script`: {error}"),
+    };
+    std::io::Write::write_all(started.stdin.as_mut().unwrap(), answers.as_bytes()).unwrap();
+    let output = started.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let config = sandbox.read("service-token.toml");
+    for line in [
+        "issuer = \"mill-auth\"",
+        "audience = \"mill-auth\"",
+        "profile = \"strict\"",
+        "flour = {}",
+        "mill = {}",
+    ] {
+        assert!(config.lines().any(|one| one == line), "{line}:\n{config}");
+    }
+    assert!(sandbox.path("mill.db").exists());
+}
+
+#[test]
+fn environment_has_its_own_issuer_key_and_store() {
+    let sandbox = Sandbox::configured();
+    let config = sandbox.read("service-token.toml");
+    let staging = "[environments.staging]\nissuer = \"staging-auth\"\nstore = \"sqlite:staging.db\"\nkey = { file = \"staging.pem\" }\n";
+    sandbox.write("service-token.toml", format!("{config}\n{staging}"));
+    let staging = [("SERVICE_TOKEN_ENVIRONMENT", "staging")];
+    sandbox.run(&["--environment", "staging", "store", "init"]).done();
+    sandbox.run(&["keygen", "--environment=staging"]).done();
+    assert!(sandbox.path("staging.pem").exists() && sandbox.path("staging.db").exists());
+    let token = sandbox.run_with(&["generate", "orders"], b"", &staging).done().stdout;
+    sandbox.run_with(&["verify", "-"], token.as_bytes(), &staging).done();
+    let ran = sandbox.feed(&["verify", "-"], &token);
+    assert_eq!(ran.code, 1, "the common settings have another key: {}", ran.stdout);
+    let listed = sandbox.run(&["list", "--environment", "staging", "--format", "json"]).done().json();
+    assert_eq!(listed[0]["issuer"], "staging-auth");
+    sandbox.run_with(&["generate", "orders", "--no-store"], b"", &[("SERVICE_TOKEN_ENVIRONMENT", "")]).done();
+    let message = sandbox.run(&["list", "--environment", "production"]).refused();
+    assert!(message.contains("no environment `production`") && message.contains("`staging`"), "{message}");
+    assert!(Sandbox::new().run(&["list", "--environment", "x"]).refused().contains("no configuration"));
+}
+
+#[test]
 fn init_elsewhere_names_that_file_in_its_next_steps() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("deploy")).unwrap();

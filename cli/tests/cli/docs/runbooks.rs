@@ -42,12 +42,18 @@ fn commands_of_the_incident_page_leave_no_valid_leaked_token() {
 #[test]
 fn commands_of_the_command_line_page_run_in_order() {
     let sandbox = Sandbox::new();
-    let [first, second] = &page::steps(&page::read("command-line.md"))[..] else { panic!("two steps") };
+    let [first, list, read, find] = &page::steps(&page::read("command-line.md"))[..] else {
+        panic!("four steps")
+    };
     let said = insist(&run(&sandbox, &first.script, &[]));
     page::assert_shown(first.shown.as_deref().unwrap(), &said);
     let jti = claims_of(sandbox.read("orders.token").trim_end())["jti"].as_str().unwrap().to_owned();
-    let said = insist(&run(&sandbox, &second.script, &[("JTI", &jti)]));
-    assert!(said.contains(&jti), "{said}");
+    for step in [list, read] {
+        let said = insist(&run(&sandbox, &step.script, &[("JTI", &jti)]));
+        assert!(said.contains(&jti), "{said}");
+    }
+    insist(&run(&sandbox, &find.script, &[]));
+    assert!(sandbox.read("pages.txt").contains(".local/share/man/man1/service-token.1"));
 }
 
 #[test]
