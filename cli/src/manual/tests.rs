@@ -84,8 +84,13 @@ fn complaints(program: &str, arguments: &[&str]) -> Option<Vec<String>> {
     for Manual { file, content } in pages() {
         let path = folder.path().join(&file);
         std::fs::write(&path, content).unwrap();
-        let output =
-            Program::new(program).args(arguments).arg(&path).env("LC_ALL", "C.UTF-8").output().unwrap();
+        let output = Program::new(program)
+            .args(arguments)
+            .arg(&path)
+            .env("LC_ALL", "C.UTF-8")
+            .env("MANWIDTH", "80")
+            .output()
+            .unwrap();
         let printed = if program == "man" { output.stderr } else { [output.stdout, output.stderr].concat() };
         complaints.extend(String::from_utf8_lossy(&printed).lines().map(|line| format!("{file}: {line}")));
     }

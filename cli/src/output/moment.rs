@@ -9,8 +9,8 @@ const DAY: u64 = 24 * HOUR;
 /// The distance from `now`, rounded to the largest unit of which it has two or more.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.unix().abs_diff(now.unix());
-    if seconds == 0 {
-        return "now".to_owned();
+    if at <= now && seconds < MINUTE {
+        return "just now".to_owned();
     }
     let distance = rough(seconds);
     if at > now { format!("in {distance}") } else { format!("{distance} ago") }
@@ -35,7 +35,9 @@ mod tests {
     fn distance_has_one_unit_and_a_direction() {
         let now = Timestamp::from_unix(1_767_225_600);
         for (distance, text) in [
-            (0, "now"),
+            (0, "just now"),
+            (-59, "just now"),
+            (-60, "60 s ago"),
             (1, "in 1 s"),
             (-119, "119 s ago"),
             (120, "in 2 min"),

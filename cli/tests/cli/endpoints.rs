@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
-const TABLE: &str = r#"{"service":"orders","routes":[
+pub(crate) const TABLE: &str = r#"{"service":"orders","routes":[
   {"methods":["DELETE"],"path":"/tenants/{id}","handler":{"endpoint":"orders::delete_tenant","line":7},
    "access":{"service_only":{"services":["orchestrator"],"scopes":["tenants:delete"]}}},
   {"methods":["GET"],"path":"/healthz","access":{"public":{"reason":"load balancers have no token"}}}]}"#;

@@ -49,7 +49,8 @@ pub(crate) fn fill(sandbox: &Sandbox) {
             jti: "0d5b7c51-91a3-4a43-9a64-5f8e6f0c7a11".to_owned(),
             expires_at: SystemClock.now().plus(Duration::from_secs(3 * 86_400)),
         };
-        let mut revocation = NewRevocation::new("bakery-auth", target).at(SystemClock.now());
+        let at = SystemClock.now().minus(Duration::from_secs(3 * 3_600));
+        let mut revocation = NewRevocation::new("bakery-auth", target).at(at);
         revocation.reason = Some("seen in a log of the night job".to_owned());
         revocation.revoked_by = Some("operator".to_owned());
         store.revoke(&revocation).await.map(drop)
