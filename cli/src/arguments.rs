@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    attack, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen, list,
-    man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
+    attack, audit, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
+    list, man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
 };
 use crate::config;
 use crate::exit::Exit;
@@ -81,6 +81,12 @@ pub(crate) enum Command {
     Dev(dev::DevOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),
+    Audit(Box<audit::AuditCommand>),
+    Usage(audit::usage::UsageOptions),
+    Unused(audit::unused::UnusedOptions),
+    Anomalies(audit::anomalies::AnomaliesOptions),
+    Suggest(audit::suggest::SuggestOptions),
+    Explain(Box<audit::explain::ExplainOptions>),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
 }
@@ -139,6 +145,12 @@ impl Command {
             Self::Dev(options) => dev::run(&options),
             Self::Endpoints(options) => endpoints::run(&options),
             Self::Attack(options) => attack::run(&options),
+            Self::Audit(options) => audit::run(&options),
+            Self::Usage(options) => audit::usage::run(&options),
+            Self::Unused(options) => audit::unused::run(&options),
+            Self::Anomalies(options) => audit::anomalies::run(&options),
+            Self::Suggest(options) => audit::suggest::run(&options),
+            Self::Explain(options) => audit::explain::run(&options),
             Self::Completions(options) => completions::run(&options),
             Self::Man(options) => man::run(&options, &Cli::described()),
         }

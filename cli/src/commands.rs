@@ -1,6 +1,7 @@
 //! One module per command, and the exit code of each.
 
 pub(crate) mod attack;
+pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod completions;
 pub(crate) mod dev;

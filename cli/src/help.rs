@@ -16,7 +16,7 @@ use crate::output;
 pub(crate) const WIDEST: usize = 100;
 
 /// The commands by task, in the order in which an operator meets them.
-pub(crate) const TASKS: [(&str, &[&str]); 8] = [
+pub(crate) const TASKS: [(&str, &[&str]); 9] = [
     ("Set up", &["init", "keygen", "jwks", "store"]),
     ("Mint tokens", &["generate", "renew", "k8s-secret", "dev"]),
     ("Check a token", &["verify", "inspect"]),
@@ -24,6 +24,7 @@ pub(crate) const TASKS: [(&str, &[&str]); 8] = [
     ("Revoke", &["revoke", "unrevoke", "revocations"]),
     ("Rotate and publish keys", &["rotate", "keys", "verifiers", "serve"]),
     ("Check the installation and the services", &["doctor", "endpoints", "attack"]),
+    ("Read the audit log", &["audit", "usage", "unused", "anomalies", "suggest", "explain"]),
     ("Use this program", &["completions", "man", "help"]),
 ];
 

@@ -132,6 +132,12 @@ impl StoreAndConfig {
 }
 
 impl StoreAndConfig {
+    /// The same as [`find`](Self::find), for a command that works without a store too.
+    pub(crate) fn find_if_any(&self) -> Outcome<Option<(String, Option<Config>)>> {
+        let config = Config::find(self.config.as_deref(), true)?;
+        Ok(self.store.url(config.as_ref()).map(|url| (url, config)))
+    }
+
     /// The same store, for tokens that are minted.
     pub(crate) fn registry(&self, note: Option<String>) -> RegistryOptions {
         RegistryOptions { store: self.store.clone(), no_store: false, note }

@@ -11,11 +11,13 @@
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`peer_certificate`]: creates the proof of a peer after its handshake.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
+//! - [`LogObserver`], [`observed`]: show another crate what is in a log file.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io, path::Path};
 
 pub use crate::{
+    audit::LogObserver,
     clock::Stopwatch,
     handle::WeakHandle,
     hashed::{Hashed, mix},
@@ -28,11 +30,24 @@ pub use crate::{
     },
 };
 use crate::{
+    audit::{JsonLinesAudit, JsonLinesBuilder},
     clock::Timestamp,
     denial::Backslash,
     revocation::MemoryRevocations,
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
+
+/// Opens a log file as [`JsonLinesBuilder::to_file`] does, and shows an observer what is written to it.
+///
+/// # Errors
+/// As [`JsonLinesBuilder::to_file`], and when the path leads to a FIFO or a device.
+pub fn observed(
+    builder: JsonLinesBuilder,
+    path: &Path,
+    observer: Box<dyn LogObserver>,
+) -> io::Result<JsonLinesAudit> {
+    builder.to_observed_file(path, observer)
+}
 
 /// Decodes the payload of a text that has the form of a token. Its signature is not checked.
 pub fn unverified_payload(token: &str) -> Option<Vec<u8>> {

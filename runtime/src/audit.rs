@@ -16,6 +16,8 @@ use std::{
     sync::Arc,
 };
 
+#[doc(hidden)]
+pub use self::json_lines::LogObserver;
 pub use self::{
     event::AuditEvent,
     json_lines::{JsonLinesAudit, JsonLinesBuilder, WhenFull},

@@ -12,6 +12,7 @@ use serde_json::json;
 use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::Journal;
 
+use super::audit;
 use crate::config::Config;
 use crate::device::Device;
 use crate::escape;
@@ -74,6 +75,11 @@ pub(crate) struct KeygenOptions {
     /// Use the key of this name, which exists in the token or in the service of the command
     #[arg(long, value_name = "NAME", conflicts_with_all = ["encrypt", "bits"])]
     existing: Option<String>,
+    /// Generate the key that signs the checkpoints of the audit log with this name, such as
+    /// `bakery.example/orders`; the public key is written to the file of --out with `.pub` at its end
+    #[arg(long, value_name = "NAME", requires = "out",
+        conflicts_with_all = ["algorithm", "public_out", "kid", "bits", "encrypt", "existing", "config"])]
+    audit: Option<String>,
     /// Configuration file that names key file and algorithm [default: `service-token.toml`, unless
     /// --out names a file]
     #[arg(long, value_name = "FILE")]
@@ -87,6 +93,9 @@ pub(crate) struct KeygenOptions {
 }
 
 pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
+    if let (Some(name), Some(out)) = (&options.audit, &options.out) {
+        return audit::tree::keygen(name, out, Overwrite::from_force(options.force), options.format);
+    }
     let config = Config::find(options.config.as_deref(), options.out.is_none())?;
     let plan = Plan::new(options, config.as_ref())?;
     let overwrite = Overwrite::from_force(options.force);

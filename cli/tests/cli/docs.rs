@@ -67,7 +67,7 @@ fn commands_of_the_guide_and_their_options_exist() {
             let mut words = command.split(' ').skip(1);
             let name = words.next().unwrap();
             let help = match name {
-                "store" => Sandbox::new().run(&[name, words.next().unwrap(), "--help"]),
+                "store" | "audit" => Sandbox::new().run(&[name, words.next().unwrap(), "--help"]),
                 name => Sandbox::new().run(&[name, "--help"]),
             };
             let help = help.done().stdout;

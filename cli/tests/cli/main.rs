@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod attack;
+mod audit_log;
 mod completion;
 mod configuration;
 mod corpus;

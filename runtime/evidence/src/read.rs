@@ -3,7 +3,7 @@
 //! [`files`] passes each record to a [`Visitor`]. What is wrong is in [`Done::trouble`], with file and line.
 
 mod record;
-mod source;
+pub(crate) mod source;
 
 use std::{
     fmt,

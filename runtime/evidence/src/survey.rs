@@ -54,15 +54,6 @@ pub struct Survey {
     allowed: RecentIds,
     span: Option<(i64, i64)>,
     omitted: u64,
-    progress: Option<Progress>,
-}
-
-struct Progress(Box<dyn FnMut(u64)>);
-
-impl std::fmt::Debug for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Progress")
-    }
 }
 
 /// The files of one log, which rotation has split.
@@ -124,13 +115,6 @@ impl Survey {
     /// Creates an empty survey.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Reports the progress of a pass: the bytes that were read of the file at hand.
-    #[must_use]
-    pub fn with_progress(mut self, progress: impl FnMut(u64) + 'static) -> Self {
-        self.progress = Some(Progress(Box::new(progress)));
-        self
     }
 
     /// The instants of the first and the last record, in microseconds since 1970.
@@ -214,12 +198,6 @@ impl Survey {
 impl Visitor for Survey {
     fn record(&mut self, place: Place<'_>, record: &Record<'_>) {
         self.add(place, record);
-    }
-
-    fn progress(&mut self, bytes: u64) {
-        if let Some(Progress(progress)) = &mut self.progress {
-            progress(bytes);
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod commit;
 mod exit;
 mod file;
 mod line;
+mod observe;
 mod output;
 mod queue;
 mod rotate;
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::observe::LogObserver;
 use self::{
     file::{FileSettings, LogFile},
     output::{Output, Plain},
@@ -210,6 +212,19 @@ impl JsonLinesBuilder {
             return Err(invalid(mistake.to_owned()));
         }
         let file = LogFile::open(path.as_ref(), self.file.clone())?;
+        self.start(file)
+    }
+
+    /// As [`to_file`](Self::to_file), and shows an observer what is in the file.
+    pub(crate) fn to_observed_file(
+        self,
+        path: &Path,
+        observer: Box<dyn LogObserver>,
+    ) -> io::Result<JsonLinesAudit> {
+        if let Some(mistake) = self.file.rotation.mistake() {
+            return Err(invalid(mistake.to_owned()));
+        }
+        let file = LogFile::open(path, self.file.clone())?.observed_by(observer)?;
         self.start(file)
     }
 

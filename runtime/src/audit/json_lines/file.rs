@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    observe::LogObserver,
     output::{Output, Unwritten},
     rotate::{self, Rotated, Rotation},
     rotated::sync_folder,
@@ -42,6 +43,7 @@ pub(crate) struct LogFile {
     tidier: Tidier,
     /// Whether the last rotation failed, which was logged.
     rotation_fails: bool,
+    observer: Option<Box<dyn LogObserver>>,
 }
 
 struct Opened {
@@ -54,6 +56,8 @@ struct Opened {
     torn: bool,
     /// Whether the last write found the disk or the user's quota full.
     full: bool,
+    /// What was written and not yet shown to the observer; `None` without an observer.
+    unobserved: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -80,7 +84,27 @@ impl LogFile {
         if settings.rotation.is_on() {
             tidier.start(&fs::canonicalize(&path).unwrap_or_else(|_| path.clone()), &settings.rotation);
         }
-        Ok(Self { path, settings, open, tidier, rotation_fails: false })
+        Ok(Self { path, settings, open, tidier, rotation_fails: false, observer: None })
+    }
+
+    /// Shows everything that is written from now on to an observer.
+    pub(crate) fn observed_by(mut self, mut observer: Box<dyn LogObserver>) -> io::Result<Self> {
+        if self.open.kind != Kind::Regular {
+            let text = format!("`{}` is not a regular file, so it cannot be sealed", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        observer.opened(&self.open.file);
+        self.open.unobserved = Some(Vec::new());
+        self.observer = Some(observer);
+        Ok(self)
+    }
+
+    fn observe(&mut self) {
+        let (Some(observer), Some(bytes)) = (&mut self.observer, &mut self.open.unobserved) else { return };
+        if !bytes.is_empty() {
+            observer.written(bytes);
+            bytes.clear();
+        }
     }
 
     /// Rotates the file before `more` bytes are added, if it is due. If that fails, the old file is written to.
@@ -133,12 +157,14 @@ impl LogFile {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.open = Opened::open(&self.path, &self.settings)?;
+        if let Some(observer) = &mut self.observer {
+            observer.opened(&self.open.file);
+            self.open.unobserved = Some(Vec::new());
+        }
         Ok(())
     }
-}
 
-impl Output for LogFile {
-    fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
+    fn append_lines(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
         self.rotate_if_due(lines.len());
         if let Err(Unwritten { written, error }) = self.open.append(lines, stalled) {
             // Requests whose lines come before the cut are admitted, so these lines must be kept like any others.
@@ -158,6 +184,14 @@ impl Output for LogFile {
             self.open.file.sync_data().map_err(|error| Unwritten { written: 0, error })?;
         }
         Ok(())
+    }
+}
+
+impl Output for LogFile {
+    fn append(&mut self, lines: &[u8], stalled: &mut dyn FnMut() -> bool) -> Result<(), Unwritten> {
+        let written = self.append_lines(lines, stalled);
+        self.observe();
+        written
     }
 
     fn check(&mut self) -> io::Result<()> {
@@ -185,10 +219,26 @@ impl Output for LogFile {
             Kind::Regular | Kind::Other => match (&self.open.file).write(b"\n") {
                 Ok(written) => {
                     self.open.torn &= written == 0;
+                    if let Some(unobserved) = self.open.unobserved.as_mut().filter(|_| written > 0) {
+                        unobserved.push(b'\n');
+                    }
+                    self.observe();
                     written > 0
                 }
                 Err(_) => false,
             },
+        }
+    }
+
+    fn tick(&mut self, lost: u64) {
+        if let Some(observer) = &mut self.observer {
+            observer.tick(lost);
+        }
+    }
+
+    fn finish(&mut self, lost: u64) {
+        if let Some(observer) = &mut self.observer {
+            observer.finish(lost);
         }
     }
 }
@@ -229,6 +279,7 @@ impl Opened {
             since: created(&metadata).unwrap_or_else(|| SystemClock.now()),
             torn,
             full: false,
+            unobserved: None,
         })
     }
 
@@ -261,6 +312,9 @@ impl Opened {
             match (&self.file).write(rest) {
                 Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
                 Ok(more) => {
+                    if let Some(unobserved) = &mut self.unobserved {
+                        unobserved.extend_from_slice(rest.get(..more).unwrap_or_default());
+                    }
                     written += more;
                     self.torn = bytes.get(written - 1) != Some(&b'\n');
                 }

@@ -25,6 +25,12 @@ pub(crate) trait Output {
     fn has_recovered(&mut self) -> bool {
         false
     }
+
+    /// Is called at each round of the writer, with the number of records lost so far.
+    fn tick(&mut self, _lost: u64) {}
+
+    /// Is called once, after the last lines.
+    fn finish(&mut self, _lost: u64) {}
 }
 
 /// The error for lines that were not written completely.

@@ -58,6 +58,7 @@ impl<O: Output> Writer<O> {
     #[inline(never)]
     pub(crate) fn run(mut self) {
         while self.pass() {
+            self.out.tick(self.queue.lost());
             self.look_at_losses();
             if self.queue.unreachable.is_there() {
                 // Records cannot be written yet, however many are queued.
@@ -80,6 +81,7 @@ impl<O: Output> Writer<O> {
         if self.queue.overflow().is_some() {
             self.queue.overflow_is_over();
         }
+        self.out.finish(self.queue.lost());
     }
 
     fn sleep(&self) {

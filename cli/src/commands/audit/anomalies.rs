@@ -1,0 +1,73 @@
+//! `service-token anomalies`: what is unusual since an instant.
+
+use clap::Args;
+use serde_json::json;
+use service_only_evidence::anomalies::AnomalyRules;
+use service_only_evidence::survey::Survey;
+
+use super::files::{self, AuditFiles, ReportFormat};
+use super::findings::{self, Accepted};
+use crate::exit::Exit;
+use crate::instant::Instant;
+use crate::output;
+use crate::problem::Outcome;
+
+const EXAMPLES: &str = "\
+Rules:
+  new-pair             a service called an endpoint for the first time
+  two-networks         one token from two networks within ten minutes, one of them rare for this token
+  two-keys             two keys verified the same `jti`
+  new-network          a known token from a network that no token of its service came from before
+  refusal-burst        at least 20 refusals in five minutes, and ten times the median of that caller and code
+  used-after-rotation  a token rested for an hour after its successor was seen, and was used again
+  gap                  a log without records for 15 minutes, and ten times as long as usual
+
+A network is a /24 of IPv4 or a /64 of IPv6.
+
+Exit codes: 0 nothing is unusual, 1 something is, 2 usage.
+
+Examples:
+  service-token anomalies audit.jsonl*
+  service-token anomalies --since 2026-01-31T12:00:00Z logs/*/audit.jsonl* --format json";
+
+/// Find what is unusual, by rules that you can check; exit code 1 if there is anything
+///
+/// Compares the records since an instant with those before it. Each finding names its rule, and its id
+/// is the same in each run.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct AnomaliesOptions {
+    #[command(flatten)]
+    files: AuditFiles,
+    /// Start of the time that is compared with the time before
+    /// [default: the last quarter of the records, at most the last day]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Instant>,
+    #[command(flatten)]
+    accepted: Accepted,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
+    let mut survey = Survey::new();
+    let done = options.files.read(&mut survey)?;
+    let since = options.since.map(|Instant(since)| since.unix().saturating_mul(1_000_000));
+    let anomalies = survey.anomalies(&AnomalyRules { since, ..AnomalyRules::default() });
+    if done.records() == 0 {
+        output::warning("the files have no records");
+    } else if anomalies.since == anomalies.compared_from {
+        output::warning(
+            "no records are older, so the rules that compare found nothing; name an earlier file",
+        );
+    } else {
+        let (since, from) = (&anomalies.since, &anomalies.compared_from);
+        output::note(&format!("records since {since} are compared with those from {from} on"));
+    }
+    let findings = options.accepted.filter(anomalies.findings);
+    let report = json!({
+        "read": files::summary(&done), "since": anomalies.since, "compared_from": anomalies.compared_from,
+    });
+    findings::write(&findings, report, options.format)
+}

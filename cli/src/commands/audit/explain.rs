@@ -1,0 +1,281 @@
+//! `service-token explain`: one decision in sentences, or the answer for a call that was never made.
+
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use service_only::routes::RouteTable;
+use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, WhatIf};
+use service_only_evidence::read::{Place, Record};
+use service_only_store::{ListedToken, Store, TokenFilter};
+
+use super::files;
+use crate::commands::endpoints;
+use crate::escape;
+use crate::exit::Exit;
+use crate::members;
+use crate::output::{self, Format};
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::store::{self, StoreAndConfig, refused};
+
+/// Far larger than any response of a guard.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token explain 019b76da-0c1e-7a52-8b6e-2f7c0d9e4a11 --audit audit.jsonl*
+  curl -s https://stock/reserve | service-token explain - --audit audit.jsonl --endpoints stock.json
+  service-token explain --what-if --service billing --endpoint stock::reserve --endpoints stock.json";
+
+/// Explain why a call was refused or admitted: the stage, the two values, the setting, the smallest change
+///
+/// The id is the `instance` of the response and the `id` of the record. With `--endpoints`, the answer
+/// includes the handler's policy of today; with a store, the state of the token.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExplainOptions {
+    /// Id of a record, its `urn:uuid:` form, or `-` to read a response body from standard input
+    #[arg(value_name = "ID", required_unless_present = "what_if", conflicts_with = "what_if")]
+    id: Option<String>,
+    /// Audit files to search, plain, gzip or zstd
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "what_if")]
+    audit: Vec<PathBuf>,
+    /// Answer from the tables alone: would this service be admitted?
+    #[arg(long, requires_all = ["service", "endpoint", "endpoints"])]
+    what_if: bool,
+    /// Service for `--what-if`
+    #[arg(long, value_name = "NAME", requires = "what_if")]
+    service: Option<String>,
+    /// Handler for `--what-if`, or the end of its path
+    #[arg(long, value_name = "ENDPOINT", requires = "what_if")]
+    endpoint: Option<String>,
+    /// Issuer of the token for `--what-if`
+    #[arg(long, value_name = "ISSUER", requires = "what_if")]
+    issuer: Option<String>,
+    /// Role of the token for `--what-if`
+    #[arg(long, value_name = "ROLE", requires = "what_if")]
+    role: Option<String>,
+    /// Scope of the token for `--what-if`; repeatable
+    #[arg(long, value_name = "SCOPE", requires = "what_if")]
+    scope: Vec<String>,
+    /// The table of a program as JSON, as `service-token endpoints` reads it; repeatable
+    #[arg(long, value_name = "TABLE")]
+    endpoints: Vec<PathBuf>,
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn run(options: &ExplainOptions) -> Outcome<Exit> {
+    let tables = options.endpoints.iter().map(|path| endpoints::read(path)).collect::<Outcome<Vec<_>>>()?;
+    match (&options.id, &options.service, &options.endpoint) {
+        (Some(id), ..) => recorded(options, &wanted(id)?, &tables),
+        (None, Some(service), Some(endpoint)) => {
+            let caller = Hypothesis {
+                service: service.clone(),
+                issuer: options.issuer.clone(),
+                role: options.role.clone(),
+                scopes: options.scope.clone(),
+            };
+            hypothetical(&tables, endpoint, &caller, options.format)
+        }
+        _ => Err(Problem::usage("no id of a record").help("pass an id, or `--what-if`")),
+    }
+}
+
+/// What a record is explained with.
+struct Found {
+    explanation: Explanation,
+    service: Option<String>,
+    issuer: Option<String>,
+    jti: Option<String>,
+    endpoint: Option<String>,
+    /// How many records have the id. The last one is the outcome.
+    records: u64,
+}
+
+fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcome<Exit> {
+    let mut found: Option<Found> = None;
+    files::read(&options.audit, &mut |_: Place<'_>, record: &Record<'_>| {
+        if record.id == id {
+            let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+            found = Some(Found {
+                explanation: Explanation::of(record),
+                service: owned(&record.service),
+                issuer: owned(&record.issuer),
+                jti: owned(&record.jti),
+                endpoint: owned(&record.endpoint),
+                records: found.as_ref().map_or(0, |found| found.records) + 1,
+            });
+        }
+    })?;
+    let found = found.ok_or_else(|| {
+        Problem::new(ProblemCode::Io, format!("no record has the id `{}`", escape::one_line(id)))
+            .help("name the log of the service that answered, and the rotated files of that time")
+    })?;
+    let token = token(options, &found)?;
+    let policies = match (&found.service, &found.endpoint) {
+        (Some(service), Some(endpoint)) => {
+            let caller = Hypothesis {
+                service: service.clone(),
+                issuer: found.issuer.clone(),
+                ..Hypothesis::default()
+            };
+            explain::what_if(tables, endpoint, &caller)
+        }
+        _ => Vec::new(),
+    };
+    match options.format {
+        Format::Json => output::json(&json!({
+            "decision": found.explanation, "records": found.records, "token_now": token, "policy_now": policies,
+        }))?,
+        Format::Text => output::lines(text(&found, token.as_ref(), &policies).trim_end())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn text(found: &Found, token: Option<&Value>, policies: &[WhatIf]) -> String {
+    let Explanation { id, time, summary, passed, refused_by, code, reason, compared, advice, .. } =
+        &found.explanation;
+    let mut text = format!("{time}: {summary}.\n");
+    let mut add = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    if found.records > 1 {
+        add(format!(
+            "{} records have the id {id}: the handler changed the outcome, and this is the last.",
+            found.records
+        ));
+    }
+    if !passed.is_empty() {
+        add("\nPassed:".to_owned());
+        passed.iter().for_each(|stage| add(format!("  {:<13} {}", stage.stage, stage.proves)));
+    }
+    if let Some(stage) = refused_by {
+        add(format!("\nRefused by the stage `{stage}`, code `{}`.", code.as_deref().unwrap_or("-")));
+    }
+    if let Some(reason) = reason {
+        add(format!("  reason        {reason}"));
+    }
+    if let Some(compared) = compared {
+        add(format!("  found         {}", compared.found));
+        add(format!("  expected      {}", compared.expected));
+    }
+    if let Some(advice) = advice {
+        add("\nTo admit this caller:".to_owned());
+        advised(advice).into_iter().for_each(&mut add);
+    }
+    if let Some(token) = token {
+        let member = |name: &str| token.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        add("\nThe token now:".to_owned());
+        for name in ["state", "revoked", "minted_at", "minted_by", "expires_at"] {
+            add(format!("  {:<13} {}", name.replace('_', " "), member(name)));
+        }
+    }
+    for policy in policies {
+        add(format!("\nThe policy of `{}` now:", policy.endpoint));
+        requirements(policy).into_iter().for_each(&mut add);
+    }
+    text
+}
+
+fn advised(advice: &Advice) -> [String; 3] {
+    [
+        format!("  check         {}", advice.setting),
+        format!("  change        {}", advice.change),
+        format!("  risk          {}", advice.risk),
+    ]
+}
+
+fn requirements(policy: &WhatIf) -> Vec<String> {
+    let met = |is_met: Option<bool>| match is_met {
+        Some(true) => "met",
+        Some(false) => "not met",
+        None => "depends",
+    };
+    policy
+        .requirements
+        .iter()
+        .map(|required| format!("  {:<13} {}", met(required.is_met), required.text))
+        .collect()
+}
+
+fn hypothetical(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis, format: Format) -> Outcome<Exit> {
+    let answers = explain::what_if(tables, endpoint, caller);
+    if answers.is_empty() {
+        return Err(Problem::usage(format!(
+            "no table has a guarded handler `{}`",
+            escape::one_line(endpoint)
+        ))
+        .help("`service-token endpoints TABLE` lists the handlers of a table"));
+    }
+    let is_admitted = answers.iter().all(|answer| answer.is_admitted);
+    match format {
+        Format::Json => output::json(&answers)?,
+        Format::Text => {
+            let mut text = String::new();
+            for answer in &answers {
+                let outcome = if answer.is_admitted { "would be admitted to" } else { "would be refused by" };
+                text.push_str(&format!(
+                    "the service `{}` {outcome} `{}` of `{}`, with an authentic token:\n",
+                    caller.service, answer.endpoint, answer.program
+                ));
+                for (required, line) in answer.requirements.iter().zip(requirements(answer)) {
+                    text.push_str(&format!("{line}\n"));
+                    if let (Some(false), Some(advice)) = (required.is_met, &required.advice) {
+                        advised(advice).iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+                    }
+                }
+            }
+            output::lines(text.trim_end())?;
+        }
+    }
+    Ok(if is_admitted { Exit::Done } else { Exit::Forbidden })
+}
+
+/// The state of the token of a record, if a store is named and knows it.
+fn token(options: &ExplainOptions, found: &Found) -> Outcome<Option<Value>> {
+    let (Some(jti), Some((url, _))) = (&found.jti, options.store.find_if_any()?) else { return Ok(None) };
+    let filter =
+        TokenFilter { jti: Some(jti.clone()), issuer: found.issuer.clone(), ..TokenFilter::default() };
+    let tokens = store::run(async {
+        let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+        store.tokens(&filter).await.map_err(|error| refused(&error))
+    })?;
+    Ok(tokens.first().map(described))
+}
+
+fn described(listed: &ListedToken) -> Value {
+    let token = &listed.token;
+    json!({
+        "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
+        "minted_at": members::instant(token.minted_at), "minted_by": token.minted_by,
+        "expires_at": members::instant(token.expires_at),
+    })
+}
+
+/// The id of an argument, or of a response body on standard input.
+fn wanted(argument: &str) -> Outcome<String> {
+    if argument != "-" {
+        return Ok(argument.trim_start_matches("urn:uuid:").to_ascii_lowercase());
+    }
+    let mut body = String::new();
+    io::stdin()
+        .lock()
+        .take(MAX_RESPONSE_BYTES)
+        .read_to_string(&mut body)
+        .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read standard input: {error}")))?;
+    // The headers of `curl -i` may come first.
+    let (_, after) = body.split_once("urn:uuid:").ok_or_else(|| {
+        Problem::usage("the response has no `instance` with an id").help(
+            "pipe the body of a refusal, which is `application/problem+json`; a proxy may have replaced it",
+        )
+    })?;
+    let id: String =
+        after.chars().take_while(|character| character.is_ascii_hexdigit() || *character == '-').collect();
+    Ok(id.to_ascii_lowercase())
+}

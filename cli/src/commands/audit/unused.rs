@@ -1,0 +1,130 @@
+//! `service-token unused`: grants that no admitted call needed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use service_only::clock::Timestamp;
+use service_only_evidence::survey::Survey;
+use service_only_evidence::unused::{Coverage, GrantedToken, Grants, Window};
+use service_only_store::{Store, TokenFilter};
+
+use super::files::{self, AuditFiles, ReportFormat};
+use super::findings::{self, Accepted};
+use crate::commands::endpoints;
+use crate::commands::list;
+use crate::config::{Config, Lifetime};
+use crate::exit::Exit;
+use crate::instant::Instant;
+use crate::output;
+use crate::problem::{Outcome, Problem};
+use crate::store::{self, StoreAndConfig, refused};
+
+const EXAMPLES: &str = "\
+Exit codes: 0 nothing is unused, 1 something is, 2 usage, or the logs cover too little of the window for
+a conclusion.
+
+Examples:
+  service-token unused --window 90d --endpoints orders.json --endpoints stock.json logs/*/audit.jsonl*
+  service-token unused --window 30d --endpoints orders.json audit.jsonl* --accept unused-grant-3fa9c2d1";
+
+/// Find grants that no admitted call needed: callers, endpoints, tokens and scopes; exit code 1 if there are any
+///
+/// Refused calls do not count as use. The tables come from `--endpoints`, valid tokens from the
+/// registry, and the scopes of a service from the configuration. If the logs cover too little of the
+/// window, the command draws no conclusion.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UnusedOptions {
+    #[command(flatten)]
+    files: AuditFiles,
+    /// The time without a call after which a grant is unused, such as `90d`
+    #[arg(long, value_name = "DURATION")]
+    window: Lifetime,
+    /// End of the window
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    until: Instant,
+    /// The table of a program as JSON, as `service-token endpoints` reads it; repeatable
+    #[arg(long, value_name = "TABLE")]
+    endpoints: Vec<PathBuf>,
+    /// The share of the window that the records must cover, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    min_coverage: u8,
+    #[command(flatten)]
+    accepted: Accepted,
+    #[command(flatten)]
+    store: StoreAndConfig,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
+    let tables = options.endpoints.iter().map(|path| endpoints::read(path)).collect::<Outcome<Vec<_>>>()?;
+    let store = options.store.find_if_any()?;
+    if tables.is_empty() && store.is_none() {
+        return Err(Problem::usage("nothing is known to be granted").help(
+            "pass the tables of your programs with `--endpoints TABLE`, the registry with `--store URL`, or both",
+        ));
+    }
+    let tokens = match &store {
+        Some((url, config)) => tokens(url, config.as_ref())?,
+        None => Vec::new(),
+    };
+    let mut survey = Survey::new();
+    let done = options.files.read(&mut survey)?;
+    let window = window(options.until, options.window, options.min_coverage);
+    let unused = survey.unused(&Grants { tables, tokens }, window);
+    tell(&unused.coverage);
+    let findings = options.accepted.filter(unused.findings);
+    let report = json!({ "read": files::summary(&done), "coverage": unused.coverage });
+    let exit = findings::write(&findings, report, options.format)?;
+    if !unused.coverage.is_enough {
+        output::warning("the logs cover too little of the window, so the report has no conclusion");
+        return Ok(Exit::Misuse);
+    }
+    Ok(exit)
+}
+
+pub(super) fn window(Instant(until): Instant, Lifetime(length): Lifetime, min_coverage: u8) -> Window {
+    Window {
+        end: micros(until),
+        length: i64::try_from(length.as_micros()).unwrap_or(i64::MAX),
+        min_coverage: f64::from(min_coverage) / 100.0,
+    }
+}
+
+/// Writes how much of a window the logs cover.
+pub(super) fn tell(coverage: &Coverage) {
+    let Coverage { covered, of, unit, from, to, .. } = coverage;
+    output::note(&format!("records cover {covered} of {of} {unit} from {from} to {to}"));
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.unix().saturating_mul(1_000_000)
+}
+
+/// The valid tokens of the registry. The configuration has the scopes of each service.
+fn tokens(url: &str, config: Option<&Config>) -> Outcome<Vec<GrantedToken>> {
+    let filter = list::active(TokenFilter::default(), store::now());
+    let listed = store::run(async {
+        let store = Store::open(url).await.map_err(|error| refused(&error))?;
+        store.tokens(&filter).await.map_err(|error| refused(&error))
+    })?;
+    let scopes = |service: &str| {
+        let entry = config.and_then(|config| {
+            config.services.iter().find(|(name, _)| name.as_str() == service).map(|(_, entry)| entry)
+        });
+        entry.map(|entry| entry.scopes.clone()).unwrap_or_default()
+    };
+    Ok(listed
+        .into_iter()
+        .map(|listed| GrantedToken {
+            scopes: scopes(&listed.token.service),
+            minted: micros(listed.token.minted_at),
+            issuer: listed.token.issuer,
+            jti: listed.token.jti,
+            service: listed.token.service,
+        })
+        .collect())
+}

@@ -1,0 +1,168 @@
+//! `service-token usage`: who called what, with which token and key.
+
+use clap::Args;
+use serde_json::json;
+use service_only_evidence::survey::{Calls, Durations, Survey};
+
+use super::csv;
+use super::files::{self, AuditFiles, ReportFormat};
+use crate::exit::Exit;
+use crate::output::{self, Cell, Table};
+use crate::problem::Outcome;
+use crate::store;
+
+const EXAMPLES: &str = "\
+Examples:
+  service-token usage audit.jsonl*
+  service-token usage --by token orders/audit.jsonl* stock/audit.jsonl*
+  service-token usage --format csv audit.jsonl > usage.csv";
+
+/// Show who called what: admitted and refused calls, the first and the last, and how long decisions took
+///
+/// Reads any number of files in one pass, also those of several services. Callers that were not
+/// authenticated are one row, because any client can invent names.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UsageOptions {
+    #[command(flatten)]
+    files: AuditFiles,
+    /// What a row is about
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+enum By {
+    /// A service and an endpoint
+    #[default]
+    Service,
+    /// A token
+    Token,
+    /// The key that signed the tokens
+    Key,
+}
+
+/// The names of a row and its counts.
+struct Row {
+    names: Vec<String>,
+    calls: Calls,
+}
+
+pub(crate) fn run(options: &UsageOptions) -> Outcome<Exit> {
+    let mut survey = Survey::new();
+    let done = options.files.read(&mut survey)?;
+    if survey.omitted() > 0 {
+        output::warning(&format!(
+            "{} records are not in every report, because there are too many different names",
+            survey.omitted()
+        ));
+    }
+    let (header, rows) = rows(&survey, options.by);
+    match options.format {
+        ReportFormat::Json => {
+            let usage = match options.by {
+                By::Service => json!(survey.usage()),
+                By::Token => json!(survey.token_usage()),
+                By::Key => json!(survey.key_usage()),
+            };
+            output::json(
+                &json!({ "read": files::summary(&done), "omitted": survey.omitted(), "usage": usage }),
+            )?;
+        }
+        ReportFormat::Csv => output::result_bytes(as_csv(&header, &rows).as_bytes())?,
+        ReportFormat::Text => print(options.by, &rows)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn rows(survey: &Survey, by: By) -> (Vec<&'static str>, Vec<Row>) {
+    match by {
+        By::Service => {
+            let rows = survey.usage().into_iter();
+            let rows = rows.map(|used| Row { names: vec![used.service, used.endpoint], calls: used.calls });
+            (vec!["service", "endpoint"], rows.collect())
+        }
+        By::Token => {
+            let rows = survey.token_usage().into_iter();
+            let rows = rows.map(|used| Row {
+                names: vec![used.service, used.jti, used.kids.join(" ")],
+                calls: used.calls,
+            });
+            (vec!["service", "jti", "kids"], rows.collect())
+        }
+        By::Key => {
+            let rows = survey.key_usage().into_iter();
+            (vec!["kid"], rows.map(|used| Row { names: vec![used.kid], calls: used.calls }).collect())
+        }
+    }
+}
+
+fn as_csv(header: &[&str], rows: &[Row]) -> String {
+    let mut text = String::new();
+    let ends = Durations::COARSE.map(|end| format!("up_to_{end}_us"));
+    let counts = ["allowed", "refused", "first", "last", "p50_us", "p99_us"];
+    let ends = ends.iter().map(String::as_str).chain(["longer"]);
+    csv::row(&mut text, header.iter().copied().chain(counts).chain(ends));
+    for Row { names, calls } in rows {
+        let numbers = [calls.allowed, calls.refused].map(|number| number.to_string());
+        let times = [calls.first.clone(), calls.last.clone()];
+        let durations = [calls.p50_us, calls.p99_us].into_iter().chain(calls.durations);
+        let cells: Vec<String> = names
+            .iter()
+            .cloned()
+            .chain(numbers)
+            .chain(times)
+            .chain(durations.map(|number| number.to_string()))
+            .collect();
+        csv::row(&mut text, cells.iter().map(String::as_str));
+    }
+    text
+}
+
+fn print(by: By, rows: &[Row]) -> Outcome<()> {
+    let name = |row: &Row, at: usize| row.names.get(at).cloned().unwrap_or_default();
+    let counts = |calls: &Calls| {
+        [
+            Cell::word(calls.allowed.to_string()),
+            Cell::word(calls.refused.to_string()),
+            Cell::word(&calls.first),
+            Cell::word(&calls.last),
+            Cell::word(format!("{} µs", calls.p50_us)),
+            Cell::word(format!("{} µs", calls.p99_us)),
+        ]
+    };
+    let now = store::now();
+    match by {
+        By::Service => {
+            let mut table =
+                Table::new(["service", "endpoint", "allowed", "refused", "first", "last", "p50", "p99"]);
+            for row in rows {
+                let [a, b, c, d, e, f] = counts(&row.calls);
+                table.row([Cell::word(name(row, 0)), Cell::text(name(row, 1)), a, b, c, d, e, f]);
+            }
+            table.print(now)
+        }
+        By::Token => {
+            let mut table =
+                Table::new(["service", "jti", "kid", "allowed", "refused", "first", "last", "p50", "p99"]);
+            for row in rows {
+                let [a, b, c, d, e, f] = counts(&row.calls);
+                let names = [Cell::word(name(row, 0)), Cell::id(name(row, 1)), Cell::text(name(row, 2))];
+                let [one, two, three] = names;
+                table.row([one, two, three, a, b, c, d, e, f]);
+            }
+            table.print(now)
+        }
+        By::Key => {
+            let mut table = Table::new(["kid", "allowed", "refused", "first", "last", "p50", "p99"]);
+            for row in rows {
+                let [a, b, c, d, e, f] = counts(&row.calls);
+                table.row([Cell::id(name(row, 0)), a, b, c, d, e, f]);
+            }
+            table.print(now)
+        }
+    }
+}

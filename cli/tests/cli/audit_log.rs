@@ -1,0 +1,295 @@
+//! The reports on the audit log: usage, unused grants, anomalies, suggestions, explanations, search and tail.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+const TABLE: &str = r#"{"service":"stock","routes":[
+  {"methods":["POST"],"path":"/reserve","handler":{"endpoint":"stock::reserve","line":4},
+   "access":{"service_only":{"services":["orders","billing"],"scopes":["stock:write"]}}},
+  {"methods":["GET"],"path":"/old","handler":{"endpoint":"stock::old","line":9},
+   "access":{"service_only":{"services":["orders"]}}}]}"#;
+
+const SOURCE: &str = "use service_only::service_only;\n\n#[service_only(services(\"orders\", \"billing\"), scopes(\"stock:write\"))]\nasync fn reserve() {}\n";
+
+/// The id of the refusal in the log.
+const REFUSED: &str = "019b76da-0000-7000-8000-000000000099";
+
+fn record(number: u32, hour: u32, decision: &str, service: &str) -> String {
+    format!(
+        r#"{{"id":"019b76da-0000-7000-8000-{number:012}","time":"2026-01-01T{hour:02}:00:{:02}.000000Z","decision":{decision},"endpoint":"stock::reserve","service":"{service}","jti":"jti-{service}","kid":"k1","issuer":"bakery-auth","client.address":"10.0.0.7","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","duration_us":50}}"#,
+        number % 60
+    ) + "\n"
+}
+
+/// Ten hours with a call of `orders` in each, and a refusal of `billing`.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut log: String =
+        (0..10).map(|hour| record(hour, hour, r#""allow","status":200"#, "orders")).collect();
+    log += &record(
+        99,
+        9,
+        r#""deny","status":403,"code":"service_not_allowed","stage":"policy","reason":"the service is `billing`, allowed: orders""#,
+        "billing",
+    );
+    sandbox.write("audit.jsonl", log + "{\"level\":\"INFO\"}\n");
+    sandbox.write("stock.json", TABLE);
+    sandbox
+}
+
+const WINDOW: [&str; 6] = ["--window", "10h", "--until", "2026-01-01T10:00:00Z", "--endpoints", "stock.json"];
+
+#[test]
+fn usage_counts_admitted_and_refused_calls_and_names_damaged_lines() {
+    let sandbox = sandbox();
+    let ran = sandbox.run(&["usage", "audit.jsonl", "--format", "json"]).done();
+    let usage = ran.json();
+    assert_eq!(usage["usage"][1]["service"], "orders");
+    assert_eq!(usage["usage"][1]["allowed"], 10);
+    assert_eq!(usage["usage"][0]["refused"], 1);
+    assert_eq!(usage["read"]["trouble"]["foreign"], 1);
+    assert!(ran.stderr.contains("audit.jsonl:12: the line is not an audit record"), "{}", ran.stderr);
+    let csv = sandbox.run(&["usage", "audit.jsonl", "--by", "token", "--format", "csv"]).done().stdout;
+    assert!(
+        csv.starts_with("service,jti,kids,allowed,refused,first,last,p50_us,p99_us,up_to_10_us,"),
+        "{csv}"
+    );
+    assert!(
+        csv.contains("\r\norders,jti-orders,k1,10,0,2026-01-01T00:00:00Z,2026-01-01T09:00:09Z,51,51,0,10,"),
+        "{csv}"
+    );
+    let text = sandbox.run(&["usage", "audit.jsonl", "--by", "key"]).done().stdout;
+    assert!(text.contains("k1"), "{text}");
+    assert!(sandbox.run(&["usage", "absent.jsonl"]).refused().contains("`absent.jsonl`"));
+}
+
+#[test]
+fn unused_grants_end_with_exit_code_1_and_accepted_ones_with_0() {
+    let sandbox = sandbox();
+    let unused = |more: &[&str]| sandbox.run(&[&["unused", "audit.jsonl"], &WINDOW[..], more].concat());
+    let ran = unused(&["--format", "json"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let findings = ran.json()["findings"].as_array().unwrap().clone();
+    let rules: Vec<_> = findings.iter().map(|found| found["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["unused-grant", "unused-endpoint"]);
+    assert_eq!(findings[0]["service"], "billing");
+    let ids: Vec<_> = findings.iter().map(|found| found["id"].as_str().unwrap()).collect();
+    assert_eq!(unused(&["--accept", ids[0]]).code, 1);
+    let accepted = unused(&["--accept", ids[0], "--accept", ids[1], "--accept", "gap-00000000"]);
+    assert_eq!((accepted.code, accepted.stdout.as_str()), (0, ""));
+    assert!(accepted.stderr.contains("`gap-00000000`"), "{}", accepted.stderr);
+}
+
+#[test]
+fn unused_draws_no_conclusion_from_low_coverage() {
+    let sandbox = sandbox();
+    let ran = sandbox.run(&[
+        "unused",
+        "audit.jsonl",
+        "--window",
+        "7d",
+        "--until",
+        "2026-01-01T10:00:00Z",
+        "--endpoints",
+        "stock.json",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert_eq!(ran.json()["findings"], json!([]));
+    assert_eq!(ran.json()["coverage"]["covered"], 10);
+    assert!(
+        sandbox.run(&["unused", "audit.jsonl", "--window", "7d"]).refused().contains("--endpoints TABLE")
+    );
+}
+
+#[test]
+fn unused_token_of_the_registry_is_found() {
+    let sandbox = Sandbox::configured();
+    sandbox.run(&["store", "init", "--store", "sqlite:tokens.db"]).done();
+    let all = ["generate", "--all", "--out-dir", "tokens", "--store", "sqlite:tokens.db"];
+    sandbox.run(&all).done();
+    // A minute in each hour from now on: the window begins after the tokens were minted.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let time = |second: u64| {
+        humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + std::time::Duration::from_secs(second))
+            .to_string()
+    };
+    let log: String = (0..4)
+        .map(|hour| {
+            record(hour, 0, r#""allow","status":200"#, "orders").replace(
+                &format!("2026-01-01T00:00:{hour:02}.000000Z"),
+                &time(now + 3600 + u64::from(hour) * 3600),
+            )
+        })
+        .collect();
+    sandbox.write("audit.jsonl", log);
+    let until = time(now + 5 * 3600);
+    let ran = sandbox.run(&[
+        "unused",
+        "audit.jsonl",
+        "--window",
+        "4h",
+        "--until",
+        &until,
+        "--store",
+        "sqlite:tokens.db",
+        "--format",
+        "csv",
+    ]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert_eq!(ran.stdout.matches("unused-token").count(), 4, "{}", ran.stdout);
+}
+
+#[test]
+fn anomalies_are_found_since_an_instant() {
+    let sandbox = sandbox();
+    let usual = sandbox.run(&["anomalies", "audit.jsonl", "--since", "2026-01-01T05:00:00Z"]);
+    assert_eq!((usual.code, usual.stdout.as_str()), (0, ""), "{}", usual.stderr);
+    let stolen = record(7, 8, r#""allow","status":200"#, "orders").replace("10.0.0.7", "203.0.113.9");
+    sandbox.write("more.jsonl", stolen);
+    let ran = sandbox.run(&[
+        "anomalies",
+        "audit.jsonl",
+        "more.jsonl",
+        "--since",
+        "2026-01-01T05:00:00Z",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let rules: Vec<_> =
+        ran.json()["findings"].as_array().unwrap().iter().map(|found| found["rule"].clone()).collect();
+    assert_eq!(rules, ["new-network"]);
+}
+
+#[test]
+fn suggestion_is_a_patch_and_a_table_for_the_exports() {
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.path("src")).unwrap();
+    sandbox.write("src/lib.rs", SOURCE);
+    let suggest = |format: &[&str]| sandbox.run(&[&["suggest", "audit.jsonl"], &WINDOW[..], format].concat());
+    assert!(
+        suggest(&[]).done().stdout.contains("#[service_only(services(\"orders\"), scopes(\"stock:write\"))]")
+    );
+    let patch = suggest(&["--format", "patch", "--source", "."]).done().stdout;
+    assert!(patch.contains("\n+#[service_only(services(\"orders\"), scopes(\"stock:write\"))]\n"), "{patch}");
+    assert!(suggest(&["--format", "patch"]).refused().contains("--source DIR"));
+    let table = suggest(&["--format", "table"]).done().stdout;
+    let shown = sandbox.feed(&["endpoints", "-", "--format", "json"], table).done().json();
+    assert_eq!(shown["routes"][0]["access"]["service_only"]["services"], json!(["orders"]));
+}
+
+#[test]
+fn explanation_names_the_stage_both_values_and_the_smallest_change() {
+    let sandbox = sandbox();
+    let text = sandbox
+        .run(&["explain", REFUSED, "--audit", "audit.jsonl", "--endpoints", "stock.json"])
+        .done()
+        .stdout;
+    for part in [
+        "the service `billing` from 10.0.0.7 was refused by `stock::reserve` with 403 `service_not_allowed`",
+        "Refused by the stage `policy`",
+        "found         billing",
+        "expected      orders",
+        "add the service to the list of this handler",
+        "The policy of `stock::reserve` now:",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let response =
+        format!("HTTP/1.1 403 Forbidden\r\n\r\n{{\"status\":403,\"instance\":\"urn:uuid:{REFUSED}\"}}");
+    let ran = sandbox.feed(&["explain", "-", "--audit", "audit.jsonl", "--format", "json"], response).done();
+    assert_eq!(ran.json()["decision"]["code"], "service_not_allowed");
+    assert!(
+        sandbox
+            .run(&["explain", "019b", "--audit", "audit.jsonl"])
+            .refused()
+            .contains("no record has the id `019b`")
+    );
+    assert!(
+        sandbox
+            .feed(&["explain", "-", "--audit", "audit.jsonl"], "<html>")
+            .refused()
+            .contains("problem+json")
+    );
+}
+
+#[test]
+fn what_if_answers_from_the_tables_with_the_exit_code_of_the_decision() {
+    let sandbox = sandbox();
+    let asked = |service: &str, scope: &[&str]| {
+        sandbox.run(
+            &[
+                &[
+                    "explain",
+                    "--what-if",
+                    "--service",
+                    service,
+                    "--endpoint",
+                    "reserve",
+                    "--endpoints",
+                    "stock.json",
+                ],
+                scope,
+            ]
+            .concat(),
+        )
+    };
+    assert_eq!(asked("orders", &["--scope", "stock:write"]).code, 0);
+    let refused = asked("shop", &[]);
+    assert_eq!(refused.code, 3);
+    assert!(refused.stdout.contains("would be refused by `stock::reserve` of `stock`"), "{}", refused.stdout);
+}
+
+#[test]
+fn search_prints_the_lines_that_meet_all_conditions() {
+    let sandbox = sandbox();
+    let found = |conditions: &[&str]| {
+        let format = ["--format", "json"];
+        let ran = sandbox.run(&[&["audit", "search", "audit.jsonl"], conditions, &format].concat()).done();
+        ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["--deny"])[0]["id"], REFUSED);
+    assert_eq!(found(&["--service", "orders"]).len(), 10);
+    assert_eq!(found(&["--since", "2026-01-01T03:00:00Z", "--until", "2026-01-01T05:00:00Z"]).len(), 2);
+    assert_eq!(found(&["--jti", "jti-b", "--code", "service_not_allowed", "--endpoint", "reserve"]).len(), 1);
+    assert_eq!(
+        found(&["--trace", "4bf92f3577b34da6a3ce929d0e0e4736", "--address", "10.0.0.7", "--limit", "3"])
+            .len(),
+        3
+    );
+    assert_eq!(found(&["--endpoint", "serve"]).len(), 0);
+}
+
+#[test]
+fn tail_prints_the_last_records() {
+    let sandbox = sandbox();
+    let ran = sandbox.run(&["audit", "tail", "audit.jsonl", "--once", "--lines", "2"]).done();
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.stdout);
+    assert!(
+        lines[1].contains("deny  403 billing stock::reserve service_not_allowed: the service is"),
+        "{}",
+        lines[1]
+    );
+}
+
+#[test]
+fn control_characters_of_a_log_are_escaped() {
+    let sandbox = Sandbox::new();
+    let hostile =
+        record(1, 1, r#""allow","status":200"#, "orders").replace("stock::reserve", "a\\u001b[2J\\u202e,=1");
+    sandbox.write("audit.jsonl", hostile);
+    for arguments in [
+        &["usage", "audit.jsonl"][..],
+        &["usage", "audit.jsonl", "--format", "json"],
+        &["audit", "search", "audit.jsonl"],
+        &["audit", "search", "audit.jsonl", "--format", "json"],
+        &["audit", "tail", "audit.jsonl", "--once"],
+    ] {
+        let shown = sandbox.run(arguments).done().stdout;
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{arguments:?}: {shown:?}");
+    }
+}

@@ -1,0 +1,60 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use super::*;
+
+const REFUSED: &str = r#"{"id":"019b76da-0000-7000-8000-000000000001","time":"2026-01-01T00:00:00.123456Z","decision":"deny","status":403,"code":"service_not_allowed","stage":"policy","reason":"the service is `orders`, allowed: tenant-deletion-orchestrator","endpoint":"tenants::delete_tenant","service":"orders","client.address":"10.0.0.7","duration_us":94}"#;
+
+#[test]
+fn refusal_is_explained_with_its_stages_and_both_values() {
+    let record = Record::parse(REFUSED.as_bytes()).unwrap();
+    let explained = Explanation::of(&record);
+    assert_eq!(
+        explained.summary,
+        "the service `orders` from 10.0.0.7 was refused by `tenants::delete_tenant` with 403 `service_not_allowed`"
+    );
+    assert_eq!(explained.passed.last().unwrap().stage, "service");
+    assert_eq!(explained.refused_by.as_deref(), Some("policy"));
+    let compared = explained.compared.unwrap();
+    assert_eq!(
+        (compared.found.as_str(), compared.expected.as_str()),
+        ("orders", "tenant-deletion-orchestrator")
+    );
+    assert!(explained.advice.unwrap().risk.contains("stolen"));
+}
+
+#[test]
+fn every_code_has_its_advice_and_the_stages_are_those_of_the_runtime() {
+    for code in Code::ALL {
+        assert_ne!(advice(code.as_str()), advice("a code of the future"), "{}", code.as_str());
+        assert!(STAGES.iter().any(|(stage, _)| *stage == code.stage().as_str()), "{}", code.as_str());
+    }
+    assert!(is_known("expired") && !is_known("a code of the future"));
+}
+
+#[test]
+fn unknown_stage_claims_no_passed_stage() {
+    let text = REFUSED.replace(r#""stage":"policy""#, r#""stage":"quota""#);
+    assert!(Explanation::of(&Record::parse(text.as_bytes()).unwrap()).passed.is_empty());
+}
+
+#[test]
+fn what_if_answers_from_the_table() {
+    let table: RouteTable = serde_json::from_str(
+        r#"{"service":"stock","routes":[{"methods":["POST"],"path":"/reserve","handler":{"endpoint":"stock::reserve","line":7},
+        "access":{"service_only":{"services":["orders"],"scopes":["stock:write"],"max_age":60}}}]}"#,
+    )
+    .unwrap();
+    let tables = [table];
+    let caller = |service: &str, scopes: &[&str]| Hypothesis {
+        service: service.to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        ..Hypothesis::default()
+    };
+    let answer = |caller| what_if(&tables, "reserve", &caller).remove(0);
+    assert!(answer(caller("orders", &["stock:write"])).is_admitted);
+    let refused = answer(caller("billing", &[]));
+    assert!(!refused.is_admitted);
+    let met: Vec<_> = refused.requirements.iter().map(|required| required.is_met).collect();
+    assert_eq!(met, [Some(false), Some(false), None]);
+    assert!(what_if(&tables, "absent", &caller("orders", &[])).is_empty());
+}
