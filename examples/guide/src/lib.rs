@@ -18,5 +18,6 @@ mod providers;
 mod revocation;
 #[cfg(test)]
 mod rotating;
+mod sealing;
 #[cfg(test)]
 mod testing;

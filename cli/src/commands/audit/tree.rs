@@ -51,7 +51,8 @@ impl TreeOptions {
         }
         let path = self.folder(log).join("key");
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Problem::io("read", &path, &error).help("the log has no tree, or `--tree DIR` names another folder")
+            Problem::io("read", &path, &error)
+                .help("the log has no tree, or `--tree DIR` names another folder")
         })?;
         LogPublicKey::from_text(&text).map_err(|error| {
             Problem::new(ProblemCode::BadKey, error.to_string()).at(format!("`{}`", path.display()))
@@ -104,9 +105,10 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
             "the key is the one beside the log, which a person who can write the log can replace; pass `--key`",
         );
     }
-    let since = options.since.iter().map(|path| {
-        key_file::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    });
+    let since = options
+        .since
+        .iter()
+        .map(|path| key_file::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
     let since = since.collect::<Outcome<Vec<_>>>()?;
     let asked = VerifyOptions { key, since, folder: options.tree.tree.clone(), complete: options.complete };
     let verdict = tree::verify(&options.file, &asked);
@@ -128,7 +130,11 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
         }
         Verdict::Tampered(tampering) => {
             if shows {
-                output::verdict(false, "tampered", &format!(": {}: {}", tampering.change.as_str(), found(&tampering)))?;
+                output::verdict(
+                    false,
+                    "tampered",
+                    &format!(": {}: {}", tampering.change.as_str(), found(&tampering)),
+                )?;
             }
             Ok(Exit::NotAuthentic)
         }
@@ -142,7 +148,10 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
 }
 
 fn described(intact: &Intact) -> String {
-    let mut text = format!("{} of {} records of `{}` are as they were written", intact.compared, intact.size, intact.origin);
+    let mut text = format!(
+        "{} of {} records of `{}` are as they were written",
+        intact.compared, intact.size, intact.origin
+    );
     if intact.from > 0 {
         text.push_str(&format!("; the files of the first {} are no longer there", intact.from));
     }
@@ -274,7 +283,8 @@ pub(super) struct ExportOptions {
 
 pub(super) fn export(options: &ExportOptions) -> Outcome<Exit> {
     let key = options.tree.key(&options.audit)?;
-    let entries = tree::export(&options.audit, options.tree.tree.as_deref(), &key, &options.to).map_err(refused)?;
+    let entries =
+        tree::export(&options.audit, options.tree.tree.as_deref(), &key, &options.to).map_err(refused)?;
     output::note(&format!("{entries} records were exported to `{}`", options.to.display()));
     Ok(Exit::Done)
 }
@@ -296,8 +306,9 @@ pub(super) fn checkpoint(options: &CheckpointOptions) -> Outcome<Exit> {
     let key = options.tree.key(&options.file)?;
     let path = options.tree.folder(&options.file).join("checkpoint");
     let text = std::fs::read_to_string(&path).map_err(|error| Problem::io("read", &path, &error))?;
-    let checkpoint = Checkpoint::read(&text, &key)
-        .map_err(|error| Problem::new(ProblemCode::BadKey, error.to_string()).at(format!("`{}`", path.display())))?;
+    let checkpoint = Checkpoint::read(&text, &key).map_err(|error| {
+        Problem::new(ProblemCode::BadKey, error.to_string()).at(format!("`{}`", path.display()))
+    })?;
     match options.format {
         Format::Text => output::lines(text.trim_end())?,
         Format::Json => output::json(&json!({
@@ -318,8 +329,9 @@ fn refused(error: ProofError) -> Problem {
 
 /// Generates the key of a log: the private key, and the public one in a file that ends in `.pub`.
 pub(crate) fn keygen(name: &str, out: &Path, overwrite: Overwrite, format: Format) -> Outcome<Exit> {
-    let (key, private) = LogKey::generate(name)
-        .map_err(|error| Problem::usage(format!("`--audit`: {error}")).help("such as `bakery.example/orders`"))?;
+    let (key, private) = LogKey::generate(name).map_err(|error| {
+        Problem::usage(format!("`--audit`: {error}")).help("such as `bakery.example/orders`")
+    })?;
     let mut public_path = out.as_os_str().to_owned();
     public_path.push(".pub");
     let public_path = PathBuf::from(public_path);

@@ -35,8 +35,18 @@ pub(super) struct RawLines {
 }
 
 impl RawLines {
+    /// Opens a file. If the sink has compressed it since it was found, opens the compressed one.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { reader: source::open(path)?.reader })
+        let opened = source::open(path).or_else(|error| {
+            let mut compressed = path.as_os_str().to_owned();
+            compressed.push(".gz");
+            let compressed = Path::new(&compressed);
+            if error.kind() == io::ErrorKind::NotFound && compressed.exists() {
+                return source::open(compressed);
+            }
+            Err(error)
+        });
+        Ok(Self { reader: opened?.reader })
     }
 
     /// Reads a file from a byte of its lines on. A compressed file is read from its start.

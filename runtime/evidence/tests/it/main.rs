@@ -1,0 +1,7 @@
+//! The crate as a program uses it: a simulated day, a sealed log of a verifier, and verifiers that others wrote.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod day;
+mod peers;
+mod sealed;
