@@ -46,7 +46,7 @@ pub fn observed(
     path: &Path,
     observer: Box<dyn LogObserver>,
 ) -> io::Result<JsonLinesAudit> {
-    builder.to_observed_file(path, observer)
+    builder.open_observed(path, observer)
 }
 
 /// Decodes the payload of a text that has the form of a token. Its signature is not checked.

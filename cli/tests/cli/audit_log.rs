@@ -129,6 +129,8 @@ fn unused_token_of_the_registry_is_found() {
     let ran = sandbox.run(&[
         "unused",
         "audit.jsonl",
+        "--min-coverage",
+        "70",
         "--window",
         "4h",
         "--until",
@@ -161,7 +163,7 @@ fn anomalies_are_found_since_an_instant() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let rules: Vec<_> =
         ran.json()["findings"].as_array().unwrap().iter().map(|found| found["rule"].clone()).collect();
-    assert_eq!(rules, ["new-network"]);
+    assert_eq!(rules, ["two-networks", "new-network"]);
 }
 
 #[test]
@@ -292,4 +294,77 @@ fn control_characters_of_a_log_are_escaped() {
         let shown = sandbox.run(arguments).done().stdout;
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{arguments:?}: {shown:?}");
     }
+}
+
+/// A sealed log with five records, as the guard of a service writes it, and its public key.
+fn sealed(sandbox: &Sandbox) -> String {
+    use service_only::{Algorithm, JsonLinesAudit, Verifier, issue::SigningKey};
+    use service_only_evidence::tree::{LogKey, Sealing};
+
+    let key = sandbox.run(&["keygen", "--audit", "bakery.example/orders", "--out", "audit.key"]).done();
+    let audit = Sealing::with_key(LogKey::from_file(sandbox.path("audit.key")).unwrap());
+    let audit = audit.to_file(JsonLinesAudit::builder(), sandbox.path("sealed.jsonl")).unwrap();
+    let signing = SigningKey::generate(Algorithm::HS256).unwrap();
+    let verifier =
+        Verifier::builder().issuer("bakery-auth").keys(signing.verifying_key()).audit(audit).build().unwrap();
+    (0..5).for_each(|_| drop(verifier.verify("no token").unwrap_err()));
+    key.line().to_owned()
+}
+
+#[test]
+fn sealed_log_is_verified_with_an_exit_code_for_each_answer() {
+    let sandbox = Sandbox::new();
+    let key = sealed(&sandbox);
+    assert_eq!(sandbox.read("audit.key.pub").trim_end(), key);
+    #[cfg(unix)]
+    assert_eq!(sandbox.mode("audit.key"), 0o600);
+    let verify = |more: &[&str]| sandbox.run(&[&["audit", "verify", "sealed.jsonl"], more].concat());
+    let with_key = ["--key", "audit.key.pub", "--format", "json"];
+    let intact = verify(&with_key).done().json();
+    assert_eq!((&intact["verdict"], &intact["log"]["size"]), (&json!("intact"), &json!(5)));
+    let warned = verify(&["--complete"]).done();
+    assert!(
+        warned.stdout.starts_with("intact: 5 of 5 records") && warned.stderr.contains("--key"),
+        "{}",
+        warned.stderr
+    );
+    let checkpoint = sandbox.run(&["audit", "checkpoint", "sealed.jsonl", "--key", &key]).done().stdout;
+    sandbox.write("kept.checkpoint", &checkpoint);
+    assert_eq!(verify(&["--key", &key, "--since", "kept.checkpoint"]).code, 0);
+
+    let text = sandbox.read("sealed.jsonl");
+    sandbox.write("sealed.jsonl", text.replacen("deny", "allo", 1));
+    let tampered = verify(&with_key);
+    assert_eq!(tampered.code, 1, "{}", tampered.stderr);
+    assert_eq!(tampered.json()["tampering"]["change"], "changed");
+    assert_eq!(tampered.json()["tampering"]["record"], 0);
+    let shown = verify(&["--key", &key]).stdout;
+    assert!(
+        shown.starts_with("tampered: changed: ") && shown.contains("sealed.jsonl:1: record 0"),
+        "{shown}"
+    );
+    let undecided = sandbox.run(&["audit", "verify", "absent.jsonl", "--key", &key]);
+    assert_eq!(undecided.code, 2, "{}", undecided.stdout);
+    assert!(verify(&["--key", &sandbox.read("audit.key")]).refused().contains("private key"));
+}
+
+#[test]
+fn record_of_a_sealed_log_is_proven_and_exported() {
+    let sandbox = Sandbox::new();
+    let key = sealed(&sandbox);
+    let first: Value = serde_json::from_str(sandbox.read("sealed.jsonl").lines().next().unwrap()).unwrap();
+    let id = first["id"].as_str().unwrap();
+    sandbox
+        .run(&["audit", "prove", id, "--audit", "sealed.jsonl", "--key", &key, "--out", "evidence"])
+        .done();
+    let check = |record: &str| sandbox.run(&["audit", "check", "evidence.proof", record, "--key", &key]);
+    let valid = check("evidence.record").done().stdout;
+    assert!(valid.contains("it is record 0 of 5 of `bakery.example/orders`"), "{valid}");
+    sandbox.write("other.record", sandbox.read("evidence.record").replace("deny", "allow"));
+    assert_eq!(check("other.record").code, 1);
+    sandbox.run(&["audit", "export", "static", "--audit", "sealed.jsonl", "--key", &key]).done();
+    assert!(sandbox.path("static/tile/entries/000.p/5").exists());
+    assert!(
+        sandbox.run(&["audit", "prove", "absent", "--audit", "sealed.jsonl"]).refused().contains("`absent`")
+    );
 }

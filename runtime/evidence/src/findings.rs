@@ -1,4 +1,4 @@
-//! A finding of a report: what, about whom, and in words. Its id is the same in every run.
+//! A finding of a report: the rule, the subject, and a sentence. Its id is the same in every run.
 
 use std::fmt;
 

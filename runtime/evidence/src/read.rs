@@ -191,7 +191,7 @@ pub fn files<P: AsRef<Path>>(
     Ok(done)
 }
 
-/// Reads the records of any reader, which is not compressed, such as standard input. `name` stands for the file.
+/// Reads the records of any reader that is not compressed, such as standard input. Reports name `name` as the file.
 pub fn stream(name: &Path, reader: impl BufRead, visitor: &mut impl Visitor) -> Done {
     let mut done = Done { files: 1, ..Done::default() };
     one(&Arc::from(name), 0, Source::plain(reader), visitor, &mut done);

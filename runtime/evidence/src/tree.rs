@@ -1,6 +1,6 @@
 //! A Merkle tree beside the log, which reveals every change of it.
 //!
-//! [`Sealing`] opens an audit log whose lines are the leaves of a tree. The log itself stays as it is. The folder
+//! [`Sealing`] opens an audit log whose lines are the leaves of a tree. The tree does not change the log. The folder
 //! `LOG.tree` beside it contains:
 //!
 //! - `tile/…`: the hashes of the tree, in the layout of C2SP tlog-tiles.

@@ -216,7 +216,7 @@ impl JsonLinesBuilder {
     }
 
     /// As [`to_file`](Self::to_file), and shows an observer what is in the file.
-    pub(crate) fn to_observed_file(
+    pub(crate) fn open_observed(
         self,
         path: &Path,
         observer: Box<dyn LogObserver>,

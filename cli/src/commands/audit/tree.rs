@@ -153,7 +153,7 @@ fn described(intact: &Intact) -> String {
         intact.compared, intact.size, intact.origin
     );
     if intact.from > 0 {
-        text.push_str(&format!("; the files of the first {} are no longer there", intact.from));
+        text.push_str(&format!("; the files of the first {} were deleted", intact.from));
     }
     if intact.unsealed > 0 {
         text.push_str(&format!("; {} more have no checkpoint yet", intact.unsealed));

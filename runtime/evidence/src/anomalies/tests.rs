@@ -64,7 +64,7 @@ fn burst_of_refusals_is_found_from_the_limit_on() {
     };
     assert_eq!(found(day().chain(refusals(19))), []);
     assert_eq!(found(day().chain(refusals(20))), [("refusal-burst", Some("too_old".to_owned()))]);
-    // Twenty refusals per window are no burst for a caller that always has that many.
+    // Twenty refusals per window are not a burst for a caller that always has that many.
     let always = (0..96).flat_map(|window| {
         (0..20).map(move |second| Line { code: Some("too_old"), id: 10_000, ..call(window * 300 + second) })
     });

@@ -27,7 +27,7 @@ pub struct Record<'a> {
     /// The id.
     #[serde(borrow)]
     pub id: Cow<'a, str>,
-    /// The time, as it is written.
+    /// The time, in the form of the line.
     #[serde(borrow)]
     pub time: Cow<'a, str>,
     /// The decision.

@@ -1,4 +1,4 @@
-//! Stores each name once, and stands for it by a number.
+//! Stores each name once, and refers to it by a number.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -42,7 +42,7 @@ impl Folder {
             Err(TryLockError::WouldBlock) => Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 format!(
-                    "another process writes the tree `{}`; give each process a log of its own",
+                    "another process writes the tree `{}`; give each process its own log",
                     self.0.display()
                 ),
             )),

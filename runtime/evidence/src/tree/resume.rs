@@ -149,7 +149,7 @@ fn current_file(files: &[PathBuf], checkpoint: &Checkpoint, folder: &Folder) -> 
 /// Whether the file still has the bytes of the checkpoint, and the last line of the tree at their end.
 fn check_end(path: &Path, checkpoint: &Checkpoint, folder: &Folder) -> Result<(), String> {
     let Checkpoint { size, file_start, file_bytes, .. } = *checkpoint;
-    // A line of a compressed file has no place of its own; the root decides.
+    // A compressed file cannot be read from a byte; the root decides.
     if file_start == size || is_compressed(path) {
         return Ok(());
     }

@@ -139,7 +139,7 @@ impl Sealing {
     }
 }
 
-/// Hashes on the writer's thread what is in the file.
+/// Hashes the lines of the file, on the writer's thread.
 pub(super) struct Observer {
     file: Option<Arc<File>>,
     is_first_file: bool,
@@ -171,7 +171,7 @@ struct Batch {
     keep: bool,
     /// Whether the program ends.
     is_last: bool,
-    /// Is told when the checkpoint is written.
+    /// Receives a message when the checkpoint is written.
     done: Option<Sender<()>>,
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{seal::Observer, *};
 
-/// A log of its own, with its key.
+/// A log in its own folder, with its key.
 struct Log {
     folder: TempDir,
     private: String,

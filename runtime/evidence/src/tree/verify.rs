@@ -338,7 +338,7 @@ fn tree(
     }
     let placed = files.iter().zip(starts);
     let mut placed: Vec<Placed> = placed
-        // A file of which no line is in the tree begins after it, or is no file of this log.
+        // A file without a line of the tree begins after it, or belongs to another log.
         .map(|(file, start)| Placed { file: file.clone(), start: start.unwrap_or(last.size) })
         .collect();
     placed.sort_by_key(|placed| placed.start);

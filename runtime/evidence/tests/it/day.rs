@@ -15,7 +15,7 @@ const HOUR: i64 = 3_600;
 /// What happens from noon on is compared with the morning.
 const NOON: i64 = 12 * HOUR;
 
-/// Each service calls the next ones. The platform is closed: nobody else calls.
+/// Each service calls the next ones. No other program calls.
 const SERVICES: [&str; 12] = [
     "gateway", "orders", "stock", "billing", "mail", "users", "search", "prices", "reports", "media", "chat",
     "tenants",
@@ -58,7 +58,7 @@ impl Day {
     /// An usual day: calls each minute, a deployment with new addresses, and a rotation of all tokens and the key.
     fn usual(seed: u64) -> Self {
         let mut day = Self { random: Random(seed), calls: Vec::new() };
-        for caller in 0..SERVICES.len() {
+        for (caller, name) in SERVICES.iter().enumerate() {
             // Deployed at another time of the morning and of the afternoon; rotated at 10:00 within minutes.
             let deployments =
                 [0, 1].map(|half| half * 12 * HOUR + 2 * HOUR + day.random.below(8 * 3_600) as i64);
@@ -76,7 +76,7 @@ impl Day {
                     // A pod gets a new address in the network of its node pool.
                     let address = format!("10.0.{}.{}", caller * 3 + replica as usize, 10 + deployed);
                     let (token, kid) = if at < rotated { ("old", "key-1") } else { ("new", "key-2") };
-                    let token = format!("{}-{token}", SERVICES[caller]);
+                    let token = format!("{name}-{token}");
                     let endpoint = if day.random.below(4) == 0 { "write" } else { "read" };
                     // One call in five hundred fails: clocks, restarts, typing errors.
                     let code = (day.random.below(500) == 0).then_some("expired");
@@ -121,12 +121,12 @@ impl Day {
     fn write(mut self, folder: &std::path::Path) -> Vec<PathBuf> {
         self.calls.sort_by_key(|call| call.at);
         let mut files = Vec::new();
-        for callee in 0..SERVICES.len() {
+        for (callee, name) in SERVICES.iter().enumerate() {
             let mut text = String::new();
             for (number, call) in self.calls.iter().enumerate().filter(|(_, call)| call.callee == callee) {
                 text.push_str(&record(number, call));
             }
-            let path = folder.join(format!("{}.jsonl", SERVICES[callee]));
+            let path = folder.join(format!("{name}.jsonl"));
             if callee == 0 {
                 let middle = text.len() / 2;
                 let end = middle + text[middle..].find('\n').unwrap() + 1;
@@ -163,7 +163,7 @@ fn record(number: usize, call: &Call) -> String {
     ) + "\n"
 }
 
-/// What may call what: the real callers, an unused grant at stock, and a handler of reports that nobody calls.
+/// What may call what: the real callers, an unused grant at stock, and a handler of reports without a caller.
 fn grants() -> Grants {
     let tables = (0..SERVICES.len()).map(|callee| {
         let callers: Vec<&str> = (0..SERVICES.len())
