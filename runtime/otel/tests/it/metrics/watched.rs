@@ -128,7 +128,7 @@ fn token_source_reports_expiry_and_lifetime_and_key_file_reports_its_load_time()
     assert!(of(&world.collect(), "service_only.key_refresh.failing").is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn tokens_of_a_supply_have_an_expiry_for_each_audience_and_counts() {
     let world = World::new();
     let token = world.authority.service("shop").without_claim("aud").claim("exp", 32_503_680_000_i64).token();
