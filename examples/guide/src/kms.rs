@@ -10,14 +10,14 @@ use service_only::{
     issue::{PublicJwk, SignError, Signer, SigningKey, message_digest},
 };
 
-pub struct KmsSigner {
+struct KmsSigner {
     kms: Kms,
     key: String,
     public: PublicJwk,
 }
 
 impl KmsSigner {
-    pub fn open(kms: Kms, key: &str) -> Result<SigningKey, Box<dyn std::error::Error>> {
+    fn open(kms: Kms, key: &str) -> Result<SigningKey, Box<dyn std::error::Error>> {
         let public = PublicJwk::from_der(Algorithm::ES256, &kms.public_key(key)?)?;
         Ok(SigningKey::from_signer(Self { kms, key: key.to_owned(), public })?)
     }
@@ -39,7 +39,7 @@ impl Signer for KmsSigner {
 }
 
 /// A service in memory. It signs hashes and returns DER, as most do.
-pub struct Kms {
+struct Kms {
     key: EcdsaKeyPair,
     allowed: bool,
 }
