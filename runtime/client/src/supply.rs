@@ -220,6 +220,8 @@ impl TokenSupply {
 
     /// Obtains a token: in this call if that needs no network, otherwise in a task.
     fn obtain(&self, entry: &Arc<Entry>, state: &mut State, audience: Option<&str>) {
+        #[cfg(not(feature = "oauth"))]
+        let _ = entry;
         match &self.0.minter {
             #[cfg(feature = "oauth")]
             Minter::Endpoint(endpoint) => self.spawn(endpoint, entry, state, audience),

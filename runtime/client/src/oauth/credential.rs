@@ -1,11 +1,8 @@
 //! How a client proves its identity to the token endpoint.
 
+use std::path::{Path, PathBuf};
 #[cfg(feature = "issue")]
-use std::sync::Arc;
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Url;
