@@ -1,6 +1,6 @@
 //! The command line: the commands, and the answer to invalid arguments.
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 use crate::commands::{
     attack, audit, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
@@ -94,6 +94,12 @@ pub(crate) enum Command {
 impl Cli {
     /// Parses the arguments. It prints help and errors itself, and returns the exit code for them.
     pub(crate) fn from_command_line() -> Result<Self, Exit> {
+        // An error of the arguments has colours too, and ends the parsing before they are known.
+        let words: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        if let Some(Ok(color)) = option(&words, "--color").map(|when| Color::from_str(&when, false)) {
+            color.apply();
+        }
         let parsed = Self::described().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
         parsed.map_err(|error| {
             let text = error.render().ansi().to_string();
@@ -157,9 +163,33 @@ impl Command {
     }
 }
 
+/// The value of an option, as `--option VALUE` or `--option=VALUE`.
+pub(crate) fn option(words: &[String], name: &str) -> Option<String> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(name) {
+            Some("") => return words.next().cloned(),
+            Some(rest) if rest.starts_with('=') => return rest.strip_prefix('=').map(str::to_owned),
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn option_of_an_unfinished_command_line_is_found_in_both_forms() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            option(&words("service-token list --config a.toml"), "--config").as_deref(),
+            Some("a.toml")
+        );
+        assert_eq!(option(&words("list --config=a=b --service"), "--config").as_deref(), Some("a=b"));
+        assert_eq!(option(&words("list --configs x --config"), "--config"), None);
+    }
 
     #[test]
     fn definition_of_the_command_line_is_consistent() {

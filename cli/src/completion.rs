@@ -13,7 +13,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use service_only_store::{Store, StoreError, TokenFilter};
 
-use crate::arguments::Cli;
+use crate::arguments::{Cli, option};
 use crate::config::{self, Config, DEFAULT_FILE};
 use crate::output;
 use crate::store;
@@ -92,19 +92,6 @@ impl Source {
         runtime.shutdown_background();
         answer.unwrap_or_default()
     }
-}
-
-/// The value of an option, as `--option VALUE` or `--option=VALUE`.
-fn option(words: &[String], name: &str) -> Option<String> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match word.strip_prefix(name) {
-            Some("") => return words.next().cloned(),
-            Some(rest) if rest.starts_with('=') => return rest.strip_prefix('=').map(str::to_owned),
-            _ => {}
-        }
-    }
-    None
 }
 
 fn offered(current: &str, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
@@ -186,17 +173,6 @@ fn revocations(current: &str, source: &Source) -> Vec<CompletionCandidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn option_of_an_unfinished_command_line_is_found_in_both_forms() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            option(&words("service-token list --config a.toml"), "--config").as_deref(),
-            Some("a.toml")
-        );
-        assert_eq!(option(&words("list --config=a=b --service"), "--config").as_deref(), Some("a=b"));
-        assert_eq!(option(&words("list --configs x --config"), "--config"), None);
-    }
 
     #[test]
     fn store_that_is_missing_or_wrong_offers_nothing() {

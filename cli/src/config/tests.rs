@@ -208,6 +208,15 @@ fn environment_is_never_guessed() {
 }
 
 #[test]
+fn key_of_an_environment_may_not_contradict_the_common_one() {
+    let text = ENVIRONMENTS.replace("algorithm = \"ES256\"", "algorithm = \"ES256\"\npassphrase_env = \"A\"");
+    let text = text.replace("keys/staging.pem\"", "keys/staging.pem\", passphrase_file = \"b\"");
+    assert!(load_in(&text, Some("production")).is_ok());
+    let message = load_in(&text, Some("staging")).unwrap_err().to_string();
+    assert!(message.contains("`[key]`: `passphrase_file` and `passphrase_env` contradict"), "{message}");
+}
+
+#[test]
 fn unknown_key_of_an_environment_is_named_with_its_line() {
     let text = ENVIRONMENTS.replace("lifetime = \"2h\"", "lifetimes = \"2h\"");
     let message = load_in(&text, Some("production")).unwrap_err().to_string();

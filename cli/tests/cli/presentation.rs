@@ -129,6 +129,11 @@ fn colours_follow_the_option_then_the_variable_then_the_terminal() {
     assert!(!colours(&["--color", "never"], &[("NO_COLOR", ""), ("CLICOLOR_FORCE", "1")]));
     assert!(!colours(&[], &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
     assert!(colours(&[], &[("NO_COLOR", ""), ("CLICOLOR_FORCE", "1")]));
+    for (when, has_colours) in [("always", true), ("never", false)] {
+        let wrong =
+            sandbox.run_with(&["lst", "--color", when], b"", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")]);
+        assert_eq!((wrong.code, wrong.stderr.contains('\u{1b}')), (2, has_colours), "{when}");
+    }
     let green = sandbox.feed(&["--color", "always", "verify", "--no-store", "-"], &token).done().stdout;
     assert!(green.starts_with("\u{1b}[1m\u{1b}[32maccepted\u{1b}[0m: service `orders`"), "{green:?}");
     let arguments = ["--color", "always", "verify", "--no-store", "--role", "another", "-"];
