@@ -268,8 +268,13 @@ pub(super) fn check(options: &CheckProofOptions) -> Outcome<Exit> {
     })
 }
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  service-token audit export static --audit audit.jsonl --key audit.pub";
+
 /// Export the tree with its records as a static log (C2SP tlog-tiles), for other tools
 #[derive(Args, Debug)]
+#[command(after_help = EXPORT_EXAMPLES)]
 pub(super) struct ExportOptions {
     /// New folder for the export
     #[arg(value_name = "DIR")]
@@ -289,8 +294,13 @@ pub(super) fn export(options: &ExportOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
+const CHECKPOINT_EXAMPLES: &str = "\
+Examples:
+  service-token audit checkpoint audit.jsonl --key audit.pub > kept.checkpoint";
+
 /// Print the last signed checkpoint, to keep it elsewhere
 #[derive(Args, Debug)]
+#[command(after_help = CHECKPOINT_EXAMPLES)]
 pub(super) struct CheckpointOptions {
     /// The log
     #[arg(value_name = "FILE")]

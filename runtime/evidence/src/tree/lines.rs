@@ -115,9 +115,11 @@ pub(super) fn files_of(log: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let own = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
-        let Some(suffix) = own.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) else { continue };
-        let is_other = suffix.starts_with("tree") || suffix.ends_with(".part") || suffix.ends_with(".tmp");
-        if !is_other && path.is_file() {
+        // `audit.jsonl.2026-01-01T…`, and those of logrotate: `audit.jsonl.1`, `audit.jsonl-20260101.gz`.
+        let suffix = own.strip_prefix(name).and_then(|rest| rest.strip_prefix(['.', '-']));
+        let is_rotated =
+            suffix.is_some_and(|suffix| suffix.starts_with(|first: char| first.is_ascii_digit()));
+        if is_rotated && !own.ends_with(".part") && path.is_file() {
             rotated.push(path);
         }
     }
@@ -131,4 +133,31 @@ pub(super) fn files_of(log: &Path) -> io::Result<Vec<PathBuf>> {
         rotated.push(log.to_owned());
     }
     Ok(rotated)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_log_are_its_rotated_ones_and_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [
+            "audit.jsonl",
+            "audit.jsonl-20260101.gz",
+            "audit.jsonl.1",
+            "audit.jsonl.2026-01-01T00-00-00.000000Z",
+            "audit.jsonl.2026-01-01T00-00-00.000000Z.gz",
+            "audit.jsonl.2026-01-02T00-00-00.000000Z.gz.part",
+            "audit.jsonl.bak",
+            "audit.jsonl.tree",
+            "audit.jsonl5",
+            "other.jsonl.1",
+        ];
+        all.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        let found = files_of(&folder.path().join("audit.jsonl")).unwrap();
+        let found: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(found, [all[1], all[2], all[3], all[0]]);
+    }
 }

@@ -316,7 +316,7 @@ const EDITS: &[Edit] = &[
     ),
     ("a line replaced by a copy", 1, |lines| lines[100] = lines[50].clone(), Change::Changed, 400),
     ("all lines replaced", 1, |lines| *lines = (7_000..7_700).map(line).collect(), Change::Removed, 300),
-    ("the file emptied", 2, Vec::clear, Change::Truncated, 1000),
+    ("the file emptied", 2, Vec::clear, Change::Removed, 1000),
 ];
 
 #[test]
