@@ -1,9 +1,10 @@
-//! How the commands grow with the registry: time and peak memory of each, from a thousand to ten million tokens.
+//! How the commands grow with the registry: time, CPU time and peak memory of each, from a thousand to ten million tokens.
 //!
 //!     cargo bench -p service-token --bench registry -- 1000 1000000
 //!
 //! It fills a SQLite file, and the PostgreSQL that `DATABASE_URL` names, with generated rows, and runs the built program
-//! as an operator does. Peak memory is `VmHWM` of the process, so it is shown on Linux alone. Ten million tokens take
+//! as an operator does. CPU time is that of the program and of all processes of PostgreSQL. It and peak memory
+//! (`VmHWM`) come from `/proc`, so they are shown on Linux alone. Ten million tokens take
 //! some minutes and 7 GB of disk for each database.
 #![allow(
     clippy::unwrap_used,
@@ -37,7 +38,7 @@ const COMMANDS: [(&str, &str); 16] = [
     ("revoke --service", "revoke --service s8 --before now"),
     ("revoke --key", "revoke --key old-key"),
     ("rotate --plan", "rotate --plan"),
-    ("rotate --emergency", "rotate --emergency"),
+    ("rotate --emergency", "rotate --emergency=KID"),
     ("list --active, after", "list --active"),
     ("list --revoked, after", "list --revoked"),
     ("expiring, after", "expiring --within 30d"),
@@ -47,6 +48,8 @@ const COMMANDS: [(&str, &str); 16] = [
 /// One run of a command.
 struct Run {
     took: Duration,
+    /// In hundredths of a second.
+    cpu: u64,
     peak_kib: u64,
 }
 
@@ -76,7 +79,7 @@ impl Site {
 
     /// Runs a command, and reads its peak memory until it ends.
     fn run(&self, command: &str, codes: &[i32]) -> Run {
-        let begun = Instant::now();
+        let (begun, database) = (Instant::now(), cpu_of_postgres());
         let mut child = Command::new(env!("CARGO_BIN_EXE_service-token"))
             .args(command.split(' '))
             .current_dir(self.folder.path())
@@ -86,8 +89,10 @@ impl Site {
             .spawn()
             .unwrap();
         let status = format!("/proc/{}/status", child.id());
-        let mut peak_kib = 0;
+        let stat = format!("/proc/{}/stat", child.id());
+        let (mut peak_kib, mut cpu) = (0, 0);
         let exit = loop {
+            cpu = cpu_of(&stat).max(cpu);
             let text = std::fs::read_to_string(&status).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
@@ -101,7 +106,7 @@ impl Site {
         let code = exit.code().unwrap_or(-1);
         let stderr = std::fs::read_to_string(self.folder.path().join("stderr")).unwrap();
         assert!(codes.contains(&code), "`{command}`: {code}: {stderr}");
-        Run { took, peak_kib }
+        Run { took, cpu: cpu + cpu_of_postgres().saturating_sub(database), peak_kib }
     }
 
     fn active_kid(&self) -> String {
@@ -113,6 +118,22 @@ impl Site {
         let set: Value = serde_json::from_slice(&output.stdout).unwrap();
         set["keys"][0]["kid"].as_str().unwrap().to_owned()
     }
+}
+
+/// The CPU time of a process, with that of its children that have ended, in hundredths of a second.
+fn cpu_of(stat: &str) -> u64 {
+    let text = std::fs::read_to_string(stat).unwrap_or_default();
+    // The name, in parentheses, may contain spaces.
+    let times = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(4);
+    times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
+fn cpu_of_postgres() -> u64 {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_postgres = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "postgres")
+    };
+    processes.filter(is_postgres).map(|path| cpu_of(&path.join("stat").display().to_string())).sum()
 }
 
 /// Nine of ten tokens are of the active key. Their ages are spread over a year, and a tenth has expired.
@@ -184,7 +205,8 @@ async fn schema(server: &str, statement: &str) {
 }
 
 fn measure(database: &str, count: u64, site: &Site, fill: impl FnOnce(&str)) {
-    fill(&site.active_kid());
+    let kid = site.active_kid();
+    fill(&kid);
     let init = site.run("store init", &[0]);
     if site.url.starts_with("postgres") {
         block_on(analyze(&site.url));
@@ -192,7 +214,7 @@ fn measure(database: &str, count: u64, site: &Site, fill: impl FnOnce(&str)) {
     print(database, count, "store init, for its indexes", &init);
     let jti = format!("{:08x}-0000-4000-8000-000000000000", count / 2 + 1);
     for (name, command) in COMMANDS {
-        let run = site.run(&command.replace("JTI", &jti), &[0, 1]);
+        let run = site.run(&command.replace("JTI", &jti).replace("KID", &kid), &[0, 1]);
         print(database, count, name, &run);
     }
     let renew = site.run("renew --out-dir tokens", &[0]);
@@ -203,7 +225,8 @@ fn measure(database: &str, count: u64, site: &Site, fill: impl FnOnce(&str)) {
 
 fn print(database: &str, count: u64, name: &str, run: &Run) {
     let mib = run.peak_kib as f64 / 1024.0;
-    println!("| {database} | {count} | {name} | {:.3} | {mib:.0} |", run.took.as_secs_f64());
+    let cpu = run.cpu as f64 / 100.0;
+    println!("| {database} | {count} | {name} | {:.3} | {cpu:.2} | {mib:.0} |", run.took.as_secs_f64());
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -214,7 +237,9 @@ fn main() {
     // Cargo passes `--bench`.
     let sizes: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { (3..=7).map(|power| 10_u64.pow(power)).collect() } else { sizes };
-    println!("| database | tokens | command | seconds | MiB |\n| --- | ---: | --- | ---: | ---: |");
+    println!(
+        "| database | tokens | command | seconds | CPU seconds | MiB |\n| --- | ---: | --- | ---: | ---: | ---: |"
+    );
     for count in sizes {
         let site = Site::new(None);
         let path = site.folder.path().join("tokens.db");
