@@ -54,6 +54,8 @@ pub(crate) struct Config {
 pub(crate) struct ServiceEntry {
     pub(crate) role: Option<String>,
     pub(crate) scopes: Vec<String>,
+    /// The file with the certificate that its tokens are bound to.
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 impl Config {
@@ -122,6 +124,7 @@ struct Service {
     role: Option<Parsed<Filled>>,
     #[serde(default)]
     scopes: Vec<Parsed<ScopeToken>>,
+    certificate: Option<Parsed<Filled>>,
 }
 
 impl Settings {
@@ -178,16 +181,21 @@ impl Settings {
             keep_expired: self.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
             key: self.key.placed(folder, missing)?,
             rotation: self.rotation.placed(folder),
-            services: self.services.into_iter().map(|(name, service)| (name, service.into())).collect(),
+            services: self
+                .services
+                .into_iter()
+                .map(|(name, service)| (name, service.placed(folder)))
+                .collect(),
         })
     }
 }
 
-impl From<Service> for ServiceEntry {
-    fn from(service: Service) -> Self {
-        Self {
-            role: service.role.map(|role| role.0.0),
-            scopes: service.scopes.into_iter().map(|scope| scope.0.0).collect(),
+impl Service {
+    fn placed(self, folder: &Path) -> ServiceEntry {
+        ServiceEntry {
+            role: self.role.map(|role| role.0.0),
+            scopes: self.scopes.into_iter().map(|scope| scope.0.0).collect(),
+            certificate: self.certificate.map(|file| folder.join(file.0.0)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod bounded_file;
+mod certificate;
 mod commands;
 mod completion;
 mod config;

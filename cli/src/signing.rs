@@ -16,6 +16,7 @@ use service_only::{
     issue::{Issuer, MintedToken},
 };
 
+use crate::certificate;
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::known;
@@ -71,6 +72,10 @@ pub(crate) struct TokenOptions {
     /// Scope of the token (repeatable) [default: the configuration's]
     #[arg(long, value_name = "SCOPE", conflicts_with = "all")]
     pub(crate) scope: Vec<ScopeToken>,
+    /// Bind the token to the certificate in FILE, PEM: it works only over a connection with this certificate
+    /// [default: the configuration's, else none]
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub(crate) bind_certificate: Option<PathBuf>,
 }
 
 /// Which services get a token.
@@ -278,6 +283,9 @@ fn mint_one(
     let mut request = issuer.token_for(service.as_str()).role(role);
     for scope in scopes {
         request = request.scope(scope.as_str());
+    }
+    if let Some(file) = options.bind_certificate.as_ref().or(entry.certificate.as_ref()) {
+        request = request.bind_certificate(*certificate::read(file)?.thumbprint());
     }
     request.mint().map_err(refused)
 }

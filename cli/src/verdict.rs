@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use service_only::{Caller, Denial, Policy, Verifier};
+use service_only::{Caller, Denial, PeerCertificate, Policy, Verifier};
 
 use crate::exit::Exit;
 use crate::members;
@@ -39,11 +39,16 @@ pub(crate) enum Verdict {
 
 impl Answer {
     /// Verifies a token. Bytes that are not text cannot be a token.
-    pub(crate) fn of(verifier: &Verifier, policy: &Policy<'_>, token: &[u8]) -> Self {
+    pub(crate) fn of(
+        verifier: &Verifier,
+        peer: Option<&PeerCertificate>,
+        policy: &Policy<'_>,
+        token: &[u8],
+    ) -> Self {
         let Ok(token) = std::str::from_utf8(token) else {
             return Self::refused(Verdict::Reject401, "malformed", "the token is not text");
         };
-        match verifier.verify_with(token, policy) {
+        match verifier.verify_from(peer, token, policy) {
             Ok(caller) => Self::accepted(&caller),
             Err(denial) => Self::denied(&denial),
         }

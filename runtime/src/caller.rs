@@ -10,6 +10,7 @@ use crate::{
     claims::{Scopes, ServiceClaims, UserClaims},
     denial::Denial,
     keys::KeyId,
+    peer::{PeerCertificate, Proof},
     recorder::{Attempt, Attempts, Identified, Recorded, Recorder, Refused},
     rejection::Rejection,
     revocation::PresentedToken,
@@ -133,6 +134,11 @@ impl Caller {
         self.verified.acceptance.key_id()
     }
 
+    /// The proof that the sender of the token gave; `None` for a bearer token.
+    pub fn proof(&self) -> Option<Proof> {
+        self.verified.acceptance.proof()
+    }
+
     /// All claims.
     pub fn claims(&self) -> &ServiceClaims {
         &self.verified.claims
@@ -194,11 +200,13 @@ impl Caller {
 impl Identified for Verified {
     fn subject(&self) -> Subject<'_> {
         let (kid, profile) = (self.acceptance.key_id().map(KeyId::as_str), self.acceptance.profile());
+        let proof = self.acceptance.proof().map(Proof::as_str);
         Subject {
             service: Some(&self.claims),
             kid,
             profile: Some(profile),
-            fragment: self.fragment.get(&self.claims, kid, profile),
+            proof,
+            fragment: self.fragment.get(&self.claims, kid, (profile, proof)),
             ..Subject::default()
         }
     }
@@ -268,6 +276,14 @@ impl Identity {
         }
     }
 
+    /// Checks the proof that the token needs, for a request that presents it.
+    pub(crate) fn check_proof(&self, peer: Option<&PeerCertificate>, at: Moment) -> Result<(), Denial> {
+        match self {
+            Self::Service(caller) => caller.verified.acceptance.check_proof(peer, at),
+            Self::User(user) => user.verified.acceptance.check_proof(peer, at),
+        }
+    }
+
     /// The attempts that the identity belongs to.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn attempts(&self) -> &Attempts {
@@ -316,6 +332,7 @@ impl Identified for VerifiedUser {
             user: Some(&self.claims),
             kid: self.acceptance.key_id().map(KeyId::as_str),
             profile: Some(self.acceptance.profile()),
+            proof: self.acceptance.proof().map(Proof::as_str),
             ..Subject::default()
         }
     }

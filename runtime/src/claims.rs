@@ -6,7 +6,9 @@ mod raw;
 pub(crate) mod scopes;
 
 pub use name::{InvalidServiceName, ServiceName};
-pub(crate) use raw::{Audience, MAX_CLAIM_LENGTH, Origin, RawClaims, owned, unverified_service};
+pub(crate) use raw::{
+    Audience, Confirmation, MAX_CLAIM_LENGTH, Origin, RawClaims, owned, unverified_service,
+};
 pub use scopes::{InvalidScope, Scopes};
 use serde::{Serialize, Serializer};
 
@@ -14,8 +16,8 @@ use serde::{Serialize, Serializer};
 ///
 /// Any code can build this type, so a value proves nothing. A [`Caller`](crate::Caller) is proof of verification.
 ///
-/// The type has no `cnf`. A token with `cnf` is bound to a key and proves nothing without a proof of possession. So
-/// never build claims from such a token for a guarded function.
+/// The type has no `cnf`. A token with `cnf` is bound to a key and proves nothing without a proof of possession, which
+/// only the verifier checks, see [`Caller::proof`](crate::Caller::proof). So never build claims from such a token for a guarded function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ServiceClaims {

@@ -175,6 +175,8 @@ codes! {
     LivesTooLong = "lives_too_long", Claims, 401;
     /// `cnf` binds the token to a key, but no proof of possession was checked (RFC 7800 section 3).
     ProofMissing = "proof_missing", Claims, 401;
+    /// `cnf` binds the token to another certificate than the one of the connection (RFC 8705 section 3).
+    ProofMismatch = "proof_mismatch", Claims, 401;
     /// `sub` and `service` name two different things.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
     /// One of these is revoked: the token, its key, or the tokens of its service up to that age.

@@ -15,6 +15,7 @@ use crate::{
 use crate::{denial::Code, recorder::Recorder};
 #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
 use crate::{
+    peer::PeerCertificate,
     recorder::{Asked, Attempted},
     rejection::Rejection,
 };
@@ -69,13 +70,14 @@ impl<P: StaticPolicy> Guard<P> {
     pub(crate) fn enforce<'a, A: Asked>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,
+        peer: Option<&PeerCertificate>,
         request: impl FnOnce() -> (A, Option<Arc<Attempt>>),
     ) -> Result<(Self, Caller), Rejection> {
         let asked = || {
             let (request, earlier) = request();
             Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
-        let mut caller = verifier.enforce_request(authorization, &P::POLICY, asked)?;
+        let mut caller = verifier.enforce_request(authorization, peer, &P::POLICY, asked)?;
         let attempt = caller.release();
         Ok((Self::granted(&caller, attempt), caller))
     }

@@ -128,7 +128,7 @@ pub use crate::{
     caller::{Caller, Identity, User},
     denial::Denial,
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
-    peer::PeerCertificate,
+    peer::{PeerCertificate, Proof},
     policy::Policy,
     rejection::Rejection,
     trusted::{AccessTokens, GrantClaim, TrustedIssuer},

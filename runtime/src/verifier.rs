@@ -27,6 +27,7 @@ use crate::{
     handle::{self, WeakHandle},
     json,
     keys::Refresh,
+    peer::{PeerCertificate, Proof},
     policy::Policy,
     recorder::{Asked, Attempted, NoRequest, Recorder, Refused},
     rejection::Rejection,
@@ -57,6 +58,8 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     issuers: Vec<Arc<Trusted>>,
     cache: TokenCache,
+    /// The proof that every token needs.
+    proof: Option<Proof>,
     /// Whether a key source may offer a wait for newer keys.
     refreshes: bool,
     recorder: Arc<Recorder>,
@@ -111,8 +114,23 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::verify`], and when the caller does not meet the policy (403).
     pub fn verify_with(&self, token: &str, policy: &Policy<'_>) -> Result<Caller, Denial> {
+        self.verify_from(None, token, policy)
+    }
+
+    /// Verifies a service token that arrived on a connection with a client certificate, applies a policy, and records
+    /// the decision. A token that is bound to a certificate (`cnf` with `x5t#S256`) is accepted only if it is this
+    /// one, see RFC 8705 section 3. Without a certificate, every bound token is refused.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify_with`], and when the token is bound to another certificate (401).
+    pub fn verify_from(
+        &self,
+        peer: Option<&PeerCertificate>,
+        token: &str,
+        policy: &Policy<'_>,
+    ) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(without_request, |at| self.permit(token, policy, at));
+        let decided = self.recorder().decide(without_request, |at| self.permit(token, peer, policy, at));
         decided.map_err(|(denial, _)| denial)
     }
 
@@ -123,7 +141,7 @@ impl Verifier {
     /// When the token is not authentic (401), or its type is neither `service` nor `access` (403).
     pub fn authenticate(&self, token: &str) -> Result<Identity, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(without_request, |at| self.identify(token, at));
+        let decided = self.recorder().decide(without_request, |at| self.identify(token, None, at));
         decided.map_err(|(denial, _)| denial)
     }
 
@@ -183,12 +201,13 @@ impl Verifier {
     pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
+        peer: Option<&PeerCertificate>,
         policy: &Policy<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
-        let decided = self
-            .recorder()
-            .decide(asked, |at| self.permit(BearerToken::from_header_values(authorization)?, policy, at));
+        let decided = self.recorder().decide(asked, |at| {
+            self.permit(BearerToken::from_header_values(authorization)?, peer, policy, at)
+        });
         decided.map_err(|refused| self.rejection(refused))
     }
 
@@ -197,11 +216,12 @@ impl Verifier {
     pub(crate) fn enforce_identity_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
+        peer: Option<&PeerCertificate>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
         let decided = self
             .recorder()
-            .decide(asked, |at| self.identify(BearerToken::from_header_values(authorization)?, at));
+            .decide(asked, |at| self.identify(BearerToken::from_header_values(authorization)?, peer, at));
         decided.map_err(|refused| self.rejection(refused))
     }
 
@@ -227,10 +247,11 @@ impl Verifier {
     pub(crate) fn permit(
         &self,
         token: BearerToken<'_>,
+        peer: Option<&PeerCertificate>,
         policy: &Policy<'_>,
         at: Moment,
     ) -> Result<Caller, Refused> {
-        match self.identify(token, at)? {
+        match self.identify(token, peer, at)? {
             Identity::Service(caller) => match authorize(caller.claims(), policy, at) {
                 Ok(()) => Ok(caller),
                 Err(denial) => Err(caller.refused(denial)),
@@ -241,13 +262,18 @@ impl Verifier {
 
     /// Returns the identity of a cached token, or runs the stages. The cache can only accept, so a
     /// refusal always comes from the stages.
-    fn identify(&self, token: BearerToken<'_>, at: Moment) -> Result<Identity, Refused> {
+    fn identify(
+        &self,
+        token: BearerToken<'_>,
+        peer: Option<&PeerCertificate>,
+        at: Moment,
+    ) -> Result<Identity, Refused> {
         let Inner { cache, issuers, recorder, .. } = &*self.0;
-        let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, at) {
+        let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, peer, at) {
             Ok((identity, issuer)) => (None, identity, issuer),
             Err(miss) => {
                 let text = token.read()?;
-                let mut verification = Verification { verifier: self, at, grounds: miss.grounds() };
+                let mut verification = Verification { verifier: self, peer, at, grounds: miss.grounds() };
                 let (identity, issuer) = verification.run(text)?;
                 (Some((miss, verification.grounds, text)), identity, issuer)
             }

@@ -178,6 +178,13 @@ impl TestRequest {
         self.authorization(format!("Bearer {}", token.as_ref()))
     }
 
+    /// Sends the request as if over a connection with this client certificate.
+    #[cfg(feature = "tls")]
+    pub fn certificate(mut self, certificate: &crate::TestCertificate) -> Self {
+        self.request.extensions_mut().insert(certificate.peer());
+        self
+    }
+
     /// Adds an `Authorization` header with any value.
     ///
     /// # Panics

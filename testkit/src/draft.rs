@@ -157,6 +157,15 @@ impl TokenDraft {
         self
     }
 
+    /// Binds the token to a certificate (RFC 8705 section 3.1). A verifier accepts it only from a connection with this
+    /// certificate.
+    #[cfg(feature = "tls")]
+    pub fn bound_to(self, certificate: &crate::TestCertificate) -> Self {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let thumbprint = URL_SAFE_NO_PAD.encode(certificate.thumbprint());
+        self.claim("cnf", serde_json::json!({ "x5t#S256": thumbprint }))
+    }
+
     /// Removes a claim.
     ///
     /// ```

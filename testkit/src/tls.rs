@@ -7,7 +7,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, NameConstraints, SanType,
 };
-use service_only::clock::{Clock, SystemClock};
+use service_only::{
+    __satellite::{PeerFacts, PeerTrust, peer_certificate},
+    PeerCertificate,
+    clock::{Clock, SystemClock, Timestamp},
+};
 use time::OffsetDateTime;
 
 /// A certificate authority whose key exists only in this test.
@@ -130,6 +134,12 @@ impl LeafDraft<'_> {
         self
     }
 
+    /// Is valid from an hour before `time` until a day after it. Use it with the clock of a
+    /// [`TestAuthority`](crate::TestAuthority), which does not show the current time.
+    pub fn valid_around(self, time: Timestamp) -> Self {
+        self.valid(time.unix() - HOUR, time.unix() + 24 * HOUR)
+    }
+
     /// An hour of validity that ended an hour ago.
     pub fn expired(self) -> Self {
         let now = now();
@@ -172,7 +182,17 @@ impl LeafDraft<'_> {
         let key = key();
         let leaf = made(self.params.signed_by(&key, &self.ca.issuer));
         let chain = [&[leaf.der().to_vec()], &self.ca.intermediates[..]].concat();
-        TestCertificate { chain, key_pem: key.serialize_pem() }
+        let spiffe_id = self.params.subject_alt_names.iter().find_map(|name| match name {
+            SanType::URI(uri) => Some(uri.to_string()),
+            _ => None,
+        });
+        TestCertificate {
+            chain,
+            key_pem: key.serialize_pem(),
+            spiffe_id,
+            not_before: Timestamp::from_unix(self.params.not_before.unix_timestamp()),
+            not_after: Timestamp::from_unix(self.params.not_after.unix_timestamp()),
+        }
     }
 }
 
@@ -187,6 +207,9 @@ impl fmt::Debug for LeafDraft<'_> {
 pub struct TestCertificate {
     chain: Vec<Vec<u8>>,
     key_pem: String,
+    spiffe_id: Option<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
 }
 
 impl TestCertificate {
@@ -211,9 +234,23 @@ impl TestCertificate {
         self.chain.first().map_or(&[], Vec::as_slice)
     }
 
-    /// `x5t#S256` of the leaf (RFC 8705 section 3.1), without its encoding.
-    pub fn thumbprint(&self) -> Vec<u8> {
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.der()).as_ref().to_vec()
+    /// SHA-256 of the leaf, as `x5t#S256` contains it (RFC 8705 section 3.1).
+    pub fn thumbprint(&self) -> [u8; 32] {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.der());
+        made(digest.as_ref().try_into().map_err(|_| "a digest of another length"))
+    }
+
+    /// The certificate as a request has it after a handshake, for a test without a connection. No root is checked. A
+    /// verifier compares the times of the certificate with its own clock, see [`LeafDraft::valid_around`].
+    pub fn peer(&self) -> PeerCertificate {
+        let facts = PeerFacts {
+            thumbprint: self.thumbprint(),
+            spiffe_id: self.spiffe_id.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            forwarded_by: None,
+        };
+        peer_certificate(facts, Always)
     }
 
     /// Writes `tls.crt`, `tls.key` and `ca.crt`, as a secret of cert-manager contains them.
@@ -236,6 +273,15 @@ impl TestCertificate {
         fs::write(folder.join(chain), self.chain_pem())?;
         fs::write(folder.join(key), &self.key_pem)?;
         fs::write(folder.join(roots), ca.pem())
+    }
+}
+
+/// The trust in a certificate whose chain is not verified.
+struct Always;
+
+impl PeerTrust for Always {
+    fn is_trusted(&self) -> bool {
+        true
     }
 }
 

@@ -127,11 +127,11 @@ impl Verifiers {
         }
         match self.made.entry(text).or_insert_with(|| CaseVerifier::build(case.config)) {
             Ok(CaseVerifier { verifier, allowed_services: None }) => {
-                Answer::of(verifier, &Policy::any_service(), &case.token)
+                Answer::of(verifier, None, &Policy::any_service(), &case.token)
             }
             Ok(CaseVerifier { verifier, allowed_services: Some(services) }) => {
                 let services: Vec<&str> = services.iter().map(String::as_str).collect();
-                Answer::of(verifier, &Policy::any_service().services(&services), &case.token)
+                Answer::of(verifier, None, &Policy::any_service().services(&services), &case.token)
             }
             Err(problem) => Answer::config_error(problem),
         }

@@ -12,6 +12,7 @@ use service_only::{Algorithm, Policy, claims::ServiceName, clock::Timestamp};
 use zeroize::Zeroizing;
 
 use super::batch;
+use crate::certificate;
 use crate::config::{Config, Lifetime};
 use crate::exit::Exit;
 use crate::expectations::Expectations;
@@ -29,7 +30,7 @@ use crate::verdict::Answer;
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// Options that every case of a batch sets itself.
-const EACH_CASE_SAYS: [&str; 15] = [
+const EACH_CASE_SAYS: [&str; 16] = [
     "config",
     "key_source",
     "secret_encoding",
@@ -43,6 +44,7 @@ const EACH_CASE_SAYS: [&str; 15] = [
     "role",
     "scope",
     "max_age",
+    "certificate",
     "store",
     "no_store",
 ];
@@ -108,6 +110,9 @@ pub(crate) struct VerifyOptions {
     /// Maximum age of the token, such as `24h`
     #[arg(long, value_name = "DURATION")]
     max_age: Option<Lifetime>,
+    /// The certificate of the caller's connection, PEM: proves a token that is bound to it
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -180,7 +185,9 @@ impl VerifyOptions {
         if let Some(Lifetime(age)) = self.max_age {
             policy = policy.max_age(age);
         }
-        Ok(Answer::of(&verifier, &policy, token))
+        let certificate = self.certificate.as_deref().map(certificate::read).transpose()?;
+        let peer = certificate.as_ref().map(certificate::presented);
+        Ok(Answer::of(&verifier, peer.as_ref(), &policy, token))
     }
 }
 

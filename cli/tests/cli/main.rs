@@ -4,6 +4,7 @@
 
 mod attack;
 mod audit_log;
+mod bound;
 mod completion;
 mod configuration;
 mod corpus;

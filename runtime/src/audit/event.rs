@@ -34,8 +34,9 @@ pub(crate) struct Subject<'s> {
     pub(crate) user: Option<&'s UserClaims>,
     pub(crate) kid: Option<&'s str>,
     pub(crate) profile: Option<&'static str>,
+    pub(crate) proof: Option<&'static str>,
     pub(crate) unverified_service: Option<&'s str>,
-    /// The JSON members from `service` to `profile`, if the caller has cached them.
+    /// The JSON members from `service` to `proof`, if the caller has cached them.
     pub(crate) fragment: Option<&'s str>,
 }
 
@@ -168,6 +169,11 @@ impl<'a> AuditEvent<'a> {
         self.subject.profile
     }
 
+    /// The proof that the sender of the verified token gave: `mtls`; `None` for a bearer token.
+    pub fn proof(&self) -> Option<&'static str> {
+        self.subject.proof
+    }
+
     /// The address of the peer of the connection, never one from a header.
     pub fn client_address(&self) -> Option<IpAddr> {
         self.request.client_address
@@ -232,6 +238,7 @@ impl<'a> AuditEvent<'a> {
             kid: owned(self.kid()),
             issuer: owned(self.issuer()),
             profile: self.profile(),
+            proof: self.proof(),
             client_address: self.client_address(),
             trace_id: self.trace_id().map(str::to_owned),
             duration_us: self.duration_us(),

@@ -43,6 +43,7 @@ impl AuditSink for TracingAudit {
                     kid = event.kid().as_deref(),
                     issuer = event.issuer().as_deref(),
                     profile = event.profile(),
+                    proof = event.proof(),
                     client.address = event.client_address().map(tracing::field::display),
                     trace_id = event.trace_id(),
                     duration_us = event.duration_us(),

@@ -1,4 +1,4 @@
-//! The JSON members that every record of a caller shares: `service`, `jti`, `kid`, `issuer` and `profile`. A service
+//! The JSON members that every record of a caller shares: `service`, `jti`, `kid`, `issuer`, `profile` and `proof`. A service
 //! sends one token thousands of times, so they are serialized once, and each record copies them.
 
 use std::{
@@ -31,12 +31,12 @@ pub(crate) struct Fragment {
 impl Fragment {
     /// Serializes the members when the second record needs them: a token that is sent once costs neither time nor
     /// memory.
-    pub(crate) fn get(&self, claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<&str> {
+    pub(crate) fn get(&self, claims: &ServiceClaims, kid: Option<&str>, kind: Kind<'_>) -> Option<&str> {
         if let Some(members) = self.members.get() {
             return members.as_deref();
         }
         match self.recorded.swap(true, Ordering::Relaxed) {
-            true => self.members.get_or_init(|| serialized(claims, kid, profile)).as_deref(),
+            true => self.members.get_or_init(|| serialized(claims, kid, kind)).as_deref(),
             false => None,
         }
     }
@@ -52,11 +52,16 @@ struct Members<'c> {
     kid: Option<&'c str>,
     issuer: &'c str,
     profile: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<&'c str>,
 }
+
+/// The profile of a token, and the proof of its sender.
+type Kind<'c> = (&'c str, Option<&'c str>);
 
 /// Serializes the members so that they can follow others in a JSON object. `None` if they are too long for the cache,
 /// or if the record escapes or truncates a text.
-fn serialized(claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Option<Box<str>> {
+fn serialized(claims: &ServiceClaims, kid: Option<&str>, (profile, proof): Kind<'_>) -> Option<Box<str>> {
     let (jti, issuer) = (claims.jti.as_deref(), claims.issuer.as_str());
     let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));
     let plain = jti.is_none_or(|jti| is_plain(jti, Denial::MAX_QUOTED))
@@ -65,7 +70,7 @@ fn serialized(claims: &ServiceClaims, kid: Option<&str>, profile: &str) -> Optio
     if !plain {
         return None;
     }
-    let members = Members { service: claims.service.as_str(), jti, kid, issuer, profile };
+    let members = Members { service: claims.service.as_str(), jti, kid, issuer, profile, proof };
     let object = serde_json::to_string(&members).ok()?;
     let members = object.strip_prefix('{')?.strip_suffix('}')?;
     (members.len() <= MAX_FRAGMENT).then(|| format!(",{members}").into())
@@ -97,15 +102,16 @@ mod tests {
     fn members_are_cached_from_the_second_record_on() {
         let (fragment, claims) = (Fragment::default(), claims("b\""));
         let expected = r#","service":"a","jti":"b\"","issuer":"c","profile":"strict""#;
-        assert_eq!(fragment.get(&claims, None, "strict"), None);
-        assert_eq!(fragment.get(&claims, None, "strict"), Some(expected));
-        assert_eq!(fragment.get(&claims, Some("other"), "other"), Some(expected), "serialized again");
+        let strict = ("strict", None);
+        assert_eq!(fragment.get(&claims, None, strict), None);
+        assert_eq!(fragment.get(&claims, None, strict), Some(expected));
+        assert_eq!(fragment.get(&claims, Some("other"), ("other", None)), Some(expected), "serialized again");
     }
 
     #[test]
     fn long_members_and_texts_that_a_record_escapes_are_not_cached() {
-        assert_eq!(serialized(&claims(&"x".repeat(MAX_FRAGMENT)), None, "strict"), None);
-        assert_eq!(serialized(&claims("b\n"), None, "strict"), None);
-        assert_eq!(serialized(&claims("b"), Some("k\u{202e}"), "strict"), None);
+        assert_eq!(serialized(&claims(&"x".repeat(MAX_FRAGMENT)), None, ("strict", None)), None);
+        assert_eq!(serialized(&claims("b\n"), None, ("strict", None)), None);
+        assert_eq!(serialized(&claims("b"), Some("k\u{202e}"), ("strict", None)), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::MapAccess;
 
 use crate::{
@@ -38,8 +39,7 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) scope: Option<Cow<'p, str>>,
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
-    /// Whether the token has a `cnf` of any value: it is then bound to a key (RFC 7800 section 3).
-    pub(crate) is_bound: bool,
+    pub(crate) confirmation: Confirmation,
 }
 
 /// The `aud` claim: a string, or several in an array (RFC 7519 section 4.1.3).
@@ -75,6 +75,32 @@ impl From<Tree> for BoundAccount {
         Self {
             namespace: text(claim.member("namespace")),
             service_account: text(account.and_then(|account| account.member("name"))),
+        }
+    }
+}
+
+/// The key that a token is bound to (RFC 7800 section 3).
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Confirmation {
+    /// The token has no `cnf`: it is a bearer token.
+    #[default]
+    None,
+    /// SHA-256 of the certificate of the sender (RFC 8705 section 3.1). `cnf` has no other member.
+    Certificate([u8; 32]),
+    /// Any other `cnf`. This crate checks no such proof.
+    Unsupported,
+}
+
+impl From<Tree> for Confirmation {
+    fn from(claim: Tree) -> Self {
+        let Tree::Object(members) = &claim else { return Self::Unsupported };
+        // A further member is a further condition, which would be left out.
+        let [(name, Tree::Text(thumbprint))] = members.as_slice() else { return Self::Unsupported };
+        let mut digest = [0; 32];
+        // The decoder accepts exactly one text for each digest.
+        match (name.as_str(), URL_SAFE_NO_PAD.decode_slice(thumbprint, &mut digest)) {
+            ("x5t#S256", Ok(32)) => Self::Certificate(digest),
+            _ => Self::Unsupported,
         }
     }
 }
@@ -154,6 +180,7 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
             ClaimName::Nbf => self.nbf = Some(number(name, map)?),
             ClaimName::Iat => self.iat = Some(number(name, map)?),
             ClaimName::Kubernetes => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
+            ClaimName::Cnf => self.confirmation = map.next_value::<Tree>()?.into(),
             _ => {
                 let set = self.set(name, map.next_value()?);
                 set.map_err(|WrongType(expected)| json::wrong_type(name.as_str(), expected))?;
@@ -188,10 +215,9 @@ impl<'p> RawClaims<'p> {
             ClaimName::Role => self.role = value.into_text(),
             ClaimName::Email => self.email = value.into_text(),
             ClaimName::Scope => self.scope = value.into_text(),
-            ClaimName::Cnf => self.is_bound = true,
             // The caller reads these, because it knows their type.
             ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
-            ClaimName::Kubernetes => return Err(WrongType("an object")),
+            ClaimName::Kubernetes | ClaimName::Cnf => return Err(WrongType("an object")),
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ use crate::{
     audit::RequestContext,
     caller::{Caller, Identity},
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
+    peer::PeerCertificate,
     policy::{Endpoint, Policy},
     recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::Rejection,
@@ -57,7 +58,7 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
             await_unknown_key(&verifier, &request, Some(P::endpoint)).await;
             let epoch = verifier.recorder().epoch();
             let asked = || (request.clone(), earlier(&request, &verifier));
-            let (guard, caller) = Self::enforce(&verifier, bytes(&request), asked)?;
+            let (guard, caller) = Self::enforce(&verifier, bytes(&request), peer(&request), asked)?;
             leave_decided(&request, &Identity::Service(caller), epoch, Owner::Guard);
             Ok(guard)
         })
@@ -88,7 +89,8 @@ impl FromRequest for Caller {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let caller = verifier.enforce_request(bytes(&request), &Policy::any_service(), asked)?;
+            let policy = Policy::any_service();
+            let caller = verifier.enforce_request(bytes(&request), peer(&request), &policy, asked)?;
             leave_decided(&request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
             Ok(caller)
         })
@@ -110,7 +112,7 @@ impl FromRequest for Identity {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let identity = verifier.enforce_identity_request(bytes(&request), asked)?;
+            let identity = verifier.enforce_identity_request(bytes(&request), peer(&request), asked)?;
             leave_decided(&request, &identity, epoch, Owner::Extractors);
             Ok(identity)
         })
@@ -238,7 +240,7 @@ fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>,
 fn decided_before(request: &HttpRequest, verifier: &Verifier) -> Option<Caller> {
     let extensions = request.extensions();
     let decided = extensions.get::<Decided<HeaderValue>>()?;
-    decided.caller(verifier, authorization(request))
+    decided.caller(verifier, authorization(request), peer(request))
 }
 
 /// The attempt of an earlier decision about the same request.
@@ -250,6 +252,11 @@ fn earlier(request: &HttpRequest, verifier: &Verifier) -> Option<Arc<Attempt>> {
 
 fn authorization(request: &HttpRequest) -> impl Iterator<Item = &HeaderValue> {
     request.headers().get_all(AUTHORIZATION)
+}
+
+/// The certificate of the client, which `service-only-tls` stores in the data of the connection.
+fn peer(request: &HttpRequest) -> Option<&PeerCertificate> {
+    request.conn_data()
 }
 
 fn bytes(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {

@@ -17,7 +17,7 @@ use http::{Extensions, HeaderValue, request::Parts};
 pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},
-    parts::{Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, response},
+    parts::{Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, peer, response},
 };
 use crate::{
     caller::{Caller, Identity},
@@ -109,7 +109,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, Some(P::endpoint()))).await;
         let epoch = verifier.recorder().epoch();
         let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
-        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), request)?;
+        let peer = peer(&parts.extensions);
+        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), peer, request)?;
         let identity = Identity::Service(caller);
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
@@ -149,7 +150,9 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let caller = verifier.enforce_request(bytes(&authorization), &Policy::any_service(), asked)?;
+        let peer = peer(&parts.extensions);
+        let policy = Policy::any_service();
+        let caller = verifier.enforce_request(bytes(&authorization), peer, &policy, asked)?;
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
@@ -173,7 +176,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let identity = verifier.enforce_identity_request(bytes(&authorization), asked)?;
+        let peer = peer(&parts.extensions);
+        let identity = verifier.enforce_identity_request(bytes(&authorization), peer, asked)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(identity)
     }
@@ -184,7 +188,7 @@ fn decided_before(
     authorization: &Authorization<'_>,
     verifier: &Verifier,
 ) -> Option<Caller> {
-    extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization.iter())
+    extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization.iter(), peer(extensions))
 }
 
 impl IntoResponse for Rejection {

@@ -5,9 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-#[cfg(any(feature = "actix", feature = "axum"))]
-use crate::recorder::Recorded;
 use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
+#[cfg(any(feature = "actix", feature = "axum"))]
+use crate::{peer::PeerCertificate, recorder::Recorded};
 
 /// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
 /// put another token into the request since. A layer may also carry it over to a later request. So it is ignored if
@@ -80,13 +80,17 @@ impl<V: Clone + PartialEq> Decided<V> {
         &self,
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r V>,
+        peer: Option<&PeerCertificate>,
     ) -> Option<crate::caller::Caller>
     where
         V: 'r,
     {
         let Identity::Service(caller) = &self.identity else { return None };
         // A part of the verifier that panics is asked again by the decision, which records the refusal.
-        let check = || caller.check_again(verifier.recorder().moment(), self.epoch).is_ok();
+        let at = verifier.recorder().moment();
+        // A layer may have carried the decision over to a request of another connection.
+        let check =
+            || self.identity.check_proof(peer, at).is_ok() && caller.check_again(at, self.epoch).is_ok();
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
         if !(self.is_about(verifier, authorization) && is_good()) {
             return None;

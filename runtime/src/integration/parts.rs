@@ -16,6 +16,7 @@ use super::{
 use crate::{
     audit::RequestContext,
     caller::Identity,
+    peer::PeerCertificate,
     recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::Rejection,
     trace_context::{TraceParent, trace_parent},
@@ -128,6 +129,11 @@ pub(crate) fn earlier(
     verifier: &Verifier,
 ) -> Option<Arc<Attempt>> {
     extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization.iter())
+}
+
+/// The certificate of the client of the connection, which `service-only-tls` stores in the request.
+pub(crate) fn peer(extensions: &Extensions) -> Option<&PeerCertificate> {
+    extensions.get()
 }
 
 /// The name is looked up for each request; as a text it would be parsed each time.

@@ -17,7 +17,9 @@ use tower_service::Service;
 
 use super::{
     decided::Owner,
-    parts::{KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, trace, traceparent},
+    parts::{
+        KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, peer, trace, traceparent,
+    },
     tower::ServiceOnly,
 };
 use crate::{
@@ -51,7 +53,7 @@ impl<T: Send> Admit for Request<T> {
         };
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();
-        let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), asked)?;
+        let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), peer(&extensions), asked)?;
         // A method may pass its request on to another guarded method.
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);

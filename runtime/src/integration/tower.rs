@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::{
     decided::Owner,
-    parts::{authorization, await_unknown_key, bytes, earlier, leave_decided, response},
+    parts::{authorization, await_unknown_key, bytes, earlier, leave_decided, peer, response},
 };
 use crate::{
     caller::Identity,
@@ -95,7 +95,8 @@ impl ServiceOnlyLayer {
         };
         await_unknown_key(verifier, &authorization, asked).await;
         let epoch = verifier.recorder().epoch();
-        let mut caller = verifier.enforce_request(bytes(&authorization), &self.policy, asked)?;
+        let peer = peer(&parts.extensions);
+        let mut caller = verifier.enforce_request(bytes(&authorization), peer, &self.policy, asked)?;
         let attempt = caller.release();
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);

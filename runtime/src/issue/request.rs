@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{DAY, IssueError, Issuer, SigningKey, check_lifetime, refuse_secret};
+use super::{DAY, IssueError, Issuer, SigningKey, base64url, check_lifetime, refuse_secret};
 use crate::{
     bearer::MAX_TOKEN_LENGTH,
     claims::{Scopes, ServiceClaims, ServiceName, scopes::is_scope_token},
@@ -25,6 +25,7 @@ pub struct TokenRequest<'i> {
     audience: Vec<String>,
     lifetime: Duration,
     not_before: Option<Timestamp>,
+    certificate: Option<[u8; 32]>,
 }
 
 impl<'i> TokenRequest<'i> {
@@ -37,6 +38,7 @@ impl<'i> TokenRequest<'i> {
             audience: issuer.audience.clone(),
             lifetime: issuer.lifetime,
             not_before: None,
+            certificate: None,
         }
     }
 }
@@ -75,6 +77,12 @@ impl TokenRequest<'_> {
         Self { not_before: Some(not_before), ..self }
     }
 
+    /// Binds the token to a certificate by its thumbprint, SHA-256 of its DER encoding (RFC 8705 section 3). A verifier
+    /// accepts the token only on a connection with this certificate, so a stolen token is worthless without its key.
+    pub fn bind_certificate(self, thumbprint: [u8; 32]) -> Self {
+        Self { certificate: Some(thumbprint), ..self }
+    }
+
     /// Signs the token.
     ///
     /// # Errors
@@ -110,7 +118,7 @@ impl TokenRequest<'_> {
             // The active key of a ring may have become a secret since the issuer was built.
             refuse_secret(&key)?;
         }
-        let token = sign_claims(&key, &claims, self.issuer.strict)?;
+        let token = sign_claims(&key, &claims, self.certificate, self.issuer.strict)?;
         refuse_unreadable(&token, &claims, key.kid())?;
         if self.lifetime > Issuer::LONG_LIFETIME {
             tracing::warn!(
@@ -163,6 +171,14 @@ struct Payload<'c> {
     #[serde(rename = "type")]
     kind: &'static str,
     is_service: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+#[derive(Serialize)]
+struct Confirmation {
+    #[serde(rename = "x5t#S256")]
+    certificate: String,
 }
 
 /// The header. jsonwebtoken's own type has one name for Ed25519 keys, but RFC 9864 gives them two.
@@ -173,10 +189,16 @@ struct Header<'k> {
     kid: &'k str,
 }
 
-fn sign_claims(key: &SigningKey, claims: &ServiceClaims, strict: bool) -> Result<String, IssueError> {
+fn sign_claims(
+    key: &SigningKey,
+    claims: &ServiceClaims,
+    certificate: Option<[u8; 32]>,
+    strict: bool,
+) -> Result<String, IssueError> {
     let typ = if strict { STRICT_TYP } else { "JWT" };
     let header = Header { typ, alg: key.algorithm().as_str(), kid: key.kid().as_str() };
-    let payload = Payload { claims, kind: "service", is_service: true };
+    let cnf = certificate.map(|thumbprint| Confirmation { certificate: base64url(thumbprint) });
+    let payload = Payload { claims, kind: "service", is_service: true, cnf };
     key.sign_json(&header, &payload)
 }
 

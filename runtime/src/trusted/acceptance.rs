@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use super::Trusted;
+use super::{Trusted, expectations::check_proof};
 use crate::{
+    claims::Confirmation,
     denial::{Code, Denial, quoted},
     keys::{Algorithm, KeyId, KeySet},
+    peer::{PeerCertificate, Proof},
     times::{Moment, Times},
 };
 
@@ -15,6 +17,7 @@ use crate::{
 pub(crate) struct Acceptance {
     issuer: Arc<Trusted>,
     signed: Signed,
+    confirmation: Confirmation,
 }
 
 /// A valid signature: the keys, the algorithm, and the `kid` of the header.
@@ -28,8 +31,21 @@ pub(crate) struct Signed {
 }
 
 impl Acceptance {
-    pub(crate) fn new(issuer: &Arc<Trusted>, signed: Signed) -> Self {
-        Self { issuer: Arc::clone(issuer), signed }
+    pub(crate) fn new(issuer: &Arc<Trusted>, signed: Signed, confirmation: Confirmation) -> Self {
+        Self { issuer: Arc::clone(issuer), signed, confirmation }
+    }
+
+    /// The proof that the sender of the token gave, as the audit log prints it.
+    pub(crate) fn proof(&self) -> Option<Proof> {
+        match self.confirmation {
+            Confirmation::Certificate(_) => Some(Proof::Mtls),
+            Confirmation::None | Confirmation::Unsupported => None,
+        }
+    }
+
+    /// Checks the proof again, for another request with the same token.
+    pub(crate) fn check_proof(&self, peer: Option<&PeerCertificate>, at: Moment) -> Result<(), Denial> {
+        check_proof(self.confirmation, peer, at)
     }
 
     /// The name of the issuer.

@@ -8,10 +8,11 @@ use super::{
     own_claims::missing,
 };
 use crate::{
-    claims::{Audience, RawClaims},
+    claims::{Audience, Confirmation, RawClaims},
     clock::Timestamp,
     denial::{Code, Denial, quoted},
     keys::{Algorithm, KeyId},
+    peer::PeerCertificate,
     times::{Moment, Times, check_times},
 };
 
@@ -30,7 +31,13 @@ pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial
 
 impl Expectations {
     /// Checks issuer, audience and times at one instant (RFC 7519 section 4.1).
-    pub(crate) fn check(&self, kind: Kind, token: Read<'_>, at: Moment) -> Result<Times, Denial> {
+    pub(crate) fn check(
+        &self,
+        kind: Kind,
+        token: Read<'_>,
+        peer: Option<&PeerCertificate>,
+        at: Moment,
+    ) -> Result<Times, Denial> {
         let Read { claims, access, members } = token;
         if kind.compares_issuer() {
             self.issuer(claims.iss.as_deref())?;
@@ -53,7 +60,7 @@ impl Expectations {
             access.check_required(claims)?;
         }
         self.lifetime(&times, at)?;
-        check_proof(claims)?;
+        check_proof(claims.confirmation, peer, at)?;
         Ok(times)
     }
 
@@ -113,15 +120,33 @@ impl Expectations {
     }
 }
 
-/// Refuses tokens with `cnf`. Such a token is valid only with a proof that its sender has the key (RFC 7800 section
-/// 3, RFC 8705, RFC 9449). This verifier checks no such proof, so it refuses every `cnf` of any value. A stolen
-/// token would otherwise pass as a bearer token.
-fn check_proof(claims: &RawClaims<'_>) -> Result<(), Denial> {
-    if claims.is_bound {
-        let reason = "the token has a `cnf`: it is bound to a key, and no proof of that key was checked";
-        return Err(Denial::new(Code::ProofMissing, reason));
+/// Checks the proof that a token with `cnf` needs: its sender has the key (RFC 7800 section 3). The only proof is the
+/// certificate of the connection (RFC 8705 section 3). A token with any other `cnf` is refused. A stolen token would
+/// otherwise pass as a bearer token.
+pub(crate) fn check_proof(
+    confirmation: Confirmation,
+    peer: Option<&PeerCertificate>,
+    at: Moment,
+) -> Result<(), Denial> {
+    let missing = |reason| Err(Denial::new(Code::ProofMissing, reason));
+    match (confirmation, peer) {
+        (Confirmation::None, _) => Ok(()),
+        (Confirmation::Unsupported, _) => {
+            missing("the token has a `cnf`: it is bound to a key, and no proof of that key was checked")
+        }
+        (Confirmation::Certificate(_), None) => {
+            missing("the token is bound to a certificate, and the connection has none")
+        }
+        (Confirmation::Certificate(bound), Some(peer)) if bound != *peer.thumbprint() => Err(Denial::new(
+            Code::ProofMismatch,
+            "the token is bound to another certificate than the one of the connection",
+        )),
+        (Confirmation::Certificate(_), Some(peer)) if !peer.is_valid_at(at.now) => Err(Denial::new(
+            Code::ProofMismatch,
+            "the token is bound to the certificate of the connection, which is not valid any more",
+        )),
+        (Confirmation::Certificate(_), Some(_)) => Ok(()),
     }
-    Ok(())
 }
 
 /// Reads the times. `iat` must be a number but decides nothing here; only a bounded lifetime and a policy's `max_age`

@@ -13,6 +13,7 @@ use crate::{
     denial::quoted,
     error::{BuildError, MAX_CACHED_TOKENS},
     keys::{Algorithm, KeySource},
+    peer::Proof,
     recorder::Recorder,
     registry::{self, warn_of_unreachable},
     revocation::{Revocation, RevocationStore},
@@ -41,6 +42,7 @@ pub struct VerifierBuilder {
     audit: Option<Box<dyn AuditSink>>,
     require_audit: bool,
     realm: Option<String>,
+    proof: Option<Proof>,
     cached_tokens: Option<usize>,
 }
 
@@ -140,6 +142,13 @@ impl VerifierBuilder {
         Self { realm: Some(realm.into()), ..self }
     }
 
+    /// Requires each token, also one of a user, to be bound to a key of its sender, and its sender to give this proof. A
+    /// bearer token is then refused (401, `proof_missing`). By default a bound token needs its proof, and a bearer token
+    /// is accepted.
+    pub fn require_proof(self, proof: Proof) -> Self {
+        Self { proof: Some(proof), ..self }
+    }
+
     /// Sets how many accepted tokens each thread caches. The signature of a cached token is not checked again, but
     /// everything that can change is. Each token takes at most two kibibytes. The default is
     /// [`Verifier::DEFAULT_CACHED_TOKENS`]; the maximum is [`Verifier::MAX_CACHED_TOKENS`].
@@ -194,6 +203,7 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Inner {
             refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
             cache: TokenCache::new(cached_tokens),
+            proof: self.proof,
             issuers,
             recorder: Arc::new(Recorder {
                 clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),

@@ -7,6 +7,7 @@ use crate::{
     caller::{Caller, Identity, User},
     claims::{self, Origin, RawClaims},
     denial::{Code, Denial, Stage},
+    peer::{PeerCertificate, Proof},
     recorder::Refused,
     times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments},
@@ -16,6 +17,8 @@ use crate::{
 /// The verification of one token at one instant.
 pub(crate) struct Verification<'v> {
     pub(crate) verifier: &'v Verifier,
+    /// The certificate of the sender of the token.
+    pub(crate) peer: Option<&'v PeerCertificate>,
     pub(crate) at: Moment,
     /// The facts that the acceptance depends on, for the token cache.
     pub(crate) grounds: Grounds,
@@ -90,9 +93,11 @@ impl Verification<'_> {
         let mut room = PayloadRoom::new();
         let payload = segments.payload(&mut room)?;
         let claims = RawClaims::parse(payload)?;
-        let (claims, times) = issuer.check_claims(&claims, payload, self.at)?;
+        let confirmation = claims.confirmation;
+        let (claims, times) = issuer.check_claims(&claims, payload, self.peer, self.at)?;
         let recorder = Arc::clone(self.verifier.recorder());
-        let acceptance = Acceptance::new(issuer, signed);
+        let acceptance = Acceptance::new(issuer, signed, confirmation);
+        self.check_required_proof(acceptance.proof())?;
         let identity = match claims {
             Claims::Service(claims) => Identity::Service(Caller::verified(claims, acceptance, recorder)),
             Claims::User(claims) => Identity::User(User::verified(claims, acceptance, recorder)),
@@ -103,6 +108,17 @@ impl Verification<'_> {
         };
         self.grounds.accepted(times, epoch);
         Ok(identity)
+    }
+}
+
+impl Verification<'_> {
+    /// Refuses a bearer token where the verifier requires a proof.
+    fn check_required_proof(&self, given: Option<Proof>) -> Result<(), Denial> {
+        let Some(required) = self.verifier.0.proof.filter(|required| given != Some(*required)) else {
+            return Ok(());
+        };
+        let reason = format!("the token is not bound to a key of its sender, required: `{required}`");
+        Err(Denial::new(Code::ProofMissing, reason))
     }
 }
 

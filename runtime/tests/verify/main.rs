@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod bound;
 mod corpus;
 mod differential;
 mod issuers;

@@ -18,6 +18,7 @@
 
 #[cfg(feature = "actix")]
 mod actix;
+mod certificate;
 #[cfg(feature = "connect")]
 mod connect;
 mod error;
@@ -36,6 +37,7 @@ pub use self::connect::{Connecting, TlsConnector};
 #[cfg(feature = "server")]
 pub use self::server::TlsServer;
 pub use self::{
+    certificate::Certificate,
     error::{TlsError, TlsErrorKind},
     files::TlsEvent,
     names::{InvalidSpiffeId, SpiffeId, TrustDomain},

@@ -192,8 +192,8 @@ fn a_seeded_authority_makes_the_same_catalogue_each_time() {
 fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
     let uncovered = |code: &&Code| !Defect::ALL.iter().any(|defect| defect.code() == **code);
     let left_out: Vec<_> = Code::ALL.iter().filter(uncovered).map(|code| code.as_str()).collect();
-    // They depend on several keys, issuers or their source, on the revocation store, on the handler, on the sink, and on
-    // there being a verifier.
+    // They depend on several keys, issuers or their source, on the connection, on the revocation store, on the handler, on the
+    // sink, and on the installed verifier.
     assert_eq!(
         left_out,
         [
@@ -202,6 +202,7 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "keys_unavailable",
             "cancelled",
             "key_alg_mismatch",
+            "proof_mismatch",
             "revoked",
             "revocation_unavailable",
             "issuer_not_allowed",

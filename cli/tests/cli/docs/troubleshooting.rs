@@ -16,7 +16,7 @@ use service_only::{
     service_only,
     verifier::VerifierBuilder,
 };
-use service_only_testkit::{FixtureToken, TestAuthority, TokenDraft, call};
+use service_only_testkit::{FixtureToken, TestAuthority, TestCa, TestCertificate, TokenDraft, call};
 
 use super::{at_work, page, run};
 use crate::sandbox::{Sandbox, claims_of};
@@ -51,6 +51,8 @@ fn valid(authority: &TestAuthority) -> TokenDraft {
 /// What meets a code: what is sent to which verifier, and the token that an operator then has in hand.
 struct Met {
     verifier: VerifierBuilder,
+    /// The certificate of the connection.
+    certificate: Option<TestCertificate>,
     sent: Vec<String>,
     token: FixtureToken,
 }
@@ -58,7 +60,7 @@ struct Met {
 impl Met {
     fn by(authority: &TestAuthority, token: FixtureToken) -> Self {
         let sent = vec![format!("Bearer {}", token.as_str())];
-        Self { verifier: authority.verifier_builder(), sent, token }
+        Self { verifier: authority.verifier_builder(), certificate: None, sent, token }
     }
 
     fn of(mut self, verifier: impl FnOnce(VerifierBuilder) -> VerifierBuilder) -> Self {
@@ -66,9 +68,19 @@ impl Met {
         self
     }
 
+    fn from(self, certificate: &TestCertificate) -> Self {
+        Self { certificate: Some(certificate.clone()), ..self }
+    }
+
     fn sending(self, values: &[&str]) -> Self {
         Self { sent: values.iter().map(|value| (*value).to_owned()).collect(), ..self }
     }
+}
+
+/// A new certificate of a service.
+fn certificate(authority: &TestAuthority) -> TestCertificate {
+    let ca = TestCa::new("bakery.example");
+    ca.leaf().spiffe_id("spiffe://bakery.example/orders").valid_around(authority.clock().now()).issue()
 }
 
 /// `None` where axum's types rule the fault out, or it is about the request and no token: that the client has
@@ -112,6 +124,7 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
             Met { verifier, ..by(draft) }
         }
         Code::ProofMissing => by(draft.claim("cnf", serde_json::json!({"jkt": "0ZcOCORZNYy-DWpqq30jZw"}))),
+        Code::ProofMismatch => by(draft.bound_to(&certificate(authority))).from(&certificate(authority)),
         Code::SubServiceMismatch => by(draft.claim("sub", "inventory")),
         Code::Revoked => {
             let met = by(draft);
@@ -191,6 +204,9 @@ async fn each_denial_code_occurs_with_the_documented_response() {
         let mut request = app.get("/stock");
         for value in met.sent {
             request = request.authorization(value);
+        }
+        if let Some(certificate) = &met.certificate {
+            request = request.certificate(certificate);
         }
         let response = request.await;
         let [_, status, challenge] = row(&codes, *code);
@@ -295,6 +311,9 @@ async fn commands_of_each_section_find_its_cause() {
         let Some(met) = met(*code, &authority(&sandbox)) else { continue };
         assert!(of_code.peek().is_some(), "`{code}` has no command");
         sandbox.write("refused.token", met.token.as_str());
+        if let Some(certificate) = &met.certificate {
+            sandbox.write("caller.crt", certificate.chain_pem());
+        }
         if *code == Code::Revoked {
             // The one that the store knows.
             sandbox.write("refused.token", sandbox.read("tokens/inventory.token"));

@@ -68,6 +68,7 @@ impl Lines {
         text(line, br#","kid":""#, event.kid().as_deref())?;
         text(line, br#","issuer":""#, event.issuer().as_deref())?;
         text(line, br#","profile":""#, event.profile())?;
+        text(line, br#","proof":""#, event.proof())?;
         client(line, event.client_address())?;
         text(line, br#","trace_id":""#, event.trace_id())?;
         value(line, br#","duration_us":"#, &event.duration_us())?;

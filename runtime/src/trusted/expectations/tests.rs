@@ -10,7 +10,7 @@ use super::{
 /// Checks a token of an issuer without own settings.
 fn check(expectations: &Expectations, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
     let (access, members) = (AccessTokens::rfc9068(), Members::default());
-    expectations.check(Kind::Compatible, Read { claims, access: &access, members: &members }, at)
+    expectations.check(Kind::Compatible, Read { claims, access: &access, members: &members }, None, at)
 }
 
 const NOW: i64 = 1_767_225_600;
@@ -288,7 +288,8 @@ fn a_token_with_any_cnf_is_refused_because_no_proof_was_checked() {
 #[test]
 fn an_escaped_cnf_is_recognized() {
     let text = payload().to_string().replacen('{', "{\"\\u0063nf\":{},", 1);
-    assert!(RawClaims::parse(text.as_bytes()).unwrap().is_bound, "{text}");
+    let confirmation = RawClaims::parse(text.as_bytes()).unwrap().confirmation;
+    assert_eq!(confirmation, Confirmation::Unsupported, "{text}");
 }
 
 #[test]

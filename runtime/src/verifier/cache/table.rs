@@ -18,6 +18,7 @@ use crate::{
     caller::{Identity, MAX_FRAGMENT},
     hashed::Hashed,
     keys::KeySet,
+    peer::PeerCertificate,
     recorder::Recorder,
     threads::OwnLine,
     times::{Moment, Times, check_times},
@@ -112,12 +113,15 @@ impl Table {
         token: &[u8],
         issuers: &[Arc<Trusted>],
         recorder: &Recorder,
+        peer: Option<&PeerCertificate>,
         at: Moment,
     ) -> Found {
         let hash = self.hash(token);
         if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
                 self.forget_keys(changed);
+            } else if entry.identity.check_proof(peer, at).is_err() {
+                // The stages refuse it. Another sender must not evict the token of its owner.
             } else if entry.is_good(issuers, recorder, at) {
                 self.tick += 1;
                 entry.used = self.tick;

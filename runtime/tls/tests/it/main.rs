@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod bound;
 mod fleet;
 mod forwarded;
 mod handshakes;

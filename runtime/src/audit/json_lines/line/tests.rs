@@ -122,17 +122,19 @@ proptest! {
             for (at, request) in requests.iter().enumerate() {
                 let (time, took) = times[at / 3];
                 let profile = Some("strict");
+                let proof = (kinds[at] % 2 == 0).then_some("mtls");
                 let kid = texts[4].as_deref();
                 // Nearly all subjects are like those of a busy service.
                 let subject = match kinds[at] {
                     0 => Subject { unverified_service: texts[2].as_deref(), ..Subject::default() },
-                    1 => Subject { user: Some(&user), kid, profile, ..Subject::default() },
-                    2 => Subject { service: Some(&service), kid, profile, ..Subject::default() },
+                    1 => Subject { user: Some(&user), kid, profile, proof, ..Subject::default() },
+                    2 => Subject { service: Some(&service), kid, profile, proof, ..Subject::default() },
                     _ => Subject {
                         service: Some(&service),
                         kid,
                         profile,
-                        fragment: fragment(&service, kid),
+                        proof,
+                        fragment: fragment(&service, kid, proof),
                         ..Subject::default()
                     },
                 };
@@ -155,10 +157,10 @@ proptest! {
 }
 
 /// The fragment that a caller caches.
-fn fragment(service: &ServiceClaims, kid: Option<&str>) -> Option<&'static str> {
+fn fragment(service: &ServiceClaims, kid: Option<&str>, proof: Option<&str>) -> Option<&'static str> {
     let cache: &Fragment = Box::leak(Box::default());
-    cache.get(service, kid, "strict");
-    cache.get(service, kid, "strict")
+    cache.get(service, kid, ("strict", proof));
+    cache.get(service, kid, ("strict", proof))
 }
 
 #[test]
