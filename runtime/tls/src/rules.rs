@@ -160,8 +160,9 @@ impl Leaf {
             return Err(malformed(&"one of its extensions has a wrong encoding"));
         }
         let extensions = Extensions::of(&certificate).map_err(|error| malformed(&error))?;
+        extensions.check_is_leaf()?;
         let spiffe_id = extensions.spiffe_id()?;
-        extensions.check_key_usage(spiffe_id.is_some())?;
+        extensions.check_signs(spiffe_id.is_some())?;
         let validity = certificate.validity();
         let thumbprint = digest(&SHA256, der);
         Ok(Self {
@@ -257,24 +258,30 @@ impl<'c> Extensions<'c> {
         }
     }
 
-    /// A leaf signs handshakes and no certificates (X509-SVID section 4.3). A certificate without the extension allows
-    /// every usage (RFC 5280), so one with a SPIFFE ID needs it.
-    fn check_key_usage(&self, is_svid: bool) -> Result<(), Refusal> {
+    /// A leaf signs no certificates and no revocation lists (X509-SVID section 4.3).
+    fn check_is_leaf(&self) -> Result<(), Refusal> {
         let authority = |reason: &'static str| Err(Refusal::new(RefusalCode::CertificateAuthority, reason));
-        if self.is_ca {
-            return authority("the certificate is one of a certificate authority, expected a leaf");
-        }
         match self.key_usage {
+            _ if self.is_ca => {
+                authority("the certificate is one of a certificate authority, expected a leaf")
+            }
             Some(usage) if usage.key_cert_sign() => authority("the key usage allows `keyCertSign`"),
             Some(usage) if usage.crl_sign() => authority("the key usage allows `cRLSign`"),
-            Some(usage) if !usage.digital_signature() => {
-                Err(Refusal::new(RefusalCode::Usage, "the key usage lacks `digitalSignature`"))
-            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A leaf signs handshakes. Without the extension every usage is allowed (RFC 5280), but a certificate with a SPIFFE
+    /// ID needs it (X509-SVID section 4.3).
+    fn check_signs(&self, is_svid: bool) -> Result<(), Refusal> {
+        match self.key_usage {
+            Some(usage) if usage.digital_signature() => Ok(()),
+            Some(_) => Err(Refusal::new(RefusalCode::Usage, "the key usage lacks `digitalSignature`")),
             None if is_svid => Err(Refusal::new(
                 RefusalCode::Usage,
                 "the certificate has a SPIFFE ID and no key usage, expected `digitalSignature`",
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
