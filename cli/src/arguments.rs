@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 use crate::commands::{
-    attack, audit, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret, keygen,
-    list, man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
+    attack, audit, ca, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret,
+    keygen, list, man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
 };
 use crate::config;
 use crate::exit::Exit;
@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Prune(prune::PruneOptions),
     Store(store::StoreCommand),
     Dev(dev::DevOptions),
+    Ca(ca::CaOptions),
+    Cert(ca::CertOptions),
     Endpoints(Box<endpoints::EndpointsOptions>),
     Attack(Box<attack::AttackOptions>),
     Audit(Box<audit::AuditCommand>),
@@ -149,6 +151,8 @@ impl Command {
             Self::Prune(options) => prune::run(&options),
             Self::Store(options) => store::run(&options),
             Self::Dev(options) => dev::run(&options),
+            Self::Ca(options) => ca::run_ca(&options),
+            Self::Cert(options) => ca::run_cert(&options),
             Self::Endpoints(options) => endpoints::run(&options),
             Self::Attack(options) => attack::run(&options),
             Self::Audit(options) => audit::run(&options),

@@ -3,6 +3,7 @@
 pub(crate) mod attack;
 pub(crate) mod audit;
 pub(crate) mod batch;
+pub(crate) mod ca;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod endpoints;

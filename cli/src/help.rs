@@ -16,9 +16,10 @@ use crate::output;
 pub(crate) const WIDEST: usize = 100;
 
 /// The commands by task, in the order in which an operator meets them.
-pub(crate) const TASKS: [(&str, &[&str]); 9] = [
+pub(crate) const TASKS: [(&str, &[&str]); 10] = [
     ("Set up", &["init", "keygen", "jwks", "store"]),
     ("Mint tokens", &["generate", "renew", "k8s-secret", "dev"]),
+    ("Encrypt on this machine", &["ca", "cert"]),
     ("Check a token", &["verify", "inspect"]),
     ("Look up tokens", &["list", "show", "expiring", "prune"]),
     ("Revoke", &["revoke", "unrevoke", "revocations"]),

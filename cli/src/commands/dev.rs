@@ -162,7 +162,7 @@ fn check_owner(jwks: &Path) -> Outcome<()> {
 }
 
 /// The directory for persistent state by the XDG base directory specification.
-fn state_directory() -> Outcome<PathBuf> {
+pub(super) fn state_directory() -> Outcome<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     named
         .or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))

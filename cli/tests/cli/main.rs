@@ -5,6 +5,7 @@
 mod attack;
 mod audit_log;
 mod bound;
+mod ca;
 mod completion;
 mod configuration;
 mod corpus;

@@ -198,8 +198,8 @@ impl Source<'_> {
 
     fn roots(&self, provider: &Arc<CryptoProvider>, now: Timestamp) -> Result<Roots, TlsError> {
         let certificates = self.certificates(MAX_ROOTS)?;
-        let roots =
-            Roots::new(certificates, provider, now).map_err(|why| self.error(TlsErrorKind::Roots, &why))?;
+        let roots = Roots::new(certificates, provider, now, cfg!(debug_assertions))
+            .map_err(|why| self.error(TlsErrorKind::Roots, &why))?;
         if !roots.has_valid() {
             return Err(self.error(TlsErrorKind::Path, "no root is valid now"));
         }

@@ -42,10 +42,11 @@ impl Roots {
         certificates: Vec<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,
         now: Timestamp,
+        development_build: bool,
     ) -> Result<Self, String> {
         let anchors = certificates.into_iter().enumerate().map(|(index, der)| {
             let unusable = |why: Cow<'static, str>| format!("certificate {} is not a root: {why}", index + 1);
-            let (not_before, not_after) = root_validity(&der).map_err(unusable)?;
+            let (not_before, not_after) = root_validity(&der, development_build).map_err(unusable)?;
             let mut store = RootCertStore::empty();
             store.add(der).map_err(|error| unusable(error.to_string().into()))?;
             let anchor = store.roots.pop().ok_or_else(|| unusable("it was not added".into()))?;
@@ -117,5 +118,30 @@ impl Roots {
             }),
         };
         verified.map_err(|error| Refusal::path(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use service_only::clock::{Clock, SystemClock};
+    use service_only_testkit::TestCa;
+
+    use super::*;
+
+    #[test]
+    fn a_release_build_refuses_the_authority_for_development_by_its_name() {
+        let read = |name: &str, development_build| {
+            let der = pem_of(&TestCa::new(name));
+            Roots::new(vec![der], &Arc::new(default_provider()), SystemClock.now(), development_build).err()
+        };
+        assert_eq!(read("dev-only.service-only", true), None);
+        assert!(read("dev-only.service-only", false).unwrap().contains("for development"));
+        assert_eq!(read("bakery.example", false), None);
+    }
+
+    fn pem_of(ca: &TestCa) -> CertificateDer<'static> {
+        use rustls::pki_types::pem::PemObject;
+        CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap()
     }
 }

@@ -15,6 +15,9 @@ use x509_parser::{
 
 use crate::names::SpiffeId;
 
+/// See [`TlsFiles::DEVELOPMENT_PREFIX`](crate::TlsFiles::DEVELOPMENT_PREFIX).
+pub(crate) const DEVELOPMENT_PREFIX: &str = "dev-only.";
+
 /// The number of names in a certificate. A certificate of a large web host has about 100.
 const MAX_NAMES: usize = 1_000;
 
@@ -295,7 +298,10 @@ impl<'c> Extensions<'c> {
 }
 
 /// Reads the validity period of a root, and refuses a certificate that is not one of a certificate authority.
-pub(crate) fn root_validity(der: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), Cow<'static, str>> {
+pub(crate) fn root_validity(
+    der: &CertificateDer<'_>,
+    development_build: bool,
+) -> Result<(Timestamp, Timestamp), Cow<'static, str>> {
     let (_, certificate) =
         X509Certificate::from_der(der).map_err(|error| format!("it cannot be read: {error}"))?;
     let may_sign = certificate.key_usage().ok().flatten().is_none_or(|usage| usage.value.key_cert_sign());
@@ -303,6 +309,10 @@ pub(crate) fn root_validity(der: &CertificateDer<'_>) -> Result<(Timestamp, Time
     let is_ca = certificate.version() != X509Version::V3 || certificate.is_ca();
     if !is_ca || !may_sign {
         return Err(Cow::Borrowed("it is not one of a certificate authority"));
+    }
+    let mut names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    if !development_build && names.any(|name| name.starts_with(DEVELOPMENT_PREFIX)) {
+        return Err(Cow::Borrowed("it is for development, and this is a release build"));
     }
     let validity = certificate.validity();
     Ok((

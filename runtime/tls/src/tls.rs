@@ -31,7 +31,7 @@ use crate::{
     material::{MAX_CHAIN, MAX_ROOTS},
     names::{SpiffeId, TrustDomain},
     peer::Chain,
-    rules::Role,
+    rules::{DEVELOPMENT_PREFIX, Role},
 };
 
 /// Certificate, key and roots of this service, reloaded from files when they change. Cheap to clone; all clones share
@@ -169,6 +169,10 @@ impl TlsFiles {
 
     /// The maximum number of roots of one trust domain. The roots of a browser are about 150.
     pub const MAX_ROOTS: usize = MAX_ROOTS;
+
+    /// The beginning of the name of the authority that `service-token ca` creates. A release build refuses every root
+    /// whose common name begins like this.
+    pub const DEVELOPMENT_PREFIX: &str = DEVELOPMENT_PREFIX;
 
     /// Uses a certificate chain with the leaf first, its private key, and the roots that verify peers and the own
     /// chain. All are PEM.

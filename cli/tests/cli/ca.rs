@@ -1,0 +1,72 @@
+//! Certificates for development: what they contain, who can read them, and that programs accept them.
+
+use service_only_tls::TlsFiles;
+
+use crate::sandbox::Sandbox;
+
+fn issue(sandbox: &Sandbox, options: &[&str]) -> serde_json::Value {
+    let fixed = ["cert", "orders", "--dir", "state", "--format", "json"];
+    sandbox.run(&[&fixed, options].concat()).done().json()
+}
+
+#[test]
+fn cert_writes_a_set_that_a_service_accepts() {
+    let sandbox = Sandbox::new();
+    let issued = issue(&sandbox, &[]);
+    assert_eq!(issued["spiffe_id"], "spiffe://dev-only.internal/orders");
+    let folder = issued["directory"].as_str().unwrap();
+    assert!(folder.ends_with("state/certificates/orders"), "{folder}");
+    let status = TlsFiles::cert_manager(folder).open().unwrap().status();
+    assert_eq!(status.spiffe_id.unwrap().as_str(), "spiffe://dev-only.internal/orders");
+    #[cfg(unix)]
+    for (file, mode) in [
+        ("state/development-ca.key", 0o600),
+        ("state/development-ca.crt", 0o644),
+        ("state/certificates/orders/tls.key", 0o600),
+        ("state/certificates/orders/tls.crt", 0o644),
+    ] {
+        assert_eq!(sandbox.mode(file), mode, "{file}");
+    }
+}
+
+#[test]
+fn ca_is_created_once_and_signs_every_certificate() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.run(&["ca", "--dir", "state"]).done();
+    let root = sandbox.read("state/development-ca.crt");
+    assert!(path.line().ends_with("state/development-ca.crt"));
+    issue(&sandbox, &[]);
+    let first = sandbox.read("state/certificates/orders/tls.crt");
+    issue(&sandbox, &["--trust-domain", "bakery.example", "--dns", "orders.local", "--lifetime", "1d"]);
+    assert_eq!(sandbox.read("state/development-ca.crt"), root);
+    assert_eq!(sandbox.read("state/certificates/orders/ca.crt"), root);
+    assert_ne!(sandbox.read("state/certificates/orders/tls.crt"), first, "a renewal");
+}
+
+#[test]
+fn existing_files_of_a_named_directory_are_kept_without_force() {
+    let sandbox = Sandbox::new();
+    issue(&sandbox, &["--out-dir", "out"]);
+    let first = sandbox.read("out/tls.crt");
+    let refused = sandbox.run(&["cert", "orders", "--dir", "state", "--out-dir", "out"]).refused_with(2);
+    assert!(refused.contains("tls.crt"), "{refused}");
+    assert_eq!(sandbox.read("out/tls.crt"), first);
+    issue(&sandbox, &["--out-dir", "out", "--force"]);
+    assert_ne!(sandbox.read("out/tls.crt"), first);
+}
+
+#[test]
+fn values_that_a_certificate_cannot_have_are_refused() {
+    let sandbox = Sandbox::new();
+    for (options, why) in [
+        (["--trust-domain", "Bakery"], "trust domain"),
+        (["--trust-domain", "spiffe://bakery.example"], "trust domain"),
+        (["--dns", "ordérs"], "DNS name"),
+        (["--lifetime", "91d"], "90 days"),
+    ] {
+        let refused =
+            sandbox.run(&[&["cert", "orders", "--dir", "state"], &options[..]].concat()).refused_with(2);
+        assert!(refused.contains(why), "{options:?}: {refused}");
+    }
+    assert!(sandbox.names().is_empty(), "nothing is written");
+}
