@@ -53,7 +53,10 @@ pub(super) fn run(options: &TailOptions) -> Outcome<Exit> {
     let mut last = followed.lines(options)?;
     let from = last.len().saturating_sub(options.lines);
     print(last.split_off(from))?;
-    while !options.once {
+    if options.once {
+        return Ok(Exit::Done);
+    }
+    loop {
         std::thread::sleep(INTERVAL);
         print(followed.lines(options)?)?;
         if followed.was_rotated() {
@@ -62,7 +65,6 @@ pub(super) fn run(options: &TailOptions) -> Outcome<Exit> {
             followed = Followed::begin(&options.file)?;
         }
     }
-    Ok(Exit::Done)
 }
 
 fn print(lines: Vec<String>) -> Outcome<()> {
