@@ -3,10 +3,12 @@
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 use crate::commands::{
-    attack, audit, ca, completions, dev, endpoints, expiring, generate, init, inspect, jwks, k8s_secret,
-    keygen, list, man, prune, renew, revocations, revoke, rotate, serve, show, store, unrevoke, verify,
+    attack, audit, ca, completions, dev, doctor, endpoints, expiring, generate, init, inspect, jwks,
+    k8s_secret, keygen, keys, list, man, prune, renew, revocations, revoke, rotate, serve, show, store,
+    unrevoke, verifiers, verify,
 };
 use crate::config;
+use crate::errors;
 use crate::exit::Exit;
 use crate::help;
 use crate::output::{self, Color};
@@ -18,22 +20,19 @@ Start here:
   service-token keygen                    generate the signing key that the file names
   service-token generate --all            one token for each service of the file
   service-token verify - < orders.token   check a token as a service would
+";
 
-Exit codes:
-  0  accepted, or done
-  1  the token is not authentic (HTTP 401)
-  2  usage or configuration, or a name that matches nothing; nothing was written
-  3  the token is authentic and forbidden (HTTP 403)
-  6  refused, because verifiers would refuse a valid token; nothing was written
-  7  the signing key is revoked, retired or not published
-  8  `rotate --plan` found an overdue step, a key past its life or an unfinished run
+const STREAMS: &str = "\
+Results go to standard output, everything else to standard error. With `--format json`, an error is one
+line of JSON. Only `generate` and `dev` print tokens, and the manifests of `k8s-secret` contain them.";
 
-Results go to standard output, everything else to standard error. Only `generate` and `dev`
-print tokens, and the manifests of `k8s-secret` contain them.";
+fn after_help() -> String {
+    format!("{EXAMPLES}\n{}\n{STREAMS}", Exit::help())
+}
 
 /// Mint, verify and inspect service tokens, and manage the keys that sign them.
 #[derive(Debug, Parser)]
-#[command(name = "service-token", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "service-token", version, after_help = after_help(), max_term_width = 100)]
 pub(crate) struct Cli {
     /// When the output has colours
     #[arg(
@@ -69,6 +68,8 @@ pub(crate) enum Command {
     K8sSecret(k8s_secret::SecretOptions),
     List(list::ListOptions),
     Show(show::ShowOptions),
+    Keys(keys::KeysOptions),
+    Verifiers(verifiers::VerifiersOptions),
     Expiring(expiring::ExpiringOptions),
     Revoke(Box<revoke::RevokeOptions>),
     Unrevoke(unrevoke::UnrevokeOptions),
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Renew(renew::RenewOptions),
     Prune(prune::PruneOptions),
     Store(store::StoreCommand),
+    Doctor(doctor::DoctorOptions),
     Dev(dev::DevOptions),
     Ca(ca::CaOptions),
     Cert(ca::CertOptions),
@@ -102,10 +104,14 @@ impl Cli {
         if let Some(Ok(color)) = option(&words, "--color").map(|when| Color::from_str(&when, false)) {
             color.apply();
         }
+        errors::choose_format(std::env::args_os().skip(1));
         let parsed = Self::described().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
         parsed.map_err(|error| {
             let text = error.render().ansi().to_string();
-            if error.use_stderr() {
+            if error.use_stderr() && errors::are_json() {
+                output::problem(&errors::of_arguments(&error));
+                Exit::Misuse
+            } else if error.use_stderr() {
                 output::styled(text.trim_end());
                 Exit::Misuse
             } else {
@@ -141,6 +147,8 @@ impl Command {
             Self::K8sSecret(options) => k8s_secret::run(&options),
             Self::List(options) => list::run(&options),
             Self::Show(options) => show::run(&options),
+            Self::Keys(options) => keys::run(&options),
+            Self::Verifiers(options) => verifiers::run(&options),
             Self::Expiring(options) => expiring::run(&options),
             Self::Revoke(options) => revoke::run(&options),
             Self::Unrevoke(options) => unrevoke::run(&options),
@@ -150,6 +158,7 @@ impl Command {
             Self::Serve(options) => serve::run(&options),
             Self::Prune(options) => prune::run(&options),
             Self::Store(options) => store::run(&options),
+            Self::Doctor(options) => doctor::run(&options),
             Self::Dev(options) => dev::run(&options),
             Self::Ca(options) => ca::run_ca(&options),
             Self::Cert(options) => ca::run_cert(&options),

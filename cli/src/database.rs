@@ -13,10 +13,27 @@ pub(crate) fn work<T>(work: impl Future<Output = Result<T, StoreError>>) -> Outc
 
 /// Converts an error of the store to a problem of the command.
 pub(crate) fn refused(error: &StoreError) -> Problem {
-    let problem = Problem::new(ProblemCode::Store, error.to_string());
+    let problem = Problem::new(code_of(error), error.to_string());
     match error {
         StoreError::Missing { .. } => problem.help("check the path first: a new store is empty"),
         _ => problem,
+    }
+}
+
+/// A store that is missing, unreachable, locked, full, damaged or of another version cannot be used. The other errors
+/// are answers of a store that works.
+fn code_of(error: &StoreError) -> ProblemCode {
+    match error {
+        StoreError::BadUrl(_) => ProblemCode::BadConfig,
+        StoreError::Backup { .. } => ProblemCode::BadBackup,
+        StoreError::NoRevocation { .. } => ProblemCode::NotFound,
+        StoreError::UndoneAlready { .. } => ProblemCode::Usage,
+        // Two active keys would be a duplicate.
+        StoreError::KeyMoved { .. } | StoreError::KeyExists { .. } | StoreError::Duplicate { .. } => {
+            ProblemCode::Busy
+        }
+        StoreError::Revoked(_) => ProblemCode::WouldBreak,
+        _ => ProblemCode::Store,
     }
 }
 

@@ -9,7 +9,7 @@ use service_only_store::{Store, TokenFilter};
 
 use crate::config::Config;
 use crate::output;
-use crate::problem::{Outcome, Problem};
+use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::refused;
 
 /// The maximum number of names that an error lists.
@@ -37,7 +37,7 @@ pub(crate) fn unknown<'a>(
             format!("there are {}{more}", shown.join(", "))
         }
     };
-    Problem::usage(reason).help(help)
+    Problem::new(ProblemCode::NotFound, reason).help(help)
 }
 
 /// Refuses an issuer that neither the store nor the configuration has.

@@ -18,6 +18,9 @@ pub(crate) use self::staged::Staged;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
+/// How the name of a temporary file begins.
+pub(crate) const STAGED: &str = ".service-token-";
+
 /// What may happen to an existing file.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Overwrite {

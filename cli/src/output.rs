@@ -9,6 +9,7 @@ mod room;
 mod table;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 pub(crate) use moment::relative;
@@ -17,6 +18,7 @@ use room::Stream;
 use serde::Serialize;
 pub(crate) use table::{Cell, Table, Tally, record};
 
+use crate::errors;
 use crate::escape;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::redact;
@@ -26,6 +28,8 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default();
 const FAINT: Style = Style::new().dimmed();
+
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The format of a result.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -73,14 +77,28 @@ pub(crate) fn lines(text: &str) -> Outcome<()> {
     result(&escape::lines(text))
 }
 
-/// Writes result bytes without a change.
+/// Writes result bytes without a change. A reader that closes the pipe, as `head` does, wants no more: that is not an
+/// error, and the exit code stays that of the command.
 pub(crate) fn result_bytes(bytes: &[u8]) -> Outcome<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(unwritten)
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-fn unwritten(error: io::Error) -> Problem {
-    Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}"))
+fn written(written: io::Result<()>) -> Outcome<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            IS_CLOSED.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        written => written.map_err(|error| {
+            Problem::new(ProblemCode::Io, format!("cannot write to standard output: {error}"))
+        }),
+    }
+}
+
+/// Whether the reader of the results has closed the pipe. A long list ends then.
+pub(crate) fn is_closed() -> bool {
+    IS_CLOSED.load(Ordering::Relaxed)
 }
 
 /// The number of columns for results, if there is a limit.
@@ -91,7 +109,7 @@ pub(crate) fn columns() -> Option<usize> {
 /// Writes lines of result that may contain the program's own colours. The caller must escape everything else.
 pub(crate) fn coloured(text: &str) -> Outcome<()> {
     let mut stdout = anstream::stdout().lock();
-    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(unwritten)
+    written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
 }
 
 /// Writes a result whose first words tell how it went: green if it is good, else red.
@@ -125,8 +143,18 @@ pub(crate) fn warning(text: &str) {
     say(WARNING, "warning", text);
 }
 
+/// Asks the operator on standard error.
+pub(crate) fn question(text: &str) {
+    // Without a line break, so that the answer is on the same line. If standard error is closed, no reader is left.
+    let mut stderr = anstream::stderr().lock();
+    let _ = write!(stderr, "{} ", escape::lines(&redact::message(text))).and_then(|()| stderr.flush());
+}
+
 /// Writes on standard error why the command ends.
 pub(crate) fn problem(problem: &Problem) {
+    if errors::are_json() {
+        return emit(&errors::json(problem));
+    }
     say(ERROR, "error", problem.reason());
     if let Some(remedy) = problem.remedy() {
         say(NOTE, "help", remedy);

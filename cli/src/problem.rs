@@ -4,6 +4,7 @@
 //! the text is for the operator. A problem never contains a token or a secret.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use service_only::keys::{KeyError, KeyErrorKind};
@@ -28,10 +29,24 @@ pub(crate) enum ProblemCode {
     WeakKey,
     /// An algorithm that this program does not support.
     UnknownAlgorithm,
+    /// The clock of this machine and the clock of the database differ too much.
+    Clock,
     /// A file exists already.
     Exists,
-    /// The store of tokens and revocations failed.
+    /// A file cannot be restored as a backup.
+    BadBackup,
+    /// The operator did not confirm a step that cannot be undone.
+    NotConfirmed,
+    /// A token is not authentic.
+    NotAuthentic,
+    /// The store of tokens and revocations cannot be used.
     Store,
+    /// A file system cannot be used: it is full, read-only, or does not answer.
+    Unavailable,
+    /// Another run is active, or was faster.
+    Busy,
+    /// A name matches nothing.
+    NotFound,
     /// The operating system returned an error.
     Io,
     /// Verifiers would refuse a valid token.
@@ -41,6 +56,28 @@ pub(crate) enum ProblemCode {
 }
 
 impl ProblemCode {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 18] = [
+        Self::Usage,
+        Self::BadConfig,
+        Self::BadCase,
+        Self::BadKey,
+        Self::WeakKey,
+        Self::UnknownAlgorithm,
+        Self::Exists,
+        Self::BadBackup,
+        Self::NotConfirmed,
+        Self::NotAuthentic,
+        Self::Store,
+        Self::Unavailable,
+        Self::Busy,
+        Self::NotFound,
+        Self::Clock,
+        Self::Io,
+        Self::WouldBreak,
+        Self::KeyRefused,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Usage => "usage",
@@ -50,7 +87,14 @@ impl ProblemCode {
             Self::WeakKey => "weak_key",
             Self::UnknownAlgorithm => "unknown_algorithm",
             Self::Exists => "exists",
+            Self::BadBackup => "bad_backup",
+            Self::NotConfirmed => "not_confirmed",
+            Self::NotAuthentic => "not_authentic",
+            Self::Clock => "clock",
             Self::Store => "store",
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::NotFound => "not_found",
             Self::Io => "io",
             Self::WouldBreak => "would_break",
             Self::KeyRefused => "key_refused",
@@ -59,9 +103,22 @@ impl ProblemCode {
 
     pub(crate) fn exit(self) -> Exit {
         match self {
-            Self::WouldBreak => Exit::WouldBreak,
+            Self::NotAuthentic => Exit::Found,
+            Self::Store | Self::Unavailable => Exit::Unavailable,
+            Self::Busy => Exit::Busy,
+            Self::NotFound => Exit::NotFound,
+            Self::WouldBreak | Self::Clock => Exit::WouldBreak,
             Self::KeyRefused => Exit::KeyRefused,
-            _ => Exit::Misuse,
+            Self::Usage
+            | Self::BadConfig
+            | Self::BadCase
+            | Self::BadKey
+            | Self::WeakKey
+            | Self::UnknownAlgorithm
+            | Self::Exists
+            | Self::BadBackup
+            | Self::NotConfirmed
+            | Self::Io => Exit::Misuse,
         }
     }
 }
@@ -92,8 +149,8 @@ impl Problem {
         Self::new(code, error.to_string())
     }
 
-    pub(crate) fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self::new(ProblemCode::Io, format!("cannot {doing} `{}`: {error}", path.display()))
+    pub(crate) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(code_of(error), format!("cannot {doing} `{}`: {error}", path.display()))
     }
 
     pub(crate) fn help(mut self, remedy: impl Into<String>) -> Self {
@@ -136,6 +193,26 @@ impl Problem {
     }
 }
 
+/// A wrong path or a missing right is a mistake of the operator. A disk that is full or broken is not: the same command
+/// works later.
+fn code_of(error: &io::Error) -> ProblemCode {
+    use io::ErrorKind as Kind;
+    /// `EIO`, for which the standard library has no kind.
+    const EIO: i32 = 5;
+    match error.kind() {
+        Kind::StorageFull
+        | Kind::QuotaExceeded
+        | Kind::ReadOnlyFilesystem
+        | Kind::StaleNetworkFileHandle
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::TimedOut => ProblemCode::Unavailable,
+        _ if cfg!(unix) && error.raw_os_error() == Some(EIO) => ProblemCode::Unavailable,
+        _ => ProblemCode::Io,
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)?;
@@ -143,5 +220,21 @@ impl fmt::Display for Problem {
             Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_unavailable_and_a_missing_file_is_misuse() {
+        let exit = |kind: io::ErrorKind| Problem::io("write", Path::new("a"), &kind.into()).code().exit();
+        assert_eq!(exit(io::ErrorKind::StorageFull), Exit::Unavailable);
+        assert_eq!(exit(io::ErrorKind::ReadOnlyFilesystem), Exit::Unavailable);
+        assert_eq!(exit(io::ErrorKind::NotFound), Exit::Misuse);
+        assert_eq!(exit(io::ErrorKind::PermissionDenied), Exit::Misuse);
+        let broken = io::Error::from_raw_os_error(5);
+        assert_eq!(Problem::io("write", Path::new("a"), &broken).code().exit(), Exit::Unavailable);
     }
 }

@@ -17,8 +17,9 @@ use service_only_store::rotation::{Journal, Plan, Step};
 use service_only_store::{KeyRecord, KeyStep, Store, StoreError};
 
 pub(crate) use emergency::{Emergency, Successor};
-pub(crate) use site::{Site, prepared_name};
+pub(crate) use site::{Site, next_file, prepared_name};
 
+use crate::clocks;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::public_jwk::public_half;
 use crate::published::{Unknown, UnknownKey};
@@ -51,6 +52,10 @@ impl<'a> Rotation<'a> {
         loop {
             let journal = self.journal().await?;
             let plan = Plan::new(&journal, &self.site.settings, now());
+            if plan.due().is_some_and(|step| *step != Step::Adopt) {
+                // A step that is made too early deletes the key that verifiers still need.
+                clocks::check(self.store, "no step was made").await?;
+            }
             match plan.due().cloned() {
                 None => return Ok((self.made, plan)),
                 Some(Step::Adopt) => self.adopt().await?,
@@ -60,6 +65,12 @@ impl<'a> Rotation<'a> {
             }
             self.settle().await?;
         }
+    }
+
+    /// Finishes a run that was killed, and begins no step.
+    pub(crate) async fn finish(mut self) -> Outcome<Vec<Made>> {
+        self.settle().await?;
+        Ok(self.made)
     }
 
     async fn journal(&self) -> Outcome<Journal> {

@@ -22,7 +22,7 @@ use crate::key_file::{KeySource, SecretEncoding};
 use crate::known;
 use crate::option_values::{algorithm_parser, key_name};
 use crate::output;
-use crate::problem::{Outcome, Problem};
+use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::service_token::ServiceToken;
 use crate::store::{Recorded, RegistryOptions};
@@ -82,11 +82,14 @@ pub(crate) struct TokenOptions {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServiceChoice {
     /// Name of the service
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "missing"], conflicts_with = "all")]
     pub(crate) name: Option<ServiceName>,
     /// Every service of the configuration file
     #[arg(long)]
     pub(crate) all: bool,
+    /// Every service of the configuration file that has no valid token in the registry
+    #[arg(long, conflicts_with_all = ["all", "name", "role", "scope"])]
+    pub(crate) missing: bool,
     /// Accept a NAME that the configuration does not list
     #[arg(long, requires = "name")]
     pub(crate) allow_unlisted: bool,
@@ -98,13 +101,24 @@ pub(crate) struct Minted<R> {
     ready: R,
 }
 
+impl ServiceChoice {
+    /// Whether the configuration names the services, so that there may be any number of tokens.
+    pub(crate) fn several(&self) -> bool {
+        self.all || self.missing
+    }
+}
+
 impl<R> Minted<R> {
     /// Writes the tokens out. If that fails, the error names the recorded tokens that no service received.
     pub(crate) fn hand_out(
         self,
         how: impl FnOnce(&[ServiceToken], R) -> Outcome<()>,
     ) -> Outcome<Vec<ServiceToken>> {
-        how(&self.tokens, self.ready).map_err(|problem| {
+        let handed = how(&self.tokens, self.ready).and_then(|()| match output::is_closed() {
+            true => Err(Problem::new(ProblemCode::Io, "the reader of standard output has closed the pipe")),
+            false => Ok(()),
+        });
+        handed.map_err(|problem| {
             let names = self.tokens.iter().map(|made| {
                 format!("`{}` of `{}`", made.token.claims().jti.as_deref().unwrap_or_default(), made.service)
             });
@@ -126,7 +140,7 @@ pub(crate) fn mint<R>(
     ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
 ) -> Outcome<Minted<R>> {
     let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
-    let services = chosen(choice, config.as_ref())?;
+    let services = chosen(choice, config.as_ref(), registry)?;
     mint_for(services, signing, config.as_ref(), options, registry, ready)
 }
 
@@ -138,11 +152,60 @@ pub(crate) fn mint_again<R>(
     registry: &RegistryOptions,
     ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
 ) -> Outcome<Minted<R>> {
-    if services.is_empty() {
-        return Ok(Minted { ready: ready(&[])?, tokens: Vec::new() });
-    }
     let options = TokenOptions { lifetime, ..TokenOptions::default() };
     mint_for(services, &SigningOptions::default(), Some(config), &options, registry, ready)
+}
+
+/// Mints tokens in memory, checks that they could be recorded, and hands none out.
+pub(crate) fn attempt(
+    signing: &SigningOptions,
+    choice: &ServiceChoice,
+    options: &TokenOptions,
+    registry: &RegistryOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    let config = Config::find(signing.config.as_deref(), signing.key.is_none())?;
+    let services = chosen(choice, config.as_ref(), registry)?;
+    attempt_for(&services, signing, config.as_ref(), options, registry)
+}
+
+/// Does the same for services of a configuration that already have tokens.
+pub(crate) fn try_again(
+    config: &Config,
+    services: BTreeMap<ServiceName, ServiceEntry>,
+    lifetime: Option<Lifetime>,
+    registry: &RegistryOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    let options = TokenOptions { lifetime, ..TokenOptions::default() };
+    attempt_for(&services, &SigningOptions::default(), Some(config), &options, registry)
+}
+
+fn attempt_for(
+    services: &BTreeMap<ServiceName, ServiceEntry>,
+    signing: &SigningOptions,
+    config: Option<&Config>,
+    options: &TokenOptions,
+    registry: &RegistryOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    let issuer = issuer(signing, config, options)?;
+    let tokens = all(&issuer, services, options)?;
+    registry.check(config, &tokens)?;
+    warn_of_long_lives(&tokens);
+    Ok(tokens)
+}
+
+fn all(
+    issuer: &Issuer,
+    services: &BTreeMap<ServiceName, ServiceEntry>,
+    options: &TokenOptions,
+) -> Outcome<Vec<ServiceToken>> {
+    let tokens = services.iter().map(|(service, entry)| {
+        let token = mint_one(issuer, service, entry, options)?;
+        Ok(ServiceToken { service: service.clone(), token })
+    });
+    tokens.collect()
 }
 
 fn mint_for<R>(
@@ -153,15 +216,12 @@ fn mint_for<R>(
     registry: &RegistryOptions,
     ready: impl Fn(&[ServiceToken]) -> Outcome<R>,
 ) -> Outcome<Minted<R>> {
+    if services.is_empty() {
+        return Ok(Minted { ready: ready(&[])?, tokens: Vec::new() });
+    }
     let issuer = issuer(signing, config, options)?;
     loop {
-        let tokens = services
-            .iter()
-            .map(|(service, entry)| {
-                let token = mint_one(&issuer, service, entry, options)?;
-                Ok(ServiceToken { service: service.clone(), token })
-            })
-            .collect::<Outcome<Vec<_>>>()?;
+        let tokens = all(&issuer, &services, options)?;
         let ready = ready(&tokens)?;
         match registry.record(config, &tokens)? {
             Recorded::Done => {
@@ -246,13 +306,18 @@ fn lifetime(config: Option<&Config>, options: &TokenOptions) -> Option<Duration>
 
 /// The services of `choice` with their entries. A name that the configuration does not list is probably a
 /// typing error. Its token would be a credential that no service uses.
-fn chosen(choice: &ServiceChoice, config: Option<&Config>) -> Outcome<BTreeMap<ServiceName, ServiceEntry>> {
+fn chosen(
+    choice: &ServiceChoice,
+    config: Option<&Config>,
+    registry: &RegistryOptions,
+) -> Outcome<BTreeMap<ServiceName, ServiceEntry>> {
     let Some(name) = &choice.name else {
         return match config {
+            Some(config) if !config.services.is_empty() && choice.missing => registry.without_token(config),
             Some(config) if !config.services.is_empty() => Ok(config.services.clone()),
             Some(config) => Err(Problem::usage(format!("`{}` lists no service", config.path.display()))
                 .help("add one under `[services]`, such as `orders = { role = \"admin\" }`")),
-            None => Err(Problem::usage("`--all` needs a configuration file")
+            None => Err(Problem::usage("`--all` and `--missing` need a configuration file")
                 .help("write one with `service-token init`, or name one with `--config FILE`")),
         };
     };

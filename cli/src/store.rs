@@ -7,6 +7,7 @@
 mod asked;
 mod mintable;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,10 +15,15 @@ use std::time::Duration;
 
 pub(crate) use asked::AskedStore;
 use clap::Args;
+use service_only::claims::ServiceName;
 use service_only::clock::Timestamp;
-use service_only_store::{Coverage, ListedToken, RevocationTarget, Store, StoreError, TokenRecord};
+use service_only_store::{
+    Coverage, ListedToken, RevocationTarget, Store, StoreError, TokenFilter, TokenRecord, TokenState,
+};
 
-use crate::config::{Config, KeepExpired};
+use crate::change::By;
+use crate::clocks;
+use crate::config::{Config, KeepExpired, ServiceEntry};
 pub(crate) use crate::database::{refused, run, work};
 pub(crate) use crate::instant::{Instant, now};
 use crate::members;
@@ -55,6 +61,8 @@ pub(crate) struct RegistryOptions {
     /// Note for the registry
     #[arg(long, value_name = "TEXT", conflicts_with = "no_store")]
     note: Option<String>,
+    #[command(flatten)]
+    by: By,
 }
 
 /// The result of recording tokens.
@@ -119,6 +127,16 @@ fn warn_of_a_password(url: &str) {
 }
 
 impl StoreAndConfig {
+    /// The configuration, if there is one.
+    pub(crate) fn configuration(&self) -> Outcome<Option<Config>> {
+        Config::find(self.config.as_deref(), true)
+    }
+
+    /// The store's address, if one is named.
+    pub(crate) fn url(&self, config: Option<&Config>) -> Option<String> {
+        self.store.url(config)
+    }
+
     /// The store's address, and the configuration, if there is one.
     pub(crate) fn find(&self) -> Outcome<(String, Option<Config>)> {
         let config = Config::find(self.config.as_deref(), true)?;
@@ -139,12 +157,43 @@ impl StoreAndConfig {
     }
 
     /// The same store, for tokens that are minted.
-    pub(crate) fn registry(&self, note: Option<String>) -> RegistryOptions {
-        RegistryOptions { store: self.store.clone(), no_store: false, note }
+    pub(crate) fn registry(&self, note: Option<String>, by: By) -> RegistryOptions {
+        RegistryOptions { store: self.store.clone(), no_store: false, note, by }
     }
 }
 
 impl RegistryOptions {
+    /// The services of a configuration that have no valid token.
+    pub(crate) fn without_token(&self, config: &Config) -> Outcome<BTreeMap<ServiceName, ServiceEntry>> {
+        let Some(url) = self.store.url(Some(config)).filter(|_| !self.no_store) else {
+            return Err(Problem::usage("`--missing` needs the registry, and no store is named")
+                .help("pass `--store URL`"));
+        };
+        let now = now();
+        let valid = run(async {
+            let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+            let services: Vec<_> = config.services.keys().map(ServiceName::as_str).collect();
+            valid_holders(&store, &config.issuer, &services, now).await
+        })?;
+        let missing = config.services.iter().filter(|(service, _)| !valid.contains(service.as_str()));
+        let missing: BTreeMap<_, _> =
+            missing.map(|(service, entry)| (service.clone(), entry.clone())).collect();
+        if missing.is_empty() {
+            output::note("each service of the configuration has a valid token, so none was minted");
+        }
+        Ok(missing)
+    }
+
+    /// Checks that the tokens could be recorded, and records none.
+    pub(crate) fn check(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<()> {
+        let Some(url) = self.store.url(config).filter(|_| !self.no_store) else { return Ok(()) };
+        let records: Vec<_> = tokens.iter().map(|made| self.described(made)).collect();
+        run(async {
+            let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+            mintable::check(&store, config, &records).await
+        })
+    }
+
     /// Records the tokens before they are handed out, if a store is configured.
     pub(crate) fn record(&self, config: Option<&Config>, tokens: &[ServiceToken]) -> Outcome<Recorded> {
         let Some(url) = self.store.url(config).filter(|_| !self.no_store) else {
@@ -195,10 +244,44 @@ impl RegistryOptions {
             issued_at: claims.iat.map_or_else(now, Timestamp::from_unix),
             expires_at: Timestamp::from_unix(claims.exp),
             note: self.note.clone(),
-            minted_by: operator(),
+            minted_by: self.by.name(),
             minted_at: now(),
         }
     }
+}
+
+/// Those of the services that have a valid token.
+pub(crate) async fn valid_holders(
+    store: &Store,
+    issuer: &str,
+    services: &[&str],
+    now: Timestamp,
+) -> Outcome<BTreeSet<String>> {
+    let newest = store.newest_tokens(issuer, services).await.map_err(|error| refused(&error))?;
+    let mut valid = BTreeSet::new();
+    for listed in newest {
+        let service = listed.token.service.clone();
+        let is_valid = match listed.state(now) {
+            TokenState::Active => true,
+            TokenState::Expired => false,
+            // An older token of the service may be good.
+            TokenState::Revoked => {
+                let filter = TokenFilter {
+                    issuer: Some(issuer.to_owned()),
+                    service: Some(service.clone()),
+                    expires_after: Some(now),
+                    revoked: Some(false),
+                    ..TokenFilter::default()
+                };
+                let first = store.tokens_after(&filter, None, 1).await.map_err(|error| refused(&error))?;
+                !first.is_empty()
+            }
+        };
+        if is_valid {
+            valid.insert(service);
+        }
+    }
+    Ok(valid)
 }
 
 /// How long an expired token stays in the registry; `None` means forever.
@@ -211,7 +294,10 @@ pub(crate) fn keep_expired(config: Option<&Config>) -> Option<Duration> {
 pub(crate) async fn prune_some(store: &Store, config: Option<&Config>) {
     let Some(keep) = keep_expired(config) else { return };
     let pruned = match store.may_prune().await {
-        Ok(true) => store.prune_tokens(now().minus(keep), PRUNED_AT_ONCE, now()).await.map(drop),
+        Ok(true) => match clocks::check(store, "tokens that expired long ago were not pruned").await {
+            Ok(()) => store.prune_tokens(now().minus(keep), PRUNED_AT_ONCE, now()).await.map(drop),
+            Err(problem) => return output::warning(problem.reason()),
+        },
         other => other.map(drop),
     };
     if let Err(error) = pruned {

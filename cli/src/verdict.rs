@@ -77,10 +77,15 @@ impl Answer {
         Self { verdict, code, reason: redact::message(reason), claims: None }
     }
 
+    /// The service of an accepted token.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.claims.as_ref()?.get("service")?.as_str()
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self.verdict {
             Verdict::Accept => Exit::Done,
-            Verdict::Reject401 => Exit::NotAuthentic,
+            Verdict::Reject401 => Exit::Found,
             Verdict::Reject403 => Exit::Forbidden,
             Verdict::ConfigError => Exit::Misuse,
         }

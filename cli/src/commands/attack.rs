@@ -246,7 +246,7 @@ fn exit(report: &AttackReport) -> Exit {
     if report.is_clean() {
         Exit::Done
     } else if report.holes().next().is_some() {
-        Exit::NotAuthentic
+        Exit::Found
     } else {
         let unproven = report.endpoints().iter().filter(|endpoint| !proves(endpoint.control())).count();
         output::warning(&format!("{unproven} endpoints are not proven to be safe"));

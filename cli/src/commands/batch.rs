@@ -72,6 +72,9 @@ fn answer_all(input: &mut impl BufRead) -> Outcome<()> {
         }
         any = true;
         output::json(&verifiers.answer(&line, end))?;
+        if output::is_closed() {
+            break;
+        }
     }
     if any {
         return Ok(());

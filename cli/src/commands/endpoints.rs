@@ -29,6 +29,8 @@ Examples:
       --namespace bakery | kubectl apply -f -
   service-token endpoints orders.json --diff released.json
 
+Exit codes: 0 done, 2 usage or a file that is not a table, 10 `--diff` found a rule that admits more callers.
+
 The table is the program's `RouteTable`, written with `serde_json::to_string(&table)`.";
 
 /// Far larger than any table.
@@ -48,8 +50,9 @@ pub(crate) struct EndpointsOptions {
     /// Format of the output
     #[arg(long, value_enum, default_value_t)]
     format: EndpointsFormat,
-    /// Print what was added, removed, loosened, tightened or changed since this older table
-    #[arg(long, value_name = "OLD", conflicts_with = "format")]
+    /// Print what was added, removed, loosened, tightened or changed since this older table, as `text` or
+    /// `json`. The exit code is 10 if a rule admits a caller that the older table refused
+    #[arg(long, value_name = "OLD")]
     diff: Option<PathBuf>,
     /// Version of the API in OpenAPI's `info`
     #[arg(long, value_name = "VERSION", default_value = "0.1.0")]
@@ -85,8 +88,7 @@ pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
     }
     let table = read(&options.table)?;
     if let Some(old) = &options.diff {
-        diff::lines(&read(old)?, &table).iter().try_for_each(|line| output::result(line))?;
-        return Ok(Exit::Done);
+        return compare(&read(old)?, &table, options.format);
     }
     match options.format {
         EndpointsFormat::Text => text::table(&table).print(now())?,
@@ -101,6 +103,20 @@ pub(crate) fn run(options: &EndpointsOptions) -> Outcome<Exit> {
         EndpointsFormat::Envoy => exported(export::envoy(&table, &options.mesh.options(&table)?))?,
     }
     Ok(Exit::Done)
+}
+
+fn compare(old: &RouteTable, new: &RouteTable, format: EndpointsFormat) -> Outcome<Exit> {
+    let changes = diff::changes(old, new);
+    match format {
+        EndpointsFormat::Text => changes.iter().try_for_each(|change| output::result(&change.line()))?,
+        EndpointsFormat::Json => output::json(&changes)?,
+        _ => {
+            return Err(Problem::usage("`--diff` writes text or JSON")
+                .help("pass `--format text` or `--format json`"));
+        }
+    }
+    let admits_more = changes.iter().any(|change| change.admits_more);
+    Ok(if admits_more { Exit::Loosened } else { Exit::Done })
 }
 
 fn exported(text: Result<String, ExportError>) -> Outcome<()> {

@@ -14,8 +14,8 @@ use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
-Exit codes: 0 none expires within that time, 1 some do, 2 usage, a service or an issuer that is not
-known, or the store could not be read.
+Exit codes: 0 none expires within that time, 1 some do. It cannot tell: 2 usage, 4 the store cannot be used,
+9 an unknown service or issuer.
 
 Examples:
   service-token expiring --within 30d
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &ExpiringOptions) -> Outcome<Exit> {
 }
 
 fn exit(some_expire: bool) -> Exit {
-    if some_expire { Exit::NotAuthentic } else { Exit::Done }
+    if some_expire { Exit::Found } else { Exit::Done }
 }
 
 /// Selects the valid tokens that expire within that time.

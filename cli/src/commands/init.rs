@@ -11,6 +11,7 @@ use service_only::{Algorithm, claims::ServiceName};
 use service_only_store::Store;
 
 use self::sample::Answers;
+use crate::change::{Consent, DryRun};
 use crate::config::DEFAULT_FILE;
 use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
@@ -63,12 +64,26 @@ pub(crate) struct InitOptions {
     /// Replace an existing file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
     let overwrite = Overwrite::from_force(options.force);
     // Before the questions.
     new_file::check_targets(&[options.config.as_path()], overwrite)?;
+    let place = options.config.display();
+    if options.dry_run.dry_run {
+        // Checks the answers of the options, and asks nothing.
+        options.answers().file()?;
+        output::lines(&format!("would write {place}, and create its store"))?;
+        return Ok(Exit::Done);
+    }
+    if options.force && options.config.exists() {
+        options.consent.ask(&format!("The configuration `{place}` will be replaced."))?;
+    }
     let answers = if options.is_plain() && wizard::can_ask() { wizard::ask()? } else { options.answers() };
     let file = NewFile::public(&options.config, answers.file()?);
     let staged = Staged::new(&[file], overwrite)?;

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &InspectOptions) -> Outcome<Exit> {
         Ok(parts) => parts,
         Err(why) => {
             output::warning(&format!("this is not a token: {why}"));
-            return Ok(Exit::NotAuthentic);
+            return Ok(Exit::Found);
         }
     };
     match options.format {
@@ -60,9 +60,23 @@ pub(crate) fn run(options: &InspectOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
+/// The unverified claims that name a token.
+pub(crate) struct Named {
+    pub(crate) issuer: Option<String>,
+    pub(crate) jti: Option<String>,
+    pub(crate) exp: Option<i64>,
+}
+
+/// The unverified name of a token, or why this is not a token.
+pub(crate) fn named(token: &[u8]) -> Result<Named, String> {
+    let claims = Parts::read(token)?.claims;
+    let text = |claim: &str| claims.get(claim).and_then(Value::as_str).map(str::to_owned);
+    Ok(Named { issuer: text("iss"), jti: text("jti"), exp: claims.get("exp").and_then(Value::as_i64) })
+}
+
 /// The unverified `jti` of a token.
 pub(crate) fn jti(token: &[u8]) -> Option<String> {
-    Parts::read(token).ok()?.claims.get("jti")?.as_str().map(str::to_owned)
+    named(token).ok()?.jti
 }
 
 struct Parts {

@@ -24,8 +24,8 @@ use crate::store::{self, StoreOptions};
 use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
-Exit codes: 0 done, 2 usage, files or the store, 6 refused because the set would lack the key of a valid
-token.
+Exit codes: 0 done, 2 usage or files, 4 the store cannot be used, 6 refused because the set would lack the
+key of a valid token.
 
 Examples:
   service-token jwks --out jwks.json
@@ -65,6 +65,9 @@ pub(crate) struct JwksOptions {
     /// verifiers then refuse their tokens
     #[arg(long)]
     drop_unknown: bool,
+    /// With --out, print the set and write no file
+    #[arg(long, requires = "out")]
+    dry_run: bool,
 }
 
 pub(crate) fn run(options: &JwksOptions) -> Outcome<Exit> {
@@ -81,6 +84,7 @@ pub(crate) fn run(options: &JwksOptions) -> Outcome<Exit> {
         output::note(&format!("left out a published key: `{dropped}`"));
     }
     match &options.out {
+        Some(_) if options.dry_run => output::pretty_json(&set.json())?,
         None => output::pretty_json(&set.json())?,
         Some(path) => {
             let written: Vec<_> =

@@ -14,12 +14,14 @@ use service_only::claims::ServiceName;
 use service_only_export as export;
 use zeroize::Zeroizing;
 
+use crate::change::DryRun;
 use crate::exit::Exit;
 use crate::new_file::{self, NewFile, Overwrite, Staged};
 use crate::output;
 use crate::problem::{Outcome, Problem};
 use crate::service_token::ServiceToken;
 use crate::signing::{self, ServiceChoice, SigningOptions, TokenOptions};
+use crate::stdout;
 use crate::store::RegistryOptions;
 
 const EXAMPLES: &str = "\
@@ -46,7 +48,7 @@ pub(crate) struct SecretOptions {
     #[command(flatten)]
     registry: RegistryOptions,
     /// Name of the Secret [default: `NAME-service-token`]
-    #[arg(long = "name", value_name = "SECRET", conflicts_with = "all")]
+    #[arg(long = "name", value_name = "SECRET", conflicts_with_all = ["all", "missing"])]
     secret_name: Option<String>,
     /// Namespace of the Secret [default: none, so that `kubectl apply -n` decides]
     #[arg(long, value_name = "NAMESPACE")]
@@ -57,11 +59,17 @@ pub(crate) struct SecretOptions {
     /// Replace existing manifests
     #[arg(long, requires = "out_dir")]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
 }
 
 pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
     if let Some(namespace) = &options.namespace {
         check_namespace(namespace)?;
+    }
+    if options.dry_run.dry_run {
+        let tokens = signing::attempt(&options.signing, &options.choice, &options.token, &options.registry)?;
+        return options.preview(&tokens);
     }
     let minted =
         signing::mint(&options.signing, &options.choice, &options.token, &options.registry, |tokens| {
@@ -72,10 +80,13 @@ pub(crate) fn run(options: &SecretOptions) -> Outcome<Exit> {
             staged.publish()?;
             files.iter().try_for_each(|(file, _)| output::result(&file.display().to_string()))
         }
-        None => files.iter().try_for_each(|(_, manifest)| {
-            output::result("---")?;
-            output::result_bytes(manifest)
-        }),
+        None => {
+            stdout::warn_if_others_can_read();
+            files.iter().try_for_each(|(_, manifest)| {
+                output::result("---")?;
+                output::result_bytes(manifest)
+            })
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -100,6 +111,23 @@ impl SecretOptions {
             manifests.iter().map(|(path, manifest)| NewFile::secret(path, manifest.clone())).collect();
         let staged = Staged::new(&files, Overwrite::from_force(self.force))?;
         Ok((manifests, Some(staged)))
+    }
+
+    /// Prints the names of the Secrets, and where they would be written.
+    fn preview(&self, tokens: &[ServiceToken]) -> Outcome<Exit> {
+        for made in tokens {
+            let name = self.name_for(&made.service)?;
+            let file = self.out_dir.as_ref().map(|dir| dir.join(format!("{name}.yaml")));
+            if let Some(file) = &file {
+                new_file::check_targets(&[file], Overwrite::from_force(self.force))?;
+            }
+            let place = file.map(|file| format!(" into {}", file.display())).unwrap_or_default();
+            output::lines(&format!(
+                "would write the Secret {name} with a token for {}{place}",
+                made.service
+            ))?;
+        }
+        Ok(Exit::Done)
     }
 
     fn name_for(&self, service: &ServiceName) -> Outcome<String> {

@@ -13,6 +13,7 @@ use service_only::{Algorithm, issue::SigningKey};
 use service_only_store::rotation::Journal;
 
 use super::audit;
+use crate::change::{Consent, DryRun};
 use crate::config::Config;
 use crate::device::Device;
 use crate::escape;
@@ -87,6 +88,10 @@ pub(crate) struct KeygenOptions {
     /// Replace existing files
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
+    consent: Consent,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -112,7 +117,22 @@ pub(crate) fn run(options: &KeygenOptions) -> Outcome<Exit> {
     new_file::check_targets(&targets, overwrite)?;
     // Not even with `--force`: the configuration file is not a key that may be replaced.
     let config_file = config.as_ref().map(|config| config.path.as_path());
-    new_file::check_distinct(&targets.into_iter().chain(config_file).collect::<Vec<_>>())?;
+    new_file::check_distinct(&targets.iter().copied().chain(config_file).collect::<Vec<_>>())?;
+
+    let replaced: Vec<_> = targets.iter().filter(|path| path.exists()).collect();
+    if options.dry_run.dry_run {
+        let word = |path: &Path| if replaced.iter().any(|own| **own == path) { "replace" } else { "write" };
+        for path in &targets {
+            output::lines(&format!("would {} {}", word(path), path.display()))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if plan.out.exists() {
+        options.consent.ask(&format!(
+            "The key in `{}` will be replaced and is lost, and with it each token that needs it.",
+            plan.out.display()
+        ))?;
+    }
 
     let key = plan.make()?;
     let unlock = config.map_or_else(|| options.unlock.unlock(), |config| config.key.unlock);

@@ -10,6 +10,7 @@ use crate::known;
 use crate::output::{self, Cell, Format, Table, Tally};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlisted::Unlisted;
 
 /// The number of tokens that one query reads, and that one table aligns.
 const PAGE: u32 = 1_000;
@@ -204,6 +205,7 @@ pub(crate) fn print(
         let mut pages = Pages { now, listing, printed: 0, kept: Vec::new(), tally: Tally::default() };
         let mut last: Option<TokenRecord> = None;
         let mut read = 0;
+        let mut unlisted = Unlisted::of(config, now);
         loop {
             let wanted = u32::try_from(most - read).unwrap_or(PAGE).min(PAGE);
             let page = store.tokens_after(filter, last.as_ref(), wanted).await;
@@ -214,9 +216,14 @@ pub(crate) fn print(
             read += page.len() as u64;
             let is_last = page.len() < wanted as usize;
             last = page.last().map(|listed| listed.token.clone());
+            page.iter().for_each(|listed| unlisted.meet(listed));
             pages.add(page)?;
+            if output::is_closed() {
+                return Ok(read);
+            }
             if is_last || read == most {
                 pages.end()?;
+                unlisted.warn();
                 let full = last.filter(|_| !is_last);
                 return match full {
                     Some(last) => tell_the_rest(&store, filter, &last, read).await.map(|()| read),

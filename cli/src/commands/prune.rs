@@ -10,6 +10,8 @@ use serde_json::json;
 use service_only_store::Store;
 
 use super::revoke::FORGET_AFTER;
+use crate::change::{Consent, DryRun};
+use crate::clocks;
 use crate::config::{KeepExpired, Lifetime};
 use crate::exit::Exit;
 use crate::members;
@@ -23,9 +25,11 @@ const BATCH: u32 = 5_000;
 const EXAMPLES: &str = "\
 Examples:
   service-token prune
+  service-token prune --dry-run
   service-token prune --expired-for 90d --format json
 
-Exit codes: 0 all of them are removed, 2 usage, or the store failed; what was removed before stays removed.";
+Exit codes: 0 all of them are removed, 2 usage, 4 the store cannot be used; what was removed before stays
+removed. 6 the clock is wrong.";
 
 /// Remove tokens from the registry that expired long ago
 ///
@@ -38,6 +42,10 @@ pub(crate) struct PruneOptions {
     /// How long ago they expired, an hour at least [default: `keep_expired` of the configuration, else 365d]
     #[arg(long, value_name = "DURATION")]
     expired_for: Option<Lifetime>,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     store: StoreAndConfig,
     /// Output format
@@ -52,6 +60,20 @@ pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
     let before = now.minus(keep);
     let (tokens, revocations) = store::run(async {
         let store = Store::connect(&url).await.map_err(|error| refused(&error))?;
+        clocks::check(&store, "nothing was pruned").await?;
+        if options.dry_run.dry_run || options.consent.is_needed() {
+            let tokens = store.prunable_tokens(before).await.map_err(|error| refused(&error))?;
+            let revocations = store.purgeable_revocations(now.minus(FORGET_AFTER)).await;
+            let revocations = revocations.map_err(|error| refused(&error))?;
+            if options.dry_run.dry_run {
+                return Ok((tokens, revocations));
+            }
+            options.consent.ask(&format!(
+                "{tokens} tokens that expired before {} will be removed from `{}`.",
+                members::instant(before),
+                store.place()
+            ))?;
+        }
         let mut all = 0;
         loop {
             let pruned = store.prune_tokens(before, BATCH, now).await.map_err(|error| {
@@ -67,10 +89,11 @@ pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
     })?;
     match options.format {
         Format::Json => output::json(&json!({
-            "pruned": tokens, "expired_before": members::instant(before), "cleared_revocations": revocations,
+            "dry_run": options.dry_run.dry_run, "pruned": tokens, "expired_before": members::instant(before), "cleared_revocations": revocations,
         }))?,
         Format::Text => output::result(&format!(
-            "pruned {tokens} tokens that expired before {}, and {revocations} revocations of expired tokens",
+            "{}{tokens} tokens that expired before {}, and {revocations} revocations of expired tokens",
+            if options.dry_run.dry_run { "would prune " } else { "pruned " },
             members::instant(before)
         ))?,
     }

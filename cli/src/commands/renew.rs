@@ -14,6 +14,7 @@ use service_only::{Verifier, claims::ServiceName, clock::Timestamp};
 use service_only_store::{ListedToken, Store, TokenFilter, TokenState};
 
 use super::{generate, inspect, k8s_secret};
+use crate::change::{By, DryRun};
 use crate::config::{Config, Lifetime};
 use crate::exit::Exit;
 use crate::key_file;
@@ -23,7 +24,9 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::service_token::ServiceToken;
 use crate::signing;
+use crate::stdout;
 use crate::store::{self, StoreAndConfig, refused};
+use crate::unlisted;
 use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
@@ -62,6 +65,10 @@ pub(crate) struct RenewOptions {
     /// Namespace of the Secrets [default: none, so that `kubectl apply -n` decides]
     #[arg(long, value_name = "NAMESPACE", requires = "k8s_secret")]
     namespace: Option<String>,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Output format; Secrets are always YAML
     #[arg(long, value_enum, default_value_t, conflicts_with = "k8s_secret")]
     format: Format,
@@ -88,6 +95,7 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
         ))
         .help("add one under `[services]`, such as `orders = { role = \"admin\" }`"));
     }
+    unlisted::warn_of_holders(&url, &config)?;
     let known = Known::read(&url, &config, options.deployed.as_deref().or(options.out_dir.as_deref()))?;
     let mut due = BTreeMap::new();
     for service in config.services.keys() {
@@ -104,7 +112,11 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
     }
     let services = config.services.iter().filter(|(service, _)| due.contains_key(*service));
     let services = services.map(|(service, entry)| (service.clone(), entry.clone())).collect();
-    let registry = options.store.registry(Some("renewed".to_owned()));
+    let registry = options.store.registry(Some("renewed".to_owned()), options.by.clone());
+    if options.dry_run.dry_run {
+        let tokens = signing::try_again(&config, services, options.lifetime, &registry)?;
+        return preview(&tokens, &due, options.format);
+    }
     let minted = signing::mint_again(&config, services, options.lifetime, &registry, |tokens| {
         options.out_dir.as_deref().map(|dir| generate::stage(dir, tokens, Overwrite::Replace)).transpose()
     })?;
@@ -116,11 +128,14 @@ pub(crate) fn run(options: &RenewOptions) -> Outcome<Exit> {
             staged.publish()?;
             name_files(&files, tokens, &due, options.format)
         }
-        None => tokens.iter().try_for_each(|made| {
-            output::result("---")?;
-            let name = k8s_secret::name_of(&made.service)?;
-            output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made))
-        }),
+        None => {
+            stdout::warn_if_others_can_read();
+            tokens.iter().try_for_each(|made| {
+                output::result("---")?;
+                let name = k8s_secret::name_of(&made.service)?;
+                output::result_bytes(&k8s_secret::manifest(&name, options.namespace.as_deref(), made))
+            })
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -232,6 +247,24 @@ fn deployed_jti(path: &Path) -> Outcome<Option<String>> {
     let jti = (token.len() <= Verifier::MAX_TOKEN_LENGTH).then(|| inspect::jti(token)).flatten();
     // A file without a token is replaced like an unknown token.
     Ok(Some(jti.unwrap_or_default()))
+}
+
+/// Prints which services would get a token.
+fn preview(tokens: &[ServiceToken], due: &BTreeMap<ServiceName, String>, format: Format) -> Outcome<Exit> {
+    let rows = tokens.iter().map(|made| (made, due.get(&made.service).map_or("", String::as_str)));
+    match format {
+        Format::Json => {
+            let rows = rows.map(|(made, why)| {
+                let expires = members::instant(Timestamp::from_unix(made.token.claims().exp));
+                json!({ "dry_run": true, "service": made.service.as_str(), "expires": expires, "why": why })
+            });
+            output::json(&rows.collect::<Vec<_>>())?;
+        }
+        Format::Text => rows
+            .map(|(made, why)| format!("would mint a token for {}: {why}", made.service))
+            .try_for_each(|line| output::lines(&line))?,
+    }
+    Ok(Exit::Done)
 }
 
 fn name_files(

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 use service_only::clock::Timestamp;
-use service_only_store::{NewRevocation, Store, Undoing};
+use service_only_store::{Coverage, NewRevocation, Store, Undoing};
 
 use crate::exit::Exit;
 use crate::known;
@@ -15,6 +15,9 @@ use crate::store::{self, StoreAndConfig, refused};
 /// The number of rows that one query reads.
 const PAGE: u32 = 2_000;
 
+/// The number of revocations whose tokens are counted: each is a query.
+const COUNTED: usize = 1_000;
+
 const EXAMPLES: &str = "\
 Examples:
   service-token revocations
@@ -22,7 +25,8 @@ Examples:
 
 /// List the revocations of the store by number, including undone ones
 ///
-/// A revocation is `active`, `undone`, or `replaced` by one of the same name that covers more tokens.
+/// `tokens` is the number of tokens of the registry that a revocation covers; it is counted for the first 1,000
+/// revocations of the list. A revocation is `active`, `undone`, or `replaced` by one of the same name that covers more tokens.
 /// The revocation of a token is deleted an hour after the token expires, an undone one never.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -78,29 +82,40 @@ struct Entry {
     revocation: NewRevocation,
     state: &'static str,
     undone: Option<(i64, Undoing)>,
+    /// The tokens of the registry that it covers; `None` beyond the first [`COUNTED`] entries.
+    covered: Option<Coverage>,
 }
 
 pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
     let (url, config) = options.store.find()?;
-    let mut entries = store::run(async {
+    let now = store::now();
+    let entries = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        let entries = read(&store).await?;
+        let mut entries = read(&store).await?;
         if let Some(issuer) = &options.issuer
             && !entries.iter().any(|entry| entry.revocation.issuer == *issuer)
         {
             known::issuer(&store, config.as_ref(), issuer).await?;
         }
+        let is_wanted = |entry: &Entry| {
+            options.issuer.as_ref().is_none_or(|issuer| entry.revocation.issuer == *issuer)
+                && (!options.active || entry.state == "active")
+        };
+        entries.retain(is_wanted);
+        options.sort.sort(&mut entries);
+        if options.reverse {
+            entries.reverse();
+        }
+        for entry in entries.iter_mut().take(COUNTED) {
+            let revocation = &entry.revocation;
+            let covered = store.coverage(&revocation.issuer, &revocation.target, now).await;
+            entry.covered = Some(covered.map_err(|error| refused(&error))?);
+        }
         Ok(entries)
     })?;
-    entries.retain(|entry| options.issuer.as_ref().is_none_or(|issuer| entry.revocation.issuer == *issuer));
-    entries.retain(|entry| !options.active || entry.state == "active");
-    options.sort.sort(&mut entries);
-    if options.reverse {
-        entries.reverse();
-    }
     match options.format {
-        Format::Json => output::json(&entries.iter().map(Entry::json).collect::<Vec<_>>())?,
-        Format::Text => print(&entries, store::now())?,
+        Format::Json => output::json(&entries.iter().map(|entry| entry.json(now)).collect::<Vec<_>>())?,
+        Format::Text => print(&entries, now)?,
     }
     Ok(Exit::Done)
 }
@@ -117,6 +132,7 @@ async fn read(store: &Store) -> Outcome<Vec<Entry>> {
             revocation: record.revocation,
             state: "active",
             undone: None,
+            covered: None,
         }));
     }
     last = 0;
@@ -129,6 +145,7 @@ async fn read(store: &Store) -> Outcome<Vec<Entry>> {
             revocation: past.revoked.revocation,
             state: if past.undone.is_some() { "undone" } else { "replaced" },
             undone: past.undone,
+            covered: None,
         }));
     }
     entries.sort_by_key(|entry| entry.number);
@@ -141,7 +158,15 @@ impl Entry {
         (kind, name)
     }
 
-    fn json(&self) -> Value {
+    fn tokens(&self) -> String {
+        match self.covered {
+            None => String::new(),
+            Some(covered) if covered.complete => covered.tokens.to_string(),
+            Some(covered) => format!("{}+", covered.tokens),
+        }
+    }
+
+    fn json(&self, now: Timestamp) -> Value {
         let (kind, name, until) = store::columns(&self.revocation.target);
         json!({
             "number": self.number,
@@ -153,6 +178,9 @@ impl Entry {
             "revoked": members::instant(self.revocation.revoked_at),
             "revoked_by": self.revocation.revoked_by,
             "reason": self.revocation.reason,
+            "age_s": now.since(self.revocation.revoked_at).unwrap_or_default().as_secs(),
+            "known_tokens": self.covered.map(|covered| covered.tokens),
+            "counted_all": self.covered.map(|covered| covered.complete),
             "undone": self.undone.as_ref().map(|(_, undoing)| members::instant(undoing.undone_at)),
             "undone_by": self.undone.as_ref().and_then(|(_, undoing)| undoing.undone_by.clone()),
             "undone_reason": self.undone.as_ref().map(|(_, undoing)| undoing.reason.clone()),
@@ -162,7 +190,7 @@ impl Entry {
 
 fn print(entries: &[Entry], now: Timestamp) -> Outcome<()> {
     let mut table = Table::new([
-        "number", "state", "kind", "name", "up to", "issuer", "revoked", "by", "reason", "undone",
+        "number", "state", "kind", "name", "up to", "issuer", "tokens", "revoked", "by", "reason", "undone",
     ]);
     let mut tally = Tally::default();
     for entry in entries {
@@ -182,6 +210,8 @@ fn print(entries: &[Entry], now: Timestamp) -> Outcome<()> {
             // A token has its expiry here, which tells nothing about the revocation.
             Cell::Instant(until.filter(|_| kind == "service")),
             Cell::word(&revocation.issuer),
+            // A revocation of one token covers that one. The column is left out if it is empty.
+            Cell::word(if kind == "token" { String::new() } else { entry.tokens() }),
             Cell::Instant(Some(revocation.revoked_at)),
             Cell::word(revocation.revoked_by.as_deref().unwrap_or_default()),
             Cell::text(revocation.reason.as_deref().unwrap_or_default()),

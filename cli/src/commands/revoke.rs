@@ -12,14 +12,18 @@ use service_only_store::{
     Coverage, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
 };
 
+use crate::change::{By, Consent, DryRun};
+use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
+use crate::instant::CLOCKS_DIFFER;
 use crate::known;
 use crate::members;
 use crate::named;
 use crate::output::{self, Format};
-use crate::problem::{Outcome, Problem};
+use crate::presented::{Authenticity, Presented, STDIN};
+use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 
 /// A verifier's largest leeway is five minutes; the rest allows for the difference of its clock.
@@ -30,8 +34,10 @@ Examples:
   service-token revoke 76514ef5-446e-4842-932c-231cd329f030 --reason 'seen in a log'
   service-token revoke --service orders --before now
   service-token revoke --key 2026-01
+  service-token revoke - --reason 'seen in a log' < leaked.token
 
-Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or the store failed.";
+Exit codes: 0 it is revoked. Otherwise nothing was revoked: 1 the token of `-` is not authentic, 2 usage,
+4 the store cannot be used, 6 the clock is wrong, 9 an unknown name.";
 
 /// Revoke a token, the tokens of a service, or all tokens that a key signed
 ///
@@ -41,7 +47,8 @@ Exit codes: 0 it is revoked, 2 nothing was revoked: usage, an unknown name, or t
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("what").required(true).args(["jti", "service", "key"]))]
 pub(crate) struct RevokeOptions {
-    /// The token's `jti`, or a unique beginning of it; never the token
+    /// The token's `jti` or a unique beginning of it, or `-` to read the token from standard input; never the
+    /// token itself. A token of standard input is revoked only if a known key of its issuer signed it
     jti: Option<String>,
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]
@@ -67,6 +74,12 @@ pub(crate) struct RevokeOptions {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
     store: StoreAndConfig,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -76,13 +89,10 @@ pub(crate) struct RevokeOptions {
 pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
     options.check()?;
     let (url, config) = options.store.find()?;
-    let issuer = options
-        .issuer
-        .clone()
-        .or_else(|| config.as_ref().map(|config| config.issuer.clone()))
-        .ok_or_else(|| Problem::usage("no issuer").help("pass `--issuer ISSUER`"))?;
-    let made = store::run(options.revoke(&url, config.as_ref(), &issuer))?;
-    if let Err(error) = &made.purged {
+    let presented = (options.jti.as_deref() == Some(STDIN)).then(Presented::read).transpose()?;
+    let issuer = options.issuer(config.as_ref(), presented.as_ref())?;
+    let made = store::run(options.revoke(&url, config.as_ref(), &issuer, presented.as_ref()))?;
+    if let Some(Err(error)) = &made.purged {
         output::warning(&format!("expired revocations were not deleted: {error}"));
     }
     made.warn();
@@ -90,13 +100,15 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-/// The result of a revocation.
+/// The result of a revocation, or of its dry run.
 struct Made {
-    record: RevocationRecord,
+    revocation: NewRevocation,
+    /// Its number; `None` if it was only tried.
+    number: Option<i64>,
     outcome: Revoked,
     /// The tokens of the registry that it covers, counted before.
     counted: Coverage,
-    purged: Result<u64, StoreError>,
+    purged: Option<Result<u64, StoreError>>,
 }
 
 impl RevokeOptions {
@@ -123,24 +135,76 @@ impl RevokeOptions {
         }
     }
 
-    async fn revoke(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
+    fn issuer(&self, config: Option<&Config>, presented: Option<&Presented>) -> Outcome<String> {
+        match (&self.issuer, presented) {
+            (Some(issuer), Some(presented)) if *issuer != presented.issuer => {
+                let reason = format!(
+                    "the token is of `{}`, not of `{issuer}`, and nothing was revoked",
+                    presented.issuer
+                );
+                Err(Problem::usage(reason).help("leave `--issuer` out: the token names its issuer"))
+            }
+            (_, Some(presented)) => Ok(presented.issuer.clone()),
+            (Some(issuer), None) => Ok(issuer.clone()),
+            (None, None) => config
+                .map(|config| config.issuer.clone())
+                .ok_or_else(|| Problem::usage("no issuer").help("pass `--issuer ISSUER`")),
+        }
+    }
+
+    async fn revoke(
+        &self,
+        url: &str,
+        config: Option<&Config>,
+        issuer: &str,
+        presented: Option<&Presented>,
+    ) -> Outcome<Made> {
         let store = Store::connect(url).await.map_err(|error| refused(&error))?;
         let now = store::now();
+        if let Some(presented) = presented {
+            check_authentic(presented, &store, config).await?;
+        }
         self.check_names(&store, config, issuer).await?;
-        let target = self.target(&store, config, issuer, now).await?;
+        if let Some(Instant(before)) = self.before {
+            check_clock(&store, before).await?;
+        }
+        let target = self.target(&store, config, issuer, now, presented).await?;
         let counted = store.coverage(issuer, &target, now).await.map_err(|error| refused(&error))?;
 
         let mut revocation = NewRevocation::new(issuer, target).at(now);
         revocation.reason.clone_from(&self.reason);
-        revocation.revoked_by = store::operator();
+        revocation.revoked_by = self.by.name();
+        if self.dry_run.dry_run {
+            let known = store.revocation_of(issuer, &revocation.target).await;
+            let outcome = outcome(known.map_err(|error| refused(&error))?.as_ref(), &revocation.target);
+            let number = None;
+            return Ok(Made { revocation, number, outcome, counted, purged: None });
+        }
+        self.ask(&revocation, &counted)?;
         let outcome = store.revoke(&revocation).await.map_err(|error| refused(&error))?;
         let record =
             store.revocation_of(issuer, &revocation.target).await.map_err(|error| refused(&error))?;
-        let record =
-            record.ok_or_else(|| Problem::usage("another program undid the revocation at the same time"))?;
+        let record = record.ok_or_else(|| {
+            Problem::new(ProblemCode::Busy, "another program undid the revocation at the same time")
+        })?;
         let purged = store.purge_revocations(now.minus(FORGET_AFTER)).await;
         store::prune_some(&store, config).await;
-        Ok(Made { record, outcome, counted, purged })
+        let RevocationRecord { sequence, revocation, .. } = record;
+        Ok(Made { revocation, number: Some(sequence), outcome, counted, purged: Some(purged) })
+    }
+
+    /// Asks before a revocation that can stop a service. That of one token is small.
+    fn ask(&self, revocation: &NewRevocation, counted: &Coverage) -> Outcome<()> {
+        let (kind, name, _) = store::columns(&revocation.target);
+        if kind == "token" {
+            return Ok(());
+        }
+        self.consent.ask(&format!(
+            "Verifiers will refuse {} good tokens of the {kind} `{name}` of `{}` within a second{}.",
+            counted.valid,
+            revocation.issuer,
+            if counted.complete { "" } else { ", and probably more" },
+        ))
     }
 
     async fn check_names(&self, store: &Store, config: Option<&Config>, issuer: &str) -> Outcome<()> {
@@ -168,15 +232,18 @@ impl RevokeOptions {
         config: Option<&Config>,
         issuer: &str,
         now: Timestamp,
+        presented: Option<&Presented>,
     ) -> Outcome<RevocationTarget> {
         match (&self.jti, &self.service, self.before, &self.key) {
             (Some(jti), ..) => {
                 // With its expiry, a token may be one that the registry does not have.
-                let jti = match self.expires {
-                    None => named::token(store, Some(issuer), jti).await?,
-                    Some(_) => jti.clone(),
+                let jti = match (presented, self.expires) {
+                    (Some(presented), _) => presented.jti.clone(),
+                    (None, None) => named::token(store, Some(issuer), jti).await?,
+                    (None, Some(_)) => jti.clone(),
                 };
-                let expires_at = self.expiry(store, issuer, &jti, now).await?;
+                let own = presented.and_then(|presented| presented.expires_at);
+                let expires_at = self.expiry(store, issuer, &jti, now, own).await?;
                 Ok(RevocationTarget::Token { jti, expires_at })
             }
             (_, Some(service), Some(Instant(issued_by)), _) => {
@@ -193,8 +260,15 @@ impl RevokeOptions {
         }
     }
 
-    /// When the token expires: by the registry or by the option, whichever is later.
-    async fn expiry(&self, store: &Store, issuer: &str, jti: &str, now: Timestamp) -> Outcome<Timestamp> {
+    /// When the token expires: by the registry, by the option or by the token `own`, whichever is latest.
+    async fn expiry(
+        &self,
+        store: &Store,
+        issuer: &str,
+        jti: &str,
+        now: Timestamp,
+        own: Option<Timestamp>,
+    ) -> Outcome<Timestamp> {
         let filter = TokenFilter {
             issuer: Some(issuer.to_owned()),
             jti: Some(jti.to_owned()),
@@ -202,10 +276,14 @@ impl RevokeOptions {
         };
         let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
         let known = tokens.iter().map(|listed| listed.token.expires_at).max();
-        let expires_at = known.max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
-            Problem::usage(format!("the registry has no token `{jti}` of `{issuer}`, so nothing was revoked"))
-                .help("check the name; a token that was minted without the registry needs `--expires TIME`")
-        })?;
+        let expires_at =
+            known.max(own).max(self.expires.map(|Instant(expires)| expires)).ok_or_else(|| {
+                let reason =
+                    format!("the registry has no token `{jti}` of `{issuer}`, so nothing was revoked");
+                Problem::new(ProblemCode::NotFound, reason).help(
+                    "check the name; a token that was minted without the registry needs `--expires TIME`",
+                )
+            })?;
         if expires_at.plus(Verifier::MAX_LEEWAY) <= now {
             return Err(Problem::usage(format!(
                 "the token `{jti}` expired {}: it is refused anyway, and nothing was revoked",
@@ -217,18 +295,20 @@ impl RevokeOptions {
     }
 
     fn print(&self, made: &Made) -> Outcome<()> {
-        let revocation = &made.record.revocation;
+        let revocation = &made.revocation;
         let (kind, name, until) = store::columns(&revocation.target);
         let until = until.map(members::instant);
-        let (word, text) = match made.outcome {
-            Revoked::New => ("new", "revoked"),
-            Revoked::Extended => ("extended", "revoked, further than before"),
-            _ => ("already", "revoked already, nothing has changed"),
+        let (word, text) = match (made.outcome, made.number) {
+            (Revoked::New, Some(_)) => ("new", "revoked"),
+            (Revoked::New, None) => ("new", "would be revoked"),
+            (Revoked::Extended, Some(_)) => ("extended", "revoked, further than before"),
+            (Revoked::Extended, None) => ("extended", "would be revoked, further than before"),
+            (_, Some(_)) => ("already", "revoked already, nothing has changed"),
+            (_, None) => ("already", "revoked already, nothing would change"),
         };
-        let number = made.record.sequence;
         match self.format {
             Format::Json => output::json(&json!({
-                "outcome": word, "revocation": number, "kind": kind, "issuer": revocation.issuer, "name": name,
+                "dry_run": self.dry_run.dry_run, "outcome": word, "revocation": made.number, "kind": kind, "issuer": revocation.issuer, "name": name,
                 "until": until, "known_tokens": made.counted.tokens, "valid_tokens": made.counted.valid,
                 "counted_all": made.counted.complete,
             })),
@@ -236,12 +316,62 @@ impl RevokeOptions {
                 let reach = store::reach(&revocation.target);
                 let line = format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer);
                 output::result(&escape::one_line(&line))?;
+                let number = made.number.map(|number| format!("revocation {number}: ")).unwrap_or_default();
                 output::result(&format!(
-                    "revocation {number}: {} of the registry, {} of them good until now",
+                    "{number}{} of the registry, {} of them good until now",
                     store::tokens_in_words(&made.counted),
                     made.counted.valid
                 ))
             }
+        }
+    }
+}
+
+/// The outcome that a revocation would have.
+fn outcome(known: Option<&RevocationRecord>, target: &RevocationTarget) -> Revoked {
+    let until = |target: &RevocationTarget| match target {
+        RevocationTarget::Token { expires_at, .. } => Some(*expires_at),
+        RevocationTarget::Service { issued_by, .. } => Some(*issued_by),
+        RevocationTarget::Key { .. } => None,
+    };
+    match known {
+        None => Revoked::New,
+        Some(known) if until(target) > until(&known.revocation.target) => Revoked::Extended,
+        Some(_) => Revoked::Already,
+    }
+}
+
+/// An instant near the current time means "now", which a wrong clock turns into another one: too late, and it covers
+/// tokens that are minted afterwards; too early, and it covers too few. An instant that both clocks have passed is safe.
+async fn check_clock(store: &Store, before: Timestamp) -> Outcome<()> {
+    match Clocks::read(store).await? {
+        Some(clocks) if clocks.differ() && before.plus(CLOCKS_DIFFER) >= clocks.earlier() => {
+            Err(clocks::problem(clocks).and("nothing was revoked").also(
+                "`--before` with an instant that both clocks have passed works, and so does `revoke --key KID` or `revoke JTI`",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a forged token. Its author wants another token to be revoked.
+async fn check_authentic(presented: &Presented, store: &Store, config: Option<&Config>) -> Outcome<()> {
+    let jti = &presented.jti;
+    match presented.authenticity(store, config).await? {
+        Authenticity::Proven => Ok(()),
+        Authenticity::Disproven(why) => {
+            let reason = format!("the token is not authentic: {why}; nothing was revoked");
+            Err(Problem::new(ProblemCode::NotAuthentic, reason).help(format!(
+                "a service refuses it; it names the `jti` `{jti}`, which may be that of another token: `service-token show {jti}` shows it"
+            )))
+        }
+        Authenticity::NoKeys => {
+            let reason = format!(
+                "no key of `{}` is known, so the token may be forged; nothing was revoked",
+                presented.issuer
+            );
+            Err(Problem::new(ProblemCode::NotAuthentic, reason)
+                .help("name the configuration of its issuer with `--config FILE`"))
         }
     }
 }

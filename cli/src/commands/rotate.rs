@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use service_only_store::Store;
 use service_only_store::rotation::{Need, Plan, Planned, Step, Warning};
 
+use crate::change::{By, Consent};
+use crate::clocks::Clocks;
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
@@ -22,12 +24,13 @@ use crate::store::{self, StoreAndConfig};
 use crate::unlock::UnlockOptions;
 
 const EXAMPLES: &str = "\
-Exit codes: 0 done, 2 usage, files or the store, 6 refused because verifiers would refuse a valid token,
-7 the active key is revoked, 8 `--plan` found an overdue step, a key past its life or an unfinished run.
+Exit codes: 0 done, 2 usage or files, 4 the store cannot be used, 5 another run is active, 6 refused because
+verifiers would refuse a valid token, or the clock is wrong, 7 the active key is revoked, 8 `--plan` found an overdue step, a key past its life or an unfinished run.
 
 Examples:
   service-token rotate --plan
   service-token rotate
+  service-token rotate --emergency --dry-run
   service-token rotate --emergency
   service-token rotate --plan --format prometheus > rotation.prom.new && mv rotation.prom.new rotation.prom";
 
@@ -61,6 +64,13 @@ pub(crate) struct RotateOptions {
     /// tokens
     #[arg(long, conflicts_with = "plan")]
     drop_unknown: bool,
+    #[command(flatten)]
+    by: By,
+    /// Print what would change, and change nothing. Without --emergency, that is the plan
+    #[arg(long, conflicts_with = "plan")]
+    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// Output format; `prometheus` has the warnings of --plan, and the exit code 0
     #[arg(long, value_enum, default_value_t)]
     format: Report,
@@ -85,37 +95,59 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
         (false, Some(_)) => Unknown::KeepReadable,
         (false, None) => Unknown::Keep,
     };
-    if options.plan {
+    site.by = options.by.name();
+    if options.plan || (options.dry_run && options.emergency.is_none()) {
         let plan = plan(&url, &site)?;
         let Some(format) = options.format.format() else {
             output::lines(plan.exposition(&site.issuer).trim_end())?;
             return Ok(Exit::Done);
         };
         tell(&[], &plan, format)?;
-        return Ok(exit(&plan, Asked::Plan));
+        return Ok(exit(&plan, if options.plan { Asked::Plan } else { Asked::Run }));
     }
     let format = options
         .format
         .format()
         .ok_or_else(|| Problem::usage("metrics are those of the plan").help("add `--plan`"))?;
-    let _lock = site.lock()?;
     let go_on = &mut || Ok(());
+    let successor = if options.keep_prepared { Successor::Prepared } else { Successor::Fresh };
+    if let Some(named) = options.emergency.as_ref().filter(|_| options.dry_run) {
+        let preview = store::run(async {
+            let store = Store::open(&url).await.map_err(|error| store::refused(&error))?;
+            let kid = whole(named.as_deref(), &store, &config, &site).await?;
+            Rotation::new(&store, &site, go_on).preview(kid.as_deref(), successor).await
+        })?;
+        tell_emergency(&preview, format, Tried::Yes)?;
+        return Ok(Exit::Done);
+    }
+    let _lock = site.lock()?;
     if let Some(named) = &options.emergency {
-        let successor = if options.keep_prepared { Successor::Prepared } else { Successor::Fresh };
         let emergency = store::run(async {
             let store = Store::connect(&url).await.map_err(|error| store::refused(&error))?;
-            let kid = match named {
-                Some(id) => Some(named::key(&store, Some(&config), &site.issuer, id).await?),
-                None => None,
-            };
+            // A leak cannot wait for a clock: revoking and replacing a key does not depend on it.
+            if let Some(clocks) = Clocks::read(&store).await?.filter(|clocks| clocks.differ()) {
+                output::warning(&clocks.in_words());
+            }
+            let kid = whole(named.as_deref(), &store, &config, &site).await?;
+            if options.consent.is_needed() {
+                let preview = Rotation::new(&store, &site, go_on).preview(kid.as_deref(), successor).await?;
+                options.consent.ask(&in_question(&preview))?;
+            }
             Rotation::new(&store, &site, go_on).emergency(kid.as_deref(), successor).await
         })?;
-        tell_emergency(&emergency, &site, format)?;
+        tell_emergency(&emergency, format, Tried::No)?;
+        output::note(&format!(
+            "publish `{}` to the verifiers, and mint new tokens for the services: `service-token renew`",
+            site.jwks.display()
+        ));
         tell_kept(&emergency.made, &site);
         return Ok(Exit::Done);
     }
     let (made, mut plan, journal) = store::run(async {
         let store = Store::connect(&url).await.map_err(|error| store::refused(&error))?;
+        if options.consent.is_needed() {
+            options.ask(&store, &site).await?;
+        }
         let (made, plan) = Rotation::new(&store, &site, go_on).advance().await?;
         let journal = store.journal(&site.issuer).await.map_err(|error| store::refused(&error))?;
         Ok((made, plan, journal))
@@ -124,6 +156,44 @@ pub(crate) fn run(options: &RotateOptions) -> Outcome<Exit> {
     tell(&made, &plan, format)?;
     tell_kept(&made, &site);
     Ok(exit(&plan, Asked::Run))
+}
+
+impl RotateOptions {
+    /// Asks before a key is withdrawn. A key that is prepared or activated refuses no token.
+    async fn ask(&self, store: &Store, site: &Site) -> Outcome<()> {
+        let journal = store.journal(&site.issuer).await.map_err(|error| store::refused(&error))?;
+        let plan = Plan::new(&journal, &site.settings, store::now());
+        for planned in plan.steps.iter().filter(|planned| planned.is_due()) {
+            if let Step::Retire { kid } = &planned.step {
+                self.consent
+                    .ask(&format!("The key `{kid}` will be retired: verifiers then refuse its tokens."))?;
+            }
+        }
+        if self.drop_unknown {
+            self.consent.ask(&format!(
+                "Keys of `{}` that the journal does not have will be removed: verifiers then refuse their tokens.",
+                site.jwks.display()
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// The whole key id of a unique beginning.
+async fn whole(id: Option<&str>, store: &Store, config: &Config, site: &Site) -> Outcome<Option<String>> {
+    match id {
+        Some(id) => named::key(store, Some(config), &site.issuer, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn in_question(preview: &Emergency) -> String {
+    let leaked: Vec<_> = preview.leaked.iter().map(|kid| format!("`{kid}`")).collect();
+    let services = preview.stranded.len();
+    format!(
+        "Verifiers will refuse all tokens of {} within a second, and {services} services need a new token.",
+        leaked.join(", ")
+    )
 }
 
 /// The plan, with what the files of this machine add to it.
@@ -185,26 +255,34 @@ fn tell(made: &[Made], plan: &Plan, format: Format) -> Outcome<()> {
     Ok(())
 }
 
-fn tell_emergency(emergency: &Emergency, site: &Site, format: Format) -> Outcome<()> {
+/// Whether the emergency was only tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Yes,
+    No,
+}
+
+fn tell_emergency(emergency: &Emergency, format: Format, tried: Tried) -> Outcome<()> {
     match format {
         Format::Json => output::json(&json!({
+            "dry_run": tried == Tried::Yes,
             "made": emergency.made.iter().map(made_json).collect::<Vec<_>>(),
             "leaked": emergency.leaked,
             "need_tokens": emergency.stranded.keys().collect::<Vec<_>>(),
         }))?,
         Format::Text => {
-            tell_made(&emergency.made)?;
+            let would = if tried == Tried::Yes { "would " } else { "" };
+            emergency.made.iter().try_for_each(|Made { what, kid }| {
+                output::result(&format!("{would}{what} {}", escape::one_line(kid)))
+            })?;
             for (service, until) in &emergency.stranded {
                 let until =
                     until.map(|until| format!(", would have been valid until {}", members::instant(until)));
-                output::lines(&format!("{service} needs a new token{}", until.unwrap_or_default()))?;
+                let needs = if tried == Tried::Yes { "would need" } else { "needs" };
+                output::lines(&format!("{service} {needs} a new token{}", until.unwrap_or_default()))?;
             }
         }
     }
-    output::note(&format!(
-        "publish `{}` to the verifiers, and mint new tokens for the services: `service-token renew`",
-        site.jwks.display()
-    ));
     Ok(())
 }
 

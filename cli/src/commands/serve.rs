@@ -29,7 +29,8 @@ use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::StoreOptions;
 
 const EXAMPLES: &str = "\
-Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 usage, files, the address or the store.
+Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 usage, files or the address, 4 the store
+cannot be used.
 
 Examples:
   service-token serve

@@ -2,8 +2,10 @@
 
 use clap::Args;
 use serde_json::json;
-use service_only_store::{Store, StoreError, Undoing};
+use service_only::clock::Timestamp;
+use service_only_store::{PastRevocation, RevocationRecord, Store, StoreError, Undoing};
 
+use crate::change::{By, DryRun};
 use crate::escape;
 use crate::exit::Exit;
 use crate::output::{self, Format};
@@ -15,8 +17,8 @@ Examples:
   service-token revocations
   service-token unrevoke 17 --reason 'the wrong service'
 
-Exit codes: 0 it is undone, 2 nothing was undone: usage, no such revocation, undone already, or the
-store failed.";
+Exit codes: 0 it is undone. Otherwise nothing was undone: 2 usage, or undone already, 4 the store cannot be
+used, 9 no such revocation.";
 
 /// Undo a revocation, by its number
 ///
@@ -33,6 +35,10 @@ pub(crate) struct UnrevokeOptions {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
     store: StoreAndConfig,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -46,10 +52,13 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
     }
     let (url, _) = options.store.find()?;
     let now = store::now();
+    if options.dry_run.dry_run {
+        return options.preview(&url, now);
+    }
     let (undone, counted) = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
         let mut undoing = Undoing::new(options.number, options.reason.trim()).at(now);
-        undoing.undone_by = store::operator();
+        undoing.undone_by = options.by.name();
         let undone = store.undo_revocation(&undoing).await.map_err(|error| explained(&error))?;
         let revocation = &undone.revoked.revocation;
         let counted = store.coverage(&revocation.issuer, &revocation.target, now).await;
@@ -60,7 +69,7 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
     let (kind, name, _) = store::columns(&revocation.target);
     match options.format {
         Format::Json => output::json(&json!({
-            "undone": options.number, "number": undone.number, "kind": kind, "issuer": revocation.issuer,
+            "dry_run": false, "undone": options.number, "number": undone.number, "kind": kind, "issuer": revocation.issuer,
             "name": name, "known_tokens": counted.tokens, "valid_tokens": counted.valid, "still_revoked": counted.revoked,
             "counted_all": counted.complete,
             "held_by": undone.still.as_ref().map(|record| record.sequence),
@@ -93,6 +102,53 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+impl UnrevokeOptions {
+    fn preview(&self, url: &str, now: Timestamp) -> Outcome<Exit> {
+        let (found, counted) = store::run(async {
+            let store = Store::open(url).await.map_err(|error| refused(&error))?;
+            let found = find(&store, self.number).await.map_err(|error| explained(&error))?;
+            let counted = store.coverage(&found.revocation.issuer, &found.revocation.target, now).await;
+            Ok((found, counted.map_err(|error| refused(&error))?))
+        })?;
+        let revocation = &found.revocation;
+        let (kind, name, _) = store::columns(&revocation.target);
+        match self.format {
+            Format::Json => output::json(&json!({
+                "dry_run": true, "undone": self.number, "kind": kind, "issuer": revocation.issuer, "name": name,
+                "known_tokens": counted.tokens, "counted_all": counted.complete,
+            }))?,
+            Format::Text => {
+                let reach = store::reach(&revocation.target);
+                output::result(&escape::one_line(&format!(
+                    "would be undone: revocation {} of {kind} `{name}` of `{}`{reach}",
+                    self.number, revocation.issuer
+                )))?;
+                let covered = store::tokens_in_words(&counted);
+                output::result(&format!(
+                    "{covered} of the registry, unless other revocations cover them too"
+                ))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The revocation with this number that can be undone.
+async fn find(store: &Store, number: i64) -> Result<RevocationRecord, StoreError> {
+    let current = store.revocations_since(number - 1, 1).await?;
+    if let Some(found) = current.into_iter().find(|record| record.sequence == number) {
+        return Ok(found);
+    }
+    let past = store.past_since(number - 1, 1).await?;
+    match past.into_iter().find(|past| past.revoked.sequence == number) {
+        Some(PastRevocation { undone: Some((_, undone)), .. }) => {
+            Err(StoreError::UndoneAlready { number, at: undone.undone_at, by: undone.undone_by })
+        }
+        Some(past) => Ok(past.revoked),
+        None => Err(StoreError::NoRevocation { place: store.place().to_owned(), number }),
+    }
 }
 
 fn explained(error: &StoreError) -> Problem {

@@ -23,6 +23,7 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::store::AskedStore;
+use crate::unlisted::is_listed;
 use crate::verdict::Answer;
 
 /// The limit for standard input. Longer input is not a token, and the part that was read is enough to refuse
@@ -56,7 +57,8 @@ Examples:
   JWT_SECRET=… service-token verify --secret-env JWT_SECRET --issuer bakery-auth - < orders.token
   service-token verify --batch cases.jsonl
 
-Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbidden (403).";
+Exit codes: 0 accepted, 1 not authentic (401), 2 usage or configuration, 3 forbidden (403), 4 the store
+cannot be used.";
 
 /// Verify a token as a service would
 ///
@@ -128,7 +130,8 @@ pub(crate) fn run(options: &VerifyOptions) -> Outcome<Exit> {
         // Programs ask for JSON, and they need an answer in every case.
         Err(problem) if options.format == Format::Json => {
             output::problem(&problem);
-            Answer::config_error(&problem)
+            output::json(&Answer::config_error(&problem))?;
+            return Ok(problem.code().exit());
         }
         Err(problem) => return Err(problem),
     };
@@ -187,7 +190,17 @@ impl VerifyOptions {
         }
         let certificate = self.certificate.as_deref().map(certificate::read).transpose()?;
         let peer = certificate.as_ref().map(certificate::presented);
-        Ok(Answer::of(&verifier, peer.as_ref(), &policy, token))
+        let answer = Answer::of(&verifier, peer.as_ref(), &policy, token);
+        let own =
+            config.as_ref().filter(|config| self.issuer.as_ref().is_none_or(|own| *own == config.issuer));
+        let own = own.filter(|config| !config.services.is_empty()).zip(answer.service());
+        if let Some((config, service)) = own.filter(|(config, service)| !is_listed(config, service)) {
+            let place = config.path.display();
+            output::warning(&format!(
+                "`{place}` does not list the service `{service}`; add it, or revoke its tokens"
+            ));
+        }
+        Ok(answer)
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
 
-use super::{NewFile, Overwrite, Readers, check_targets, directory_of, sync_directory, taken};
+use super::{NewFile, Overwrite, Readers, STAGED, check_targets, directory_of, sync_directory, taken};
 use crate::output;
 use crate::problem::{Outcome, Problem};
 
@@ -46,7 +46,7 @@ impl Staged {
 fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
     let directory = directory_of(&file.path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".service-token-");
+    builder.prefix(STAGED);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -80,7 +80,7 @@ impl Before {
         }
         let mut builder = tempfile::Builder::new();
         let kept = builder
-            .prefix(".service-token-")
+            .prefix(STAGED)
             .make_in(directory_of(path), |name| fs::hard_link(path, name).map(|()| name.to_owned()));
         kept.map_or(Self::Lost, |kept| Self::Kept(kept.into_temp_path()))
     }

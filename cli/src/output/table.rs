@@ -69,7 +69,7 @@ pub(crate) fn state_style(state: &str) -> Style {
         "active" | "ok" | "fixed" | "allow" | "running" | "current" => AnsiColor::Green.on_default(),
         "prepared" | "undone" | "replaced" | "note" => AnsiColor::Cyan.on_default(),
         "retiring" | "warning" | "lagging" | "overdue" | "silent" | "due" => AnsiColor::Yellow.on_default(),
-        "revoked" | "error" | "failed" | "deny" | "wrong" => AnsiColor::Red.on_default(),
+        "revoked" | "problem" | "error" | "failed" | "deny" | "wrong" => AnsiColor::Red.on_default(),
         "expired" | "retired" | "stopped" | "skipped" => Style::new().dimmed(),
         _ => Style::new(),
     }

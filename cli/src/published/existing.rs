@@ -68,6 +68,10 @@ impl ExistingSet {
         &self.entries
     }
 
+    pub(crate) fn jwks(&self) -> impl Iterator<Item = &Value> {
+        self.entries.iter().map(Entry::jwk)
+    }
+
     pub(crate) fn kids(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(Entry::kid)
     }

@@ -15,7 +15,7 @@ use service_only_store::{KeyStep, NewRevocation};
 use super::{Made, Rotation, kid_in};
 use crate::known;
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::store::{now, operator, refused};
+use crate::store::{now, refused};
 
 /// An active key that is younger may be the result of an emergency that is done.
 const YOUNG: Duration = Duration::from_secs(15 * 60);
@@ -42,28 +42,8 @@ impl Rotation<'_> {
     /// Revokes all that a key signed, and replaces the key if it was the one that signs. Without a name, it
     /// is the key in the file.
     pub(crate) async fn emergency(mut self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
-        let journal = self.journal().await?;
-        let adopts = kid_in(&journal, KeyState::Active).is_none();
-        let kid = match named {
-            Some(kid) => kid.to_owned(),
-            None => self.site.current()?.kid().to_string(),
-        };
-        let mut known: Vec<_> = journal.keys.iter().map(|key| key.kid.clone()).collect();
-        if adopts {
-            known.push(self.site.current()?.kid().to_string());
-        }
-        // A leaked key may be published without being in the journal.
-        known.extend(self.site.published_names());
-        // Check the name before any change.
-        if !known.contains(&kid) {
-            let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
-            return Err(known::unknown(reason, &kid, known.iter().map(String::as_str))
-                .also("`service-token rotate --plan` names its keys"));
-        }
-        if named.is_none() {
-            check_age(&journal, &kid)?;
-        }
-        if adopts {
+        let (journal, kid) = self.leaked_key(named).await?;
+        if kid_in(&journal, KeyState::Active).is_none() {
             self.adopt().await?;
         }
         let stage = |journal: &Journal| journal.keys.iter().find(|key| key.kid == kid).map(|key| key.state);
@@ -89,18 +69,76 @@ impl Rotation<'_> {
         Ok(Emergency { made: self.made, leaked, stranded })
     }
 
+    /// What an emergency would do. It changes nothing.
+    pub(crate) async fn preview(&self, named: Option<&str>, successor: Successor) -> Outcome<Emergency> {
+        let (journal, kid) = self.leaked_key(named).await?;
+        let mut made = Vec::new();
+        let mut add = |what, kid: &str| made.push(Made { what, kid: kid.to_owned() });
+        let is_retired = journal.keys.iter().any(|key| key.kid == kid && key.state == KeyState::Retired);
+        let signs = kid_in(&journal, KeyState::Active).map_or_else(
+            || self.site.current().is_ok_and(|key| key.kid().as_str() == kid),
+            |active| active == kid,
+        );
+        let prepared = kid_in(&journal, KeyState::Prepared);
+        let kept = prepared.filter(|_| successor == Successor::Prepared);
+        let leaked = if signs { self.leaked_with(&journal, &kid, kept) } else { vec![kid] };
+        for kid in leaked.iter().filter(|kid| !journal.revoked.contains(kid)) {
+            add("revoke", kid);
+        }
+        if !is_retired {
+            leaked.iter().for_each(|kid| add("retire", kid));
+        }
+        if signs {
+            add("activate", kept.unwrap_or("a new key"));
+        }
+        let stranded = self.stranded(&leaked).await?;
+        Ok(Emergency { made, leaked, stranded })
+    }
+
+    /// The key that leaked, after a check of its name, and the journal.
+    async fn leaked_key(&self, named: Option<&str>) -> Outcome<(Journal, String)> {
+        let journal = self.journal().await?;
+        let kid = match named {
+            Some(kid) => kid.to_owned(),
+            None => self.site.current()?.kid().to_string(),
+        };
+        let mut known: Vec<_> = journal.keys.iter().map(|key| key.kid.clone()).collect();
+        if kid_in(&journal, KeyState::Active).is_none() {
+            known.push(self.site.current()?.kid().to_string());
+        }
+        // A leaked key may be published without being in the journal.
+        known.extend(self.site.published_names());
+        // Check the name before any change.
+        if !known.contains(&kid) {
+            let reason = format!("`{}` has no key `{kid}`, and nothing was revoked", self.site.issuer);
+            return Err(known::unknown(reason, &kid, known.iter().map(String::as_str))
+                .also("`service-token rotate --plan` names its keys"));
+        }
+        if named.is_none() {
+            check_age(&journal, &kid)?;
+        }
+        Ok((journal, kid))
+    }
+
+    /// The active key, and the keys that were beside it and may have leaked with it.
+    fn leaked_with(&self, journal: &Journal, active: &str, kept: Option<&str>) -> Vec<String> {
+        let dropped = kid_in(journal, KeyState::Prepared).filter(|_| kept.is_none());
+        // A key that a killed run published and did not record was beside the leaked key too.
+        let published = self.site.published_names();
+        let leftover = self.site.next().ok().flatten().map(|key| key.kid().to_string());
+        let leftover =
+            leftover.filter(|kid| published.contains(kid) && !journal.keys.iter().any(|key| key.kid == *kid));
+        let dropped = dropped.map(str::to_owned);
+        [active.to_owned()].into_iter().chain(dropped).chain(leftover).collect()
+    }
+
     async fn replace(&mut self, successor: Successor) -> Outcome<Vec<String>> {
         let journal = self.journal().await?;
         let active = kid_in(&journal, KeyState::Active).unwrap_or_default().to_owned();
         let prepared = kid_in(&journal, KeyState::Prepared).map(str::to_owned);
         let kept = prepared.clone().filter(|_| successor == Successor::Prepared);
         let dropped = prepared.filter(|_| kept.is_none());
-        // A key that a killed run published and did not record was beside the leaked key too.
-        let published = self.site.published_names();
-        let leftover = self.site.next().ok().flatten().map(|key| key.kid().to_string());
-        let leftover =
-            leftover.filter(|kid| published.contains(kid) && !journal.keys.iter().any(|key| key.kid == *kid));
-        let leaked: Vec<_> = [active.clone()].into_iter().chain(dropped.clone()).chain(leftover).collect();
+        let leaked = self.leaked_with(&journal, &active, kept.as_deref());
         // Revoke before any step that could fail.
         self.revoke(&leaked).await?;
         if let Some(kid) = &kept {
@@ -142,7 +180,7 @@ impl Rotation<'_> {
             .map(|kid| {
                 let revocation =
                     NewRevocation::key(&self.site.issuer, kid).at(now()).because("emergency rotation");
-                match operator() {
+                match &self.site.by {
                     Some(who) => revocation.by(who),
                     None => revocation,
                 }
@@ -170,8 +208,9 @@ impl Rotation<'_> {
                 }
             }
         }
-        // The journal leaves out the tokens of revoked keys.
+        // The journal leaves out the tokens of revoked keys. Before the revocation, it has those of the leaked keys.
         let valid = journal.holders.iter().filter(|holder| holder.last_expiry > now);
+        let valid = valid.filter(|holder| !leaked.contains(&holder.kid));
         let valid: BTreeSet<_> = valid.map(|holder| holder.service.as_str()).collect();
         stranded.retain(|service, _| !valid.contains(service.as_str()));
         Ok(stranded)

@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) jwks: PathBuf,
     /// What happens to the published keys that the journal does not have.
     pub(crate) unknown: Unknown,
+    /// Who asks for the rotation.
+    pub(crate) by: Option<String>,
     source: KeySource,
 }
 
@@ -56,7 +58,7 @@ impl Site {
                 .at(format!("{}: `[rotation]`", config.path.display()))
         })?;
         let file = config.key.path.clone();
-        let next = beside(&file, "next");
+        let next = next_file(&file);
         let former = beside(&file, "former");
         let store = config.store.as_deref().and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
         let lock = lock_file(&file);
@@ -72,6 +74,7 @@ impl Site {
             former,
             jwks: config.rotation.jwks.clone(),
             unknown: Unknown::default(),
+            by: None,
             file,
             source: config.key.clone(),
         })
@@ -320,7 +323,7 @@ impl Site {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => {
                 let reason = format!("another rotation of `{}` is running", self.file.display());
-                Err(Problem::new(ProblemCode::Exists, reason)
+                Err(Problem::new(ProblemCode::Busy, reason)
                     .help("wait until it ends, and run `rotate` again"))
             }
             Err(TryLockError::Error(error)) => Err(Problem::io("lock", &path, &error)),
@@ -330,7 +333,7 @@ impl Site {
 
 /// The name of the key that will sign next, if its file is here.
 pub(crate) fn prepared_name(config: &Config) -> Option<String> {
-    let next = load_next(&config.key, &beside(&config.key.path, "next")).ok().flatten();
+    let next = load_next(&config.key, &next_file(&config.key.path)).ok().flatten();
     next.map(|key| key.kid().to_string())
 }
 
@@ -340,6 +343,11 @@ fn load_next(current: &KeySource, path: &Path) -> Outcome<Option<SigningKey>> {
         return Ok(None);
     }
     path.exists().then(|| KeySource { path: path.to_owned(), ..current.clone() }.load()).transpose()
+}
+
+/// The file of the key that will sign next.
+pub(crate) fn next_file(key: &Path) -> PathBuf {
+    beside(key, "next")
 }
 
 /// A file beside that of the key, such as `signing-next.pem` for the key that will sign next.

@@ -97,13 +97,14 @@ fn invalid_table_is_refused_with_its_path() {
 }
 
 #[test]
-fn diff_shows_the_current_callers() {
+fn diff_shows_the_current_callers_and_fails_if_a_rule_admits_more() {
     let sandbox = sandbox();
     sandbox.write(
         "new.json",
         TABLE.replace(r#""services":["orchestrator"],"#, "").replace("/healthz", "/livez"),
     );
-    let ran = sandbox.run(&["endpoints", "new.json", "--diff", "orders.json"]).done();
+    let ran = sandbox.run(&["endpoints", "new.json", "--diff", "orders.json"]);
+    assert_eq!(ran.code, 10, "{}", ran.stderr);
     assert_eq!(
         ran.stdout,
         "loosened DELETE /tenants/{id}: any service, scope tenants:delete; before: orchestrator, scope tenants:delete\n\
@@ -111,6 +112,18 @@ fn diff_shows_the_current_callers() {
          removed GET /healthz\n"
     );
     assert_eq!(sandbox.run(&["endpoints", "new.json", "--diff", "new.json"]).done().stdout, "");
+    // The way back tightens the rule.
+    let back =
+        sandbox.run(&["endpoints", "orders.json", "--diff", "new.json", "--format", "json"]).done().json();
+    assert_eq!((&back[0]["change"], &back[0]["admits_more"]), (&"tightened".into(), &false.into()), "{back}");
+    assert_eq!(back[0]["before"], "any service, scope tenants:delete");
+    assert_eq!(back.as_array().unwrap().len(), 3);
+    // Other callers are more callers too.
+    sandbox.write("other.json", TABLE.replace(r#""services":["orchestrator"]"#, r#""services":["sales"]"#));
+    let other = sandbox.run(&["endpoints", "other.json", "--diff", "orders.json", "--format", "json"]);
+    assert_eq!((other.code, &other.json()[0]["change"]), (10, &"changed".into()));
+    let markdown = sandbox.run(&["endpoints", "new.json", "--diff", "orders.json", "--format", "markdown"]);
+    assert!(markdown.refused().contains("text or JSON"));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn existing_token_file_is_kept_and_no_other_is_written() {
 #[test]
 fn name_that_is_not_listed_is_refused_unless_allowed() {
     let sandbox = Sandbox::configured();
-    let message = sandbox.run(&["generate", "order"]).refused();
+    let message = sandbox.run(&["generate", "order"]).not_found();
     assert!(message.contains("`order` is not a service of `service-token.toml`"), "{message}");
     assert!(message.contains("--allow-unlisted"), "{message}");
     sandbox.run(&["generate", "order", "--allow-unlisted"]).done();

@@ -8,10 +8,15 @@ use service_only::clock::{Clock as _, SystemClock, Timestamp};
 use crate::sandbox::Sandbox;
 use crate::store::{mint, sandboxes, states, with_store};
 
+/// The problem of a name that matches nothing.
+fn not_found(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    refused(sandbox, arguments, 9)
+}
+
 /// The problem of a command that must write nothing.
-fn refused(sandbox: &Sandbox, arguments: &[&str]) -> String {
+fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32) -> String {
     let before = sandbox.run(&["revocations", "--format", "json"]).done().stdout;
-    let message = sandbox.run(arguments).refused();
+    let message = sandbox.run(arguments).refused_with(code);
     assert!(message.contains("help: "), "{arguments:?}: {message}");
     assert_eq!(sandbox.run(&["revocations", "--format", "json"]).done().stdout, before, "{arguments:?}");
     message
@@ -33,10 +38,10 @@ fn unknown_service_key_or_issuer_is_not_revoked() {
             &["revoke", "no-such-token"],
             &["revoke", "no-such-token", "--expires", "2030-01-01T00:00:00Z", "--issuer", "another"],
         ] {
-            let message = refused(&sandbox, arguments);
+            let message = not_found(&sandbox, arguments);
             assert!(message.contains("nothing was revoked"), "{arguments:?}: {message}");
         }
-        let message = refused(&sandbox, &["revoke", "--service", "ordres", "--before", "now"]);
+        let message = not_found(&sandbox, &["revoke", "--service", "ordres", "--before", "now"]);
         assert!(
             message.contains("did you mean `orders`?") && message.contains("--allow-unknown"),
             "{message}"
@@ -62,7 +67,7 @@ fn unknown_names_are_revoked_with_allow_unknown() {
             sandbox.run(&["revocations", "--active", "--format", "json"]).json().as_array().unwrap().len(),
             3
         );
-        assert!(sandbox.run(&["revoke", "ghost", "--allow-unknown"]).refused().contains("--expires"));
+        assert!(sandbox.run(&["revoke", "ghost", "--allow-unknown"]).not_found().contains("--expires"));
     }
 }
 
@@ -89,7 +94,7 @@ fn mistyped_store_is_created_by_no_command() {
         &["prune", "--store", "sqlite:other.db"],
         &["revoke", "--key", "k1", "--allow-unknown", "--store", "sqlite:other.db"],
     ] {
-        let message = sandbox.run(arguments).refused();
+        let message = sandbox.run(arguments).unavailable();
         assert!(message.contains("no store exists at"), "{arguments:?}: {message}");
         assert!(message.contains("`service-token store init` creates one"), "{arguments:?}: {message}");
         assert!(!sandbox.path("other.db").exists(), "{arguments:?}");
@@ -132,7 +137,7 @@ fn token_that_has_expired_is_not_revoked() {
             minted_at: issued_at,
         };
         crate::store::change(&sandbox, async |store| store.record_tokens(&[record]).await);
-        let message = refused(&sandbox, &["revoke", "old-token"]);
+        let message = refused(&sandbox, &["revoke", "old-token"], 2);
         assert!(message.contains("expired") && message.contains("nothing was revoked"), "{message}");
     }
 }
@@ -156,13 +161,17 @@ fn filter_that_matches_no_name_is_an_error() {
             &["rotate", "--emergency="],
             &["generate", "ordres"],
             &["k8s-secret", "ordres"],
-            &["renew", "--deployed", "no-such-folder", "--out-dir", "tokens"],
+        ] {
+            not_found(&sandbox, arguments);
+        }
+        for arguments in [
+            &["renew", "--deployed", "no-such-folder", "--out-dir", "tokens"][..],
             &["renew", "--deployed", "no-such-folder", "--k8s-secret"],
         ] {
-            refused(&sandbox, arguments);
+            refused(&sandbox, arguments, 2);
         }
-        assert!(refused(&sandbox, &["list", "--service", "ordres"]).contains("did you mean `orders`?"));
-        assert!(refused(&sandbox, &["generate", "ordres"]).contains("did you mean `orders`?"));
+        assert!(not_found(&sandbox, &["list", "--service", "ordres"]).contains("did you mean `orders`?"));
+        assert!(not_found(&sandbox, &["generate", "ordres"]).contains("did you mean `orders`?"));
         assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done()).len(), 1, "nothing was minted");
     }
 }
@@ -209,7 +218,7 @@ fn option_of_attack_and_endpoints_that_matches_nothing_is_an_error() {
     let sandbox = Sandbox::configured();
     let attack =
         ["attack", "--url", "http://127.0.0.1:1", "--service", "orders", "--endpoint", "/stock/{id}"];
-    let message = sandbox.run(&[&attack[..], &["--parameter", "idd=7"]].concat()).refused();
+    let message = sandbox.run(&[&attack[..], &["--parameter", "idd=7"]].concat()).not_found();
     assert!(message.contains("no path has a parameter `idd`") && message.contains("`id`"), "{message}");
     let message = sandbox.run(&[&attack[..], &["--allow-host", "orders"]].concat()).refused();
     assert!(message.contains("`--allow-host` names `orders`"), "{message}");
@@ -220,7 +229,7 @@ fn option_of_attack_and_endpoints_that_matches_nothing_is_an_error() {
     let export = |principal| {
         sandbox.feed(&[&["endpoints", "-", "--principal", principal], &options[..]].concat(), table)
     };
-    let message = export("ordres=td/ns/jobs/sa/x").refused();
+    let message = export("ordres=td/ns/jobs/sa/x").not_found();
     assert!(message.contains("did you mean `orders`?"), "{message}");
     assert!(export("orders=td/ns/jobs/sa/x").done().stdout.contains("td/ns/jobs/sa/x"));
 }

@@ -87,7 +87,7 @@ fn ambiguous_beginning_is_refused_with_the_candidates() {
         }
         // Three characters are a typing error, and an id that is not in lower case is not an id.
         for id in ["0d5", "0D5B7C51", "0d5b7c52"] {
-            assert!(sandbox.run(&["show", id]).refused().contains(&format!("no token `{id}`")));
+            assert!(sandbox.run(&["show", id]).not_found().contains(&format!("no token `{id}`")));
         }
         assert_eq!(
             sandbox.run(&["revocations", "--format", "json"]).done().json().as_array().unwrap().len(),

@@ -7,7 +7,7 @@ const TOKEN: &str =
 
 /// What nobody but its owner should see: no piece of `secret` of ten characters may be there.
 fn assert_silent(ran: &Ran, secret: &str) {
-    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!([2, 9].contains(&ran.code), "{}", ran.stderr);
     let pieces: Vec<_> = secret.as_bytes().windows(10).collect();
     for text in [&ran.stderr, &ran.stdout] {
         for piece in &pieces {
@@ -120,7 +120,7 @@ fn ordinary_paths_and_names_stay_in_messages() {
         assert!(message.contains(&format!("`{path}`")), "{message}");
     }
     for name in ["tenant-deletion-orchestrator", "tenant-deletion-orchestrator.bakery.svc.cluster.local"] {
-        let message = sandbox.run(&["generate", name]).refused();
+        let message = sandbox.run(&["generate", name]).not_found();
         assert!(message.contains(&format!("`{name}` is not a service")), "{message}");
     }
     let message = sandbox.run(&["verify", "--secret-env", "BAKERY_SECRET", "--issuer", "i", "x"]).refused();

@@ -129,7 +129,7 @@ fn undo_requires_an_existing_number_and_a_reason() {
         for wrong in ["0", "-1", "one", ""] {
             sandbox.run(&["unrevoke", "--reason", "r", "--", wrong]).refused();
         }
-        let message = sandbox.run(&["unrevoke", "999", "--reason", "r"]).refused();
+        let message = sandbox.run(&["unrevoke", "999", "--reason", "r"]).not_found();
         assert!(message.contains("has no revocation 999") && message.contains("revocations"), "{message}");
         let listed = sandbox.run(&["revocations", "--format", "json"]).done().json();
         assert_eq!(listed[0]["state"], "active", "{listed}");
@@ -138,7 +138,7 @@ fn undo_requires_an_existing_number_and_a_reason() {
         assert!(message.contains("was undone already"), "{message}");
         // The number of the undoing is not one of a revocation.
         let next = (number.parse::<i64>().unwrap() + 1).to_string();
-        assert!(sandbox.run(&["unrevoke", &next, "--reason", "r"]).refused().contains("has no revocation"));
+        assert!(sandbox.run(&["unrevoke", &next, "--reason", "r"]).not_found().contains("has no revocation"));
     }
 }
 

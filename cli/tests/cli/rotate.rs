@@ -54,12 +54,19 @@ fn published(sandbox: &Sandbox) -> Vec<String> {
 
 /// The key of the configuration, written down as one that has signed for so long.
 pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
+    let record = record(sandbox, age);
+    change(sandbox, async |store| store.add_key(&record).await);
+    record.kid
+}
+
+/// The record of that key.
+pub(crate) fn record(sandbox: &Sandbox, age: i64) -> KeyRecord {
     let jwk = sandbox.run(&["jwks"]).done().json()["keys"][0].clone();
     let kid = jwk["kid"].as_str().unwrap().to_owned();
     let since = Timestamp::from_unix(now() - age);
-    let record = KeyRecord {
+    KeyRecord {
         issuer: "bakery-auth".to_owned(),
-        kid: kid.clone(),
+        kid,
         algorithm: "ES256".to_owned(),
         state: KeyState::Active,
         file: None,
@@ -69,9 +76,7 @@ pub(crate) fn aged(sandbox: &Sandbox, age: i64) -> String {
         retiring_at: None,
         retired_at: None,
         expires_at: None,
-    };
-    change(sandbox, async |store| store.add_key(&record).await);
-    kid
+    }
 }
 
 /// A verifier says that it has these keys.
@@ -173,7 +178,10 @@ fn leaked_key_is_refused_immediately_and_services_without_a_token_are_listed() {
     let again = sandbox.run(&["rotate", &format!("--emergency={leaked}")]).done();
     assert_eq!((again.stdout.as_str(), kid_in(&sandbox, KeyState::Active)), ("", Some(new)));
     assert!(
-        sandbox.run(&["rotate", "--emergency", "no-such-key"]).refused().contains("has no key `no-such-key`")
+        sandbox
+            .run(&["rotate", "--emergency", "no-such-key"])
+            .not_found()
+            .contains("has no key `no-such-key`")
     );
 }
 

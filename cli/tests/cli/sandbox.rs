@@ -27,6 +27,16 @@ impl Ran {
         self.refused_with(2)
     }
 
+    /// Insists on the exit code of a name that matches nothing.
+    pub(crate) fn not_found(self) -> String {
+        self.refused_with(9)
+    }
+
+    /// Insists on the exit code of a store that cannot be used.
+    pub(crate) fn unavailable(self) -> String {
+        self.refused_with(4)
+    }
+
     /// Insists on an exit code with nothing on standard output, and gives the message.
     pub(crate) fn refused_with(self, code: i32) -> String {
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
@@ -110,8 +120,22 @@ inventory = {}
         self.run_with(arguments, stdin.as_ref(), &[])
     }
 
-    pub(crate) fn run_with(&self, arguments: &[&str], stdin: &[u8], variables: &[(&str, &str)]) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_service-token"))
+    /// Runs the program with a standard output whose reader is gone.
+    pub(crate) fn run_into_closed_pipe(&self, arguments: &[&str]) -> Ran {
+        let mut child =
+            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            stdout: String::new(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_service-token"));
+        command
             .args(arguments)
             .current_dir(self.root())
             .env("XDG_STATE_HOME", self.path("state"))
@@ -119,6 +143,13 @@ inventory = {}
             .env_remove("COLUMNS")
             .env_remove("SERVICE_TOKEN_ENVIRONMENT")
             .env_remove("SERVICE_TOKEN_STORE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], stdin: &[u8], variables: &[(&str, &str)]) -> Ran {
+        let mut child = self
+            .command(arguments)
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

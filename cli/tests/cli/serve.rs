@@ -222,7 +222,8 @@ fn server_without_anything_to_publish_does_not_start() {
     assert!(message.contains("is not a JWK set"), "{message}");
     std::fs::remove_file(sandbox.path("jwks.json")).unwrap();
     sandbox.run(&["jwks", "--out", "jwks.json"]).done();
-    let missing = sandbox.run(&["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:none.db"]).refused();
+    let missing =
+        sandbox.run(&["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:none.db"]).unavailable();
     assert!(missing.contains("none.db"), "{missing}");
     let pair = ["--tls-cert", "none.crt", "--tls-key", "none.key"];
     let message = sandbox.run(&[&["serve", "--listen", "127.0.0.1:0"], &pair[..]].concat()).refused();

@@ -110,9 +110,9 @@ fn registry_file_is_readable_only_by_its_owner() {
 #[test]
 fn token_that_cannot_be_registered_is_not_printed() {
     let sandbox = naming_store("sqlite:missing/tokens.db");
-    let message = sandbox.run(&["generate", "orders"]).refused();
+    let message = sandbox.run(&["generate", "orders"]).unavailable();
     assert!(message.contains("missing/tokens.db") && message.contains("--no-store"), "{message}");
-    assert!(sandbox.run(&["k8s-secret", "orders"]).refused().contains("--no-store"));
+    assert!(sandbox.run(&["k8s-secret", "orders"]).unavailable().contains("--no-store"));
     sandbox.run(&["generate", "orders", "--no-store"]).done();
 }
 
@@ -178,7 +178,7 @@ fn list_filters_by_state() {
         assert_eq!(list(&["--revoked"]), [(bad, "revoked".to_owned())]);
         assert_eq!(list(&["--expired"]), []);
         assert_eq!(list(&["--service", "orders"]), [(good, "active".to_owned())]);
-        let message = sandbox.run(&["list", "--issuer", "another"]).refused();
+        let message = sandbox.run(&["list", "--issuer", "another"]).not_found();
         assert!(message.contains("no token and no key of an issuer `another`"), "{message}");
     }
 }
@@ -220,7 +220,7 @@ fn prometheus_format_counts_expiring_tokens_and_exits_with_0() {
         assert!(
             sandbox.run(&[&expiring[..], &["--service", "orders"]].concat()).refused().contains("--service")
         );
-        let other = sandbox.run(&[&expiring[..], &["--issuer", "another"]].concat()).refused();
+        let other = sandbox.run(&[&expiring[..], &["--issuer", "another"]].concat()).not_found();
         assert!(other.contains("issuer `another`"), "{other}");
         assert!(sandbox.run(&["expiring"]).refused().contains("--within"));
     }
@@ -248,7 +248,7 @@ fn repeated_revocation_changes_nothing() {
 fn unknown_token_is_revoked_only_with_its_expiry() {
     for sandbox in sandboxes() {
         mint(&sandbox, &["orders"]);
-        let message = sandbox.run(&["revoke", "mistyped"]).refused();
+        let message = sandbox.run(&["revoke", "mistyped"]).not_found();
         assert!(message.contains("--expires"), "{message}");
         let ran = sandbox.run(&["revoke", "mistyped", "--expires", "2030-01-01T00:00:00Z"]).done();
         assert!(ran.stdout.contains("2030-01-01T00:00:00Z"), "{}", ran.stdout);
@@ -285,7 +285,7 @@ fn token_that_would_be_revoked_is_neither_minted_nor_registered() {
             &["generate", "--all", "--out-dir", "tokens"],
             &["k8s-secret", "orders"],
         ] {
-            let message = sandbox.run(command).refused();
+            let message = sandbox.run(command).refused_with(6);
             assert!(message.contains("issued up to 2100-01-01T00:00:00"), "{message}");
         }
         assert_eq!(std::fs::read_dir(sandbox.path("tokens")).unwrap().count(), 0);

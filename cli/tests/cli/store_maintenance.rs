@@ -20,7 +20,7 @@ fn check_finds_a_file_that_others_can_read_and_exits_with_1() {
     let found = ran.json()["found"].clone();
     assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
     assert!(found[0].as_str().unwrap().contains("chmod go="), "{found}");
-    assert_eq!(naming_store("sqlite:none.db").run(&["store", "check"]).code, 2);
+    assert_eq!(naming_store("sqlite:none.db").run(&["store", "check"]).code, 4);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn backup_is_restored_into_a_new_store_and_replaces_no_file() {
         let restore = ["store", "restore", "backup.jsonl"];
         assert!(sandbox.run(&restore).refused().contains("is not empty"));
         let elsewhere = ["--store", "sqlite:restored.db"];
-        let message = sandbox.run(&[&restore[..], &elsewhere].concat()).refused();
+        let message = sandbox.run(&[&restore[..], &elsewhere].concat()).unavailable();
         assert!(message.contains("`service-token store init` creates one"), "{message}");
         sandbox.run(&[&["store", "init"][..], &elsewhere].concat()).done();
         sandbox.write("cut.jsonl", text.lines().take(2).collect::<Vec<_>>().join("\n"));
@@ -61,7 +61,7 @@ fn backup_is_restored_into_a_new_store_and_replaces_no_file() {
 #[test]
 fn backup_of_a_store_that_does_not_exist_leaves_no_file() {
     let sandbox = naming_store("sqlite:none.db");
-    assert!(sandbox.run(&["store", "backup", "backup.jsonl"]).refused().contains("no store exists at"));
+    assert!(sandbox.run(&["store", "backup", "backup.jsonl"]).unavailable().contains("no store exists at"));
     assert!(!sandbox.path("backup.jsonl").exists());
 }
 
@@ -74,7 +74,10 @@ fn store_is_moved_between_databases_and_the_old_one_stays() {
         targets.extend(new_store());
         for to in targets {
             assert!(
-                sandbox.run(&["store", "move", "--to", &to]).refused().contains("`service-token store init`")
+                sandbox
+                    .run(&["store", "move", "--to", &to])
+                    .unavailable()
+                    .contains("`service-token store init`")
             );
             sandbox.run(&["store", "init", "--store", &to]).done();
             let ran = sandbox.run(&["store", "move", "--to", &to]).done();
@@ -116,6 +119,6 @@ fn minter_without_the_right_to_delete_mints_without_a_warning() {
     assert_eq!(ran.stderr, "");
     assert_eq!(states(&sandbox.run(&["list", "--format", "json", "--store", &minter]).done()).len(), 1);
     let message =
-        sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--store", &minter]).refused();
+        sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--store", &minter]).unavailable();
     assert!(message.contains("permission denied"), "{message}");
 }

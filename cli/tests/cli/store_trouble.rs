@@ -21,18 +21,18 @@ fn invalid_store_is_reported_and_not_changed() {
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     sandbox.write("text.db", "not a database, and longer than the header of one would be".repeat(20));
     let nobody = "postgres://operator:hush@127.0.0.1:1/tokens";
-    for (store, expected) in [
-        ("sqlite:folder", "it is a directory"),
-        ("sqlite:text.db", "file is not a database"),
-        ("sqlite:", "needs the path of a file"),
-        (nobody, "cannot be reached"),
-        ("redis://cache", "`sqlite:PATH` or `postgres://"),
+    for (store, code, expected) in [
+        ("sqlite:folder", 4, "it is a directory"),
+        ("sqlite:text.db", 4, "file is not a database"),
+        ("sqlite:", 2, "needs the path of a file"),
+        (nobody, 4, "cannot be reached"),
+        ("redis://cache", 2, "`sqlite:PATH` or `postgres://"),
     ] {
-        let message = sandbox.run(&["revoke", "--key", "k1", "--store", store]).refused();
+        let message = sandbox.run(&["revoke", "--key", "k1", "--store", store]).refused_with(code);
         assert!(message.contains(expected), "{store}: {message}");
         assert!(!message.contains("hush"), "{message}");
     }
-    assert!(sandbox.run(&["list", "--store", "sqlite:none.db"]).refused().contains("no store exists"));
+    assert!(sandbox.run(&["list", "--store", "sqlite:none.db"]).unavailable().contains("no store exists"));
     assert!(!sandbox.path("none.db").exists());
     assert!(sandbox.run(&["list"]).refused().contains("no store is named"));
     assert!(sandbox.read("text.db").starts_with("not a database"));
@@ -44,7 +44,7 @@ async fn locked_store_is_reported_and_the_token_is_not_printed() {
     let (_, jti) = mint(&sandbox, &["orders"]);
     let lock = meddle(&sandbox, "BEGIN EXCLUSIVE").await;
     for command in [&["generate", "orders"][..], &["revoke", &jti]] {
-        let message = sandbox.run(command).refused();
+        let message = sandbox.run(command).unavailable();
         assert!(message.contains("tokens.db` is locked by another program"), "{message}");
     }
     lock.close().await;
@@ -65,7 +65,7 @@ async fn store_of_a_newer_program_is_reported_and_not_changed() {
         &["revoke", &jti],
         &["rotate"],
     ] {
-        let message = sandbox.run(command).refused();
+        let message = sandbox.run(command).unavailable();
         assert!(message.contains("made by a newer program: its schema is 1000"), "{command:?}: {message}");
     }
     assert_eq!(std::fs::read_dir(sandbox.path("tokens")).unwrap().count(), 0);
@@ -104,7 +104,7 @@ fn full_disk_is_reported_and_the_token_is_not_printed() {
         return;
     }
     let (code, listed) = ran.1.split_once('\n').unwrap();
-    assert_eq!((code, sandbox.read("second").as_str()), ("code 2", ""), "{}", ran.1);
+    assert_eq!((code, sandbox.read("second").as_str()), ("code 4", ""), "{}", ran.1);
     assert!(sandbox.read("message").contains("is full"), "{}", sandbox.read("message"));
     let listed: serde_json::Value = serde_json::from_str(listed).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 1, "the first token alone");

@@ -105,12 +105,12 @@ fn unreadable_store_gives_an_error_instead_of_a_verdict() {
     let token = mint(&sandbox, &["--no-store"]);
     std::fs::remove_file(sandbox.path("tokens.db")).unwrap();
     let ran = sandbox.feed(&["verify", "-"], &token);
-    let message = ran.refused();
+    let message = ran.unavailable();
     assert!(message.contains("tokens.db") && message.contains("--no-store"), "{message}");
-    assert_eq!(answer(&sandbox, &[], &token).0, 2);
+    assert_eq!(answer(&sandbox, &[], &token).0, 4);
     assert_eq!(answer(&sandbox, &["--no-store"], &token), (0, "ok".into()));
     sandbox.write("tokens.db", "no database");
-    assert_eq!(answer(&sandbox, &[], &token).0, 2);
+    assert_eq!(answer(&sandbox, &[], &token).0, 4);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod schema;
 mod short_id;
 mod statement;
 mod target;
+mod time;
 mod undoing;
 mod url;
 

@@ -66,5 +66,5 @@ pub(super) fn write(findings: &[Finding], report: Value, format: ReportFormat) -
             table.print(store::now())?;
         }
     }
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::NotAuthentic })
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Found })
 }

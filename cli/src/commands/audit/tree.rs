@@ -136,7 +136,7 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
                     &format!(": {}: {}", tampering.change.as_str(), found(&tampering)),
                 )?;
             }
-            Ok(Exit::NotAuthentic)
+            Ok(Exit::Found)
         }
         Verdict::Undecided(text) => {
             if shows {
@@ -264,7 +264,7 @@ pub(super) fn check(options: &CheckProofOptions) -> Outcome<Exit> {
     Ok(match checked {
         Ok(_) => Exit::Done,
         Err(ProofError::Malformed(_) | ProofError::Io(_)) => Exit::Misuse,
-        Err(_) => Exit::NotAuthentic,
+        Err(_) => Exit::Found,
     })
 }
 

@@ -1,33 +1,95 @@
-//! Compares two route tables and prints one line per change. It compares routes one method at a time. It does
+//! Compares two route tables, change by change. It compares routes one method at a time. It does
 //! not evaluate whether a wider route now handles the requests of a removed route.
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use service_only::routes::{Access, RouteTable};
 
 use super::text::who;
 use crate::escape;
 
-pub(crate) fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
-    let (old, new) = (requests(old), requests(new));
-    let mut lines = Vec::new();
-    for (request, accesses) in &new {
-        match old.get(request) {
-            None => lines.push(format!("added {request}: {}", all(accesses))),
-            Some(before) if before != accesses => {
-                let word = match (cover(accesses, before), cover(before, accesses)) {
-                    (true, false) => "loosened",
-                    (false, true) => "tightened",
-                    _ => "changed",
-                };
-                lines.push(format!("{word} {request}: {}; before: {}", all(accesses), all(before)));
-            }
-            Some(_) => {}
+/// One change.
+#[derive(Debug, Serialize)]
+pub(crate) struct Change {
+    #[serde(rename = "change")]
+    kind: Kind,
+    request: String,
+    /// Who may call it now; `None` if it was removed.
+    now: Option<String>,
+    /// Who could call it before; `None` if it was added.
+    before: Option<String>,
+    /// Whether the rule of an existing request admits a caller that it refused before.
+    pub(crate) admits_more: bool,
+}
+
+/// The kinds of changes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Added,
+    Removed,
+    /// Admits more callers.
+    Loosened,
+    /// Admits fewer callers.
+    Tightened,
+    /// Admits other callers, or the same ones in other words.
+    Changed,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Loosened => "loosened",
+            Self::Tightened => "tightened",
+            Self::Changed => "changed",
         }
     }
-    let gone = old.keys().filter(|request| !new.contains_key(*request));
-    lines.extend(gone.map(|request| format!("removed {request}")));
-    lines.iter().map(|line| escape::one_line(line)).collect()
+}
+
+impl Change {
+    pub(crate) fn line(&self) -> String {
+        let Self { kind, request, now, before, .. } = self;
+        let now = now.as_ref().map(|now| format!(": {now}")).unwrap_or_default();
+        let before = before.as_ref().filter(|_| *kind != Kind::Removed);
+        let before = before.map(|before| format!("; before: {before}")).unwrap_or_default();
+        escape::one_line(&format!("{} {request}{now}{before}", kind.as_str()))
+    }
+}
+
+pub(crate) fn changes(old: &RouteTable, new: &RouteTable) -> Vec<Change> {
+    let (old, new) = (requests(old), requests(new));
+    let mut changes = Vec::new();
+    for (request, accesses) in &new {
+        let (kind, admits_more) = match old.get(request) {
+            None => (Kind::Added, false),
+            Some(before) if before == accesses => continue,
+            Some(before) => match (cover(accesses, before), cover(before, accesses)) {
+                (true, false) => (Kind::Loosened, true),
+                (false, true) => (Kind::Tightened, false),
+                (_, covered) => (Kind::Changed, !covered),
+            },
+        };
+        let before = old.get(request).map(|before| all(before));
+        changes.push(Change {
+            kind,
+            request: request.clone(),
+            now: Some(all(accesses)),
+            before,
+            admits_more,
+        });
+    }
+    let gone = old.iter().filter(|(request, _)| !new.contains_key(*request));
+    changes.extend(gone.map(|(request, before)| Change {
+        kind: Kind::Removed,
+        request: request.clone(),
+        now: None,
+        before: Some(all(before)),
+        admits_more: false,
+    }));
+    changes
 }
 
 /// The rows of each request, in order. A request may have several rows: the table need not come from a
@@ -93,6 +155,10 @@ mod tests {
     fn table(access: &str) -> RouteTable {
         let access: Access = serde_json::from_str(access).unwrap();
         RouteTable::new("orders").route(Route::new(["GET"], "/a", access))
+    }
+
+    fn lines(old: &RouteTable, new: &RouteTable) -> Vec<String> {
+        changes(old, new).iter().map(Change::line).collect()
     }
 
     fn change(old: &str, new: &str) -> String {

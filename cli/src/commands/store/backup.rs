@@ -19,7 +19,8 @@ Examples:
   service-token store backup backup.jsonl
   service-token store backup backup.jsonl --format json
 
-Exit codes: 0 the backup is complete, 2 usage, the file is there already, or the store could not be read.";
+Exit codes: 0 the backup is complete, 2 usage, or the file is there already, 4 the store
+cannot be used.";
 
 /// Write all tokens, revocations and keys of the store into a new file
 ///

@@ -13,7 +13,7 @@ use crate::problem::Outcome;
 use crate::store::{self, StoreAndConfig};
 
 const EXAMPLES: &str = "\
-Exit codes: 0 nothing is wrong, 1 something is, 2 usage, or the store could not be read.
+Exit codes: 0 nothing is wrong, 1 something is, 2 usage, 4 the store cannot be used.
 
 Examples:
   service-token store check
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &CheckOptions) -> Outcome<Exit> {
         }
         Format::Text => found.iter().try_for_each(|problem| output::result(&escape::one_line(problem)))?,
     }
-    Ok(if found.is_empty() { Exit::Done } else { Exit::NotAuthentic })
+    Ok(if found.is_empty() { Exit::Done } else { Exit::Found })
 }
 
 #[cfg(unix)]

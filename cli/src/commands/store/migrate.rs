@@ -7,6 +7,7 @@ use serde_json::json;
 use service_only_store::{BackupSummary, Store};
 
 use super::{backup, restore};
+use crate::change::DryRun;
 use crate::escape;
 use crate::exit::Exit;
 use crate::output::{self, Format};
@@ -18,7 +19,8 @@ Examples:
   service-token store init --store postgres://operator@db/tokens
   service-token store move --to postgres://operator@db/tokens
 
-Exit codes: 0 the new store has everything, 2 usage, the new store is not empty, or one of them failed.";
+Exit codes: 0 the new store has everything, 2 usage, or the new store is not empty, 4 one of them cannot be
+used, 5 the old store changed meanwhile.";
 
 /// Copy the store into an empty one, such as from SQLite to PostgreSQL
 ///
@@ -32,6 +34,8 @@ pub(crate) struct MoveOptions {
     #[arg(long, value_name = "URL")]
     to: StoreUrl,
     #[command(flatten)]
+    dry_run: DryRun,
+    #[command(flatten)]
     store: StoreAndConfig,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -43,15 +47,29 @@ pub(crate) fn run(options: &MoveOptions) -> Outcome<Exit> {
     let to = options.to.warned();
     let (from, to, summary) = store::run(async {
         let source = Store::open(&url).await.map_err(|error| refused(&error))?;
+        if options.dry_run.dry_run {
+            let target = Store::open(to).await.map_err(|error| refused(&error))?;
+            restore::check_empty(&target).await?;
+            let summary = source.back_up(&mut |_| Ok(())).await.map_err(|error| refused(&error))?;
+            return Ok((source.place().to_owned(), target.place().to_owned(), summary));
+        }
         let target = Store::connect(to).await.map_err(|error| refused(&error))?;
         let summary = copy(&source, &target).await?;
         Ok((source.place().to_owned(), target.place().to_owned(), summary))
     })?;
+    let tried = options.dry_run.dry_run;
     match options.format {
         Format::Json => output::json(&json!({
-            "from": from, "to": to, "rows": summary.rows, "last_revocation": summary.sequence,
+            "dry_run": tried, "from": from, "to": to, "rows": summary.rows, "last_revocation": summary.sequence,
         }))?,
-        Format::Text => output::lines(&format!("{to}: {}", backup::in_words(&summary)))?,
+        Format::Text => output::lines(&format!(
+            "{}{to}: {}",
+            if tried { "would copy into " } else { "" },
+            backup::in_words(&summary)
+        ))?,
+    }
+    if tried {
+        return Ok(Exit::Done);
     }
     output::note(&escape::one_line(&format!(
         "write `{to}` into the configuration and into each verifier, then delete `{from}`"
@@ -71,7 +89,7 @@ async fn copy(source: &Store, target: &Store) -> Outcome<BackupSummary> {
     if now != summary {
         let reason =
             format!("`{}` changed while it was copied, and the new store lacks the change", source.place());
-        return Err(Problem::new(ProblemCode::Store, reason)
+        return Err(Problem::new(ProblemCode::Busy, reason)
             .help("stop the programs that write, and move again into another empty store"));
     }
     Ok(summary)

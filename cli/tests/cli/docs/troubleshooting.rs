@@ -324,6 +324,7 @@ async fn commands_of_each_section_find_its_cause() {
             page::assert_shown(step.shown.as_ref().unwrap(), &said(&output));
             let shown = step.shown.as_deref().unwrap();
             let expected = match code.status() {
+                503 if shown.contains("error: ") => 4,
                 _ if shown.contains("error: ") => 2,
                 401 if step.script.trim_end().ends_with("refused.token") => 1,
                 403 if step.script.trim_end().ends_with("refused.token") => 3,

@@ -3,6 +3,8 @@
 //! The last token of each service stays, so that `renew` and the metrics still know the service. How many tokens were
 //! pruned is counted in the store, for the metrics.
 
+use std::time::Duration;
+
 use service_only::clock::Timestamp;
 
 use super::{Pool, Store, StoreError};
@@ -14,6 +16,14 @@ const PRUNE: &str = "
         AND EXISTS (SELECT 1 FROM service_only_tokens n
             WHERE n.issuer = t.issuer AND n.service = t.service AND n.expires_at > t.expires_at)
         ORDER BY t.expires_at LIMIT $3)";
+
+const PRUNABLE: &str = "
+    SELECT COUNT(*) FROM service_only_tokens t WHERE t.issuer = $1 AND t.expires_at < $2
+    AND EXISTS (SELECT 1 FROM service_only_tokens n
+        WHERE n.issuer = t.issuer AND n.service = t.service AND n.expires_at > t.expires_at)";
+
+/// A count of millions of tokens takes minutes.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(600);
 
 const COUNT: &str = "
     INSERT INTO service_only_pruned (issuer, tokens, pruned_at) VALUES ($1, $2, $3)
@@ -57,6 +67,20 @@ impl Store {
                 pruned
             })?;
             all = all.saturating_add(pruned);
+        }
+        Ok(all)
+    }
+
+    /// How many tokens [`prune_tokens`](Self::prune_tokens) would delete, without a limit.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn prunable_tokens(&self, expired_before: Timestamp) -> Result<u64, StoreError> {
+        let mut all = 0_u64;
+        for issuer in self.token_issuers().await? {
+            let count: i64 = on_pool!(self, within COUNT_TIMEOUT, pool => sqlx::query_scalar(PRUNABLE)
+                .bind(&issuer).bind(expired_before.unix()).fetch_one(pool).await?)?;
+            all = all.saturating_add(u64::try_from(count).unwrap_or(0));
         }
         Ok(all)
     }

@@ -260,6 +260,18 @@ impl Store {
         })
     }
 
+    /// How many revocations [`purge_revocations`](Self::purge_revocations) would delete.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn purgeable_revocations(&self, expired_before: Timestamp) -> Result<u64, StoreError> {
+        const PURGEABLE: &str =
+            "SELECT COUNT(*) FROM service_only_revocations WHERE kind = 'token' AND until < $1";
+        let count: i64 = on_pool!(self, pool =>
+            sqlx::query_scalar(PURGEABLE).bind(expired_before.unix()).fetch_one(pool).await?)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// The current revocation of a target that reaches furthest.
     ///
     /// # Errors

@@ -233,6 +233,7 @@ async fn prune_removes_what_expired_long_ago_and_keeps_the_last_token_of_each_se
         let stays =
             |listed: &&ListedToken| listed.token.service == "old" || listed.token.expires_at >= before;
         let kept: Vec<_> = all.iter().filter(stays).cloned().collect();
+        let prunable = store.prunable_tokens(before).await.unwrap();
         let mut pruned = Vec::new();
         loop {
             pruned.push(store.prune_tokens(before, 5, now).await.unwrap());
@@ -249,6 +250,7 @@ async fn prune_removes_what_expired_long_ago_and_keeps_the_last_token_of_each_se
             counted += record.tokens;
         }
         assert_eq!(counted, pruned.iter().sum::<u64>());
+        assert_eq!((prunable, store.prunable_tokens(before).await.unwrap()), (counted, 0));
         assert_eq!(usize::try_from(counted).unwrap(), all.len() - kept.len());
     }
 }

@@ -170,6 +170,8 @@ async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
         let last = store.head().await.unwrap();
         assert_eq!((&last.store, last.sequence), (&first.store, 4));
 
+        assert_eq!(store.purgeable_revocations(after(9)).await.unwrap(), 0);
+        assert_eq!(store.purgeable_revocations(after(10)).await.unwrap(), 1);
         assert_eq!(store.purge_revocations(after(9)).await.unwrap(), 0);
         assert_eq!(store.purge_revocations(after(10)).await.unwrap(), 1);
         assert_eq!(store.revocations_since(0, 10).await.unwrap().len(), 2, "services and keys stay");

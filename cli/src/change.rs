@@ -1,0 +1,75 @@
+//! How a command changes something: who asks for it, whether it is only tried, and whether a step that cannot be undone
+//! is confirmed.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use crate::output;
+use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::store;
+
+/// Who asks for the change.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct By {
+    /// Who makes the change, for the registry [default: the user of the operating system]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    by: Option<String>,
+}
+
+impl By {
+    pub(crate) fn name(&self) -> Option<String> {
+        self.by.clone().or_else(store::operator).or_else(user_id)
+    }
+}
+
+/// The number of the user, for a program without these variables, as in a container.
+fn user_id() -> Option<String> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata("/proc/self").ok().map(|found| format!("uid {}", found.uid()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// Whether the change is only tried.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct DryRun {
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Whether the operator is asked before a step that cannot be undone.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Consent {
+    /// Do not ask before a step that cannot be undone. Without a terminal, the command never asks
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Consent {
+    /// Whether an operator sits at the terminal. A script and a timer have no terminal.
+    pub(crate) fn is_needed(self) -> bool {
+        !self.yes && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks on the terminal. Only `y` and `yes` confirm.
+    pub(crate) fn ask(self, effect: &str) -> Outcome<()> {
+        if !self.is_needed() {
+            return Ok(());
+        }
+        output::question(&format!("{effect} Continue? [y/N]"));
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        let confirmed = read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
+        if confirmed {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemCode::NotConfirmed, "not confirmed, so nothing was changed")
+            .help("answer `y`, or pass `--yes`"))
+    }
+}
