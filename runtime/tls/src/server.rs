@@ -107,7 +107,7 @@ impl TlsServer {
         Self { connections: connections.clamp(1, Semaphore::MAX_PERMITS), ..self }
     }
 
-    /// Names a peer that may forward the certificate of its own client in the header `Client-Cert`, with the rest of
+    /// Names a peer that may forward the certificate of its client in the header `Client-Cert`, with the rest of
     /// the chain in `Client-Cert-Chain` (RFC 9440). The peer is a gateway that has authenticated its client by TLS.
     /// The forwarded chain is verified with the current roots.
     ///
