@@ -4,28 +4,35 @@
 //! mistake in the next. [`crate::check`] checks the values.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Lit, LitStr, Path};
 
 use crate::diagnostics::{self, Diagnostics};
-use crate::rules::{Key, Value, literal};
+use crate::rules::{Attribute, Key, Value, literal};
 
 pub(crate) use public::PublicArgs;
 
 mod public;
 
-/// The arguments of `#[service_only]`. Every value keeps its span.
+/// The arguments of `#[service_only]`, `#[users_only]` or `#[callers]`. Every value keeps its span.
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) issuers: Option<List>,
     pub(crate) services: Option<List>,
     pub(crate) roles: Option<List>,
     pub(crate) scopes: Option<List>,
+    pub(crate) any_scope: Option<List>,
+    pub(crate) claims: Option<Claims>,
     pub(crate) max_age: Option<LitStr>,
     pub(crate) krate: Option<Path>,
+    /// What `#[callers]` requires of users. Its other keys are those of services.
+    pub(crate) users: Option<Box<Args>>,
+    /// Whether `#[callers]` names services.
+    pub(crate) has_services: bool,
 }
 
-/// The parenthesized values of `issuers`, `services`, `roles` or `scopes`.
+/// The parenthesized values of a key, such as `services` or `scopes`.
 pub(crate) struct List {
     pub(crate) key: Key,
     pub(crate) span: Span,
@@ -34,18 +41,33 @@ pub(crate) struct List {
     pub(crate) spoiled: bool,
 }
 
+/// The entries of `claims(..)`.
+pub(crate) struct Claims {
+    pub(crate) span: Span,
+    pub(crate) entries: Vec<Claim>,
+    /// Whether an entry has another form. Such an entry is reported and not in `entries`.
+    pub(crate) spoiled: bool,
+}
+
+/// `name = "value"`.
+pub(crate) struct Claim {
+    pub(crate) name: String,
+    pub(crate) place: Span,
+    pub(crate) value: LitStr,
+}
+
 impl Args {
-    pub(crate) fn parse(attribute: TokenStream, errors: &mut Diagnostics) -> Self {
+    pub(crate) fn parse(attribute: Attribute, tokens: TokenStream, errors: &mut Diagnostics) -> Self {
         let mut args = Self::default();
         let mut names = Vec::new();
-        for entry in split_at_commas(attribute, errors) {
+        for entry in split_at_commas(tokens, errors) {
             let name = match entry.as_slice() {
                 [token] => string(token),
                 _ => None,
             };
             match name {
                 Some(name) => names.push(name),
-                None => args.entry(&entry, errors),
+                None => args.entry(attribute, &entry, errors),
             }
         }
         if let Some(error) = diagnostics::names_without_key(&names) {
@@ -54,22 +76,86 @@ impl Args {
         args
     }
 
-    fn entry(&mut self, entry: &[TokenTree], errors: &mut Diagnostics) {
+    fn entry(&mut self, attribute: Attribute, entry: &[TokenTree], errors: &mut Diagnostics) {
         let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
-            return errors.push(diagnostics::no_key(entry));
+            return errors.push(diagnostics::no_key(attribute.keys(), entry));
         };
-        let Some(key) = Key::named(name) else {
-            return errors.push(diagnostics::unknown_key(name));
+        let key = match Key::named(name) {
+            Some(key) if attribute.keys().contains(&key) => key,
+            Some(key) => return errors.push(diagnostics::misplaced_key(attribute, key, name)),
+            None => return errors.push(diagnostics::unknown_key(attribute.keys(), name)),
         };
-        let first = match key {
+        let first = match (attribute, key) {
+            (Attribute::Callers, Key::Services) => self.services_of_callers(name, value, errors),
+            (_, Key::Users) => insert(&mut self.users, Some(Box::new(Self::of_users(name, value, errors)))),
+            _ => self.set(key, name, value, errors),
+        };
+        if let Occurrence::Repeated = first {
+            errors.push(diagnostics::repeated_key(key, name.span()));
+        }
+    }
+
+    fn set(&mut self, key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Occurrence {
+        match key {
             Key::Services => insert(&mut self.services, list(key, name, value, errors)),
             Key::Roles => insert(&mut self.roles, list(key, name, value, errors)),
             Key::Scopes => insert(&mut self.scopes, list(key, name, value, errors)),
+            Key::AnyScope => insert(&mut self.any_scope, list(key, name, value, errors)),
+            Key::Claims => insert(&mut self.claims, claims(name, value, errors)),
             Key::Issuers => insert(&mut self.issuers, list(key, name, value, errors)),
             Key::MaxAge => insert(&mut self.max_age, max_age(name, value, errors)),
             Key::Crate => insert(&mut self.krate, krate(name, value, errors)),
+            Key::Users => Occurrence::First,
+        }
+    }
+
+    /// `users` or `users(roles("manager"))`: the entry of `#[callers]`.
+    fn of_users(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Self {
+        let mut args = Self::default();
+        for entry in nested(Key::Users, name, value, errors) {
+            args.nested_entry(Key::Users, &entry, errors);
+        }
+        args
+    }
+
+    /// `services`, `services("billing")` or `services("billing", roles("admin"))`: the entry of `#[callers]`.
+    fn services_of_callers(
+        &mut self,
+        name: &Ident,
+        value: &[TokenTree],
+        errors: &mut Diagnostics,
+    ) -> Occurrence {
+        if std::mem::replace(&mut self.has_services, true) {
+            return Occurrence::Repeated;
+        }
+        let mut list = List { key: Key::Services, span: name.span(), values: Vec::new(), spoiled: false };
+        for entry in nested(Key::Services, name, value, errors) {
+            match entry.as_slice() {
+                [TokenTree::Ident(_), TokenTree::Group(_), ..] => {
+                    self.nested_entry(Key::Services, &entry, errors);
+                }
+                [TokenTree::Ident(_), TokenTree::Punct(equals), ..] if equals.as_char() == '=' => {
+                    self.nested_entry(Key::Services, &entry, errors);
+                }
+                _ => list.add(&entry, errors),
+            }
+        }
+        if !list.values.is_empty() || list.spoiled {
+            self.services = Some(list);
+        }
+        Occurrence::First
+    }
+
+    /// An entry of `users(..)` or `services(..)` in `#[callers]`.
+    fn nested_entry(&mut self, within: Key, entry: &[TokenTree], errors: &mut Diagnostics) {
+        let allowed = [Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge];
+        let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
+            return errors.push(diagnostics::no_key(&allowed, entry));
         };
-        if let Occurrence::Repeated = first {
+        let Some(key) = Key::named(name).filter(|key| allowed.contains(key)) else {
+            return errors.push(diagnostics::not_in(within, &allowed, name));
+        };
+        if let Occurrence::Repeated = self.set(key, name, value, errors) {
             errors.push(diagnostics::repeated_key(key, name.span()));
         }
     }
@@ -107,20 +193,89 @@ fn list(key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -
 
 impl List {
     fn parse(key: Key, group: &Group, errors: &mut Diagnostics) -> Self {
-        let mut values = Vec::new();
-        let mut spoiled = false;
+        let mut list = Self { key, span: group.span(), values: Vec::new(), spoiled: false };
         for entry in split_at_commas(group.stream(), errors) {
-            let Some((value, rest)) = Value::parse(&entry) else {
-                spoiled = true;
-                errors.push(diagnostics::not_a_string(key, &entry));
-                continue;
-            };
+            list.add(&entry, errors);
+        }
+        list
+    }
+
+    fn add(&mut self, entry: &[TokenTree], errors: &mut Diagnostics) {
+        let Some((value, rest)) = Value::parse(entry) else {
+            self.spoiled = true;
+            return errors.push(diagnostics::not_a_string(self.key, entry));
+        };
+        if let Some(extra) = rest.first() {
+            errors.push(diagnostics::missing_comma(extra));
+        }
+        self.values.push(value);
+    }
+}
+
+/// The entries in the parentheses after `users` or `services` of `#[callers]`. Without parentheses it has none.
+fn nested(key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Vec<Vec<TokenTree>> {
+    match value {
+        [] => Vec::new(),
+        [TokenTree::Group(group), rest @ ..] if group.delimiter() == Delimiter::Parenthesis => {
             if let Some(extra) = rest.first() {
                 errors.push(diagnostics::missing_comma(extra));
             }
-            values.push(value);
+            let entries = split_at_commas(group.stream(), errors);
+            if entries.is_empty() {
+                errors.push(diagnostics::empty_callers(key, group.span()));
+            }
+            entries
         }
-        Self { key, span: group.span(), values, spoiled }
+        _ => {
+            errors.push(diagnostics::not_callers(key, name, value));
+            Vec::new()
+        }
+    }
+}
+
+/// `(tenant = "{tenant}")`, the part of the `claims` entry that follows its key.
+fn claims(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<Claims> {
+    let group = match value {
+        [TokenTree::Group(group), rest @ ..] if group.delimiter() == Delimiter::Parenthesis => {
+            if let Some(extra) = rest.first() {
+                errors.push(diagnostics::missing_comma(extra));
+            }
+            group
+        }
+        _ => {
+            errors.push(diagnostics::not_claims(name, value));
+            return None;
+        }
+    };
+    let mut claims = Claims { span: group.span(), entries: Vec::new(), spoiled: false };
+    for entry in split_at_commas(group.stream(), errors) {
+        match Claim::parse(&entry) {
+            Some((claim, rest)) => {
+                if let Some(extra) = rest.first() {
+                    errors.push(diagnostics::missing_comma(extra));
+                }
+                claims.entries.push(claim);
+            }
+            None => {
+                claims.spoiled = true;
+                errors.push(diagnostics::not_a_claim(&entry));
+            }
+        }
+    }
+    Some(claims)
+}
+
+impl Claim {
+    fn parse(entry: &[TokenTree]) -> Option<(Self, &[TokenTree])> {
+        let [name, TokenTree::Punct(equals), value, rest @ ..] = entry else { return None };
+        if equals.as_char() != '=' {
+            return None;
+        }
+        let text = match name {
+            TokenTree::Ident(name) => name.unraw().to_string(),
+            token => string(token)?.value(),
+        };
+        Some((Self { name: text, place: name.span(), value: string(value)? }, rest))
     }
 }
 
@@ -130,6 +285,11 @@ impl Value {
         if let Some((text, rest)) = entry.split_first().and_then(|(first, rest)| Some((string(first)?, rest)))
         {
             return Some((Self::Text(text), rest.to_vec()));
+        }
+        if let [TokenTree::Punct(at), TokenTree::Ident(set), rest @ ..] = entry
+            && at.as_char() == '@'
+        {
+            return Some((Self::Set(set.clone()), rest.to_vec()));
         }
         let path_and_rest =
             |input: ParseStream<'_>| Ok((input.call(Path::parse_mod_style)?, input.parse::<TokenStream>()?));

@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
 use crate::args::{Args, PublicArgs};
-use crate::check::{self, Asks, CheckedBlock, CheckedMember, Policy, Way};
+use crate::check::{self, Asks, CheckedBlock, CheckedMember, Guarding, Policy, Way};
 use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Block, Function, Item};
 use crate::rules::Attribute;
@@ -25,25 +25,26 @@ mod text;
 
 /// The guarded item. If there are mistakes, the unchanged item and one error per mistake: a missing item would cause
 /// more errors.
-pub(crate) fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn guard(attribute: Attribute, tokens: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Diagnostics::default();
-    let policy = check::policy(Args::parse(attribute, &mut errors), &mut errors);
+    let policy = check::policy(attribute, Args::parse(attribute, tokens, &mut errors), &mut errors);
     match Item::parse(item.clone()) {
         Ok(Item::Function(function)) => {
-            let (function, way) = check::function(*function, Attribute::ServiceOnly, &mut errors);
+            let (function, way) = check::function(*function, attribute, &mut errors);
+            check::applicable(&policy, &function, way, &mut errors);
             written(item, errors, || {
                 let name = function.name().clone();
                 let form = Form::of(&function);
                 guarded(function, way, &Place::of(&name, policy.krate.as_ref()), &policy, form)
             })
         }
-        Ok(Item::Block(block)) => guarded_block(*block, &policy, errors),
+        Ok(Item::Block(block)) => guarded_block(*block, Guarding { attribute, policy: &policy }, errors),
         Ok(Item::Other(kind)) => {
-            errors.push(diagnostics::not_a_function(Attribute::ServiceOnly, kind.as_ref()));
+            errors.push(diagnostics::not_a_function(attribute, kind.as_ref()));
             written(item, errors, TokenStream::new)
         }
         Err(error) => {
-            errors.push(diagnostics::unknown_item(Attribute::ServiceOnly, &error));
+            errors.push(diagnostics::unknown_item(attribute, &error));
             written(item, errors, TokenStream::new)
         }
     }
@@ -81,9 +82,10 @@ fn written(item: TokenStream, errors: Diagnostics, write: impl FnOnce() -> Token
 }
 
 /// The block with guarded methods. If there are mistakes, the block with the written methods, without their own
-/// `#[service_only]` and `#[public]`: these would report the same mistakes again.
-fn guarded_block(block: Block, policy: &Policy, mut errors: Diagnostics) -> TokenStream {
-    let CheckedBlock { block, members } = check::block(block, &mut errors);
+/// attributes of this crate: these would report the same mistakes again.
+fn guarded_block(block: Block, guarding: Guarding<'_>, mut errors: Diagnostics) -> TokenStream {
+    let policy = guarding.policy;
+    let CheckedBlock { block, members } = check::block(block, guarding, &mut errors);
     let ty = block.type_name().cloned();
     let is_final = block.is_final();
     let refused = !errors.is_empty();

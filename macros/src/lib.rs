@@ -14,6 +14,8 @@ mod item;
 mod rules;
 mod tokens;
 
+use rules::Attribute;
+
 /// Guards a handler: only authenticated services that meet its policy can call it.
 ///
 /// The handler runs if the `Verifier` accepts the caller's token and the claims satisfy every key below. The guard
@@ -29,17 +31,25 @@ mod tokens;
 /// | `services(..)` | one of these names | `services("orders", "billing")` |
 /// | `roles(..)` | one of these roles | `roles("admin")` |
 /// | `scopes(..)` | all of these scopes | `scopes("tenants:read", "tenants:delete")` |
+/// | `any_scope(..)` | one of these scopes | `any_scope("tenants:read", "tenants:admin")` |
+/// | `claims(..)` | these claims | `claims(tenant = "{tenant}", region = "eu")` |
 /// | `issuers(..)` | a token of one of these issuers | `issuers("https://mill.example")` |
 /// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
 ///
-/// A sixth key requires nothing: `crate = my_platform::service_only` is the path of a renamed or re-exported
+/// One more key requires nothing: `crate = my_platform::service_only` is the path of a renamed or re-exported
 /// `service_only`.
 ///
 /// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`. It starts and ends with a letter or digit.
 /// - A role and a scope are scope-tokens (RFC 6749 section 3.3): printable ASCII without space, `"` and `\`.
 /// - An issuer is the `iss` of a trusted issuer of the verifier: printable ASCII without space, `"` and `\`.
+/// - A scope has no `*`: scopes are compared byte for byte, without patterns, in the attribute and in the token.
+/// - A claim is compared as text, byte for byte, with a literal or with the path parameter in braces. A claim that is
+///   absent, or not a string, is refused. Only a handler has path parameters. A closed router panics at the start if the
+///   path of a handler lacks the parameter; another router refuses every caller of the handler.
 /// - An age is a duration in whole seconds, such as `"90s"`, `"15min"`, `"24h"` or `"7days"`. The limit is 366 days:
 ///   a token lives for 365 days by default, so a longer age would refuse nothing.
+/// - `services(@deleters)` allows the services of a set that the `Verifier` has, by the name `deleters`. The program can
+///   replace the set at run time. A verifier without the set does not build.
 /// - A list has 1 to 32 distinct values and at most 1024 bytes.
 /// - A value of a list is a literal or the path of a constant of type `&str`, such as `services("gateway",
 ///   names::ORDERS)`. The compiler evaluates a constant and checks it like a literal. A constant has at most 256 bytes,
@@ -145,7 +155,59 @@ mod tokens;
 /// ```
 #[proc_macro_attribute]
 pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    expand::service_only(attribute.into(), item.into()).into()
+    expand::guard(Attribute::ServiceOnly, attribute.into(), item.into()).into()
+}
+
+/// Guards a handler for users: only authenticated users that meet its policy can call it. A service gets 403.
+///
+/// It works like [`macro@service_only`], on the same items and with the same guarantees. Its keys are `roles(..)`,
+/// `scopes(..)`, `any_scope(..)`, `claims(..)`, `issuers(..)`, `max_age` and `crate`. The handler takes the user as an
+/// argument of type `User`, and a function without a framework as `&User`.
+///
+/// # Example
+///
+/// ```ignore
+/// use service_only::{User, users_only};
+///
+/// #[users_only(roles("manager"))]
+/// async fn rename_tenant(Path(id): Path<Uuid>, user: User) -> Result<Json<Tenant>, ApiError> {
+///     // ...
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn users_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand::guard(Attribute::UsersOnly, attribute.into(), item.into()).into()
+}
+
+/// Guards a handler for users and for services, with one policy for each kind.
+///
+/// It works like [`macro@service_only`], on the same items and with the same guarantees. The handler takes the caller as an
+/// argument of type `Identity`, and a function without a framework as `&Identity`.
+///
+/// # Keys
+///
+/// | key | who may call | example |
+/// | --- | --- | --- |
+/// | `users` | every user | `users` |
+/// | `users(..)` | users with all of these | `users(roles("manager"), scopes("tenants:write"))` |
+/// | `services` | every service | `services` |
+/// | `services(..)` | one of the named services, with all of these | `services("billing", max_age = "24h")` |
+///
+/// Both kinds are required. In the parentheses are the keys of [`macro@users_only`].
+///
+/// # Example
+///
+/// ```ignore
+/// use service_only::{Identity, callers};
+///
+/// #[callers(users(roles("manager")), services("billing"))]
+/// async fn show_tenant(Path(id): Path<Uuid>, caller: Identity) -> Result<Json<Tenant>, ApiError> {
+///     // ...
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn callers(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand::guard(Attribute::Callers, attribute.into(), item.into()).into()
 }
 
 /// Checks what other attributes have made of a guarded function. `#[service_only]` adds it below all others, so it

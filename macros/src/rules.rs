@@ -11,23 +11,31 @@ pub(crate) const MAX_NAMES: usize = 32;
 pub(crate) const MAX_CONSTANTS: usize = 32;
 /// The written arguments of a handler, without the hidden one.
 pub(crate) const MAX_EXTRACTORS: usize = 15;
-/// Four full lists and a name make about 70 nested nodes of text. The compiler's default recursion limit is 128.
 pub(crate) const MAX_LIST_BYTES: usize = 1024;
+/// All lists of an attribute and a name make about 70 nested nodes of text. The compiler's default recursion limit is
+/// 128.
+pub(crate) const MAX_TEXT_BYTES: usize = 4128;
 /// Enough for one sentence.
 pub(crate) const MAX_REASON_BYTES: usize = 256;
 pub(crate) const MAX_AGE_DAYS: u64 = 366;
 
-/// The attribute that is being expanded. A handler has only one of the two.
-#[derive(Copy, Clone, PartialEq, Eq)]
+/// The attribute that is being expanded. A handler has only one of them.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attribute {
     ServiceOnly,
+    UsersOnly,
+    Callers,
     Public,
 }
 
 impl Attribute {
+    pub(crate) const ALL: [Self; 4] = [Self::ServiceOnly, Self::UsersOnly, Self::Callers, Self::Public];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ServiceOnly => "#[service_only]",
+            Self::UsersOnly => "#[users_only]",
+            Self::Callers => "#[callers]",
             Self::Public => "#[public]",
         }
     }
@@ -35,14 +43,37 @@ impl Attribute {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ServiceOnly => "service_only",
+            Self::UsersOnly => "users_only",
+            Self::Callers => "callers",
             Self::Public => "public",
         }
     }
 
-    pub(crate) fn other(self) -> Self {
+    pub(crate) fn others(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |other| *other != self)
+    }
+
+    pub(crate) fn rank(self) -> u8 {
+        self as u8
+    }
+
+    /// The argument that identifies the caller of a function without a framework.
+    pub(crate) fn caller(self) -> &'static str {
         match self {
-            Self::ServiceOnly => Self::Public,
-            Self::Public => Self::ServiceOnly,
+            Self::UsersOnly => "&User",
+            Self::Callers => "&Identity",
+            Self::ServiceOnly | Self::Public => "&Caller",
+        }
+    }
+
+    /// The keys of the attribute.
+    pub(crate) fn keys(self) -> &'static [Key] {
+        match self {
+            Self::Callers => &[Key::Users, Key::Services, Key::Crate],
+            Self::UsersOnly => {
+                &[Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge, Key::Crate]
+            }
+            Self::ServiceOnly | Self::Public => &Key::ALL,
         }
     }
 }
@@ -52,6 +83,8 @@ pub(crate) enum Value {
     Text(LitStr),
     /// The path of a `&str` constant, such as `names::ORDERS`. The compiler evaluates it after the expansion.
     Constant(Path),
+    /// A set of services that the verifier has, such as `@deleters`.
+    Set(Ident),
 }
 
 /// A key of the attribute.
@@ -60,28 +93,44 @@ pub(crate) enum Key {
     Services,
     Roles,
     Scopes,
+    AnyScope,
+    Claims,
     Issuers,
     MaxAge,
     Crate,
+    /// Of `#[callers]` only.
+    Users,
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Services, Self::Roles, Self::Scopes, Self::Issuers, Self::MaxAge, Self::Crate];
+    /// The keys of `#[service_only]`.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Services,
+        Self::Roles,
+        Self::Scopes,
+        Self::AnyScope,
+        Self::Claims,
+        Self::Issuers,
+        Self::MaxAge,
+        Self::Crate,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Services => "services",
             Self::Roles => "roles",
             Self::Scopes => "scopes",
+            Self::AnyScope => "any_scope",
+            Self::Claims => "claims",
             Self::Issuers => "issuers",
             Self::MaxAge => "max_age",
             Self::Crate => "crate",
+            Self::Users => "users",
         }
     }
 
     pub(crate) fn named(name: &Ident) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| name == key.as_str())
+        Self::ALL.into_iter().chain([Self::Users]).find(|key| name == key.as_str())
     }
 }
 
@@ -89,6 +138,8 @@ impl Key {
 pub(crate) enum Fault {
     /// It has a space, as if it were several values.
     SeveralInOne,
+    /// It has a `*`, which matches only itself.
+    Wildcard,
     /// In words that follow a comma.
     Other(String),
 }
@@ -97,6 +148,7 @@ pub(crate) enum Fault {
 pub(crate) fn fault_of(key: Key, name: &str) -> Option<Fault> {
     match key {
         Key::Services => service_name_fault(name).map(Fault::Other),
+        Key::Scopes | Key::AnyScope if name.contains('*') && !name.contains(' ') => Some(Fault::Wildcard),
         _ => token_fault(name),
     }
 }
@@ -128,6 +180,36 @@ fn token_fault(name: &str) -> Option<Fault> {
         None if name.is_empty() => Some(Fault::Other("it is empty".to_owned())),
         None => None,
     }
+}
+
+/// The fault of a claim's name in `claims(..)`. In the type of a policy, `=` ends the name.
+pub(crate) fn claim_name_fault(name: &str) -> Option<Fault> {
+    match name.contains('=') {
+        true => Some(Fault::Other("it has '='".to_owned())),
+        false => token_fault(name),
+    }
+}
+
+/// The fault of a value in `claims(..)`: a text, or the name of a path parameter in braces.
+pub(crate) fn claim_value_fault(value: &str) -> Option<Fault> {
+    match path_parameter(value) {
+        Some(name) if is_parameter_name(name) => None,
+        Some(_) => Some(Fault::Other("the braces contain no name of a path parameter".to_owned())),
+        None if value.contains(['{', '}']) => {
+            Some(Fault::Other("a path parameter in braces is the whole value".to_owned()))
+        }
+        None => token_fault(value),
+    }
+}
+
+/// The name in `{name}`.
+pub(crate) fn path_parameter(value: &str) -> Option<&str> {
+    value.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn is_parameter_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(inner)
 }
 
 /// Whether `max_age` accepts a text.

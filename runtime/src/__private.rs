@@ -15,13 +15,13 @@ pub use service_only_macros::__sealed as sealed;
 
 pub use crate::{
     __register_guarded as register_guarded, __register_public as register_public, __unsealed as unsealed,
-    const_text::{MAX_NAMES, Name, Text, TypeText, distinct, key, scope_word, service_word},
+    const_text::{MAX_NAMES, Name, Text, TypeText, distinct, key, name_word, scope_word, service_word},
     given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     registry::{Asks, Registration},
 };
 use crate::{
-    const_text::{Head, count, first, line, policy, words},
+    const_text::{Admits, Head, Lists, count, first, first_pairs, line, pairs, policy, seconds, words},
     policy::{Endpoint, Policy},
     registry,
 };
@@ -41,7 +41,7 @@ macro_rules! __register_guarded {
         }
         $crate::__private::key($head, ::core::module_path!())
     }};
-    ($head:literal, $function:literal, $services:expr, $roles:expr, $scopes:expr, $issuers:expr) => {{
+    ($head:literal, $function:literal, $($list:expr),+) => {{
         $crate::__private::inventory::submit! {
             $crate::__private::Registration {
                 head: $head,
@@ -49,10 +49,7 @@ macro_rules! __register_guarded {
                 file: ::core::file!(),
                 asks: $crate::__private::Asks::Lists {
                     function: $function,
-                    services: $services,
-                    roles: $roles,
-                    scopes: $scopes,
-                    issuers: $issuers,
+                    lists: &[$($list),+],
                 },
             }
         }
@@ -121,9 +118,15 @@ pub const fn rewritten() {
 /// async fn list() {}
 /// ```
 ///
-/// The requirements of a guarded handler, in a type. The text has four lines: the function, and the services,
-/// the roles and the scopes as words. A fifth line has the issuers, if there are any. With its key the type finds
-/// the source location of the handler. `Next` is the type of the argument after the guard, if that type is only a
+/// The requirements of a guarded handler, in a type. Each line of the text is a list of words. Empty lines at its end are
+/// left out.
+///
+/// - Line 0 is the name of the function.
+/// - Lines 1 to 6 are the services, roles, scopes, issuers, alternative scopes and claims.
+/// - Line 7 is `users` if these lines are for users, and `both` if the next lines are for users.
+/// - Lines 8 to 14 are the same lists for users, and their maximum age.
+///
+/// With its key the type finds the source location of the handler. `Next` is the type of the argument after the guard, if that type is only a
 /// name: typed paths are found by it.
 pub struct Site<const HEAD: u128, const KEY: u64, Words, Next = ()>(PhantomData<fn() -> (Words, Next)>);
 
@@ -132,18 +135,48 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
     const ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 2));
     const SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 3));
     const ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 4));
+    const ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 5));
+    const CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 6));
+    const OWN: Policy<'static> = policy(
+        Lists {
+            services: first(&Self::SERVICES, count(line(Words::TEXT, 1))),
+            roles: first(&Self::ROLES, count(line(Words::TEXT, 2))),
+            scopes: first(&Self::SCOPES, count(line(Words::TEXT, 3))),
+            issuers: first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
+            any_scope: first(&Self::ANY_SCOPE, count(line(Words::TEXT, 5))),
+            claims: first_pairs(&Self::CLAIMS, count(line(Words::TEXT, 6))),
+        },
+        Head(HEAD).max_age(),
+    );
+    const USER_SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 8));
+    const USER_ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 9));
+    const USER_SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 10));
+    const USER_ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 11));
+    const USER_ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 12));
+    const USER_CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 13));
+    const USERS: Policy<'static> = policy(
+        Lists {
+            services: first(&Self::USER_SERVICES, count(line(Words::TEXT, 8))),
+            roles: first(&Self::USER_ROLES, count(line(Words::TEXT, 9))),
+            scopes: first(&Self::USER_SCOPES, count(line(Words::TEXT, 10))),
+            issuers: first(&Self::USER_ISSUERS, count(line(Words::TEXT, 11))),
+            any_scope: first(&Self::USER_ANY_SCOPE, count(line(Words::TEXT, 12))),
+            claims: first_pairs(&Self::USER_CLAIMS, count(line(Words::TEXT, 13))),
+        },
+        seconds(line(Words::TEXT, 14)),
+    )
+    .of_users();
+    const USERS_REF: &'static Policy<'static> = &Self::USERS;
 }
 
 impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticPolicy
     for Site<HEAD, KEY, Words, Next>
 {
-    const POLICY: Policy<'static> = policy(
-        first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
-        first(&Self::SERVICES, count(line(Words::TEXT, 1))),
-        first(&Self::ROLES, count(line(Words::TEXT, 2))),
-        first(&Self::SCOPES, count(line(Words::TEXT, 3))),
-        Head(HEAD).max_age(),
-    );
+    const POLICY: Policy<'static> = match Admits::named(line(Words::TEXT, 7)) {
+        Admits::Services => Self::OWN,
+        Admits::Users => Self::OWN.of_users(),
+        Admits::Both => Self::OWN.or_users(Self::USERS_REF),
+    };
 
     fn endpoint() -> Endpoint {
         endpoint(KEY, HEAD, || line(Words::TEXT, 0))

@@ -2,27 +2,110 @@
 
 use std::iter;
 
+use serde_json::Value;
+
 use crate::{
-    claims::ServiceClaims,
+    claims::{Scopes, ServiceClaims},
     denial::{Code, Denial, quoted},
-    policy::Policy,
+    policy::{Policy, path_parameter},
+    sets::Sets,
     times::Moment,
 };
 
-/// Checks issuers, services, roles, scopes and age, in this order.
-pub(crate) fn authorize(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
-    issuer(claims, policy)?;
-    service(claims, policy)?;
-    role(claims, policy)?;
-    scopes(claims, policy)?;
-    age(claims, policy, at)
+/// The path parameters of a request that a policy compares with claims: names with decoded values. Empty if the policy
+/// reads none.
+pub(crate) type PathParameters<'p> = &'p [(String, String)];
+
+/// What a policy refers to by a name.
+#[derive(Copy, Clone)]
+pub(crate) struct Known<'k> {
+    pub(crate) path: PathParameters<'k>,
+    pub(crate) sets: &'k Sets,
 }
 
-fn issuer(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+/// The parts of a caller that a policy is compared with.
+pub(crate) struct Asking<'c> {
+    pub(crate) issuer: &'c str,
+    /// `None` for a user.
+    pub(crate) service: Option<&'c str>,
+    pub(crate) role: Option<&'c str>,
+    /// The roles of a token that has several.
+    pub(crate) roles: &'c [String],
+    pub(crate) scope: &'c Scopes,
+    pub(crate) iat: Option<i64>,
+}
+
+impl<'c> From<&'c ServiceClaims> for Asking<'c> {
+    fn from(claims: &'c ServiceClaims) -> Self {
+        Self {
+            issuer: &claims.issuer,
+            service: Some(claims.service.as_str()),
+            role: claims.role.as_deref(),
+            roles: &claims.roles,
+            scope: &claims.scope,
+            iat: claims.iat,
+        }
+    }
+}
+
+/// Checks a service: issuers, services, roles, scopes, claims and age, in this order. `claim` reads another claim of
+/// the token.
+pub(crate) fn authorize<'c>(
+    claims: &ServiceClaims,
+    claim: impl Fn(&str) -> Option<&'c Value>,
+    policy: &Policy<'_>,
+    known: Known<'_>,
+    at: Moment,
+) -> Result<(), Denial> {
+    let Some(policy) = policy.for_services() else {
+        return Err(service_refused());
+    };
+    meets(&claims.into(), claim, policy, known, at)
+}
+
+/// Checks a user, in the same order.
+pub(crate) fn authorize_user<'c>(
+    asking: &Asking<'_>,
+    claim: impl Fn(&str) -> Option<&'c Value>,
+    policy: &Policy<'_>,
+    known: Known<'_>,
+    at: Moment,
+) -> Result<(), Denial> {
+    match policy.for_users() {
+        Some(policy) => meets(asking, claim, policy, known, at),
+        None => Err(user_refused()),
+    }
+}
+
+pub(crate) fn user_refused() -> Denial {
+    Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
+}
+
+pub(crate) fn service_refused() -> Denial {
+    Denial::new(Code::NotUser, "the token is a service's, and the handler is for users only")
+}
+
+#[inline]
+fn meets<'c>(
+    asking: &Asking<'_>,
+    claim: impl Fn(&str) -> Option<&'c Value>,
+    policy: &Policy<'_>,
+    known: Known<'_>,
+    at: Moment,
+) -> Result<(), Denial> {
+    issuer(asking.issuer, policy)?;
+    service(asking.service, policy, known.sets)?;
+    role(asking.role, asking.roles, policy)?;
+    scopes(asking.scope, policy)?;
+    any_scope(asking.scope, policy)?;
+    claims(claim, policy, known.path)?;
+    age(asking.iat, policy, at)
+}
+
+fn issuer(issuer: &str, policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_issuers() else {
         return Ok(());
     };
-    let issuer = claims.issuer.as_str();
     if allowed.contains(&issuer) {
         return Ok(());
     }
@@ -30,47 +113,99 @@ fn issuer(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
     Err(Denial::new(Code::IssuerNotAllowed, reason))
 }
 
-fn service(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+fn service(service: Option<&str>, policy: &Policy<'_>, sets: &Sets) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_services() else {
         return Ok(());
     };
-    let service = claims.service.as_str();
-    if allowed.contains(&service) {
+    if service.is_some_and(|service| allowed.contains(&service) || sets.contain(allowed, service)) {
         return Ok(());
     }
+    let service = service.unwrap_or("absent");
     let reason = format!("the service is `{service}`, allowed: {}", allowed.join(", "));
     Err(Denial::new(Code::ServiceNotAllowed, reason))
 }
 
-fn role(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+fn role(role: Option<&str>, roles: &[String], policy: &Policy<'_>) -> Result<(), Denial> {
     let Some(allowed) = policy.allowed_roles() else {
         return Ok(());
     };
-    let mut held = claims.role.iter().chain(&claims.roles).map(String::as_str);
+    let mut held = role.into_iter().chain(roles.iter().map(String::as_str));
     if held.any(|role| allowed.contains(&role)) {
         return Ok(());
     }
-    let held: Vec<_> =
-        claims.role.iter().chain(&claims.roles).map(|role| format!("`{}`", quoted(role))).collect();
+    let held = role.into_iter().chain(roles.iter().map(String::as_str));
+    let held: Vec<_> = held.map(|role| format!("`{}`", quoted(role))).collect();
     let held = if held.is_empty() { "absent".to_owned() } else { held.join(", ") };
     Err(Denial::new(Code::RoleNotAllowed, format!("the role is {held}, allowed: {}", allowed.join(", "))))
 }
 
-fn scopes(claims: &ServiceClaims, policy: &Policy<'_>) -> Result<(), Denial> {
+fn scopes(held: &Scopes, policy: &Policy<'_>) -> Result<(), Denial> {
     let required = policy.required_scopes().iter();
-    let mut missing = required.filter(|scope| !claims.scope.contains(scope)).map(|scope| (*scope).to_owned());
+    let mut missing = required.filter(|scope| !held.contains(scope)).map(|scope| (*scope).to_owned());
     match missing.next() {
         None => Ok(()),
         Some(first) => Err(Denial::missing_scopes_of(iter::once(first).chain(missing).collect())),
     }
 }
 
-fn age(claims: &ServiceClaims, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
+fn any_scope(held: &Scopes, policy: &Policy<'_>) -> Result<(), Denial> {
+    let Some(alternatives) = policy.alternative_scopes() else {
+        return Ok(());
+    };
+    if alternatives.iter().any(|scope| held.contains(scope)) {
+        return Ok(());
+    }
+    Err(Denial::missing_one_scope_of(alternatives))
+}
+
+fn claims<'c>(
+    claim: impl Fn(&str) -> Option<&'c Value>,
+    policy: &Policy<'_>,
+    path: PathParameters<'_>,
+) -> Result<(), Denial> {
+    for (name, required) in policy.required_claims() {
+        let expected = match path_parameter(required) {
+            None => *required,
+            Some(parameter) => match path.iter().find(|(own, _)| own == parameter) {
+                Some((_, value)) => value,
+                None => return Err(no_parameter(name, parameter)),
+            },
+        };
+        match claim(name) {
+            Some(Value::String(text)) if text == expected => {}
+            found => return Err(wrong_claim(name, found, expected)),
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn wrong_claim(name: &str, found: Option<&Value>, expected: &str) -> Denial {
+    let found = match found {
+        None => "absent".to_owned(),
+        Some(Value::String(text)) => format!("`{}`", quoted(text)),
+        Some(_) => "not a string".to_owned(),
+    };
+    let reason = format!("the claim `{name}` is {found}, expected `{}`", quoted(expected));
+    Denial::new(Code::ClaimNotAllowed, reason)
+}
+
+/// A defect of the program: no caller can meet the policy on this route.
+#[cold]
+fn no_parameter(name: &str, parameter: &str) -> Denial {
+    let reason = format!(
+        "the claim `{name}` is compared with the path parameter `{parameter}`, and the route has no such parameter"
+    );
+    tracing::error!(target: "service_only", claim = name, parameter, "a route lacks the path parameter that a policy reads, so every caller is refused");
+    Denial::new(Code::ClaimNotAllowed, reason)
+}
+
+fn age(iat: Option<i64>, policy: &Policy<'_>, at: Moment) -> Result<(), Denial> {
     let Some(max_age) = policy.allowed_age() else {
         return Ok(());
     };
     let max_age = max_age.as_secs();
-    let Some(iat) = claims.iat else {
+    let Some(iat) = iat else {
         return Err(Denial::new(Code::TooOld, "the token has no `iat`, so its age is unknown"));
     };
     let leeway = at.leeway_seconds();

@@ -1,16 +1,23 @@
 //! Proof that a service was verified. It has one constructor, which only the verifier calls.
 
 mod audit_fragment;
+mod typed;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 pub(crate) use self::audit_fragment::{Fragment, MAX_FRAGMENT};
+pub use self::typed::Claims;
 use crate::{
     audit::Subject,
-    claims::{Scopes, ServiceClaims, UserClaims},
-    denial::Denial,
+    authorize::{Asking, Known, PathParameters, authorize, authorize_user},
+    claims::{InvalidClaims, Scopes, ServiceClaims, TokenMembers, UserClaims},
+    denial::{Code, Denial},
     keys::KeyId,
     peer::{PeerCertificate, Proof},
+    policy::Policy,
     recorder::{Attempt, Attempts, Identified, Recorded, Recorder, Refused},
     rejection::Rejection,
     revocation::PresentedToken,
@@ -54,6 +61,7 @@ pub struct Caller {
 
 struct Verified {
     claims: ServiceClaims,
+    members: TokenMembers,
     acceptance: Acceptance,
     recorder: Arc<Recorder>,
     fragment: Fragment,
@@ -62,8 +70,13 @@ struct Verified {
 impl Caller {
     /// The only constructor. It takes the claims of a token that the verifier accepted, the facts that the acceptance
     /// is based on, and the recorder to which that verifier records decisions about them.
-    pub(crate) fn verified(claims: ServiceClaims, acceptance: Acceptance, recorder: Arc<Recorder>) -> Self {
-        let verified = Verified { claims, acceptance, recorder, fragment: Fragment::default() };
+    pub(crate) fn verified(
+        claims: ServiceClaims,
+        members: TokenMembers,
+        acceptance: Acceptance,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        let verified = Verified { claims, members, acceptance, recorder, fragment: Fragment::default() };
         Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
@@ -95,8 +108,11 @@ impl Caller {
     /// ```
     #[must_use = "the record says that the caller was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        let attempt = self.attempts.current();
-        self.recorder().refuse_accepted(attempt, reason.into(), self.verified.clone())
+        self.refuse_by(Denial::new(Code::Refused, reason))
+    }
+
+    fn refuse_by(&self, denial: Denial) -> Rejection {
+        self.recorder().refuse_accepted(self.attempts.current(), denial, self.verified.clone())
     }
 
     /// The name of the calling service.
@@ -139,9 +155,59 @@ impl Caller {
         self.verified.acceptance.proof()
     }
 
-    /// All claims.
+    /// The claims that every service token can have, typed. For other claims, see [`Caller::claim`].
     pub fn claims(&self) -> &ServiceClaims {
         &self.verified.claims
+    }
+
+    /// A claim of the token by its name, such as `tenant_id`, as the issuer wrote it.
+    ///
+    /// The payload is parsed at the first call for a token, and the token cache keeps the result. A claim that contains an
+    /// object with a repeated member is absent, because two readers could see two values.
+    ///
+    /// ```
+    /// use service_only::{Caller, Denial, service_only};
+    ///
+    /// #[service_only(services("billing"))]
+    /// fn bill(caller: &Caller) -> Result<String, Denial> {
+    ///     match caller.claim("tenant_id").and_then(|tenant| tenant.as_str()) {
+    ///         Some(tenant) => Ok(format!("billed {tenant}")),
+    ///         None => Err(caller.refuse("the token names no tenant").into()),
+    ///     }
+    /// }
+    /// ```
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.verified.members.get(name, self.claims())
+    }
+
+    /// The claims of the token as a type of your program. The value is built once for each token if you ask for one type
+    /// only. In a handler, [`Claims`](crate::Claims) does the same as an argument, and refuses a token
+    /// whose claims do not have the type.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use service_only::{Caller, Denial, service_only};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Tenant {
+    ///     tenant_id: String,
+    /// }
+    ///
+    /// #[service_only(services("billing"))]
+    /// fn bill(caller: &Caller) -> Result<String, Denial> {
+    ///     let tenant: Arc<Tenant> =
+    ///         caller.claims_as().map_err(|error| caller.refuse(error.to_string()))?;
+    ///     Ok(tenant.tenant_id.clone())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When the claims lack a field of the type, or a claim has another type.
+    pub fn claims_as<T>(&self) -> Result<Arc<T>, InvalidClaims>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.verified.members.typed(self.claims())
     }
 
     /// The facts about the token that a revocation store needs, at this instant.
@@ -154,6 +220,20 @@ impl Caller {
             issued_at: at.proven_issue(claims.iat),
             key_id: self.key_id().map(KeyId::as_str),
         }
+    }
+
+    /// Whether the caller meets a policy.
+    ///
+    /// # Errors
+    /// When it does not, or the policy is for users only.
+    pub(crate) fn meets(
+        &self,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        at: Moment,
+    ) -> Result<(), Denial> {
+        let known = Known { path, sets: &self.recorder().sets };
+        authorize(self.claims(), |name| self.claim(name), policy, known, at)
     }
 
     /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
@@ -189,11 +269,6 @@ impl Caller {
     /// Builds the refusal of this caller, whose token was accepted.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
         Refused { who: self.identified(), ..denial.into() }
-    }
-
-    /// Hands the ownership of the attempt to the caller of this method, and stays linked to it.
-    pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
-        self.attempts.release()
     }
 }
 
@@ -232,7 +307,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// The subject of a token at a gateway, which admits users as well as services.
+/// A verified service or user: the caller of a handler under `#[callers]`, or of a gateway, which admits both.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Identity {
@@ -252,20 +327,90 @@ impl Identity {
         }
     }
 
+    /// The claims of the token as a type of your program, as [`Caller::claims_as`].
+    ///
+    /// # Errors
+    /// When the claims lack a field of the type, or a claim has another type.
+    pub fn claims_as<T>(&self) -> Result<Arc<T>, InvalidClaims>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        match self {
+            Self::Service(caller) => caller.claims_as(),
+            Self::User(user) => user.claims_as(),
+        }
+    }
+
     /// Whether the verifier with this recorder accepted the token. Two verifiers never share a recorder. The identity
     /// keeps its recorder alive, so no later recorder can have the same address.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn is_of(&self, recorder: &Arc<Recorder>) -> bool {
-        let own = match self {
-            Self::Service(caller) => caller.recorder(),
-            Self::User(user) => &user.verified.recorder,
-        };
-        Arc::ptr_eq(own, recorder)
+        Arc::ptr_eq(self.recorder(), recorder)
+    }
+
+    /// Refuses an identity whose claims do not have the type that a handler reads.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn refuse_claims(&self, error: &InvalidClaims) -> Rejection {
+        let denial = Denial::new(Code::ClaimNotAllowed, error.to_string());
+        match self {
+            Self::Service(caller) => caller.refuse_by(denial),
+            Self::User(user) => user.refuse_by(denial),
+        }
     }
 
     /// Builds the refusal of an authenticated identity.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
         Refused { who: self.identified(), ..denial.into() }
+    }
+
+    /// Whether the service or the user meets a policy.
+    ///
+    /// # Errors
+    /// When it does not, or the policy is not for its kind.
+    pub(crate) fn meets(
+        &self,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        at: Moment,
+    ) -> Result<(), Denial> {
+        match self {
+            Self::Service(caller) => caller.meets(policy, path, at),
+            Self::User(user) => user.meets(policy, path, at),
+        }
+    }
+
+    /// Checks again what may have changed since the token was accepted.
+    ///
+    /// # Errors
+    /// When the verifier would refuse the token if it arrived now.
+    pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
+        match self {
+            Self::Service(caller) => caller.check_again(at, good_since),
+            Self::User(user) => user.check_again(at, good_since),
+        }
+    }
+
+    /// The same identity without an attempt.
+    pub(crate) fn without_attempt(&self) -> Self {
+        match self {
+            Self::Service(caller) => Self::Service(caller.without_attempt()),
+            Self::User(user) => Self::User(user.without_attempt()),
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        match self {
+            Self::Service(caller) => caller.recorder(),
+            Self::User(user) => user.recorder(),
+        }
+    }
+
+    /// Hands the ownership of the attempt to the caller of this method, and stays linked to it.
+    pub(crate) fn release(&mut self) -> Option<Arc<Attempt>> {
+        match self {
+            Self::Service(caller) => caller.attempts.release(),
+            Self::User(user) => user.attempts.release(),
+        }
     }
 
     /// The facts about the token that a revocation store needs, at this instant.
@@ -285,7 +430,6 @@ impl Identity {
     }
 
     /// The attempts that the identity belongs to.
-    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn attempts(&self) -> &Attempts {
         match self {
             Self::Service(caller) => &caller.attempts,
@@ -298,22 +442,23 @@ impl Recorded for Identity {
     fn identified(&self) -> Option<Arc<dyn Identified>> {
         match self {
             Self::Service(caller) => caller.identified(),
-            Self::User(user) => Some(user.verified.clone()),
+            Self::User(user) => user.identified(),
         }
     }
 
     fn owning(self, attempt: Arc<Attempt>) -> Self {
         match self {
             Self::Service(caller) => Self::Service(caller.owning(attempt)),
-            Self::User(user) => Self::User(User { attempts: Attempts::own(attempt), ..user }),
+            Self::User(user) => Self::User(user.owning(attempt)),
         }
     }
 }
 
 /// A verified user.
 ///
-/// Like a [`Caller`], it exists only after the verifier has accepted a token. Nothing checks it again later, so
-/// authenticate each request and do not keep a user for longer.
+/// Like a [`Caller`], it exists only after the verifier has accepted a token, and each guarded function that you pass it to
+/// checks it again. A handler under `#[users_only]` takes it as an argument. On a handler without an attribute, this
+/// argument alone authenticates the request, and a service is refused with 403.
 #[derive(Clone)]
 pub struct User {
     verified: Arc<VerifiedUser>,
@@ -322,6 +467,7 @@ pub struct User {
 
 struct VerifiedUser {
     claims: UserClaims,
+    members: TokenMembers,
     acceptance: Acceptance,
     recorder: Arc<Recorder>,
 }
@@ -339,8 +485,14 @@ impl Identified for VerifiedUser {
 }
 
 impl User {
-    pub(crate) fn verified(claims: UserClaims, acceptance: Acceptance, recorder: Arc<Recorder>) -> Self {
-        let verified = VerifiedUser { claims, acceptance, recorder };
+    /// The only constructor, as that of a [`Caller`].
+    pub(crate) fn verified(
+        claims: UserClaims,
+        members: TokenMembers,
+        acceptance: Acceptance,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        let verified = VerifiedUser { claims, members, acceptance, recorder };
         Self { verified: Arc::new(verified), attempts: Attempts::default() }
     }
 
@@ -349,15 +501,81 @@ impl User {
         self.claims().id()
     }
 
-    /// All claims.
+    /// The claims that every user's token can have, typed. For other claims, see [`User::claim`].
     pub fn claims(&self) -> &UserClaims {
         &self.verified.claims
+    }
+
+    /// A claim of the token by its name, as [`Caller::claim`].
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.verified.members.get(name, self.claims())
+    }
+
+    /// The claims of the token as a type of your program, as [`Caller::claims_as`].
+    ///
+    /// # Errors
+    /// When the claims lack a field of the type, or a claim has another type.
+    pub fn claims_as<T>(&self) -> Result<Arc<T>, InvalidClaims>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        self.verified.members.typed(self.claims())
     }
 
     /// Refuses the user, as [`Caller::refuse`] does for a service.
     #[must_use = "the record says that the user was refused, so return this"]
     pub fn refuse(&self, reason: impl Into<Cow<'static, str>>) -> Rejection {
-        self.verified.recorder.refuse_accepted(self.attempts.current(), reason.into(), self.verified.clone())
+        self.refuse_by(Denial::new(Code::Refused, reason))
+    }
+
+    fn refuse_by(&self, denial: Denial) -> Rejection {
+        self.verified.recorder.refuse_accepted(self.attempts.current(), denial, self.verified.clone())
+    }
+
+    /// Whether the user meets a policy.
+    ///
+    /// # Errors
+    /// When it does not, or the policy is for services only.
+    pub(crate) fn meets(
+        &self,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        at: Moment,
+    ) -> Result<(), Denial> {
+        let UserClaims { role, roles, scope, iat, .. } = self.claims();
+        // The name under which the verifier trusts the issuer, which `iss` of some kinds is not.
+        let issuer = self.verified.acceptance.issuer();
+        let asking = Asking { issuer, service: None, role: role.as_deref(), roles, scope, iat: *iat };
+        let known = Known { path, sets: &self.recorder().sets };
+        authorize_user(&asking, |name| self.claim(name), policy, known, at)
+    }
+
+    /// The same user without an attempt.
+    pub(crate) fn without_attempt(&self) -> Self {
+        Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
+    }
+
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.verified.recorder
+    }
+
+    /// The attempts that the user belongs to.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// Checks again what may have changed since the token was accepted, as [`Caller::check_again`].
+    ///
+    /// # Errors
+    /// When the verifier would refuse the token if it arrived now.
+    pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
+        let VerifiedUser { claims, acceptance, recorder, .. } = &*self.verified;
+        acceptance.check_key()?;
+        let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
+        acceptance.check_times(&times, at)?;
+        let Some(revocation) = &recorder.revocation else { return Ok(()) };
+        revocation.check_since(good_since, times.prove_the_age(at), || self.presented(at))?;
+        Ok(())
     }
 
     /// The facts about the token that a revocation store needs, at this instant.
@@ -370,6 +588,16 @@ impl User {
             issued_at: at.proven_issue(claims.iat),
             key_id: acceptance.key_id().map(KeyId::as_str),
         }
+    }
+}
+
+impl Recorded for User {
+    fn identified(&self) -> Option<Arc<dyn Identified>> {
+        Some(self.verified.clone())
+    }
+
+    fn owning(self, attempt: Arc<Attempt>) -> Self {
+        Self { attempts: Attempts::own(attempt), ..self }
     }
 }
 

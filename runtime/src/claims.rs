@@ -1,10 +1,13 @@
 //! The claims of a token: the types of verified claims, and how they are read from a payload whose signature was
 //! checked.
 
+mod members;
 mod name;
 mod raw;
 pub(crate) mod scopes;
 
+pub use members::InvalidClaims;
+pub(crate) use members::TokenMembers;
 pub use name::{InvalidServiceName, ServiceName};
 pub(crate) use raw::{
     Audience, Confirmation, MAX_CLAIM_LENGTH, Origin, RawClaims, owned, unverified_service,
@@ -118,6 +121,9 @@ pub struct UserClaims {
     /// `role`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The roles of a token that has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// `email`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
@@ -129,9 +135,15 @@ pub struct UserClaims {
     /// `iat`, in seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iat: Option<i64>,
+    /// `nbf`, in seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// `jti`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
+    /// `scope`: what the token allows.
+    #[serde(skip_serializing_if = "Scopes::is_empty")]
+    pub scope: Scopes,
 }
 
 impl UserClaims {

@@ -86,14 +86,7 @@ const fn is_service_name(name: &str) -> bool {
     true
 }
 
-/// Returns a word of a constant in `roles(..)`, `scopes(..)` or `issuers(..)`. The first word checks all of them.
-///
-/// ```compile_fail,E0080
-/// const TWO_WORDS: &str = "two words";
-///
-/// #[service_only::service_only(scopes(TWO_WORDS))]
-/// async fn list() {}
-/// ```
+/// Returns a word of a constant in `roles(..)` or `issuers(..)`. The first word checks all of them.
 ///
 /// ```compile_fail,E0080
 /// use service_only::{Caller, Denial, service_only};
@@ -105,7 +98,7 @@ const fn is_service_name(name: &str) -> bool {
 ///     Ok(())
 /// }
 /// ```
-pub const fn scope_word(name: &str, n: usize) -> u128 {
+pub const fn name_word(name: &str, n: usize) -> u128 {
     if n == 0 {
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() > NAME_WORDS * WORD {
@@ -124,6 +117,36 @@ pub const fn scope_word(name: &str, n: usize) -> u128 {
         }
     }
     word(name, n)
+}
+
+/// Returns a word of a constant in `scopes(..)` or `any_scope(..)`. The first word checks all of them.
+///
+/// ```compile_fail,E0080
+/// const TWO_WORDS: &str = "two words";
+///
+/// #[service_only::service_only(scopes(TWO_WORDS))]
+/// async fn list() {}
+/// ```
+///
+/// ```compile_fail,E0080
+/// const PATTERN: &str = "orders:*";
+///
+/// #[service_only::service_only(scopes(PATTERN))]
+/// async fn list() {}
+/// ```
+pub const fn scope_word(name: &str, n: usize) -> u128 {
+    if n == 0 {
+        let (bytes, mut index) = (name.as_bytes(), 0);
+        while index < bytes.len() {
+            if bytes[index] == b'*' {
+                panic!(
+                    "this constant has a `*`, and scopes are compared byte for byte, without patterns; write each scope"
+                );
+            }
+            index += 1;
+        }
+    }
+    name_word(name, n)
 }
 
 const fn word(text: &str, n: usize) -> u128 {
@@ -187,7 +210,7 @@ pub struct Text<const A: u128, const B: u128 = 0, const C: u128 = 0, const D: u1
 );
 
 const WORD: usize = 16;
-/// The capacity of a buffer. The attribute accepts four lists of at most 1024 bytes each, and a name.
+/// The capacity of a buffer. The attribute accepts at most 4128 bytes in its lists, and a name.
 const CAPACITY: usize = 5120;
 
 /// A text that is encoded in a type.
@@ -370,18 +393,82 @@ impl Head {
     }
 }
 
+/// Splits the words of a line at their first `=`.
+pub(crate) const fn pairs(line: &'static str) -> [(&'static str, &'static str); MAX_NAMES] {
+    let words = words(line);
+    let mut pairs = [("", ""); MAX_NAMES];
+    let mut index = 0;
+    while index < count(line) {
+        let name = part(words[index], b'=', 0);
+        let value = match name.len() < words[index].len() {
+            true => words[index].split_at(name.len() + 1).1,
+            false => "",
+        };
+        pairs[index] = (name, value);
+        index += 1;
+    }
+    pairs
+}
+
+pub(crate) const fn first_pairs(
+    pairs: &'static [(&'static str, &'static str); MAX_NAMES],
+    count: usize,
+) -> &'static [(&'static str, &'static str)] {
+    pairs.split_at(count).0
+}
+
+/// An age in seconds; `None` for an empty line.
+pub(crate) const fn seconds(line: &str) -> Option<Duration> {
+    let bytes = line.as_bytes();
+    if bytes.is_empty() {
+        return None;
+    }
+    let (mut seconds, mut index) = (0, 0);
+    while index < bytes.len() {
+        seconds = seconds * 10 + (bytes[index] - b'0') as u64;
+        index += 1;
+    }
+    Some(Duration::from_secs(seconds))
+}
+
+/// The lists of a policy.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Lists<'a> {
+    pub(crate) services: &'a [&'a str],
+    pub(crate) roles: &'a [&'a str],
+    pub(crate) scopes: &'a [&'a str],
+    pub(crate) issuers: &'a [&'a str],
+    pub(crate) any_scope: &'a [&'a str],
+    pub(crate) claims: &'a [(&'a str, &'a str)],
+}
+
+/// Who a policy is for, by the word in its text.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Admits {
+    Services,
+    Users,
+    Both,
+}
+
+impl Admits {
+    /// Any other text is for services, like the text of a policy without the word.
+    pub(crate) const fn named(line: &str) -> Self {
+        match line.as_bytes() {
+            b"users" => Self::Users,
+            b"both" => Self::Both,
+            _ => Self::Services,
+        }
+    }
+}
+
 /// Decodes a policy. The attribute refuses an empty list, so an empty line means that the list was left out.
-pub(crate) const fn policy<'a>(
-    issuers: &'a [&'a str],
-    services: &'a [&'a str],
-    roles: &'a [&'a str],
-    scopes: &'a [&'a str],
-    max_age: Option<Duration>,
-) -> Policy<'a> {
-    let policy = Policy::any_service().scopes(scopes);
+pub(crate) const fn policy<'a>(lists: Lists<'a>, max_age: Option<Duration>) -> Policy<'a> {
+    let Lists { services, roles, scopes, issuers, any_scope, claims } = lists;
+    let policy = Policy::any_service().scopes(scopes).claims(claims);
     let policy = if issuers.is_empty() { policy } else { policy.issuers(issuers) };
     let policy = if services.is_empty() { policy } else { policy.services(services) };
     let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
+    let policy = if any_scope.is_empty() { policy } else { policy.any_scope(any_scope) };
     match max_age {
         None => policy,
         Some(max_age) => policy.max_age(max_age),

@@ -35,6 +35,13 @@ impl Denial {
         Self::boxed(Code::MissingScope, reason.into(), scopes)
     }
 
+    /// One of several scopes would be enough. The challenge names the first.
+    pub(crate) fn missing_one_scope_of(scopes: &[&str]) -> Self {
+        let reason = format!("the token has none of the scopes `{}`", scopes.join(" "));
+        let first = scopes.first().map(|first| (*first).to_owned());
+        Self::boxed(Code::MissingScope, reason.into(), first.into_iter().collect())
+    }
+
     // Off the hot path, which is that of an admitted caller.
     #[cold]
     fn boxed(code: Code, reason: Cow<'static, str>, missing_scopes: Vec<String>) -> Self {
@@ -185,6 +192,8 @@ codes! {
     RevocationUnavailable = "revocation_unavailable", Revocation, 503;
     /// The token is authentic, but does not belong to a service.
     NotService = "not_service", Service, 403;
+    /// The token belongs to a service, and the handler is for users only.
+    NotUser = "not_user", Service, 403;
     /// The token's issuer is not one of those that the handler allows.
     IssuerNotAllowed = "issuer_not_allowed", Policy, 403;
     /// The service is not one of those that the handler allows.
@@ -195,6 +204,8 @@ codes! {
     MissingScope = "missing_scope", Policy, 403;
     /// The token was issued longer ago than the handler allows.
     TooOld = "too_old", Policy, 403;
+    /// A claim of the token is not the one that the policy requires, or not of the type that the handler reads.
+    ClaimNotAllowed = "claim_not_allowed", Policy, 403;
     /// The handler refused the caller, see [`Caller::refuse`](crate::Caller::refuse).
     Refused = "refused", Handler, 403;
     /// The audit record could not be written, and the verifier is configured to require it.

@@ -3,7 +3,10 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-pub use crate::denial::{Code, Stage};
+pub use crate::{
+    denial::{Code, Stage},
+    sets::ServiceSetError,
+};
 use crate::{keys::Algorithm, times::MAX_LEEWAY};
 
 /// See [`Verifier::MAX_CACHED_TOKENS`](crate::Verifier::MAX_CACHED_TOKENS).
@@ -41,6 +44,8 @@ pub enum BuildError {
     NoServices,
     /// Services are declared for an issuer whose tokens do not name their service themselves.
     ServicesNotForKind,
+    /// Users are accepted from an issuer whose tokens belong to machines only.
+    UsersNotForKind,
     /// Two issuers of different kinds have the same name.
     IssuerOfTwoKinds(String),
     /// Two issuers could each name any service.
@@ -85,6 +90,12 @@ pub enum BuildError {
     DevelopmentKey(String),
     /// Two handlers of the program have the same key, so audit records could not distinguish them.
     AmbiguousEndpoints(String),
+    /// The resource identifier is not an `https` URL without a query and a fragment.
+    Resource(String),
+    /// A set of services is not usable.
+    ServiceSet(ServiceSetError),
+    /// A handler refers to a set of services that the verifier lacks: the set, and the handler.
+    MissingServiceSet(String, String),
 }
 
 impl fmt::Display for BuildError {
@@ -93,6 +104,15 @@ impl fmt::Display for BuildError {
             Self::AmbiguousEndpoints(handlers) => write!(
                 f,
                 "two handlers share a key, so audit records cannot distinguish them ({handlers}); rename one of them"
+            ),
+            Self::Resource(identifier) => write!(
+                f,
+                "the resource `{identifier}` is not an `https` URL without a query and a fragment (RFC 9728 section 1.2)"
+            ),
+            Self::ServiceSet(why) => write!(f, "{why}"),
+            Self::MissingServiceSet(set, handler) => write!(
+                f,
+                "`{handler}` allows the services of `@{set}`, and the verifier has no such set; add it with `.service_set(\"{set}\", …)`"
             ),
             Self::KeysUnavailable(why) => write!(f, "keys unavailable: {why}"),
             Self::NoAudience(issuer) => {
@@ -125,6 +145,9 @@ impl fmt::Display for BuildError {
             Self::ServicesNotForKind => f.write_str(
                 "these tokens do not name their service themselves; write `.name(…)`, not `.services(…)`",
             ),
+            Self::UsersNotForKind => {
+                f.write_str("tokens of Kubernetes and SPIFFE belong to no user; leave `.and_users()` out")
+            }
             Self::IssuerOfTwoKinds(issuer) => write!(
                 f,
                 "two issuers of different kinds have the name `{issuer}`, and policies and revocations refer to issuers by name; \

@@ -8,21 +8,25 @@ use std::sync::Arc;
 
 use crate::{
     audit::{RequestContext, Subject},
-    authorize::authorize,
-    caller::Caller,
+    authorize::{Known, authorize},
+    caller::{Caller, Identity, User},
     claims::ServiceClaims,
     denial::{Denial, quoted},
     guard::StaticPolicy,
     policy::{Endpoint, Policy},
-    recorder::{Attempt, Attempted, Identified, NoRequest, Recorded, Recorder, Refused as RefusedToken},
-    times::check_times,
+    recorder::{
+        Attempt, Attempted, Attempts, Identified, NoRequest, Recorded, Recorder, Refused as RefusedToken,
+    },
+    sets::Sets,
+    times::{Moment, check_times},
 };
 
 /// An argument that a policy can be applied to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not identify the caller",
     label = "this argument is checked by `#[service_only]`",
-    note = "it checks a `&service_only::Caller` and a `&service_only::claims::ServiceClaims`; a type of your own needs another name"
+    note = "it checks a `&service_only::Caller` and a `&service_only::claims::ServiceClaims`; a type of your own needs another name",
+    note = "`#[users_only]` checks a `&service_only::User`, and `#[callers]` a `&service_only::Identity`"
 )]
 pub trait Given {
     /// Decides whether the policy is met, and records the decision.
@@ -68,31 +72,65 @@ impl Drop for Checked {
 /// for a caller that another function already uses.
 impl Given for Caller {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
-        let earlier = self.attempts().current().filter(|earlier| earlier.is_request() || earlier.claim());
-        let joins = earlier.clone();
-        let asked =
-            || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier, who: self.identified() };
-        let decided = self.recorder().decide(asked, |at| {
-            let checked = self.check_again(at, None).and_then(|()| authorize(self.claims(), policy, at));
-            match checked {
-                Ok(()) => Ok(self.without_attempt()),
-                Err(denial) => Err(self.refused(denial)),
-            }
-        });
-        let attempt = decided.map_err(|(denial, _)| denial)?.release();
-        let is_joined = attempt.as_ref().zip(joins).is_some_and(|(own, joined)| Arc::ptr_eq(own, &joined));
-        Ok(match attempt {
-            // The attempt ends with the request.
-            Some(attempt) if is_joined && attempt.is_request() => Checked::without_attempt(),
-            Some(attempt) => {
-                if !is_joined {
-                    self.attempts().add(&attempt);
-                }
-                Checked { attempt: Some(attempt), is_last: true }
-            }
-            None => Checked::without_attempt(),
+        decide_again(endpoint, self.attempts(), self.recorder(), self.identified(), |at| {
+            let checked = self.check_again(at, None).and_then(|()| self.meets(policy, &[], at));
+            checked.map(|()| Identity::Service(self.without_attempt())).map_err(|denial| self.refused(denial))
         })
     }
+}
+
+/// A user is checked like a caller.
+impl Given for User {
+    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
+        Identity::User(self.clone()).decide_as(self.attempts(), policy, endpoint)
+    }
+}
+
+/// A service or a user is checked like a caller.
+impl Given for Identity {
+    fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
+        self.decide_as(self.attempts(), policy, endpoint)
+    }
+}
+
+impl Identity {
+    /// `attempts` are those of the argument, which this value may be a clone of.
+    fn decide_as(
+        &self,
+        attempts: &Attempts,
+        policy: &Policy<'_>,
+        endpoint: Endpoint,
+    ) -> Result<Checked, Denial> {
+        decide_again(endpoint, attempts, self.recorder(), self.identified(), |at| {
+            let checked = self.check_again(at, None).and_then(|()| self.meets(policy, &[], at));
+            checked.map(|()| self.without_attempt()).map_err(|denial| self.refused(denial))
+        })
+    }
+}
+
+fn decide_again(
+    endpoint: Endpoint,
+    attempts: &Attempts,
+    recorder: &Arc<Recorder>,
+    who: Option<Arc<dyn Identified>>,
+    decision: impl FnOnce(Moment) -> Result<Identity, RefusedToken>,
+) -> Result<Checked, Denial> {
+    let earlier = attempts.current().filter(|earlier| earlier.is_request() || earlier.claim());
+    let joins = earlier.clone();
+    let asked = || Attempted { endpoint: Some(endpoint), request: NoRequest, earlier, who };
+    let attempt = recorder.decide(asked, decision)?.release();
+    let is_joined = attempt.as_ref().zip(joins).is_some_and(|(own, joined)| Arc::ptr_eq(own, &joined));
+    Ok(match attempt {
+        // The attempt ends with the request.
+        Some(attempt) if is_joined && attempt.is_request() => Checked::without_attempt(),
+        Some(attempt) => {
+            if !is_joined {
+                attempts.add(&attempt);
+            }
+            Checked { attempt: Some(attempt), is_last: true }
+        }
+        None => Checked::without_attempt(),
+    })
 }
 
 /// Claims are data that any code can build. The record contains the name as unverified, and goes to the default sink,
@@ -100,9 +138,13 @@ impl Given for Caller {
 impl Given for ServiceClaims {
     fn decide(&self, policy: &Policy<'_>, endpoint: Endpoint) -> Result<Checked, Denial> {
         let request = || RequestContext { endpoint: Some(endpoint), ..RequestContext::default() };
+        let sets = Sets::default();
+        let known = Known { path: &[], sets: &sets };
         let decided = Recorder::default().decide_at_once(request, |at| {
             let unverified = UnverifiedName(quoted(self.service.as_str()));
-            match check_times(self.exp, self.nbf, at).and_then(|()| authorize(self, policy, at)) {
+            match check_times(self.exp, self.nbf, at)
+                .and_then(|()| authorize(self, |_| None, policy, known, at))
+            {
                 Ok(()) => Ok(Arc::new(unverified)),
                 Err(denial) => Err(RefusedToken { unverified_service: Some(unverified.0), ..denial.into() }),
             }

@@ -4,8 +4,15 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 #[cfg(any(feature = "actix", feature = "tonic"))]
 use crate::audit::RequestContext;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
 use crate::{
-    caller::Caller,
+    authorize::PathParameters,
+    peer::PeerCertificate,
+    recorder::{Asked, Attempted},
+    rejection::Rejection,
+};
+use crate::{
+    caller::Identity,
     denial::Denial,
     policy::{Endpoint, Policy},
     recorder::Attempt,
@@ -13,12 +20,6 @@ use crate::{
 };
 #[cfg(any(feature = "actix", feature = "tonic"))]
 use crate::{denial::Code, recorder::Recorder};
-#[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
-use crate::{
-    peer::PeerCertificate,
-    recorder::{Asked, Attempted},
-    rejection::Rejection,
-};
 
 /// Carries a policy and an endpoint in a type, which the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
@@ -65,21 +66,27 @@ pub struct Guard<P> {
 }
 
 impl<P: StaticPolicy> Guard<P> {
-    /// Decides about one request. The caller is linked to the attempt that the guard keeps open.
+    /// Decides about one request. The identity is linked to the attempt that the guard keeps open.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
     pub(crate) fn enforce<'a, A: Asked>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,
         peer: Option<&PeerCertificate>,
+        path: PathParameters<'_>,
         request: impl FnOnce() -> (A, Option<Arc<Attempt>>),
-    ) -> Result<(Self, Caller), Rejection> {
+    ) -> Result<(Self, Identity), Rejection> {
         let asked = || {
             let (request, earlier) = request();
             Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
-        let mut caller = verifier.enforce_request(authorization, peer, &P::POLICY, asked)?;
-        let attempt = caller.release();
-        Ok((Self::granted(&caller, attempt), caller))
+        let mut identity = match P::POLICY.for_users() {
+            None => {
+                Identity::Service(verifier.enforce_request(authorization, peer, &P::POLICY, path, asked)?)
+            }
+            Some(_) => verifier.enforce_request_of_any(authorization, peer, &P::POLICY, path, asked)?,
+        };
+        let attempt = identity.release();
+        Ok((Self::granted(&identity, attempt), identity))
     }
 
     /// Decides about one token, for a test that calls the handler as a function.
@@ -87,13 +94,13 @@ impl<P: StaticPolicy> Guard<P> {
     /// # Errors
     /// When the verifier refuses the token, or the caller does not meet the policy.
     pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
-        let mut caller = verifier.verify_with(token, &P::POLICY)?;
-        let attempt = caller.release();
-        Ok(Self::granted(&caller, attempt))
+        let mut identity = verifier.authenticate_with(token, &P::POLICY)?;
+        let attempt = identity.release();
+        Ok(Self::granted(&identity, attempt))
     }
 
     /// The only constructor. It takes a caller that the policy has admitted.
-    fn granted(_: &Caller, attempt: Option<Arc<Attempt>>) -> Self {
+    fn granted(_: &Identity, attempt: Option<Arc<Attempt>>) -> Self {
         Self { attempt, policy: PhantomData }
     }
 
@@ -128,7 +135,7 @@ pub(crate) fn refuse_unverifiable(
     let denial = Denial::new(Code::NoVerifier, format!("no verifier is installed: {remedy}"));
     let request = || RequestContext { endpoint, ..request.context() };
     let (denial, instance) = Recorder::default().refuse(request, denial.into());
-    Rejection::new(denial, "", instance)
+    Rejection::new(denial, "", instance, None)
 }
 
 #[cfg(test)]

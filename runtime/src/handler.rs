@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    columns::{aligned, asked, head},
+    columns::{Optional, Row, aligned, head, rows},
     guard::{Guard, StaticPolicy},
     policy::Policy,
     registry::GuardedEndpoint,
@@ -125,13 +125,11 @@ impl FromIterator<GuardedEndpoint> for PolicyTable {
 
 impl fmt::Display for PolicyTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let with_issuers = self.0.iter().any(|guarded| guarded.policy().allowed_issuers().is_some());
-        let row = |guarded| row(guarded, with_issuers);
-        aligned(f, &head(["endpoint"], with_issuers), self.0.iter().map(row))
+        let all = || self.0.iter().flat_map(|guarded| rows(guarded.policy()).map(move |row| (guarded, row)));
+        let optional = Optional::of(all().map(|(_, row)| row.needs()));
+        let cells = |(guarded, row): (&GuardedEndpoint, Row<'_, &str>)| {
+            [guarded.endpoint().to_string()].into_iter().chain(row.cells(optional)).collect()
+        };
+        aligned(f, &head(["endpoint"], optional), all().map(cells))
     }
-}
-
-fn row(guarded: &GuardedEndpoint, with_issuers: bool) -> Vec<String> {
-    let asked = asked(guarded.policy(), with_issuers);
-    [guarded.endpoint().to_string()].into_iter().chain(asked).collect()
 }

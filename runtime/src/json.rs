@@ -53,6 +53,9 @@ pub(crate) trait Members<'de> {
 
     /// Receives one member. It must consume the value, with [`MapAccess::next_value`] or the like.
     fn member<A: MapAccess<'de>>(&mut self, name: Self::Name, map: &mut A) -> Result<(), A::Error>;
+
+    /// The object has a member of an unknown name.
+    fn other(&mut self) {}
 }
 
 /// A known name. Each has a number, so that one bit records whether the name has occurred.
@@ -156,6 +159,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
                 }
                 None => {
                     seen.other(name).map_err(de::Error::custom)?;
+                    self.members.other();
                     map.next_value::<Value<'de>>()?;
                 }
             }

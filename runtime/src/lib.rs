@@ -99,9 +99,11 @@ mod peer;
 mod policy;
 mod recorder;
 mod registry;
-mod rejection;
+pub mod rejection;
+mod resource;
 pub mod revocation;
 pub mod routes;
+mod sets;
 #[cfg(feature = "shutdown")]
 pub mod shutdown;
 mod text;
@@ -113,7 +115,7 @@ mod trusted;
 pub mod verifier;
 mod watched_file;
 
-pub use service_only_macros::{public, service_only};
+pub use service_only_macros::{callers, public, service_only, users_only};
 
 #[cfg(feature = "tower")]
 pub use crate::integration::ServiceOnlyLayer;
@@ -125,12 +127,13 @@ pub use crate::integration::{ClosedRouter, closed};
 pub use crate::keys::RemoteJwks;
 pub use crate::{
     audit::JsonLinesAudit,
-    caller::{Caller, Identity, User},
+    caller::{Caller, Claims, Identity, User},
     denial::Denial,
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
     peer::{PeerCertificate, Proof},
     policy::Policy,
     rejection::Rejection,
+    resource::ResourceMetadata,
     trusted::{AccessTokens, GrantClaim, TrustedIssuer},
     verifier::Verifier,
 };

@@ -8,8 +8,12 @@ use serde::{Serialize, Serializer};
 
 /// What a handler requires of its caller.
 ///
-/// The token must have one of the issuers, one of the services, one of the roles and all of the scopes, and must be
-/// issued no longer ago than `max_age`. A list that you leave out requires nothing.
+/// The token must have one of the issuers, one of the services, one of the roles, all of the scopes, one of the scopes of
+/// [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than `max_age`. A list that you
+/// leave out requires nothing.
+///
+/// A policy is for services, for users, or for both. Text is compared byte for byte, without patterns: a `*` in a scope,
+/// in the policy or in a token, matches only itself.
 ///
 /// ```
 /// use service_only::Policy;
@@ -18,6 +22,10 @@ use serde::{Serialize, Serializer};
 ///     .services(&["tenant-deletion-orchestrator"])
 ///     .scopes(&["tenants:delete"]);
 /// assert_eq!(POLICY.required_scopes(), ["tenants:delete"]);
+///
+/// const MANAGERS: Policy<'static> = Policy::any_user().roles(&["manager"]);
+/// const BOTH: Policy<'static> = POLICY.or_users(&MANAGERS);
+/// assert_eq!(BOTH.for_users(), Some(&MANAGERS));
 /// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Policy<'a> {
@@ -25,13 +33,44 @@ pub struct Policy<'a> {
     services: Option<&'a [&'a str]>,
     roles: Option<&'a [&'a str]>,
     scopes: &'a [&'a str],
+    any_scope: Option<&'a [&'a str]>,
+    claims: &'a [(&'a str, &'a str)],
     max_age: Option<Duration>,
+    /// Whether the policy is for users only.
+    is_for_users: bool,
+    users: Option<&'a Policy<'a>>,
 }
 
 impl<'a> Policy<'a> {
     /// Allows any verified service, like `#[service_only]` without keys.
     pub const fn any_service() -> Self {
-        Self { issuers: None, services: None, roles: None, scopes: &[], max_age: None }
+        Self {
+            issuers: None,
+            services: None,
+            roles: None,
+            scopes: &[],
+            any_scope: None,
+            claims: &[],
+            max_age: None,
+            is_for_users: false,
+            users: None,
+        }
+    }
+
+    /// Allows any verified user and no service, like `#[users_only]` without keys.
+    pub const fn any_user() -> Self {
+        Self { is_for_users: true, ..Self::any_service() }
+    }
+
+    /// The same requirements, for users instead of services.
+    pub(crate) const fn of_users(self) -> Self {
+        Self { is_for_users: true, ..self }
+    }
+
+    /// Allows also users that meet another policy, like `#[callers]`.
+    #[must_use]
+    pub const fn or_users(self, users: &'a Self) -> Self {
+        Self { users: Some(users), ..self }
     }
 
     /// Allows only tokens of these issuers. A name is compared byte for byte with the name under which the verifier
@@ -43,7 +82,8 @@ impl<'a> Policy<'a> {
     }
 
     /// Allows only these services: the token's `service` must equal one of them, byte for byte. An
-    /// empty list refuses every caller.
+    /// empty list refuses every caller, and so does a list in a policy for users. `@deleters` allows the services of the
+    /// verifier's [set](crate::verifier::VerifierBuilder::service_set) `deleters`.
     #[must_use]
     pub const fn services(self, services: &'a [&'a str]) -> Self {
         Self { services: Some(services), ..self }
@@ -62,10 +102,34 @@ impl<'a> Policy<'a> {
         Self { scopes, ..self }
     }
 
+    /// Requires the token's `scope` to contain one of these. An empty list refuses every caller.
+    #[must_use]
+    pub const fn any_scope(self, scopes: &'a [&'a str]) -> Self {
+        Self { any_scope: Some(scopes), ..self }
+    }
+
+    /// Requires claims of the token to be strings that equal these values, byte for byte. A value in braces, such as
+    /// `{tenant}`, is the path parameter of that name, as the handler gets it. Without such a parameter the caller is
+    /// refused.
+    #[must_use]
+    pub const fn claims(self, claims: &'a [(&'a str, &'a str)]) -> Self {
+        Self { claims, ..self }
+    }
+
     /// Requires the token to have an `iat`, at most this long ago.
     #[must_use]
     pub const fn max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }
+    }
+
+    /// What is required of a service; `None` if no service may call.
+    pub const fn for_services(&self) -> Option<&Self> {
+        if self.is_for_users { None } else { Some(self) }
+    }
+
+    /// What is required of a user; `None` if no user may call.
+    pub const fn for_users(&self) -> Option<&Self> {
+        if self.is_for_users { Some(self) } else { self.users }
     }
 
     /// The issuers whose tokens may call; `None` means every issuer that the verifier trusts.
@@ -88,10 +152,56 @@ impl<'a> Policy<'a> {
         self.scopes
     }
 
+    /// The scopes of which a caller needs one; `None` means no such requirement.
+    pub const fn alternative_scopes(&self) -> Option<&'a [&'a str]> {
+        self.any_scope
+    }
+
+    /// The claims that a caller needs, with their values. A value in braces is a path parameter.
+    pub const fn required_claims(&self) -> &'a [(&'a str, &'a str)] {
+        self.claims
+    }
+
+    /// The path parameters that claims are compared with, for services and for users.
+    pub(crate) fn path_parameters(&self) -> impl Iterator<Item = &'a str> {
+        let users = self.users.map_or(&[][..], |users| users.claims);
+        self.claims.iter().chain(users).filter_map(|(_, value)| path_parameter(value))
+    }
+
+    /// The sets of services that the policy refers to, such as `deleters` for `@deleters`.
+    pub(crate) fn service_sets(&self) -> impl Iterator<Item = &'a str> {
+        self.services.unwrap_or_default().iter().filter_map(|word| word.strip_prefix('@'))
+    }
+
+    /// Whether a claim is compared with a path parameter. It is evaluated at compile time for a handler.
+    pub(crate) const fn reads_path(&self) -> bool {
+        let of_users = match self.users {
+            Some(users) => has_path_parameter(users.claims),
+            None => false,
+        };
+        of_users || has_path_parameter(self.claims)
+    }
+
     /// The maximum age of the token, counted from its `iat`.
     pub const fn allowed_age(&self) -> Option<Duration> {
         self.max_age
     }
+}
+
+const fn has_path_parameter(claims: &[(&str, &str)]) -> bool {
+    let mut rest = claims;
+    while let Some(((_, value), others)) = rest.split_first() {
+        if let [b'{', .., b'}'] = value.as_bytes() {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}
+
+/// The name in `{name}`.
+pub(crate) fn path_parameter(value: &str) -> Option<&str> {
+    value.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// The name and source location of a handler, known at compile time.

@@ -7,7 +7,6 @@ mod refused;
 
 use std::{
     any::Any,
-    borrow::Cow,
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -31,8 +30,9 @@ use crate::{
     clock::{Clock, SystemClock, Timestamp},
     denial::{Code, Denial},
     policy::Endpoint,
-    rejection::Rejection,
+    rejection::{Refusal, RefusalBodies, RefusalBody, Rejection, RequestHeaders},
     revocation::Revocation,
+    sets::Sets,
     times::Moment,
 };
 
@@ -43,6 +43,25 @@ pub(crate) struct Recorder {
     pub(crate) require_audit: bool,
     pub(crate) realm: String,
     pub(crate) revocation: Option<Revocation>,
+    /// The bodies of refusals, if the application builds them.
+    pub(crate) bodies: Option<RefusalBodies>,
+    /// The sets of services that policies refer to.
+    pub(crate) sets: Sets,
+    /// Where clients find the metadata of the resource.
+    pub(crate) metadata_url: Option<String>,
+}
+
+/// A refusal, the id of its record, and the body of the application.
+pub(crate) struct Denied {
+    pub(crate) denial: Denial,
+    pub(crate) id: Uuid,
+    pub(crate) body: Option<RefusalBody>,
+}
+
+impl From<Denied> for Denial {
+    fn from(denied: Denied) -> Self {
+        denied.denial
+    }
 }
 
 impl Recorder {
@@ -63,15 +82,20 @@ impl Recorder {
         self: &Arc<Self>,
         asked: impl FnOnce() -> Attempted<A>,
         decision: impl FnOnce(Moment) -> Result<T, Refused>,
-    ) -> Result<T, (Denial, Uuid)> {
+    ) -> Result<T, Denied> {
         let at = self.moment();
         let decided = self.decided(at, decision);
         if self.audit.is_off() {
-            return decided.map_err(|refused| (refused.denial, event_id(at.now)));
+            return decided.map_err(|refused| {
+                let request = self.bodies.is_some().then(|| asked().request);
+                let headers = request.as_ref().map(|request| request as &dyn RequestHeaders);
+                self.denied(refused.denial, event_id(at.now), headers.unwrap_or(&NoRequest))
+            });
         }
         let took = self.took(at);
         let Attempted { endpoint, request, earlier, who } = asked();
-        let later = || Some(Box::new(request.keep()) as Box<dyn KeptRequest>).filter(|_| A::IS_REQUEST);
+        let keep = || request.keep(self.keeps_headers());
+        let later = || Some(Box::new(keep()) as Box<dyn KeptRequest>).filter(|_| A::IS_REQUEST);
         let accepted = match decided {
             Ok(accepted) => accepted,
             Err(refused) => {
@@ -89,7 +113,7 @@ impl Recorder {
                     let _ = self.record(&refused.event((id, at.now, took), request, Line::default()));
                     id
                 });
-                return Err((refused.denial, id));
+                return Err(self.denied(refused.denial, id, &request));
             }
         };
         if let Some(earlier) = earlier
@@ -97,15 +121,15 @@ impl Recorder {
         {
             return match allowed {
                 Ok(()) => Ok(accepted.owning(earlier)),
-                Err(denial) => Err((denial, earlier.id())),
+                Err(denial) => Err(self.denied(denial, earlier.id(), &request)),
             };
         }
         let id = event_id(at.now);
         let who = accepted.identified();
         let attempt: Arc<Attempt> =
-            Arc::new(Attempt::open(self, (id, at.now, took), who, endpoint, A::IS_REQUEST, request.keep()));
+            Arc::new(Attempt::open(self, (id, at.now, took), who, endpoint, A::IS_REQUEST, keep()));
         if self.records_before_the_handler() {
-            attempt.write_first().map_err(|denial| (denial, id))?;
+            attempt.write_first().map_err(|denial| self.denied(denial, id, &request))?;
         }
         Ok(accepted.owning(attempt))
     }
@@ -158,15 +182,36 @@ impl Recorder {
     pub(crate) fn refuse_accepted(
         &self,
         attempt: Option<Arc<Attempt>>,
-        reason: Cow<'static, str>,
+        denial: Denial,
         who: Arc<dyn Identified>,
     ) -> Rejection {
-        let denial = Denial::new(Code::Refused, reason);
-        let (denial, id) = match attempt.and_then(|attempt| attempt.deny(&denial, None)) {
+        let closed = attempt.as_ref().and_then(|attempt| attempt.deny(&denial, None));
+        let (denial, id) = match closed {
             Some(id) => (denial, id),
             None => self.refuse(RequestContext::default, Refused { who: Some(who), ..denial.into() }),
         };
-        Rejection::new(denial, &self.realm, id)
+        let headers: &dyn RequestHeaders = match &attempt {
+            Some(attempt) => attempt,
+            None => &NoRequest,
+        };
+        self.rejection(self.denied(denial, id, headers))
+    }
+
+    /// Adds the body that the application builds.
+    fn denied(&self, denial: Denial, id: Uuid, headers: &dyn RequestHeaders) -> Denied {
+        let refusal = || Refusal::new(denial.status(), id, headers);
+        let body = self.bodies.as_ref().and_then(|bodies| bodies.build(&refusal()));
+        Denied { denial, id, body }
+    }
+
+    pub(crate) fn rejection(&self, Denied { denial, id, body }: Denied) -> Rejection {
+        Rejection::new(denial, &self.realm, id, body).with_metadata(self.metadata_url.as_deref())
+    }
+
+    /// Whether a request keeps its headers while the handler runs: the handler may refuse, and the body may depend on
+    /// them.
+    pub(crate) fn keeps_headers(&self) -> bool {
+        self.bodies.is_some()
     }
 
     /// The duration of a decision, by the clock that the decision used. A separate clock would need another
@@ -257,6 +302,9 @@ impl Default for Recorder {
             require_audit: false,
             realm: String::new(),
             revocation: None,
+            bodies: None,
+            sets: Sets::default(),
+            metadata_url: None,
         }
     }
 }

@@ -2,14 +2,15 @@
 //! entries and the linker collects them. The list only informs; the enforced policy travels in the handler's type.
 
 use std::{
-    collections::{HashMap, hash_map},
+    collections::{BTreeSet, HashMap, hash_map},
     fmt,
     hash::BuildHasherDefault,
     sync::LazyLock,
+    time::Duration,
 };
 
 use crate::{
-    const_text::{Head, key, policy},
+    const_text::{Admits, Head, Lists, key, policy, seconds},
     hashed::Hashed,
     policy::{Endpoint, Policy},
 };
@@ -94,6 +95,27 @@ pub(crate) fn warn_of_unreachable(trusts: impl Fn(&str) -> bool) {
     }
 }
 
+/// The scopes that handlers of the program require, sorted.
+pub(crate) fn scopes() -> Vec<&'static str> {
+    let policies = REGISTRY.guarded.iter().map(|guarded| &guarded.policy);
+    let all = policies.flat_map(|policy| policy.for_services().into_iter().chain(policy.for_users()));
+    let scopes: BTreeSet<_> = all
+        .flat_map(|asked| {
+            asked.required_scopes().iter().chain(asked.alternative_scopes().unwrap_or_default())
+        })
+        .copied()
+        .collect();
+    scopes.into_iter().collect()
+}
+
+/// The first set that a handler of the program refers to and that a verifier lacks, with the handler.
+pub(crate) fn missing_set(has: impl Fn(&str) -> bool) -> Option<(&'static str, Endpoint)> {
+    REGISTRY.guarded.iter().find_map(|guarded| {
+        let missing = guarded.policy.service_sets().find(|set| !has(set))?;
+        Some((missing, guarded.endpoint))
+    })
+}
+
 pub(crate) fn endpoint(key: u64) -> Option<Endpoint> {
     REGISTRY.by_key.get(&key).map(|entry| entry.endpoint)
 }
@@ -125,20 +147,14 @@ pub struct Registration {
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "hidden")]
 pub enum Asks {
-    /// The text of `Site`: the function, the services, the roles, the scopes, and the issuers if there are any.
+    /// The text of `Site`.
     Policy(&'static str),
     /// The same for lists with constants, whose text the attribute does not know.
     Lists {
         /// The handler's name.
         function: &'static str,
-        /// The services that may call.
-        services: &'static [&'static str],
-        /// The roles that may call.
-        roles: &'static [&'static str],
-        /// The scopes that a caller needs.
-        scopes: &'static [&'static str],
-        /// The issuers whose tokens may call.
-        issuers: &'static [&'static str],
+        /// The words of each line after the function's name.
+        lists: &'static [&'static [&'static str]],
     },
     /// A public handler requires nothing.
     Nothing {
@@ -193,16 +209,12 @@ impl Registry {
                 self.ambiguous.push(known.get_mut().share_with(endpoint));
             }
         }
-        let (services, roles, scopes, issuers) = match registration.asks {
+        let lists = match registration.asks {
             Asks::Nothing { reason, .. } => return self.public.push(PublicEndpoint { endpoint, reason }),
-            Asks::Lists { services, roles, scopes, issuers, .. } => (services, roles, scopes, issuers),
-            Asks::Policy(text) => {
-                let mut lists = text.split('\n').skip(1).map(leaked_words);
-                let mut next = || lists.next().unwrap_or_default();
-                (next(), next(), next(), next())
-            }
+            Asks::Lists { lists, .. } => lists,
+            Asks::Policy(text) => text.split('\n').skip(1).map(leaked_words).collect::<Vec<_>>().leak(),
         };
-        let policy = policy(issuers, services, roles, scopes, Head(registration.head).max_age());
+        let policy = policy_of(lists, Head(registration.head).max_age());
         self.guarded.push(GuardedEndpoint { endpoint, policy });
     }
 }
@@ -242,6 +254,34 @@ impl Registration {
             Asks::Nothing { reason, .. } => Some(reason),
         }
     }
+}
+
+/// Reads the lines of a `Site` after the function's name.
+fn policy_of(lists: &'static [&'static [&'static str]], max_age: Option<Duration>) -> Policy<'static> {
+    let line = |n: usize| lists.get(n).copied().unwrap_or_default();
+    let from = |n: usize| Lists {
+        services: line(n),
+        roles: line(n + 1),
+        scopes: line(n + 2),
+        issuers: line(n + 3),
+        any_scope: line(n + 4),
+        claims: leaked_pairs(line(n + 5)),
+    };
+    let word = |n: usize| line(n).first().copied().unwrap_or_default();
+    let own = policy(from(0), max_age);
+    match Admits::named(word(6)) {
+        Admits::Services => own,
+        Admits::Users => own.of_users(),
+        Admits::Both => {
+            let users = policy(from(7), seconds(word(13))).of_users();
+            own.or_users(Box::leak(Box::new(users)))
+        }
+    }
+}
+
+/// Splits words at their first `=`, as `const_text::pairs`.
+fn leaked_pairs(words: &'static [&'static str]) -> &'static [(&'static str, &'static str)] {
+    words.iter().map(|word| word.split_once('=').unwrap_or((word, ""))).collect::<Vec<_>>().leak()
 }
 
 /// Leaks the words of a line, once for each handler, for a list that lives as long as the program.

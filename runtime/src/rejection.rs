@@ -1,9 +1,15 @@
-//! The response to a refused caller: a status, a challenge and a problem body. It never contains the reason.
+//! The response to a refused caller: a status, a challenge and a body. It never contains the reason.
+
+mod body;
 
 use std::{error::Error, fmt};
 
 use uuid::Uuid;
 
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+pub(crate) use self::body::CREDENTIALS;
+pub use self::body::{Refusal, RefusalBody, RefusalClass};
+pub(crate) use self::body::{RefusalBodies, RequestHeaders};
 use crate::denial::{Code, Denial};
 
 /// The response to a refused caller, before a framework converts it to its own type.
@@ -15,12 +21,36 @@ pub struct Rejection {
     denial: Denial,
     challenge: Option<String>,
     instance: Uuid,
+    /// The body of the application, if it has one.
+    body: Option<Box<Written>>,
+}
+
+/// A body of the application, and the header that identifies the audit record whatever the body contains.
+#[derive(Clone, PartialEq, Eq)]
+struct Written {
+    body: RefusalBody,
+    instance: String,
 }
 
 impl Rejection {
-    pub(crate) fn new(denial: Denial, realm: &str, instance: Uuid) -> Self {
-        Self { challenge: challenge(&denial, realm), denial, instance }
+    pub(crate) fn new(denial: Denial, realm: &str, instance: Uuid, body: Option<RefusalBody>) -> Self {
+        let body = body.map(|body| Box::new(Written { body, instance: instance.urn().to_string() }));
+        Self { challenge: challenge(&denial, realm), denial, instance, body }
     }
+
+    /// Adds the URL of the resource's metadata to the challenge, if there is one (RFC 9728 section 5.1).
+    pub(crate) fn with_metadata(mut self, url: Option<&str>) -> Self {
+        if let (Some(challenge), Some(url)) = (&mut self.challenge, url) {
+            challenge.push_str(&format!(r#", resource_metadata="{url}""#));
+        }
+        self
+    }
+
+    /// How long a caller should wait after a 503, in seconds. A dependency that is down is asked again that often.
+    pub const RETRY_AFTER_SECONDS: u8 = 5;
+
+    /// The maximum length of a body that an application builds, in bytes. A longer one is replaced by the default.
+    pub const MAX_BODY_LENGTH: usize = body::MAX_BODY_LENGTH;
 
     /// The HTTP status: 400, 401, 403, 500 or 503.
     pub fn status(&self) -> u16 {
@@ -37,18 +67,29 @@ impl Rejection {
         self.instance
     }
 
-    /// The headers of the response, with names in lower case.
+    /// The headers of the response, with names in lower case. A body of the application comes with the header `instance`,
+    /// because it may leave out the id of the audit record.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         // A refusal is about one caller at one moment, so no cache may store it.
-        let always = [("content-type", Self::CONTENT_TYPE), ("cache-control", "no-store")];
-        always.into_iter().chain(self.challenge().map(|challenge| ("www-authenticate", challenge)))
+        let always = [("content-type", self.content_type()), ("cache-control", "no-store")];
+        let challenge = self.challenge().map(|challenge| ("www-authenticate", challenge));
+        let retry = (self.status() == 503).then_some(("retry-after", RETRY_AFTER));
+        let instance = self.body.as_ref().map(|written| ("instance", written.instance.as_str()));
+        always.into_iter().chain(challenge).chain(retry).chain(instance)
     }
 
-    /// The media type of [`Rejection::body`].
+    /// The media type of the default [`Rejection::body`].
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 
-    /// The body, a problem document of RFC 9457.
+    fn content_type(&self) -> &str {
+        self.body.as_ref().map_or(Self::CONTENT_TYPE, |written| &written.body.content_type)
+    }
+
+    /// The body: by default a problem document of RFC 9457.
     pub fn body(&self) -> String {
+        if let Some(written) = &self.body {
+            return written.body.text.clone();
+        }
         let (kind, title) = self.problem();
         let status = self.status();
         let instance = self.instance.urn();
@@ -62,15 +103,12 @@ impl Rejection {
     }
 
     fn problem(&self) -> (&'static str, &'static str) {
-        match self.status() {
-            400 => ("urn:service-only:invalid-request", "The request is malformed"),
-            401 => ("urn:service-only:unauthenticated", "A valid service token is required"),
-            403 => ("urn:service-only:forbidden", "The caller may not do this"),
-            500 => ("urn:service-only:misconfigured", "No caller can be verified here"),
-            _ => ("urn:service-only:unavailable", "The caller cannot be verified at the moment"),
-        }
+        let class = RefusalClass::of(self.status());
+        (class.as_str(), class.title())
     }
 }
+
+const RETRY_AFTER: &str = "5";
 
 impl From<Rejection> for Denial {
     fn from(rejection: Rejection) -> Self {
@@ -150,7 +188,7 @@ mod tests {
 
     #[test]
     fn headers_state_the_media_type_and_forbid_caching() {
-        let rejection = |code| Rejection::new(Denial::new(code, "the reason"), "bakery", Uuid::nil());
+        let rejection = |code| Rejection::new(Denial::new(code, "the reason"), "bakery", Uuid::nil(), None);
         let refused = rejection(Code::Expired);
         let expected = [
             ("content-type", "application/problem+json"),
@@ -159,6 +197,9 @@ mod tests {
         ];
         assert_eq!(refused.headers().collect::<Vec<_>>(), expected);
         assert_eq!(rejection(Code::NoVerifier).headers().count(), 2, "a challenge would have no recipient");
+        let unavailable = rejection(Code::KeysUnavailable);
+        assert_eq!(unavailable.headers().last(), Some(("retry-after", "5")));
+        assert_eq!(RETRY_AFTER, Rejection::RETRY_AFTER_SECONDS.to_string());
         assert!(!format!("{refused} {refused:?}").contains("the reason"));
         assert_eq!(Denial::from(refused).reason(), "the reason");
     }
@@ -166,7 +207,7 @@ mod tests {
     #[test]
     fn the_body_is_a_problem_document_without_the_reason() {
         for code in Code::ALL {
-            let rejection = Rejection::new(Denial::new(*code, "the reason"), "bakery", Uuid::nil());
+            let rejection = Rejection::new(Denial::new(*code, "the reason"), "bakery", Uuid::nil(), None);
             let body: serde_json::Value = serde_json::from_str(&rejection.body()).unwrap();
             assert_eq!(body["status"], code.status());
             assert_eq!(body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000000");

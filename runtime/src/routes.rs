@@ -1,13 +1,14 @@
 //! The routes of a program and who may call each one, as data. A closed router builds the table, tests
 //! assert on it and exports are generated from it. This module decides nothing.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Mutex, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    columns::{aligned, cells, head},
+    columns::{Optional, Row, aligned, head},
     policy::Policy,
+    threads::locked,
 };
 pub use crate::{
     handler::{GuardedHandler, PolicyTable, guarded, policy_of},
@@ -68,28 +69,11 @@ impl Extend<Route> for RouteTable {
 
 impl fmt::Display for RouteTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asks = |route: &Route| matches!(route.access, Access::ServiceOnly { issuers: Some(_), .. });
-        let with_issuers = self.routes.iter().any(asks);
-        let row = |route| row(route, with_issuers);
-        aligned(f, &head(["methods", "path"], with_issuers), self.routes.iter().map(row))
+        let needs = self.routes.iter().flat_map(|route| route.access.rows());
+        let optional = Optional::of(needs.map(|row| row.needs()));
+        let rows = self.routes.iter().flat_map(|route| route.rows(optional));
+        aligned(f, &head(["methods", "path"], optional), rows)
     }
-}
-
-fn row(route: &Route, with_issuers: bool) -> Vec<String> {
-    let methods = match (route.fallback, route.methods.is_empty()) {
-        (false, true) => "any".to_owned(),
-        (false, false) => route.methods.join(" "),
-        (true, true) => "fallback".to_owned(),
-        (true, false) => format!("fallback {}", route.methods.join(" ")),
-    };
-    let asked = match &route.access {
-        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
-            let issuers = with_issuers.then_some(issuers.as_deref());
-            cells(issuers, services.as_deref(), roles.as_deref(), scopes, *max_age)
-        }
-        Access::Public { reason } => vec![format!("public: {reason}")],
-    };
-    [methods, route.path.clone()].into_iter().chain(asked).collect()
 }
 
 /// One path, the methods that it answers, and who may call it.
@@ -169,6 +153,22 @@ impl Route {
     pub fn access(&self) -> &Access {
         &self.access
     }
+
+    /// The rows of a text table: two for a route of services and users.
+    fn rows(&self, optional: Optional) -> Vec<Vec<String>> {
+        let methods = match (self.fallback, self.methods.is_empty()) {
+            (false, true) => "any".to_owned(),
+            (false, false) => self.methods.join(" "),
+            (true, true) => "fallback".to_owned(),
+            (true, false) => format!("fallback {}", self.methods.join(" ")),
+        };
+        let place = [methods, self.path.clone()];
+        if let Access::Public { reason } = &self.access {
+            return vec![place.into_iter().chain([format!("public: {reason}")]).collect()];
+        }
+        let asked = self.access.rows().map(|row| row.cells(optional));
+        asked.map(|asked| place.clone().into_iter().chain(asked).collect()).collect()
+    }
 }
 
 /// Who may call a route.
@@ -176,24 +176,16 @@ impl Route {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Access {
-    /// Services that meet a policy. The fields are named like the methods of [`Policy`].
-    ServiceOnly {
-        /// The issuer must be one of these. If absent, any issuer that the verifier trusts; an empty list
-        /// refuses every caller.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        issuers: Option<Vec<String>>,
-        /// The service must be one of these. If absent, any service; an empty list refuses every caller.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        services: Option<Vec<String>>,
-        /// The role must be one of these. If absent, any role; an empty list refuses every caller.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        roles: Option<Vec<String>>,
-        /// The token must have all of these scopes.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        scopes: Vec<String>,
-        /// The maximum age of a token, in seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_age: Option<u64>,
+    /// Services that meet a policy.
+    ServiceOnly(Requirements),
+    /// Users that meet a policy.
+    Users(Requirements),
+    /// Services and users, each with a policy of their own.
+    Callers {
+        /// What a service must have.
+        services: Requirements,
+        /// What a user must have.
+        users: Requirements,
     },
     /// Every caller, even without a token.
     Public {
@@ -202,22 +194,154 @@ pub enum Access {
     },
 }
 
+/// What one kind of callers must have. The fields are named like the methods of [`Policy`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Requirements {
+    /// The issuer must be one of these. If absent, any issuer that the verifier trusts; an empty list
+    /// refuses every caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuers: Option<Vec<String>>,
+    /// The service must be one of these. If absent, any service; an empty list refuses every caller. A user is refused
+    /// by any list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
+    /// The role must be one of these. If absent, any role; an empty list refuses every caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// The token must have all of these scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// The token must have one of these scopes. If absent, none is required; an empty list refuses every caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub any_scope: Option<Vec<String>>,
+    /// The claims that the token must have, with their values. A value in braces is a path parameter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, String>,
+    /// The maximum age of a token, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+}
+
+impl Requirements {
+    /// Whether an empty list refuses every caller.
+    pub fn refuse_everyone(&self) -> bool {
+        let lists = [&self.issuers, &self.services, &self.roles, &self.any_scope];
+        lists.into_iter().any(|list| list.as_ref().is_some_and(Vec::is_empty))
+    }
+
+    /// These requirements as a policy that lives as long as the program.
+    fn leaked(&self, any: Policy<'static>) -> Policy<'static> {
+        let text = |text: &String| -> &'static str { text.clone().leak() };
+        let list = |names: &[String]| -> &'static [&'static str] {
+            names.iter().map(text).collect::<Vec<_>>().leak()
+        };
+        let claims: Vec<_> = self.claims.iter().map(|(name, value)| (text(name), text(value))).collect();
+        let policy = any.scopes(list(&self.scopes)).claims(claims.leak());
+        let policy = self.issuers.as_deref().map_or(policy, |issuers| policy.issuers(list(issuers)));
+        let policy = self.services.as_deref().map_or(policy, |services| policy.services(list(services)));
+        let policy = self.roles.as_deref().map_or(policy, |roles| policy.roles(list(roles)));
+        let policy = self.any_scope.as_deref().map_or(policy, |scopes| policy.any_scope(list(scopes)));
+        self.max_age.map_or(policy, |seconds| policy.max_age(Duration::from_secs(seconds)))
+    }
+
+    fn row(&self, is_for_users: bool) -> Row<'_, String> {
+        Row {
+            is_for_users,
+            issuers: self.issuers.as_deref(),
+            services: self.services.as_deref(),
+            roles: self.roles.as_deref(),
+            scopes: &self.scopes,
+            any_scope: self.any_scope.as_deref(),
+            claims: self.claims.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            max_age: self.max_age,
+        }
+    }
+}
+
+impl From<&Policy<'_>> for Requirements {
+    fn from(policy: &Policy<'_>) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let claims = policy.required_claims().iter();
+        Self {
+            issuers: policy.allowed_issuers().map(owned),
+            services: policy.allowed_services().map(owned),
+            roles: policy.allowed_roles().map(owned),
+            scopes: owned(policy.required_scopes()),
+            any_scope: policy.alternative_scopes().map(owned),
+            claims: claims.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            max_age: policy.allowed_age().map(|age| age.as_secs()),
+        }
+    }
+}
+
 impl Access {
     /// Creates access for every caller, with the reason why.
     pub fn public(reason: impl Into<String>) -> Self {
         Self::Public { reason: reason.into() }
     }
+
+    /// What a service must have; `None` if the route is public, or no service may call it.
+    pub fn for_services(&self) -> Option<&Requirements> {
+        match self {
+            Self::ServiceOnly(services) | Self::Callers { services, .. } => Some(services),
+            Self::Users(_) | Self::Public { .. } => None,
+        }
+    }
+
+    /// What a user must have; `None` if the route is public, or no user may call it.
+    pub fn for_users(&self) -> Option<&Requirements> {
+        match self {
+            Self::Users(users) | Self::Callers { users, .. } => Some(users),
+            Self::ServiceOnly(_) | Self::Public { .. } => None,
+        }
+    }
+
+    /// The policy of this access, for a [`ServiceOnlyLayer`](crate::ServiceOnlyLayer) or
+    /// [`Verifier::verify_with`](crate::Verifier::verify_with). Use it for a policy from a configuration. `None` if the route
+    /// is public.
+    ///
+    /// The texts live as long as the program, once for all equal accesses. Use a
+    /// [set of services](crate::verifier::VerifierBuilder::service_set) for values that change.
+    ///
+    /// ```
+    /// use service_only::routes::Access;
+    /// # fn main() -> Result<(), serde_json::Error> {
+    /// let access: Access = serde_json::from_str(r#"{"service_only":{"services":["orders"]}}"#)?;
+    /// let policy = access.to_policy().expect("it is not public");
+    /// assert_eq!(policy.allowed_services(), Some(&["orders"][..]));
+    /// # Ok(()) }
+    /// ```
+    pub fn to_policy(&self) -> Option<Policy<'static>> {
+        static KEPT: Mutex<Vec<(Access, Policy<'static>)>> = Mutex::new(Vec::new());
+        let mut kept = locked(&KEPT);
+        if let Some((_, policy)) = kept.iter().find(|(access, _)| access == self) {
+            return Some(*policy);
+        }
+        let services = self.for_services().map(|services| services.leaked(Policy::any_service()));
+        let users = self.for_users().map(|users| users.leaked(Policy::any_user()));
+        let policy = match (services, users) {
+            (Some(services), Some(users)) => services.or_users(Box::leak(Box::new(users))),
+            (Some(policy), None) | (None, Some(policy)) => policy,
+            (None, None) => return None,
+        };
+        kept.push((self.clone(), policy));
+        Some(policy)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_, String>> {
+        let services = self.for_services().map(|services| services.row(false));
+        services.into_iter().chain(self.for_users().map(|users| users.row(true)))
+    }
 }
 
 impl From<&Policy<'_>> for Access {
     fn from(policy: &Policy<'_>) -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        Self::ServiceOnly {
-            issuers: policy.allowed_issuers().map(owned),
-            services: policy.allowed_services().map(owned),
-            roles: policy.allowed_roles().map(owned),
-            scopes: owned(policy.required_scopes()),
-            max_age: policy.allowed_age().map(|age| age.as_secs()),
+        match (policy.for_services(), policy.for_users()) {
+            (Some(services), Some(users)) => Self::Callers { services: services.into(), users: users.into() },
+            (None, Some(users)) => Self::Users(users.into()),
+            (_, None) => Self::ServiceOnly(policy.into()),
         }
     }
 }
@@ -280,6 +404,39 @@ mod tests {
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
         assert_eq!(json.matches("issuers").count(), 1);
+    }
+
+    #[test]
+    fn a_route_of_services_and_users_has_two_rows() {
+        const MANAGERS: Policy<'static> = Policy::any_user().roles(&["manager"]);
+        let claims = POLICY.claims(&[("tenant_id", "{tenant}")]).any_scope(&["b:c", "d:e"]);
+        let table = RouteTable::new("orders")
+            .route(Route::new(["GET"], "/tenants/{tenant}", Access::from(&claims.or_users(&MANAGERS))))
+            .route(Route::new(["PUT"], "/tenants/{tenant}", Access::from(&MANAGERS)));
+        insta::assert_snapshot!(table, @r#"
+        methods  path               services  roles    scopes            claims              max_age
+        -------  -----------------  --------  -------  ----------------  ------------------  -------
+        GET      /tenants/{tenant}  a b       any      x:y (b:c or d:e)  tenant_id={tenant}  any
+        GET      /tenants/{tenant}  (users)   manager  none              none                any
+        PUT      /tenants/{tenant}  (users)   manager  none              none                any
+        "#);
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
+        insta::assert_snapshot!(json, @r#"{"service":"orders","routes":[{"methods":["GET"],"path":"/tenants/{tenant}","access":{"callers":{"services":{"services":["a","b"],"scopes":["x:y"],"any_scope":["b:c","d:e"],"claims":{"tenant_id":"{tenant}"}},"users":{"roles":["manager"]}}}},{"methods":["PUT"],"path":"/tenants/{tenant}","access":{"users":{"roles":["manager"]}}}]}"#);
+    }
+
+    #[test]
+    fn an_access_becomes_the_policy_that_it_was_made_of() {
+        const USERS: Policy<'static> =
+            Policy::any_user().roles(&["manager"]).max_age(Duration::from_secs(60));
+        let services = POLICY.issuers(&["i"]).any_scope(&["a:b"]).claims(&[("c", "{d}")]).roles(&[]);
+        for policy in [services, USERS, services.or_users(&USERS)] {
+            let access = Access::from(&policy);
+            assert_eq!(access.to_policy(), Some(policy));
+            let again = access.to_policy().unwrap();
+            assert!(std::ptr::eq(again.required_scopes(), access.to_policy().unwrap().required_scopes()));
+        }
+        assert_eq!(Access::public("a test").to_policy(), None);
     }
 
     #[test]

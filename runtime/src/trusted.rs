@@ -167,6 +167,17 @@ impl TrustedIssuer {
         Self { max_lifetime: Some(lifetime), ..self }
     }
 
+    /// Accepts the access tokens of users too, for handlers under `#[users_only]` and `#[callers]`. A token of an OAuth 2.0
+    /// server without the marks of a machine is a user's, and its `sub` is the id of the user. A handler for services still
+    /// refuses it with 403. By default such a server has no users here. Users of compatible and strict issuers are always
+    /// accepted.
+    ///
+    /// If a verifier trusts several issuers, two of them can have a user with one id. Then add `issuers(..)` to the
+    /// policies of users.
+    pub fn and_users(self) -> Self {
+        Self { access: self.access.and_users(), ..self }
+    }
+
     /// Maps a subject to a service name: a `sub` of Kubernetes or SPIFFE, or the client of an OAuth token. If
     /// a verifier trusts several issuers, a subject without a name is refused. Otherwise two
     /// systems could derive one name for two different services.
@@ -242,6 +253,9 @@ impl TrustedIssuer {
         }
         if self.max_lifetime.is_some_and(|life| life.as_secs() == 0 || life.subsec_nanos() != 0) {
             return Err(BuildError::Lifetime);
+        }
+        if self.access.admits_users() && matches!(self.kind, Kind::Kubernetes | Kind::Spiffe) {
+            return Err(BuildError::UsersNotForKind);
         }
         if let Some(declared) = &self.services {
             if self.kind.has_subjects() {

@@ -7,7 +7,11 @@ mod refresh;
 mod stages;
 mod usage;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use self::builder::VerifierBuilder;
 use self::{
@@ -17,8 +21,10 @@ use self::{
 };
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::token::Segments;
+#[cfg(any(feature = "actix", feature = "axum"))]
+use crate::{authorize::service_refused, caller::User};
 use crate::{
-    authorize::authorize,
+    authorize::{PathParameters, user_refused},
     bearer,
     bearer::BearerToken,
     caller::{Caller, Identity},
@@ -29,8 +35,11 @@ use crate::{
     keys::Refresh,
     peer::{PeerCertificate, Proof},
     policy::Policy,
-    recorder::{Asked, Attempted, NoRequest, Recorder, Refused},
+    recorder::{Asked, Attempted, Denied, NoRequest, Recorder, Refused},
+    registry,
     rejection::Rejection,
+    resource::{Resource, ResourceMetadata},
+    sets::{self, ServiceSetError},
     times,
     times::Moment,
     trusted::{Kind, Trusted},
@@ -64,6 +73,7 @@ struct Inner {
     refreshes: bool,
     recorder: Arc<Recorder>,
     compatible: CompatibleTokens,
+    resource: Option<Resource>,
 }
 
 impl Verifier {
@@ -93,6 +103,9 @@ impl Verifier {
     /// How many tokens a thread caches by default: one of each of a thousand callers, in at most
     /// two and a quarter mebibytes.
     pub const DEFAULT_CACHED_TOKENS: usize = cache::DEFAULT_CACHED_TOKENS;
+
+    /// The maximum number of services in one named set. A larger group has a role or a scope.
+    pub const MAX_SET: usize = sets::MAX_SET;
 
     /// Creates a builder. An issuer and keys are required; they have no default.
     pub fn builder() -> VerifierBuilder {
@@ -130,8 +143,19 @@ impl Verifier {
         policy: &Policy<'_>,
     ) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(without_request, |at| self.permit(token, peer, policy, at));
-        decided.map_err(|(denial, _)| denial)
+        let decided = self.recorder().decide(without_request, |at| self.permit(token, peer, policy, &[], at));
+        decided.map_err(Denial::from)
+    }
+
+    /// Verifies a token of a service or of a user, applies a policy, and records the decision.
+    ///
+    /// # Errors
+    /// As [`Verifier::authenticate`], and when the service or the user does not meet the policy (403).
+    pub fn authenticate_with(&self, token: &str, policy: &Policy<'_>) -> Result<Identity, Denial> {
+        let token = BearerToken::Text(token);
+        let decided =
+            self.recorder().decide(without_request, |at| self.permit_any(token, None, policy, &[], at));
+        decided.map_err(Denial::from)
     }
 
     /// Verifies a token of a service or of a user, and records the decision. Use it in a gateway, which
@@ -142,7 +166,7 @@ impl Verifier {
     pub fn authenticate(&self, token: &str) -> Result<Identity, Denial> {
         let token = BearerToken::Text(token);
         let decided = self.recorder().decide(without_request, |at| self.identify(token, None, at));
-        decided.map_err(|(denial, _)| denial)
+        decided.map_err(Denial::from)
     }
 
     /// Returns a bounded wait for newer keys, or `None`, which is the usual case.
@@ -178,6 +202,29 @@ impl Verifier {
         self.recorder().audit.ready().err().map(|error| error.to_string())
     }
 
+    /// Replaces the services of a named set, for all clones of the verifier. Later decisions use the new services, also
+    /// about tokens that are cached. An empty set allows no service.
+    ///
+    /// # Errors
+    /// When the verifier was built without the set, or a service name is invalid. The set then stays the same.
+    pub fn replace_service_set<S: Into<String>>(
+        &self,
+        name: &str,
+        services: impl IntoIterator<Item = S>,
+    ) -> Result<(), ServiceSetError> {
+        self.recorder().sets.replace(name, services.into_iter().map(Into::into).collect())
+    }
+
+    /// The metadata of this service as a protected resource (RFC 9728), if the builder
+    /// [named it](crate::verifier::VerifierBuilder::resource). It has the trusted issuers whose name is a URL, and the scopes
+    /// of all guarded handlers of the program. `ClosedRouter::resource_metadata` serves it.
+    pub fn resource_metadata(&self) -> Option<ResourceMetadata> {
+        let names = self.0.issuers.iter().map(|issuer| issuer.name());
+        let issuers: BTreeSet<_> = names.filter(|name| name.starts_with("https://")).collect();
+        let issuers = issuers.into_iter().map(str::to_owned).collect();
+        self.0.resource.as_ref().map(|resource| resource.metadata(issuers, registry::scopes()))
+    }
+
     /// How often a token was found in the cache, so that its signature was not checked again.
     pub fn token_cache_hits(&self) -> u64 {
         self.0.cache.hits()
@@ -203,10 +250,43 @@ impl Verifier {
         authorization: impl Iterator<Item = &'a [u8]>,
         peer: Option<&PeerCertificate>,
         policy: &Policy<'_>,
+        path: PathParameters<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
         let decided = self.recorder().decide(asked, |at| {
-            self.permit(BearerToken::from_header_values(authorization)?, peer, policy, at)
+            self.permit(BearerToken::from_header_values(authorization)?, peer, policy, path, at)
+        });
+        decided.map_err(|refused| self.rejection(refused))
+    }
+
+    /// The same for a policy that admits users. The identity owns the attempt.
+    pub(crate) fn enforce_request_of_any<'a, A: Asked>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        peer: Option<&PeerCertificate>,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        asked: impl FnOnce() -> Attempted<A>,
+    ) -> Result<Identity, Rejection> {
+        let decided = self.recorder().decide(asked, |at| {
+            self.permit_any(BearerToken::from_header_values(authorization)?, peer, policy, path, at)
+        });
+        decided.map_err(|refused| self.rejection(refused))
+    }
+
+    /// Decides about the one bearer token of a request, which must belong to a user.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn enforce_user_request<'a, A: Asked>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        peer: Option<&PeerCertificate>,
+        asked: impl FnOnce() -> Attempted<A>,
+    ) -> Result<User, Rejection> {
+        let decided = self.recorder().decide(asked, |at| {
+            match self.identify(BearerToken::from_header_values(authorization)?, peer, at)? {
+                Identity::User(user) => Ok(user),
+                Identity::Service(caller) => Err(caller.refused(service_refused())),
+            }
         });
         decided.map_err(|refused| self.rejection(refused))
     }
@@ -249,14 +329,31 @@ impl Verifier {
         token: BearerToken<'_>,
         peer: Option<&PeerCertificate>,
         policy: &Policy<'_>,
+        path: PathParameters<'_>,
         at: Moment,
     ) -> Result<Caller, Refused> {
         match self.identify(token, peer, at)? {
-            Identity::Service(caller) => match authorize(caller.claims(), policy, at) {
+            Identity::Service(caller) => match caller.meets(policy, path, at) {
                 Ok(()) => Ok(caller),
                 Err(denial) => Err(caller.refused(denial)),
             },
             user @ Identity::User(_) => Err(user.refused(user_refused())),
+        }
+    }
+
+    /// Authenticates a service or a user, and applies the policy to it.
+    pub(crate) fn permit_any(
+        &self,
+        token: BearerToken<'_>,
+        peer: Option<&PeerCertificate>,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        at: Moment,
+    ) -> Result<Identity, Refused> {
+        let identity = self.identify(token, peer, at)?;
+        match identity.meets(policy, path, at) {
+            Ok(()) => Ok(identity),
+            Err(denial) => Err(identity.refused(denial)),
         }
     }
 
@@ -287,8 +384,8 @@ impl Verifier {
         Ok(identity)
     }
 
-    pub(crate) fn rejection(&self, (denial, instance): (Denial, uuid::Uuid)) -> Rejection {
-        Rejection::new(denial, self.realm(), instance)
+    pub(crate) fn rejection(&self, denied: Denied) -> Rejection {
+        self.recorder().rejection(denied)
     }
 
     fn count_compatible(&self, issuer: &Trusted, identity: &Identity) {
@@ -308,21 +405,19 @@ impl Verifier {
         self.0.issuers.iter().any(|trusted| trusted.name() == issuer)
     }
 
-    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
-        &self.0.recorder
+    /// Whether it has a set of services of this name.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_service_set(&self, name: &str) -> bool {
+        self.recorder().sets.has(name)
     }
 
-    pub(crate) fn realm(&self) -> &str {
-        &self.0.recorder.realm
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.0.recorder
     }
 }
 
 fn without_request() -> Attempted<NoRequest> {
     Attempted { endpoint: None, request: NoRequest, earlier: None, who: None }
-}
-
-fn user_refused() -> Denial {
-    Denial::new(Code::NotService, "the token is a user's (`type` is `access`), expected `service`")
 }
 
 impl WeakHandle for Verifier {

@@ -18,8 +18,8 @@ const RECORDED: &str = "rustc 1.95.";
 
 /// The folders whose messages show a guard's type come first. The type contains a number that is made of the
 /// case's crate, and so of the case's position among all cases.
-const MISTAKES: [&str; 9] =
-    ["proof", "state", "order", "keys", "values", "constants", "item", "rewritten", "contradiction"];
+const MISTAKES: [&str; 10] =
+    ["proof", "state", "order", "keys", "values", "constants", "item", "rewritten", "contradiction", "users"];
 
 /// Cargo prefers the flags in this variable to those that trybuild passes with `--config`.
 const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";

@@ -316,15 +316,13 @@ impl<F: Future<Output = AttackReport>> Future for AssertClean<F> {
 
 /// The reason why no valid token exists that an attack on this route could spoil.
 fn not_attackable(access: &Access) -> Option<String> {
-    let is_empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
-    match access {
-        Access::ServiceOnly { issuers, services, roles, .. }
-            if is_empty(issuers) || is_empty(services) || is_empty(roles) =>
-        {
-            Some("it allows no caller".to_owned())
-        }
-        Access::ServiceOnly { .. } => None,
-        Access::Public { reason } => Some(format!("it is public: {reason}")),
-        _ => Some("this version does not know its policy".to_owned()),
+    if let Access::Public { reason } = access {
+        return Some(format!("it is public: {reason}"));
+    }
+    let all: Vec<_> = access.for_services().into_iter().chain(access.for_users()).collect();
+    match all.iter().all(|asked| asked.refuse_everyone()) {
+        true if all.is_empty() => Some("this version does not know its policy".to_owned()),
+        true => Some("it allows no caller".to_owned()),
+        false => None,
     }
 }

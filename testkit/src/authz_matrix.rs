@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use service_only::{
     ClosedRouter,
     audit::Decision,
-    routes::{Access, RouteTable},
+    routes::{Access, Requirements, RouteTable},
 };
 use tower::{Service, ServiceExt};
 
@@ -122,7 +122,7 @@ fn place(route: &str) -> (&str, &str) {
 
 /// Creates a token for each column.
 fn callers(authority: &TestAuthority, access: &Access) -> [Option<String>; CALLERS.len()] {
-    let right = right_service(authority, access);
+    let right = right_caller(authority, access);
     let token = |draft: TokenDraft| Some(draft.token().as_str().to_owned());
     [
         None,
@@ -134,11 +134,30 @@ fn callers(authority: &TestAuthority, access: &Access) -> [Option<String>; CALLE
     ]
 }
 
+/// The caller of the last column: a user if the route is for users only.
+fn right_caller(authority: &TestAuthority, access: &Access) -> TokenDraft {
+    let (right, claims) = match (access.for_services(), access.for_users()) {
+        (None, Some(users)) => (authority.user("mia").meeting(access.clone()), &users.claims),
+        (Some(services), _) => (right_service(authority, access), &services.claims),
+        (None, None) => return right_service(authority, access),
+    };
+    // Each parameter of the path is `1`.
+    claims.iter().fold(right, |right, (name, value)| match value.starts_with('{') {
+        true => right.claim(name, "1"),
+        false => right.claim(name, value.as_str()),
+    })
+}
+
 fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
-    let Access::ServiceOnly { services, roles, scopes, .. } = access else {
+    let Some(Requirements { services, roles, scopes, any_scope, .. }) = access.for_services() else {
         return authority.service("any-service");
     };
-    let named = services.iter().flatten().next().map_or("any-service", String::as_str);
+    let scopes = scopes.iter().chain(any_scope.iter().flatten().take(1));
+    let named = services
+        .iter()
+        .flatten()
+        .find(|service| !service.starts_with('@'))
+        .map_or("any-service", String::as_str);
     let draft = authority.service(named).scopes(scopes);
     match roles.iter().flatten().next() {
         Some(role) => draft.role(role),

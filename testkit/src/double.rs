@@ -4,9 +4,12 @@
 //! module does not weaken the guard. A release build excludes it, unless a feature declares that the release
 //! build is for a test.
 
-use service_only::{__private, Caller, Denial};
+use service_only::{__private, Caller, Denial, Identity, User};
 
-use crate::{draft::TokenDraft, fail::OrFail};
+use crate::{
+    draft::TokenDraft,
+    fail::{OrFail, fail},
+};
 
 impl TokenDraft {
     /// The hidden argument of a guarded handler, to call the handler as a function. It applies the handler's
@@ -75,5 +78,33 @@ impl TokenDraft {
     #[track_caller]
     pub fn caller(&self) -> Caller {
         self.authority().verifier().verify(&self.token()).or_fail("a caller")
+    }
+
+    /// This user as a verified user, to pass to a function.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let mia = TestAuthority::new().user("mia").user();
+    /// assert_eq!(mia.id(), Some("mia"));
+    /// ```
+    ///
+    /// # Panics
+    /// When the verifier of the authority refuses the token, or it is a service's.
+    #[track_caller]
+    pub fn user(&self) -> User {
+        match self.identity() {
+            Identity::User(user) => user,
+            _ => fail("the token is a service's, expected a user's"),
+        }
+    }
+
+    /// This service or user as a verified identity, to pass to a function.
+    ///
+    /// # Panics
+    /// When the verifier of the authority refuses the token.
+    #[track_caller]
+    pub fn identity(&self) -> Identity {
+        self.authority().verifier().authenticate(&self.token()).or_fail("an identity")
     }
 }

@@ -74,7 +74,7 @@ impl TokenDraft {
             .named(&name)
     }
 
-    pub(crate) fn user(authority: &TestAuthority, id: String) -> Self {
+    pub(crate) fn of_user(authority: &TestAuthority, id: String) -> Self {
         Self::start(authority)
             .claim("email", format!("{id}@users.example"))
             .claim("role", "user")

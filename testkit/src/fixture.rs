@@ -157,7 +157,8 @@ impl TokenDraft {
     /// ```
     #[track_caller]
     pub fn variants(&self, defect: Defect) -> Vec<Fixture> {
-        let variants = defect.class().map(|class| (class.make)(self.clone())).unwrap_or_default();
+        let class = defect.class().filter(|_| defect.is_of(self));
+        let variants = class.map(|class| (class.make)(self.clone())).unwrap_or_default();
         variants.into_iter().map(|variant| Fixture { defect: Some(defect), variant }).collect()
     }
 
@@ -176,7 +177,7 @@ impl TokenDraft {
     /// ```
     #[track_caller]
     pub fn control(&self, defect: Defect) -> Option<Fixture> {
-        let class = defect.class()?;
+        let class = defect.class().filter(|_| defect.is_of(self))?;
         (class.make)(self.clone()).first()?;
         let control = (class.control)(self.clone()).into_iter().next()?;
         Some(Fixture { defect: None, variant: control })

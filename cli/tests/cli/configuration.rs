@@ -3,7 +3,7 @@
 use std::{error::Error, fs, path::Path, time::Duration};
 
 use service_only::{
-    Denial, FileKeys, JsonLinesAudit, KeySet, RemoteJwks, TrustedIssuer, Verifier, VerifyingKey,
+    Denial, FileKeys, JsonLinesAudit, KeySet, Rejection, RemoteJwks, TrustedIssuer, Verifier, VerifyingKey,
     audit::WhenFull,
     claims::{Scopes, ServiceClaims, ServiceName},
     error::BuildError,
@@ -128,6 +128,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         JsonLinesAudit::DEFAULT_WRITE_TIMEOUT,
         Issuer::LONG_LIFETIME,
         ServiceClaims::MAX_AUDIENCES,
+        Rejection::MAX_BODY_LENGTH,
         Verifier::MAX_CACHED_TOKENS,
         ServiceClaims::MAX_CLAIM_LENGTH,
         Verifier::MAX_JSON_DEPTH,
@@ -146,6 +147,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         KeyRing::MAX_RETIRED,
         MemoryRevocations::MAX_REVOCATIONS,
         VerifyingKey::MAX_RSA_BITS,
+        Verifier::MAX_SET,
         Scopes::MAX,
         ServiceName::MAX_LENGTH,
         TokenSource::MAX_FILE_BYTES,

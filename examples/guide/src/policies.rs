@@ -1,7 +1,9 @@
 //! `guarding/policies.md`: what a handler can require.
 
 use axum::extract::Path;
-use service_only::{Caller, Rejection, service_only};
+use service_only::{
+    Caller, Claims, KeySet, Rejection, Verifier, error::BuildError, rejection::RefusalBody, service_only,
+};
 
 mod names {
     pub(crate) const ORDERS: &str = "orders";
@@ -15,6 +17,43 @@ mod names {
 )]
 async fn stock() -> &'static str {
     "12 loaves\n"
+}
+
+#[service_only(services("gateway", @deleters))]
+async fn remove_stock() -> &'static str {
+    "removed\n"
+}
+
+fn verifier_with_a_set(keys: KeySet, deleters: Vec<String>) -> Result<Verifier, BuildError> {
+    let builder = Verifier::builder().issuer("bakery-auth").keys(keys);
+    builder.service_set("deleters", deleters).build()
+}
+
+fn verifier_with_bodies(keys: KeySet) -> Result<Verifier, BuildError> {
+    let builder = Verifier::builder().issuer("bakery-auth").keys(keys);
+    let builder = builder.refusal_body(|refusal| {
+        let text = match refusal.header("accept-language") {
+            Some(languages) if languages.starts_with("de") => "Kein Zugriff",
+            _ => "No access",
+        };
+        RefusalBody::new("application/json", format!(r#"{{"error":"{text}"}}"#))
+    });
+    builder.build()
+}
+
+#[service_only(services("billing"), claims(tenant_id = "{tenant}"))]
+async fn invoices(Path(tenant): Path<String>) -> String {
+    format!("the invoices of {tenant}\n")
+}
+
+#[derive(serde::Deserialize)]
+struct Tenant {
+    tenant_id: String,
+}
+
+#[service_only(services("billing"))]
+async fn totals(tenant: Claims<Tenant>) -> String {
+    format!("the totals of {}\n", tenant.tenant_id)
 }
 
 #[service_only(scopes("tenants:read"))]
@@ -47,6 +86,18 @@ mod tests {
         ] {
             assert_denied!(app.get("/stock").bearer(refused.token()).await, 403);
         }
+    }
+
+    #[tokio::test]
+    async fn claims_of_the_token_select_the_tenant() {
+        let authority = TestAuthority::new();
+        let app = Router::new().route("/{tenant}", get(invoices)).route("/totals", get(totals));
+        let app = call(app.with_state(authority.verifier())).audit(authority.audit());
+        let billing = authority.service("billing").claim("tenant_id", "t-1");
+        assert_allowed!(app.get("/t-1").bearer(billing.token()).await);
+        assert_denied!(app.get("/t-2").bearer(billing.token()).await, 403);
+        assert_eq!(app.get("/totals").bearer(billing.token()).await.text(), "the totals of t-1\n");
+        assert_denied!(app.get("/totals").bearer(authority.service("billing").token()).await, 403);
     }
 
     #[tokio::test]

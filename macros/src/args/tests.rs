@@ -8,7 +8,7 @@ use quote::quote;
 
 fn parse(attribute: TokenStream) -> Args {
     let mut errors = Diagnostics::default();
-    let args = Args::parse(attribute, &mut errors);
+    let args = Args::parse(Attribute::ServiceOnly, attribute, &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0]);
     args
@@ -17,6 +17,7 @@ fn parse(attribute: TokenStream) -> Args {
 fn values(list: Option<List>) -> Vec<String> {
     let shown = |value: &Value| match value {
         Value::Text(text) => text.value(),
+        Value::Set(set) => format!("@{set}"),
         Value::Constant(path) => quote!(#path).to_string().replace(' ', ""),
     };
     list.expect("the key is present").values.iter().map(shown).collect()

@@ -28,26 +28,35 @@ pub(crate) enum CheckedMember {
 /// The policy of a method.
 pub(crate) enum Asks {
     AsTheBlock,
-    Itself(Policy),
+    Itself(Box<Policy>),
     Nothing(Public),
 }
 
-pub(crate) fn block(mut block: Block, errors: &mut Diagnostics) -> CheckedBlock {
-    let keyword = block.keyword();
-    for again in attributes_named(block.attributes(), "service_only") {
-        errors.push(diagnostics::repeated_attribute(Attribute::ServiceOnly, &keyword, again));
+/// What the attribute of a block requires of its methods.
+#[derive(Copy, Clone)]
+pub(crate) struct Guarding<'a> {
+    pub(crate) attribute: Attribute,
+    pub(crate) policy: &'a Policy,
+}
+
+pub(crate) fn block(mut block: Block, guarding: Guarding<'_>, errors: &mut Diagnostics) -> CheckedBlock {
+    let (keyword, attribute) = (block.keyword(), guarding.attribute);
+    for again in attributes_named(block.attributes(), attribute.name()) {
+        errors.push(diagnostics::repeated_attribute(attribute, &keyword, again));
     }
-    for contradiction in attributes_named(block.attributes(), "public") {
-        errors.push(diagnostics::contradiction(&keyword, contradiction));
+    for other in attribute.others() {
+        for contradiction in attributes_named(block.attributes(), other.name()) {
+            errors.push(diagnostics::contradiction(&keyword, attribute, other, contradiction));
+        }
     }
     let members = std::mem::take(&mut block.members);
-    let members = members.into_iter().map(|one| member(one, &block, errors)).collect();
+    let members = members.into_iter().map(|one| member(one, &block, guarding, errors)).collect();
     CheckedBlock { block, members }
 }
 
-fn member(member: Member, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
+fn member(member: Member, block: &Block, guarding: Guarding<'_>, errors: &mut Diagnostics) -> CheckedMember {
     match member {
-        Member::Function(function) => method(*function, block, errors),
+        Member::Function(function) => method(*function, block, guarding, errors),
         Member::Value(tokens) => CheckedMember::Kept(tokens),
         Member::Macro(tokens) => {
             errors.push(diagnostics::macro_in_a_block(&tokens));
@@ -60,49 +69,64 @@ fn member(member: Member, block: &Block, errors: &mut Diagnostics) -> CheckedMem
     }
 }
 
-fn method(mut function: Function, block: &Block, errors: &mut Diagnostics) -> CheckedMember {
+fn method(
+    mut function: Function,
+    block: &Block,
+    guarding: Guarding<'_>,
+    errors: &mut Diagnostics,
+) -> CheckedMember {
     for attribute in
         function.attributes_named("cfg_attr").filter(|attribute| holds_ours(arguments_of(attribute)))
     {
         errors.push(diagnostics::conditional_attribute(function.name(), attribute));
     }
-    let asks = asks(&function, errors);
-    function.remove_attributes_named("service_only");
-    function.remove_attributes_named("public");
-    let way = way(&function, &asks, block, errors);
+    let (attribute, asks) = asks(&function, guarding.attribute, errors);
+    for ours in Attribute::ALL {
+        function.remove_attributes_named(ours.name());
+    }
+    let way = way(&function, attribute, block, errors);
     has_place(&function, way, errors);
+    match &asks {
+        Asks::AsTheBlock => super::applicable(guarding.policy, &function, way, errors),
+        Asks::Itself(policy) => super::applicable(policy, &function, way, errors),
+        Asks::Nothing(_) => {}
+    }
     CheckedMember::Method(Box::new(function), way, asks)
 }
 
-fn asks(function: &Function, errors: &mut Diagnostics) -> Asks {
-    let mut own = function.attributes_named("service_only");
-    let mut public = function.attributes_named("public");
-    let asks = match (own.next(), public.next()) {
-        (None, None) => Asks::AsTheBlock,
-        (Some(own), None) => Asks::Itself(super::policy(Args::parse(arguments_of(own), errors), errors)),
-        (None, Some(public)) => {
-            let args = PublicArgs::parse(arguments_of(public), errors);
-            Asks::Nothing(super::public(args, errors))
-        }
-        (Some(_), Some(public)) => {
-            errors.push(diagnostics::contradiction(function.name(), public));
-            Asks::AsTheBlock
+/// The attribute that applies to a method, and what it requires.
+fn asks(function: &Function, of_block: Attribute, errors: &mut Diagnostics) -> (Attribute, Asks) {
+    let name = function.name();
+    let mut own = Attribute::ALL
+        .into_iter()
+        .flat_map(|ours| function.attributes_named(ours.name()).map(move |written| (ours, written)));
+    let Some((attribute, written)) = own.next() else { return (of_block, Asks::AsTheBlock) };
+    let (mut again, mut others): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+    own.for_each(|one| if one.0 == attribute { again.push(one) } else { others.push(one) });
+    let is_contradiction = !others.is_empty();
+    for (other, contradiction) in others {
+        errors.push(diagnostics::contradiction(name, attribute, other, contradiction));
+    }
+    for (_, again) in again {
+        errors.push(diagnostics::repeated_attribute(attribute, name, again));
+    }
+    if is_contradiction {
+        return (of_block, Asks::AsTheBlock);
+    }
+    let tokens = arguments_of(written);
+    let asks = match attribute {
+        Attribute::Public => Asks::Nothing(super::public(PublicArgs::parse(tokens, errors), errors)),
+        guarded => {
+            let args = Args::parse(guarded, tokens, errors);
+            Asks::Itself(Box::new(super::policy(guarded, args, errors)))
         }
     };
-    for again in own {
-        errors.push(diagnostics::repeated_attribute(Attribute::ServiceOnly, function.name(), again));
-    }
-    for again in public {
-        errors.push(diagnostics::repeated_attribute(Attribute::Public, function.name(), again));
-    }
-    asks
+    (attribute, asks)
 }
 
-fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics) -> Way {
+fn way(function: &Function, attribute: Attribute, block: &Block, errors: &mut Diagnostics) -> Way {
     let name = function.name();
     let receives = function.receiver().is_some();
-    let public = matches!(asks, Asks::Nothing(_));
-    let attribute = if public { Attribute::Public } else { Attribute::ServiceOnly };
     guardable(function, attribute, errors);
     if !function.has_body() {
         errors.push(diagnostics::no_body(attribute, name));
@@ -111,19 +135,21 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
         errors.push(diagnostics::below_async_trait(name));
         return Way::HiddenArgument;
     }
-    if public {
+    if attribute == Attribute::Public {
         // A router takes only handlers without `self`. Other public functions keep their arguments.
         let handler = function.is_async() && !receives && !block.is_of_a_trait();
         return if handler { Way::HiddenArgument } else { Way::Marked };
     }
     let arguments = function.arguments();
-    let at = match arguments.iter().position(argument::is_caller) {
+    let at = match arguments.iter().position(|one| argument::is_caller(attribute, one)) {
         Some(at) => at,
         None if receives && arguments.len() > 1 && function.is_async() => 1,
         None => {
             match () {
-                () if receives && arguments.len() == 1 => errors.push(diagnostics::no_caller(name)),
-                () if receives => errors.push(diagnostics::not_async(name)),
+                () if receives && arguments.len() == 1 => {
+                    errors.push(diagnostics::no_caller(name, attribute))
+                }
+                () if receives => errors.push(diagnostics::not_async(name, attribute)),
                 () if block.is_of_a_trait() => errors.push(diagnostics::fixed_without_self(name)),
                 () if function.returns(block.type_name()) => errors.push(diagnostics::constructor(name)),
                 () => {}
@@ -135,13 +161,17 @@ fn way(function: &Function, asks: &Asks, block: &Block, errors: &mut Diagnostics
     if let Some(cfg) = checked.and_then(argument::condition) {
         errors.push(diagnostics::conditional_argument(name, cfg));
     }
-    if checked.is_some_and(argument::is_caller) { Way::Given(at) } else { Way::Request(at) }
+    if checked.is_some_and(|one| argument::is_caller(attribute, one)) {
+        Way::Given(at)
+    } else {
+        Way::Request(at)
+    }
 }
 
 /// Whether a `cfg_attr` contains one of our attributes. The compiler evaluates its condition after the block is
 /// expanded, which is too late.
 fn holds_ours(tokens: TokenStream) -> bool {
-    let is_ours = |word: &Ident| ["service_only", "public"].iter().any(|ours| word.unraw() == ours);
+    let is_ours = |word: &Ident| Attribute::ALL.iter().any(|ours| word.unraw() == ours.name());
     let mut after_cfg_attr = false;
     tokens.into_iter().any(|token| {
         let found = match &token {

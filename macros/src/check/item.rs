@@ -27,8 +27,10 @@ pub(crate) fn function(
     for again in function.attributes_named(attribute.name()) {
         errors.push(diagnostics::repeated_attribute(attribute, name, again));
     }
-    for contradiction in function.attributes_named(attribute.other().name()) {
-        errors.push(diagnostics::contradiction(name, contradiction));
+    for other in attribute.others() {
+        for contradiction in function.attributes_named(other.name()) {
+            errors.push(diagnostics::contradiction(name, attribute, other, contradiction));
+        }
     }
     guardable(&function, attribute, errors);
     let way = way(&function, attribute, errors);
@@ -56,20 +58,30 @@ pub(crate) fn guardable(function: &Function, attribute: Attribute, errors: &mut 
     let first = arguments.first();
     if let Some(guard) = first.filter(|first| argument::is_guard(first)) {
         errors.push(match attribute {
-            Attribute::ServiceOnly => diagnostics::takes_a_guard(name, &argument::tokens(guard)),
             Attribute::Public => diagnostics::guarded_and_public(name),
+            guarded => diagnostics::takes_a_guard(name, guarded, &argument::tokens(guard)),
         });
     }
     if first.is_some_and(argument::is_hidden_public) {
         errors.push(diagnostics::guarded_and_public(name));
     }
     match attribute {
-        Attribute::ServiceOnly if arguments.iter().any(argument::is_caller) => {
+        Attribute::ServiceOnly if arguments.iter().any(|one| argument::is_caller(attribute, one)) => {
             for another in arguments.iter().filter(|one| argument::resembles_a_caller(one)).skip(1) {
                 errors.push(diagnostics::several_callers(name, &argument::tokens(another)));
             }
         }
         Attribute::ServiceOnly => {}
+        Attribute::UsersOnly | Attribute::Callers => {
+            let services = arguments.iter().filter(|one| argument::is_caller(Attribute::ServiceOnly, one));
+            for service in services {
+                errors.push(diagnostics::checks_another(name, attribute, &argument::tokens(service)));
+            }
+            let checked = arguments.iter().filter(|one| argument::is_caller(attribute, one));
+            for another in checked.skip(1) {
+                errors.push(diagnostics::several_callers(name, &argument::tokens(another)));
+            }
+        }
         Attribute::Public => {
             let asking = arguments.iter().filter(|one| argument::resembles_a_caller(one));
             // A guard in first position was reported above.
@@ -89,8 +101,8 @@ fn way(function: &Function, attribute: Attribute, errors: &mut Diagnostics) -> W
     let name = function.name();
     let arguments = function.arguments();
     let given = match attribute {
-        Attribute::ServiceOnly => arguments.iter().position(argument::is_caller),
         Attribute::Public => None,
+        guarded => arguments.iter().position(|one| argument::is_caller(guarded, one)),
     };
     match (given, function.receiver()) {
         (None, Some(receiver)) => errors.push(diagnostics::takes_self(attribute, name, receiver)),

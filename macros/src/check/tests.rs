@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::item::Item;
-use crate::rules::{Attribute, MAX_SERVICE_NAME_BYTES};
+use crate::rules::MAX_SERVICE_NAME_BYTES;
+
+const SERVICES: Attribute = Attribute::ServiceOnly;
 
 fn accepted(attribute: &str) -> Policy {
     let mut errors = Diagnostics::default();
     let attribute = attribute.parse().expect("tokens");
-    let policy = policy(Args::parse(attribute, &mut errors), &mut errors);
+    let policy = policy(SERVICES, Args::parse(SERVICES, attribute, &mut errors), &mut errors);
     let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [""; 0]);
     policy
@@ -51,8 +53,51 @@ fn shortest_and_longest_service_names_are_accepted() {
 fn every_character_of_a_scope_token_is_accepted() {
     let all: String = ('\x21'..='\x7e').filter(|c| !matches!(c, '"' | '\\')).collect();
     assert_eq!(all.len(), 92);
-    let policy = accepted(&format!("roles({all:?}), scopes({all:?})"));
-    assert_eq!((policy.roles, policy.scopes), (all.clone(), all));
+    let of_scopes = all.replace('*', "");
+    let policy = accepted(&format!("roles({all:?}), scopes({of_scopes:?}), any_scope({of_scopes:?})"));
+    assert_eq!((policy.roles, &policy.scopes, &policy.any_scope), (all, &of_scopes, &of_scopes));
+}
+
+fn accepted_by(attribute: Attribute, tokens: &str) -> Policy {
+    let mut errors = Diagnostics::default();
+    let policy =
+        policy(attribute, Args::parse(attribute, tokens.parse().expect("tokens"), &mut errors), &mut errors);
+    let errors: Vec<_> = errors.into_errors().iter().map(ToString::to_string).collect();
+    assert_eq!(errors, [""; 0]);
+    policy
+}
+
+#[test]
+fn a_set_of_services_is_a_word_with_an_at_sign() {
+    let policy = accepted(r#"services("billing", @deleters, @r#type)"#);
+    assert_eq!(policy.services, "billing @deleters @type");
+}
+
+#[test]
+fn claims_are_words_with_an_equals_sign() {
+    let policy = accepted(r#"claims(tenant = "{tenant}", region = "eu", "https://a.example/b" = "c")"#);
+    assert_eq!(policy.claims, "tenant={tenant} region=eu https://a.example/b=c");
+    assert!(policy.first_parameter.is_some() && policy.first_claim.is_some());
+    assert!(accepted(r#"claims(region = "eu")"#).first_parameter.is_none());
+}
+
+#[test]
+fn users_and_services_have_policies_of_their_own() {
+    let policy = accepted_by(
+        Attribute::Callers,
+        r#"users(roles("manager", "owner"), max_age = "1h"), services("billing", scopes("a:b")), crate = a"#,
+    );
+    assert_eq!(
+        (policy.services.as_str(), policy.scopes.as_str(), policy.roles.as_str()),
+        ("billing", "a:b", "")
+    );
+    let Admits::Both(users) = policy.admits else { panic!() };
+    assert_eq!((users.roles.as_str(), users.scopes.as_str()), ("manager owner", ""));
+    assert_eq!(users.max_age, Some(Duration::from_secs(3600)));
+    let policy = accepted_by(Attribute::Callers, "users, services");
+    assert!(policy.services.is_empty() && matches!(policy.admits, Admits::Both(_)));
+    let policy = accepted_by(Attribute::UsersOnly, r#"roles("manager"), scopes("a:b")"#);
+    assert!(matches!(policy.admits, Admits::Users));
 }
 
 #[test]

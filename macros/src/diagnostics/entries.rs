@@ -8,11 +8,11 @@ use syn::{Error, Lit, LitStr, Path};
 use super::similar::similar_key;
 use super::written;
 use super::{at, at_or};
-use crate::rules::{self, Key};
+use crate::rules::{self, Attribute, Key};
 
-pub(crate) fn no_key(entry: &[TokenTree]) -> Error {
+pub(crate) fn no_key(allowed: &[Key], entry: &[TokenTree]) -> Error {
     let found = quote!(#(#entry)*);
-    at(entry, format!("expected a key, found `{found}`; the keys are {}", keys()))
+    at(entry, format!("expected a key, found `{found}`; the keys are {}", keys(allowed)))
 }
 
 /// Names without `services(..)` around them.
@@ -36,15 +36,75 @@ pub(crate) fn missing_comma(extra: &TokenTree) -> Error {
     Error::new(extra.span(), format!("expected `,` before `{extra}`"))
 }
 
-pub(crate) fn unknown_key(name: &Ident) -> Error {
+/// A key of another attribute of this crate.
+pub(crate) fn misplaced_key(attribute: Attribute, key: Key, name: &Ident) -> Error {
+    let key = key.as_str();
+    let remedy = match attribute {
+        Attribute::Callers => {
+            format!("write who must have it: `users({key}..)` or `services(\"orders\", {key}..)`")
+        }
+        _ => "write `#[callers(users(..), services(..))]` for a handler of both".to_owned(),
+    };
+    Error::new(name.span(), format!("`{key}` is not a key of `{}`; {remedy}", attribute.as_str()))
+}
+
+/// A word in `users(..)` or `services(..)` of `#[callers]` that is no key there.
+pub(crate) fn not_in(within: Key, allowed: &[Key], name: &Ident) -> Error {
+    let within = within.as_str();
+    Error::new(
+        name.span(),
+        format!("`{name}` is not a key of `{within}(..)`; the keys are {}", keys(allowed)),
+    )
+}
+
+pub(crate) fn not_callers(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
+    let example = match key {
+        Key::Users => r#"users(roles("manager"))"#,
+        _ => r#"services("orders")"#,
+    };
+    let key = key.as_str();
+    at_or(value, name, format!("`{key}` takes what it requires in parentheses; write `{example}`"))
+}
+
+pub(crate) fn empty_callers(key: Key, span: Span) -> Error {
+    let key = key.as_str();
+    Error::new(
+        span,
+        format!("`{key}()` requires nothing; write `{key}` to admit all {key}, or name a requirement"),
+    )
+}
+
+pub(crate) fn one_kind_of_callers(has_users: bool, has_services: bool) -> Error {
+    let message = match (has_users, has_services) {
+        (true, false) => "`#[callers]` names no services; write `services(..)`, or use `#[users_only(..)]`",
+        (false, true) => "`#[callers]` names no users; write `users(..)`, or use `#[service_only(..)]`",
+        _ => r#"`#[callers]` needs both kinds; write `users(roles("manager")), services("orders")`"#,
+    };
+    Error::new(Span::call_site(), message)
+}
+
+pub(crate) fn not_claims(name: &Ident, value: &[TokenTree]) -> Error {
+    at_or(value, name, format!("`claims` takes claims in parentheses; write `{EXAMPLE_CLAIMS}`"))
+}
+
+pub(crate) fn not_a_claim(entry: &[TokenTree]) -> Error {
+    let found = quote!(#(#entry)*);
+    let message =
+        format!("`claims` takes names with string literals, found `{found}`; write `{EXAMPLE_CLAIMS}`");
+    at(entry, message)
+}
+
+const EXAMPLE_CLAIMS: &str = r#"claims(tenant = "{tenant}")"#;
+
+pub(crate) fn unknown_key(allowed: &[Key], name: &Ident) -> Error {
     let written = name.to_string();
     let message = match written.as_str() {
         "issuer" | "audience" | "audiences" | "keys" | "algorithms" | "leeway" => {
             format!("`{written}` is not a key of the attribute; set it on the `Verifier`")
         }
-        _ => match similar_key(&written) {
+        _ => match similar_key(allowed, &written) {
             Some(key) => format!("unknown key `{written}`, did you mean `{}`?", key.as_str()),
-            None => format!("unknown key `{written}`; the keys are {}", keys()),
+            None => format!("unknown key `{written}`; the keys are {}", keys(allowed)),
         },
     };
     Error::new(name.span(), message)
@@ -53,8 +113,10 @@ pub(crate) fn unknown_key(name: &Ident) -> Error {
 pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
     let name = key.as_str();
     let remedy = match key {
-        Key::Services | Key::Roles | Key::Scopes | Key::Issuers => "put all values into one list",
-        Key::MaxAge | Key::Crate => "keep one",
+        Key::Services | Key::Roles | Key::Scopes | Key::AnyScope | Key::Claims | Key::Issuers => {
+            "put all values into one list"
+        }
+        Key::MaxAge | Key::Crate | Key::Users => "keep one",
     };
     Error::new(span, format!("`{name}` is repeated; {remedy}"))
 }
@@ -109,7 +171,7 @@ fn text_of(literal: Lit) -> Option<String> {
 fn example(key: Key) -> &'static str {
     match key {
         Key::Roles => r#""admin""#,
-        Key::Scopes => r#""orders:read""#,
+        Key::Scopes | Key::AnyScope => r#""orders:read""#,
         Key::Issuers => r#""https://id.example""#,
         _ => r#""orders""#,
     }
@@ -181,6 +243,6 @@ fn distinct(values: Vec<String>) -> Vec<String> {
     kept
 }
 
-fn keys() -> String {
-    Key::ALL.map(|key| format!("`{}`", key.as_str())).join(", ")
+fn keys(allowed: &[Key]) -> String {
+    allowed.iter().map(|key| format!("`{}`", key.as_str())).collect::<Vec<_>>().join(", ")
 }

@@ -39,9 +39,10 @@ pub(crate) fn unknown_item(attribute: Attribute, error: &Error) -> Error {
 
 pub(crate) fn takes_self(attribute: Attribute, function: &Ident, receiver: &Receiver) -> Error {
     let message = match attribute {
-        Attribute::ServiceOnly => {
+        Attribute::ServiceOnly | Attribute::UsersOnly | Attribute::Callers => {
+            let attribute = attribute.as_str();
             format!(
-                "`{function}` takes `self`; put `#[service_only]` on the `impl` block, above `#[async_trait]`"
+                "`{function}` takes `self`; put `{attribute}` on the `impl` block, above `#[async_trait]`"
             )
         }
         Attribute::Public => format!(
@@ -131,10 +132,50 @@ pub(crate) fn repeated_attribute(attribute: Attribute, function: &Ident, again: 
     )
 }
 
-pub(crate) fn contradiction(function: &Ident, other: &Written) -> Error {
+pub(crate) fn contradiction(
+    function: &Ident,
+    attribute: Attribute,
+    other: Attribute,
+    written: &Written,
+) -> Error {
+    // In the same order, whichever attribute expands first.
+    let [first, second] =
+        if attribute.rank() <= other.rank() { [attribute, other] } else { [other, attribute] };
+    let remedy = match second {
+        Attribute::Public => "keep one",
+        _ => "keep one, or write `#[callers(users(..), services(..))]`",
+    };
+    let (first, second) = (first.as_str(), second.as_str());
     Error::new_spanned(
-        &other.meta,
-        format!("`{function}` cannot be both `#[service_only]` and `#[public]`; keep one"),
+        &written.meta,
+        format!("`{function}` cannot be both `{first}` and `{second}`; {remedy}"),
+    )
+}
+
+/// The attribute checks another kind of caller.
+pub(crate) fn checks_another(function: &Ident, attribute: Attribute, argument: &TokenStream) -> Error {
+    let (caller, attribute) = (attribute.caller(), attribute.as_str());
+    Error::new_spanned(
+        argument,
+        format!("`{attribute}` checks a `{caller}`; give `{function}` one instead of this argument"),
+    )
+}
+
+/// A method or a job has no route.
+pub(crate) fn no_path(function: &Ident, parameter: Span) -> Error {
+    Error::new(
+        parameter,
+        format!(
+            "`{function}` is not called with a path, so it has no path parameters; compare the claim in its body, by \
+             `caller.claim(..)` and `caller.refuse(..)`"
+        ),
+    )
+}
+
+pub(crate) fn claims_of_data(function: &Ident, claims: Span) -> Error {
+    Error::new(
+        claims,
+        format!("`ServiceClaims` have no other claims than the typed ones; give `{function}` a `&Caller`"),
     )
 }
 
@@ -146,11 +187,12 @@ pub(crate) fn guarded_and_public(function: &Ident) -> Error {
     )
 }
 
-pub(crate) fn takes_a_guard(function: &Ident, argument: &TokenStream) -> Error {
+pub(crate) fn takes_a_guard(function: &Ident, attribute: Attribute, argument: &TokenStream) -> Error {
+    let attribute = attribute.as_str();
     Error::new_spanned(
         argument,
         format!(
-            "`{function}` already takes a `Guard`; remove it, because `#[service_only]` adds one \
+            "`{function}` already takes a `Guard`; remove it, because `{attribute}` adds one \
              (write the path of a `Guard` of your own, such as `self::Guard`)"
         ),
     )
@@ -169,21 +211,23 @@ pub(crate) fn guard_not_first(function: &Ident) -> Error {
 
 const OR_PUBLIC: &str = r#"or make it public: `#[public(reason = "..")]`"#;
 
-pub(crate) fn no_caller(function: &Ident) -> Error {
+pub(crate) fn no_caller(function: &Ident, attribute: Attribute) -> Error {
+    let caller = attribute.caller();
     Error::new(
         function.span(),
         format!(
-            "`{function}` has no argument that identifies its caller; add `caller: &Caller`, {OR_PUBLIC}"
+            "`{function}` has no argument that identifies its caller; add `caller: {caller}`, {OR_PUBLIC}"
         ),
     )
 }
 
-pub(crate) fn not_async(function: &Ident) -> Error {
+pub(crate) fn not_async(function: &Ident, attribute: Attribute) -> Error {
+    let caller = attribute.caller();
     Error::new(
         function.span(),
         format!(
             "`{function}` is not `async`, so its request cannot be checked; write `async fn`, \
-             add `caller: &Caller`, {OR_PUBLIC}"
+             add `caller: {caller}`, {OR_PUBLIC}"
         ),
     )
 }

@@ -3,9 +3,10 @@
 use crate::rules::Key;
 
 /// The known key that starts with the written one, or differs from it in one or two characters.
-pub(crate) fn similar_key(written: &str) -> Option<Key> {
-    Key::ALL
-        .into_iter()
+pub(crate) fn similar_key(allowed: &[Key], written: &str) -> Option<Key> {
+    allowed
+        .iter()
+        .copied()
         .map(|key| (edit_distance(written, key.as_str()), key))
         .filter(|(distance, key)| *distance <= 2 || (written.len() >= 3 && key.as_str().starts_with(written)))
         .min_by_key(|(distance, _)| *distance)

@@ -11,12 +11,17 @@ use crate::item::Item;
 use crate::rules::Attribute;
 
 mod blocks;
+mod callers;
 
 /// The mistakes of an attribute, in the order of the checks.
 pub(crate) fn mistakes_of_attribute(attribute: &str) -> Vec<Error> {
     let mut errors = Diagnostics::default();
     let tokens = attribute.parse().expect("tokens");
-    check::policy(Args::parse(tokens, &mut errors), &mut errors);
+    check::policy(
+        Attribute::ServiceOnly,
+        Args::parse(Attribute::ServiceOnly, tokens, &mut errors),
+        &mut errors,
+    );
     errors.into_errors()
 }
 
@@ -33,7 +38,8 @@ fn mistakes_under(attribute: Attribute, item: &str) -> Vec<Error> {
     match Item::parse(item.parse().expect("tokens")) {
         Ok(Item::Function(function)) => drop(check::function(*function, attribute, &mut errors)),
         Ok(Item::Block(block)) if attribute == Attribute::ServiceOnly => {
-            drop(check::block(*block, &mut errors));
+            let policy = &check::Policy::default();
+            drop(check::block(*block, check::Guarding { attribute, policy }, &mut errors));
         }
         Ok(Item::Block(block)) => errors.push(not_a_function(attribute, Some(&block.keyword()))),
         Ok(Item::Other(kind)) => errors.push(not_a_function(attribute, kind.as_ref())),
@@ -79,7 +85,7 @@ fn unknown_key_is_refused_with_a_similar_key() {
             &[r#"krate = a"#, r#"^^^^^ unknown key `krate`, did you mean `crate`?"#],
             &[
                 r#"permissions("a")"#,
-                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `issuers`, `max_age`, `crate`"#,
+                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `crate`"#,
             ],
         ],
     );
@@ -241,7 +247,7 @@ fn misplaced_punctuation_is_refused() {
             &[r#""orders""#, r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#],
             &[
                 r#"= 1"#,
-                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `issuers`, `max_age`, `crate`"#,
+                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `crate`"#,
             ],
         ],
     );

@@ -2,14 +2,15 @@
 
 use std::fmt::Display;
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path};
 
 use super::entries::suggested_age;
 use super::written;
 use crate::rules::{
-    self, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_SERVICE_NAME_BYTES, Value,
+    self, Attribute, Fault, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES,
+    MAX_SERVICE_NAME_BYTES, MAX_TEXT_BYTES, Value,
 };
 
 pub(crate) fn empty_list(key: Key, span: Span) -> Error {
@@ -23,6 +24,7 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
         Key::Roles => {
             "`roles()` would refuse every caller; name a role, or leave out the key to allow every role"
         }
+        Key::AnyScope => "`any_scope()` would refuse every caller; name a scope, or leave out the key",
         _ => "`scopes()` requires nothing; name a scope, or leave out the key",
     };
     Error::new(span, message)
@@ -33,6 +35,7 @@ pub(crate) fn too_many_names(key: Key, count: usize, first_extra: &Value) -> Err
     let span = match first_extra {
         Value::Text(text) => text.span(),
         Value::Constant(path) => path.span(),
+        Value::Set(set) => set.span(),
     };
     Error::new(
         span,
@@ -59,6 +62,18 @@ pub(crate) fn repeated_value(key: Key, value: &LitStr) -> Error {
 
 pub(crate) fn repeated_constant(key: Key, path: &Path) -> Error {
     Error::new_spanned(path, format!("`{}` is in `{}` twice; keep one", written(path), key.as_str()))
+}
+
+pub(crate) fn repeated_set(set: &Ident) -> Error {
+    Error::new(set.span(), format!("`@{set}` is in `services` twice; keep one"))
+}
+
+pub(crate) fn set_of_another_key(key: Key, set: &Ident) -> Error {
+    let key = key.as_str();
+    Error::new(
+        set.span(),
+        format!("`@{set}` is a set of services, and `{key}` takes none; write `services(@{set})`"),
+    )
 }
 
 /// The registration is outside of the `impl` block.
@@ -103,6 +118,73 @@ pub(crate) fn several_in_one(key: Key, value: &LitStr) -> Error {
     let apart = apart.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
     let remedy = if apart.is_empty() { "name one".to_owned() } else { format!("write `{key}({apart})`") };
     Error::new(value.span(), format!("{text:?} has a space, and a value of `{key}` is one word; {remedy}"))
+}
+
+pub(crate) fn wildcard(key: Key, value: &LitStr) -> Error {
+    let remedy = match key {
+        Key::AnyScope => "write each scope",
+        _ => "write each scope, in `any_scope(..)` if one of them is enough",
+    };
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} has a `*`, and scopes are compared byte for byte, without patterns; {remedy}",
+            value.value()
+        ),
+    )
+}
+
+pub(crate) fn attribute_too_long(attribute: Attribute, bytes: usize) -> Error {
+    let attribute = attribute.as_str();
+    Error::new(
+        Span::call_site(),
+        format!(
+            "`{attribute}` has {bytes} bytes of text, and the limit is {MAX_TEXT_BYTES}; require one role or scope that \
+             these callers share"
+        ),
+    )
+}
+
+pub(crate) fn empty_claims(span: Span) -> Error {
+    Error::new(span, "`claims()` requires nothing; name a claim, or leave out the key")
+}
+
+pub(crate) fn too_many_claims(count: usize, place: Span) -> Error {
+    Error::new(place, format!("`claims` has {count} values, and the limit is {MAX_NAMES}"))
+}
+
+pub(crate) fn repeated_claim(name: &str, place: Span) -> Error {
+    Error::new(place, format!("the claim `{name}` is required twice; keep one"))
+}
+
+pub(crate) fn bad_claim_name(name: &str, place: Span, fault: &Fault) -> Error {
+    let reason = reason(fault);
+    Error::new(
+        place,
+        format!(
+            "{name:?} is not the name of a claim, {reason}; write printable ASCII without space, `=`, `\"` and `\\`"
+        ),
+    )
+}
+
+pub(crate) fn bad_claim_value(name: &str, value: &LitStr, fault: &Fault) -> Error {
+    let reason = reason(fault);
+    Error::new(
+        value.span(),
+        format!(
+            "{:?} is not a value for the claim `{name}`, {reason}; write a path parameter such as `\"{{tenant}}\"`, or \
+             printable ASCII without space, `\"` and `\\`",
+            value.value()
+        ),
+    )
+}
+
+fn reason(fault: &Fault) -> &str {
+    match fault {
+        Fault::SeveralInOne => "it has a space",
+        Fault::Wildcard => "it has a `*`",
+        Fault::Other(reason) => reason,
+    }
 }
 
 pub(crate) fn bad_scope_token(key: Key, value: &LitStr, reason: impl Display) -> Error {

@@ -13,7 +13,7 @@ use syn::spanned::Spanned;
 
 use super::private::Private;
 use super::{key, text};
-use crate::check::{CONSTANT, Policy, Public};
+use crate::check::{Admits, CONSTANT, Policy, Public};
 use crate::item::{Function, argument};
 
 /// The name of a function, its type if it is a method, and the path of the crate `service_only`.
@@ -83,13 +83,9 @@ impl<'a> Place<'a> {
 
     fn site(&self, policy: &Policy, next: Option<&TokenStream>) -> (Literal, TokenStream) {
         let private = &self.private;
-        let text = [&self.function(), &policy.services, &policy.roles, &policy.scopes];
-        let mut text = text.map(String::as_str).join("\n");
-        // Most handlers have none, and each word costs compile time.
-        if !policy.issuers.is_empty() {
-            text.push('\n');
-            text.push_str(&policy.issuers);
-        }
+        let lines = lines(policy);
+        let text =
+            std::iter::once(self.function()).chain(lines.iter().cloned()).collect::<Vec<_>>().join("\n");
         let paths = policy.constants.iter().map(|constant| constant.path.to_token_stream().to_string());
         let asks = std::iter::once(text.clone()).chain(paths).collect::<Vec<_>>().join("\n");
         let head = self.head(&asks, policy.max_age);
@@ -98,7 +94,7 @@ impl<'a> Place<'a> {
             (text::of(&text, private), quote!(#private::register_guarded!(#head, #text)))
         } else {
             let words = text::with_constants(&text, &policy.constants, private);
-            (words, self.registration_of_lists(&head, policy))
+            (words, self.registration_of_lists(&head, policy, &lines))
         };
         let site = quote!(#private::Site<#head, { #registration }, #words #next>);
         (head, site)
@@ -106,7 +102,7 @@ impl<'a> Place<'a> {
 
     /// The policy as lists, for the list of endpoints. Only the compiler knows the values of constants, so it also checks
     /// that no list has a value twice.
-    fn registration_of_lists(&self, head: &Literal, policy: &Policy) -> TokenStream {
+    fn registration_of_lists(&self, head: &Literal, policy: &Policy, lines: &[String]) -> TokenStream {
         let (private, function) = (&self.private, self.function());
         let place = policy.constants.first().map_or_else(Span::call_site, |constant| constant.path.span());
         let at_constant = private.at(place);
@@ -120,7 +116,7 @@ impl<'a> Place<'a> {
             let names: Vec<_> = names.collect();
             quote!(&[#(#names),*])
         };
-        let lists = [&policy.services, &policy.roles, &policy.scopes, &policy.issuers].map(&mut list);
+        let lists: Vec<_> = lines.iter().map(&mut list).collect();
         let distinct = quote_spanned!(place=> const _: () = #at_constant::distinct(&[#(#lists),*]););
         quote!(#distinct #private::register_guarded!(#head, #function, #(#lists),*))
     }
@@ -152,6 +148,30 @@ impl<'a> Place<'a> {
         let registration = quote!(#private::register_public!(#head, #function, #reason));
         (head, registration)
     }
+}
+
+/// The lines of a policy after the function's name, in the order that the runtime's `Site` reads. The lines of services
+/// or of users come first, then who is admitted, then the lines of users beside services.
+fn lines(policy: &Policy) -> Vec<String> {
+    let lists = |policy: &Policy| {
+        [&policy.services, &policy.roles, &policy.scopes, &policy.issuers, &policy.any_scope, &policy.claims]
+            .map(String::clone)
+    };
+    let mut lines = lists(policy).to_vec();
+    match &policy.admits {
+        Admits::Services => {}
+        Admits::Users => lines.push("users".to_owned()),
+        Admits::Both(users) => {
+            lines.push("both".to_owned());
+            lines.extend(lists(users));
+            lines.push(users.max_age.map(|age| age.as_secs().to_string()).unwrap_or_default());
+        }
+    }
+    // Most handlers have only the first three, and each word costs compile time.
+    while lines.len() > 3 && lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
 }
 
 /// The type of the argument after the hidden one, if the type can be written a second time.

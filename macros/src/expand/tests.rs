@@ -537,6 +537,10 @@ fn assert_unchanged(attribute: &str, item: &str, mistakes: usize) {
     assert_eq!(errors.matches(":: core :: compile_error !").count(), mistakes, "{errors}");
 }
 
+fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    guard(Attribute::ServiceOnly, attribute, item)
+}
+
 const BAD_ATTRIBUTES: &[&str] = &[
     r#"scope("a")"#,
     r#"services()"#,

@@ -29,7 +29,8 @@ pub(crate) fn with_constants(text: &str, constants: &[Constant], private: &Priva
     let nested = pieces.zip(constants.iter().rev()).fold(nested, |rest, (before, Constant { key, path })| {
         let word = match key {
             Key::Services => quote_spanned!(path.span()=> service_word),
-            _ => quote_spanned!(path.span()=> scope_word),
+            Key::Scopes | Key::AnyScope => quote_spanned!(path.span()=> scope_word),
+            _ => quote_spanned!(path.span()=> name_word),
         };
         let (place, at_constant) = (path.span(), private.at(path.span()));
         let words = (0..NAME_WORDS).map(|n| {

@@ -9,6 +9,7 @@ use syn::ext::IdentExt;
 use syn::{Attribute, FnArg, Pat, Path, PathArguments, ReceiverKind, Type};
 
 use super::attributes_named;
+use crate::rules::Attribute as Guarded;
 
 /// Whether the type is our `Guard<..>`: written by hand, or by the attribute under another name.
 pub(crate) fn is_guard(argument: &FnArg) -> bool {
@@ -37,17 +38,32 @@ fn is_private(argument: &FnArg, hidden: &str) -> bool {
         && names.next().is_some_and(|parent| parent == "__private")
 }
 
-/// Whether the type is `&ServiceClaims` or `&Caller`, by whichever path and lifetime. The attribute checks such an
-/// argument.
-pub(crate) fn is_caller(argument: &FnArg) -> bool {
+/// Whether the type is one that the attribute checks, by whichever path and lifetime: `&ServiceClaims` or `&Caller`, a
+/// `&User` for `#[users_only]`, an `&Identity` for `#[callers]`.
+pub(crate) fn is_caller(guarded: Guarded, argument: &FnArg) -> bool {
+    match guarded {
+        Guarded::UsersOnly => is_reference_to(argument, &["User"]),
+        Guarded::Callers => is_reference_to(argument, &["Identity"]),
+        Guarded::ServiceOnly | Guarded::Public => is_reference_to(argument, CALLERS),
+    }
+}
+
+/// Whether the type is `&ServiceClaims`.
+pub(crate) fn is_claims(argument: &FnArg) -> bool {
+    is_reference_to(argument, &["ServiceClaims"])
+}
+
+fn is_reference_to(argument: &FnArg, names: &[&str]) -> bool {
     match ty(argument) {
         Some(Type::Reference(reference)) if reference.mutability.is_none() => path(&reference.elem)
             .is_some_and(|path| {
-                names_a_caller(path) && path.segments.iter().all(|segment| segment.arguments.is_none())
+                is_named(path, names) && path.segments.iter().all(|segment| segment.arguments.is_none())
             }),
         _ => false,
     }
 }
+
+const CALLERS: &[&str] = &["ServiceClaims", "Caller"];
 
 /// Whether the type is a caller or claims in any spelling: in parentheses, behind several references, with empty
 /// generics.
@@ -63,16 +79,17 @@ pub(crate) fn resembles_a_caller(argument: &FnArg) -> bool {
             Type::Group(inner) => &inner.elem,
             ty => {
                 return path(ty).is_some_and(|path| {
-                    names_a_caller(path) && path.segments.iter().all(|segment| is_empty(&segment.arguments))
+                    is_named(path, CALLERS)
+                        && path.segments.iter().all(|segment| is_empty(&segment.arguments))
                 });
             }
         };
     }
 }
 
-fn names_a_caller(path: &Path) -> bool {
+fn is_named(path: &Path, names: &[&str]) -> bool {
     let last = path.segments.last().map(|last| last.ident.unraw());
-    last.is_some_and(|name| name == "ServiceClaims" || name == "Caller")
+    last.is_some_and(|last| names.iter().any(|name| last == name))
 }
 
 fn is_empty(arguments: &PathArguments) -> bool {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use service_only::{
     error::Code,
-    routes::{Access, RouteTable},
+    routes::{Access, Requirements, RouteTable},
 };
 
 use crate::{read::Record, unused::guarded};
@@ -260,6 +260,16 @@ pub fn advice(code: &str) -> Advice {
             "call with a service token; a user's token belongs at the gateway",
             "the handler has no policy for users, so it must not admit them",
         ),
+        "not_user" => advice(
+            "`#[users_only]` of the handler",
+            "call another endpoint, or write `#[callers(users(..), services(..))]`",
+            "the named services can then do what was made for people",
+        ),
+        "claim_not_allowed" => advice(
+            "`claims(..)` of the handler, the type of its `Claims` argument, and the claims of the token",
+            "mint a token with the claim, or call with the token for that tenant",
+            "without the claim, a caller reaches the data of other tenants",
+        ),
         "issuer_not_allowed" => advice(
             "`issuers(…)` of the handler's attribute",
             "add the issuer to the list of this handler",
@@ -372,7 +382,11 @@ pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Ve
 }
 
 fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
-    let Access::ServiceOnly { issuers, services, roles, scopes, max_age } = access else { return Vec::new() };
+    let Some(Requirements { issuers, services, roles, scopes, any_scope, claims, max_age, .. }) =
+        access.for_services()
+    else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     let mut add = |code: &str, is_met: Option<bool>, text: String| {
         let advice = (is_met != Some(true)).then(|| advice(code));
@@ -387,7 +401,10 @@ fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
     match services {
         Some(services) => {
             let text = format!("the service must be one of: {}", services.join(", "));
-            add("service_not_allowed", one_of(Some(&caller.service), services), text);
+            let is_named = one_of(Some(&caller.service), services);
+            // Only the program knows the services of a set.
+            let has_set = services.iter().any(|service| service.starts_with('@'));
+            add("service_not_allowed", is_named.filter(|is_named| *is_named || !has_set), text);
         }
         None => add("service_not_allowed", Some(true), "any service may call".to_owned()),
     }
@@ -401,6 +418,13 @@ fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
             Some(caller.scopes.contains(scope)),
             format!("the token must have the scope {scope}"),
         );
+    }
+    if let Some(scopes) = any_scope {
+        let text = format!("the token must have one of the scopes: {}", scopes.join(", "));
+        add("missing_scope", Some(scopes.iter().any(|scope| caller.scopes.contains(scope))), text);
+    }
+    for (name, value) in claims {
+        add("claim_not_allowed", None, format!("the claim {name} must be {value}"));
     }
     if let Some(age) = max_age {
         add("too_old", None, format!("the token must be at most {age} s old"));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
-use service_only::routes::{Access, Route, RouteTable};
+use service_only::routes::{Access, Requirements, Route, RouteTable};
 
 use crate::{survey::Survey, unused::Window};
 
@@ -46,7 +46,11 @@ impl Survey {
 
     fn suggestion(&self, route: &Route, since: i64) -> Option<Suggestion> {
         let endpoint = route.endpoint()?;
-        let Access::ServiceOnly { services, .. } = route.access() else { return None };
+        let Access::ServiceOnly(Requirements { services, .. }) = route.access() else { return None };
+        // The records do not show which services a set has.
+        if services.iter().flatten().any(|service| service.starts_with('@')) {
+            return None;
+        }
         let callers = self.callers(endpoint, since);
         let narrower: Vec<String> = match services {
             Some(services) => {
@@ -85,13 +89,21 @@ pub fn narrowed(table: &RouteTable, suggestions: &[Suggestion]) -> serde_json::R
 }
 
 fn attribute(access: &Access, services: &[String]) -> String {
-    let Access::ServiceOnly { issuers, roles, scopes, max_age, .. } = access else { return String::new() };
+    let Access::ServiceOnly(Requirements { issuers, roles, scopes, any_scope, claims, max_age, .. }) = access
+    else {
+        return String::new();
+    };
     let list = |key: &str, names: &[String]| format!("{key}({})", quoted(names));
     let mut keys = vec![list("services", services)];
     keys.extend(issuers.as_ref().map(|issuers| list("issuers", issuers)));
     keys.extend(roles.as_ref().map(|roles| list("roles", roles)));
     if !scopes.is_empty() {
         keys.push(list("scopes", scopes));
+    }
+    keys.extend(any_scope.as_ref().map(|scopes| list("any_scope", scopes)));
+    if !claims.is_empty() {
+        let claims: Vec<_> = claims.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
+        keys.push(format!("claims({})", claims.join(", ")));
     }
     keys.extend(max_age.map(|age| format!("max_age = \"{age}s\"")));
     format!("#[service_only({})]", keys.join(", "))

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use service_only::routes::{Access, RouteTable};
+use service_only::routes::{Access, Requirements, RouteTable};
 
 use crate::{
     findings::{About, Finding, Rule, instant},
@@ -151,7 +151,7 @@ impl Survey {
 
     fn unused_routes(&self, table: &RouteTable, since: i64, findings: &mut Vec<Finding>) {
         for (endpoint, access) in guarded(table) {
-            let Access::ServiceOnly { services, .. } = access else { continue };
+            let Some(Requirements { services, .. }) = access.for_services() else { continue };
             let callers = self.callers(&endpoint, since);
             let about = About { endpoint: Some(&endpoint), ..About::default() };
             if callers.is_empty() {
@@ -161,7 +161,10 @@ impl Survey {
             }
             match services {
                 Some(services) => {
-                    for service in services.iter().filter(|service| !callers.contains(&service.as_str())) {
+                    for service in services
+                        .iter()
+                        .filter(|service| !service.starts_with('@') && !callers.contains(&service.as_str()))
+                    {
                         let text = format!("`{service}` may call `{endpoint}` and never did");
                         let about = About { service: Some(service), ..about };
                         findings.push(Finding::new(Rule::UnusedGrant, about, None, text));
@@ -210,19 +213,19 @@ impl Survey {
     fn needed_scopes<'g>(&self, grants: &'g Grants, service: &str, since: i64) -> BTreeSet<&'g str> {
         let mut needed = BTreeSet::new();
         for (endpoint, access) in grants.tables.iter().flat_map(guarded) {
-            if let Access::ServiceOnly { scopes, .. } = access
+            if let Some(Requirements { scopes, any_scope, .. }) = access.for_services()
                 && self.callers(&endpoint, since).contains(&service)
             {
-                needed.extend(scopes.iter().map(String::as_str));
+                needed.extend(scopes.iter().chain(any_scope.iter().flatten()).map(String::as_str));
             }
         }
         needed
     }
 }
 
-/// The guarded routes of a table by the names that records have.
+/// The routes of a table that services may call, by the names that records have.
 pub(crate) fn guarded(table: &RouteTable) -> impl Iterator<Item = (String, &Access)> {
-    table.routes().iter().filter(|route| matches!(route.access(), Access::ServiceOnly { .. })).map(|route| {
+    table.routes().iter().filter(|route| route.access().for_services().is_some()).map(|route| {
         let name = route.endpoint().map(str::to_owned);
         let method = route.methods().first().map_or("any", String::as_str);
         (name.unwrap_or_else(|| format!("{method} {}", route.path())), route.access())

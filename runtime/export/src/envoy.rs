@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     ExportError, MeshOptions,
     options::MeshKeys,
-    plan::{self, Asked, Needs, Rule},
+    plan::{self, Asked, Kind, Needs, Rule},
     template::{Template, quote_meta},
     yaml::Page,
 };
@@ -184,26 +184,34 @@ fn principal(rule: &Rule<'_>, mesh: &MeshOptions) -> Value {
     match rule.access {
         Asked::Public { .. } => json!({ "any": true }),
         Asked::NoCaller => json!({ "not_id": { "any": true } }),
-        Asked::Service(needs) => service(needs, mesh),
+        Asked::Callers { services: Some(needs), users: None } => caller(needs, mesh),
+        Asked::Callers { .. } => any_of(rule.access.needs().map(|needs| caller(needs, mesh))),
     }
 }
 
-fn service(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
-    let mut all = vec![
-        claim("type", exact("service")),
-        claim("is_service", json!({ "bool_match": true })),
-        match needs.services {
-            None => claim("service", matching(SERVICE_NAME)),
-            Some(services) => any_of(services.iter().map(|name| {
-                json!({ "and_ids": { "ids": [claim("service", exact(name)), claim("sub", exact(name))] } })
-            })),
-        },
-    ];
+fn caller(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
+    let mut all = match needs.kind {
+        Kind::User => vec![claim("type", exact("access"))],
+        Kind::Service => vec![
+            claim("type", exact("service")),
+            claim("is_service", json!({ "bool_match": true })),
+            match needs.services {
+                None => claim("service", matching(SERVICE_NAME)),
+                Some(services) => any_of(services.iter().map(|name| {
+                    json!({ "and_ids": { "ids": [claim("service", exact(name)), claim("sub", exact(name))] } })
+                })),
+            },
+        ],
+    };
     // The filter verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
     // request.
     all.extend(needs.issuers.map(|issuers| any_of(issuers.iter().map(|issuer| claim("iss", exact(issuer))))));
     all.extend(needs.roles.map(|roles| any_of(roles.iter().map(|role| claim("role", exact(role))))));
     all.extend(needs.scopes.iter().map(|scope| claim("scope", holds_scope(scope))));
+    all.extend(
+        needs.any_scope.map(|scopes| any_of(scopes.iter().map(|scope| claim("scope", holds_scope(scope))))),
+    );
+    all.extend(needs.fixed_claims().map(|(name, value)| claim(name, exact(value))));
     // A token with an audience is only for that audience (RFC 7519 section 4.1.3).
     all.push(match mesh.audiences.as_slice() {
         [] => json!({ "not_id": claim("aud", json!({ "present_match": true })) }),

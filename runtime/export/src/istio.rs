@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     ExportError, MeshOption, MeshOptions,
     options::MeshKeys,
-    plan::{self, Asked, Needs, Rule},
+    plan::{self, Asked, Kind, Needs, Rule},
     template::{Piece, Template},
     yaml::Page,
 };
@@ -88,7 +88,7 @@ pub fn istio(table: &RouteTable, mesh: &MeshOptions) -> Result<String, ExportErr
                 &format!("Checked only by the code: `{path}` with an empty segment for a later parameter"),
             );
         }
-        page.value(2, &json!([policy_rule(rule, mesh, namespace)?]));
+        page.value(2, &policy_rules(rule, mesh, namespace)?);
     }
     Ok(page.finish())
 }
@@ -113,20 +113,26 @@ fn jwt_rule(mesh: &MeshOptions) -> Value {
     rule
 }
 
-fn policy_rule(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<Value, ExportError> {
+/// The rules of a route: one, or one for services and one for users. One matching rule is enough.
+fn policy_rules(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<Value, ExportError> {
     let to = json!([{ "operation": operation(rule)? }]);
     Ok(match rule.access {
-        Asked::Public { .. } => json!({ "to": to }),
+        Asked::Public { .. } => json!([{ "to": to }]),
         // No request both has a principal and has none, so this rule matches no request.
-        Asked::NoCaller => json!({
+        Asked::NoCaller => json!([{
             "from": [{ "source": { "notRequestPrincipals": ["*"], "requestPrincipals": ["*"] } }],
             "to": to,
-        }),
-        Asked::Service(needs) => json!({
-            "from": sources(needs, mesh, namespace),
-            "to": to,
-            "when": conditions(needs, mesh),
-        }),
+        }]),
+        Asked::Callers { .. } => {
+            let of_kind = |needs| {
+                json!({
+                    "from": sources(needs, mesh, namespace),
+                    "to": to,
+                    "when": conditions(needs, mesh),
+                })
+            };
+            rule.access.needs().map(of_kind).collect()
+        }
     })
 }
 
@@ -147,20 +153,38 @@ fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
 
 fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
-    let mut all = vec![claim("type", json!(["service"]))];
+    let mut all = vec![match needs.kind {
+        Kind::Service => claim("type", json!(["service"])),
+        Kind::User => claim("type", json!(["access"])),
+    }];
     // The mesh verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
     // request.
     all.extend(needs.issuers.map(|issuers| claim("iss", json!(issuers))));
-    all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
+    if needs.kind == Kind::Service {
+        all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
+    }
     all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
     // Istio reads `scope` as a space-separated list. Each scope is its own condition: all are required.
     all.extend(needs.scopes.iter().map(|scope| claim("scope", json!([scope]))));
+    // One of these is enough.
+    all.extend(needs.any_scope.map(|scopes| claim("scope", json!(scopes))));
+    all.extend(
+        needs
+            .fixed_claims()
+            .filter(|(name, _)| is_claim_name(name))
+            .map(|(name, value)| claim(name, json!([value]))),
+    );
     // A token with an audience is only for that audience (RFC 7519 section 4.1.3).
     all.push(match mesh.audiences.as_slice() {
         [] => json!({ "key": "request.auth.audiences", "notValues": ["*"] }),
         audiences => json!({ "key": "request.auth.audiences", "values": audiences }),
     });
     Value::Array(all)
+}
+
+/// Brackets would end the name in Istio's key or select a member of an object.
+fn is_claim_name(name: &str) -> bool {
+    !name.contains(['[', ']'])
 }
 
 fn operation(rule: &Rule<'_>) -> Result<Value, ExportError> {
@@ -244,9 +268,12 @@ fn is_plain(byte: u8) -> bool {
 
 /// Names that start or end with `*`, which Istio compares as a suffix or a prefix.
 fn patterns<'r>(rule: &Rule<'r>) -> Vec<&'r String> {
-    let Asked::Service(needs) = rule.access else { return Vec::new() };
-    let issuers = needs.issuers.unwrap_or_default().iter();
-    let names = issuers.chain(needs.roles.unwrap_or_default()).chain(needs.scopes);
+    let names = rule.access.needs().flat_map(|needs| {
+        let issuers = needs.issuers.unwrap_or_default().iter();
+        let scopes = needs.scopes.iter().chain(needs.any_scope.unwrap_or_default());
+        let claims = needs.claims.values();
+        issuers.chain(needs.roles.unwrap_or_default()).chain(scopes).chain(claims)
+    });
     names.filter(|name| name.starts_with('*') || name.ends_with('*')).collect()
 }
 

@@ -1,59 +1,100 @@
 //! Exports a Markdown table, for a README or a pull request.
 
 use crate::{
-    plan::{self, Asked},
+    plan::{self, Asked, Kind, Needs},
     yaml::one_line,
 };
-use service_only::routes::{Access, Route, RouteTable};
+use service_only::routes::{Route, RouteTable};
 
 const PLACE: [&str; 3] = ["method", "path", "handler"];
-const ASKED: [&str; 4] = ["services", "roles", "scopes", "max age"];
+const ASKED: [&str; 3] = ["services", "roles", "scopes"];
 
 /// The table in GitHub's Markdown, in the order of the routes. A column without a requirement contains `any`
-/// or is empty. A route that no caller can use is marked as such. The table has a column for issuers if a
-/// route requires some.
+/// or is empty. A route that no caller can use is marked as such. A route of services and users has a row for each. The
+/// table has a column for issuers, and one for claims, if a route requires some.
 pub fn markdown(table: &RouteTable) -> String {
-    let asks = |route: &Route| matches!(route.access(), Access::ServiceOnly { issuers: Some(_), .. });
-    let with_issuers = table.routes().iter().any(asks);
-    let issuers = with_issuers.then_some("issuers");
-    let head: Vec<_> = PLACE.into_iter().chain(issuers).chain(ASKED).map(str::to_owned).collect();
+    let accesses = || table.routes().iter().map(Route::access);
+    let asked = || accesses().flat_map(|access| access.for_services().into_iter().chain(access.for_users()));
+    let optional = Optional {
+        issuers: asked().any(|asked| asked.issuers.is_some()),
+        claims: asked().any(|asked| !asked.claims.is_empty()),
+    };
+    let head = PLACE.into_iter().chain(optional.issuers.then_some("issuers")).chain(ASKED);
+    let head = head.chain(optional.claims.then_some("claims")).chain(["max age"]);
+    let head: Vec<_> = head.map(str::to_owned).collect();
     let mut text = row(&head);
     text.push_str(&row(&vec!["---".to_owned(); head.len()]));
     for route in table.routes() {
-        text.push_str(&row(&cells(route, with_issuers)));
+        for cells in rows(route, optional) {
+            text.push_str(&row(&cells));
+        }
     }
     text
 }
 
-fn cells(route: &Route, with_issuers: bool) -> Vec<String> {
+/// The columns that a table has only if one of its routes needs them.
+#[derive(Copy, Clone)]
+struct Optional {
+    issuers: bool,
+    claims: bool,
+}
+
+fn rows(route: &Route, optional: Optional) -> Vec<Vec<String>> {
     let method = match route.methods() {
         [] if route.is_fallback() => "fallback".to_owned(),
         [] => "any".to_owned(),
         methods if route.is_fallback() => format!("fallback {}", codes(methods)),
         methods => codes(methods),
     };
-    let handler = route.endpoint().map(code).unwrap_or_default();
-    let any_of = |names: Option<&[String]>| names.map_or("any".to_owned(), codes);
-    let (issuers, asked) = match Asked::of(route.access()) {
-        Asked::Public { reason } => (String::new(), only(format!("public: {}", code(reason)))),
-        Asked::NoCaller => (String::new(), only("no caller".to_owned())),
-        Asked::Service(needs) => (
-            any_of(needs.issuers),
-            [
-                any_of(needs.services),
-                any_of(needs.roles),
-                codes(needs.scopes),
-                needs.max_age.map(plan::duration).unwrap_or_default(),
-            ],
-        ),
+    let place = [method, code(route.path()), route.endpoint().map(code).unwrap_or_default()];
+    let row = |asked: Cells| {
+        let Cells { issuers, asked, claims, age } = asked;
+        let cells = place.clone().into_iter().chain(optional.issuers.then_some(issuers)).chain(asked);
+        cells.chain(optional.claims.then_some(claims)).chain([age]).collect()
     };
-    let issuers = with_issuers.then_some(issuers);
-    [method, code(route.path()), handler].into_iter().chain(issuers).chain(asked).collect()
+    let asked = Asked::of(route.access());
+    match asked {
+        Asked::Public { reason } => vec![row(Cells::only(format!("public: {}", code(reason))))],
+        Asked::NoCaller => vec![row(Cells::only("no caller".to_owned()))],
+        Asked::Callers { .. } => asked.needs().map(|needs| row(Cells::of(needs))).collect(),
+    }
 }
 
-/// The cells of a route without other requirements.
-fn only(who: String) -> [String; 4] {
-    [who, String::new(), String::new(), String::new()]
+#[derive(Default)]
+struct Cells {
+    issuers: String,
+    /// Services, roles, scopes.
+    asked: [String; 3],
+    claims: String,
+    age: String,
+}
+
+impl Cells {
+    /// The cells of a route without other requirements.
+    fn only(who: String) -> Self {
+        Self { asked: [who, String::new(), String::new()], ..Self::default() }
+    }
+
+    fn of(needs: Needs<'_>) -> Self {
+        let any_of = |names: Option<&[String]>| names.map_or("any".to_owned(), codes);
+        let services = match needs.kind {
+            Kind::User => "users".to_owned(),
+            // A name is a code span, so a service with the name `users` looks different.
+            Kind::Service => any_of(needs.written),
+        };
+        let one_of = |scopes: &[String]| {
+            format!("one of {}", scopes.iter().map(|scope| code(scope)).collect::<Vec<_>>().join(", "))
+        };
+        let scopes = Some(codes(needs.scopes)).filter(|scopes| !scopes.is_empty());
+        let scopes: Vec<_> = scopes.into_iter().chain(needs.any_scope.map(one_of)).collect();
+        let claims = needs.claims.iter().map(|(name, value)| code(&format!("{name} = {value}")));
+        Self {
+            issuers: any_of(needs.issuers),
+            asked: [services, any_of(needs.roles), scopes.join("; ")],
+            claims: claims.collect::<Vec<_>>().join(", "),
+            age: needs.max_age.map(plan::duration).unwrap_or_default(),
+        }
+    }
 }
 
 fn row(cells: &[String]) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    plan::{self, Asked, Needs},
+    plan::{self, Asked, Kind, Needs},
     yaml::one_line,
 };
 use service_only::routes::RouteTable;
@@ -18,18 +18,18 @@ pub fn mermaid(table: &RouteTable) -> String {
     let _ = writeln!(chart, "  subgraph service[{}]", label(table.service()));
     for (number, route) in table.routes().iter().enumerate() {
         let _ = writeln!(chart, "    e{number}[{}]", label(&plan::name(route)));
-        let (names, needs) = match Asked::of(route.access()) {
-            Asked::Public { .. } => (vec![ANY_CLIENT], String::new()),
-            Asked::NoCaller => continue,
-            Asked::Service(needs) => (callers_of(needs), needed(needs)),
-        };
-        for name in names {
-            let caller = callers.iter().position(|known| *known == name).unwrap_or_else(|| {
-                callers.push(name);
-                callers.len() - 1
-            });
-            let needs = if needs.is_empty() { String::new() } else { format!("|{}|", label(&needs)) };
-            let _ = writeln!(arrows, "  c{caller} -->{needs} e{number}");
+        let asked = Asked::of(route.access());
+        let public = matches!(asked, Asked::Public { .. }).then(|| (vec![ANY_CLIENT], String::new()));
+        let callers_and_needs = asked.needs().map(|needs| (callers_of(needs), needed(needs)));
+        for (names, needs) in public.into_iter().chain(callers_and_needs) {
+            for name in names {
+                let caller = callers.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    callers.push(name);
+                    callers.len() - 1
+                });
+                let needs = if needs.is_empty() { String::new() } else { format!("|{}|", label(&needs)) };
+                let _ = writeln!(arrows, "  c{caller} -->{needs} e{number}");
+            }
         }
     }
     chart.push_str("  end\n");
@@ -43,17 +43,25 @@ pub fn mermaid(table: &RouteTable) -> String {
 // A service name has no space, so these labels cannot collide with one.
 const ANY_CLIENT: &str = "any client (public)";
 const ANY_SERVICE: &str = "any service";
+const ANY_USER: &str = "users with a token";
 
 fn callers_of(needs: Needs<'_>) -> Vec<&str> {
-    needs.services.map_or_else(|| vec![ANY_SERVICE], |services| services.iter().map(String::as_str).collect())
+    match (needs.kind, needs.written) {
+        (Kind::User, _) => vec![ANY_USER],
+        (Kind::Service, None) => vec![ANY_SERVICE],
+        (Kind::Service, Some(services)) => services.iter().map(String::as_str).collect(),
+    }
 }
 
 fn needed(needs: Needs<'_>) -> String {
     let issuers = needs.issuers.map(|issuers| format!("issuer {}", issuers.join(" or ")));
     let roles = needs.roles.map(|roles| format!("role {}", roles.join(" or ")));
     let scopes = (!needs.scopes.is_empty()).then(|| needs.scopes.join(" and "));
+    let any_scope = needs.any_scope.map(|scopes| scopes.join(" or "));
+    let claims = needs.claims.iter().map(|(name, value)| format!("{name} = {value}"));
+    let claims = (!needs.claims.is_empty()).then(|| claims.collect::<Vec<_>>().join(" and "));
     let age = needs.max_age.map(|age| format!("at most {} old", plan::duration(age)));
-    [issuers, roles, scopes, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [issuers, roles, scopes, any_scope, claims, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A string in quotes. Characters that could end it or act as markup become Mermaid entities.

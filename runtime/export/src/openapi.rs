@@ -9,9 +9,10 @@ use crate::{
     plan::{self, Rule},
     template::{Piece, Template},
 };
-use service_only::routes::{Access, Route, RouteTable};
+use service_only::routes::{Access, Requirements, Route, RouteTable};
 
 const SCHEME: &str = "serviceToken";
+const USER_SCHEME: &str = "userToken";
 
 /// The methods for which a path item of OpenAPI 3.1 can have an operation.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
@@ -25,10 +26,10 @@ const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "
 /// # Errors
 /// For a method that OpenAPI does not support, and for two paths that it cannot distinguish.
 pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError> {
-    let document = json!({
+    let mut document = json!({
         "components": {
             "responses": {
-                "Forbidden": response("The token does not belong to an allowed service."),
+                "Forbidden": response("The token does not belong to an allowed caller."),
                 "Unauthorized": response("The token is missing or not authentic."),
             },
             "schemas": { "Problem": problem() },
@@ -45,6 +46,12 @@ pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError>
         // The default for operations that are not listed: they are not public either.
         "security": [{ SCHEME: [] }],
     });
+    let has_users = table.routes().iter().any(|route| route.access().for_users().is_some());
+    if let (true, Some(schemes)) = (has_users, document.pointer_mut("/components/securitySchemes")) {
+        schemes[USER_SCHEME] = json!({
+            "bearerFormat": "JWT", "description": "A user's access token.", "scheme": "bearer", "type": "http",
+        });
+    }
     Ok(format!("{document:#}\n"))
 }
 
@@ -104,23 +111,35 @@ fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
 
 fn operation(route: &Route) -> Value {
     let answer = json!({ "description": "The handler's response." });
-    let mut operation = match route.access() {
+    let access = route.access();
+    let mut operation = match access {
         Access::Public { reason } => {
             json!({ "responses": { "default": answer }, "security": [], "x-public": reason })
         }
-        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => json!({
-            "responses": {
-                "401": { "$ref": "#/components/responses/Unauthorized" },
-                "403": { "$ref": "#/components/responses/Forbidden" },
-                "default": answer,
-            },
-            "security": [{ SCHEME: scopes }],
-            "x-service-only": asked(issuers.as_deref(), json!({
-                "max_age": max_age, "roles": roles, "scopes": scopes, "services": services,
-            })),
-        }),
-        // A table with another kind of access has no rules.
-        _ => json!({ "responses": { "default": answer }, "security": [{ SCHEME: [] }] }),
+        access => {
+            let services = access.for_services();
+            let users = access.for_users();
+            // One requirement for each kind of callers: one of them is enough.
+            let security: Vec<_> = services
+                .map(|services| json!({ SCHEME: services.scopes }))
+                .into_iter()
+                .chain(users.map(|users| json!({ USER_SCHEME: users.scopes })))
+                .collect();
+            let mut operation = json!({
+                "responses": {
+                    "401": { "$ref": "#/components/responses/Unauthorized" },
+                    "403": { "$ref": "#/components/responses/Forbidden" },
+                    "default": answer,
+                },
+                "security": security,
+            });
+            if let Some(operation) = operation.as_object_mut() {
+                operation
+                    .extend(services.map(|services| ("x-service-only".to_owned(), asked(services, true))));
+                operation.extend(users.map(|users| ("x-users-only".to_owned(), asked(users, false))));
+            }
+            operation
+        }
     };
     if let (Some(handler), Some(operation)) = (route.endpoint(), operation.as_object_mut()) {
         operation.insert("x-handler".to_owned(), json!(handler));
@@ -128,13 +147,27 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
-/// Each member is present, and `null` without a requirement: an empty list accepts no caller. Only `issuers`
-/// is omitted if the handler names none.
-fn asked(issuers: Option<&[String]>, mut asked: Value) -> Value {
-    if let (Some(issuers), Some(asked)) = (issuers, asked.as_object_mut()) {
-        asked.insert("issuers".to_owned(), json!(issuers));
+/// Each member of the first form is present, and `null` without a requirement: an empty list accepts no caller. Others
+/// are omitted if the handler requires none.
+fn asked(asked: &Requirements, has_services: bool) -> Value {
+    let mut members = Map::new();
+    let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    add("max_age", json!(asked.max_age));
+    add("roles", json!(asked.roles));
+    add("scopes", json!(asked.scopes));
+    if has_services || asked.services.is_some() {
+        add("services", json!(asked.services));
     }
-    asked
+    if let Some(issuers) = &asked.issuers {
+        add("issuers", json!(issuers));
+    }
+    if let Some(any_scope) = &asked.any_scope {
+        add("any_scope", json!(any_scope));
+    }
+    if !asked.claims.is_empty() {
+        add("claims", json!(asked.claims));
+    }
+    Value::Object(members)
 }
 
 /// A problem document of RFC 9457, with the header of RFC 6750 section 3.

@@ -4,8 +4,9 @@
 use crate::{ExportError, MeshOption, template::Template};
 use service_only::{
     claims::{Scopes, ServiceName},
-    routes::{Access, Route, RouteTable},
+    routes::{Access, Requirements, Route, RouteTable},
 };
+use std::collections::BTreeMap;
 
 /// One route, and the conditions that separate it from the other routes.
 #[derive(Debug)]
@@ -25,40 +26,98 @@ pub(crate) struct Rule<'t> {
 pub(crate) enum Asked<'t> {
     Public { reason: &'t str },
     NoCaller,
-    Service(Needs<'t>),
+    Callers { services: Option<Needs<'t>>, users: Option<Needs<'t>> },
 }
 
-/// The requirements for a service. A list that exists is not empty.
+/// The requirements for one kind of callers. A list that exists is not empty.
 #[derive(Debug, Copy, Clone)]
 pub(crate) struct Needs<'t> {
+    pub(crate) kind: Kind,
     pub(crate) issuers: Option<&'t [String]>,
     pub(crate) services: Option<&'t [String]>,
+    /// The services as written, with the names of sets, for a reader.
+    pub(crate) written: Option<&'t [String]>,
+    /// Whether the policy refers to named sets of services.
+    pub(crate) sets: bool,
     pub(crate) roles: Option<&'t [String]>,
     pub(crate) scopes: &'t [String],
+    pub(crate) any_scope: Option<&'t [String]>,
+    pub(crate) claims: &'t BTreeMap<String, String>,
     pub(crate) max_age: Option<u64>,
+}
+
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Service,
+    User,
 }
 
 impl<'t> Asked<'t> {
     pub(crate) fn of(access: &'t Access) -> Self {
-        match access {
-            Access::Public { reason } => Self::Public { reason },
-            Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
-                let empty = |names: &Option<Vec<String>>| names.as_ref().is_some_and(Vec::is_empty);
-                if empty(issuers) || empty(services) || empty(roles) {
-                    return Self::NoCaller;
-                }
-                Self::Service(Needs {
-                    issuers: issuers.as_deref(),
-                    services: services.as_deref(),
-                    roles: roles.as_deref(),
-                    scopes,
-                    max_age: *max_age,
-                })
-            }
-            // An unknown kind of access is closed; `parse` refuses it for a mesh.
-            _ => Self::NoCaller,
+        if let Access::Public { reason } = access {
+            return Self::Public { reason };
         }
+        let services = access.for_services().and_then(|asked| Needs::of(Kind::Service, asked));
+        let users = access.for_users().and_then(|asked| Needs::of(Kind::User, asked));
+        // An unknown kind of access is closed; `parse` refuses it for a mesh.
+        if services.is_none() && users.is_none() { Self::NoCaller } else { Self::Callers { services, users } }
     }
+
+    /// The requirements, services first.
+    pub(crate) fn needs(self) -> impl Iterator<Item = Needs<'t>> {
+        let (services, users) = match self {
+            Self::Public { .. } | Self::NoCaller => (None, None),
+            Self::Callers { services, users } => (services, users),
+        };
+        services.into_iter().chain(users)
+    }
+}
+
+impl<'t> Needs<'t> {
+    /// `None` if no caller meets the requirements.
+    fn of(kind: Kind, asked: &'t Requirements) -> Option<Self> {
+        // A user has no service name.
+        if asked.refuse_everyone() || (kind == Kind::User && asked.services.is_some()) {
+            return None;
+        }
+        Some(Self {
+            kind,
+            issuers: asked.issuers.as_deref(),
+            // A set is known to the code only, so a proxy admits every service.
+            services: asked.services.as_deref().filter(|services| !services.iter().any(is_set)),
+            written: asked.services.as_deref(),
+            sets: asked.services.iter().flatten().any(is_set),
+            roles: asked.roles.as_deref(),
+            scopes: &asked.scopes,
+            any_scope: asked.any_scope.as_deref(),
+            claims: &asked.claims,
+            max_age: asked.max_age,
+        })
+    }
+
+    /// The claims that a proxy can compare: those with a fixed value.
+    pub(crate) fn fixed_claims(self) -> impl Iterator<Item = (&'t str, &'t str)> {
+        let claims = self.claims.iter().filter(|(_, value)| !is_path_parameter(value));
+        claims.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What only the code checks.
+    fn checked_by_the_code(self) -> Vec<String> {
+        let age = self.max_age.map(|age| format!("max_age {}", duration(age)));
+        let claims = self.claims.iter().filter(|(_, value)| is_path_parameter(value));
+        let claims = claims.map(|(name, value)| format!("claim {name} = {value}"));
+        let sets = self.sets.then(|| "a set of services".to_owned());
+        sets.into_iter().chain(age).chain(claims).collect()
+    }
+}
+
+/// Whether a name in a list of services is that of a set.
+fn is_set(name: &String) -> bool {
+    name.starts_with('@')
+}
+
+fn is_path_parameter(value: &str) -> bool {
+    value.starts_with('{') && value.ends_with('}')
 }
 
 /// The methods and the path of a route, as one string.
@@ -111,25 +170,27 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
     if let Some(method) = route.methods().iter().find(|method| !is_method(method)) {
         return Err(refused(format!("`{}` is not a method", method.escape_debug())));
     }
-    match route.access() {
-        Access::Public { .. } => {}
-        Access::ServiceOnly { issuers, services, roles, scopes, .. } => {
-            if issuers.iter().flatten().any(String::is_empty) {
-                return Err(refused("a name in `issuers` is empty".to_owned()));
-            }
-            if services.iter().flatten().any(|name| name.parse::<ServiceName>().is_err()) {
-                return Err(refused(
-                    "a name in `services` is not a service name, so no token can have it".to_owned(),
-                ));
-            }
-            if roles.iter().flatten().any(String::is_empty) {
-                return Err(refused("a name in `roles` is empty".to_owned()));
-            }
-            if !scopes.iter().all(|scope| is_scope(scope)) {
-                return Err(refused("a name in `scopes` is not a scope, so no token can have it".to_owned()));
-            }
+    let access = route.access();
+    let all: Vec<_> = access.for_services().into_iter().chain(access.for_users()).collect();
+    if all.is_empty() && !matches!(access, Access::Public { .. }) {
+        return Err(refused("its access is of a kind that cannot be exported".to_owned()));
+    }
+    for Requirements { issuers, services, roles, scopes, any_scope, .. } in all {
+        if issuers.iter().flatten().any(String::is_empty) {
+            return Err(refused("a name in `issuers` is empty".to_owned()));
         }
-        _ => return Err(refused("its access is of a kind that cannot be exported".to_owned())),
+        let mut named = services.iter().flatten().filter(|name| !is_set(name));
+        if named.any(|name| name.parse::<ServiceName>().is_err()) {
+            return Err(refused(
+                "a name in `services` is not a service name, so no token can have it".to_owned(),
+            ));
+        }
+        if roles.iter().flatten().any(String::is_empty) {
+            return Err(refused("a name in `roles` is empty".to_owned()));
+        }
+        if !scopes.iter().chain(any_scope.iter().flatten()).all(|scope| is_scope(scope)) {
+            return Err(refused("a name in `scopes` is not a scope, so no token can have it".to_owned()));
+        }
     }
     Ok((template, route))
 }
@@ -191,10 +252,13 @@ impl Rule<'_> {
         match self.access {
             Asked::Public { reason } => remark.push_str(&format!(": public, because {reason}")),
             Asked::NoCaller => remark.push_str(": no caller, because a list of names is empty"),
-            Asked::Service(Needs { max_age: Some(age), .. }) => {
-                remark.push_str(&format!(". Checked only by the code: max_age {}", duration(age)));
+            Asked::Callers { .. } => {
+                let mut checked: Vec<_> = self.access.needs().flat_map(Needs::checked_by_the_code).collect();
+                checked.dedup();
+                if !checked.is_empty() {
+                    remark.push_str(&format!(". Checked only by the code: {}", checked.join(", ")));
+                }
             }
-            Asked::Service(_) => {}
         }
         remark
     }

@@ -5,6 +5,12 @@ use crate::clock::Timestamp;
 
 const NOW: i64 = 1_767_225_600;
 
+static SETS: std::sync::LazyLock<Sets> = std::sync::LazyLock::new(Sets::default);
+
+fn known() -> Known<'static> {
+    Known { path: &[], sets: &SETS }
+}
+
 fn claims() -> ServiceClaims {
     ServiceClaims {
         sub: "orders".to_owned(),
@@ -25,7 +31,7 @@ fn claims() -> ServiceClaims {
 
 fn verdict(claims: &ServiceClaims, policy: Policy<'_>) -> Option<Code> {
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    authorize(claims, &policy, at).err().map(|denial| denial.code())
+    authorize(claims, |_| None, &policy, known(), at).err().map(|denial| denial.code())
 }
 
 #[test]
@@ -62,7 +68,7 @@ fn any_of_the_issuers_is_enough_and_is_compared_exactly() {
     }
     let policy = Policy::any_service().issuers(&["a", "b"]);
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    let denial = authorize(&claims(), &policy, at).unwrap_err();
+    let denial = authorize(&claims(), |_| None, &policy, known(), at).unwrap_err();
     assert_eq!(denial.reason(), "the issuer is `bakery-auth`, allowed: a, b");
 }
 
@@ -82,7 +88,7 @@ fn every_scope_is_needed_and_the_missing_ones_are_named() {
     assert_eq!(verdict(&claims(), Policy::any_service().scopes(&["tenants:delete", "tenants:read"])), None);
     let policy = Policy::any_service().scopes(&["tenants:read", "tenants", "users:read"]);
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    let denial = authorize(&claims(), &policy, at).unwrap_err();
+    let denial = authorize(&claims(), |_| None, &policy, known(), at).unwrap_err();
     assert_eq!(
         (denial.code(), denial.missing_scopes()),
         (Code::MissingScope, &["tenants".to_owned(), "users:read".to_owned()][..])
@@ -110,7 +116,8 @@ fn leeway_moves_both_ends_of_the_age() {
     let policy = Policy::any_service().max_age(Duration::from_secs(10));
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(5) };
     for (iat, fresh) in [(NOW + 5, true), (NOW + 6, false), (NOW - 15, false), (NOW - 10, true)] {
-        let verdict = authorize(&ServiceClaims { iat: Some(iat), ..claims() }, &policy, at);
+        let verdict =
+            authorize(&ServiceClaims { iat: Some(iat), ..claims() }, |_| None, &policy, known(), at);
         assert_eq!(verdict.is_ok(), fresh, "{}", iat - NOW);
     }
 }

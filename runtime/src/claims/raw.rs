@@ -40,6 +40,8 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
     pub(crate) confirmation: Confirmation,
+    /// Whether the token has a claim of another name.
+    pub(crate) has_others: bool,
 }
 
 /// The `aud` claim: a string, or several in an array (RFC 7519 section 4.1.3).
@@ -132,6 +134,12 @@ impl RawClaims<'_> {
         audiences.iter().map(|audience| audience.to_string()).collect()
     }
 
+    /// Whether the typed claims of a service lack a claim of the token, or contain it under another name.
+    pub(crate) fn exceeds_service_claims(&self) -> bool {
+        let is_bound = self.confirmation != Confirmation::default();
+        self.has_others || is_bound || self.client_id.is_some() || self.kubernetes.is_some()
+    }
+
     fn check_lengths(&self) -> Result<(), Denial> {
         let kept = [&self.iss, &self.user_id, &self.role, &self.email, &self.jti]
             .map(|text| text.as_deref().map_or(0, str::len));
@@ -187,6 +195,10 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
             }
         }
         Ok(())
+    }
+
+    fn other(&mut self) {
+        self.has_others = true;
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     convert::Infallible,
+    fmt,
     future::{Future, Ready, poll_fn, ready},
     net::IpAddr,
     pin::{Pin, pin},
@@ -20,12 +22,13 @@ use actix_web::{
     error::PayloadError,
     http::{
         Method, StatusCode,
-        header::{AUTHORIZATION, HeaderValue},
+        header::{AUTHORIZATION, HeaderMap, HeaderValue},
         uri::PathAndQuery,
     },
-    web::Data,
+    web::{self, Data},
 };
 use futures_util::TryFutureExt;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Visitor};
 use tokio::sync::watch;
 
 use super::{
@@ -34,12 +37,12 @@ use super::{
 };
 use crate::{
     audit::RequestContext,
-    caller::{Caller, Identity},
+    caller::{Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
     policy::{Endpoint, Policy},
     recorder::{Asked, Attempt, Attempted, KeptRequest},
-    rejection::Rejection,
+    rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::trace_parent,
     verifier::Verifier,
 };
@@ -58,8 +61,9 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
             await_unknown_key(&verifier, &request, Some(P::endpoint)).await;
             let epoch = verifier.recorder().epoch();
             let asked = || (request.clone(), earlier(&request, &verifier));
-            let (guard, caller) = Self::enforce(&verifier, bytes(&request), peer(&request), asked)?;
-            leave_decided(&request, &Identity::Service(caller), epoch, Owner::Guard);
+            let path = if P::POLICY.reads_path() { path_parameters(&request) } else { Vec::new() };
+            let (guard, identity) = Self::enforce(&verifier, bytes(&request), peer(&request), &path, asked)?;
+            leave_decided(&request, &identity, epoch, Owner::Guard);
             Ok(guard)
         })
     }
@@ -86,19 +90,46 @@ impl FromRequest for Caller {
             if let Some(caller) = decided_before(&request, &verifier) {
                 return Ok(caller);
             }
-            await_unknown_key(&verifier, &request, None).await;
-            let epoch = verifier.recorder().epoch();
-            let asked = || asked(&request, &verifier, None);
-            let policy = Policy::any_service();
-            let caller = verifier.enforce_request(bytes(&request), peer(&request), &policy, asked)?;
-            leave_decided(&request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
-            Ok(caller)
+            caller(&request, &verifier).await
         })
     }
 }
 
-/// Authenticates a service or a user, for a gateway that forwards both. Together with a guard or a [`Caller`] it
-/// shares one decision. A handler uses `#[service_only]` or [`Caller`] instead.
+/// Decides about a request without a guard.
+async fn caller(request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Rejection> {
+    await_unknown_key(verifier, request, None).await;
+    let epoch = verifier.recorder().epoch();
+    let asked = || asked(request, verifier, None);
+    let policy = Policy::any_service();
+    let caller = verifier.enforce_request(bytes(request), peer(request), &policy, &[], asked)?;
+    leave_decided(request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
+    Ok(caller)
+}
+
+/// The user that `#[users_only]` has admitted. Without a guard, this argument authenticates the request, and refuses a
+/// service. Put it before an argument that reads the body.
+impl FromRequest for User {
+    type Error = Rejection;
+    type Future = Deciding<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
+        before_the_body(request, payload, async |request| {
+            let verifier = required_verifier(&request)?;
+            if let Some(Identity::User(user)) = identified_before(&request, &verifier) {
+                return Ok(user);
+            }
+            await_unknown_key(&verifier, &request, None).await;
+            let epoch = verifier.recorder().epoch();
+            let asked = || asked(&request, &verifier, None);
+            let user = verifier.enforce_user_request(bytes(&request), peer(&request), asked)?;
+            leave_decided(&request, &Identity::User(user.clone()), epoch, Owner::Extractors);
+            Ok(user)
+        })
+    }
+}
+
+/// The caller that `#[callers]` has admitted. Without a guard, this argument authenticates a service or a user, for a
+/// gateway that forwards both. Together with a guard or a [`Caller`] it shares one decision.
 impl FromRequest for Identity {
     type Error = Rejection;
     type Future = Deciding<Self>;
@@ -106,8 +137,8 @@ impl FromRequest for Identity {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
             let verifier = required_verifier(&request)?;
-            if let Some(caller) = decided_before(&request, &verifier) {
-                return Ok(Self::Service(caller));
+            if let Some(identity) = identified_before(&request, &verifier) {
+                return Ok(identity);
             }
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
@@ -115,6 +146,22 @@ impl FromRequest for Identity {
             let identity = verifier.enforce_identity_request(bytes(&request), peer(&request), asked)?;
             leave_decided(&request, &identity, epoch, Owner::Extractors);
             Ok(identity)
+        })
+    }
+}
+
+/// Reads the claims of the identity that a guard or an earlier argument has admitted, or of a service.
+impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Claims<T> {
+    type Error = Rejection;
+    type Future = Deciding<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
+        before_the_body(request, payload, async |request| {
+            let verifier = required_verifier(&request)?;
+            match identified_before(&request, &verifier) {
+                Some(identity) => Self::of(identity),
+                None => Self::of(Identity::Service(caller(&request, &verifier).await?)),
+            }
         })
     }
 }
@@ -226,6 +273,33 @@ async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint:
     }
 }
 
+/// The path parameters of the route, decoded as for the handler.
+fn path_parameters(request: &HttpRequest) -> Vec<(String, String)> {
+    let decoded = web::Path::<BTreeMap<ParameterName, String>>::extract(request).into_inner();
+    let named = decoded.map(|decoded| decoded.into_inner()).unwrap_or_default();
+    named.into_iter().map(|(ParameterName(name), value)| (name, value)).collect()
+}
+
+/// actix passes the names of parameters only to a type that asks for an identifier.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ParameterName(String);
+
+impl<'de> Deserialize<'de> for ParameterName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = ParameterName;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a parameter")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<ParameterName, E> {
+                Ok(ParameterName(name.to_owned()))
+            }
+        }
+        deserializer.deserialize_identifier(NameVisitor)
+    }
+}
+
 /// Describes the request that is decided about.
 fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>) -> Attempted<HttpRequest> {
     Attempted { endpoint, request: request.clone(), earlier: earlier(request, verifier), who: None }
@@ -235,6 +309,11 @@ fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>)
 fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>, owner: Owner) {
     let decided = Decided::new(authorization(request), identity, epoch, owner);
     request.extensions_mut().insert(decided);
+}
+
+fn identified_before(request: &HttpRequest, verifier: &Verifier) -> Option<Identity> {
+    let extensions = request.extensions();
+    extensions.get::<Decided<HeaderValue>>()?.identity(verifier, authorization(request), peer(request))
 }
 
 fn decided_before(request: &HttpRequest, verifier: &Verifier) -> Option<Caller> {
@@ -278,8 +357,13 @@ impl Asked for HttpRequest {
         }
     }
 
-    fn keep(&self) -> KeptHttpRequest {
+    fn keep(&self, with_headers: bool) -> KeptHttpRequest {
         KeptHttpRequest {
+            headers: with_headers.then(|| {
+                let mut headers = Box::new(self.headers().clone());
+                CREDENTIALS.iter().for_each(|secret| drop(headers.remove(*secret)));
+                headers
+            }),
             method: self.method().clone(),
             target: self.uri().path_and_query().cloned(),
             route: self.match_pattern(),
@@ -293,11 +377,25 @@ const TRACEPARENT: &str = "traceparent";
 
 /// The recorded parts of a request, shared with it. A request of actix cannot move to another thread.
 pub(crate) struct KeptHttpRequest {
+    /// Only if the application builds the bodies of refusals.
+    headers: Option<Box<HeaderMap>>,
     method: Method,
     target: Option<PathAndQuery>,
     route: Option<String>,
     client_address: Option<IpAddr>,
     traceparent: Option<HeaderValue>,
+}
+
+impl RequestHeaders for HttpRequest {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+}
+
+impl RequestHeaders for KeptHttpRequest {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.as_ref()?.get(name)?.to_str().ok()
+    }
 }
 
 impl KeptRequest for KeptHttpRequest {

@@ -13,14 +13,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderValue, request::Parts};
+use serde::de::DeserializeOwned;
 
 pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},
-    parts::{Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, peer, response},
+    parts::{
+        Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, path_parameters,
+        peer, response,
+    },
 };
 use crate::{
-    caller::{Caller, Identity},
+    caller::{Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     policy::{Endpoint, Policy},
     recorder::Attempted,
@@ -107,11 +111,12 @@ where
         let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, Some(P::endpoint()))).await;
+        let path = if P::POLICY.reads_path() { path_parameters(parts).await } else { Vec::new() };
+        let authorization = super::parts::authorization(&parts.headers);
         let epoch = verifier.recorder().epoch();
         let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
         let peer = peer(&parts.extensions);
-        let (guard, caller) = Self::enforce(&verifier, bytes(&authorization), peer, request)?;
-        let identity = Identity::Service(caller);
+        let (guard, identity) = Self::enforce(&verifier, bytes(&authorization), peer, &path, request)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
     }
@@ -152,15 +157,39 @@ where
         let asked = || asked(parts, &verifier, None);
         let peer = peer(&parts.extensions);
         let policy = Policy::any_service();
-        let caller = verifier.enforce_request(bytes(&authorization), peer, &policy, asked)?;
+        let caller = verifier.enforce_request(bytes(&authorization), peer, &policy, &[], asked)?;
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
     }
 }
 
-/// Authenticates a service or a user, for a gateway that forwards both. Together with a guard or a [`Caller`] it
-/// shares one decision. A handler uses `#[service_only]` or [`Caller`] instead.
+/// The user that `#[users_only]` has admitted. Without a guard, this argument authenticates the request, and refuses a
+/// service.
+impl<S> FromRequestParts<S> for User
+where
+    S: HasVerifier + Send + Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let verifier = state.verifier();
+        let authorization = authorization(&parts.headers);
+        if let Some(Identity::User(user)) = identified_before(parts, &verifier) {
+            return Ok(user);
+        }
+        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
+        let epoch = verifier.recorder().epoch();
+        let asked = || asked(parts, &verifier, None);
+        let user = verifier.enforce_user_request(bytes(&authorization), peer(&parts.extensions), asked)?;
+        let identity = Identity::User(user.clone());
+        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
+        Ok(user)
+    }
+}
+
+/// The caller that `#[callers]` has admitted. Without a guard, this argument authenticates a service or a user, for a
+/// gateway that forwards both. Together with a guard or a [`Caller`] it shares one decision.
 impl<S> FromRequestParts<S> for Identity
 where
     S: HasVerifier + Send + Sync,
@@ -170,8 +199,8 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
-        if let Some(caller) = decided_before(&parts.extensions, &authorization, &verifier) {
-            return Ok(Self::Service(caller));
+        if let Some(identity) = identified_before(parts, &verifier) {
+            return Ok(identity);
         }
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
@@ -181,6 +210,33 @@ where
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(identity)
     }
+}
+
+/// Reads the claims of the identity that a guard or an earlier argument has admitted, or of a service.
+impl<S, T> FromRequestParts<S> for Claims<T>
+where
+    S: HasVerifier + Send + Sync,
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let verifier = state.verifier();
+        if let Some(identity) = identified_before(parts, &verifier) {
+            return Self::of(identity);
+        }
+        let caller = Caller::from_request_parts(parts, state).await?;
+        Self::of(Identity::Service(caller))
+    }
+}
+
+fn identified_before(parts: &Parts, verifier: &Verifier) -> Option<Identity> {
+    let authorization = authorization(&parts.headers);
+    parts.extensions.get::<Decided<HeaderValue>>()?.identity(
+        verifier,
+        authorization.iter(),
+        peer(&parts.extensions),
+    )
 }
 
 fn decided_before(

@@ -73,8 +73,34 @@ impl<V: Clone + PartialEq> Decided<V> {
         self.identity.attempts().current()
     }
 
-    /// Returns the identity, if this verifier decided about these headers and would accept the token
-    /// now. Decisions about users are made again.
+    /// Returns the identity, if this verifier decided about these headers and would accept the token now.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn identity<'r>(
+        &self,
+        verifier: &Verifier,
+        authorization: impl Iterator<Item = &'r V>,
+        peer: Option<&PeerCertificate>,
+    ) -> Option<Identity>
+    where
+        V: 'r,
+    {
+        // A part of the verifier that panics is asked again by the decision, which records the refusal.
+        let at = verifier.recorder().moment();
+        // A layer may have carried the decision over to a request of another connection.
+        let check = || {
+            self.identity.check_proof(peer, at).is_ok() && self.identity.check_again(at, self.epoch).is_ok()
+        };
+        let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
+        if !(self.is_about(verifier, authorization) && is_good()) {
+            return None;
+        }
+        Some(match (self.owner, self.identity.attempts().current()) {
+            (Owner::Extractors, Some(attempt)) => self.identity.without_attempt().owning(attempt),
+            _ => self.identity.clone(),
+        })
+    }
+
+    /// Returns the caller of such a decision. A user of an earlier decision is refused by a new one.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn caller<'r>(
         &self,
@@ -85,20 +111,10 @@ impl<V: Clone + PartialEq> Decided<V> {
     where
         V: 'r,
     {
-        let Identity::Service(caller) = &self.identity else { return None };
-        // A part of the verifier that panics is asked again by the decision, which records the refusal.
-        let at = verifier.recorder().moment();
-        // A layer may have carried the decision over to a request of another connection.
-        let check =
-            || self.identity.check_proof(peer, at).is_ok() && caller.check_again(at, self.epoch).is_ok();
-        let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
-        if !(self.is_about(verifier, authorization) && is_good()) {
-            return None;
+        match self.identity(verifier, authorization, peer)? {
+            Identity::Service(caller) => Some(caller),
+            Identity::User(_) => None,
         }
-        Some(match (self.owner, caller.attempts().current()) {
-            (Owner::Extractors, Some(attempt)) => caller.without_attempt().owning(attempt),
-            _ => caller.clone(),
-        })
     }
 
     fn is_about<'r>(&self, verifier: &Verifier, mut authorization: impl Iterator<Item = &'r V>) -> bool

@@ -18,7 +18,7 @@ use crate::{
     caller::Identity,
     peer::PeerCertificate,
     recorder::{Asked, Attempt, Attempted, KeptRequest},
-    rejection::Rejection,
+    rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::{TraceParent, trace_parent},
     verifier::Verifier,
 };
@@ -63,8 +63,9 @@ impl Asked for &Parts {
         }
     }
 
-    fn keep(&self) -> KeptParts {
+    fn keep(&self, with_headers: bool) -> KeptParts {
         KeptParts {
+            headers: with_headers.then(|| without_credentials(&self.headers)),
             method: self.method.clone(),
             target: uri(self).path_and_query().cloned(),
             #[cfg(feature = "axum")]
@@ -78,12 +79,40 @@ impl Asked for &Parts {
 /// The recorded parts of a request, shared with it.
 #[derive(Clone)]
 pub(crate) struct KeptParts {
+    /// Only if the application builds the bodies of refusals.
+    pub(crate) headers: Option<Box<HeaderMap>>,
     pub(crate) method: Method,
     pub(crate) target: Option<PathAndQuery>,
     #[cfg(feature = "axum")]
     pub(crate) route: Option<axum::extract::MatchedPath>,
     pub(crate) client_address: Option<IpAddr>,
     pub(crate) traceparent: Option<HeaderValue>,
+}
+
+impl RequestHeaders for &Parts {
+    fn header(&self, name: &str) -> Option<&str> {
+        text(&self.headers, name)
+    }
+}
+
+impl RequestHeaders for KeptParts {
+    fn header(&self, name: &str) -> Option<&str> {
+        text(self.headers.as_ref()?, name)
+    }
+}
+
+/// The first header of this name, if it is visible ASCII.
+pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A copy of the headers for the body of a later refusal. A request may be stored, and a credential must not be.
+pub(crate) fn without_credentials(headers: &HeaderMap) -> Box<HeaderMap> {
+    let mut headers = Box::new(headers.clone());
+    for secret in CREDENTIALS {
+        headers.remove(secret);
+    }
+    headers
 }
 
 impl KeptRequest for KeptParts {
@@ -120,6 +149,27 @@ pub(crate) fn leave_decided(
         _ => decided,
     };
     extensions.insert(decided);
+}
+
+/// Stores the admitted caller for the program, which reads extensions. Another one of an earlier request is removed.
+#[cfg(feature = "tower")]
+pub(crate) fn leave_identity(extensions: &mut Extensions, identity: Identity) {
+    extensions.remove::<crate::caller::Caller>();
+    extensions.remove::<crate::caller::User>();
+    match &identity {
+        Identity::Service(caller) => drop(extensions.insert(caller.clone())),
+        Identity::User(user) => drop(extensions.insert(user.clone())),
+    }
+    extensions.insert(identity);
+}
+
+/// The path parameters of the route, decoded as for the handler.
+#[cfg(feature = "axum")]
+pub(crate) async fn path_parameters(parts: &mut Parts) -> Vec<(String, String)> {
+    use axum::extract::{FromRequestParts, RawPathParams};
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    parameters.map(|parameters| parameters.iter().map(owned).collect()).unwrap_or_default()
 }
 
 /// The attempt of an earlier decision about the same request.

@@ -18,22 +18,23 @@ use tower_service::Service;
 use super::{
     decided::Owner,
     parts::{
-        KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, peer, trace, traceparent,
+        KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, leave_identity, peer,
+        text, trace, traceparent, without_credentials,
     },
     tower::ServiceOnly,
 };
 use crate::{
     audit::RequestContext,
-    caller::Identity,
+    caller::{Caller, User},
     given::{Admit, Checked},
     guard::{Guard, StaticPolicy},
     recorder::{Asked, Attempt, Attempted, KeptRequest, NoRequest},
-    rejection::Rejection,
+    rejection::{Rejection, RequestHeaders},
     verifier::Verifier,
 };
 
-/// After admission, the extensions of the request contain the [`Caller`](crate::Caller). An earlier caller in
-/// the extensions proves nothing and is replaced.
+/// After admission, the extensions of the request contain the [`Caller`](crate::Caller) or the [`User`](crate::User), and
+/// the [`Identity`]. Earlier ones in the extensions prove nothing and are replaced.
 impl<T: Send> Admit for Request<T> {
     type Refusal = Rejection;
 
@@ -53,18 +54,48 @@ impl<T: Send> Admit for Request<T> {
         };
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();
-        let (guard, caller) = Guard::<P>::enforce(verifier, bytes(&authorization), peer(&extensions), asked)?;
+        let (guard, identity) =
+            Guard::<P>::enforce(verifier, bytes(&authorization), peer(&extensions), &[], asked)?;
         // A method may pass its request on to another guarded method.
-        let identity = Identity::Service(caller.clone());
         leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);
         extensions.insert(Held(guard.into_attempt()));
-        extensions.insert(caller);
+        leave_identity(&mut extensions, identity);
         Ok(Self::from_parts(metadata, extensions, message))
     }
 
     fn hold(mut self) -> (Checked, Self) {
         let held = self.extensions_mut().remove::<Held>();
         (Checked::of_request(held.and_then(|held| held.0)), self)
+    }
+}
+
+impl Caller {
+    /// The caller of a guarded method of tonic. `None` for a request that no guard has admitted, and for a user.
+    ///
+    /// ```
+    /// use service_only::{Caller, service_only};
+    /// use tonic::{Request, Response, Status};
+    ///
+    /// # #[tonic::async_trait] trait Stock { async fn count(&self, request: Request<()>) -> Result<Response<String>, Status>; }
+    /// # struct Server;
+    /// #[service_only(services("orders"))]
+    /// #[tonic::async_trait]
+    /// impl Stock for Server {
+    ///     async fn count(&self, request: Request<()>) -> Result<Response<String>, Status> {
+    ///         let name = Caller::of(&request).map(Caller::service).unwrap_or_default();
+    ///         Ok(Response::new(format!("counted for {name}")))
+    ///     }
+    /// }
+    /// ```
+    pub fn of<T>(request: &Request<T>) -> Option<&Self> {
+        request.extensions().get()
+    }
+}
+
+impl User {
+    /// The user of a guarded method of tonic. `None` for a request that no guard has admitted, and for a service.
+    pub fn of<T>(request: &Request<T>) -> Option<&Self> {
+        request.extensions().get()
     }
 }
 
@@ -90,8 +121,9 @@ impl Asked for Call<'_> {
         }
     }
 
-    fn keep(&self) -> KeptParts {
+    fn keep(&self, with_headers: bool) -> KeptParts {
         KeptParts {
+            headers: with_headers.then(|| without_credentials(self.headers)),
             client_address: self.client_address.or(self.request.client_address),
             traceparent: traceparent(self.headers).cloned(),
             ..self.request.clone()
@@ -113,8 +145,20 @@ impl Asked for Bare<'_> {
         RequestContext { client_address, trace, ..RequestContext::default() }
     }
 
-    fn keep(&self) -> NoRequest {
+    fn keep(&self, _: bool) -> NoRequest {
         NoRequest
+    }
+}
+
+impl RequestHeaders for Call<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        text(self.headers, name)
+    }
+}
+
+impl RequestHeaders for Bare<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        text(self.headers, name)
     }
 }
 
@@ -180,7 +224,7 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for WithVerifier
 
     fn call(&mut self, request: http::Request<B>) -> S::Future {
         let (mut parts, body) = request.into_parts();
-        let installed = Installed { verifier: self.verifier.clone(), request: (&parts).keep() };
+        let installed = Installed { verifier: self.verifier.clone(), request: (&parts).keep(false) };
         parts.extensions.insert(installed);
         self.inner.call(http::Request::from_parts(parts, body))
     }

@@ -17,10 +17,11 @@ use tower_service::Service;
 
 use super::{
     decided::Owner,
-    parts::{authorization, await_unknown_key, bytes, earlier, leave_decided, peer, response},
+    parts::{
+        authorization, await_unknown_key, bytes, earlier, leave_decided, leave_identity, peer, response,
+    },
 };
 use crate::{
-    caller::Identity,
     policy::{Endpoint, Policy},
     recorder::{Attempt, Attempted},
     rejection::Rejection,
@@ -32,7 +33,7 @@ use crate::{
 /// The layer decides about the request before the service receives it, and reads nothing of its body. A refused
 /// caller gets the same response as from a guarded handler. With the feature `tonic`, the response to a gRPC
 /// request also contains the gRPC status. For an admitted caller, the extensions of the request contain the
-/// [`Caller`](crate::Caller). An argument `caller: Caller` behind the layer is the same caller, by the same
+/// [`Caller`](crate::Caller), or the [`User`](crate::User) if the policy admits users. An argument `caller: Caller` behind the layer is the same caller, by the same
 /// decision. A guarded handler behind the layer also applies its own policy, and the one record of the request
 /// names that handler.
 ///
@@ -59,8 +60,19 @@ pub struct ServiceOnlyLayer {
 }
 
 impl ServiceOnlyLayer {
-    /// Creates a layer that admits callers that `verifier` accepts and `policy` allows.
+    /// Creates a layer that admits callers that `verifier` accepts and `policy` allows. For a policy that is known only at
+    /// run time, see [`Access::to_policy`](crate::routes::Access::to_policy).
+    ///
+    /// # Panics
+    /// When the policy refers to a set of services that the verifier lacks. A program creates a layer at its start.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "a layer is created at the start, as a router is")]
     pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
+        if let Some(set) = policy.service_sets().find(|set| !verifier.has_service_set(set)) {
+            panic!(
+                "the policy of a layer allows the services of `@{set}`, and the verifier has no such set; add it with `.service_set(\"{set}\", …)`"
+            );
+        }
         if let Some(issuers) = policy.allowed_issuers()
             && !issuers.iter().any(|issuer| verifier.trusts(issuer))
         {
@@ -94,13 +106,32 @@ impl ServiceOnlyLayer {
             who: None,
         };
         await_unknown_key(verifier, &authorization, asked).await;
+        #[cfg(feature = "axum")]
+        let path = match self.policy.reads_path() {
+            true => super::parts::path_parameters(parts).await,
+            false => Vec::new(),
+        };
+        // Without a router of axum there are no parameters, and the policy refuses every caller.
+        #[cfg(not(feature = "axum"))]
+        let path = Vec::new();
+        let authorization = super::parts::authorization(&parts.headers);
+        let asked = || Attempted {
+            endpoint: self.endpoint,
+            request: &*parts,
+            earlier: earlier(&parts.extensions, &authorization, verifier),
+            who: None,
+        };
         let epoch = verifier.recorder().epoch();
-        let peer = peer(&parts.extensions);
-        let mut caller = verifier.enforce_request(bytes(&authorization), peer, &self.policy, asked)?;
-        let attempt = caller.release();
-        let identity = Identity::Service(caller.clone());
+        let mut identity = verifier.enforce_request_of_any(
+            bytes(&authorization),
+            peer(&parts.extensions),
+            &self.policy,
+            &path,
+            asked,
+        )?;
+        let attempt = identity.release();
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
-        parts.extensions.insert(caller);
+        leave_identity(&mut parts.extensions, identity);
         Ok(attempt)
     }
 }

@@ -18,11 +18,12 @@ use crate::{
     clock::Timestamp,
     denial::{Code, Denial},
     policy::Endpoint,
+    rejection::RequestHeaders,
     threads::locked,
 };
 
 /// What a framework knows about a request. It is read when a record is written, and kept only if that is later.
-pub(crate) trait Asked {
+pub(crate) trait Asked: RequestHeaders {
     /// The parts of the request that remain while the handler runs.
     type Kept: KeptRequest;
 
@@ -32,12 +33,13 @@ pub(crate) trait Asked {
 
     fn context(&self) -> RequestContext<'_>;
 
-    /// Keeps the parts, by clones that copy no text.
-    fn keep(&self) -> Self::Kept;
+    /// Keeps the parts, by clones that copy no text. With `with_headers` it also copies the map of the headers, for the body
+    /// of a later refusal.
+    fn keep(&self, with_headers: bool) -> Self::Kept;
 }
 
 /// A request that is kept until its record is written.
-pub(crate) trait KeptRequest: Send + Sync + 'static {
+pub(crate) trait KeptRequest: RequestHeaders + Send + Sync + 'static {
     fn context(&self) -> RequestContext<'_>;
 }
 
@@ -52,8 +54,14 @@ impl Asked for NoRequest {
         RequestContext::default()
     }
 
-    fn keep(&self) -> Self {
+    fn keep(&self, _: bool) -> Self {
         Self
+    }
+}
+
+impl RequestHeaders for NoRequest {
+    fn header(&self, _: &str) -> Option<&str> {
+        None
     }
 }
 
@@ -223,6 +231,13 @@ impl<R: KeptRequest + ?Sized> Attempt<R> {
         let request = RequestContext { endpoint: state.endpoint, ..request };
         let own = || self.who.as_ref().map(|who| who.subject()).unwrap_or_default();
         event((self.id, self.time, state.took), denial, subject.unwrap_or_else(own), request, line)
+    }
+}
+
+/// The headers of the request, for the body of a refusal.
+impl RequestHeaders for Arc<Attempt> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.request.header(name)
     }
 }
 

@@ -54,6 +54,8 @@ pub struct AccessTokens {
     roles: Vec<GrantClaim>,
     /// Only subjects with a configured name are services.
     only_named: bool,
+    /// Whether a token without the marks of a machine belongs to a user whom handlers may admit.
+    admits_users: bool,
 }
 
 /// A claim that scopes or roles are read from. Each may be one text with spaces, or an array of texts. A claim of
@@ -116,6 +118,7 @@ impl AccessTokens {
             scopes: vec![GrantClaim::Scope],
             roles: Vec::new(),
             only_named: false,
+            admits_users: false,
         }
     }
 
@@ -216,6 +219,15 @@ impl AccessTokens {
     /// Accepts only subjects with a configured name, which marks them as machines.
     pub(super) fn only_named(self) -> Self {
         Self { only_named: true, ..self }
+    }
+
+    /// Accepts the tokens of users too.
+    pub(super) fn and_users(self) -> Self {
+        Self { admits_users: true, ..self }
+    }
+
+    pub(super) const fn admits_users(&self) -> bool {
+        self.admits_users
     }
 
     pub(super) const fn accepts_only_named(&self) -> bool {

@@ -117,7 +117,13 @@ impl Kind {
             Self::Compatible | Self::Strict => return own_claims::claims(claims, times),
             Self::Kubernetes => kubernetes(claims)?,
             Self::Spiffe => spiffe(claims, issuer)?,
-            Self::OAuth => access.subject(members)?,
+            Self::OAuth => match access.subject(members) {
+                Err(denial) if denial.code() == Code::NotService && access.admits_users() => {
+                    let granted = (access.read_scopes(members), access.read_roles(members));
+                    return own_claims::user_of(claims, times, granted).map(Claims::User);
+                }
+                subject => subject?,
+            },
         };
         let (scope, roles) = match self {
             Self::OAuth => (access.read_scopes(members), access.read_roles(members)),

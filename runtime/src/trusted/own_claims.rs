@@ -90,10 +90,27 @@ fn user(claims: &RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
         sub,
         user_id: owned(&claims.user_id),
         role: owned(&claims.role),
+        roles: Vec::new(),
         email: owned(&claims.email),
         issuer: owned(&claims.iss).unwrap_or_default(),
         exp: times.exp,
         iat: times.iat,
+        nbf: times.nbf,
         jti: owned(&claims.jti),
+        scope: scopes(claims),
     })
+}
+
+/// Reads the user of an OAuth 2.0 server, with the scopes and the roles of the claims that its settings name. The claims
+/// `user_id` and `role` are not among them.
+pub(super) fn user_of(
+    claims: &RawClaims<'_>,
+    times: &Times,
+    (scope, roles): (Scopes, Vec<String>),
+) -> Result<UserClaims, Denial> {
+    let user = user(claims, times)?;
+    match user.sub.as_deref() {
+        None | Some("") => Err(missing("sub")),
+        Some(_) => Ok(UserClaims { user_id: None, role: None, scope, roles, ..user }),
+    }
 }

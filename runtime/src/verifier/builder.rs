@@ -16,7 +16,10 @@ use crate::{
     peer::Proof,
     recorder::Recorder,
     registry::{self, warn_of_unreachable},
+    rejection::{Refusal, RefusalBodies, RefusalBody},
+    resource::Resource,
     revocation::{Revocation, RevocationStore},
+    sets::Sets,
     times::MAX_LEEWAY,
     trusted::{Trusted, TrustedIssuer, separate},
 };
@@ -43,6 +46,9 @@ pub struct VerifierBuilder {
     require_audit: bool,
     realm: Option<String>,
     proof: Option<Proof>,
+    bodies: Option<RefusalBodies>,
+    sets: Vec<(String, Vec<String>)>,
+    resource: Option<String>,
     cached_tokens: Option<usize>,
 }
 
@@ -149,6 +155,61 @@ impl VerifierBuilder {
         Self { proof: Some(proof), ..self }
     }
 
+    /// Names this service as a protected resource (RFC 9728): an `https` URL without a query and a fragment. Each challenge
+    /// then has the parameter `resource_metadata` with the URL of [`Verifier::resource_metadata`]. The default is none.
+    pub fn resource(self, identifier: impl Into<String>) -> Self {
+        Self { resource: Some(identifier.into()), ..self }
+    }
+
+    /// Adds a set of services, to which policies refer as `services(@NAME)`. The services may be known only at run time, and
+    /// [`Verifier::replace_service_set`] replaces them. Call it once for each set.
+    ///
+    /// ```
+    /// use service_only::{Verifier, service_only};
+    ///
+    /// #[service_only(services(@deleters))]
+    /// async fn delete_tenant() {}
+    ///
+    /// # fn configured() -> Vec<String> { vec!["orchestrator".to_owned()] }
+    /// # let builder = Verifier::builder();
+    /// let builder = builder.service_set("deleters", configured());
+    /// ```
+    pub fn service_set<S: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        services: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.sets.push((name.into(), services.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Builds the bodies of refusals by a function, such as an error format of your API or a page in the language of the
+    /// client. [`Caller::refuse`](crate::Caller::refuse) uses it too.
+    ///
+    /// Status, challenge and `Cache-Control` stay the same, and the header `instance` has the id of the audit record. The
+    /// function knows only what the caller learns, and the headers of the request without credentials. If it panics, or its
+    /// body is longer than [`Rejection::MAX_BODY_LENGTH`](crate::Rejection::MAX_BODY_LENGTH), the default body is sent.
+    ///
+    /// Each guarded request then keeps a copy of its headers while its handler runs.
+    ///
+    /// ```
+    /// use service_only::{Verifier, rejection::RefusalBody};
+    /// # fn build(builder: service_only::verifier::VerifierBuilder) {
+    /// let builder = builder.refusal_body(|refusal| {
+    ///     let text = match refusal.header("accept-language") {
+    ///         Some(languages) if languages.starts_with("de") => "Kein Zugriff",
+    ///         _ => "No access",
+    ///     };
+    ///     let (status, id) = (refusal.status(), refusal.instance());
+    ///     let json = format!(r#"{{"error":"{text}","status":{status},"id":"{id}"}}"#);
+    ///     RefusalBody::new("application/json", json)
+    /// });
+    /// # }
+    /// ```
+    pub fn refusal_body(self, build: impl Fn(&Refusal<'_>) -> RefusalBody + Send + Sync + 'static) -> Self {
+        Self { bodies: Some(RefusalBodies::new(build)), ..self }
+    }
+
     /// Sets how many accepted tokens each thread caches. The signature of a cached token is not checked again, but
     /// everything that can change is. Each token takes at most two kibibytes. The default is
     /// [`Verifier::DEFAULT_CACHED_TOKENS`]; the maximum is [`Verifier::MAX_CACHED_TOKENS`].
@@ -176,6 +237,19 @@ impl VerifierBuilder {
         let realm = self.realm.unwrap_or_else(|| "service".to_owned());
         if !is_quotable(&realm) {
             return Err(BuildError::Realm(quoted(&realm)));
+        }
+        let resource = match self.resource {
+            Some(identifier) => {
+                Some(Resource::parse(&identifier).ok_or_else(|| BuildError::Resource(quoted(&identifier)))?)
+            }
+            None => None,
+        };
+        let mut sets = Sets::default();
+        for (name, services) in self.sets {
+            sets.add(name, services).map_err(BuildError::ServiceSet)?;
+        }
+        if let Some((set, handler)) = registry::missing_set(|name| sets.has(name)) {
+            return Err(BuildError::MissingServiceSet(set.to_owned(), handler.to_string()));
         }
         let cached_tokens = self.cached_tokens.unwrap_or(DEFAULT_CACHED_TOKENS);
         if cached_tokens > MAX_CACHED_TOKENS {
@@ -211,6 +285,9 @@ impl VerifierBuilder {
                 audit: self.audit.unwrap_or_else(|| Box::new(TracingAudit)),
                 require_audit: self.require_audit,
                 realm,
+                bodies: self.bodies,
+                sets,
+                metadata_url: resource.as_ref().map(Resource::metadata_url),
                 revocation: self.revocation.map(|store| Revocation {
                     store,
                     accept_on_outage,
@@ -218,6 +295,7 @@ impl VerifierBuilder {
                 }),
             }),
             compatible: CompatibleTokens::default(),
+            resource,
         })))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Verifier, cache::Grounds};
 use crate::{
     caller::{Caller, Identity, User},
-    claims::{self, Origin, RawClaims},
+    claims::{self, Origin, RawClaims, TokenMembers},
     denial::{Code, Denial, Stage},
     peer::{PeerCertificate, Proof},
     recorder::Refused,
@@ -92,15 +92,22 @@ impl Verification<'_> {
     ) -> Result<Identity, Denial> {
         let mut room = PayloadRoom::new();
         let payload = segments.payload(&mut room)?;
-        let claims = RawClaims::parse(payload)?;
-        let confirmation = claims.confirmation;
-        let (claims, times) = issuer.check_claims(&claims, payload, self.peer, self.at)?;
+        let raw = RawClaims::parse(payload)?;
+        let confirmation = raw.confirmation;
+        let (claims, times) = issuer.check_claims(&raw, payload, self.peer, self.at)?;
+        let keeps_payload = match &claims {
+            Claims::Service(_) => issuer.kind.has_subjects() || raw.exceeds_service_claims(),
+            Claims::User(_) => true,
+        };
+        let members = if keeps_payload { TokenMembers::of_payload(payload) } else { TokenMembers::default() };
         let recorder = Arc::clone(self.verifier.recorder());
         let acceptance = Acceptance::new(issuer, signed, confirmation);
         self.check_required_proof(acceptance.proof())?;
         let identity = match claims {
-            Claims::Service(claims) => Identity::Service(Caller::verified(claims, acceptance, recorder)),
-            Claims::User(claims) => Identity::User(User::verified(claims, acceptance, recorder)),
+            Claims::Service(claims) => {
+                Identity::Service(Caller::verified(claims, members, acceptance, recorder))
+            }
+            Claims::User(claims) => Identity::User(User::verified(claims, members, acceptance, recorder)),
         };
         let epoch = match &self.verifier.recorder().revocation {
             Some(revocation) => revocation.check(&identity.presented(self.at))?,

@@ -11,6 +11,7 @@ use service_only::{
     revocation::MemoryRevocations,
     verifier::VerifierBuilder,
 };
+use service_only_testkit::TestAuthority;
 
 const NOW: i64 = 1_767_225_600;
 const CLOCK: FixedClock = FixedClock(Timestamp::from_unix(NOW));
@@ -39,6 +40,39 @@ fn a_cached_token_is_verified_without_an_allocation() {
         assert_eq!(allocation_counter::measure(verify).count_total, 0, "{algorithm}");
         assert_eq!(verifier.token_cache_hits(), hits + 1);
     }
+}
+
+#[test]
+fn claims_of_a_cached_token_are_read_without_an_allocation() {
+    #[derive(serde::Deserialize)]
+    struct Tenant {
+        tenant_id: String,
+    }
+    let authority = TestAuthority::new();
+    let verifier = authority.verifier_builder().audit(NoAudit).build().unwrap();
+    let token = authority.service("orders").claim("tenant_id", "t-1").token();
+    let read = || {
+        let caller = verifier.verify(token.as_str()).unwrap();
+        assert_eq!(caller.claim("tenant_id").unwrap(), "t-1");
+        assert_eq!(caller.claims_as::<Tenant>().unwrap().tenant_id, "t-1");
+    };
+    (0..3).for_each(|_| read());
+    assert_eq!(allocation_counter::measure(read).count_total, 0);
+}
+
+#[test]
+fn a_token_without_claims_of_its_own_keeps_no_payload() {
+    let authority = TestAuthority::new();
+    let verifier = authority.verifier_builder().audit(NoAudit).without_token_cache().build().unwrap();
+    let own = authority.service("orders").claim("tenant_id", "t-1").token();
+    let known = authority.service("orders").token();
+    let count = |token: &str| {
+        let verify = || drop(verifier.verify(token).unwrap());
+        verify();
+        allocation_counter::measure(verify).count_total
+    };
+    // The copy of the payload, and the list of unknown names of the strict parser.
+    assert_eq!(count(own.as_str()) - count(known.as_str()), 2);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use aide::{
     openapi::OpenApi,
 };
 use serde_json::{Value, json};
-use service_only::{Caller, public, service_only};
+use service_only::{Caller, Claims, Identity, callers, public, service_only, users_only};
 use service_only_testkit::{TestAuthority, assert_allowed, assert_denied, call};
 
 #[service_only(services("billing"), scopes("orders:read"))]
@@ -49,4 +49,36 @@ async fn a_guarded_handler_is_an_operation_with_its_policy() {
     assert_allowed!(app.get("/orders").bearer(billing.token()).await);
     assert_allowed!(app.get("/count").bearer(billing.token()).await);
     assert_eq!(app.get("/healthz").await.text(), "ok");
+}
+
+#[callers(
+    users(roles("manager"), claims(tenant_id = "{tenant}")),
+    services("billing", any_scope("a:b", "c:d"))
+)]
+async fn both(_: Identity, _: Claims<Value>) -> &'static str {
+    "both"
+}
+
+#[users_only(scopes("orders:write"))]
+async fn people() -> &'static str {
+    "people"
+}
+
+#[test]
+fn an_operation_for_users_has_a_requirement_of_its_own() {
+    let mut document = OpenApi::default();
+    let _: axum::Router<service_only::Verifier> = ApiRouter::new()
+        .api_route("/{tenant}", get(both))
+        .api_route("/people", get(people))
+        .finish_api(&mut document);
+    let document: Value = serde_json::to_value(&document).unwrap();
+    let operation = |path: &str| document["paths"][path]["get"].clone();
+    let both = operation("/{tenant}");
+    assert_eq!(both["security"], json!([{ "serviceToken": [] }, { "userToken": [] }]));
+    assert_eq!(both["x-service-only"]["any_scope"], json!(["a:b", "c:d"]));
+    assert_eq!(both["x-users-only"]["claims"], json!({ "tenant_id": "{tenant}" }));
+    assert!(both["responses"]["401"].is_object() && both["responses"]["403"].is_object());
+    let people = operation("/people");
+    assert_eq!(people["security"], json!([{ "userToken": ["orders:write"] }]));
+    assert_eq!(people["x-service-only"], Value::Null);
 }

@@ -353,3 +353,38 @@ async fn a_closed_router_is_served_as_an_open_one_is() {
     let connected = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     drop(axum::serve(listener().await.unwrap(), connected));
 }
+
+#[tokio::test]
+async fn the_metadata_of_a_resource_is_one_line_and_named_in_each_challenge() {
+    let authority = service_only_testkit::TestAuthority::new().issuer("https://id.example");
+    let verifier = authority.verifier_builder().resource("https://orders.example/api").build().unwrap();
+    let router = ClosedRouter::new()
+        .route("/guarded", get(metadata_guarded))
+        .resource_metadata(&verifier)
+        .with_state(verifier.clone());
+    let app = service_only_testkit::call(router.clone());
+    let path = "/.well-known/oauth-protected-resource/api";
+    let document: serde_json::Value = app.get(path).await.json();
+    assert_eq!(document["resource"], "https://orders.example/api");
+    assert_eq!(document["authorization_servers"], serde_json::json!(["https://id.example"]));
+    assert_eq!(document["bearer_methods_supported"], serde_json::json!(["header"]));
+    assert!(document["scopes_supported"].as_array().unwrap().contains(&"metadata:read".into()));
+    let url = format!("https://orders.example{path}");
+    for (token, status) in [(None, 401), (Some(authority.service("orders").token()), 403)] {
+        let request = app.get("/guarded");
+        let response = match token {
+            Some(token) => request.bearer(token.as_str()).await,
+            None => request.await,
+        };
+        assert_eq!(response.status().as_u16(), status);
+        assert!(response.challenge().unwrap().ends_with(&format!(r#", resource_metadata="{url}""#)));
+    }
+    let table = router.routes("orders");
+    let row = table.routes().iter().find(|row| row.path() == path).unwrap();
+    assert!(matches!(row.access(), Access::Public { .. }));
+    assert!(authority.verifier_builder().resource("http://orders.example").build().is_err());
+    assert_eq!(authority.verifier().resource_metadata(), None);
+}
+
+#[service_only::service_only(scopes("metadata:read"))]
+async fn metadata_guarded() {}

@@ -15,6 +15,7 @@ mod attempts;
 mod axum;
 #[cfg(feature = "axum-extra")]
 mod axum_extra;
+mod claim_policies;
 mod closed;
 mod closed_table;
 mod conformance;
@@ -23,7 +24,10 @@ mod frameworks;
 mod headers;
 mod impl_blocks;
 mod lints;
+mod own_claims;
 mod plain_functions;
+mod refusal_bodies;
 mod rewritten;
 mod tonic;
 mod tower;
+mod users;

@@ -25,7 +25,7 @@ impl TestAuthority {
     /// assert_eq!((denial.status(), denial.code().as_str()), (403, "not_service"));
     /// ```
     pub fn user(&self, id: impl Into<String>) -> TokenDraft {
-        TokenDraft::user(self, id.into())
+        TokenDraft::of_user(self, id.into())
     }
 
     /// Starts a strict service token, as [`TrustedIssuer::strict`] requires it: with `typ: service+jwt`, for

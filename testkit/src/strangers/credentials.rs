@@ -61,7 +61,7 @@ impl Credentials {
 /// its own clock.
 fn forged(good: &TokenDraft, access: Option<&Access>) -> Vec<TokenDraft> {
     let good = match access {
-        Some(access @ Access::ServiceOnly { .. }) if good.service_name().is_some() => {
+        Some(access) if access.for_services().is_some() && good.service_name().is_some() => {
             good.clone().meeting(access.clone())
         }
         _ => good.clone(),

@@ -116,12 +116,16 @@ impl Listing {
     fn about(&self, exception: &str) -> About {
         let doors = self.routes.iter().flat_map(|listed| self.doors_of(listed));
         let covered: Vec<_> = doors.filter(|door| covers(exception, door)).collect();
-        match covered.iter().any(|door| matches!(door.access, Some(Access::ServiceOnly { .. }))) {
+        match covered.iter().any(|door| is_guarded(door.access)) {
             true => About::Guarded,
             false if covered.is_empty() => About::Nothing,
             false => About::Listed,
         }
     }
+}
+
+fn is_guarded(access: Option<&Access>) -> bool {
+    access.is_some_and(|access| access.for_services().is_some() || access.for_users().is_some())
 }
 
 /// Whether an exception, `/healthz` or `GET /healthz`, covers this call. GET also covers HEAD.

@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      447  the valid token is refused with 403 Forbidden
+      452  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -291,6 +291,10 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
           "reason": "the token has no `aud`"
         },
         {
+          "attacks": 4,
+          "reason": "the endpoint requires no claim whose value is known"
+        },
+        {
           "attacks": 3,
           "reason": "the endpoint has no maximum age"
         },
@@ -301,6 +305,10 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
         {
           "attacks": 1,
           "reason": "the test excludes this class"
+        },
+        {
+          "attacks": 1,
+          "reason": "the token is a service's"
         }
       ],
       "requests": 2028

@@ -22,4 +22,5 @@ mod strangers;
 mod stub;
 #[cfg(feature = "http")]
 mod url;
+mod users;
 mod verdicts;

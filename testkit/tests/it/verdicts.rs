@@ -159,6 +159,8 @@ fn every_defect_has_a_unique_name_and_a_description() {
     }
 }
 
+const OF_USERS: Policy<'static> = Policy::any_user().claims(&[("tenant_id", "t-1")]);
+
 #[test]
 fn each_class_fits_some_token_and_the_guide_counts_them() {
     let authorities = Algorithm::ALL.map(|algorithm| TestAuthority::with(algorithm).audience("orders"));
@@ -167,7 +169,10 @@ fn each_class_fits_some_token_and_the_guide_counts_them() {
             let strict = authority.strict_service("orchestrator");
             let asked = authority.service("orchestrator").meeting(&DEMANDING);
             let marked = authority.service("tenant-orchestrator.v1_a");
-            [valid(authority), strict, asked, marked].iter().any(|draft| draft.fixture(*defect).is_some())
+            let user = authority.user("mia").meeting(&OF_USERS);
+            [valid(authority), strict, asked, marked, user]
+                .iter()
+                .any(|draft| draft.fixture(*defect).is_some())
         });
         assert!(fits, "{defect} fits no token");
     }

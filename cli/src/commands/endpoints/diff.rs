@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use service_only::routes::{Access, RouteTable};
+use service_only::routes::{Access, Requirements, RouteTable};
 
 use super::text::who;
 use crate::escape;
@@ -119,31 +119,33 @@ fn cover(outer: &[&Access], inner: &[&Access]) -> bool {
 
 /// Whether `outer` accepts every caller that `inner` accepts.
 fn covers(outer: &Access, inner: &Access) -> bool {
-    match (outer, inner) {
-        (Access::Public { .. }, _) => true,
-        (
-            Access::ServiceOnly { issuers, services, roles, scopes, max_age },
-            Access::ServiceOnly {
-                issuers: fewer_issuers,
-                services: fewer,
-                roles: fewer_roles,
-                scopes: more,
-                max_age: younger,
-            },
-        ) => {
-            let names = |outer: &Option<Vec<String>>, inner: &Option<Vec<String>>| match (outer, inner) {
-                (None, _) => true,
-                (Some(outer), Some(inner)) => inner.iter().all(|name| outer.contains(name)),
-                (Some(_), None) => false,
-            };
-            names(issuers, fewer_issuers)
-                && names(services, fewer)
-                && names(roles, fewer_roles)
-                && scopes.iter().all(|scope| more.contains(scope))
-                && max_age.is_none_or(|age| younger.is_some_and(|younger| younger <= age))
-        }
-        _ => false,
+    if matches!((outer, inner), (Access::Public { .. }, _)) {
+        return true;
     }
+    let kind = |outer: Option<&Requirements>, inner: Option<&Requirements>| match (outer, inner) {
+        (_, None) => true,
+        (Some(outer), Some(inner)) => meets(outer, inner),
+        (None, Some(inner)) => inner.refuse_everyone(),
+    };
+    let is_known = inner.for_services().is_some() || inner.for_users().is_some();
+    is_known && kind(outer.for_services(), inner.for_services()) && kind(outer.for_users(), inner.for_users())
+}
+
+/// Whether every caller that meets `inner` meets `outer`.
+fn meets(outer: &Requirements, inner: &Requirements) -> bool {
+    let names = |outer: &Option<Vec<String>>, inner: &Option<Vec<String>>| match (outer, inner) {
+        (None, _) => true,
+        (Some(outer), Some(inner)) => inner.iter().all(|name| outer.contains(name)),
+        (Some(_), None) => false,
+    };
+    let has_one_of = |scopes: &Vec<String>| inner.scopes.iter().any(|scope| scopes.contains(scope));
+    names(&outer.issuers, &inner.issuers)
+        && names(&outer.services, &inner.services)
+        && names(&outer.roles, &inner.roles)
+        && outer.scopes.iter().all(|scope| inner.scopes.contains(scope))
+        && (names(&outer.any_scope, &inner.any_scope) || outer.any_scope.as_ref().is_some_and(has_one_of))
+        && outer.claims.iter().all(|(name, value)| inner.claims.get(name) == Some(value))
+        && outer.max_age.is_none_or(|age| inner.max_age.is_some_and(|younger| younger <= age))
 }
 
 #[cfg(test)]

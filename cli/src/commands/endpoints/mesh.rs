@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use service_only::routes::{Access, RouteTable};
+use service_only::routes::RouteTable;
 use service_only_export::MeshOptions;
 
 use super::refused;
@@ -120,10 +120,8 @@ impl MeshArguments {
     /// A principal for a service that no route accepts is a typing error: the intended service would keep its
     /// default.
     fn check_principals(&self, table: &RouteTable) -> Outcome<()> {
-        let allowed = table.routes().iter().filter_map(|route| match route.access() {
-            Access::ServiceOnly { services, .. } => services.as_deref(),
-            _ => None,
-        });
+        let services = table.routes().iter().filter_map(|route| route.access().for_services());
+        let allowed = services.filter_map(|services| services.services.as_deref());
         let names: BTreeSet<&str> = allowed.flatten().map(String::as_str).collect();
         match self.principal.iter().find(|pair| !names.contains(pair.name.as_str())) {
             None => Ok(()),

@@ -1,6 +1,6 @@
 //! The table for a terminal.
 
-use service_only::routes::{Access, Route, RouteTable};
+use service_only::routes::{Access, Requirements, Route, RouteTable};
 
 use crate::output::{Cell, Table};
 
@@ -32,18 +32,23 @@ fn handler(route: &Route) -> String {
 
 /// Describes the access in words.
 pub(crate) fn who(access: &Access) -> String {
-    match access {
-        Access::Public { reason } => format!("public: {reason}"),
-        Access::ServiceOnly { issuers, services, roles, scopes, max_age } => {
-            let named =
-                |names: &[String]| if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") };
-            let mut words = vec![services.as_deref().map_or("any service".to_owned(), named)];
-            words.extend(issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
-            words.extend(roles.as_deref().map(|roles| format!("role {}", named(roles))));
-            words.extend(scopes.iter().map(|scope| format!("scope {scope}")));
-            words.extend(max_age.map(|age| format!("token of at most {age} s")));
-            words.join(", ")
-        }
-        _ => "an access that this program does not know".to_owned(),
+    if let Access::Public { reason } = access {
+        return format!("public: {reason}");
     }
+    let services = access.for_services().map(|services| requirements("service", services));
+    let users = access.for_users().map(|users| requirements("user", users));
+    let all: Vec<_> = services.into_iter().chain(users).collect();
+    if all.is_empty() { "an access that this program does not know".to_owned() } else { all.join("; or ") }
+}
+
+fn requirements(kind: &str, asked: &Requirements) -> String {
+    let named = |names: &[String]| if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") };
+    let mut words = vec![asked.services.as_deref().map_or_else(|| format!("any {kind}"), named)];
+    words.extend(asked.issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
+    words.extend(asked.roles.as_deref().map(|roles| format!("role {}", named(roles))));
+    words.extend(asked.scopes.iter().map(|scope| format!("scope {scope}")));
+    words.extend(asked.any_scope.as_deref().map(|scopes| format!("scope {}", named(scopes))));
+    words.extend(asked.claims.iter().map(|(name, value)| format!("claim {name} = {value}")));
+    words.extend(asked.max_age.map(|age| format!("token of at most {age} s")));
+    words.join(", ")
 }

@@ -93,6 +93,8 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
         by(valid(authority)).sending(&[&sent])
     };
     Some(match code {
+        // The page's handler is for services only, and requires no claim.
+        Code::NotUser | Code::ClaimNotAllowed => return None,
         Code::NoVerifier | Code::Panicked | Code::Cancelled | Code::Refused => return None,
         Code::MissingToken => by(draft).sending(&[]),
         Code::InvalidRequest => by(draft).sending(&["Bearer"]),

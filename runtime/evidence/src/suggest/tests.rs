@@ -110,7 +110,7 @@ fn narrowed_table_admits_the_services_that_called() {
         .routes()
         .iter()
         .map(|route| match route.access() {
-            Access::ServiceOnly { services, .. } => services.clone(),
+            Access::ServiceOnly(asked) => asked.services.clone(),
             _ => None,
         })
         .collect();

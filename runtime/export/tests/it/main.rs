@@ -108,6 +108,64 @@ fn an_empty_list_of_issuers_denies_every_caller_in_every_export() {
     assert!(export::istio(&table_with_issuers(&[""]), &mesh()).is_err());
 }
 
+fn table_with_users() -> RouteTable {
+    const MANAGERS: Policy<'static> =
+        Policy::any_user().roles(&["manager"]).claims(&[("tenant_id", "{tenant}"), ("region", "eu")]);
+    const BOTH: Policy<'static> =
+        Policy::any_service().services(&["billing"]).any_scope(&["a:b", "c:d"]).or_users(&MANAGERS);
+    RouteTable::new("tenants")
+        .route(Route::new(["GET"], "/{tenant}", Access::from(&BOTH)))
+        .route(Route::new(["PUT"], "/{tenant}", Access::from(&MANAGERS)))
+        .route(Route::new(
+            ["DELETE"],
+            "/{tenant}",
+            Access::from(&Policy::any_service().services(&["@deleters"])),
+        ))
+}
+
+#[test]
+fn users_have_rules_of_their_own_in_every_export() {
+    let table = table_with_users();
+    let istio = export::istio(&table, &mesh()).unwrap();
+    assert_eq!(
+        istio.matches("\"request.auth.claims[type]\"").count()
+            + istio.matches("key: request.auth.claims[type]").count(),
+        4,
+        "{istio}"
+    );
+    assert!(istio.contains("Checked only by the code: claim tenant_id = {tenant}"), "{istio}");
+    assert!(istio.contains("Checked only by the code: a set of services"), "{istio}");
+    assert!(istio.contains("request.auth.claims[region]") && !istio.contains("@deleters"), "{istio}");
+    let envoy = export::envoy(&table, &mesh()).unwrap();
+    assert!(
+        envoy.contains("access") && envoy.contains("region") && !envoy.contains("tenant_id\""),
+        "{envoy}"
+    );
+    let openapi: serde_json::Value =
+        serde_json::from_str(&export::openapi(&table, "1.0.0").unwrap()).unwrap();
+    let item = &openapi["paths"]["/{tenant}"];
+    assert_eq!(item["get"]["security"], serde_json::json!([{ "serviceToken": [] }, { "userToken": [] }]));
+    assert_eq!(item["put"]["security"], serde_json::json!([{ "userToken": [] }]));
+    assert_eq!(item["get"]["x-service-only"]["any_scope"], serde_json::json!(["a:b", "c:d"]));
+    assert_eq!(item["put"]["x-users-only"]["claims"]["tenant_id"], "{tenant}");
+    assert!(openapi["components"]["securitySchemes"]["userToken"].is_object());
+    assert_snapshot!(export::markdown(&table), @r"
+    | method | path | handler | services | roles | scopes | claims | max age |
+    | --- | --- | --- | --- | --- | --- | --- | --- |
+    | `GET` | `/{tenant}` |  | `billing` | any | one of `a:b`, `c:d` |  |  |
+    | `GET` | `/{tenant}` |  | users | `manager` |  | `region = eu`, `tenant_id = {tenant}` |  |
+    | `PUT` | `/{tenant}` |  | users | `manager` |  | `region = eu`, `tenant_id = {tenant}` |  |
+    | `DELETE` | `/{tenant}` |  | `@deleters` | any |  |  |  |
+    ");
+    let mermaid = export::mermaid(&table);
+    assert!(mermaid.contains("users with a token") && mermaid.contains("region = eu"), "{mermaid}");
+    peer::python(
+        "openapi_spec_validator",
+        &["-m", "openapi_spec_validator", "--schema", "3.1", "-"],
+        &export::openapi(&table, "1.0.0").unwrap(),
+    );
+}
+
 #[test]
 fn openapi_is_accepted_by_an_independent_validator() {
     let document = export::openapi(&table(), "1.2.3").unwrap();

@@ -5,16 +5,18 @@ use aide::{
     generate::GenContext,
     openapi::{Operation, Response},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
-    caller::{Caller, Identity},
+    caller::{Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy},
     policy::Policy,
 };
 
 /// The name of the security scheme, as in the exports. The document declares the scheme: bearer tokens, format JWT.
 const SCHEME: &str = "serviceToken";
+/// The scheme of users' tokens.
+const USER_SCHEME: &str = "userToken";
 
 /// Adds the handler's scopes to the operation in `security`, and its policy in `x-service-only`.
 impl<P: StaticPolicy> OperationInput for Guard<P> {
@@ -47,10 +49,38 @@ impl OperationInput for Caller {
     }
 }
 
+/// After a guard, a user adds no requirement.
+impl OperationInput for User {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        if operation.security.is_empty() {
+            asks(operation, &Policy::any_user());
+        }
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refusals()
+    }
+}
+
+/// After a guard, claims add no requirement.
+impl<T> OperationInput for Claims<T> {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        if operation.security.is_empty() {
+            asks(operation, &Policy::any_service());
+        }
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        refusals()
+    }
+}
+
 impl OperationInput for Identity {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         if operation.security.is_empty() {
-            operation.security.push([(SCHEME.to_owned(), Vec::new())].into_iter().collect());
+            for scheme in [SCHEME, USER_SCHEME] {
+                operation.security.push([(scheme.to_owned(), Vec::new())].into_iter().collect());
+            }
         }
     }
 
@@ -60,17 +90,40 @@ impl OperationInput for Identity {
 }
 
 fn asks(operation: &mut Operation, policy: &Policy<'static>) {
-    let scopes: Vec<String> = policy.required_scopes().iter().copied().map(str::to_owned).collect();
-    operation.security.push([(SCHEME.to_owned(), scopes)].into_iter().collect());
-    // Each key is present, and is `null` if nothing is required: an empty list refuses every caller.
-    let asked = json!({
+    // One of the requirements is enough.
+    let kinds = [
+        (policy.for_services(), SCHEME, "x-service-only"),
+        (policy.for_users(), USER_SCHEME, "x-users-only"),
+    ];
+    for (asked, scheme, extension) in kinds {
+        let Some(asked) = asked else { continue };
+        let scopes: Vec<String> = asked.required_scopes().iter().copied().map(str::to_owned).collect();
+        operation.security.push([(scheme.to_owned(), scopes)].into_iter().collect());
+        operation.extensions.insert(extension.to_owned(), requirements(asked));
+    }
+}
+
+/// Each key is present, and is `null` if nothing is required: an empty list refuses every caller. Alternative scopes and
+/// claims are present if they are required.
+fn requirements(policy: &Policy<'static>) -> Value {
+    let mut asked = json!({
         "issuers": policy.allowed_issuers(),
         "max_age": policy.allowed_age().map(|age| age.as_secs()),
         "roles": policy.allowed_roles(),
         "scopes": policy.required_scopes(),
         "services": policy.allowed_services(),
     });
-    operation.extensions.insert("x-service-only".to_owned(), asked);
+    if let Some(asked) = asked.as_object_mut() {
+        if let Some(scopes) = policy.alternative_scopes() {
+            asked.insert("any_scope".to_owned(), json!(scopes));
+        }
+        if !policy.required_claims().is_empty() {
+            let claims = policy.required_claims().iter();
+            let claims: Map<_, _> = claims.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            asked.insert("claims".to_owned(), Value::Object(claims));
+        }
+    }
+    asked
 }
 
 fn refusals() -> Vec<(Option<u16>, Response)> {
@@ -78,6 +131,6 @@ fn refusals() -> Vec<(Option<u16>, Response)> {
         |description: &str| Response { description: description.to_owned(), ..Response::default() };
     vec![
         (Some(401), response("The token is missing or not authentic.")),
-        (Some(403), response("The token does not belong to an allowed service.")),
+        (Some(403), response("The token does not belong to an allowed caller.")),
     ]
 }

@@ -10,6 +10,6 @@ mod table;
 pub use self::{
     handler::ClosedHandler,
     method::{ClosedMethodRouter, any, connect, delete, get, head, on, options, patch, post, put, trace},
-    router::ClosedRouter,
+    router::{ClosedRouter, metadata_router},
     serve::{ClosedMakeService, ClosedMakeServiceWithConnectInfo},
 };

@@ -66,11 +66,14 @@ fn user(texts: &[Option<String>]) -> UserClaims {
         sub: None,
         user_id: texts[2].clone(),
         role: None,
+        roles: Vec::new(),
         email: None,
         issuer: texts[0].clone().unwrap_or_default(),
         exp: 0,
         iat: None,
         jti: texts[1].clone(),
+        nbf: None,
+        scope: "".parse().unwrap(),
     }
 }
 

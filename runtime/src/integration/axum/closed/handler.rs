@@ -56,6 +56,8 @@ pub trait Declared<T> {
 pub struct Declaration {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) access: Access,
+    /// The path parameters that its policy reads.
+    pub(crate) parameters: Vec<&'static str>,
 }
 
 /// The first argument of a handler, which declares who may call.
@@ -66,20 +68,30 @@ pub trait SaysWho {
 
 impl<P: StaticPolicy> SaysWho for Guard<P> {
     fn declaration() -> Declaration {
-        Declaration { endpoint: Some(P::endpoint()), access: Access::from(&P::POLICY) }
+        Declaration {
+            endpoint: Some(P::endpoint()),
+            access: Access::from(&P::POLICY),
+            parameters: P::POLICY.path_parameters().collect(),
+        }
     }
 }
 
 impl<R: StaticReason> SaysWho for Public<R> {
     fn declaration() -> Declaration {
-        Declaration { endpoint: Some(R::endpoint()), access: Access::public(R::reason()) }
+        let access = Access::public(R::reason());
+        Declaration { endpoint: Some(R::endpoint()), access, parameters: Vec::new() }
     }
 }
 
 #[cfg(feature = "tower")]
 impl<S> From<&ServiceOnly<S>> for Declaration {
     fn from(service: &ServiceOnly<S>) -> Self {
-        Self { endpoint: service.endpoint().copied(), access: Access::from(service.policy()) }
+        let policy = service.policy();
+        Self {
+            endpoint: service.endpoint().copied(),
+            access: Access::from(policy),
+            parameters: policy.path_parameters().collect(),
+        }
     }
 }
 

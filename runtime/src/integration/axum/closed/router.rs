@@ -2,16 +2,29 @@
 
 use std::{convert::Infallible, fmt};
 
-use axum::{Router, extract::Request, handler::Handler, response::IntoResponse, routing::Route};
+use axum::{
+    Router,
+    extract::Request,
+    handler::Handler,
+    response::IntoResponse,
+    routing::{MethodFilter, Route, get},
+};
+use http::header::CONTENT_TYPE;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{handler::ClosedHandler, method::ClosedMethodRouter, table::Table};
-#[cfg(feature = "tower")]
-use super::{handler::Declaration, table::Answers};
+use super::{
+    handler::{ClosedHandler, Declaration},
+    method::ClosedMethodRouter,
+    table::{Answers, Table},
+};
 #[cfg(feature = "tower")]
 use crate::integration::ServiceOnly;
-use crate::routes::RouteTable;
+use crate::{
+    resource::ResourceMetadata,
+    routes::{Access, RouteTable},
+    verifier::Verifier,
+};
 
 /// A router that accepts only handlers with `#[service_only]` or `#[public(reason = "…")]` above them, and
 /// guarded services. So no route is open by mistake.
@@ -200,8 +213,23 @@ where
     }
 
     /// Provides the state of the handlers, which contains the verifier.
+    #[track_caller]
     pub fn with_state<S2>(self, state: S) -> ClosedRouter<S2> {
+        self.table.check_parameters();
         ClosedRouter { inner: self.inner.with_state(state), table: self.table }
+    }
+
+    /// Serves the metadata of the verifier's [resource](crate::verifier::VerifierBuilder::resource) (RFC 9728) as a public
+    /// route. Without a resource, it adds nothing.
+    #[track_caller]
+    pub fn resource_metadata(mut self, verifier: &Verifier) -> Self {
+        let Some(metadata) = verifier.resource_metadata() else { return self };
+        let access = Access::public("RFC 9728: clients learn here where to get a token");
+        let declaration = Declaration { endpoint: None, access, parameters: Vec::new() };
+        let mut answers = Answers::default();
+        answers.on(MethodFilter::GET, declaration);
+        self.table.route(metadata.path().to_owned(), answers);
+        Self { inner: self.inner.merge(metadata_router(metadata)), ..self }
     }
 
     /// Converts it to axum's router, which accepts any handler. Routes that you add afterwards are not checked,
@@ -233,6 +261,17 @@ impl<S> ClosedRouter<S> {
     pub fn routes(&self, service: &str) -> RouteTable {
         self.table.routes(service)
     }
+}
+
+/// A router of axum with the metadata of a resource, for a program without a closed router:
+/// `router.merge(metadata_router(metadata))`.
+pub fn metadata_router<S>(metadata: ResourceMetadata) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let json = metadata.to_json();
+    let answer = async move || ([(CONTENT_TYPE, "application/json")], json);
+    Router::new().route(metadata.path(), get(answer))
 }
 
 impl<S> Default for ClosedRouter<S>

@@ -150,6 +150,29 @@ impl Table {
         table
     }
 
+    /// Checks that each route has the path parameters that its policy reads. Otherwise it would refuse every caller.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
+    pub(crate) fn check_parameters(&self) {
+        let of_paths = self.paths.iter().flat_map(|(path, answers)| {
+            answers
+                .by_method
+                .iter()
+                .map(|(_, said)| said)
+                .chain(&answers.otherwise)
+                .map(move |said| (path, said))
+        });
+        let of_fallbacks = self.fallbacks.iter().map(|fallback| (&fallback.rest, &fallback.said));
+        for (path, said) in of_paths.chain(of_fallbacks) {
+            if let Some(lacking) = said.parameters.iter().find(|name| !has_parameter(path, name)) {
+                let handler = said.endpoint.map(|endpoint| format!(" of `{endpoint}`")).unwrap_or_default();
+                panic!(
+                    "the path `{path}` has no parameter `{{{lacking}}}`, which `claims(..)`{handler} reads; write the parameter into the path, or correct its name in `claims(..)` (nest a router before `with_state`)"
+                );
+            }
+        }
+    }
+
     fn fallback_routes<'a>(&'a self, fallback: &'a Fallback) -> impl Iterator<Item = Route> + 'a {
         let routed = |path: &str| self.paths.iter().any(|(known, _)| known == path);
         let paths = [&fallback.root, &fallback.rest].into_iter().filter(move |path| !routed(path));
@@ -170,6 +193,15 @@ fn route(methods: Vec<&'static str>, path: &str, said: &Declaration) -> Route {
         Some(endpoint) => route.handled_by(endpoint),
         None => route,
     }
+}
+
+/// Whether a path of axum has this parameter: `{name}` or `{*name}`.
+fn has_parameter(path: &str, name: &str) -> bool {
+    path.split('/').any(|segment| {
+        let inner =
+            segment.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(inner, _)| inner);
+        inner.is_some_and(|inner| inner.strip_prefix('*').unwrap_or(inner) == name)
+    })
 }
 
 fn contains(filter: MethodFilter, method: MethodFilter) -> bool {
