@@ -14,12 +14,10 @@ use clap_complete::env::CompleteEnv;
 use service_only_store::{Store, StoreError, TokenFilter};
 
 use crate::arguments::{Cli, option};
+use crate::commands::completions::VARIABLE;
 use crate::config::{self, Config, DEFAULT_FILE};
 use crate::output;
 use crate::store;
-
-/// The variable that the script sets to the name of its shell.
-pub(crate) const VARIABLE: &str = "SERVICE_TOKEN_COMPLETE";
 
 /// How long a completion waits for a store: longer, and a person notices.
 const PATIENCE: Duration = Duration::from_millis(800);

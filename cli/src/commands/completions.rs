@@ -7,12 +7,14 @@ use clap::Args;
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 
-use crate::completion::VARIABLE;
 use crate::exit::Exit;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
 const NAME: &str = "service-token";
+
+/// The variable that a script sets to the name of its shell.
+pub(crate) const VARIABLE: &str = "SERVICE_TOKEN_COMPLETE";
 
 const EXAMPLES: &str = "\
 Examples:
