@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// After admission, the extensions of the request contain the [`Caller`](crate::Caller) or the [`User`](crate::User), and
-/// the [`Identity`]. Earlier ones in the extensions prove nothing and are replaced.
+/// the [`Identity`](crate::Identity). Earlier ones in the extensions prove nothing and are replaced.
 impl<T: Send> Admit for Request<T> {
     type Refusal = Rejection;
 
