@@ -8,7 +8,6 @@ use clap::builder::NonEmptyStringValueParser;
 
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
-use crate::store;
 
 /// Who asks for the change.
 #[derive(Args, Clone, Debug, Default)]
@@ -20,8 +19,15 @@ pub(crate) struct By {
 
 impl By {
     pub(crate) fn name(&self) -> Option<String> {
-        self.by.clone().or_else(store::operator).or_else(user_id)
+        self.by.clone().or_else(user_name).or_else(user_id)
     }
+}
+
+/// The operator's user name on this system.
+fn user_name() -> Option<String> {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 /// The number of the user, for a program without these variables, as in a container.

@@ -1,4 +1,4 @@
-//! One module per command, and the exit code of each.
+//! One module per command, and the exit code of each; `presented` is shared by two of them.
 
 pub(crate) mod attack;
 pub(crate) mod audit;
@@ -18,6 +18,7 @@ pub(crate) mod keygen;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod presented;
 pub(crate) mod prune;
 pub(crate) mod renew;
 pub(crate) mod revocations;

@@ -29,7 +29,6 @@ mod named;
 mod new_file;
 mod option_values;
 mod output;
-mod presented;
 mod problem;
 mod profile;
 mod public_jwk;

@@ -314,13 +314,6 @@ pub(crate) fn tokens_in_words(counted: &Coverage) -> String {
     }
 }
 
-/// The operator's user name on this system.
-pub(crate) fn operator() -> Option<String> {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-}
-
 /// The kind and the name of a revocation's target, and its time limit.
 pub(crate) fn columns(target: &RevocationTarget) -> (&'static str, &str, Option<Timestamp>) {
     match target {

@@ -14,6 +14,7 @@ use service_only_store::{
 
 use crate::change::{By, Consent, DryRun};
 use crate::clocks::{self, Clocks};
+use crate::commands::presented::{Authenticity, Presented, STDIN};
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
@@ -22,7 +23,6 @@ use crate::known;
 use crate::members;
 use crate::named;
 use crate::output::{self, Format};
-use crate::presented::{Authenticity, Presented, STDIN};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 

@@ -8,10 +8,10 @@ use service_only::clock::Timestamp;
 use service_only_store::{ListedToken, Store, TokenFilter};
 
 use super::list;
+use crate::commands::presented::{Authenticity, Presented, STDIN};
 use crate::exit::Exit;
 use crate::named;
 use crate::output::{self, Cell, Format};
-use crate::presented::{Authenticity, Presented, STDIN};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, StoreAndConfig, refused};
 use crate::unlisted::Unlisted;

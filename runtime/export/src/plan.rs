@@ -23,6 +23,7 @@ pub(crate) struct Rule<'t> {
 
 /// The access that a route requires. Separate variants keep "no caller" distinct from "any caller".
 #[derive(Debug, Copy, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few values for each route, and a box would not be `Copy`")]
 pub(crate) enum Asked<'t> {
     Public { reason: &'t str },
     NoCaller,
@@ -84,9 +85,9 @@ impl<'t> Needs<'t> {
             kind,
             issuers: asked.issuers.as_deref(),
             // A set is known to the code only, so a proxy admits every service.
-            services: asked.services.as_deref().filter(|services| !services.iter().any(is_set)),
+            services: asked.services.as_deref().filter(|services| !services.iter().any(|name| is_set(name))),
             written: asked.services.as_deref(),
-            sets: asked.services.iter().flatten().any(is_set),
+            sets: asked.services.iter().flatten().any(|name| is_set(name)),
             roles: asked.roles.as_deref(),
             scopes: &asked.scopes,
             any_scope: asked.any_scope.as_deref(),
@@ -112,7 +113,7 @@ impl<'t> Needs<'t> {
 }
 
 /// Whether a name in a list of services is that of a set.
-fn is_set(name: &String) -> bool {
+fn is_set(name: &str) -> bool {
     name.starts_with('@')
 }
 
