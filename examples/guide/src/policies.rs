@@ -19,16 +19,6 @@ async fn stock() -> &'static str {
     "12 loaves\n"
 }
 
-#[service_only(services("gateway", @deleters))]
-async fn remove_stock() -> &'static str {
-    "removed\n"
-}
-
-fn verifier_with_a_set(keys: KeySet, deleters: Vec<String>) -> Result<Verifier, BuildError> {
-    let builder = Verifier::builder().issuer("bakery-auth").keys(keys);
-    builder.service_set("deleters", deleters).build()
-}
-
 fn verifier_with_bodies(keys: KeySet) -> Result<Verifier, BuildError> {
     let builder = Verifier::builder().issuer("bakery-auth").keys(keys);
     let builder = builder.refusal_body(|refusal| {
