@@ -87,10 +87,12 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Calls a server until it listens.
+/// Calls a server as soon as it listens.
 async fn page(tls: &Tls, port: u16) -> Result<String, reqwest::Error> {
     let url = format!("https://localhost:{port}/");
+    let start = std::time::Instant::now();
     loop {
+        assert!(start.elapsed().as_secs() < 30, "the program does not listen on port {port}");
         match client(tls).get(&url).send().await {
             Ok(response) => return response.text().await,
             Err(error) if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() => {
@@ -316,19 +318,19 @@ async fn nginx_is_a_proxy_between_two_services() {
     let port = port();
     let folder = scene.theirs.folder.path().display();
     let configuration = format!(
-        "daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
+        "daemon off; master_process off; pid '{folder}/nginx.pid'; error_log stderr;
          events {{ worker_connections 64; }}
          http {{
-           access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
-           fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+           access_log off; client_body_temp_path '{folder}/b'; proxy_temp_path '{folder}/p';
+           fastcgi_temp_path '{folder}/f'; uwsgi_temp_path '{folder}/u'; scgi_temp_path '{folder}/s';
            server {{
              listen 127.0.0.1:{port} ssl;
-             ssl_certificate {folder}/tls.crt; ssl_certificate_key {folder}/tls.key;
-             ssl_client_certificate {folder}/ca.crt; ssl_verify_client on; ssl_protocols TLSv1.3;
+             ssl_certificate '{folder}/tls.crt'; ssl_certificate_key '{folder}/tls.key';
+             ssl_client_certificate '{folder}/ca.crt'; ssl_verify_client on; ssl_protocols TLSv1.3;
              location / {{
                proxy_pass https://localhost:{}; proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on;
-               proxy_ssl_trusted_certificate {folder}/ca.crt; proxy_ssl_name localhost;
-               proxy_ssl_certificate {folder}/tls.crt; proxy_ssl_certificate_key {folder}/tls.key;
+               proxy_ssl_trusted_certificate '{folder}/ca.crt'; proxy_ssl_name localhost;
+               proxy_ssl_certificate '{folder}/tls.crt'; proxy_ssl_certificate_key '{folder}/tls.key';
              }}
            }}
          }}",
@@ -337,8 +339,7 @@ async fn nginx_is_a_proxy_between_two_services() {
     let file = scene.theirs.path("nginx.conf");
     fs::write(&file, configuration).unwrap();
     let mut command = Command::new("nginx");
-    let command =
-        command.arg("-e").arg("stderr").arg("-c").arg(file).stdin(Stdio::null()).stderr(Stdio::null());
+    let command = command.arg("-e").arg("stderr").arg("-c").arg(file).stdin(Stdio::null());
     let _server = Server(command.spawn().unwrap());
     for _ in 0..2 {
         let page = page(&scene.orders, port).await.unwrap();
