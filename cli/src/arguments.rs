@@ -297,7 +297,7 @@ mod tests {
             assert!(shown.iter().any(|name| *name == variable), "{variable:?}");
         }
         for read in [
-            include_str!("store.rs").split_once("fn operator").unwrap().1,
+            include_str!("change.rs").split_once("fn user_name").unwrap().1,
             include_str!("commands/dev.rs").split_once("fn state_directory").unwrap().1,
         ] {
             let texts = read.split("\n}").next().unwrap().split('"').skip(1).step_by(2);

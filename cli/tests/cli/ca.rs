@@ -18,12 +18,17 @@ fn cert_writes_a_set_that_a_service_accepts() {
     assert!(folder.ends_with("state/certificates/orders"), "{folder}");
     let status = TlsFiles::cert_manager(folder).open().unwrap().status();
     assert_eq!(status.spiffe_id.unwrap().as_str(), "spiffe://dev-only.internal/orders");
+    // A file of this test shows what the umask leaves.
+    #[cfg(unix)]
+    sandbox.write("probe", "");
+    #[cfg(unix)]
+    let public = 0o644 & sandbox.mode("probe");
     #[cfg(unix)]
     for (file, mode) in [
         ("state/development-ca.key", 0o600),
-        ("state/development-ca.crt", 0o644),
+        ("state/development-ca.crt", public),
         ("state/certificates/orders/tls.key", 0o600),
-        ("state/certificates/orders/tls.crt", 0o644),
+        ("state/certificates/orders/tls.crt", public),
     ] {
         assert_eq!(sandbox.mode(file), mode, "{file}");
     }

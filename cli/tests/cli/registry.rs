@@ -150,6 +150,7 @@ fn path_of_a_store_is_relative_to_the_file_that_contains_it() {
             .args(arguments)
             .current_dir(sandbox.path(folder))
             .env_remove("SERVICE_TOKEN_STORE")
+            .env_remove("COLUMNS")
             .output()
             .unwrap()
     };

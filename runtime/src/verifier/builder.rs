@@ -164,7 +164,7 @@ impl VerifierBuilder {
     /// Adds a set of services, to which policies refer as `services(@NAME)`. The services may be known only at run time, and
     /// [`Verifier::replace_service_set`] replaces them. Call it once for each set.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use service_only::{Verifier, service_only};
     ///
     /// #[service_only(services(@deleters))]
