@@ -163,6 +163,7 @@ impl<'a> Policy<'a> {
     }
 
     /// The path parameters that claims are compared with, for services and for users.
+    #[cfg(feature = "axum")]
     pub(crate) fn path_parameters(&self) -> impl Iterator<Item = &'a str> {
         let users = self.users.map_or(&[][..], |users| users.claims);
         self.claims.iter().chain(users).filter_map(|(_, value)| path_parameter(value))
@@ -174,6 +175,7 @@ impl<'a> Policy<'a> {
     }
 
     /// Whether a claim is compared with a path parameter. It is evaluated at compile time for a handler.
+    #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) const fn reads_path(&self) -> bool {
         let of_users = match self.users {
             Some(users) => has_path_parameter(users.claims),
@@ -188,6 +190,7 @@ impl<'a> Policy<'a> {
     }
 }
 
+#[cfg(any(feature = "actix", feature = "axum"))]
 const fn has_path_parameter(claims: &[(&str, &str)]) -> bool {
     let mut rest = claims;
     while let Some(((_, value), others)) = rest.split_first() {

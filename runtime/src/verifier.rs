@@ -19,8 +19,6 @@ use self::{
     stages::Verification,
     usage::CompatibleTokens,
 };
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-use crate::token::Segments;
 #[cfg(any(feature = "actix", feature = "axum"))]
 use crate::{authorize::service_refused, caller::User};
 use crate::{
@@ -28,7 +26,7 @@ use crate::{
     bearer,
     bearer::BearerToken,
     caller::{Caller, Identity},
-    denial::{Code, Denial},
+    denial::Denial,
     error,
     handle::{self, WeakHandle},
     json,
@@ -44,6 +42,8 @@ use crate::{
     times::Moment,
     trusted::{Kind, Trusted},
 };
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+use crate::{denial::Code, token::Segments};
 
 /// Verifies service tokens, with its keys, expectations, clock and audit sink.
 ///
@@ -245,6 +245,7 @@ impl Verifier {
     }
 
     /// Decides about the one bearer token of a request, and applies a policy. The caller owns the attempt.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
     pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
