@@ -51,7 +51,6 @@ fn commands_of_the_first_fleet_rehearse_a_rotation_and_an_incident_without_a_ref
     let (prepared, activated, revoked) = (at("\nprepared "), at("\nactivated "), at("\nrevoked "));
     assert!(prepared < activated && activated < revoked, "{said}");
     assert!(said.contains("SUCCESS") && said.contains("service_only_serve_keys"), "{said}");
-    assert!(at("\nexit code 8\n") > prepared, "the plan reports a key past its life");
     // Until the incident, every call succeeds.
     let calls: Vec<_> = said[..revoked].lines().filter(|line| line.ends_with(' ')).collect();
     assert!(calls.len() > 2 && calls.iter().all(|call| *call == "200 200 "), "{said}");
