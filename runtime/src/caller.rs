@@ -243,13 +243,9 @@ impl Caller {
     /// # Errors
     /// When the verifier would refuse the token if it arrived now.
     pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
-        let (claims, acceptance) = (&self.verified.claims, &self.verified.acceptance);
-        acceptance.check_key()?;
+        let Verified { claims, acceptance, recorder, .. } = &*self.verified;
         let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
-        acceptance.check_times(&times, at)?;
-        let Some(revocation) = &self.recorder().revocation else { return Ok(()) };
-        revocation.check_since(good_since, times.prove_the_age(at), || self.presented(at))?;
-        Ok(())
+        check_again(acceptance, recorder, (times, at), good_since, || self.presented(at))
     }
 
     pub(crate) fn recorder(&self) -> &Arc<Recorder> {
@@ -270,6 +266,21 @@ impl Caller {
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
         Refused { who: self.identified(), ..denial.into() }
     }
+}
+
+/// See [`Caller::check_again`].
+fn check_again<'c>(
+    acceptance: &Acceptance,
+    recorder: &Recorder,
+    (times, at): (Times, Moment),
+    good_since: Option<u64>,
+    presented: impl FnOnce() -> PresentedToken<'c>,
+) -> Result<(), Denial> {
+    acceptance.check_key()?;
+    acceptance.check_times(&times, at)?;
+    let Some(revocation) = &recorder.revocation else { return Ok(()) };
+    revocation.check_since(good_since, times.prove_the_age(at), presented)?;
+    Ok(())
 }
 
 impl Identified for Verified {
@@ -570,12 +581,8 @@ impl User {
     /// When the verifier would refuse the token if it arrived now.
     pub(crate) fn check_again(&self, at: Moment, good_since: Option<u64>) -> Result<(), Denial> {
         let VerifiedUser { claims, acceptance, recorder, .. } = &*self.verified;
-        acceptance.check_key()?;
         let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
-        acceptance.check_times(&times, at)?;
-        let Some(revocation) = &recorder.revocation else { return Ok(()) };
-        revocation.check_since(good_since, times.prove_the_age(at), || self.presented(at))?;
-        Ok(())
+        check_again(acceptance, recorder, (times, at), good_since, || self.presented(at))
     }
 
     /// The facts about the token that a revocation store needs, at this instant.

@@ -79,12 +79,7 @@ impl<P: StaticPolicy> Guard<P> {
             let (request, earlier) = request();
             Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
-        let mut identity = match P::POLICY.for_users() {
-            None => {
-                Identity::Service(verifier.enforce_request(authorization, peer, &P::POLICY, path, asked)?)
-            }
-            Some(_) => verifier.enforce_request_of_any(authorization, peer, &P::POLICY, path, asked)?,
-        };
+        let mut identity = verifier.enforce_request(authorization, peer, &P::POLICY, path, asked)?;
         let attempt = identity.release();
         Ok((Self::granted(&identity, attempt), identity))
     }

@@ -33,7 +33,7 @@ use crate::{
     keys::Refresh,
     peer::{PeerCertificate, Proof},
     policy::Policy,
-    recorder::{Asked, Attempted, Denied, NoRequest, Recorder, Refused},
+    recorder::{Attempted, Denied, NoRequest, Recorder, Refused},
     registry,
     rejection::Rejection,
     resource::{Resource, ResourceMetadata},
@@ -43,7 +43,11 @@ use crate::{
     trusted::{Kind, Trusted},
 };
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-use crate::{denial::Code, token::Segments};
+use crate::{
+    denial::Code,
+    recorder::{Asked, Recorded},
+    token::Segments,
+};
 
 /// Verifies service tokens, with its keys, expectations, clock and audit sink.
 ///
@@ -244,8 +248,8 @@ impl Verifier {
         self.refresh_keys_for(token.read().ok()?)
     }
 
-    /// Decides about the one bearer token of a request, and applies a policy. The caller owns the attempt.
-    #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
+    /// Decides about the one bearer token of a request, and applies a policy. The identity owns the attempt.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
@@ -253,26 +257,21 @@ impl Verifier {
         policy: &Policy<'_>,
         path: PathParameters<'_>,
         asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Caller, Rejection> {
-        let decided = self.recorder().decide(asked, |at| {
-            self.permit(BearerToken::from_header_values(authorization)?, peer, policy, path, at)
-        });
-        decided.map_err(|refused| self.rejection(refused))
+    ) -> Result<Identity, Rejection> {
+        self.answer(authorization, asked, |token, at| self.permit_any(token, peer, policy, path, at))
     }
 
-    /// The same for a policy that admits users. The identity owns the attempt.
-    pub(crate) fn enforce_request_of_any<'a, A: Asked>(
+    /// Decides about the one bearer token of a request, which must belong to a service.
+    #[cfg(any(feature = "actix", feature = "axum"))]
+    pub(crate) fn enforce_service_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
         peer: Option<&PeerCertificate>,
-        policy: &Policy<'_>,
-        path: PathParameters<'_>,
         asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Identity, Rejection> {
-        let decided = self.recorder().decide(asked, |at| {
-            self.permit_any(BearerToken::from_header_values(authorization)?, peer, policy, path, at)
-        });
-        decided.map_err(|refused| self.rejection(refused))
+    ) -> Result<Caller, Rejection> {
+        self.answer(authorization, asked, |token, at| {
+            self.permit(token, peer, &Policy::any_service(), &[], at)
+        })
     }
 
     /// Decides about the one bearer token of a request, which must belong to a user.
@@ -283,13 +282,10 @@ impl Verifier {
         peer: Option<&PeerCertificate>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<User, Rejection> {
-        let decided = self.recorder().decide(asked, |at| {
-            match self.identify(BearerToken::from_header_values(authorization)?, peer, at)? {
-                Identity::User(user) => Ok(user),
-                Identity::Service(caller) => Err(caller.refused(service_refused())),
-            }
-        });
-        decided.map_err(|refused| self.rejection(refused))
+        self.answer(authorization, asked, |token, at| match self.identify(token, peer, at)? {
+            Identity::User(user) => Ok(user),
+            Identity::Service(caller) => Err(caller.refused(service_refused())),
+        })
     }
 
     /// Decides about the one bearer token of a request, which may belong to a service or a user.
@@ -300,9 +296,19 @@ impl Verifier {
         peer: Option<&PeerCertificate>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        let decided = self
-            .recorder()
-            .decide(asked, |at| self.identify(BearerToken::from_header_values(authorization)?, peer, at));
+        self.answer(authorization, asked, |token, at| self.identify(token, peer, at))
+    }
+
+    /// Reads the one bearer token of a request, decides about it, and turns a refusal into a response.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    fn answer<'a, T: Recorded, A: Asked>(
+        &self,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        asked: impl FnOnce() -> Attempted<A>,
+        decision: impl FnOnce(BearerToken<'_>, Moment) -> Result<T, Refused>,
+    ) -> Result<T, Rejection> {
+        let decided =
+            self.recorder().decide(asked, |at| decision(BearerToken::from_header_values(authorization)?, at));
         decided.map_err(|refused| self.rejection(refused))
     }
 

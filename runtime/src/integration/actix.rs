@@ -40,7 +40,7 @@ use crate::{
     caller::{Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
-    policy::{Endpoint, Policy},
+    policy::Endpoint,
     recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::trace_parent,
@@ -87,7 +87,8 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
             let verifier = required_verifier(&request)?;
-            if let Some(caller) = decided_before(&request, &verifier) {
+            // A user of an earlier decision is refused by a new one.
+            if let Some(Identity::Service(caller)) = identified_before(&request, &verifier) {
                 return Ok(caller);
             }
             caller(&request, &verifier).await
@@ -100,8 +101,7 @@ async fn caller(request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Re
     await_unknown_key(verifier, request, None).await;
     let epoch = verifier.recorder().epoch();
     let asked = || asked(request, verifier, None);
-    let policy = Policy::any_service();
-    let caller = verifier.enforce_request(bytes(request), peer(request), &policy, &[], asked)?;
+    let caller = verifier.enforce_service_request(bytes(request), peer(request), asked)?;
     leave_decided(request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
     Ok(caller)
 }
@@ -314,12 +314,6 @@ fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>,
 fn identified_before(request: &HttpRequest, verifier: &Verifier) -> Option<Identity> {
     let extensions = request.extensions();
     extensions.get::<Decided<HeaderValue>>()?.identity(verifier, authorization(request), peer(request))
-}
-
-fn decided_before(request: &HttpRequest, verifier: &Verifier) -> Option<Caller> {
-    let extensions = request.extensions();
-    let decided = extensions.get::<Decided<HeaderValue>>()?;
-    decided.caller(verifier, authorization(request), peer(request))
 }
 
 /// The attempt of an earlier decision about the same request.

@@ -12,21 +12,20 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{Extensions, HeaderValue, request::Parts};
+use http::{HeaderValue, request::Parts};
 use serde::de::DeserializeOwned;
 
 pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},
     parts::{
-        Authorization, authorization, await_unknown_key, bytes, earlier, leave_decided, path_parameters,
-        peer, response,
+        authorization, await_unknown_key, bytes, earlier, leave_decided, path_parameters, peer, response,
     },
 };
 use crate::{
     caller::{Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy, StaticReason},
-    policy::{Endpoint, Policy},
+    policy::Endpoint,
     recorder::Attempted,
     rejection::Rejection,
     verifier::Verifier,
@@ -149,15 +148,15 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
         let authorization = authorization(&parts.headers);
-        if let Some(caller) = decided_before(&parts.extensions, &authorization, &verifier) {
+        // A user of an earlier decision is refused by a new one.
+        if let Some(Identity::Service(caller)) = identified_before(parts, &verifier) {
             return Ok(caller);
         }
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let peer = peer(&parts.extensions);
-        let policy = Policy::any_service();
-        let caller = verifier.enforce_request(bytes(&authorization), peer, &policy, &[], asked)?;
+        let caller =
+            verifier.enforce_service_request(bytes(&authorization), peer(&parts.extensions), asked)?;
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
@@ -237,14 +236,6 @@ fn identified_before(parts: &Parts, verifier: &Verifier) -> Option<Identity> {
         authorization.iter(),
         peer(&parts.extensions),
     )
-}
-
-fn decided_before(
-    extensions: &Extensions,
-    authorization: &Authorization<'_>,
-    verifier: &Verifier,
-) -> Option<Caller> {
-    extensions.get::<Decided<HeaderValue>>()?.caller(verifier, authorization.iter(), peer(extensions))
 }
 
 impl IntoResponse for Rejection {

@@ -85,9 +85,9 @@ impl<V: Clone + PartialEq> Decided<V> {
         V: 'r,
     {
         // A part of the verifier that panics is asked again by the decision, which records the refusal.
-        let at = verifier.recorder().moment();
-        // A layer may have carried the decision over to a request of another connection.
         let check = || {
+            let at = verifier.recorder().moment();
+            // A layer may have carried the decision over to a request of another connection.
             self.identity.check_proof(peer, at).is_ok() && self.identity.check_again(at, self.epoch).is_ok()
         };
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
@@ -98,23 +98,6 @@ impl<V: Clone + PartialEq> Decided<V> {
             (Owner::Extractors, Some(attempt)) => self.identity.without_attempt().owning(attempt),
             _ => self.identity.clone(),
         })
-    }
-
-    /// Returns the caller of such a decision. A user of an earlier decision is refused by a new one.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn caller<'r>(
-        &self,
-        verifier: &Verifier,
-        authorization: impl Iterator<Item = &'r V>,
-        peer: Option<&PeerCertificate>,
-    ) -> Option<crate::caller::Caller>
-    where
-        V: 'r,
-    {
-        match self.identity(verifier, authorization, peer)? {
-            Identity::Service(caller) => Some(caller),
-            Identity::User(_) => None,
-        }
     }
 
     fn is_about<'r>(&self, verifier: &Verifier, mut authorization: impl Iterator<Item = &'r V>) -> bool

@@ -122,7 +122,7 @@ impl ServiceOnlyLayer {
             who: None,
         };
         let epoch = verifier.recorder().epoch();
-        let mut identity = verifier.enforce_request_of_any(
+        let mut identity = verifier.enforce_request(
             bytes(&authorization),
             peer(&parts.extensions),
             &self.policy,
