@@ -25,6 +25,7 @@ pub(crate) struct Args {
     pub(crate) any_scope: Option<List>,
     pub(crate) claims: Option<Claims>,
     pub(crate) max_age: Option<LitStr>,
+    pub(crate) proof: Option<LitStr>,
     pub(crate) krate: Option<Path>,
     /// What `#[callers]` requires of users. Its other keys are those of services.
     pub(crate) users: Option<Box<Args>>,
@@ -103,7 +104,8 @@ impl Args {
             Key::AnyScope => insert(&mut self.any_scope, list(key, name, value, errors)),
             Key::Claims => insert(&mut self.claims, claims(name, value, errors)),
             Key::Issuers => insert(&mut self.issuers, list(key, name, value, errors)),
-            Key::MaxAge => insert(&mut self.max_age, max_age(name, value, errors)),
+            Key::MaxAge => insert(&mut self.max_age, text(key, name, value, errors)),
+            Key::Proof => insert(&mut self.proof, text(key, name, value, errors)),
             Key::Crate => insert(&mut self.krate, krate(name, value, errors)),
             Key::Users => Occurrence::First,
         }
@@ -148,7 +150,8 @@ impl Args {
 
     /// An entry of `users(..)` or `services(..)` in `#[callers]`.
     fn nested_entry(&mut self, within: Key, entry: &[TokenTree], errors: &mut Diagnostics) {
-        let allowed = [Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge];
+        let allowed =
+            [Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge, Key::Proof];
         let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
             return errors.push(diagnostics::no_key(&allowed, entry));
         };
@@ -300,17 +303,17 @@ impl Value {
     }
 }
 
-/// `= "24h"`, the part of the `max_age` entry that follows its key.
-fn max_age(name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<LitStr> {
+/// `= "24h"`, the part of an entry with one text that follows its key: `max_age` or `proof`.
+fn text(key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Option<LitStr> {
     let (value, rest) = match value {
         [TokenTree::Punct(equals), value, rest @ ..] if equals.as_char() == '=' => (value, rest),
         _ => {
-            errors.push(diagnostics::not_an_age(name, value));
+            errors.push(diagnostics::not_one_value(key, name, value));
             return None;
         }
     };
     let Some(text) = string(value) else {
-        errors.push(diagnostics::not_a_string(Key::MaxAge, std::slice::from_ref(value)));
+        errors.push(diagnostics::not_a_string(key, std::slice::from_ref(value)));
         return None;
     };
     if let Some(extra) = rest.first() {

@@ -15,7 +15,7 @@ use crate::diagnostics::{self, Diagnostics};
 use crate::item::{Function, argument};
 use crate::rules::{
     self, Attribute, Fault, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES, MAX_REASON_BYTES,
-    MAX_TEXT_BYTES, Value,
+    MAX_TEXT_BYTES, PROOFS, Value,
 };
 
 pub(crate) use block::{Asks, CheckedBlock, CheckedMember, Guarding, block};
@@ -39,12 +39,16 @@ pub(crate) struct Policy {
     /// In the order of the lists, those of `users` last.
     pub(crate) constants: Vec<Constant>,
     pub(crate) max_age: Option<Duration>,
+    /// Empty if no proof is required.
+    pub(crate) proof: String,
     /// The path of the crate `service_only`, if the attribute has one.
     pub(crate) krate: Option<TokenStream>,
     pub(crate) admits: Admits,
     /// The first `claims(..)`, and the first of its values that is a path parameter.
     pub(crate) first_claim: Option<Span>,
     pub(crate) first_parameter: Option<Span>,
+    /// The first `proof`.
+    pub(crate) first_proof: Option<Span>,
 }
 
 /// Who a policy is for.
@@ -78,6 +82,7 @@ pub(crate) fn policy(attribute: Attribute, mut args: Args, errors: &mut Diagnost
             policy.constants.append(&mut users.constants);
             policy.first_claim = policy.first_claim.or(users.first_claim);
             policy.first_parameter = policy.first_parameter.or(users.first_parameter);
+            policy.first_proof = policy.first_proof.or(users.first_proof);
             policy.admits = Admits::Both(Box::new(users));
         }
         Attribute::UsersOnly => policy.admits = Admits::Users,
@@ -114,6 +119,8 @@ fn part(args: Args, errors: &mut Diagnostics) -> Policy {
         claims: claims(args.claims, errors),
         constants,
         max_age: args.max_age.and_then(|value| max_age(&value, errors)),
+        first_proof: args.proof.as_ref().map(LitStr::span),
+        proof: args.proof.map(|value| proof(&value, errors)).unwrap_or_default(),
         krate: args.krate.map(ToTokens::into_token_stream),
         admits: Admits::Services,
         first_claim,
@@ -166,7 +173,7 @@ fn claims(claims: Option<Claims>, errors: &mut Diagnostics) -> String {
 }
 
 /// Whether the function can be checked against the policy: only a handler has path parameters, and `ServiceClaims` have
-/// no claims beyond the typed ones.
+/// no claims beyond the typed ones and no sender.
 pub(crate) fn applicable(policy: &Policy, function: &Function, way: Way, errors: &mut Diagnostics) {
     let given = match way {
         Way::HiddenArgument | Way::Marked => return,
@@ -179,6 +186,11 @@ pub(crate) fn applicable(policy: &Policy, function: &Function, way: Way, errors:
         && given.is_some_and(argument::is_claims)
     {
         errors.push(diagnostics::claims_of_data(function.name(), claim));
+    }
+    if let Some(proof) = policy.first_proof
+        && given.is_some_and(argument::is_claims)
+    {
+        errors.push(diagnostics::proof_of_data(function.name(), proof));
     }
 }
 
@@ -269,6 +281,14 @@ fn value_of_list(key: Key, value: &LitStr, errors: &mut Diagnostics) {
         (Fault::Other(reason), Key::Issuers) => diagnostics::bad_issuer(value, reason),
         (Fault::Other(reason), _) => diagnostics::bad_scope_token(key, value, reason),
     });
+}
+
+fn proof(value: &LitStr, errors: &mut Diagnostics) -> String {
+    let text = value.value();
+    if !PROOFS.contains(&text.as_str()) {
+        errors.push(diagnostics::bad_proof(value));
+    }
+    text
 }
 
 fn max_age(value: &LitStr, errors: &mut Diagnostics) -> Option<Duration> {

@@ -35,6 +35,7 @@ use rules::Attribute;
 /// | `claims(..)` | these claims | `claims(tenant = "{tenant}", region = "eu")` |
 /// | `issuers(..)` | a token of one of these issuers | `issuers("https://mill.example")` |
 /// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
+/// | `proof = ".."` | a key of its own, by this proof | `proof = "mtls"` |
 ///
 /// One more key requires nothing: `crate = my_platform::service_only` is the path of a renamed or re-exported
 /// `service_only`.
@@ -48,6 +49,8 @@ use rules::Attribute;
 ///   path of a handler lacks the parameter; another router refuses every caller of the handler.
 /// - An age is a duration in whole seconds, such as `"90s"`, `"15min"`, `"24h"` or `"7days"`. The limit is 366 days:
 ///   a token lives for 365 days by default, so a longer age would refuse nothing.
+/// - A proof is `"mtls"` (the certificate of the connection), `"dpop"` (the header `DPoP`) or `"any"` of them. A bearer
+///   token, which anyone can use who holds it, is refused with 401. Without the key, a bearer token is accepted.
 /// - `services(@deleters)` allows the services of a set that the `Verifier` has, by the name `deleters`. The program can
 ///   replace the set at run time. A verifier without the set does not build.
 /// - A list has 1 to 32 distinct values and at most 1024 bytes.
@@ -161,7 +164,7 @@ pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// Guards a handler for users: only authenticated users that meet its policy can call it. A service gets 403.
 ///
 /// It works like [`macro@service_only`], on the same items and with the same guarantees. Its keys are `roles(..)`,
-/// `scopes(..)`, `any_scope(..)`, `claims(..)`, `issuers(..)`, `max_age` and `crate`. The handler takes the user as an
+/// `scopes(..)`, `any_scope(..)`, `claims(..)`, `issuers(..)`, `max_age`, `proof` and `crate`. The handler takes the user as an
 /// argument of type `User`, and a function without a framework as `&User`.
 ///
 /// # Example

@@ -18,6 +18,8 @@ pub(crate) const MAX_TEXT_BYTES: usize = 4128;
 /// Enough for one sentence.
 pub(crate) const MAX_REASON_BYTES: usize = 256;
 pub(crate) const MAX_AGE_DAYS: u64 = 366;
+/// The values of `proof`.
+pub(crate) const PROOFS: [&str; 3] = ["mtls", "dpop", "any"];
 
 /// The attribute that is being expanded. A handler has only one of them.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -70,9 +72,16 @@ impl Attribute {
     pub(crate) fn keys(self) -> &'static [Key] {
         match self {
             Self::Callers => &[Key::Users, Key::Services, Key::Crate],
-            Self::UsersOnly => {
-                &[Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge, Key::Crate]
-            }
+            Self::UsersOnly => &[
+                Key::Roles,
+                Key::Scopes,
+                Key::AnyScope,
+                Key::Claims,
+                Key::Issuers,
+                Key::MaxAge,
+                Key::Proof,
+                Key::Crate,
+            ],
             Self::ServiceOnly | Self::Public => &Key::ALL,
         }
     }
@@ -97,6 +106,7 @@ pub(crate) enum Key {
     Claims,
     Issuers,
     MaxAge,
+    Proof,
     Crate,
     /// Of `#[callers]` only.
     Users,
@@ -104,7 +114,7 @@ pub(crate) enum Key {
 
 impl Key {
     /// The keys of `#[service_only]`.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Services,
         Self::Roles,
         Self::Scopes,
@@ -112,6 +122,7 @@ impl Key {
         Self::Claims,
         Self::Issuers,
         Self::MaxAge,
+        Self::Proof,
         Self::Crate,
     ];
 
@@ -124,6 +135,7 @@ impl Key {
             Self::Claims => "claims",
             Self::Issuers => "issuers",
             Self::MaxAge => "max_age",
+            Self::Proof => "proof",
             Self::Crate => "crate",
             Self::Users => "users",
         }

@@ -21,7 +21,9 @@ pub use crate::{
     registry::{Asks, Registration},
 };
 use crate::{
-    const_text::{Admits, Head, Lists, count, first, first_pairs, line, pairs, policy, seconds, words},
+    const_text::{
+        Admits, Head, Lists, Singles, count, first, first_pairs, line, pairs, policy, proof, seconds, words,
+    },
     policy::{Endpoint, Policy},
     registry,
 };
@@ -123,8 +125,9 @@ pub const fn rewritten() {
 ///
 /// - Line 0 is the name of the function.
 /// - Lines 1 to 6 are the services, roles, scopes, issuers, alternative scopes and claims.
-/// - Line 7 is `users` if these lines are for users, and `both` if the next lines are for users.
-/// - Lines 8 to 14 are the same lists for users, and their maximum age.
+/// - Line 7 is the required proof.
+/// - Line 8 is `users` if these lines are for users, and `both` if the next lines are for users.
+/// - Lines 9 to 15 are the same lists and the proof for users, and line 16 is their maximum age.
 ///
 /// With its key the type finds the source location of the handler. `Next` is the type of the argument after the guard, if that type is only a
 /// name: typed paths are found by it.
@@ -146,24 +149,24 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
             any_scope: first(&Self::ANY_SCOPE, count(line(Words::TEXT, 5))),
             claims: first_pairs(&Self::CLAIMS, count(line(Words::TEXT, 6))),
         },
-        Head(HEAD).max_age(),
+        Singles { max_age: Head(HEAD).max_age(), proof: proof(line(Words::TEXT, 7)) },
     );
-    const USER_SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 8));
-    const USER_ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 9));
-    const USER_SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 10));
-    const USER_ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 11));
-    const USER_ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 12));
-    const USER_CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 13));
+    const USER_SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 9));
+    const USER_ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 10));
+    const USER_SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 11));
+    const USER_ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 12));
+    const USER_ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 13));
+    const USER_CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 14));
     const USERS: Policy<'static> = policy(
         Lists {
-            services: first(&Self::USER_SERVICES, count(line(Words::TEXT, 8))),
-            roles: first(&Self::USER_ROLES, count(line(Words::TEXT, 9))),
-            scopes: first(&Self::USER_SCOPES, count(line(Words::TEXT, 10))),
-            issuers: first(&Self::USER_ISSUERS, count(line(Words::TEXT, 11))),
-            any_scope: first(&Self::USER_ANY_SCOPE, count(line(Words::TEXT, 12))),
-            claims: first_pairs(&Self::USER_CLAIMS, count(line(Words::TEXT, 13))),
+            services: first(&Self::USER_SERVICES, count(line(Words::TEXT, 9))),
+            roles: first(&Self::USER_ROLES, count(line(Words::TEXT, 10))),
+            scopes: first(&Self::USER_SCOPES, count(line(Words::TEXT, 11))),
+            issuers: first(&Self::USER_ISSUERS, count(line(Words::TEXT, 12))),
+            any_scope: first(&Self::USER_ANY_SCOPE, count(line(Words::TEXT, 13))),
+            claims: first_pairs(&Self::USER_CLAIMS, count(line(Words::TEXT, 14))),
         },
-        seconds(line(Words::TEXT, 14)),
+        Singles { max_age: seconds(line(Words::TEXT, 16)), proof: proof(line(Words::TEXT, 15)) },
     )
     .of_users();
     const USERS_REF: &'static Policy<'static> = &Self::USERS;
@@ -172,7 +175,7 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
 impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticPolicy
     for Site<HEAD, KEY, Words, Next>
 {
-    const POLICY: Policy<'static> = match Admits::named(line(Words::TEXT, 7)) {
+    const POLICY: Policy<'static> = match Admits::named(line(Words::TEXT, 8)) {
         Admits::Services => Self::OWN,
         Admits::Users => Self::OWN.of_users(),
         Admits::Both => Self::OWN.or_users(Self::USERS_REF),

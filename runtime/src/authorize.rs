@@ -8,6 +8,7 @@ use crate::{
     claims::{Scopes, ServiceClaims},
     denial::{Code, Denial, quoted},
     policy::{Policy, path_parameter},
+    proof::Proof,
     sets::Sets,
     times::Moment,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Asking<'c> {
     pub(crate) roles: &'c [String],
     pub(crate) scope: &'c Scopes,
     pub(crate) iat: Option<i64>,
+    /// The proof of the sender; `None` for a bearer token, and for claims that no verifier has checked.
+    pub(crate) proof: Option<Proof>,
 }
 
 impl<'c> From<&'c ServiceClaims> for Asking<'c> {
@@ -44,14 +47,15 @@ impl<'c> From<&'c ServiceClaims> for Asking<'c> {
             roles: &claims.roles,
             scope: &claims.scope,
             iat: claims.iat,
+            proof: None,
         }
     }
 }
 
-/// Checks a service: issuers, services, roles, scopes, claims and age, in this order. `claim` reads another claim of
-/// the token.
+/// Checks a service: proof, issuers, services, roles, scopes, claims and age, in this order. `claim` reads another claim
+/// of the token.
 pub(crate) fn authorize<'c>(
-    claims: &ServiceClaims,
+    asking: &Asking<'_>,
     claim: impl Fn(&str) -> Option<&'c Value>,
     policy: &Policy<'_>,
     known: Known<'_>,
@@ -60,7 +64,7 @@ pub(crate) fn authorize<'c>(
     let Some(policy) = policy.for_services() else {
         return Err(service_refused());
     };
-    meets(&claims.into(), claim, policy, known, at)
+    meets(asking, claim, policy, known, at)
 }
 
 /// Checks a user, in the same order.
@@ -93,6 +97,9 @@ fn meets<'c>(
     known: Known<'_>,
     at: Moment,
 ) -> Result<(), Denial> {
+    if let Some(required) = policy.required_proof() {
+        required.check(asking.proof)?;
+    }
     issuer(asking.issuer, policy)?;
     service(asking.service, policy, known.sets)?;
     role(asking.role, asking.roles, policy)?;

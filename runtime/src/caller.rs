@@ -16,8 +16,8 @@ use crate::{
     claims::{InvalidClaims, Scopes, ServiceClaims, TokenMembers, UserClaims},
     denial::{Code, Denial},
     keys::KeyId,
-    peer::{PeerCertificate, Proof},
     policy::Policy,
+    proof::{Evidence, Proof},
     recorder::{Attempt, Attempts, Identified, Recorded, Recorder, Refused},
     rejection::Rejection,
     revocation::PresentedToken,
@@ -233,7 +233,8 @@ impl Caller {
         at: Moment,
     ) -> Result<(), Denial> {
         let known = Known { path, sets: &self.recorder().sets };
-        authorize(self.claims(), |name| self.claim(name), policy, known, at)
+        let asking = Asking { proof: self.proof(), ..self.claims().into() };
+        authorize(&asking, |name| self.claim(name), policy, known, at)
     }
 
     /// Checks again what may have changed since the token was accepted, in the order of the stages: its key, its
@@ -433,10 +434,10 @@ impl Identity {
     }
 
     /// Checks the proof that the token needs, for a request that presents it.
-    pub(crate) fn check_proof(&self, peer: Option<&PeerCertificate>, at: Moment) -> Result<(), Denial> {
+    pub(crate) fn check_proof(&self, evidence: Evidence<'_>, at: Moment) -> Result<(), Denial> {
         match self {
-            Self::Service(caller) => caller.verified.acceptance.check_proof(peer, at),
-            Self::User(user) => user.verified.acceptance.check_proof(peer, at),
+            Self::Service(caller) => caller.verified.acceptance.check_proof(evidence, at),
+            Self::User(user) => user.verified.acceptance.check_proof(evidence, at),
         }
     }
 
@@ -555,8 +556,8 @@ impl User {
     ) -> Result<(), Denial> {
         let UserClaims { role, roles, scope, iat, .. } = self.claims();
         // The name under which the verifier trusts the issuer, which `iss` of some kinds is not.
-        let issuer = self.verified.acceptance.issuer();
-        let asking = Asking { issuer, service: None, role: role.as_deref(), roles, scope, iat: *iat };
+        let (issuer, proof) = (self.verified.acceptance.issuer(), self.verified.acceptance.proof());
+        let asking = Asking { issuer, service: None, role: role.as_deref(), roles, scope, iat: *iat, proof };
         let known = Known { path, sets: &self.recorder().sets };
         authorize_user(&asking, |name| self.claim(name), policy, known, at)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::policy::Policy;
+use crate::{policy::Policy, proof::RequiredProof};
 
 /// Formats a table. The last cell of a row that is shorter than the head may be wider than its column.
 pub(crate) fn aligned(
@@ -30,6 +30,7 @@ pub(crate) fn aligned(
 pub(crate) struct Optional {
     pub(crate) issuers: bool,
     pub(crate) claims: bool,
+    pub(crate) proof: bool,
 }
 
 /// What one kind of callers must have, for the cells of a row.
@@ -43,15 +44,17 @@ pub(crate) struct Row<'r, T> {
     /// Names with values.
     pub(crate) claims: Vec<(&'r str, &'r str)>,
     pub(crate) max_age: Option<u64>,
+    pub(crate) proof: Option<RequiredProof>,
 }
 
-/// The head of the policy columns: services, roles, scopes, age. A column for issuers comes first, and one for claims
-/// before the age, if one of the handlers requires some.
+/// The head of the policy columns: services, roles, scopes, age. A column for issuers comes first, one for claims before
+/// the age, and one for the proof after it, if one of the handlers requires some.
 pub(crate) fn head<const N: usize>(first: [&str; N], optional: Optional) -> Vec<String> {
     let issuers = optional.issuers.then_some("issuers");
     let claims = optional.claims.then_some("claims");
     let names = first.into_iter().chain(issuers).chain(["services", "roles", "scopes"]);
-    names.chain(claims).chain(["max_age"]).map(str::to_owned).collect()
+    let proof = optional.proof.then_some("proof");
+    names.chain(claims).chain(["max_age"]).chain(proof).map(str::to_owned).collect()
 }
 
 /// The rows of a policy: one for services, one for users, or both.
@@ -65,6 +68,7 @@ pub(crate) fn rows<'p>(policy: &'p Policy<'p>) -> impl Iterator<Item = Row<'p, &
         any_scope: policy.alternative_scopes(),
         claims: policy.required_claims().to_vec(),
         max_age: policy.allowed_age().map(|age| age.as_secs()),
+        proof: policy.required_proof(),
     };
     let services = policy.for_services().map(|policy| row(false, policy));
     services.into_iter().chain(policy.for_users().map(|policy| row(true, policy)))
@@ -73,7 +77,11 @@ pub(crate) fn rows<'p>(policy: &'p Policy<'p>) -> impl Iterator<Item = Row<'p, &
 impl<T: AsRef<str>> Row<'_, T> {
     /// Which optional columns the row needs.
     pub(crate) fn needs(&self) -> Optional {
-        Optional { issuers: self.issuers.is_some(), claims: !self.claims.is_empty() }
+        Optional {
+            issuers: self.issuers.is_some(),
+            claims: !self.claims.is_empty(),
+            proof: self.proof.is_some(),
+        }
     }
 
     /// The cells, in the order of the head.
@@ -104,8 +112,15 @@ impl<T: AsRef<str>> Row<'_, T> {
         };
         let age = self.max_age.map_or("any".to_owned(), |seconds| format!("{seconds}s"));
         let issuers = optional.issuers.then(|| any_of(self.issuers));
+        let proof = optional.proof.then(|| self.proof.map_or("none", RequiredProof::as_str).to_owned());
         let asked = [services, any_of(self.roles), scopes];
-        issuers.into_iter().chain(asked).chain(optional.claims.then(claims)).chain([age]).collect()
+        issuers
+            .into_iter()
+            .chain(asked)
+            .chain(optional.claims.then(claims))
+            .chain([age])
+            .chain(proof)
+            .collect()
     }
 }
 
@@ -115,6 +130,7 @@ impl Optional {
         needs.fold(Self::default(), |all, row| Self {
             issuers: all.issuers || row.issuers,
             claims: all.claims || row.claims,
+            proof: all.proof || row.proof,
         })
     }
 }

@@ -12,7 +12,7 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use crate::{claims::ServiceName, hashed::mix, policy::Policy};
+use crate::{claims::ServiceName, hashed::mix, policy::Policy, proof::RequiredProof};
 
 /// The value of a constant that the attribute names, encoded in words. Its maximum length is that of a service name.
 pub struct Name<
@@ -431,6 +431,18 @@ pub(crate) const fn seconds(line: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// The proof of a line; `None` for an empty line. Any other word than those of the attribute is a defect of it, which must
+/// not become a policy without a proof.
+pub(crate) const fn proof(line: &str) -> Option<RequiredProof> {
+    match line.as_bytes() {
+        b"" => None,
+        b"mtls" => Some(RequiredProof::Mtls),
+        b"dpop" => Some(RequiredProof::Dpop),
+        b"any" => Some(RequiredProof::Any),
+        _ => panic!("this is not a proof"),
+    }
+}
+
 /// The lists of a policy.
 #[derive(Copy, Clone, Default)]
 pub(crate) struct Lists<'a> {
@@ -440,6 +452,13 @@ pub(crate) struct Lists<'a> {
     pub(crate) issuers: &'a [&'a str],
     pub(crate) any_scope: &'a [&'a str],
     pub(crate) claims: &'a [(&'a str, &'a str)],
+}
+
+/// The single values of a policy.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Singles {
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) proof: Option<RequiredProof>,
 }
 
 /// Who a policy is for, by the word in its text.
@@ -462,13 +481,17 @@ impl Admits {
 }
 
 /// Decodes a policy. The attribute refuses an empty list, so an empty line means that the list was left out.
-pub(crate) const fn policy<'a>(lists: Lists<'a>, max_age: Option<Duration>) -> Policy<'a> {
+pub(crate) const fn policy<'a>(lists: Lists<'a>, Singles { max_age, proof }: Singles) -> Policy<'a> {
     let Lists { services, roles, scopes, issuers, any_scope, claims } = lists;
     let policy = Policy::any_service().scopes(scopes).claims(claims);
     let policy = if issuers.is_empty() { policy } else { policy.issuers(issuers) };
     let policy = if services.is_empty() { policy } else { policy.services(services) };
     let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
     let policy = if any_scope.is_empty() { policy } else { policy.any_scope(any_scope) };
+    let policy = match proof {
+        None => policy,
+        Some(proof) => policy.proof(proof),
+    };
     match max_age {
         None => policy,
         Some(max_age) => policy.max_age(max_age),

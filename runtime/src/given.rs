@@ -143,7 +143,7 @@ impl Given for ServiceClaims {
         let decided = Recorder::default().decide_at_once(request, |at| {
             let unverified = UnverifiedName(quoted(self.service.as_str()));
             match check_times(self.exp, self.nbf, at)
-                .and_then(|()| authorize(self, |_| None, policy, known, at))
+                .and_then(|()| authorize(&self.into(), |_| None, policy, known, at))
             {
                 Ok(()) => Ok(Arc::new(unverified)),
                 Err(denial) => Err(RefusedToken { unverified_service: Some(unverified.0), ..denial.into() }),

@@ -7,7 +7,7 @@ use crate::audit::RequestContext;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
 use crate::{
     authorize::PathParameters,
-    peer::PeerCertificate,
+    proof::Evidence,
     recorder::{Asked, Attempted},
     rejection::Rejection,
 };
@@ -71,7 +71,7 @@ impl<P: StaticPolicy> Guard<P> {
     pub(crate) fn enforce<'a, A: Asked>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         path: PathParameters<'_>,
         request: impl FnOnce() -> (A, Option<Arc<Attempt>>),
     ) -> Result<(Self, Identity), Rejection> {
@@ -79,7 +79,7 @@ impl<P: StaticPolicy> Guard<P> {
             let (request, earlier) = request();
             Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
-        let mut identity = verifier.enforce_request(authorization, peer, &P::POLICY, path, asked)?;
+        let mut identity = verifier.enforce_request(authorization, evidence, &P::POLICY, path, asked)?;
         let attempt = identity.release();
         Ok((Self::granted(&identity, attempt), identity))
     }

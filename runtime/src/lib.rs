@@ -97,6 +97,7 @@ pub mod keys;
 mod others;
 mod peer;
 mod policy;
+mod proof;
 mod recorder;
 mod registry;
 pub mod rejection;
@@ -130,8 +131,9 @@ pub use crate::{
     caller::{Caller, Claims, Identity, User},
     denial::Denial,
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
-    peer::{PeerCertificate, Proof},
+    peer::PeerCertificate,
     policy::Policy,
+    proof::{Proof, RequiredProof},
     rejection::Rejection,
     resource::ResourceMetadata,
     trusted::{AccessTokens, GrantClaim, TrustedIssuer},

@@ -76,29 +76,6 @@ impl PeerCertificate {
     }
 }
 
-/// How the sender of a token proves that the token is its own.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Proof {
-    /// The certificate of its connection (RFC 8705 section 3).
-    Mtls,
-}
-
-impl Proof {
-    /// The proof as the attribute and the audit log write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mtls => "mtls",
-        }
-    }
-}
-
-impl fmt::Display for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl fmt::Debug for PeerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerCertificate")

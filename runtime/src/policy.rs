@@ -6,11 +6,13 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use crate::proof::RequiredProof;
+
 /// What a handler requires of its caller.
 ///
 /// The token must have one of the issuers, one of the services, one of the roles, all of the scopes, one of the scopes of
-/// [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than `max_age`. A list that you
-/// leave out requires nothing.
+/// [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than `max_age`. Its sender must
+/// give the [`proof`](Self::proof). What you leave out is not required.
 ///
 /// A policy is for services, for users, or for both. Text is compared byte for byte, without patterns: a `*` in a scope,
 /// in the policy or in a token, matches only itself.
@@ -36,6 +38,7 @@ pub struct Policy<'a> {
     any_scope: Option<&'a [&'a str]>,
     claims: &'a [(&'a str, &'a str)],
     max_age: Option<Duration>,
+    proof: Option<RequiredProof>,
     /// Whether the policy is for users only.
     is_for_users: bool,
     users: Option<&'a Policy<'a>>,
@@ -52,6 +55,7 @@ impl<'a> Policy<'a> {
             any_scope: None,
             claims: &[],
             max_age: None,
+            proof: None,
             is_for_users: false,
             users: None,
         }
@@ -122,6 +126,20 @@ impl<'a> Policy<'a> {
         Self { max_age: Some(max_age), ..self }
     }
 
+    /// Requires the sender to prove that it has the key of its token, or of its certificate. A bearer token is refused
+    /// with 401 (`proof_missing`), before anything else of the policy is compared.
+    ///
+    /// ```
+    /// use service_only::{Policy, RequiredProof};
+    ///
+    /// const POLICY: Policy<'static> = Policy::any_service().proof(RequiredProof::Mtls);
+    /// assert_eq!(POLICY.required_proof(), Some(RequiredProof::Mtls));
+    /// ```
+    #[must_use]
+    pub const fn proof(self, proof: RequiredProof) -> Self {
+        Self { proof: Some(proof), ..self }
+    }
+
     /// What is required of a service; `None` if no service may call.
     pub const fn for_services(&self) -> Option<&Self> {
         if self.is_for_users { None } else { Some(self) }
@@ -187,6 +205,11 @@ impl<'a> Policy<'a> {
     /// The maximum age of the token, counted from its `iat`.
     pub const fn allowed_age(&self) -> Option<Duration> {
         self.max_age
+    }
+
+    /// The proof that the sender must give; `None` means that a bearer token is enough.
+    pub const fn required_proof(&self) -> Option<RequiredProof> {
+        self.proof
     }
 }
 

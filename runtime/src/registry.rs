@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    const_text::{Admits, Head, Lists, key, policy, seconds},
+    const_text::{Admits, Head, Lists, Singles, key, policy, proof, seconds},
     hashed::Hashed,
     policy::{Endpoint, Policy},
 };
@@ -268,12 +268,13 @@ fn policy_of(lists: &'static [&'static [&'static str]], max_age: Option<Duration
         claims: leaked_pairs(line(n + 5)),
     };
     let word = |n: usize| line(n).first().copied().unwrap_or_default();
-    let own = policy(from(0), max_age);
-    match Admits::named(word(6)) {
+    let own = policy(from(0), Singles { max_age, proof: proof(word(6)) });
+    match Admits::named(word(7)) {
         Admits::Services => own,
         Admits::Users => own.of_users(),
         Admits::Both => {
-            let users = policy(from(7), seconds(word(13))).of_users();
+            let singles = Singles { max_age: seconds(word(15)), proof: proof(word(14)) };
+            let users = policy(from(8), singles).of_users();
             own.or_users(Box::leak(Box::new(users)))
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     columns::{Optional, Row, aligned, head},
     policy::Policy,
+    proof::RequiredProof,
     threads::locked,
 };
 pub use crate::{
@@ -222,6 +223,9 @@ pub struct Requirements {
     /// The maximum age of a token, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// The proof that the sender of a token must give. If absent, a bearer token is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<RequiredProof>,
 }
 
 impl Requirements {
@@ -243,6 +247,7 @@ impl Requirements {
         let policy = self.services.as_deref().map_or(policy, |services| policy.services(list(services)));
         let policy = self.roles.as_deref().map_or(policy, |roles| policy.roles(list(roles)));
         let policy = self.any_scope.as_deref().map_or(policy, |scopes| policy.any_scope(list(scopes)));
+        let policy = self.proof.map_or(policy, |proof| policy.proof(proof));
         self.max_age.map_or(policy, |seconds| policy.max_age(Duration::from_secs(seconds)))
     }
 
@@ -256,6 +261,7 @@ impl Requirements {
             any_scope: self.any_scope.as_deref(),
             claims: self.claims.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             max_age: self.max_age,
+            proof: self.proof,
         }
     }
 }
@@ -272,6 +278,7 @@ impl From<&Policy<'_>> for Requirements {
             any_scope: policy.alternative_scopes().map(owned),
             claims: claims.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             max_age: policy.allowed_age().map(|age| age.as_secs()),
+            proof: policy.required_proof(),
         }
     }
 }

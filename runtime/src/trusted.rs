@@ -34,7 +34,7 @@ use crate::{
     denial::{Code, Denial, quoted},
     error::BuildError,
     keys::{Algorithm, AlgorithmSet, KeyId, KeySet, KeySource},
-    peer::PeerCertificate,
+    proof::Evidence,
     times::{Moment, Times},
     token::{Header, Segments, SignatureRoom},
 };
@@ -378,12 +378,12 @@ impl Trusted {
         &self,
         claims: &RawClaims<'_>,
         payload: &[u8],
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         at: Moment,
     ) -> Result<(Claims, Times), Denial> {
         let members = if self.kind == Kind::OAuth { self.access.read(payload)? } else { Members::default() };
         let token = Read { claims, access: &self.access, members: &members };
-        let times = self.expectations.check(self.kind, token, peer, at)?;
+        let times = self.expectations.check(self.kind, token, evidence, at)?;
         let claims = self.kind.claims(token, &times, self.name(), &self.names)?;
         self.check_namespace(&claims)?;
         Ok((claims, times))

@@ -31,8 +31,9 @@ use crate::{
     handle::{self, WeakHandle},
     json,
     keys::Refresh,
-    peer::{PeerCertificate, Proof},
+    peer::PeerCertificate,
     policy::Policy,
+    proof::{Evidence, RequiredProof},
     recorder::{Attempted, Denied, NoRequest, Recorder, Refused},
     registry,
     rejection::Rejection,
@@ -72,7 +73,7 @@ struct Inner {
     issuers: Vec<Arc<Trusted>>,
     cache: TokenCache,
     /// The proof that every token needs.
-    proof: Option<Proof>,
+    proof: Option<RequiredProof>,
     /// Whether a key source may offer a wait for newer keys.
     refreshes: bool,
     recorder: Arc<Recorder>,
@@ -147,7 +148,8 @@ impl Verifier {
         policy: &Policy<'_>,
     ) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(without_request, |at| self.permit(token, peer, policy, &[], at));
+        let decided =
+            self.recorder().decide(without_request, |at| self.permit(token, peer.into(), policy, &[], at));
         decided.map_err(Denial::from)
     }
 
@@ -157,8 +159,9 @@ impl Verifier {
     /// As [`Verifier::authenticate`], and when the service or the user does not meet the policy (403).
     pub fn authenticate_with(&self, token: &str, policy: &Policy<'_>) -> Result<Identity, Denial> {
         let token = BearerToken::Text(token);
-        let decided =
-            self.recorder().decide(without_request, |at| self.permit_any(token, None, policy, &[], at));
+        let decided = self
+            .recorder()
+            .decide(without_request, |at| self.permit_any(token, Evidence::default(), policy, &[], at));
         decided.map_err(Denial::from)
     }
 
@@ -169,7 +172,8 @@ impl Verifier {
     /// When the token is not authentic (401), or its type is neither `service` nor `access` (403).
     pub fn authenticate(&self, token: &str) -> Result<Identity, Denial> {
         let token = BearerToken::Text(token);
-        let decided = self.recorder().decide(without_request, |at| self.identify(token, None, at));
+        let decided =
+            self.recorder().decide(without_request, |at| self.identify(token, Evidence::default(), at));
         decided.map_err(Denial::from)
     }
 
@@ -253,12 +257,12 @@ impl Verifier {
     pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        self.answer(authorization, asked, |token, at| self.permit_any(token, peer, policy, path, at))
+        self.answer(authorization, asked, |token, at| self.permit_any(token, evidence, policy, path, at))
     }
 
     /// Decides about the one bearer token of a request, which must belong to a service.
@@ -266,11 +270,11 @@ impl Verifier {
     pub(crate) fn enforce_service_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
         self.answer(authorization, asked, |token, at| {
-            self.permit(token, peer, &Policy::any_service(), &[], at)
+            self.permit(token, evidence, &Policy::any_service(), &[], at)
         })
     }
 
@@ -279,10 +283,10 @@ impl Verifier {
     pub(crate) fn enforce_user_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<User, Rejection> {
-        self.answer(authorization, asked, |token, at| match self.identify(token, peer, at)? {
+        self.answer(authorization, asked, |token, at| match self.identify(token, evidence, at)? {
             Identity::User(user) => Ok(user),
             Identity::Service(caller) => Err(caller.refused(service_refused())),
         })
@@ -293,10 +297,10 @@ impl Verifier {
     pub(crate) fn enforce_identity_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        self.answer(authorization, asked, |token, at| self.identify(token, peer, at))
+        self.answer(authorization, asked, |token, at| self.identify(token, evidence, at))
     }
 
     /// Reads the one bearer token of a request, decides about it, and turns a refusal into a response.
@@ -334,12 +338,12 @@ impl Verifier {
     pub(crate) fn permit(
         &self,
         token: BearerToken<'_>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
         at: Moment,
     ) -> Result<Caller, Refused> {
-        match self.identify(token, peer, at)? {
+        match self.identify(token, evidence, at)? {
             Identity::Service(caller) => match caller.meets(policy, path, at) {
                 Ok(()) => Ok(caller),
                 Err(denial) => Err(caller.refused(denial)),
@@ -352,12 +356,12 @@ impl Verifier {
     pub(crate) fn permit_any(
         &self,
         token: BearerToken<'_>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
         at: Moment,
     ) -> Result<Identity, Refused> {
-        let identity = self.identify(token, peer, at)?;
+        let identity = self.identify(token, evidence, at)?;
         match identity.meets(policy, path, at) {
             Ok(()) => Ok(identity),
             Err(denial) => Err(identity.refused(denial)),
@@ -369,15 +373,15 @@ impl Verifier {
     fn identify(
         &self,
         token: BearerToken<'_>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         at: Moment,
     ) -> Result<Identity, Refused> {
         let Inner { cache, issuers, recorder, .. } = &*self.0;
-        let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, peer, at) {
+        let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, evidence, at) {
             Ok((identity, issuer)) => (None, identity, issuer),
             Err(miss) => {
                 let text = token.read()?;
-                let mut verification = Verification { verifier: self, peer, at, grounds: miss.grounds() };
+                let mut verification = Verification { verifier: self, evidence, at, grounds: miss.grounds() };
                 let (identity, issuer) = verification.run(text)?;
                 (Some((miss, verification.grounds, text)), identity, issuer)
             }

@@ -101,6 +101,19 @@ fn users_and_services_have_policies_of_their_own() {
 }
 
 #[test]
+fn proof_is_one_of_three_words_and_each_kind_of_callers_has_its_own() {
+    for proof in PROOFS {
+        assert_eq!(accepted(&format!("proof = {proof:?}")).proof, proof);
+    }
+    assert_eq!(accepted("").proof, "");
+    let policy =
+        accepted_by(Attribute::Callers, r#"users(proof = "dpop"), services("billing", proof = "mtls")"#);
+    let Admits::Both(users) = policy.admits else { panic!() };
+    assert_eq!((policy.proof.as_str(), users.proof.as_str()), ("mtls", "dpop"));
+    assert!(policy.first_proof.is_some());
+}
+
+#[test]
 fn longest_list_is_accepted() {
     let names: Vec<_> = (0..MAX_NAMES).map(|n| format!("\"service-{n}\"")).collect();
     let policy = accepted(&format!("services({})", names.join(", ")));

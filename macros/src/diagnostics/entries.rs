@@ -5,10 +5,10 @@ use quote::quote;
 use syn::parse::Parser;
 use syn::{Error, Lit, LitStr, Path};
 
-use super::similar::similar_key;
+use super::similar::{similar_key, similar_text};
 use super::written;
 use super::{at, at_or};
-use crate::rules::{self, Attribute, Key};
+use crate::rules::{self, Attribute, Key, PROOFS};
 
 pub(crate) fn no_key(allowed: &[Key], entry: &[TokenTree]) -> Error {
     let found = quote!(#(#entry)*);
@@ -116,7 +116,7 @@ pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
         Key::Services | Key::Roles | Key::Scopes | Key::AnyScope | Key::Claims | Key::Issuers => {
             "put all values into one list"
         }
-        Key::MaxAge | Key::Crate | Key::Users => "keep one",
+        Key::MaxAge | Key::Proof | Key::Crate | Key::Users => "keep one",
     };
     Error::new(span, format!("`{name}` is repeated; {remedy}"))
 }
@@ -127,9 +127,22 @@ pub(crate) fn not_a_list(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
     at_or(value, name, format!("`{key}` takes a list in parentheses; write `{key}({values})`"))
 }
 
-pub(crate) fn not_an_age(name: &Ident, value: &[TokenTree]) -> Error {
-    let age = find_literal(value).and_then(suggested_age).unwrap_or_else(|| EXAMPLE_AGE.to_owned());
-    at_or(value, name, format!("`max_age` takes one value; write `max_age = {age}`"))
+/// A key with one text, written in another form.
+pub(crate) fn not_one_value(key: Key, name: &Ident, value: &[TokenTree]) -> Error {
+    let (key, text) = (key.as_str(), suggested_text(key, value));
+    at_or(value, name, format!("`{key}` takes one value; write `{key} = {text}`"))
+}
+
+/// A value of a key with one text, for a suggestion.
+fn suggested_text(key: Key, written: &[TokenTree]) -> String {
+    let suggested = match key {
+        Key::Proof => suggested_proof(&quote!(#(#written)*).to_string()).map(|proof| format!("{proof:?}")),
+        _ => find_literal(written).and_then(suggested_age),
+    };
+    suggested.unwrap_or_else(|| match key {
+        Key::Proof => EXAMPLE_PROOF.to_owned(),
+        _ => EXAMPLE_AGE.to_owned(),
+    })
 }
 
 pub(crate) fn not_a_crate_path(name: &Ident, value: &[TokenTree]) -> Error {
@@ -143,10 +156,7 @@ pub(crate) fn not_a_crate_path(name: &Ident, value: &[TokenTree]) -> Error {
 
 pub(crate) fn not_a_string(key: Key, found: &[TokenTree]) -> Error {
     let (takes, remedy) = match key {
-        Key::MaxAge | Key::Crate => {
-            let age = find_literal(found).and_then(suggested_age).unwrap_or_else(|| EXAMPLE_AGE.to_owned());
-            ("a string literal", Some(age))
-        }
+        Key::MaxAge | Key::Proof | Key::Crate => ("a string literal", Some(suggested_text(key, found))),
         _ => ("string literals and constants", suggested_values(key, found)),
     };
     let remedy = remedy.map_or_else(String::new, |text| format!("; write `{text}`"));
@@ -178,6 +188,14 @@ fn example(key: Key) -> &'static str {
 }
 
 pub(crate) const EXAMPLE_AGE: &str = r#""24h""#;
+
+const EXAMPLE_PROOF: &str = r#""mtls""#;
+
+/// The proof that a text resembles, whatever surrounds it.
+pub(crate) fn suggested_proof(written: &str) -> Option<&'static str> {
+    let letters: String = written.chars().filter(char::is_ascii_alphanumeric).collect();
+    similar_text(&PROOFS, &letters.to_ascii_lowercase())
+}
 
 /// The written values as valid ones, for a suggestion. `None` if one of them cannot be made valid.
 fn suggested_values(key: Key, written: &[TokenTree]) -> Option<String> {

@@ -179,6 +179,15 @@ pub(crate) fn claims_of_data(function: &Ident, claims: Span) -> Error {
     )
 }
 
+pub(crate) fn proof_of_data(function: &Ident, proof: Span) -> Error {
+    Error::new(
+        proof,
+        format!(
+            "`ServiceClaims` are data without a sender, so no proof was checked; give `{function}` a `&Caller`"
+        ),
+    )
+}
+
 /// The other attribute has run before, under another name or from a macro. Only its hidden argument is visible.
 pub(crate) fn guarded_and_public(function: &Ident) -> Error {
     Error::new(

@@ -1,4 +1,4 @@
-//! The key that an unknown key resembles.
+//! The known word that an unknown one resembles.
 
 use crate::rules::Key;
 
@@ -11,6 +11,17 @@ pub(crate) fn similar_key(allowed: &[Key], written: &str) -> Option<Key> {
         .filter(|(distance, key)| *distance <= 2 || (written.len() >= 3 && key.as_str().starts_with(written)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)
+}
+
+/// The known text that differs from the written one in at most two characters, and has more in common with it.
+pub(crate) fn similar_text(known: &[&'static str], written: &str) -> Option<&'static str> {
+    known
+        .iter()
+        .copied()
+        .map(|text| (edit_distance(written, text), text))
+        .filter(|(distance, text)| *distance <= 2 && *distance < text.len() - 1)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, text)| text)
 }
 
 /// Levenshtein's distance, in one row.

@@ -85,7 +85,7 @@ fn unknown_key_is_refused_with_a_similar_key() {
             &[r#"krate = a"#, r#"^^^^^ unknown key `krate`, did you mean `crate`?"#],
             &[
                 r#"permissions("a")"#,
-                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `crate`"#,
+                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
             ],
         ],
     );
@@ -247,7 +247,7 @@ fn misplaced_punctuation_is_refused() {
             &[r#""orders""#, r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#],
             &[
                 r#"= 1"#,
-                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `crate`"#,
+                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
             ],
         ],
     );
@@ -391,6 +391,46 @@ fn age_that_would_refuse_everything_or_nothing_is_refused() {
                 r#"max_age = "366days 1s""#,
                 r#"          ^^^^^^^^^^^^ "366days 1s" is longer than any token lives by default (365 days), so it would refuse nothing; write at most 366 days, or leave the key out"#,
             ],
+        ],
+    );
+}
+
+#[test]
+fn word_that_is_not_a_proof_is_refused_with_a_similar_one() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[r#"proof = "mtsl""#, r#"        ^^^^^^ "mtsl" is not a proof, did you mean `"mtls"`?"#],
+            &[r#"proof = "tls""#, r#"        ^^^^^ "tls" is not a proof, did you mean `"mtls"`?"#],
+            &[r#"proof = "DPoP""#, r#"        ^^^^^^ "DPoP" is not a proof, did you mean `"dpop"`?"#],
+            &[r#"proof = "Any ""#, r#"        ^^^^^^ "Any " is not a proof, did you mean `"any"`?"#],
+            &[
+                r#"proof = "none""#,
+                r#"        ^^^^^^ "none" is not a proof; write `"mtls"`, `"dpop"` or `"any"`, or leave the key out to accept bearer tokens"#,
+            ],
+            &[
+                r#"proof = """#,
+                r#"        ^^ "" is not a proof; write `"mtls"`, `"dpop"` or `"any"`, or leave the key out to accept bearer tokens"#,
+            ],
+            &[
+                r#"proof = "mtls dpop""#,
+                r#"        ^^^^^^^^^^^ "mtls dpop" is not a proof; write `"mtls"`, `"dpop"` or `"any"`, or leave the key out to accept bearer tokens"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn proof_in_another_form_is_refused_with_the_right_one() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[r#"proof("dpop")"#, r#"     ^^^^^^^^ `proof` takes one value; write `proof = "dpop"`"#],
+            &[r#"proof"#, r#"^^^^^ `proof` takes one value; write `proof = "mtls"`"#],
+            &[r#"proof = any"#, r#"        ^^^ `proof` takes a string literal, found `any`; write `"any"`"#],
+            &[r#"proof = 7"#, r#"        ^ `proof` takes a string literal, found `7`; write `"mtls"`"#],
+            &[r#"proof = "any", proof = "any""#, r#"               ^^^^^ `proof` is repeated; keep one"#],
+            &[r#"proofs = "any""#, r#"^^^^^^ unknown key `proofs`, did you mean `proof`?"#],
         ],
     );
 }

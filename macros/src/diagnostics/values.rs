@@ -6,7 +6,7 @@ use proc_macro2::{Ident, Span};
 use syn::spanned::Spanned;
 use syn::{Error, LitStr, Path};
 
-use super::entries::suggested_age;
+use super::entries::{suggested_age, suggested_proof};
 use super::written;
 use crate::rules::{
     self, Attribute, Fault, Key, MAX_AGE_DAYS, MAX_CONSTANTS, MAX_LIST_BYTES, MAX_NAMES,
@@ -223,6 +223,18 @@ pub(crate) fn bad_age(value: &LitStr, error: &humantime::DurationError) -> Error
         None => r#"a duration such as `"24h"` or `"15min"`"#.to_owned(),
     };
     Error::new(value.span(), format!("{:?} is not an age, {reason}; write {remedy}", value.value()))
+}
+
+pub(crate) fn bad_proof(value: &LitStr) -> Error {
+    let text = value.value();
+    let remedy = match suggested_proof(&text) {
+        Some(proof) => format!("did you mean `{proof:?}`?"),
+        None => {
+            r#"write `"mtls"`, `"dpop"` or `"any"`, or leave the key out to accept bearer tokens"#.to_owned()
+        }
+    };
+    let separator = if remedy.ends_with('?') { "," } else { ";" };
+    Error::new(value.span(), format!("{text:?} is not a proof{separator} {remedy}"))
 }
 
 pub(crate) fn zero_age(value: &LitStr) -> Error {

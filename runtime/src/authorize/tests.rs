@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, proof::RequiredProof};
 
 const NOW: i64 = 1_767_225_600;
 
@@ -31,7 +31,7 @@ fn claims() -> ServiceClaims {
 
 fn verdict(claims: &ServiceClaims, policy: Policy<'_>) -> Option<Code> {
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    authorize(claims, |_| None, &policy, known(), at).err().map(|denial| denial.code())
+    authorize(&claims.into(), |_| None, &policy, known(), at).err().map(|denial| denial.code())
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn any_of_the_issuers_is_enough_and_is_compared_exactly() {
     }
     let policy = Policy::any_service().issuers(&["a", "b"]);
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    let denial = authorize(&claims(), |_| None, &policy, known(), at).unwrap_err();
+    let denial = authorize(&(&claims()).into(), |_| None, &policy, known(), at).unwrap_err();
     assert_eq!(denial.reason(), "the issuer is `bakery-auth`, allowed: a, b");
 }
 
@@ -88,7 +88,7 @@ fn every_scope_is_needed_and_the_missing_ones_are_named() {
     assert_eq!(verdict(&claims(), Policy::any_service().scopes(&["tenants:delete", "tenants:read"])), None);
     let policy = Policy::any_service().scopes(&["tenants:read", "tenants", "users:read"]);
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-    let denial = authorize(&claims(), |_| None, &policy, known(), at).unwrap_err();
+    let denial = authorize(&(&claims()).into(), |_| None, &policy, known(), at).unwrap_err();
     assert_eq!(
         (denial.code(), denial.missing_scopes()),
         (Code::MissingScope, &["tenants".to_owned(), "users:read".to_owned()][..])
@@ -116,8 +116,26 @@ fn leeway_moves_both_ends_of_the_age() {
     let policy = Policy::any_service().max_age(Duration::from_secs(10));
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::from_secs(5) };
     for (iat, fresh) in [(NOW + 5, true), (NOW + 6, false), (NOW - 15, false), (NOW - 10, true)] {
-        let verdict =
-            authorize(&ServiceClaims { iat: Some(iat), ..claims() }, |_| None, &policy, known(), at);
+        let verdict = authorize(
+            &(&ServiceClaims { iat: Some(iat), ..claims() }).into(),
+            |_| None,
+            &policy,
+            known(),
+            at,
+        );
         assert_eq!(verdict.is_ok(), fresh, "{}", iat - NOW);
     }
+}
+
+#[test]
+fn proof_is_compared_first_and_claims_without_a_sender_have_none() {
+    let policy = Policy::any_service().services(&["another"]).proof(RequiredProof::Any);
+    let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
+    let code = |asking: &Asking<'_>| {
+        authorize(asking, |_| None, &policy, known(), at).err().map(|denial| denial.code())
+    };
+    let claims = claims();
+    assert_eq!(code(&(&claims).into()), Some(Code::ProofMissing));
+    let proven = Asking { proof: Some(Proof::Mtls), ..(&claims).into() };
+    assert_eq!(code(&proven), Some(Code::ServiceNotAllowed), "the rest of the policy still applies");
 }

@@ -41,6 +41,7 @@ use crate::{
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
     policy::Endpoint,
+    proof::Evidence,
     recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::trace_parent,
@@ -62,7 +63,8 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
             let epoch = verifier.recorder().epoch();
             let asked = || (request.clone(), earlier(&request, &verifier));
             let path = if P::POLICY.reads_path() { path_parameters(&request) } else { Vec::new() };
-            let (guard, identity) = Self::enforce(&verifier, bytes(&request), peer(&request), &path, asked)?;
+            let (guard, identity) =
+                Self::enforce(&verifier, bytes(&request), evidence(&request), &path, asked)?;
             leave_decided(&request, &identity, epoch, Owner::Guard);
             Ok(guard)
         })
@@ -101,7 +103,7 @@ async fn caller(request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Re
     await_unknown_key(verifier, request, None).await;
     let epoch = verifier.recorder().epoch();
     let asked = || asked(request, verifier, None);
-    let caller = verifier.enforce_service_request(bytes(request), peer(request), asked)?;
+    let caller = verifier.enforce_service_request(bytes(request), evidence(request), asked)?;
     leave_decided(request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
     Ok(caller)
 }
@@ -121,7 +123,7 @@ impl FromRequest for User {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let user = verifier.enforce_user_request(bytes(&request), peer(&request), asked)?;
+            let user = verifier.enforce_user_request(bytes(&request), evidence(&request), asked)?;
             leave_decided(&request, &Identity::User(user.clone()), epoch, Owner::Extractors);
             Ok(user)
         })
@@ -143,7 +145,7 @@ impl FromRequest for Identity {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let identity = verifier.enforce_identity_request(bytes(&request), peer(&request), asked)?;
+            let identity = verifier.enforce_identity_request(bytes(&request), evidence(&request), asked)?;
             leave_decided(&request, &identity, epoch, Owner::Extractors);
             Ok(identity)
         })
@@ -313,7 +315,7 @@ fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>,
 
 fn identified_before(request: &HttpRequest, verifier: &Verifier) -> Option<Identity> {
     let extensions = request.extensions();
-    extensions.get::<Decided<HeaderValue>>()?.identity(verifier, authorization(request), peer(request))
+    extensions.get::<Decided<HeaderValue>>()?.identity(verifier, authorization(request), evidence(request))
 }
 
 /// The attempt of an earlier decision about the same request.
@@ -325,6 +327,11 @@ fn earlier(request: &HttpRequest, verifier: &Verifier) -> Option<Arc<Attempt>> {
 
 fn authorization(request: &HttpRequest) -> impl Iterator<Item = &HeaderValue> {
     request.headers().get_all(AUTHORIZATION)
+}
+
+/// What the sender of the request gives besides its token.
+fn evidence(request: &HttpRequest) -> Evidence<'_> {
+    Evidence { peer: peer(request) }
 }
 
 /// The certificate of the client, which `service-only-tls` stores in the data of the connection.

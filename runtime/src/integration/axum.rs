@@ -19,7 +19,7 @@ pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},
     parts::{
-        authorization, await_unknown_key, bytes, earlier, leave_decided, path_parameters, peer, response,
+        authorization, await_unknown_key, bytes, earlier, evidence, leave_decided, path_parameters, response,
     },
 };
 use crate::{
@@ -114,8 +114,8 @@ where
         let authorization = super::parts::authorization(&parts.headers);
         let epoch = verifier.recorder().epoch();
         let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
-        let peer = peer(&parts.extensions);
-        let (guard, identity) = Self::enforce(&verifier, bytes(&authorization), peer, &path, request)?;
+        let evidence = evidence(&parts.extensions);
+        let (guard, identity) = Self::enforce(&verifier, bytes(&authorization), evidence, &path, request)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
     }
@@ -156,7 +156,7 @@ where
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
         let caller =
-            verifier.enforce_service_request(bytes(&authorization), peer(&parts.extensions), asked)?;
+            verifier.enforce_service_request(bytes(&authorization), evidence(&parts.extensions), asked)?;
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
@@ -180,7 +180,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let user = verifier.enforce_user_request(bytes(&authorization), peer(&parts.extensions), asked)?;
+        let user =
+            verifier.enforce_user_request(bytes(&authorization), evidence(&parts.extensions), asked)?;
         let identity = Identity::User(user.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(user)
@@ -204,8 +205,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let peer = peer(&parts.extensions);
-        let identity = verifier.enforce_identity_request(bytes(&authorization), peer, asked)?;
+        let evidence = evidence(&parts.extensions);
+        let identity = verifier.enforce_identity_request(bytes(&authorization), evidence, asked)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(identity)
     }
@@ -234,7 +235,7 @@ fn identified_before(parts: &Parts, verifier: &Verifier) -> Option<Identity> {
     parts.extensions.get::<Decided<HeaderValue>>()?.identity(
         verifier,
         authorization.iter(),
-        peer(&parts.extensions),
+        evidence(&parts.extensions),
     )
 }
 

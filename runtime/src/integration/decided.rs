@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
 #[cfg(any(feature = "actix", feature = "axum"))]
-use crate::{peer::PeerCertificate, recorder::Recorded};
+use crate::{proof::Evidence, recorder::Recorded};
 
 /// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
 /// put another token into the request since. A layer may also carry it over to a later request. So it is ignored if
@@ -79,7 +79,7 @@ impl<V: Clone + PartialEq> Decided<V> {
         &self,
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'r V>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
     ) -> Option<Identity>
     where
         V: 'r,
@@ -88,7 +88,8 @@ impl<V: Clone + PartialEq> Decided<V> {
         let check = || {
             let at = verifier.recorder().moment();
             // A layer may have carried the decision over to a request of another connection.
-            self.identity.check_proof(peer, at).is_ok() && self.identity.check_again(at, self.epoch).is_ok()
+            self.identity.check_proof(evidence, at).is_ok()
+                && self.identity.check_again(at, self.epoch).is_ok()
         };
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
         if !(self.is_about(verifier, authorization) && is_good()) {

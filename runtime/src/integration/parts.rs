@@ -17,6 +17,7 @@ use crate::{
     audit::RequestContext,
     caller::Identity,
     peer::PeerCertificate,
+    proof::Evidence,
     recorder::{Asked, Attempt, Attempted, KeptRequest},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::{TraceParent, trace_parent},
@@ -181,8 +182,13 @@ pub(crate) fn earlier(
     extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization.iter())
 }
 
+/// What the sender of the request gives besides its token.
+pub(crate) fn evidence(extensions: &Extensions) -> Evidence<'_> {
+    Evidence { peer: peer(extensions) }
+}
+
 /// The certificate of the client of the connection, which `service-only-tls` stores in the request.
-pub(crate) fn peer(extensions: &Extensions) -> Option<&PeerCertificate> {
+fn peer(extensions: &Extensions) -> Option<&PeerCertificate> {
     extensions.get()
 }
 

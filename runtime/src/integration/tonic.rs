@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::{
     decided::Owner,
     parts::{
-        KeptParts, authorization, await_unknown_key, bytes, earlier, leave_decided, leave_identity, peer,
+        KeptParts, authorization, await_unknown_key, bytes, earlier, evidence, leave_decided, leave_identity,
         text, trace, traceparent, without_credentials,
     },
     tower::ServiceOnly,
@@ -55,7 +55,7 @@ impl<T: Send> Admit for Request<T> {
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();
         let (guard, identity) =
-            Guard::<P>::enforce(verifier, bytes(&authorization), peer(&extensions), &[], asked)?;
+            Guard::<P>::enforce(verifier, bytes(&authorization), evidence(&extensions), &[], asked)?;
         // A method may pass its request on to another guarded method.
         leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);
         extensions.insert(Held(guard.into_attempt()));

@@ -8,7 +8,7 @@ use crate::{
     claims::Confirmation,
     denial::{Code, Denial, quoted},
     keys::{Algorithm, KeyId, KeySet},
-    peer::{PeerCertificate, Proof},
+    proof::{Evidence, Proof},
     times::{Moment, Times},
 };
 
@@ -44,8 +44,8 @@ impl Acceptance {
     }
 
     /// Checks the proof again, for another request with the same token.
-    pub(crate) fn check_proof(&self, peer: Option<&PeerCertificate>, at: Moment) -> Result<(), Denial> {
-        check_proof(self.confirmation, peer, at)
+    pub(crate) fn check_proof(&self, evidence: Evidence<'_>, at: Moment) -> Result<(), Denial> {
+        check_proof(self.confirmation, evidence, at)
     }
 
     /// The name of the issuer.

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     denial::{Code, Denial, quoted},
     keys::{Algorithm, KeyId},
-    peer::PeerCertificate,
+    proof::Evidence,
     times::{Moment, Times, check_times},
 };
 
@@ -35,7 +35,7 @@ impl Expectations {
         &self,
         kind: Kind,
         token: Read<'_>,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         at: Moment,
     ) -> Result<Times, Denial> {
         let Read { claims, access, members } = token;
@@ -60,7 +60,7 @@ impl Expectations {
             access.check_required(claims)?;
         }
         self.lifetime(&times, at)?;
-        check_proof(claims.confirmation, peer, at)?;
+        check_proof(claims.confirmation, evidence, at)?;
         Ok(times)
     }
 
@@ -125,11 +125,11 @@ impl Expectations {
 /// otherwise pass as a bearer token.
 pub(crate) fn check_proof(
     confirmation: Confirmation,
-    peer: Option<&PeerCertificate>,
+    evidence: Evidence<'_>,
     at: Moment,
 ) -> Result<(), Denial> {
     let missing = |reason| Err(Denial::new(Code::ProofMissing, reason));
-    match (confirmation, peer) {
+    match (confirmation, evidence.peer) {
         (Confirmation::None, _) => Ok(()),
         (Confirmation::Unsupported, _) => {
             missing("the token has a `cnf`: it is bound to a key, and no proof of that key was checked")

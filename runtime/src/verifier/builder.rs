@@ -13,7 +13,7 @@ use crate::{
     denial::quoted,
     error::{BuildError, MAX_CACHED_TOKENS},
     keys::{Algorithm, KeySource},
-    peer::Proof,
+    proof::RequiredProof,
     recorder::Recorder,
     registry::{self, warn_of_unreachable},
     rejection::{Refusal, RefusalBodies, RefusalBody},
@@ -45,7 +45,7 @@ pub struct VerifierBuilder {
     audit: Option<Box<dyn AuditSink>>,
     require_audit: bool,
     realm: Option<String>,
-    proof: Option<Proof>,
+    proof: Option<RequiredProof>,
     bodies: Option<RefusalBodies>,
     sets: Vec<(String, Vec<String>)>,
     resource: Option<String>,
@@ -150,9 +150,10 @@ impl VerifierBuilder {
 
     /// Requires each token, also one of a user, to be bound to a key of its sender, and its sender to give this proof. A
     /// bearer token is then refused (401, `proof_missing`). By default a bound token needs its proof, and a bearer token
-    /// is accepted.
-    pub fn require_proof(self, proof: Proof) -> Self {
-        Self { proof: Some(proof), ..self }
+    /// is accepted. A handler can require a proof in addition, by `proof = "mtls"` in its attribute or
+    /// [`Policy::proof`](crate::Policy::proof).
+    pub fn require_proof(self, proof: impl Into<RequiredProof>) -> Self {
+        Self { proof: Some(proof.into()), ..self }
     }
 
     /// Names this service as a protected resource (RFC 9728): an `https` URL without a query and a fragment. Each challenge

@@ -23,7 +23,7 @@ use crate::{
     caller::{Caller, Identity, MAX_FRAGMENT},
     denial::{Code, Denial, Stage},
     keys::KeySet,
-    peer::PeerCertificate,
+    proof::Evidence,
     recorder::Recorder,
     threads::{OwnLine, locked},
     times::{Moment, Times},
@@ -81,7 +81,7 @@ impl TokenCache {
         token: &[u8],
         issuers: &[Arc<Trusted>],
         recorder: &Recorder,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         at: Moment,
     ) -> Result<(Identity, usize), Miss> {
         if self.tokens == 0 {
@@ -90,7 +90,7 @@ impl TokenCache {
         let own = self.threads.get_or(|| OwnLine(RefCell::new(self.table())));
         // A key source, a store or a clock that calls this verifier itself finds the table in use.
         let Ok(mut table) = own.0.try_borrow_mut() else { return Err(Miss::Forget) };
-        match table.find(token, issuers, recorder, peer, at) {
+        match table.find(token, issuers, recorder, evidence, at) {
             Found::Good(good) => Ok(good),
             Found::Seen(hash) => Err(Miss::Remember { hash }),
             Found::New(hash) => Err(Miss::Note { hash }),

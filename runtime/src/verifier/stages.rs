@@ -7,7 +7,7 @@ use crate::{
     caller::{Caller, Identity, User},
     claims::{self, Origin, RawClaims, TokenMembers},
     denial::{Code, Denial, Stage},
-    peer::{PeerCertificate, Proof},
+    proof::Evidence,
     recorder::Refused,
     times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments},
@@ -17,8 +17,8 @@ use crate::{
 /// The verification of one token at one instant.
 pub(crate) struct Verification<'v> {
     pub(crate) verifier: &'v Verifier,
-    /// The certificate of the sender of the token.
-    pub(crate) peer: Option<&'v PeerCertificate>,
+    /// What the sender of the token gives besides it.
+    pub(crate) evidence: Evidence<'v>,
     pub(crate) at: Moment,
     /// The facts that the acceptance depends on, for the token cache.
     pub(crate) grounds: Grounds,
@@ -94,7 +94,7 @@ impl Verification<'_> {
         let payload = segments.payload(&mut room)?;
         let raw = RawClaims::parse(payload)?;
         let confirmation = raw.confirmation;
-        let (claims, times) = issuer.check_claims(&raw, payload, self.peer, self.at)?;
+        let (claims, times) = issuer.check_claims(&raw, payload, self.evidence, self.at)?;
         let keeps_payload = match &claims {
             Claims::Service(_) => issuer.kind.has_subjects() || raw.exceeds_service_claims(),
             Claims::User(_) => true,
@@ -102,7 +102,9 @@ impl Verification<'_> {
         let members = if keeps_payload { TokenMembers::of_payload(payload) } else { TokenMembers::default() };
         let recorder = Arc::clone(self.verifier.recorder());
         let acceptance = Acceptance::new(issuer, signed, confirmation);
-        self.check_required_proof(acceptance.proof())?;
+        if let Some(required) = self.verifier.0.proof {
+            required.check(acceptance.proof())?;
+        }
         let identity = match claims {
             Claims::Service(claims) => {
                 Identity::Service(Caller::verified(claims, members, acceptance, recorder))
@@ -115,17 +117,6 @@ impl Verification<'_> {
         };
         self.grounds.accepted(times, epoch);
         Ok(identity)
-    }
-}
-
-impl Verification<'_> {
-    /// Refuses a bearer token where the verifier requires a proof.
-    fn check_required_proof(&self, given: Option<Proof>) -> Result<(), Denial> {
-        let Some(required) = self.verifier.0.proof.filter(|required| given != Some(*required)) else {
-            return Ok(());
-        };
-        let reason = format!("the token is not bound to a key of its sender, required: `{required}`");
-        Err(Denial::new(Code::ProofMissing, reason))
     }
 }
 

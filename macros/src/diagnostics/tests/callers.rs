@@ -117,6 +117,12 @@ fn claims_need_a_path_or_a_caller() {
     let (path, literal) = (r#"claims(a = "{b}")"#, r#"claims(a = "b")"#);
     assert!(applied(path, "fn f(c: &Caller) -> R {}").contains("is not called with a path"));
     assert!(applied(literal, "fn f(c: &ServiceClaims) -> R {}").contains("give `f` a `&Caller`"));
+    let proof = r#"proof = "mtls""#;
+    assert!(
+        applied(proof, "fn f(c: &ServiceClaims) -> R {}")
+            .contains("no proof was checked; give `f` a `&Caller`")
+    );
+    assert_eq!(applied(proof, "fn f(c: &Caller) -> R {}"), "");
     assert_eq!(applied(literal, "fn f(c: &Caller) -> R {}"), "");
     assert_eq!(applied(path, "async fn f(b: Path<B>) {}"), "");
 }

@@ -10,7 +10,12 @@ use super::{
 /// Checks a token of an issuer without own settings.
 fn check(expectations: &Expectations, claims: &RawClaims<'_>, at: Moment) -> Result<Times, Denial> {
     let (access, members) = (AccessTokens::rfc9068(), Members::default());
-    expectations.check(Kind::Compatible, Read { claims, access: &access, members: &members }, None, at)
+    expectations.check(
+        Kind::Compatible,
+        Read { claims, access: &access, members: &members },
+        Evidence::default(),
+        at,
+    )
 }
 
 const NOW: i64 = 1_767_225_600;

@@ -18,7 +18,7 @@ use crate::{
     caller::{Identity, MAX_FRAGMENT},
     hashed::Hashed,
     keys::KeySet,
-    peer::PeerCertificate,
+    proof::Evidence,
     recorder::Recorder,
     threads::OwnLine,
     times::{Moment, Times, check_times},
@@ -113,14 +113,14 @@ impl Table {
         token: &[u8],
         issuers: &[Arc<Trusted>],
         recorder: &Recorder,
-        peer: Option<&PeerCertificate>,
+        evidence: Evidence<'_>,
         at: Moment,
     ) -> Found {
         let hash = self.hash(token);
         if let Some(entry) = self.entries.get_mut(&hash).filter(|entry| entry.is(token)) {
             if let Some(changed) = first_changed(&self.keys, issuers, entry.issuer) {
                 self.forget_keys(changed);
-            } else if entry.identity.check_proof(peer, at).is_err() {
+            } else if entry.identity.check_proof(evidence, at).is_err() {
                 // The stages refuse it. Another sender must not evict the token of its owner.
             } else if entry.is_good(issuers, recorder, at) {
                 self.tick += 1;
