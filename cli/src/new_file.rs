@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-pub(crate) use self::staged::Staged;
+pub(crate) use self::staged::{Staged, StagedFile};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 

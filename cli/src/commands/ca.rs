@@ -143,9 +143,13 @@ pub(crate) fn run_cert(options: &CertOptions) -> Outcome<Exit> {
     ];
     new_file::write_all(&files, overwrite)?;
     // What a service would refuse at its start is an error here.
-    TlsFiles::cert_manager(&directory)
-        .open()
-        .map_err(|error| Problem::new(ProblemCode::BadKey, error.to_string()))?;
+    TlsFiles::cert_manager(&directory).open().map_err(|error| {
+        Problem::new(ProblemCode::BadKey, error.to_string()).help(format!(
+            "if the authority has expired, or the clock was wrong when it was generated, remove `{CA_FILE}` and \
+             `{CA_KEY_FILE}` in `{}`; the next run creates a new one",
+            authority.directory.display()
+        ))
+    })?;
     let directory = std::path::absolute(&directory).unwrap_or(directory).display().to_string();
     match options.format {
         Format::Json => output::json(&json!({

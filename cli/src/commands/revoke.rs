@@ -26,8 +26,9 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, Instant, StoreAndConfig, refused};
 
-/// A verifier's largest leeway is five minutes; the rest allows for the difference of its clock.
-pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(3600);
+/// How long the store keeps the revocation of an expired token. Longer than a year: if the clock of this machine is set a
+/// year ahead by mistake, no revocation of a valid token is deleted. Verifiers skip expired ones.
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(400 * 86_400);
 
 const EXAMPLES: &str = "\
 Examples:

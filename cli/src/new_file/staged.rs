@@ -44,24 +44,52 @@ impl Staged {
 }
 
 fn stage(file: &NewFile) -> Outcome<NamedTempFile> {
-    let directory = directory_of(&file.path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(STAGED);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = if file.readers == Readers::Owner { 0o600 } else { 0o644 };
-        builder.permissions(fs::Permissions::from_mode(mode));
-    }
-    let mut temporary = builder.tempfile_in(directory).map_err(|error| {
-        Problem::io("write", &file.path, &error)
-            .help(format!("check that the directory `{}` exists and is writable", directory.display()))
-    })?;
+    let mut temporary = temporary(&file.path, file.readers)?;
     temporary
         .write_all(&file.content)
         .and_then(|()| temporary.as_file().sync_all())
         .map_err(|error| Problem::io("write", &file.path, &error))?;
     Ok(temporary)
+}
+
+/// An empty file beside `path`, with its mode.
+fn temporary(path: &Path, readers: Readers) -> Outcome<NamedTempFile> {
+    let directory = directory_of(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(STAGED);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = if readers == Readers::Owner { 0o600 } else { 0o644 };
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    builder.tempfile_in(directory).map_err(|error| {
+        Problem::io("write", path, &error)
+            .help(format!("check that the directory `{}` exists and is writable", directory.display()))
+    })
+}
+
+/// A new file that is too large for memory: its author writes it, and it appears when it is complete.
+pub(crate) struct StagedFile {
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl StagedFile {
+    /// An empty file, readable by its owner alone. Refuses a path that exists.
+    pub(crate) fn new(path: &Path) -> Outcome<Self> {
+        check_targets(&[path], Overwrite::Refuse)?;
+        Ok(Self { path: path.to_owned(), temporary: temporary(path, Readers::Owner)? })
+    }
+
+    pub(crate) fn file(&self) -> &fs::File {
+        self.temporary.as_file()
+    }
+
+    /// Renames the file into place. The author has synced it.
+    pub(crate) fn publish(self) -> Outcome<()> {
+        publish(&self.path, self.temporary, Overwrite::Refuse)
+    }
 }
 
 /// What existed at a path before this run.

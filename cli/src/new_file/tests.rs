@@ -1,5 +1,7 @@
 //! Tests overwriting, modes and links, in a directory of the test.
 
+use std::io::Write as _;
+
 use super::*;
 
 fn secret(path: PathBuf, content: &str) -> NewFile {
@@ -101,4 +103,20 @@ fn dangling_link_counts_as_an_existing_file() {
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
     assert_eq!(check_free(&link, Overwrite::Refuse).unwrap_err().code(), ProblemCode::Exists);
+}
+
+#[test]
+fn file_that_its_author_has_not_finished_has_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("backup.jsonl");
+    let staged = StagedFile::new(&path).unwrap();
+    staged.file().write_all(b"line 1\n").unwrap();
+    assert!(!path.exists());
+    drop(staged);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let staged = StagedFile::new(&path).unwrap();
+    staged.file().write_all(b"whole\n").unwrap();
+    staged.publish().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"whole\n");
+    assert!(StagedFile::new(&path).is_err());
 }

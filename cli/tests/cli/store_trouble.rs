@@ -109,3 +109,24 @@ fn full_disk_is_reported_and_the_token_is_not_printed() {
     let listed: serde_json::Value = serde_json::from_str(listed).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 1, "the first token alone");
 }
+
+#[tokio::test]
+async fn revocation_of_an_expired_token_is_kept_for_400_days_because_the_clock_may_be_a_year_ahead() {
+    let sandbox = with_store("sqlite:tokens.db");
+    let (_, jti) = mint(&sandbox, &["orders"]);
+    let (_, other) = mint(&sandbox, &["orders"]);
+    sandbox.run(&["revoke", &jti]).done();
+    let cleared = || sandbox.run(&["prune", "--format", "json"]).done().json()["cleared_revocations"].clone();
+    meddle(&sandbox, "UPDATE service_only_revocations SET until = unixepoch('now', '-399 days')")
+        .await
+        .close()
+        .await;
+    assert_eq!(cleared(), 0);
+    sandbox.run(&["revoke", &other]).done();
+    assert_eq!(sandbox.run(&["revocations", "--format", "json"]).done().json().as_array().unwrap().len(), 2);
+    meddle(&sandbox, "UPDATE service_only_revocations SET until = unixepoch('now', '-401 days')")
+        .await
+        .close()
+        .await;
+    assert_eq!(cleared(), 2);
+}

@@ -1,7 +1,7 @@
 //! `service-token store backup`: writes the content of a store into a new file.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, ErrorKind, Write as _};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,7 +9,7 @@ use serde_json::json;
 use service_only_store::{BackupSummary, Store};
 
 use crate::exit::Exit;
-use crate::new_file;
+use crate::new_file::StagedFile;
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, StoreAndConfig, refused};
@@ -41,32 +41,21 @@ pub(crate) struct BackupOptions {
 pub(crate) fn run(options: &BackupOptions) -> Outcome<Exit> {
     let (url, _) = options.store.find()?;
     let path = &options.file;
-    let mut new = OpenOptions::new();
-    new.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
     // Opens the store first: a mistyped address leaves no file.
     let summary = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        let file = new.open(path).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => {
-                Problem::new(ProblemCode::Exists, format!("`{}` exists already", path.display()))
-                    .help("name a new file; a backup never replaces another")
-            }
-            _ => Problem::io("create", path, &error),
-        })?;
-        let written = write(&store, file).await;
-        if written.is_err() {
-            new_file::remove(path)?;
-        }
-        written
+        let staged = StagedFile::new(path)
+            .map_err(|problem| problem.help("name a new file; a backup never replaces another"))?;
+        let summary = write(&store, staged.file()).await?;
+        staged.publish()?;
+        Ok(summary)
     })?;
     print(&summary, path, options.format)?;
     Ok(Exit::Done)
 }
 
 /// Writes a backup into a file, and waits until it is on the disk.
-pub(super) async fn write(store: &Store, file: std::fs::File) -> Outcome<BackupSummary> {
+pub(super) async fn write(store: &Store, file: &File) -> Outcome<BackupSummary> {
     let mut writer = BufWriter::new(file);
     let summary = store.back_up(&mut |line| writer.write_all(line.as_bytes())).await;
     let summary = summary.map_err(|error| refused(&error))?;

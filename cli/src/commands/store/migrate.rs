@@ -81,7 +81,7 @@ async fn copy(source: &Store, target: &Store) -> Outcome<BackupSummary> {
     // Unnamed and readable by this user alone: the system removes it, also after a kill.
     let unwritten = |error| Problem::new(ProblemCode::Io, format!("cannot write a temporary file: {error}"));
     let mut file = tempfile::tempfile().map_err(unwritten)?;
-    let summary = backup::write(source, file.try_clone().map_err(unwritten)?).await?;
+    let summary = backup::write(source, &file).await?;
     file.rewind().map_err(unwritten)?;
     restore::read(target, file).await?;
     // Everything is read once more, which also finds a change during the copy.
