@@ -1,4 +1,4 @@
-//! Extracts the one bearer token of a request (RFC 6750 section 2.1), which is the first stage of the pipeline.
+//! Extracts the one token of a request (RFC 6750 section 2.1), which is the first stage of the pipeline.
 //!
 //! A token is taken only from the `Authorization` header: not from the query (which
 //! ends up in logs), not from the body, not from a cookie.
@@ -21,6 +21,8 @@ const MAX_SCHEME_LENGTH: usize = 64;
 pub(crate) enum BearerToken<'r> {
     /// The bytes of a header.
     Bytes(&'r [u8]),
+    /// The bytes of a header with the scheme DPoP (RFC 9449 section 7.1).
+    WithProof(&'r [u8]),
     /// A text that was passed directly.
     Text(&'r str),
 }
@@ -38,8 +40,8 @@ impl<'r> BearerToken<'r> {
             return Err(invalid("the request has more than one `Authorization` header"));
         }
         // The usual spelling.
-        let rest = match value.strip_prefix(b"Bearer ") {
-            Some(rest) => rest,
+        let (scheme, rest) = match value.strip_prefix(b"Bearer ") {
+            Some(rest) => (Scheme::Bearer, rest),
             None => of_other_case(value)?,
         };
         if value.len() > MAX_HEADER_LENGTH {
@@ -52,21 +54,30 @@ impl<'r> BearerToken<'r> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(too_large(token.len()));
         }
-        Ok(Self::Bytes(token))
+        Ok(match scheme {
+            Scheme::Bearer => Self::Bytes(token),
+            Scheme::Dpop => Self::WithProof(token),
+        })
     }
 
     /// The unchecked bytes. Use them only to compare the token with cached ones.
     pub(crate) fn unread(self) -> &'r [u8] {
         match self {
-            Self::Bytes(token) => token,
+            Self::Bytes(token) | Self::WithProof(token) => token,
             Self::Text(token) => token.as_bytes(),
         }
+    }
+
+    /// Whether the scheme announces a proof.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn is_with_proof(self) -> bool {
+        matches!(self, Self::WithProof(_))
     }
 
     /// The text of the token, if a header may contain it.
     pub(crate) fn read(self) -> Result<&'r str, Denial> {
         let token = match self {
-            Self::Bytes(token) => token,
+            Self::Bytes(token) | Self::WithProof(token) => token,
             Self::Text(token) => return Ok(token),
         };
         let text = is_b64token(token).then(|| std::str::from_utf8(token).ok()).flatten();
@@ -82,18 +93,29 @@ fn invalid(reason: &'static str) -> Denial {
     Denial::new(Code::InvalidRequest, reason)
 }
 
-/// The part after the space that follows the scheme "Bearer", written in any case.
-fn of_other_case(value: &[u8]) -> Result<&[u8], Denial> {
+/// How a token is sent (RFC 6750 section 2.1, RFC 9449 section 7.1).
+enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// The refusal of a request with another scheme.
+pub(crate) fn other_scheme() -> Denial {
+    Denial::new(Code::MissingToken, "the `Authorization` header does not use the scheme Bearer")
+}
+
+/// The part after the space that follows the scheme "Bearer" or "DPoP", written in any case.
+fn of_other_case(value: &[u8]) -> Result<(Scheme, &[u8]), Denial> {
     let Some((scheme, rest)) = split_scheme(value) else {
         return Err(invalid("the `Authorization` header has no token after its scheme"));
     };
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(Denial::new(
-            Code::MissingToken,
-            "the `Authorization` header does not use the scheme Bearer",
-        ));
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok((Scheme::Bearer, rest));
     }
-    Ok(rest)
+    if scheme.eq_ignore_ascii_case(b"dpop") {
+        return Ok((Scheme::Dpop, rest));
+    }
+    Err(other_scheme())
 }
 
 /// Splits `credentials = auth-scheme 1*SP token68` of RFC 9110 section 11.4, without the first space; a scheme alone
@@ -163,9 +185,23 @@ mod tests {
     #[test]
     fn no_header_and_another_scheme_are_a_missing_token() {
         assert_eq!(parse(&[]), Err(Code::MissingToken));
-        for value in ["Basic YTpi", "DPoP a.b.c", "Token a.b.c", "BearerX a.b.c"] {
+        for value in ["Basic YTpi", "DPoPX a.b.c", "Token a.b.c", "BearerX a.b.c"] {
             assert_eq!(parse(&[value]), Err(Code::MissingToken), "{value:?}");
         }
+    }
+
+    #[test]
+    fn the_scheme_announces_a_proof() {
+        for (value, with_proof) in
+            [("DPoP a.b.c", true), ("dpop  a.b.c", true), ("DPOP a", true), ("Bearer a", false)]
+        {
+            let token = BearerToken::from_header_values(std::iter::once(value.as_bytes()));
+            assert_eq!(token.map(BearerToken::is_with_proof).ok(), Some(with_proof), "{value}");
+        }
+        for value in ["DPoP", "DPoP ", "DPoP a b", "DPoP a, DPoP b"] {
+            assert_eq!(parse(&[value]), Err(Code::InvalidRequest), "{value}");
+        }
+        assert_eq!(parse(&["Bearer a.b.c", "DPoP a.b.c"]), Err(Code::InvalidRequest));
     }
 
     #[test]

@@ -15,9 +15,10 @@ use crate::{
     authorize::{Asking, Known, PathParameters, authorize, authorize_user},
     claims::{InvalidClaims, Scopes, ServiceClaims, TokenMembers, UserClaims},
     denial::{Code, Denial},
+    evidence::Evidence,
     keys::KeyId,
     policy::Policy,
-    proof::{Evidence, Proof},
+    proof::Proof,
     recorder::{Attempt, Attempts, Identified, Recorded, Recorder, Refused},
     rejection::Rejection,
     revocation::PresentedToken,
@@ -435,9 +436,18 @@ impl Identity {
 
     /// Checks the proof that the token needs, for a request that presents it.
     pub(crate) fn check_proof(&self, evidence: Evidence<'_>, at: Moment) -> Result<(), Denial> {
+        self.acceptance().check_proof(evidence, at)
+    }
+
+    /// The thumbprint of the key that the token is bound to, if it is bound to one.
+    pub(crate) fn bound_key(&self) -> Option<[u8; 32]> {
+        self.acceptance().bound_key()
+    }
+
+    fn acceptance(&self) -> &Acceptance {
         match self {
-            Self::Service(caller) => caller.verified.acceptance.check_proof(evidence, at),
-            Self::User(user) => user.verified.acceptance.check_proof(evidence, at),
+            Self::Service(caller) => &caller.verified.acceptance,
+            Self::User(user) => &user.verified.acceptance,
         }
     }
 

@@ -182,8 +182,14 @@ codes! {
     LivesTooLong = "lives_too_long", Claims, 401;
     /// `cnf` binds the token to a key, but no proof of possession was checked (RFC 7800 section 3).
     ProofMissing = "proof_missing", Claims, 401;
-    /// `cnf` binds the token to another certificate than the one of the connection (RFC 8705 section 3).
+    /// The proof does not fit the token or the request: another certificate than the one of the connection (RFC 8705
+    /// section 3), or a proof of DPoP that is not valid (RFC 9449 section 4.3).
     ProofMismatch = "proof_mismatch", Claims, 401;
+    /// The proof of DPoP has no current nonce of this service. The client sends the request again with the one of the
+    /// response (RFC 9449 section 9).
+    UseDpopNonce = "use_dpop_nonce", Claims, 401;
+    /// The proof of DPoP cannot be recorded, so that it could be replayed.
+    ProofUnavailable = "proof_unavailable", Claims, 503;
     /// `sub` and `service` name two different things.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
     /// One of these is revoked: the token, its key, or the tokens of its service up to that age.

@@ -94,6 +94,8 @@ pub enum BuildError {
     Resource(String),
     /// A set of services is not usable.
     ServiceSet(ServiceSetError),
+    /// A setting of DPoP is missing or not usable.
+    Dpop(String),
     /// A handler refers to a set of services that the verifier lacks: the set, and the handler.
     MissingServiceSet(String, String),
 }
@@ -110,6 +112,7 @@ impl fmt::Display for BuildError {
                 "the resource `{identifier}` is not an `https` URL without a query and a fragment (RFC 9728 section 1.2)"
             ),
             Self::ServiceSet(why) => write!(f, "{why}"),
+            Self::Dpop(why) => write!(f, "DPoP: {why}"),
             Self::MissingServiceSet(set, handler) => write!(
                 f,
                 "`{handler}` allows the services of `@{set}`, and the verifier has no such set; add it with `.service_set(\"{set}\", …)`"

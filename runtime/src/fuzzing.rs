@@ -1,8 +1,13 @@
 //! Functions for the fuzz targets that are not in the public interface: the parsers of the first stages. The module
 //! exists only in builds by cargo-fuzz.
 
+use std::{sync::LazyLock, time::Duration};
+
 use crate::{
     bearer::BearerToken,
+    clock::Timestamp,
+    dpop::{AboutRequest, Dpop, Proofs},
+    times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
 
@@ -25,4 +30,22 @@ pub fn header(json: &[u8]) -> Option<(String, Option<String>, Option<String>)> {
     let header = Header::parse(json).ok()?;
     let owned = std::borrow::Cow::into_owned;
     Some((owned(header.alg), header.kid.map(owned), header.typ.map(owned)))
+}
+
+/// What the proofs of [`dpop`] are about: a request to this service, at this time.
+pub const DPOP_URL: &str = "https://orders.internal";
+/// Its method and path.
+pub const DPOP_REQUEST: (&str, &str) = ("POST", "/loaves");
+/// Its token.
+pub const DPOP_TOKEN: &str = "a.b.c";
+/// The time of the decision.
+pub const DPOP_NOW: i64 = 1_767_225_600;
+
+/// Verifies a proof, and returns the thumbprint of its key.
+pub fn dpop(proof: &[u8]) -> Option<[u8; 32]> {
+    static PROOFS: LazyLock<Option<Proofs>> = LazyLock::new(|| Dpop::new(DPOP_URL).build().ok());
+    let (method, path) = DPOP_REQUEST;
+    let about = AboutRequest { method, path, token: DPOP_TOKEN.as_bytes() };
+    let at = Moment { now: Timestamp::from_unix(DPOP_NOW), leeway: Duration::ZERO };
+    Some(PROOFS.as_ref()?.verify(proof, about, at).ok()?.key)
 }

@@ -7,9 +7,9 @@ use crate::audit::RequestContext;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tonic"))]
 use crate::{
     authorize::PathParameters,
-    proof::Evidence,
     recorder::{Asked, Attempted},
     rejection::Rejection,
+    verifier::Incoming,
 };
 use crate::{
     caller::Identity,
@@ -19,7 +19,7 @@ use crate::{
     verifier::Verifier,
 };
 #[cfg(any(feature = "actix", feature = "tonic"))]
-use crate::{denial::Code, recorder::Recorder};
+use crate::{denial::Code, recorder::Recorder, rejection::Challenges};
 
 /// Carries a policy and an endpoint in a type, which the attribute puts into the signature.
 pub trait StaticPolicy: 'static {
@@ -71,7 +71,7 @@ impl<P: StaticPolicy> Guard<P> {
     pub(crate) fn enforce<'a, A: Asked>(
         verifier: &Verifier,
         authorization: impl Iterator<Item = &'a [u8]>,
-        evidence: Evidence<'_>,
+        incoming: &impl Incoming,
         path: PathParameters<'_>,
         request: impl FnOnce() -> (A, Option<Arc<Attempt>>),
     ) -> Result<(Self, Identity), Rejection> {
@@ -79,7 +79,7 @@ impl<P: StaticPolicy> Guard<P> {
             let (request, earlier) = request();
             Attempted { endpoint: Some(P::endpoint()), request, earlier, who: None }
         };
-        let mut identity = verifier.enforce_request(authorization, evidence, &P::POLICY, path, asked)?;
+        let mut identity = verifier.enforce_request(authorization, incoming, &P::POLICY, path, asked)?;
         let attempt = identity.release();
         Ok((Self::granted(&identity, attempt), identity))
     }
@@ -130,7 +130,7 @@ pub(crate) fn refuse_unverifiable(
     let denial = Denial::new(Code::NoVerifier, format!("no verifier is installed: {remedy}"));
     let request = || RequestContext { endpoint, ..request.context() };
     let (denial, instance) = Recorder::default().refuse(request, denial.into());
-    Rejection::new(denial, "", instance, None)
+    Rejection::new(denial, Challenges::bearer(""), instance, None)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Mints tokens: signing keys and the issuer. It needs the feature `issue`, so that a service that only
 //! verifies cannot mint.
 
+mod dpop_key;
 mod private_jwk;
 mod public_jwk;
 mod request;
@@ -12,6 +13,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+pub use dpop_key::DpopKey;
 pub use public_jwk::PublicJwk;
 pub use request::{MintedToken, TokenRequest};
 pub use ring::SigningRing;

@@ -16,6 +16,7 @@ mod ring;
 mod secret;
 mod set;
 mod source;
+pub(crate) mod thumbprint;
 mod weak;
 
 use std::{

@@ -80,7 +80,9 @@ pub mod clock;
 mod columns;
 mod const_text;
 mod denial;
+pub mod dpop;
 pub mod error;
+mod evidence;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -130,6 +132,7 @@ pub use crate::{
     audit::JsonLinesAudit,
     caller::{Caller, Claims, Identity, User},
     denial::Denial,
+    dpop::Dpop,
     keys::{Algorithm, FileKeys, KeySet, VerifyingKey},
     peer::PeerCertificate,
     policy::Policy,

@@ -6,10 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    denial::{Code, Denial},
-    peer::PeerCertificate,
-};
+use crate::denial::{Code, Denial};
 
 /// A proof that was checked: how the sender proved that it has the key that its token is bound to.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash)]
@@ -101,20 +98,6 @@ impl From<Proof> for RequiredProof {
             Proof::Mtls => Self::Mtls,
             Proof::Dpop => Self::Dpop,
         }
-    }
-}
-
-/// What the sender of a request gives besides its token, as evidence that it has a key. It comes from the connection or
-/// from the request; whether it proves anything is decided with the token.
-#[derive(Debug, Copy, Clone, Default)]
-pub(crate) struct Evidence<'r> {
-    /// The certificate of the connection.
-    pub(crate) peer: Option<&'r PeerCertificate>,
-}
-
-impl<'r> From<Option<&'r PeerCertificate>> for Evidence<'r> {
-    fn from(peer: Option<&'r PeerCertificate>) -> Self {
-        Self { peer }
     }
 }
 

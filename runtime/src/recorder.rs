@@ -29,8 +29,9 @@ use crate::{
     },
     clock::{Clock, SystemClock, Timestamp},
     denial::{Code, Denial},
+    dpop::Proofs,
     policy::Endpoint,
-    rejection::{Refusal, RefusalBodies, RefusalBody, Rejection, RequestHeaders},
+    rejection::{Challenges, Refusal, RefusalBodies, RefusalBody, Rejection, RequestHeaders},
     revocation::Revocation,
     sets::Sets,
     times::Moment,
@@ -49,6 +50,10 @@ pub(crate) struct Recorder {
     pub(crate) sets: Sets,
     /// Where clients find the metadata of the resource.
     pub(crate) metadata_url: Option<String>,
+    /// Which proofs of DPoP are accepted.
+    pub(crate) proofs: Option<Proofs>,
+    /// Whether every token needs a proof of DPoP.
+    pub(crate) requires_dpop: bool,
 }
 
 /// A refusal, the id of its record, and the body of the application.
@@ -205,7 +210,21 @@ impl Recorder {
     }
 
     pub(crate) fn rejection(&self, Denied { denial, id, body }: Denied) -> Rejection {
-        Rejection::new(denial, &self.realm, id, body).with_metadata(self.metadata_url.as_deref())
+        let (challenges, nonce) = match &self.proofs {
+            None => (Challenges::bearer(&self.realm), None),
+            Some(proofs) => {
+                let needs_nonce = denial.code() == Code::UseDpopNonce;
+                let nonce = if needs_nonce { proofs.next_nonce(self.clock.now()) } else { None };
+                (
+                    Challenges { dpop: Some(proofs.algorithm_names()), ..Challenges::bearer(&self.realm) },
+                    nonce,
+                )
+            }
+        };
+        let challenges = Challenges { accepts_bearer: !self.requires_dpop, ..challenges };
+        Rejection::new(denial, challenges, id, body)
+            .with_nonce(nonce)
+            .with_metadata(self.metadata_url.as_deref())
     }
 
     /// Whether a request keeps its headers while the handler runs: the handler may refuse, and the body may depend on
@@ -305,6 +324,8 @@ impl Default for Recorder {
             bodies: None,
             sets: Sets::default(),
             metadata_url: None,
+            proofs: None,
+            requires_dpop: false,
         }
     }
 }

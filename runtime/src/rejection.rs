@@ -20,6 +20,8 @@ use crate::denial::{Code, Denial};
 pub struct Rejection {
     denial: Denial,
     challenge: Option<String>,
+    /// The nonce of the next proof of DPoP.
+    nonce: Option<String>,
     instance: Uuid,
     /// The body of the application, if it has one.
     body: Option<Box<Written>>,
@@ -33,9 +35,19 @@ struct Written {
 }
 
 impl Rejection {
-    pub(crate) fn new(denial: Denial, realm: &str, instance: Uuid, body: Option<RefusalBody>) -> Self {
+    pub(crate) fn new(
+        denial: Denial,
+        challenges: Challenges<'_>,
+        instance: Uuid,
+        body: Option<RefusalBody>,
+    ) -> Self {
         let body = body.map(|body| Box::new(Written { body, instance: instance.urn().to_string() }));
-        Self { challenge: challenge(&denial, realm), denial, instance, body }
+        Self { challenge: challenges.about(&denial), nonce: None, denial, instance, body }
+    }
+
+    /// Adds the nonce that the next proof of the client needs (RFC 9449 section 9).
+    pub(crate) fn with_nonce(self, nonce: Option<String>) -> Self {
+        Self { nonce, ..self }
     }
 
     /// Adds the URL of the resource's metadata to the challenge, if there is one (RFC 9728 section 5.1).
@@ -73,9 +85,10 @@ impl Rejection {
         // A refusal is about one caller at one moment, so no cache may store it.
         let always = [("content-type", self.content_type()), ("cache-control", "no-store")];
         let challenge = self.challenge().map(|challenge| ("www-authenticate", challenge));
+        let nonce = self.nonce.as_deref().map(|nonce| ("dpop-nonce", nonce));
         let retry = (self.status() == 503).then_some(("retry-after", RETRY_AFTER));
         let instance = self.body.as_ref().map(|written| ("instance", written.instance.as_str()));
-        always.into_iter().chain(challenge).chain(retry).chain(instance)
+        always.into_iter().chain(challenge).chain(nonce).chain(retry).chain(instance)
     }
 
     /// The media type of the default [`Rejection::body`].
@@ -136,19 +149,48 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {}
 
-/// Builds the challenge. RFC 6750 section 3: no `error` if the request had no token, and never an
-/// `error_description`.
-fn challenge(denial: &Denial, realm: &str) -> Option<String> {
-    let bearer = format!(r#"Bearer realm="{realm}""#);
+/// The schemes that a verifier accepts, for the challenge of a refusal.
+#[derive(Copy, Clone)]
+pub(crate) struct Challenges<'v> {
+    pub(crate) realm: &'v str,
+    pub(crate) accepts_bearer: bool,
+    /// The algorithms of the accepted proofs of DPoP, if any is accepted.
+    pub(crate) dpop: Option<&'v str>,
+}
+
+impl<'v> Challenges<'v> {
+    pub(crate) const fn bearer(realm: &'v str) -> Self {
+        Self { realm, accepts_bearer: true, dpop: None }
+    }
+
+    /// The challenge of each scheme (RFC 9110 section 11.6.1, RFC 9449 section 7.1), with the same parameters.
+    fn about(self, denial: &Denial) -> Option<String> {
+        let parameters = parameters(denial)?;
+        let realm = self.realm;
+        let bearer = format!(r#"Bearer realm="{realm}"{parameters}"#);
+        let Some(algorithms) = self.dpop else { return Some(bearer) };
+        let dpop = format!(r#"DPoP realm="{realm}"{parameters}, algs="{algorithms}""#);
+        // A nonce is missing in a proof only.
+        match self.accepts_bearer && denial.code() != Code::UseDpopNonce {
+            true => Some(format!("{bearer}, {dpop}")),
+            false => Some(dpop),
+        }
+    }
+}
+
+/// The parameters of a challenge; `None` for a refusal without one. RFC 6750 section 3: no `error` if the request had no
+/// token, and never an `error_description`.
+fn parameters(denial: &Denial) -> Option<String> {
     match (denial.status(), denial.code()) {
-        (_, Code::MissingToken) => Some(bearer),
-        (400, _) => Some(format!(r#"{bearer}, error="invalid_request""#)),
-        (401, _) => Some(format!(r#"{bearer}, error="invalid_token""#)),
+        (_, Code::MissingToken) => Some(String::new()),
+        (_, Code::UseDpopNonce) => Some(r#", error="use_dpop_nonce""#.to_owned()),
+        (400, _) => Some(r#", error="invalid_request""#.to_owned()),
+        (401, _) => Some(r#", error="invalid_token""#.to_owned()),
         (_, Code::MissingScope) => {
             let scope = denial.missing_scopes().join(" ");
-            Some(format!(r#"{bearer}, error="insufficient_scope", scope="{scope}""#))
+            Some(format!(r#", error="insufficient_scope", scope="{scope}""#))
         }
-        (403, _) => Some(bearer),
+        (403, _) => Some(String::new()),
         _ => None,
     }
 }
@@ -158,7 +200,7 @@ mod tests {
     use super::*;
 
     fn challenge_of(code: Code) -> Option<String> {
-        challenge(&Denial::new(code, "the reason"), "bakery")
+        Challenges::bearer("bakery").about(&Denial::new(code, "the reason"))
     }
 
     #[test]
@@ -168,11 +210,38 @@ mod tests {
 
     #[test]
     fn a_refused_token_gets_invalid_token_whatever_was_wrong_with_it() {
-        for code in
-            Code::ALL.iter().copied().filter(|code| code.status() == 401 && *code != Code::MissingToken)
-        {
+        let others = [Code::MissingToken, Code::UseDpopNonce];
+        for code in Code::ALL.iter().copied().filter(|code| code.status() == 401 && !others.contains(code)) {
             let expected = r#"Bearer realm="bakery", error="invalid_token""#;
             assert_eq!(challenge_of(code).as_deref(), Some(expected), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_that_accepts_proofs_names_both_schemes_and_its_algorithms() {
+        let both = Challenges { dpop: Some("ES256 EdDSA"), ..Challenges::bearer("bakery") };
+        let only = Challenges { accepts_bearer: false, ..both };
+        let about = |challenges: Challenges<'_>, code| challenges.about(&Denial::new(code, "the reason"));
+        assert_eq!(
+            about(both, Code::MissingToken).as_deref(),
+            Some(r#"Bearer realm="bakery", DPoP realm="bakery", algs="ES256 EdDSA""#)
+        );
+        assert_eq!(
+            about(both, Code::ProofMismatch).as_deref(),
+            Some(
+                r#"Bearer realm="bakery", error="invalid_token", DPoP realm="bakery", error="invalid_token", algs="ES256 EdDSA""#
+            )
+        );
+        assert_eq!(
+            about(only, Code::ProofMissing).as_deref(),
+            Some(r#"DPoP realm="bakery", error="invalid_token", algs="ES256 EdDSA""#)
+        );
+        for challenges in [both, only] {
+            assert_eq!(
+                about(challenges, Code::UseDpopNonce).as_deref(),
+                Some(r#"DPoP realm="bakery", error="use_dpop_nonce", algs="ES256 EdDSA""#)
+            );
+            assert_eq!(about(challenges, Code::ProofUnavailable), None);
         }
     }
 
@@ -180,7 +249,7 @@ mod tests {
     fn missing_scopes_are_named_and_nothing_else_is() {
         let denial = Denial::missing_scopes_of(vec!["a:b".to_owned(), "c".to_owned()]);
         assert_eq!(
-            challenge(&denial, "bakery").as_deref(),
+            Challenges::bearer("bakery").about(&denial).as_deref(),
             Some(r#"Bearer realm="bakery", error="insufficient_scope", scope="a:b c""#)
         );
         assert_eq!(challenge_of(Code::ServiceNotAllowed).as_deref(), Some(r#"Bearer realm="bakery""#));
@@ -188,7 +257,9 @@ mod tests {
 
     #[test]
     fn headers_state_the_media_type_and_forbid_caching() {
-        let rejection = |code| Rejection::new(Denial::new(code, "the reason"), "bakery", Uuid::nil(), None);
+        let rejection = |code| {
+            Rejection::new(Denial::new(code, "the reason"), Challenges::bearer("bakery"), Uuid::nil(), None)
+        };
         let refused = rejection(Code::Expired);
         let expected = [
             ("content-type", "application/problem+json"),
@@ -207,7 +278,12 @@ mod tests {
     #[test]
     fn the_body_is_a_problem_document_without_the_reason() {
         for code in Code::ALL {
-            let rejection = Rejection::new(Denial::new(*code, "the reason"), "bakery", Uuid::nil(), None);
+            let rejection = Rejection::new(
+                Denial::new(*code, "the reason"),
+                Challenges::bearer("bakery"),
+                Uuid::nil(),
+                None,
+            );
             let body: serde_json::Value = serde_json::from_str(&rejection.body()).unwrap();
             assert_eq!(body["status"], code.status());
             assert_eq!(body["instance"], "urn:uuid:00000000-0000-0000-0000-000000000000");

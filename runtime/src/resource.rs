@@ -43,6 +43,8 @@ impl Resource {
             authorization_servers: issuers,
             bearer_methods_supported: ["header"],
             scopes_supported: scopes,
+            dpop_signing_alg_values_supported: Vec::new(),
+            dpop_bound_access_tokens_required: false,
         }
     }
 }
@@ -66,9 +68,22 @@ pub struct ResourceMetadata {
     bearer_methods_supported: [&'static str; 1],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dpop_signing_alg_values_supported: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_bound_access_tokens_required: bool,
 }
 
 impl ResourceMetadata {
+    /// Adds the algorithms of the accepted proofs of DPoP, and whether every token needs one (RFC 9449 section 5.1).
+    pub(crate) fn with_dpop(self, algorithms: &str, is_required: bool) -> Self {
+        Self {
+            dpop_signing_alg_values_supported: algorithms.split(' ').map(str::to_owned).collect(),
+            dpop_bound_access_tokens_required: is_required,
+            ..self
+        }
+    }
+
     /// The path that serves the document, such as `/.well-known/oauth-protected-resource`.
     pub fn path(&self) -> &str {
         &self.path

@@ -50,8 +50,13 @@ impl<'t> Segments<'t> {
     pub(crate) fn header<'r>(&self, room: &'r mut HeaderRoom) -> Result<ReadHeader<'r>, Denial> {
         match known::known(self.header) {
             Some(header) => Ok(ReadHeader::Known(header)),
-            None => Header::parse(room.decode(self.header, "header")?).map(ReadHeader::Parsed),
+            None => Header::parse(self.header_bytes(room)?).map(ReadHeader::Parsed),
         }
+    }
+
+    /// The header, decoded and not parsed.
+    pub(crate) fn header_bytes<'r>(&self, room: &'r mut HeaderRoom) -> Result<&'r [u8], Denial> {
+        room.decode(self.header, "header")
     }
 
     /// Keeps the header of an accepted token, so that this thread does not parse it again.

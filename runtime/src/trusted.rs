@@ -33,8 +33,8 @@ use crate::{
     claims::{Origin, RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
     error::BuildError,
+    evidence::Evidence,
     keys::{Algorithm, AlgorithmSet, KeyId, KeySet, KeySource},
-    proof::Evidence,
     times::{Moment, Times},
     token::{Header, Segments, SignatureRoom},
 };

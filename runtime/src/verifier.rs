@@ -3,6 +3,8 @@
 
 mod builder;
 mod cache;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+mod incoming;
 mod refresh;
 mod stages;
 mod usage;
@@ -14,6 +16,8 @@ use std::{
 };
 
 pub use self::builder::VerifierBuilder;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+pub(crate) use self::incoming::Incoming;
 use self::{
     cache::{Remembered, TokenCache},
     stages::Verification,
@@ -28,12 +32,13 @@ use crate::{
     caller::{Caller, Identity},
     denial::Denial,
     error,
+    evidence::Evidence,
     handle::{self, WeakHandle},
     json,
     keys::Refresh,
     peer::PeerCertificate,
     policy::Policy,
-    proof::{Evidence, RequiredProof},
+    proof::RequiredProof,
     recorder::{Attempted, Denied, NoRequest, Recorder, Refused},
     registry,
     rejection::Rejection,
@@ -46,6 +51,7 @@ use crate::{
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::{
     denial::Code,
+    dpop::{AboutRequest, PresentedProof},
     recorder::{Asked, Recorded},
     token::Segments,
 };
@@ -148,8 +154,9 @@ impl Verifier {
         policy: &Policy<'_>,
     ) -> Result<Caller, Denial> {
         let token = BearerToken::Text(token);
+        let evidence = Evidence::from(peer);
         let decided =
-            self.recorder().decide(without_request, |at| self.permit(token, peer.into(), policy, &[], at));
+            self.recorder().decide(without_request, |at| self.permit(token, evidence, policy, &[], at));
         decided.map_err(Denial::from)
     }
 
@@ -230,7 +237,12 @@ impl Verifier {
         let names = self.0.issuers.iter().map(|issuer| issuer.name());
         let issuers: BTreeSet<_> = names.filter(|name| name.starts_with("https://")).collect();
         let issuers = issuers.into_iter().map(str::to_owned).collect();
-        self.0.resource.as_ref().map(|resource| resource.metadata(issuers, registry::scopes()))
+        let metadata = self.0.resource.as_ref()?.metadata(issuers, registry::scopes());
+        let Recorder { proofs, requires_dpop, .. } = &**self.recorder();
+        Some(match proofs {
+            Some(proofs) => metadata.with_dpop(proofs.algorithm_names(), *requires_dpop),
+            None => metadata,
+        })
     }
 
     /// How often a token was found in the cache, so that its signature was not checked again.
@@ -252,68 +264,102 @@ impl Verifier {
         self.refresh_keys_for(token.read().ok()?)
     }
 
-    /// Decides about the one bearer token of a request, and applies a policy. The identity owns the attempt.
+    /// Decides about the one token of a request, and applies a policy. The identity owns the attempt.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn enforce_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        evidence: Evidence<'_>,
+        request: &impl Incoming,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        self.answer(authorization, asked, |token, at| self.permit_any(token, evidence, policy, path, at))
+        self.answer(authorization, request, asked, |token, evidence, at| {
+            self.permit_any(token, evidence, policy, path, at)
+        })
     }
 
-    /// Decides about the one bearer token of a request, which must belong to a service.
+    /// Decides about the one token of a request, which must belong to a service.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce_service_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        evidence: Evidence<'_>,
+        request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
-        self.answer(authorization, asked, |token, at| {
+        self.answer(authorization, request, asked, |token, evidence, at| {
             self.permit(token, evidence, &Policy::any_service(), &[], at)
         })
     }
 
-    /// Decides about the one bearer token of a request, which must belong to a user.
+    /// Decides about the one token of a request, which must belong to a user.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce_user_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        evidence: Evidence<'_>,
+        request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<User, Rejection> {
-        self.answer(authorization, asked, |token, at| match self.identify(token, evidence, at)? {
-            Identity::User(user) => Ok(user),
-            Identity::Service(caller) => Err(caller.refused(service_refused())),
+        self.answer(authorization, request, asked, |token, evidence, at| {
+            match self.identify(token, evidence, at)? {
+                Identity::User(user) => Ok(user),
+                Identity::Service(caller) => Err(caller.refused(service_refused())),
+            }
         })
     }
 
-    /// Decides about the one bearer token of a request, which may belong to a service or a user.
+    /// Decides about the one token of a request, which may belong to a service or a user.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) fn enforce_identity_request<'a, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
-        evidence: Evidence<'_>,
+        request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Identity, Rejection> {
-        self.answer(authorization, asked, |token, at| self.identify(token, evidence, at))
+        self.answer(authorization, request, asked, |token, evidence, at| self.identify(token, evidence, at))
     }
 
-    /// Reads the one bearer token of a request, decides about it, and turns a refusal into a response.
+    /// Reads the one token of a request, decides about it, and turns a refusal into a response.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     fn answer<'a, T: Recorded, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
+        request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
-        decision: impl FnOnce(BearerToken<'_>, Moment) -> Result<T, Refused>,
+        decision: impl FnOnce(BearerToken<'_>, Evidence<'_>, Moment) -> Result<T, Refused>,
     ) -> Result<T, Rejection> {
-        let decided =
-            self.recorder().decide(asked, |at| decision(BearerToken::from_header_values(authorization)?, at));
+        let decided = self.recorder().decide(asked, |at| {
+            let token = BearerToken::from_header_values(authorization)?;
+            match token.is_with_proof() {
+                false => decision(token, request.peer().into(), at),
+                true => self.decide_with_proof(token, request, at, decision),
+            }
+        });
         decided.map_err(|refused| self.rejection(refused))
+    }
+
+    /// Decides about a token that is sent with the scheme DPoP (RFC 9449 section 7.1).
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    fn decide_with_proof<T: Recorded>(
+        &self,
+        token: BearerToken<'_>,
+        request: &impl Incoming,
+        at: Moment,
+        decision: impl FnOnce(BearerToken<'_>, Evidence<'_>, Moment) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let Some(proofs) = &self.recorder().proofs else { return Err(bearer::other_scheme().into()) };
+        let (method, path) = (request.method(), request.path());
+        let about = AboutRequest { method, path, token: token.unread() };
+        let proof = PresentedProof::new(proofs, request.proof(), about);
+        let proof = match request.accepted_before(self.recorder()) {
+            Some(key) => proof.accepted_before(key),
+            None => proof,
+        };
+        let accepted = decision(token, Evidence { peer: request.peer(), dpop: Some(&proof) }, at)?;
+        match proof.spend(at) {
+            Ok(()) => Ok(accepted),
+            Err(denial) => Err(Refused { who: accepted.identified(), ..denial.into() }),
+        }
     }
 
     /// Records the refusal of a request that ends while it waits for a key.

@@ -178,6 +178,12 @@ impl TestRequest {
         self.authorization(format!("Bearer {}", token.as_ref()))
     }
 
+    /// Adds `Authorization: DPoP …` and a proof (RFC 9449 section 7.1).
+    #[track_caller]
+    pub fn dpop(self, token: impl AsRef<str>, proof: &crate::ProofDraft) -> Self {
+        self.authorization(format!("DPoP {}", token.as_ref())).header("dpop", proof.text())
+    }
+
     /// Sends the request as if over a connection with this client certificate.
     #[cfg(feature = "tls")]
     pub fn certificate(mut self, certificate: &crate::TestCertificate) -> Self {

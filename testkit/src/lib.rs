@@ -52,6 +52,7 @@
 //! | mint tokens of identity providers, and hostile ones | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | get certificates for mutual TLS | `TestCa`, of the feature `tls` |
+//! | sign proofs of DPoP, and hostile ones | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`ProofDraft::hostile`] |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
 //! | test a later event | [`Incident`]: a retired key, an expiry, a revocation |
@@ -100,6 +101,7 @@ mod authz_matrix;
 mod clock;
 #[cfg(any(debug_assertions, feature = "double-in-release"))]
 mod double;
+mod dpop;
 mod draft;
 mod fail;
 mod fixture;
@@ -139,6 +141,7 @@ pub use crate::{
     audit::{Audited, Mark, RecordingAudit, Until},
     authority::TestAuthority,
     clock::ManualClock,
+    dpop::{HostileProof, ProofDraft, TestDpopKey},
     draft::TokenDraft,
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},

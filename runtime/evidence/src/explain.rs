@@ -245,6 +245,16 @@ pub fn advice(code: &str) -> Advice {
             "send the token over the connection, or with the proof, that it is bound to",
             "a token without a binding works for every client that has a copy",
         ),
+        "use_dpop_nonce" => advice(
+            "whether the client sends the request again with the header `DPoP-Nonce` of the response",
+            "use a client that does; no fix is needed if the next attempt is allowed",
+            "without nonces, a proof that was prepared in advance is accepted",
+        ),
+        "proof_unavailable" => advice(
+            "the capacity of the memory of proofs, or the store of proofs",
+            "set a higher `replay_capacity`, or restore the store",
+            "a proof that is not recorded can be replayed",
+        ),
         "revoked" => advice(
             "the revocations of the token, its service and its key: `service-token revocations`",
             "mint a new token, if the reason of the revocation no longer holds",

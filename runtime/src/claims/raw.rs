@@ -89,6 +89,8 @@ pub(crate) enum Confirmation {
     None,
     /// SHA-256 of the certificate of the sender (RFC 8705 section 3.1). `cnf` has no other member.
     Certificate([u8; 32]),
+    /// The RFC 7638 thumbprint of a key of the sender (RFC 9449 section 6.1). `cnf` has no other member.
+    Key([u8; 32]),
     /// Any other `cnf`. This crate checks no such proof.
     Unsupported,
 }
@@ -102,6 +104,7 @@ impl From<Tree> for Confirmation {
         // The decoder accepts exactly one text for each digest.
         match (name.as_str(), URL_SAFE_NO_PAD.decode_slice(thumbprint, &mut digest)) {
             ("x5t#S256", Ok(32)) => Self::Certificate(digest),
+            ("jkt", Ok(32)) => Self::Key(digest),
             _ => Self::Unsupported,
         }
     }

@@ -32,20 +32,20 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Visitor};
 use tokio::sync::watch;
 
 use super::{
-    decided::{Decided, Owner},
+    decided::{Credentials, Decided, Owner},
     unfinished::Unfinished,
 };
 use crate::{
     audit::RequestContext,
     caller::{Caller, Claims, Identity, User},
+    dpop::ProofHeader,
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
     policy::Endpoint,
-    proof::Evidence,
-    recorder::{Asked, Attempt, Attempted, KeptRequest},
+    recorder::{Asked, Attempt, Attempted, KeptRequest, Recorder},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::trace_parent,
-    verifier::Verifier,
+    verifier::{Incoming, Verifier},
 };
 
 type Deciding<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>>>>;
@@ -63,8 +63,7 @@ impl<P: StaticPolicy> FromRequest for Guard<P> {
             let epoch = verifier.recorder().epoch();
             let asked = || (request.clone(), earlier(&request, &verifier));
             let path = if P::POLICY.reads_path() { path_parameters(&request) } else { Vec::new() };
-            let (guard, identity) =
-                Self::enforce(&verifier, bytes(&request), evidence(&request), &path, asked)?;
+            let (guard, identity) = Self::enforce(&verifier, bytes(&request), &request, &path, asked)?;
             leave_decided(&request, &identity, epoch, Owner::Guard);
             Ok(guard)
         })
@@ -103,7 +102,7 @@ async fn caller(request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Re
     await_unknown_key(verifier, request, None).await;
     let epoch = verifier.recorder().epoch();
     let asked = || asked(request, verifier, None);
-    let caller = verifier.enforce_service_request(bytes(request), evidence(request), asked)?;
+    let caller = verifier.enforce_service_request(bytes(request), request, asked)?;
     leave_decided(request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
     Ok(caller)
 }
@@ -123,7 +122,7 @@ impl FromRequest for User {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let user = verifier.enforce_user_request(bytes(&request), evidence(&request), asked)?;
+            let user = verifier.enforce_user_request(bytes(&request), &request, asked)?;
             leave_decided(&request, &Identity::User(user.clone()), epoch, Owner::Extractors);
             Ok(user)
         })
@@ -145,7 +144,7 @@ impl FromRequest for Identity {
             await_unknown_key(&verifier, &request, None).await;
             let epoch = verifier.recorder().epoch();
             let asked = || asked(&request, &verifier, None);
-            let identity = verifier.enforce_identity_request(bytes(&request), evidence(&request), asked)?;
+            let identity = verifier.enforce_identity_request(bytes(&request), &request, asked)?;
             leave_decided(&request, &identity, epoch, Owner::Extractors);
             Ok(identity)
         })
@@ -309,29 +308,52 @@ fn asked(request: &HttpRequest, verifier: &Verifier, endpoint: Option<Endpoint>)
 
 /// Stores the decision in the request, linked to the attempt only: actix keeps extensions until the response is sent.
 fn leave_decided(request: &HttpRequest, identity: &Identity, epoch: Option<u64>, owner: Owner) {
-    let decided = Decided::new(authorization(request), identity, epoch, owner);
+    let decided = Decided::new(request, identity, epoch, owner);
     request.extensions_mut().insert(decided);
 }
 
 fn identified_before(request: &HttpRequest, verifier: &Verifier) -> Option<Identity> {
     let extensions = request.extensions();
-    extensions.get::<Decided<HeaderValue>>()?.identity(verifier, authorization(request), evidence(request))
+    extensions.get::<Decided<HeaderValue>>()?.identity(verifier, request, peer(request))
 }
 
 /// The attempt of an earlier decision about the same request.
 fn earlier(request: &HttpRequest, verifier: &Verifier) -> Option<Arc<Attempt>> {
     let extensions = request.extensions();
     let decided = extensions.get::<Decided<HeaderValue>>()?;
-    decided.attempt(verifier, authorization(request))
+    decided.attempt(verifier, request)
 }
 
-fn authorization(request: &HttpRequest) -> impl Iterator<Item = &HeaderValue> {
-    request.headers().get_all(AUTHORIZATION)
+impl Credentials<HeaderValue> for HttpRequest {
+    fn authorization(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers().get_all(AUTHORIZATION)
+    }
+
+    fn proofs(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers().get_all(DPOP)
+    }
 }
 
-/// What the sender of the request gives besides its token.
-fn evidence(request: &HttpRequest) -> Evidence<'_> {
-    Evidence { peer: peer(request) }
+impl Incoming for HttpRequest {
+    fn peer(&self) -> Option<&PeerCertificate> {
+        peer(self)
+    }
+
+    fn method(&self) -> &str {
+        self.method().as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn proof(&self) -> ProofHeader<'_> {
+        ProofHeader::of(self.proofs().map(HeaderValue::as_bytes))
+    }
+
+    fn accepted_before(&self, by: &Arc<Recorder>) -> Option<[u8; 32]> {
+        self.extensions().get::<Decided<HeaderValue>>()?.accepted_key(by, self)
+    }
 }
 
 /// The certificate of the client, which `service-only-tls` stores in the data of the connection.
@@ -340,7 +362,7 @@ fn peer(request: &HttpRequest) -> Option<&PeerCertificate> {
 }
 
 fn bytes(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
-    authorization(request).map(HeaderValue::as_bytes)
+    request.authorization().map(HeaderValue::as_bytes)
 }
 
 impl Asked for HttpRequest {
@@ -375,6 +397,9 @@ impl Asked for HttpRequest {
 }
 
 const TRACEPARENT: &str = "traceparent";
+
+/// The header of a proof (RFC 9449 section 4.1).
+const DPOP: &str = "dpop";
 
 /// The recorded parts of a request, shared with it. A request of actix cannot move to another thread.
 pub(crate) struct KeptHttpRequest {

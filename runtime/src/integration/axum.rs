@@ -19,7 +19,8 @@ pub use self::closed::ClosedRouter;
 use super::{
     decided::{Decided, Owner},
     parts::{
-        authorization, await_unknown_key, bytes, earlier, evidence, leave_decided, path_parameters, response,
+        Sent, authorization, await_unknown_key, bytes, earlier, leave_decided, path_parameters, peer,
+        response,
     },
 };
 use crate::{
@@ -114,8 +115,8 @@ where
         let authorization = super::parts::authorization(&parts.headers);
         let epoch = verifier.recorder().epoch();
         let request = || (&*parts, earlier(&parts.extensions, &authorization, &verifier));
-        let evidence = evidence(&parts.extensions);
-        let (guard, identity) = Self::enforce(&verifier, bytes(&authorization), evidence, &path, request)?;
+        let sent = Sent::of(parts, &authorization);
+        let (guard, identity) = Self::enforce(&verifier, bytes(&authorization), &sent, &path, request)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Guard);
         Ok(guard)
     }
@@ -155,8 +156,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let caller =
-            verifier.enforce_service_request(bytes(&authorization), evidence(&parts.extensions), asked)?;
+        let sent = Sent::of(parts, &authorization);
+        let caller = verifier.enforce_service_request(bytes(&authorization), &sent, asked)?;
         let identity = Identity::Service(caller.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(caller)
@@ -180,8 +181,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let user =
-            verifier.enforce_user_request(bytes(&authorization), evidence(&parts.extensions), asked)?;
+        let sent = Sent::of(parts, &authorization);
+        let user = verifier.enforce_user_request(bytes(&authorization), &sent, asked)?;
         let identity = Identity::User(user.clone());
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(user)
@@ -205,8 +206,8 @@ where
         await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
         let epoch = verifier.recorder().epoch();
         let asked = || asked(parts, &verifier, None);
-        let evidence = evidence(&parts.extensions);
-        let identity = verifier.enforce_identity_request(bytes(&authorization), evidence, asked)?;
+        let sent = Sent::of(parts, &authorization);
+        let identity = verifier.enforce_identity_request(bytes(&authorization), &sent, asked)?;
         leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
         Ok(identity)
     }
@@ -234,8 +235,8 @@ fn identified_before(parts: &Parts, verifier: &Verifier) -> Option<Identity> {
     let authorization = authorization(&parts.headers);
     parts.extensions.get::<Decided<HeaderValue>>()?.identity(
         verifier,
-        authorization.iter(),
-        evidence(&parts.extensions),
+        &authorization,
+        peer(&parts.extensions),
     )
 }
 

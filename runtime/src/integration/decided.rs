@@ -5,17 +5,30 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::{caller::Identity, recorder::Attempt, verifier::Verifier};
+use crate::{
+    caller::Identity,
+    recorder::{Attempt, Recorder},
+    verifier::Verifier,
+};
 #[cfg(any(feature = "actix", feature = "axum"))]
-use crate::{proof::Evidence, recorder::Recorded};
+use crate::{peer::PeerCertificate, recorder::Recorded};
+
+/// The headers of a request that its decision depends on. `V` is the framework's header value.
+pub(crate) trait Credentials<V: 'static> {
+    fn authorization(&self) -> impl Iterator<Item = &V>;
+
+    /// The `DPoP` headers.
+    fn proofs(&self) -> impl Iterator<Item = &V>;
+}
 
 /// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
 /// put another token into the request since. A layer may also carry it over to a later request. So it is ignored if
-/// its key or its token has become invalid, or if it is older than a revocation. `V` is the framework's header
-/// value.
+/// its key or its token has become invalid, or if it is older than a revocation.
 #[derive(Clone)]
 pub(crate) struct Decided<V> {
     authorization: Option<V>,
+    /// The proof of DPoP, if the token is bound to a key.
+    proof: Option<V>,
     identity: Identity,
     /// The epoch of the revocations, read before the decision.
     #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
@@ -34,18 +47,17 @@ pub(crate) enum Owner {
     Extractors,
 }
 
-impl<V: Clone + PartialEq> Decided<V> {
+impl<V: Clone + PartialEq + 'static> Decided<V> {
     /// Stores a decision that is linked to the attempt. A guard, a layer or an extractor owns the attempt.
-    pub(crate) fn new<'r>(
-        mut authorization: impl Iterator<Item = &'r V>,
+    pub(crate) fn new(
+        credentials: &impl Credentials<V>,
         identity: &Identity,
         epoch: Option<u64>,
         owner: Owner,
-    ) -> Self
-    where
-        V: 'r,
-    {
-        Self { authorization: authorization.next().cloned(), identity: identity.clone(), epoch, owner }
+    ) -> Self {
+        let proof = identity.bound_key().and_then(|_| credentials.proofs().next().cloned());
+        let authorization = credentials.authorization().next().cloned();
+        Self { authorization, proof, identity: identity.clone(), epoch, owner }
     }
 
     /// Stores a decision that also owns the attempt, for as long as the request exists: a layer may drop what it
@@ -59,15 +71,12 @@ impl<V: Clone + PartialEq> Decided<V> {
     }
 
     /// Returns the attempt that this decision opened, for a decision about the same token.
-    pub(crate) fn attempt<'r>(
+    pub(crate) fn attempt(
         &self,
         verifier: &Verifier,
-        authorization: impl Iterator<Item = &'r V>,
-    ) -> Option<Arc<Attempt>>
-    where
-        V: 'r,
-    {
-        if !self.is_about(verifier, authorization) {
+        credentials: &impl Credentials<V>,
+    ) -> Option<Arc<Attempt>> {
+        if !self.is_about(verifier.recorder(), credentials) {
             return None;
         }
         self.identity.attempts().current()
@@ -75,24 +84,22 @@ impl<V: Clone + PartialEq> Decided<V> {
 
     /// Returns the identity, if this verifier decided about these headers and would accept the token now.
     #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn identity<'r>(
+    pub(crate) fn identity(
         &self,
         verifier: &Verifier,
-        authorization: impl Iterator<Item = &'r V>,
-        evidence: Evidence<'_>,
-    ) -> Option<Identity>
-    where
-        V: 'r,
-    {
+        credentials: &impl Credentials<V>,
+        peer: Option<&PeerCertificate>,
+    ) -> Option<Identity> {
         // A part of the verifier that panics is asked again by the decision, which records the refusal.
         let check = || {
             let at = verifier.recorder().moment();
-            // A layer may have carried the decision over to a request of another connection.
-            self.identity.check_proof(evidence, at).is_ok()
-                && self.identity.check_again(at, self.epoch).is_ok()
+            // A layer may have carried the decision over to a request of another connection. A proof of DPoP is a
+            // header, which was compared.
+            let is_proven = self.proof.is_some() || self.identity.check_proof(peer.into(), at).is_ok();
+            is_proven && self.identity.check_again(at, self.epoch).is_ok()
         };
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
-        if !(self.is_about(verifier, authorization) && is_good()) {
+        if !(self.is_about(verifier.recorder(), credentials) && is_good()) {
             return None;
         }
         Some(match (self.owner, self.identity.attempts().current()) {
@@ -101,12 +108,24 @@ impl<V: Clone + PartialEq> Decided<V> {
         })
     }
 
-    fn is_about<'r>(&self, verifier: &Verifier, mut authorization: impl Iterator<Item = &'r V>) -> bool
-    where
-        V: 'r,
-    {
-        self.identity.is_of(verifier.recorder())
-            && authorization.next() == self.authorization.as_ref()
-            && authorization.next().is_none()
+    /// Returns the key of the proof of these headers, if this decision has accepted and recorded it.
+    pub(crate) fn accepted_key(
+        &self,
+        recorder: &Arc<Recorder>,
+        credentials: &impl Credentials<V>,
+    ) -> Option<[u8; 32]> {
+        let is_accepted = self.proof.is_some() && self.is_about(recorder, credentials);
+        if is_accepted { self.identity.bound_key() } else { None }
     }
+
+    fn is_about(&self, recorder: &Arc<Recorder>, credentials: &impl Credentials<V>) -> bool {
+        self.identity.is_of(recorder)
+            && is_only(credentials.authorization(), self.authorization.as_ref())
+            && (self.proof.is_none() || is_only(credentials.proofs(), self.proof.as_ref()))
+    }
+}
+
+/// Whether this is the only value, or there is none.
+fn is_only<'v, V: PartialEq + 'v>(mut values: impl Iterator<Item = &'v V>, expected: Option<&V>) -> bool {
+    values.next() == expected && values.next().is_none()
 }

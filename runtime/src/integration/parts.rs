@@ -10,18 +10,18 @@ use http::{
 };
 
 use super::{
-    decided::{Decided, Owner},
+    decided::{Credentials, Decided, Owner},
     unfinished::Unfinished,
 };
 use crate::{
     audit::RequestContext,
     caller::Identity,
+    dpop::ProofHeader,
     peer::PeerCertificate,
-    proof::Evidence,
-    recorder::{Asked, Attempt, Attempted, KeptRequest},
+    recorder::{Asked, Attempt, Attempted, KeptRequest, Recorder},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::{TraceParent, trace_parent},
-    verifier::Verifier,
+    verifier::{Incoming, Verifier},
 };
 
 /// Waits for an unknown key at most once per request; the key source bounds the wait. A cancelled wait leaves a
@@ -39,14 +39,67 @@ pub(crate) async fn await_unknown_key<A: Asked>(
 }
 
 /// The `Authorization` headers of a request: looked up once, and iterated as often as needed.
-pub(crate) type Authorization<'r> = GetAll<'r, HeaderValue>;
+pub(crate) struct Authorization<'r> {
+    headers: &'r HeaderMap,
+    values: GetAll<'r, HeaderValue>,
+}
 
 pub(crate) fn authorization(headers: &HeaderMap) -> Authorization<'_> {
-    headers.get_all(AUTHORIZATION)
+    Authorization { headers, values: headers.get_all(AUTHORIZATION) }
 }
 
 pub(crate) fn bytes<'r>(authorization: &Authorization<'r>) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-    authorization.iter().map(HeaderValue::as_bytes)
+    authorization.values.iter().map(HeaderValue::as_bytes)
+}
+
+impl Credentials<HeaderValue> for Authorization<'_> {
+    fn authorization(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.values.iter()
+    }
+
+    fn proofs(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers.get_all(&DPOP).iter()
+    }
+}
+
+/// The header of a proof (RFC 9449 section 4.1).
+static DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The request that a token came with.
+pub(crate) struct Sent<'r> {
+    pub(crate) method: &'r Method,
+    /// The path as the client sent it.
+    pub(crate) path: &'r str,
+    pub(crate) authorization: &'r Authorization<'r>,
+    pub(crate) extensions: &'r Extensions,
+}
+
+impl<'r> Sent<'r> {
+    pub(crate) fn of(parts: &'r Parts, authorization: &'r Authorization<'r>) -> Self {
+        Self { method: &parts.method, path: uri(parts).path(), authorization, extensions: &parts.extensions }
+    }
+}
+
+impl Incoming for Sent<'_> {
+    fn peer(&self) -> Option<&PeerCertificate> {
+        peer(self.extensions)
+    }
+
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn proof(&self) -> ProofHeader<'_> {
+        ProofHeader::of(self.authorization.proofs().map(HeaderValue::as_bytes))
+    }
+
+    fn accepted_before(&self, by: &Arc<Recorder>) -> Option<[u8; 32]> {
+        self.extensions.get::<Decided<HeaderValue>>()?.accepted_key(by, self.authorization)
+    }
 }
 
 /// A request before its handler runs.
@@ -141,7 +194,7 @@ pub(crate) fn leave_decided(
     epoch: Option<u64>,
     owner: Owner,
 ) {
-    let decided = Decided::new(authorization.iter(), identity, epoch, owner);
+    let decided = Decided::new(authorization, identity, epoch, owner);
     // axum's router drops the request before its handler or with it. If a program takes the parts out of a request,
     // it may keep them for any time.
     #[cfg(feature = "axum")]
@@ -179,16 +232,11 @@ pub(crate) fn earlier(
     authorization: &Authorization<'_>,
     verifier: &Verifier,
 ) -> Option<Arc<Attempt>> {
-    extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization.iter())
-}
-
-/// What the sender of the request gives besides its token.
-pub(crate) fn evidence(extensions: &Extensions) -> Evidence<'_> {
-    Evidence { peer: peer(extensions) }
+    extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization)
 }
 
 /// The certificate of the client of the connection, which `service-only-tls` stores in the request.
-fn peer(extensions: &Extensions) -> Option<&PeerCertificate> {
+pub(crate) fn peer(extensions: &Extensions) -> Option<&PeerCertificate> {
     extensions.get()
 }
 

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, uri::PathAndQuery};
 use tonic::{Request, server::NamedService};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::{
     decided::Owner,
     parts::{
-        KeptParts, authorization, await_unknown_key, bytes, earlier, evidence, leave_decided, leave_identity,
+        KeptParts, Sent, authorization, await_unknown_key, bytes, earlier, leave_decided, leave_identity,
         text, trace, traceparent, without_credentials,
     },
     tower::ServiceOnly,
@@ -54,8 +54,13 @@ impl<T: Send> Admit for Request<T> {
         };
         await_unknown_key(verifier, &authorization, attempted).await;
         let epoch = verifier.recorder().epoch();
-        let (guard, identity) =
-            Guard::<P>::enforce(verifier, bytes(&authorization), evidence(&extensions), &[], asked)?;
+        let sent = Sent {
+            method: &request.method,
+            path: request.target.as_ref().map_or("", PathAndQuery::path),
+            authorization: &authorization,
+            extensions: &extensions,
+        };
+        let (guard, identity) = Guard::<P>::enforce(verifier, bytes(&authorization), &sent, &[], asked)?;
         // A method may pass its request on to another guarded method.
         leave_decided(&mut extensions, &authorization, &identity, epoch, Owner::Guard);
         extensions.insert(Held(guard.into_attempt()));

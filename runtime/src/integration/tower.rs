@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::{
     decided::Owner,
     parts::{
-        authorization, await_unknown_key, bytes, earlier, evidence, leave_decided, leave_identity, response,
+        Sent, authorization, await_unknown_key, bytes, earlier, leave_decided, leave_identity, response,
     },
 };
 use crate::{
@@ -124,7 +124,7 @@ impl ServiceOnlyLayer {
         let epoch = verifier.recorder().epoch();
         let mut identity = verifier.enforce_request(
             bytes(&authorization),
-            evidence(&parts.extensions),
+            &Sent::of(parts, &authorization),
             &self.policy,
             &path,
             asked,

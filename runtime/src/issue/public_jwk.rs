@@ -1,6 +1,6 @@
 //! Public keys as JWKs: what a JWK set contains, and what checks the signatures of a signer.
 
-use aws_lc_rs::{digest, rsa};
+use aws_lc_rs::rsa;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use pkcs8::{der::Decode, spki::SubjectPublicKeyInfoRef};
@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::base64url;
 use crate::{
-    keys::{Algorithm, KeyError, KeyId, KeySet, KeyType, Prepared, VerifyingKey, significant},
+    keys::{
+        Algorithm, KeyError, KeyId, KeySet, KeyType, Prepared, VerifyingKey, significant,
+        thumbprint::RequiredMembers,
+    },
     text,
 };
 
@@ -30,6 +33,8 @@ pub struct PublicJwk {
     key_use: &'static str,
     alg: Algorithm,
     kid: KeyId,
+    #[serde(skip)]
+    thumbprint: [u8; 32],
 }
 
 impl PublicJwk {
@@ -118,6 +123,11 @@ impl PublicJwk {
         Self { kid: KeyId::new(kid), ..self }
     }
 
+    /// The RFC 7638 thumbprint, which does not depend on the name: what a token is bound to as `jkt` (RFC 9449 section 6.1).
+    pub fn thumbprint(&self) -> [u8; 32] {
+        self.thumbprint
+    }
+
     /// The key's name.
     pub fn kid(&self) -> &KeyId {
         &self.kid
@@ -190,6 +200,7 @@ impl Public {
 
     /// The JWK, with the thumbprint as its name.
     pub(crate) fn jwk(&self, algorithm: Algorithm) -> PublicJwk {
+        let thumbprint = self.thumbprint();
         let mut jwk = PublicJwk {
             kty: "",
             crv: None,
@@ -199,7 +210,8 @@ impl Public {
             y: None,
             key_use: "sig",
             alg: algorithm,
-            kid: KeyId::new(self.thumbprint()),
+            kid: KeyId::new(base64url(thumbprint)),
+            thumbprint,
         };
         match self {
             Self::Rsa { n, e } => {
@@ -222,18 +234,13 @@ impl Public {
         jwk
     }
 
-    /// Computes the thumbprint. RFC 7638 section 3: the required members in lexicographic order, hashed.
-    fn thumbprint(&self) -> String {
-        let members = match self {
-            Self::Rsa { n, e } => {
-                let (n, e) = (base64url(significant(n)), base64url(significant(e)));
-                format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
-            }
-            Self::Ec { crv, x, y } => {
-                format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, base64url(x), base64url(y))
-            }
-            Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
-        };
-        base64url(digest::digest(&digest::SHA256, members.as_bytes()))
+    /// The RFC 7638 thumbprint.
+    fn thumbprint(&self) -> [u8; 32] {
+        match self {
+            Self::Rsa { n, e } => RequiredMembers::Rsa { n, e },
+            Self::Ec { crv, x, y } => RequiredMembers::Ec { crv, x, y },
+            Self::Ed25519 { x } => RequiredMembers::Ed25519 { x },
+        }
+        .thumbprint()
     }
 }

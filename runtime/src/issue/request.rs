@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{DAY, IssueError, Issuer, SigningKey, base64url, check_lifetime, refuse_secret};
@@ -25,7 +25,7 @@ pub struct TokenRequest<'i> {
     audience: Vec<String>,
     lifetime: Duration,
     not_before: Option<Timestamp>,
-    certificate: Option<[u8; 32]>,
+    binding: Option<Binding>,
 }
 
 impl<'i> TokenRequest<'i> {
@@ -38,7 +38,7 @@ impl<'i> TokenRequest<'i> {
             audience: issuer.audience.clone(),
             lifetime: issuer.lifetime,
             not_before: None,
-            certificate: None,
+            binding: None,
         }
     }
 }
@@ -79,8 +79,18 @@ impl TokenRequest<'_> {
 
     /// Binds the token to a certificate by its thumbprint, SHA-256 of its DER encoding (RFC 8705 section 3). A verifier
     /// accepts the token only on a connection with this certificate, so a stolen token is worthless without its key.
+    ///
+    /// A token has one binding: the last one that you set.
     pub fn bind_certificate(self, thumbprint: [u8; 32]) -> Self {
-        Self { certificate: Some(thumbprint), ..self }
+        Self { binding: Some(Binding::Certificate(thumbprint)), ..self }
+    }
+
+    /// Binds the token to a key of the sender by its RFC 7638 thumbprint (RFC 9449 section 6.1), such as that of a
+    /// [`DpopKey`](super::DpopKey). A verifier accepts the token only with a proof that the key signed for the request.
+    ///
+    /// A token has one binding: the last one that you set.
+    pub fn bind_key(self, thumbprint: [u8; 32]) -> Self {
+        Self { binding: Some(Binding::Key(thumbprint)), ..self }
     }
 
     /// Signs the token.
@@ -118,7 +128,7 @@ impl TokenRequest<'_> {
             // The active key of a ring may have become a secret since the issuer was built.
             refuse_secret(&key)?;
         }
-        let token = sign_claims(&key, &claims, self.certificate, self.issuer.strict)?;
+        let token = sign_claims(&key, &claims, self.binding, self.issuer.strict)?;
         refuse_unreadable(&token, &claims, key.kid())?;
         if self.lifetime > Issuer::LONG_LIFETIME {
             tracing::warn!(
@@ -172,13 +182,20 @@ struct Payload<'c> {
     kind: &'static str,
     is_service: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Confirmation>,
+    cnf: Option<Binding>,
 }
 
-#[derive(Serialize)]
-struct Confirmation {
-    #[serde(rename = "x5t#S256")]
-    certificate: String,
+/// What a token is bound to, as the member of `cnf`: a thumbprint.
+#[derive(Debug, Copy, Clone, Serialize)]
+enum Binding {
+    #[serde(rename = "x5t#S256", serialize_with = "encoded")]
+    Certificate([u8; 32]),
+    #[serde(rename = "jkt", serialize_with = "encoded")]
+    Key([u8; 32]),
+}
+
+fn encoded<S: Serializer>(thumbprint: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&base64url(thumbprint))
 }
 
 /// The header. jsonwebtoken's own type has one name for Ed25519 keys, but RFC 9864 gives them two.
@@ -192,12 +209,11 @@ struct Header<'k> {
 fn sign_claims(
     key: &SigningKey,
     claims: &ServiceClaims,
-    certificate: Option<[u8; 32]>,
+    cnf: Option<Binding>,
     strict: bool,
 ) -> Result<String, IssueError> {
     let typ = if strict { STRICT_TYP } else { "JWT" };
     let header = Header { typ, alg: key.algorithm().as_str(), kid: key.kid().as_str() };
-    let cnf = certificate.map(|thumbprint| Confirmation { certificate: base64url(thumbprint) });
     let payload = Payload { claims, kind: "service", is_service: true, cnf };
     key.sign_json(&header, &payload)
 }

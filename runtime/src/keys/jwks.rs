@@ -1,8 +1,12 @@
-//! Parses JWK sets (RFC 7517): strictly for usable keys, and leniently for other members.
+//! Parses JWK sets (RFC 7517): strictly for usable keys, and leniently for other members. `embedded`: the one key in the
+//! header of a proof.
+
+mod embedded;
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+pub(crate) use embedded::EmbeddedJwk;
 use jsonwebtoken::DecodingKey;
 use serde::{
     Deserialize,
@@ -409,17 +413,8 @@ impl Jwk {
     }
 
     fn into_entry(self, index: usize) -> Result<Entry, KeyError> {
-        if self.not_an_object {
-            return Err(KeyError::unusable("it is not an object"));
-        }
-        if let Some(why) = &self.unlawful {
-            return Err(KeyError::unusable(why));
-        }
-        let kid = self.kid.optional("kid")?;
-        if kid.is_some_and(|kid| kid.len() > KeyId::MAX_LENGTH) {
-            return Err(KeyError::unusable(format!("`kid` is longer than {} bytes", KeyId::MAX_LENGTH)));
-        }
-        self.check_purpose()?;
+        self.check_usable()?;
+        let kid = self.kid.text().map(KeyId::from);
         let candidates = self.candidates()?;
         let material = self.material()?;
         let key = material.decoding_key();
@@ -427,7 +422,21 @@ impl Jwk {
             .into_iter()
             .map(|algorithm| Ok((algorithm, Prepared::new(algorithm, &key)?)))
             .collect::<Result<Vec<_>, KeyError>>()?;
-        Ok(Entry { index, kid: kid.map(KeyId::new), material, prepared })
+        Ok(Entry { index, kid, material, prepared })
+    }
+
+    /// Checks everything but the key itself: the object, its name and its purpose.
+    fn check_usable(&self) -> Result<(), KeyError> {
+        if self.not_an_object {
+            return Err(KeyError::unusable("it is not an object"));
+        }
+        if let Some(why) = &self.unlawful {
+            return Err(KeyError::unusable(why));
+        }
+        if self.kid.optional("kid")?.is_some_and(|kid| kid.len() > KeyId::MAX_LENGTH) {
+            return Err(KeyError::unusable(format!("`kid` is longer than {} bytes", KeyId::MAX_LENGTH)));
+        }
+        self.check_purpose()
     }
 
     /// Checks `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3).

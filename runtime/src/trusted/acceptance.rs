@@ -7,8 +7,9 @@ use super::{Trusted, expectations::check_proof};
 use crate::{
     claims::Confirmation,
     denial::{Code, Denial, quoted},
+    evidence::Evidence,
     keys::{Algorithm, KeyId, KeySet},
-    proof::{Evidence, Proof},
+    proof::Proof,
     times::{Moment, Times},
 };
 
@@ -39,6 +40,7 @@ impl Acceptance {
     pub(crate) fn proof(&self) -> Option<Proof> {
         match self.confirmation {
             Confirmation::Certificate(_) => Some(Proof::Mtls),
+            Confirmation::Key(_) => Some(Proof::Dpop),
             Confirmation::None | Confirmation::Unsupported => None,
         }
     }
@@ -46,6 +48,14 @@ impl Acceptance {
     /// Checks the proof again, for another request with the same token.
     pub(crate) fn check_proof(&self, evidence: Evidence<'_>, at: Moment) -> Result<(), Denial> {
         check_proof(self.confirmation, evidence, at)
+    }
+
+    /// The thumbprint of the key that the token is bound to, if it is bound to one.
+    pub(crate) fn bound_key(&self) -> Option<[u8; 32]> {
+        match self.confirmation {
+            Confirmation::Key(key) => Some(key),
+            _ => None,
+        }
     }
 
     /// The name of the issuer.

@@ -11,8 +11,8 @@ use crate::{
     claims::{Audience, Confirmation, RawClaims},
     clock::Timestamp,
     denial::{Code, Denial, quoted},
+    evidence::Evidence,
     keys::{Algorithm, KeyId},
-    proof::Evidence,
     times::{Moment, Times, check_times},
 };
 
@@ -120,32 +120,41 @@ impl Expectations {
     }
 }
 
-/// Checks the proof that a token with `cnf` needs: its sender has the key (RFC 7800 section 3). The only proof is the
-/// certificate of the connection (RFC 8705 section 3). A token with any other `cnf` is refused. A stolen token would
-/// otherwise pass as a bearer token.
+/// Checks the proof that a token with `cnf` needs: its sender has the key (RFC 7800 section 3). It is the certificate of
+/// the connection (RFC 8705 section 3) or a proof of DPoP (RFC 9449). A token with any other `cnf` is refused. A stolen
+/// token would otherwise pass as a bearer token.
 pub(crate) fn check_proof(
     confirmation: Confirmation,
     evidence: Evidence<'_>,
     at: Moment,
 ) -> Result<(), Denial> {
     let missing = |reason| Err(Denial::new(Code::ProofMissing, reason));
-    match (confirmation, evidence.peer) {
-        (Confirmation::None, _) => Ok(()),
-        (Confirmation::Unsupported, _) => {
+    let mismatch = |reason| Err(Denial::new(Code::ProofMismatch, reason));
+    match (confirmation, evidence.peer, evidence.dpop) {
+        (Confirmation::None, _, None) => Ok(()),
+        (Confirmation::Unsupported, _, _) => {
             missing("the token has a `cnf`: it is bound to a key, and no proof of that key was checked")
         }
-        (Confirmation::Certificate(_), None) => {
+        (Confirmation::Key(_), _, None) => {
+            missing("the token is bound to a key (`jkt`), and is not sent with the scheme DPoP and a proof")
+        }
+        (Confirmation::Key(bound), _, Some(proof)) if bound == proof.key(at)? => Ok(()),
+        (Confirmation::Key(_), _, Some(_)) => {
+            mismatch("the token is bound to another key than the one of the proof")
+        }
+        (Confirmation::None | Confirmation::Certificate(_), _, Some(_)) => {
+            mismatch("the token is sent with the scheme DPoP, and is not bound to a key (`jkt`)")
+        }
+        (Confirmation::Certificate(_), None, None) => {
             missing("the token is bound to a certificate, and the connection has none")
         }
-        (Confirmation::Certificate(bound), Some(peer)) if bound != *peer.thumbprint() => Err(Denial::new(
-            Code::ProofMismatch,
-            "the token is bound to another certificate than the one of the connection",
-        )),
-        (Confirmation::Certificate(_), Some(peer)) if !peer.is_valid_at(at.now) => Err(Denial::new(
-            Code::ProofMismatch,
-            "the token is bound to the certificate of the connection, which is not valid any more",
-        )),
-        (Confirmation::Certificate(_), Some(_)) => Ok(()),
+        (Confirmation::Certificate(bound), Some(peer), None) if bound != *peer.thumbprint() => {
+            mismatch("the token is bound to another certificate than the one of the connection")
+        }
+        (Confirmation::Certificate(_), Some(peer), None) if !peer.is_valid_at(at.now) => {
+            mismatch("the token is bound to the certificate of the connection, which is not valid any more")
+        }
+        (Confirmation::Certificate(_), Some(_), None) => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     audit::{AuditSink, TracingAudit},
     clock::{Clock, SystemClock},
     denial::quoted,
+    dpop::Dpop,
     error::{BuildError, MAX_CACHED_TOKENS},
     keys::{Algorithm, KeySource},
     proof::RequiredProof,
@@ -46,6 +47,7 @@ pub struct VerifierBuilder {
     require_audit: bool,
     realm: Option<String>,
     proof: Option<RequiredProof>,
+    dpop: Option<Dpop>,
     bodies: Option<RefusalBodies>,
     sets: Vec<(String, Vec<String>)>,
     resource: Option<String>,
@@ -156,6 +158,12 @@ impl VerifierBuilder {
         Self { proof: Some(proof.into()), ..self }
     }
 
+    /// Accepts tokens that are bound to a key of their sender, with a proof for each request (RFC 9449). By default they are
+    /// refused. With [`require_proof`](Self::require_proof) no other token is accepted.
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        Self { dpop: Some(dpop), ..self }
+    }
+
     /// Names this service as a protected resource (RFC 9728): an `https` URL without a query and a fragment. Each challenge
     /// then has the parameter `resource_metadata` with the URL of [`Verifier::resource_metadata`]. The default is none.
     pub fn resource(self, identifier: impl Into<String>) -> Self {
@@ -245,6 +253,10 @@ impl VerifierBuilder {
             }
             None => None,
         };
+        if self.proof == Some(RequiredProof::Dpop) && self.dpop.is_none() {
+            return Err(BuildError::Dpop("no URL of this service; accept proofs with `.dpop(…)`".to_owned()));
+        }
+        let proofs = self.dpop.map(Dpop::build).transpose().map_err(BuildError::Dpop)?;
         let mut sets = Sets::default();
         for (name, services) in self.sets {
             sets.add(name, services).map_err(BuildError::ServiceSet)?;
@@ -288,6 +300,8 @@ impl VerifierBuilder {
                 realm,
                 bodies: self.bodies,
                 sets,
+                proofs,
+                requires_dpop: self.proof == Some(RequiredProof::Dpop),
                 metadata_url: resource.as_ref().map(Resource::metadata_url),
                 revocation: self.revocation.map(|store| Revocation {
                     store,

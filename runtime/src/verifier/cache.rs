@@ -22,8 +22,8 @@ use thread_local::ThreadLocal;
 use crate::{
     caller::{Caller, Identity, MAX_FRAGMENT},
     denial::{Code, Denial, Stage},
+    evidence::Evidence,
     keys::KeySet,
-    proof::Evidence,
     recorder::Recorder,
     threads::{OwnLine, locked},
     times::{Moment, Times},

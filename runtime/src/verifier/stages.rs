@@ -7,7 +7,7 @@ use crate::{
     caller::{Caller, Identity, User},
     claims::{self, Origin, RawClaims, TokenMembers},
     denial::{Code, Denial, Stage},
-    proof::Evidence,
+    evidence::Evidence,
     recorder::Refused,
     times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments},

@@ -19,6 +19,7 @@ mod claim_policies;
 mod closed;
 mod closed_table;
 mod conformance;
+mod dpop;
 mod endpoints;
 mod frameworks;
 mod headers;

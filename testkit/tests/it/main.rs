@@ -11,6 +11,7 @@ mod attack_grpc;
 mod audit;
 mod broken;
 mod clock;
+mod dpop;
 mod incidents;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;

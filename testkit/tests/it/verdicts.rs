@@ -208,6 +208,8 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "cancelled",
             "key_alg_mismatch",
             "proof_mismatch",
+            "use_dpop_nonce",
+            "proof_unavailable",
             "revoked",
             "revocation_unavailable",
             "issuer_not_allowed",

@@ -96,6 +96,8 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
         // The page's handler is for services only, and requires no claim.
         Code::NotUser | Code::ClaimNotAllowed => return None,
         Code::NoVerifier | Code::Panicked | Code::Cancelled | Code::Refused => return None,
+        // A proof of DPoP is about a request, and the page's commands have the token alone.
+        Code::UseDpopNonce | Code::ProofUnavailable => return None,
         Code::MissingToken => by(draft).sending(&[]),
         Code::InvalidRequest => by(draft).sending(&["Bearer"]),
         Code::TooLarge => Met::by(authority, FixtureToken::from_text("a".repeat(17_000))),

@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::{Grounds, name, seen::Seen};
 use crate::{
     caller::{Identity, MAX_FRAGMENT},
+    evidence::Evidence,
     hashed::Hashed,
     keys::KeySet,
-    proof::Evidence,
     recorder::Recorder,
     threads::OwnLine,
     times::{Moment, Times, check_times},
