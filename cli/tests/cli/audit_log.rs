@@ -22,9 +22,14 @@ fn record(number: u32, hour: u32, decision: &str, service: &str) -> String {
     ) + "\n"
 }
 
-/// Ten hours with a call of `orders` in each, and a refusal of `billing`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
+    write_log(&sandbox);
+    sandbox
+}
+
+/// Ten hours with a call of `orders` in each, and a refusal of `billing`, with the table of the endpoint.
+pub(crate) fn write_log(sandbox: &Sandbox) {
     let mut log: String =
         (0..10).map(|hour| record(hour, hour, r#""allow","status":200"#, "orders")).collect();
     log += &record(
@@ -35,7 +40,6 @@ fn sandbox() -> Sandbox {
     );
     sandbox.write("audit.jsonl", log + "{\"level\":\"INFO\"}\n");
     sandbox.write("stock.json", TABLE);
-    sandbox
 }
 
 const WINDOW: [&str; 6] = ["--window", "10h", "--until", "2026-01-01T10:00:00Z", "--endpoints", "stock.json"];

@@ -9,7 +9,7 @@ use super::files::{self, AuditFiles, ReportFormat};
 use crate::exit::Exit;
 use crate::output::{self, Cell, Table};
 use crate::problem::Outcome;
-use crate::store;
+use crate::store::{self, Instant};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -128,8 +128,8 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
         [
             Cell::word(calls.allowed.to_string()),
             Cell::word(calls.refused.to_string()),
-            Cell::word(&calls.first),
-            Cell::word(&calls.last),
+            instant(&calls.first),
+            instant(&calls.last),
             Cell::word(format!("{} µs", calls.p50_us)),
             Cell::word(format!("{} µs", calls.p99_us)),
         ]
@@ -165,4 +165,9 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
             table.print(now)
         }
     }
+}
+
+/// An instant of a record. What is not one stays as it is.
+fn instant(text: &str) -> Cell {
+    text.parse::<Instant>().map_or_else(|_| Cell::word(text), |Instant(at)| Cell::Instant(Some(at)))
 }

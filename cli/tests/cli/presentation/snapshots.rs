@@ -3,8 +3,12 @@
 //! Ids and instants are fixed or replaced by text of the same length, so that the columns stay.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use service_only::clock::{Clock as _, SystemClock};
 
 use super::{KID, fill};
+use crate::audit_log::write_log;
 use crate::endpoints::TABLE;
 use crate::sandbox::{Ran, Sandbox};
 use crate::store::with_store;
@@ -70,6 +74,17 @@ fn at_work() -> Sandbox {
     fill(&sandbox);
     sandbox.run(&["generate", "orders", "--no-store", "--out-dir", "tokens"]).done();
     sandbox.write("routes.json", TABLE);
+    write_log(&sandbox);
+    let ago = SystemClock.now().minus(Duration::from_secs(3 * 3600 + 60));
+    sandbox.write(
+        "recent.jsonl",
+        sandbox
+            .read("audit.jsonl")
+            .lines()
+            .next()
+            .unwrap()
+            .replace("2026-01-01T00:00:00.000000Z", &ago.to_string()),
+    );
     sandbox
 }
 
@@ -96,7 +111,7 @@ const FIXED: [&str; 5] = [
     "c0ffee00-91a3-4a43-9a64-5f8e6f0c7a11",
 ];
 
-/// The commands whose output is more than a token, a manifest, a script or a page, and that need no server.
+/// Every command but those whose output is a script or a page. Those that need a server show how they end without it.
 const STEPS: &[(&[&str], Input)] = &[
     (&["list"], Input::Nothing),
     (&["list", "--sort", "service", "--limit", "2"], Input::Nothing),
@@ -126,6 +141,46 @@ const STEPS: &[(&[&str], Input)] = &[
     (&["keygen", "--out", "second.pem", "--public-out", "second.json"], Input::Nothing),
     (&["endpoints", "routes.json"], Input::Nothing),
     (&["init", "--config", "example.toml", "--store", "sqlite:example.db"], Input::Nothing),
+    (&["keys"], Input::Nothing),
+    (&["verifiers"], Input::Nothing),
+    (&["doctor"], Input::Nothing),
+    (&["k8s-secret", "orders", "--namespace", "bakery"], Input::Nothing),
+    (&["dev", "orders", "--dir", "dev"], Input::Nothing),
+    (&["ca", "--dir", "ca"], Input::Nothing),
+    (&["cert", "orders", "--dir", "ca"], Input::Nothing),
+    (&["serve", "--listen", "nowhere"], Input::Nothing),
+    (&["attack", "--url", "http://127.0.0.1:1/orders", "--service", "orders"], Input::Nothing),
+    (&["usage", "recent.jsonl"], Input::Nothing),
+    (
+        &[
+            "unused",
+            "audit.jsonl",
+            "--window",
+            "10h",
+            "--until",
+            "2026-01-01T10:00:00Z",
+            "--endpoints",
+            "stock.json",
+        ],
+        Input::Nothing,
+    ),
+    (&["anomalies", "audit.jsonl"], Input::Nothing),
+    (
+        &[
+            "suggest",
+            "audit.jsonl",
+            "--window",
+            "10h",
+            "--until",
+            "2026-01-01T10:00:00Z",
+            "--endpoints",
+            "stock.json",
+        ],
+        Input::Nothing,
+    ),
+    (&["explain", "019b76da-0000-7000-8000-000000000099", "--audit", "audit.jsonl"], Input::Nothing),
+    (&["audit", "search", "audit.jsonl", "--service", "billing"], Input::Nothing),
+    (&["audit", "verify", "audit.jsonl"], Input::Nothing),
     (&["lst"], Input::Nothing),
     (&["list", "--service", "order"], Input::Nothing),
 ];
@@ -153,7 +208,9 @@ fn output_of_every_command_fits_the_terminal() {
             let ran = run(&sandbox, width, arguments, stdin);
             let _ = writeln!(all, "$ service-token {}  (exit code {})", arguments.join(" "), ran.code);
             let _ = writeln!(all, "{}{}", ran.stdout, ran.stderr);
-            let is_table = ran.stdout.lines().next().is_some_and(|line| line.contains("  "));
+            // A record of the audit log is one line, however long it is.
+            let is_table = !arguments.starts_with(&["audit"])
+                && ran.stdout.lines().next().is_some_and(|line| line.contains("  "));
             if is_table {
                 ran.stdout.lines().for_each(|line| assert!(line.chars().count() <= width, "{width}: {line}"));
             }
@@ -161,6 +218,12 @@ fn output_of_every_command_fits_the_terminal() {
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z", "2026-01-31T12:00:00Z");
         settings.add_filter(r"(iat|exp): \d{10}", "$1: 1767225600");
-        settings.bind(|| insta::assert_snapshot!(format!("output_{width}"), masked(&all, &kid)));
+        settings.add_filter(r"eyJ[\w-]+\.[\w-]+\.[\w-]+|ZXlK[\w+/=]+", "[TOKEN]");
+        settings.bind(|| {
+            insta::assert_snapshot!(
+                format!("output_{width}"),
+                masked(&all.replace(&sandbox.root().display().to_string(), "[FOLDER]"), &kid)
+            )
+        });
     }
 }
