@@ -1,9 +1,11 @@
 //! Why a caller was refused, for the operator. The module `rejection` decides what the caller learns.
 
+mod explanation;
 mod quoted;
 
 use std::{borrow::Cow, error::Error, fmt};
 
+pub use explanation::{Advice, Compared, Explanation};
 pub(crate) use quoted::{Backslash, escaped, quoted};
 use serde::{Serialize, Serializer};
 

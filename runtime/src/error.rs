@@ -4,7 +4,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 pub use crate::{
-    denial::{Code, Stage},
+    denial::{Advice, Code, Compared, Explanation, Stage},
     sets::ServiceSetError,
 };
 use crate::{keys::Algorithm, times::MAX_LEEWAY};

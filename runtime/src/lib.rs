@@ -99,6 +99,7 @@ pub mod keys;
 mod others;
 mod peer;
 mod policy;
+mod policy_digest;
 mod proof;
 mod recorder;
 mod registry;

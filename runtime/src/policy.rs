@@ -2,7 +2,7 @@
 //!
 //! A [`Policy`] is data, built in a `const`. The module `authorize` decides whether a caller meets it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU64, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -237,6 +237,7 @@ pub struct Endpoint {
     function: &'static str,
     file: &'static str,
     line: u32,
+    policy: Option<PolicyDigest>,
 }
 
 impl Endpoint {
@@ -246,7 +247,11 @@ impl Endpoint {
         file: &'static str,
         line: u32,
     ) -> Self {
-        Self { module_path, function, file, line }
+        Self { module_path, function, file, line, policy: None }
+    }
+
+    pub(crate) const fn with_policy(self, policy: Option<PolicyDigest>) -> Self {
+        Self { policy, ..self }
     }
 
     /// Creates an endpoint that is missing from the program's list; only its names are less complete.
@@ -274,6 +279,12 @@ impl Endpoint {
     pub const fn line(&self) -> u32 {
         self.line
     }
+
+    /// The digest of the handler's policy. `None` for a public handler, and if the platform cannot list a program's
+    /// endpoints.
+    pub const fn policy_digest(&self) -> Option<PolicyDigest> {
+        self.policy
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -286,6 +297,36 @@ impl fmt::Display for Endpoint {
 }
 
 impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A digest of a policy, which prints as 16 hexadecimal digits. It changes when a requirement does, and tells nothing
+/// else.
+///
+/// It is the start of the SHA-256 of the policy as JSON, as a [`RouteTable`](crate::routes::RouteTable) has it under
+/// `access`, with sorted lists. A set of services counts by its name, so its members do not change the digest.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyDigest(NonZeroU64);
+
+impl PolicyDigest {
+    pub(crate) const fn new(bytes: [u8; 8]) -> Self {
+        match NonZeroU64::new(u64::from_be_bytes(bytes)) {
+            Some(number) => Self(number),
+            // Zeros, which no known policy has, print as one.
+            None => Self(NonZeroU64::MIN),
+        }
+    }
+}
+
+impl fmt::Display for PolicyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for PolicyDigest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

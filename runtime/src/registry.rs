@@ -13,6 +13,7 @@ use crate::{
     const_text::{Admits, Head, Lists, Singles, key, policy, proof, seconds},
     hashed::Hashed,
     policy::{Endpoint, Policy},
+    policy_digest::digest_of,
 };
 
 /// A guarded handler and what it requires of its caller.
@@ -198,24 +199,27 @@ impl Registry {
     }
 
     fn add(&mut self, registration: &'static Registration) {
-        let endpoint = registration.endpoint();
-        match self.by_key.entry(registration.key()) {
+        let key = registration.key();
+        // Macros such as `#[debug_handler]` repeat the type of an argument, and with it the registration.
+        if self.by_key.get(&key).is_some_and(|known| known.registration == registration) {
+            return;
+        }
+        let policy = registration.policy();
+        let endpoint = registration.endpoint().with_policy(policy.as_ref().and_then(digest_of));
+        match self.by_key.entry(key) {
             hash_map::Entry::Vacant(slot) => {
                 slot.insert(Entry { registration, endpoint, reason: registration.reason() });
             }
-            // Macros such as `#[debug_handler]` repeat the type of an argument, and with it the registration.
-            hash_map::Entry::Occupied(known) if known.get().registration == registration => return,
             hash_map::Entry::Occupied(mut known) => {
                 self.ambiguous.push(known.get_mut().share_with(endpoint));
             }
         }
-        let lists = match registration.asks {
-            Asks::Nothing { reason, .. } => return self.public.push(PublicEndpoint { endpoint, reason }),
-            Asks::Lists { lists, .. } => lists,
-            Asks::Policy(text) => text.split('\n').skip(1).map(leaked_words).collect::<Vec<_>>().leak(),
-        };
-        let policy = policy_of(lists, Head(registration.head).max_age());
-        self.guarded.push(GuardedEndpoint { endpoint, policy });
+        match (policy, registration.reason()) {
+            (Some(policy), _) => self.guarded.push(GuardedEndpoint { endpoint, policy }),
+            (None, reason) => {
+                self.public.push(PublicEndpoint { endpoint, reason: reason.unwrap_or_default() });
+            }
+        }
     }
 }
 
@@ -246,6 +250,16 @@ impl Registration {
             Asks::Lists { function, .. } | Asks::Nothing { function, .. } => function,
         };
         Endpoint::new(self.module_path, function, self.file, Head(self.head).line())
+    }
+
+    /// What is required of a caller; `None` for a public handler. The texts are leaked, once for each handler.
+    fn policy(&self) -> Option<Policy<'static>> {
+        let lists = match self.asks {
+            Asks::Nothing { .. } => return None,
+            Asks::Lists { lists, .. } => lists,
+            Asks::Policy(text) => text.split('\n').skip(1).map(leaked_words).collect::<Vec<_>>().leak(),
+        };
+        Some(policy_of(lists, Head(self.head).max_age()))
     }
 
     const fn reason(&self) -> Option<&'static str> {
@@ -327,8 +341,11 @@ mod tests {
         let registry = Registry::of([payroll, reports]);
         assert_eq!(names(&registry), ["shop::payroll::list", "shop::reports::list"]);
         assert!(registry.ambiguous.is_empty());
-        assert_eq!(registry.by_key[&payroll.key()].endpoint, payroll.endpoint());
-        assert_eq!(registry.by_key[&reports.key()].endpoint, reports.endpoint());
+        for registration in [payroll, reports] {
+            let endpoint = registry.by_key[&registration.key()].endpoint;
+            assert_eq!(endpoint.with_policy(None), registration.endpoint());
+            assert_eq!(endpoint.policy_digest(), digest_of(&Policy::any_service()));
+        }
     }
 
     #[test]

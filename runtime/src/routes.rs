@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     columns::{Optional, Row, aligned, head},
     policy::Policy,
+    policy_digest::digest_of_rows,
     proof::RequiredProof,
     threads::locked,
 };
 pub use crate::{
     handler::{GuardedHandler, PolicyTable, guarded, policy_of},
-    policy::Endpoint,
+    policy::{Endpoint, PolicyDigest},
     registry::{GuardedEndpoint, PublicEndpoint, endpoints, public_endpoints},
 };
 
@@ -335,6 +336,11 @@ impl Access {
         };
         kept.push((self.clone(), policy));
         Some(policy)
+    }
+
+    /// The digest of this policy, as records of the handler have it; `None` if the route is public.
+    pub fn policy_digest(&self) -> Option<PolicyDigest> {
+        digest_of_rows(self.rows())
     }
 
     fn rows(&self) -> impl Iterator<Item = Row<'_, String>> {

@@ -1,11 +1,14 @@
-//! Assertions about a decision. If one fails, it prints the audit trail.
+//! Assertions about a decision. If one fails, it explains the refusal and prints the audit trail.
 
 mod answer;
 
 use std::fmt;
 
 use serde_json::Value;
-use service_only::audit::{AuditRecord, Decision};
+use service_only::{
+    audit::{AuditRecord, Decision},
+    error::Explanation,
+};
 
 pub use self::answer::{Answer, Answered};
 
@@ -88,7 +91,7 @@ macro_rules! assert_allowed {
 /// actix-web or tonic, names its record. For an answer that names none, the assertion uses the latest record
 /// of the audit. With `deny`, this record must also have the status of the answer.
 ///
-/// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`, `method`,
+/// The fields are those of [`AuditRecord`]: `code`, `stage`, `status`, `service`, `endpoint`, `policy_digest`, `method`,
 /// `route`, `path`, `kid`, `jti`, `issuer`, `client_address`, `trace_id`, `reason`, `unverified_service`.
 ///
 /// ```
@@ -197,11 +200,21 @@ fn fail_about(
     audit: Option<&dyn AsRef<RecordingAudit>>,
     expected: fmt::Arguments<'_>,
 ) -> ! {
-    let description = &answered.description;
-    match audit.map(AsRef::as_ref).or(answered.audit.as_ref()) {
-        Some(audit) => fail(format_args!("{expected}\n\n{description}\n\n{audit}")),
-        None => fail(format_args!("{expected}\n\n{description}")),
-    }
+    let audit = audit.map(AsRef::as_ref).or(answered.audit.as_ref());
+    let explanation = answered.explanation.clone().or_else(|| explained(answered, audit?));
+    let parts = [explanation.as_ref().map(ToString::to_string), audit.map(ToString::to_string)];
+    let parts: String = parts.into_iter().flatten().map(|part| format!("\n\n{part}")).collect();
+    fail(format_args!("{expected}\n\n{}{parts}", answered.description))
+}
+
+/// The refusal in sentences, from the record of the answer: that of its id, else the latest one if it has its status.
+fn explained(answered: &Answered, audit: &RecordingAudit) -> Option<Explanation> {
+    let events = audit.events();
+    let record = match answered.instance {
+        Some(instance) => events.iter().find(|event| event.id == instance),
+        None => events.last().filter(|event| event.status == answered.status.as_u16()),
+    };
+    record?.explanation()
 }
 
 #[track_caller]
@@ -267,7 +280,11 @@ fn compare(
     if !differences.is_empty() {
         let differences = differences.join("\n    ");
         let records = audit.map_or_else(|| as_line(event), ToString::to_string);
-        fail(format_args!("the latest record is not the one expected\n    {differences}\n\n{records}"));
+        let explanation =
+            event.explanation().map(|explanation| format!("{explanation}\n\n")).unwrap_or_default();
+        fail(format_args!(
+            "the latest record is not the one expected\n    {differences}\n\n{explanation}{records}"
+        ));
     }
 }
 
@@ -285,6 +302,7 @@ fn field(event: &AuditRecord, name: &str) -> Value {
         "status" => event.status.into(),
         "code" => event.code.map_or(Value::Null, |code| code.as_str().into()),
         "stage" => event.stage.map_or(Value::Null, |stage| stage.as_str().into()),
+        "policy_digest" => event.policy_digest.map_or(Value::Null, |digest| digest.to_string().into()),
         "endpoint" => event.endpoint.map_or(Value::Null, |endpoint| endpoint.to_string().into()),
         "reason" => text(&event.reason),
         "method" => text(&event.method),

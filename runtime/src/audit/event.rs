@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     denial::{Backslash, Code, Denial, Stage, escaped},
     keys::KeyId,
-    policy::Endpoint,
+    policy::{Endpoint, PolicyDigest},
     trace_context::{ParentSpan, TraceParent},
 };
 
@@ -113,6 +113,11 @@ impl<'a> AuditEvent<'a> {
     /// The handler, as `module::path::function`.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.request.endpoint
+    }
+
+    /// The digest of the handler's policy.
+    pub fn policy_digest(&self) -> Option<PolicyDigest> {
+        self.request.endpoint.and_then(|endpoint| endpoint.policy_digest())
     }
 
     /// The method of the request.
@@ -229,6 +234,7 @@ impl<'a> AuditEvent<'a> {
             stage: self.stage(),
             reason: self.reason().map(str::to_owned),
             endpoint: self.endpoint(),
+            policy_digest: self.policy_digest(),
             method: owned(self.method()),
             route: owned(self.route()),
             path: owned(self.path()),

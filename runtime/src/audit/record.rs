@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    denial::{Code, Stage},
-    policy::Endpoint,
+    denial::{Code, Explanation, Stage},
+    policy::{Endpoint, PolicyDigest},
 };
 
 /// The decision about a caller.
@@ -58,6 +58,9 @@ pub struct AuditRecord {
     /// The handler, as `module::path::function`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
+    /// The digest of the handler's policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_digest: Option<PolicyDigest>,
     /// The method of the request.
     #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -102,4 +105,11 @@ pub struct AuditRecord {
     /// Whether a record of the same id was written before. Not part of the JSON object.
     #[serde(skip)]
     pub amends: bool,
+}
+
+impl AuditRecord {
+    /// The refusal in sentences; `None` for an admitted caller.
+    pub fn explanation(&self) -> Option<Explanation> {
+        Some(Explanation::of(self.code?, self.reason.as_deref().unwrap_or_default()))
+    }
 }

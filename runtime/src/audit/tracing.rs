@@ -34,6 +34,7 @@ impl AuditSink for TracingAudit {
                     stage = event.stage().map(|stage| stage.as_str()),
                     reason = event.reason(),
                     endpoint = event.endpoint().map(tracing::field::display),
+                    policy_digest = event.policy_digest().map(tracing::field::display),
                     http.request.method = event.method().as_deref(),
                     http.route = event.route().as_deref(),
                     url.path = event.path().as_deref(),

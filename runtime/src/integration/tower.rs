@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     policy::{Endpoint, Policy},
+    policy_digest::digest_of,
     recorder::{Attempt, Attempted},
     rejection::Rejection,
     verifier::Verifier,
@@ -88,7 +89,7 @@ impl ServiceOnlyLayer {
     pub fn endpoint(self, module_path: &'static str, name: &'static str) -> Self {
         let place = Location::caller();
         let endpoint = Endpoint::new(module_path, name, place.file(), place.line());
-        Self { endpoint: Some(endpoint), ..self }
+        Self { endpoint: Some(endpoint.with_policy(digest_of(&self.policy))), ..self }
     }
 
     /// What the layer requires of a caller.

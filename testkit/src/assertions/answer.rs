@@ -8,7 +8,7 @@ mod tonic;
 use std::convert::Infallible;
 
 use http::{StatusCode, header::WWW_AUTHENTICATE};
-use service_only::{Caller, Denial, Rejection};
+use service_only::{Caller, Denial, Rejection, error::Explanation};
 use uuid::Uuid;
 
 use crate::{audit::RecordingAudit, fail::OrFail};
@@ -61,6 +61,8 @@ pub struct Answered {
     /// The id of the audit record, if the answer names it.
     pub(crate) instance: Option<Uuid>,
     pub(crate) description: String,
+    /// The refusal in sentences, if the answer has its reason.
+    pub(crate) explanation: Option<Explanation>,
     pub(crate) audit: Option<RecordingAudit>,
 }
 
@@ -68,7 +70,7 @@ impl Answered {
     /// An answer of which only the status is known.
     pub fn with(status: StatusCode) -> Self {
         let description = status.to_string();
-        Self { status, has_challenge: None, instance: None, description, audit: None }
+        Self { status, has_challenge: None, instance: None, description, explanation: None, audit: None }
     }
 
     /// The guard admitted the caller.
@@ -110,7 +112,8 @@ impl<B> Answer for Result<http::Response<B>, Infallible> {
 impl Answer for Denial {
     fn answered(&self) -> Answered {
         let description = format!("the caller was refused with {} `{}`: {self}", self.status(), self.code());
-        Answered { description, ..self.status().answered() }
+        let explanation = Some(self.explanation());
+        Answered { description, explanation, ..self.status().answered() }
     }
 }
 

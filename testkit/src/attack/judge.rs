@@ -130,7 +130,7 @@ pub(crate) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Contr
     let status = reply.status;
     match (status.as_u16(), records) {
         (429, records) if records.is_none_or(<[_]>::is_empty) => nothing(THROTTLED),
-        (401 | 403, _) => Control::ProvesNothing(format!("the valid token is refused with {status}")),
+        (401 | 403, records) => Control::ProvesNothing(refused(status, records)),
         (_, Some([record])) if record.decision == Decision::Allow => Control::Passes(status),
         (_, Some([])) => nothing("the audit has no record of it: is it the audit of this app's verifier?"),
         (_, Some(_)) => nothing("the audit has not exactly one record of it, that lets it in"),
@@ -146,6 +146,14 @@ pub(crate) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Contr
         (500.., None) => Control::ProvesNothing(format!("the valid token is answered with {status}")),
         _ => Control::Passes(status),
     }
+}
+
+/// Why the valid token is refused, if the audit has the reason.
+fn refused(status: StatusCode, records: Option<&[AuditRecord]>) -> String {
+    let why = records.unwrap_or_default().iter().rev().find_map(AuditRecord::explanation).map(|explained| {
+        format!(": {}; check {}; {}", explained.reason, explained.advice.setting, explained.advice.change)
+    });
+    format!("the valid token is refused with {status}{}", why.unwrap_or_default())
 }
 
 pub(crate) fn attack(

@@ -100,6 +100,13 @@ async fn a_failing_assertion_shows_request_response_and_audit() {
             content-length: 159
             {"type":"urn:service-only:unauthenticated","title":"A valid service token is required","status":401,"instance":"urn:uuid:[uuid]"}
 
+        refused by the stage `claims` with 401 `expired`
+          reason    the token expired at [time], and it is [time]
+          passed    configuration, bearer, token, header, key, signature
+          check     `exp` of the token, and the clock of the service
+          change    renew the token: `service-token renew`
+          risk      a leeway extends every token; it helps against clocks that differ, not against old tokens
+
         decision  status  code     service   request    endpoint  reason
         deny      401     expired  (orders)  GET /echo  echo      the token expired at [time], and it is [time]
         "#);

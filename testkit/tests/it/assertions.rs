@@ -59,8 +59,32 @@ fn a_denial_and_a_result_are_answers() {
 
     let said = message(|| assert_allowed!(denial));
     assert!(said.contains("the caller was refused with 401 `malformed`: "), "{said}");
+    assert!(said.contains("refused by the stage `token` with 401 `malformed`\n  reason    "), "{said}");
+    assert!(said.contains("\n  change    mint the token again and deploy it"), "{said}");
     let said = message(|| assert_denied!(Ok::<_, Denial>(12), 403));
     assert!(said.ends_with("the caller was admitted"), "{said}");
+}
+
+#[test]
+fn a_failure_explains_the_refusal_from_the_audit() {
+    let authority = TestAuthority::new();
+    let policy = Policy::any_service().services(&["billing"]);
+    let answer = authority.verifier().verify_with(&authority.service("orders").token(), &policy);
+    let status = answer.unwrap_err().status();
+    let said = message(|| assert_allowed!(status, authority.audit()));
+    for part in [
+        "refused by the stage `policy` with 403 `service_not_allowed`",
+        "\n  found     orders\n  expected  billing\n",
+        "\n  check     `services(…)` of the handler's attribute\n",
+        "\n  risk      each token of that service can then call this handler, also a stolen one\n",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The latest record is of another answer, so it explains nothing about this one.
+    let said = message(|| assert_allowed!(500, authority.audit()));
+    assert!(!said.contains("refused by the stage"), "{said}");
+    let said = message(|| assert_audited!(authority.audit(), allow));
+    assert!(said.contains("refused by the stage `policy`"), "{said}");
 }
 
 #[test]

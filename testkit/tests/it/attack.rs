@@ -121,6 +121,22 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
 }
 
 #[tokio::test]
+async fn an_attack_whose_control_is_refused_explains_the_refusal_from_the_audit() {
+    let authority = TestAuthority::new();
+    let attack = attack(app(&authority)).as_caller(authority.service("stranger")).audit(authority.audit());
+    let report = attack.endpoint(Method::DELETE, "/tenant/7").report().await;
+    let Control::ProvesNothing(why) = report.endpoints()[0].control() else { panic!("{report}") };
+    assert!(
+        why.starts_with("the valid token is refused with 403 Forbidden: the service is `stranger`, "),
+        "{why}"
+    );
+    assert!(
+        why.ends_with("of the handler's attribute; add the service to the list of this handler"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
 async fn a_handler_that_answers_like_a_refusal_needs_the_audit() {
     #[service_only(services("orders"))]
     async fn missing() -> StatusCode {

@@ -62,6 +62,15 @@ fn a_failing_assertion_about_the_audit_names_each_difference() {
         code: expected "expired", found "not_service"
         service: expected "orders", found null
 
+    refused by the stage `service` with 403 `not_service`
+      reason    the token is a user's (`type` is `access`), expected `service`
+      found     a user's (type is access)
+      expected  service
+      passed    configuration, bearer, token, header, key, signature, claims, revocation
+      check     `type` and `is_service` of the token
+      change    call with a service token; a user's token belongs at the gateway
+      risk      the handler has no policy for users, so it must not admit them
+
     decision  status  code         service  request  endpoint  reason
     allow     200     -            orders   -        -         -
     deny      403     not_service  -        -        -         the token is a user's (`type` is `access`), expected `service`

@@ -98,10 +98,13 @@ fn add_compact(line: &mut Vec<u8>, event: &AuditEvent<'_>, caller: &str) -> serd
     Ok(())
 }
 
-/// Writes the handler, the method and the template of the route.
+/// Writes the handler, the digest of its policy, the method and the template of the route.
 fn route_members(line: &mut Vec<u8>, event: &AuditEvent<'_>) -> serde_json::Result<()> {
     if let Some(endpoint) = event.endpoint() {
         value(line, br#","endpoint":"#, &endpoint)?;
+    }
+    if let Some(digest) = event.policy_digest() {
+        value(line, br#","policy_digest":"#, &digest)?;
     }
     text(line, br#","http.request.method":""#, event.method().as_deref())?;
     text(line, br#","http.route":""#, event.route().as_deref())

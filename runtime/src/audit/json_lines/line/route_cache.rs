@@ -1,7 +1,7 @@
-//! A cache of the members that the records of a route share: its handler, its method and its template, as JSON. A
-//! service has few routes, so each thread caches those that it serves.
+//! A cache of the members that the records of a route share: its handler, its policy, its method and its template, as
+//! JSON. A service has few routes, so each thread caches those that it serves.
 
-use crate::audit::AuditEvent;
+use crate::{audit::AuditEvent, policy::PolicyDigest};
 
 /// How many routes a thread caches. The records of further routes are written without the cache.
 const ROUTES: usize = 64;
@@ -9,14 +9,20 @@ const ROUTES: usize = 64;
 /// The maximum length of a method and a template that are cached, in bytes.
 const LONGEST: usize = 256;
 
+/// The maximum length of the members that are cached, in bytes.
+const LONGEST_MEMBERS: usize = 288;
+
 /// How many misses in a row replace an entry, so that two routes with the same index do not alternate.
 const MISSES: u8 = 32;
 
 pub(crate) struct RouteCache([Option<Box<Entry>>; ROUTES]);
 
+/// The module and the name of a handler, and its policy. Two layers can have one name and two policies.
+type Named = (&'static str, &'static str, Option<PolicyDigest>);
+
 struct Entry {
     /// Compared by address: these texts live as long as the program.
-    endpoint: Option<(&'static str, &'static str)>,
+    endpoint: Option<Named>,
     method: Option<Box<str>>,
     route: Option<Box<str>>,
     written: Vec<u8>,
@@ -56,7 +62,7 @@ impl RouteCache {
         }
         let mut written = Vec::new();
         write(&mut written)?;
-        if written.len() <= LONGEST {
+        if written.len() <= LONGEST_MEMBERS {
             let (method, route) = (method.map(Into::into), route.map(Into::into));
             *place = Some(Box::new(Entry { endpoint: endpoint(event), method, route, written, misses: 0 }));
         }
@@ -69,7 +75,9 @@ impl Entry {
     fn is_of(&self, event: &AuditEvent<'_>) -> bool {
         let same_endpoint = match (self.endpoint, endpoint(event)) {
             (None, None) => true,
-            (Some(own), Some(other)) => std::ptr::eq(own.0, other.0) && std::ptr::eq(own.1, other.1),
+            (Some(own), Some(other)) => {
+                std::ptr::eq(own.0, other.0) && std::ptr::eq(own.1, other.1) && own.2 == other.2
+            }
             _ => false,
         };
         same_endpoint
@@ -78,8 +86,11 @@ impl Entry {
     }
 }
 
-fn endpoint(event: &AuditEvent<'_>) -> Option<(&'static str, &'static str)> {
-    event.request.endpoint.map(|endpoint| (endpoint.module_path(), endpoint.function()))
+fn endpoint(event: &AuditEvent<'_>) -> Option<Named> {
+    event
+        .request
+        .endpoint
+        .map(|endpoint| (endpoint.module_path(), endpoint.function(), endpoint.policy_digest()))
 }
 
 /// Hashes addresses, not texts: the texts are compared afterwards.

@@ -10,7 +10,7 @@ use crate::{
     claims::{ServiceClaims, UserClaims},
     clock::Timestamp,
     denial::{Code, Denial},
-    policy::Endpoint,
+    policy::{Endpoint, PolicyDigest},
     trace_context::TraceParent,
 };
 
@@ -36,9 +36,14 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
         .prop_map(|(seconds, nanos)| Timestamp::from_unix(seconds).plus(Duration::from_nanos(nanos)))
 }
 
-const ENDPOINTS: [Option<Endpoint>; 4] = [
+const DELETE: Endpoint = Endpoint::new("bakery::orders", "delete", "src/orders.rs", 7);
+
+const ENDPOINTS: [Option<Endpoint>; 6] = [
     None,
-    Some(Endpoint::new("bakery::orders", "delete", "src/orders.rs", 7)),
+    Some(DELETE),
+    // Two layers with one name and two policies.
+    Some(DELETE.with_policy(Some(PolicyDigest::new([7; 8])))),
+    Some(DELETE.with_policy(Some(PolicyDigest::new([0, 0, 0, 0, 0, 0, 0, 1])))),
     Some(Endpoint::unregistered("delete", 7)),
     Some(Endpoint::new("a\"\\", "\"\n", "", 0)),
 ];
