@@ -4,40 +4,13 @@
 //! [`Explanation`] comes from a record. [`what_if`] answers for a request that was never sent, from the table of routes.
 
 use serde::Serialize;
+pub use service_only::error::{Advice, Compared};
 use service_only::{
-    error::Code,
+    error::{self, Code},
     routes::{Access, Requirements, RouteTable},
 };
 
 use crate::{read::Record, unused::guarded};
-
-/// The stages of a decision in their order, with what each one proves once it has passed.
-const STAGES: [(&str, &str); 12] = [
-    ("configuration", "a verifier is installed"),
-    ("bearer", "the request has one bearer token"),
-    ("token", "the token has three segments and an acceptable length"),
-    ("header", "the header has an accepted `typ` and `alg`"),
-    ("key", "the verifier has the key of the token"),
-    ("signature", "the signature is valid"),
-    ("claims", "issuer, audience and times are accepted"),
-    ("revocation", "token, service and key are not revoked"),
-    ("service", "the token belongs to a service"),
-    ("policy", "the caller meets the handler's policy"),
-    ("handler", "the handler did not refuse"),
-    ("audit", "the record was accepted"),
-];
-
-/// What a refusal means and what would change it.
-#[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Advice {
-    /// The setting that decides.
-    pub setting: &'static str,
-    /// The smallest change that would admit this caller.
-    pub change: &'static str,
-    /// What that change risks.
-    pub risk: &'static str,
-}
 
 /// One decision in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,16 +39,9 @@ pub struct Explanation {
     /// What would change the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Advice>,
-}
-
-/// The two values that a stage compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Compared {
-    /// The value of the token or of the request.
-    pub found: String,
-    /// The values that would be accepted.
-    pub expected: String,
+    /// The digest of the handler's policy at the time of the decision. Records of older versions have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_digest: Option<String>,
 }
 
 /// A stage that passed.
@@ -94,11 +60,13 @@ impl Explanation {
         let refused_by = record.stage.as_deref();
         // A record of another version may have a stage that this one does not know: no stage is claimed to have passed.
         let passed = match refused_by {
-            None => STAGES.len(),
-            Some("audit") => STAGES.len() - 1,
-            Some(stage) => STAGES.iter().position(|(name, _)| *name == stage).unwrap_or_default(),
+            None => error::Stage::ALL.len(),
+            Some(name) => {
+                error::Stage::ALL.iter().position(|stage| stage.as_str() == name).unwrap_or_default()
+            }
         };
-        let passed = STAGES.iter().take(passed).map(|(stage, proves)| Stage { stage, proves }).collect();
+        let passed = error::Stage::ALL.iter().take(passed);
+        let passed = passed.map(|stage| Stage { stage: stage.as_str(), proves: stage.proves() }).collect();
         Self {
             id: record.id.clone().into_owned(),
             time: record.time.clone().into_owned(),
@@ -107,8 +75,9 @@ impl Explanation {
             refused_by: refused_by.map(str::to_owned),
             code: record.code.as_deref().map(str::to_owned),
             reason: record.reason.as_deref().map(str::to_owned),
-            compared: record.reason.as_deref().and_then(compared),
+            compared: record.reason.as_deref().and_then(Compared::in_reason),
             advice: record.code.as_deref().map(advice),
+            policy_digest: record.policy_digest.as_deref().map(str::to_owned),
         }
     }
 }
@@ -134,193 +103,9 @@ fn summary(record: &Record<'_>) -> String {
     }
 }
 
-/// The two values of a reason: `the service is X, allowed: Y`, `the issuer is X, expected Y`.
-fn compared(reason: &str) -> Option<Compared> {
-    let (found, expected) =
-        [", allowed: ", ", expected "].iter().find_map(|between| reason.split_once(between))?;
-    let found = found.split_once(" is ").map_or(found, |(_, found)| found);
-    Some(Compared { found: plain(found), expected: plain(expected) })
-}
-
-fn plain(text: &str) -> String {
-    text.replace('`', "")
-}
-
 /// What decides a code, the smallest change that would admit the caller, and its risk.
 pub fn advice(code: &str) -> Advice {
-    let advice = |setting, change, risk| Advice { setting, change, risk };
-    match code {
-        "no_verifier" => advice(
-            "the verifier in the state of the router, or the layer that provides it",
-            "install a verifier: the service refuses every caller until then",
-            "none, if the verifier has the keys and the issuer of production",
-        ),
-        "panicked" => advice(
-            "the source of keys, the store of revocations, or the audit sink that panicked; the log has its message",
-            "correct the panic",
-            "none",
-        ),
-        "missing_token" => advice(
-            "the `Authorization` header of the caller",
-            "send the service's token as `Authorization: Bearer TOKEN`",
-            "none for the endpoint; the caller now needs a token that it can lose",
-        ),
-        "invalid_request" => advice(
-            "the `Authorization` header, and proxies that add a second one",
-            "send exactly one header, with the token and nothing else",
-            "none",
-        ),
-        "too_large" | "malformed" => advice(
-            "the file or variable that the caller reads its token from",
-            "mint the token again and deploy it: `service-token generate NAME`",
-            "none",
-        ),
-        "crit" => advice(
-            "the issuer of the token, which added `crit` to its header",
-            "mint tokens without `crit`; this project implements no extension",
-            "none, if one of your issuers minted the token; otherwise treat the request as an attack",
-        ),
-        "wrong_typ" => advice(
-            "the profile of the trusted issuer: `TrustedIssuer::compatible` or `TrustedIssuer::strict`",
-            "mint a token of the profile that the service trusts",
-            "trusting both profiles also accepts the longer lifetimes of the compatible one",
-        ),
-        "alg_not_allowed" | "key_alg_mismatch" => advice(
-            "the keys of the verifier and its list of algorithms",
-            "publish the key of the token with its own algorithm",
-            "never add an algorithm for one caller: `none` and a mixed-up HMAC are the classical attacks",
-        ),
-        "keys_unavailable" => advice(
-            "the source of keys, and the network to it",
-            "restore the source; the verifier retries at least once a minute",
-            "a longer `max_staleness` accepts keys that were withdrawn in the meantime",
-        ),
-        "cancelled" => advice(
-            "the timeouts of the caller and of proxies",
-            "publish a key before it signs, so that no request waits for it",
-            "none",
-        ),
-        "unknown_key" => advice(
-            "the key set that the service reads, and the `kid` of the token",
-            "publish the key that signed the token, or mint the token again with a published key",
-            "a key of another environment lets all tokens of that environment in",
-        ),
-        "bad_signature" => advice(
-            "the key with this `kid`, and whether the token was changed on its way",
-            "mint the token again with the key that is published",
-            "none; if the token was changed on purpose, the request was an attack",
-        ),
-        "missing_claim" | "bad_claim_type" | "bad_claim_value" | "sub_service_mismatch" => advice(
-            "the program that minted the token",
-            "mint the token with `service-token generate`, which sets every claim",
-            "none",
-        ),
-        "wrong_issuer" => advice(
-            "`issuer` of the verifier, compared byte for byte with `iss`",
-            "mint the token with the issuer that the service trusts",
-            "trusting another issuer lets every token of it in, for each handler without a list",
-        ),
-        "wrong_audience" => advice(
-            "`audience` of the verifier, and `aud` of the token",
-            "mint the token with the audience of this service",
-            "a second audience on the verifier accepts tokens that were meant for another service",
-        ),
-        "expired" => advice(
-            "`exp` of the token, and the clock of the service",
-            "renew the token: `service-token renew`",
-            "a leeway extends every token; it helps against clocks that differ, not against old tokens",
-        ),
-        "not_yet_valid" => advice(
-            "`nbf` and `iat` of the token, and the clocks of issuer and service",
-            "synchronize the clocks",
-            "a leeway accepts every token earlier and longer",
-        ),
-        "lives_too_long" => advice(
-            "the longest lifetime that the profile accepts",
-            "mint the token with a shorter lifetime",
-            "a longer limit keeps a stolen token useful for longer",
-        ),
-        "proof_missing" | "proof_mismatch" => advice(
-            "`cnf` of the token, which binds it to a key of the caller",
-            "send the token over the connection, or with the proof, that it is bound to",
-            "a token without a binding works for every client that has a copy",
-        ),
-        "use_dpop_nonce" => advice(
-            "whether the client sends the request again with the header `DPoP-Nonce` of the response",
-            "use a client that does; no fix is needed if the next attempt is allowed",
-            "without nonces, a proof that was prepared in advance is accepted",
-        ),
-        "proof_unavailable" => advice(
-            "the capacity of the memory of proofs, or the store of proofs",
-            "set a higher `replay_capacity`, or restore the store",
-            "a proof that is not recorded can be replayed",
-        ),
-        "revoked" => advice(
-            "the revocations of the token, its service and its key: `service-token revocations`",
-            "mint a new token, if the reason of the revocation no longer holds",
-            "undoing the revocation accepts the old token again, also from a thief",
-        ),
-        "revocation_unavailable" => advice(
-            "the store of revocations, and the outage that the verifier accepts",
-            "restore the store",
-            "a longer accepted outage admits tokens that were revoked during it",
-        ),
-        "not_service" => advice(
-            "`type` and `is_service` of the token",
-            "call with a service token; a user's token belongs at the gateway",
-            "the handler has no policy for users, so it must not admit them",
-        ),
-        "not_user" => advice(
-            "`#[users_only]` of the handler",
-            "call another endpoint, or write `#[callers(users(..), services(..))]`",
-            "the named services can then do what was made for people",
-        ),
-        "claim_not_allowed" => advice(
-            "`claims(..)` of the handler, the type of its `Claims` argument, and the claims of the token",
-            "mint a token with the claim, or call with the token for that tenant",
-            "without the claim, a caller reaches the data of other tenants",
-        ),
-        "issuer_not_allowed" => advice(
-            "`issuers(…)` of the handler's attribute",
-            "add the issuer to the list of this handler",
-            "every service of that issuer that meets the rest of the policy can then call this handler",
-        ),
-        "service_not_allowed" => advice(
-            "`services(…)` of the handler's attribute",
-            "add the service to the list of this handler",
-            "each token of that service can then call this handler, also a stolen one",
-        ),
-        "role_not_allowed" => advice(
-            "`roles(…)` of the handler's attribute, and the role of the service's token",
-            "mint the service's token with a role of the list",
-            "a role counts in every handler that names it",
-        ),
-        "missing_scope" => advice(
-            "`scopes(…)` of the handler's attribute, and the scopes of the service's token",
-            "mint the service's token with the missing scope",
-            "a scope counts in every handler that requires it",
-        ),
-        "too_old" => advice(
-            "`max_age` of the handler's attribute, and the age of the token",
-            "renew the token before the call",
-            "a larger `max_age` keeps a stolen token useful for longer",
-        ),
-        "refused" => advice(
-            "the code of the handler, which refused after its policy had admitted the caller",
-            "read the reason: the handler wrote it",
-            "depends on the handler",
-        ),
-        "audit_unavailable" => advice(
-            "the audit sink: disk space, the mode of the file, the queue",
-            "make the log writable; the verifier requires a record for each admitted call",
-            "without `require_audit` admitted calls can be missing in the log",
-        ),
-        _ => advice(
-            "the page on troubleshooting, section of this code",
-            "see the page",
-            "unknown: this code is newer than this program",
-        ),
-    }
+    Advice::for_code(code)
 }
 
 /// The codes that [`advice`] knows are all codes of this version.
@@ -350,6 +135,9 @@ pub struct WhatIf {
     pub endpoint: String,
     /// The service that answers it.
     pub program: String,
+    /// The digest of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_digest: Option<String>,
     /// Whether the policy admits the caller.
     pub is_admitted: bool,
     /// Each requirement of the policy in a sentence, with whether it is met.
@@ -369,6 +157,30 @@ pub struct Requirement {
     pub advice: Option<Advice>,
 }
 
+/// How the policy of a handler today compares with that of a record.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicyChange {
+    /// It is the policy that decided.
+    Same,
+    /// The policy has changed since.
+    Changed,
+    /// The record or the table has no digest.
+    Unknown,
+}
+
+impl PolicyChange {
+    /// Compares the policies by their digests.
+    pub fn between(then: Option<&str>, now: Option<&str>) -> Self {
+        match (then, now) {
+            (Some(then), Some(now)) if then == now => Self::Same,
+            (Some(_), Some(_)) => Self::Changed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Applies the policies of an endpoint to a caller, as far as the table can tell. An authentic token is assumed. Empty if
 /// no table has the endpoint.
 pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Vec<WhatIf> {
@@ -382,6 +194,7 @@ pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Ve
             answers.push(WhatIf {
                 endpoint: name,
                 program: table.service().to_owned(),
+                policy_digest: access.policy_digest().map(|digest| digest.to_string()),
                 is_admitted,
                 requirements,
             });

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use service_only::clock::Timestamp;
 use service_only::routes::RouteTable;
-use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, WhatIf};
+use service_only_evidence::explain::{self, Advice, Explanation, Hypothesis, PolicyChange, WhatIf};
 use service_only_evidence::read::{Place, Record};
-use service_only_store::{ListedToken, Store, TokenFilter};
+use service_only_store::{ListedToken, RevocationRecord, Store, TokenFilter, TokenState};
 
 use super::files;
 use crate::commands::endpoints;
@@ -89,12 +90,21 @@ pub(crate) fn run(options: &ExplainOptions) -> Outcome<Exit> {
 /// What a record is explained with.
 struct Found {
     explanation: Explanation,
+    at: Timestamp,
     service: Option<String>,
     issuer: Option<String>,
     jti: Option<String>,
     endpoint: Option<String>,
     /// How many records have the id. The last one is the outcome.
     records: u64,
+}
+
+impl Found {
+    /// How a policy of today compares with the one that decided.
+    fn compared(&self, policy: &WhatIf) -> PolicyChange {
+        let then = self.explanation.policy_digest.as_deref();
+        PolicyChange::between(then, policy.policy_digest.as_deref())
+    }
 }
 
 fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcome<Exit> {
@@ -104,6 +114,7 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
             let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
             found = Some(Found {
                 explanation: Explanation::of(record),
+                at: Timestamp::from_unix(record.micros().div_euclid(1_000_000)),
                 service: owned(&record.service),
                 issuer: owned(&record.issuer),
                 jti: owned(&record.jti),
@@ -116,7 +127,11 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
         Problem::new(ProblemCode::Io, format!("no record has the id `{}`", escape::one_line(id)))
             .help("name the log of the service that answered, and the rotated files of that time")
     })?;
-    let token = token(options, &found)?;
+    // The record and the tables explain the decision also without the store.
+    let token = token(options, &found).unwrap_or_else(|problem| {
+        output::warning(&format!("the state of the token is not known: {problem}"));
+        None
+    });
     let policies = match (&found.service, &found.endpoint) {
         (Some(service), Some(endpoint)) => {
             let caller = Hypothesis {
@@ -128,9 +143,11 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
         }
         _ => Vec::new(),
     };
+    let changes: Vec<_> = policies.iter().map(|policy| found.compared(policy)).collect();
     match options.format {
         Format::Json => output::json(&json!({
             "decision": found.explanation, "records": found.records, "token_now": token, "policy_now": policies,
+            "policy_change": changes,
         }))?,
         Format::Text => output::lines(text(&found, token.as_ref(), &policies).trim_end())?,
     }
@@ -170,17 +187,41 @@ fn text(found: &Found, token: Option<&Value>, policies: &[WhatIf]) -> String {
         advised(advice).into_iter().for_each(&mut add);
     }
     if let Some(token) = token {
-        let member = |name: &str| token.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-        add("\nThe token now:".to_owned());
-        for name in ["state", "revoked", "minted_at", "minted_by", "expires_at"] {
-            add(format!("  {:<13} {}", name.replace('_', " "), member(name)));
+        add("\nThe token:".to_owned());
+        for (name, label) in [
+            ("state_then", "then"),
+            ("state", "now"),
+            ("minted_at", "minted at"),
+            ("minted_by", "minted by"),
+            ("expires_at", "expires at"),
+        ] {
+            add(format!("  {label:<13} {}", member(token, name)));
+        }
+        for revocation in token.get("revocations").and_then(Value::as_array).into_iter().flatten() {
+            add(format!(
+                "  {:<13} {} at {} by {}: {}",
+                "revoked",
+                member(revocation, "kind"),
+                member(revocation, "revoked_at"),
+                member(revocation, "revoked_by"),
+                member(revocation, "reason")
+            ));
         }
     }
     for policy in policies {
-        add(format!("\nThe policy of `{}` now:", policy.endpoint));
+        let change = match found.compared(policy) {
+            PolicyChange::Same => ", which is the policy that decided",
+            PolicyChange::Changed => "; the policy has changed since the decision",
+            _ => "; the record does not tell whether it has changed",
+        };
+        add(format!("\nThe policy of `{}` now{change}:", policy.endpoint));
         requirements(policy).into_iter().for_each(&mut add);
     }
     text
+}
+
+fn member(value: &Value, name: &str) -> String {
+    value.get(name).and_then(Value::as_str).unwrap_or("-").to_owned()
 }
 
 fn advised(advice: &Advice) -> [String; 3] {
@@ -242,19 +283,41 @@ fn token(options: &ExplainOptions, found: &Found) -> Outcome<Option<Value>> {
     let (Some(jti), Some((url, _))) = (&found.jti, options.store.find_if_any()?) else { return Ok(None) };
     let filter =
         TokenFilter { jti: Some(jti.clone()), issuer: found.issuer.clone(), ..TokenFilter::default() };
-    let tokens = store::run(async {
+    store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        store.tokens(&filter).await.map_err(|error| refused(&error))
-    })?;
-    Ok(tokens.first().map(described))
+        let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
+        let Some(listed) = tokens.first() else { return Ok(None) };
+        let mut revocations = Vec::new();
+        for number in &listed.revocations {
+            let next = store.revocations_since(number.saturating_sub(1), 1).await;
+            revocations.extend(next.map_err(|error| refused(&error))?);
+        }
+        Ok(Some(described(listed, &revocations, found.at)))
+    })
 }
 
-fn described(listed: &ListedToken) -> Value {
+/// The state of a token at the time of the decision and now.
+fn described(listed: &ListedToken, revocations: &[RevocationRecord], then: Timestamp) -> Value {
     let token = &listed.token;
+    let was_revoked = revocations.iter().any(|record| record.revocation.revoked_at <= then);
+    let state_then = match was_revoked {
+        true => TokenState::Revoked,
+        false if token.expires_at <= then => TokenState::Expired,
+        false => TokenState::Active,
+    };
+    let revocations: Vec<Value> = revocations
+        .iter()
+        .map(|RevocationRecord { revocation, .. }| {
+            json!({
+                "kind": store::columns(&revocation.target).0, "revoked_at": members::instant(revocation.revoked_at),
+                "revoked_by": revocation.revoked_by, "reason": revocation.reason,
+            })
+        })
+        .collect();
     json!({
-        "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
+        "state_then": state_then.as_str(), "state": listed.state(store::now()).as_str(), "revoked": listed.revoked,
         "minted_at": members::instant(token.minted_at), "minted_by": token.minted_by,
-        "expires_at": members::instant(token.expires_at),
+        "expires_at": members::instant(token.expires_at), "revocations": revocations,
     })
 }
 

@@ -23,10 +23,9 @@ fn refusal_is_explained_with_its_stages_and_both_values() {
 }
 
 #[test]
-fn every_code_has_its_advice_and_the_stages_are_those_of_the_runtime() {
+fn every_code_has_its_advice() {
     for code in Code::ALL {
         assert_ne!(advice(code.as_str()), advice("a code of the future"), "{}", code.as_str());
-        assert!(STAGES.iter().any(|(stage, _)| *stage == code.stage().as_str()), "{}", code.as_str());
     }
     assert!(is_known("expired") && !is_known("a code of the future"));
 }
@@ -57,4 +56,28 @@ fn what_if_answers_from_the_table() {
     let met: Vec<_> = refused.requirements.iter().map(|required| required.is_met).collect();
     assert_eq!(met, [Some(false), Some(false), None]);
     assert!(what_if(&tables, "absent", &caller("orders", &[])).is_empty());
+}
+
+#[test]
+fn policy_of_today_is_compared_with_that_of_the_record() {
+    let table = |services: &str| -> RouteTable {
+        let json = format!(
+            r#"{{"service":"tenants","routes":[{{"methods":["DELETE"],"path":"/","handler":{{"endpoint":"tenants::delete_tenant","line":7}},
+            "access":{{"service_only":{{"services":[{services}]}}}}}}]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    };
+    let then = table(r#""tenant-deletion-orchestrator""#);
+    let digest = then.routes()[0].access().policy_digest().unwrap().to_string();
+    let line = REFUSED.replace(r#""service":"#, &format!(r#""policy_digest":"{digest}","service":"#));
+    let explained = Explanation::of(&Record::parse(line.as_bytes()).unwrap());
+    let compared = |digest: Option<&str>, table: RouteTable| {
+        let now = what_if(&[table], "tenants::delete_tenant", &Hypothesis::default()).remove(0);
+        PolicyChange::between(digest, now.policy_digest.as_deref())
+    };
+    let digest = explained.policy_digest.as_deref();
+    assert_eq!(compared(digest, then.clone()), PolicyChange::Same);
+    let wider = table(r#""orders","tenant-deletion-orchestrator""#);
+    assert_eq!(compared(digest, wider), PolicyChange::Changed);
+    assert_eq!(compared(None, then), PolicyChange::Unknown);
 }

@@ -46,6 +46,9 @@ pub struct Record<'a> {
     /// The handler.
     #[serde(borrow, default, deserialize_with = "text")]
     pub endpoint: Option<Cow<'a, str>>,
+    /// The digest of the handler's policy.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub policy_digest: Option<Cow<'a, str>>,
     /// The method of the request.
     #[serde(borrow, default, rename = "http.request.method", deserialize_with = "text")]
     pub method: Option<Cow<'a, str>>,
