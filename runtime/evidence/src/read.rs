@@ -35,6 +35,11 @@ pub trait Visitor {
     fn progress(&mut self, bytes: u64) {
         let _ = bytes;
     }
+
+    /// Whether further records are wanted. It is called after each record.
+    fn wants_more(&self) -> bool {
+        true
+    }
 }
 
 impl<F: FnMut(Place<'_>, &Record<'_>)> Visitor for F {
@@ -178,15 +183,25 @@ pub fn files<P: AsRef<Path>>(
     // A name that is wrong is noticed before hours of reading.
     let mut done = Done::default();
     for path in &paths {
-        drop(source::open(path)?);
+        source::check(path)?;
     }
     for (number, path) in paths.iter().enumerate() {
         let file: Arc<Path> = Arc::from(path.as_path());
-        let source = source::open(path)?;
+        let source = match source::open(path) {
+            Ok(source) => source,
+            // Rotation has compressed or deleted the file meanwhile.
+            Err(error) => {
+                done.report(&file, 0, TroubleKind::Unreadable, &error.to_string());
+                continue;
+            }
+        };
         let before = done.bytes;
         one(&file, number, source, visitor, &mut done);
         done.files += 1;
         visitor.progress(std::fs::metadata(path).map_or(done.bytes - before, |metadata| metadata.len()));
+        if !visitor.wants_more() {
+            break;
+        }
     }
     Ok(done)
 }
@@ -244,6 +259,9 @@ fn one(
                 newest = newest.max(at);
                 done.records += 1;
                 visitor.record(Place { file, file_number, line: line_number, bytes }, &record);
+                if !visitor.wants_more() {
+                    return;
+                }
             }
             Err(_) if bytes.trim_ascii().is_empty() => {}
             Err(error) if !line.is_ended => {

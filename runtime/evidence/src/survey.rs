@@ -25,7 +25,7 @@ use crate::read::{Place, Record, Visitor};
 /// How many pairs of a service and an endpoint are counted. Records of further pairs are in [`Survey::omitted`].
 pub const MAX_PAIRS: usize = 1_000_000;
 
-/// How many tokens are counted. Records of further tokens are in [`Survey::omitted`].
+/// How many tokens are counted, and how many keys. Records of further ones are in [`Survey::omitted`].
 pub const MAX_TOKENS: usize = 1_000_000;
 
 /// How many different keys and networks are kept of one token.
@@ -54,6 +54,21 @@ pub struct Survey {
     allowed: RecentIds,
     span: Option<(i64, i64)>,
     omitted: u64,
+    limits: Limits,
+}
+
+#[derive(Debug, Copy, Clone)]
+struct Limits {
+    /// See [`MAX_PAIRS`].
+    pairs: usize,
+    /// See [`MAX_TOKENS`].
+    tokens: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { pairs: MAX_PAIRS, tokens: MAX_TOKENS }
+    }
 }
 
 /// The files of one log, which rotation has split.
@@ -134,49 +149,75 @@ impl Survey {
         if let Some(log) = self.logs.get_mut(log) {
             log.minutes.add(slot(at, 60_000_000));
         }
-        let service = self.names.of(record.service.as_deref().unwrap_or(UNAUTHENTICATED));
-        let endpoint = self.endpoint_of(record);
         let counted = Counted::of(record, &mut self.allowed);
-
-        if self.pairs.len() < MAX_PAIRS || self.pairs.contains_key(&(service, endpoint)) {
-            self.pairs.entry((service, endpoint)).or_default().add(at, counted, record.duration_us);
-        } else {
+        let room = Room {
+            pairs: self.pairs.len() < self.limits.pairs,
+            refusals: self.refusals.len() < self.limits.pairs,
+            keys: self.keys.len() < self.limits.tokens,
+            tokens: self.tokens.len() < self.limits.tokens,
+        };
+        if self.count(record, counted, room).is_none() {
             self.omitted += 1;
         }
-        let kid = record.kid.as_deref().map(|kid| self.names.of(kid));
-        if let Some(kid) = kid {
-            self.keys.entry(kid).or_default().add(at, counted, record.duration_us);
+    }
+
+    /// Counts a record in each table. `None` if one of them has no room for it.
+    fn count(&mut self, record: &Record<'_>, counted: Counted, room: Room) -> Option<()> {
+        let (at, duration) = (record.micros(), record.duration_us);
+        let service = self.names.of(record.service.as_deref().unwrap_or(UNAUTHENTICATED), room.pairs)?;
+        let mut complete = Some(());
+        let pair = self.endpoint_of(record, room.pairs).map(|endpoint| (service, endpoint));
+        match pair.filter(|pair| room.pairs || self.pairs.contains_key(pair)) {
+            Some(pair) => self.pairs.entry(pair).or_default().add(at, counted, duration),
+            None => complete = None,
+        }
+        let mut kid = None;
+        if let Some(text) = record.kid.as_deref() {
+            kid = self.names.of(text, room.keys);
+            match kid.filter(|kid| room.keys || self.keys.contains_key(kid)) {
+                Some(kid) => self.keys.entry(kid).or_default().add(at, counted, duration),
+                None => complete = None,
+            }
         }
         if record.service.is_some()
             && let Some(jti) = record.jti.as_deref()
         {
-            let token = (self.names.of(record.issuer.as_deref().unwrap_or_default()), self.names.of(jti));
-            if self.tokens.len() < MAX_TOKENS || self.tokens.contains_key(&token) {
-                let token = self.tokens.entry(token).or_insert_with(|| Token::of(service));
-                token.count.add(at, counted, record.duration_us);
-                if counted != Counted::Amended {
-                    token.used(at, kid, record.client_address.as_deref());
+            let issuer = self.names.of(record.issuer.as_deref().unwrap_or_default(), room.tokens);
+            let token = issuer.zip(self.names.of(jti, room.tokens));
+            match token.filter(|token| room.tokens || self.tokens.contains_key(token)) {
+                Some(token) => {
+                    let token = self.tokens.entry(token).or_insert_with(|| Token::of(service));
+                    token.count.add(at, counted, duration);
+                    if counted != Counted::Amended {
+                        token.used(at, kid, record.client_address.as_deref());
+                    }
                 }
-            } else {
-                self.omitted += 1;
+                None => complete = None,
             }
         }
         if counted != Counted::Allowed {
-            let code = self.names.of(record.code.as_deref().unwrap_or_default());
-            let windows = self.refusals.entry((service, code)).or_default();
-            *windows.entry(slot(at, REFUSAL_WINDOW)).or_default() += 1;
+            let code = self.names.of(record.code.as_deref().unwrap_or_default(), room.refusals);
+            let refusal = code.map(|code| (service, code));
+            match refusal.filter(|refusal| room.refusals || self.refusals.contains_key(refusal)) {
+                Some(refusal) => {
+                    let windows = self.refusals.entry(refusal).or_default();
+                    *windows.entry(slot(at, REFUSAL_WINDOW)).or_default() += 1;
+                }
+                None => complete = None,
+            }
         }
+        complete
     }
 
     /// The handler, or the route of a service without handler functions. A path is never a name: clients invent paths.
-    fn endpoint_of(&mut self, record: &Record<'_>) -> Name {
+    fn endpoint_of(&mut self, record: &Record<'_>, has_room: bool) -> Option<Name> {
         match (&record.endpoint, &record.route) {
-            (Some(endpoint), _) => self.names.of(endpoint),
+            (Some(endpoint), _) => self.names.of(endpoint, has_room),
             (None, Some(route)) => {
                 let method = record.method.as_deref().filter(|method| METHODS.contains(method));
-                self.names.of(&format!("{} {route}", method.unwrap_or("any")))
+                self.names.of(&format!("{} {route}", method.unwrap_or("any")), has_room)
             }
-            (None, None) => self.names.of("(no endpoint)"),
+            (None, None) => self.names.of("(no endpoint)", has_room),
         }
     }
 
@@ -202,6 +243,15 @@ impl Visitor for Survey {
 }
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// Which tables have room for a new entry.
+#[derive(Debug, Copy, Clone)]
+struct Room {
+    pairs: bool,
+    refusals: bool,
+    keys: bool,
+    tokens: bool,
+}
 
 /// How a record is counted.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]

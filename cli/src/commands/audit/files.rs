@@ -102,6 +102,10 @@ impl<V: Visitor> Visitor for Watched<'_, V> {
         self.visitor.record(place, record);
     }
 
+    fn wants_more(&self) -> bool {
+        self.visitor.wants_more()
+    }
+
     fn progress(&mut self, bytes: u64) {
         // The next file begins at 0 again.
         if bytes < self.file {

@@ -9,7 +9,7 @@ use crate::instant::Instant;
 use crate::output::Format;
 
 /// The conditions of the command line. A record has to meet all of them.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(super) struct Filter {
     /// Only records of this authenticated service
     #[arg(long, value_name = "NAME")]

@@ -1,7 +1,7 @@
 //! `service-token audit search`: prints the records that meet all conditions.
 
 use clap::Args;
-use service_only_evidence::read::{Place, Record};
+use service_only_evidence::read::{Place, Record, Visitor};
 
 use super::files::AuditFiles;
 use super::filter::{self, Filter};
@@ -34,13 +34,27 @@ pub(super) struct SearchOptions {
 }
 
 pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
-    let mut shown = 0;
-    let mut written = Ok(());
-    options.files.read(&mut |place: Place<'_>, record: &Record<'_>| {
-        if written.is_ok() && shown < options.limit && options.filter.admits(record) {
-            shown += 1;
-            written = output::coloured(&filter::line(record, place.bytes, options.format));
+    let mut found = Found { options, shown: 0, written: Ok(()) };
+    options.files.read(&mut found)?;
+    found.written.map(|()| Exit::Done)
+}
+
+/// Prints the records, and ends the reading after the last one.
+struct Found<'o> {
+    options: &'o SearchOptions,
+    shown: u64,
+    written: Outcome<()>,
+}
+
+impl Visitor for Found<'_> {
+    fn record(&mut self, place: Place<'_>, record: &Record<'_>) {
+        if self.wants_more() && self.options.filter.admits(record) {
+            self.shown += 1;
+            self.written = output::coloured(&filter::line(record, place.bytes, self.options.format));
         }
-    })?;
-    written.map(|()| Exit::Done)
+    }
+
+    fn wants_more(&self) -> bool {
+        self.written.is_ok() && self.shown < self.options.limit
+    }
 }

@@ -48,13 +48,27 @@ impl Read for Counted {
     }
 }
 
-pub(crate) fn open(path: &Path) -> io::Result<Source<Box<dyn BufRead>>> {
-    let explained = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-    let mut file = File::open(path).map_err(explained)?;
-    if file.metadata().map_err(explained)?.is_dir() {
+/// Whether a file can be opened. A pipe is not opened: what was read of it is gone.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    let found = std::fs::metadata(path).map_err(|error| named(path, &error))?;
+    if found.is_dir() {
         let text = format!("`{}` is a directory; name the files in it", path.display());
         return Err(io::Error::new(io::ErrorKind::IsADirectory, text));
     }
+    if found.is_file() {
+        File::open(path).map_err(|error| named(path, &error))?;
+    }
+    Ok(())
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+}
+
+pub(crate) fn open(path: &Path) -> io::Result<Source<Box<dyn BufRead>>> {
+    let explained = |error: io::Error| named(path, &error);
+    check(path)?;
+    let mut file = File::open(path).map_err(explained)?;
     let mut start = [0; 4];
     let read = read_start(&mut file, &mut start).map_err(explained)?;
     let position = Arc::new(AtomicU64::new(0));

@@ -134,6 +134,83 @@ fn absent_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn file_that_rotation_deletes_meanwhile_is_reported_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["one", "two", "three"].map(|name| folder.path().join(name));
+    for path in &paths {
+        std::fs::write(path, line(1, "a") + "\n").unwrap();
+    }
+    let mut read = Vec::new();
+    let done = files(&paths, &mut |place: Place<'_>, _: &Record<'_>| {
+        read.push(place.file_number);
+        let _ = std::fs::remove_file(&paths[1]);
+    });
+    let done = done.unwrap();
+    assert_eq!((read.as_slice(), done.records()), (&[0, 2][..], 2));
+    assert_eq!(kinds(&done), [(0, TroubleKind::Unreadable)]);
+    assert!(done.trouble()[0].to_string().contains("two"), "{}", done.trouble()[0]);
+}
+
+#[test]
+fn file_that_grows_while_it_is_read_is_read_to_its_new_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    // Far larger than a block, so that the end was not read yet when the file grows.
+    let lines: String = (0..5_000).map(|number| line(number % 60, "a") + "\n").collect();
+    std::fs::write(&path, lines).unwrap();
+    let mut count = 0;
+    let done = files([&path], &mut |_: Place<'_>, _: &Record<'_>| {
+        count += 1;
+        if count == 1 {
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(format!("{}\n{}", line(59, "b"), &line(59, "c")[..70]).as_bytes()).unwrap();
+        }
+    });
+    let done = done.unwrap();
+    assert_eq!((count, done.count(TroubleKind::Unfinished)), (5_001, 1));
+}
+
+#[test]
+fn visitor_that_has_enough_ends_the_reading() {
+    struct First(u64);
+
+    impl Visitor for First {
+        fn record(&mut self, _: Place<'_>, _: &Record<'_>) {
+            self.0 += 1;
+        }
+
+        fn wants_more(&self) -> bool {
+            self.0 < 2
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let lines: String = (0..9).map(|second| line(second, "a") + "\n").collect();
+    std::fs::write(&path, lines).unwrap();
+    let mut first = First(0);
+    let done = files([&path, &path], &mut first).unwrap();
+    assert_eq!((first.0, done.records(), done.files()), (2, 2, 1));
+}
+
+/// `service-token usage <(zcat audit.jsonl.gz)`
+#[cfg(unix)]
+#[test]
+fn pipe_is_read_from_its_first_byte_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let writer = {
+        let path = path.clone();
+        std::thread::spawn(move || std::fs::write(path, format!("{}\n{}\n", line(1, "a"), line(2, "b"))))
+    };
+    let mut count = 0;
+    let done = files([&path], &mut |_: Place<'_>, _: &Record<'_>| count += 1).unwrap();
+    writer.join().unwrap().unwrap();
+    assert_eq!((count, done.trouble().len()), (2, 0));
+}
+
+#[test]
 fn records_of_the_sink_are_read_back() {
     let text = r#"{"id":"019b76da-0000-7000-8000-000000000001","time":"2026-01-01T00:00:00.123456Z","decision":"deny","status":403,"code":"service_not_allowed","stage":"policy","reason":"the service is `a\\b`","endpoint":"t::d","http.request.method":"DELETE","http.route":"/t/{id}","url.path":"/t/7","service":"orders","jti":"j","kid":"k","issuer":"i","profile":"compatible","client.address":"10.0.0.7","trace_id":"4bf9","duration_us":94,"new.member":{"a":[1]}}"#;
     let record = Record::parse(text.as_bytes()).unwrap();

@@ -14,16 +14,17 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn of(&mut self, text: &str) -> Name {
+    /// The name of a text. A new one is stored only if there is room for what it names, so that the names are bounded as
+    /// what is counted by them.
+    pub(crate) fn of(&mut self, text: &str, has_room: bool) -> Option<Name> {
         if let Some(name) = self.numbers.get(text) {
-            return *name;
+            return Some(*name);
         }
-        // Every name is bounded by a limit of the survey, far below the limit of a u32.
-        let name = Name(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        let name = has_room.then(|| u32::try_from(self.texts.len()).ok().map(Name)).flatten()?;
         let text: Arc<str> = Arc::from(text);
         self.texts.push(Arc::clone(&text));
         self.numbers.insert(text, name);
-        name
+        Some(name)
     }
 
     pub(crate) fn find(&self, text: &str) -> Option<Name> {
