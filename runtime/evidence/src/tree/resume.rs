@@ -23,16 +23,25 @@ use super::{
 pub(super) struct Resumed {
     /// The tree of the checkpoint.
     pub(super) edge: Edge,
-    /// The lines that follow.
-    pub(super) leaves: Vec<Hash>,
-    /// The number of the first line of the current file.
-    pub(super) file_start: u64,
-    /// The bytes of the current file up to the last line's end.
-    pub(super) file_bytes: u64,
+    /// The lines that follow, of files that were rotated since.
+    pub(super) rotated: Vec<FileLines>,
+    /// The lines that follow, of the current file.
+    pub(super) current: FileLines,
     /// The start of a line without an end.
     pub(super) begun: Vec<u8>,
     pub(super) lost: u64,
     pub(super) foreign: u64,
+}
+
+/// The lines of a file that are not in the tree yet.
+#[derive(Debug, Clone)]
+pub(super) struct FileLines {
+    pub(super) path: PathBuf,
+    /// The number of the file's first line.
+    pub(super) start: u64,
+    /// The bytes of the file up to the last line's end.
+    pub(super) bytes: u64,
+    pub(super) leaves: Vec<Hash>,
 }
 
 fn broken(log: &Path, text: &str) -> io::Error {
@@ -57,26 +66,37 @@ impl Resumed {
         };
         let Some(checkpoint) = checkpoint else {
             // The lines of a log that had no tree are its first leaves.
-            return Self::follow(&files_of(log)?, None, Edge::default());
+            return Self::follow(log, &files_of(log)?, None, Edge::default());
         };
         let files = files_of(log)?;
         let current = current_file(&files, &checkpoint, folder)
             .ok_or_else(|| broken(log, "no file has the lines of the checkpoint"))?;
-        let path = files.get(current).ok_or_else(|| broken(log, "its file is missing"))?;
-        check_end(path, &checkpoint, folder).map_err(|text| broken(log, &text))?;
-        let edge = edge(&checkpoint, folder, path).ok_or_else(|| {
+        let rest = files.get(current..).unwrap_or_default();
+        if let Some(path) = rest.first() {
+            check_end(path, &checkpoint, folder).map_err(|text| broken(log, &text))?;
+        }
+        let edge = edge(&checkpoint, folder, rest.first()).ok_or_else(|| {
             broken(log, "the tiles are damaged, and the files have no longer all lines to repair them")
         })?;
-        let rest = files.get(current..).unwrap_or_default();
-        Self::follow(rest, Some(&checkpoint), edge)
+        Self::follow(log, rest, Some(&checkpoint), edge)
     }
 
     /// Adds the lines after a checkpoint. The first file is that of the checkpoint.
-    fn follow(files: &[PathBuf], checkpoint: Option<&Checkpoint>, edge: Edge) -> io::Result<Self> {
-        let mut resumed = Self {
+    fn follow(
+        log: &Path,
+        files: &[PathBuf],
+        checkpoint: Option<&Checkpoint>,
+        edge: Edge,
+    ) -> io::Result<Self> {
+        let current = FileLines {
+            path: files.first().map_or(log, PathBuf::as_path).to_owned(),
+            start: checkpoint.map_or(0, |checkpoint| checkpoint.file_start),
+            bytes: checkpoint.map_or(0, |checkpoint| checkpoint.file_bytes),
             leaves: Vec::new(),
-            file_start: checkpoint.map_or(0, |checkpoint| checkpoint.file_start),
-            file_bytes: checkpoint.map_or(0, |checkpoint| checkpoint.file_bytes),
+        };
+        let mut resumed = Self {
+            rotated: Vec::new(),
+            current,
             begun: Vec::new(),
             lost: checkpoint.map_or(0, |checkpoint| checkpoint.lost),
             foreign: checkpoint.map_or(0, |checkpoint| checkpoint.foreign),
@@ -84,38 +104,53 @@ impl Resumed {
         };
         for (number, file) in files.iter().enumerate() {
             if number > 0 {
-                resumed.begin_file();
+                resumed.begin_file(file);
             }
             let mut lines = match number {
-                0 if resumed.file_bytes > 0 => RawLines::open_at(file, resumed.file_bytes)?,
+                0 if resumed.current.bytes > 0 => RawLines::open_at(file, resumed.current.bytes)?,
                 _ => RawLines::open(file)?,
             };
             while let Some(line) = lines.next()? {
                 if line.is_ended {
-                    resumed.file_bytes += line.bytes.len() as u64 + 1;
-                    resumed.leaves.push(line.leaf());
+                    resumed.current.bytes += line.bytes.len() as u64 + 1;
+                    resumed.current.leaves.push(line.leaf());
                 } else {
                     resumed.begun = line.bytes;
                 }
             }
         }
+        // The process ended between the two steps of a rotation, or the log was moved while none had it.
+        if files.last().is_some_and(|last| last != log) {
+            resumed.begin_file(log);
+        }
         if checkpoint.is_some_and(|checkpoint| checkpoint.closed) {
-            resumed.foreign += resumed.leaves.len() as u64;
+            resumed.foreign += resumed.files().map(|file| file.leaves.len() as u64).sum::<u64>();
         }
         Ok(resumed)
     }
 
     /// A line that has no end when its file ends is a leaf too.
-    fn begin_file(&mut self) {
+    fn begin_file(&mut self, path: &Path) {
         if !self.begun.is_empty() {
-            self.leaves.push(tlog_tiles::record_hash(&std::mem::take(&mut self.begun)));
+            self.current.leaves.push(tlog_tiles::record_hash(&std::mem::take(&mut self.begun)));
         }
-        self.file_start = self.edge.size() + self.leaves.len() as u64;
-        self.file_bytes = 0;
+        let next = FileLines { path: path.to_owned(), start: self.size(), bytes: 0, leaves: Vec::new() };
+        self.rotated.push(std::mem::replace(&mut self.current, next));
+    }
+
+    /// The files with lines that are not in the tree yet, in their order.
+    pub(super) fn files(&self) -> impl Iterator<Item = &FileLines> {
+        self.rotated.iter().chain([&self.current])
+    }
+
+    /// The number of lines, with those that are not in the tree yet.
+    pub(super) fn size(&self) -> u64 {
+        self.edge.size() + self.files().map(|file| file.leaves.len() as u64).sum::<u64>()
     }
 }
 
-/// The file that was the current one at a checkpoint. Its first line is the leaf with the number `file_start`.
+/// The file that was the current one at a checkpoint. Its first line is the leaf with the number `file_start`. The number of
+/// files, if that file was never written.
 fn current_file(files: &[PathBuf], checkpoint: &Checkpoint, folder: &Folder) -> Option<usize> {
     let mut leaves = super::folder::Leaves::new(folder, checkpoint.size);
     let first_line = |path: &PathBuf| RawLines::open(path).ok()?.next().ok()?;
@@ -140,7 +175,7 @@ fn current_file(files: &[PathBuf], checkpoint: &Checkpoint, folder: &Folder) -> 
         end == Some(last)
     });
     match before {
-        Some(before) => files.get(before + 1).map(|_| before + 1),
+        Some(before) => Some(before + 1),
         // The older files were deleted.
         None => (!files.is_empty()).then_some(0),
     }
@@ -168,10 +203,10 @@ fn check_end(path: &Path, checkpoint: &Checkpoint, folder: &Folder) -> Result<()
 }
 
 /// The edge of the checkpoint's tree, from its tiles, or from the lines if tiles are damaged.
-fn edge(checkpoint: &Checkpoint, folder: &Folder, current: &Path) -> Option<Edge> {
+fn edge(checkpoint: &Checkpoint, folder: &Folder, current: Option<&PathBuf>) -> Option<Edge> {
     let is_right = |edge: &Edge| edge.root().is_ok_and(|root| root == checkpoint.root);
     let from_tiles = Edge::of(checkpoint.size, |tile| folder.tile(tile)).filter(is_right);
-    from_tiles.or_else(|| rebuild(checkpoint, folder, current).filter(is_right))
+    from_tiles.or_else(|| rebuild(checkpoint, folder, current?).filter(is_right))
 }
 
 /// Builds the tree again: from the tiles of the leaves where they are complete, else from the lines of the current file.

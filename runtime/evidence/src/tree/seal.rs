@@ -34,6 +34,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the tree waits after a failure of its disk.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long a rotation waits for the checkpoint of the old file. The disk of the tree may be full.
+const ROTATION_WAIT: Duration = Duration::from_secs(5);
+
 /// How long the end of the program waits for the last checkpoint.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -120,18 +123,21 @@ impl Sealing {
             partial: Vec::new(),
             _lock: lock,
         };
-        // Signed before the first line, so that no line follows a checkpoint that says that the program has ended.
-        sealer.take(&Batch {
-            leaves: resumed.leaves.clone(),
-            file: File::open(path).ok().map(Arc::new),
-            file_start: resumed.file_start,
-            file_bytes: resumed.file_bytes,
-            lost: resumed.lost,
-            foreign: resumed.foreign,
-            keep: true,
-            is_last: false,
-            done: None,
-        })?;
+        // Signed before the first line, so that no line follows a checkpoint that says that the program has ended. One for
+        // each file: the history has the start of every file, so that old ones can be deleted.
+        for file in resumed.files() {
+            sealer.take(&Batch {
+                leaves: file.leaves.clone(),
+                file: File::open(&file.path).ok().map(Arc::new),
+                file_start: file.start,
+                file_bytes: file.bytes,
+                lost: resumed.lost,
+                foreign: resumed.foreign,
+                keep: true,
+                is_last: false,
+                done: None,
+            })?;
+        }
         let (orders, taken) = sync_channel(4);
         let thread =
             thread::Builder::new().name("service-only-tree".to_owned()).spawn(move || sealer.run(&taken))?;
@@ -156,6 +162,9 @@ pub(super) struct Observer {
     /// Whether the next checkpoint is kept in the history.
     keep: bool,
     last: Stopwatch,
+    rotation_wait: Duration,
+    /// See [`MAX_UNSEALED`].
+    max_unsealed: usize,
     orders: Option<SyncSender<Batch>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -178,21 +187,23 @@ struct Batch {
 impl Observer {
     /// The leaves of the resumed log are sealed already.
     fn new(resumed: Resumed, orders: SyncSender<Batch>, thread: thread::JoinHandle<()>) -> Self {
-        let size = resumed.edge.size() + resumed.leaves.len() as u64;
+        let size = resumed.size();
         Self {
             file: None,
             is_first_file: true,
             begun: resumed.begun,
             leaves: Vec::new(),
             size,
-            file_start: resumed.file_start,
-            file_bytes: resumed.file_bytes,
+            file_start: resumed.current.start,
+            file_bytes: resumed.current.bytes,
             lost_before: resumed.lost,
             lost: 0,
             lost_sealed: 0,
             foreign: resumed.foreign,
             keep: false,
             last: Stopwatch::start(),
+            rotation_wait: ROTATION_WAIT,
+            max_unsealed: MAX_UNSEALED,
             orders: Some(orders),
             thread: Some(thread),
         }
@@ -270,9 +281,17 @@ impl LogObserver for Observer {
                 let line = std::mem::take(&mut self.begun);
                 self.add(record_hash(&line));
             }
-            // The last checkpoint of the old file. It waits, because its file is closed soon.
+            // The last checkpoint of the old file. It waits, because rotation may delete an old file, and a file whose
+            // lines are in no checkpoint would look like one that an attacker has removed.
             self.keep = true;
-            self.send_and_wait(false, None);
+            let (done, told) = channel();
+            self.send_and_wait(false, Some(done));
+            if told.recv_timeout(self.rotation_wait).is_err() {
+                tracing::error!(
+                    target: "service_only::audit",
+                    "the log was rotated before its lines were in the tree; do not delete the old file yet"
+                );
+            }
             self.file_start = self.size;
             self.file_bytes = 0;
             self.keep = true;
@@ -305,7 +324,7 @@ impl LogObserver for Observer {
         }
         self.begun.extend_from_slice(rest);
         if self.leaves.len() >= RECORDS_PER_CHECKPOINT {
-            if self.leaves.len() >= MAX_UNSEALED {
+            if self.leaves.len() >= self.max_unsealed {
                 self.send_and_wait(false, None);
             } else {
                 self.send();
@@ -443,5 +462,73 @@ impl Sealer {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::tree::resume::FileLines;
+
+    /// An observer whose tree takes batches only when the test does.
+    fn observer() -> (Observer, Receiver<Batch>) {
+        let current = FileLines { path: PathBuf::new(), start: 0, bytes: 0, leaves: Vec::new() };
+        let resumed = Resumed {
+            edge: Edge::default(),
+            rotated: Vec::new(),
+            current,
+            begun: Vec::new(),
+            lost: 0,
+            foreign: 0,
+        };
+        let (orders, taken) = sync_channel(4);
+        (Observer::new(resumed, orders, thread::spawn(|| ())), taken)
+    }
+
+    fn lines(count: usize) -> Vec<u8> {
+        b"{}\n".repeat(count)
+    }
+
+    #[test]
+    fn log_waits_for_the_tree_from_the_limit_on() {
+        let (mut observer, taken) = observer();
+        assert_eq!(observer.max_unsealed, MAX_UNSEALED);
+        observer.max_unsealed = 2 * RECORDS_PER_CHECKPOINT;
+        // Four batches fill the queue of the tree, and the next lines wait in memory.
+        (0..4).for_each(|_| observer.written(&lines(RECORDS_PER_CHECKPOINT)));
+        observer.written(&lines(2 * RECORDS_PER_CHECKPOINT - 1));
+        assert_eq!(observer.leaves.len(), 2 * RECORDS_PER_CHECKPOINT - 1);
+        let writer = thread::spawn(move || {
+            observer.written(&lines(1));
+            observer
+        });
+        let batches: Vec<_> =
+            (0..5).map(|_| taken.recv_timeout(Duration::from_secs(60)).unwrap().leaves.len()).collect();
+        assert_eq!(batches, [10_000, 10_000, 10_000, 10_000, 20_000]);
+        assert_eq!(writer.join().unwrap().leaves.len(), 0);
+    }
+
+    #[test]
+    fn batch_is_sent_from_the_number_of_records_on() {
+        let (mut observer, taken) = observer();
+        observer.written(&lines(RECORDS_PER_CHECKPOINT - 1));
+        assert!(taken.try_recv().is_err());
+        observer.written(&lines(1));
+        assert_eq!(taken.try_recv().unwrap().leaves.len(), RECORDS_PER_CHECKPOINT);
+    }
+
+    #[test]
+    fn rotation_goes_on_if_the_tree_cannot_be_written() {
+        let (mut observer, taken) = observer();
+        observer.rotation_wait = Duration::ZERO;
+        let file = tempfile::tempfile().unwrap();
+        observer.opened(&file);
+        observer.written(&lines(3));
+        observer.opened(&file);
+        observer.written(&lines(1));
+        let sealed = taken.try_recv().unwrap();
+        assert_eq!((sealed.leaves.len(), sealed.file_start, sealed.keep), (3, 0, true));
+        assert_eq!((observer.file_start, observer.leaves.len()), (3, 1));
     }
 }

@@ -9,7 +9,12 @@ use std::{
 use service_only::__satellite::LogObserver as _;
 use tempfile::TempDir;
 
-use super::{seal::Observer, *};
+use super::{
+    lines::files_of,
+    seal::Observer,
+    verify::{settled, verified},
+    *,
+};
 
 /// A log in its own folder, with its key.
 struct Log {
@@ -563,6 +568,118 @@ fn kill_at_any_moment_is_no_alarm() {
     let intact = log.intact();
     assert!(intact.size >= number, "{} of {number}", intact.size);
     assert_eq!((intact.compared, intact.unsealed), (intact.size, 0));
+}
+
+/// Rotates three times between the last checkpoint and a kill.
+fn rotated_and_killed() -> (Log, Vec<PathBuf>) {
+    let log = Log::new();
+    let mut open = log.open();
+    open.write_fast(0..100);
+    open.observer.seal();
+    let before = log.snapshot();
+    let stamps =
+        ["2026-01-01T00-00-01.000000Z", "2026-01-01T00-00-02.000000Z", "2026-01-01T00-00-03.000000Z"];
+    for (number, stamp) in (1..).zip(stamps) {
+        open.rotate(stamp);
+        open.write_fast(number * 100..(number + 1) * 100);
+    }
+    open.observer.kill();
+    log.restore(&before, "audit.jsonl.tree/checkpoint");
+    log.restore(&before, "audit.jsonl.tree/history");
+    let rotated = stamps.map(|stamp| log.folder.path().join(format!("audit.jsonl.{stamp}"))).to_vec();
+    (log, rotated)
+}
+
+#[test]
+fn files_that_were_rotated_between_the_checkpoint_and_a_kill_can_be_deleted_later() {
+    let (log, rotated) = rotated_and_killed();
+    assert_eq!((log.intact().size, log.intact().unsealed), (100, 300));
+    log.open().close();
+    for (file, from) in rotated.iter().zip([100, 200, 300]) {
+        fs::remove_file(file).unwrap();
+        let intact = log.intact();
+        assert_eq!((intact.from, intact.compared), (from, 400 - from));
+    }
+    // An attacker who removes lines at the start of a file is still found.
+    log.edit(&log.path(), |lines| drop(lines.remove(0)));
+    assert_eq!(log.tampered().change, Change::Removed);
+}
+
+#[test]
+fn kill_between_the_two_steps_of_a_rotation_is_no_alarm() {
+    for torn in ["", "{\"id\":"] {
+        let log = Log::new();
+        let mut open = log.open();
+        open.write_fast(0..100);
+        open.observer.seal();
+        open.write_fast(100..110);
+        open.add(torn);
+        open.observer.kill();
+        fs::rename(log.path(), &log.rotated()[0]).unwrap();
+        log.intact();
+        // The new file is another one, so its lines are not counted as bytes of the old file.
+        for run in 0..3 {
+            let mut open = log.open();
+            open.write_fast(200 + run * 10..210 + run * 10);
+            open.observer.seal();
+            open.observer.kill();
+            log.intact();
+        }
+        log.open().close();
+        let size = 140 + u64::from(!torn.is_empty());
+        assert_eq!((log.intact().size, log.intact().compared), (size, size));
+        fs::remove_file(&log.rotated()[0]).unwrap();
+        assert_eq!(log.intact().from, size - 30);
+    }
+}
+
+#[test]
+fn log_continues_after_a_new_file_without_lines_was_removed() {
+    let log = Log::new();
+    let mut open = log.open();
+    open.write_fast(0..100);
+    open.rotate("2026-01-01T00-00-01.000000Z");
+    open.observer.seal();
+    open.observer.kill();
+    fs::remove_file(log.path()).unwrap();
+    log.intact();
+    let mut open = log.open();
+    open.write_fast(100..150);
+    open.close();
+    assert_eq!((log.intact().size, log.intact().compared), (150, 150));
+}
+
+#[test]
+fn rotation_while_the_log_is_verified_is_no_alarm() {
+    let log = Log::new();
+    let mut open = log.open();
+    open.write(0..100);
+    open.observer.seal();
+    let mut rotated = false;
+    let verdict = settled(
+        || files_of(&log.path()),
+        |files| {
+            if !std::mem::replace(&mut rotated, true) {
+                open.rotate("2026-01-01T00-00-30.000000Z");
+                open.write(100..110);
+                open.observer.seal();
+            }
+            verified(&log.path(), files, &log.options())
+        },
+    );
+    assert!(matches!(&verdict, Verdict::Intact(intact) if intact.size == 110), "{verdict:?}");
+    let mut number = 0;
+    let verdict = settled(
+        || {
+            number += 1;
+            Ok(vec![PathBuf::from(format!("audit.jsonl.{number}"))])
+        },
+        |files| verified(&log.path(), files, &log.options()),
+    );
+    assert!(
+        matches!(&verdict, Verdict::Undecided(text) if text.contains("rotated during each")),
+        "{verdict:?}"
+    );
 }
 
 #[test]

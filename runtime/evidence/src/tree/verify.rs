@@ -24,6 +24,9 @@ const PROBES: usize = 16;
 /// How far a line is looked for, to tell a removed line from a changed one.
 const LOOK_AHEAD: usize = 4096;
 
+/// How often a log is read that is rotated meanwhile.
+const MAX_ATTEMPTS: usize = 5;
+
 /// The time that the records after the last checkpoint may span, in microseconds. A checkpoint is signed each second.
 const UNSEALED_SPAN: i64 = 10_000_000;
 
@@ -152,7 +155,8 @@ impl fmt::Display for Tampering {
 }
 
 /// Why a check ended early.
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
     Tampered(Tampering),
     Undecided(String),
 }
@@ -167,26 +171,50 @@ fn tampered<T>(change: Change, record: Option<u64>, text: impl Into<String>) -> 
     Err(Stop::Tampered(Tampering { change, record, file: None, line: None, text: text.into() }))
 }
 
-/// Verifies a log with all its rotated files.
+/// Verifies a log with all its rotated files. A process may write it meanwhile.
 pub fn verify(log: &Path, options: &VerifyOptions) -> Verdict {
-    match verified(log, options) {
-        Ok(intact) => Verdict::Intact(intact),
-        Err(Stop::Tampered(tampering)) => Verdict::Tampered(tampering),
-        Err(Stop::Undecided(text)) => Verdict::Undecided(text),
-    }
+    settled(|| files_of(log), |files| verified(log, files, options))
 }
 
-fn verified(log: &Path, options: &VerifyOptions) -> Result<Intact, Stop> {
+/// Repeats an attempt that has failed while the log was rotated: it has read another file than the list had.
+pub(super) fn settled(
+    mut list: impl FnMut() -> std::io::Result<Vec<PathBuf>>,
+    mut attempt: impl FnMut(&[PathBuf]) -> Result<Intact, Stop>,
+) -> Verdict {
+    let verdict = |stop| match stop {
+        Stop::Tampered(tampering) => Verdict::Tampered(tampering),
+        Stop::Undecided(text) => Verdict::Undecided(text),
+    };
+    let mut files = match list() {
+        Ok(files) => files,
+        Err(error) => return verdict(error.into()),
+    };
+    for _ in 0..MAX_ATTEMPTS {
+        let stop = match attempt(&files) {
+            Ok(intact) => return Verdict::Intact(intact),
+            Err(stop) => stop,
+        };
+        match list() {
+            Ok(now) if now == files => return verdict(stop),
+            Ok(now) => files = now,
+            Err(error) => return verdict(error.into()),
+        }
+    }
+    Verdict::Undecided(format!("the log was rotated during each of {MAX_ATTEMPTS} attempts to read it"))
+}
+
+pub(super) fn verified(log: &Path, files: &[PathBuf], options: &VerifyOptions) -> Result<Intact, Stop> {
     let folder = options.folder.clone().map_or_else(|| Folder::beside(log), Folder);
     let key = key(&folder, options)?;
+    // Before the checkpoint, which is the newer one while a process writes the log.
+    let history = folder.history()?;
     let text = std::fs::read_to_string(folder.path("checkpoint")).map_err(|error| {
         Stop::Undecided(format!("`{}` cannot be read: {error}", folder.path("checkpoint").display()))
     })?;
     let checkpoint = read_checkpoint(&text, &key, "the checkpoint")?;
-    let earlier = earlier_checkpoints(&folder, &key, options, &checkpoint)?;
-    let files = files_of(log)?;
+    let earlier = earlier_checkpoints(&history, &key, options, &checkpoint)?;
 
-    let placed = tree(&folder, &checkpoint, &earlier, &files)?;
+    let placed = tree(&folder, &checkpoint, &earlier, files)?;
     let (compared, from, rest) = lines(&folder, &checkpoint, &earlier, placed, options)?;
     if checkpoint.foreign > 0 {
         let text = format!(
@@ -240,13 +268,12 @@ fn read_checkpoint(text: &str, key: &LogPublicKey, which: &str) -> Result<Checkp
 
 /// The checkpoints of the history and of the caller, by size. Each is signed, and none may be newer than the last one.
 fn earlier_checkpoints(
-    folder: &Folder,
+    history: &[String],
     key: &LogPublicKey,
     options: &VerifyOptions,
     last: &Checkpoint,
 ) -> Result<Vec<Checkpoint>, Stop> {
     let mut earlier = Vec::new();
-    let history = folder.history()?;
     let history = history.iter().map(|text| (text, "a checkpoint of the history"));
     for (text, which) in options.since.iter().map(|text| (text, "the given checkpoint")).chain(history) {
         let checkpoint = read_checkpoint(text, key, which)?;

@@ -14,6 +14,12 @@ use service_only_evidence::tree::{Intact, LogKey, Sealing, Verdict, VerifyOption
 
 const CHILD: &str = "SERVICE_ONLY_EVIDENCE_CHILD";
 
+/// How many rotated files the child keeps; all if it is not set.
+const KEEP: &str = "SERVICE_ONLY_EVIDENCE_KEEP";
+
+/// How many records the log has when the test ends. The gate uses few; see CONTRIBUTING.md.
+const RECORDS: &str = "SERVICE_ONLY_EVIDENCE_RECORDS";
+
 fn key(folder: &Path) -> LogKey {
     let private = folder.join("audit.key");
     if !private.exists() {
@@ -25,7 +31,10 @@ fn key(folder: &Path) -> LogKey {
 
 /// A verifier that writes a sealed log, and a token that it accepts.
 fn verifier(folder: &Path) -> (Verifier, String) {
-    let builder = JsonLinesAudit::builder().rotate_at_size(400_000).compress();
+    let mut builder = JsonLinesAudit::builder().rotate_at_size(400_000).compress();
+    if let Ok(keep) = std::env::var(KEEP) {
+        builder = builder.keep(keep.parse().unwrap());
+    }
     let audit = Sealing::with_key(key(folder)).to_file(builder, folder.join("audit.jsonl")).unwrap();
     let key = SigningKey::generate(Algorithm::HS256).unwrap();
     let builder = Verifier::builder().issuer("bakery-auth").keys(key.verifying_key()).audit(audit);
@@ -67,23 +76,43 @@ fn child_process_of_the_sealed_log() {
     }
 }
 
-#[test]
-fn log_of_a_killed_process_is_intact() {
+/// Random numbers from a seed (Knuth's MMIX).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// Kills a writing process again and again, until the log has enough records. Verifies the log while it is written, and
+/// after each kill.
+fn killed_until_it_is_long(seed: u64, keep: Option<&str>) {
+    let records: u64 = std::env::var(RECORDS).map_or(20_000, |records| records.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     key(folder.path());
-    let mut size = 0;
-    for run in 0_u64..6 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sealed::child_process_of_the_sealed_log", "--nocapture"])
-            .env(CHILD, folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Killed while it starts, writes, rotates or signs.
-        std::thread::sleep(Duration::from_millis(300 + run * 370));
+    let mut random = Random(seed);
+    let (mut size, mut kills) = (0, 0);
+    while size < records || kills < 6 {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "sealed::child_process_of_the_sealed_log", "--nocapture"]);
+        child.env(CHILD, folder.path()).stdout(Stdio::null());
+        child.envs(keep.map(|keep| (KEEP, keep)));
+        let mut child = child.spawn().unwrap();
+        // Killed while it starts, writes, rotates, compresses or signs.
+        std::thread::sleep(Duration::from_millis(100 + random.below(900)));
+        let has_checkpoint = folder.path().join("audit.jsonl.tree/checkpoint").exists();
+        if has_checkpoint && random.below(4) == 0 {
+            let options =
+                VerifyOptions { key: Some(key(folder.path()).public().clone()), ..VerifyOptions::default() };
+            let running = verify(&folder.path().join("audit.jsonl"), &options);
+            assert!(!matches!(running, Verdict::Tampered(_)), "seed {seed}, kill {kills}: {running:?}");
+        }
         child.kill().unwrap();
         child.wait().unwrap();
-        if folder.path().join("audit.jsonl.tree/checkpoint").exists() {
+        kills += 1;
+        if has_checkpoint {
             let intact = intact(folder.path());
             assert!(intact.size >= size, "the tree became smaller: {} after {size}", intact.size);
             size = intact.size;
@@ -91,5 +120,16 @@ fn log_of_a_killed_process_is_intact() {
     }
     drop(verifier(folder.path()));
     let last = intact(folder.path());
-    assert!(last.closed && last.unsealed == 0 && last.size > 0, "{last:?}");
+    assert!(last.closed && last.unsealed == 0 && last.size >= records, "{last:?}");
+    println!("{} records, {kills} kills, keep {keep:?}: no alarm", last.size);
+}
+
+#[test]
+fn log_of_a_process_that_is_killed_at_random_moments_is_intact() {
+    killed_until_it_is_long(1, None);
+}
+
+#[test]
+fn log_that_is_killed_and_whose_old_files_are_deleted_is_intact() {
+    killed_until_it_is_long(2, Some("2"));
 }
