@@ -19,6 +19,9 @@ use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem};
 use crate::store::{self, StoreAndConfig, refused};
 
+/// How long the checkpoints of audit logs stay in the store. The largest one of each log stays forever.
+const CHECKPOINTS_FOR: Duration = Duration::from_secs(90 * 86_400);
+
 /// The number of tokens that one transaction deletes, so that other programs can write in between.
 const BATCH: u32 = 5_000;
 
@@ -34,7 +37,7 @@ removed. 6 the clock is wrong.";
 /// Remove tokens from the registry that expired long ago
 ///
 /// The last token of each service stays, so that `renew` still knows the service. Revocations of tokens that
-/// have expired are removed too. `generate`, `renew` and `revoke` prune a few tokens each time, by
+/// have expired are removed too, and checkpoints of audit logs that are older than 90 days. `generate`, `renew` and `revoke` prune a few tokens each time, by
 /// `keep_expired` of the configuration; `expiring --format prometheus` counts what was pruned.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -58,7 +61,8 @@ pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
     let keep = options.keep(store::keep_expired(config.as_ref()))?;
     let now = store::now();
     let before = now.minus(keep);
-    let (tokens, revocations) = store::run(async {
+    let checkpoints_before = now.minus(CHECKPOINTS_FOR);
+    let (tokens, revocations, checkpoints) = store::run(async {
         let store = Store::connect(&url).await.map_err(|error| refused(&error))?;
         clocks::check(&store, "nothing was pruned").await?;
         if options.dry_run.dry_run || options.consent.is_needed() {
@@ -66,7 +70,8 @@ pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
             let revocations = store.purgeable_revocations(now.minus(FORGET_AFTER)).await;
             let revocations = revocations.map_err(|error| refused(&error))?;
             if options.dry_run.dry_run {
-                return Ok((tokens, revocations));
+                let checkpoints = store.prunable_checkpoints(checkpoints_before).await;
+                return Ok((tokens, revocations, checkpoints.map_err(|error| refused(&error))?));
             }
             options.consent.ask(&format!(
                 "{tokens} tokens that expired before {} will be removed from `{}`.",
@@ -85,14 +90,18 @@ pub(crate) fn run(options: &PruneOptions) -> Outcome<Exit> {
             }
         }
         let revocations = store.purge_revocations(now.minus(FORGET_AFTER)).await;
-        Ok((all, revocations.map_err(|error| refused(&error))?))
+        let revocations = revocations.map_err(|error| refused(&error))?;
+        let checkpoints = store.prune_checkpoints(checkpoints_before).await;
+        Ok((all, revocations, checkpoints.map_err(|error| refused(&error))?))
     })?;
     match options.format {
         Format::Json => output::json(&json!({
             "dry_run": options.dry_run.dry_run, "pruned": tokens, "expired_before": members::instant(before), "cleared_revocations": revocations,
+            "pruned_checkpoints": checkpoints,
         }))?,
         Format::Text => output::result(&format!(
-            "{}{tokens} tokens that expired before {}, and {revocations} revocations of expired tokens",
+            "{}{tokens} tokens that expired before {}, {checkpoints} old checkpoints, and {revocations} revocations of \
+             expired tokens",
             if options.dry_run.dry_run { "would prune " } else { "pruned " },
             members::instant(before)
         ))?,

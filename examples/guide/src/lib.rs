@@ -19,5 +19,6 @@ mod revocation;
 #[cfg(test)]
 mod rotating;
 mod sealing;
+mod stored_checkpoints;
 #[cfg(test)]
 mod testing;

@@ -3,20 +3,23 @@
 //! - [`Store`] is the registry, in SQLite or PostgreSQL. Its address selects the database.
 //! - [`SqlRevocations`] passes the revocations of a store to a verifier. It reads them in the background, so no request
 //!   waits for the database.
+//! - [`CheckpointWriter`] stores the checkpoints of an audit log, which reveal that its end was cut off.
 //! - [`rotation`] decides when a signing key is prepared, becomes active and retires.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 
 mod background;
+mod checkpoints;
 mod revocations;
 pub mod rotation;
 mod store;
 
 pub use self::{
+    checkpoints::{CheckpointWriter, CheckpointWriterBuilder},
     revocations::{SqlRevocations, SqlRevocationsBuilder},
     store::{
-        BackupSummary, Coverage, KeyRecord, KeyStep, KeyUse, ListedToken, NewRevocation, PastRevocation,
-        PruneRecord, RevocationRecord, RevocationTarget, Revoked, SequenceHead, Store, StoreError,
-        TokenFilter, TokenRecord, TokenState, Undoing, Undone, VerifierReport,
+        BackupSummary, Coverage, KeyRecord, KeyStep, KeyUse, ListedToken, LogCheckpoint, NewRevocation,
+        PastRevocation, PruneRecord, RevocationRecord, RevocationTarget, Revoked, SequenceHead, Store,
+        StoreError, TokenFilter, TokenRecord, TokenState, Undoing, Undone, VerifierReport,
     },
 };

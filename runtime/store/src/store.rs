@@ -9,6 +9,7 @@ mod macros;
 
 mod backup;
 mod check;
+mod checkpoints;
 mod counts;
 mod coverage;
 mod error;
@@ -47,6 +48,7 @@ pub(crate) use url::Address;
 
 pub use self::{
     backup::BackupSummary,
+    checkpoints::LogCheckpoint,
     coverage::Coverage,
     error::StoreError,
     journal::{Journal, KeyHolder, KeyRecord, KeyStep, KeyUse, VerifierReport},

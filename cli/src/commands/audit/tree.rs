@@ -8,6 +8,7 @@ use serde_json::json;
 use service_only_evidence::tree::{
     self, Checkpoint, Intact, LogKey, LogPublicKey, ProofError, Tampering, Verdict, VerifyOptions,
 };
+use service_only_store::Store;
 use zeroize::Zeroizing;
 
 use crate::escape;
@@ -16,6 +17,7 @@ use crate::key_file;
 use crate::new_file::{self, NewFile, Overwrite};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
+use crate::store::{self, StoreAndConfig};
 
 /// Where the tree and its key are.
 #[derive(Args, Debug)]
@@ -69,16 +71,19 @@ impl TreeOptions {
 }
 
 const VERIFY_EXAMPLES: &str = "\
-Exit codes: 0 the log is intact, 1 it was tampered with, 2 the files leave the question open.
+Exit codes: 0 the log is intact, 1 it was tampered with, 2 the files leave the question open, 4 the store cannot be
+used.
 
 Examples:
   service-token audit verify /var/log/bakery/audit.jsonl --key audit.pub
+  service-token audit verify audit.jsonl --key audit.pub --store postgres://operator@db/tokens
   service-token audit verify audit.jsonl --key audit.pub --since yesterday.checkpoint";
 
 /// Verify that no line of a log was changed, removed, added or moved
 ///
 /// Reads the log, its rotated files, the tree and the signed checkpoints. Names the first bad record and
-/// the kind of change. Only a checkpoint from elsewhere reveals that log and tree were set back together.
+/// the kind of change. Only a checkpoint from elsewhere reveals that log and tree were set back together:
+/// one of `--since`, or those that the service has stored in the registry's database.
 #[derive(Args, Debug)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(super) struct VerifyLogOptions {
@@ -93,6 +98,8 @@ pub(super) struct VerifyLogOptions {
     complete: bool,
     #[command(flatten)]
     tree: TreeOptions,
+    #[command(flatten)]
+    store: StoreAndConfig,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -109,9 +116,23 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
         .since
         .iter()
         .map(|path| key_file::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
-    let since = since.collect::<Outcome<Vec<_>>>()?;
+    let mut since = since.collect::<Outcome<Vec<_>>>()?;
+    let stored = stored_checkpoints(options)?;
+    let unavailable = match stored {
+        Ok(notes) => {
+            since.extend(notes);
+            None
+        }
+        // The files can still show that the log was tampered with.
+        Err(problem) => Some(problem),
+    };
     let asked = VerifyOptions { key, since, folder: options.tree.tree.clone(), complete: options.complete };
     let verdict = tree::verify(&options.file, &asked);
+    if let Some(problem) = unavailable.filter(|_| !matches!(verdict, Verdict::Tampered(_))) {
+        return Err(problem.help(
+            "the stored checkpoints cannot be compared, so the end of the log may have been cut off; pass `--since`, or try again",
+        ));
+    }
     if options.format == Format::Json {
         let value = match &verdict {
             Verdict::Intact(intact) => json!({ "verdict": "intact", "log": intact }),
@@ -145,6 +166,22 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
             Ok(Exit::Misuse)
         }
     }
+}
+
+/// The checkpoints of the log in the store; none without a store. The inner error is a store that cannot be read.
+fn stored_checkpoints(options: &VerifyLogOptions) -> Outcome<Outcome<Vec<String>>> {
+    let Some((url, _)) = options.store.find_if_any()? else { return Ok(Ok(Vec::new())) };
+    let origin = options.tree.key(&options.file)?.name().to_owned();
+    let read = store::run(async {
+        let opened = Store::open(&url).await.map_err(|error| store::refused(&error))?;
+        let notes = opened.checkpoints(&origin).await.map_err(|error| store::refused(&error))?;
+        Ok((opened.place().to_owned(), notes))
+    });
+    Ok(read.map(|(place, notes)| {
+        let count = notes.len();
+        output::note(&format!("the store `{place}` has {count} checkpoints of `{origin}`"));
+        notes
+    }))
 }
 
 fn described(intact: &Intact) -> String {

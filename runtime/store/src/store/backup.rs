@@ -72,7 +72,7 @@ const TOKENS: Table = Table {
 };
 
 /// The tables that are read in one transaction.
-const OTHERS: [Table; 6] = [
+const OTHERS: [Table; 7] = [
     Table {
         name: "revocations",
         columns: &[
@@ -139,6 +139,11 @@ const OTHERS: [Table; 6] = [
         key: 3,
     },
     Table { name: "pruned", columns: &[("issuer", Text), ("tokens", Number), ("pruned_at", Number)], key: 1 },
+    Table {
+        name: "checkpoints",
+        columns: &[("origin", Text), ("size", Number), ("note", Text), ("stored_at", Number)],
+        key: 2,
+    },
 ];
 
 impl Table {
@@ -226,10 +231,12 @@ impl Store {
     ) -> Result<BackupSummary, StoreError> {
         const HEAD: &str = "SELECT store, value FROM service_only_sequence";
         let mut writer = Writer { write, rows: BTreeMap::new() };
-        let has = [self.has_past_revocations().await?, self.has_pruned().await?];
+        let has =
+            [self.has_past_revocations().await?, self.has_pruned().await?, self.has_checkpoints().await?];
         let there = |table: &&Table| match table.name {
             "past_revocations" => has[0],
             "pruned" => has[1],
+            "checkpoints" => has[2],
             _ => true,
         };
         let sequence = on_pool!(self, within TIMEOUT, pool => {
@@ -273,6 +280,7 @@ impl Store {
     ) -> Result<BackupSummary, StoreError> {
         self.add_past_revocations().await?;
         self.add_pruned().await?;
+        self.add_checkpoints_table().await?;
         let bad = |reason: String| Fault::from(StoreError::Backup { reason });
         in_transaction!(self, within TIMEOUT, tx => {
             // Another restore waits here, and then finds a store that is not empty.

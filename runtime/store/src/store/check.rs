@@ -61,6 +61,9 @@ impl Store {
         if !self.has_pruned().await? {
             missing.push("service_only_pruned".to_owned());
         }
+        if !self.has_checkpoints().await? {
+            missing.push("service_only_checkpoints".to_owned());
+        }
         if !missing.is_empty() {
             let missing = missing.join("`, `");
             found.push(format!(

@@ -62,6 +62,10 @@ const ADDED: &[&str] = &[
     // How many tokens of an issuer were pruned from the registry.
     "CREATE TABLE IF NOT EXISTS service_only_pruned (
         issuer TEXT NOT NULL PRIMARY KEY, tokens BIGINT NOT NULL, pruned_at BIGINT NOT NULL)",
+    // Signed checkpoints of audit logs. Rows are only added, until an operator prunes them.
+    "CREATE TABLE IF NOT EXISTS service_only_checkpoints (
+        origin TEXT NOT NULL, size BIGINT NOT NULL, note TEXT NOT NULL, stored_at BIGINT NOT NULL,
+        PRIMARY KEY (origin, size))",
 ];
 
 /// An index of the registry: its name, and its columns. Of a PostgreSQL, `jti` is sorted by its bytes, as pages are.
@@ -106,6 +110,7 @@ impl Store {
         let complete = self.version().await? == KNOWN
             && self.has_past_revocations().await?
             && self.has_pruned().await?
+            && self.has_checkpoints().await?
             && self.missing_indexes().await?.is_empty();
         if complete { Ok(()) } else { self.make_what_is_missing(WithIndexes::Yes).await }
     }
@@ -132,6 +137,11 @@ impl Store {
     /// Adds the table of pruned tokens to the store of an older program.
     pub(crate) async fn add_pruned(&self) -> Result<(), StoreError> {
         if self.has_pruned().await? { Ok(()) } else { self.make_what_is_missing(WithIndexes::No).await }
+    }
+
+    /// Adds the table of checkpoints to the store of an older program.
+    pub(crate) async fn add_checkpoints_table(&self) -> Result<(), StoreError> {
+        if self.has_checkpoints().await? { Ok(()) } else { self.make_what_is_missing(WithIndexes::No).await }
     }
 
     async fn make_what_is_missing(&self, indexes: WithIndexes) -> Result<(), StoreError> {
@@ -203,6 +213,11 @@ impl Store {
     /// Whether the table of pruned tokens exists. A store of an older program does not have it.
     pub(crate) async fn has_pruned(&self) -> Result<bool, StoreError> {
         self.has_relation("service_only_pruned").await
+    }
+
+    /// Whether the table of checkpoints exists. A store of an older program does not have it.
+    pub(crate) async fn has_checkpoints(&self) -> Result<bool, StoreError> {
+        self.has_relation("service_only_checkpoints").await
     }
 
     /// The indexes that an older program did not create. Without them, lists of a large registry are slow.

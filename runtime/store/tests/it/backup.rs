@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use service_only_store::{
-    KeyRecord, KeyUse, NewRevocation, Store, StoreError, TokenFilter, TokenRecord, Undoing, VerifierReport,
+    KeyRecord, KeyUse, LogCheckpoint, NewRevocation, Store, StoreError, TokenFilter, TokenRecord, Undoing,
+    VerifierReport,
 };
 
 use crate::{
@@ -42,6 +43,8 @@ async fn filled(database: &Database) -> Store {
     store.report_verifier(&report).await.unwrap();
     let used = KeyUse { kid: "k1".to_owned(), service: "orders".to_owned(), last_seen: NOW };
     store.report_key_use(ISSUER, &[used]).await.unwrap();
+    let checkpoint = LogCheckpoint::parse("bakery.example/orders\n7\nAAAA\n").unwrap();
+    store.add_checkpoint(&checkpoint, NOW).await.unwrap();
     store
 }
 
@@ -62,12 +65,13 @@ async fn restore(store: &Store, lines: &[String]) -> Result<(), StoreError> {
 /// Everything that the store tells.
 async fn content(store: &Store) -> String {
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {}",
         store.tokens(&TokenFilter::default()).await.unwrap(),
         store.revocations_since(0, 100).await.unwrap(),
         store.past_since(0, 100).await.unwrap(),
         store.journal(ISSUER).await.unwrap(),
         store.pruned(ISSUER).await.unwrap(),
+        store.checkpoints("bakery.example/orders").await.unwrap(),
         store.head().await.unwrap().sequence,
     )
 }
@@ -180,6 +184,7 @@ async fn check_names_what_contradicts_itself() {
                 "active keys are revoked",
             ),
             ("DROP TABLE service_only_pruned", "SELECT 1", "`service_only_pruned`"),
+            ("DROP TABLE service_only_checkpoints", "SELECT 1", "`service_only_checkpoints`"),
         ] {
             database.execute(change).await;
             let found = store.check().await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use service_only::keys::KeyState;
 use service_only_store::{
-    KeyStep, KeyUse, NewRevocation, SqlRevocations, Store, StoreError, TokenFilter, TokenRecord, Undoing,
-    VerifierReport,
+    KeyStep, KeyUse, LogCheckpoint, NewRevocation, SqlRevocations, Store, StoreError, TokenFilter,
+    TokenRecord, Undoing, VerifierReport,
 };
 
 use crate::{
@@ -54,6 +54,10 @@ fn report() -> VerifierReport {
         refresh_interval: Duration::from_secs(60),
         last_seen: NOW,
     }
+}
+
+fn checkpoint() -> LogCheckpoint {
+    LogCheckpoint::parse("bakery.example/orders\n7\nAAAA\n").unwrap()
 }
 
 fn denied<T: std::fmt::Debug>(result: Result<T, StoreError>) {
@@ -132,6 +136,20 @@ async fn verifier_reads_revocations_and_reports_its_keys_and_reads_no_token() {
     denied(store.revoke(&NewRevocation::key(ISSUER, "k1")).await);
     denied(store.undo_revocation(&Undoing::new(1, "r")).await);
     denied(store.keys(ISSUER).await);
+    // The second one has the same size, which PostgreSQL must find without the right to read.
+    for _ in 0..2 {
+        store.add_checkpoint(&checkpoint(), NOW).await.unwrap();
+    }
+    denied(store.checkpoints("bakery.example/orders").await);
+    denied(store.prune_checkpoints(NOW.plus(Duration::from_secs(9))).await);
+    let pool = sqlx::PgPool::connect(&roles.verifier).await.unwrap();
+    for statement in ["DELETE FROM service_only_checkpoints", "UPDATE service_only_checkpoints SET size = 1"]
+    {
+        let error = sqlx::query(statement).execute(&pool).await.unwrap_err();
+        assert!(error.to_string().contains("permission denied"), "{statement}: {error}");
+    }
+    assert_eq!(operator.checkpoints("bakery.example/orders").await.unwrap().len(), 1);
+    assert_eq!(operator.prune_checkpoints(NOW.plus(Duration::from_secs(9))).await.unwrap(), 0);
 }
 
 #[tokio::test]

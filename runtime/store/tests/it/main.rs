@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a skipped test says so")]
 
 mod backup;
+mod checkpoints;
 mod database;
 mod fixtures;
 mod grants;
