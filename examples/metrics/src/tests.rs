@@ -65,7 +65,17 @@ fn names(scrape: &str) -> BTreeSet<String> {
 
 /// The names of all metrics that can be exported.
 async fn everything() -> BTreeSet<String> {
-    names(&every_kind_of_service().await).into_iter().chain(names(&registry().await)).collect()
+    let texts = [every_kind_of_service().await, registry().await, anomalies()];
+    texts.iter().flat_map(|text| names(text)).collect()
+}
+
+/// The metrics that a timer writes for node_exporter, about the audit log.
+fn anomalies() -> String {
+    let record = r#"{"id":"019b76da-0000-7000-8000-000000000001","time":"2026-01-01T00:00:00Z","decision":"allow","status":200,"endpoint":"stock::reserve","service":"orders","duration_us":50}"#;
+    let mut survey = service_only_evidence::survey::Survey::new();
+    let lines = std::io::Cursor::new(format!("{record}\n"));
+    let done = service_only_evidence::read::stream(std::path::Path::new("audit.jsonl"), lines, &mut survey);
+    survey.anomalies(&service_only_evidence::anomalies::AnomalyRules::default()).exposition(&survey, &done)
 }
 
 /// The export of a service that watches everything it can.

@@ -3,12 +3,14 @@
 //! Each rule is a sentence that a person can check with `grep`. Nothing is learned or weighted.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
 use crate::{
     findings::{About, Finding, Rule, instant},
+    read::{Done, TroubleKind},
     survey::{Name, REFUSAL_WINDOW, Survey, Use, slot},
 };
 
@@ -50,6 +52,37 @@ pub struct Anomalies {
     pub compared_from: String,
     /// What is unusual.
     pub findings: Vec<Finding>,
+}
+
+impl Anomalies {
+    /// The report in Prometheus' text format, for the textfile collector of node_exporter: the number of findings of each
+    /// rule, the damaged lines, and the time of the last record, which shows whether the report still follows the log.
+    ///
+    /// No label is a name from the log, so the number of series is fixed.
+    pub fn exposition(&self, survey: &Survey, done: &Done) -> String {
+        let mut text = String::new();
+        // Writing to a `String` cannot fail.
+        let head = |text: &mut String, name: &str, help: &str| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        };
+        let name = "service_only_audit_anomalies";
+        head(&mut text, name, "Findings of each rule of `service-token anomalies`");
+        for rule in Rule::ANOMALIES {
+            let count = self.findings.iter().filter(|finding| finding.rule == rule).count();
+            let _ = writeln!(text, "{name}{{rule=\"{rule}\"}} {count}");
+        }
+        let name = "service_only_audit_damaged_lines";
+        head(&mut text, name, "Lines of the audit log that are damaged or are not records");
+        for kind in TroubleKind::ALL {
+            let _ = writeln!(text, "{name}{{kind=\"{}\"}} {}", kind.as_str(), done.count(kind));
+        }
+        if let Some((_, last)) = survey.span() {
+            let name = "service_only_audit_last_record_timestamp_seconds";
+            head(&mut text, name, "Time of the last record");
+            let _ = writeln!(text, "{name} {}", last.div_euclid(1_000_000));
+        }
+        text
+    }
 }
 
 impl Survey {

@@ -52,6 +52,17 @@ impl Rule {
         Self::Gap,
     ];
 
+    /// The rules of [`anomalies`](crate::anomalies).
+    pub const ANOMALIES: [Self; 7] = [
+        Self::NewPair,
+        Self::TwoNetworks,
+        Self::TwoKeys,
+        Self::NewNetwork,
+        Self::RefusalBurst,
+        Self::UsedAfterRotation,
+        Self::Gap,
+    ];
+
     /// The stable name of the rule.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! `service-token anomalies`: what is unusual since an instant.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use service_only_evidence::anomalies::AnomalyRules;
 use service_only_evidence::survey::Survey;
@@ -24,11 +24,12 @@ Rules:
 
 A network is a /24 of IPv4 or a /64 of IPv6.
 
-Exit codes: 0 nothing is unusual, 1 something is, 2 usage.
+Exit codes: 0 nothing is unusual, 1 something is, 2 usage. The format `prometheus` has exit code 0.
 
 Examples:
   service-token anomalies audit.jsonl*
-  service-token anomalies --since 2026-01-31T12:00:00Z logs/*/audit.jsonl* --format json";
+  service-token anomalies --since 2026-01-31T12:00:00Z logs/*/audit.jsonl* --format json
+  service-token anomalies audit.jsonl* --format prometheus > audit.prom.new && mv audit.prom.new audit.prom";
 
 /// Find what is unusual, by rules that you can check; exit code 1 if there is anything
 ///
@@ -47,14 +48,40 @@ pub(crate) struct AnomaliesOptions {
     accepted: Accepted,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
-    format: ReportFormat,
+    format: AnomaliesFormat,
+}
+
+/// The format of the report, which can also be metrics.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum AnomaliesFormat {
+    /// A table for people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// For the textfile collector of Prometheus' node_exporter.
+    Prometheus,
+}
+
+impl AnomaliesFormat {
+    /// The format of a report that is not metrics; `None` for metrics.
+    fn report(self) -> Option<ReportFormat> {
+        match self {
+            Self::Text => Some(ReportFormat::Text),
+            Self::Json => Some(ReportFormat::Json),
+            Self::Csv => Some(ReportFormat::Csv),
+            Self::Prometheus => None,
+        }
+    }
 }
 
 pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
     let mut survey = Survey::new();
     let done = options.files.read(&mut survey)?;
     let since = options.since.map(|Instant(since)| since.unix().saturating_mul(1_000_000));
-    let anomalies = survey.anomalies(&AnomalyRules { since, ..AnomalyRules::default() });
+    let mut anomalies = survey.anomalies(&AnomalyRules { since, ..AnomalyRules::default() });
     if done.records() == 0 {
         output::warning("the files have no records");
     } else if anomalies.since == anomalies.compared_from {
@@ -65,9 +92,13 @@ pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
         let (since, from) = (&anomalies.since, &anomalies.compared_from);
         output::note(&format!("records since {since} are compared with those from {from} on"));
     }
-    let findings = options.accepted.filter(anomalies.findings);
+    anomalies.findings = options.accepted.filter(anomalies.findings);
+    let Some(format) = options.format.report() else {
+        output::lines(anomalies.exposition(&survey, &done).trim_end())?;
+        return Ok(Exit::Done);
+    };
     let report = json!({
         "read": files::summary(&done), "since": anomalies.since, "compared_from": anomalies.compared_from,
     });
-    findings::write(&findings, report, options.format)
+    findings::write(&anomalies.findings, report, format)
 }

@@ -96,7 +96,7 @@ fn promtool_accepts_the_rules() {
 async fn promtool_accepts_a_scrape() {
     let world = World::new();
     world.ask_as_the_shop().await;
-    for text in [world.scrape().await, registry().await] {
+    for text in [world.scrape().await, registry().await, anomalies()] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("scrape");
         std::fs::write(&path, text).unwrap();

@@ -102,3 +102,29 @@ fn median_counts_windows_without_refusals() {
     assert_eq!(median([5, 6, 7].into_iter(), 4), 6);
     assert_eq!(median([5, 6, 7].into_iter(), 100), 0);
 }
+
+#[test]
+fn each_rule_is_a_metric_also_without_a_finding() {
+    let lines = day().chain([Line { kid: "k2", ..call(LATE + 1) }]);
+    let text: String = lines.map(|line| line.text()).collect();
+    let mut survey = crate::survey::Survey::new();
+    let text = text + "{\"level\":\"INFO\"}\n";
+    let done = crate::read::stream(std::path::Path::new("a"), std::io::Cursor::new(text), &mut survey);
+    let rules = AnomalyRules { since: Some((START + 6 * 3600) * 1_000_000), ..AnomalyRules::default() };
+    let exposition = survey.anomalies(&rules).exposition(&survey, &done);
+    let values: Vec<_> = exposition.lines().filter(|line| !line.starts_with('#')).collect();
+    let anomalies: Vec<_> =
+        values.iter().filter(|line| line.starts_with("service_only_audit_anomalies{")).collect();
+    assert_eq!(anomalies.len(), Rule::ANOMALIES.len());
+    for line in &anomalies {
+        assert!(line.ends_with(if line.contains("two-keys") { "} 1" } else { "} 0" }), "{line}");
+    }
+    assert!(values.contains(&"service_only_audit_damaged_lines{kind=\"foreign\"} 1"), "{exposition}");
+    let last = format!("service_only_audit_last_record_timestamp_seconds {}", START + 479 * 60);
+    assert!(values.contains(&last.as_str()), "{exposition}");
+    // Every rule that `anomalies` can find is among them.
+    let others = Rule::ALL.iter().filter(|rule| !Rule::ANOMALIES.contains(rule));
+    assert!(
+        others.map(|rule| rule.as_str()).all(|rule| rule.starts_with("unused-") || rule == "open-policy")
+    );
+}
