@@ -168,6 +168,12 @@ fn anomalies_are_found_since_an_instant() {
     let rules: Vec<_> =
         ran.json()["findings"].as_array().unwrap().iter().map(|found| found["rule"].clone()).collect();
     assert_eq!(rules, ["two-networks", "new-network"]);
+    let since = ["--since", "2026-01-01T05:00:00Z", "--format", "prometheus"];
+    let metrics =
+        sandbox.run(&[&["anomalies", "audit.jsonl", "more.jsonl"], &since[..]].concat()).done().stdout;
+    assert!(metrics.contains("service_only_audit_anomalies{rule=\"two-networks\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("service_only_audit_anomalies{rule=\"gap\"} 0\n"), "{metrics}");
+    assert!(metrics.contains("service_only_audit_damaged_lines{kind=\"foreign\"} 1\n"), "{metrics}");
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn explanation_names_the_stage_both_values_and_the_smallest_change() {
         "found         billing",
         "expected      orders",
         "add the service to the list of this handler",
-        "The policy of `stock::reserve` now:",
+        "The policy of `stock::reserve` now; the record does not tell whether it has changed:",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -220,6 +226,71 @@ fn explanation_names_the_stage_both_values_and_the_smallest_change() {
             .refused()
             .contains("problem+json")
     );
+}
+
+#[test]
+fn explanation_tells_whether_the_policy_has_changed_since() {
+    let sandbox = sandbox();
+    let what_if = ["explain", "--what-if", "--service", "orders", "--endpoint", "stock::reserve"];
+    let now = ["--scope", "stock:write", "--endpoints", "stock.json", "--format", "json"];
+    let policy = sandbox.run(&[&what_if[..], &now].concat()).done().json();
+    let digest = policy[0]["policy_digest"].as_str().unwrap();
+    let endpoint = "\"endpoint\":\"stock::reserve\"";
+    let log =
+        sandbox.read("audit.jsonl").replace(endpoint, &format!("{endpoint},\"policy_digest\":\"{digest}\""));
+    sandbox.write("audit.jsonl", log);
+    let explained = |more: &[&str]| {
+        let known = ["explain", REFUSED, "--audit", "audit.jsonl", "--endpoints", "stock.json"];
+        sandbox.run(&[&known[..], more].concat()).done()
+    };
+    let text = explained(&[]).stdout;
+    assert!(text.contains("The policy of `stock::reserve` now, which is the policy that decided:"), "{text}");
+    sandbox.write("stock.json", TABLE.replace("\"orders\",\"billing\"", "\"orders\""));
+    let text = explained(&[]).stdout;
+    assert!(text.contains("`stock::reserve` now; the policy has changed since the decision:"), "{text}");
+    assert_eq!(explained(&["--format", "json"]).json()["policy_change"], json!(["changed"]));
+}
+
+#[test]
+fn explanation_has_the_state_of_the_token_then_and_now_and_who_revoked_it() {
+    let sandbox = sandbox();
+    let url = format!("sqlite:{}", sandbox.path("tokens.db").display());
+    sandbox.run(&["store", "init", "--store", &url]).done();
+    let at = service_only::clock::Timestamp::from_unix;
+    let (minted, refused, expires) = (1_767_200_000, 1_767_258_000, 4_102_444_800);
+    let token = service_only_store::TokenRecord {
+        issuer: "bakery-auth".to_owned(),
+        jti: "jti-billing".to_owned(),
+        service: "billing".to_owned(),
+        kid: "k1".to_owned(),
+        issued_at: at(minted),
+        expires_at: at(expires),
+        note: None,
+        minted_by: Some("bob".to_owned()),
+        minted_at: at(minted),
+    };
+    let revocation = service_only_store::NewRevocation::token("bakery-auth", "jti-billing", at(expires));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = service_only_store::Store::connect(&url).await.unwrap();
+        store.record_tokens(&[token]).await.unwrap();
+        store.revoke(&revocation.at(at(refused + 60)).by("ada").because("leaked")).await.unwrap();
+    });
+    let explain =
+        |url: &str| sandbox.run(&["explain", REFUSED, "--audit", "audit.jsonl", "--store", url]).done();
+    let text = explain(&url).stdout;
+    for part in [
+        "\n  then          active\n",
+        "\n  now           revoked\n",
+        "\n  minted by     bob\n",
+        "\n  revoked       token at 2026-01-01T09:01:00Z by ada: leaked",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Without the store, the record still explains the decision.
+    let ran = explain("sqlite:absent.db");
+    assert!(ran.stdout.contains("Refused by the stage `policy`") && !ran.stdout.contains("The token:"));
+    assert!(ran.stderr.contains("the state of the token is not known: "), "{}", ran.stderr);
 }
 
 #[test]
@@ -267,6 +338,9 @@ fn search_prints_the_lines_that_meet_all_conditions() {
         3
     );
     assert_eq!(found(&["--endpoint", "serve"]).len(), 0);
+    // The rest of the file is not read.
+    let first = sandbox.run(&["audit", "search", "audit.jsonl", "--limit", "1"]).done();
+    assert_eq!((first.stdout.lines().count(), first.stderr.as_str()), (1, ""));
 }
 
 #[test]
@@ -302,17 +376,65 @@ fn control_characters_of_a_log_are_escaped() {
 
 /// A sealed log with five records, as the guard of a service writes it, and its public key.
 fn sealed(sandbox: &Sandbox) -> String {
+    let key = sandbox.run(&["keygen", "--audit", "bakery.example/orders", "--out", "audit.key"]).done();
+    write_sealed(sandbox, |_| ());
+    key.line().to_owned()
+}
+
+/// Adds five records to a sealed log.
+fn write_sealed(sandbox: &Sandbox, on_checkpoint: impl FnMut(&str) + Send + 'static) {
     use service_only::{Algorithm, JsonLinesAudit, Verifier, issue::SigningKey};
     use service_only_evidence::tree::{LogKey, Sealing};
 
-    let key = sandbox.run(&["keygen", "--audit", "bakery.example/orders", "--out", "audit.key"]).done();
     let audit = Sealing::with_key(LogKey::from_file(sandbox.path("audit.key")).unwrap());
-    let audit = audit.to_file(JsonLinesAudit::builder(), sandbox.path("sealed.jsonl")).unwrap();
+    let audit = audit
+        .on_checkpoint(on_checkpoint)
+        .to_file(JsonLinesAudit::builder(), sandbox.path("sealed.jsonl"))
+        .unwrap();
     let signing = SigningKey::generate(Algorithm::HS256).unwrap();
     let verifier =
         Verifier::builder().issuer("bakery-auth").keys(signing.verifying_key()).audit(audit).build().unwrap();
     (0..5).for_each(|_| drop(verifier.verify("no token").unwrap_err()));
-    key.line().to_owned()
+}
+
+fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy_all(&from, &to) } else { assert!(std::fs::copy(from, to).is_ok()) }
+    }
+}
+
+#[test]
+fn stored_checkpoint_reveals_that_the_log_was_set_back_with_its_tree() {
+    let sandbox = Sandbox::new();
+    sealed(&sandbox);
+    copy_all(&sandbox.path("sealed.jsonl.tree"), &sandbox.path("old.tree"));
+    let old = sandbox.read("sealed.jsonl");
+    sandbox.run(&["store", "init", "--store", "sqlite:tokens.db"]).done();
+    let url = format!("sqlite:{}", sandbox.path("tokens.db").display());
+    write_sealed(&sandbox, service_only_store::CheckpointWriter::of(url).start().unwrap().receiver());
+
+    let known = ["audit", "verify", "sealed.jsonl", "--key", "audit.key.pub"];
+    let verify = |more: &[&str]| sandbox.run(&[&known[..], more].concat());
+    let stored = ["--store", "sqlite:tokens.db"];
+    let intact = verify(&stored).done();
+    assert!(intact.stdout.starts_with("intact: 10 of 10 records"), "{}", intact.stdout);
+    assert!(intact.stderr.contains("checkpoints of `bakery.example/orders`"), "{}", intact.stderr);
+
+    std::fs::remove_dir_all(sandbox.path("sealed.jsonl.tree")).unwrap();
+    copy_all(&sandbox.path("old.tree"), &sandbox.path("sealed.jsonl.tree"));
+    sandbox.write("sealed.jsonl", &old);
+    assert!(verify(&[]).done().stdout.starts_with("intact: 5 of 5 records"));
+    let found = verify(&stored);
+    assert_eq!(found.code, 1, "{}", found.stderr);
+    assert!(found.stdout.starts_with("tampered: rolled_back: "), "{}", found.stdout);
+
+    // An unavailable store is not an intact log, and hides no change that the files show.
+    let absent = ["--store", "sqlite:absent.db"];
+    assert_eq!(verify(&absent).code, 4, "{}", verify(&absent).stdout);
+    sandbox.write("sealed.jsonl", old.replacen("deny", "allo", 1));
+    assert_eq!(verify(&absent).code, 1);
 }
 
 #[test]
@@ -350,6 +472,58 @@ fn sealed_log_is_verified_with_an_exit_code_for_each_answer() {
     let undecided = sandbox.run(&["audit", "verify", "absent.jsonl", "--key", &key]);
     assert_eq!(undecided.code, 2, "{}", undecided.stdout);
     assert!(verify(&["--key", &sandbox.read("audit.key")]).refused().contains("private key"));
+    sandbox.run(&["keygen", "--audit", "bakery.example/orders", "--out", "other.key"]).done();
+    let other = verify(&["--key", "other.key.pub"]);
+    assert_eq!(other.code, 2, "{}", other.stdout);
+    assert!(
+        other.stdout.starts_with("undecided: ") && other.stdout.contains("not signed by"),
+        "{}",
+        other.stdout
+    );
+}
+
+/// The gate compiles and tests the examples as they are. Their attribute is widened here, and the patch must restore it.
+#[test]
+fn patch_of_a_widened_example_is_the_example_that_compiles_and_passes_its_tests() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let original = std::fs::read_to_string(top.join("examples/quickstart/src/main.rs")).unwrap();
+    let services = "services(\"tenant-deletion-orchestrator\")";
+    let wide = "services(\"billing\", \"tenant-deletion-orchestrator\")";
+    let attributes = [
+        (format!("{services}, "), String::new(), "{\"scopes\":[\"tenants:delete\"]}".to_owned()),
+        (
+            services.to_owned(),
+            wide.to_owned(),
+            "{\"services\":[\"billing\",\"tenant-deletion-orchestrator\"],\"scopes\":[\"tenants:delete\"]}"
+                .to_owned(),
+        ),
+    ];
+    for (narrow, wide, access) in attributes {
+        let sandbox = Sandbox::new();
+        let source = original.replacen(&narrow, &wide, 1);
+        assert_ne!(source, original);
+        let line = source.lines().position(|line| line.contains("fn delete_tenant")).unwrap() + 1;
+        std::fs::create_dir(sandbox.path("src")).unwrap();
+        sandbox.write("src/main.rs", &source);
+        sandbox.write(
+            "table.json",
+            format!(
+                r#"{{"service":"quickstart","routes":[{{"methods":["DELETE"],"path":"/tenants/{{tenant}}","handler":{{"endpoint":"quickstart::delete_tenant","line":{line}}},"access":{{"service_only":{access}}}}}]}}"#
+            ),
+        );
+        let log: String = (0..10)
+            .map(|hour| record(hour, hour, r#""allow","status":200"#, "tenant-deletion-orchestrator"))
+            .collect();
+        sandbox.write("audit.jsonl", log.replace("stock::reserve", "quickstart::delete_tenant"));
+        let suggest = ["suggest", "audit.jsonl", "--window", "10h", "--until", "2026-01-01T10:00:00Z"];
+        let patch = ["--endpoints", "table.json", "--format", "patch", "--source", "."];
+        let patch = sandbox.run(&[&suggest[..], &patch].concat()).done().stdout;
+        sandbox.write("narrow.patch", &patch);
+        let mut git = std::process::Command::new("git");
+        let applied = git.args(["apply", "narrow.patch"]).current_dir(sandbox.path(".")).status();
+        assert!(applied.unwrap().success(), "{patch}");
+        assert_eq!(sandbox.read("src/main.rs"), original, "{patch}");
+    }
 }
 
 #[test]

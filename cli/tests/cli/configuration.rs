@@ -14,7 +14,7 @@ use service_only::{
 use service_only_client::{ClientCredentials, TokenSource, TokenSupply};
 use service_only_export::MeshOptions;
 use service_only_otel::Metrics;
-use service_only_store::{SqlRevocations, rotation::KeyReporter};
+use service_only_store::{CheckpointWriter, SqlRevocations, rotation::KeyReporter};
 use service_only_tls::{TlsConnector, TlsFiles, TlsServer};
 
 const GUIDE: &str = include_str!("../../../docs/src/operations/configuration.md");
@@ -120,6 +120,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         JsonLinesAudit::DEFAULT_QUEUE,
         RemoteJwks::DEFAULT_MAX_KEYS,
         KeyReporter::DEFAULT_INTERVAL,
+        CheckpointWriter::DEFAULT_INTERVAL,
         SqlRevocations::DEFAULT_POLL_INTERVAL,
         RemoteJwks::DEFAULT_TIMEOUT,
         MeshOptions::DEFAULT_TRUST_DOMAIN,
@@ -226,7 +227,7 @@ fn guide_contains_every_builder_method_in_its_section() {
                 "store/src/rotation/reporter.rs",
             ],
         ),
-        ("Audit", &["src/audit/json_lines.rs"]),
+        ("Audit", &["src/audit/json_lines.rs", "store/src/checkpoints.rs"]),
         ("Metrics and traces", &["otel/src/metrics.rs", "otel/src/traces.rs"]),
         (
             "Calling others",
