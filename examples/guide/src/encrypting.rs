@@ -4,10 +4,11 @@ use std::{error::Error, path::Path};
 
 use axum::Router;
 use service_only::{
-    KeySet, Proof, Verifier,
+    Dpop, KeySet, Proof, Verifier,
     error::BuildError,
-    issue::{IssueError, Issuer, MintedToken},
+    issue::{DpopKey, IssueError, Issuer, MintedToken},
 };
+use service_only_client::{AttachToken, InvalidOrigin, TokenSource};
 use service_only_tls::{Certificate, InvalidSpiffeId, Tls, TlsError, TlsFiles, TlsServer};
 use tokio::net::TcpListener;
 
@@ -37,6 +38,18 @@ fn bound(issuer: &Issuer, certificate: &Certificate) -> Result<MintedToken, Issu
 
 fn proven(keys: KeySet) -> Result<Verifier, BuildError> {
     Verifier::builder().issuer("bakery-auth").keys(keys).require_proof(Proof::Mtls).build()
+}
+
+fn with_dpop(keys: KeySet) -> Result<Verifier, BuildError> {
+    Verifier::builder().issuer("bakery-auth").keys(keys).dpop(Dpop::new("https://orders.internal")).build()
+}
+
+fn bound_to_key(issuer: &Issuer, key: &DpopKey) -> Result<MintedToken, IssueError> {
+    issuer.token_for("billing").bind_key(key.thumbprint()).mint()
+}
+
+fn signing_client(tokens: TokenSource, key: DpopKey) -> Result<AttachToken, InvalidOrigin> {
+    Ok(AttachToken::from(tokens).to("https://orders.internal")?.dpop(key))
 }
 
 fn behind(gateway: &str, tls: Tls) -> Result<TlsServer, InvalidSpiffeId> {

@@ -8,7 +8,7 @@ use http::{HeaderMap, Uri, header::AUTHORIZATION};
 use crate::proxies::Proxies;
 use crate::{InvalidOrigin, LazyTokenSource, TokenSource, TokenSupply, origin::Origin};
 #[cfg(any(feature = "reqwest", feature = "tower"))]
-use crate::{TokenError, TokenFileError};
+use crate::{TokenError, TokenFileError, signing::Signing};
 
 /// Adds the token of a [`TokenSource`] or a [`TokenSupply`] to requests to named services, and to no others. It is a tower layer
 /// with the feature `tower`, and reqwest middleware with `reqwest`.
@@ -29,6 +29,8 @@ pub struct AttachToken {
     recipients: Vec<Recipient>,
     /// The audience of recipients that have none of their own.
     audience: Option<String>,
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
+    pub(crate) signing: Signing,
     #[cfg(feature = "reqwest")]
     pub(crate) proxies: Proxies,
 }
@@ -80,6 +82,8 @@ impl From<Tokens> for AttachToken {
             tokens,
             recipients: Vec::new(),
             audience: None,
+            #[cfg(any(feature = "reqwest", feature = "tower"))]
+            signing: Signing::default(),
             #[cfg(feature = "reqwest")]
             proxies: Proxies::of_environment(),
         }
@@ -108,6 +112,15 @@ impl AttachToken {
             None => self.audience = audience,
         }
         self
+    }
+
+    /// Signs a proof with this key for each request (RFC 9449), and sends the token with the scheme DPoP. The tokens must be
+    /// bound to the key: an issuer binds them to [`DpopKey::thumbprint`](service_only::issue::DpopKey::thumbprint).
+    ///
+    /// If a server asks for a nonce, the request is sent once more with it, like one with a newer token.
+    #[cfg(all(feature = "issue", any(feature = "reqwest", feature = "tower")))]
+    pub fn dpop(self, key: impl Into<std::sync::Arc<service_only::issue::DpopKey>>) -> Self {
+        Self { signing: Signing::Dpop(crate::signing::Dpop::new(key.into())), ..self }
     }
 
     /// The recipient of a request that gets a token: its origin is a recipient's, and it has no other credentials.

@@ -6,8 +6,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use service_only::clock::{Clock, SystemClock};
 #[cfg(feature = "issue")]
-use service_only::issue::SigningKey;
+use service_only::issue::{DpopKey, SigningKey};
 
+#[cfg(feature = "issue")]
+use crate::signing::Dpop;
 use crate::{
     AudienceParameter, TokenSource, TokenSupply,
     error::{TokenError, TokenErrorKind},
@@ -37,6 +39,8 @@ pub struct ClientCredentials {
     credential: Option<Credential>,
     scopes: Vec<String>,
     audience: AudienceParameter,
+    #[cfg(feature = "issue")]
+    dpop: Option<Dpop>,
     transport: Transport,
     renew_after: u32,
     clock: Box<dyn Clock>,
@@ -52,6 +56,8 @@ impl TokenSource {
             credential: None,
             scopes: Vec::new(),
             audience: AudienceParameter::Resource,
+            #[cfg(feature = "issue")]
+            dpop: None,
             transport: Transport::default(),
             renew_after: TokenSupply::DEFAULT_RENEWAL_PERCENT,
             clock: Box::new(SystemClock),
@@ -98,6 +104,13 @@ impl ClientCredentials {
     #[cfg(feature = "issue")]
     pub fn private_key(self, key: impl Into<Arc<SigningKey>>) -> Self {
         Self { credential: Some(Credential::PrivateKey(key.into())), ..self }
+    }
+
+    /// Asks for tokens that are bound to this key (RFC 9449 section 5). Pass the same key to
+    /// [`AttachToken::dpop`](crate::AttachToken::dpop), which signs each request with it.
+    #[cfg(feature = "issue")]
+    pub fn dpop(self, key: impl Into<Arc<DpopKey>>) -> Self {
+        Self { dpop: Some(Dpop::new(key.into())), ..self }
     }
 
     /// Authenticates with a token that another system issued to this workload, such as a Kubernetes token or a JWT-SVID in
@@ -173,6 +186,8 @@ impl ClientCredentials {
         }
         let endpoint =
             Endpoint::new(self.place, client_id, credential, self.scopes, self.audience, self.transport)?;
+        #[cfg(feature = "issue")]
+        let endpoint = endpoint.with_dpop(self.dpop);
         Ok(TokenSupply::new(Minter::Endpoint(endpoint.into()), self.clock, self.renew_after))
     }
 }

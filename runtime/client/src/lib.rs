@@ -44,6 +44,8 @@ mod proxies;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod rounds;
+#[cfg(any(feature = "reqwest", feature = "tower", all(feature = "oauth", feature = "issue")))]
+mod signing;
 mod supply;
 mod token;
 mod token_file;

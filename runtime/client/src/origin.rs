@@ -6,7 +6,7 @@ use http::{Uri, uri::Scheme};
 
 use service_only::{__satellite::escaped, Denial};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     scheme: Scheme,
     /// In lower case: hosts are compared without case (RFC 3986 section 3.2.2).
@@ -34,6 +34,16 @@ impl Origin {
             port => port_of(port.strip_prefix(':')?)?,
         };
         Some(Self { scheme, host: host.to_ascii_lowercase(), port })
+    }
+
+    /// The URL of a path at this origin, with its port only if it is not the default one.
+    #[cfg(feature = "issue")]
+    pub(crate) fn url(&self, path: &str) -> String {
+        let Self { scheme, host, port } = self;
+        match (scheme == &Scheme::HTTPS, port) {
+            (true, 443) | (false, 80) => format!("{scheme}://{host}{path}"),
+            _ => format!("{scheme}://{host}:{port}{path}"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt};
 
-use http::{Extensions, StatusCode, Uri, header::AUTHORIZATION};
+use http::{Extensions, HeaderValue, StatusCode, Uri};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
@@ -26,6 +26,14 @@ impl AttachToken {
     pub fn client_uses_no_proxy(mut self) -> Self {
         self.proxies = Proxies(None);
         self
+    }
+}
+
+impl AttachToken {
+    fn sign(&self, token: &HeaderValue, target: &Uri, request: &mut Request) -> Result<()> {
+        let method = request.method().clone();
+        let signed = self.signing.sign(token, &method, target, request.headers_mut());
+        signed.map_err(reqwest_middleware::Error::middleware)
     }
 }
 
@@ -69,16 +77,23 @@ impl Middleware for AttachToken {
             NoToken::File(error) => reqwest_middleware::Error::middleware(error),
             NoToken::Supply(error) => reqwest_middleware::Error::middleware(error),
         })?;
-        request.headers_mut().insert(AUTHORIZATION, sent.clone());
+        self.sign(&sent, &target, &mut request)?;
         let again = request.try_clone();
         let response = next.clone().run(request, extensions).await?;
+        let needs_nonce = self.signing.needs_nonce(&target, response.status(), response.headers());
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match (self.tokens.another_than(&sent, &recipient).await, again) {
-            (Some(newer), Some(mut again)) => {
-                again.headers_mut().insert(AUTHORIZATION, newer);
-                next.run(again, extensions).await
+        let newer = match needs_nonce {
+            true => Some(sent),
+            false => self.tokens.another_than(&sent, &recipient).await,
+        };
+        match (newer, again) {
+            (Some(token), Some(mut again)) => {
+                self.sign(&token, &target, &mut again)?;
+                let response = next.run(again, extensions).await?;
+                self.signing.needs_nonce(&target, response.status(), response.headers());
+                Ok(response)
             }
             _ => Ok(response),
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{Request, Response, StatusCode};
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use http_body::Body as _;
 use http_body_util::{Empty, Full};
@@ -102,24 +102,32 @@ where
             let response = inner.call(request);
             return Box::pin(async move { response.await.map_err(Into::into) });
         };
-        let tokens = self.attach.tokens.clone();
+        let (tokens, signing) = (self.attach.tokens.clone(), self.attach.signing.clone());
         Box::pin(async move {
             let sent = tokens.authorization_now(&recipient).await.map_err(|none| match none {
                 NoToken::File(error) => BoxError::from(error),
                 NoToken::Supply(error) => BoxError::from(error),
             })?;
-            request.headers_mut().insert(AUTHORIZATION, sent.clone());
+            let (method, target) = (request.method().clone(), request.uri().clone());
+            signing.sign(&sent, &method, &target, request.headers_mut())?;
             let again = again(&request);
             let response = inner.call(request).await.map_err(Into::into)?;
+            let needs_nonce = signing.needs_nonce(&target, response.status(), response.headers());
             if response.status() != StatusCode::UNAUTHORIZED {
                 return Ok(response);
             }
-            match (tokens.another_than(&sent, &recipient).await, again) {
-                (Some(newer), Some(mut again)) => {
-                    again.headers_mut().insert(AUTHORIZATION, newer);
+            let newer = match needs_nonce {
+                true => Some(sent),
+                false => tokens.another_than(&sent, &recipient).await,
+            };
+            match (newer, again) {
+                (Some(token), Some(mut again)) => {
+                    signing.sign(&token, &method, &target, again.headers_mut())?;
                     drop(response);
                     poll_fn(|context| inner.poll_ready(context)).await.map_err(Into::into)?;
-                    inner.call(again).await.map_err(Into::into)
+                    let response = inner.call(again).await.map_err(Into::into)?;
+                    signing.needs_nonce(&target, response.status(), response.headers());
+                    Ok(response)
                 }
                 _ => Ok(response),
             }

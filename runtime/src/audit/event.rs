@@ -174,7 +174,7 @@ impl<'a> AuditEvent<'a> {
         self.subject.profile
     }
 
-    /// The proof that the sender of the verified token gave: `mtls`; `None` for a bearer token.
+    /// The proof that the sender of the verified token gave: `mtls` or `dpop`; `None` for a bearer token.
     pub fn proof(&self) -> Option<&'static str> {
         self.subject.proof
     }

@@ -88,7 +88,7 @@ pub struct AuditRecord {
     /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe` or `oauth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'static str>,
-    /// The proof that the sender of the verified token gave: `mtls`; `None` for a bearer token.
+    /// The proof that the sender of the verified token gave: `mtls` or `dpop`; `None` for a bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<&'static str>,
     /// The address of the peer of the connection, never one from a header.

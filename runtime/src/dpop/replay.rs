@@ -83,6 +83,9 @@ struct Spent {
     removed_until: Option<i64>,
 }
 
+/// How many ended proofs a request removes: no request holds the lock for long after a burst.
+const MAX_REMOVED: usize = 1_024;
+
 impl MemoryReplays {
     /// How many proofs are held by default: for 2,000 requests a second with proofs of a minute. A proof takes about 100
     /// bytes.
@@ -117,12 +120,16 @@ impl ReplayStore for MemoryReplays {
 }
 
 impl Spent {
-    /// Removes the proofs that are not accepted any more.
+    /// Removes proofs that are not accepted any more. Each call adds one proof at most, so the memory shrinks.
     fn remove_before(&mut self, now: i64) {
-        while let Some(first) = self.by_end.first_entry().filter(|first| *first.key() < now) {
+        for _ in 0..MAX_REMOVED {
+            let Some(mut first) = self.by_end.first_entry().filter(|first| *first.key() < now) else {
+                return;
+            };
             self.removed_until = self.removed_until.max(Some(*first.key()));
-            for id in first.remove() {
-                self.ids.remove(&id);
+            match first.get_mut().pop() {
+                Some(id) => drop(self.ids.remove(&id)),
+                None => drop(first.remove()),
             }
         }
     }
@@ -182,6 +189,23 @@ mod tests {
             let spent = locked(&memory.spent);
             assert!(spent.ids.len() <= 61 && spent.by_end.len() <= 61, "{now}");
         }
+    }
+
+    #[test]
+    fn a_request_after_a_burst_removes_a_bounded_number() {
+        let memory = MemoryReplays::new(5_000).unwrap();
+        let id = |number: i64| crate::keys::thumbprint::sha256(&[&number.to_be_bytes()]);
+        for number in 0..5_000 {
+            memory.spend(&SpentProof::new(id(number), 60), at(0)).unwrap();
+        }
+        memory.spend(&SpentProof::new(id(-1), 121), at(61)).unwrap();
+        let held = || locked(&memory.spent).ids.len();
+        assert_eq!(held(), 5_000 - MAX_REMOVED + 1);
+        for number in 2..8 {
+            memory.spend(&SpentProof::new(id(-number), 121), at(61)).unwrap();
+        }
+        assert_eq!(held(), 7, "all of the burst");
+        assert_eq!(locked(&memory.spent).by_end.len(), 1);
     }
 
     #[test]

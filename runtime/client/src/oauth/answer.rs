@@ -24,6 +24,43 @@ struct Answer {
     error_description: Option<String>,
 }
 
+/// The type of the expected token (RFC 6749 section 7.1, RFC 9449 section 5).
+#[derive(Debug, Copy, Clone)]
+pub(super) enum TokenType {
+    Bearer,
+    /// Bound to the key of a proof.
+    #[cfg(feature = "issue")]
+    Dpop,
+}
+
+impl TokenType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            #[cfg(feature = "issue")]
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Bearer => {
+                "disable sender-constrained tokens for this client, or set the key of this client with `.dpop(…)`"
+            }
+            #[cfg(feature = "issue")]
+            Self::Dpop => "enable DPoP for this client at the provider",
+        }
+    }
+}
+
+/// Whether a provider refused the request because its proof lacked the nonce of the response (RFC 9449 section 8).
+#[cfg(feature = "issue")]
+pub(super) fn needs_nonce(response: &Response) -> bool {
+    let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
+    response.status != StatusCode::OK
+        && answer.is_ok_and(|answer| answer.error.as_deref() == Some("use_dpop_nonce"))
+}
+
 /// How long requests pause after a 429 without `Retry-After`.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -32,6 +69,7 @@ pub(super) fn token(
     response: &Response,
     audience: Option<&str>,
     parameter: AudienceParameter,
+    expected: TokenType,
     now: Timestamp,
 ) -> Result<Sendable, TokenErrorKind> {
     if response.status == StatusCode::TOO_MANY_REQUESTS {
@@ -64,10 +102,12 @@ pub(super) fn token(
     };
     let text = Zeroizing::new(answer.access_token.ok_or_else(|| missing("access_token"))?);
     let kind = answer.token_type.ok_or_else(|| missing("token_type"))?;
-    if !kind.eq_ignore_ascii_case("bearer") {
+    if !kind.eq_ignore_ascii_case(expected.as_str()) {
         return Err(TokenErrorKind::Response(format!(
-            "the `token_type` is `{}`, expected `Bearer`; disable sender-constrained tokens for this client",
-            escaped(&kind, Denial::MAX_QUOTED)
+            "the `token_type` is `{}`, expected `{}`; {}",
+            escaped(&kind, Denial::MAX_QUOTED),
+            expected.as_str(),
+            expected.remedy()
         )));
     }
     let mut token = sendable(text.as_bytes()).map_err(|why| {

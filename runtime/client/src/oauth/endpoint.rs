@@ -10,8 +10,10 @@ use tokio::sync::Mutex;
 use super::{
     AudienceParameter, answer,
     credential::{Credential, form},
-    transport::{Transport, shown},
+    transport::{Response, Transport, shown},
 };
+#[cfg(feature = "issue")]
+use crate::signing::{DPOP, Dpop};
 use crate::{
     error::{TokenError, TokenErrorKind},
     token::Sendable,
@@ -33,6 +35,8 @@ pub(crate) struct Endpoint {
     audience: AudienceParameter,
     transport: Transport,
     client: Client,
+    #[cfg(feature = "issue")]
+    dpop: Option<Dpop>,
     /// The discovery document; `None` if the endpoint is configured.
     document: Option<Url>,
     /// The endpoint, once it is known.
@@ -62,7 +66,25 @@ impl Endpoint {
         };
         let client = transport.client()?;
         let url = Mutex::new(url);
-        Ok(Self { issuer, client_id, credential, scopes, audience, transport, client, document, url })
+        Ok(Self {
+            issuer,
+            client_id,
+            credential,
+            scopes,
+            audience,
+            transport,
+            client,
+            #[cfg(feature = "issue")]
+            dpop: None,
+            document,
+            url,
+        })
+    }
+
+    /// Asks for tokens that are bound to this key.
+    #[cfg(feature = "issue")]
+    pub(crate) fn with_dpop(self, dpop: Option<Dpop>) -> Self {
+        Self { dpop, ..self }
     }
 
     /// Obtains a token for an audience.
@@ -87,6 +109,35 @@ impl Endpoint {
         audience: Option<&str>,
         clock: &dyn Clock,
     ) -> Result<Sendable, TokenError> {
+        let response = self.send(&url, audience, clock).await?;
+        #[cfg(feature = "issue")]
+        let (response, expected) = match &self.dpop {
+            None => (response, answer::TokenType::Bearer),
+            Some(dpop) => {
+                let has_nonce = dpop.keep_nonce(&target(&url)?, response.nonce.as_ref());
+                let response = match has_nonce && answer::needs_nonce(&response) {
+                    true => self.send(&url, audience, clock).await?,
+                    false => response,
+                };
+                (response, answer::TokenType::Dpop)
+            }
+        };
+        #[cfg(not(feature = "issue"))]
+        let expected = answer::TokenType::Bearer;
+        // Read the clock after the response: `expires_in` begins when the provider answers, so this is too late by the
+        // way of the response at most, and `exp` of the token limits it.
+        Ok(answer::token(&response, audience, self.audience, expected, clock.now())?)
+    }
+
+    /// Sends one request, with a credential and a proof of its own: both may be valid once.
+    async fn send(
+        &self,
+        url: &Url,
+        audience: Option<&str>,
+        clock: &dyn Clock,
+    ) -> Result<Response, TokenError> {
+        #[cfg(not(feature = "issue"))]
+        let _ = clock;
         let proof = self
             .credential
             .prove(
@@ -104,17 +155,19 @@ impl Endpoint {
         pairs.extend(named);
         pairs.extend(proof.parameters.iter().map(|(name, value)| (*name, value.as_str())));
         let mut body = form(pairs);
-        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut request =
+            self.client.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(basic) = &proof.basic {
             let mut value = http::HeaderValue::from_str(basic)
                 .map_err(|_| TokenErrorKind::Credential("the client secret cannot be sent".to_owned()))?;
             value.set_sensitive(true);
             request = request.header(http::header::AUTHORIZATION, value);
         }
-        let response = self.transport.send(request.body(std::mem::take(&mut *body))).await?;
-        // Read the clock after the response: `expires_in` begins when the provider answers, so this is too late by the
-        // way of the response at most, and `exp` of the token limits it.
-        Ok(answer::token(&response, audience, self.audience, clock.now())?)
+        #[cfg(feature = "issue")]
+        if let Some(dpop) = &self.dpop {
+            request = request.header(DPOP, dpop.proof(&http::Method::POST, &target(url)?, None)?);
+        }
+        Ok(self.transport.send(request.body(std::mem::take(&mut *body))).await?)
     }
 
     /// The scope of a request, and the parameter that names its audience.
@@ -182,6 +235,14 @@ impl Endpoint {
         }
         self.transport.parse(&found.token_endpoint)
     }
+}
+
+/// The URL in the form that a proof is about.
+#[cfg(feature = "issue")]
+fn target(url: &Url) -> Result<http::Uri, TokenErrorKind> {
+    url.as_str()
+        .parse()
+        .map_err(|_| TokenErrorKind::Configuration("the token endpoint is not a URL".to_owned()))
 }
 
 impl fmt::Debug for Endpoint {

@@ -33,6 +33,9 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) is_html: bool,
     pub(crate) retry_after: Option<Duration>,
+    /// The nonce for the next proof of DPoP (RFC 9449 section 8).
+    #[cfg(feature = "issue")]
+    pub(crate) nonce: Option<http::HeaderValue>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
@@ -121,6 +124,8 @@ async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
     // RFC 9110 section 10.2.3. A date is not read: the pause grows after each failure.
     let retry_after =
         header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    #[cfg(feature = "issue")]
+    let nonce = answer.headers().get("dpop-nonce").cloned();
     let status = answer.status();
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
@@ -132,7 +137,14 @@ async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
         body.extend_from_slice(&chunk);
     }
     let is_html = is_html || body.trim_ascii_start().starts_with(b"<");
-    Ok(Response { status, is_html, retry_after, body })
+    Ok(Response {
+        status,
+        is_html,
+        retry_after,
+        #[cfg(feature = "issue")]
+        nonce,
+        body,
+    })
 }
 
 /// A URL for a message, without its query, which may contain a secret.

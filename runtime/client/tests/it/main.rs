@@ -8,6 +8,7 @@
     reason = "a test"
 )]
 
+mod dpop;
 #[path = "reqwest.rs"]
 mod over_reqwest;
 #[path = "tower.rs"]

@@ -11,14 +11,15 @@ use std::{
 };
 
 use service_only::{
-    Algorithm, RemoteJwks, TrustedIssuer, Verifier,
+    Algorithm, Dpop, Proof, RemoteJwks, TrustedIssuer, Verifier,
     clock::{Clock, SystemClock},
-    issue::{PublicJwk, SigningKey},
+    issue::{DpopKey, PublicJwk, SigningKey},
 };
-use service_only_client::{ClientCredentials, TokenErrorKind, TokenSupply};
+use service_only_client::{AttachToken, ClientCredentials, TokenErrorKind, TokenSupply};
 use service_only_testkit::ManualClock;
 
 use super::*;
+use tower::{Layer, ServiceExt};
 
 const AUDIENCE: &str = "https://orders.bakery.example";
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -82,7 +83,8 @@ impl Provider {
     async fn verifier(&self) -> Verifier {
         let keys = RemoteJwks::discover(&self.issuer).dangerously_allow_http().start().await.unwrap();
         let issuer = TrustedIssuer::oauth(&self.issuer).keys(keys).audience(AUDIENCE);
-        Verifier::builder().trust(issuer.name("billing", "billing-service")).build().unwrap()
+        let dpop = Dpop::new(AUDIENCE);
+        Verifier::builder().trust(issuer.name("billing", "billing-service")).dpop(dpop).build().unwrap()
     }
 }
 
@@ -185,4 +187,42 @@ async fn a_foreign_provider_refuses_a_wrong_secret_and_an_unknown_audience() {
         matches!(error.kind(), TokenErrorKind::Refused(why) if why.contains("`invalid_target`")),
         "{error}"
     );
+}
+
+#[service_only]
+async fn proven(caller: Caller) -> String {
+    assert_eq!(caller.proof(), Some(Proof::Dpop));
+    caller.service().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_provider_binds_a_token_to_the_key_that_then_signs_each_request() {
+    let Some(mut provider) = Provider::start() else { return };
+    let verifier = provider.verifier().await;
+    let secret = provider.folder.path().join("secret");
+    let key = Arc::new(DpopKey::generate(Algorithm::ES256).unwrap());
+    let settings = || provider.client("billing-dpop").secret_file(&secret);
+    let supply = settings().dpop(Arc::clone(&key)).start().unwrap();
+    let app = Router::new().route("/stock", any(proven)).with_state(verifier.clone());
+    let call = async |attach: AttachToken| {
+        let app = app.clone();
+        let inner = tower::service_fn(move |request: http::Request<http_body_util::Empty<Bytes>>| {
+            app.clone().oneshot(request.map(axum::body::Body::new))
+        });
+        let client = attach.to(AUDIENCE).unwrap().audience(AUDIENCE).layer(inner);
+        let request = http::Request::get(format!("{AUDIENCE}/stock")).body(http_body_util::Empty::new());
+        client.oneshot(request.unwrap()).await.map(|response| response.status().as_u16())
+    };
+    let attach = || AttachToken::from(supply.clone());
+    for _ in 0..3 {
+        assert_eq!(call(attach().dpop(Arc::clone(&key))).await.unwrap(), 200);
+    }
+    assert_eq!(provider.tell("count").0, 2, "the provider asked for a nonce once");
+    let other = DpopKey::generate(Algorithm::ES256).unwrap();
+    assert_eq!(call(attach().dpop(other)).await.unwrap(), 401);
+    assert_eq!(call(attach()).await.unwrap(), 401);
+    // Without a key, this client gets no token.
+    let without = provider.client("billing-dpop").secret_file(&secret).start().unwrap();
+    let error = without.authorization_for(Some(AUDIENCE)).await.unwrap_err();
+    assert!(matches!(error.kind(), TokenErrorKind::Refused(_)), "{error}");
 }

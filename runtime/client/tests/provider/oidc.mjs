@@ -4,7 +4,7 @@
 // `npm install oidc-provider` was run is in SERVICE_ONLY_OIDC_DIR. It prints its issuer. Lines on standard input change
 // it: `rotate`, `retire`, `down`, `up`, `count`. It answers each with a line.
 import { createRequire } from 'node:module';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -39,12 +39,19 @@ const provider = (issuer, keys) =>
         token_endpoint_auth_signing_alg: 'ES256',
         jwks: clientKeys,
       }),
+      client('billing-dpop', {
+        client_secret: 'p@ss word',
+        token_endpoint_auth_method: 'client_secret_basic',
+        dpop_bound_access_tokens: true,
+      }),
     ],
     jwks: { keys },
     clientAuthMethods: ['client_secret_basic', 'private_key_jwt'],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      // It asks for a nonce, so that the client has to send each first request twice.
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource) => ({

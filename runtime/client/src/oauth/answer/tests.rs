@@ -33,12 +33,14 @@ fn response(status: u16, body: impl ToString) -> Response {
         status: StatusCode::from_u16(status).unwrap(),
         is_html: false,
         retry_after: None,
+        #[cfg(feature = "issue")]
+        nonce: None,
         body: body.into(),
     }
 }
 
 fn read(response: &Response) -> Result<Sendable, TokenErrorKind> {
-    token(response, Some("orders"), AudienceParameter::Resource, NOW)
+    token(response, Some("orders"), AudienceParameter::Resource, TokenType::Bearer, NOW)
 }
 
 fn expiry(answer: Value) -> Result<i64, TokenErrorKind> {
@@ -76,12 +78,21 @@ fn a_token_for_another_audience_is_refused_with_both() {
         assert!(why.contains("expected `orders`; allow this client"), "{why}");
     }
     let entra = response(200, of(json!("orders")));
-    assert!(token(&entra, Some("api://orders"), AudienceParameter::DefaultScope, NOW).is_ok());
-    assert!(token(&entra, Some("api://stock"), AudienceParameter::DefaultScope, NOW).is_err());
-    assert!(token(&entra, Some("api://orders"), AudienceParameter::Configured, NOW).is_err());
+    assert!(
+        token(&entra, Some("api://orders"), AudienceParameter::DefaultScope, TokenType::Bearer, NOW).is_ok()
+    );
+    assert!(
+        token(&entra, Some("api://stock"), AudienceParameter::DefaultScope, TokenType::Bearer, NOW).is_err()
+    );
+    assert!(
+        token(&entra, Some("api://orders"), AudienceParameter::Configured, TokenType::Bearer, NOW).is_err()
+    );
     let bare = response(200, with(json!({"access_token": jwt(&json!({}))})));
-    assert!(token(&bare, Some("orders"), AudienceParameter::Scope, NOW).is_ok());
-    assert!(token(&entra, Some("stock"), AudienceParameter::Scope, NOW).is_err(), "an `aud` is compared");
+    assert!(token(&bare, Some("orders"), AudienceParameter::Scope, TokenType::Bearer, NOW).is_ok());
+    assert!(
+        token(&entra, Some("stock"), AudienceParameter::Scope, TokenType::Bearer, NOW).is_err(),
+        "an `aud` is compared"
+    );
 }
 
 #[test]
@@ -133,4 +144,26 @@ fn a_provider_that_limits_requests_states_the_pause() {
 fn a_token_that_has_expired_is_not_used() {
     let old = with(json!({"access_token": jwt(&json!({"aud": "orders", "exp": NOW.unix()}))}));
     assert!(matches!(expiry(old), Err(TokenErrorKind::Response(why)) if why.contains("NTP")));
+}
+
+#[cfg(feature = "issue")]
+#[test]
+fn a_client_with_a_key_takes_only_a_bound_token() {
+    let dpop = |response: &Response| {
+        token(response, Some("orders"), AudienceParameter::Resource, TokenType::Dpop, NOW).map(drop)
+    };
+    let of_type = |kind: &str| response(200, with(json!({"token_type": kind})));
+    assert_eq!(dpop(&of_type("DPoP")), Ok(()));
+    assert!(
+        matches!(dpop(&of_type("Bearer")), Err(TokenErrorKind::Response(why)) if why.contains("expected `DPoP`"))
+    );
+    for (status, error, expected) in [
+        (400, json!({"error": "use_dpop_nonce"}), true),
+        (401, json!({"error": "use_dpop_nonce", "error_description": "again"}), true),
+        (400, json!({"error": "invalid_dpop_proof"}), false),
+        (200, json!({"error": "use_dpop_nonce"}), false),
+        (400, json!("use_dpop_nonce"), false),
+    ] {
+        assert_eq!(needs_nonce(&response(status, error.clone())), expected, "{status} {error}");
+    }
 }
