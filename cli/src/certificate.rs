@@ -25,6 +25,7 @@ pub(crate) fn presented(certificate: &Certificate) -> PeerCertificate {
     let facts = PeerFacts {
         thumbprint: *certificate.thumbprint(),
         spiffe_id: certificate.spiffe_id().map(SpiffeId::to_string),
+        name: None,
         not_before: certificate.not_before(),
         not_after: certificate.not_after(),
         forwarded_by: None,

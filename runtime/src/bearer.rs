@@ -28,13 +28,12 @@ pub(crate) enum BearerToken<'r> {
 }
 
 impl<'r> BearerToken<'r> {
-    /// Finds the token in the values of all `Authorization` headers of a request.
+    /// Finds the token in the values of all `Authorization` headers of a request; `None` without such a header. Any header
+    /// makes it a request with a token: a wrong one never counts as none.
     pub(crate) fn from_header_values<'v: 'r>(
         mut values: impl Iterator<Item = &'v [u8]>,
-    ) -> Result<Self, Denial> {
-        let Some(value) = values.next() else {
-            return Err(Denial::new(Code::MissingToken, "the request has no `Authorization` header"));
-        };
+    ) -> Result<Option<Self>, Denial> {
+        let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             // With two headers, two readers could use different ones.
             return Err(invalid("the request has more than one `Authorization` header"));
@@ -54,10 +53,10 @@ impl<'r> BearerToken<'r> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(too_large(token.len()));
         }
-        Ok(match scheme {
+        Ok(Some(match scheme {
             Scheme::Bearer => Self::Bytes(token),
             Scheme::Dpop => Self::WithProof(token),
-        })
+        }))
     }
 
     /// The unchecked bytes. Use them only to compare the token with cached ones.
@@ -83,6 +82,10 @@ impl<'r> BearerToken<'r> {
         let text = is_b64token(token).then(|| std::str::from_utf8(token).ok()).flatten();
         text.ok_or_else(|| invalid("the bearer token has characters that RFC 6750 does not allow"))
     }
+}
+
+pub(crate) fn missing_token() -> Denial {
+    Denial::new(Code::MissingToken, "the request has no `Authorization` header")
 }
 
 pub(crate) fn too_large(length: usize) -> Denial {
@@ -156,6 +159,7 @@ mod tests {
 
     fn parse(values: &[&str]) -> Result<String, Code> {
         BearerToken::from_header_values(values.iter().map(|value| value.as_bytes()))
+            .and_then(|token| token.ok_or_else(missing_token))
             .and_then(|token| token.read().map(str::to_owned))
             .map_err(|denial| denial.code())
     }
@@ -196,7 +200,7 @@ mod tests {
             [("DPoP a.b.c", true), ("dpop  a.b.c", true), ("DPOP a", true), ("Bearer a", false)]
         {
             let token = BearerToken::from_header_values(std::iter::once(value.as_bytes()));
-            assert_eq!(token.map(BearerToken::is_with_proof).ok(), Some(with_proof), "{value}");
+            assert_eq!(token.unwrap().map(BearerToken::is_with_proof), Some(with_proof), "{value}");
         }
         for value in ["DPoP", "DPoP ", "DPoP a b", "DPoP a, DPoP b"] {
             assert_eq!(parse(&[value]), Err(Code::InvalidRequest), "{value}");
@@ -263,7 +267,7 @@ mod tests {
         for byte in 0..=255_u8 {
             let value = [b"Bearer a".as_slice(), &[byte], b"c"].concat();
             let parsed = BearerToken::from_header_values(std::iter::once(value.as_slice()));
-            let parsed = parsed.and_then(BearerToken::read);
+            let parsed = parsed.and_then(|token| token.ok_or_else(missing_token)?.read());
             assert_eq!(parsed.is_ok(), byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte), "{byte}");
         }
     }

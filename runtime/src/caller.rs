@@ -10,6 +10,8 @@ use serde_json::Value;
 
 pub(crate) use self::audit_fragment::{Fragment, MAX_FRAGMENT};
 pub use self::typed::Claims;
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+use crate::peer::PeerCertificate;
 use crate::{
     audit::Subject,
     authorize::{Asking, Known, PathParameters, authorize, authorize_user},
@@ -29,7 +31,8 @@ use crate::{
 /// A verified service.
 ///
 /// A value of this type proves that the verifier checked the signature, the issuer, the audience, the times and the
-/// kind of a token.
+/// kind of a token. If the verifier [trusts certificates](crate::TrustedIssuer::spiffe_x509), it can also prove that the
+/// certificate of the connection names the service.
 ///
 /// You can keep a caller in a job or a stream. Each guarded function that you pass it to checks it again: its key,
 /// the times of its token, revocation and the policy. Nothing checks it in between, so a long stream calls a
@@ -264,10 +267,16 @@ impl Caller {
         Self { verified: Arc::clone(&self.verified), attempts: Attempts::default() }
     }
 
-    /// Builds the refusal of this caller, whose token was accepted.
+    /// Builds the refusal of this caller, whose credential was accepted.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
-        Refused { who: self.identified(), ..denial.into() }
+        refused(&self.verified.acceptance, self.identified(), denial)
     }
+}
+
+/// Builds the refusal of a service or a user whose credential was accepted.
+fn refused(acceptance: &Acceptance, who: Option<Arc<dyn Identified>>, denial: Denial) -> Refused {
+    let denial = if acceptance.is_by_certificate() { denial.without_token() } else { denial };
+    Refused { who, ..denial.into() }
 }
 
 /// See [`Caller::check_again`].
@@ -373,7 +382,14 @@ impl Identity {
 
     /// Builds the refusal of an authenticated identity.
     pub(crate) fn refused(&self, denial: Denial) -> Refused {
-        Refused { who: self.identified(), ..denial.into() }
+        refused(self.acceptance(), self.identified(), denial)
+    }
+
+    fn acceptance(&self) -> &Acceptance {
+        match self {
+            Self::Service(caller) => &caller.verified.acceptance,
+            Self::User(user) => &user.verified.acceptance,
+        }
     }
 
     /// Whether the service or the user meets a policy.
@@ -444,11 +460,10 @@ impl Identity {
         self.acceptance().bound_key()
     }
 
-    fn acceptance(&self) -> &Acceptance {
-        match self {
-            Self::Service(caller) => &caller.verified.acceptance,
-            Self::User(user) => &user.verified.acceptance,
-        }
+    /// Whether the request has the certificate that names this caller, if no token does.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    pub(crate) fn is_of_connection(&self, peer: Option<&PeerCertificate>) -> bool {
+        self.acceptance().is_of_connection(peer)
     }
 
     /// The attempts that the identity belongs to.

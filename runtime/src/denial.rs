@@ -22,6 +22,8 @@ struct Refusal {
     code: Code,
     reason: Cow<'static, str>,
     missing_scopes: Vec<String>,
+    /// Whether the request had no token, so that the challenge names no error.
+    without_token: bool,
 }
 
 impl Denial {
@@ -47,7 +49,23 @@ impl Denial {
     // Off the hot path, which is that of an admitted caller.
     #[cold]
     fn boxed(code: Code, reason: Cow<'static, str>, missing_scopes: Vec<String>) -> Self {
-        Self(Box::new(Refusal { code, reason: bounded(reason), missing_scopes }))
+        Self(Box::new(Refusal {
+            code,
+            reason: bounded(reason),
+            missing_scopes,
+            without_token: code == Code::MissingToken,
+        }))
+    }
+
+    /// The same refusal, of a request without a token.
+    pub(crate) fn without_token(mut self) -> Self {
+        self.0.without_token = true;
+        self
+    }
+
+    /// Whether the request had no token.
+    pub(crate) fn is_without_token(&self) -> bool {
+        self.0.without_token
     }
 
     /// The stable name of the rule that refused.
@@ -78,7 +96,7 @@ impl Denial {
 
 impl fmt::Debug for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refusal { code, reason, missing_scopes } = &*self.0;
+        let Refusal { code, reason, missing_scopes, .. } = &*self.0;
         f.debug_struct("Denial")
             .field("code", code)
             .field("reason", reason)

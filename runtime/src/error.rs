@@ -34,6 +34,10 @@ pub enum BuildError {
     NamesNotForKind,
     /// A SPIFFE trust domain has a scheme, a port or a letter that is not allowed.
     TrustDomain(String),
+    /// A setting of tokens is set for a trust domain whose callers present a certificate: the name of its method.
+    SettingOfTokens(&'static str),
+    /// A trust domain is trusted without tokens twice.
+    TrustDomainTwice(String),
     /// One subject is mapped to two names.
     NamedTwice(String),
     /// A name for a subject, or a name declared for an issuer, is not a valid service name.
@@ -135,6 +139,16 @@ impl fmt::Display for BuildError {
                 write!(
                     f,
                     "`{name}` is not a trust domain; write it as in `spiffe://TRUST-DOMAIN/…`, in lower case"
+                )
+            }
+            Self::SettingOfTokens(setting) => write!(
+                f,
+                "callers of `spiffe_x509` present a certificate and no token; leave `.{setting}(…)` out"
+            ),
+            Self::TrustDomainTwice(domain) => {
+                write!(
+                    f,
+                    "the trust domain `{domain}` is trusted without tokens twice; put all names into one entry"
                 )
             }
             Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),

@@ -13,7 +13,7 @@ use crate::{
 
 /// Finds the token in the values of all `Authorization` headers, if there is one.
 pub fn bearer(values: &[&[u8]]) -> Option<String> {
-    let token = BearerToken::from_header_values(values.iter().copied()).ok()?;
+    let token = BearerToken::from_header_values(values.iter().copied()).ok().flatten()?;
     Some(token.read().ok()?.to_owned())
 }
 

@@ -14,6 +14,7 @@ use crate::{
 use crate::{
     caller::Identity,
     denial::Denial,
+    peer::PeerCertificate,
     policy::{Endpoint, Policy},
     recorder::Attempt,
     verifier::Verifier,
@@ -84,12 +85,16 @@ impl<P: StaticPolicy> Guard<P> {
         Ok((Self::granted(&identity, attempt), identity))
     }
 
-    /// Decides about one token, for a test that calls the handler as a function.
+    /// Decides about one token and the certificate of its sender, for a test that calls the handler as a function.
     ///
     /// # Errors
     /// When the verifier refuses the token, or the caller does not meet the policy.
-    pub fn of_token(verifier: &Verifier, token: &str) -> Result<Self, Denial> {
-        let mut identity = verifier.authenticate_with(token, &P::POLICY)?;
+    pub fn of_token(
+        verifier: &Verifier,
+        peer: Option<&PeerCertificate>,
+        token: &str,
+    ) -> Result<Self, Denial> {
+        let mut identity = verifier.authenticate_from(peer, token, &P::POLICY)?;
         let attempt = identity.release();
         Ok(Self::granted(&identity, attempt))
     }

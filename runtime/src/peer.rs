@@ -25,8 +25,11 @@ struct Peer {
 pub struct PeerFacts {
     /// SHA-256 of the DER encoding of the leaf certificate.
     pub thumbprint: [u8; 32],
-    /// The SPIFFE ID of the leaf certificate.
+    /// The SPIFFE ID of the leaf certificate. The certificate then obeys X509-SVID sections 2 to 5: the SPIFFE ID is its
+    /// only URI SAN, it is a leaf, and its usages are those of a workload.
     pub spiffe_id: Option<String>,
+    /// The first other name of the leaf certificate, such as a DNS name.
+    pub name: Option<String>,
     /// The first instant at which the leaf certificate is valid.
     pub not_before: Timestamp,
     /// The last second in which the leaf certificate is valid.
@@ -57,6 +60,17 @@ impl PeerCertificate {
         self.0.facts.spiffe_id.as_deref()
     }
 
+    /// The name of the peer in logs and records: the SPIFFE ID, or the first other name of the certificate, such as a DNS
+    /// name.
+    pub fn id(&self) -> Option<&str> {
+        self.spiffe_id().or(self.0.facts.name.as_deref())
+    }
+
+    /// The first second in which the certificate is valid.
+    pub fn not_before(&self) -> Timestamp {
+        self.0.facts.not_before
+    }
+
     /// The last second in which the certificate is valid.
     pub fn not_after(&self) -> Timestamp {
         self.0.facts.not_after
@@ -69,11 +83,30 @@ impl PeerCertificate {
     }
 
     /// Whether the certificate is within its validity period, and the current roots verify it. A handshake is older
-    /// than the requests of its connection, so check it for each request. The verifier does so for bound tokens.
+    /// than the requests of its connection, so check it for each request. The verifier does so for bound tokens, and for
+    /// callers without a token.
     pub fn is_valid_at(&self, at: Timestamp) -> bool {
-        let PeerFacts { not_before, not_after, .. } = &self.0.facts;
-        (not_before.unix()..=not_after.unix()).contains(&at.unix()) && self.0.trust.is_trusted()
+        self.validity_at(at).is_ok()
     }
+
+    /// As [`is_valid_at`](Self::is_valid_at), with the reason.
+    pub(crate) fn validity_at(&self, at: Timestamp) -> Result<(), Invalidity> {
+        match at.unix() {
+            now if now < self.not_before().unix() => Err(Invalidity::NotYetValid),
+            now if now > self.not_after().unix() => Err(Invalidity::Expired),
+            _ if !self.0.trust.is_trusted() => Err(Invalidity::Untrusted),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a certificate is not valid now, although it was at the handshake.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Invalidity {
+    NotYetValid,
+    Expired,
+    /// The current roots do not verify it.
+    Untrusted,
 }
 
 impl fmt::Debug for PeerCertificate {

@@ -16,7 +16,7 @@ use std::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    attempt::{Asked, Attempt, Attempts, Identified, KeptRequest, NoRequest},
+    attempt::{Asked, Attempt, Attempts, Connection, Identified, KeptRequest, NoRequest},
     refused::{Recorded, Refused},
 };
 use self::{

@@ -182,7 +182,7 @@ impl<'v> Challenges<'v> {
 /// token, and never an `error_description`.
 fn parameters(denial: &Denial) -> Option<String> {
     match (denial.status(), denial.code()) {
-        (_, Code::MissingToken) => Some(String::new()),
+        (401, _) if denial.is_without_token() => Some(String::new()),
         (_, Code::UseDpopNonce) => Some(r#", error="use_dpop_nonce""#.to_owned()),
         (400, _) => Some(r#", error="invalid_request""#.to_owned()),
         (401, _) => Some(r#", error="invalid_token""#.to_owned()),

@@ -10,6 +10,7 @@ mod providers;
 mod rule;
 mod services;
 mod subject;
+mod svid;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     kind::Kind,
     own_claims::Claims,
     services::separate,
+    svid::{TrustDomain, accept as accept_certificate},
 };
 use self::{
     expectations::{Expectations, bad_signature},
@@ -59,7 +61,7 @@ use crate::{
 /// ```
 #[must_use = "an issuer is trusted once it is given to `VerifierBuilder::trust`"]
 pub struct TrustedIssuer {
-    kind: Kind,
+    credentials: Credentials,
     issuer: String,
     keys: Option<Arc<dyn KeySource>>,
     audience: Vec<String>,
@@ -74,10 +76,18 @@ pub struct TrustedIssuer {
     mistake: Option<BuildError>,
 }
 
+/// What the callers of an issuer present.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+enum Credentials {
+    Tokens(Kind),
+    /// The certificate of their connection, without a token.
+    Certificates,
+}
+
 impl std::fmt::Debug for TrustedIssuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TrustedIssuer")
-            .field("kind", &self.kind)
+            .field("credentials", &self.credentials)
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("algorithms", &self.algorithms)
@@ -112,6 +122,28 @@ impl TrustedIssuer {
         Self::of(Kind::Spiffe, trust_domain)
     }
 
+    /// Trusts X.509-SVIDs of a SPIFFE trust domain, such as `bakery.example`, as the only credential: a request over a
+    /// connection with such a certificate needs no token. The service is named as for [`spiffe`](Self::spiffe).
+    ///
+    /// - The connection must be one of `service-only-tls`, which checks the certificate in the handshake (X509-SVID
+    ///   sections 2 to 5). For each request the verifier checks its times and its roots again.
+    /// - A request with an `Authorization` header is decided by its token only: a refused token never falls back to the
+    ///   certificate.
+    /// - The caller has no scopes, no roles and no `jti`. Its proof is [`Proof::Mtls`](crate::Proof::Mtls). A
+    ///   revocation of the service covers certificates whose validity began up to then.
+    ///
+    /// Keys, audiences and algorithms are settings of tokens, so a verifier with one of them here does not build.
+    ///
+    /// ```
+    /// use service_only::{TrustedIssuer, Verifier};
+    ///
+    /// let verifier = Verifier::builder().trust(TrustedIssuer::spiffe_x509("bakery.example")).build();
+    /// assert!(verifier.is_ok());
+    /// ```
+    pub fn spiffe_x509(trust_domain: impl Into<String>) -> Self {
+        Self { credentials: Credentials::Certificates, ..Self::of(Kind::Spiffe, trust_domain) }
+    }
+
     /// Trusts access tokens of RFC 9068 that an OAuth 2.0 server issued for client credentials. The service
     /// is the `client_id`, which must equal the `sub`: otherwise the token belongs to a user.
     pub fn oauth(issuer: impl Into<String>) -> Self {
@@ -126,7 +158,7 @@ impl TrustedIssuer {
 
     fn of(kind: Kind, issuer: impl Into<String>) -> Self {
         Self {
-            kind,
+            credentials: Credentials::Tokens(kind),
             issuer: issuer.into(),
             keys: None,
             audience: Vec::new(),
@@ -224,7 +256,36 @@ impl TrustedIssuer {
         self
     }
 
-    pub(crate) fn build(self) -> Result<Trusted, BuildError> {
+    pub(crate) fn build(self) -> Result<Authority, BuildError> {
+        match self.credentials {
+            Credentials::Tokens(kind) => self.build_issuer(kind).map(Authority::Issuer),
+            Credentials::Certificates => self.build_domain().map(Authority::Domain),
+        }
+    }
+
+    fn build_domain(self) -> Result<TrustDomain, BuildError> {
+        let settings = [
+            ("keys", self.keys.is_some()),
+            ("audience", !self.audience.is_empty()),
+            ("algorithms", self.algorithms.is_some()),
+            ("max_lifetime", self.max_lifetime.is_some()),
+            ("services", self.services.is_some()),
+            ("and_users", self.access.admits_users()),
+        ];
+        if let Some((setting, _)) = settings.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(BuildError::SettingOfTokens(setting));
+        }
+        if self.issuer.is_empty() {
+            return Err(BuildError::NoIssuer);
+        }
+        if !is_trust_domain(&self.issuer) {
+            return Err(BuildError::TrustDomain(quoted(&self.issuer)));
+        }
+        let names = Names { given: names(Kind::Spiffe, self.names)?, only_given: false };
+        Ok(TrustDomain { name: self.issuer, names })
+    }
+
+    fn build_issuer(self, kind: Kind) -> Result<Trusted, BuildError> {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
@@ -233,13 +294,13 @@ impl TrustedIssuer {
         if self.issuer.is_empty() {
             return Err(BuildError::NoIssuer);
         }
-        if self.kind == Kind::Spiffe && !is_trust_domain(&self.issuer) {
+        if kind == Kind::Spiffe && !is_trust_domain(&self.issuer) {
             return Err(BuildError::TrustDomain(quoted(&self.issuer)));
         }
         if self.audience.iter().any(String::is_empty) {
             return Err(BuildError::EmptyAudience);
         }
-        if self.audience.is_empty() && self.kind.requires_audience() {
+        if self.audience.is_empty() && kind.requires_audience() {
             return Err(BuildError::NoAudience(quoted(&self.issuer)));
         }
         let algorithms = self.algorithms;
@@ -247,18 +308,18 @@ impl TrustedIssuer {
             if said.is_empty() {
                 return Err(BuildError::NoAlgorithms);
             }
-            if let Some(other) = said.iter().find(|algorithm| !self.kind.may_use(**algorithm)) {
+            if let Some(other) = said.iter().find(|algorithm| !kind.may_use(**algorithm)) {
                 return Err(BuildError::AlgorithmNotForKind(*other));
             }
         }
         if self.max_lifetime.is_some_and(|life| life.as_secs() == 0 || life.subsec_nanos() != 0) {
             return Err(BuildError::Lifetime);
         }
-        if self.access.admits_users() && matches!(self.kind, Kind::Kubernetes | Kind::Spiffe) {
+        if self.access.admits_users() && matches!(kind, Kind::Kubernetes | Kind::Spiffe) {
             return Err(BuildError::UsersNotForKind);
         }
         if let Some(declared) = &self.services {
-            if self.kind.has_subjects() {
+            if kind.has_subjects() {
                 return Err(BuildError::ServicesNotForKind);
             }
             declared.check()?;
@@ -274,20 +335,20 @@ impl TrustedIssuer {
         if self.names.is_empty() && self.access.accepts_only_named() {
             return Err(BuildError::NoNames(quoted(&self.issuer)));
         }
-        let strict = (self.kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
+        let strict = (kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
         let trusted = Trusted {
-            names: Names { given: names(self.kind, self.names)?, only_given: false },
+            names: Names { given: names(kind, self.names)?, only_given: false },
             namespace: Namespace::of(self.services),
             expectations: Expectations {
                 issuer: self.issuer,
                 audience: self.audience,
                 max_lifetime: self.max_lifetime.or(strict),
             },
-            kind: self.kind,
+            kind,
             access: self.access,
             keys,
             algorithms: algorithms.map(AlgorithmSet::from_iter),
-            allowed_to_kind: Algorithm::ALL.into_iter().filter(|own| self.kind.may_use(*own)).collect(),
+            allowed_to_kind: Algorithm::ALL.into_iter().filter(|own| kind.may_use(*own)).collect(),
         };
         // Later changes are checked with every token. Report what is already wrong now.
         match trusted.keys.snapshot() {
@@ -316,6 +377,12 @@ fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, Se
         }
     }
     Ok(table)
+}
+
+/// What a verifier trusts.
+pub(crate) enum Authority {
+    Issuer(Trusted),
+    Domain(TrustDomain),
 }
 
 /// An issuer in the form that the verifier uses.

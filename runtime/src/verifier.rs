@@ -39,14 +39,14 @@ use crate::{
     peer::PeerCertificate,
     policy::Policy,
     proof::RequiredProof,
-    recorder::{Attempted, Denied, NoRequest, Recorder, Refused},
+    recorder::{Attempted, Connection, Denied, Recorder, Refused},
     registry,
     rejection::Rejection,
     resource::{Resource, ResourceMetadata},
     sets::{self, ServiceSetError},
     times,
     times::Moment,
-    trusted::{Kind, Trusted},
+    trusted::{Kind, TrustDomain, Trusted},
 };
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::{
@@ -77,6 +77,8 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     issuers: Vec<Arc<Trusted>>,
+    /// The trust domains whose callers need no token.
+    domains: Vec<Arc<TrustDomain>>,
     cache: TokenCache,
     /// The proof that every token needs.
     proof: Option<RequiredProof>,
@@ -130,7 +132,7 @@ impl Verifier {
     /// When the token is not authentic (401) or does not belong to a service (403), or when a dependency of the
     /// verifier failed closed (503).
     pub fn verify(&self, token: &str) -> Result<Caller, Denial> {
-        self.verify_with(token, &Policy::any_service())
+        self.verify_with(token, const { &Policy::any_service() })
     }
 
     /// Verifies a service token, applies a policy, and records the decision.
@@ -153,10 +155,24 @@ impl Verifier {
         token: &str,
         policy: &Policy<'_>,
     ) -> Result<Caller, Denial> {
-        let token = BearerToken::Text(token);
-        let evidence = Evidence::from(peer);
+        let token = Some(BearerToken::Text(token));
         let decided =
-            self.recorder().decide(without_request, |at| self.permit(token, evidence, policy, &[], at));
+            self.recorder().decide(|| of_peer(peer), |at| self.permit(token, peer.into(), policy, &[], at));
+        decided.map_err(Denial::from)
+    }
+
+    /// Accepts the certificate of a connection as the only credential, applies a policy, and records the decision. Use
+    /// it in code without a framework, for a connection on which no token is sent; handlers have `#[service_only]`. The
+    /// verifier must trust the trust domain with
+    /// [`TrustedIssuer::spiffe_x509`](crate::TrustedIssuer::spiffe_x509).
+    ///
+    /// # Errors
+    /// When the certificate is not an X.509-SVID of a trusted trust domain or is not valid now (401), or the caller does
+    /// not meet the policy (403).
+    pub fn verify_peer(&self, peer: &PeerCertificate, policy: &Policy<'_>) -> Result<Caller, Denial> {
+        let peer = Some(peer);
+        let decided =
+            self.recorder().decide(|| of_peer(peer), |at| self.permit(None, peer.into(), policy, &[], at));
         decided.map_err(Denial::from)
     }
 
@@ -165,10 +181,24 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::authenticate`], and when the service or the user does not meet the policy (403).
     pub fn authenticate_with(&self, token: &str, policy: &Policy<'_>) -> Result<Identity, Denial> {
-        let token = BearerToken::Text(token);
+        self.authenticate_from(None, token, policy)
+    }
+
+    /// Verifies a token of a service or of a user that arrived on a connection with a client certificate, as
+    /// [`Verifier::verify_from`] does for a service.
+    ///
+    /// # Errors
+    /// As [`Verifier::authenticate_with`], and when the token is bound to another certificate (401).
+    pub fn authenticate_from(
+        &self,
+        peer: Option<&PeerCertificate>,
+        token: &str,
+        policy: &Policy<'_>,
+    ) -> Result<Identity, Denial> {
+        let token = Some(BearerToken::Text(token));
         let decided = self
             .recorder()
-            .decide(without_request, |at| self.permit_any(token, Evidence::default(), policy, &[], at));
+            .decide(|| of_peer(peer), |at| self.permit_any(token, peer.into(), policy, &[], at));
         decided.map_err(Denial::from)
     }
 
@@ -178,9 +208,9 @@ impl Verifier {
     /// # Errors
     /// When the token is not authentic (401), or its type is neither `service` nor `access` (403).
     pub fn authenticate(&self, token: &str) -> Result<Identity, Denial> {
-        let token = BearerToken::Text(token);
+        let token = Some(BearerToken::Text(token));
         let decided =
-            self.recorder().decide(without_request, |at| self.identify(token, Evidence::default(), at));
+            self.recorder().decide(|| of_peer(None), |at| self.identify(token, Evidence::default(), at));
         decided.map_err(Denial::from)
     }
 
@@ -260,7 +290,7 @@ impl Verifier {
         if !self.0.refreshes {
             return None;
         }
-        let token = BearerToken::from_header_values(authorization).ok()?;
+        let token = BearerToken::from_header_values(authorization).ok().flatten()?;
         self.refresh_keys_for(token.read().ok()?)
     }
 
@@ -288,7 +318,7 @@ impl Verifier {
         asked: impl FnOnce() -> Attempted<A>,
     ) -> Result<Caller, Rejection> {
         self.answer(authorization, request, asked, |token, evidence, at| {
-            self.permit(token, evidence, &Policy::any_service(), &[], at)
+            self.permit(token, evidence, const { &Policy::any_service() }, &[], at)
         })
     }
 
@@ -326,13 +356,13 @@ impl Verifier {
         authorization: impl Iterator<Item = &'a [u8]>,
         request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
-        decision: impl FnOnce(BearerToken<'_>, Evidence<'_>, Moment) -> Result<T, Refused>,
+        decision: impl FnOnce(Option<BearerToken<'_>>, Evidence<'_>, Moment) -> Result<T, Refused>,
     ) -> Result<T, Rejection> {
         let decided = self.recorder().decide(asked, |at| {
             let token = BearerToken::from_header_values(authorization)?;
-            match token.is_with_proof() {
-                false => decision(token, request.peer().into(), at),
-                true => self.decide_with_proof(token, request, at, decision),
+            match token {
+                Some(token) if token.is_with_proof() => self.decide_with_proof(token, request, at, decision),
+                token => decision(token, request.peer().into(), at),
             }
         });
         decided.map_err(|refused| self.rejection(refused))
@@ -345,7 +375,7 @@ impl Verifier {
         token: BearerToken<'_>,
         request: &impl Incoming,
         at: Moment,
-        decision: impl FnOnce(BearerToken<'_>, Evidence<'_>, Moment) -> Result<T, Refused>,
+        decision: impl FnOnce(Option<BearerToken<'_>>, Evidence<'_>, Moment) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         let Some(proofs) = &self.recorder().proofs else { return Err(bearer::other_scheme().into()) };
         let (method, path) = (request.method(), request.path());
@@ -355,7 +385,7 @@ impl Verifier {
             Some(key) => proof.accepted_before(key),
             None => proof,
         };
-        let accepted = decision(token, Evidence { peer: request.peer(), dpop: Some(&proof) }, at)?;
+        let accepted = decision(Some(token), Evidence { peer: request.peer(), dpop: Some(&proof) }, at)?;
         match proof.spend(at) {
             Ok(()) => Ok(accepted),
             Err(denial) => Err(Refused { who: accepted.identified(), ..denial.into() }),
@@ -374,6 +404,7 @@ impl Verifier {
         let token = BearerToken::from_header_values(&mut authorization);
         let unverified_service = token
             .ok()
+            .flatten()
             .and_then(|token| Segments::split(token.read().ok()?).ok())
             .and_then(|segments| stages::unverified_service(&segments));
         let refused = Refused { unverified_service, ..denial.into() };
@@ -383,7 +414,7 @@ impl Verifier {
     /// Authenticates a service, and applies the policy to it.
     pub(crate) fn permit(
         &self,
-        token: BearerToken<'_>,
+        token: Option<BearerToken<'_>>,
         evidence: Evidence<'_>,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
@@ -401,7 +432,7 @@ impl Verifier {
     /// Authenticates a service or a user, and applies the policy to it.
     pub(crate) fn permit_any(
         &self,
-        token: BearerToken<'_>,
+        token: Option<BearerToken<'_>>,
         evidence: Evidence<'_>,
         policy: &Policy<'_>,
         path: PathParameters<'_>,
@@ -415,13 +446,16 @@ impl Verifier {
     }
 
     /// Returns the identity of a cached token, or runs the stages. The cache can only accept, so a
-    /// refusal always comes from the stages.
+    /// refusal always comes from the stages. A request without a token is decided by the certificate of its connection.
     fn identify(
         &self,
-        token: BearerToken<'_>,
+        token: Option<BearerToken<'_>>,
         evidence: Evidence<'_>,
         at: Moment,
     ) -> Result<Identity, Refused> {
+        let Some(token) = token else {
+            return stages::by_certificate(self, evidence, at).map(Identity::Service);
+        };
         let Inner { cache, issuers, recorder, .. } = &*self.0;
         let (miss, identity, issuer) = match cache.find(token.unread(), issuers, recorder, evidence, at) {
             Ok((identity, issuer)) => (None, identity, issuer),
@@ -456,10 +490,10 @@ impl Verifier {
         self.0.issuers.iter().any(|issuer| issuer.kind == Kind::Strict)
     }
 
-    /// Whether an issuer is trusted by this name.
-    #[cfg(feature = "tower")]
-    pub(crate) fn trusts(&self, issuer: &str) -> bool {
-        self.0.issuers.iter().any(|trusted| trusted.name() == issuer)
+    /// Whether an issuer or a trust domain is trusted by this name.
+    pub(crate) fn trusts(&self, name: &str) -> bool {
+        let Inner { issuers, domains, .. } = &*self.0;
+        issuers.iter().any(|issuer| issuer.name() == name) || domains.iter().any(|domain| domain.name == name)
     }
 
     /// Whether it has a set of services of this name.
@@ -473,8 +507,9 @@ impl Verifier {
     }
 }
 
-fn without_request() -> Attempted<NoRequest> {
-    Attempted { endpoint: None, request: NoRequest, earlier: None, who: None }
+/// A decision without a request, about the peer of a connection.
+fn of_peer(peer: Option<&PeerCertificate>) -> Attempted<Connection> {
+    Attempted { endpoint: None, request: Connection(peer.cloned()), earlier: None, who: None }
 }
 
 impl WeakHandle for Verifier {

@@ -3,27 +3,41 @@
 use std::{collections::BTreeMap, fmt};
 
 use axum::body::Body;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use serde_json::json;
 use service_only::{
-    ClosedRouter,
+    __satellite::{PeerFacts, peer_certificate},
+    ClosedRouter, PeerCertificate, RequiredProof,
     audit::Decision,
+    clock::Timestamp,
     routes::{Access, Requirements, RouteTable},
 };
 use tower::{Service, ServiceExt};
 
-use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path};
+use crate::{
+    authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path, trust::AlwaysTrusted,
+};
 
 /// The result of each kind of caller at each route: a row per route, a column per kind of caller. The macro
 /// [`authz_matrix!`](crate::authz_matrix) creates it, for a snapshot.
+///
+/// If a route requires a proof by a certificate, or any proof, the callers of its columns have a certificate, and their
+/// tokens are bound to it. The column `no proof` then shows the right service with a bearer token. Nobody meets a
+/// requirement of DPoP here.
 ///
 /// `in` means that the guard accepted the caller, whatever the handler answered then. `open` means an answer
 /// without a decision, which is what a public handler returns. A number is the status of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthzMatrix {
-    rows: Vec<(String, [String; CALLERS.len()])>,
+    columns: Vec<&'static str>,
+    rows: Vec<(String, Vec<String>)>,
 }
 
 const CALLERS: [&str; 6] = ["none", "invalid", "expired", "user", "wrong service", "right service"];
+
+/// The column for the token of the right service without its proof. A table has it if a route requires a proof.
+const WITHOUT_PROOF: &str = "no proof";
 
 /// Calls each route as each kind of caller, and returns the [`AuthzMatrix`].
 ///
@@ -92,8 +106,15 @@ impl AuthzMatrix {
         S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
     {
         let mut rows = Vec::new();
+        let has_proofs = table.routes().iter().any(|route| required_proof(route.access()).is_some());
+        let columns = match CALLERS.split_last() {
+            Some((last, others)) if has_proofs => {
+                others.iter().chain([&WITHOUT_PROOF, last]).copied().collect()
+            }
+            _ => CALLERS.to_vec(),
+        };
         for route in table.routes() {
-            let callers = callers(authority, route.access());
+            let callers = callers(authority, route.access(), has_proofs);
             let path = path::filled(route.path(), &["1".to_owned()], &BTreeMap::new()).swap_remove(0);
             let any = ["*".to_owned()];
             let methods = if route.methods().is_empty() { &any[..] } else { route.methods() };
@@ -102,16 +123,15 @@ impl AuthzMatrix {
                 if method == "HEAD" && methods.iter().any(|method| method == "GET") {
                     continue;
                 }
-                let mut cells = Vec::with_capacity(CALLERS.len());
-                for token in &callers {
-                    cells.push(cell(&app, authority, method, &path, token.as_deref()).await);
+                let mut cells = Vec::with_capacity(columns.len());
+                for caller in &callers {
+                    cells.push(cell(&app, authority, method, &path, caller).await);
                 }
-                let cells = cells.try_into().unwrap_or_default();
                 rows.push((format!("{method} {}", route.path()), cells));
             }
         }
         rows.sort_by(|(left, _), (right, _)| place(left).cmp(&place(right)));
-        Self { rows }
+        Self { columns, rows }
     }
 }
 
@@ -120,18 +140,59 @@ fn place(route: &str) -> (&str, &str) {
     route.split_once(' ').map_or((route, ""), |(method, path)| (path, method))
 }
 
-/// Creates a token for each column.
-fn callers(authority: &TestAuthority, access: &Access) -> [Option<String>; CALLERS.len()] {
+/// The token and the certificate of a caller.
+#[derive(Default)]
+struct Presented {
+    token: Option<String>,
+    certificate: Option<PeerCertificate>,
+}
+
+/// Creates a caller for each column.
+fn callers(authority: &TestAuthority, access: &Access, has_proofs: bool) -> Vec<Presented> {
     let right = right_caller(authority, access);
-    let token = |draft: TokenDraft| Some(draft.token().as_str().to_owned());
-    [
-        None,
-        token(right.clone().wrong_key()),
-        token(right.clone().expired()),
-        token(authority.user("anna")),
-        token(authority.service("another-service").role("another-role")),
-        token(right),
-    ]
+    let is_proven = matches!(required_proof(access), Some(RequiredProof::Mtls | RequiredProof::Any));
+    let bearer =
+        |draft: TokenDraft| Presented { token: Some(draft.token().as_str().to_owned()), certificate: None };
+    let caller = |draft: TokenDraft| match is_proven {
+        true => Presented { certificate: Some(certificate()), ..bearer(bound(draft)) },
+        false => bearer(draft),
+    };
+    let without_proof = has_proofs.then(|| bearer(right.clone()));
+    let mut callers = vec![
+        Presented::default(),
+        caller(right.clone().wrong_key()),
+        caller(right.clone().expired()),
+        caller(authority.user("anna")),
+        caller(authority.service("another-service").role("another-role")),
+    ];
+    callers.extend(without_proof);
+    callers.push(caller(right));
+    callers
+}
+
+/// The proof that the caller of the last column must give.
+fn required_proof(access: &Access) -> Option<RequiredProof> {
+    access.for_services().or(access.for_users())?.proof
+}
+
+const THUMBPRINT: [u8; 32] = [0x5a; 32];
+
+/// Binds a token to the certificate of the matrix (RFC 8705 section 3.1).
+fn bound(draft: TokenDraft) -> TokenDraft {
+    draft.claim("cnf", json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(THUMBPRINT) }))
+}
+
+/// A certificate without a name, so that it is no credential of its own.
+fn certificate() -> PeerCertificate {
+    let facts = PeerFacts {
+        thumbprint: THUMBPRINT,
+        spiffe_id: None,
+        name: None,
+        not_before: Timestamp::from_unix(0),
+        not_after: Timestamp::from_unix(i64::MAX),
+        forwarded_by: None,
+    };
+    peer_certificate(facts, AlwaysTrusted)
 }
 
 /// The caller of the last column: a user if the route is for users only.
@@ -170,7 +231,7 @@ async fn cell<S, B>(
     authority: &TestAuthority,
     method: &str,
     path: &str,
-    token: Option<&str>,
+    caller: &Presented,
 ) -> String
 where
     S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
@@ -179,7 +240,10 @@ where
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method.parse().or_fail("the method of a route");
     *request.uri_mut() = path.parse().or_fail("the path of a route");
-    if let Some(token) = token {
+    if let Some(certificate) = &caller.certificate {
+        request.extensions_mut().insert(certificate.clone());
+    }
+    if let Some(token) = &caller.token {
         let bearer = HeaderValue::from_str(&format!("Bearer {token}")).or_fail("a token in a header");
         request.headers_mut().insert(AUTHORIZATION, bearer);
     }
@@ -196,18 +260,18 @@ where
 impl fmt::Display for AuthzMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.rows.iter().map(|(route, _)| route.chars().count()).max().unwrap_or(0).max(5);
-        let line = |f: &mut fmt::Formatter<'_>, route: &str, cells: [&str; CALLERS.len()]| {
+        let line = |f: &mut fmt::Formatter<'_>, route: &str, cells: &[&str]| {
             let mut line = format!("{route:first$}");
-            for (cell, head) in cells.iter().zip(CALLERS) {
+            for (cell, head) in cells.iter().zip(&self.columns) {
                 line.push_str(&format!("  {cell:width$}", width = head.len()));
             }
             writeln!(f, "{}", line.trim_end())
         };
-        line(f, "route", CALLERS)?;
-        let rules = CALLERS.map(|head| "-".repeat(head.len()));
-        line(f, &"-".repeat(first), rules.each_ref().map(String::as_str))?;
+        line(f, "route", &self.columns)?;
+        let rules: Vec<_> = self.columns.iter().map(|head| "-".repeat(head.len())).collect();
+        line(f, &"-".repeat(first), &rules.iter().map(String::as_str).collect::<Vec<_>>())?;
         for (route, cells) in &self.rows {
-            line(f, route, cells.each_ref().map(String::as_str))?;
+            line(f, route, &cells.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         Ok(())
     }

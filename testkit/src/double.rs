@@ -4,7 +4,7 @@
 //! module does not weaken the guard. A release build excludes it, unless a feature declares that the release
 //! build is for a test.
 
-use service_only::{__private, Caller, Denial, Identity, User};
+use service_only::{__private, Caller, Denial, Identity, Policy, User};
 
 use crate::{
     draft::TokenDraft,
@@ -53,7 +53,7 @@ impl TokenDraft {
     /// When the token or the caller does not meet the handler's policy.
     #[track_caller]
     pub fn try_guard<P: __private::StaticPolicy>(&self) -> Result<__private::Guard<P>, Denial> {
-        __private::Guard::of_token(&self.authority().verifier(), &self.token())
+        __private::Guard::of_token(&self.authority().verifier(), self.sender(), &self.token())
     }
 
     /// This service as a verified caller, to pass to a function.
@@ -77,7 +77,8 @@ impl TokenDraft {
     /// When the verifier of the authority refuses the token.
     #[track_caller]
     pub fn caller(&self) -> Caller {
-        self.authority().verifier().verify(&self.token()).or_fail("a caller")
+        let any = Policy::any_service();
+        self.authority().verifier().verify_from(self.sender(), &self.token(), &any).or_fail("a caller")
     }
 
     /// This user as a verified user, to pass to a function.
@@ -105,6 +106,9 @@ impl TokenDraft {
     /// When the verifier of the authority refuses the token.
     #[track_caller]
     pub fn identity(&self) -> Identity {
-        self.authority().verifier().authenticate(&self.token()).or_fail("an identity")
+        const USERS: Policy<'static> = Policy::any_user();
+        let anyone = Policy::any_service().or_users(&USERS);
+        let verifier = self.authority().verifier();
+        verifier.authenticate_from(self.sender(), &self.token(), &anyone).or_fail("an identity")
     }
 }

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use service_only::{issue::SigningKey, routes::Access};
+use service_only::{PeerCertificate, issue::SigningKey, routes::Access};
 
 use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
@@ -57,6 +57,12 @@ pub struct TokenDraft {
     tolerance: Tolerance,
     /// What the handler requires, if the test specified it.
     asked: Option<Access>,
+    /// The certificate of the sender, for a token that is bound to it.
+    #[cfg_attr(
+        not(any(debug_assertions, feature = "double-in-release")),
+        expect(dead_code, reason = "for calls of a handler as a function")
+    )]
+    sender: Option<PeerCertificate>,
 }
 
 impl TokenDraft {
@@ -98,6 +104,7 @@ impl TokenDraft {
             edits: Vec::new(),
             tolerance: Tolerance::default(),
             asked: None,
+            sender: None,
         };
         let draft = draft
             .header("typ", "JWT")
@@ -158,12 +165,19 @@ impl TokenDraft {
     }
 
     /// Binds the token to a certificate (RFC 8705 section 3.1). A verifier accepts it only from a connection with this
-    /// certificate.
+    /// certificate. A [`guard`](Self::guard) or a [`caller`](Self::caller) of the draft is that of its owner.
     #[cfg(feature = "tls")]
     pub fn bound_to(self, certificate: &crate::TestCertificate) -> Self {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
         let thumbprint = URL_SAFE_NO_PAD.encode(certificate.thumbprint());
-        self.claim("cnf", serde_json::json!({ "x5t#S256": thumbprint }))
+        let bound = self.claim("cnf", serde_json::json!({ "x5t#S256": thumbprint }));
+        Self { sender: Some(certificate.peer()), ..bound }
+    }
+
+    /// The certificate of the sender, if the token is bound to one.
+    #[cfg(any(debug_assertions, feature = "double-in-release"))]
+    pub(crate) fn sender(&self) -> Option<&PeerCertificate> {
+        self.sender.as_ref()
     }
 
     /// Removes a claim.

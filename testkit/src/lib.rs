@@ -123,6 +123,8 @@ mod stub;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod token;
+#[cfg(any(feature = "axum", feature = "tls"))]
+mod trust;
 
 #[cfg(feature = "actix")]
 pub use crate::attack::attack_actix;

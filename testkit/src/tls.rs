@@ -8,11 +8,13 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, NameConstraints, SanType,
 };
 use service_only::{
-    __satellite::{PeerFacts, PeerTrust, peer_certificate},
+    __satellite::{PeerFacts, peer_certificate},
     PeerCertificate,
     clock::{Clock, SystemClock, Timestamp},
 };
 use time::OffsetDateTime;
+
+use crate::trust::AlwaysTrusted;
 
 /// A certificate authority whose key exists only in this test.
 ///
@@ -186,10 +188,15 @@ impl LeafDraft<'_> {
             SanType::URI(uri) => Some(uri.to_string()),
             _ => None,
         });
+        let dns_name = self.params.subject_alt_names.iter().find_map(|name| match name {
+            SanType::DnsName(name) => Some(name.to_string()),
+            _ => None,
+        });
         TestCertificate {
             chain,
             key_pem: key.serialize_pem(),
             spiffe_id,
+            dns_name,
             not_before: Timestamp::from_unix(self.params.not_before.unix_timestamp()),
             not_after: Timestamp::from_unix(self.params.not_after.unix_timestamp()),
         }
@@ -208,6 +215,7 @@ pub struct TestCertificate {
     chain: Vec<Vec<u8>>,
     key_pem: String,
     spiffe_id: Option<String>,
+    dns_name: Option<String>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -246,11 +254,12 @@ impl TestCertificate {
         let facts = PeerFacts {
             thumbprint: self.thumbprint(),
             spiffe_id: self.spiffe_id.clone(),
+            name: self.dns_name.clone(),
             not_before: self.not_before,
             not_after: self.not_after,
             forwarded_by: None,
         };
-        peer_certificate(facts, Always)
+        peer_certificate(facts, AlwaysTrusted)
     }
 
     /// Writes `tls.crt`, `tls.key` and `ca.crt`, as a secret of cert-manager contains them.
@@ -273,15 +282,6 @@ impl TestCertificate {
         fs::write(folder.join(chain), self.chain_pem())?;
         fs::write(folder.join(key), &self.key_pem)?;
         fs::write(folder.join(roots), ca.pem())
-    }
-}
-
-/// The trust in a certificate whose chain is not verified.
-struct Always;
-
-impl PeerTrust for Always {
-    fn is_trusted(&self) -> bool {
-        true
     }
 }
 

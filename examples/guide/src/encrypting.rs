@@ -4,7 +4,7 @@ use std::{error::Error, path::Path};
 
 use axum::Router;
 use service_only::{
-    Dpop, KeySet, Proof, Verifier,
+    Dpop, KeySet, Proof, TrustedIssuer, Verifier,
     error::BuildError,
     issue::{DpopKey, IssueError, Issuer, MintedToken},
 };
@@ -50,6 +50,12 @@ fn bound_to_key(issuer: &Issuer, key: &DpopKey) -> Result<MintedToken, IssueErro
 
 fn signing_client(tokens: TokenSource, key: DpopKey) -> Result<AttachToken, InvalidOrigin> {
     Ok(AttachToken::from(tokens).to("https://orders.internal")?.dpop(key))
+}
+
+fn without_tokens() -> Result<Verifier, BuildError> {
+    let domain = TrustedIssuer::spiffe_x509("bakery.example")
+        .name("spiffe://bakery.example/ns/shop/sa/orders", "orders");
+    Verifier::builder().trust(domain).build()
 }
 
 fn behind(gateway: &str, tls: Tls) -> Result<TlsServer, InvalidSpiffeId> {

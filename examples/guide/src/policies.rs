@@ -31,6 +31,11 @@ fn verifier_with_bodies(keys: KeySet) -> Result<Verifier, BuildError> {
     builder.build()
 }
 
+#[service_only(services("orders"), proof = "mtls")]
+async fn refund() -> &'static str {
+    "refunded\n"
+}
+
 #[service_only(services("billing"), claims(tenant_id = "{tenant}"))]
 async fn invoices(Path(tenant): Path<String>) -> String {
     format!("the invoices of {tenant}\n")

@@ -205,11 +205,8 @@ pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Ve
 }
 
 fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
-    let Some(Requirements { issuers, services, roles, scopes, any_scope, claims, max_age, .. }) =
-        access.for_services()
-    else {
-        return Vec::new();
-    };
+    let Some(asked) = access.for_services() else { return Vec::new() };
+    let Requirements { issuers, services, roles, scopes, any_scope, claims, max_age, proof, .. } = asked;
     let mut all = Vec::new();
     let mut add = |code: &str, is_met: Option<bool>, text: String| {
         let advice = (is_met != Some(true)).then(|| advice(code));
@@ -217,6 +214,9 @@ fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
     };
     let one_of =
         |known: Option<&str>, allowed: &[String]| known.map(|known| allowed.iter().any(|name| name == known));
+    if let Some(proof) = proof {
+        add("proof_missing", None, format!("the sender must give the proof {proof}"));
+    }
     if let Some(issuers) = issuers {
         let text = format!("the issuer must be one of: {}", issuers.join(", "));
         add("issuer_not_allowed", one_of(caller.issuer.as_deref(), issuers), text);

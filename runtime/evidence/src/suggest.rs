@@ -89,10 +89,8 @@ pub fn narrowed(table: &RouteTable, suggestions: &[Suggestion]) -> serde_json::R
 }
 
 fn attribute(access: &Access, services: &[String]) -> String {
-    let Access::ServiceOnly(Requirements { issuers, roles, scopes, any_scope, claims, max_age, .. }) = access
-    else {
-        return String::new();
-    };
+    let Access::ServiceOnly(asked) = access else { return String::new() };
+    let Requirements { issuers, roles, scopes, any_scope, claims, max_age, proof, .. } = asked;
     let list = |key: &str, names: &[String]| format!("{key}({})", quoted(names));
     let mut keys = vec![list("services", services)];
     keys.extend(issuers.as_ref().map(|issuers| list("issuers", issuers)));
@@ -106,6 +104,7 @@ fn attribute(access: &Access, services: &[String]) -> String {
         keys.push(format!("claims({})", claims.join(", ")));
     }
     keys.extend(max_age.map(|age| format!("max_age = \"{age}s\"")));
+    keys.extend(proof.map(|proof| format!("proof = \"{proof}\"")));
     format!("#[service_only({})]", keys.join(", "))
 }
 

@@ -32,9 +32,10 @@ const SCOPES: &str = r"[!#-\[\]-~ ]*";
 /// `http_filters` as YAML; insert them before the router in a `HttpConnectionManager`.
 ///
 /// Envoy compares these claims as the code does: `type`, `is_service`, `service` and `sub`, `role`, each
-/// scope as a whole word, `aud`. The code must check `max_age`, revocation, and what Envoy ignores in a
-/// token: a critical header that it does not know, a duplicate member, and a binding to a key of the sender
-/// (`cnf`). Envoy allows a clock skew of one second where the code allows none.
+/// scope as a whole word, `aud`. For `proof = "mtls"` it requires a certificate of the client. The code must
+/// check `max_age`, revocation, and what Envoy ignores in a token: a critical header that it does not know, a
+/// duplicate member, and a binding to a key of the sender (`cnf`). Envoy allows a clock skew of one second
+/// where the code allows none.
 ///
 /// Envoy fetches keys that are named by a URL through a cluster `service_only_jwks`. You must define this
 /// cluster, with TLS that verifies the host name.
@@ -203,6 +204,10 @@ fn caller(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
             },
         ],
     };
+    if needs.needs_certificate() {
+        // Any certificate that the TLS settings of the listener accept.
+        all.push(json!({ "authenticated": {} }));
+    }
     // The filter verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
     // request.
     all.extend(needs.issuers.map(|issuers| any_of(issuers.iter().map(|issuer| claim("iss", exact(issuer))))));

@@ -22,7 +22,8 @@ pub const ISTIO_VERSION: &str = "1.22";
 ///
 /// A caller needs the principal of a listed service, proven by mutual TLS, and the token of that same
 /// service. So a stolen token is useless to another workload. Roles and scopes are compared as claims. The
-/// code must check `is_service`, because Istio compares only strings. The code also checks `max_age`,
+/// code must check `is_service`, because Istio compares only strings. A policy with `proof = "mtls"` requires a
+/// principal also where it names no service. The code also checks `max_age`, the binding of a token to its sender,
 /// revocation, and the minute after expiry during which Istio still accepts a token. Istio reads some names
 /// as patterns, such as a scope that ends in `*`. The output writes such a name as the pattern, with a
 /// comment about it.
@@ -137,10 +138,14 @@ fn policy_rules(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<
 }
 
 /// One source per service: its mTLS principal must match its token (`iss/sub`), not the token of another
-/// service.
+/// service. Without named services, any principal is enough for a policy that requires a certificate.
 fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
     let Some(services) = needs.services else {
-        return json!([{ "source": { "requestPrincipals": [format!("{}/*", mesh.issuer)] } }]);
+        let mut source = json!({ "requestPrincipals": [format!("{}/*", mesh.issuer)] });
+        if let (true, Some(source)) = (needs.needs_certificate(), source.as_object_mut()) {
+            source.insert("principals".to_owned(), json!(["*"]));
+        }
+        return json!([{ "source": source }]);
     };
     let source = |service: &String| {
         json!({ "source": {

@@ -11,16 +11,18 @@ const ASKED: [&str; 3] = ["services", "roles", "scopes"];
 
 /// The table in GitHub's Markdown, in the order of the routes. A column without a requirement contains `any`
 /// or is empty. A route that no caller can use is marked as such. A route of services and users has a row for each. The
-/// table has a column for issuers, and one for claims, if a route requires some.
+/// table has a column for issuers, for claims and for the proof if a route requires some.
 pub fn markdown(table: &RouteTable) -> String {
     let accesses = || table.routes().iter().map(Route::access);
     let asked = || accesses().flat_map(|access| access.for_services().into_iter().chain(access.for_users()));
     let optional = Optional {
         issuers: asked().any(|asked| asked.issuers.is_some()),
         claims: asked().any(|asked| !asked.claims.is_empty()),
+        proof: asked().any(|asked| asked.proof.is_some()),
     };
     let head = PLACE.into_iter().chain(optional.issuers.then_some("issuers")).chain(ASKED);
     let head = head.chain(optional.claims.then_some("claims")).chain(["max age"]);
+    let head = head.chain(optional.proof.then_some("proof"));
     let head: Vec<_> = head.map(str::to_owned).collect();
     let mut text = row(&head);
     text.push_str(&row(&vec!["---".to_owned(); head.len()]));
@@ -37,6 +39,7 @@ pub fn markdown(table: &RouteTable) -> String {
 struct Optional {
     issuers: bool,
     claims: bool,
+    proof: bool,
 }
 
 fn rows(route: &Route, optional: Optional) -> Vec<Vec<String>> {
@@ -48,9 +51,10 @@ fn rows(route: &Route, optional: Optional) -> Vec<Vec<String>> {
     };
     let place = [method, code(route.path()), route.endpoint().map(code).unwrap_or_default()];
     let row = |asked: Cells| {
-        let Cells { issuers, asked, claims, age } = asked;
+        let Cells { issuers, asked, claims, age, proof } = asked;
         let cells = place.clone().into_iter().chain(optional.issuers.then_some(issuers)).chain(asked);
-        cells.chain(optional.claims.then_some(claims)).chain([age]).collect()
+        let cells = cells.chain(optional.claims.then_some(claims)).chain([age]);
+        cells.chain(optional.proof.then_some(proof)).collect()
     };
     let asked = Asked::of(route.access());
     match asked {
@@ -67,6 +71,7 @@ struct Cells {
     asked: [String; 3],
     claims: String,
     age: String,
+    proof: String,
 }
 
 impl Cells {
@@ -93,6 +98,7 @@ impl Cells {
             asked: [services, any_of(needs.roles), scopes.join("; ")],
             claims: claims.collect::<Vec<_>>().join(", "),
             age: needs.max_age.map(plan::duration).unwrap_or_default(),
+            proof: needs.proof.map(|proof| proof.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -61,7 +61,12 @@ fn needed(needs: Needs<'_>) -> String {
     let claims = needs.claims.iter().map(|(name, value)| format!("{name} = {value}"));
     let claims = (!needs.claims.is_empty()).then(|| claims.collect::<Vec<_>>().join(" and "));
     let age = needs.max_age.map(|age| format!("at most {} old", plan::duration(age)));
-    [issuers, roles, scopes, any_scope, claims, age].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let proof = needs.proof.map(|proof| format!("proof {proof}"));
+    [issuers, roles, scopes, any_scope, claims, age, proof]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A string in quotes. Characters that could end it or act as markup become Mermaid entities.

@@ -164,6 +164,9 @@ fn asked(asked: &Requirements, has_services: bool) -> Value {
     if let Some(any_scope) = &asked.any_scope {
         add("any_scope", json!(any_scope));
     }
+    if let Some(proof) = asked.proof {
+        add("proof", json!(proof));
+    }
     if !asked.claims.is_empty() {
         add("claims", json!(asked.claims));
     }

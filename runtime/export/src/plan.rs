@@ -3,6 +3,7 @@
 
 use crate::{ExportError, MeshOption, template::Template};
 use service_only::{
+    RequiredProof,
     claims::{Scopes, ServiceName},
     routes::{Access, Requirements, Route, RouteTable},
 };
@@ -45,6 +46,7 @@ pub(crate) struct Needs<'t> {
     pub(crate) any_scope: Option<&'t [String]>,
     pub(crate) claims: &'t BTreeMap<String, String>,
     pub(crate) max_age: Option<u64>,
+    pub(crate) proof: Option<RequiredProof>,
 }
 
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
@@ -93,6 +95,7 @@ impl<'t> Needs<'t> {
             any_scope: asked.any_scope.as_deref(),
             claims: &asked.claims,
             max_age: asked.max_age,
+            proof: asked.proof,
         })
     }
 
@@ -102,13 +105,20 @@ impl<'t> Needs<'t> {
         claims.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// What only the code checks.
+    /// Whether each caller has a certificate on its connection, so that a proxy can require one. A proof in a header needs
+    /// none, so a requirement of any proof does not ask for it either.
+    pub(crate) fn needs_certificate(self) -> bool {
+        self.proof == Some(RequiredProof::Mtls)
+    }
+
+    /// What only the code checks. A proxy requires a certificate, and does not compare it with the token.
     fn checked_by_the_code(self) -> Vec<String> {
         let age = self.max_age.map(|age| format!("max_age {}", duration(age)));
         let claims = self.claims.iter().filter(|(_, value)| is_path_parameter(value));
         let claims = claims.map(|(name, value)| format!("claim {name} = {value}"));
+        let proof = self.proof.map(|proof| format!("proof {proof}"));
         let sets = self.sets.then(|| "a set of services".to_owned());
-        sets.into_iter().chain(age).chain(claims).collect()
+        sets.into_iter().chain(age).chain(claims).chain(proof).collect()
     }
 }
 

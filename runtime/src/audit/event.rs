@@ -24,6 +24,8 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) route: Option<Cow<'r, str>>,
     pub(crate) path: Option<&'r str>,
     pub(crate) client_address: Option<IpAddr>,
+    /// The name in the certificate of the connection.
+    pub(crate) peer: Option<&'r str>,
     pub(crate) trace: Option<TraceParent<'r>>,
 }
 
@@ -169,14 +171,20 @@ impl<'a> AuditEvent<'a> {
         issuer.map(|issuer| logged(issuer, MAX_PATH))
     }
 
-    /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe` or `oauth`.
+    /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe`, `spiffe_x509` or `oauth`.
     pub fn profile(&self) -> Option<&'static str> {
         self.subject.profile
     }
 
-    /// The proof that the sender of the verified token gave: `mtls` or `dpop`; `None` for a bearer token.
+    /// The proof of the sender that was checked: `mtls` or `dpop`; `None` for a bearer token.
     pub fn proof(&self) -> Option<&'static str> {
         self.subject.proof
+    }
+
+    /// The name in the certificate of the connection, which a handshake or the named gateway has proved: a SPIFFE ID, or the
+    /// first other name. It is present also if the token was refused. A name in a header is never shown here.
+    pub fn peer(&self) -> Option<Cow<'a, str>> {
+        self.request.peer.map(|peer| logged(peer, MAX_PATH))
     }
 
     /// The address of the peer of the connection, never one from a header.
@@ -245,6 +253,7 @@ impl<'a> AuditEvent<'a> {
             issuer: owned(self.issuer()),
             profile: self.profile(),
             proof: self.proof(),
+            peer: owned(self.peer()),
             client_address: self.client_address(),
             trace_id: self.trace_id().map(str::to_owned),
             duration_us: self.duration_us(),
@@ -267,7 +276,8 @@ impl<'a> AuditEvent<'a> {
     #[inline]
     pub(crate) fn compact(&self) -> Option<&'a str> {
         let is_plain = |path: &str| path.len() < MAX_PATH && needs_no_escape(path.as_bytes());
-        if self.denial.is_some() || !self.request.path.is_none_or(is_plain) {
+        let RequestContext { path, peer, .. } = &self.request;
+        if self.denial.is_some() || !path.is_none_or(is_plain) || !peer.is_none_or(is_plain) {
             return None;
         }
         self.subject.fragment

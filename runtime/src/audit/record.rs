@@ -85,12 +85,15 @@ pub struct AuditRecord {
     /// The verified token's issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe` or `oauth`.
+    /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe`, `spiffe_x509` or `oauth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'static str>,
-    /// The proof that the sender of the verified token gave: `mtls` or `dpop`; `None` for a bearer token.
+    /// The proof of the sender that was checked: `mtls` or `dpop`; `None` for a bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<&'static str>,
+    /// The name in the certificate of the connection: a SPIFFE ID, or the first other name. Never one from a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// The address of the peer of the connection, never one from a header.
     #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
     pub client_address: Option<IpAddr>,

@@ -45,6 +45,7 @@ impl AuditSink for TracingAudit {
                     issuer = event.issuer().as_deref(),
                     profile = event.profile(),
                     proof = event.proof(),
+                    peer = event.peer().as_deref(),
                     client.address = event.client_address().map(tracing::field::display),
                     trace_id = event.trace_id(),
                     duration_us = event.duration_us(),

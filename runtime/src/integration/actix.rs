@@ -321,7 +321,7 @@ fn identified_before(request: &HttpRequest, verifier: &Verifier) -> Option<Ident
 fn earlier(request: &HttpRequest, verifier: &Verifier) -> Option<Arc<Attempt>> {
     let extensions = request.extensions();
     let decided = extensions.get::<Decided<HeaderValue>>()?;
-    decided.attempt(verifier, request)
+    decided.attempt(verifier, request, peer(request))
 }
 
 impl Credentials<HeaderValue> for HttpRequest {
@@ -376,6 +376,7 @@ impl Asked for HttpRequest {
             path: Some(self.path()),
             // The address of the connection: `realip_remote_addr` would trust a header.
             client_address: self.peer_addr().map(|address| address.ip()),
+            peer: peer(self).and_then(PeerCertificate::id),
             trace: self.headers().get(TRACEPARENT).and_then(|value| trace_parent(value.as_bytes())),
         }
     }
@@ -391,6 +392,7 @@ impl Asked for HttpRequest {
             target: self.uri().path_and_query().cloned(),
             route: self.match_pattern(),
             client_address: self.peer_addr().map(|address| address.ip()),
+            peer: peer(self).cloned(),
             traceparent: self.headers().get(TRACEPARENT).cloned(),
         }
     }
@@ -409,6 +411,7 @@ pub(crate) struct KeptHttpRequest {
     target: Option<PathAndQuery>,
     route: Option<String>,
     client_address: Option<IpAddr>,
+    peer: Option<PeerCertificate>,
     traceparent: Option<HeaderValue>,
 }
 
@@ -432,6 +435,7 @@ impl KeptRequest for KeptHttpRequest {
             route: self.route.as_deref().map(Cow::Borrowed),
             path: Some(self.target.as_ref().map_or("", PathAndQuery::path)),
             client_address: self.client_address,
+            peer: self.peer.as_ref().and_then(PeerCertificate::id),
             trace: self.traceparent.as_ref().and_then(|value| trace_parent(value.as_bytes())),
         }
     }

@@ -5,13 +5,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+#[cfg(any(feature = "actix", feature = "axum"))]
+use crate::recorder::Recorded;
 use crate::{
     caller::Identity,
+    peer::PeerCertificate,
     recorder::{Attempt, Recorder},
     verifier::Verifier,
 };
-#[cfg(any(feature = "actix", feature = "axum"))]
-use crate::{peer::PeerCertificate, recorder::Recorded};
 
 /// The headers of a request that its decision depends on. `V` is the framework's header value.
 pub(crate) trait Credentials<V: 'static> {
@@ -75,8 +76,9 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         &self,
         verifier: &Verifier,
         credentials: &impl Credentials<V>,
+        peer: Option<&PeerCertificate>,
     ) -> Option<Arc<Attempt>> {
-        if !self.is_about(verifier.recorder(), credentials) {
+        if !self.is_about(verifier.recorder(), credentials, peer) {
             return None;
         }
         self.identity.attempts().current()
@@ -99,7 +101,7 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
             is_proven && self.identity.check_again(at, self.epoch).is_ok()
         };
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
-        if !(self.is_about(verifier.recorder(), credentials) && is_good()) {
+        if !(self.is_about(verifier.recorder(), credentials, peer) && is_good()) {
             return None;
         }
         Some(match (self.owner, self.identity.attempts().current()) {
@@ -114,12 +116,18 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         recorder: &Arc<Recorder>,
         credentials: &impl Credentials<V>,
     ) -> Option<[u8; 32]> {
-        let is_accepted = self.proof.is_some() && self.is_about(recorder, credentials);
+        let is_accepted = self.proof.is_some() && self.is_about(recorder, credentials, None);
         if is_accepted { self.identity.bound_key() } else { None }
     }
 
-    fn is_about(&self, recorder: &Arc<Recorder>, credentials: &impl Credentials<V>) -> bool {
+    fn is_about(
+        &self,
+        recorder: &Arc<Recorder>,
+        credentials: &impl Credentials<V>,
+        peer: Option<&PeerCertificate>,
+    ) -> bool {
         self.identity.is_of(recorder)
+            && self.identity.is_of_connection(peer)
             && is_only(credentials.authorization(), self.authorization.as_ref())
             && (self.proof.is_none() || is_only(credentials.proofs(), self.proof.as_ref()))
     }

@@ -113,6 +113,7 @@ impl Asked for &Parts {
             route: route(&self.extensions).map(Cow::Borrowed),
             path: Some(uri(self).path()),
             client_address: client_address(&self.extensions),
+            peer: peer(&self.extensions).and_then(PeerCertificate::id),
             trace: trace(&self.headers),
         }
     }
@@ -125,6 +126,7 @@ impl Asked for &Parts {
             #[cfg(feature = "axum")]
             route: self.extensions.get().cloned(),
             client_address: client_address(&self.extensions),
+            peer: peer(&self.extensions).cloned(),
             traceparent: traceparent(&self.headers).cloned(),
         }
     }
@@ -140,6 +142,7 @@ pub(crate) struct KeptParts {
     #[cfg(feature = "axum")]
     pub(crate) route: Option<axum::extract::MatchedPath>,
     pub(crate) client_address: Option<IpAddr>,
+    pub(crate) peer: Option<PeerCertificate>,
     pub(crate) traceparent: Option<HeaderValue>,
 }
 
@@ -181,6 +184,7 @@ impl KeptRequest for KeptParts {
             route,
             path: Some(self.target.as_ref().map_or("", PathAndQuery::path)),
             client_address: self.client_address,
+            peer: self.peer.as_ref().and_then(PeerCertificate::id),
             trace: self.traceparent.as_ref().and_then(|value| trace_parent(value.as_bytes())),
         }
     }
@@ -232,7 +236,7 @@ pub(crate) fn earlier(
     authorization: &Authorization<'_>,
     verifier: &Verifier,
 ) -> Option<Arc<Attempt>> {
-    extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization)
+    extensions.get::<Decided<HeaderValue>>()?.attempt(verifier, authorization, peer(extensions))
 }
 
 /// The certificate of the client of the connection, which `service-only-tls` stores in the request.

@@ -17,6 +17,7 @@ use crate::{
     audit::{AuditEvent, Line, RequestContext, Subject},
     clock::Timestamp,
     denial::{Code, Denial},
+    peer::PeerCertificate,
     policy::Endpoint,
     rejection::RequestHeaders,
     threads::locked,
@@ -41,6 +42,34 @@ pub(crate) trait Asked: RequestHeaders {
 /// A request that is kept until its record is written.
 pub(crate) trait KeptRequest: RequestHeaders + Send + Sync + 'static {
     fn context(&self) -> RequestContext<'_>;
+}
+
+/// A decision about a connection, without a request.
+pub(crate) struct Connection(pub(crate) Option<PeerCertificate>);
+
+impl Asked for Connection {
+    type Kept = Self;
+    const IS_REQUEST: bool = false;
+
+    fn context(&self) -> RequestContext<'_> {
+        KeptRequest::context(self)
+    }
+
+    fn keep(&self, _: bool) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl RequestHeaders for Connection {
+    fn header(&self, _: &str) -> Option<&str> {
+        None
+    }
+}
+
+impl KeptRequest for Connection {
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext { peer: self.0.as_ref().and_then(PeerCertificate::id), ..RequestContext::default() }
+    }
 }
 
 /// A token that came without a request.

@@ -6,7 +6,7 @@ use super::{
     access::AccessTokens,
     own_claims::{self, Claims, missing},
     rule::Members,
-    subject::{Foreign, Names},
+    subject::{Foreign, Names, workload},
 };
 use crate::{
     claims::{RawClaims, ServiceClaims, owned},
@@ -209,30 +209,9 @@ fn kubernetes<'c>(claims: &'c RawClaims<'_>) -> Result<Foreign<'c>, Denial> {
     Ok(Foreign { default: Some(Cow::Owned(format!("{namespace}.{name}"))), subject: subject.into() })
 }
 
-/// Reads `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2).
+/// Reads the `sub` of a JWT-SVID.
 fn spiffe<'c>(claims: &'c RawClaims<'_>, trust_domain: &str) -> Result<Foreign<'c>, Denial> {
-    let subject = subject(claims)?;
-    let id = subject.strip_prefix("spiffe://").ok_or_else(|| {
-        Denial::new(
-            Code::BadClaimValue,
-            format!("the token's `sub` is `{}`, which is not a SPIFFE ID", quoted(subject)),
-        )
-    })?;
-    let (domain, path) = id.split_once('/').unwrap_or((id, ""));
-    if domain != trust_domain {
-        let reason = format!("the token's trust domain is `{}`, expected `{trust_domain}`", quoted(domain));
-        return Err(Denial::new(Code::WrongIssuer, reason));
-    }
-    let segment = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if !path.split('/').all(segment) {
-        let reason = format!("the token's `sub` is `{}`, which names no workload", quoted(subject));
-        return Err(Denial::new(Code::BadClaimValue, reason));
-    }
-    let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));
-    Ok(Foreign { default, subject: subject.into() })
+    workload(subject(claims)?, trust_domain, "the token's `sub`")
 }
 
 #[cfg(test)]

@@ -44,3 +44,27 @@ impl Foreign<'_> {
         Ok(name)
     }
 }
+
+/// Reads `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2). `place` is where the ID was found, for the operator.
+pub(super) fn workload<'c>(id: &'c str, trust_domain: &str, place: &str) -> Result<Foreign<'c>, Denial> {
+    let wrong = |why: &str| {
+        let reason = format!("{place} is `{}`, {why}", quoted(id));
+        Denial::new(Code::BadClaimValue, reason)
+    };
+    let rest = id.strip_prefix("spiffe://").ok_or_else(|| wrong("which is not a SPIFFE ID"))?;
+    let (domain, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if domain != trust_domain {
+        let reason =
+            format!("the trust domain in {place} is `{}`, expected `{trust_domain}`", quoted(domain));
+        return Err(Denial::new(Code::WrongIssuer, reason));
+    }
+    let segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if !path.split('/').all(segment) {
+        return Err(wrong("which names no workload"));
+    }
+    let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));
+    Ok(Foreign { default, subject: id.into() })
+}

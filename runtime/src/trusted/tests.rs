@@ -66,9 +66,30 @@ fn a_trust_domain_is_a_name_and_not_a_url() {
 }
 
 #[test]
+fn a_trust_domain_without_tokens_has_no_settings_of_tokens() {
+    let of = || TrustedIssuer::spiffe_x509("bakery.example");
+    assert_eq!(built(of()), Ok(()));
+    assert_eq!(built(of().name("spiffe://bakery.example/a", "orders")), Ok(()));
+    let setting = |setting| Err(BuildError::SettingOfTokens(setting));
+    assert_eq!(built(of().keys(public())), setting("keys"));
+    assert_eq!(built(of().audience("orders")), setting("audience"));
+    assert_eq!(built(of().algorithms([Algorithm::ES256])), setting("algorithms"));
+    assert_eq!(built(of().max_lifetime(Duration::from_secs(60))), setting("max_lifetime"));
+    assert_eq!(built(of().services(["orders"])), setting("services"));
+    assert_eq!(built(of().and_users()), setting("and_users"));
+    assert_eq!(built(TrustedIssuer::spiffe_x509("")), Err(BuildError::NoIssuer));
+    let wrong = "Bakery.example".to_owned();
+    assert_eq!(built(TrustedIssuer::spiffe_x509(&wrong)), Err(BuildError::TrustDomain(wrong)));
+    let repeated = of().name("spiffe://bakery.example/a", "orders").name("spiffe://bakery.example/a", "b");
+    assert_eq!(built(repeated), Err(BuildError::NamedTwice("spiffe://bakery.example/a".to_owned())));
+}
+
+#[test]
 fn a_release_build_refuses_a_development_key_wherever_it_comes_from() {
     let development = KeySet::from(secret().with_kid("dev-only.1"));
-    let trusted = TrustedIssuer::compatible("x").keys(secret()).build().unwrap();
+    let Ok(Authority::Issuer(trusted)) = TrustedIssuer::compatible("x").keys(secret()).build() else {
+        panic!()
+    };
     let refused = BuildError::DevelopmentKey("dev-only.1".to_owned());
     assert_eq!(trusted.check_keys(&development, false), Err(refused));
     assert_eq!(trusted.check_keys(&development, true), Ok(()));

@@ -22,7 +22,7 @@ use crate::{
     revocation::{Revocation, RevocationStore},
     sets::Sets,
     times::MAX_LEEWAY,
-    trusted::{Trusted, TrustedIssuer, separate},
+    trusted::{Authority, Kind, TrustDomain, Trusted, TrustedIssuer, separate},
 };
 
 /// Builds a [`Verifier`].
@@ -275,23 +275,30 @@ impl VerifierBuilder {
             algorithms: self.algorithms,
         };
         let own = own.trusted(self.trusted.is_empty())?;
-        let mut issuers =
-            own.into_iter().chain(self.trusted).map(TrustedIssuer::build).collect::<Result<Vec<_>, _>>()?;
-        let several = issuers.len() > 1;
-        for issuer in &mut issuers {
-            issuer.names.only_given = several;
+        let (mut issuers, mut domains) = (Vec::new(), Vec::new());
+        for trusted in own.into_iter().chain(self.trusted) {
+            match trusted.build()? {
+                Authority::Issuer(issuer) => issuers.push(issuer),
+                Authority::Domain(domain) => domains.push(domain),
+            }
         }
-        check_names(&issuers)?;
+        let several = issuers.len() + domains.len() > 1;
+        let of_issuers = issuers.iter_mut().map(|issuer| &mut issuer.names);
+        for names in of_issuers.chain(domains.iter_mut().map(|domain| &mut domain.names)) {
+            names.only_given = several;
+        }
+        check_names(&issuers, &domains)?;
         let self_naming = issuers.iter_mut().filter(|issuer| !issuer.kind.has_subjects());
         separate(self_naming.map(|issuer| (issuer.expectations.issuer.as_str(), &mut issuer.namespace)))?;
         let accept_on_outage = self.accept_on_outage;
         let issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
-        warn_of_unreachable(|name| issuers.iter().any(|issuer| issuer.expectations.issuer == name));
-        Ok(Verifier(Arc::new(Inner {
+        let domains: Vec<_> = domains.into_iter().map(Arc::new).collect();
+        let verifier = Verifier(Arc::new(Inner {
             refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
             cache: TokenCache::new(cached_tokens),
             proof: self.proof,
             issuers,
+            domains,
             recorder: Arc::new(Recorder {
                 clock: self.clock.unwrap_or_else(|| Box::new(SystemClock)),
                 leeway: self.leeway,
@@ -311,19 +318,30 @@ impl VerifierBuilder {
             }),
             compatible: CompatibleTokens::default(),
             resource,
-        })))
+        }));
+        warn_of_unreachable(|name| verifier.trusts(name));
+        Ok(verifier)
     }
 }
 
 /// Checks that each name is one authority, because revocations and policies identify an issuer by its name. Entries
-/// of one kind may share a name. So may compatible and strict tokens, while a fleet moves from one to the other.
-fn check_names(issuers: &[Trusted]) -> Result<(), BuildError> {
+/// of one kind may share a name. So may compatible and strict tokens, while a fleet moves from one to the other, and the
+/// tokens and certificates of a trust domain.
+fn check_names(issuers: &[Trusted], domains: &[TrustDomain]) -> Result<(), BuildError> {
     let is_one =
         |a: &Trusted, b: &Trusted| a.kind == b.kind || !(a.kind.has_subjects() || b.kind.has_subjects());
     for (index, issuer) in issuers.iter().enumerate() {
         let name = &issuer.expectations.issuer;
         let mut namesakes = issuers.iter().skip(index + 1).filter(|other| other.expectations.issuer == *name);
         if namesakes.any(|other| !is_one(issuer, other)) {
+            return Err(BuildError::IssuerOfTwoKinds(quoted(name)));
+        }
+    }
+    for (index, TrustDomain { name, .. }) in domains.iter().enumerate() {
+        if domains.iter().skip(index + 1).any(|other| other.name == *name) {
+            return Err(BuildError::TrustDomainTwice(quoted(name)));
+        }
+        if issuers.iter().any(|issuer| issuer.kind != Kind::Spiffe && issuer.expectations.issuer == *name) {
             return Err(BuildError::IssuerOfTwoKinds(quoted(name)));
         }
     }

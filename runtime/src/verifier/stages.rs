@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::{Verifier, cache::Grounds};
 use crate::{
+    bearer::missing_token,
     caller::{Caller, Identity, User},
     claims::{self, Origin, RawClaims, TokenMembers},
     denial::{Code, Denial, Stage},
     evidence::Evidence,
     recorder::Refused,
+    revocation::PresentedToken,
     times::Moment,
     token::{Header, HeaderRoom, PayloadRoom, Segments},
-    trusted::{Acceptance, Claims, Signed, Trusted},
+    trusted::{Acceptance, Claims, Signed, Trusted, accept_certificate},
 };
 
 /// The verification of one token at one instant.
@@ -101,22 +103,50 @@ impl Verification<'_> {
         };
         let members = if keeps_payload { TokenMembers::of_payload(payload) } else { TokenMembers::default() };
         let recorder = Arc::clone(self.verifier.recorder());
-        let acceptance = Acceptance::new(issuer, signed, confirmation);
-        if let Some(required) = self.verifier.0.proof {
-            required.check(acceptance.proof())?;
-        }
+        let acceptance = Acceptance::Token { issuer: Arc::clone(issuer), signed, confirmation };
+        self.verifier.check_required_proof(&acceptance)?;
         let identity = match claims {
             Claims::Service(claims) => {
                 Identity::Service(Caller::verified(claims, members, acceptance, recorder))
             }
             Claims::User(claims) => Identity::User(User::verified(claims, members, acceptance, recorder)),
         };
-        let epoch = match &self.verifier.recorder().revocation {
-            Some(revocation) => revocation.check(&identity.presented(self.at))?,
-            None => None,
-        };
+        let epoch = self.verifier.check_revocation(&identity.presented(self.at))?;
         self.grounds.accepted(times, epoch);
         Ok(identity)
+    }
+}
+
+/// Accepts the certificate of the connection of a request without a token. Its signatures were checked in the handshake;
+/// its name, times and roots are checked here.
+pub(crate) fn by_certificate(
+    verifier: &Verifier,
+    evidence: Evidence<'_>,
+    at: Moment,
+) -> Result<Caller, Refused> {
+    let accepted = || {
+        let peer = evidence.peer.ok_or_else(missing_token)?;
+        let (claims, domain) = accept_certificate(&verifier.0.domains, peer, at)?;
+        let acceptance = Acceptance::Certificate { domain, peer: peer.clone() };
+        verifier.check_required_proof(&acceptance)?;
+        let recorder = Arc::clone(verifier.recorder());
+        let caller = Caller::verified(claims, TokenMembers::default(), acceptance, recorder);
+        verifier.check_revocation(&caller.presented(at))?;
+        Ok(caller)
+    };
+    accepted().map_err(|denial: Denial| denial.without_token().into())
+}
+
+impl Verifier {
+    /// Checks the proof that the verifier requires of all callers.
+    fn check_required_proof(&self, acceptance: &Acceptance) -> Result<(), Denial> {
+        self.0.proof.map_or(Ok(()), |required| required.check(acceptance.proof()))
+    }
+
+    /// Returns the epoch in which the credential is not revoked.
+    fn check_revocation(&self, presented: &PresentedToken<'_>) -> Result<Option<u64>, Denial> {
+        let revocation = self.recorder().revocation.as_ref();
+        revocation.map_or(Ok(None), |revocation| revocation.check(presented))
     }
 }
 

@@ -28,6 +28,7 @@ mod lints;
 mod own_claims;
 mod plain_functions;
 mod refusal_bodies;
+mod required_proof;
 mod rewritten;
 mod tonic;
 mod tower;

@@ -20,4 +20,5 @@ mod keys_rotation;
 mod proof;
 mod properties;
 mod revocation;
+mod svid;
 mod token_cache;

@@ -36,9 +36,9 @@ impl Chain {
         if !self.is_trusted() {
             return None;
         }
-        let Leaf { spiffe_id, not_before, not_after, thumbprint, .. } = self.leaf.clone();
+        let Leaf { spiffe_id, name, not_before, not_after, thumbprint, .. } = self.leaf.clone();
         let spiffe_id = spiffe_id.as_ref().map(SpiffeId::to_string);
-        let facts = PeerFacts { thumbprint, spiffe_id, not_before, not_after, forwarded_by };
+        let facts = PeerFacts { thumbprint, spiffe_id, name, not_before, not_after, forwarded_by };
         Some(peer_certificate(facts, self))
     }
 }

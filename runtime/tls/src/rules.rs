@@ -1,7 +1,7 @@
 //! The rules for the certificate of a peer, beyond the path to a root: rustls checks signatures, and these rules
 //! check what the certificate is. They follow X509-SVID sections 2 to 5 and RFC 5280 section 4.2.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::{CertificateError, OtherError, pki_types::CertificateDer};
@@ -25,6 +25,8 @@ const MAX_NAMES: usize = 1_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
     pub(crate) spiffe_id: Option<SpiffeId>,
+    /// The first name other than a SPIFFE ID, for logs.
+    pub(crate) name: Option<String>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     pub(crate) thumbprint: [u8; 32],
@@ -169,6 +171,7 @@ impl Leaf {
         let validity = certificate.validity();
         let thumbprint = digest(&SHA256, der);
         Ok(Self {
+            name: extensions.name(),
             spiffe_id,
             not_before: Timestamp::from_unix(validity.not_before.timestamp()),
             not_after: Timestamp::from_unix(validity.not_after.timestamp()),
@@ -261,6 +264,22 @@ impl<'c> Extensions<'c> {
         }
     }
 
+    /// The first DNS name, or else the first other name that a log can show.
+    fn name(&self) -> Option<String> {
+        let dns = self.names.iter().find_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
+        let other = || {
+            self.names.iter().find_map(|name| match name {
+                GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => ip_address(bytes).map(|address| address.to_string()),
+                _ => None,
+            })
+        };
+        dns.or_else(other)
+    }
+
     /// A leaf signs no certificates and no revocation lists (X509-SVID section 4.3).
     fn check_is_leaf(&self) -> Result<(), Refusal> {
         let authority = |reason: &'static str| Err(Refusal::new(RefusalCode::CertificateAuthority, reason));
@@ -295,6 +314,12 @@ impl<'c> Extensions<'c> {
             Role::Client => usage.client_auth,
         })
     }
+}
+
+/// The four or sixteen bytes of an address (RFC 5280 section 4.2.1.6).
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// Reads the validity period of a root, and refuses a certificate that is not one of a certificate authority.

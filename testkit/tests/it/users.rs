@@ -12,7 +12,7 @@ use service_only::{
     routes::{Access, Route, RouteTable},
     service_only, users_only,
 };
-use service_only_testkit::{Defect, Outcome, TestAuthority, TokenDraft, attack, authz_matrix};
+use service_only_testkit::{Defect, Outcome, TestAuthority, TestCa, TokenDraft, attack, authz_matrix};
 
 #[users_only(roles("manager"), scopes("tenants:write"), claims(tenant_id = "{tenant}"))]
 async fn rename() -> &'static str {
@@ -157,6 +157,38 @@ async fn the_matrix_has_a_user_in_the_last_column_of_a_route_for_users() {
     GET /plan              401   401      401      403   403            in
     GET /tenants/{tenant}  401   401      401      403   403            in
     ");
+}
+
+#[service_only(services("orders"), proof = "mtls")]
+async fn by_certificate(caller: service_only::Caller) -> String {
+    caller.service().to_owned()
+}
+
+#[callers(users(proof = "any"), services("orders"))]
+async fn for_both() {}
+
+#[users_only(proof = "mtls")]
+async fn users_by_certificate() {}
+
+#[tokio::test]
+async fn the_matrix_has_a_column_without_a_proof_if_a_route_requires_one() {
+    let authority = TestAuthority::new();
+    let app = ClosedRouter::new()
+        .route("/mtls", closed::get(by_certificate))
+        .route("/both", closed::get(for_both))
+        .route("/users", closed::get(users_by_certificate))
+        .with_state(authority.verifier());
+    insta::assert_snapshot!(authz_matrix!(app, authority), @"");
+}
+
+#[tokio::test]
+async fn a_unit_test_calls_a_handler_that_requires_a_proof_as_the_owner_of_a_bound_token() {
+    let authority = TestAuthority::new();
+    let certificate = TestCa::new("bakery.example").leaf().valid_around(authority.clock().now()).issue();
+    let orders = authority.service("orders").bound_to(&certificate);
+    assert_eq!(by_certificate(orders.guard(), orders.caller()).await, "orders");
+    let refused = authority.service("orders").try_guard().map(|guard| by_certificate(guard, orders.caller()));
+    assert_eq!(refused.err().unwrap().code().as_str(), "proof_missing");
 }
 
 #[tokio::test]

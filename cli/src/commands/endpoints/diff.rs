@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use service_only::RequiredProof;
 use service_only::routes::{Access, Requirements, RouteTable};
 
 use super::text::who;
@@ -146,6 +147,9 @@ fn meets(outer: &Requirements, inner: &Requirements) -> bool {
         && (names(&outer.any_scope, &inner.any_scope) || outer.any_scope.as_ref().is_some_and(has_one_of))
         && outer.claims.iter().all(|(name, value)| inner.claims.get(name) == Some(value))
         && outer.max_age.is_none_or(|age| inner.max_age.is_some_and(|younger| younger <= age))
+        && outer.proof.is_none_or(|outer| {
+            inner.proof.is_some_and(|inner| outer == RequiredProof::Any || outer == inner)
+        })
 }
 
 #[cfg(test)]
@@ -208,12 +212,20 @@ mod tests {
         let nobody = r#"{"service_only":{"services":[]}}"#;
         let scoped = r#"{"service_only":{"scopes":["x:y"]}}"#;
         let young = r#"{"service_only":{"max_age":60}}"#;
+        let (proven, certified) =
+            (r#"{"service_only":{"proof":"any"}}"#, r#"{"service_only":{"proof":"mtls"}}"#);
+        let signed = r#"{"service_only":{"proof":"dpop"}}"#;
         let issued = r#"{"service_only":{"issuers":["bakery-auth"]}}"#;
         let by_either = r#"{"service_only":{"issuers":["https://mill.example","bakery-auth"]}}"#;
         for (tight, loose) in [(issued, any), (issued, by_either), (by_either, any), (issued, public)] {
             assert_eq!(change(tight, loose), "loosened", "{tight} {loose}");
             assert_eq!(change(loose, tight), "tightened", "{loose} {tight}");
         }
+        for (tight, loose) in [(proven, any), (certified, any), (certified, proven), (signed, proven)] {
+            assert_eq!(change(tight, loose), "loosened", "{tight} {loose}");
+            assert_eq!(change(loose, tight), "tightened", "{loose} {tight}");
+        }
+        assert_eq!(change(certified, signed), "changed");
         assert_eq!(change(issued, a), "changed");
         for (tight, loose) in
             [(a, any), (nobody, a), (nobody, any), (scoped, any), (young, any), (any, public), (a, public)]

@@ -50,5 +50,6 @@ fn requirements(kind: &str, asked: &Requirements) -> String {
     words.extend(asked.any_scope.as_deref().map(|scopes| format!("scope {}", named(scopes))));
     words.extend(asked.claims.iter().map(|(name, value)| format!("claim {name} = {value}")));
     words.extend(asked.max_age.map(|age| format!("token of at most {age} s")));
+    words.extend(asked.proof.map(|proof| format!("proof {proof}")));
     words.join(", ")
 }

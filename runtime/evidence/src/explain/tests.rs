@@ -40,7 +40,7 @@ fn unknown_stage_claims_no_passed_stage() {
 fn what_if_answers_from_the_table() {
     let table: RouteTable = serde_json::from_str(
         r#"{"service":"stock","routes":[{"methods":["POST"],"path":"/reserve","handler":{"endpoint":"stock::reserve","line":7},
-        "access":{"service_only":{"services":["orders"],"scopes":["stock:write"],"max_age":60}}}]}"#,
+        "access":{"service_only":{"services":["orders"],"scopes":["stock:write"],"max_age":60,"proof":"mtls"}}}]}"#,
     )
     .unwrap();
     let tables = [table];
@@ -54,7 +54,8 @@ fn what_if_answers_from_the_table() {
     let refused = answer(caller("billing", &[]));
     assert!(!refused.is_admitted);
     let met: Vec<_> = refused.requirements.iter().map(|required| required.is_met).collect();
-    assert_eq!(met, [Some(false), Some(false), None]);
+    assert_eq!(met, [None, Some(false), Some(false), None]);
+    assert_eq!(refused.requirements[0].text, "the sender must give the proof mtls");
     assert!(what_if(&tables, "absent", &caller("orders", &[])).is_empty());
 }
 

@@ -76,6 +76,12 @@ pub struct Record<'a> {
     /// The kind of the verified token.
     #[serde(borrow, default, deserialize_with = "text")]
     pub profile: Option<Cow<'a, str>>,
+    /// The proof of the sender that was checked; absent for a bearer token.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub proof: Option<Cow<'a, str>>,
+    /// The name in the certificate of the connection.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub peer: Option<Cow<'a, str>>,
     /// The address of the peer.
     #[serde(borrow, default, rename = "client.address", deserialize_with = "text")]
     pub client_address: Option<Cow<'a, str>>,

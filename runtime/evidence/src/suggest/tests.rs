@@ -48,6 +48,18 @@ fn suggestions() -> Vec<Suggestion> {
 }
 
 #[test]
+fn suggested_attribute_keeps_every_other_requirement() {
+    let access: Access = serde_json::from_str(
+        r#"{"service_only":{"issuers":["i"],"roles":["r"],"scopes":["s"],"any_scope":["a"],"claims":{"c":"d"},"max_age":60,"proof":"mtls"}}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        attribute(&access, &["orders".to_owned()]),
+        r#"#[service_only(services("orders"), issuers("i"), roles("r"), scopes("s"), any_scope("a"), claims("c" = "d"), max_age = "60s", proof = "mtls")]"#
+    );
+}
+
+#[test]
 fn patch_is_accepted_by_git_and_narrows_each_form_of_the_attribute() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("src/lib.rs");

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use service_only::{
-    Policy,
+    Policy, RequiredProof,
     routes::{Access, Route, RouteTable},
 };
 use service_only_export::{self as export, MeshOptions};
@@ -164,6 +164,53 @@ fn users_have_rules_of_their_own_in_every_export() {
         &["-m", "openapi_spec_validator", "--schema", "3.1", "-"],
         &export::openapi(&table, "1.0.0").unwrap(),
     );
+}
+
+#[test]
+fn a_required_proof_is_in_every_export_and_a_mesh_requires_a_certificate_for_it() {
+    const USERS: Policy<'static> = Policy::any_user().proof(RequiredProof::Dpop);
+    let any = Policy::any_service();
+    let table = RouteTable::new("tenants")
+        .route(Route::new(["GET"], "/mtls", Access::from(&any.proof(RequiredProof::Mtls))))
+        .route(Route::new(["GET"], "/named", Access::from(&any.services(&["a"]).proof(RequiredProof::Mtls))))
+        .route(Route::new(["GET"], "/any", Access::from(&any.proof(RequiredProof::Any))))
+        .route(Route::new(["GET"], "/both", Access::from(&any.or_users(&USERS))));
+    assert_snapshot!(export::markdown(&table), @r"
+    | method | path | handler | services | roles | scopes | max age | proof |
+    | --- | --- | --- | --- | --- | --- | --- | --- |
+    | `GET` | `/mtls` |  | any | any |  |  | mtls |
+    | `GET` | `/named` |  | `a` | any |  |  | mtls |
+    | `GET` | `/any` |  | any | any |  |  | any |
+    | `GET` | `/both` |  | any | any |  |  |  |
+    | `GET` | `/both` |  | users | any |  |  | dpop |
+    ");
+    assert!(export::mermaid(&table).contains("proof mtls"));
+    let openapi: serde_json::Value =
+        serde_json::from_str(&export::openapi(&table, "1.0.0").unwrap()).unwrap();
+    assert_eq!(openapi["paths"]["/mtls"]["get"]["x-service-only"]["proof"], "mtls");
+    assert_eq!(openapi["paths"]["/both"]["get"]["x-users-only"]["proof"], "dpop");
+    assert!(openapi["paths"]["/both"]["get"]["x-service-only"].get("proof").is_none());
+    let rule_of = |yaml: &str, path: &str| {
+        let from = yaml.find(&format!("# GET {path}")).unwrap();
+        let rest = &yaml[from + 1..];
+        rest[..rest.find("# GET ").unwrap_or(rest.len())].to_owned()
+    };
+    let istio = export::istio(&table, &mesh()).unwrap();
+    let principals = |path: &str| rule_of(&istio, path).matches("principals:").count();
+    assert_eq!([principals("/mtls"), principals("/named")], [1, 1], "{istio}");
+    assert_eq!(
+        [principals("/any"), principals("/both")],
+        [0, 0],
+        "a proof in a header needs no certificate: {istio}"
+    );
+    assert!(rule_of(&istio, "/mtls").contains("Checked only by the code: proof mtls"), "{istio}");
+    assert!(rule_of(&istio, "/both").contains("Checked only by the code: proof dpop"), "{istio}");
+    let envoy = export::envoy(&table, &mesh()).unwrap();
+    assert_eq!(envoy.matches("authenticated: {}").count(), 2, "{envoy}");
+    assert!(rule_of(&envoy, "/mtls").contains("authenticated: {}"), "{envoy}");
+    if let Some(known) = peer::node(include_str!("istio.mjs"), &istio) {
+        assert_eq!(known, "RequestAuthentication\nAuthorizationPolicy\n");
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ struct Inner {
     services: Arc<Names>,
     kids: Names,
     issuers: Names,
+    peers: Names,
 }
 
 /// In seconds: a cached token takes a microsecond, a signature a hundred, a wait for keys two seconds.
@@ -57,7 +58,8 @@ const RATIOS: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0];
 impl MetricsAudit {
     pub(crate) fn new(meter: &Meter, services: Arc<Names>, keys: usize) -> Self {
         let counts = Counts::new(histograms(meter));
-        let own = Inner { counts, services, kids: Names::new(keys), issuers: Names::new(keys) };
+        let names = || Names::new(keys);
+        let own = Inner { counts, services, kids: names(), issuers: names(), peers: names() };
         own.expect_attacks();
         meter
             .u64_observable_counter("service_only.attempts")
@@ -70,6 +72,12 @@ impl MetricsAudit {
             .with_unit("{token}")
             .with_description("Tokens whose signature a key has verified")
             .with_callback(own.reading(|counts, seen| counts.key_uses().for_each(seen)))
+            .build();
+        meter
+            .u64_observable_counter("service_only.peer.attempts")
+            .with_unit("{attempt}")
+            .with_description("Attempts over connections with a client certificate, by its name")
+            .with_callback(own.reading(|counts, seen| counts.peers().for_each(seen)))
             .build();
         Self(Arc::new(own))
     }
@@ -126,8 +134,10 @@ impl Inner {
         let decision = decision(sight.decision);
         let service = sight.service.map(|service| self.services.label("caller.service", service));
         let code = sight.code.map(|code| KeyValue::new(CODE, code.as_str()));
-        let attempt =
-            [handler(sight.endpoint), decision.clone()].into_iter().chain(service.clone()).chain(code);
+        let proof = sight.proof.map(|proof| KeyValue::new("proof", proof));
+        let attempt = [handler(sight.endpoint), decision.clone()].into_iter();
+        let attempt = attempt.chain(service.clone()).chain(code).chain(proof);
+        let peer = sight.peer.as_deref().map(|peer| [self.peers.label("peer", peer), decision.clone()]);
         let key = sight.kid.as_deref().map(|kid| {
             let issuer = sight.issuer.as_deref().map(|issuer| self.issuers.label("issuer", issuer));
             [self.kids.label("kid", kid), decision].into_iter().chain(issuer)
@@ -135,6 +145,7 @@ impl Inner {
         Places {
             attempts: self.counts.attempts.number(attempt),
             key_uses: key.map(|labels| self.counts.key_uses.number(labels)),
+            peer: peer.map(|labels| self.counts.peers.number(labels)),
             service: service.map(|service| self.counts.services.number([service])),
         }
     }

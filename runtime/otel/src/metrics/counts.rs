@@ -35,6 +35,7 @@ pub(crate) struct Counts {
     threads: ThreadLocal<OwnLine<Mutex<Own>>>,
     pub(crate) attempts: Series,
     pub(crate) key_uses: Series,
+    pub(crate) peers: Series,
     pub(crate) services: Series,
     histograms: Histograms,
     totals: Mutex<Totals>,
@@ -73,6 +74,7 @@ pub(crate) struct Measurement {
 struct Totals {
     attempts: Vec<u64>,
     key_uses: Vec<u64>,
+    peers: Vec<u64>,
 }
 
 /// What one thread has counted since the last collection.
@@ -81,6 +83,7 @@ struct Own {
     known: Known,
     attempts: Vec<u64>,
     key_uses: Vec<u64>,
+    peers: Vec<u64>,
     measured: Measured,
 }
 
@@ -104,6 +107,7 @@ impl Counts {
             threads: ThreadLocal::new(),
             attempts: Series::default(),
             key_uses: Series::default(),
+            peers: Series::default(),
             services: Series::default(),
             histograms,
             totals: Mutex::default(),
@@ -129,6 +133,9 @@ impl Counts {
         if let Some(key) = places.key_uses {
             add(&mut own.key_uses, key);
         }
+        if let Some(peer) = places.peer {
+            add(&mut own.peers, peer);
+        }
         own.measured.add(&self.histograms, sight.decision, places.service, measured);
     }
 
@@ -142,6 +149,12 @@ impl Counts {
     pub(crate) fn key_uses(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
         let counts = self.gather().key_uses.clone();
         labelled(&self.key_uses, counts)
+    }
+
+    /// All attempts over connections with a certificate until now.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (Labels, u64)> + use<> {
+        let counts = self.gather().peers.clone();
+        labelled(&self.peers, counts)
     }
 
     /// Adds up the counts of all threads, and records the measured values in the SDK. A concurrent collection
@@ -182,6 +195,7 @@ impl Own {
     fn hand_over(&mut self, totals: &mut Totals) -> Measured {
         move_counts(&mut self.attempts, &mut totals.attempts);
         move_counts(&mut self.key_uses, &mut totals.key_uses);
+        move_counts(&mut self.peers, &mut totals.peers);
         mem::take(&mut self.measured)
     }
 }

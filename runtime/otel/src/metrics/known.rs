@@ -20,6 +20,8 @@ pub(crate) struct Sight<'e> {
     pub(crate) decision: Decision,
     pub(crate) code: Option<Code>,
     pub(crate) service: Option<&'e str>,
+    pub(crate) proof: Option<&'static str>,
+    pub(crate) peer: Option<Cow<'e, str>>,
     pub(crate) kid: Option<Cow<'e, str>>,
     pub(crate) issuer: Option<Cow<'e, str>>,
 }
@@ -29,11 +31,12 @@ pub(crate) struct Sight<'e> {
 pub(crate) struct Places {
     pub(crate) attempts: usize,
     pub(crate) key_uses: Option<usize>,
+    pub(crate) peer: Option<usize>,
     pub(crate) service: Option<usize>,
 }
 
 /// A cache of counters, keyed by a hash; a lookup also compares the full record. The first decision of a
-/// service at a handler is found without a hash of key and issuer, which rarely differ. Other decisions are
+/// service at a handler is found without a hash of key, issuer and peer, which rarely differ. Other decisions are
 /// found by a hash of all parts. If two decisions have the same hash, the later one replaces the earlier one.
 #[derive(Default)]
 pub(crate) struct Known(HashMap<u64, Entry, BuildHasherDefault<Hashed>>);
@@ -43,6 +46,8 @@ struct Entry {
     decision: Decision,
     code: Option<Code>,
     service: Option<Box<str>>,
+    proof: Option<&'static str>,
+    peer: Option<Box<str>>,
     kid: Option<Box<str>>,
     issuer: Option<Box<str>>,
     places: Places,
@@ -68,7 +73,8 @@ impl Known {
         sight: &Sight<'_>,
         resolve: impl FnOnce() -> Places,
     ) -> Places {
-        let hash = [sight.kid.as_deref(), sight.issuer.as_deref()].into_iter().fold(short, hash_text);
+        let others = [sight.kid.as_deref(), sight.issuer.as_deref(), sight.proof, sight.peer.as_deref()];
+        let hash = others.into_iter().fold(short, hash_text);
         match self.0.get(&hash) {
             Some(entry) if entry.is(sight) => entry.places,
             _ => self.learn(hash, sight, resolve()),
@@ -85,6 +91,8 @@ impl Known {
             decision: sight.decision,
             code: sight.code,
             service: sight.service.map(Into::into),
+            proof: sight.proof,
+            peer: sight.peer.as_deref().map(Into::into),
             kid: sight.kid.as_deref().map(Into::into),
             issuer: sight.issuer.as_deref().map(Into::into),
             places,
@@ -101,6 +109,8 @@ impl Entry {
             && self.decision == sight.decision
             && self.code == sight.code
             && self.service.as_deref() == sight.service
+            && self.proof == sight.proof
+            && self.peer.as_deref() == sight.peer.as_deref()
             && self.kid.as_deref() == sight.kid.as_deref()
             && self.issuer.as_deref() == sight.issuer.as_deref()
     }
@@ -114,6 +124,8 @@ impl<'e> Sight<'e> {
             decision: event.decision(),
             code: event.code(),
             service: event.service(),
+            proof: event.proof(),
+            peer: event.peer(),
             // A record contains a key only if its signature was valid.
             kid: event.kid(),
             issuer: event.issuer(),
@@ -168,11 +180,12 @@ mod tests {
         kid: Option<Cow<'e, str>>,
         issuer: Option<Cow<'e, str>>,
     ) -> Sight<'e> {
-        Sight { endpoint: None, decision: Decision::Allow, code: None, service, kid, issuer }
+        let (proof, peer) = (None, None);
+        Sight { endpoint: None, decision: Decision::Allow, code: None, service, proof, peer, kid, issuer }
     }
 
     const fn numbered(attempts: usize) -> Places {
-        Places { attempts, key_uses: None, service: None }
+        Places { attempts, key_uses: None, peer: None, service: None }
     }
 
     /// Two handlers that differ only in their location.
@@ -210,6 +223,10 @@ mod tests {
             Sight { kid: None, ..all.clone() },
             Sight { issuer: Some("auth2".into()), ..all.clone() },
             Sight { issuer: None, ..all.clone() },
+            Sight { proof: Some("mtls"), ..all.clone() },
+            Sight { proof: Some("dpop"), ..all.clone() },
+            Sight { peer: Some("spiffe://a/b".into()), ..all.clone() },
+            Sight { peer: Some("spiffe://a/c".into()), ..all.clone() },
             sight(Some("ab"), Some("".into()), None),
             sight(Some("a"), Some("b".into()), None),
         ];

@@ -69,6 +69,7 @@ impl Lines {
         text(line, br#","issuer":""#, event.issuer().as_deref())?;
         text(line, br#","profile":""#, event.profile())?;
         text(line, br#","proof":""#, event.proof())?;
+        text(line, br#","peer":""#, event.peer().as_deref())?;
         client(line, event.client_address())?;
         text(line, br#","trace_id":""#, event.trace_id())?;
         value(line, br#","duration_us":"#, &event.duration_us())?;
@@ -85,6 +86,9 @@ fn add_compact(line: &mut Vec<u8>, event: &AuditEvent<'_>, caller: &str) -> serd
         plain(line, br#","url.path":""#, path);
     }
     line.extend_from_slice(caller.as_bytes());
+    if let Some(peer) = event.request.peer {
+        plain(line, br#","peer":""#, peer);
+    }
     client(line, event.client_address())?;
     if let Some(trace_id) = event.trace_id() {
         plain(line, br#","trace_id":""#, trace_id);

@@ -1,9 +1,10 @@
 //! All keys, in any order, with trailing commas and raw strings.
 
-use service_only::{service_only, routes::policy_of};
+use service_only::{RequiredProof, service_only, routes::policy_of};
 
 #[service_only(
     max_age = "24h",
+    proof = r"mtls",
     scopes("tenants:read", r"tenants:delete",),
     services("a", r#"b"#),
     roles("admin"),
@@ -14,5 +15,6 @@ async fn delete() {}
 fn main() {
     let policy = policy_of(delete);
     assert_eq!(policy.allowed_services(), Some(&["a", "b"][..]));
+    assert_eq!(policy.required_proof(), Some(RequiredProof::Mtls));
     assert_eq!(policy.required_scopes(), ["tenants:read", "tenants:delete"]);
 }

@@ -17,3 +17,4 @@ mod peers;
 mod rotation;
 mod servers;
 mod sets;
+mod svid;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service_only_testkit::call;
+use service_only_testkit::{TestCa, call};
 
 use super::*;
 
@@ -48,6 +48,55 @@ async fn attempts_are_counted_by_handler_decision_code_and_the_service_that_was_
             (format!("{{decision=deny,issuer={issuer},kid={kid}}}").as_str(), 1.0),
         ]
     );
+}
+
+#[tokio::test]
+async fn attempts_are_counted_by_proof_and_by_the_name_in_the_certificate_of_their_connection() {
+    let world = World::new();
+    let app = call(world.router());
+    let ca = TestCa::new("bakery.example");
+    let now = world.authority.clock().now();
+    let of_id = |id: &str| ca.leaf().spiffe_id(id).valid_around(now).issue();
+    let (shop, thief) = (of_id("spiffe://bakery.example/shop"), of_id("spiffe://bakery.example/thief"));
+    let bound = world.authority.service("shop").bound_to(&shop).token();
+    for _ in 0..3 {
+        app.get("/stock").bearer(&bound).certificate(&shop).await;
+        app.get("/stock").bearer(&bound).certificate(&thief).await;
+        app.get("/stock").bearer(world.authority.service("shop").token()).await;
+    }
+    let all = world.collect();
+    let handler = "code.function.name=it::metrics::stock";
+    let happened: Vec<_> = of(&all, ATTEMPTS).into_iter().filter(|(_, count)| *count > 0.0).collect();
+    assert_eq!(
+        happened,
+        [
+            (format!("{{caller.service=shop,{handler},decision=allow,proof=mtls}}").as_str(), 3.0),
+            (format!("{{caller.service=shop,{handler},decision=allow}}").as_str(), 3.0),
+            (format!("{{{handler},code=proof_mismatch,decision=deny}}").as_str(), 3.0),
+        ]
+    );
+    assert_eq!(
+        of(&all, "service_only.peer.attempts"),
+        [
+            ("{decision=allow,peer=spiffe://bakery.example/shop}", 3.0),
+            ("{decision=deny,peer=spiffe://bakery.example/thief}", 3.0),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn names_in_certificates_beyond_the_limit_share_a_series() {
+    let world = World::with_names(2);
+    let app = call(world.router());
+    let ca = TestCa::new("bakery.example");
+    for number in 0..5 {
+        let id = format!("spiffe://bakery.example/peer-{number}");
+        app.get("/stock").certificate(&ca.leaf().spiffe_id(&id).issue()).await;
+    }
+    let all = world.collect();
+    let seen = of(&all, "service_only.peer.attempts");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(seen.contains(&("{decision=deny,peer=(others)}", 3.0)), "{seen:?}");
 }
 
 /// Prometheus sees an increase only in a series that is there.

@@ -101,14 +101,16 @@ fn any_request() -> impl Strategy<Value = RequestContext<'static>> {
         few(&["/tenants/{id}", "/orders/{id}", "/\u{fc}", ""]),
         few(&["/tenants/7", "/", "/a\\", "/\""]),
         option::of(any::<IpAddr>()),
+        few(&["spiffe://bakery.example/orders", "orders.bakery.example", "\u{202e}"]),
         option::of(Just(trace)),
     )
-        .prop_map(move |(endpoint, method, route, path, client_address, trace)| RequestContext {
+        .prop_map(move |(endpoint, method, route, path, client_address, peer, trace)| RequestContext {
             endpoint,
             method: leaked(method),
             route: leaked(route).map(Into::into),
             path: leaked(path),
             client_address,
+            peer: leaked(peer),
             trace,
         })
 }
