@@ -2,6 +2,7 @@
 //!
 //! [`files`] passes each record to a [`Visitor`]. What is wrong is in [`Done::trouble`], with file and line.
 
+mod followed;
 mod record;
 pub(crate) mod source;
 
@@ -12,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+pub use followed::Followed;
 pub use record::{NotARecord, Outcome, Record};
 
 use self::source::Source;
@@ -58,6 +60,8 @@ pub struct Place<'a> {
     pub file_number: usize,
     /// The number of the line, from 1.
     pub line: u64,
+    /// Where the line begins, in bytes after decompression.
+    pub offset: u64,
     /// The bytes of the line, without its end.
     pub bytes: &'a [u8],
 }
@@ -78,12 +82,21 @@ pub enum TroubleKind {
     ClockWentBack,
     /// The rest of the file cannot be read.
     Unreadable,
+    /// The file became shorter while it was followed. It is read from its start.
+    Truncated,
 }
 
 impl TroubleKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Torn, Self::Unfinished, Self::Foreign, Self::TooLong, Self::ClockWentBack, Self::Unreadable];
+    pub const ALL: [Self; 7] = [
+        Self::Torn,
+        Self::Unfinished,
+        Self::Foreign,
+        Self::TooLong,
+        Self::ClockWentBack,
+        Self::Unreadable,
+        Self::Truncated,
+    ];
 
     /// The kind as reports print it.
     pub const fn as_str(self) -> &'static str {
@@ -94,6 +107,7 @@ impl TroubleKind {
             Self::TooLong => "too_long",
             Self::ClockWentBack => "clock_went_back",
             Self::Unreadable => "unreadable",
+            Self::Truncated => "truncated",
         }
     }
 }
@@ -153,6 +167,21 @@ impl Done {
     /// The first [`MAX_DESCRIBED`] problems.
     pub fn trouble(&self) -> &[Trouble] {
         &self.trouble
+    }
+
+    /// What was read in several parts. Each describes its first problems.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for Self { files, bytes, lines, records, trouble, counts } in parts {
+            sum.files += files;
+            sum.bytes += bytes;
+            sum.lines += lines;
+            sum.records += records;
+            let room = MAX_DESCRIBED.saturating_sub(sum.trouble.len());
+            sum.trouble.extend(trouble.iter().take(room).cloned());
+            sum.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        sum
     }
 
     /// The number of problems of one kind, with those that are not described.
@@ -220,64 +249,104 @@ fn one(
     visitor: &mut impl Visitor,
     done: &mut Done,
 ) {
-    let mut line_number = 0;
-    let mut newest = i64::MIN;
-    let mut behind = false;
-    let mut buffer = Vec::new();
-    loop {
-        let line = match next_line(&mut source.reader, &mut buffer) {
-            Ok(Some(line)) => line,
-            Ok(None) => return,
-            Err(error) => {
-                let detail = format!("the rest of the file cannot be read: {error}");
-                done.report(file, line_number + 1, TroubleKind::Unreadable, &detail);
-                return;
+    let mut lines = Lines::of(Arc::clone(file), file_number);
+    while lines.next(&mut source.reader, visitor, done).is_some() {
+        if lines.number.is_multiple_of(PROGRESS) {
+            visitor.progress(source.position());
+        }
+    }
+}
+
+/// The lines of one file, one after the other.
+#[derive(Debug)]
+struct Lines {
+    file: Arc<Path>,
+    file_number: usize,
+    /// The number of lines that were read.
+    number: u64,
+    /// Where the next line begins.
+    offset: u64,
+    /// The time of the newest record.
+    newest: i64,
+    /// Whether the last record was older than the newest.
+    is_behind: bool,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    fn of(file: Arc<Path>, file_number: usize) -> Self {
+        Self {
+            file,
+            file_number,
+            number: 0,
+            offset: 0,
+            newest: i64::MIN,
+            is_behind: false,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Reads one line and uses it; `None` at the end of the file, or if the visitor has enough.
+    fn next(&mut self, reader: &mut impl BufRead, visitor: &mut impl Visitor, done: &mut Done) -> Option<()> {
+        match next_line(reader, &mut self.buffer) {
+            Ok(Some(line)) => {
+                self.take(&line, visitor, done);
+                visitor.wants_more().then_some(())
             }
-        };
-        line_number += 1;
+            Ok(None) => None,
+            Err(error) => {
+                self.fail(&error, done);
+                None
+            }
+        }
+    }
+
+    fn fail(&self, error: &io::Error, done: &mut Done) {
+        let detail = format!("the rest of the file cannot be read: {error}");
+        done.report(&self.file, self.number + 1, TroubleKind::Unreadable, &detail);
+    }
+
+    /// Uses the line in the buffer.
+    fn take(&mut self, line: &Line, visitor: &mut impl Visitor, done: &mut Done) {
+        self.number += 1;
         done.lines += 1;
         done.bytes += line.length;
+        let offset = self.offset;
+        self.offset += line.length;
+        let mut report = |kind, detail: &str| done.report(&self.file, self.number, kind, detail);
         if line.length as usize > MAX_LINE + 1 {
             let detail = format!("the line has {} bytes, more than {MAX_LINE}", line.length);
-            done.report(file, line_number, TroubleKind::TooLong, &detail);
-            continue;
+            return report(TroubleKind::TooLong, &detail);
         }
-        let bytes = buffer.as_slice();
+        let bytes = self.buffer.as_slice();
         match Record::parse(bytes) {
             Ok(record) => {
                 let at = record.micros();
-                let is_behind = at < newest.saturating_sub(OUT_OF_ORDER);
+                let is_behind = at < self.newest.saturating_sub(OUT_OF_ORDER);
                 // One report when the clock goes back, not one for each record until it has caught up.
-                if is_behind && !behind {
+                if is_behind && !self.is_behind {
                     let detail = format!(
                         "the clock went back: the record is {:.1} s older than one before it",
-                        (newest - at) as f64 / 1e6
+                        (self.newest - at) as f64 / 1e6
                     );
-                    done.report(file, line_number, TroubleKind::ClockWentBack, &detail);
+                    report(TroubleKind::ClockWentBack, &detail);
                 }
-                behind = is_behind;
-                newest = newest.max(at);
+                self.is_behind = is_behind;
+                self.newest = self.newest.max(at);
                 done.records += 1;
-                visitor.record(Place { file, file_number, line: line_number, bytes }, &record);
-                if !visitor.wants_more() {
-                    return;
-                }
+                let (file, file_number, line) = (&*self.file, self.file_number, self.number);
+                visitor.record(Place { file, file_number, line, offset, bytes }, &record);
             }
             Err(_) if bytes.trim_ascii().is_empty() => {}
             Err(error) if !line.is_ended => {
-                let detail = format!("the last line has no end yet: {error}");
-                done.report(file, line_number, TroubleKind::Unfinished, &detail);
+                report(TroubleKind::Unfinished, &format!("the last line has no end yet: {error}"));
             }
             Err(error) if error.is_torn => {
-                done.report(file, line_number, TroubleKind::Torn, &format!("the line is cut off: {error}"));
+                report(TroubleKind::Torn, &format!("the line is cut off: {error}"));
             }
             Err(error) => {
-                let detail = format!("the line is not an audit record: {error}");
-                done.report(file, line_number, TroubleKind::Foreign, &detail);
+                report(TroubleKind::Foreign, &format!("the line is not an audit record: {error}"));
             }
-        }
-        if line_number.is_multiple_of(PROGRESS) {
-            visitor.progress(source.position());
         }
     }
 }
@@ -285,6 +354,7 @@ fn one(
 /// How many lines are read between two reports of the progress.
 const PROGRESS: u64 = 4096;
 
+#[derive(Debug, Default)]
 struct Line {
     /// The bytes of the line with its end, also those beyond the limit.
     length: u64,

@@ -8,16 +8,18 @@ mod activity;
 mod histogram;
 mod names;
 mod recent;
+mod timeline;
 mod usage;
 
 use std::{collections::HashMap, net::IpAddr, path::Path};
 
 use foldhash::fast::RandomState;
 
-use self::{activity::SLOT, names::Names, recent::RecentIds};
+use self::{activity::SLOT, names::Names, recent::RecentIds, timeline::Minutes};
 pub(crate) use self::{activity::Slots, names::Name};
 pub use self::{
     histogram::Durations,
+    timeline::{CodeUsage, Decisions, MAX_MINUTES},
     usage::{Calls, KeyUsage, PairUsage, TokenUsage},
 };
 use crate::read::{Place, Record, Visitor};
@@ -49,6 +51,7 @@ pub struct Survey {
     /// Refusals by caller, code and window of five minutes.
     pub(crate) refusals: HashMap<(Name, Name), HashMap<u32, u32, RandomState>, RandomState>,
     pub(crate) logs: Vec<Log>,
+    minutes: Minutes,
     /// The log of each file, by the number of the file.
     files: Vec<usize>,
     allowed: RecentIds,
@@ -147,8 +150,9 @@ impl Survey {
         self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         let log = self.log_of(place);
         if let Some(log) = self.logs.get_mut(log) {
-            log.minutes.add(slot(at, 60_000_000));
+            log.minutes.add(slot(at, timeline::MINUTE));
         }
+        self.minutes.add(at, record.is_allowed());
         let counted = Counted::of(record, &mut self.allowed);
         let room = Room {
             pairs: self.pairs.len() < self.limits.pairs,

@@ -28,6 +28,7 @@ mod verify;
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError},
     key::{KeyError, LogKey, LogPublicKey},
+    lines::files_of,
     proof::{Checked, Proof, ProofError, check, export, prove},
     seal::Sealing,
     verify::{Change, Intact, Tampering, Verdict, VerifyOptions, verify},

@@ -48,6 +48,13 @@ impl Read for Counted {
     }
 }
 
+/// Whether the file begins like gzip or zstd.
+pub(crate) fn is_compressed(path: &Path) -> io::Result<bool> {
+    let mut start = [0; 4];
+    read_start(&mut File::open(path)?, &mut start)?;
+    Ok(start == ZSTD || start.starts_with(GZIP.get(..3).unwrap_or(&GZIP)))
+}
+
 /// Whether a file can be opened. A pipe is not opened: what was read of it is gone.
 pub(crate) fn check(path: &Path) -> io::Result<()> {
     let found = std::fs::metadata(path).map_err(|error| named(path, &error))?;
@@ -65,7 +72,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
-pub(crate) fn open(path: &Path) -> io::Result<Source<Box<dyn BufRead>>> {
+pub(crate) fn open(path: &Path) -> io::Result<Source<Box<dyn BufRead + Send>>> {
     let explained = |error: io::Error| named(path, &error);
     check(path)?;
     let mut file = File::open(path).map_err(explained)?;
@@ -76,7 +83,7 @@ pub(crate) fn open(path: &Path) -> io::Result<Source<Box<dyn BufRead>>> {
     let ahead: &[u8] = if file.rewind().is_ok() { &[] } else { start.get(..read).unwrap_or_default() };
     let counted = Counted { file, position: Arc::clone(&position) };
     let reader = BufReader::with_capacity(BLOCK, io::Cursor::new(ahead.to_owned()).chain(counted));
-    let reader: Box<dyn BufRead> = match start {
+    let reader: Box<dyn BufRead + Send> = match start {
         ZSTD => Box::new(BufReader::with_capacity(BLOCK, ZstdFrames::new(reader))),
         [one, two, three, _] if [one, two, three] == GZIP[..3] => {
             Box::new(BufReader::with_capacity(BLOCK, MultiGzDecoder::new(reader)))

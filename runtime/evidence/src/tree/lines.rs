@@ -89,9 +89,7 @@ impl RawLines {
 
 /// Whether the file begins like gzip or zstd.
 pub(super) fn is_compressed(path: &Path) -> bool {
-    let mut start = [0; 2];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && (start == [0x1f, 0x8b] || start == [0x28, 0xb5])
+    source::is_compressed(path).unwrap_or_default()
 }
 
 /// The last complete line before a byte of an uncompressed file, without its end.
@@ -108,7 +106,10 @@ pub(super) fn line_before(path: &Path, byte: u64) -> io::Result<Option<Vec<u8>>>
 
 /// The files of a log: those that rotation has renamed, sorted by name, and then the log itself. Of a file that exists
 /// plain and compressed, the plain one counts.
-pub(super) fn files_of(log: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When the folder of the log cannot be read.
+pub fn files_of(log: &Path) -> io::Result<Vec<PathBuf>> {
     let name = log.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut rotated = Vec::new();
