@@ -2,6 +2,8 @@
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
+#[cfg(feature = "dashboard")]
+use crate::commands::dashboard;
 use crate::commands::{
     attack, audit, ca, completions, dev, doctor, endpoints, expiring, generate, init, inspect, jwks,
     k8s_secret, keygen, keys, list, man, prune, renew, revocations, revoke, rotate, serve, show, store,
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Anomalies(audit::anomalies::AnomaliesOptions),
     Suggest(audit::suggest::SuggestOptions),
     Explain(Box<audit::explain::ExplainOptions>),
+    #[cfg(feature = "dashboard")]
+    Dashboard(Box<dashboard::DashboardOptions>),
     Completions(completions::CompletionsOptions),
     Man(man::ManOptions),
 }
@@ -170,6 +174,8 @@ impl Command {
             Self::Anomalies(options) => audit::anomalies::run(&options),
             Self::Suggest(options) => audit::suggest::run(&options),
             Self::Explain(options) => audit::explain::run(&options),
+            #[cfg(feature = "dashboard")]
+            Self::Dashboard(options) => dashboard::run(&options),
             Self::Completions(options) => completions::run(&options),
             Self::Man(options) => man::run(&options, &Cli::described()),
         }

@@ -18,6 +18,12 @@ pub(crate) struct By {
 }
 
 impl By {
+    /// A person whose name is known otherwise than by an option.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn person(name: &str) -> Self {
+        Self { by: Some(name.to_owned()) }
+    }
+
     pub(crate) fn name(&self) -> Option<String> {
         self.by.clone().or_else(user_name).or_else(user_id)
     }
@@ -58,6 +64,10 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
+    /// The operator has confirmed it elsewhere.
+    #[cfg(feature = "dashboard")]
+    pub(crate) const GIVEN: Self = Self { yes: true };
+
     /// Whether an operator sits at the terminal. A script and a timer have no terminal.
     pub(crate) fn is_needed(self) -> bool {
         !self.yes && io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -5,6 +5,8 @@ pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod ca;
 pub(crate) mod completions;
+#[cfg(feature = "dashboard")]
+pub(crate) mod dashboard;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod endpoints;

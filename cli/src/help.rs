@@ -25,7 +25,7 @@ pub(crate) const TASKS: [(&str, &[&str]); 10] = [
     ("Revoke", &["revoke", "unrevoke", "revocations"]),
     ("Rotate and publish keys", &["rotate", "keys", "verifiers", "serve"]),
     ("Check the installation and the services", &["doctor", "endpoints", "attack"]),
-    ("Read the audit log", &["audit", "usage", "unused", "anomalies", "suggest", "explain"]),
+    ("Read the audit log", &["audit", "usage", "unused", "anomalies", "suggest", "explain", "dashboard"]),
     ("Use this program", &["completions", "man", "help"]),
 ];
 

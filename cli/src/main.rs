@@ -12,6 +12,8 @@ mod clocks;
 mod commands;
 mod completion;
 mod config;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod database;
 mod device;
 mod errors;
@@ -23,6 +25,7 @@ mod instant;
 mod key_file;
 mod keys;
 mod known;
+mod listener;
 mod manual;
 mod members;
 mod named;

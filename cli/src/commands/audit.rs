@@ -3,7 +3,7 @@
 pub(crate) mod anomalies;
 mod csv;
 pub(crate) mod explain;
-mod files;
+pub(crate) mod files;
 mod filter;
 mod findings;
 mod search;

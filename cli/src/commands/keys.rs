@@ -40,16 +40,17 @@ pub(crate) struct KeysOptions {
 }
 
 /// One key, and what the registry knows of its tokens.
-struct Listed {
-    key: KeyRecord,
-    is_revoked: bool,
+#[derive(Clone)]
+pub(crate) struct Listed {
+    pub(crate) key: KeyRecord,
+    pub(crate) is_revoked: bool,
     /// The services with a valid token of it.
-    services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// When the last of these tokens expires.
-    until: Option<Timestamp>,
-    last_used: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) last_used: Option<Timestamp>,
     /// When its planned life ends, while it signs.
-    ends: Option<Timestamp>,
+    pub(crate) ends: Option<Timestamp>,
 }
 
 pub(crate) fn run(options: &KeysOptions) -> Outcome<Exit> {
@@ -57,12 +58,7 @@ pub(crate) fn run(options: &KeysOptions) -> Outcome<Exit> {
     let now = store::now();
     let keys = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        let mut keys = Vec::new();
-        for (issuer, journal) in journals(&store, config.as_ref(), options.issuer.as_deref()).await? {
-            let config = config.as_ref().filter(|config| config.issuer == issuer);
-            keys.extend(journal.keys.iter().map(|key| Listed::new(key, &journal, config, now)));
-        }
-        Ok(keys)
+        read(&store, config.as_ref(), options.issuer.as_deref(), now).await
     })?;
     if keys.is_empty() {
         output::note("the journal has no key; the first `service-token rotate` registers the key that signs");
@@ -72,6 +68,21 @@ pub(crate) fn run(options: &KeysOptions) -> Outcome<Exit> {
         Format::Text => print(&keys, now)?,
     }
     Ok(Exit::Done)
+}
+
+/// The keys of all issuers, or of one that is known.
+pub(crate) async fn read(
+    store: &Store,
+    config: Option<&Config>,
+    issuer: Option<&str>,
+    now: Timestamp,
+) -> Outcome<Vec<Listed>> {
+    let mut keys = Vec::new();
+    for (issuer, journal) in journals(store, config, issuer).await? {
+        let config = config.filter(|config| config.issuer == issuer);
+        keys.extend(journal.keys.iter().map(|key| Listed::new(key, &journal, config, now)));
+    }
+    Ok(keys)
 }
 
 /// The journals of all issuers, or of one that is known.
@@ -121,7 +132,7 @@ impl Listed {
         }
     }
 
-    fn json(&self, now: Timestamp) -> Value {
+    pub(crate) fn json(&self, now: Timestamp) -> Value {
         let key = &self.key;
         json!({
             "kid": key.kid,

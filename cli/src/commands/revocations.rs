@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 use service_only::clock::Timestamp;
-use service_only_store::{Coverage, NewRevocation, Store, Undoing};
+use service_only_store::{Coverage, NewRevocation, RevocationRecord, Store, Undoing};
 
 use crate::exit::Exit;
 use crate::known;
@@ -77,10 +77,11 @@ impl SortedBy {
 }
 
 /// One revocation, and its current state.
-struct Entry {
-    number: i64,
-    revocation: NewRevocation,
-    state: &'static str,
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) number: i64,
+    pub(crate) revocation: NewRevocation,
+    pub(crate) state: &'static str,
     undone: Option<(i64, Undoing)>,
     /// The tokens of the registry that it covers; `None` beyond the first [`COUNTED`] entries.
     covered: Option<Coverage>,
@@ -120,20 +121,15 @@ pub(crate) fn run(options: &RevocationsOptions) -> Outcome<Exit> {
     Ok(Exit::Done)
 }
 
-async fn read(store: &Store) -> Outcome<Vec<Entry>> {
+/// All revocations, in the order of their numbers.
+pub(crate) async fn read(store: &Store) -> Outcome<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut last = 0;
     loop {
         let page = store.revocations_since(last, PAGE).await.map_err(|error| refused(&error))?;
         let Some(end) = page.last() else { break };
         last = end.sequence;
-        entries.extend(page.into_iter().map(|record| Entry {
-            number: record.sequence,
-            revocation: record.revocation,
-            state: "active",
-            undone: None,
-            covered: None,
-        }));
+        entries.extend(page.into_iter().map(Entry::active));
     }
     last = 0;
     loop {
@@ -153,6 +149,11 @@ async fn read(store: &Store) -> Outcome<Vec<Entry>> {
 }
 
 impl Entry {
+    pub(crate) fn active(record: RevocationRecord) -> Self {
+        let RevocationRecord { sequence: number, revocation, .. } = record;
+        Self { number, revocation, state: "active", undone: None, covered: None }
+    }
+
     fn target(&self) -> (&'static str, &str) {
         let (kind, name, _) = store::columns(&self.revocation.target);
         (kind, name)
@@ -166,7 +167,7 @@ impl Entry {
         }
     }
 
-    fn json(&self, now: Timestamp) -> Value {
+    pub(crate) fn json(&self, now: Timestamp) -> Value {
         let (kind, name, until) = store::columns(&self.revocation.target);
         json!({
             "number": self.number,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use serde_json::json;
+use serde_json::{Value, json};
 use service_only::{Verifier, clock::Timestamp};
 use service_only_store::{
     Coverage, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
@@ -102,14 +102,63 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
 }
 
 /// The result of a revocation, or of its dry run.
-struct Made {
+pub(crate) struct Made {
     revocation: NewRevocation,
     /// Its number; `None` if it was only tried.
-    number: Option<i64>,
+    pub(crate) number: Option<i64>,
     outcome: Revoked,
     /// The tokens of the registry that it covers, counted before.
-    counted: Coverage,
+    pub(crate) counted: Coverage,
     purged: Option<Result<u64, StoreError>>,
+}
+
+/// What a person revokes without a command line: on a page, where the confirmation is a form.
+#[cfg(feature = "dashboard")]
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Token(String),
+    /// All tokens of the service that were issued before an instant.
+    Service(String, Timestamp),
+}
+
+#[cfg(feature = "dashboard")]
+impl RevokeOptions {
+    /// The options of `service-token revoke` for this target.
+    pub(crate) fn of(store: &StoreAndConfig, target: &Target, issuer: &str, by: By, tried: DryRun) -> Self {
+        let (jti, service, before) = match target {
+            Target::Token(jti) => (Some(jti.clone()), None, None),
+            Target::Service(service, before) => (None, Some(service.clone()), Some(Instant(*before))),
+        };
+        Self {
+            jti,
+            service,
+            before,
+            key: None,
+            expires: None,
+            allow_unknown: false,
+            issuer: Some(issuer.to_owned()),
+            reason: None,
+            by,
+            dry_run: tried,
+            consent: Consent::GIVEN,
+            store: store.clone(),
+            format: Format::Text,
+        }
+    }
+
+    pub(crate) fn because(self, reason: &str) -> Self {
+        Self { reason: Some(reason.to_owned()), ..self }
+    }
+
+    /// Revokes, or tries to, as the command does.
+    pub(crate) async fn apply(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
+        self.check()?;
+        let made = self.revoke(url, config, issuer, None).await?;
+        if let Some(Err(error)) = &made.purged {
+            output::warning(&format!("expired revocations were not deleted: {error}"));
+        }
+        Ok(made)
+    }
 }
 
 impl RevokeOptions {
@@ -296,27 +345,10 @@ impl RevokeOptions {
     }
 
     fn print(&self, made: &Made) -> Outcome<()> {
-        let revocation = &made.revocation;
-        let (kind, name, until) = store::columns(&revocation.target);
-        let until = until.map(members::instant);
-        let (word, text) = match (made.outcome, made.number) {
-            (Revoked::New, Some(_)) => ("new", "revoked"),
-            (Revoked::New, None) => ("new", "would be revoked"),
-            (Revoked::Extended, Some(_)) => ("extended", "revoked, further than before"),
-            (Revoked::Extended, None) => ("extended", "would be revoked, further than before"),
-            (_, Some(_)) => ("already", "revoked already, nothing has changed"),
-            (_, None) => ("already", "revoked already, nothing would change"),
-        };
         match self.format {
-            Format::Json => output::json(&json!({
-                "dry_run": self.dry_run.dry_run, "outcome": word, "revocation": made.number, "kind": kind, "issuer": revocation.issuer, "name": name,
-                "until": until, "known_tokens": made.counted.tokens, "valid_tokens": made.counted.valid,
-                "counted_all": made.counted.complete,
-            })),
+            Format::Json => output::json(&made.json()),
             Format::Text => {
-                let reach = store::reach(&revocation.target);
-                let line = format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer);
-                output::result(&escape::one_line(&line))?;
+                output::result(&escape::one_line(&made.sentence()))?;
                 let number = made.number.map(|number| format!("revocation {number}: ")).unwrap_or_default();
                 output::result(&format!(
                     "{number}{} of the registry, {} of them good until now",
@@ -378,6 +410,38 @@ async fn check_authentic(presented: &Presented, store: &Store, config: Option<&C
 }
 
 impl Made {
+    /// What is revoked, or would be.
+    pub(crate) fn sentence(&self) -> String {
+        let revocation = &self.revocation;
+        let (kind, name, _) = store::columns(&revocation.target);
+        let text = match (self.outcome, self.number) {
+            (Revoked::New, Some(_)) => "revoked",
+            (Revoked::New, None) => "would be revoked",
+            (Revoked::Extended, Some(_)) => "revoked, further than before",
+            (Revoked::Extended, None) => "would be revoked, further than before",
+            (_, Some(_)) => "revoked already, nothing has changed",
+            (_, None) => "revoked already, nothing would change",
+        };
+        let reach = store::reach(&revocation.target);
+        format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let revocation = &self.revocation;
+        let (kind, name, until) = store::columns(&revocation.target);
+        let word = match self.outcome {
+            Revoked::New => "new",
+            Revoked::Extended => "extended",
+            _ => "already",
+        };
+        json!({
+            "dry_run": self.number.is_none(), "outcome": word, "revocation": self.number, "kind": kind,
+            "issuer": revocation.issuer, "name": name, "until": until.map(members::instant),
+            "known_tokens": self.counted.tokens, "valid_tokens": self.counted.valid,
+            "counted_all": self.counted.complete,
+        })
+    }
+
     fn warn(&self) {
         if self.counted.valid == 0 && self.outcome == Revoked::New {
             output::warning(

@@ -1,10 +1,8 @@
 //! `service-token serve`: publishes the JWK set over HTTPS, with discovery, health and metrics.
 //!
 //! It reads public halves only: the private key may be on another machine. `publication` reads what is published, `pages`
-//! answers a request, `certificate` follows the files of the certificate, and `listener` accepts connections within limits.
+//! answers a request, and `crate::listener` accepts connections within limits.
 
-mod certificate;
-mod listener;
 mod metrics;
 mod pages;
 mod publication;
@@ -16,14 +14,14 @@ use std::sync::Arc;
 use clap::Args;
 use service_only::shutdown::shutdown_signal;
 
-use self::certificate::Certificate;
-use self::listener::{Limits, Listener};
 use self::metrics::Metrics;
 use self::pages::Pages;
 use self::publication::{Publication, Timing};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::database;
 use crate::exit::Exit;
+use crate::listener::certificate::Certificate;
+use crate::listener::{Limits, Listener, Transport};
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::StoreOptions;
@@ -104,7 +102,8 @@ impl ServeOptions {
         let metrics = self.metrics.then(|| Metrics::new(config.issuer.clone(), store));
         let publication = Arc::new(publication);
         let pages = Pages::new(&config.issuer, Arc::clone(&publication), certificate.clone(), metrics);
-        let listener = Listener::bind(self.listen, certificate.as_ref(), Limits::DEFAULT).await?;
+        let transport = certificate.clone().map_or(Transport::Plain, Transport::Tls);
+        let listener = Listener::bind(self.listen, transport, Limits::DEFAULT).await?;
         output::result(&format!("serving {}", listener.url()))?;
         if !pages.has_discovery() {
             output::note(&format!(
@@ -116,7 +115,7 @@ impl ServeOptions {
             .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot catch signals: {error}")))?;
         let refresh = publication::follow(publication, certificate, timing.refresh);
         tokio::select! {
-            () = listener.run(Arc::new(pages), ended) => {}
+            () = listener.run(Arc::new(pages).service(), ended) => {}
             () = refresh => {}
         }
         Ok(Exit::Done)

@@ -65,6 +65,13 @@ fn usage_counts_admitted_and_refused_calls_and_names_damaged_lines() {
     );
     let text = sandbox.run(&["usage", "audit.jsonl", "--by", "key"]).done().stdout;
     assert!(text.contains("k1"), "{text}");
+    let by = |by: &str| sandbox.run(&["usage", "audit.jsonl", "--by", by, "--format", "csv"]).done().stdout;
+    assert_eq!(by("code"), "code,refused,callers,last\r\nservice_not_allowed,1,1,2026-01-01T09:00:00Z\r\n");
+    let hours = by("hour");
+    assert!(hours.starts_with("hour,allowed,refused\r\n2026-01-01T00:00:00Z,1,0\r\n"), "{hours}");
+    assert!(hours.ends_with("\r\n2026-01-01T09:00:00Z,1,1\r\n") && hours.lines().count() == 11, "{hours}");
+    let text = sandbox.run(&["usage", "audit.jsonl", "--by", "code"]).done().stdout;
+    assert!(text.contains("service_not_allowed"), "{text}");
     assert!(sandbox.run(&["usage", "absent.jsonl"]).refused().contains("`absent.jsonl`"));
 }
 

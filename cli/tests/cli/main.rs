@@ -10,6 +10,8 @@ mod changes;
 mod completion;
 mod configuration;
 mod corpus;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod dev;
 mod docs;
 mod doctor;

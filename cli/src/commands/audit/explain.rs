@@ -88,20 +88,49 @@ pub(crate) fn run(options: &ExplainOptions) -> Outcome<Exit> {
 }
 
 /// What a record is explained with.
-struct Found {
-    explanation: Explanation,
+pub(crate) struct Found {
+    pub(crate) explanation: Explanation,
     at: Timestamp,
-    service: Option<String>,
-    issuer: Option<String>,
-    jti: Option<String>,
-    endpoint: Option<String>,
+    pub(crate) service: Option<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) jti: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// How many records have the id. The last one is the outcome.
-    records: u64,
+    pub(crate) records: u64,
 }
 
 impl Found {
+    /// A record that has the id, after those that were found before it.
+    pub(crate) fn then(before: Option<&Self>, record: &Record<'_>) -> Self {
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        Self {
+            explanation: Explanation::of(record),
+            at: Timestamp::from_unix(record.micros().div_euclid(1_000_000)),
+            service: owned(&record.service),
+            issuer: owned(&record.issuer),
+            jti: owned(&record.jti),
+            endpoint: owned(&record.endpoint),
+            records: before.map_or(0, |found| found.records) + 1,
+        }
+    }
+
+    /// What the tables of today require of the caller.
+    pub(crate) fn policies(&self, tables: &[RouteTable]) -> Vec<WhatIf> {
+        let (Some(service), Some(endpoint)) = (&self.service, &self.endpoint) else { return Vec::new() };
+        let (service, issuer) = (service.clone(), self.issuer.clone());
+        explain::what_if(tables, endpoint, &Hypothesis { service, issuer, ..Hypothesis::default() })
+    }
+
+    pub(crate) fn json(&self, token: Option<&Value>, policies: &[WhatIf]) -> Value {
+        let changes: Vec<_> = policies.iter().map(|policy| self.compared(policy)).collect();
+        json!({
+            "decision": self.explanation, "records": self.records, "token_now": token, "policy_now": policies,
+            "policy_change": changes,
+        })
+    }
+
     /// How a policy of today compares with the one that decided.
-    fn compared(&self, policy: &WhatIf) -> PolicyChange {
+    pub(crate) fn compared(&self, policy: &WhatIf) -> PolicyChange {
         let then = self.explanation.policy_digest.as_deref();
         PolicyChange::between(then, policy.policy_digest.as_deref())
     }
@@ -111,16 +140,7 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
     let mut found: Option<Found> = None;
     files::read(&options.audit, &mut |_: Place<'_>, record: &Record<'_>| {
         if record.id == id {
-            let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
-            found = Some(Found {
-                explanation: Explanation::of(record),
-                at: Timestamp::from_unix(record.micros().div_euclid(1_000_000)),
-                service: owned(&record.service),
-                issuer: owned(&record.issuer),
-                jti: owned(&record.jti),
-                endpoint: owned(&record.endpoint),
-                records: found.as_ref().map_or(0, |found| found.records) + 1,
-            });
+            found = Some(Found::then(found.as_ref(), record));
         }
     })?;
     let found = found.ok_or_else(|| {
@@ -132,23 +152,9 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
         output::warning(&format!("the state of the token is not known: {problem}"));
         None
     });
-    let policies = match (&found.service, &found.endpoint) {
-        (Some(service), Some(endpoint)) => {
-            let caller = Hypothesis {
-                service: service.clone(),
-                issuer: found.issuer.clone(),
-                ..Hypothesis::default()
-            };
-            explain::what_if(tables, endpoint, &caller)
-        }
-        _ => Vec::new(),
-    };
-    let changes: Vec<_> = policies.iter().map(|policy| found.compared(policy)).collect();
+    let policies = found.policies(tables);
     match options.format {
-        Format::Json => output::json(&json!({
-            "decision": found.explanation, "records": found.records, "token_now": token, "policy_now": policies,
-            "policy_change": changes,
-        }))?,
+        Format::Json => output::json(&found.json(token.as_ref(), &policies))?,
         Format::Text => output::lines(text(&found, token.as_ref(), &policies).trim_end())?,
     }
     Ok(Exit::Done)
@@ -280,20 +286,29 @@ fn hypothetical(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis, form
 
 /// The state of the token of a record, if a store is named and knows it.
 fn token(options: &ExplainOptions, found: &Found) -> Outcome<Option<Value>> {
-    let (Some(jti), Some((url, _))) = (&found.jti, options.store.find_if_any()?) else { return Ok(None) };
-    let filter =
-        TokenFilter { jti: Some(jti.clone()), issuer: found.issuer.clone(), ..TokenFilter::default() };
+    if found.jti.is_none() {
+        return Ok(None);
+    }
+    let Some((url, _)) = options.store.find_if_any()? else { return Ok(None) };
     store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
-        let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
-        let Some(listed) = tokens.first() else { return Ok(None) };
-        let mut revocations = Vec::new();
-        for number in &listed.revocations {
-            let next = store.revocations_since(number.saturating_sub(1), 1).await;
-            revocations.extend(next.map_err(|error| refused(&error))?);
-        }
-        Ok(Some(described(listed, &revocations, found.at)))
+        token_now(&store, found).await
     })
+}
+
+/// The state of the token of a record, if the store knows it.
+pub(crate) async fn token_now(store: &Store, found: &Found) -> Outcome<Option<Value>> {
+    let Some(jti) = &found.jti else { return Ok(None) };
+    let filter =
+        TokenFilter { jti: Some(jti.clone()), issuer: found.issuer.clone(), ..TokenFilter::default() };
+    let tokens = store.tokens(&filter).await.map_err(|error| refused(&error))?;
+    let Some(listed) = tokens.first() else { return Ok(None) };
+    let mut revocations = Vec::new();
+    for number in &listed.revocations {
+        let next = store.revocations_since(number.saturating_sub(1), 1).await;
+        revocations.extend(next.map_err(|error| refused(&error))?);
+    }
+    Ok(Some(described(listed, &revocations, found.at)))
 }
 
 /// The state of a token at the time of the decision and now.

@@ -57,7 +57,7 @@ pub(super) fn read(files: &[PathBuf], visitor: &mut impl Visitor) -> Outcome<Don
 }
 
 /// What was read, as JSON.
-pub(super) fn summary(done: &Done) -> Value {
+pub(crate) fn summary(done: &Done) -> Value {
     let trouble: serde_json::Map<String, Value> =
         TroubleKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), done.count(*kind).into())).collect();
     json!({

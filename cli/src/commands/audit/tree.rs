@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use service_only_evidence::tree::{
     self, Checkpoint, Intact, LogKey, LogPublicKey, ProofError, Tampering, Verdict, VerifyOptions,
 };
@@ -33,17 +33,7 @@ pub(super) struct TreeOptions {
 
 impl TreeOptions {
     fn given_key(&self) -> Outcome<Option<LogPublicKey>> {
-        let Some(given) = &self.key else { return Ok(None) };
-        let path = Path::new(given);
-        let text = if path.is_file() {
-            String::from_utf8_lossy(&key_file::read(path)?).into_owned()
-        } else {
-            given.clone()
-        };
-        LogPublicKey::from_text(&text).map(Some).map_err(|error| {
-            Problem::new(ProblemCode::BadKey, format!("`--key`: {error}"))
-                .help("`keygen --audit` wrote the public key to a file that ends in `.pub`")
-        })
+        self.key.as_deref().map(public_key).transpose()
     }
 
     /// The given key, or the one beside the log.
@@ -62,12 +52,29 @@ impl TreeOptions {
     }
 
     fn folder(&self, log: &Path) -> PathBuf {
-        self.tree.clone().unwrap_or_else(|| {
-            let mut name = log.as_os_str().to_owned();
-            name.push(".tree");
-            name.into()
-        })
+        self.tree.clone().unwrap_or_else(|| folder_of(log))
     }
+}
+
+/// The folder of the tree of a log.
+pub(crate) fn folder_of(log: &Path) -> PathBuf {
+    let mut name = log.as_os_str().to_owned();
+    name.push(".tree");
+    name.into()
+}
+
+/// The public key of a log, or of a file.
+pub(crate) fn public_key(given: &str) -> Outcome<LogPublicKey> {
+    let path = Path::new(given);
+    let text = if path.is_file() {
+        String::from_utf8_lossy(&key_file::read(path)?).into_owned()
+    } else {
+        given.to_owned()
+    };
+    LogPublicKey::from_text(&text).map_err(|error| {
+        Problem::new(ProblemCode::BadKey, format!("`--key`: {error}"))
+            .help("`keygen --audit` wrote the public key to a file that ends in `.pub`")
+    })
 }
 
 const VERIFY_EXAMPLES: &str = "\
@@ -133,38 +140,36 @@ pub(super) fn verify(options: &VerifyLogOptions) -> Outcome<Exit> {
             "the stored checkpoints cannot be compared, so the end of the log may have been cut off; pass `--since`, or try again",
         ));
     }
-    if options.format == Format::Json {
-        let value = match &verdict {
-            Verdict::Intact(intact) => json!({ "verdict": "intact", "log": intact }),
-            Verdict::Tampered(tampering) => json!({ "verdict": "tampered", "tampering": tampering }),
-            Verdict::Undecided(text) => json!({ "verdict": "undecided", "reason": text }),
-        };
-        output::json(&value)?;
+    match options.format {
+        Format::Json => output::json(&as_json(&verdict))?,
+        Format::Text => {
+            let (word, text) = in_words(&verdict);
+            output::verdict(matches!(verdict, Verdict::Intact(_)), word, &format!(": {text}"))?;
+        }
     }
-    let shows = options.format == Format::Text;
+    Ok(match verdict {
+        Verdict::Intact(_) => Exit::Done,
+        Verdict::Tampered(_) => Exit::Found,
+        Verdict::Undecided(_) => Exit::Misuse,
+    })
+}
+
+pub(crate) fn as_json(verdict: &Verdict) -> Value {
     match verdict {
-        Verdict::Intact(intact) => {
-            if shows {
-                output::verdict(true, "intact", &format!(": {}", described(&intact)))?;
-            }
-            Ok(Exit::Done)
-        }
+        Verdict::Intact(intact) => json!({ "verdict": "intact", "log": intact }),
+        Verdict::Tampered(tampering) => json!({ "verdict": "tampered", "tampering": tampering }),
+        Verdict::Undecided(text) => json!({ "verdict": "undecided", "reason": text }),
+    }
+}
+
+/// The verdict as a word, and its reason.
+pub(crate) fn in_words(verdict: &Verdict) -> (&'static str, String) {
+    match verdict {
+        Verdict::Intact(intact) => ("intact", described(intact)),
         Verdict::Tampered(tampering) => {
-            if shows {
-                output::verdict(
-                    false,
-                    "tampered",
-                    &format!(": {}: {}", tampering.change.as_str(), found(&tampering)),
-                )?;
-            }
-            Ok(Exit::Found)
+            ("tampered", format!("{}: {}", tampering.change.as_str(), found(tampering)))
         }
-        Verdict::Undecided(text) => {
-            if shows {
-                output::verdict(false, "undecided", &format!(": {text}"))?;
-            }
-            Ok(Exit::Misuse)
-        }
+        Verdict::Undecided(text) => ("undecided", text.clone()),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use service_only::clock::Timestamp;
 use service_only_evidence::survey::Survey;
 use service_only_evidence::unused::{Coverage, GrantedToken, Grants, Window};
-use service_only_store::{Store, TokenFilter};
+use service_only_store::{ListedToken, Store, TokenFilter};
 
 use super::files::{self, AuditFiles, ReportFormat};
 use super::findings::{self, Accepted};
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
     Ok(exit)
 }
 
-pub(super) fn window(Instant(until): Instant, Lifetime(length): Lifetime, min_coverage: u8) -> Window {
+pub(crate) fn window(Instant(until): Instant, Lifetime(length): Lifetime, min_coverage: u8) -> Window {
     Window {
         end: micros(until),
         length: i64::try_from(length.as_micros()).unwrap_or(i64::MAX),
@@ -96,35 +96,43 @@ pub(super) fn window(Instant(until): Instant, Lifetime(length): Lifetime, min_co
 
 /// Writes how much of a window the logs cover.
 pub(super) fn tell(coverage: &Coverage) {
-    let Coverage { covered, of, unit, from, to, .. } = coverage;
-    output::note(&format!("records cover {covered} of {of} {unit} from {from} to {to}"));
+    output::note(&covered(coverage));
 }
 
-fn micros(at: Timestamp) -> i64 {
+/// How much of a window the logs cover, in words.
+pub(crate) fn covered(coverage: &Coverage) -> String {
+    let Coverage { covered, of, unit, from, to, .. } = coverage;
+    format!("records cover {covered} of {of} {unit} from {from} to {to}")
+}
+
+pub(crate) fn micros(at: Timestamp) -> i64 {
     at.unix().saturating_mul(1_000_000)
 }
 
-/// The valid tokens of the registry. The configuration has the scopes of each service.
+/// The valid tokens of the registry.
 fn tokens(url: &str, config: Option<&Config>) -> Outcome<Vec<GrantedToken>> {
     let filter = list::active(TokenFilter::default(), store::now());
     let listed = store::run(async {
         let store = Store::open(url).await.map_err(|error| refused(&error))?;
         store.tokens(&filter).await.map_err(|error| refused(&error))
     })?;
+    Ok(granted(&listed, config))
+}
+
+/// Valid tokens, with the scopes that the configuration has for their services.
+pub(crate) fn granted(listed: &[ListedToken], config: Option<&Config>) -> Vec<GrantedToken> {
     let scopes = |service: &str| {
         let entry = config.and_then(|config| {
             config.services.iter().find(|(name, _)| name.as_str() == service).map(|(_, entry)| entry)
         });
         entry.map(|entry| entry.scopes.clone()).unwrap_or_default()
     };
-    Ok(listed
-        .into_iter()
-        .map(|listed| GrantedToken {
-            scopes: scopes(&listed.token.service),
-            minted: micros(listed.token.minted_at),
-            issuer: listed.token.issuer,
-            jti: listed.token.jti,
-            service: listed.token.service,
-        })
-        .collect())
+    let granted = |ListedToken { token, .. }: &ListedToken| GrantedToken {
+        scopes: scopes(&token.service),
+        minted: micros(token.minted_at),
+        issuer: token.issuer.clone(),
+        jti: token.jti.clone(),
+        service: token.service.clone(),
+    };
+    listed.iter().map(granted).collect()
 }

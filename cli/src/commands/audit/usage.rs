@@ -1,8 +1,9 @@
 //! `service-token usage`: who called what, with which token and key.
 
 use clap::Args;
-use serde_json::json;
-use service_only_evidence::survey::{Calls, Durations, Survey};
+use serde_json::{Value, json};
+use service_only_evidence::findings;
+use service_only_evidence::survey::{Calls, CodeUsage, Decisions, Durations, Survey};
 
 use super::csv;
 use super::files::{self, AuditFiles, ReportFormat};
@@ -43,12 +44,29 @@ enum By {
     Token,
     /// The key that signed the tokens
     Key,
+    /// The code of a refusal
+    Code,
+    /// An hour
+    Hour,
 }
+
+/// How many hours a report has at most: a year and a week. The last ones are reported.
+const MAX_HOURS: i64 = 373 * 24;
+
+const HOUR: i64 = 3_600_000_000;
 
 /// The names of a row and its counts.
 struct Row {
     names: Vec<String>,
     calls: Calls,
+}
+
+/// The decisions of each hour with records.
+fn hours(survey: &Survey) -> Vec<Decisions> {
+    let Some((first, last)) = survey.span() else { return Vec::new() };
+    let mut hours = survey.decisions(first.max(last - MAX_HOURS * HOUR), last, HOUR);
+    hours.retain(|hour| hour.allowed + hour.refused > 0);
+    hours
 }
 
 pub(crate) fn run(options: &UsageOptions) -> Outcome<Exit> {
@@ -60,27 +78,65 @@ pub(crate) fn run(options: &UsageOptions) -> Outcome<Exit> {
             survey.omitted()
         ));
     }
-    let (header, rows) = rows(&survey, options.by);
-    match options.format {
-        ReportFormat::Json => {
-            let usage = match options.by {
-                By::Service => json!(survey.usage()),
-                By::Token => json!(survey.token_usage()),
-                By::Key => json!(survey.key_usage()),
-            };
-            output::json(
-                &json!({ "read": files::summary(&done), "omitted": survey.omitted(), "usage": usage }),
-            )?;
+    let usage = |usage: Value| {
+        output::json(&json!({ "read": files::summary(&done), "omitted": survey.omitted(), "usage": usage }))
+    };
+    match (options.by, options.format) {
+        (By::Code, ReportFormat::Json) => usage(json!(survey.refusals()))?,
+        (By::Code, format) => {
+            let rows = survey.refusals().into_iter();
+            let rows = rows.map(|CodeUsage { code, refused, callers, last, .. }| {
+                [code, refused.to_string(), callers.to_string(), last]
+            });
+            write(["code", "refused", "callers", "last"], rows, format)?;
         }
-        ReportFormat::Csv => output::result_bytes(as_csv(&header, &rows).as_bytes())?,
-        ReportFormat::Text => print(options.by, &rows)?,
+        (By::Hour, ReportFormat::Json) => usage(json!(hours(&survey)))?,
+        (By::Hour, format) => {
+            let rows = hours(&survey).into_iter();
+            let rows = rows.map(|Decisions { start, allowed, refused, .. }| {
+                [findings::instant(start), allowed.to_string(), refused.to_string()]
+            });
+            write(["hour", "allowed", "refused"], rows, format)?;
+        }
+        _ => report(&survey, options, usage)?,
     }
     Ok(Exit::Done)
 }
 
+/// Writes a report whose rows are words.
+fn write<const COLUMNS: usize>(
+    header: [&'static str; COLUMNS],
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+    format: ReportFormat,
+) -> Outcome<()> {
+    if format == ReportFormat::Csv {
+        let mut text = String::new();
+        csv::row(&mut text, header);
+        rows.for_each(|cells| csv::row(&mut text, cells.iter().map(String::as_str)));
+        return output::result_bytes(text.as_bytes());
+    }
+    let mut table = Table::new(header);
+    rows.for_each(|cells| table.row(cells.map(Cell::word)));
+    table.print(store::now())
+}
+
+/// Writes the report with the counts of each row.
+fn report(survey: &Survey, options: &UsageOptions, json: impl FnOnce(Value) -> Outcome<()>) -> Outcome<()> {
+    let (header, rows) = rows(survey, options.by);
+    match options.format {
+        ReportFormat::Json => json(match options.by {
+            By::Token => json!(survey.token_usage()),
+            By::Key => json!(survey.key_usage()),
+            By::Service | By::Code | By::Hour => json!(survey.usage()),
+        }),
+        ReportFormat::Csv => output::result_bytes(as_csv(&header, &rows).as_bytes()),
+        ReportFormat::Text => print(options.by, &rows),
+    }
+}
+
 fn rows(survey: &Survey, by: By) -> (Vec<&'static str>, Vec<Row>) {
     match by {
-        By::Service => {
+        By::Service | By::Code | By::Hour => {
             let rows = survey.usage().into_iter();
             let rows = rows.map(|used| Row { names: vec![used.service, used.endpoint], calls: used.calls });
             (vec!["service", "endpoint"], rows.collect())
@@ -136,7 +192,7 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
     };
     let now = store::now();
     match by {
-        By::Service => {
+        By::Service | By::Code | By::Hour => {
             let mut table =
                 Table::new(["service", "endpoint", "allowed", "refused", "first", "last", "p50", "p99"]);
             for row in rows {

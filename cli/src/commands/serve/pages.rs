@@ -12,11 +12,13 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use serde_json::json;
 
-use super::certificate::Certificate;
 use super::metrics::Metrics;
 use super::publication::{Health, Publication, Snapshot, tag};
+use crate::listener::certificate::Certificate;
 
 /// The path of the set, below the issuer's own.
 pub(crate) const JWKS: &str = "/.well-known/jwks.json";
@@ -81,6 +83,19 @@ impl Pages {
 
     pub(crate) fn has_discovery(&self) -> bool {
         self.discovery.is_some()
+    }
+
+    /// These pages, for a listener.
+    pub(crate) fn service(
+        self: Arc<Self>,
+    ) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static {
+        service_fn(move |request| {
+            let pages = Arc::clone(&self);
+            async move { pages.answer(request).await }
+        })
     }
 
     /// Answers a request, and never reads its body.

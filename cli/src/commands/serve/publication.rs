@@ -15,9 +15,9 @@ use service_only::clock::{Clock as _, SystemClock, Timestamp};
 use service_only_store::Store;
 use service_only_store::rotation::{Journal, RotationSettings};
 
-use super::certificate::Certificate;
 use crate::config::Config;
 use crate::database::refused;
+use crate::listener::certificate::Certificate;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::published::{ExistingSet, Sources, Unknown};

@@ -61,11 +61,12 @@ impl Site {
 
     /// Listens until the sender is dropped.
     async fn listen(&self, limits: Limits) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, limits).await.unwrap();
+        let listener =
+            Listener::bind("127.0.0.1:0".parse().unwrap(), Transport::Plain, limits).await.unwrap();
         let address = listener.url().strip_prefix("http://").unwrap().parse().unwrap();
         let (end, ended) = oneshot::channel::<()>();
         let pages = self.pages().await;
-        let server = tokio::spawn(listener.run(pages, async { drop(ended.await) }));
+        let server = tokio::spawn(listener.run(pages.service(), async { drop(ended.await) }));
         (address, end, server)
     }
 }
@@ -375,10 +376,13 @@ async fn listen_with_tls(
     certify(site.folder.path());
     let (cert, key) = (site.folder.path().join("tls.crt"), site.folder.path().join("tls.key"));
     let certificate = Certificate::load(cert, key).unwrap();
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Some(&certificate), limits).await.unwrap();
+    let listener =
+        Listener::bind("127.0.0.1:0".parse().unwrap(), Transport::Tls(Arc::clone(&certificate)), limits)
+            .await
+            .unwrap();
     let address = listener.url().strip_prefix("https://").unwrap().parse().unwrap();
     let (end, ended) = oneshot::channel::<()>();
-    let server = tokio::spawn(listener.run(site.pages().await, async { drop(ended.await) }));
+    let server = tokio::spawn(listener.run(site.pages().await.service(), async { drop(ended.await) }));
     (address, end, server)
 }
 

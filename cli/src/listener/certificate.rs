@@ -84,12 +84,11 @@ impl Certificate {
         let unusable = |error| Problem::new(ProblemCode::BadConfig, format!("TLS cannot start: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
-        let mut server = builder
+        let server = builder
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(server)
     }
 

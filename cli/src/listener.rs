@@ -1,15 +1,23 @@
-//! Accepts connections within limits. A slow or greedy client costs one connection for a bounded time.
+//! Accepts connections within limits, for `serve` and `dashboard`. A slow or greedy client costs one connection for a
+//! bounded time.
 //!
-//! HTTP/1.1 only: verifiers fetch a few kilobytes every some minutes.
+//! HTTP/1.1 only: clients fetch a few kilobytes every some minutes.
 
+pub(crate) mod certificate;
+
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use service_only::PeerCertificate;
 use service_only::shutdown::DRAIN_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,8 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::certificate::Certificate;
-use super::pages::Pages;
+use self::certificate::Certificate;
 use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// The limits of a listener.
@@ -41,7 +48,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The head is as large as the default of nginx for all of its large buffers but one. A fetch takes milliseconds, so
+    /// Limits for documents. The head is as large as the default of nginx for all of its large buffers but one. A fetch takes milliseconds, so
     /// each time allows for a bad network.
     pub(crate) const DEFAULT: Self = Self {
         connections: 512,
@@ -57,27 +64,59 @@ impl Limits {
 /// The pause after an accept that failed, as when the program has no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How bytes are transported.
+#[derive(Clone)]
+pub(crate) enum Transport {
+    /// Without TLS.
+    Plain,
+    /// Clients need no certificate.
+    Tls(Arc<Certificate>),
+    /// Clients need a certificate that the roots verify. Each request has its [`PeerCertificate`] as an extension.
+    #[cfg(feature = "dashboard")]
+    Mutual(service_only_tls::Tls),
+}
+
+impl Transport {
+    fn acceptor(&self) -> Outcome<Option<TlsAcceptor>> {
+        let mut config = match self {
+            Self::Plain => return Ok(None),
+            Self::Tls(certificate) => certificate.server()?,
+            #[cfg(feature = "dashboard")]
+            Self::Mutual(tls) => tls.server_config().as_ref().clone(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// The certificate of the client, after the handshake.
+    fn peer(&self, connection: &rustls::ServerConnection) -> Option<PeerCertificate> {
+        #[cfg(feature = "dashboard")]
+        if let Self::Mutual(tls) = self {
+            return tls.client_certificate(connection);
+        }
+        let _ = connection;
+        None
+    }
+}
+
 pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    transport: Transport,
     tls: Option<TlsAcceptor>,
     limits: Limits,
 }
 
 impl Listener {
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        certificate: Option<&Arc<Certificate>>,
-        limits: Limits,
-    ) -> Outcome<Self> {
+    pub(crate) async fn bind(address: SocketAddr, transport: Transport, limits: Limits) -> Outcome<Self> {
         let failed = |error: std::io::Error| {
             Problem::new(ProblemCode::Io, format!("cannot listen on `{address}`: {error}"))
                 .help("name a free address and port with `--listen`")
         };
-        let tls = certificate.map(Certificate::server).transpose()?;
+        let tls = transport.acceptor()?;
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, tls: tls.map(|server| TlsAcceptor::from(Arc::new(server))), limits })
+        Ok(Self { listener, address, transport, tls, limits })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -85,7 +124,14 @@ impl Listener {
     }
 
     /// Serves until `ended`, and then waits for the requests in progress.
-    pub(crate) async fn run(self, pages: Arc<Pages>, ended: impl Future<Output = ()>) {
+    pub(crate) async fn run<S, B>(self, service: S, ended: impl Future<Output = ()>)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let graceful = GracefulShutdown::new();
         let accept = async {
@@ -100,12 +146,13 @@ impl Listener {
                     }
                 };
                 let watcher = graceful.watcher();
-                let connection = Connection { pages: Arc::clone(&pages), limits: self.limits };
-                let tls = self.tls.clone();
+                let connection = Connection { service: service.clone(), limits: self.limits };
+                let (transport, tls) = (self.transport.clone(), self.tls.clone());
                 tokio::spawn(async move {
-                    let served = connection.serve(stream, tls, watcher);
+                    let limit = connection.limits.connection;
+                    let served = connection.serve(stream, &transport, tls, watcher);
                     // Failed connections are the client's business; nothing here depends on them.
-                    let _ = timeout(connection.limits.connection, served).await;
+                    let _ = timeout(limit, served).await;
                     drop(place);
                 });
             }
@@ -120,22 +167,36 @@ impl Listener {
     }
 }
 
-struct Connection {
-    pages: Arc<Pages>,
+struct Connection<S> {
+    service: S,
     limits: Limits,
 }
 
-impl Connection {
-    async fn serve(&self, stream: TcpStream, tls: Option<TlsAcceptor>, watcher: Watcher) {
-        let Some(tls) = tls else { return self.requests(stream, watcher).await };
+impl<S, B> Connection<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    async fn serve(
+        self,
+        stream: TcpStream,
+        transport: &Transport,
+        tls: Option<TlsAcceptor>,
+        watcher: Watcher,
+    ) {
+        let Some(tls) = tls else { return self.requests(stream, None, watcher).await };
         if let Ok(Ok(stream)) = timeout(self.limits.handshake, tls.accept(stream)).await {
-            self.requests(stream, watcher).await;
+            let peer = transport.peer(stream.get_ref().1);
+            self.requests(stream, peer, watcher).await;
         }
     }
 
-    async fn requests<S>(&self, stream: S, watcher: Watcher)
+    async fn requests<T>(self, stream: T, peer: Option<PeerCertificate>, watcher: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let mut builder = http1::Builder::new();
         builder
@@ -143,10 +204,12 @@ impl Connection {
             .header_read_timeout(self.limits.head)
             .max_buf_size(self.limits.head_bytes)
             .max_headers(self.limits.headers);
-        let pages = Arc::clone(&self.pages);
-        let service = service_fn(move |request| {
-            let pages = Arc::clone(&pages);
-            async move { pages.answer(request).await }
+        let service = self.service;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
+            service.call(request)
         });
         let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
     }
