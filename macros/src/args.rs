@@ -20,6 +20,7 @@ mod public;
 pub(crate) struct Args {
     pub(crate) issuers: Option<List>,
     pub(crate) services: Option<List>,
+    pub(crate) actors: Option<List>,
     pub(crate) roles: Option<List>,
     pub(crate) scopes: Option<List>,
     pub(crate) any_scope: Option<List>,
@@ -99,6 +100,7 @@ impl Args {
     fn set(&mut self, key: Key, name: &Ident, value: &[TokenTree], errors: &mut Diagnostics) -> Occurrence {
         match key {
             Key::Services => insert(&mut self.services, list(key, name, value, errors)),
+            Key::Actors => insert(&mut self.actors, list(key, name, value, errors)),
             Key::Roles => insert(&mut self.roles, list(key, name, value, errors)),
             Key::Scopes => insert(&mut self.scopes, list(key, name, value, errors)),
             Key::AnyScope => insert(&mut self.any_scope, list(key, name, value, errors)),
@@ -150,8 +152,16 @@ impl Args {
 
     /// An entry of `users(..)` or `services(..)` in `#[callers]`.
     fn nested_entry(&mut self, within: Key, entry: &[TokenTree], errors: &mut Diagnostics) {
-        let allowed =
-            [Key::Roles, Key::Scopes, Key::AnyScope, Key::Claims, Key::Issuers, Key::MaxAge, Key::Proof];
+        let allowed = [
+            Key::Actors,
+            Key::Roles,
+            Key::Scopes,
+            Key::AnyScope,
+            Key::Claims,
+            Key::Issuers,
+            Key::MaxAge,
+            Key::Proof,
+        ];
         let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
             return errors.push(diagnostics::no_key(&allowed, entry));
         };

@@ -36,6 +36,7 @@ pub(crate) struct Policy {
     pub(crate) any_scope: String,
     /// Each as `name=value`.
     pub(crate) claims: String,
+    pub(crate) actors: String,
     /// In the order of the lists, those of `users` last.
     pub(crate) constants: Vec<Constant>,
     pub(crate) max_age: Option<Duration>,
@@ -106,6 +107,7 @@ fn part(args: Args, errors: &mut Diagnostics) -> Policy {
     let scopes = list(args.scopes, &mut constants, errors);
     let issuers = list(args.issuers, &mut constants, errors);
     let any_scope = list(args.any_scope, &mut constants, errors);
+    let actors = list(args.actors, &mut constants, errors);
     let first_claim = args.claims.as_ref().map(|claims| claims.span);
     let is_parameter = |claim: &&Claim| rules::path_parameter(&claim.value.value()).is_some();
     let mut parameters = args.claims.iter().flat_map(|claims| &claims.entries).filter(is_parameter);
@@ -117,6 +119,7 @@ fn part(args: Args, errors: &mut Diagnostics) -> Policy {
         issuers,
         any_scope,
         claims: claims(args.claims, errors),
+        actors,
         constants,
         max_age: args.max_age.and_then(|value| max_age(&value, errors)),
         first_proof: args.proof.as_ref().map(LitStr::span),
@@ -130,12 +133,13 @@ fn part(args: Args, errors: &mut Diagnostics) -> Policy {
 
 impl Policy {
     fn text_bytes(&self) -> usize {
-        let lists = [&self.services, &self.roles, &self.scopes, &self.issuers, &self.any_scope, &self.claims];
+        let own = [&self.services, &self.roles, &self.scopes, &self.issuers, &self.any_scope, &self.claims];
+        let lists = own.into_iter().chain([&self.actors]);
         let users = match &self.admits {
             Admits::Both(users) => users.text_bytes(),
             Admits::Services | Admits::Users => 0,
         };
-        lists.into_iter().map(String::len).sum::<usize>() + users
+        lists.map(String::len).sum::<usize>() + users
     }
 }
 
@@ -278,7 +282,9 @@ fn value_of_list(key: Key, value: &LitStr, errors: &mut Diagnostics) {
         (Fault::SeveralInOne, _) => diagnostics::several_in_one(key, value),
         (Fault::Wildcard, _) => diagnostics::wildcard(key, value),
         (Fault::Other(reason), Key::Services) => diagnostics::bad_service_name(value, reason),
-        (Fault::Other(reason), Key::Issuers) => diagnostics::bad_issuer(value, reason),
+        (Fault::Other(reason), Key::Issuers | Key::Actors) => {
+            diagnostics::bad_issuer_or_actor(key, value, reason)
+        }
         (Fault::Other(reason), _) => diagnostics::bad_scope_token(key, value, reason),
     });
 }

@@ -29,6 +29,7 @@ use rules::Attribute;
 /// | key | the caller must have | example |
 /// | --- | --- | --- |
 /// | `services(..)` | one of these names | `services("orders", "billing")` |
+/// | `actors(..)` | one of these parties that acts for it | `actors("gateway")` |
 /// | `roles(..)` | one of these roles | `roles("admin")` |
 /// | `scopes(..)` | all of these scopes | `scopes("tenants:read", "tenants:delete")` |
 /// | `any_scope(..)` | one of these scopes | `any_scope("tenants:read", "tenants:admin")` |
@@ -43,6 +44,9 @@ use rules::Attribute;
 /// - A service name is 1 to 253 ASCII letters, digits, `-`, `_`, `.`. It starts and ends with a letter or digit.
 /// - A role and a scope are scope-tokens (RFC 6749 section 3.3): printable ASCII without space, `"` and `\`.
 /// - An issuer is the `iss` of a trusted issuer of the verifier: printable ASCII without space, `"` and `\`.
+/// - An actor is the `sub` of `act` in the token (RFC 8693 section 4.1), such as a gateway that mints a token for each
+///   request: printable ASCII without space, `"` and `\`. Only the current actor decides. An actor with an `iss` of
+///   another issuer is another party. Without the key, a caller may call itself or through an actor.
 /// - A scope has no `*`: scopes are compared byte for byte, without patterns, in the attribute and in the token.
 /// - A claim is compared as text, byte for byte, with a literal or with the path parameter in braces. A claim that is
 ///   absent, or not a string, is refused. Only a handler has path parameters. A closed router panics at the start if the
@@ -163,8 +167,8 @@ pub fn service_only(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Guards a handler for users: only authenticated users that meet its policy can call it. A service gets 403.
 ///
-/// It works like [`macro@service_only`], on the same items and with the same guarantees. Its keys are `roles(..)`,
-/// `scopes(..)`, `any_scope(..)`, `claims(..)`, `issuers(..)`, `max_age`, `proof` and `crate`. The handler takes the user as an
+/// It works like [`macro@service_only`], on the same items and with the same guarantees. Its keys are `actors(..)`,
+/// `roles(..)`, `scopes(..)`, `any_scope(..)`, `claims(..)`, `issuers(..)`, `max_age`, `proof` and `crate`. The handler takes the user as an
 /// argument of type `User`, and a function without a framework as `&User`.
 ///
 /// # Example

@@ -73,6 +73,7 @@ impl Attribute {
         match self {
             Self::Callers => &[Key::Users, Key::Services, Key::Crate],
             Self::UsersOnly => &[
+                Key::Actors,
                 Key::Roles,
                 Key::Scopes,
                 Key::AnyScope,
@@ -100,6 +101,7 @@ pub(crate) enum Value {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Services,
+    Actors,
     Roles,
     Scopes,
     AnyScope,
@@ -114,8 +116,9 @@ pub(crate) enum Key {
 
 impl Key {
     /// The keys of `#[service_only]`.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Services,
+        Self::Actors,
         Self::Roles,
         Self::Scopes,
         Self::AnyScope,
@@ -129,6 +132,7 @@ impl Key {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Services => "services",
+            Self::Actors => "actors",
             Self::Roles => "roles",
             Self::Scopes => "scopes",
             Self::AnyScope => "any_scope",

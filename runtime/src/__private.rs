@@ -124,10 +124,10 @@ pub const fn rewritten() {
 /// left out.
 ///
 /// - Line 0 is the name of the function.
-/// - Lines 1 to 6 are the services, roles, scopes, issuers, alternative scopes and claims.
-/// - Line 7 is the required proof.
-/// - Line 8 is `users` if these lines are for users, and `both` if the next lines are for users.
-/// - Lines 9 to 15 are the same lists and the proof for users, and line 16 is their maximum age.
+/// - Lines 1 to 7 are the services, roles, scopes, issuers, alternative scopes, claims and actors.
+/// - Line 8 is the required proof.
+/// - Line 9 is `users` if these lines are for users, and `both` if the next lines are for users.
+/// - Lines 10 to 17 are the same lists and the proof for users, and line 18 is their maximum age.
 ///
 /// With its key the type finds the source location of the handler. `Next` is the type of the argument after the guard, if that type is only a
 /// name: typed paths are found by it.
@@ -140,6 +140,7 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
     const ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 4));
     const ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 5));
     const CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 6));
+    const ACTORS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 7));
     const OWN: Policy<'static> = policy(
         Lists {
             services: first(&Self::SERVICES, count(line(Words::TEXT, 1))),
@@ -148,25 +149,28 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
             issuers: first(&Self::ISSUERS, count(line(Words::TEXT, 4))),
             any_scope: first(&Self::ANY_SCOPE, count(line(Words::TEXT, 5))),
             claims: first_pairs(&Self::CLAIMS, count(line(Words::TEXT, 6))),
+            actors: first(&Self::ACTORS, count(line(Words::TEXT, 7))),
         },
-        Singles { max_age: Head(HEAD).max_age(), proof: proof(line(Words::TEXT, 7)) },
+        Singles { max_age: Head(HEAD).max_age(), proof: proof(line(Words::TEXT, 8)) },
     );
-    const USER_SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 9));
-    const USER_ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 10));
-    const USER_SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 11));
-    const USER_ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 12));
-    const USER_ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 13));
-    const USER_CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 14));
+    const USER_SERVICES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 10));
+    const USER_ROLES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 11));
+    const USER_SCOPES: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 12));
+    const USER_ISSUERS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 13));
+    const USER_ANY_SCOPE: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 14));
+    const USER_CLAIMS: [(&'static str, &'static str); MAX_NAMES] = pairs(line(Words::TEXT, 15));
+    const USER_ACTORS: [&'static str; MAX_NAMES] = words(line(Words::TEXT, 16));
     const USERS: Policy<'static> = policy(
         Lists {
-            services: first(&Self::USER_SERVICES, count(line(Words::TEXT, 9))),
-            roles: first(&Self::USER_ROLES, count(line(Words::TEXT, 10))),
-            scopes: first(&Self::USER_SCOPES, count(line(Words::TEXT, 11))),
-            issuers: first(&Self::USER_ISSUERS, count(line(Words::TEXT, 12))),
-            any_scope: first(&Self::USER_ANY_SCOPE, count(line(Words::TEXT, 13))),
-            claims: first_pairs(&Self::USER_CLAIMS, count(line(Words::TEXT, 14))),
+            services: first(&Self::USER_SERVICES, count(line(Words::TEXT, 10))),
+            roles: first(&Self::USER_ROLES, count(line(Words::TEXT, 11))),
+            scopes: first(&Self::USER_SCOPES, count(line(Words::TEXT, 12))),
+            issuers: first(&Self::USER_ISSUERS, count(line(Words::TEXT, 13))),
+            any_scope: first(&Self::USER_ANY_SCOPE, count(line(Words::TEXT, 14))),
+            claims: first_pairs(&Self::USER_CLAIMS, count(line(Words::TEXT, 15))),
+            actors: first(&Self::USER_ACTORS, count(line(Words::TEXT, 16))),
         },
-        Singles { max_age: seconds(line(Words::TEXT, 16)), proof: proof(line(Words::TEXT, 15)) },
+        Singles { max_age: seconds(line(Words::TEXT, 18)), proof: proof(line(Words::TEXT, 17)) },
     )
     .of_users();
     const USERS_REF: &'static Policy<'static> = &Self::USERS;
@@ -175,7 +179,7 @@ impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next> Site<HEAD, KEY, Wo
 impl<const HEAD: u128, const KEY: u64, Words: TypeText, Next: 'static> StaticPolicy
     for Site<HEAD, KEY, Words, Next>
 {
-    const POLICY: Policy<'static> = match Admits::named(line(Words::TEXT, 8)) {
+    const POLICY: Policy<'static> = match Admits::named(line(Words::TEXT, 9)) {
         Admits::Services => Self::OWN,
         Admits::Users => Self::OWN.of_users(),
         Admits::Both => Self::OWN.or_users(Self::USERS_REF),

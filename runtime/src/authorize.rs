@@ -5,7 +5,7 @@ use std::iter;
 use serde_json::Value;
 
 use crate::{
-    claims::{Scopes, ServiceClaims},
+    claims::{Actor, Scopes, ServiceClaims},
     denial::{Code, Denial, quoted},
     policy::{Policy, path_parameter},
     proof::Proof,
@@ -29,6 +29,7 @@ pub(crate) struct Asking<'c> {
     pub(crate) issuer: &'c str,
     /// `None` for a user.
     pub(crate) service: Option<&'c str>,
+    pub(crate) actor: Option<&'c Actor>,
     pub(crate) role: Option<&'c str>,
     /// The roles of a token that has several.
     pub(crate) roles: &'c [String],
@@ -43,6 +44,7 @@ impl<'c> From<&'c ServiceClaims> for Asking<'c> {
         Self {
             issuer: &claims.issuer,
             service: Some(claims.service.as_str()),
+            actor: claims.actor.as_ref(),
             role: claims.role.as_deref(),
             roles: &claims.roles,
             scope: &claims.scope,
@@ -52,8 +54,8 @@ impl<'c> From<&'c ServiceClaims> for Asking<'c> {
     }
 }
 
-/// Checks a service: proof, issuers, services, roles, scopes, claims and age, in this order. `claim` reads another claim
-/// of the token.
+/// Checks a service: proof, issuers, services, actors, roles, scopes, claims and age, in this order. `claim` reads
+/// another claim of the token.
 pub(crate) fn authorize<'c>(
     asking: &Asking<'_>,
     claim: impl Fn(&str) -> Option<&'c Value>,
@@ -102,6 +104,7 @@ fn meets<'c>(
     }
     issuer(asking.issuer, policy)?;
     service(asking.service, policy, known.sets)?;
+    actor(asking, policy)?;
     role(asking.role, asking.roles, policy)?;
     scopes(asking.scope, policy)?;
     any_scope(asking.scope, policy)?;
@@ -130,6 +133,26 @@ fn service(service: Option<&str>, policy: &Policy<'_>, sets: &Sets) -> Result<()
     let service = service.unwrap_or("absent");
     let reason = format!("the service is `{service}`, allowed: {}", allowed.join(", "));
     Err(Denial::new(Code::ServiceNotAllowed, reason))
+}
+
+/// Only the current actor decides: prior ones are information (RFC 8693 section 4.1).
+fn actor(asking: &Asking<'_>, policy: &Policy<'_>) -> Result<(), Denial> {
+    let Some(allowed) = policy.allowed_actors() else {
+        return Ok(());
+    };
+    let is_of_issuer = |actor: &&Actor| actor.issuer().is_none_or(|issuer| issuer == asking.issuer);
+    if asking.actor.filter(is_of_issuer).is_some_and(|actor| allowed.contains(&actor.name())) {
+        return Ok(());
+    }
+    let found = match asking.actor {
+        None => "absent".to_owned(),
+        Some(actor) => match actor.issuer() {
+            None => format!("`{}`", quoted(actor.name())),
+            Some(issuer) => format!("`{}` of the issuer `{}`", quoted(actor.name()), quoted(issuer)),
+        },
+    };
+    let reason = format!("the actor is {found}, allowed: {}", allowed.join(", "));
+    Err(Denial::new(Code::ActorNotAllowed, reason))
 }
 
 fn role(role: Option<&str>, roles: &[String], policy: &Policy<'_>) -> Result<(), Denial> {

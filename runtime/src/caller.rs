@@ -15,7 +15,7 @@ use crate::peer::PeerCertificate;
 use crate::{
     audit::Subject,
     authorize::{Asking, Known, PathParameters, authorize, authorize_user},
-    claims::{InvalidClaims, Scopes, ServiceClaims, TokenMembers, UserClaims},
+    claims::{Actor, InvalidClaims, Scopes, ServiceClaims, TokenMembers, UserClaims},
     denial::{Code, Denial},
     evidence::Evidence,
     keys::KeyId,
@@ -122,6 +122,12 @@ impl Caller {
     /// The name of the calling service.
     pub fn service(&self) -> &str {
         self.claims().service.as_str()
+    }
+
+    /// The party that acts for the service, such as a gateway (`act`, RFC 8693 section 4.1). `None` if the service calls
+    /// itself.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.claims().actor.as_ref()
     }
 
     /// The `role` claim.
@@ -538,6 +544,11 @@ impl User {
         self.claims().id()
     }
 
+    /// The party that acts for the user, as [`Caller::actor`].
+    pub fn actor(&self) -> Option<&Actor> {
+        self.claims().actor.as_ref()
+    }
+
     /// The claims that every user's token can have, typed. For other claims, see [`User::claim`].
     pub fn claims(&self) -> &UserClaims {
         &self.verified.claims
@@ -579,10 +590,11 @@ impl User {
         path: PathParameters<'_>,
         at: Moment,
     ) -> Result<(), Denial> {
-        let UserClaims { role, roles, scope, iat, .. } = self.claims();
+        let UserClaims { actor, role, roles, scope, iat, .. } = self.claims();
         // The name under which the verifier trusts the issuer, which `iss` of some kinds is not.
         let (issuer, proof) = (self.verified.acceptance.issuer(), self.verified.acceptance.proof());
-        let asking = Asking { issuer, service: None, role: role.as_deref(), roles, scope, iat: *iat, proof };
+        let (actor, role) = (actor.as_ref(), role.as_deref());
+        let asking = Asking { issuer, service: None, actor, role, roles, scope, iat: *iat, proof };
         let known = Known { path, sets: &self.recorder().sets };
         authorize_user(&asking, |name| self.claim(name), policy, known, at)
     }

@@ -1,11 +1,13 @@
 //! The claims of a token: the types of verified claims, and how they are read from a payload whose signature was
 //! checked.
 
+mod actor;
 mod members;
 mod name;
 mod raw;
 pub(crate) mod scopes;
 
+pub use actor::{Actor, InvalidActor};
 pub use members::InvalidClaims;
 pub(crate) use members::TokenMembers;
 pub use name::{InvalidServiceName, ServiceName};
@@ -61,6 +63,9 @@ pub struct ServiceClaims {
     /// `scope`: what the token may be used for.
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     pub scope: Scopes,
+    /// `act`: the party that acts for the service.
+    #[serde(rename = "act", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
 }
 
 impl ServiceClaims {
@@ -96,6 +101,7 @@ impl ServiceClaims {
             nbf: None,
             jti: None,
             scope: Scopes::default(),
+            actor: None,
         }
     }
 }
@@ -144,6 +150,9 @@ pub struct UserClaims {
     /// `scope`: what the token allows.
     #[serde(skip_serializing_if = "Scopes::is_empty")]
     pub scope: Scopes,
+    /// `act`: the party that acts for the user.
+    #[serde(rename = "act", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
 }
 
 impl UserClaims {

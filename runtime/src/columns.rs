@@ -38,6 +38,7 @@ pub(crate) struct Row<'r, T> {
     pub(crate) is_for_users: bool,
     pub(crate) issuers: Option<&'r [T]>,
     pub(crate) services: Option<&'r [T]>,
+    pub(crate) actors: Option<&'r [T]>,
     pub(crate) roles: Option<&'r [T]>,
     pub(crate) scopes: &'r [T],
     pub(crate) any_scope: Option<&'r [T]>,
@@ -63,6 +64,7 @@ pub(crate) fn rows<'p>(policy: &'p Policy<'p>) -> impl Iterator<Item = Row<'p, &
         is_for_users,
         issuers: policy.allowed_issuers(),
         services: policy.allowed_services(),
+        actors: policy.allowed_actors(),
         roles: policy.allowed_roles(),
         scopes: policy.required_scopes(),
         any_scope: policy.alternative_scopes(),
@@ -96,6 +98,14 @@ impl<T: AsRef<str>> Row<'_, T> {
         let services = match (self.is_for_users, self.services) {
             (true, None) => "(users)".to_owned(),
             (_, services) => any_of(services),
+        };
+        let services = match self.actors {
+            None => services,
+            Some([]) => "no caller".to_owned(),
+            Some(actors) => {
+                let actors = actors.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" or ");
+                format!("{services} (via {actors})")
+            }
         };
         let alternatives = self.any_scope.map(|scopes| match scopes {
             [] => "no caller".to_owned(),

@@ -86,7 +86,7 @@ const fn is_service_name(name: &str) -> bool {
     true
 }
 
-/// Returns a word of a constant in `roles(..)` or `issuers(..)`. The first word checks all of them.
+/// Returns a word of a constant in `roles(..)`, `issuers(..)` or `actors(..)`. The first word checks all of them.
 ///
 /// ```compile_fail,E0080
 /// use service_only::{Caller, Denial, service_only};
@@ -110,7 +110,7 @@ pub const fn name_word(name: &str, n: usize) -> u128 {
         while index < bytes.len() {
             if !matches!(bytes[index], 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
                 panic!(
-                    "this constant is not a role, scope or issuer; give it printable ASCII without space, `\"` and `\\`"
+                    "this constant is not a role, scope, issuer or actor; give it printable ASCII without space, `\"` and `\\`"
                 );
             }
             index += 1;
@@ -452,6 +452,7 @@ pub(crate) struct Lists<'a> {
     pub(crate) issuers: &'a [&'a str],
     pub(crate) any_scope: &'a [&'a str],
     pub(crate) claims: &'a [(&'a str, &'a str)],
+    pub(crate) actors: &'a [&'a str],
 }
 
 /// The single values of a policy.
@@ -482,12 +483,13 @@ impl Admits {
 
 /// Decodes a policy. The attribute refuses an empty list, so an empty line means that the list was left out.
 pub(crate) const fn policy<'a>(lists: Lists<'a>, Singles { max_age, proof }: Singles) -> Policy<'a> {
-    let Lists { services, roles, scopes, issuers, any_scope, claims } = lists;
+    let Lists { services, roles, scopes, issuers, any_scope, claims, actors } = lists;
     let policy = Policy::any_service().scopes(scopes).claims(claims);
     let policy = if issuers.is_empty() { policy } else { policy.issuers(issuers) };
     let policy = if services.is_empty() { policy } else { policy.services(services) };
     let policy = if roles.is_empty() { policy } else { policy.roles(roles) };
     let policy = if any_scope.is_empty() { policy } else { policy.any_scope(any_scope) };
+    let policy = if actors.is_empty() { policy } else { policy.actors(actors) };
     let policy = match proof {
         None => policy,
         Some(proof) => policy.proof(proof),
@@ -632,6 +634,16 @@ mod tests {
         let issuers = ["bakery-auth", "https://mill.example/realms/a"];
         assert_eq!(Asking::POLICY, Policy::any_service().issuers(&issuers));
         assert_eq!(Site::<{ head(7, 7, u32::MAX) }, 7, Bare>::POLICY.allowed_issuers(), None);
+    }
+
+    #[test]
+    fn a_site_contains_the_required_actors_of_services_and_users() {
+        const BOTH: &str = "list\norders\n\n\n\n\n\ngateway edge\n\nboth\n\nmanager\n\n\n\n\ncdn\n\n60";
+        type Words = Text<{ word(BOTH, 0) }, { word(BOTH, 1) }, { word(BOTH, 2) }, { word(BOTH, 3) }>;
+        type Asking = Site<{ head(7, 7, u32::MAX) }, 7, Words>;
+        let users = Policy::any_user().roles(&["manager"]).actors(&["cdn"]).max_age(Duration::from_secs(60));
+        let services = Policy::any_service().services(&["orders"]).actors(&["gateway", "edge"]);
+        assert_eq!(Asking::POLICY, services.or_users(&users));
     }
 
     #[test]

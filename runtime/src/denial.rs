@@ -224,6 +224,8 @@ codes! {
     IssuerNotAllowed = "issuer_not_allowed", Policy, 403;
     /// The service is not one of those that the handler allows.
     ServiceNotAllowed = "service_not_allowed", Policy, 403;
+    /// No actor that the handler allows acts for the caller (RFC 8693 section 4.1).
+    ActorNotAllowed = "actor_not_allowed", Policy, 403;
     /// The role is not one of those that the handler allows.
     RoleNotAllowed = "role_not_allowed", Policy, 403;
     /// The token lacks a scope that the handler needs.

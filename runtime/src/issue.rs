@@ -1,6 +1,7 @@
 //! Mints tokens: signing keys and the issuer. It needs the feature `issue`, so that a service that only
 //! verifies cannot mint.
 
+mod delegated;
 mod dpop_key;
 mod private_jwk;
 mod public_jwk;
@@ -13,6 +14,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+pub use delegated::{DelegatedRequest, DelegatedToken};
 pub use dpop_key::DpopKey;
 pub use public_jwk::PublicJwk;
 pub use request::{MintedToken, TokenRequest};
@@ -20,7 +22,10 @@ pub use ring::SigningRing;
 pub use signer::{SignError, Signer, message_digest};
 pub use signing_key::SigningKey;
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    caller::Identity,
+    clock::{Clock, SystemClock},
+};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -61,6 +66,9 @@ impl Issuer {
     /// succeed.
     pub const STRICT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
+    /// The default lifetime of a token on behalf of a caller: a minute, because it is minted for one request.
+    pub const DELEGATED_LIFETIME: Duration = Duration::from_secs(60);
+
     /// The maximum lifetime of a token, ten years. Tokens with a longer one are not minted.
     pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * DAY);
 
@@ -72,6 +80,25 @@ impl Issuer {
     /// Starts a token for a service.
     pub fn token_for(&self, service: impl Into<String>) -> TokenRequest<'_> {
         TokenRequest::new(self, service.into())
+    }
+
+    /// Starts a token with which `actor` passes on the request of a verified caller, a service or a user. The caller
+    /// stays the subject, and `act` names the actor (RFC 8693 section 4.1). A gateway mints one for each request, so no
+    /// service receives a token that another service accepts.
+    ///
+    /// The token has the name, role, email and scopes of the caller's. It counts as old as the caller's token, for
+    /// `max_age` and for revocations, and does not outlive it. Other claims are not copied. The token does not name the
+    /// issuer of the caller's token, so a gateway trusts only issuers whose names of services mean the same.
+    ///
+    /// ```
+    /// # use service_only::{Algorithm, Identity, issue::{IssueError, Issuer}};
+    /// fn pass_on(issuer: &Issuer, caller: &Identity) -> Result<String, IssueError> {
+    ///     let token = issuer.on_behalf_of(caller, "gateway").audience("orders").mint()?;
+    ///     Ok(format!("Bearer {}", token.as_str()))
+    /// }
+    /// ```
+    pub fn on_behalf_of(&self, caller: &Identity, actor: impl Into<String>) -> DelegatedRequest<'_> {
+        DelegatedRequest::new(self, caller, actor.into())
     }
 
     /// The key that signs at the moment.

@@ -10,9 +10,9 @@ use crate::proof::RequiredProof;
 
 /// What a handler requires of its caller.
 ///
-/// The token must have one of the issuers, one of the services, one of the roles, all of the scopes, one of the scopes of
-/// [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than `max_age`. Its sender must
-/// give the [`proof`](Self::proof). What you leave out is not required.
+/// The token must have one of the issuers, one of the services, one of the actors, one of the roles, all of the scopes,
+/// one of the scopes of [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than
+/// `max_age`. Its sender must give the [`proof`](Self::proof). What you leave out is not required.
 ///
 /// A policy is for services, for users, or for both. Text is compared byte for byte, without patterns: a `*` in a scope,
 /// in the policy or in a token, matches only itself.
@@ -33,6 +33,7 @@ use crate::proof::RequiredProof;
 pub struct Policy<'a> {
     issuers: Option<&'a [&'a str]>,
     services: Option<&'a [&'a str]>,
+    actors: Option<&'a [&'a str]>,
     roles: Option<&'a [&'a str]>,
     scopes: &'a [&'a str],
     any_scope: Option<&'a [&'a str]>,
@@ -50,6 +51,7 @@ impl<'a> Policy<'a> {
         Self {
             issuers: None,
             services: None,
+            actors: None,
             roles: None,
             scopes: &[],
             any_scope: None,
@@ -91,6 +93,15 @@ impl<'a> Policy<'a> {
     #[must_use]
     pub const fn services(self, services: &'a [&'a str]) -> Self {
         Self { services: Some(services), ..self }
+    }
+
+    /// Allows only tokens with which one of these parties acts for the caller: `sub` of the token's `act`, byte for
+    /// byte (RFC 8693 section 4.1). An empty list refuses every caller. Without this, a caller may call itself or
+    /// through any actor that the issuer allows. An actor that another issuer knows by that name (`iss` of `act`) is
+    /// another party, and prior actors decide nothing.
+    #[must_use]
+    pub const fn actors(self, actors: &'a [&'a str]) -> Self {
+        Self { actors: Some(actors), ..self }
     }
 
     /// Allows only these roles: the token's `role` must equal one of them, byte for byte. An empty list
@@ -158,6 +169,11 @@ impl<'a> Policy<'a> {
     /// The services that may call; `None` means any service.
     pub const fn allowed_services(&self) -> Option<&'a [&'a str]> {
         self.services
+    }
+
+    /// The parties of which one must act for the caller; `None` means no such requirement.
+    pub const fn allowed_actors(&self) -> Option<&'a [&'a str]> {
+        self.actors
     }
 
     /// The roles that may call; `None` means any role.

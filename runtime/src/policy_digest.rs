@@ -31,6 +31,8 @@ struct Required<'p> {
     #[serde(skip_serializing_if = "Option::is_none")]
     services: Option<BTreeSet<&'p str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    actors: Option<BTreeSet<&'p str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<BTreeSet<&'p str>>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     scopes: BTreeSet<&'p str>,
@@ -72,12 +74,13 @@ pub(crate) fn digest_of_rows<'p, T: AsRef<str> + 'p>(
 impl<'p, T: AsRef<str>> From<Row<'p, T>> for Required<'p> {
     fn from(row: Row<'p, T>) -> Self {
         // Without `..`: a new requirement must be part of the digest.
-        let Row { is_for_users: _, issuers, services, roles, scopes, any_scope, claims, max_age, proof } =
+        let Row { is_for_users: _, issuers, services, actors, roles, scopes, any_scope, claims, max_age, proof } =
             row;
         let set = |names: &'p [T]| names.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>();
         Self {
             issuers: issuers.map(set),
             services: services.map(set),
+            actors: actors.map(set),
             roles: roles.map(set),
             scopes: set(scopes),
             any_scope: any_scope.map(set),
@@ -123,6 +126,8 @@ mod tests {
             POLICY.services(&[]),
             POLICY.services(&["billing orders"]),
             POLICY.issuers(&["billing", "orders"]),
+            POLICY.actors(&["a"]),
+            POLICY.actors(&["b"]),
             POLICY.roles(&["a"]),
             POLICY.scopes(&["a"]),
             POLICY.any_scope(&["a"]),

@@ -280,15 +280,16 @@ fn policy_of(lists: &'static [&'static [&'static str]], max_age: Option<Duration
         issuers: line(n + 3),
         any_scope: line(n + 4),
         claims: leaked_pairs(line(n + 5)),
+        actors: line(n + 6),
     };
     let word = |n: usize| line(n).first().copied().unwrap_or_default();
-    let own = policy(from(0), Singles { max_age, proof: proof(word(6)) });
-    match Admits::named(word(7)) {
+    let own = policy(from(0), Singles { max_age, proof: proof(word(7)) });
+    match Admits::named(word(8)) {
         Admits::Services => own,
         Admits::Users => own.of_users(),
         Admits::Both => {
-            let singles = Singles { max_age: seconds(word(15)), proof: proof(word(14)) };
-            let users = policy(from(8), singles).of_users();
+            let singles = Singles { max_age: seconds(word(17)), proof: proof(word(16)) };
+            let users = policy(from(9), singles).of_users();
             own.or_users(Box::leak(Box::new(users)))
         }
     }

@@ -209,6 +209,10 @@ pub struct Requirements {
     /// by any list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
+    /// One of these parties must act for the caller (`act`). If absent, none is required; an empty list refuses every
+    /// caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actors: Option<Vec<String>>,
     /// The role must be one of these. If absent, any role; an empty list refuses every caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
@@ -232,7 +236,7 @@ pub struct Requirements {
 impl Requirements {
     /// Whether an empty list refuses every caller.
     pub fn refuse_everyone(&self) -> bool {
-        let lists = [&self.issuers, &self.services, &self.roles, &self.any_scope];
+        let lists = [&self.issuers, &self.services, &self.actors, &self.roles, &self.any_scope];
         lists.into_iter().any(|list| list.as_ref().is_some_and(Vec::is_empty))
     }
 
@@ -246,6 +250,7 @@ impl Requirements {
         let policy = any.scopes(list(&self.scopes)).claims(claims.leak());
         let policy = self.issuers.as_deref().map_or(policy, |issuers| policy.issuers(list(issuers)));
         let policy = self.services.as_deref().map_or(policy, |services| policy.services(list(services)));
+        let policy = self.actors.as_deref().map_or(policy, |actors| policy.actors(list(actors)));
         let policy = self.roles.as_deref().map_or(policy, |roles| policy.roles(list(roles)));
         let policy = self.any_scope.as_deref().map_or(policy, |scopes| policy.any_scope(list(scopes)));
         let policy = self.proof.map_or(policy, |proof| policy.proof(proof));
@@ -257,6 +262,7 @@ impl Requirements {
             is_for_users,
             issuers: self.issuers.as_deref(),
             services: self.services.as_deref(),
+            actors: self.actors.as_deref(),
             roles: self.roles.as_deref(),
             scopes: &self.scopes,
             any_scope: self.any_scope.as_deref(),
@@ -274,6 +280,7 @@ impl From<&Policy<'_>> for Requirements {
         Self {
             issuers: policy.allowed_issuers().map(owned),
             services: policy.allowed_services().map(owned),
+            actors: policy.allowed_actors().map(owned),
             roles: policy.allowed_roles().map(owned),
             scopes: owned(policy.required_scopes()),
             any_scope: policy.alternative_scopes().map(owned),
@@ -422,27 +429,35 @@ mod tests {
     #[test]
     fn a_route_of_services_and_users_has_two_rows() {
         const MANAGERS: Policy<'static> = Policy::any_user().roles(&["manager"]);
-        let claims = POLICY.claims(&[("tenant_id", "{tenant}")]).any_scope(&["b:c", "d:e"]);
+        let claims = POLICY
+            .claims(&[("tenant_id", "{tenant}")])
+            .any_scope(&["b:c", "d:e"])
+            .actors(&["gateway", "edge"]);
         let table = RouteTable::new("orders")
             .route(Route::new(["GET"], "/tenants/{tenant}", Access::from(&claims.or_users(&MANAGERS))))
             .route(Route::new(["PUT"], "/tenants/{tenant}", Access::from(&MANAGERS)));
         insta::assert_snapshot!(table, @r#"
-        methods  path               services  roles    scopes            claims              max_age
-        -------  -----------------  --------  -------  ----------------  ------------------  -------
-        GET      /tenants/{tenant}  a b       any      x:y (b:c or d:e)  tenant_id={tenant}  any
-        GET      /tenants/{tenant}  (users)   manager  none              none                any
-        PUT      /tenants/{tenant}  (users)   manager  none              none                any
+        methods  path               services                   roles    scopes            claims              max_age
+        -------  -----------------  -------------------------  -------  ----------------  ------------------  -------
+        GET      /tenants/{tenant}  a b (via gateway or edge)  any      x:y (b:c or d:e)  tenant_id={tenant}  any
+        GET      /tenants/{tenant}  (users)                    manager  none              none                any
+        PUT      /tenants/{tenant}  (users)                    manager  none              none                any
         "#);
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<RouteTable>(&json).unwrap(), table);
-        insta::assert_snapshot!(json, @r#"{"service":"orders","routes":[{"methods":["GET"],"path":"/tenants/{tenant}","access":{"callers":{"services":{"services":["a","b"],"scopes":["x:y"],"any_scope":["b:c","d:e"],"claims":{"tenant_id":"{tenant}"}},"users":{"roles":["manager"]}}}},{"methods":["PUT"],"path":"/tenants/{tenant}","access":{"users":{"roles":["manager"]}}}]}"#);
+        insta::assert_snapshot!(json, @r#"{"service":"orders","routes":[{"methods":["GET"],"path":"/tenants/{tenant}","access":{"callers":{"services":{"services":["a","b"],"actors":["gateway","edge"],"scopes":["x:y"],"any_scope":["b:c","d:e"],"claims":{"tenant_id":"{tenant}"}},"users":{"roles":["manager"]}}}},{"methods":["PUT"],"path":"/tenants/{tenant}","access":{"users":{"roles":["manager"]}}}]}"#);
     }
 
     #[test]
     fn an_access_becomes_the_policy_that_it_was_made_of() {
         const USERS: Policy<'static> =
             Policy::any_user().roles(&["manager"]).max_age(Duration::from_secs(60));
-        let services = POLICY.issuers(&["i"]).any_scope(&["a:b"]).claims(&[("c", "{d}")]).roles(&[]);
+        let services = POLICY
+            .issuers(&["i"])
+            .actors(&["gateway"])
+            .any_scope(&["a:b"])
+            .claims(&[("c", "{d}")])
+            .roles(&[]);
         for policy in [services, USERS, services.or_users(&USERS)] {
             let access = Access::from(&policy);
             assert_eq!(access.to_policy(), Some(policy));

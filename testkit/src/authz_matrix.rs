@@ -210,7 +210,7 @@ fn right_caller(authority: &TestAuthority, access: &Access) -> TokenDraft {
 }
 
 fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
-    let Some(Requirements { services, roles, scopes, any_scope, .. }) = access.for_services() else {
+    let Some(Requirements { services, actors, roles, scopes, any_scope, .. }) = access.for_services() else {
         return authority.service("any-service");
     };
     let scopes = scopes.iter().chain(any_scope.iter().flatten().take(1));
@@ -220,6 +220,7 @@ fn right_service(authority: &TestAuthority, access: &Access) -> TokenDraft {
         .find(|service| !service.starts_with('@'))
         .map_or("any-service", String::as_str);
     let draft = authority.service(named).scopes(scopes);
+    let draft = actors.iter().flatten().take(1).fold(draft, |draft, actor| draft.via(actor));
     match roles.iter().flatten().next() {
         Some(role) => draft.role(role),
         None => draft,

@@ -180,6 +180,23 @@ impl TokenDraft {
         self.sender.as_ref()
     }
 
+    /// Lets another party act for the caller (`act`, RFC 8693 section 4.1), as a gateway does.
+    ///
+    /// ```
+    /// use service_only::Policy;
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// const VIA_GATEWAY: Policy<'static> = Policy::any_service().actors(&["gateway"]);
+    /// let authority = TestAuthority::new();
+    /// let (direct, token) = (authority.service("orders"), authority.service("orders").via("gateway"));
+    /// assert!(authority.verifier().verify_with(&token.token(), &VIA_GATEWAY).is_ok());
+    /// let denial = authority.verifier().verify_with(&direct.token(), &VIA_GATEWAY).unwrap_err();
+    /// assert_eq!(denial.code().as_str(), "actor_not_allowed");
+    /// ```
+    pub fn via(self, actor: &str) -> Self {
+        self.claim("act", serde_json::json!({ "sub": actor }))
+    }
+
     /// Removes a claim.
     ///
     /// ```

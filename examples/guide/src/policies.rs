@@ -2,7 +2,8 @@
 
 use axum::extract::Path;
 use service_only::{
-    Caller, Claims, KeySet, Rejection, Verifier, error::BuildError, rejection::RefusalBody, service_only,
+    Caller, Claims, KeySet, Rejection, Verifier, claims::Actor, error::BuildError, rejection::RefusalBody,
+    service_only,
 };
 
 mod names {
@@ -57,6 +58,12 @@ async fn show_tenant(Path(tenant): Path<String>, caller: Caller) -> Result<Strin
         return Err(caller.refuse(format!("the tenant `{tenant}` belongs to another service")));
     }
     Ok(format!("{tenant} is whole\n"))
+}
+
+#[service_only(services("tenant-deletion-orchestrator"), actors("gateway"))]
+async fn count_records(caller: Caller) -> String {
+    let actor = caller.actor().map_or("nothing", Actor::name);
+    format!("{} asks through {actor}\n", caller.service())
 }
 
 #[cfg(test)]

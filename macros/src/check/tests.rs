@@ -33,6 +33,14 @@ fn values_of_a_list_are_joined_by_spaces_in_order() {
 }
 
 #[test]
+fn actors_are_names_and_uris() {
+    let names = ["gateway", "https://service16.example.com", "client-7"];
+    let written = names.map(|name| format!("{name:?}")).join(", ");
+    assert_eq!(accepted(&format!("actors({written})")).actors, names.join(" "));
+    assert_eq!(accepted("").actors, "");
+}
+
+#[test]
 fn issuers_are_names_and_uris() {
     let names =
         ["bakery-auth", "https://mill.example:8443/realms/a?b=c#d", "urn:example:a", "spiffe.example"];

@@ -113,9 +113,13 @@ pub(crate) fn unknown_key(allowed: &[Key], name: &Ident) -> Error {
 pub(crate) fn repeated_key(key: Key, span: Span) -> Error {
     let name = key.as_str();
     let remedy = match key {
-        Key::Services | Key::Roles | Key::Scopes | Key::AnyScope | Key::Claims | Key::Issuers => {
-            "put all values into one list"
-        }
+        Key::Services
+        | Key::Actors
+        | Key::Roles
+        | Key::Scopes
+        | Key::AnyScope
+        | Key::Claims
+        | Key::Issuers => "put all values into one list",
         Key::MaxAge | Key::Proof | Key::Crate | Key::Users => "keep one",
     };
     Error::new(span, format!("`{name}` is repeated; {remedy}"))
@@ -183,6 +187,7 @@ fn example(key: Key) -> &'static str {
         Key::Roles => r#""admin""#,
         Key::Scopes | Key::AnyScope => r#""orders:read""#,
         Key::Issuers => r#""https://id.example""#,
+        Key::Actors => r#""gateway""#,
         _ => r#""orders""#,
     }
 }

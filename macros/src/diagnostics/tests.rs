@@ -85,7 +85,36 @@ fn unknown_key_is_refused_with_a_similar_key() {
             &[r#"krate = a"#, r#"^^^^^ unknown key `krate`, did you mean `crate`?"#],
             &[
                 r#"permissions("a")"#,
-                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
+                r#"^^^^^^^^^^^ unknown key `permissions`; the keys are `services`, `actors`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
+            ],
+        ],
+    );
+}
+
+#[test]
+fn invalid_actor_is_refused() {
+    each_is_refused(
+        mistakes_of_attribute,
+        &[
+            &[
+                r#"actors("")"#,
+                r#"       ^^ "" is not an actor, it is empty; write the `sub` of `act` in its tokens: printable ASCII without space, `"` and `\`"#,
+            ],
+            &[
+                r#"actors("edge gateway")"#,
+                r#"       ^^^^^^^^^^^^^^ "edge gateway" has a space, and a value of `actors` is one word; write `actors("edge", "gateway")`"#,
+            ],
+            &[
+                r#"actors()"#,
+                r#"      ^^ `actors()` would refuse every caller; name an actor, or leave out the key to allow every actor and none"#,
+            ],
+            &[
+                r#"actors = "gateway""#,
+                r#"       ^ `actors` takes a list in parentheses; write `actors("gateway")`"#,
+            ],
+            &[
+                r#"actors("gateway"), actors("edge")"#,
+                r#"                   ^^^^^^ `actors` is repeated; put all values into one list"#,
             ],
         ],
     );
@@ -247,7 +276,7 @@ fn misplaced_punctuation_is_refused() {
             &[r#""orders""#, r#"^^^^^^^^ expected a key, found `"orders"`; write `services("orders")`"#],
             &[
                 r#"= 1"#,
-                r#"^^^ expected a key, found `= 1`; the keys are `services`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
+                r#"^^^ expected a key, found `= 1`; the keys are `services`, `actors`, `roles`, `scopes`, `any_scope`, `claims`, `issuers`, `max_age`, `proof`, `crate`"#,
             ],
         ],
     );

@@ -21,6 +21,9 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
         Key::Issuers => {
             "`issuers()` would refuse every caller; name an issuer, or leave out the key to allow every issuer"
         }
+        Key::Actors => {
+            "`actors()` would refuse every caller; name an actor, or leave out the key to allow every actor and none"
+        }
         Key::Roles => {
             "`roles()` would refuse every caller; name a role, or leave out the key to allow every role"
         }
@@ -201,11 +204,15 @@ pub(crate) fn bad_scope_token(key: Key, value: &LitStr, reason: impl Display) ->
     )
 }
 
-pub(crate) fn bad_issuer(value: &LitStr, reason: impl Display) -> Error {
+pub(crate) fn bad_issuer_or_actor(key: Key, value: &LitStr, reason: impl Display) -> Error {
+    let (kind, claim) = match key {
+        Key::Actors => ("an actor", "the `sub` of `act` in its tokens"),
+        _ => ("an issuer", "the `iss` of its tokens"),
+    };
     Error::new(
         value.span(),
         format!(
-            "{:?} is not an issuer, {reason}; write the `iss` of its tokens: printable ASCII without space, `\"` and `\\`",
+            "{:?} is not {kind}, {reason}; write {claim}: printable ASCII without space, `\"` and `\\`",
             value.value()
         ),
     )

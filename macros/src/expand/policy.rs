@@ -154,8 +154,8 @@ impl<'a> Place<'a> {
 /// or of users come first, then who is admitted, then the lines of users beside services.
 fn lines(policy: &Policy) -> Vec<String> {
     let lists = |policy: &Policy| {
-        let Policy { services, roles, scopes, issuers, any_scope, claims, proof, .. } = policy;
-        [services, roles, scopes, issuers, any_scope, claims, proof].map(String::clone)
+        let Policy { services, roles, scopes, issuers, any_scope, claims, actors, proof, .. } = policy;
+        [services, roles, scopes, issuers, any_scope, claims, actors, proof].map(String::clone)
     };
     let mut lines = lists(policy).to_vec();
     match &policy.admits {

@@ -206,7 +206,8 @@ pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Ve
 
 fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
     let Some(asked) = access.for_services() else { return Vec::new() };
-    let Requirements { issuers, services, roles, scopes, any_scope, claims, max_age, proof, .. } = asked;
+    let Requirements { issuers, services, actors, roles, scopes, any_scope, claims, max_age, proof, .. } =
+        asked;
     let mut all = Vec::new();
     let mut add = |code: &str, is_met: Option<bool>, text: String| {
         let advice = (is_met != Some(true)).then(|| advice(code));
@@ -230,6 +231,13 @@ fn requirements(access: &Access, caller: &Hypothesis) -> Vec<Requirement> {
             add("service_not_allowed", is_named.filter(|is_named| *is_named || !has_set), text);
         }
         None => add("service_not_allowed", Some(true), "any service may call".to_owned()),
+    }
+    if let Some(actors) = actors {
+        add(
+            "actor_not_allowed",
+            None,
+            format!("one of these must act for the caller: {}", actors.join(", ")),
+        );
     }
     if let Some(roles) = roles {
         let text = format!("the role must be one of: {}", roles.join(", "));

@@ -90,10 +90,11 @@ pub fn narrowed(table: &RouteTable, suggestions: &[Suggestion]) -> serde_json::R
 
 fn attribute(access: &Access, services: &[String]) -> String {
     let Access::ServiceOnly(asked) = access else { return String::new() };
-    let Requirements { issuers, roles, scopes, any_scope, claims, max_age, proof, .. } = asked;
+    let Requirements { issuers, actors, roles, scopes, any_scope, claims, max_age, proof, .. } = asked;
     let list = |key: &str, names: &[String]| format!("{key}({})", quoted(names));
     let mut keys = vec![list("services", services)];
     keys.extend(issuers.as_ref().map(|issuers| list("issuers", issuers)));
+    keys.extend(actors.as_ref().map(|actors| list("actors", actors)));
     keys.extend(roles.as_ref().map(|roles| list("roles", roles)));
     if !scopes.is_empty() {
         keys.push(list("scopes", scopes));

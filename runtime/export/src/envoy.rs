@@ -211,6 +211,8 @@ fn caller(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     // The filter verifies tokens of one issuer. If a handler accepts only other issuers, the rule matches no
     // request.
     all.extend(needs.issuers.map(|issuers| any_of(issuers.iter().map(|issuer| claim("iss", exact(issuer))))));
+    // RFC 8693 section 4.1: only the current actor decides. An actor of another issuer is another party.
+    all.extend(needs.actors.map(|actors| any_of(actors.iter().map(|actor| actor_is(actor, &mesh.issuer)))));
     all.extend(needs.roles.map(|roles| any_of(roles.iter().map(|role| claim("role", exact(role))))));
     all.extend(needs.scopes.iter().map(|scope| claim("scope", holds_scope(scope))));
     all.extend(
@@ -232,9 +234,21 @@ fn any_of(ids: impl Iterator<Item = Value>) -> Value {
     json!({ "or_ids": { "ids": ids.collect::<Vec<_>>() } })
 }
 
+fn actor_is(name: &str, issuer: &str) -> Value {
+    let issuer_of = |value: Value| member(&["act", "iss"], value);
+    let unnamed = json!({ "not_id": issuer_of(json!({ "present_match": true })) });
+    let known = any_of([unnamed, issuer_of(exact(issuer))].into_iter());
+    json!({ "and_ids": { "ids": [member(&["act", "sub"], exact(name)), known] } })
+}
+
 fn claim(name: &str, value: Value) -> Value {
-    let matcher =
-        json!({ "filter": JWT_FILTER, "path": [{ "key": TOKEN }, { "key": name }], "value": value });
+    member(&[name], value)
+}
+
+/// A claim, or a member of a claim that is an object.
+fn member(path: &[&str], value: Value) -> Value {
+    let path: Vec<_> = std::iter::once(&TOKEN).chain(path).map(|key| json!({ "key": key })).collect();
+    let matcher = json!({ "filter": JWT_FILTER, "path": path, "value": value });
     json!({ "sourced_metadata": { "metadata_matcher": matcher } })
 }
 

@@ -148,8 +148,11 @@ fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
         return json!([{ "source": source }]);
     };
     let source = |service: &String| {
+        // The connection is the actor's, and the token names the service.
+        let peers = needs.actors.map_or(std::slice::from_ref(service), |actors| actors);
+        let principals: Vec<_> = peers.iter().flat_map(|peer| mesh.principals_of(peer, namespace)).collect();
         json!({ "source": {
-            "principals": mesh.principals_of(service, namespace),
+            "principals": principals,
             "requestPrincipals": [format!("{}/{service}", mesh.issuer)],
         } })
     };
@@ -168,6 +171,7 @@ fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
     if needs.kind == Kind::Service {
         all.push(claim("service", needs.services.map_or(json!(["*"]), |services| json!(services))));
     }
+    all.extend(needs.actors.map(|actors| claim("act][sub", json!(actors))));
     all.extend(needs.roles.map(|roles| claim("role", json!(roles))));
     // Istio reads `scope` as a space-separated list. Each scope is its own condition: all are required.
     all.extend(needs.scopes.iter().map(|scope| claim("scope", json!([scope]))));
@@ -277,6 +281,7 @@ fn patterns<'r>(rule: &Rule<'r>) -> Vec<&'r String> {
         let issuers = needs.issuers.unwrap_or_default().iter();
         let scopes = needs.scopes.iter().chain(needs.any_scope.unwrap_or_default());
         let claims = needs.claims.values();
+        let issuers = issuers.chain(needs.actors.unwrap_or_default());
         issuers.chain(needs.roles.unwrap_or_default()).chain(scopes).chain(claims)
     });
     names.filter(|name| name.starts_with('*') || name.ends_with('*')).collect()

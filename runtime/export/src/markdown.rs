@@ -87,6 +87,10 @@ impl Cells {
             // A name is a code span, so a service with the name `users` looks different.
             Kind::Service => any_of(needs.written),
         };
+        let services = match needs.actors {
+            None => services,
+            Some(actors) => format!("{services} via {}", codes(actors)),
+        };
         let one_of = |scopes: &[String]| {
             format!("one of {}", scopes.iter().map(|scope| code(scope)).collect::<Vec<_>>().join(", "))
         };

@@ -55,6 +55,7 @@ fn callers_of(needs: Needs<'_>) -> Vec<&str> {
 
 fn needed(needs: Needs<'_>) -> String {
     let issuers = needs.issuers.map(|issuers| format!("issuer {}", issuers.join(" or ")));
+    let actors = needs.actors.map(|actors| format!("via {}", actors.join(" or ")));
     let roles = needs.roles.map(|roles| format!("role {}", roles.join(" or ")));
     let scopes = (!needs.scopes.is_empty()).then(|| needs.scopes.join(" and "));
     let any_scope = needs.any_scope.map(|scopes| scopes.join(" or "));
@@ -62,7 +63,7 @@ fn needed(needs: Needs<'_>) -> String {
     let claims = (!needs.claims.is_empty()).then(|| claims.collect::<Vec<_>>().join(" and "));
     let age = needs.max_age.map(|age| format!("at most {} old", plan::duration(age)));
     let proof = needs.proof.map(|proof| format!("proof {proof}"));
-    [issuers, roles, scopes, any_scope, claims, age, proof]
+    [issuers, actors, roles, scopes, any_scope, claims, age, proof]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

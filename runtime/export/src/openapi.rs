@@ -161,6 +161,9 @@ fn asked(asked: &Requirements, has_services: bool) -> Value {
     if let Some(issuers) = &asked.issuers {
         add("issuers", json!(issuers));
     }
+    if let Some(actors) = &asked.actors {
+        add("actors", json!(actors));
+    }
     if let Some(any_scope) = &asked.any_scope {
         add("any_scope", json!(any_scope));
     }

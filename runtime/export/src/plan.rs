@@ -41,6 +41,7 @@ pub(crate) struct Needs<'t> {
     pub(crate) written: Option<&'t [String]>,
     /// Whether the policy refers to named sets of services.
     pub(crate) sets: bool,
+    pub(crate) actors: Option<&'t [String]>,
     pub(crate) roles: Option<&'t [String]>,
     pub(crate) scopes: &'t [String],
     pub(crate) any_scope: Option<&'t [String]>,
@@ -90,6 +91,7 @@ impl<'t> Needs<'t> {
             services: asked.services.as_deref().filter(|services| !services.iter().any(|name| is_set(name))),
             written: asked.services.as_deref(),
             sets: asked.services.iter().flatten().any(|name| is_set(name)),
+            actors: asked.actors.as_deref(),
             roles: asked.roles.as_deref(),
             scopes: &asked.scopes,
             any_scope: asked.any_scope.as_deref(),
@@ -186,7 +188,7 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
     if all.is_empty() && !matches!(access, Access::Public { .. }) {
         return Err(refused("its access is of a kind that cannot be exported".to_owned()));
     }
-    for Requirements { issuers, services, roles, scopes, any_scope, .. } in all {
+    for Requirements { issuers, services, actors, roles, scopes, any_scope, .. } in all {
         if issuers.iter().flatten().any(String::is_empty) {
             return Err(refused("a name in `issuers` is empty".to_owned()));
         }
@@ -195,6 +197,9 @@ fn parse(route: &Route) -> Result<(Template, &Route), ExportError> {
             return Err(refused(
                 "a name in `services` is not a service name, so no token can have it".to_owned(),
             ));
+        }
+        if actors.iter().flatten().any(String::is_empty) {
+            return Err(refused("a name in `actors` is empty".to_owned()));
         }
         if roles.iter().flatten().any(String::is_empty) {
             return Err(refused("a name in `roles` is empty".to_owned()));

@@ -147,6 +147,15 @@ impl<'a> AuditEvent<'a> {
         self.subject.user.and_then(UserClaims::id).map(|id| logged(id, Denial::MAX_QUOTED))
     }
 
+    /// The party that acts for the service or the user: `sub` of the verified token's `act`, escaped and truncated.
+    pub fn actor(&self) -> Option<Cow<'a, str>> {
+        let actor = match (self.subject.service, self.subject.user) {
+            (Some(claims), _) => claims.actor.as_ref(),
+            (None, user) => user.and_then(|claims| claims.actor.as_ref()),
+        };
+        actor.map(|actor| logged(actor.name(), Denial::MAX_QUOTED))
+    }
+
     /// The verified token's `jti`.
     pub fn jti(&self) -> Option<Cow<'a, str>> {
         let jti = match (self.subject.service, self.subject.user) {
@@ -248,6 +257,7 @@ impl<'a> AuditEvent<'a> {
             path: owned(self.path()),
             service: self.service().map(str::to_owned),
             user: owned(self.user()),
+            actor: owned(self.actor()),
             jti: owned(self.jti()),
             kid: owned(self.kid()),
             issuer: owned(self.issuer()),

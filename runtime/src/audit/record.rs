@@ -76,6 +76,9 @@ pub struct AuditRecord {
     /// The verified user, if a gateway admits users: the `user_id` or `sub`, escaped and truncated.
     #[serde(rename = "user.id", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The party that acts for the service or the user: `sub` of the verified token's `act`, escaped and truncated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The verified token's `jti`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,

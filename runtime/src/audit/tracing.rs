@@ -40,6 +40,7 @@ impl AuditSink for TracingAudit {
                     url.path = event.path().as_deref(),
                     service = event.service(),
                     user.id = event.user().as_deref(),
+                    actor = event.actor().as_deref(),
                     jti = event.jti().as_deref(),
                     kid = event.kid().as_deref(),
                     issuer = event.issuer().as_deref(),

@@ -26,6 +26,7 @@ fn claims() -> ServiceClaims {
         nbf: None,
         jti: None,
         scope: "tenants:read tenants:delete".parse().unwrap(),
+        actor: None,
     }
 }
 
@@ -70,6 +71,42 @@ fn any_of_the_issuers_is_enough_and_is_compared_exactly() {
     let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
     let denial = authorize(&(&claims()).into(), |_| None, &policy, known(), at).unwrap_err();
     assert_eq!(denial.reason(), "the issuer is `bakery-auth`, allowed: a, b");
+}
+
+#[test]
+fn current_actor_must_be_one_of_the_actors() {
+    let policy = Policy::any_service().services(&["orders"]).actors(&["gateway", "edge"]);
+    let via = |actor: Actor| ServiceClaims { actor: Some(actor), ..claims() };
+    let named = |name| Actor::new(name).unwrap();
+    assert_eq!(verdict(&via(named("gateway")), policy), None);
+    assert_eq!(verdict(&via(named("edge").after(named("cdn")).unwrap()), policy), None);
+    for (claims, found) in [
+        (claims(), "absent"),
+        (via(named("Gateway")), "`Gateway`"),
+        (via(named("orders")), "`orders`"),
+        // RFC 8693 section 4.1: a prior actor decides nothing.
+        (via(named("cdn").after(named("gateway")).unwrap()), "`cdn`"),
+    ] {
+        let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
+        let denial = authorize(&(&claims).into(), |_| None, &policy, known(), at).unwrap_err();
+        assert_eq!(denial.code(), Code::ActorNotAllowed);
+        assert_eq!(denial.reason(), format!("the actor is {found}, allowed: gateway, edge"));
+    }
+    assert_eq!(verdict(&via(named("gateway")), policy.actors(&[])), Some(Code::ActorNotAllowed));
+    // Without actors in the policy, a caller may call itself or through an actor.
+    assert_eq!(verdict(&via(named("cdn")), Policy::any_service()), None);
+}
+
+#[test]
+fn actor_that_another_issuer_knows_by_the_name_is_another_party() {
+    let policy = Policy::any_service().actors(&["gateway"]);
+    let of = |issuer: &str| {
+        let json = format!(r#"{{"sub":"gateway","iss":"{issuer}"}}"#);
+        let actor = Actor::read(serde_json::from_str(&json).unwrap()).unwrap();
+        verdict(&ServiceClaims { actor: Some(actor), ..claims() }, policy)
+    };
+    assert_eq!(of("bakery-auth"), None);
+    assert_eq!(of("https://mill.example"), Some(Code::ActorNotAllowed));
 }
 
 #[test]

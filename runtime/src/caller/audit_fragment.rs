@@ -1,4 +1,4 @@
-//! The JSON members that every record of a caller shares: `service`, `jti`, `kid`, `issuer`, `profile` and `proof`. A service
+//! The JSON members that every record of a caller shares: `service`, `actor`, `jti`, `kid`, `issuer`, `profile` and `proof`. A service
 //! sends one token thousands of times, so they are serialized once, and each record copies them.
 
 use std::{
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     audit::{MAX_PATH, logged},
-    claims::ServiceClaims,
+    claims::{Actor, ServiceClaims},
     denial::Denial,
     keys::KeyId,
 };
@@ -47,6 +47,8 @@ impl Fragment {
 struct Members<'c> {
     service: &'c str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kid: Option<&'c str>,
@@ -63,14 +65,16 @@ type Kind<'c> = (&'c str, Option<&'c str>);
 /// or if the record escapes or truncates a text.
 fn serialized(claims: &ServiceClaims, kid: Option<&str>, (profile, proof): Kind<'_>) -> Option<Box<str>> {
     let (jti, issuer) = (claims.jti.as_deref(), claims.issuer.as_str());
+    let actor = claims.actor.as_ref().map(Actor::name);
     let is_plain = |text, longest| matches!(logged(text, longest), Cow::Borrowed(_));
-    let plain = jti.is_none_or(|jti| is_plain(jti, Denial::MAX_QUOTED))
+    let plain = actor.is_none_or(|actor| is_plain(actor, Denial::MAX_QUOTED))
+        && jti.is_none_or(|jti| is_plain(jti, Denial::MAX_QUOTED))
         && kid.is_none_or(|kid| is_plain(kid, KeyId::MAX_LENGTH))
         && is_plain(issuer, MAX_PATH);
     if !plain {
         return None;
     }
-    let members = Members { service: claims.service.as_str(), jti, kid, issuer, profile, proof };
+    let members = Members { service: claims.service.as_str(), actor, jti, kid, issuer, profile, proof };
     let object = serde_json::to_string(&members).ok()?;
     let members = object.strip_prefix('{')?.strip_suffix('}')?;
     (members.len() <= MAX_FRAGMENT).then(|| format!(",{members}").into())
@@ -95,6 +99,7 @@ mod tests {
             nbf: None,
             jti: Some(jti.to_owned()),
             scope: "".parse().unwrap(),
+            actor: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::MapAccess;
 
+use super::Actor;
 use crate::{
     denial::{Code, Denial, quoted},
     json::{self, JsonError, Number, Tree, Value},
@@ -40,6 +41,7 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) client_id: Option<Value<'p>>,
     pub(crate) kubernetes: Option<BoundAccount>,
     pub(crate) confirmation: Confirmation,
+    pub(crate) actor: Option<Actor>,
     /// Whether the token has a claim of another name.
     pub(crate) has_others: bool,
 }
@@ -140,7 +142,11 @@ impl RawClaims<'_> {
     /// Whether the typed claims of a service lack a claim of the token, or contain it under another name.
     pub(crate) fn exceeds_service_claims(&self) -> bool {
         let is_bound = self.confirmation != Confirmation::default();
-        self.has_others || is_bound || self.client_id.is_some() || self.kubernetes.is_some()
+        self.has_others
+            || is_bound
+            || self.actor.is_some()
+            || self.client_id.is_some()
+            || self.kubernetes.is_some()
     }
 
     fn check_lengths(&self) -> Result<(), Denial> {
@@ -164,6 +170,7 @@ json::names! {
     ClaimName {
         Iss = "iss",
         Aud = "aud",
+        Act = "act",
         Cnf = "cnf",
         Exp = "exp",
         Nbf = "nbf",
@@ -192,6 +199,10 @@ impl<'de> json::Members<'de> for RawClaims<'de> {
             ClaimName::Iat => self.iat = Some(number(name, map)?),
             ClaimName::Kubernetes => self.kubernetes = Some(map.next_value::<Tree>()?.into()),
             ClaimName::Cnf => self.confirmation = map.next_value::<Tree>()?.into(),
+            ClaimName::Act => {
+                let actor = Actor::read(map.next_value()?);
+                self.actor = Some(actor.map_err(|error| json::wrong_type(name.as_str(), error.expected()))?);
+            }
             _ => {
                 let set = self.set(name, map.next_value()?);
                 set.map_err(|WrongType(expected)| json::wrong_type(name.as_str(), expected))?;
@@ -232,7 +243,7 @@ impl<'p> RawClaims<'p> {
             ClaimName::Scope => self.scope = value.into_text(),
             // The caller reads these, because it knows their type.
             ClaimName::Exp | ClaimName::Nbf | ClaimName::Iat => return Err(WrongType("a number")),
-            ClaimName::Kubernetes | ClaimName::Cnf => return Err(WrongType("an object")),
+            ClaimName::Kubernetes | ClaimName::Cnf | ClaimName::Act => return Err(WrongType("an object")),
         }
         Ok(())
     }

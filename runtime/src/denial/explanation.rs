@@ -334,6 +334,11 @@ impl Code {
                 "add the service to the list of this handler",
                 "each token of that service can then call this handler, also a stolen one",
             ),
+            Self::ActorNotAllowed => advice(
+                "`actors(…)` of the handler's attribute, and `act` of the token",
+                "call through a gateway that the handler names",
+                "a further actor can call the handler in the name of every service that it serves",
+            ),
             Self::RoleNotAllowed => advice(
                 "`roles(…)` of the handler's attribute, and the role of the service's token",
                 "mint the service's token with a role of the list",

@@ -122,14 +122,19 @@ impl TokenRequest<'_> {
             nbf: self.not_before.map(Timestamp::unix),
             jti: Some(Uuid::new_v4().to_string()),
             scope,
+            actor: None,
         };
         let key = self.issuer.key();
         if self.issuer.strict {
             // The active key of a ring may have become a secret since the issuer was built.
             refuse_secret(&key)?;
         }
-        let token = sign_claims(&key, &claims, self.binding, self.issuer.strict)?;
-        refuse_unreadable(&token, &claims, key.kid())?;
+        if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
+            return Err(IssueError::new("the token expires before it becomes valid; set an earlier `nbf`"));
+        }
+        let signing = Signing { key: &key, cnf: self.binding, strict: self.issuer.strict };
+        let token = sign_claims(&signing, &claims, "service", true)?;
+        refuse_unreadable(&token, &claims.aud, key.kid())?;
         if self.lifetime > Issuer::LONG_LIFETIME {
             tracing::warn!(
                 service = %claims.service,
@@ -143,12 +148,9 @@ impl TokenRequest<'_> {
 }
 
 /// Refuses to mint a token that no verifier can read or ever accept. Otherwise it would fail only when it is used.
-fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result<(), IssueError> {
-    if claims.aud.iter().any(String::is_empty) {
+pub(super) fn refuse_unreadable(token: &str, aud: &[String], kid: &KeyId) -> Result<(), IssueError> {
+    if aud.iter().any(String::is_empty) {
         return Err(IssueError::new("an audience is empty; leave it out for a token without `aud`"));
-    }
-    if claims.nbf.is_some_and(|nbf| nbf >= claims.exp) {
-        return Err(IssueError::new("the token expires before it becomes valid; set an earlier `nbf`"));
     }
     if kid.as_str().len() > KeyId::MAX_LENGTH {
         let length = kid.as_str().len();
@@ -157,8 +159,8 @@ fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result
             KeyId::MAX_LENGTH
         )));
     }
-    if claims.aud.len() > ServiceClaims::MAX_AUDIENCES {
-        let count = claims.aud.len();
+    if aud.len() > ServiceClaims::MAX_AUDIENCES {
+        let count = aud.len();
         return Err(IssueError::new(format!(
             "{count} audiences, and a token has at most {}",
             ServiceClaims::MAX_AUDIENCES
@@ -175,11 +177,12 @@ fn refuse_unreadable(token: &str, claims: &ServiceClaims, kid: &KeyId) -> Result
 
 /// The payload: the claims, and the two claims that mark a service token.
 #[derive(Serialize)]
-struct Payload<'c> {
+struct Payload<'c, C> {
     #[serde(flatten)]
-    claims: &'c ServiceClaims,
+    claims: &'c C,
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_service: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Binding>,
@@ -187,7 +190,7 @@ struct Payload<'c> {
 
 /// What a token is bound to, as the member of `cnf`: a thumbprint.
 #[derive(Debug, Copy, Clone, Serialize)]
-enum Binding {
+pub(super) enum Binding {
     #[serde(rename = "x5t#S256", serialize_with = "encoded")]
     Certificate([u8; 32]),
     #[serde(rename = "jkt", serialize_with = "encoded")]
@@ -206,15 +209,22 @@ struct Header<'k> {
     kid: &'k str,
 }
 
-fn sign_claims(
-    key: &SigningKey,
-    claims: &ServiceClaims,
-    cnf: Option<Binding>,
-    strict: bool,
+/// How a token is signed.
+pub(super) struct Signing<'k> {
+    pub(super) key: &'k SigningKey,
+    pub(super) cnf: Option<Binding>,
+    pub(super) strict: bool,
+}
+
+pub(super) fn sign_claims(
+    Signing { key, cnf, strict }: &Signing<'_>,
+    claims: &impl Serialize,
+    kind: &'static str,
+    is_service: bool,
 ) -> Result<String, IssueError> {
-    let typ = if strict { STRICT_TYP } else { "JWT" };
+    let typ = if *strict { STRICT_TYP } else { "JWT" };
     let header = Header { typ, alg: key.algorithm().as_str(), kid: key.kid().as_str() };
-    let payload = Payload { claims, kind: "service", is_service: true, cnf };
+    let payload = Payload { claims, kind, is_service, cnf: *cnf };
     key.sign_json(&header, &payload)
 }
 

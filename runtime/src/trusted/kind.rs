@@ -146,6 +146,7 @@ impl Kind {
             jti: owned(&claims.jti),
             scope,
             roles,
+            actor: claims.actor.clone(),
         }))
     }
 }

@@ -71,6 +71,7 @@ fn service(claims: &RawClaims<'_>, times: &Times) -> Result<ServiceClaims, Denia
         nbf: times.nbf,
         jti: owned(&claims.jti),
         scope: scopes(claims),
+        actor: claims.actor.clone(),
     })
 }
 
@@ -98,6 +99,7 @@ fn user(claims: &RawClaims<'_>, times: &Times) -> Result<UserClaims, Denial> {
         nbf: times.nbf,
         jti: owned(&claims.jti),
         scope: scopes(claims),
+        actor: claims.actor.clone(),
     })
 }
 

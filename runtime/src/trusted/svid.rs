@@ -43,6 +43,8 @@ impl TrustDomain {
             nbf: Some(peer.not_before().unix()),
             jti: None,
             scope: Scopes::default(),
+            // A certificate names no actor: its owner calls itself.
+            actor: None,
         })
     }
 }

@@ -10,6 +10,7 @@
 
 mod bound;
 mod corpus;
+mod delegated;
 mod differential;
 mod issuers;
 mod keys_file;

@@ -81,6 +81,8 @@ pub struct TlsStatus {
     pub applied_at: Timestamp,
     /// The SPIFFE ID of the certificate in use.
     pub spiffe_id: Option<SpiffeId>,
+    /// SHA-256 of the certificate in use, as `x5t#S256` contains it (RFC 8705 section 3.1).
+    pub thumbprint: [u8; 32],
     /// The last second in which the certificate in use is valid.
     pub not_after: Timestamp,
     /// Why the current files cannot be used; `None` if they are in use.
@@ -108,6 +110,7 @@ impl Tls {
             revision: current.content.revision,
             applied_at: current.at,
             spiffe_id: current.content.leaf.spiffe_id.clone(),
+            thumbprint: current.content.leaf.thumbprint,
             not_after: current.content.leaf.not_after,
             error: files.last_error(),
         }

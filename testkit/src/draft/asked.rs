@@ -7,7 +7,7 @@ use service_only::routes::{Access, Requirements};
 use super::{DEFAULT_ROLE, TokenDraft};
 
 impl TokenDraft {
-    /// Makes the token meet a policy: it gets the first service, the first role and all scopes of the policy.
+    /// Makes the token meet a policy: it gets the first service, the first actor, the first role and all scopes of the policy.
     /// The attack classes about roles and age then fit the token; a token alone is not enough for them. The
     /// classes about names and scopes then fit only if the policy requires some.
     ///
@@ -30,7 +30,7 @@ impl TokenDraft {
         let mut draft = self.without_scopes();
         let is_user = draft.is_user();
         let requirements = if is_user { access.for_users() } else { access.for_services() };
-        if let Some(Requirements { services, roles, scopes, any_scope, claims, .. }) = requirements {
+        if let Some(Requirements { services, actors, roles, scopes, any_scope, claims, .. }) = requirements {
             draft = draft.scopes(scopes);
             let has_one = |scopes: &Vec<String>| draft.has_one_scope_of(scopes);
             if let Some(scope) =
@@ -40,6 +40,9 @@ impl TokenDraft {
             }
             if let Some(service) = services.iter().flatten().find(|service| !service.starts_with('@')) {
                 draft = draft.named(service);
+            }
+            if let Some(actor) = actors.as_ref().and_then(|actors| actors.first()) {
+                draft = draft.via(actor);
             }
             if let Some(role) = roles.as_ref().and_then(|roles| roles.first()) {
                 draft = draft.role(role);

@@ -142,6 +142,7 @@ fn meets(outer: &Requirements, inner: &Requirements) -> bool {
     let has_one_of = |scopes: &Vec<String>| inner.scopes.iter().any(|scope| scopes.contains(scope));
     names(&outer.issuers, &inner.issuers)
         && names(&outer.services, &inner.services)
+        && names(&outer.actors, &inner.actors)
         && names(&outer.roles, &inner.roles)
         && outer.scopes.iter().all(|scope| inner.scopes.contains(scope))
         && (names(&outer.any_scope, &inner.any_scope) || outer.any_scope.as_ref().is_some_and(has_one_of))

@@ -44,6 +44,7 @@ pub(crate) fn who(access: &Access) -> String {
 fn requirements(kind: &str, asked: &Requirements) -> String {
     let named = |names: &[String]| if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") };
     let mut words = vec![asked.services.as_deref().map_or_else(|| format!("any {kind}"), named)];
+    words.extend(asked.actors.as_deref().map(|actors| format!("via {}", named(actors))));
     words.extend(asked.issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
     words.extend(asked.roles.as_deref().map(|roles| format!("role {}", named(roles))));
     words.extend(asked.scopes.iter().map(|scope| format!("scope {scope}")));

@@ -24,6 +24,7 @@ use crate::sandbox::{Sandbox, claims_of};
 #[service_only(
     issuers("bakery-auth"),
     services("orders"),
+    actors("gateway"),
     roles("reader"),
     scopes("orders:read"),
     max_age = "24h"
@@ -45,7 +46,7 @@ fn authority(sandbox: &Sandbox) -> TestAuthority {
 }
 
 fn valid(authority: &TestAuthority) -> TokenDraft {
-    authority.service("orders").role("reader").scopes(["orders:read", "orders:list"])
+    authority.service("orders").via("gateway").role("reader").scopes(["orders:read", "orders:list"])
 }
 
 /// What meets a code: what is sent to which verifier, and the token that an operator then has in hand.
@@ -143,7 +144,8 @@ fn met(code: Code, authority: &TestAuthority) -> Option<Met> {
         Code::IssuerNotAllowed => {
             by(draft.claim("iss", "bakery-staging")).of(|verifier| verifier.issuer("bakery-staging"))
         }
-        Code::ServiceNotAllowed => unlike(authority.service("sales")),
+        Code::ServiceNotAllowed => unlike(authority.service("sales").via("gateway")),
+        Code::ActorNotAllowed => by(draft.via("edge")),
         Code::RoleNotAllowed => unlike(draft.role("admin")),
         Code::MissingScope => unlike(draft.without_scopes()),
         Code::TooOld => by(draft.issued_ago(std::time::Duration::from_secs(25 * 3600))),

@@ -99,6 +99,37 @@ fn every_export_shows_the_issuers_that_a_handler_requires() {
 }
 
 #[test]
+fn every_export_shows_the_actors_that_a_handler_requires() {
+    const BEHIND: Policy<'static> =
+        Policy::any_service().services(&["orchestrator"]).actors(&["gateway", "edge"]);
+    let table = RouteTable::new("orders").route(Route::new(["GET"], "/flour", Access::from(&BEHIND)));
+    let markdown = export::markdown(&table);
+    assert!(
+        markdown.contains("| `GET` | `/flour` |  | `orchestrator` via `gateway`, `edge` |"),
+        "{markdown}"
+    );
+    let mermaid = export::mermaid(&table);
+    assert!(mermaid.contains("via gateway or edge"), "{mermaid}");
+    let openapi: serde_json::Value = serde_json::from_str(&export::openapi(&table, "1").unwrap()).unwrap();
+    let asked = &openapi["paths"]["/flour"]["get"]["x-service-only"];
+    assert_eq!(asked["actors"], serde_json::json!(["gateway", "edge"]));
+    // The connection is the actor's, and the token names the service.
+    let istio = export::istio(&table, &mesh()).unwrap();
+    for part in ["sa/gateway", "sa/edge", "bakery-auth/orchestrator", "request.auth.claims[act][sub]"] {
+        assert!(istio.contains(part), "{part}: {istio}");
+    }
+    assert!(!istio.contains("sa/orchestrator"), "{istio}");
+    let envoy = export::envoy(&table, &mesh()).unwrap();
+    assert!(envoy.contains("act") && envoy.contains("edge"), "{envoy}");
+    const NONE: Policy<'static> = Policy::any_service().actors(&[]);
+    let nobody = RouteTable::new("orders").route(Route::new(["GET"], "/flour", Access::from(&NONE)));
+    assert!(export::istio(&nobody, &mesh()).unwrap().contains("notRequestPrincipals"));
+    const EMPTY: Policy<'static> = Policy::any_service().actors(&[""]);
+    let empty = RouteTable::new("orders").route(Route::new(["GET"], "/flour", Access::from(&EMPTY)));
+    assert!(export::istio(&empty, &mesh()).is_err());
+}
+
+#[test]
 fn an_empty_list_of_issuers_denies_every_caller_in_every_export() {
     let nobody = table_with_issuers(&[]);
     assert!(export::markdown(&nobody).contains("| `GET` | `/flour` |  |  | no caller |"));

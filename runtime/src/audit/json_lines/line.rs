@@ -64,6 +64,7 @@ impl Lines {
         text(line, br#","url.path":""#, event.path().as_deref())?;
         text(line, br#","service":""#, event.service())?;
         text(line, br#","user.id":""#, event.user().as_deref())?;
+        text(line, br#","actor":""#, event.actor().as_deref())?;
         text(line, br#","jti":""#, event.jti().as_deref())?;
         text(line, br#","kid":""#, event.kid().as_deref())?;
         text(line, br#","issuer":""#, event.issuer().as_deref())?;

@@ -114,6 +114,9 @@ fn requirements(policy: &Policy<'static>) -> Value {
         "services": policy.allowed_services(),
     });
     if let Some(asked) = asked.as_object_mut() {
+        if let Some(actors) = policy.allowed_actors() {
+            asked.insert("actors".to_owned(), json!(actors));
+        }
         if let Some(scopes) = policy.alternative_scopes() {
             asked.insert("any_scope".to_owned(), json!(scopes));
         }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     audit::{Line, ParentSpan, RequestContext, Subject, json_lines::tests::event},
     caller::Fragment,
-    claims::{ServiceClaims, UserClaims},
+    claims::{Actor, ServiceClaims, UserClaims},
     clock::Timestamp,
     denial::{Code, Denial},
     policy::{Endpoint, PolicyDigest},
@@ -63,6 +63,7 @@ fn service(texts: &[Option<String>]) -> ServiceClaims {
         nbf: None,
         jti: texts[1].clone(),
         scope: "".parse().unwrap(),
+        actor: texts[3].clone().and_then(|name| Actor::new(name).ok()),
     }
 }
 
@@ -79,6 +80,7 @@ fn user(texts: &[Option<String>]) -> UserClaims {
         jti: texts[1].clone(),
         nbf: None,
         scope: "".parse().unwrap(),
+        actor: texts[3].clone().and_then(|name| Actor::new(name).ok()),
     }
 }
 
