@@ -24,6 +24,7 @@ pub struct Decision {
     #[serde(rename = "url.path")]
     path: Option<String>,
     service: Option<String>,
+    actor: Option<String>,
     #[serde(rename = "user.id")]
     user: Option<String>,
     #[serde(rename = "unverified.service")]
@@ -120,11 +121,15 @@ impl Decision {
 
     /// An unverified name is in quotes.
     fn caller(&self) -> String {
-        match (&self.service, &self.user, &self.unverified_service) {
+        let caller = match (&self.service, &self.user, &self.unverified_service) {
             (Some(service), ..) => service.clone(),
             (None, Some(user), _) => format!("user {user}"),
             (None, None, Some(claimed)) => format!("“{claimed}”?"),
             (None, None, None) => "–".to_owned(),
+        };
+        match &self.actor {
+            Some(actor) => format!("{caller} via {actor}"),
+            None => caller,
         }
     }
 }

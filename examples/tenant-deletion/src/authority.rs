@@ -1,6 +1,5 @@
-//! The demonstration's login service: one signing key, and tokens of every kind that the platform receives.
-//! In production `service-token` and the identity provider replace it; the services and the gateway get only
-//! the public key.
+//! The demonstration's login service: one signing key, and tokens of every kind that the gateway receives.
+//! In production `service-token` and the identity provider replace it; the gateway gets only the public key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +14,15 @@ use service_only::{
     clock::{Clock, FixedClock, SystemClock, Timestamp},
     issue::{Issuer, SigningKey},
 };
+use service_only_testkit::TestCertificate;
 use uuid::Uuid;
 
-use crate::catalogue::{DELETE_SCOPE, ORCHESTRATOR};
+use crate::catalogue::DELETE_SCOPE;
 
-/// `iss` of every token of the platform.
+/// `iss` of the tokens that the gateway receives.
 pub const ISSUER: &str = "https://auth.bakery.example";
 
-/// `aud` of every token of the platform.
+/// `aud` of the tokens that the gateway receives. A service accepts none of them.
 pub const AUDIENCE: &str = "bakery-platform";
 
 /// The lifetime of the demonstration's tokens: enough for manual trials.
@@ -49,7 +49,7 @@ impl Authority {
         Ok(format!("{:#}", json!({ "keys": [key] })))
     }
 
-    /// A verifier with only the public keys, like that of a service or the gateway.
+    /// A verifier with only the public keys, like that of the gateway.
     pub fn verifier(&self, audit: impl AuditSink) -> anyhow::Result<Verifier> {
         let keys = KeySet::from_jwks(self.jwks()?.as_bytes())?;
         Ok(Verifier::builder()
@@ -61,20 +61,15 @@ impl Authority {
             .build()?)
     }
 
-    /// The orchestrator's token.
-    pub fn orchestrator(&self) -> anyhow::Result<String> {
-        orchestrator(&self.issuer)
+    /// A token of a service that may delete tenants by its scope. It is bound to the certificate of the service.
+    pub fn service(&self, name: &str, certificate: &TestCertificate) -> anyhow::Result<String> {
+        token(&self.issuer, name, certificate)
     }
 
-    /// A token of the orchestrator that was issued two hours ago for one hour.
-    pub fn expired(&self) -> anyhow::Result<String> {
+    /// Such a token that was issued two hours ago for one hour.
+    pub fn expired(&self, name: &str, certificate: &TestCertificate) -> anyhow::Result<String> {
         let then = SystemClock.now().unix() - 2 * LIFETIME.as_secs() as i64;
-        orchestrator(&issuer(&self.key, FixedClock(Timestamp::from_unix(then)))?)
-    }
-
-    /// A genuine token of a service that may not delete tenants.
-    pub fn service(&self, name: &str) -> anyhow::Result<String> {
-        Ok(self.issuer.token_for(name).scope(DELETE_SCOPE).mint()?.as_str().to_owned())
+        token(&issuer(&self.key, FixedClock(Timestamp::from_unix(then)))?, name, certificate)
     }
 
     /// A genuine token of a person, who is even an administrator.
@@ -121,8 +116,9 @@ fn issuer(key: &Arc<SigningKey>, clock: impl Clock) -> anyhow::Result<Issuer> {
         .build()?)
 }
 
-fn orchestrator(issuer: &Issuer) -> anyhow::Result<String> {
-    Ok(issuer.token_for(ORCHESTRATOR).scope(DELETE_SCOPE).mint()?.as_str().to_owned())
+fn token(issuer: &Issuer, service: &str, certificate: &TestCertificate) -> anyhow::Result<String> {
+    let request = issuer.token_for(service).scope(DELETE_SCOPE);
+    Ok(request.bind_certificate(certificate.thumbprint()).mint()?.as_str().to_owned())
 }
 
 fn encode(value: &Value) -> String {

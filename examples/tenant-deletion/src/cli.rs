@@ -15,7 +15,7 @@ use crate::tenant::TenantId;
 /// Deletes a tenant of a bakery platform from twelve services that only the orchestrator may ask.
 ///
 /// Without a command it shows the whole job: starts the services and the gateway on free loopback
-/// ports, refuses six attempts, deletes one tenant and shows that the other is whole.
+/// ports, refuses eight attempts, deletes one tenant and shows that the other is whole.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -61,7 +61,7 @@ pub struct ServiceArgs {
     #[arg(env = "SERVICE")]
     pub name: &'static Service,
     /// The address to listen on
-    #[arg(long, value_name = "ADDRESS", env = "LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", env = "LISTEN", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
     /// Its SQLite file, created when it does not exist
     #[arg(long, value_name = "FILE", env = "DATABASE")]
@@ -69,7 +69,10 @@ pub struct ServiceArgs {
     /// Fill a new database with the demonstration's two tenants
     #[arg(long, env = "DEMO_DATA")]
     pub demo_data: bool,
-    /// Whose tokens are accepted
+    /// A folder with `tls.crt`, `tls.key` and `ca.crt`
+    #[arg(long, value_name = "DIR", env = "TLS_DIR")]
+    pub tls: PathBuf,
+    /// Whose tokens are accepted: the gateway's, for this service only
     #[command(flatten)]
     pub trust: Trust,
 }
@@ -78,9 +81,9 @@ pub struct ServiceArgs {
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
     /// The address to listen on
-    #[arg(long, value_name = "ADDRESS", env = "LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", env = "LISTEN", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
-    /// Where a service listens: `orders=http://orders:8080`; once for each, or separated by commas
+    /// Where a service listens: `orders=https://orders:8443`; once for each, or separated by commas
     #[arg(
         long = "upstream",
         value_name = "NAME=URL",
@@ -95,6 +98,18 @@ pub struct GatewayArgs {
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES", env = "MAX_BODY", default_value_t = Limits::default().body)]
     pub max_body: usize,
+    /// A folder with `tls.crt`, `tls.key` and `ca.crt`
+    #[arg(long, value_name = "DIR", env = "TLS_DIR")]
+    pub tls: PathBuf,
+    /// The private key of the gateway's own tokens: ES256, PEM
+    #[arg(long, value_name = "FILE", env = "SIGNING_KEY_FILE")]
+    pub signing_key: PathBuf,
+    /// The issuer of the gateway's own tokens
+    #[arg(long, value_name = "ISSUER", env = "GATEWAY_ISSUER")]
+    pub own_issuer: String,
+    /// The audience that a caller's token must name; without it, tokens with an audience are refused
+    #[arg(long, value_name = "AUDIENCE", env = "TOKEN_AUDIENCE")]
+    pub audience: Option<String>,
     /// Whose tokens are accepted
     #[command(flatten)]
     pub trust: Trust,
@@ -109,9 +124,6 @@ pub struct Trust {
     /// The issuer, compared with `iss`
     #[arg(long, value_name = "ISSUER", env = "TOKEN_ISSUER")]
     pub issuer: String,
-    /// The audience that a token must name; without it, tokens with an audience are refused
-    #[arg(long, value_name = "AUDIENCE", env = "TOKEN_AUDIENCE")]
-    pub audience: Option<String>,
     /// Append the audit trail to this file, as JSON lines; without it, it goes to the log
     #[arg(long, value_name = "FILE", env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
@@ -123,12 +135,15 @@ pub struct OrchestrateArgs {
     /// The tenant to delete, a UUID
     #[arg(env = "TENANT_ID")]
     pub tenant: TenantId,
-    /// The gateway
+    /// The gateway, `https://HOST:PORT`
     #[arg(long, value_name = "URL", env = "GATEWAY_URL")]
     pub gateway: String,
     /// A file that holds the orchestrator's token
     #[arg(long, value_name = "FILE", env = "TOKEN_FILE")]
     pub token_file: PathBuf,
+    /// A folder with `tls.crt`, `tls.key` and `ca.crt`: the token is bound to this certificate
+    #[arg(long, value_name = "DIR", env = "TLS_DIR")]
+    pub tls: PathBuf,
     /// Delete without asking
     #[arg(long)]
     pub yes: bool,

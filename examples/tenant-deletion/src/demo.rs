@@ -2,6 +2,8 @@
 //! successful run proves the claims.
 
 mod attempts;
+mod compromised;
+mod gateway_key;
 mod platform;
 mod state;
 
@@ -12,19 +14,25 @@ use anyhow::{Context, ensure};
 use comfy_table::{Cell, CellAlignment, Color};
 use service_only::JsonLinesAudit;
 
-use self::platform::{Platform, SERVE_PORT};
+use self::attempts::Bound;
+use self::gateway_key::GatewayKey;
+use self::platform::{Platform, SERVE_PORT, Trust};
 use self::state::{StateDir, shown};
 use crate::audit_table::{self, Rows};
 use crate::authority::Authority;
-use crate::catalogue::ORCHESTRATOR;
+use crate::catalogue::{self, ORCHESTRATOR};
+use crate::certificates::Certificates;
 use crate::cli::Demo;
+use crate::gateway::GATEWAY;
 use crate::orchestrator::{self, Client, Incomplete, Patience, Report};
 use crate::serve::Shutdown;
 use crate::tenant::{LEAVING, STAYING, TenantId};
 use crate::terminal::Terminal;
+use crate::tls;
 
 const AUDIT_LOG: &str = "audit.jsonl";
 const HEADER_FILE: &str = "orchestrator.header";
+const TLS_FOLDER: &str = "tls";
 
 /// Runs the demonstration.
 pub async fn run(options: Demo) -> anyhow::Result<()> {
@@ -32,23 +40,39 @@ pub async fn run(options: Demo) -> anyhow::Result<()> {
     let state = StateDir::create(options.state_dir)?;
     let shutdown = Shutdown::at_signal()?;
     let audit = JsonLinesAudit::to_file(state.file(AUDIT_LOG)).context("cannot open the audit log")?;
-    let authority = Authority::new()?;
-    let token = authority.orchestrator()?;
+    let (authority, gateway_key) = (Authority::new()?, GatewayKey::new()?);
+    let certificates = Certificates::new(state.file(TLS_FOLDER));
+    let bound =
+        Bound { orchestrator: certificates.issue(ORCHESTRATOR)?, orders: certificates.issue("orders")? };
+    for part in catalogue::names().chain([GATEWAY]).filter(|part| *part != "orders") {
+        certificates.issue(part)?;
+    }
+    let token = authority.service(ORCHESTRATOR, &bound.orchestrator)?;
     state.write("jwks.json", &authority.jwks()?)?;
+    state.write("gateway.key", &gateway_key.pem()?)?;
+    state.write("gateway-jwks.json", &gateway_key.jwks()?)?;
     state.write("orchestrator.token", &token)?;
     state.write(HEADER_FILE, &format!("Authorization: Bearer {token}\n"))?;
 
     let port = if options.serve { SERVE_PORT } else { 0 };
-    let platform = Platform::start(&state, &authority, audit.clone(), port, shutdown).await?;
+    let trust = Trust { authority: &authority, gateway_key: &gateway_key, certificates: &certificates };
+    let platform = Platform::start(&state, &trust, audit.clone(), port, shutdown).await?;
     terminal.heading(
         "Started",
-        format_args!("twelve services with a database each, and the gateway at {}", platform.gateway),
+        format_args!(
+            "twelve services with a database and a certificate each, and the gateway at {}",
+            platform.gateway
+        ),
     )?;
 
-    terminal.heading("Refused", "six attempts to delete a tenant, through the gateway and past it")?;
-    attempts::refuse_all(&authority, &platform, &mut terminal).await?;
+    let tls = tls::open(&certificates.folder(ORCHESTRATOR))?;
+    let client = Client::new(&format!("https://{}", platform.gateway), &token, &tls, Patience::default())?;
+    let preview = orchestrator::preview(&client, LEAVING.id).await;
+    ensure!(preview.complete, "a service did not answer the preview");
 
-    let client = Client::new(&format!("http://{}", platform.gateway), &token, Patience::default())?;
+    terminal.heading("Refused", "eight attempts to delete a tenant, through the gateway and past it")?;
+    attempts::refuse_all(&authority, &bound, &platform, &mut terminal).await?;
+
     delete(&client, &platform, &mut terminal).await?;
 
     tokio::task::spawn_blocking(move || audit.flush()).await??;
@@ -137,7 +161,10 @@ fn files(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
     terminal.heading("Files", shown(state.path()))?;
     terminal.line("  *.db                 a SQLite database for each service")?;
     terminal.line("  audit.jsonl          the audit log, one JSON object a line")?;
-    terminal.line("  jwks.json            the public key, all that services and gateway hold")?;
+    terminal.line("  tls/                 certificate, key and roots of each part, for a day")?;
+    terminal.line("  jwks.json            the public key of the tokens that the gateway accepts")?;
+    terminal.line("  gateway.key          the key of its own tokens")?;
+    terminal.line("  gateway-jwks.json    that of the gateway's own tokens, all that a service accepts")?;
     terminal
         .line("  orchestrator.token   its token, for an hour; orchestrator.header is the same for curl")?;
     Ok(())
@@ -148,25 +175,29 @@ fn next(state: &StateDir, terminal: &mut Terminal) -> anyhow::Result<()> {
     let log = for_shell(&state.file(AUDIT_LOG));
     terminal.line(format_args!("  cargo run -p tenant-deletion -- audit --all {log}"))?;
     terminal.line("  cargo run -p tenant-deletion -- --serve")?;
-    terminal.line(curl(state, &format!("127.0.0.1:{SERVE_PORT}")))?;
+    terminal.line(curl(state, SERVE_PORT))?;
     Ok(())
 }
 
 fn serving(state: &StateDir, platform: &Platform, terminal: &mut Terminal) -> anyhow::Result<()> {
     terminal.heading("Serving", "until Ctrl-C")?;
-    terminal.line(format_args!("  {:<16} http://{}", "gateway", platform.gateway))?;
+    terminal.line(format_args!("  {:<16} https://{}", GATEWAY, platform.gateway))?;
     for running in &platform.services {
-        terminal.line(format_args!("  {:<16} http://{}", running.service.name, running.address))?;
+        terminal.line(format_args!("  {:<16} https://{}", running.service.name, running.address))?;
     }
     terminal.heading("Try", "in a second terminal")?;
-    terminal.line(curl(state, &platform.gateway.to_string()))?;
+    terminal.line(curl(state, platform.gateway.port()))?;
     Ok(())
 }
 
 /// The curl command reads the token from a file: on the command line, the list of processes would show it.
-fn curl(state: &StateDir, gateway: &str) -> String {
+fn curl(state: &StateDir, port: u16) -> String {
     let header = for_shell(&state.file(HEADER_FILE));
-    format!("  curl -H @{header} http://{gateway}/api/v1/orders/tenant/{}/deletion-preview", STAYING.id)
+    let folder = state.file(TLS_FOLDER).join(ORCHESTRATOR);
+    let [roots, certificate, key] =
+        ["ca.crt", "tls.crt", "tls.key"].map(|file| for_shell(&folder.join(file)));
+    let url = format!("https://localhost:{port}/api/v1/orders/tenant/{}/deletion-preview", STAYING.id);
+    format!("  curl -H @{header} --cacert {roots} --cert {certificate} --key {key} {url}")
 }
 
 /// A path for a command that you can copy, even if it has spaces.

@@ -2,14 +2,16 @@
 //!
 //! It forwards a request only if it has a known method, one host, a canonical path, a verified token and a
 //! known service, in this order. Then it removes the identity headers of the client, sets those from the
-//! token, and streams both bodies. The service decides whether the caller *may* call it, so the gateway
-//! forwards the caller's token.
+//! token, and streams both bodies. The service decides whether the caller *may* call it. The caller's token ends here:
+//! the service gets one of the gateway's own, which names the caller and is for this service only.
 
 mod admission;
 mod body;
 mod headers;
+mod links;
 mod path;
 mod reserved;
+mod tokens;
 mod upstreams;
 
 use std::error::Error as StdError;
@@ -26,18 +28,22 @@ use axum::routing::get;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use service_only::{Identity, Rejection, Verifier};
+use service_only::issue::IssueError;
+use service_only::{Identity, Proof, Rejection, Verifier};
+use service_only_tls::Tls;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tower_http::timeout::TimeoutBody;
 
 use self::body::{ClientFault, Passing, Progress, State as BodyState};
+use self::links::{Link, Links};
 use self::path::{PathError, ServicePath};
+pub use self::tokens::Tokens;
 pub use self::upstreams::{UpstreamError, Upstreams};
 use crate::problem::problem;
+
+/// The name of the gateway in certificates, and as the actor in its tokens.
+pub const GATEWAY: &str = "gateway";
 
 /// The size and time limits of the gateway.
 #[derive(Copy, Clone, Debug)]
@@ -72,9 +78,10 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     verifier: Verifier,
+    tokens: Tokens,
     upstreams: Upstreams,
+    links: Links,
     limits: Limits,
-    client: Client<HttpConnector, Passing>,
 }
 
 /// Why the gateway refuses a request.
@@ -84,6 +91,8 @@ enum Refusal {
     Path(PathError),
     Unauthenticated(Rejection),
     UnknownService,
+    NoToken(IssueError),
+    TokenRefused,
     Body(ClientFault),
     ClientTimeout,
     UpstreamUnreachable(String),
@@ -91,16 +100,11 @@ enum Refusal {
 }
 
 impl Gateway {
-    /// Creates a gateway to `upstreams` for callers that `verifier` authenticates.
-    pub fn new(verifier: Verifier, upstreams: Upstreams, limits: Limits) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(limits.connect));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits.idle)
-            .build(connector);
-        Self(Arc::new(Inner { verifier, upstreams, limits, client }))
+    /// Creates a gateway to `upstreams` for callers that `verifier` authenticates. It connects with the certificate of
+    /// `tls`, and sends `tokens`.
+    pub fn new(verifier: Verifier, tokens: Tokens, tls: Tls, upstreams: Upstreams, limits: Limits) -> Self {
+        let links = Links::new(tls, limits);
+        Self(Arc::new(Inner { verifier, tokens, upstreams, links, limits }))
     }
 
     /// Serves `/healthz` and `/readyz` for the gateway itself; it forwards everything else.
@@ -117,7 +121,7 @@ impl Gateway {
         if !admission::is_forwarded(request.method()) {
             return Err(Refusal::Method);
         }
-        if !admission::has_one_host(request.headers(), request.version()) {
+        if !admission::has_one_host(request.headers(), request.uri(), request.version()) {
             return Err(Refusal::Host);
         }
         let target = request.uri().clone();
@@ -126,14 +130,25 @@ impl Gateway {
         let identity = Identity::from_request_parts(&mut parts, &self.0.verifier)
             .await
             .map_err(Refusal::Unauthenticated)?;
-        let upstream =
-            path.service.and_then(|name| self.0.upstreams.find(name)).ok_or(Refusal::UnknownService)?;
+        let identity = with_proof(identity)?;
+        let link = self.0.links.current();
+        let (service, upstream) = path
+            .service
+            .and_then(|name| Some((name, self.0.upstreams.find(name)?)))
+            .ok_or(Refusal::UnknownService)?;
         if declared_length(&parts.headers).is_some_and(|length| length > self.0.limits.body as u64) {
             return Err(Refusal::Body(ClientFault::TooLarge));
         }
         let (body, progress) = Passing::new(body, self.0.limits.body);
-        let outbound = outbound(parts, body, upstream, &identity);
-        let answer = self.send(outbound, progress).await?;
+        let authorization = self.0.tokens.authorization(&identity, service, link.certificate);
+        let authorization = authorization.map_err(Refusal::NoToken)?;
+        let mut outbound = outbound(parts, body, upstream, &identity);
+        outbound.headers_mut().insert(header::AUTHORIZATION, authorization);
+        let answer = self.send(&link, service, outbound, progress).await?;
+        // The token of the gateway was refused, and not that of the client.
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(Refusal::TokenRefused);
+        }
         Ok(self.inbound(answer))
     }
 
@@ -141,10 +156,12 @@ impl Gateway {
     /// responsible if its body failed or is overdue, and otherwise the service.
     async fn send(
         &self,
+        link: &Link,
+        service: &str,
         request: Request<Passing>,
         progress: watch::Receiver<Progress>,
     ) -> Result<Response<Incoming>, Refusal> {
-        let mut answer = self.0.client.request(request);
+        let mut answer = link.client(service).ok_or(Refusal::UnknownService)?.request(request);
         loop {
             let deadline = progress.borrow().moved + self.0.limits.upstream;
             tokio::select! {
@@ -172,6 +189,18 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Response {
     gateway.forward(request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
+/// Refuses a service whose token is not bound to its certificate: a stolen copy would work from any connection. A user
+/// has no certificate.
+fn with_proof(identity: Identity) -> Result<Identity, Refusal> {
+    match &identity {
+        Identity::Service(caller) if caller.proof() != Some(Proof::Mtls) => {
+            let rejection = caller.refuse("the token of a service must be bound to its certificate");
+            Err(Refusal::Unauthenticated(rejection))
+        }
+        _ => Ok(identity),
+    }
+}
+
 /// The request as the service receives it: only method, path, query, cleaned headers and body. Connection
 /// data and extensions are dropped.
 fn outbound(
@@ -196,7 +225,7 @@ fn outbound(
 
 fn target(upstream: &Authority, path: Option<&PathAndQuery>) -> Uri {
     let mut target = http::uri::Parts::default();
-    target.scheme = Some(Scheme::HTTP);
+    target.scheme = Some(Scheme::HTTPS);
     target.authority = Some(upstream.clone());
     target.path_and_query = path.cloned().or_else(|| Some(PathAndQuery::from_static("/")));
     // Scheme, authority and path are all set, so this cannot fail.
@@ -249,6 +278,17 @@ impl IntoResponse for Refusal {
             Self::Host => problem(StatusCode::BAD_REQUEST, "the request must name exactly one host"),
             Self::Path(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
             Self::UnknownService => problem(StatusCode::NOT_FOUND, "no service answers under this path"),
+            Self::NoToken(error) => {
+                tracing::error!(%error, "no token for the service");
+                problem(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the gateway could not create a token for the service",
+                )
+            }
+            Self::TokenRefused => {
+                tracing::warn!("the service refused the token of the gateway");
+                problem(StatusCode::BAD_GATEWAY, "the service refused the gateway")
+            }
             Self::Body(ClientFault::TooLarge) => {
                 closing(StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large")
             }

@@ -4,6 +4,7 @@
 pub mod audit_table;
 pub mod authority;
 pub mod catalogue;
+pub mod certificates;
 pub mod cli;
 pub mod demo;
 pub mod gateway;
@@ -15,3 +16,4 @@ pub mod service;
 pub mod store;
 pub mod tenant;
 pub mod terminal;
+pub mod tls;

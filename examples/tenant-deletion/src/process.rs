@@ -5,16 +5,21 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use axum::Router;
-use service_only::{JsonLinesAudit, KeySet, Verifier};
+use service_only::issue::SigningKey;
+use service_only::verifier::VerifierBuilder;
+use service_only::{Algorithm, JsonLinesAudit, KeySet, Proof, Verifier};
+use service_only_tls::Tls;
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::audit_table::{self, Rows};
 use crate::cli::{AuditArgs, Command, Format, GatewayArgs, OrchestrateArgs, ServiceArgs, Trust};
-use crate::gateway::{Gateway, Limits, Upstreams};
+use crate::gateway::{GATEWAY, Gateway, Limits, Tokens, Upstreams};
 use crate::orchestrator::{self, Client, Consent, Incomplete, Patience, Report};
 use crate::serve::{self, Shutdown};
 use crate::store::{Contents, Store};
 use crate::terminal::Terminal;
+use crate::tls;
 
 /// The exit code if everything was done.
 pub const DONE: ExitCode = ExitCode::SUCCESS;
@@ -46,21 +51,36 @@ pub fn log_to_stderr(command: Option<&Command>) {
 
 /// Runs one service until a signal.
 pub async fn service(args: ServiceArgs) -> anyhow::Result<()> {
-    let (verifier, audit) = verifier(&args.trust)?;
+    // The token is for this service only, and came over the connection of its certificate.
+    let expect = |verifier: VerifierBuilder| verifier.audience(args.name.name).require_proof(Proof::Mtls);
+    let (verifier, audit) = verifier(&args.trust, expect)?;
+    let tls = tls::open(&args.tls)?;
     let contents = if args.demo_data { Contents::Demonstration } else { Contents::Empty };
     let store = Store::open(args.name, &args.database, contents)?;
-    run(args.name.name, args.listen, crate::service::router(store, verifier), audit).await
+    run(args.name.name, args.listen, crate::service::router(store, verifier), tls, audit).await
 }
 
 /// Runs the gateway until a signal.
 pub async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
-    let (verifier, audit) = verifier(&args.trust)?;
+    let expect = |verifier: VerifierBuilder| match &args.audience {
+        Some(audience) => verifier.audience(audience),
+        None => verifier,
+    };
+    let (verifier, audit) = verifier(&args.trust, expect)?;
     let upstreams = Upstreams::parse(args.upstreams.iter().map(String::as_str))?;
     if !upstreams.missing().is_empty() {
         tracing::warn!(missing = upstreams.missing().join(","), "these services are not routed");
     }
     let limits = Limits { body: args.max_body, upstream: args.upstream_timeout, ..Limits::default() };
-    run("gateway", args.listen, Gateway::new(verifier, upstreams, limits).router(), audit).await
+    let key = || -> anyhow::Result<_> {
+        let pem = Zeroizing::new(std::fs::read(&args.signing_key)?);
+        Ok(SigningKey::from_pem(Algorithm::ES256, &pem)?)
+    };
+    let key = key().with_context(|| format!("signing key `{}`", args.signing_key.display()))?;
+    let tokens = Tokens::new(&args.own_issuer, key)?;
+    let tls = tls::open(&args.tls)?;
+    let gateway = Gateway::new(verifier, tokens, tls.clone(), upstreams, limits);
+    run(GATEWAY, args.listen, gateway.router(), tls, audit).await
 }
 
 /// Deletes one tenant, or previews it.
@@ -70,7 +90,8 @@ pub async fn orchestrate(args: OrchestrateArgs) -> anyhow::Result<ExitCode> {
         consent.can_be_had()?;
     }
     let patience = Patience { attempts: args.attempts, pause: args.pause, timeout: args.timeout };
-    let client = Client::with_token_file(&args.gateway, &args.token_file, patience)?;
+    let tls = tls::open(&args.tls)?;
+    let client = Client::with_token_file(&args.gateway, &args.token_file, &tls, patience)?;
     let mut terminal = Terminal::stdout();
     let preview = orchestrator::preview(&client, args.tenant).await;
     if preview.complete && !preview.knows_the_tenant() {
@@ -144,13 +165,14 @@ async fn run(
     name: &'static str,
     listen: std::net::SocketAddr,
     router: Router,
+    tls: Tls,
     audit: Option<JsonLinesAudit>,
 ) -> anyhow::Result<()> {
     // Install the handler before the socket opens, so that no signal during the start is missed.
     let shutdown = Shutdown::at_signal().context("cannot wait for signals")?;
     let (listener, address) = serve::bind(listen).await?;
     tracing::info!(name, %address, "listening");
-    serve::serve(listener, router, shutdown).await;
+    serve::serve(listener, router, tls, shutdown).await;
     tracing::info!(name, "stopped");
     if let Some(audit) = audit {
         audit.flush().context("the end of the audit log was not written")?;
@@ -158,16 +180,16 @@ async fn run(
     Ok(())
 }
 
-fn verifier(trust: &Trust) -> anyhow::Result<(Verifier, Option<JsonLinesAudit>)> {
+fn verifier(
+    trust: &Trust,
+    expect: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+) -> anyhow::Result<(Verifier, Option<JsonLinesAudit>)> {
     let keys =
         KeySet::from_jwks_file(&trust.jwks).with_context(|| format!("key set `{}`", trust.jwks.display()))?;
     for skipped in keys.skipped() {
         tracing::warn!(%skipped, "a key of the set cannot be used");
     }
-    let mut builder = Verifier::builder().issuer(&trust.issuer).keys(keys).realm("bakery");
-    if let Some(audience) = &trust.audience {
-        builder = builder.audience(audience);
-    }
+    let builder = expect(Verifier::builder().issuer(&trust.issuer).keys(keys).realm("bakery"));
     let Some(file) = &trust.audit_log else {
         return Ok((builder.build()?, None));
     };

@@ -1,5 +1,4 @@
-//! Serves a router on a socket, with a time limit for request heads, and a shutdown that lets running
-//! requests finish.
+//! Serves a router over TLS, with a shutdown that lets running requests finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,24 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use service_only_tls::{Tls, TlsServer};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tower::ServiceExt;
-
-/// A request head has a few kilobytes: a client that needs longer blocks the connection on purpose.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long running requests may take after the signal. The gateway's own timeout ends the longest after 10
 /// s, and Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(15);
-
-/// After a failed `accept` (out of file descriptors) the loop waits instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A signal that stops every server of this process.
 #[derive(Clone, Debug)]
@@ -68,48 +56,25 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAdd
     Ok((listener, bound))
 }
 
-/// Serves HTTP/1.1 until `shutdown` begins, then finishes the running requests.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let connections = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.begun() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => spawn_connection(stream, peer, router.clone(), &connections),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Serves over TLS until `shutdown` begins, then finishes the running requests.
+pub async fn serve(listener: TcpListener, router: Router, tls: Tls, shutdown: Shutdown) {
+    let begun = shutdown.clone();
+    let server = TlsServer::new(tls).serve(listener, router, async move { begun.begun().await });
+    let grace = async {
+        shutdown.begun().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = server => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the listener failed");
             }
         }
-    }
-    drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
-        tracing::warn!(
+        () = grace => tracing::warn!(
             seconds = GRACE.as_secs(),
             "requests were still running at the end of the grace period"
-        );
+        ),
     }
-}
-
-fn spawn_connection(stream: TcpStream, peer: SocketAddr, router: Router, connections: &GracefulShutdown) {
-    // Send small responses without delay.
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, %peer, "connection ended early");
-        }
-    });
 }
 
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! One service of the platform: the two endpoints of a tenant deletion, for one caller.
+//! One service of the platform: the two endpoints of a tenant deletion, for one caller through one gateway.
 //!
 //! All twelve services share both handlers; a service answers only under its own name. The guard runs before
 //! any other argument is read. So a stranger learns nothing from the answer to a bad path or body.
@@ -34,7 +34,7 @@ pub fn router(store: Store, verifier: Verifier) -> Router {
 }
 
 /// Returns what a deletion would delete.
-#[service_only(services("tenant-deletion-orchestrator"))]
+#[service_only(services("tenant-deletion-orchestrator"), actors("gateway"))]
 async fn preview_deletion(
     State(store): State<Store>,
     Path(tenant): Path<TenantId>,
@@ -44,8 +44,14 @@ async fn preview_deletion(
 
 /// Deletes all records of a tenant in one transaction, and returns what it deleted.
 ///
-/// The token must be at most a day old: a token that leaked last year can preview, and delete nothing.
-#[service_only(services("tenant-deletion-orchestrator"), scopes("tenants:delete"), max_age = "24h")]
+/// The orchestrator's token must be at most a day old: a token that leaked last year can preview, and delete nothing.
+/// The gateway's token counts as old as that one.
+#[service_only(
+    services("tenant-deletion-orchestrator"),
+    actors("gateway"),
+    scopes("tenants:delete"),
+    max_age = "24h"
+)]
 async fn delete_tenant(
     State(store): State<Store>,
     Path(tenant): Path<TenantId>,

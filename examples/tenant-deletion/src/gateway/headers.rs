@@ -37,8 +37,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // Services decide by this field, and the gateway has verified it. It stays even if `Connection` names
-        // it.
+        // The gateway replaces this field. A client cannot remove it by naming it in `Connection`.
         .filter(|name| name != header::AUTHORIZATION)
         .collect();
     for name in named {

@@ -11,11 +11,11 @@ use crate::catalogue::{self, Service, UnknownService};
 #[derive(Clone, Debug, Default)]
 pub struct Upstreams(BTreeMap<&'static str, Authority>);
 
-/// An invalid `NAME=http://HOST:PORT`.
+/// An invalid `NAME=https://HOST:PORT`.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// It has no `=`.
-    #[error("`{0}` is not of the form NAME=http://HOST:PORT")]
+    #[error("`{0}` is not of the form NAME=https://HOST:PORT")]
     Form(String),
     /// The name is not one of the twelve.
     #[error(transparent)]
@@ -23,8 +23,8 @@ pub enum UpstreamError {
     /// The same service occurs twice.
     #[error("`{0}` is named twice")]
     Repeated(&'static str),
-    /// The address is not an `http` address without a path.
-    #[error("`{0}` is not an address of the form http://HOST:PORT")]
+    /// The address is not an `https` address without a path.
+    #[error("`{0}` is not an address of the form https://HOST:PORT")]
     Address(String),
     /// The list of upstreams is empty.
     #[error("no upstream is named")]
@@ -32,7 +32,7 @@ pub enum UpstreamError {
 }
 
 impl Upstreams {
-    /// Reads pairs of the form `orders=http://orders:8080`.
+    /// Reads pairs of the form `orders=https://orders:8443`.
     pub fn parse<'a>(pairs: impl IntoIterator<Item = &'a str>) -> Result<Self, UpstreamError> {
         let mut upstreams = Self::default();
         for pair in pairs {
@@ -63,7 +63,7 @@ fn authority(address: &str) -> Result<Authority, UpstreamError> {
     let refused = || UpstreamError::Address(address.to_owned());
     let parts = address.parse::<Uri>().map_err(|_| refused())?.into_parts();
     let plain =
-        parts.scheme == Some(Scheme::HTTP) && parts.path_and_query.is_none_or(|path| path.as_str() == "/");
+        parts.scheme == Some(Scheme::HTTPS) && parts.path_and_query.is_none_or(|path| path.as_str() == "/");
     // `user:password@host` would end up in `Host`.
     parts.authority.filter(|authority| plain && !authority.as_str().contains('@')).ok_or_else(refused)
 }
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn address_of_each_service_is_found() {
-        let upstreams = Upstreams::parse(["orders=http://orders:8080", "pos=http://127.0.0.1:9/"]).unwrap();
-        assert_eq!(upstreams.find("orders").unwrap().as_str(), "orders:8080");
+        let upstreams = Upstreams::parse(["orders=https://orders:8443", "pos=https://127.0.0.1:9/"]).unwrap();
+        assert_eq!(upstreams.find("orders").unwrap().as_str(), "orders:8443");
         assert_eq!(upstreams.find("pos").unwrap().as_str(), "127.0.0.1:9");
         assert_eq!(upstreams.find("sales"), None);
         assert_eq!(upstreams.missing().len(), 10);
@@ -84,17 +84,17 @@ mod tests {
     #[test]
     fn invalid_upstream_pair_is_refused_with_its_reason() {
         for (pairs, reason) in [
-            (&["orders"][..], "`orders` is not of the form NAME=http://HOST:PORT"),
-            (&["orders=https://orders"], "`https://orders` is not an address of the form http://HOST:PORT"),
+            (&["orders"][..], "`orders` is not of the form NAME=https://HOST:PORT"),
+            (&["orders=http://orders"], "`http://orders` is not an address of the form https://HOST:PORT"),
             (
-                &["orders=http://orders/base"],
-                "`http://orders/base` is not an address of the form http://HOST:PORT",
+                &["orders=https://orders/base"],
+                "`https://orders/base` is not an address of the form https://HOST:PORT",
             ),
             (
-                &["orders=http://a:b@orders"],
-                "`http://a:b@orders` is not an address of the form http://HOST:PORT",
+                &["orders=https://a:b@orders"],
+                "`https://a:b@orders` is not an address of the form https://HOST:PORT",
             ),
-            (&["orders=http://a", "orders=http://b"], "`orders` is named twice"),
+            (&["orders=https://a", "orders=https://b"], "`orders` is named twice"),
             (&[], "no upstream is named"),
         ] {
             assert_eq!(Upstreams::parse(pairs.iter().copied()).unwrap_err().to_string(), reason);

@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use serde::Deserialize;
+use service_only_tls::Tls;
 use uuid::Uuid;
 
 use crate::catalogue::Service;
@@ -106,13 +107,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of the gateway at `gateway` (`http://HOST:PORT`) that sends `token`.
-    pub fn new(gateway: &str, token: &str, patience: Patience) -> anyhow::Result<Self> {
+    /// Creates a client of the gateway at `gateway` (`https://HOST:PORT`) that sends `token`. The token is bound to the
+    /// certificate of `tls`.
+    pub fn new(gateway: &str, token: &str, tls: &Tls, patience: Patience) -> anyhow::Result<Self> {
         let gateway: Url = gateway.parse().with_context(|| format!("`{gateway}` is not a URL"))?;
-        // Both are in one network, and the mesh encrypts it if required: the gateway does not use TLS.
         ensure!(
-            gateway.scheme() == "http" && gateway.path() == "/" && gateway.query().is_none(),
-            "`{gateway}` is not of the form http://HOST:PORT"
+            gateway.scheme() == "https" && gateway.path() == "/" && gateway.query().is_none(),
+            "`{gateway}` is not of the form https://HOST:PORT"
         );
         // The error of `from_str` does not contain the token.
         let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
@@ -120,6 +121,8 @@ impl Client {
         authorization.set_sensitive(true);
         let http = reqwest::Client::builder()
             .timeout(patience.timeout)
+            .tls_backend_preconfigured((*tls.client_config()).clone())
+            .https_only(true)
             // The token is only for the gateway. It must not follow a redirect or a proxy of the environment.
             .redirect(Policy::none())
             .no_proxy()
@@ -129,12 +132,17 @@ impl Client {
     }
 
     /// Creates a client with the token from a file, which may have a final line break.
-    pub fn with_token_file(gateway: &str, file: &Path, patience: Patience) -> anyhow::Result<Self> {
+    pub fn with_token_file(
+        gateway: &str,
+        file: &Path,
+        tls: &Tls,
+        patience: Patience,
+    ) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the token file `{}`", file.display()))?;
         let token = text.trim_end();
         ensure!(!token.is_empty(), "the token file `{}` is empty", file.display());
-        Self::new(gateway, token, patience).with_context(|| format!("token file `{}`", file.display()))
+        Self::new(gateway, token, tls, patience).with_context(|| format!("token file `{}`", file.display()))
     }
 
     /// The trace id of all requests of this client (W3C Trace Context). The audit trails of gateway and

@@ -2,47 +2,63 @@
 
 use http::{Method, header};
 use serde_json::Value;
+use service_only::{JsonLinesAudit, Proof};
 use service_only_testkit::TestAuthority;
 use tenant_deletion::catalogue::{DELETE_SCOPE, ORCHESTRATOR, find};
-use tenant_deletion::gateway::{Gateway, Limits, Upstreams};
+use tenant_deletion::gateway::{GATEWAY, Gateway, Limits, Upstreams};
 use tenant_deletion::serve::Shutdown;
 use tenant_deletion::service;
 use tenant_deletion::store::{Contents, Store};
 use tenant_deletion::tenant::LEAVING;
 
-use service_only::JsonLinesAudit;
-
-use crate::town::{delete_path, http, preview_path, serve};
+use crate::town::{Parts, authority_of_now, delete_path, https, own_key, preview_path, serve};
 
 #[tokio::test]
 async fn audit_trail_of_six_refusals_a_preview_and_a_deletion() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("audit.jsonl");
     let audit = JsonLinesAudit::to_file(&file).unwrap();
-    let authority = TestAuthority::new().audience("bakery-platform");
-    let verifier = || authority.verifier_builder().realm("bakery").audit(audit.clone()).build().unwrap();
+    let authority = authority_of_now(TestAuthority::new().audience("bakery-platform"));
+    let (own, tokens) = own_key();
+    let parts = Parts::issue(directory.path().join("tls"));
+    let verifier =
+        |authority: &TestAuthority| authority.verifier_builder().realm("bakery").audit(audit.clone());
     let shutdown = Shutdown::default();
     let store =
         Store::open(find("orders").unwrap(), directory.path().join("orders.db"), Contents::Demonstration)
             .unwrap();
-    let orders = serve(service::router(store, verifier()), &shutdown).await;
-    let upstreams = Upstreams::parse([format!("orders=http://{orders}").as_str()]).unwrap();
-    let gateway = serve(Gateway::new(verifier(), upstreams, Limits::default()).router(), &shutdown).await;
+    let of_orders = verifier(&own.clone().audience("orders")).require_proof(Proof::Mtls).build().unwrap();
+    let orders = serve(service::router(store, of_orders), parts.tls("orders"), &shutdown).await;
+    let upstreams = Upstreams::parse([format!("orders=https://{orders}").as_str()]).unwrap();
+    let tls = parts.tls(GATEWAY);
+    let gateway = Gateway::new(
+        verifier(&authority).build().unwrap(),
+        tokens,
+        tls.clone(),
+        upstreams,
+        Limits::default(),
+    );
+    let gateway = serve(gateway.router(), tls, &shutdown).await;
 
-    let orchestrator = authority.service(ORCHESTRATOR).scope(DELETE_SCOPE);
+    let certificate = parts.certificate(ORCHESTRATOR);
+    let orchestrator = authority.service(ORCHESTRATOR).scope(DELETE_SCOPE).bound_to(certificate);
     let (preview, delete) = (preview_path("orders", LEAVING.id), delete_path("orders", LEAVING.id));
-    let http = http();
+    let http = https(parts.tls(ORCHESTRATOR), &[]);
     for (method, path, token) in [
         (Method::DELETE, &delete, None),
         (Method::DELETE, &delete, Some("not.a.token".to_owned())),
         (Method::DELETE, &delete, Some(orchestrator.clone().expired().token().to_string())),
         (Method::DELETE, &delete, Some(authority.user("ana").token().to_string())),
-        (Method::DELETE, &delete, Some(authority.service("orders").token().to_string())),
+        (
+            Method::DELETE,
+            &delete,
+            Some(authority.service("orders").bound_to(certificate).token().to_string()),
+        ),
         (Method::DELETE, &delete, Some(orchestrator.clone().tampered().token().to_string())),
         (Method::GET, &preview, Some(orchestrator.token().to_string())),
         (Method::DELETE, &delete, Some(orchestrator.token().to_string())),
     ] {
-        let mut request = http.request(method, format!("http://{gateway}{path}"));
+        let mut request = http.request(method, format!("https://{gateway}{path}"));
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -59,6 +75,7 @@ async fn audit_trail_of_six_refusals_a_preview_and_a_deletion() {
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(authority.kid(), "[kid]");
+    settings.add_filter(own.kid(), "[kid of the gateway]");
     settings.bind(|| {
         insta::assert_json_snapshot!(events, {
             "[].id" => "[id]",

@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, header};
+use axum::extract::FromRequestParts;
+use axum::http::{Method, Request, header};
 use serde_json::Value;
-use tenant_deletion::catalogue::{DELETE_SCOPE, ORCHESTRATOR};
-use tenant_deletion::gateway::Limits;
+use service_only::Identity;
+use service_only::claims::Actor;
+use service_only::clock::{Clock, SystemClock};
+use service_only::error::Code;
+use service_only_testkit::RecordingAudit;
+use tenant_deletion::catalogue::ORCHESTRATOR;
+use tenant_deletion::gateway::{GATEWAY, Limits};
 use tenant_deletion::tenant::STAYING;
 
 use crate::raw::{Answer, Raw, request};
-use crate::town::{ClosedPort, Place, Town, always, echo, mirror, preview_path};
+use crate::town::{ClosedPort, Place, Town, echo, mirror, preview_path, verifier_of};
 
 /// A town whose `orders` is replaced.
 async fn with_orders(limits: Limits, orders: Router) -> Town {
@@ -82,7 +88,7 @@ async fn identity_comes_from_the_token_and_never_from_the_client() {
             let mut head =
                 vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", authorization, &connection];
             head.extend(FORGED);
-            let answer = request(town.gateway, &head, "").await;
+            let answer = request(&town, &head, "").await;
             assert_eq!(answer.status, 200, "{answer:?}");
             seen(&answer.body)
         };
@@ -94,7 +100,7 @@ async fn identity_comes_from_the_token_and_never_from_the_client() {
         assert_eq!(one(&fields, "x-user-email"), Some("ana@users.example"));
         assert_eq!(one(&fields, "x-service-name"), None);
         assert_eq!(one(&fields, "x-forwarded-for"), Some("127.0.0.1"));
-        assert_eq!(one(&fields, "authorization"), Some(user.strip_prefix("Authorization: ").unwrap()));
+        assert_own_token(&town, &fields, "ana").await;
         assert_no_forgery(&fields);
 
         let fields = ask(&bare).await;
@@ -105,8 +111,36 @@ async fn identity_comes_from_the_token_and_never_from_the_client() {
         let fields = ask(&service).await;
         assert_eq!(one(&fields, "x-user-type"), Some("service"));
         assert_eq!(one(&fields, "x-service-name"), Some(ORCHESTRATOR));
+        assert_own_token(&town, &fields, ORCHESTRATOR).await;
         assert_no_forgery(&fields);
     }
+}
+
+/// That the service got a token of the gateway for this caller, and nothing of the caller's own.
+async fn assert_own_token(town: &Town, fields: &BTreeMap<String, Vec<String>>, caller: &str) {
+    let authorization = one(fields, "authorization").unwrap();
+    let audit = RecordingAudit::new();
+    let present = async |to: &str, from: &str| {
+        let mut request = Request::new(());
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.parse().unwrap());
+        request.extensions_mut().insert(town.parts.certificate(from).peer());
+        let mut parts = request.into_parts().0;
+        audit.clear();
+        let identity = Identity::from_request_parts(&mut parts, &verifier_of(&town.own, to, &audit)).await;
+        identity.map_err(|_| audit.only().code.unwrap())
+    };
+    let now = SystemClock.now().unix();
+    let (name, exp, actor) = match present("orders", GATEWAY).await.unwrap() {
+        Identity::Service(it) => (it.service().to_owned(), it.claims().exp, it.actor().cloned()),
+        Identity::User(it) => (it.id().unwrap().to_owned(), it.claims().exp, it.actor().cloned()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(name, caller);
+    assert_eq!(actor.as_ref().map(Actor::name), Some(GATEWAY));
+    assert!(exp <= now + 60, "{exp} is more than a minute after {now}");
+    // It is not for another service, and not for another connection.
+    assert_eq!(present("sales", GATEWAY).await.unwrap_err(), Code::WrongAudience);
+    assert_eq!(present("orders", "orders").await.unwrap_err(), Code::ProofMismatch);
 }
 
 /// Headers of the test kit's attacks that claim nothing about who calls, from where, or for what. Every other
@@ -141,13 +175,13 @@ const OF_ANY_CLIENT: &[&str] = &[
 #[tokio::test]
 async fn no_identity_header_of_the_test_kits_attacks_reaches_a_service() {
     let town = with_orders(Limits::default(), echo()).await;
-    let draft = town.authority.service(ORCHESTRATOR).scope(DELETE_SCOPE);
+    let draft = town.orchestrator();
     let authorization = format!("Authorization: Bearer {}", draft.token());
     let ask = async |lines: &[String]| {
         let mut head =
             vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close", &authorization];
         head.extend(lines.iter().map(String::as_str));
-        request(town.gateway, &head, "").await
+        request(&town, &head, "").await
     };
     let honest = seen(&ask(&[]).await.body);
     let mut tried = BTreeSet::new();
@@ -199,6 +233,70 @@ fn assert_no_forgery(fields: &BTreeMap<String, Vec<String>>) {
 }
 
 #[tokio::test]
+async fn service_without_a_bound_token_is_refused_and_a_user_needs_none() {
+    let town = with_orders(Limits::default(), echo()).await;
+    let ask = async |client: &reqwest::Client, token: &str| {
+        town.gateway_audit.clear();
+        let url = format!("https://{}/api/v1/orders/things", town.gateway);
+        let status = client.get(url).bearer_auth(token).send().await.unwrap().status().as_u16();
+        (status, town.gateway_audit.only().code)
+    };
+    let bearer = town.authority.service(ORCHESTRATOR).token();
+    let (owner, thief) = (town.client_of(ORCHESTRATOR), town.client_of("sales"));
+    assert_eq!(ask(&owner, &bearer).await, (403, Some(Code::Refused)));
+    assert_eq!(ask(&owner, &town.token()).await, (200, None));
+    assert_eq!(ask(&thief, &town.token()).await, (401, Some(Code::ProofMismatch)));
+    let without = reqwest::Client::builder()
+        .tls_backend_preconfigured((*town.parts.roots_only().client_config()).clone())
+        .no_proxy()
+        .build()
+        .unwrap();
+    assert_eq!(ask(&without, &town.token()).await, (401, Some(Code::ProofMissing)));
+    assert_eq!(ask(&without, &town.authority.user("ana").token()).await, (200, None));
+}
+
+#[tokio::test]
+async fn renewed_certificate_of_the_gateway_binds_new_tokens_and_connections() {
+    let town = Town::start().await;
+    let path = preview_path("orders", STAYING.id);
+    let ask = async || {
+        let url = format!("https://{}{path}", town.gateway);
+        town.http.get(url).bearer_auth(town.token()).send().await.unwrap().status()
+    };
+    assert_eq!(ask().await, 200);
+    let former = town.parts.tls(GATEWAY).status();
+    town.parts.renew(GATEWAY).await;
+    assert_ne!(town.parts.tls(GATEWAY).status().thumbprint, former.thumbprint);
+    assert_eq!(ask().await, 200);
+}
+
+#[tokio::test]
+async fn service_at_the_address_of_another_gets_nothing() {
+    // `sales` answers where the gateway expects `orders`: with its own certificate, and it is asked nothing.
+    let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let impostor = Router::new().fallback(move || async move { sender.send(()).unwrap() });
+    let town = Town::start_with(Limits::default(), |service, router| match service.name {
+        "orders" => Place::As("sales", impostor.clone()),
+        _ => Place::Open(router),
+    })
+    .await;
+    let url = format!("https://{}/api/v1/orders/things", town.gateway);
+    let answer = town.http.get(url).bearer_auth(town.token()).send().await.unwrap();
+    assert_eq!(answer.status(), 502);
+    assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn refusal_of_the_gateways_own_token_is_502() {
+    let refusing = Router::new().fallback(|| async { axum::http::StatusCode::UNAUTHORIZED });
+    let town = with_orders(Limits::default(), refusing).await;
+    let url = format!("https://{}/api/v1/orders/things", town.gateway);
+    let answer = town.http.get(url).bearer_auth(town.token()).send().await.unwrap();
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
+}
+
+#[tokio::test]
 async fn hop_by_hop_headers_are_not_forwarded_in_either_direction() {
     let upstream =
         echo().layer(axum::middleware::map_response(|mut response: axum::response::Response| async {
@@ -211,7 +309,7 @@ async fn hop_by_hop_headers_are_not_forwarded_in_either_direction() {
         }));
     let town = with_orders(Limits::default(), upstream).await;
     let answer = request(
-        town.gateway,
+        &town,
         &[
             "POST /api/v1/orders/things?a=1&b=%2F HTTP/1.1",
             "Host: gateway.example",
@@ -254,7 +352,7 @@ async fn identity_in_a_trailer_is_not_forwarded() {
         "Transfer-Encoding: chunked",
         "Trailer: X-User-Type",
     ];
-    let answer = request(town.gateway, &head, "5\r\nhello\r\n0\r\nX-User-Type: root\r\n\r\n").await;
+    let answer = request(&town, &head, "5\r\nhello\r\n0\r\nX-User-Type: root\r\n\r\n").await;
     let echoed: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(echoed["body"], "hello");
     assert_eq!(echoed["trailers"], Value::Null);
@@ -291,7 +389,7 @@ async fn malformed_target_gets_400_for_every_client() {
             let line = format!("DELETE {target} HTTP/1.1");
             let mut lines = vec![line.as_str(), "Host: gateway", "Connection: close"];
             lines.extend(head);
-            let answer = request(town.gateway, &lines, "").await;
+            let answer = request(&town, &lines, "").await;
             assert_eq!(answer.status, 400, "{target}");
         }
     }
@@ -308,7 +406,7 @@ async fn method_outside_of_the_api_gets_405_and_reaches_no_service() {
             let line = format!("{target} HTTP/1.1");
             let mut head = vec![line.as_str(), "Host: gateway", "Connection: close"];
             head.extend(fields);
-            let answer = request(town.gateway, &head, "").await;
+            let answer = request(&town, &head, "").await;
             assert_eq!(answer.status, 405, "{target}: {answer:?}");
             assert!(
                 answer
@@ -322,7 +420,7 @@ async fn method_outside_of_the_api_gets_405_and_reaches_no_service() {
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         let line = format!("{method} /api/v1/orders/x HTTP/1.1");
         let head = [line.as_str(), "Host: gateway", "Connection: close", &authorization];
-        assert_eq!(request(town.gateway, &head, "").await.status, 200, "{method}");
+        assert_eq!(request(&town, &head, "").await.status, 200, "{method}");
     }
 }
 
@@ -348,7 +446,7 @@ async fn request_without_exactly_one_host_gets_400() {
         let line = format!("GET /api/v1/orders/x {version}");
         let mut head = vec![line.as_str(), "Connection: close", &authorization];
         head.extend(hosts);
-        let answer = request(town.gateway, &head, "").await;
+        let answer = request(&town, &head, "").await;
         assert_eq!(answer.status, status, "{version} {hosts:?}: {answer:?}");
     }
 }
@@ -359,8 +457,7 @@ async fn absolute_request_target_is_read_as_its_path() {
     let target = format!("GET http://elsewhere.example{} HTTP/1.1", preview_path("orders", STAYING.id));
     let authorization = format!("Authorization: Bearer {}", town.token());
     let answer =
-        request(town.gateway, &[&target, "Host: elsewhere.example", &authorization, "Connection: close"], "")
-            .await;
+        request(&town, &[&target, "Host: elsewhere.example", &authorization, "Connection: close"], "").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.contains(r#""service":"orders""#));
 }
@@ -373,14 +470,14 @@ async fn body_with_two_lengths_is_forwarded_with_one() {
         let mut head = vec!["POST /api/v1/orders/things HTTP/1.1", "Host: gateway", &authorization];
         head.extend(framing);
         // What a smuggler would have the service read as a second request.
-        request(town.gateway, &head, "0\r\n\r\nGET /api/v1/orders/smuggled HTTP/1.1\r\n\r\n").await
+        request(&town, &head, "0\r\n\r\nGET /api/v1/orders/smuggled HTTP/1.1\r\n\r\n").await
     };
     for framing in [
         ["Content-Length: 48", "Transfer-Encoding: chunked"],
         ["Transfer-Encoding: chunked", "Content-Length: 48"],
     ] {
         // `Transfer-Encoding` wins (RFC 9112 section 6.3), and the service is told of it alone.
-        let mut connection = Raw::connect(town.gateway).await;
+        let mut connection = town.connect().await;
         let head =
             ["POST /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close", &authorization];
         connection.send(format!("{}\r\n{}\r\n\r\n0\r\n\r\n", head.join("\r\n"), framing.join("\r\n"))).await;
@@ -423,7 +520,7 @@ async fn two_authorization_fields_are_400_and_another_scheme_is_401() {
         town.gateway_audit.clear();
         let mut head = vec!["GET /api/v1/orders/things HTTP/1.1", "Host: gateway", "Connection: close"];
         head.extend(&fields);
-        let answer = request(town.gateway, &head, "").await;
+        let answer = request(&town, &head, "").await;
         assert_eq!(answer.status, status, "{fields:?}");
         assert!(
             answer.head.to_lowercase().contains(&format!("www-authenticate: {challenge}\r\n").to_lowercase())
@@ -437,7 +534,7 @@ async fn path_of_an_unknown_service_is_404_for_authenticated_callers() {
     let town = Town::start().await;
     for path in ["/api/v1/payroll/tenant/x", "/api/v2/orders/tenant/x", "/metrics", "/api/v1/ORDERS/tenant/x"]
     {
-        let url = format!("http://{}{path}", town.gateway);
+        let url = format!("https://{}{path}", town.gateway);
         assert_eq!(town.http.get(&url).send().await.unwrap().status(), 401, "{path}");
         assert_eq!(
             town.http.get(&url).bearer_auth(town.token()).send().await.unwrap().status(),
@@ -450,7 +547,7 @@ async fn path_of_an_unknown_service_is_404_for_authenticated_callers() {
 #[tokio::test]
 async fn bodies_stream_in_both_directions_in_parallel() {
     let town = with_orders(Limits::default(), mirror()).await;
-    let mut connection = Raw::connect(town.gateway).await;
+    let mut connection = town.connect().await;
     let token = town.token();
     connection
         .send(format!(
@@ -470,7 +567,7 @@ async fn bodies_stream_in_both_directions_in_parallel() {
 #[tokio::test]
 async fn body_beyond_the_limit_is_413_with_and_without_content_length() {
     let town = with_orders(Limits { body: 1000, ..Limits::default() }, echo()).await;
-    let url = format!("http://{}/api/v1/orders/import", town.gateway);
+    let url = format!("https://{}/api/v1/orders/import", town.gateway);
     let post = |body: String| town.http.post(&url).bearer_auth(town.token()).body(body).send();
     assert_eq!(post("x".repeat(1000)).await.unwrap().status(), 200);
     assert_eq!(post("x".repeat(1001)).await.unwrap().status(), 413);
@@ -483,12 +580,12 @@ async fn body_beyond_the_limit_is_413_with_and_without_content_length() {
         &format!("Authorization: Bearer {}", town.token()),
     ];
     let chunk = format!("400\r\n{}\r\n0\r\n\r\n", "x".repeat(0x400));
-    assert_eq!(request(town.gateway, &head, &chunk).await.status, 413);
+    assert_eq!(request(&town, &head, &chunk).await.status, 413);
 }
 
 /// An upload to `orders`: `framing` is the header field that states its length, `body` is what comes of it.
 async fn upload(town: &Town, framing: &str, body: &str) -> Raw {
-    let mut connection = Raw::connect(town.gateway).await;
+    let mut connection = town.connect().await;
     let authorization = format!("Authorization: Bearer {}", town.token());
     let head = ["POST /api/v1/orders/import HTTP/1.1", "Host: gateway", &authorization, framing];
     connection.send(format!("{}\r\n\r\n{body}", head.join("\r\n"))).await;
@@ -555,7 +652,7 @@ async fn body_that_a_client_does_not_finish_is_408_and_a_silent_service_is_504()
         _ => Place::Open(router),
     })
     .await;
-    let url = format!("http://{}/api/v1/sales/import", town.gateway);
+    let url = format!("https://{}/api/v1/sales/import", town.gateway);
     // The second is more than a service that reads nothing takes from a socket.
     let whole = [5, 9_000_000].map(|length| {
         tokio::spawn(town.http.post(&url).bearer_auth(town.token()).body("x".repeat(length)).send())
@@ -583,13 +680,12 @@ async fn malformed_response_of_a_service_is_always_502() {
     for answer in
         [&b""[..], b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le", b"\0\0\0\0\0\0\0\0\r\n\r\n"]
     {
-        let broken = always(answer).await;
         let town = Town::start_with(Limits::default(), |service, router| match service.name {
-            "orders" => Place::At(broken),
+            "orders" => Place::Garbage(answer),
             _ => Place::Open(router),
         })
         .await;
-        let url = format!("http://{}/api/v1/orders/import", town.gateway);
+        let url = format!("https://{}/api/v1/orders/import", town.gateway);
         for request in [town.http.get(&url), town.http.post(&url).body("hello")] {
             let status = request.bearer_auth(town.token()).send().await.unwrap().status();
             assert_eq!(status, 502, "{}", String::from_utf8_lossy(answer));
@@ -609,7 +705,7 @@ async fn service_that_is_down_is_502_and_one_that_is_silent_is_504() {
     })
     .await;
     for (service, status) in [("orders", 502), ("sales", 504)] {
-        let url = format!("http://{}{}", town.gateway, preview_path(service, STAYING.id));
+        let url = format!("https://{}{}", town.gateway, preview_path(service, STAYING.id));
         let answer = town.http.get(url).bearer_auth(town.token()).send().await.unwrap();
         assert_eq!(answer.status(), status);
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
@@ -623,7 +719,7 @@ async fn upload_that_makes_progress_may_exceed_the_timeout() {
     // Longer in all than the timeout, shorter between chunks.
     let limits = Limits { upstream: Duration::from_millis(1500), ..Limits::default() };
     let town = with_orders(limits, echo()).await;
-    let mut connection = Raw::connect(town.gateway).await;
+    let mut connection = town.connect().await;
     connection
         .send(format!(
             "POST /api/v1/orders/import HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {}\r\n\

@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod compromised;
 mod gateway;
 mod guarded;
 mod manifests;

@@ -12,12 +12,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tenant_deletion::catalogue::{ORCHESTRATOR, SERVICES};
 use tenant_deletion::gateway::Limits;
-use tenant_deletion::orchestrator::{self, Client, Incomplete, Patience, Report, State};
+use tenant_deletion::orchestrator::{self, Client, Incomplete, Report, State};
 use tenant_deletion::serve::Shutdown;
 use tenant_deletion::service;
 use tenant_deletion::tenant::{LEAVING, STAYING};
 
-use crate::town::{ClosedPort, Place, Town};
+use crate::town::{ClosedPort, Place, Town, verifier_of};
 
 /// Answers 500 in place of the service for as many calls as `left` says.
 fn failing(router: Router, left: &Arc<AtomicU32>) -> Router {
@@ -140,9 +140,13 @@ async fn run_reports_failed_services_and_the_next_run_completes_them() {
 
     broken.store(0, Ordering::SeqCst);
     mute.store(false, Ordering::SeqCst);
-    let verifier = town.authority.verifier();
+    let verifier = verifier_of(&town.own, "orders", &town.services_audit);
     let shutdown = Shutdown::default();
-    closed.open(service::router(town.stores["orders"].clone(), verifier), &shutdown);
+    closed.open(
+        service::router(town.stores["orders"].clone(), verifier),
+        town.parts.tls("orders"),
+        &shutdown,
+    );
 
     let second = run(&town.client(5)).await;
     assert!(second.complete, "{second:?}");
@@ -171,14 +175,11 @@ async fn deletion_whose_response_was_lost_is_not_repeated() {
 async fn refusal_is_final_and_only_previewed_services_are_deleted() {
     let town = Town::start().await;
     let before = town.counts(LEAVING);
-    let url = format!("http://{}", town.gateway);
-    let cases = [
-        (town.authority.service("orders").token(), "403 Forbidden"),
-        (town.authority.service(ORCHESTRATOR).expired().token(), "401 Unauthorized"),
-    ];
+    let orders = town.authority.service("orders").bound_to(town.parts.certificate(ORCHESTRATOR));
+    let cases =
+        [(orders.token(), "403 Forbidden"), (town.orchestrator().expired().token(), "401 Unauthorized")];
     for (token, reason) in cases {
-        let client = Client::new(&url, &token, Patience::default()).unwrap();
-        let report = run(&client).await;
+        let report = run(&town.client_with(&token, 5)).await;
         assert!(!report.complete);
         for line in &report.services {
             assert_eq!((line.state, line.error.as_deref(), line.attempts), (State::Failed, Some(reason), 1));

@@ -5,15 +5,19 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use service_only::Algorithm;
+use service_only::issue::SigningKey;
+use service_only_testkit::TestCertificate;
 use tempfile::TempDir;
 use tenant_deletion::authority::{AUDIENCE, Authority, ISSUER};
-use tenant_deletion::catalogue::{self, SERVICES};
+use tenant_deletion::catalogue::{self, ORCHESTRATOR, SERVICES};
+use tenant_deletion::gateway::GATEWAY;
 use tenant_deletion::tenant::{LEAVING, STAYING};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::raw::Raw;
-use crate::town::{http, preview_path};
+use crate::town::{GATEWAY_ISSUER, Parts, https, preview_path};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -80,14 +84,33 @@ async fn listening(log: &mut BufReader<tokio::process::ChildStderr>) -> String {
 pub(crate) struct Files {
     directory: TempDir,
     authority: Authority,
+    parts: Parts,
 }
 
 impl Files {
     pub(crate) fn new() -> Self {
         let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new().unwrap());
-        std::fs::write(directory.path().join("jwks.json"), authority.jwks().unwrap()).unwrap();
-        std::fs::write(directory.path().join("token"), authority.orchestrator().unwrap() + "\n").unwrap();
-        Self { directory, authority }
+        let parts = Parts::issue(directory.path().join("tls"));
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let own = serde_json::json!({ "keys": [key.public_jwk().unwrap()] });
+        let write =
+            |name: &str, content: &[u8]| std::fs::write(directory.path().join(name), content).unwrap();
+        write("jwks.json", authority.jwks().unwrap().as_bytes());
+        write("gateway-jwks.json", own.to_string().as_bytes());
+        write("gateway.key", &key.to_secret_bytes().unwrap());
+        let files = Self { directory, authority, parts };
+        std::fs::write(files.path("token"), files.token() + "\n").unwrap();
+        files
+    }
+
+    /// The orchestrator's token.
+    fn token(&self) -> String {
+        let certificate: &TestCertificate = self.parts.certificate(ORCHESTRATOR);
+        self.authority.service(ORCHESTRATOR, certificate).unwrap()
+    }
+
+    fn tls(&self, part: &str) -> PathBuf {
+        self.path("tls").join(part)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -97,11 +120,13 @@ impl Files {
     fn service(&self, name: &str) -> Command {
         let mut command = binary();
         command
-            .args(["service", name, "--listen", "127.0.0.1:0", "--issuer", ISSUER, "--audience", AUDIENCE])
-            .args(["--demo-data", "--jwks"])
-            .arg(self.path("jwks.json"))
+            .args(["service", name, "--listen", "127.0.0.1:0", "--issuer", GATEWAY_ISSUER, "--demo-data"])
+            .arg("--jwks")
+            .arg(self.path("gateway-jwks.json"))
             .arg("--database")
-            .arg(self.path(&format!("{name}.db")));
+            .arg(self.path(&format!("{name}.db")))
+            .arg("--tls")
+            .arg(self.tls(name));
         command
     }
 
@@ -114,6 +139,9 @@ impl Files {
             .env("TOKEN_ISSUER", ISSUER)
             .env("TOKEN_AUDIENCE", AUDIENCE)
             .env("JWKS_FILE", self.path("jwks.json"))
+            .env("GATEWAY_ISSUER", GATEWAY_ISSUER)
+            .env("SIGNING_KEY_FILE", self.path("gateway.key"))
+            .env("TLS_DIR", self.tls(GATEWAY))
             .env("AUDIT_LOG", self.path("gateway.jsonl"))
             .env("UPSTREAMS", upstreams);
         command
@@ -122,9 +150,11 @@ impl Files {
     fn orchestrate(&self, gateway: &str) -> Command {
         let mut command = binary();
         command
-            .args(["orchestrate", &LEAVING.id.to_string(), "--gateway", &format!("http://{gateway}")])
+            .args(["orchestrate", &LEAVING.id.to_string(), "--gateway", &format!("https://{gateway}")])
             .args(["--pause", "1ms", "--attempts", "2", "--token-file"])
-            .arg(self.path("token"));
+            .arg(self.path("token"))
+            .arg("--tls")
+            .arg(self.tls(ORCHESTRATOR));
         command
     }
 }
@@ -149,6 +179,7 @@ async fn demonstration_succeeds_without_a_terminal_and_prints_no_token() {
     let state = directory.path().join("demo");
     assert_private(&state.join("orchestrator.token"));
     assert_private(&state.join("orchestrator.header"));
+    assert_private(&state.join("gateway.key"));
 
     let all = output(binary().arg("audit").arg("--all").arg(state.join("audit.jsonl"))).await;
     assert_eq!(all.status.code(), Some(0));
@@ -206,11 +237,15 @@ async fn parts_work_as_processes_and_end_on_a_signal() {
     let files = Files::new();
     let (orders, sales) =
         (Server::start(&mut files.service("orders")).await, Server::start(&mut files.service("sales")).await);
-    let upstreams = format!("orders=http://{},sales=http://{}", orders.address, sales.address);
+    let upstreams = format!("orders=https://{},sales=https://{}", orders.address, sales.address);
     let gateway = Server::start(&mut files.gateway(&upstreams)).await;
+    let at = [("orders", &orders.address), (GATEWAY, &gateway.address)]
+        .map(|(name, at)| (name, at.parse().unwrap()));
+    let http = https(files.parts.tls(ORCHESTRATOR), &at);
     for path in ["/healthz", "/readyz"] {
-        for address in [&orders.address, &gateway.address] {
-            assert_eq!(http().get(format!("http://{address}{path}")).send().await.unwrap().status(), 200);
+        for (name, address) in &at {
+            let url = format!("https://{name}:{}{path}", address.port());
+            assert_eq!(http.get(url).send().await.unwrap().status(), 200);
         }
     }
 
@@ -235,11 +270,10 @@ async fn parts_work_as_processes_and_end_on_a_signal() {
     assert!(text(&run.stderr).contains("not done: inventory, recipes"));
 
     // An idle connection does not hold the process up.
-    let _idle = Raw::connect(gateway.address.parse().unwrap()).await;
+    let _idle = Raw::connect(files.parts.tls(ORCHESTRATOR), gateway.address.parse().unwrap()).await;
     let left = preview_path("orders", STAYING.id);
-    let url = format!("http://{}{left}", gateway.address);
-    let token = files.authority.orchestrator().unwrap();
-    assert_eq!(http().get(url).bearer_auth(token).send().await.unwrap().status(), 200);
+    let url = format!("https://{}{left}", gateway.address);
+    assert_eq!(http.get(url).bearer_auth(files.token()).send().await.unwrap().status(), 200);
     for server in [gateway, orders, sales] {
         server.terminate();
         let (code, log) = server.ended().await;
@@ -281,6 +315,8 @@ async fn configuration_that_cannot_work_is_exit_code_2_and_names_the_file() {
     broken
         .args(["service", "orders", "--issuer", ISSUER, "--database"])
         .arg(files.path("x.db"))
+        .arg("--tls")
+        .arg(files.tls("orders"))
         .arg("--jwks")
         .arg(&jwks);
     refused(&mut broken, "broken.json").await;
@@ -293,14 +329,16 @@ async fn configuration_that_cannot_work_is_exit_code_2_and_names_the_file() {
             &LEAVING.id.to_string(),
             "--yes",
             "--gateway",
-            "http://127.0.0.1:1",
+            "https://127.0.0.1:1",
             "--token-file",
         ])
-        .arg(files.path("empty"));
+        .arg(files.path("empty"))
+        .arg("--tls")
+        .arg(files.tls(ORCHESTRATOR));
     refused(&mut empty, "is empty").await;
 
-    refused(&mut files.gateway("payroll=http://x"), "unknown service `payroll`").await;
-    refused(files.gateway("orders=http://x").arg("--unknown"), "unexpected argument").await;
+    refused(&mut files.gateway("payroll=https://x"), "unknown service `payroll`").await;
+    refused(files.gateway("orders=https://x").arg("--unknown"), "unexpected argument").await;
     refused(binary().args(["service", "payroll"]), "unknown service `payroll`").await;
     refused(binary().args(["orchestrate", "not-a-uuid"]), "not-a-uuid").await;
 }

@@ -1,16 +1,22 @@
-//! HTTP as bytes on a socket, for requests that no client library would send.
+//! HTTP as bytes on a TLS connection, for requests that no client library would send.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use service_only_tls::Tls;
+use tenant_deletion::catalogue::ORCHESTRATOR;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::town::Town;
 
 /// Nothing here should take this long; a test that hangs should end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection.
-pub(crate) struct Raw(TcpStream);
+pub(crate) struct Raw(TlsStream<TcpStream>);
 
 /// An answer.
 #[derive(Debug)]
@@ -21,8 +27,12 @@ pub(crate) struct Answer {
 }
 
 impl Raw {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).await.unwrap())
+    /// Connects to the gateway, with the certificate of `tls`.
+    pub(crate) async fn connect(tls: &Tls, address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(tls.client_config());
+        Self(connector.connect(name, stream).await.unwrap())
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -60,9 +70,16 @@ impl Raw {
     }
 }
 
-/// One request with these lines in its head, on a connection of its own.
-pub(crate) async fn request(address: SocketAddr, head: &[&str], body: &str) -> Answer {
-    let mut connection = Raw::connect(address).await;
+/// One request of the orchestrator to the gateway with these lines in its head, on a connection of its own.
+pub(crate) async fn request(town: &Town, head: &[&str], body: &str) -> Answer {
+    let mut connection = town.connect().await;
     connection.send(format!("{}\r\n\r\n{body}", head.join("\r\n"))).await;
     connection.answer().await
+}
+
+impl Town {
+    /// A connection of the orchestrator to the gateway.
+    pub(crate) async fn connect(&self) -> Raw {
+        Raw::connect(self.parts.tls(ORCHESTRATOR), self.gateway).await
+    }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use tenant_deletion::gateway::GATEWAY;
 use tenant_deletion::serve::{Shutdown, bind, serve};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::raw::Raw;
-use crate::town::free_port;
+use crate::town::{Parts, free_port};
 
 #[tokio::test]
 async fn running_request_is_finished_after_the_signal() {
@@ -22,9 +23,13 @@ async fn running_request_is_finished_after_the_signal() {
     };
     let (listener, address) = bind(free_port()).await.unwrap();
     let shutdown = Shutdown::default();
-    let server = tokio::spawn(serve(listener, Router::new().route("/slow", get(slow)), shutdown.clone()));
-    let idle = Raw::connect(address).await;
-    let mut running = Raw::connect(address).await;
+    let folder = tempfile::tempdir().unwrap();
+    let parts = Parts::issue(folder.path().to_owned());
+    let tls = parts.tls(GATEWAY);
+    let router = Router::new().route("/slow", get(slow));
+    let server = tokio::spawn(serve(listener, router, tls.clone(), shutdown.clone()));
+    let idle = Raw::connect(tls, address).await;
+    let mut running = Raw::connect(tls, address).await;
     running.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
     entered.notified().await;
 

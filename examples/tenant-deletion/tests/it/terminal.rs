@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tenant_deletion::catalogue::{DELETE_SCOPE, ORCHESTRATOR};
+use tenant_deletion::catalogue::ORCHESTRATOR;
 use tenant_deletion::tenant::LEAVING;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
@@ -71,13 +71,13 @@ async fn orchestrator_asks_on_a_terminal_and_deletes_only_on_yes() {
     let town = Town::start().await;
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
-    let minted = town.authority.service(ORCHESTRATOR).scope(DELETE_SCOPE).token();
-    std::fs::write(&token, minted.as_str()).unwrap();
+    std::fs::write(&token, town.token()).unwrap();
     let arguments = format!(
-        "orchestrate {} --gateway http://{} --token-file '{}'",
+        "orchestrate {} --gateway https://{} --token-file '{}' --tls '{}'",
         LEAVING.id,
         town.gateway,
-        token.display()
+        token.display(),
+        town.tls_folder(ORCHESTRATOR).display()
     );
 
     let before = town.counts(LEAVING);
