@@ -23,6 +23,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::dev::state_directory;
+use crate::change::DryRun;
 use crate::config::Lifetime;
 use crate::exit::Exit;
 use crate::members;
@@ -75,6 +76,8 @@ pub(crate) struct CaOptions {
     /// Directory of the authority [default: $XDG_STATE_HOME/service-only or ~/.local/state/service-only]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -108,15 +111,30 @@ pub(crate) struct CertOptions {
     /// Replace existing files in --out-dir
     #[arg(long, requires = "out_dir")]
     force: bool,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(crate) fn run_ca(options: &CaOptions) -> Outcome<Exit> {
+    if options.dry_run.dry_run {
+        let (directory, is_new) = Authority::planned(options.dir.as_deref())?;
+        let path = absolute(directory.join(CA_FILE));
+        match options.format {
+            Format::Json => {
+                output::json(&json!({ "dry_run": true, "certificate": path, "would_generate": is_new }))?
+            }
+            Format::Text if is_new => {
+                output::lines(&format!("would generate a development authority: {path}"))?
+            }
+            Format::Text => output::lines(&format!("nothing to do: {path} exists"))?,
+        }
+        return Ok(Exit::Done);
+    }
     let authority = Authority::of(options.dir.as_deref())?;
-    let path = authority.directory.join(CA_FILE);
-    let path = std::path::absolute(&path).unwrap_or(path).display().to_string();
+    let path = absolute(authority.directory.join(CA_FILE));
     match options.format {
         Format::Json => output::json(&json!({ "certificate": path }))?,
         Format::Text => output::result(&path)?,
@@ -125,38 +143,41 @@ pub(crate) fn run_ca(options: &CaOptions) -> Outcome<Exit> {
 }
 
 pub(crate) fn run_cert(options: &CertOptions) -> Outcome<Exit> {
-    let id = options.spiffe_id()?;
-    let (params, until) = options.params(&id)?;
-    let authority = Authority::of(options.dir.as_deref())?;
-    let key = KeyPair::generate().map_err(|error| unissued(&error))?;
-    let certificate = params.signed_by(&key, &authority.issuer).map_err(|error| unissued(&error))?;
+    let leaf = options.leaf()?;
+    let (state, is_new) = Authority::planned(options.dir.as_deref())?;
     let (directory, overwrite) = match &options.out_dir {
         Some(directory) => (directory.clone(), Overwrite::from_force(options.force)),
         // A further certificate is a renewal.
-        None => (authority.directory.join("certificates").join(options.name.as_str()), Overwrite::Replace),
+        None => (state.join("certificates").join(options.name.as_str()), Overwrite::Replace),
     };
-    new_file::private_directory(&directory)?;
-    let files = [
-        NewFile::public(directory.join("tls.crt"), certificate.pem()),
-        NewFile::secret(directory.join("tls.key"), pem_of(&key)),
-        NewFile::public(directory.join("ca.crt"), authority.pem),
-    ];
-    new_file::write_all(&files, overwrite)?;
-    // What a service would refuse at its start is an error here.
-    TlsFiles::cert_manager(&directory).open().map_err(|error| {
-        Problem::new(ProblemCode::BadKey, error.to_string()).help(format!(
-            "if the authority has expired, or the clock was wrong when it was generated, remove `{CA_FILE}` and \
-             `{CA_KEY_FILE}` in `{}`; the next run creates a new one",
-            authority.directory.display()
-        ))
-    })?;
-    let directory = std::path::absolute(&directory).unwrap_or(directory).display().to_string();
+    if options.dry_run.dry_run {
+        let files = certificate_files(&directory);
+        new_file::check_targets(&files.each_ref().map(PathBuf::as_path), overwrite)?;
+        let directory = absolute(directory);
+        match options.format {
+            Format::Json => output::json(&json!({
+                "dry_run": true,
+                "service": options.name.as_str(),
+                "spiffe_id": leaf.id.as_str(),
+                "directory": directory,
+                "expires": members::instant(leaf.until),
+                "would_generate_authority": is_new,
+            }))?,
+            Format::Text => {
+                let and = if is_new { ", and generate a development authority" } else { "" };
+                output::lines(&format!("would issue {} in {directory}{and}", leaf.id.as_str()))?;
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    Authority::of(options.dir.as_deref())?.issue(&leaf, &directory, overwrite)?;
+    let directory = absolute(directory);
     match options.format {
         Format::Json => output::json(&json!({
             "service": options.name.as_str(),
-            "spiffe_id": id.as_str(),
+            "spiffe_id": leaf.id.as_str(),
             "directory": directory,
-            "expires": members::instant(until),
+            "expires": members::instant(leaf.until),
         }))?,
         Format::Text => output::result(&directory)?,
     }
@@ -164,17 +185,7 @@ pub(crate) fn run_cert(options: &CertOptions) -> Outcome<Exit> {
 }
 
 impl CertOptions {
-    fn spiffe_id(&self) -> Outcome<SpiffeId> {
-        let refused = |error: &dyn std::fmt::Display| {
-            Problem::usage(format!("`{}` is not a trust domain: {error}", self.trust_domain))
-                .help("write one like `dev-only.internal`")
-        };
-        let domain: TrustDomain = self.trust_domain.parse().map_err(|error| refused(&error))?;
-        format!("spiffe://{domain}/{}", self.name).parse().map_err(|error| refused(&error))
-    }
-
-    /// The certificate before it is signed, and the end of its validity.
-    fn params(&self, id: &SpiffeId) -> Outcome<(CertificateParams, Timestamp)> {
+    fn leaf(&self) -> Outcome<Leaf> {
         let lifetime = self.lifetime.map_or(LEAF_LIFETIME, |Lifetime(lifetime)| lifetime);
         if lifetime > LONGEST_LEAF {
             let days = LONGEST_LEAF.as_secs() / DAY.as_secs();
@@ -182,16 +193,35 @@ impl CertOptions {
                 "a development certificate is valid for at most {days} days"
             )));
         }
+        Leaf::new(&self.name, &self.trust_domain, &self.dns, lifetime)
+    }
+}
+
+/// A leaf certificate before it is signed.
+pub(super) struct Leaf {
+    id: SpiffeId,
+    params: CertificateParams,
+    until: Timestamp,
+}
+
+impl Leaf {
+    /// The certificate that `cert` issues to a service without further options.
+    pub(super) fn of(service: &ServiceName) -> Outcome<Self> {
+        Self::new(service, DEFAULT_TRUST_DOMAIN, &[], LEAF_LIFETIME)
+    }
+
+    fn new(service: &ServiceName, trust_domain: &str, dns: &[String], lifetime: Duration) -> Outcome<Self> {
+        let id = spiffe_id(service, trust_domain)?;
         let mut params = CertificateParams::default();
         let until = valid_for(&mut params, lifetime)?;
-        params.distinguished_name.push(DnType::CommonName, self.name.as_str());
+        params.distinguished_name.push(DnType::CommonName, service.as_str());
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let uri = id.as_str().to_owned().try_into().map_err(|error| unissued(&error))?;
         params.subject_alt_names.push(SanType::URI(uri));
-        let names = ["localhost", self.name.as_str()].into_iter().chain(self.dns.iter().map(String::as_str));
+        let names = ["localhost", service.as_str()].into_iter().chain(dns.iter().map(String::as_str));
         for name in names {
             let name = name
                 .to_owned()
@@ -201,23 +231,72 @@ impl CertOptions {
         }
         let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
         params.subject_alt_names.extend(loopback.map(SanType::IpAddress));
-        Ok((params, until))
+        Ok(Self { id, params, until })
     }
 }
 
+fn spiffe_id(service: &ServiceName, trust_domain: &str) -> Outcome<SpiffeId> {
+    let refused = |error: &dyn std::fmt::Display| {
+        Problem::usage(format!("`{trust_domain}` is not a trust domain: {error}"))
+            .help("write one like `dev-only.internal`")
+    };
+    let domain: TrustDomain = trust_domain.parse().map_err(|error| refused(&error))?;
+    format!("spiffe://{domain}/{service}").parse().map_err(|error| refused(&error))
+}
+
+/// The path as results show it.
+fn absolute(path: PathBuf) -> String {
+    std::path::absolute(&path).unwrap_or(path).display().to_string()
+}
+
+/// The three files of a certificate in a directory, in the order in which they are written.
+pub(super) fn certificate_files(directory: &Path) -> [PathBuf; 3] {
+    ["tls.crt", "tls.key", "ca.crt"].map(|file| directory.join(file))
+}
+
 /// The authority of this machine.
-struct Authority {
+pub(super) struct Authority {
     directory: PathBuf,
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// Reads the authority, or creates it on first use.
-    fn of(directory: Option<&Path>) -> Outcome<Self> {
+    /// Signs a certificate of a new key, and writes it with its key and the root.
+    pub(super) fn issue(&self, leaf: &Leaf, directory: &Path, overwrite: Overwrite) -> Outcome<()> {
+        let key = KeyPair::generate().map_err(|error| unissued(&error))?;
+        let certificate = leaf.params.signed_by(&key, &self.issuer).map_err(|error| unissued(&error))?;
+        new_file::private_directory(directory)?;
+        let [chain, key_file, roots] = certificate_files(directory);
+        let files = [
+            NewFile::public(chain, certificate.pem()),
+            NewFile::secret(key_file, pem_of(&key)),
+            NewFile::public(roots, self.pem.clone()),
+        ];
+        new_file::write_all(&files, overwrite)?;
+        // What a service would refuse at its start is an error here.
+        let opened = TlsFiles::cert_manager(directory).open();
+        opened.map(drop).map_err(|error| {
+            Problem::new(ProblemCode::BadKey, error.to_string()).help(format!(
+                "if the authority has expired, or the clock was wrong when it was generated, remove `{CA_FILE}` and \
+                 `{CA_KEY_FILE}` in `{}`; the next run creates a new one",
+                self.directory.display()
+            ))
+        })
+    }
+
+    /// The directory of the authority, and whether its first use would create it.
+    fn planned(directory: Option<&Path>) -> Outcome<(PathBuf, bool)> {
         let directory = directory.map(Path::to_owned).map_or_else(state_directory, Ok)?;
+        let is_new = !directory.join(CA_KEY_FILE).exists();
+        Ok((directory, is_new))
+    }
+
+    /// Reads the authority, or creates it on first use.
+    pub(super) fn of(directory: Option<&Path>) -> Outcome<Self> {
+        let (directory, is_new) = Self::planned(directory)?;
         let (certificate, key_file) = (directory.join(CA_FILE), directory.join(CA_KEY_FILE));
-        if !key_file.exists() {
+        if is_new {
             let key = KeyPair::generate().map_err(|error| unissued(&error))?;
             let mut params = name_of_authority();
             valid_for(&mut params, CA_LIFETIME)?;

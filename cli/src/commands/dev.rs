@@ -19,6 +19,7 @@ use service_only::{
     keys::KeyId,
 };
 
+use crate::change::DryRun;
 use crate::config::{DEFAULT_ROLE, Lifetime, ScopeToken};
 use crate::exit::Exit;
 use crate::key_file::{self, KeySource, SecretEncoding};
@@ -76,6 +77,8 @@ pub(crate) struct DevOptions {
     /// Directory of the key [default: $XDG_STATE_HOME/service-only or ~/.local/state/service-only]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -83,6 +86,9 @@ pub(crate) struct DevOptions {
 
 pub(crate) fn run(options: &DevOptions) -> Outcome<Exit> {
     let dir = options.dir.clone().map_or_else(state_directory, Ok)?;
+    if options.dry_run.dry_run {
+        return options.preview(&dir);
+    }
     let (key, jwks) = development_key(&dir)?;
     let kid = key.kid().to_string();
     let token = options.mint(key)?;
@@ -104,6 +110,26 @@ pub(crate) fn run(options: &DevOptions) -> Outcome<Exit> {
 }
 
 impl DevOptions {
+    /// Mints with a key that is not kept, so that a token that cannot be minted is refused here too.
+    fn preview(&self, dir: &Path) -> Outcome<Exit> {
+        let key = SigningKey::generate(ALGORITHM)
+            .map_err(|error| Problem::new(ProblemCode::BadKey, format!("no development key: {error}")))?;
+        let expires = members::instant(Timestamp::from_unix(self.mint(key)?.claims().exp));
+        let (key, service) = (dir.join(KEY_FILE), self.name.as_str());
+        let is_new = !key.exists();
+        let key = key.display().to_string();
+        match self.format {
+            Format::Json => output::json(&json!({
+                "dry_run": true, "service": service, "expires": expires, "key": key, "would_generate_key": is_new,
+            }))?,
+            Format::Text if is_new => {
+                output::lines(&format!("would generate the key {key}, and mint a token for {service}"))?;
+            }
+            Format::Text => output::lines(&format!("would mint a token for {service} with the key {key}"))?,
+        }
+        Ok(Exit::Done)
+    }
+
     fn mint(&self, key: SigningKey) -> Outcome<service_only::issue::MintedToken> {
         let refused =
             |error: &dyn std::fmt::Display| Problem::usage(format!("no token for `{}`: {error}", self.name));

@@ -1,5 +1,5 @@
 //! `service-token init`: writes a commented configuration that works as soon as its key exists, and creates its
-//! store. On a terminal it asks for the settings.
+//! store, and with `--tls` certificates for development. On a terminal it asks for the settings.
 
 mod sample;
 mod wizard;
@@ -10,7 +10,8 @@ use clap::Args;
 use service_only::{Algorithm, claims::ServiceName};
 use service_only_store::Store;
 
-use self::sample::Answers;
+use self::sample::{Answers, certificate_folder};
+use super::ca::{self, Authority, Leaf};
 use crate::change::{Consent, DryRun};
 use crate::config::DEFAULT_FILE;
 use crate::exit::Exit;
@@ -26,6 +27,7 @@ Examples:
   service-token init
   service-token init --strict --issuer bakery-auth --audience bakery --service orders --service mail
   service-token init --issuer bakery-auth --store postgres://operator@db/tokens --algorithm EdDSA
+  service-token init --tls --issuer bakery-auth --service orders --service mail
   service-token init --compatible --config deploy/service-token.toml";
 
 /// Write a commented service-token.toml, and create the store that it names
@@ -61,7 +63,11 @@ pub(crate) struct InitOptions {
     /// Service that gets a token (repeatable) [default: two examples]
     #[arg(long, value_name = "NAME")]
     service: Vec<ServiceName>,
-    /// Replace an existing file
+    /// Set up mutual TLS: a certificate for each service in `certificates/NAME` next to the file, of the development
+    /// authority of this machine, and tokens that are bound to it
+    #[arg(long)]
+    tls: bool,
+    /// Replace existing files
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -77,17 +83,30 @@ pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
     let place = options.config.display();
     if options.dry_run.dry_run {
         // Checks the answers of the options, and asks nothing.
-        options.answers().file()?;
-        output::lines(&format!("would write {place}, and create its store"))?;
+        let certificates = options.certificates(&options.answers().file()?)?;
+        let and = match certificates.as_slice() {
+            [] => String::new(),
+            all => format!(", and issue {} certificates", all.len()),
+        };
+        output::lines(&format!("would write {place}, and create its store{and}"))?;
         return Ok(Exit::Done);
     }
     if options.force && options.config.exists() {
         options.consent.ask(&format!("The configuration `{place}` will be replaced."))?;
     }
-    let answers = if options.is_plain() && wizard::can_ask() { wizard::ask()? } else { options.answers() };
-    let file = NewFile::public(&options.config, answers.file()?);
-    let staged = Staged::new(&[file], overwrite)?;
+    let answers = if options.is_plain() && wizard::can_ask() {
+        Answers { tls: options.tls, ..wizard::ask()? }
+    } else {
+        options.answers()
+    };
+    let text = answers.file()?;
+    let certificates = options.certificates(&text)?;
+    let staged = Staged::new(&[NewFile::public(&options.config, text)], overwrite)?;
+    let authority = options.tls.then(|| Authority::of(None)).transpose()?;
     store::work(Store::create(&answers.store_beside(&options.config)))?;
+    if let Some(authority) = authority {
+        certificates.iter().try_for_each(|(folder, leaf)| authority.issue(leaf, folder, overwrite))?;
+    }
     staged.publish()?;
     output::result(&options.config.display().to_string())?;
 
@@ -104,6 +123,11 @@ pub(crate) fn run(options: &InitOptions) -> Outcome<Exit> {
          service-token keygen{config}\n  \
          service-token generate --all{config}"
     ));
+    if !certificates.is_empty() {
+        output::note(
+            "the folder `certificates` is for development: keep it out of the repository. In production, cert-manager, SPIRE or step-ca writes the same files",
+        );
+    }
     output::note(
         "keep the key file `service-token.pem` and the store `service-token.db` out of the repository, for example by lines in .gitignore",
     );
@@ -126,6 +150,26 @@ impl InitOptions {
             algorithm: self.algorithm,
             store: self.store.as_ref().map(|store| store.warned().to_owned()),
             services: self.service.clone(),
+            tls: self.tls,
         }
+    }
+
+    /// The certificates for the services of the file, with their folders, which have none yet.
+    fn certificates(&self, text: &str) -> Outcome<Vec<(PathBuf, Leaf)>> {
+        if !self.tls {
+            return Ok(Vec::new());
+        }
+        let base = self.config.parent().unwrap_or(Path::new(""));
+        let services = sample::listed(text)?;
+        let issued = services.iter().map(|service| {
+            let folder = base.join(certificate_folder(service.as_str()));
+            let files = ca::certificate_files(&folder);
+            new_file::check_targets(
+                &files.each_ref().map(PathBuf::as_path),
+                Overwrite::from_force(self.force),
+            )?;
+            Ok((folder, Leaf::of(service)?))
+        });
+        issued.collect()
     }
 }

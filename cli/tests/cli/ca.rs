@@ -35,6 +35,26 @@ fn cert_writes_a_set_that_a_service_accepts() {
 }
 
 #[test]
+fn dry_run_of_ca_and_cert_writes_nothing() {
+    let sandbox = Sandbox::new();
+    let ca = sandbox.run(&["ca", "--dir", "state", "--dry-run", "--format", "json"]).done().json();
+    assert_eq!((&ca["dry_run"], &ca["would_generate"]), (&true.into(), &true.into()));
+    let cert = issue(&sandbox, &["--dry-run"]);
+    assert_eq!(cert["spiffe_id"], "spiffe://dev-only.internal/orders");
+    assert_eq!(cert["would_generate_authority"], true);
+    assert!(sandbox.names().is_empty());
+    issue(&sandbox, &["--out-dir", "out"]);
+    let first = sandbox.read("out/tls.crt");
+    assert_eq!(issue(&sandbox, &["--dry-run"])["would_generate_authority"], false);
+    // What would be refused is refused.
+    let again = ["cert", "orders", "--dir", "state", "--out-dir", "out", "--dry-run"];
+    assert!(sandbox.run(&again).refused_with(2).contains("tls.crt"));
+    issue(&sandbox, &["--out-dir", "out", "--force", "--dry-run"]);
+    assert_eq!(sandbox.read("out/tls.crt"), first);
+    assert!(sandbox.run(&["ca", "--dir", "state", "--dry-run"]).done().stdout.starts_with("nothing to do"));
+}
+
+#[test]
 fn ca_is_created_once_and_signs_every_certificate() {
     let sandbox = Sandbox::new();
     let path = sandbox.run(&["ca", "--dir", "state"]).done();

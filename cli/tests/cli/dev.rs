@@ -20,6 +20,24 @@ fn first_use_makes_a_private_key_outside_the_working_directory_and_later_uses_ke
 }
 
 #[test]
+fn dry_run_makes_no_key_and_no_token() {
+    let sandbox = Sandbox::new();
+    let tried =
+        sandbox.run(&["dev", "orders", "--dir", "keys", "--dry-run", "--format", "json"]).done().json();
+    assert_eq!((&tried["dry_run"], &tried["would_generate_key"]), (&true.into(), &true.into()));
+    assert_eq!(tried.get("token"), None);
+    assert!(sandbox.names().is_empty());
+    sandbox.run(&["dev", "orders", "--dir", "keys"]).done();
+    let key = sandbox.read("keys/development-key.pem");
+    let tried = sandbox.run(&["dev", "orders", "--dir", "keys", "--dry-run"]).done();
+    assert_eq!(tried.line(), "would mint a token for orders with the key keys/development-key.pem");
+    assert_eq!(sandbox.read("keys/development-key.pem"), key);
+    // What cannot be minted is refused here too.
+    let refused = sandbox.run(&["dev", "orders", "--lifetime", "4000d", "--dry-run"]).refused();
+    assert!(refused.contains("lifetime"), "{refused}");
+}
+
+#[test]
 fn token_alone_is_on_stdout_and_the_lines_to_paste_on_stderr() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["dev", "orders", "--audience", "shop", "--dir", "keys"]).done();

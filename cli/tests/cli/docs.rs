@@ -1,5 +1,6 @@
 //! The operations pages of the guide: runs each command and compares its output with the output on the page.
 
+mod encrypting;
 mod first_fleet;
 mod page;
 mod production;

@@ -1,5 +1,8 @@
 //! The first minute: `init`, `keygen`, `generate --all`, and what surrounds them.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use service_only_tls::{Certificate, TlsFiles};
+
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -41,6 +44,46 @@ fn new_fleet_is_strict_and_a_compatible_one_is_asked_for() {
     let token = first.run(&["generate", "orders"]).done().stdout;
     let inspected = first.feed(&["inspect", "--format", "json", "-"], token).done().json();
     assert_eq!((&inspected["header"]["typ"], inspected["claims"].get("aud")), (&"JWT".into(), None));
+}
+
+#[test]
+fn init_tls_issues_a_certificate_to_each_service_and_binds_its_tokens() {
+    let sandbox = Sandbox::new();
+    let state = sandbox.path("state");
+    let run =
+        |options: &[&str]| sandbox.run_with(options, b"", &[("XDG_STATE_HOME", state.to_str().unwrap())]);
+    let options = ["init", "--tls", "--issuer", "mill-auth", "--service", "flour", "--service", "mill.eu"];
+    let tried = run(&[&options[..], &["--dry-run"]].concat()).done();
+    assert!(tried.stdout.contains("issue 2 certificates"), "{}", tried.stdout);
+    assert_eq!(sandbox.names(), [""; 0]);
+
+    let made = run(&options).done();
+    assert!(made.stderr.contains("cert-manager, SPIRE or step-ca"), "{}", made.stderr);
+    for name in ["flour", "mill.eu"] {
+        let tls = TlsFiles::cert_manager(sandbox.path("certificates").join(name)).open().unwrap();
+        let id = tls.status().spiffe_id.unwrap();
+        assert_eq!(id.as_str(), format!("spiffe://dev-only.internal/{name}"));
+        #[cfg(unix)]
+        assert_eq!(sandbox.mode(&format!("certificates/{name}/tls.key")), 0o600);
+    }
+    run(&["keygen"]).done();
+    run(&["generate", "--all", "--out-dir", "tokens"]).done();
+    for name in ["flour", "mill.eu"] {
+        let token = sandbox.read(&format!("tokens/{name}.token"));
+        let inspected = sandbox.feed(&["inspect", "--format", "json", "-"], token).done().json();
+        let pem = sandbox.read(&format!("certificates/{name}/tls.crt"));
+        let thumbprint = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let thumbprint = URL_SAFE_NO_PAD.encode(thumbprint.thumbprint());
+        assert_eq!(inspected["claims"]["cnf"]["x5t#S256"], thumbprint, "{name}");
+    }
+
+    // A second run replaces nothing, and with the option everything.
+    let first = sandbox.read("certificates/flour/tls.crt");
+    std::fs::remove_file(sandbox.path("service-token.toml")).unwrap();
+    assert!(run(&options).refused().contains("tls.crt"));
+    assert!(!sandbox.path("service-token.toml").exists());
+    run(&[&options[..], &["--force"]].concat()).done();
+    assert_ne!(sandbox.read("certificates/flour/tls.crt"), first);
 }
 
 #[test]

@@ -29,13 +29,20 @@ fn backup_is_restored_into_a_new_store_and_replaces_no_file() {
         let (token, jti) = mint(&sandbox, &["orders"]);
         let (_, revoked) = mint(&sandbox, &["inventory"]);
         sandbox.run(&["revoke", &revoked]).done();
+        let tried = sandbox.run(&["store", "backup", "backup.jsonl", "--dry-run"]).done();
+        assert_eq!(tried.line(), "would write backup.jsonl: 2 tokens, 1 revocations, 0 keys");
+        assert!(!sandbox.path("backup.jsonl").exists());
         let ran = sandbox.run(&["store", "backup", "backup.jsonl"]).done();
         assert_eq!(ran.line(), "backup.jsonl: 2 tokens, 1 revocations, 0 keys");
         #[cfg(unix)]
         assert_eq!(sandbox.mode("backup.jsonl"), 0o600);
         let text = sandbox.read("backup.jsonl");
         assert!(text.contains(&jti) && !text.contains(token.rsplit('.').next().unwrap()));
-        assert!(sandbox.run(&["store", "backup", "backup.jsonl"]).refused().contains("exists already"));
+        for options in
+            [&["store", "backup", "backup.jsonl"][..], &["store", "backup", "backup.jsonl", "--dry-run"]]
+        {
+            assert!(sandbox.run(options).refused().contains("exists already"));
+        }
         assert_eq!(sandbox.read("backup.jsonl"), text);
 
         let restore = ["store", "restore", "backup.jsonl"];

@@ -4,9 +4,9 @@ use std::{error::Error, path::Path};
 
 use axum::Router;
 use service_only::{
-    Dpop, KeySet, Proof, TrustedIssuer, Verifier,
+    Dpop, Identity, KeySet, Proof, TrustedIssuer, Verifier,
     error::BuildError,
-    issue::{DpopKey, IssueError, Issuer, MintedToken},
+    issue::{DelegatedToken, DpopKey, IssueError, Issuer, MintedToken},
 };
 use service_only_client::{AttachToken, InvalidOrigin, TokenSource};
 use service_only_tls::{Certificate, InvalidSpiffeId, Tls, TlsError, TlsFiles, TlsServer};
@@ -56,6 +56,10 @@ fn without_tokens() -> Result<Verifier, BuildError> {
     let domain = TrustedIssuer::spiffe_x509("bakery.example")
         .name("spiffe://bakery.example/ns/shop/sa/orders", "orders");
     Verifier::builder().trust(domain).build()
+}
+
+fn pass_on(issuer: &Issuer, caller: &Identity, own: &Certificate) -> Result<DelegatedToken, IssueError> {
+    issuer.on_behalf_of(caller, "gateway").audience("orders").bind_certificate(*own.thumbprint()).mint()
 }
 
 fn behind(gateway: &str, tls: Tls) -> Result<TlsServer, InvalidSpiffeId> {

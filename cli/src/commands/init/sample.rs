@@ -13,6 +13,9 @@ const SAMPLE: &str = include_str!("service-token.toml");
 /// What the example has in place of its strict settings, with `--compatible`.
 const COMPATIBLE: &str = include_str!("compatible.toml");
 
+/// What the example says about certificates, with `--tls`.
+const TLS: &str = include_str!("tls.toml");
+
 /// The store of the sample, relative to its file.
 const STORE: &str = "sqlite:service-token.db";
 
@@ -25,6 +28,8 @@ pub(super) struct Answers {
     pub(super) algorithm: Option<Algorithm>,
     pub(super) store: Option<String>,
     pub(super) services: Vec<ServiceName>,
+    /// Whether each service has a certificate that its tokens are bound to.
+    pub(super) tls: bool,
 }
 
 impl Answers {
@@ -49,13 +54,14 @@ impl Answers {
                 text = with(&text, key, value);
             }
         }
-        if self.services.is_empty() {
-            return Ok(text);
+        if !self.services.is_empty() {
+            let (before, rest) = text.split_once("[services]\n").unwrap_or((&text, ""));
+            let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+            let services: Vec<_> =
+                self.services.iter().map(|name| format!("{} = {{}}\n", key(name))).collect();
+            text = format!("{before}[services]\n{}\n{after}", services.concat());
         }
-        let (before, rest) = text.split_once("[services]\n").unwrap_or((&text, ""));
-        let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
-        let services: Vec<_> = self.services.iter().map(|name| format!("{} = {{}}\n", key(name))).collect();
-        Ok(format!("{before}[services]\n{}\n{after}", services.concat()))
+        Ok(if self.tls { with_certificates(&text) } else { text })
     }
 
     fn check(&self) -> Outcome<()> {
@@ -91,6 +97,39 @@ impl Answers {
             None => store.to_owned(),
         }
     }
+}
+
+/// The folder of a service's certificate, relative to the file.
+pub(super) fn certificate_folder(service: &str) -> String {
+    format!("certificates/{service}")
+}
+
+/// The services in a text of the file.
+pub(super) fn listed(text: &str) -> Outcome<Vec<ServiceName>> {
+    let broken = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::BadConfig, error.to_string());
+    let file: toml::Table = text.parse().map_err(|error| broken(&error))?;
+    let services = file.get("services").and_then(toml::Value::as_table);
+    let names = services.into_iter().flat_map(toml::Table::keys);
+    names.map(|name| name.parse().map_err(|error| broken(&error))).collect()
+}
+
+/// The text with a certificate for each service, and with the comment about TLS.
+fn with_certificates(text: &str) -> String {
+    let (before, rest) = text.split_once("# The services that get a token").unwrap_or((text, ""));
+    let (mut lines, mut is_entry) = (format!("{before}{TLS}\n# The services that get a token"), false);
+    for line in rest.split_inclusive('\n') {
+        is_entry = (is_entry || line.trim_end() == "[services]") && !line.trim().is_empty();
+        match line.trim_end().split_once(" = {") {
+            Some((key, settings)) if is_entry && !key.starts_with('#') => {
+                let settings = settings.trim_end_matches('}').trim();
+                let settings = if settings.is_empty() { String::new() } else { format!("{settings}, ") };
+                let folder = certificate_folder(key.trim_matches('"'));
+                lines.push_str(&format!("{key} = {{ {settings}certificate = \"{folder}/tls.crt\" }}\n"));
+            }
+            _ => lines.push_str(line),
+        }
+    }
+    lines
 }
 
 /// A text that is not empty.
@@ -135,7 +174,15 @@ mod tests {
     }
 
     fn plain(profile: Profile) -> Answers {
-        Answers { profile, issuer: None, audience: None, algorithm: None, store: None, services: Vec::new() }
+        Answers {
+            profile,
+            issuer: None,
+            audience: None,
+            algorithm: None,
+            store: None,
+            services: Vec::new(),
+            tls: false,
+        }
     }
 
     fn full(profile: Profile) -> Answers {
@@ -194,6 +241,27 @@ mod tests {
         }
         let named = Answers { audience: Some("mill".to_owned()), ..full(Profile::Compatible) };
         assert_eq!(load(&named.file().unwrap()).audience.as_deref(), Some("mill"));
+    }
+
+    #[test]
+    fn each_service_has_the_certificate_that_its_tokens_are_bound_to() {
+        for answers in [plain(Profile::Strict), plain(Profile::Compatible), full(Profile::Strict)] {
+            let text = Answers { tls: true, ..answers.clone() }.file().unwrap();
+            let config = load(&text);
+            assert_eq!(listed(&text).unwrap(), config.services.keys().cloned().collect::<Vec<_>>());
+            assert_eq!(listed(&text).unwrap().len(), 2);
+            for (name, service) in &config.services {
+                let file = service.certificate.as_ref().unwrap();
+                assert!(file.ends_with(format!("certificates/{name}/tls.crt")), "{file:?}");
+            }
+            let without = load(&answers.file().unwrap());
+            for (name, service) in without.services {
+                assert_eq!(service.certificate, None, "{name}");
+                let (role, scopes) = (&config.services[&name].role, &config.services[&name].scopes);
+                assert_eq!((role, scopes), (&service.role, &service.scopes), "{name}");
+            }
+            assert!(text.contains("cert-manager") && !answers.file().unwrap().contains("cert-manager"));
+        }
     }
 
     #[test]

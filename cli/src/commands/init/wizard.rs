@@ -65,6 +65,7 @@ pub(super) fn ask() -> Outcome<Answers> {
         algorithm: Some(algorithm),
         store: Some(store),
         services: parsed(&services).unwrap_or_default(),
+        tls: false,
     })
 }
 

@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::json;
 use service_only_store::{BackupSummary, Store};
 
+use crate::change::DryRun;
 use crate::exit::Exit;
-use crate::new_file::StagedFile;
+use crate::new_file::{self, Overwrite, StagedFile};
 use crate::output::{self, Format};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::store::{self, StoreAndConfig, refused};
@@ -33,6 +34,8 @@ pub(crate) struct BackupOptions {
     file: PathBuf,
     #[command(flatten)]
     store: StoreAndConfig,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -41,6 +44,15 @@ pub(crate) struct BackupOptions {
 pub(crate) fn run(options: &BackupOptions) -> Outcome<Exit> {
     let (url, _) = options.store.find()?;
     let path = &options.file;
+    if options.dry_run.dry_run {
+        new_file::check_targets(&[path.as_path()], Overwrite::Refuse)?;
+        let summary = store::run(async {
+            let store = Store::open(&url).await.map_err(|error| refused(&error))?;
+            store.back_up(&mut |_| Ok(())).await.map_err(|error| refused(&error))
+        })?;
+        print(&summary, path, options)?;
+        return Ok(Exit::Done);
+    }
     // Opens the store first: a mistyped address leaves no file.
     let summary = store::run(async {
         let store = Store::open(&url).await.map_err(|error| refused(&error))?;
@@ -50,7 +62,7 @@ pub(crate) fn run(options: &BackupOptions) -> Outcome<Exit> {
         staged.publish()?;
         Ok(summary)
     })?;
-    print(&summary, path, options.format)?;
+    print(&summary, path, options)?;
     Ok(Exit::Done)
 }
 
@@ -64,12 +76,16 @@ pub(super) async fn write(store: &Store, file: &File) -> Outcome<BackupSummary> 
     Ok(summary)
 }
 
-fn print(summary: &BackupSummary, path: &Path, format: Format) -> Outcome<()> {
-    match format {
+fn print(summary: &BackupSummary, path: &Path, options: &BackupOptions) -> Outcome<()> {
+    let dry_run = options.dry_run.dry_run;
+    match options.format {
         Format::Json => output::json(&json!({
-            "file": path.display().to_string(), "rows": summary.rows, "last_revocation": summary.sequence,
+            "dry_run": dry_run, "file": path.display().to_string(), "rows": summary.rows, "last_revocation": summary.sequence,
         })),
-        Format::Text => output::lines(&format!("{}: {}", path.display(), in_words(summary))),
+        Format::Text => {
+            let would = if dry_run { "would write " } else { "" };
+            output::lines(&format!("{would}{}: {}", path.display(), in_words(summary)))
+        }
     }
 }
 
