@@ -213,6 +213,7 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "revoked",
             "revocation_unavailable",
             "issuer_not_allowed",
+            "actor_not_allowed",
             "refused",
             "audit_unavailable"
         ]
