@@ -17,6 +17,7 @@ use crate::{
 /// The policy as the JSON of a route table has it, with sorted lists: their order decides nothing.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one short-lived value for each handler")]
 enum Canonical<'p> {
     ServiceOnly(Required<'p>),
     Users(Required<'p>),
@@ -74,8 +75,18 @@ pub(crate) fn digest_of_rows<'p, T: AsRef<str> + 'p>(
 impl<'p, T: AsRef<str>> From<Row<'p, T>> for Required<'p> {
     fn from(row: Row<'p, T>) -> Self {
         // Without `..`: a new requirement must be part of the digest.
-        let Row { is_for_users: _, issuers, services, actors, roles, scopes, any_scope, claims, max_age, proof } =
-            row;
+        let Row {
+            is_for_users: _,
+            issuers,
+            services,
+            actors,
+            roles,
+            scopes,
+            any_scope,
+            claims,
+            max_age,
+            proof,
+        } = row;
         let set = |names: &'p [T]| names.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>();
         Self {
             issuers: issuers.map(set),
