@@ -178,7 +178,13 @@ async fn the_matrix_has_a_column_without_a_proof_if_a_route_requires_one() {
         .route("/both", closed::get(for_both))
         .route("/users", closed::get(users_by_certificate))
         .with_state(authority.verifier());
-    insta::assert_snapshot!(authz_matrix!(app, authority), @"");
+    insta::assert_snapshot!(authz_matrix!(app, authority), @r"
+    route       none  invalid  expired  user  wrong service  no proof  right service
+    ----------  ----  -------  -------  ----  -------------  --------  -------------
+    GET /both   401   401      401      401   403            in        in
+    GET /mtls   401   401      401      403   403            401       in
+    GET /users  401   401      401      in    403            401       in
+    ");
 }
 
 #[tokio::test]
