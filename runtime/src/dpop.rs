@@ -28,9 +28,11 @@ mod target;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::replay::{MemoryReplays, ReplayError, ReplayStore, SpentProof};
+#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+pub(crate) use self::presented::ProofHeader;
 use self::{nonce::Nonces, target::Base};
 pub(crate) use self::{
-    presented::{PresentedProof, ProofHeader},
+    presented::PresentedProof,
     proof::{AboutRequest, VerifiedProof},
 };
 use crate::{
@@ -142,7 +144,8 @@ impl Dpop {
     }
 
     /// As [`Dpop::require_nonce`], with nonces that every process with this secret accepts. The secret has 32 random
-    /// bytes or more.
+    /// bytes or more. A proof with such a nonce is accepted once by each process, unless they share a
+    /// [`replay_store`](Dpop::replay_store).
     pub fn require_nonce_of_fleet(self, secret: impl Into<Vec<u8>>) -> Self {
         Self { nonce: Nonce::OfFleet(secret.into()), ..self }
     }
