@@ -76,6 +76,7 @@ async fn audit_trail_of_six_refusals_a_preview_and_a_deletion() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(authority.kid(), "[kid]");
     settings.add_filter(own.kid(), "[kid of the gateway]");
+    settings.add_filter(r"\d{4}-\d{2}-\d{2}T[\d:.]+Z", "[instant]");
     settings.bind(|| {
         insta::assert_json_snapshot!(events, {
             "[].id" => "[id]",
