@@ -27,7 +27,12 @@ use common::{
 use futures_util::FutureExt;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::Deserialize;
-use service_only::{Algorithm, Caller, Verifier, audit::NoAudit, issue::SigningKey};
+use service_only::{
+    Algorithm, Caller, Dpop, Verifier, VerifyingKey,
+    audit::NoAudit,
+    dpop::MemoryReplays,
+    issue::{DpopKey, SigningKey},
+};
 
 /// The claims as a user of jsonwebtoken has them.
 #[derive(Deserialize)]
@@ -51,6 +56,7 @@ fn main() {
     for algorithm in ALGORITHMS {
         cold(algorithm, report);
     }
+    proven(report);
     warm(report);
     two_threads(report);
     garbage(report);
@@ -76,6 +82,43 @@ fn cold(algorithm: Algorithm, report: &mut Report) {
         let what = format!("{algorithm}, cold, against the signature alone");
         report.budget(&what, "times", ours / signature, Bound::AtMost(1.03));
     }
+}
+
+/// Requests with a token and a proof of DPoP that were never seen before: two signatures, and a key to parse.
+fn proven(report: &mut Report) {
+    const URL: &str = "https://orders.internal";
+    let case = Case::new(Algorithm::ES256);
+    let dpop = Dpop::new(URL).max_age(Dpop::LONGEST_MAX_AGE).replay_capacity(MemoryReplays::MAX_CAPACITY);
+    let keys = case.verifier_keys.clone();
+    let verifier = Verifier::builder().issuer(ISSUER).audience(AUDIENCE).keys(keys).audit(NoAudit);
+    let verifier = verifier.dpop(dpop).build().unwrap();
+    let key = DpopKey::generate(Algorithm::ES256).unwrap();
+    let (rounds, batch) = (410, 32);
+    let request = |_| {
+        let token = case.issuer.token_for(tokens::SERVICE).bind_key(key.thumbprint()).mint().unwrap();
+        let proof = key.sign("GET", &format!("{URL}/stock"), Some(token.as_str()), None).unwrap();
+        format!("{} {proof}", token.as_str())
+    };
+    let requests: Vec<_> = (0..rounds * batch).map(request).collect();
+    let empty = http::Request::get("/stock").body(()).unwrap().into_parts().0;
+    let split = |request: &str| {
+        let (token, proof) = request.split_once(' ').unwrap();
+        (token.to_owned(), proof.to_owned())
+    };
+    let outcome = Race::new("ES256, a token with a proof of DPoP, never seen before")
+        .with("the signature of the token alone", |request| case.floor.signature(&split(request).0))
+        .with("service-only", |request| {
+            let (token, proof) = split(request);
+            let mut parts = empty.clone();
+            parts.headers.insert("authorization", format!("DPoP {token}").parse().unwrap());
+            parts.headers.insert("dpop", proof.parse().unwrap());
+            Caller::from_request_parts(&mut parts, &verifier).now_or_never().unwrap().unwrap();
+        })
+        .cold(&requests, batch)
+        .report(report);
+    let ratio = outcome.ratio("service-only") / outcome.ratio("the signature of the token alone");
+    let what = "ES256, cold, a token with its proof, against one signature alone";
+    report.budget(what, "times", ratio, Bound::AtMost(2.1));
 }
 
 /// One token again and again, as a service sends it.
@@ -168,6 +211,7 @@ fn garbage(report: &mut Report) {
 struct Case {
     issuer: service_only::issue::Issuer,
     verifier: Verifier,
+    verifier_keys: VerifyingKey,
     floor: Floor,
     decoding: DecodingKey,
     validation: Validation,
@@ -181,6 +225,7 @@ impl Case {
         validation.set_audience(&[AUDIENCE]);
         Self {
             verifier: tokens::verifier(key.verifying_key(), NoAudit),
+            verifier_keys: key.verifying_key(),
             floor: Floor::new(&key),
             decoding: decoding_key(&key),
             issuer: tokens::issuer(key),
