@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use service_only::{
-    Algorithm, Caller, Denial, Policy, Verifier, VerifyingKey,
+    Algorithm, Caller, Denial, Policy, ServiceOnlyLayer, Verifier, VerifyingKey,
     audit::NoAudit,
     error::{BuildError, Code, ServiceSetError},
     issue::{Issuer, SigningKey},
@@ -83,9 +83,12 @@ fn no_token_can_have_the_name_of_a_set() {
 }
 
 #[test]
-#[should_panic(expected = "the policy of a layer allows the services of `@others`")]
-fn a_layer_without_its_set_panics_at_the_start() {
+fn a_layer_whose_verifier_lacks_its_set_is_an_error_at_the_start() {
     let (builder, _) = world();
     let verifier = builder.service_set("deleters", ["orchestrator"]).build().unwrap();
-    let _ = service_only::ServiceOnlyLayer::new(verifier, Policy::any_service().services(&["@others"]));
+    let policy = |set: &'static [&'static str]| Policy::any_service().services(set);
+    assert!(ServiceOnlyLayer::try_new(verifier.clone(), policy(&["@deleters"])).is_ok());
+    let error = ServiceOnlyLayer::try_new(verifier, policy(&["billing", "@others"])).unwrap_err();
+    assert_eq!(error, ServiceSetError::Unknown("others".to_owned()));
+    assert!(error.to_string().contains("`VerifierBuilder::service_set`"), "{error}");
 }

@@ -8,7 +8,6 @@ use serde_json::json;
 use service_only::{
     Claims, ClosedRouter, FileKeys, Identity, JsonLinesAudit, Rejection, User, Verifier, callers,
     closed::{get, post},
-    error::BuildError,
     keys::KeySource,
     public,
     rejection::{Refusal, RefusalBody, RefusalClass},
@@ -107,8 +106,8 @@ fn verifier(keys: impl KeySource, deleters: &str) -> VerifierBuilder {
     builder.service_set("deleters", deleters).refusal_body(error_body)
 }
 
-fn build(builder: VerifierBuilder) -> Result<ClosedRouter, BuildError> {
-    Ok(routes().with_state(builder.build()?))
+fn build(builder: VerifierBuilder) -> Result<ClosedRouter, Box<dyn Error + Send + Sync>> {
+    Ok(routes().try_with_state(builder.build()?)?)
 }
 
 #[tokio::main]

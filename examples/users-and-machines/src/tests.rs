@@ -89,3 +89,8 @@ async fn no_route_is_open_and_attacks_with_either_caller_are_refused() {
         attack.audit(authority.audit()).run().await;
     }
 }
+
+#[test]
+fn the_program_has_fewer_than_150_lines() {
+    assert!(include_str!("main.rs").lines().count() < 150);
+}

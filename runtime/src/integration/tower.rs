@@ -22,10 +22,12 @@ use super::{
     },
 };
 use crate::{
+    denial::quoted,
     policy::{Endpoint, Policy},
     policy_digest::digest_of,
     recorder::{Attempt, Attempted},
     rejection::Rejection,
+    sets::ServiceSetError,
     verifier::Verifier,
 };
 
@@ -64,16 +66,35 @@ impl ServiceOnlyLayer {
     /// Creates a layer that admits callers that `verifier` accepts and `policy` allows. For a policy that is known only at
     /// run time, see [`Access::to_policy`](crate::routes::Access::to_policy).
     ///
-    /// # Panics
-    /// When the policy refers to a set of services that the verifier lacks. A program creates a layer at its start.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "a layer is created at the start, as a router is")]
+    /// If the policy refers to a set of services that the verifier lacks, the set allows no service, and the log has the
+    /// error. Use [`try_new`](Self::try_new) so that such a program does not start.
     pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
-        if let Some(set) = policy.service_sets().find(|set| !verifier.has_service_set(set)) {
-            panic!(
-                "the policy of a layer allows the services of `@{set}`, and the verifier has no such set; add it with `.service_set(\"{set}\", …)`"
-            );
+        if let Err(error) = check_sets(&verifier, &policy) {
+            tracing::error!(target: "service_only", %error, "the policy of a layer refers to a set that allows no service");
         }
+        Self::of(verifier, policy)
+    }
+
+    /// Creates a layer, as [`new`](Self::new), and checks that the verifier has the sets of services of the policy.
+    ///
+    /// # Errors
+    /// When it lacks one.
+    ///
+    /// ```standalone_crate
+    /// use service_only::{Policy, ServiceOnlyLayer, Verifier, error::ServiceSetError};
+    ///
+    /// const DELETERS: Policy<'static> = Policy::any_service().services(&["@deleters"]);
+    ///
+    /// fn layer(verifier: Verifier) -> Result<ServiceOnlyLayer, ServiceSetError> {
+    ///     ServiceOnlyLayer::try_new(verifier, DELETERS)
+    /// }
+    /// ```
+    pub fn try_new(verifier: Verifier, policy: Policy<'static>) -> Result<Self, ServiceSetError> {
+        check_sets(&verifier, &policy)?;
+        Ok(Self::of(verifier, policy))
+    }
+
+    fn of(verifier: Verifier, policy: Policy<'static>) -> Self {
         if let Some(issuers) = policy.allowed_issuers()
             && !issuers.iter().any(|issuer| verifier.trusts(issuer))
         {
@@ -142,6 +163,13 @@ impl<S> Layer<S> for ServiceOnlyLayer {
 
     fn layer(&self, inner: S) -> ServiceOnly<S> {
         ServiceOnly { layer: self.clone(), inner }
+    }
+}
+
+fn check_sets(verifier: &Verifier, policy: &Policy<'static>) -> Result<(), ServiceSetError> {
+    match policy.service_sets().find(|set| !verifier.has_service_set(set)) {
+        Some(missing) => Err(ServiceSetError::Unknown(quoted(missing))),
+        None => Ok(()),
     }
 }
 

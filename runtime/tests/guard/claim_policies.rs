@@ -13,6 +13,8 @@ use service_only::{
 use service_only_testkit::{TestAuthority, TokenDraft, call};
 use tower::Layer;
 
+use crate::frameworks::Log;
+
 #[service_only(claims(tenant_id = "{tenant}", region = "eu"))]
 async fn tenant(Path(tenant): Path<String>) -> String {
     tenant
@@ -97,24 +99,46 @@ async fn a_route_without_the_parameter_refuses_every_caller() {
     );
 }
 
-#[test]
-#[should_panic(
-    expected = "the path `/api/tenants/{id}` has no parameter `{tenant}`, which `claims(..)` of `guard::claim_policies::tenant` reads"
-)]
-fn a_closed_router_panics_at_the_start_without_the_parameter() {
-    let authority = TestAuthority::new();
+fn without_its_parameter() -> ClosedRouter<service_only::Verifier> {
     let inner = ClosedRouter::new().route("/tenants/{id}", closed::get(tenant));
-    let _ = ClosedRouter::new().nest("/api", inner).with_state::<()>(authority.verifier());
+    ClosedRouter::new().nest("/api", inner)
+}
+
+#[test]
+fn a_closed_router_without_the_parameter_is_an_error_at_the_start() {
+    let error = without_its_parameter().try_with_state::<()>(TestAuthority::new().verifier()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the path `/api/tenants/{id}` has no parameter `{tenant}`, which `claims(..)` of `guard::claim_policies::tenant` reads; write"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_router_that_starts_without_the_parameter_logs_it_and_refuses_every_caller() {
+    let authority = TestAuthority::new();
+    let (verifier, mut app) = (authority.verifier(), None);
+    let log = Log::during("service_only", || {
+        app = Some(without_its_parameter().with_state::<()>(verifier));
+    });
+    assert_eq!(log.len(), 1, "{log:?}");
+    let app = call(app.unwrap()).audit(authority.audit());
+    let response =
+        app.get("/api/tenants/t-1").bearer(draft(&authority).claim("tenant_id", "t-1").token().as_str());
+    assert_eq!(response.await.status(), 403);
 }
 
 #[test]
 fn a_closed_router_accepts_the_parameter_of_a_prefix() {
     let authority = TestAuthority::new();
     for path in ["/{tenant}", "/v1/{*tenant}"] {
-        let _ = ClosedRouter::new().route(path, closed::get(tenant)).with_state::<()>(authority.verifier());
+        let _ = ClosedRouter::new()
+            .route(path, closed::get(tenant))
+            .try_with_state::<()>(authority.verifier())
+            .unwrap();
     }
     let inner = ClosedRouter::new().route("/orders", closed::get(tenant));
-    let _ = ClosedRouter::new().nest("/{tenant}", inner).with_state::<()>(authority.verifier());
+    let _ = ClosedRouter::new().nest("/{tenant}", inner).try_with_state::<()>(authority.verifier()).unwrap();
 }
 
 #[tokio::test]

@@ -229,6 +229,20 @@ fn a_layer_warns_when_its_verifier_trusts_no_issuer_that_it_requires() {
 }
 
 #[test]
+fn a_layer_whose_verifier_lacks_its_set_logs_it_and_allows_no_service() {
+    let authority = TestAuthority::new();
+    let (verifier, mut guarded) = (authority.verifier(), None);
+    let log = Log::during("service_only", || {
+        let policy = Policy::any_service().services(&["@others"]);
+        guarded = Some(ServiceOnlyLayer::new(verifier, policy));
+    });
+    assert_eq!(log.len(), 1, "{log:?}");
+    let token = authority.service("others").token();
+    let denial = authority.verifier().verify_with(&token, guarded.unwrap().policy()).unwrap_err();
+    assert_eq!(denial.code(), Code::ServiceNotAllowed);
+}
+
+#[test]
 #[should_panic = "conflict"]
 fn a_guarded_service_and_a_handler_cannot_share_a_path() {
     #[public(reason = "load balancers have no token")]

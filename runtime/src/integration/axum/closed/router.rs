@@ -14,6 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
+    error::RouterError,
     handler::{ClosedHandler, Declaration},
     method::ClosedMethodRouter,
     table::{Answers, Table},
@@ -212,10 +213,37 @@ where
         Self { inner: self.inner.route_layer(layer), ..self }
     }
 
-    /// Provides the state of the handlers, which contains the verifier.
-    #[track_caller]
+    /// Provides the state of the handlers, which contains the verifier. A route that lacks a path parameter of its policy
+    /// refuses every caller, and the log has the [`RouterError`]. Use [`try_with_state`](Self::try_with_state) so that a
+    /// program with such a route does not start.
     pub fn with_state<S2>(self, state: S) -> ClosedRouter<S2> {
-        self.table.check_parameters();
+        if let Err(error) = self.table.check_parameters() {
+            tracing::error!(target: "service_only", %error, "a route refuses every caller");
+        }
+        self.stated(state)
+    }
+
+    /// Provides the state of the handlers, as [`with_state`](Self::with_state), and checks the routes.
+    ///
+    /// # Errors
+    /// When a route lacks a path parameter that its policy reads.
+    ///
+    /// ```
+    /// use service_only::{ClosedRouter, Verifier, closed::{RouterError, get}, service_only};
+    ///
+    /// #[service_only(claims(tenant_id = "{tenant}"))]
+    /// async fn invoices() {}
+    ///
+    /// fn app(verifier: Verifier) -> Result<ClosedRouter, RouterError> {
+    ///     ClosedRouter::new().route("/tenants/{tenant}/invoices", get(invoices)).try_with_state(verifier)
+    /// }
+    /// ```
+    pub fn try_with_state<S2>(self, state: S) -> Result<ClosedRouter<S2>, RouterError> {
+        self.table.check_parameters()?;
+        Ok(self.stated(state))
+    }
+
+    fn stated<S2>(self, state: S) -> ClosedRouter<S2> {
         ClosedRouter { inner: self.inner.with_state(state), table: self.table }
     }
 

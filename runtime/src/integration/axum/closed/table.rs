@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::routing::MethodFilter;
 
-use super::handler::Declaration;
+use super::{error::RouterError, handler::Declaration};
 use crate::routes::{Route, RouteTable};
 
 const METHODS: [(MethodFilter, &str); 9] = [
@@ -150,10 +150,8 @@ impl Table {
         table
     }
 
-    /// Checks that each route has the path parameters that its policy reads. Otherwise it would refuse every caller.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
-    pub(crate) fn check_parameters(&self) {
+    /// Checks that each route has the path parameters that its policy reads. Otherwise it refuses every caller.
+    pub(crate) fn check_parameters(&self) -> Result<(), RouterError> {
         let of_paths = self.paths.iter().flat_map(|(path, answers)| {
             answers
                 .by_method
@@ -165,12 +163,14 @@ impl Table {
         let of_fallbacks = self.fallbacks.iter().map(|fallback| (&fallback.rest, &fallback.said));
         for (path, said) in of_paths.chain(of_fallbacks) {
             if let Some(lacking) = said.parameters.iter().find(|name| !has_parameter(path, name)) {
-                let handler = said.endpoint.map(|endpoint| format!(" of `{endpoint}`")).unwrap_or_default();
-                panic!(
-                    "the path `{path}` has no parameter `{{{lacking}}}`, which `claims(..)`{handler} reads; write the parameter into the path, or correct its name in `claims(..)` (nest a router before `with_state`)"
-                );
+                return Err(RouterError::MissingParameter {
+                    path: path.clone(),
+                    parameter: (*lacking).to_owned(),
+                    handler: said.endpoint.map(|endpoint| endpoint.to_string()),
+                });
             }
         }
+        Ok(())
     }
 
     fn fallback_routes<'a>(&'a self, fallback: &'a Fallback) -> impl Iterator<Item = Route> + 'a {
