@@ -45,12 +45,16 @@ pub enum Provider {
     Okta,
     /// [`TrustedIssuer::cognito`].
     Cognito,
+    /// [`TrustedIssuer::duende`].
+    Duende,
     /// [`TrustedIssuer::google_service_accounts`].
     GoogleServiceAccounts,
     /// [`TrustedIssuer::github_actions`].
     GitHubActions,
     /// [`TrustedIssuer::gitlab_ci`].
     GitLabCi,
+    /// [`TrustedIssuer::eks`].
+    Eks,
     /// [`TrustedIssuer::aws_iam`].
     AwsIam,
 }
@@ -65,9 +69,11 @@ impl Provider {
         Self::EntraV2,
         Self::Okta,
         Self::Cognito,
+        Self::Duende,
         Self::GoogleServiceAccounts,
         Self::GitHubActions,
         Self::GitLabCi,
+        Self::Eks,
         Self::AwsIam,
     ];
 
@@ -86,9 +92,11 @@ impl Provider {
             Self::EntraV2 => "https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0",
             Self::Okta => "https://bakery.okta.com/oauth2/default",
             Self::Cognito => "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCdEfGhI",
+            Self::Duende => "https://identity.bakery.example",
             Self::GoogleServiceAccounts => "https://accounts.google.com",
             Self::GitHubActions => "https://token.actions.githubusercontent.com",
             Self::GitLabCi => "https://gitlab.com",
+            Self::Eks => "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
             Self::AwsIam => "https://6ba7b810-9dad-11d1-80b4-00c04fd430c8.tokens.sts.global.api.aws",
         }
     }
@@ -103,9 +111,11 @@ impl Provider {
             Self::EntraV2 => TrustedIssuer::entra_v2(Self::TENANT),
             Self::Okta => TrustedIssuer::okta(self.issuer()),
             Self::Cognito => TrustedIssuer::cognito("eu-central-1", "eu-central-1_AbCdEfGhI"),
+            Self::Duende => TrustedIssuer::duende(self.issuer()),
             Self::GoogleServiceAccounts => TrustedIssuer::google_service_accounts(),
             Self::GitHubActions => TrustedIssuer::github_actions(),
             Self::GitLabCi => TrustedIssuer::gitlab_ci(self.issuer()),
+            Self::Eks => TrustedIssuer::eks("eu-central-1", "EXAMPLED539D4633E53DE1B71EXAMPLE"),
             Self::AwsIam => TrustedIssuer::aws_iam(self.issuer(), Self::AWS_ACCOUNT),
         }
     }

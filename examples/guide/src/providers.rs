@@ -51,6 +51,13 @@ fn cognito(keys: impl KeySource) -> TrustedIssuer {
         .name("billing-client", "billing")
 }
 
+fn duende(keys: impl KeySource) -> TrustedIssuer {
+    TrustedIssuer::duende("https://identity.bakery.example")
+        .keys(keys)
+        .audience("orders")
+        .name("billing-client", "billing")
+}
+
 fn google(keys: impl KeySource) -> TrustedIssuer {
     TrustedIssuer::google_service_accounts().keys(keys).audience("orders").name("billing-client", "billing")
 }
@@ -69,6 +76,13 @@ fn gitlab(keys: impl KeySource) -> TrustedIssuer {
         "refs/heads/main",
         "billing",
     )
+}
+
+fn eks(keys: impl KeySource) -> TrustedIssuer {
+    TrustedIssuer::eks("eu-central-1", "EXAMPLED539D4633E53DE1B71EXAMPLE")
+        .keys(keys)
+        .audience("orders")
+        .name("system:serviceaccount:bakery:billing-client", "bakery.billing")
 }
 
 fn aws(keys: impl KeySource) -> TrustedIssuer {
@@ -140,7 +154,8 @@ mod tests {
                     let authority = authority(Provider::$provider);
                     let verifier = verifier(&authority, super::super::$name(authority.keys()));
                     let caller = verifier.verify(&machine(&authority).token()).unwrap();
-                    assert_eq!(caller.service(), "billing");
+                    let is_eks = Provider::$provider == Provider::Eks;
+                    assert_eq!(caller.service(), if is_eks { "bakery.billing" } else { "billing" });
                     assert_eq!(cells($link).len(), 4);
                 }
 
@@ -189,6 +204,8 @@ mod tests {
         [|token| token.claim("iss", "https://bakery.okta.com").audience("https://bakery.okta.com")] => WrongIssuer);
     row!(cognito, "Amazon Cognito", Cognito, |own| own.cognito("billing-client"),
         [|token| token.claim("scope", "stock/read"), |token| token.without_claim("scope")] => WrongAudience);
+    row!(duende, "Duende IdentityServer", Duende, |own| own.duende("billing-client"),
+        [|token| token.without_claim("client_machine"), |token| token.without_claim("aud")] => NotService);
     row!(google, "Google service accounts", GoogleServiceAccounts,
         |own| own.google_service_account("billing-client", "billing@bakery.iam.gserviceaccount.com"),
         [
@@ -200,6 +217,9 @@ mod tests {
         [|token| token.audience("https://github.com/bakery")] => WrongAudience);
     row!(gitlab, "GitLab CI", GitLabCi, |own| own.gitlab_ci("bakery/billing", "refs/heads/main"),
         [|token| token.claim("ref_protected", "false"), |token| token.audience("https://gitlab.com")] => BadClaimValue);
+    row!(eks, "Amazon EKS", Eks, |own| own.kubernetes("bakery", "billing-client"),
+        // The default audience.
+        [|token| token.audience("https://kubernetes.default.svc")] => WrongAudience);
     row!(aws, "AWS IAM", AwsIam, |own| own.aws_iam("billing-client"),
         [|token| token.without_claim("https://sts.amazonaws.com/")] => BadClaimValue);
 

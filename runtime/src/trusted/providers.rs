@@ -29,7 +29,8 @@ impl TrustedIssuer {
     /// Required in Keycloak: "Service accounts roles" of the client, with the client scope `service_account`; an
     /// audience mapper for this service.
     ///
-    /// Source: Keycloak Server Administration Guide, "Using a service account" and "Audience support".
+    /// Source: [Keycloak Server Administration Guide](https://www.keycloak.org/docs/latest/server_admin/), "Using a service
+    /// account" and "Audience support".
     pub fn keycloak(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("azp")
             .machine_if_equal("client_id", "azp")
@@ -49,7 +50,8 @@ impl TrustedIssuer {
     ///
     /// Required in Auth0: a machine-to-machine application, and an API whose identifier is the audience.
     ///
-    /// Source: Auth0, "Access Token Profiles" and "Client Credentials Flow".
+    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles) and
+    /// [Client Credentials Flow](https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow).
     pub fn auth0(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("azp")
             .machine_if("gty", "client-credentials")
@@ -67,7 +69,8 @@ impl TrustedIssuer {
     ///
     /// Required in Auth0: "RFC 9068" as the "JSON Web Token (JWT) Profile" of the API.
     ///
-    /// Source: Auth0, "Access Token Profiles" and "Configure Access Token Profile".
+    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles) and
+    /// [Configure Access Token Profile](https://auth0.com/docs/get-started/apis/configure-access-token-profile).
     pub fn auth0_rfc9068(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("client_id")
             .machine_if_suffixed("sub", "client_id", "@clients")
@@ -82,9 +85,12 @@ impl TrustedIssuer {
     /// A token belongs to a machine if `idtyp` is `app` and it has no `scp`, which a user's token has. ID tokens have no
     /// `appid`. Roles come from `roles`, the application permissions.
     ///
-    /// Required in Entra: the optional claim `idtyp` for access tokens of this API, and app roles for its callers.
+    /// Required in Entra: the optional claim `idtyp` for access tokens of this API, and app roles for its callers. The
+    /// audience of version 1.0 depends on how a client names the API, unless the optional claim `aud` has `use_guid`: then
+    /// it is the client id of the API.
     ///
-    /// Source: Microsoft, "Access token claims reference" and "Optional claims reference".
+    /// Source: Microsoft, [Access token claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference)
+    /// and [Optional claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference).
     pub fn entra_v1(tenant: &str) -> Self {
         Self::entra(tenant, format!("https://sts.windows.net/{tenant}/"), "appid", "1.0")
     }
@@ -94,7 +100,8 @@ impl TrustedIssuer {
     ///
     /// Required in Entra: also `requestedAccessTokenVersion` 2 in the manifest of this API.
     ///
-    /// Source: Microsoft, "Access token claims reference" and "Optional claims reference".
+    /// Source: Microsoft, [Access token claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference)
+    /// and [Optional claims reference](https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference).
     pub fn entra_v2(tenant: &str) -> Self {
         Self::entra(tenant, format!("https://login.microsoftonline.com/{tenant}/v2.0"), "azp", "2.0")
     }
@@ -125,7 +132,8 @@ impl TrustedIssuer {
     /// Required in Okta: an API services application, a custom scope, and an access policy of the authorization server
     /// for it.
     ///
-    /// Source: Okta, "OpenID Connect & OAuth 2.0 API", section "Access token".
+    /// Source: Okta, [OpenID Connect & OAuth 2.0 API](https://developer.okta.com/docs/reference/api/oidc/), section "Access
+    /// token".
     pub fn okta(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("cid")
             .machine_if_equal("sub", "cid")
@@ -146,7 +154,9 @@ impl TrustedIssuer {
     ///
     /// Required in Cognito: a resource server for this service, and its scopes for the app client.
     ///
-    /// Source: Amazon Cognito Developer Guide, "Understanding the access token" and "Scopes, M2M, and resource servers".
+    /// Source: Amazon Cognito Developer Guide,
+    /// [Understanding the access token](https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html)
+    /// and [Scopes, M2M, and resource servers](https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html).
     pub fn cognito(region: &str, user_pool: &str) -> Self {
         let tokens = AccessTokens::named_by("client_id")
             .machine_if_equal("sub", "client_id")
@@ -166,6 +176,27 @@ impl TrustedIssuer {
         )
     }
 
+    /// Trusts access tokens of Duende IdentityServer, such as `https://identity.bakery.example`. The service is the client
+    /// (`client_id`).
+    ///
+    /// A token belongs to a machine if `client_machine` is `true` and it has no `sub`, which a user's token has. Duende
+    /// prefixes the claims of a client with `client_`, so that no claim of a user has such a name. It sends them for client
+    /// credentials only, unless the client has `AlwaysSendClientClaims`. `typ` must be `at+jwt`, which excludes ID tokens.
+    /// Scopes come from `scope`.
+    ///
+    /// Required in Duende: an `ApiResource` whose name is the audience, with the scopes of this service; for each machine
+    /// `Claims = { new ClientClaim("machine", "true") }`.
+    ///
+    /// Source: Duende, [Claims](https://docs.duendesoftware.com/identityserver/fundamentals/claims/), section "Client
+    /// Claims", and [API Resources](https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/).
+    pub fn duende(issuer: impl Into<String>) -> Self {
+        let tokens = AccessTokens::named_by("client_id")
+            .machine_if("client_machine", "true")
+            .user_if_present("sub")
+            .require_jti();
+        Self::oauth_with(issuer, tokens)
+    }
+
     /// Trusts ID tokens that Google issues to service accounts, as the metadata server returns them. The service is the
     /// unique id of the account (`sub`), which Google never reuses. Map it with [`name`](Self::name).
     ///
@@ -175,7 +206,8 @@ impl TrustedIssuer {
     /// Required in Google Cloud: a token for the audience of this service, requested with `format=full` or
     /// `includeEmail`.
     ///
-    /// Source: Google Cloud, "Verify VM identity" and "Get an ID token".
+    /// Source: Google Cloud, [Verify VM identity](https://cloud.google.com/compute/docs/instances/verifying-instance-identity)
+    /// and [Get an ID token](https://cloud.google.com/docs/authentication/get-id-token).
     pub fn google_service_accounts() -> Self {
         let tokens = AccessTokens::named_by("sub")
             .machine_if_equal("azp", "sub")
@@ -193,7 +225,10 @@ impl TrustedIssuer {
     ///
     /// Required in GitHub: `permissions: id-token: write`, and a token for the audience of this service.
     ///
-    /// Source: GitHub Docs, "OpenID Connect reference".
+    /// A repository is compared by its name. If its owner gives the name up, another owner can take it, so remove the
+    /// pipeline first.
+    ///
+    /// Source: GitHub Docs, [OpenID Connect reference](https://docs.github.com/en/actions/reference/security/oidc).
     pub fn github_actions() -> Self {
         let tokens = AccessTokens::named_by("repository")
             .and_by("ref")
@@ -213,7 +248,8 @@ impl TrustedIssuer {
     ///
     /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag.
     ///
-    /// Source: GitLab Docs, "OpenID Connect (OIDC) Authentication Using ID Tokens".
+    /// Source: GitLab Docs,
+    /// [OpenID Connect (OIDC) Authentication Using ID Tokens](https://docs.gitlab.com/ci/secrets/id_token_authentication/).
     pub fn gitlab_ci(instance: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("project_path")
             .and_by("ref_path")
@@ -246,7 +282,8 @@ impl TrustedIssuer {
     /// Trusts service accounts of a cluster of Amazon EKS by its OIDC provider. The arguments are the region and the
     /// last part of the provider's URL. See [`kubernetes`](Self::kubernetes).
     ///
-    /// Source: Amazon EKS User Guide, "Create an IAM OIDC provider for your cluster".
+    /// Source: Amazon EKS User Guide,
+    /// [Create an IAM OIDC provider for your cluster](https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html).
     pub fn eks(region: &str, provider: &str) -> Self {
         Self::of(Kind::Kubernetes, format!("https://oidc.eks.{region}.amazonaws.com/id/{provider}")).checked(
             is_label(region)
@@ -268,7 +305,9 @@ impl TrustedIssuer {
     /// Required in AWS: outbound identity federation of the account, and `sts:GetWebIdentityToken` for the role, limited
     /// to the audience of this service.
     ///
-    /// Source: AWS IAM User Guide, "Understanding token claims" of outbound identity federation.
+    /// Source: AWS IAM User Guide,
+    /// [Understanding token claims](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound_token_claims.html)
+    /// of outbound identity federation.
     pub fn aws_iam(issuer: impl Into<String>, account: &str) -> Self {
         let tokens = AccessTokens::named_by("sub")
             .only_named()

@@ -72,8 +72,9 @@ const USER: &str = "5b1d7d0e-8a3b-4f4c-b2e5-0e8f1f9a6c21";
 
 impl TestAuthority {
     /// Hostile tokens of a provider, one or more for each [`Impersonation`]. They pretend to be the caller
-    /// `billing-client`, the pipeline of `bakery/billing` at `refs/heads/main`, or the IAM role `billing-client`. The
-    /// verifier must name that caller `billing`.
+    /// `billing-client`, the pipeline of `bakery/billing` at `refs/heads/main`, the service account `billing-client` of the
+    /// namespace `bakery`, or the IAM role `billing-client`. The verifier must name that caller `billing`, and for
+    /// [`Provider::Eks`] `bakery.billing`.
     ///
     /// # Panics
     /// When the authority has no audience.
@@ -87,9 +88,11 @@ impl TestAuthority {
             Provider::EntraV2 => entra(self.entra_v2(EXPECTED), "azp", self.entra_v2(NAME)),
             Provider::Okta => self.of_okta(),
             Provider::Cognito => self.of_cognito(),
+            Provider::Duende => self.of_duende(),
             Provider::GoogleServiceAccounts => self.of_google(),
             Provider::GitHubActions => self.of_github(),
             Provider::GitLabCi => self.of_gitlab(),
+            Provider::Eks => self.of_eks(),
             Provider::AwsIam => self.of_aws(),
         };
         all.sort_by_key(|impostor| impostor.class);
@@ -184,6 +187,26 @@ impl TestAuthority {
         ]
     }
 
+    fn of_duende(&self) -> Vec<Impostor> {
+        let machine = || self.duende(EXPECTED);
+        let user = || machine().claim("sub", USER).claim("amr", ["pwd"].as_slice());
+        vec![
+            user_token(user().without_claim("client_machine")),
+            // The claims of a client are in the tokens of its users too, if it has `AlwaysSendClientClaims`.
+            user_token(user()),
+            id_token(
+                user().header("typ", "JWT").without_claim("client_id").claim("nonce", "n1"),
+                Code::WrongTyp,
+            ),
+            other_client(self.duende(NAME)),
+            other_tenant(machine().claim("iss", "https://identity.mill.example")),
+            // A claim of the user, which has no prefix, and values that only resemble the mark.
+            look_alike(user().without_claim("client_machine").claim("machine", "true"), Code::NotService),
+            look_alike(machine().claim("client_machine", "True"), Code::NotService),
+            look_alike(machine().claim("client_machine", true), Code::NotService),
+        ]
+    }
+
     fn of_google(&self) -> Vec<Impostor> {
         let machine = || self.google_service_account(EXPECTED, "billing@bakery.iam.gserviceaccount.com");
         let user = || {
@@ -235,6 +258,27 @@ impl TestAuthority {
             look_alike(self.gitlab_ci(PROJECT, "refs/tags/main"), Code::BadClaimValue),
             look_alike(self.gitlab_ci("mill/billing", MAIN), Code::BadClaimValue),
             look_alike(job().claim("ref_protected", "false"), Code::BadClaimValue),
+        ]
+    }
+
+    fn of_eks(&self) -> Vec<Impostor> {
+        let pod = || self.kubernetes("bakery", EXPECTED);
+        vec![
+            user_token(pod().claim("sub", "anna@bakery.example")),
+            // A token of the cluster that is not bound to a pod, as the Secret of a service account has it.
+            id_token(pod().without_claim("kubernetes.io"), Code::MissingClaim),
+            // Its own name is the one that the verifier gives to the expected account.
+            other_client(self.kubernetes("bakery", NAME)),
+            other_tenant(pod().claim(
+                "iss",
+                "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLEMILL4633E53DE1B71EXAMPLE",
+            )),
+            // An account of this name in another namespace.
+            look_alike(
+                self.kubernetes("mill", EXPECTED)
+                    .claim("sub", format!("system:serviceaccount:bakery:{EXPECTED}")),
+                Code::SubServiceMismatch,
+            ),
         ]
     }
 

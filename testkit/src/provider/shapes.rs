@@ -104,6 +104,17 @@ impl TestAuthority {
             .claim("version", 2)
     }
 
+    /// Starts an access token that Duende IdentityServer issues for client credentials.
+    #[track_caller]
+    pub fn duende(&self, client_id: &str) -> TokenDraft {
+        self.of_machine()
+            .header("typ", "at+jwt")
+            .without_claim("sub")
+            .claim("client_id", client_id)
+            .claim("client_machine", "true")
+            .claim("scope", ["orders.read"].as_slice())
+    }
+
     /// Starts an ID token of a Google service account. The subject is its unique id.
     #[track_caller]
     pub fn google_service_account(&self, unique_id: &str, email: &str) -> TokenDraft {
@@ -112,6 +123,10 @@ impl TestAuthority {
             .claim("azp", unique_id)
             .claim("email", email)
             .claim("email_verified", true)
+            .claim(
+                "google",
+                json!({"compute_engine": {"project_id": "bakery", "zone": "europe-west3-a", "instance_name": "billing-0"}}),
+            )
             .claim("sub", unique_id)
     }
 

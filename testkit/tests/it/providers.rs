@@ -11,6 +11,11 @@ fn authority(provider: Provider) -> TestAuthority {
     TestAuthority::new().audience("orders").of_provider(provider)
 }
 
+/// The name of the expected caller. Another service account of a cluster has a name with its namespace.
+fn name(provider: Provider) -> &'static str {
+    if provider == Provider::Eks { "bakery.billing" } else { "billing" }
+}
+
 /// The expected caller by its name.
 fn trusted(authority: &TestAuthority, provider: Provider) -> TrustedIssuer {
     let trusted = authority.trusted_provider(provider);
@@ -18,6 +23,7 @@ fn trusted(authority: &TestAuthority, provider: Provider) -> TrustedIssuer {
         Provider::GitHubActions | Provider::GitLabCi => {
             trusted.pipeline("bakery/billing", "refs/heads/main", "billing")
         }
+        Provider::Eks => trusted.name("system:serviceaccount:bakery:billing-client", name(provider)),
         Provider::AwsIam => trusted.name("arn:aws:iam::123456789012:role/billing-client", "billing"),
         _ => trusted.name("billing-client", "billing"),
     }
@@ -41,8 +47,10 @@ fn machine(authority: &TestAuthority, provider: Provider) -> FixtureToken {
         Provider::GoogleServiceAccounts => {
             authority.google_service_account("billing-client", "billing@bakery.iam.gserviceaccount.com")
         }
+        Provider::Duende => authority.duende("billing-client"),
         Provider::GitHubActions => authority.github_actions("bakery/billing", "refs/heads/main"),
         Provider::GitLabCi => authority.gitlab_ci("bakery/billing", "refs/heads/main"),
+        Provider::Eks => authority.kubernetes("bakery", "billing-client"),
         Provider::AwsIam => authority.aws_iam("billing-client"),
         other => panic!("{other:?} has no machine"),
     }
@@ -58,7 +66,7 @@ fn the_machine_of_every_provider_is_a_service_by_its_configured_name() {
         // From the third time on it comes from the cache.
         for _ in 0..4 {
             let caller = verifier.verify(&token).unwrap_or_else(|denial| panic!("{provider:?}: {denial}"));
-            assert_eq!((caller.service(), caller.issuer()), ("billing", provider.issuer()));
+            assert_eq!((caller.service(), caller.issuer()), (name(provider), provider.issuer()));
         }
     }
 }
@@ -102,6 +110,7 @@ fn scopes_and_roles_come_from_the_claims_of_the_provider() {
         (Provider::EntraV1, Policy::any_service().roles(&["Orders.Read"])),
         (Provider::EntraV2, Policy::any_service().roles(&["Orders.Read"])),
         (Provider::Okta, Policy::any_service().scopes(&["orders.read"])),
+        (Provider::Duende, Policy::any_service().scopes(&["orders.read"])),
         (Provider::Cognito, Policy::any_service().scopes(&["orders/read"])),
     ];
     for (provider, policy) in granted {

@@ -81,7 +81,9 @@ fn every_provider_needs_an_audience_and_a_key_pair() {
         TrustedIssuer::auth0("https://a.auth0.com/"),
         TrustedIssuer::okta("https://a.okta.com/oauth2/default"),
         TrustedIssuer::cognito("eu-central-1", "eu-central-1_AbC"),
+        TrustedIssuer::duende("https://identity.example"),
         TrustedIssuer::google_service_accounts(),
+        TrustedIssuer::eks("eu-central-1", "EXAMPLED539D4633E53DE1B71EXAMPLE"),
     ] {
         let refused = Verifier::builder().trust(issuer.keys(key())).build().map(|_| ());
         assert!(matches!(refused, Err(BuildError::NoAudience(_))), "{refused:?}");
