@@ -22,7 +22,10 @@
 //! assert!(export::istio(&table, &mesh)?.contains("- cluster.local/ns/bakery/sa/orchestrator"));
 //! # Ok::<(), export::ExportError>(())
 //! ```
+//!
+//! With the feature `utoipa`, [`GuardedHandlers`] and [`GuardedRoutes`] add who may call to a document of utoipa.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
 
 mod envoy;
@@ -34,8 +37,12 @@ mod openapi;
 mod options;
 mod plan;
 mod template;
+#[cfg(feature = "utoipa")]
+mod utoipa_modify;
 mod yaml;
 
+#[cfg(feature = "utoipa")]
+pub use self::utoipa_modify::{GuardedHandlers, GuardedRoutes};
 pub use self::{
     envoy::{ENVOY_VERSION, envoy},
     error::{ExportError, MeshOption},

@@ -9,10 +9,10 @@ use crate::{
     plan::{self, Rule},
     template::{Piece, Template},
 };
-use service_only::routes::{Access, Requirements, Route, RouteTable};
+use service_only::routes::{Access, Requirements, RouteTable};
 
-const SCHEME: &str = "serviceToken";
-const USER_SCHEME: &str = "userToken";
+pub(crate) const SCHEME: &str = "serviceToken";
+pub(crate) const USER_SCHEME: &str = "userToken";
 
 /// The methods for which a path item of OpenAPI 3.1 can have an operation.
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
@@ -26,33 +26,33 @@ const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "
 /// # Errors
 /// For a method that OpenAPI does not support, and for two paths that it cannot distinguish.
 pub fn openapi(table: &RouteTable, version: &str) -> Result<String, ExportError> {
-    let mut document = json!({
-        "components": {
-            "responses": {
-                "Forbidden": response("The token does not belong to an allowed caller."),
-                "Unauthorized": response("The token is missing or not authentic."),
-            },
-            "schemas": { "Problem": problem() },
-            "securitySchemes": { SCHEME: {
-                "bearerFormat": "JWT",
-                "description": "A service token.",
-                "scheme": "bearer",
-                "type": "http",
-            } },
-        },
+    let has_users = table.routes().iter().any(|route| route.access().for_users().is_some());
+    let document = json!({
+        "components": components(has_users),
         "info": { "title": table.service(), "version": version },
         "openapi": "3.1.0",
         "paths": paths(table)?,
         // The default for operations that are not listed: they are not public either.
         "security": [{ SCHEME: [] }],
     });
-    let has_users = table.routes().iter().any(|route| route.access().for_users().is_some());
-    if let (true, Some(schemes)) = (has_users, document.pointer_mut("/components/securitySchemes")) {
-        schemes[USER_SCHEME] = json!({
-            "bearerFormat": "JWT", "description": "A user's access token.", "scheme": "bearer", "type": "http",
-        });
-    }
     Ok(format!("{document:#}\n"))
+}
+
+/// What every operation refers to: the schemes of the tokens, and the responses to a refused caller.
+pub(crate) fn components(has_users: bool) -> Value {
+    let scheme = |description: &str| json!({ "bearerFormat": "JWT", "description": description, "scheme": "bearer", "type": "http" });
+    let mut schemes = Map::from_iter([(SCHEME.to_owned(), scheme("A service token."))]);
+    if has_users {
+        schemes.insert(USER_SCHEME.to_owned(), scheme("A user's access token."));
+    }
+    json!({
+        "responses": {
+            "Forbidden": response("The token does not belong to an allowed caller."),
+            "Unauthorized": response("The token is missing or not authentic."),
+        },
+        "schemas": { "Problem": problem() },
+        "securitySchemes": schemes,
+    })
 }
 
 fn paths(table: &RouteTable) -> Result<Value, ExportError> {
@@ -69,7 +69,7 @@ fn paths(table: &RouteTable) -> Result<Value, ExportError> {
         if *template != rule.template {
             return Err(refused(format!("OpenAPI cannot distinguish it from `{known}`")));
         }
-        let operation = operation(rule.route);
+        let operation = operation(rule.route.access(), rule.route.endpoint());
         for method in methods(&rule).map_err(refused)? {
             item.insert(method.to_ascii_lowercase(), operation.clone());
         }
@@ -77,7 +77,7 @@ fn paths(table: &RouteTable) -> Result<Value, ExportError> {
     Ok(items.into_values().map(|(_, path, item)| (path, Value::Object(item))).collect())
 }
 
-fn written(template: &Template, parameter: impl Fn(&str) -> String) -> Result<String, String> {
+pub(crate) fn written(template: &Template, parameter: impl Fn(&str) -> String) -> Result<String, String> {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) if text.contains(['{', '}', '?', '#']) => {
             Err("OpenAPI cannot express one of its characters".to_owned())
@@ -98,7 +98,7 @@ fn parameters(template: &Template) -> Value {
     template.pieces().iter().filter_map(piece).collect()
 }
 
-fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
+pub(crate) fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
     if rule.route.methods().is_empty() {
         return Ok(METHODS.into_iter().filter(|method| !rule.without_methods.contains(method)).collect());
     }
@@ -109,9 +109,9 @@ fn methods<'r>(rule: &Rule<'r>) -> Result<Vec<&'r str>, String> {
     rule.route.methods().iter().map(known).collect()
 }
 
-fn operation(route: &Route) -> Value {
+/// What an operation requires of its caller, and how it answers a refused one.
+pub(crate) fn operation(access: &Access, handler: Option<&str>) -> Value {
     let answer = json!({ "description": "The handler's response." });
-    let access = route.access();
     let mut operation = match access {
         Access::Public { reason } => {
             json!({ "responses": { "default": answer }, "security": [], "x-public": reason })
@@ -141,7 +141,7 @@ fn operation(route: &Route) -> Value {
             operation
         }
     };
-    if let (Some(handler), Some(operation)) = (route.endpoint(), operation.as_object_mut()) {
+    if let (Some(handler), Some(operation)) = (handler, operation.as_object_mut()) {
         operation.insert("x-handler".to_owned(), json!(handler));
     }
     operation

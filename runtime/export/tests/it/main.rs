@@ -20,6 +20,7 @@ mod meaning;
 mod peer;
 mod proxy;
 mod twice;
+mod utoipa_documents;
 
 use std::time::Duration;
 
