@@ -8,6 +8,7 @@
 //! - [`decode_text`], [`unverified_payload`], [`escaped`]: handle text in the same way as the guard.
 //! - [`bounded`], [`OTHERS`]: bound the number of names that have a count of their own.
 //! - [`PRIVATE_MEMBERS`]: recognize a private key in a JWK set. The command line uses it too.
+//! - `format`: the types of `service-token.toml`, which the command line reads too.
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`peer_certificate`]: creates the proof of a peer after its handshake.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
@@ -16,6 +17,8 @@
 
 use std::{borrow::Cow, io, path::Path};
 
+#[cfg(feature = "config")]
+pub use crate::config::format;
 pub use crate::{
     audit::LogObserver,
     clock::Stopwatch,

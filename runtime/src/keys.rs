@@ -31,7 +31,9 @@ pub use jwks::SkippedKey;
 #[cfg(feature = "remote")]
 pub use remote::{RemoteError, RemoteErrorKind, RemoteJwks, RemoteJwksBuilder};
 pub use ring::{KeyRing, KeyState};
-pub use secret::SecretEncoding;
+#[cfg(any(feature = "config", feature = "issue"))]
+pub(crate) use secret::secret_name;
+pub use secret::{SecretEncoding, UnknownEncoding};
 pub use set::KeySet;
 pub use source::{KeySource, KeysUnavailable, Refresh};
 

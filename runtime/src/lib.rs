@@ -42,6 +42,7 @@
 //! | `tonic` | guarded services of tonic 0.14 |
 //! | `remote` | `RemoteJwks`: keys from a JWK set at a URL, or from OIDC discovery |
 //! | `issue` | `Issuer` and `SigningKey`: mint tokens |
+//! | `config` | `VerifierConfig`: a verifier from `service-token.toml` or from environment variables |
 //! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
 //! | `compress` | compression of rotated audit logs |
 //!
@@ -78,6 +79,8 @@ mod caller;
 pub mod claims;
 pub mod clock;
 mod columns;
+#[cfg(feature = "config")]
+pub mod config;
 mod const_text;
 mod denial;
 pub mod dpop;

@@ -22,3 +22,4 @@ mod sealing;
 mod stored_checkpoints;
 #[cfg(test)]
 mod testing;
+mod verifier;

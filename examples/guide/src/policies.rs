@@ -66,9 +66,33 @@ async fn count_records(caller: Caller) -> String {
     format!("{} asks through {actor}\n", caller.service())
 }
 
+/// Only administrators of tenants, with a token of the last hour.
+macro_rules! tenant_admin_only {
+    ($($handler:item)*) => {
+        $(
+            #[service_only(roles("admin"), scopes("tenants:delete"), max_age = "1h")]
+            $handler
+        )*
+    };
+}
+
+tenant_admin_only! {
+    async fn archive_tenant(Path(tenant): Path<String>, caller: Caller) -> String {
+        format!("{tenant} archived for {}\n", caller.service())
+    }
+
+    async fn restore_tenant(Path(tenant): Path<String>) -> String {
+        format!("{tenant} restored\n")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::{Router, routing::get};
+    use axum::{
+        Router,
+        routing::{get, post},
+    };
+    use service_only::routes::{endpoints, policy_of};
     use service_only_testkit::{TestAuthority, assert_allowed, assert_audited, assert_denied, call};
 
     use super::*;
@@ -87,6 +111,34 @@ mod tests {
             valid.issued_ago(std::time::Duration::from_secs(25 * 3600)),
         ] {
             assert_denied!(app.get("/stock").bearer(refused.token()).await, 403);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_handler_of_a_named_policy_is_guarded_and_listed() {
+        let authority = TestAuthority::new();
+        let app = Router::new()
+            .route("/{tenant}/archive", post(archive_tenant))
+            .route("/{tenant}/restore", post(restore_tenant));
+        let app = call(app.with_state(authority.verifier())).audit(authority.audit());
+        let admin = authority.service("orchestrator").role("admin").scope("tenants:delete");
+        for path in ["/t-1/archive", "/t-1/restore"] {
+            assert_allowed!(app.post(path).bearer(admin.token()).await);
+            for refused in [
+                authority.service("orchestrator").role("admin"),
+                authority.service("orchestrator").role("reader").scope("tenants:delete"),
+                admin.clone().issued_ago(std::time::Duration::from_secs(2 * 3600)),
+            ] {
+                assert_denied!(app.post(path).bearer(refused.token()).await, 403);
+            }
+            assert_denied!(app.post(path).await, 401);
+        }
+        assert_eq!(policy_of(archive_tenant), policy_of(restore_tenant));
+        for name in ["archive_tenant", "restore_tenant"] {
+            let listed = endpoints();
+            let own = listed.iter().find(|guarded| guarded.endpoint().function() == name).unwrap();
+            assert_eq!(own.policy(), &policy_of(restore_tenant));
+            assert!(own.endpoint().to_string().ends_with(&format!("::policies::{name}")));
         }
     }
 

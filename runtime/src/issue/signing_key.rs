@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::{
     encoding::AsDer,
-    hmac, rand,
+    rand,
     rsa::KeySize,
     signature::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -35,7 +35,7 @@ use crate::{
     denial::quoted,
     keys::{
         Algorithm, KeyError, KeyErrorKind, KeyId, KeyType, Prepared, VerifyingKey, check_rsa, check_secret,
-        identity,
+        identity, secret_name,
     },
     text,
 };
@@ -126,11 +126,7 @@ impl SigningKey {
     /// As [`VerifyingKey::hmac`].
     pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         check_secret(algorithm, secret)?;
-        // Derive a name that reveals nothing about the secret: a PRF with the secret as key, cut to 96 bits. A
-        // thumbprint would publish a hash of the secret (RFC 7638 section 7).
-        let prf = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let tag = hmac::sign(&prf, b"service-only kid");
-        let kid = KeyId::new(base64url(tag.as_ref().first_chunk::<12>().unwrap_or(&[0; 12])));
+        let kid = secret_name(secret);
         let empty = |_| KeyError::unusable("the secret is empty");
         let prepared = Prepared::new(algorithm, &DecodingKey::from_secret(secret).map_err(empty)?)?;
         Ok(Self {

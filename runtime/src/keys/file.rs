@@ -114,7 +114,13 @@ pub struct FileKeysBuilder {
 
 impl FileKeysBuilder {
     fn of(path: PathBuf, format: Format) -> Self {
-        let file = KeyFile { path, format, kid: None };
+        let file = KeyFile {
+            path,
+            format,
+            kid: None,
+            #[cfg(feature = "config")]
+            named_by_secret: false,
+        };
         let clock = Box::new(SystemClock);
         Self { file, interval: DEFAULT_POLL_INTERVAL, clock, encoding_of_no_secret: false }
     }
@@ -123,6 +129,14 @@ impl FileKeysBuilder {
     /// have their own names.
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.file.kid = Some(kid.into());
+        self
+    }
+
+    /// Names the secret as the command `service-token` does if it has no other name, so that a token with another `kid` is
+    /// refused.
+    #[cfg(feature = "config")]
+    pub(crate) fn named_by_secret(mut self) -> Self {
+        self.file.named_by_secret = true;
         self
     }
 
@@ -186,6 +200,9 @@ struct KeyFile {
     path: PathBuf,
     format: Format,
     kid: Option<String>,
+    /// Whether a secret without a `kid` gets the name that is derived from it.
+    #[cfg(feature = "config")]
+    named_by_secret: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -223,7 +240,7 @@ impl Contents for KeyFile {
             Format::Jwks => return KeySet::from_jwks(bytes).map_err(|error| self.named(error)),
             Format::Pem(algorithm) => VerifyingKey::from_pem(algorithm, bytes),
             Format::Hmac(algorithm, encoding) => {
-                encoding.decode(bytes).and_then(|secret| VerifyingKey::hmac(algorithm, &secret))
+                encoding.decode(bytes).and_then(|secret| self.of_secret(algorithm, &secret))
             }
         };
         let key = key.map_err(|error| self.named(error))?;
@@ -254,6 +271,15 @@ impl Contents for KeyFile {
 }
 
 impl KeyFile {
+    fn of_secret(&self, algorithm: Algorithm, secret: &[u8]) -> Result<VerifyingKey, KeyError> {
+        let key = VerifyingKey::hmac(algorithm, secret)?;
+        #[cfg(feature = "config")]
+        if self.named_by_secret {
+            return Ok(key.with_kid(super::secret_name(secret).as_str()));
+        }
+        Ok(key)
+    }
+
     fn named(&self, error: KeyError) -> KeyError {
         error.in_file(&self.path)
     }

@@ -1,6 +1,8 @@
 //! The encodings of an HMAC secret in a file. The services that verify and the command that
 //! mints share one rule, so that a line ending never turns one file into two secrets.
 
+use std::{error::Error, fmt, str::FromStr};
+
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -8,6 +10,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 use super::KeyError;
+use crate::denial::quoted;
 
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
@@ -51,6 +54,43 @@ impl SecretEncoding {
                 .map_err(|_| KeyError::unusable("the secret is not base64url text")),
         }
     }
+}
+
+impl FromStr for SecretEncoding {
+    type Err = UnknownEncoding;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEncoding> {
+        match name {
+            "raw" => Ok(Self::Raw),
+            "utf8" => Ok(Self::Utf8),
+            "base64url" => Ok(Self::Base64url),
+            _ => Err(UnknownEncoding(quoted(name))),
+        }
+    }
+}
+
+/// The error for a name that is not an encoding of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownEncoding(String);
+
+impl fmt::Display for UnknownEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not an encoding; write `raw`, `utf8` or `base64url`", self.0)
+    }
+}
+
+impl Error for UnknownEncoding {}
+
+/// A name of a secret that reveals nothing about it: a PRF with the secret as key, cut to 96 bits. A thumbprint would
+/// publish a hash of the secret (RFC 7638 section 7).
+#[cfg(any(feature = "config", feature = "issue"))]
+pub(crate) fn secret_name(secret: &[u8]) -> super::KeyId {
+    use aws_lc_rs::hmac;
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let prf = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(&prf, b"service-only kid");
+    super::KeyId::new(URL_SAFE_NO_PAD.encode(tag.as_ref().first_chunk::<12>().unwrap_or(&[0; 12])))
 }
 
 /// Returns `bytes` without one LF or CRLF at the end.
