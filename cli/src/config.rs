@@ -10,7 +10,6 @@ mod key;
 mod rotation;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,12 +17,14 @@ use std::time::Duration;
 pub(crate) use environment::choose;
 pub(crate) use keep_expired::KeepExpired;
 pub(crate) use rotation::RotationConfig;
-use serde::{Deserialize, Deserializer, de};
-use service_only::claims::{Scopes, ServiceName};
-use service_only_store::{Store, StoreError};
+use service_only::{
+    __satellite::format::{self, Mistake, Parsed, Values},
+    claims::{Scopes, ServiceName},
+};
+use service_only_store::{Store, StoreError, rotation::LifeLeft};
 
 pub(crate) use crate::instant::Lifetime;
-use crate::key_file::{self, KeySource};
+use crate::key_file::{self, KeySource, SecretEncoding};
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::profile::Profile;
 use crate::redact;
@@ -65,7 +66,7 @@ impl Config {
     }
 
     fn load_in(path: &Path, environment: Option<&str>) -> Outcome<Self> {
-        let mut common = Settings::read(path)?;
+        let mut common = read(path)?;
         let mut environments = std::mem::take(&mut common.environments);
         let settings = match environment {
             None => common,
@@ -74,12 +75,12 @@ impl Config {
                 None => return Err(environment::unknown(path, name, environments.keys())),
             },
         };
-        settings.complete(path, environment, &environments)
+        complete(settings, path, environment, &environments)
     }
 
     /// The names of the environments of a file.
     pub(crate) fn environments(path: &Path) -> Outcome<Vec<String>> {
-        Settings::read(path).map(|settings| settings.environments.into_keys().collect())
+        read(path).map(|settings| settings.environments.into_keys().collect())
     }
 
     /// Reads the named file. Without a name, reads the default file if it exists and `wanted` is set.
@@ -98,134 +99,67 @@ impl Config {
     }
 }
 
-/// The settings of a file, or of one of its environments.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    issuer: Option<Parsed<Filled>>,
-    audience: Option<Parsed<Filled>>,
-    lifetime: Option<Parsed<Lifetime>>,
-    profile: Option<Parsed<Profile>>,
-    store: Option<Parsed<StoreAddress>>,
-    keep_expired: Option<Parsed<KeepExpired>>,
-    #[serde(default)]
-    key: key::Key,
-    #[serde(default)]
-    rotation: rotation::Rotation,
-    #[serde(default)]
-    services: BTreeMap<ServiceName, Service>,
-    #[serde(default)]
-    environments: BTreeMap<String, Self>,
+/// The format of the file with the values of the command.
+type Settings = format::Settings<Operator>;
+
+/// The types of the values.
+pub(crate) enum Operator {}
+
+impl Values for Operator {
+    type Profile = Profile;
+    type Encoding = SecretEncoding;
+    type Store = StoreAddress;
+    type Duration = Lifetime;
+    type KeepExpired = KeepExpired;
+    type LifeLeft = LifeLeft;
+    type Scope = ScopeToken;
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Service {
-    role: Option<Parsed<Filled>>,
-    #[serde(default)]
-    scopes: Vec<Parsed<ScopeToken>>,
-    certificate: Option<Parsed<Filled>>,
+fn read(path: &Path) -> Outcome<Settings> {
+    let bytes = key_file::read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Problem::new(ProblemCode::BadConfig, format!("`{}` is not UTF-8 text", path.display()))
+            .help("save it as UTF-8")
+    })?;
+    Settings::parse(text).map_err(|mistake| explain(path, &mistake))
 }
 
-impl Settings {
-    fn read(path: &Path) -> Outcome<Self> {
-        let bytes = key_file::read(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| {
-            Problem::new(ProblemCode::BadConfig, format!("`{}` is not UTF-8 text", path.display()))
-                .help("save it as UTF-8")
-        })?;
-        let settings: Self = toml::from_str(text).map_err(|error| explain(path, text, &error))?;
-        match settings.environments.iter().find(|(_, own)| !own.environments.is_empty()) {
-            None => Ok(settings),
-            Some((name, _)) => Err(Problem::new(
-                ProblemCode::BadConfig,
-                format!("{}: the environment `{name}` contains environments", path.display()),
-            )
-            .help("write each as a table `[environments.NAME]`")),
-        }
-    }
-
-    /// The settings of an environment, and the common ones that it leaves out. Services are those of both.
-    fn overridden(self, own: Self) -> Self {
-        let mut services = self.services;
-        services.extend(own.services);
-        Self {
-            issuer: own.issuer.or(self.issuer),
-            audience: own.audience.or(self.audience),
-            lifetime: own.lifetime.or(self.lifetime),
-            profile: own.profile.or(self.profile),
-            store: own.store.or(self.store),
-            keep_expired: own.keep_expired.or(self.keep_expired),
-            key: self.key.overridden(own.key),
-            rotation: self.rotation.overridden(own.rotation),
-            services,
-            environments: BTreeMap::new(),
-        }
-    }
-
-    fn complete(
-        self,
-        path: &Path,
-        environment: Option<&str>,
-        others: &BTreeMap<String, Self>,
-    ) -> Outcome<Config> {
-        let missing = |key: &str| environment::missing(path, key, environment, others.keys());
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Config {
-            path: path.to_owned(),
-            issuer: self.issuer.ok_or_else(|| missing("issuer"))?.0.0,
-            audience: self.audience.map(|audience| audience.0.0),
-            lifetime: self.lifetime.map(|lifetime| lifetime.0.0),
-            profile: self.profile.map(|profile| profile.0),
-            store: self.store.map(|store| store.0.placed(folder)),
-            keep_expired: self.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
-            key: self.key.placed(folder, missing)?,
-            rotation: self.rotation.placed(folder),
-            services: self
-                .services
-                .into_iter()
-                .map(|(name, service)| (name, service.placed(folder)))
-                .collect(),
-        })
-    }
+fn complete(
+    settings: Settings,
+    path: &Path,
+    environment: Option<&str>,
+    others: &BTreeMap<String, Settings>,
+) -> Outcome<Config> {
+    let missing = |key: &str| environment::missing(path, key, environment, others.keys());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(Config {
+        path: path.to_owned(),
+        issuer: settings.issuer.ok_or_else(|| missing("issuer"))?.0.0,
+        audience: settings.audience.map(|audience| audience.0.0),
+        lifetime: settings.lifetime.map(|lifetime| lifetime.0.0),
+        profile: settings.profile.map(|profile| profile.0),
+        store: settings.store.map(|store| format::placed_store(&store.0.0, folder)),
+        keep_expired: settings.keep_expired.map_or(KeepExpired::DEFAULT, |Parsed(keep)| keep),
+        key: key::placed(settings.key.0, folder, missing)?,
+        rotation: rotation::placed(settings.rotation, folder),
+        services: settings
+            .services
+            .into_iter()
+            .map(|(name, service)| (name, placed_service(service, folder)))
+            .collect(),
+    })
 }
 
-impl Service {
-    fn placed(self, folder: &Path) -> ServiceEntry {
-        ServiceEntry {
-            role: self.role.map(|role| role.0.0),
-            scopes: self.scopes.into_iter().map(|scope| scope.0.0).collect(),
-            certificate: self.certificate.map(|file| folder.join(file.0.0)),
-        }
-    }
-}
-
-/// Any type with `FromStr`, parsed while the TOML reader still knows the position.
-struct Parsed<T>(T);
-
-impl<'de, T> Deserialize<'de> for Parsed<T>
-where
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
-    }
-}
-
-/// A string that is not empty.
-struct Filled(String);
-
-impl FromStr for Filled {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() { Err("must not be empty") } else { Ok(Self(text.to_owned())) }
+fn placed_service(service: format::Service<Operator>, folder: &Path) -> ServiceEntry {
+    ServiceEntry {
+        role: service.role.map(|role| role.0.0),
+        scopes: service.scopes.into_iter().map(|scope| scope.0.0).collect(),
+        certificate: service.certificate.map(|file| folder.join(file.0.0)),
     }
 }
 
 /// The address of a store.
-struct StoreAddress(String);
+pub(crate) struct StoreAddress(String);
 
 impl FromStr for StoreAddress {
     type Err = StoreError;
@@ -233,19 +167,6 @@ impl FromStr for StoreAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // The error never quotes the address: it may contain a password.
         Store::check_address(text).map(|()| Self(text.to_owned()))
-    }
-}
-
-impl StoreAddress {
-    /// Resolves a file relative to the configuration, like the key file.
-    fn placed(self, folder: &Path) -> String {
-        match self.0.strip_prefix("sqlite:") {
-            Some(path) => {
-                let path = path.strip_prefix("//").unwrap_or(path);
-                format!("sqlite:{}", folder.join(path).display())
-            }
-            None => self.0,
-        }
     }
 }
 
@@ -268,33 +189,18 @@ impl FromStr for ScopeToken {
     }
 }
 
-/// Converts an error of the TOML reader to: file, line, key, what is wrong, the next step.
-fn explain(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let message =
-        error.message().replace("unknown field", "unknown key").replace("missing field", "missing key");
-    let (what, remedy) = match message.rsplit_once(", expected ") {
-        Some((what, expected)) => (without_value(what).to_owned(), format!("expected {expected}")),
-        None => (message, "`service-token init` writes an example with every key explained".to_owned()),
-    };
-    let key =
-        text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
-    let place = match key {
-        "" => format!("{}:{line}", path.display()),
-        key if what.contains(&format!("`{key}`")) => format!("{}:{line}", path.display()),
-        key => format!("{}:{line}: key `{}`", path.display(), redact::foreign(key)),
-    };
-    Problem::new(ProblemCode::BadConfig, redact::foreign(&what)).at(place).help(redact::foreign(&remedy))
-}
-
-/// Removes the value from the message: it may be a secret in place of a file name.
-fn without_value(what: &str) -> &str {
-    match what.strip_prefix("invalid ") {
-        Some(_) => what.split(['"', '`']).next().unwrap_or_default().trim_end(),
-        None => what,
+/// The problem for a mistake in the file: file, line, key, what is wrong, the next step.
+fn explain(path: &Path, mistake: &Mistake) -> Problem {
+    let mut place = path.display().to_string();
+    if let Some(line) = mistake.line {
+        place = format!("{place}:{line}");
     }
+    if let Some(key) = &mistake.key {
+        place = format!("{place}: key `{}`", redact::foreign(key));
+    }
+    Problem::new(ProblemCode::BadConfig, redact::foreign(&mistake.what))
+        .at(place)
+        .help(redact::foreign(&mistake.remedy))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! accepted with a warning.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use clap::ValueEnum;
 use service_only::{Algorithm, issue::SigningKey};
 use service_only_signer::EncryptedKey;
 use zeroize::Zeroizing;
@@ -23,8 +24,7 @@ use crate::variable::VariableName;
 pub(crate) const MIN_SECRET_BYTES: usize = 32;
 
 /// The encoding of an HMAC secret in a file.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum SecretEncoding {
     /// The secret is the decoded base64url text.
     Base64url,
@@ -32,6 +32,15 @@ pub(crate) enum SecretEncoding {
     Utf8,
     /// The secret is all bytes of the file, as `keygen` writes it.
     Raw,
+}
+
+impl FromStr for SecretEncoding {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        <Self as ValueEnum>::from_str(name, false)
+            .map_err(|_| format!("`{name}` is not an encoding; write `raw`, `utf8` or `base64url`"))
+    }
 }
 
 impl SecretEncoding {

@@ -6,6 +6,7 @@ use service_only::{
     Denial, FileKeys, JsonLinesAudit, KeySet, Rejection, RemoteJwks, TrustedIssuer, Verifier, VerifyingKey,
     audit::WhenFull,
     claims::{Scopes, ServiceClaims, ServiceName},
+    config::VerifierConfig,
     error::BuildError,
     issue::Issuer,
     keys::{KeyId, KeyRing},
@@ -147,6 +148,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         Denial::MAX_QUOTED,
         KeyRing::MAX_RETIRED,
         MemoryRevocations::MAX_REVOCATIONS,
+        VerifierConfig::MAX_BYTES,
         VerifyingKey::MAX_RSA_BITS,
         Verifier::MAX_SET,
         Scopes::MAX,
@@ -212,8 +214,9 @@ fn words(heading: &str) -> Vec<&'static str> {
 
 #[test]
 fn guide_contains_every_builder_method_in_its_section() {
-    let sections: [(&str, &[&str]); 11] = [
+    let sections: [(&str, &[&str]); 12] = [
         ("Verifier", &["src/verifier/builder.rs"]),
+        ("From a file or variables", &["src/config.rs"]),
         ("Trusted issuers", &["src/trusted.rs", "src/trusted/access.rs", "src/trusted/providers.rs"]),
         ("Keys", &["src/keys/file.rs"]),
         ("Remote keys", &["src/keys/remote.rs", "src/keys/remote/builder.rs"]),

@@ -19,6 +19,7 @@ mod doctor;
 mod elsewhere;
 mod endpoints;
 mod exit_codes;
+mod from_config;
 mod generate;
 mod hostile;
 mod inspect;
