@@ -256,6 +256,7 @@ impl VerifierConfig {
     /// When no file of keys is configured, it cannot be used, strict tokens have no audience, or the store was not
     /// [taken](Self::take_store).
     pub fn builder(self) -> Result<VerifierBuilder, ConfigError> {
+        self.check_store()?;
         let keys = self.open_keys()?;
         self.builder_with(keys)
     }
@@ -266,12 +267,7 @@ impl VerifierConfig {
     /// # Errors
     /// When strict tokens have no audience, or the store was not [taken](Self::take_store).
     pub fn builder_with(self, keys: impl KeySource) -> Result<VerifierBuilder, ConfigError> {
-        if self.store.is_some() {
-            return Err(self.refused(
-                "the store has revocations, and the verifier checks none".to_owned(),
-                "take its address with `VerifierConfig::take_store`, and pass its revocations to `VerifierBuilder::revocation`",
-            ));
-        }
+        self.check_store()?;
         let trusted = match self.profile {
             Profile::Compatible => TrustedIssuer::compatible(&*self.issuer),
             Profile::Strict if self.audience.is_none() => {
@@ -285,6 +281,16 @@ impl VerifierConfig {
             Some(audience) => trusted.audience(audience),
             None => trusted,
         }))
+    }
+
+    fn check_store(&self) -> Result<(), ConfigError> {
+        match self.store {
+            None => Ok(()),
+            Some(_) => Err(self.refused(
+                "the store has revocations, and the verifier checks none".to_owned(),
+                "take its address with `VerifierConfig::take_store`, and pass its revocations to `VerifierBuilder::revocation`",
+            )),
+        }
     }
 
     fn open_keys(&self) -> Result<FileKeys, ConfigError> {
