@@ -1,5 +1,7 @@
 //! Documents of utoipa, by the attributes of handlers and by the table of a closed router.
 
+#![allow(dead_code, reason = "some handlers are only described")]
+
 use serde_json::{Value, json};
 use service_only::{
     Caller, ClosedRouter, Identity, Verifier, callers, closed, public, service_only, users_only,
