@@ -3,10 +3,12 @@
 use std::{error::Error, fs, path::Path, time::Duration};
 
 use service_only::{
-    Denial, FileKeys, JsonLinesAudit, KeySet, Rejection, RemoteJwks, TrustedIssuer, Verifier, VerifyingKey,
+    Denial, Dpop, FileKeys, JsonLinesAudit, KeySet, Rejection, RemoteJwks, TrustedIssuer, Verifier,
+    VerifyingKey,
     audit::WhenFull,
     claims::{Scopes, ServiceClaims, ServiceName},
     config::VerifierConfig,
+    dpop::MemoryReplays,
     error::BuildError,
     issue::Issuer,
     keys::{KeyId, KeyRing},
@@ -146,7 +148,13 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         Metrics::MAX_SERIES,
         JsonLinesAudit::MAX_QUEUE,
         Denial::MAX_QUOTED,
+        Dpop::DEFAULT_MAX_AGE,
+        Dpop::MAX_AHEAD,
+        Dpop::MAX_ID_LENGTH,
+        Dpop::MAX_PROOF_LENGTH,
         KeyRing::MAX_RETIRED,
+        MemoryReplays::DEFAULT_CAPACITY,
+        MemoryReplays::MAX_CAPACITY,
         MemoryRevocations::MAX_REVOCATIONS,
         VerifierConfig::MAX_BYTES,
         VerifyingKey::MAX_RSA_BITS,
@@ -180,6 +188,8 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         .filter(|name| ["DEFAULT_", "MAX_", "MIN_"].iter().any(|start| name.starts_with(start)))
         // Of what the attribute emits, and of what only the crates beside `service-only` use.
         .filter(|name| !["MAX_NAMES", "MAX_READ", "MIN_POLL_INTERVAL"].contains(name))
+        // A list of names.
+        .filter(|name| *name != "DEFAULT_ALGORITHMS")
         .collect();
     assert!(bounds.len() > 30, "only {} were found", bounds.len());
     for name in bounds {
