@@ -162,11 +162,7 @@ async fn find(State(app): State<Arc<App>>, view: View, Query(Found { q }): Query
 }
 
 /// The recent decisions that meet a condition.
-pub(super) fn recent<'s>(
-    snapshot: &'s Snapshot,
-    most: usize,
-    is_wanted: impl Fn(&Entry) -> bool,
-) -> Vec<&'s Entry> {
+pub(super) fn recent(snapshot: &Snapshot, most: usize, is_wanted: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
     snapshot.recent.iter().map(AsRef::as_ref).filter(|entry| is_wanted(entry)).take(most).collect()
 }
 

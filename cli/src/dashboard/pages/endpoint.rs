@@ -82,12 +82,12 @@ fn policy(routes: &[&Route]) -> Markup {
 
 /// What is required, one line for each requirement. An empty list refuses every caller.
 fn required(who: &str, requirements: &Requirements) -> Vec<String> {
-    let Requirements { issuers, services, scopes, any_scope, roles, claims, max_age, proof, .. } =
+    let Requirements { issuers, services, actors, scopes, any_scope, roles, claims, max_age, proof, .. } =
         requirements;
     let names = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
     let services = services.as_deref().map_or_else(|| "any".to_owned(), names);
     let mut lines = vec![format!("{who}: {services}")];
-    let lists = [("issuer", issuers), ("role", roles), ("one scope of", any_scope)];
+    let lists = [("issuer", issuers), ("actor", actors), ("role", roles), ("one scope of", any_scope)];
     lines
         .extend(lists.iter().filter_map(|(name, list)| Some(format!("{name}: {}", names(list.as_deref()?)))));
     if !scopes.is_empty() {
