@@ -71,6 +71,12 @@ pub trait Contents: Send + Sync + 'static {
         &[]
     }
 
+    /// Whether the content changed in a way that no file shows, because another program delivers it. The next
+    /// [`read`](Self::read) returns the new content.
+    fn is_renewed(&self) -> bool {
+        false
+    }
+
     /// Reads the current bytes of the file.
     ///
     /// # Errors
@@ -431,7 +437,7 @@ impl<C: Contents> Shared<C> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Take the stamp before reading: a change in between then shows at the next poll.
         let stamps = Stamps::of(self.contents.path(), self.contents.companions());
-        let changed = stamps != seen.stamps;
+        let changed = stamps != seen.stamps || self.contents.is_renewed();
         let now = self.clock.now();
         let needless = match how {
             Look::Quick => !changed && seen.settled,

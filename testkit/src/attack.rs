@@ -42,6 +42,8 @@ pub use self::{
     matrix::Matrix,
     report::{AttackReport, EndpointReport, Finding},
 };
+#[cfg(feature = "tls")]
+use crate::tls::Certificates;
 use crate::{
     audit::RecordingAudit,
     draft::{TokenDraft, Tolerance},
@@ -68,6 +70,8 @@ pub struct Attack {
     max_requests: usize,
     /// Whether the keys have names, if the test specified it.
     named_keys: Option<bool>,
+    #[cfg(feature = "tls")]
+    certificates: Option<Arc<Certificates>>,
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +105,8 @@ impl Attack {
             tolerance,
             max_requests: Attack::MAX_REQUESTS,
             named_keys: None,
+            #[cfg(feature = "tls")]
+            certificates: None,
         }
     }
 
@@ -239,6 +245,13 @@ impl Attack {
         Self { named_keys: Some(true), ..self }
     }
 
+    /// Attacks over TLS with these certificates, and binds the tokens to the one of the caller. The attack has an
+    /// `https` URL.
+    #[cfg(feature = "tls")]
+    pub fn certificates(self, certificates: Certificates) -> Self {
+        Self { certificates: Some(Arc::new(certificates)), ..self }
+    }
+
     /// Declares that the endpoints accept any service, so that another service is not an attacker.
     pub fn any_service(self) -> Self {
         Self { any_service: true, ..self }
@@ -274,7 +287,7 @@ impl Attack {
     /// names the line of the test that awaits it.
     ///
     /// # Panics
-    /// When no caller or no endpoint was named. When awaited, unless the report is
+    /// When no caller or no endpoint was named, and when certificates have no `https` URL. When awaited, unless the report is
     /// [clean](AttackReport::is_clean).
     #[track_caller]
     pub fn run(self) -> impl Future<Output = AttackReport> + Send {
@@ -284,7 +297,7 @@ impl Attack {
     /// Runs the attack, and returns its report.
     ///
     /// # Panics
-    /// When no caller or no endpoint was named.
+    /// When no caller or no endpoint was named, and when certificates have no `https` URL.
     #[track_caller]
     pub fn report(self) -> impl Future<Output = AttackReport> + Send {
         let Some(caller) = self.caller.clone() else {
@@ -294,7 +307,16 @@ impl Attack {
             fail("an attack needs an endpoint; name one with `endpoint` or `routes`");
         }
         let caller = caller.with_tolerance(self.tolerance);
-        async move { run::run(&self, &caller).await }
+        let target = Arc::clone(&self.target);
+        #[cfg(feature = "tls")]
+        let (caller, target) = match &self.certificates {
+            None => (caller, target),
+            Some(certificates) => match target.secured(Arc::clone(certificates)) {
+                Some(target) => (caller.with_certificates(Arc::clone(certificates)), target),
+                None => fail("an attack with certificates needs an `https` URL"),
+            },
+        };
+        async move { run::run(&self, &*target, &caller).await }
     }
 }
 

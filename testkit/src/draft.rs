@@ -63,6 +63,9 @@ pub struct TokenDraft {
         expect(dead_code, reason = "for calls of a handler as a function")
     )]
     sender: Option<PeerCertificate>,
+    /// The certificates of an attack over TLS.
+    #[cfg(feature = "tls")]
+    certificates: Option<Arc<crate::tls::Certificates>>,
 }
 
 impl TokenDraft {
@@ -105,6 +108,8 @@ impl TokenDraft {
             tolerance: Tolerance::default(),
             asked: None,
             sender: None,
+            #[cfg(feature = "tls")]
+            certificates: None,
         };
         let draft = draft
             .header("typ", "JWT")
@@ -195,6 +200,38 @@ impl TokenDraft {
     /// ```
     pub fn via(self, actor: &str) -> Self {
         self.claim("act", serde_json::json!({ "sub": actor }))
+    }
+
+    /// Uses the certificates of an attack, and binds the token to the one of the caller.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_certificates(self, certificates: Arc<crate::tls::Certificates>) -> Self {
+        let own = certificates.own().cloned();
+        let draft = Self { certificates: Some(certificates), ..self };
+        match own {
+            Some(own) => draft.held_by(&own),
+            None => draft,
+        }
+    }
+
+    /// The certificates of the attack, if it has some.
+    #[cfg(feature = "tls")]
+    pub(crate) fn certificates(&self) -> Option<&crate::tls::Certificates> {
+        self.certificates.as_deref()
+    }
+
+    /// Whether the caller presents a certificate.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.certificates().is_some_and(|certificates| certificates.own().is_some())
+    }
+
+    /// Binds the token to a certificate if the attack binds its tokens.
+    #[cfg(feature = "tls")]
+    pub(crate) fn held_by(self, certificate: &crate::TestCertificate) -> Self {
+        match self.certificates().is_some_and(crate::tls::Certificates::binds) {
+            true => self.bound_to(certificate),
+            false => self,
+        }
     }
 
     /// Removes a claim.

@@ -12,6 +12,7 @@ mod property;
 use http::Method;
 use service_only::error::Code;
 
+pub(crate) use self::attempt::Connection;
 use self::attempt::{Attempt, Variant};
 pub use self::{
     attempt::Outgoing,
@@ -61,15 +62,20 @@ impl Fixture {
     /// A request with a valid token to send first, for an attack on the verifier's cache of accepted tokens.
     /// [`attack`](crate::attack) sends it.
     pub fn before(&self) -> Option<Self> {
-        let token = self.variant.before.clone()?;
-        Some(Self::of(None, Attempt::Token(token)))
+        let attempt = self.variant.before.clone()?;
+        Some(Self::of(None, attempt))
+    }
+
+    /// The connection, if it differs from the one of the control.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.variant.attempt.connection()
     }
 
     /// The token, if the defect is in a token.
     pub fn token(&self) -> Option<&FixtureToken> {
         match &self.variant.attempt {
             Attempt::Token(token) => Some(token),
-            Attempt::Headers(_) | Attempt::Request(_) => None,
+            _ => None,
         }
     }
 

@@ -53,6 +53,7 @@
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | get certificates for mutual TLS | `TestCa`, of the feature `tls` |
 //! | sign proofs of DPoP, and hostile ones | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`ProofDraft::hostile`] |
+//! | deliver SVIDs to a program | `WorkloadApi`, of the feature `workload-api` |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
 //! | test a later event | [`Incident`]: a retired key, an expiry, a revocation |
@@ -78,7 +79,8 @@
 //! | `actix` | `attack_actix`: attacks on apps of actix-web; assertions about its responses |
 //! | `tonic` | assertions about tonic's responses and statuses |
 //! | `stub` | `StubService`: a service that expects a client's token, in the process or on a loopback port |
-//! | `tls` | `TestCa`: certificates of an authority of the test's own |
+//! | `tls` | `TestCa`: certificates of an authority of the test's own; attacks over TLS, with `http` |
+//! | `workload-api` | `WorkloadApi`: a SPIFFE Workload API on a Unix socket |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
@@ -125,6 +127,8 @@ pub mod tls;
 mod token;
 #[cfg(any(feature = "axum", feature = "tls"))]
 mod trust;
+#[cfg(all(unix, feature = "workload-api"))]
+mod workload_api;
 
 #[cfg(feature = "actix")]
 pub use crate::attack::attack_actix;
@@ -159,6 +163,8 @@ pub use crate::jwks_server::JwksServer;
 pub use crate::stub::{StubAnswer, StubCall, StubListener, StubService};
 #[cfg(feature = "tls")]
 pub use crate::tls::{TestCa, TestCertificate};
+#[cfg(all(unix, feature = "workload-api"))]
+pub use crate::workload_api::WorkloadApi;
 
 /// What the macros of this crate expand to.
 #[doc(hidden)]

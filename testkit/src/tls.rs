@@ -1,6 +1,9 @@
 //! Certificates for tests: an authority of the test's own, leaf certificates, and what can be wrong with them.
 
-use std::{fmt, fs, io, path::Path};
+mod certificates;
+mod connection;
+
+use std::{error::Error, fmt, fs, io, path::Path, sync::Arc};
 
 pub use rcgen;
 use rcgen::{
@@ -13,6 +16,10 @@ use service_only::{
     clock::{Clock, SystemClock, Timestamp},
 };
 use time::OffsetDateTime;
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+
+pub use self::certificates::Certificates;
+pub(crate) use self::connection::{Connection, First, Kept, Session, Sessions, Trust};
 
 use crate::trust::AlwaysTrusted;
 
@@ -27,8 +34,9 @@ use crate::trust::AlwaysTrusted;
 /// assert!(folder.path().join("tls.key").exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct TestCa {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     pem: String,
     /// The certificates between this authority and the root.
     intermediates: Vec<Vec<u8>>,
@@ -46,30 +54,50 @@ impl TestCa {
         (params.not_before, params.not_after) = period(start, start + seconds);
         let key = key();
         let root = made(params.self_signed(&key));
-        Self { pem: root.pem(), issuer: Issuer::new(params, key), intermediates: Vec::new() }
+        Self { pem: root.pem(), issuer: Arc::new(Issuer::new(params, key)), intermediates: Vec::new() }
+    }
+
+    /// Reads the certificate and the key of an existing authority, such as the one of `service-token ca`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, InvalidCertificates> {
+        let key = KeyPair::from_pem(key).map_err(|_| InvalidCertificates("the key of the authority"))?;
+        let issuer = Issuer::from_ca_cert_pem(certificate, key)
+            .map_err(|_| InvalidCertificates("the certificate of the authority"))?;
+        Ok(Self { pem: certificate.to_owned(), issuer: Arc::new(issuer), intermediates: Vec::new() })
+    }
+
+    /// An authority with the name of a certificate and its own key. `chain` is what its leaf certificates bring along.
+    fn named_like(der: &[u8], key: KeyPair, chain: Vec<Vec<u8>>) -> Option<Self> {
+        let issuer = Issuer::from_ca_cert_der(&der.into(), key).ok()?;
+        Some(Self { pem: String::new(), issuer: Arc::new(issuer), intermediates: chain })
     }
 
     /// Creates an intermediate authority, whose leaf certificates bring its certificate in their chain.
     #[must_use]
     pub fn intermediate(&self, name: &str) -> Self {
-        self.constrained(name, None)
+        self.intermediate_with(name, |_| ())
     }
 
     /// Creates an intermediate authority that may sign only DNS names below `domain` (RFC 5280 section 4.2.1.10).
     #[must_use]
     pub fn limited_to(&self, name: &str, domain: &str) -> Self {
         let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
-        self.constrained(name, Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() }))
+        let limits = NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() };
+        self.intermediate_with(name, |params| params.name_constraints = Some(limits))
     }
 
-    fn constrained(&self, name: &str, limits: Option<NameConstraints>) -> Self {
+    /// Creates an intermediate authority, and changes its certificate before it is signed.
+    #[must_use]
+    pub fn intermediate_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = authority(name);
-        params.name_constraints = limits;
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let key = key();
         let certificate = made(params.signed_by(&key, &self.issuer));
         let intermediates = [&[certificate.der().to_vec()], &self.intermediates[..]].concat();
-        Self { pem: self.pem.clone(), issuer: Issuer::new(params, key), intermediates }
+        Self { pem: self.pem.clone(), issuer: Arc::new(Issuer::new(params, key)), intermediates }
     }
 
     /// The root in PEM.
@@ -77,11 +105,18 @@ impl TestCa {
         &self.pem
     }
 
+    /// The root in DER.
+    pub(crate) fn der(&self) -> Option<Vec<u8>> {
+        certificates(&self.pem)?.into_iter().next()
+    }
+
     /// Begins a leaf certificate for `localhost`, valid from an hour ago for a day, for both roles.
     pub fn leaf(&self) -> LeafDraft<'_> {
         let mut params = CertificateParams::default();
         (params.not_before, params.not_after) = period(now() - HOUR, now() + 24 * HOUR);
         params.distinguished_name.push(DnType::CommonName, "leaf");
+        // As SPIRE does.
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -122,6 +157,11 @@ impl LeafDraft<'_> {
     /// Removes all names that were added so far.
     pub fn without_names(mut self) -> Self {
         self.params.subject_alt_names.clear();
+        self
+    }
+
+    pub(crate) fn names(mut self, names: impl IntoIterator<Item = SanType>) -> Self {
+        self.params.subject_alt_names = names.into_iter().collect();
         self
     }
 
@@ -181,9 +221,24 @@ impl LeafDraft<'_> {
 
     /// Signs the certificate of a new key.
     pub fn issue(self) -> TestCertificate {
-        let key = key();
-        let leaf = made(self.params.signed_by(&key, &self.ca.issuer));
+        self.issue_for(&key())
+    }
+
+    /// Signs the certificate of this key.
+    pub(crate) fn issue_for(self, key: &KeyPair) -> TestCertificate {
+        let leaf = made(self.params.signed_by(key, &self.ca.issuer));
         let chain = [&[leaf.der().to_vec()], &self.ca.intermediates[..]].concat();
+        self.certificate(chain, key)
+    }
+
+    /// Signs the certificate of a new key with the same key.
+    pub(crate) fn self_signed(self) -> TestCertificate {
+        let key = key();
+        let leaf = made(self.params.self_signed(&key));
+        self.certificate(vec![leaf.der().to_vec()], &key)
+    }
+
+    fn certificate(self, chain: Vec<Vec<u8>>, key: &KeyPair) -> TestCertificate {
         let spiffe_id = self.params.subject_alt_names.iter().find_map(|name| match name {
             SanType::URI(uri) => Some(uri.to_string()),
             _ => None,
@@ -225,6 +280,64 @@ impl TestCertificate {
     pub fn chain_pem(&self) -> String {
         let pems = self.chain.iter().map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.clone())));
         pems.collect()
+    }
+
+    /// Reads a chain with the leaf first, and the private key of the leaf.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn from_pem(chain: &str, key: &str) -> Result<Self, InvalidCertificates> {
+        let chain = certificates(chain).ok_or(InvalidCertificates("the certificate chain"))?;
+        let (_, leaf) = chain
+            .first()
+            .and_then(|der| X509Certificate::from_der(der).ok())
+            .ok_or(InvalidCertificates("the first certificate of the chain"))?;
+        let validity = leaf.validity();
+        let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let names = names_of(&leaf);
+        let spiffe_id = names.iter().find_map(|name| match name {
+            SanType::URI(uri) => Some(uri.to_string()),
+            _ => None,
+        });
+        let dns_name = names.iter().find_map(|name| match name {
+            SanType::DnsName(name) => Some(name.to_string()),
+            _ => None,
+        });
+        if !key.contains("PRIVATE KEY-----") {
+            return Err(InvalidCertificates("the private key"));
+        }
+        Ok(Self {
+            chain: chain.clone(),
+            key_pem: key.to_owned(),
+            spiffe_id,
+            dns_name,
+            not_before: Timestamp::from_unix(from),
+            not_after: Timestamp::from_unix(until),
+        })
+    }
+
+    /// The same certificate with the key of another one, as a thief has it who knows only the certificate.
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+        Self { key_pem: other.key_pem.clone(), ..self.clone() }
+    }
+
+    /// The same leaf with further certificates in its chain.
+    pub(crate) fn with_chain(&self, further: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let mut certificate = self.clone();
+        certificate.chain.extend(further);
+        certificate
+    }
+
+    /// The SPIFFE ID.
+    #[cfg(feature = "workload-api")]
+    pub(crate) fn spiffe_id(&self) -> Option<&str> {
+        self.spiffe_id.as_deref()
+    }
+
+    /// The private key in DER.
+    #[cfg(feature = "workload-api")]
+    pub(crate) fn key_der(&self) -> Vec<u8> {
+        pem::parse(&self.key_pem).map(pem::Pem::into_contents).unwrap_or_default()
     }
 
     /// The private key in PEM.
@@ -289,6 +402,45 @@ impl fmt::Debug for TestCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestCertificate").finish_non_exhaustive()
     }
+}
+
+/// A certificate or a key that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidCertificates(&'static str);
+
+impl fmt::Display for InvalidCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be read: expected PEM, and a key that is not encrypted", self.0)
+    }
+}
+
+impl Error for InvalidCertificates {}
+
+/// The certificates of a PEM text in DER; `None` if it has none.
+fn certificates(text: &str) -> Option<Vec<Vec<u8>>> {
+    let blocks = pem::parse_many(text).ok()?;
+    let ders: Vec<_> = blocks
+        .into_iter()
+        .filter(|block| block.tag() == "CERTIFICATE")
+        .map(pem::Pem::into_contents)
+        .collect();
+    (!ders.is_empty()).then_some(ders)
+}
+
+/// The names of a certificate that an attack gives to its own ones.
+fn names_of(certificate: &X509Certificate<'_>) -> Vec<SanType> {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let copied = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(SanType::URI((*uri).to_owned().try_into().ok()?)),
+        GeneralName::DNSName(name) => Some(SanType::DnsName((*name).to_owned().try_into().ok()?)),
+        GeneralName::IPAddress(bytes) => Some(SanType::IpAddress(match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok()?.into(),
+            _ => <[u8; 16]>::try_from(*bytes).ok()?.into(),
+        })),
+        _ => None,
+    });
+    copied.collect()
 }
 
 const HOUR: i64 = 3_600;

@@ -32,6 +32,10 @@ fn health(tls: &Tls) -> Result<String, TlsError> {
     status.error.map_or(Ok(text), Err)
 }
 
+fn of_the_agent() -> Result<Tls, TlsError> {
+    TlsFiles::workload_api("/run/spire/agent-sockets/spire-agent.sock").open()
+}
+
 fn bound(issuer: &Issuer, certificate: &Certificate) -> Result<MintedToken, IssueError> {
     issuer.token_for("orders").bind_certificate(*certificate.thumbprint()).mint()
 }

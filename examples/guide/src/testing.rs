@@ -6,8 +6,8 @@ use axum::{Router, extract::Path, http::Method, routing::delete};
 use service_only::{Caller, RemoteJwks, Verifier, service_only};
 use service_only_client::{AttachToken, TokenSource};
 use service_only_testkit::{
-    Incident, JwksServer, StubAnswer, StubService, TestAuthority, assert_allowed, assert_audited,
-    assert_denied, call,
+    Incident, JwksServer, StubAnswer, StubService, TestAuthority, TestCa, TestCertificate, assert_allowed,
+    assert_audited, assert_denied, attack_url, call, tls::Certificates,
 };
 
 #[service_only(services("orchestrator"), scopes("tenants:delete"))]
@@ -28,6 +28,15 @@ async fn expired_token_is_refused() {
     assert_allowed!(app.delete("/tenants/7").bearer(valid.token()).await);
     assert_denied!(app.delete("/tenants/7").bearer(valid.expired().token()).await, 401);
     assert_audited!(authority.audit(), deny, code = "expired", route = "/tenants/{id}");
+}
+
+async fn attack_over_tls(url: &str, authority: &TestAuthority, ca: &TestCa, caller: &TestCertificate) {
+    attack_url(url)
+        .certificates(Certificates::of(caller, ca))
+        .as_caller(authority.service("orchestrator").scope("tenants:delete"))
+        .endpoint(Method::DELETE, "/tenants/7")
+        .run()
+        .await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `client` | the remaining lifetime of the token that this program sends |
 //! | `remote` | the age and the failures of keys that are fetched |
+//! | `tls` | the expiry, the revision and the errors of the certificate of this service |
 //! | `telemetry` | [`Telemetry`]: the SDK, Prometheus and OTLP of a program in one call |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

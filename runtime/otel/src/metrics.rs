@@ -84,6 +84,12 @@ struct Inner {
     sent_renewals: Readings<u64>,
     #[cfg(feature = "client")]
     sent_failures: Readings<u64>,
+    #[cfg(feature = "tls")]
+    tls_expiry: Readings<f64>,
+    #[cfg(feature = "tls")]
+    tls_revision: Readings<u64>,
+    #[cfg(feature = "tls")]
+    tls_failing: Readings<u64>,
 }
 
 impl Metrics {
@@ -192,6 +198,27 @@ impl Metrics {
                 "service_only.sent_token.failures",
                 "{failure}",
                 "Attempts of the client to obtain a token that failed",
+            ),
+            #[cfg(feature = "tls")]
+            tls_expiry: Readings::f64_gauge(
+                meter,
+                "service_only.tls.expiry.timestamp",
+                "s",
+                "When the certificate in use expires, since the Unix epoch",
+            ),
+            #[cfg(feature = "tls")]
+            tls_revision: Readings::u64_gauge(
+                meter,
+                "service_only.tls.revision",
+                "",
+                "The number of the certificate, key and roots in use; it grows with each change",
+            ),
+            #[cfg(feature = "tls")]
+            tls_failing: Readings::u64_gauge(
+                meter,
+                "service_only.tls.failing",
+                "",
+                "1 if the current certificate, key and roots cannot be used",
             ),
         }))
     }
@@ -342,6 +369,41 @@ impl Metrics {
             let life = tokens.issued_at().zip(tokens.expires_at()).and_then(|(from, to)| to.since(from));
             if let Some(life) = life {
                 reading.take(&labels, life.as_secs_f64());
+            }
+            Some(())
+        });
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Metrics {
+    /// Watches when the certificate in use expires, which revision is in use, and whether the current files cannot be used.
+    /// The label `error.type` contains the kind of the last error. `name` distinguishes the certificate from others of
+    /// this program.
+    pub fn watch_tls(&self, name: impl Into<String>, tls: &service_only_tls::Tls) {
+        let labels = [KeyValue::new("certificate", name.into())];
+        let status = tls.status_while_used();
+        self.0.tls_expiry.add({
+            let (labels, status) = (labels.clone(), status.clone());
+            move |reading| {
+                reading.take(&labels, seconds(status()?.not_after));
+                Some(())
+            }
+        });
+        self.0.tls_revision.add({
+            let (labels, status) = (labels.clone(), status.clone());
+            move |reading| {
+                reading.take(&labels, status()?.revision);
+                Some(())
+            }
+        });
+        self.0.tls_failing.add(move |reading| {
+            match status()?.error {
+                None => reading.take(&labels, 0),
+                Some(error) => {
+                    let [name] = labels.clone();
+                    reading.take(&[name, KeyValue::new("error.type", error.kind().as_str())], 1);
+                }
             }
             Some(())
         });

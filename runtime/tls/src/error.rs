@@ -33,6 +33,8 @@ pub enum TlsErrorKind {
     Expired,
     /// The leaf certificate is not valid yet.
     NotYetValid,
+    /// The SPIFFE Workload API cannot be reached, delivers no SVID, or its stream has ended.
+    WorkloadApi,
     /// The roots do not verify the chain.
     Path,
     /// A root cannot be used.
@@ -52,6 +54,7 @@ impl TlsErrorKind {
             Self::Leaf => "leaf",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::WorkloadApi => "workload_api",
             Self::Path => "path",
             Self::Roots => "roots",
         }

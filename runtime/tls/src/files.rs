@@ -14,10 +14,13 @@ use service_only::{
 };
 use zeroize::Zeroizing;
 
+#[cfg(feature = "spiffe")]
+use crate::workload::Workload;
 use crate::{
     error::{TlsError, TlsErrorKind},
     material::{Material, Source, Sources},
     names::TrustDomain,
+    parts::{joined, split},
     rules::{RefusalCode, Role},
 };
 
@@ -37,6 +40,9 @@ pub(crate) struct FileSet {
     pub(crate) provider: Arc<CryptoProvider>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Observer,
+    /// Delivers the parts in place of files.
+    #[cfg(feature = "spiffe")]
+    pub(crate) workload: Option<Workload>,
     applied: Mutex<Applied>,
 }
 
@@ -88,7 +94,48 @@ impl FileSet {
         let [chain, key, roots] = files;
         let (domains, further): (Vec<_>, Vec<_>) = federated.into_iter().unzip();
         let companions = [key, roots].into_iter().chain(further).collect();
-        Self { chain, companions, domains, roles, provider, clock, observer, applied: Mutex::default() }
+        Self {
+            chain,
+            companions,
+            domains,
+            roles,
+            provider,
+            clock,
+            observer,
+            #[cfg(feature = "spiffe")]
+            workload: None,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// A set that the Workload API delivers, without files.
+    #[cfg(feature = "spiffe")]
+    pub(crate) fn delivered_by(self, socket: PathBuf, workload: Workload) -> Self {
+        Self { chain: socket, companions: Vec::new(), workload: Some(workload), ..self }
+    }
+
+    /// The parts of a delivery: the names of further trust domains, chain, key, roots, and the roots of those domains.
+    #[cfg(feature = "spiffe")]
+    fn parse_delivery(&self, bytes: &[u8]) -> Result<Material, TlsError> {
+        let missing = || self.error(TlsErrorKind::WorkloadApi, "a part is missing");
+        let mut parts = split(bytes);
+        let names = parts.next().and_then(|names| std::str::from_utf8(names).ok()).ok_or_else(missing)?;
+        let domains = names.lines().map(|name| {
+            let unusable = |error| format!("`{name}` is not a trust domain: {error}");
+            name.parse().map_err(|error| self.error(TlsErrorKind::WorkloadApi, &unusable(error)))
+        });
+        let domains: Vec<TrustDomain> = domains.collect::<Result<_, _>>()?;
+        let path = self.chain.display();
+        let mut next = || parts.next().map(|bytes| Source { path: &path, bytes }).ok_or_else(missing);
+        let (chain, key, roots) = (next()?, next()?, next()?);
+        let federated =
+            domains.iter().map(|domain| Ok((domain, next()?))).collect::<Result<_, TlsError>>()?;
+        self.read_material(&Sources { chain, key, roots, federated }, bytes)
+    }
+
+    fn read_material(&self, sources: &Sources<'_>, bytes: &[u8]) -> Result<Material, TlsError> {
+        let material = Material::read(sources, &self.roles, &self.provider, self.clock.now())?;
+        Ok(material.numbered(self.revision(bytes)))
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
@@ -111,14 +158,7 @@ impl FileSet {
             Ok(bytes)
         });
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        // Allocate the full size first: a vector that grows leaves copies of the key in memory.
-        let size = parts.iter().map(|part| part.len() + LENGTH).sum();
-        let mut all = Zeroizing::new(Vec::with_capacity(size));
-        for part in &parts {
-            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            all.extend_from_slice(part);
-        }
-        Ok(all)
+        Ok(joined(&parts))
     }
 
     /// The number of a set. A set that is parsed again keeps its number.
@@ -137,19 +177,6 @@ impl FileSet {
     }
 }
 
-/// The bytes that tell the length of a part.
-const LENGTH: usize = size_of::<u64>();
-
-/// Splits what `read_once` joined.
-fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
-        let (part, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-        bytes = rest;
-        Some(part)
-    })
-}
-
 impl Contents for FileSet {
     type Content = Material;
     type Error = TlsError;
@@ -164,9 +191,18 @@ impl Contents for FileSet {
         &self.companions
     }
 
+    #[cfg(feature = "spiffe")]
+    fn is_renewed(&self) -> bool {
+        self.workload.as_ref().is_some_and(Workload::is_renewed)
+    }
+
     /// Reads all files of one mount. Kubernetes swaps a link from the old folder to the new one, which may happen
     /// between two reads.
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+        #[cfg(feature = "spiffe")]
+        if let Some(workload) = &self.workload {
+            return workload.read();
+        }
         let mut before = self.targets();
         let mut swaps = 0;
         loop {
@@ -180,6 +216,10 @@ impl Contents for FileSet {
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Material, TlsError> {
+        #[cfg(feature = "spiffe")]
+        if self.workload.is_some() {
+            return self.parse_delivery(bytes);
+        }
         let paths: Vec<_> = self.paths().map(Path::display).collect();
         let mut sources = paths.iter().zip(split(bytes)).map(|(path, bytes)| Source { path, bytes });
         let mut next =
@@ -187,9 +227,7 @@ impl Contents for FileSet {
         let (chain, key, roots) = (next()?, next()?, next()?);
         let federated =
             self.domains.iter().map(|domain| Ok((domain, next()?))).collect::<Result<_, TlsError>>()?;
-        let sources = Sources { chain, key, roots, federated };
-        let material = Material::read(&sources, &self.roles, &self.provider, self.clock.now())?;
-        Ok(material.numbered(self.revision(bytes)))
+        self.read_material(&Sources { chain, key, roots, federated }, bytes)
     }
 
     fn may_become_valid(&self, error: &TlsError) -> bool {

@@ -12,6 +12,7 @@
 //! | `tonic` | the address of the client for tonic's services, with `server` and `connect` |
 //! | `connect` | `TlsConnector`, for channels of tonic and other clients of tower |
 //! | `actix` | `Tls::on_connect`, for `HttpServer` of actix |
+//! | `spiffe` | `TlsFiles::workload_api`, for the SPIFFE Workload API in place of files |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]
@@ -23,14 +24,20 @@ mod certificate;
 mod connect;
 mod error;
 mod files;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod material;
 mod names;
+mod parts;
 mod peer;
 mod roots;
 mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod tls;
+#[cfg(feature = "spiffe")]
+mod workload;
 
 #[cfg(feature = "connect")]
 pub use self::connect::{Connecting, TlsConnector};

@@ -10,7 +10,7 @@ use rustls::{
 };
 use service_only::clock::Timestamp;
 
-use crate::rules::{Refusal, RefusalCode, Role, root_validity};
+use crate::rules::{Refusal, RefusalCode, Role, check_issuers, root_validity};
 
 /// Roots that verify peers while they are valid themselves. RFC 5280 section 6.1 leaves the validity of a root to the
 /// application, and rustls does not check it.
@@ -94,6 +94,7 @@ impl Roots {
         role: Role,
         at: Timestamp,
     ) -> Result<(), Refusal> {
+        check_issuers(intermediates)?;
         let is_current = |prepared: &&Prepared| (prepared.from..=prepared.until).contains(&at.unix());
         let prepared = match self.prepared.as_ref().filter(is_current) {
             Some(prepared) => Cow::Borrowed(prepared),

@@ -322,6 +322,24 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
+/// Checks the authorities in the chain of a peer. webpki checks the path, and ignores their key usage.
+pub(crate) fn check_issuers(intermediates: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+    for der in intermediates {
+        let unreadable = |why: &dyn fmt::Display| {
+            let reason = format!("a certificate of the chain cannot be read: {why}");
+            Refusal::new(RefusalCode::Malformed, reason)
+        };
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
+        let usage = certificate.key_usage().map_err(|error| unreadable(&error))?;
+        // A certificate that is not one of an authority is on no path, so it decides nothing.
+        if certificate.is_ca() && usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+            let reason = "the key usage of an authority in the chain lacks `keyCertSign`";
+            return Err(Refusal::new(RefusalCode::Path, reason));
+        }
+    }
+    Ok(())
+}
+
 /// Reads the validity period of a root, and refuses a certificate that is not one of a certificate authority.
 pub(crate) fn root_validity(
     der: &CertificateDer<'_>,

@@ -18,13 +18,15 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use service_only::{
-    __satellite::{MIN_POLL_INTERVAL, WatchedFile},
+    __satellite::{MIN_POLL_INTERVAL, WatchedFile, WeakHandle},
     PeerCertificate,
     clock::{Clock, SystemClock, Timestamp},
     keys::FileKeys,
 };
 
 use self::handshake::{Ours, Peers, Time};
+#[cfg(feature = "spiffe")]
+use crate::workload;
 use crate::{
     error::{TlsError, TlsErrorKind},
     files::{FileSet, MAX_FILE_BYTES, Observer, TlsEvent},
@@ -73,7 +75,7 @@ struct Inner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsStatus {
-    /// The files: chain, key, roots, and the roots of further trust domains.
+    /// The files: chain, key, roots, and the roots of further trust domains; or the socket of the Workload API.
     pub source: Vec<PathBuf>,
     /// The number of the set in use. It begins at 1 and grows with each set.
     pub revision: u64,
@@ -103,17 +105,14 @@ impl Tls {
 
     /// What is in use, and why the current files are not.
     pub fn status(&self) -> TlsStatus {
-        let files = &self.0.files;
-        let current = files.current();
-        TlsStatus {
-            source: files.contents().paths().map(Path::to_owned).collect(),
-            revision: current.content.revision,
-            applied_at: current.at,
-            spiffe_id: current.content.leaf.spiffe_id.clone(),
-            thumbprint: current.content.leaf.thumbprint,
-            not_after: current.content.leaf.not_after,
-            error: files.last_error(),
-        }
+        TlsStatus::of(&self.0.files)
+    }
+
+    /// A function that returns the [status](Self::status), for metrics. It keeps no material alive, and returns `None`
+    /// after the last clone and the last configuration were dropped.
+    pub fn status_while_used(&self) -> impl Fn() -> Option<TlsStatus> + Clone + Send + Sync + 'static {
+        let files = self.0.files.weak();
+        move || files().map(|files| TlsStatus::of(&files))
     }
 
     /// The certificate that the client of a connection presented; `None` if it presented none, or if the current roots
@@ -139,11 +138,30 @@ impl Tls {
     }
 }
 
+impl TlsStatus {
+    fn of(files: &WatchedFile<FileSet>) -> Self {
+        let current = files.current();
+        Self {
+            source: files.contents().paths().map(Path::to_owned).collect(),
+            revision: current.content.revision,
+            applied_at: current.at,
+            spiffe_id: current.content.leaf.spiffe_id.clone(),
+            thumbprint: current.content.leaf.thumbprint,
+            not_after: current.content.leaf.not_after,
+            error: files.last_error(),
+        }
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("status", &self.status()).finish_non_exhaustive()
     }
 }
+
+/// How long `open` waits for the first SVID of the Workload API.
+#[cfg(feature = "spiffe")]
+const FIRST_SVID: Duration = Duration::from_secs(10);
 
 static ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
 static WITH_TLS12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -161,6 +179,8 @@ pub struct TlsFiles {
     patience: Duration,
     clock: Arc<dyn Clock>,
     observer: Observer,
+    #[cfg(feature = "spiffe")]
+    socket: Option<PathBuf>,
 }
 
 impl TlsFiles {
@@ -191,7 +211,29 @@ impl TlsFiles {
             patience: Duration::ZERO,
             clock: Arc::new(SystemClock),
             observer: Observer(Arc::new(|_| ())),
+            #[cfg(feature = "spiffe")]
+            socket: None,
         }
+    }
+
+    /// Uses what the SPIFFE Workload API delivers at a Unix socket, in place of files: the default SVID, and the roots of
+    /// its trust domain and of all federated ones. The path may begin with `unix:`, as `SPIFFE_ENDPOINT_SOCKET` does.
+    ///
+    /// [`open`](Self::open) waits up to ten seconds for the first SVID, and longer with [`wait_up_to`](Self::wait_up_to).
+    /// Without an SVID there is no material. When the stream ends later, the last SVID stays in use, and peers refuse it
+    /// after it has expired. The log, [`status`](Tls::status) and the [observer](Self::observe) report it, and the stream
+    /// is opened again.
+    ///
+    /// ```no_run
+    /// use service_only_tls::TlsFiles;
+    ///
+    /// let tls = TlsFiles::workload_api("/run/spire/agent-sockets/spire-agent.sock").open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "spiffe")]
+    pub fn workload_api(socket: impl Into<PathBuf>) -> Self {
+        let socket = workload::socket_path(&socket.into());
+        Self { socket: Some(socket), patience: FIRST_SVID, ..Self::new("", "", "") }
     }
 
     /// Uses the files of a secret of cert-manager: `tls.crt`, `tls.key` and `ca.crt`.
@@ -269,7 +311,7 @@ impl TlsFiles {
     /// Loads and checks the files, and starts the threads that watch them. Blocks while it waits.
     ///
     /// # Errors
-    /// When the files cannot be read within two seconds, are not a valid set, or a setting cannot be used. Also when
+    /// When the files cannot be read within two seconds, or the Workload API delivers no SVID; when they are not a valid set, or a setting cannot be used. Also when
     /// no thread can be started.
     pub fn open(self) -> Result<Tls, TlsError> {
         let wrong = |why: String| TlsError::new(TlsErrorKind::Configuration, why);
@@ -298,6 +340,12 @@ impl TlsFiles {
                 return Err(wrong(format!("the server `{host}` has two SPIFFE IDs, expected one")));
             }
         }
+        #[cfg(feature = "spiffe")]
+        if self.socket.is_some() && !federated.is_empty() {
+            return Err(wrong(
+                "the SPIFFE Workload API delivers the roots of further trust domains".to_owned(),
+            ));
+        }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (clock, roles) = (self.clock, self.roles);
         let set = FileSet::new(
@@ -308,8 +356,27 @@ impl TlsFiles {
             Arc::clone(&clock),
             self.observer,
         );
+        #[cfg(feature = "spiffe")]
+        let set = match self.socket {
+            None => set,
+            Some(socket) => {
+                let workload = workload::Workload::start(socket.clone()).map_err(|error| {
+                    TlsError::new(TlsErrorKind::NoThread, format!("no thread can be started: {error}"))
+                })?;
+                set.delivered_by(socket, workload)
+            }
+        };
         let files =
             WatchedFile::open(set, self.interval, Box::new(Arc::clone(&clock)), self.patience, |_| ())?;
+        #[cfg(feature = "spiffe")]
+        if let Some(workload) = &files.contents().workload {
+            let watcher = files.weak();
+            workload.on_change(move || {
+                if let Some(watcher) = watcher() {
+                    watcher.wake();
+                }
+            });
+        }
         let configured = Configured { provider, versions: self.versions, files: &files };
         let peers = Peers::new(files.clone(), Arc::clone(&configured.provider), servers, self.mandatory);
         let client = configured.client(Arc::new(peers), &roles).map_err(|error| wrong(error.to_string()))?;

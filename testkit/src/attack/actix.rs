@@ -121,7 +121,7 @@ where
 }
 
 fn test_request(message: Message) -> Result<TestRequest, String> {
-    let Message { method, target, headers, body } = message;
+    let Message { method, target, headers, body, .. } = message;
     let method = Method::from_bytes(method.as_str().as_bytes()).map_err(|error| error.to_string())?;
     // `TestRequest::uri` panics if the target is invalid.
     let _: Uri = target.parse().map_err(|error| format!("the target: {error}"))?;

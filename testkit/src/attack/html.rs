@@ -144,6 +144,7 @@ fn row(endpoint: &EndpointReport, finding: &Finding) -> String {
 /// The marks are those of the matrix, so that a reader needs no colours.
 const LEGEND: &str = r#"<dl class="legend">
 <dt><span class="mark met">401</span></dt><dd>green, a status alone: refused as required</dd>
+<dt><span class="mark met">tls</span></dt><dd>green, <code>tls</code>: the connection was refused as required</dd>
 <dt><span class="mark refused">~404</span></dt><dd>yellow, <code>~</code>: refused with another status or code</dd>
 <dt><span class="mark in">!200</span></dt><dd>red, <code>!</code>: the attack got in</dd>
 <dt><span class="mark broke">#500</span></dt><dd>orange, <code>#</code>: the attack broke the service</dd>
@@ -182,7 +183,7 @@ fn table(report: &AttackReport) -> String {
 
 fn mark(outcome: Option<&Outcome>) -> String {
     let class = match outcome {
-        Some(Outcome::Met(_)) => "met",
+        Some(Outcome::Met(_) | Outcome::TurnedAway(_)) => "met",
         Some(Outcome::Refused(_)) => "refused",
         Some(Outcome::GotIn(_)) => "in",
         Some(Outcome::Broke(_)) => "broke",

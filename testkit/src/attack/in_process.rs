@@ -113,7 +113,7 @@ async fn start_of(body: impl HttpBody<Data = Bytes>) -> (Vec<u8>, Option<HeaderM
 }
 
 fn request(message: Message) -> Result<Request<Body>, String> {
-    let Message { method, target, headers, body } = message;
+    let Message { method, target, headers, body, .. } = message;
     let mut request = Request::new(body.map_or_else(Body::empty, Body::from));
     *request.method_mut() = method;
     *request.uri_mut() = target.parse().map_err(|error| format!("the target: {error}"))?;

@@ -51,7 +51,7 @@ impl Serialize for EndpointReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (status, why) = match self.control() {
             Control::Passes(status) => (Some(status.as_u16()), None),
-            Control::ProvesNothing(why) => (None, Some(why)),
+            Control::ProvesNothing(why) | Control::Unreachable(why) => (None, Some(why)),
         };
         let mut endpoint = serializer.serialize_struct("EndpointReport", 5)?;
         endpoint.serialize_field("method", self.method().as_str())?;

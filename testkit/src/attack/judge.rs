@@ -18,6 +18,9 @@ use crate::fixture::Expectation;
 pub enum Outcome {
     /// Refused exactly as it must be.
     Met(StatusCode),
+    /// Refused before a request, exactly as it must be: the service ended the connection of the attack, or did not
+    /// resume its session.
+    TurnedAway(String),
     /// Refused in another way: another status, another code, or the connection was closed.
     Refused(String),
     /// The service accepted it.
@@ -32,10 +35,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The kind of outcome: `met`, `refused`, `got_in`, `broke`, `says_nothing` or `not_sent`.
+    /// The kind of outcome: `met`, `turned_away`, `refused`, `got_in`, `broke`, `says_nothing` or `not_sent`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Met(_) => "met",
+            Self::TurnedAway(_) => "turned_away",
             Self::Refused(_) => "refused",
             Self::GotIn(_) => "got_in",
             Self::Broke(_) => "broke",
@@ -57,7 +61,7 @@ impl Outcome {
             Self::NotSent(_) if self.is_bound() || self.is_throttled() => 4,
             Self::Refused(_) => 3,
             Self::SaysNothing(_) => 2,
-            Self::Met(_) => 1,
+            Self::Met(_) | Self::TurnedAway(_) => 1,
             Self::NotSent(_) => 0,
         }
     }
@@ -71,7 +75,7 @@ impl Outcome {
             Self::GotIn(said) => Self::GotIn(with(said)),
             Self::Broke(said) => Self::Broke(with(said)),
             Self::SaysNothing(said) => Self::SaysNothing(with(said)),
-            Self::Met(_) | Self::NotSent(_) => self,
+            Self::Met(_) | Self::TurnedAway(_) | Self::NotSent(_) => self,
         }
     }
 
@@ -86,7 +90,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Met(status) => status.fmt(f),
-            Self::Refused(said)
+            Self::TurnedAway(said)
+            | Self::Refused(said)
             | Self::GotIn(said)
             | Self::Broke(said)
             | Self::SaysNothing(said)
@@ -109,6 +114,8 @@ pub enum Control {
     Passes(StatusCode),
     /// It does not, or the answer does not show it.
     ProvesNothing(String),
+    /// No connection to the service, with the reason.
+    Unreachable(String),
 }
 
 /// The answers to the control: an attack with a similar answer was accepted.
@@ -125,6 +132,7 @@ pub(crate) fn control(answer: &Answer, records: Option<&[AuditRecord]>) -> Contr
     let nothing = |why: &str| Control::ProvesNothing(why.to_owned());
     let reply = match answer {
         Ok(reply) => reply,
+        Err(Unanswered::Unreachable(why)) => return Control::Unreachable(why.clone()),
         Err(unanswered) => return Control::ProvesNothing(said(unanswered)),
     };
     let status = reply.status;
@@ -164,8 +172,11 @@ pub(crate) fn attack(
 ) -> Outcome {
     let status = match answer {
         Ok(reply) => reply.status,
-        Err(Unanswered::Closed(why)) => return Outcome::Refused(why.clone()),
-        Err(Unanswered::Broken(why)) => return Outcome::Broke(why.clone()),
+        Err(Unanswered::TurnedAway(why)) if expectation == Expectation::NotRun => {
+            return Outcome::TurnedAway(why.clone());
+        }
+        Err(Unanswered::Closed(why) | Unanswered::TurnedAway(why)) => return Outcome::Refused(why.clone()),
+        Err(Unanswered::Broken(why) | Unanswered::Unreachable(why)) => return Outcome::Broke(why.clone()),
         Err(Unanswered::NotSent(why)) => {
             return Outcome::NotSent(format!("the client cannot send it: {why}"));
         }
@@ -221,7 +232,11 @@ fn is_denied(records: Option<&[AuditRecord]>) -> bool {
 
 fn said(unanswered: &Unanswered) -> String {
     match unanswered {
-        Unanswered::NotSent(why) | Unanswered::Closed(why) | Unanswered::Broken(why) => {
+        Unanswered::NotSent(why)
+        | Unanswered::Closed(why)
+        | Unanswered::Broken(why)
+        | Unanswered::TurnedAway(why)
+        | Unanswered::Unreachable(why) => {
             format!("the valid token gets no answer: {why}")
         }
     }

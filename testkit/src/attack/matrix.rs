@@ -18,6 +18,7 @@ impl AttackReport {
 /// A table of classes and endpoints, for a snapshot. Each cell has a mark and a status:
 ///
 /// - `401` for the required refusal,
+/// - `tls` for a connection that was refused as required,
 /// - `~` before another refusal,
 /// - `!` before an accepted attack,
 /// - `#` before a failure of the service,
@@ -62,7 +63,7 @@ impl fmt::Display for Matrix<'_> {
         row(f, "family", "class", (1..=endpoints.len()).map(|number| number.to_string()).collect())?;
         let controls = endpoints.iter().map(|endpoint| match endpoint.control() {
             Control::Passes(status) => status.as_str().to_owned(),
-            Control::ProvesNothing(_) => "?".to_owned(),
+            Control::ProvesNothing(_) | Control::Unreachable(_) => "?".to_owned(),
         });
         row(f, "control", "valid", controls.collect())?;
         for defect in Defect::ALL {
@@ -81,6 +82,7 @@ pub(crate) fn cell(outcome: Option<&Outcome>) -> String {
     };
     match outcome {
         Some(Outcome::Met(met)) => met.as_str().to_owned(),
+        Some(Outcome::TurnedAway(_)) => "tls".to_owned(),
         Some(Outcome::Refused(said)) => status("~", said),
         Some(Outcome::GotIn(said)) => status("!", said),
         Some(Outcome::Broke(said)) => status("#", said),

@@ -84,6 +84,14 @@ impl AttackReport {
         &self.not_attacked
     }
 
+    /// Why there is no connection to the service; `None` if each endpoint got one.
+    pub fn unreachable(&self) -> Option<&str> {
+        self.endpoints.iter().find_map(|endpoint| match &endpoint.control {
+            Control::Unreachable(why) => Some(why.as_str()),
+            Control::Passes(_) | Control::ProvesNothing(_) => None,
+        })
+    }
+
     /// How many requests were sent.
     pub fn requests(&self) -> usize {
         self.sent
@@ -162,7 +170,7 @@ impl Finding {
 
     pub(super) fn is_clean(&self, exact: bool) -> bool {
         match &self.outcome {
-            Outcome::Met(_) | Outcome::SaysNothing(_) => true,
+            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::SaysNothing(_) => true,
             Outcome::Refused(_) => !exact,
             Outcome::NotSent(_) => !self.outcome.is_bound() && !self.outcome.is_throttled(),
             Outcome::GotIn(_) | Outcome::Broke(_) => false,

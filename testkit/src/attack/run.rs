@@ -13,17 +13,17 @@ use super::{
     judge::{self, BOUND, Control, Passing, THROTTLED},
     likeness::{Likeness, likeness},
     report::{AttackReport, EndpointReport, Finding},
-    target::{Answer, Message, ReadBody, Unanswered, lets_in},
+    target::{Answer, Message, ReadBody, Target, Unanswered, lets_in},
 };
 use crate::{
     audit::RecordingAudit,
     draft::TokenDraft,
-    fixture::{Defect, Expectation, Fixture, Outgoing},
+    fixture::{Connection, Defect, Expectation, Fixture, Outgoing},
     grpc::is_grpc_type,
 };
 
-pub(crate) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
-    let mut campaign = Campaign { attack, left: attack.max_requests };
+pub(crate) async fn run(attack: &Attack, target: &dyn Target, caller: &TokenDraft) -> AttackReport {
+    let mut campaign = Campaign { attack, target, left: attack.max_requests };
     let mut endpoints = Vec::with_capacity(attack.endpoints.len());
     for endpoint in &attack.endpoints {
         endpoints.push(campaign.endpoint(endpoint, caller).await);
@@ -33,13 +33,14 @@ pub(crate) async fn run(attack: &Attack, caller: &TokenDraft) -> AttackReport {
         not_attacked: attack.not_attacked.clone(),
         sent: attack.max_requests - campaign.left,
         exact: attack.audit.is_some(),
-        target: attack.target.name(),
+        target: target.name(),
         created: SystemClock.now(),
     }
 }
 
 struct Campaign<'a> {
     attack: &'a Attack,
+    target: &'a dyn Target,
     /// Requests that may still be sent.
     left: usize,
 }
@@ -89,7 +90,9 @@ impl Campaign<'_> {
         }
         let Open { target, passing, .. } = open;
         let afterwards = match self.control(&valid, method, &target).await.0 {
-            Control::ProvesNothing(why) => Control::ProvesNothing(format!("after the attack, {why}")),
+            Control::ProvesNothing(why) | Control::Unreachable(why) => {
+                Control::ProvesNothing(format!("after the attack, {why}"))
+            }
             // The answer differs from the first control, so the same handler may not have answered the
             // attacks.
             Control::Passes(status) if self.attack.audit.is_none() && !passing.has(status) => {
@@ -107,7 +110,7 @@ impl Campaign<'_> {
     }
 
     async fn control(&mut self, valid: &Fixture, method: &Method, target: &str) -> (Control, Option<Answer>) {
-        match self.send(valid.outgoing(method.clone(), target), ReadBody::Yes).await {
+        match self.send(valid.outgoing(method.clone(), target), None, ReadBody::Yes).await {
             Some((answer, records)) => (judge::control(&answer, records.as_deref()), Some(answer)),
             None => (Control::ProvesNothing(BOUND.to_owned()), None),
         }
@@ -139,13 +142,16 @@ impl Campaign<'_> {
     ) -> Outcome {
         let (method, target) = (open.endpoint.method.clone(), open.target.clone());
         if let Some(before) = fixture.before()
-            && self.send(before.outgoing(method.clone(), &target), ReadBody::No).await.is_none()
+            && self
+                .send(before.outgoing(method.clone(), &target), before.connection(), ReadBody::No)
+                .await
+                .is_none()
         {
             return Outcome::NotSent(BOUND.to_owned());
         }
         let outgoing = fixture.outgoing(method, &target);
         let read = if expectation == Expectation::NotRun { ReadBody::Yes } else { ReadBody::No };
-        let Some((answer, records)) = self.send(outgoing.clone(), read).await else {
+        let Some((answer, records)) = self.send(outgoing.clone(), fixture.connection(), read).await else {
             return Outcome::NotSent(BOUND.to_owned());
         };
         let outcome = judge::attack(expectation, &answer, &open.passing, records.as_deref());
@@ -212,7 +218,8 @@ impl Campaign<'_> {
         let path = path_of(&open.target);
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         for stray in [STRAY.to_owned(), format!("{parent}{STRAY}")] {
-            let answer = self.send(fixture.outgoing(method.clone(), &stray), ReadBody::No).await;
+            let answer =
+                self.send(fixture.outgoing(method.clone(), &stray), fixture.connection(), ReadBody::No).await;
             if answer.is_some_and(|(answer, _)| answer.is_ok_and(|reply| lets_in(reply.status))) {
                 return true;
             }
@@ -241,7 +248,9 @@ impl Campaign<'_> {
         for defect in Defect::ALL.iter().filter(|defect| defect.renames_key()) {
             for fixture in open.caller.variants(*defect) {
                 let outgoing = fixture.outgoing(open.endpoint.method.clone(), &open.target);
-                let Some((answer, records)) = self.send(outgoing, ReadBody::No).await else { return false };
+                let Some((answer, records)) = self.send(outgoing, None, ReadBody::No).await else {
+                    return false;
+                };
                 let outcome = judge::attack(defect.expectation(), &answer, &open.passing, records.as_deref());
                 // A record names the key by which the token was verified, if it has a name.
                 let named = records.iter().flatten().any(|record| record.kid.is_some());
@@ -256,16 +265,24 @@ impl Campaign<'_> {
     /// Whether the service answers unknown paths with success, as a single-page website does. Then other
     /// spellings of a path prove nothing.
     async fn serves_strays(&mut self, method: &Method) -> bool {
-        let answer = self.send(Fixture::stray().outgoing(method.clone(), STRAY), ReadBody::No).await;
+        let answer = self.send(Fixture::stray().outgoing(method.clone(), STRAY), None, ReadBody::No).await;
         answer.is_some_and(|(answer, _)| answer.is_ok_and(|reply| lets_in(reply.status)))
     }
 
     /// The answer, and its audit records; `None` above the limit of requests.
-    async fn send(&mut self, outgoing: Outgoing, read: ReadBody) -> Option<Sent> {
+    async fn send(
+        &mut self,
+        outgoing: Outgoing,
+        connection: Option<&Connection>,
+        read: ReadBody,
+    ) -> Option<Sent> {
         self.left = self.left.checked_sub(1)?;
         let mark = self.attack.audit.as_ref().map(RecordingAudit::mark);
         let answer = match with_body(outgoing, self.attack.body.as_ref()) {
-            Ok(message) => self.attack.target.send(message, read).await,
+            Ok(message) => {
+                let message = Message { connection: connection.cloned(), ..message };
+                self.target.send(message, read).await
+            }
             Err(unanswered) => Err(unanswered),
         };
         Some((answer, mark.map(|mark| mark.events())))
@@ -275,6 +292,11 @@ impl Campaign<'_> {
         let method = &open.endpoint.method;
         match (defect, defect.code()) {
             _ if self.attack.without.contains(&defect) => Some("the test excludes this class"),
+            // Over such a connection, another code refuses it: the token is bound to another certificate than this one.
+            #[cfg(feature = "tls")]
+            (Defect::BoundToCertificate, _) if open.caller.has_certificate() => {
+                Some("the connection has a certificate, so the class `stolen_bound_token` tests it")
+            }
             (_, Code::ServiceNotAllowed) if self.attack.any_service => {
                 Some("the endpoint accepts any service")
             }

@@ -64,7 +64,7 @@ impl AttackReport {
     /// The endpoints whose result is not conclusive, and why.
     pub(crate) fn inconclusive(&self) -> impl Iterator<Item = (&EndpointReport, &str)> {
         self.endpoints().iter().filter_map(|endpoint| match endpoint.control() {
-            Control::ProvesNothing(why) => Some((endpoint, why.as_str())),
+            Control::ProvesNothing(why) | Control::Unreachable(why) => Some((endpoint, why.as_str())),
             Control::Passes(_) => None,
         })
     }
@@ -86,7 +86,9 @@ impl AttackReport {
             None => reasons.push((reason, count)),
         };
         for endpoint in self.endpoints() {
-            if let (Control::ProvesNothing(why), []) = (endpoint.control(), endpoint.findings()) {
+            if let (Control::ProvesNothing(why) | Control::Unreachable(why), []) =
+                (endpoint.control(), endpoint.findings())
+            {
                 add(why.as_str(), Defect::ALL.len());
             }
             for finding in endpoint.findings() {
@@ -131,7 +133,9 @@ impl EndpointReport {
             },
             Outcome::Broke(_) => "the service fails instead of refusing",
             Outcome::Refused(_) => "another check refuses than the expected one",
-            Outcome::Met(_) | Outcome::SaysNothing(_) | Outcome::NotSent(_) => return None,
+            Outcome::Met(_) | Outcome::TurnedAway(_) | Outcome::SaysNothing(_) | Outcome::NotSent(_) => {
+                return None;
+            }
         };
         Some(cause.to_owned())
     }

@@ -1,11 +1,13 @@
 //! The target of requests. A request ends with a response, or with the reason why there is none.
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{fmt, future::Future, pin::Pin};
 
 use http::{Method, StatusCode};
 
 use super::likeness::Reply;
-use crate::fixture::Outgoing;
+use crate::fixture::{Connection, Outgoing};
 
 pub(crate) type Answer = Result<Reply, Unanswered>;
 pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
@@ -25,6 +27,10 @@ pub(crate) enum ReadBody {
 pub(crate) enum Unanswered {
     /// This target cannot express the request.
     NotSent(String),
+    /// No connection: nothing listens there.
+    Unreachable(String),
+    /// The service ended a connection of an attack before it answered a request, or did not resume its session.
+    TurnedAway(String),
     /// The service closed the connection, which counts as a refusal.
     Closed(String),
     /// The service failed: it panicked, or did not answer.
@@ -38,16 +44,24 @@ pub(crate) struct Message {
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// The connection, if it differs from the one of the control.
+    pub(crate) connection: Option<Connection>,
 }
 
 impl From<Outgoing> for Message {
     fn from(Outgoing { method, target, headers, body }: Outgoing) -> Self {
-        Self { method, target, headers, body: body.map(String::into_bytes) }
+        Self { method, target, headers, body: body.map(String::into_bytes), connection: None }
     }
 }
 
 pub(crate) trait Target: fmt::Debug + Send + Sync {
     fn send(&self, message: Message, read: ReadBody) -> Sending<'_>;
+
+    /// The same target over TLS with these certificates; `None` if it has no connections with TLS.
+    #[cfg(feature = "tls")]
+    fn secured(&self, _: Arc<crate::tls::Certificates>) -> Option<Arc<dyn Target>> {
+        None
+    }
 
     /// The target's name in a report.
     fn name(&self) -> String {

@@ -1,11 +1,16 @@
 //! Attacks a service at a URL. Requests are written byte for byte, because a client library normalises the
 //! paths and headers that an attack tests.
 
+#[cfg(feature = "tls")]
+mod secure;
+
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::{error::Error, fmt, io, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
@@ -17,7 +22,8 @@ use super::{
 };
 use crate::{draft::Tolerance, fail::OrFail};
 
-/// Starts an attack on a service at `http://HOST:PORT`, in any programming language.
+/// Starts an attack on a service at `http://HOST:PORT`, in any programming language. With the feature `tls` it
+/// may be `https://HOST:PORT`: name the [certificates](Attack::certificates).
 ///
 /// The caller's token must have the current time. The service's clock advances during the attack, so the
 /// classes about time boundaries keep a distance from them.
@@ -40,7 +46,7 @@ use crate::{draft::Tolerance, fail::OrFail};
 /// ```
 ///
 /// # Panics
-/// When the URL is not `http://`, a host, and at most a port: for TLS, attack through a tunnel.
+/// When the URL is not `http://` or `https://`, a host, and at most a port.
 #[track_caller]
 pub fn attack_url(base: &str) -> Attack {
     Attack::at(base).or_fail("the URL to attack")
@@ -50,7 +56,7 @@ impl Attack {
     /// Does the same as [`attack_url`], and returns an error if the URL is invalid.
     ///
     /// # Errors
-    /// When the URL is not `http://`, a host, and at most a port and a path.
+    /// When the URL is not `http://` or `https://`, a host, and at most a port and a path.
     pub fn at(base: &str) -> Result<Self, InvalidUrl> {
         let remote = Remote::parse(base)?;
         // The service's clock advances: a token that becomes valid in a second would become valid in transit.
@@ -70,11 +76,47 @@ const MAX_HEAD: usize = 128 * 1024;
 /// `http://HOST:PORT`, and a path that precedes every target.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
+    scheme: Scheme,
     /// The value of the `Host` header.
     host: String,
     /// The address of the connection.
     address: String,
     path: String,
+}
+
+#[derive(Debug, Clone)]
+enum Scheme {
+    Http,
+    /// The client, if the attack has certificates.
+    #[cfg(feature = "tls")]
+    Https(Option<Arc<secure::Client>>),
+}
+
+impl Scheme {
+    /// The scheme of a URL, and the rest of it.
+    fn split(base: &str) -> Option<(Self, &str)> {
+        #[cfg(feature = "tls")]
+        if let Some(rest) = base.strip_prefix("https://") {
+            return Some((Self::Https(None), rest));
+        }
+        Some((Self::Http, base.strip_prefix("http://")?))
+    }
+
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            #[cfg(feature = "tls")]
+            Self::Https(_) => "https",
+        }
+    }
+
+    const fn port(&self) -> u16 {
+        match self {
+            Self::Http => 80,
+            #[cfg(feature = "tls")]
+            Self::Https(_) => 443,
+        }
+    }
 }
 
 /// A URL that cannot be attacked.
@@ -91,22 +133,20 @@ impl Error for InvalidUrl {}
 
 impl Remote {
     pub(crate) fn parse(base: &str) -> Result<Self, InvalidUrl> {
-        let rest = base
-            .strip_prefix("http://")
-            .ok_or(InvalidUrl("it must begin with `http://`; for TLS, attack through a tunnel"))?;
+        let (scheme, rest) = Scheme::split(base).ok_or(InvalidUrl(MUST_BEGIN))?;
         let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
         let of_a_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         if host.is_empty() || !host.bytes().all(of_a_host) || !is_plain(path) || path.contains(['?', '#']) {
-            return Err(InvalidUrl("it must be `http://`, a host, at most a port, and at most a path"));
+            return Err(InvalidUrl("it must be a scheme, a host, at most a port, and at most a path"));
         }
         let ported = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if ported { host.to_owned() } else { format!("{host}:80") };
+        let address = if ported { host.to_owned() } else { format!("{host}:{}", scheme.port()) };
         let path = if path.is_empty() { String::new() } else { format!("/{}", path.trim_end_matches('/')) };
-        Ok(Self { host: host.to_owned(), address, path })
+        Ok(Self { scheme, host: host.to_owned(), address, path })
     }
 
     fn bytes(&self, message: &Message) -> Vec<u8> {
-        let Message { method, target, headers, body } = message;
+        let Message { method, target, headers, body, .. } = message;
         // The absolute form of a target gets no path prefix (RFC 9112 section 3.2.2).
         let path = if target.starts_with('/') { self.path.as_str() } else { "" };
         let mut head = format!("{method} {path}{target} HTTP/1.1\r\n");
@@ -120,12 +160,39 @@ impl Remote {
         if body.is_some() || [Method::POST, Method::PUT, Method::PATCH].contains(method) {
             head.push_str(&format!("Content-Length: {length}\r\n"));
         }
-        head.push_str("Connection: close\r\n\r\n");
+        if !keeps_connection(message) {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str("\r\n");
         [head.as_bytes(), body.as_deref().unwrap_or_default()].concat()
     }
 
     async fn exchange(&self, message: &Message, read: ReadBody) -> io::Result<Result<Reply, Unanswered>> {
-        let mut stream = TcpStream::connect(&self.address).await?;
+        let stream = match TcpStream::connect(&self.address).await {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Err(Unanswered::Unreachable(error.to_string()))),
+        };
+        match &self.scheme {
+            Scheme::Http => {
+                let mut stream = stream;
+                self.converse(&mut stream, message, read).await
+            }
+            #[cfg(feature = "tls")]
+            Scheme::Https(Some(client)) => client.exchange(self, stream, message, read).await,
+            #[cfg(feature = "tls")]
+            Scheme::Https(None) => {
+                Ok(Err(Unanswered::NotSent("an `https` URL needs the roots of the service".to_owned())))
+            }
+        }
+    }
+
+    /// Sends a request over a connection, and reads the response.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        message: &Message,
+        read: ReadBody,
+    ) -> io::Result<Result<Reply, Unanswered>> {
         // A service may refuse before it has read everything: its answer counts, and not how it closed the
         // connection.
         let written = stream.write_all(&self.bytes(message)).await;
@@ -136,7 +203,7 @@ impl Remote {
                 Parsed::Invalid(why) => return Ok(Err(Unanswered::Broken(why))),
                 Parsed::Incomplete => {}
             }
-            match receive(&mut stream, &mut received).await {
+            match receive(stream, &mut received).await {
                 Ok(0) if received.is_empty() => {
                     return Ok(Err(Unanswered::Closed("the connection was closed".to_owned())));
                 }
@@ -150,13 +217,13 @@ impl Remote {
         let mut body = received.split_off(head.length);
         let has_body = message.method != Method::HEAD && head.status != StatusCode::SWITCHING_PROTOCOLS;
         if read == ReadBody::Yes && has_body {
-            self::read_body(&mut stream, &head.headers, &mut body).await;
+            self::read_body(stream, &head.headers, &mut body).await;
         }
         Ok(Ok(Reply::new(head.status, &head.headers, body)))
     }
 }
 
-async fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
+async fn receive<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Vec<u8>) -> io::Result<usize> {
     let mut buffer = [0; 4096];
     let count = stream.read(&mut buffer).await?;
     received.extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -165,7 +232,7 @@ async fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<u
 
 /// Reads until the body ends, in one of its three possible ways (RFC 9112 section 6.3). The body is only
 /// compared, so the chunk framing stays in it.
-async fn read_body(stream: &mut TcpStream, headers: &HeaderMap, body: &mut Vec<u8>) {
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, headers: &HeaderMap, body: &mut Vec<u8>) {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let length = text("content-length").and_then(|length| length.parse::<usize>().ok());
     let chunked = text("transfer-encoding").is_some();
@@ -199,9 +266,32 @@ impl Target for Remote {
         })
     }
 
-    fn name(&self) -> String {
-        format!("http://{}{}", self.host, self.path)
+    #[cfg(feature = "tls")]
+    fn secured(&self, certificates: Arc<crate::tls::Certificates>) -> Option<Arc<dyn Target>> {
+        let Scheme::Https(_) = self.scheme else { return None };
+        let client = secure::Client::new(&self.host, certificates);
+        Some(Arc::new(Self { scheme: Scheme::Https(Some(Arc::new(client))), ..self.clone() }))
     }
+
+    fn name(&self) -> String {
+        format!("{}://{}{}", self.scheme.as_str(), self.host, self.path)
+    }
+}
+
+/// The schemes of a URL.
+const MUST_BEGIN: &str = match cfg!(feature = "tls") {
+    true => "it must begin with `http://` or `https://`",
+    false => "it must begin with `http://`",
+};
+
+/// Whether a second request follows over the same connection.
+fn keeps_connection(message: &Message) -> bool {
+    #[cfg(feature = "tls")]
+    if let Some(session) = message.connection.as_ref().and_then(|connection| connection.session.as_ref()) {
+        return session.is_first && session.how == crate::tls::Kept::Connection;
+    }
+    let _ = message;
+    false
 }
 
 fn is_plain(text: &str) -> bool {
@@ -298,15 +388,11 @@ mod tests {
         assert_eq!(parsed("http://127.0.0.1:8000").unwrap(), ("127.0.0.1:8000".into(), String::new()));
         assert_eq!(parsed("http://[::1]/").unwrap(), ("[::1]:80".into(), String::new()));
         assert_eq!(parsed("http://orders/api/").unwrap(), ("orders:80".into(), "/api".into()));
-        for base in [
-            "https://orders",
-            "orders:80",
-            "http://",
-            "http://a@b",
-            "http://a#b/",
-            "http://a/?q",
-            "http://a b",
-        ] {
+        #[cfg(feature = "tls")]
+        assert_eq!(parsed("https://orders/").unwrap(), ("orders:443".into(), String::new()));
+        for base in
+            ["ftp://orders", "orders:80", "http://", "http://a@b", "http://a#b/", "http://a/?q", "http://a b"]
+        {
             assert!(parsed(base).is_err(), "{base}");
         }
     }

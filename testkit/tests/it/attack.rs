@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      452  the valid token is refused with 403 Forbidden
+      527  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -290,6 +290,10 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
       ],
       "got_in": 22,
       "not_sent": [
+        {
+          "attacks": 75,
+          "reason": "the attack has no certificates"
+        },
         {
           "attacks": 14,
           "reason": "the token has no scope"

@@ -1,10 +1,10 @@
 //! The attack finds holes: verifiers that are correct but for one flaw are caught each, by the class
 //! that is about the flaw, and the one without a flaw is not accused.
 
-mod flaw;
+pub(crate) mod flaw;
 mod hole;
 mod json;
-mod verifier;
+pub(crate) mod verifier;
 
 use axum::{Router, routing::any};
 use http::Method;
@@ -128,6 +128,7 @@ async fn report_begins_with_the_cause_and_lists_its_attacks() {
         it as absent. [RFC 7515 section 4.1.11]
 
     Not sent
+       75  the attack has no certificates
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
         4  the endpoint requires no claim whose value is known
@@ -184,6 +185,7 @@ async fn clean_report_has_few_lines_and_tells_why_attacks_were_not_sent() {
     2195 requests were sent to GET /tenant/seven
 
     Not sent
+       75  the attack has no certificates
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
         4  the endpoint requires no claim whose value is known

@@ -10,6 +10,8 @@ mod attack_actix;
 mod attack_grpc;
 mod audit;
 mod broken;
+#[cfg(feature = "tls")]
+mod broken_tls;
 mod clock;
 mod dpop;
 mod incidents;

@@ -70,7 +70,8 @@ async fn an_unreachable_service_proves_nothing() {
         .endpoint(Method::GET, "/stock")
         .report()
         .await;
-    assert!(matches!(report.endpoints()[0].control(), Control::ProvesNothing(_)), "{report}");
+    assert!(matches!(report.endpoints()[0].control(), Control::Unreachable(_)), "{report}");
+    assert!(report.unreachable().is_some());
 }
 
 #[test]

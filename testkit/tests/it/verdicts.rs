@@ -164,7 +164,9 @@ const OF_USERS: Policy<'static> = Policy::any_user().claims(&[("tenant_id", "t-1
 #[test]
 fn each_class_fits_some_token_and_the_guide_counts_them() {
     let authorities = Algorithm::ALL.map(|algorithm| TestAuthority::with(algorithm).audience("orders"));
-    for defect in Defect::ALL {
+    // The classes with a connection of their own need certificates, which `broken_tls` has.
+    let over_tls = ["certificate", "session", "binding", "forwarded"];
+    for defect in Defect::ALL.iter().filter(|defect| !over_tls.contains(&defect.family())) {
         let fits = authorities.iter().any(|authority| {
             let strict = authority.strict_service("orchestrator");
             let asked = authority.service("orchestrator").meeting(&DEMANDING);
@@ -207,7 +209,6 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "keys_unavailable",
             "cancelled",
             "key_alg_mismatch",
-            "proof_mismatch",
             "use_dpop_nonce",
             "proof_unavailable",
             "revoked",

@@ -17,6 +17,12 @@ const CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 /// servers treat these characters as equal (compare CVE-2026-46579), so all spellings are removed.
 const FORWARDING: &[&str] = &[
     "clientcert",
+    "cfcert",
+    "cfclientcert",
+    "proxyclientcert",
+    "wlproxyclientcert",
+    "xwlproxyclientcert",
+    "xpeercert",
     "xclientcert",
     "xclientdn",
     "xclientcn",
@@ -24,8 +30,7 @@ const FORWARDING: &[&str] = &[
     "xclientverify",
     "xcert",
     "sslclient",
-    "xsslclient",
-    "xsslcert",
+    "xssl",
     "tlsclient",
     "xtlsclient",
     "xtlscert",
@@ -117,12 +122,17 @@ fn strip(headers: &mut HeaderMap) {
 
 fn forwards(name: &str) -> bool {
     // Nearly all names are none, and this decides without an allocation.
-    if !matches!(name.as_bytes().first(), Some(b'c' | b's' | b't' | b'x' | b'_' | b'-' | b'.')) {
+    if !matches!(
+        name.as_bytes().first(),
+        Some(b'c' | b'h' | b'p' | b's' | b't' | b'w' | b'x' | b'_' | b'-' | b'.')
+    ) {
         return false;
     }
     let plain = || name.bytes().filter(|byte| byte.is_ascii_alphanumeric()).take(COMPARED);
+    // CGI writes a header as a variable with this prefix.
+    let start = if plain().zip(*b"http").all(|(own, byte)| own == byte) { 4 } else { 0 };
     FORWARDING.iter().any(|prefix| {
-        let mut plain = plain();
+        let mut plain = plain().skip(start);
         prefix.bytes().all(|byte| plain.next() == Some(byte))
     })
 }
@@ -156,12 +166,27 @@ mod tests {
             "x-amzn-mtls-clientcert-leaf",
             "x-tls-client-cn",
             "x-cert-subject",
+            "x-ssl",
+            "x-ssl-issuer",
+            "cf-client-cert-der-base64",
+            "cf-cert-verified",
+            "wl-proxy-client-cert",
+            "http_client_cert",
+            "http_x_ssl_client_cert",
         ] {
             assert!(forwards(name), "{name}");
         }
-        for name in
-            ["content-type", "cookie", "x-request-id", "x-forwarded-for", "client-ip", "authorization"]
-        {
+        for name in [
+            "content-type",
+            "cookie",
+            "x-request-id",
+            "x-forwarded-for",
+            "client-ip",
+            "authorization",
+            "host",
+            "http",
+            "h",
+        ] {
             assert!(!forwards(name), "{name}");
         }
         assert!(FORWARDING.iter().all(|prefix| prefix.len() <= COMPARED));

@@ -173,6 +173,21 @@ fn a_leaf_that_no_authority_signed_is_refused() {
     assert_eq!(verdict(server.files(), &leaf), Some(RefusalCode::Path));
 }
 
+/// webpki ignores the key usage of an authority.
+#[test]
+fn an_intermediate_that_may_not_sign_certificates_is_refused() {
+    let ca = TestCa::new(DOMAIN);
+    let server = Member::of(&ca, "server");
+    let of = |usages: &[KeyUsagePurpose]| {
+        let issuing = ca.intermediate_with("issuing", |params| params.key_usages = usages.to_vec());
+        verdict(server.files(), &issuing.leaf().spiffe_id(&id("orders")).issue())
+    };
+    assert_eq!(of(&[KeyUsagePurpose::KeyCertSign]), None);
+    assert_eq!(of(&[]), None, "without the extension, every usage is allowed");
+    let wrong = [KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
+    assert_eq!(of(&wrong), Some(RefusalCode::Path));
+}
+
 #[test]
 fn a_name_outside_the_constraints_of_its_authority_is_refused() {
     let ca = TestCa::new(DOMAIN);

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod attacked;
 mod bound;
 mod fleet;
 mod forwarded;
@@ -18,3 +19,4 @@ mod rotation;
 mod servers;
 mod sets;
 mod svid;
+mod workload;

@@ -1,4 +1,4 @@
-//! Programs that others wrote, as clients and as servers: openssl, curl, Python, Node and nginx. A test prints
+//! Programs that others wrote, as clients and as servers: openssl, curl, Python, Node, Go and nginx. A test prints
 //! `skipped` if its program is missing.
 
 use std::{
@@ -345,4 +345,105 @@ async fn nginx_is_a_proxy_between_two_services() {
         let page = page(&scene.orders, port).await.unwrap();
         assert!(page.starts_with(&id("stranger")), "nginx presents its own certificate: {page}");
     }
+}
+
+/// A program of Go, compiled in the folder of the scene; `None` without a compiler.
+async fn go(scene: &Scene, source: &'static str) -> Option<PathBuf> {
+    if !has("go", "version") {
+        return None;
+    }
+    let folder = scene.theirs.folder.path();
+    let (file, program) = (folder.join("main.go"), folder.join("program"));
+    fs::write(&file, source).unwrap();
+    let mut command = Command::new("go");
+    command.arg("build").arg("-o").arg(&program).arg(&file);
+    command.env("GO111MODULE", "off").env("GOPATH", folder.join("go")).env("GOCACHE", folder.join("cache"));
+    command.env("GOFLAGS", "-trimpath").env("CGO_ENABLED", "0");
+    let output = run(command, "").await;
+    assert!(output.status.success(), "{}", said(&output));
+    Some(program)
+}
+
+#[tokio::test]
+async fn go_connects_and_resumes_no_session() {
+    let scene = Scene::new();
+    let Some(program) = go(&scene, include_str!("peer_client.go")).await else { return };
+    let server = scene.serve().await;
+    let call = || {
+        let mut command = Command::new(&program);
+        command.args(scene.files()).arg(server.url("/")).env("NO_PROXY", "*");
+        command
+    };
+    let output = said(&run(call(), "").await);
+    assert_eq!(output.matches(&format!("false true {}", id("stranger"))).count(), 2, "{output}");
+    scene.become_unknown();
+    let refused = run(call(), "").await;
+    assert!(!refused.status.success() && said(&refused).contains("error:"), "{}", said(&refused));
+}
+
+#[tokio::test]
+async fn a_server_of_go_is_called_and_its_sessions_are_not_resumed() {
+    let scene = Scene::new();
+    let Some(program) = go(&scene, include_str!("peer_server.go")).await else { return };
+    let port = port();
+    let mut command = Command::new(program);
+    command.args(scene.files()).arg(format!("127.0.0.1:{port}")).stdin(Stdio::null()).stderr(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    for _ in 0..3 {
+        let page = page(&scene.orders, port).await.unwrap();
+        assert_eq!(page.trim(), format!("false {}", id("orders")));
+    }
+    let stranger = Member::of(&TestCa::new(DOMAIN), "orders").open();
+    assert!(page(&stranger, port).await.is_err(), "its roots do not verify the server");
+}
+
+/// nginx as a client of a service: it presents its certificate to the service, and a plain client calls nginx.
+#[tokio::test]
+async fn nginx_as_a_client_needs_a_certificate_of_the_right_authority() {
+    if !has("nginx", "-v") {
+        return;
+    }
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let folder = scene.theirs.folder.path().display();
+    let (port, upstream) = (port(), server.address.port());
+    let configuration = format!(
+        "daemon off; master_process off; pid '{folder}/nginx.pid'; error_log stderr;
+         events {{ worker_connections 64; }}
+         http {{
+           access_log off; client_body_temp_path '{folder}/b'; proxy_temp_path '{folder}/p';
+           fastcgi_temp_path '{folder}/f'; uwsgi_temp_path '{folder}/u'; scgi_temp_path '{folder}/s';
+           proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on; proxy_ssl_name localhost; proxy_ssl_session_reuse on;
+           proxy_ssl_trusted_certificate '{folder}/ca.crt';
+           server {{
+             listen 127.0.0.1:{port};
+             location /with {{
+               proxy_pass https://localhost:{upstream}/;
+               proxy_ssl_certificate '{folder}/tls.crt'; proxy_ssl_certificate_key '{folder}/tls.key';
+             }}
+             location /without {{ proxy_pass https://localhost:{upstream}/; }}
+           }}
+         }}"
+    );
+    let file = scene.theirs.path("nginx.conf");
+    fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("nginx");
+    let command = command.arg("-e").arg("stderr").arg("-c").arg(file).stdin(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    let plain = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = async |path: &str| {
+        let start = std::time::Instant::now();
+        loop {
+            match plain.get(format!("http://127.0.0.1:{port}{path}")).send().await {
+                Ok(response) => return (response.status().as_u16(), response.text().await.unwrap()),
+                Err(error) => assert!(start.elapsed().as_secs() < 30, "nginx does not listen: {error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    for _ in 0..2 {
+        let (status, page) = get("/with").await;
+        assert!(status == 200 && page.starts_with(&id("stranger")), "{status} {page}");
+    }
+    assert_eq!(get("/without").await.0, 502, "the service refuses nginx without a certificate");
 }

@@ -16,6 +16,7 @@ fn judged(expectation: Expectation, answer: Answer) -> &'static str {
     let passing = Passing(vec![reply(201), reply(409)]);
     match attack(expectation, &answer, &passing, None) {
         Outcome::Met(_) => "met",
+        Outcome::TurnedAway(_) => "turned away",
         Outcome::Refused(_) => "refused",
         Outcome::GotIn(_) => "got in",
         Outcome::Broke(_) => "broke",

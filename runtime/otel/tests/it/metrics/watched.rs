@@ -168,3 +168,34 @@ async fn keys_that_cannot_be_fetched_are_failures_without_a_success() {
     assert!(of(&all, "service_only.key_refresh.failures")[0].1 >= 1.0);
     assert!(of(&all, "service_only.key_refresh.success.timestamp").is_empty());
 }
+
+#[test]
+fn tls_material_has_an_expiry_a_revision_and_the_kind_of_its_last_error() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = service_only_testkit::TestCa::new("bakery.example");
+    let until = |tls: &service_only_tls::Tls| tls.status().not_after.unix() as f64;
+    ca.leaf().issue().write_cert_manager(folder.path(), &ca).unwrap();
+    let files = service_only_tls::TlsFiles::cert_manager(folder.path());
+    let tls = files.poll_every(Duration::from_millis(10)).open().unwrap();
+    world.metrics.watch_tls("orders", &tls);
+    let all = world.collect();
+    assert_eq!(of(&all, "service_only.tls.expiry.timestamp"), [("{certificate=orders}", until(&tls))]);
+    assert_eq!(of(&all, "service_only.tls.revision"), [("{certificate=orders}", 1.0)]);
+    assert_eq!(of(&all, "service_only.tls.failing"), [("{certificate=orders}", 0.0)]);
+
+    std::fs::write(folder.path().join("tls.crt"), "half written").unwrap();
+    while tls.status().error.is_none() {
+        std::thread::yield_now();
+    }
+    let all = world.collect();
+    assert_eq!(of(&all, "service_only.tls.failing"), [("{certificate=orders,error.type=pem}", 1.0)]);
+    assert_eq!(of(&all, "service_only.tls.revision"), [("{certificate=orders}", 1.0)]);
+
+    // A configuration uses the material, so it is still watched.
+    let config = tls.client_config();
+    drop(tls);
+    assert_eq!(of(&world.collect(), "service_only.tls.revision").len(), 1);
+    drop(config);
+    assert!(of(&world.collect(), "service_only.tls.revision").is_empty());
+}
