@@ -4,8 +4,10 @@ use std::{error::Error, fmt};
 
 use serde::Serialize;
 
-use super::raw::MAX_CLAIM_LENGTH;
+use super::ServiceClaims;
 use crate::json::Tree;
+
+const MAX_CLAIM_LENGTH: usize = ServiceClaims::MAX_CLAIM_LENGTH;
 
 /// The party that acts for the subject of a token: the claim `act` of RFC 8693 section 4.1.
 ///
