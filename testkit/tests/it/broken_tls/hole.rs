@@ -7,7 +7,10 @@ use base64::{
 use rustls::{CertificateError, Error};
 use serde_json::Value;
 use service_only_testkit::Defect;
-use x509_parser::{extensions::KeyUsage, prelude::FromDer};
+use x509_parser::{
+    extensions::{KeyUsage, ParsedExtension, X509Extension},
+    prelude::FromDer,
+};
 
 use super::{
     rules::{DOMAIN, Presented, Refusal, usage_of},
@@ -126,7 +129,10 @@ holes! {
         seen.leaf.extensions().iter().filter(|extension| extension.oid == names).count() == 2
     });
     UnknownCriticalExtension: Accepts(|seen| {
-        seen.leaf.extensions().iter().any(|extension| extension.critical && extension.oid.to_id_string() == "2.999.17")
+        let is_unknown = |extension: &X509Extension<'_>| {
+            matches!(extension.parsed_extension(), ParsedExtension::UnsupportedExtension { .. })
+        };
+        seen.leaf.extensions().iter().any(|extension| extension.critical && is_unknown(extension))
     });
     TwoSpiffeIds: Accepts(|seen| {
         matches!(seen.uris()[..], [one, other] if one.starts_with("spiffe:") && other.starts_with("spiffe:"))
