@@ -12,8 +12,6 @@ mod clocks;
 mod commands;
 mod completion;
 mod config;
-#[cfg(feature = "dashboard")]
-mod dashboard;
 mod database;
 mod device;
 mod errors;

@@ -27,9 +27,9 @@ mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use self::replay::{MemoryReplays, ReplayError, ReplayStore, SpentProof};
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 pub(crate) use self::presented::ProofHeader;
+pub use self::replay::{MemoryReplays, ReplayError, ReplayStore, SpentProof};
 use self::{nonce::Nonces, target::Base};
 pub(crate) use self::{
     presented::PresentedProof,

@@ -258,7 +258,7 @@ impl TrustedIssuer {
 
     pub(crate) fn build(self) -> Result<Authority, BuildError> {
         match self.credentials {
-            Credentials::Tokens(kind) => self.build_issuer(kind).map(Authority::Issuer),
+            Credentials::Tokens(kind) => Ok(Authority::Issuer(Box::new(self.build_issuer(kind)?))),
             Credentials::Certificates => self.build_domain().map(Authority::Domain),
         }
     }
@@ -381,7 +381,7 @@ fn names(kind: Kind, names: Vec<(String, String)>) -> Result<BTreeMap<String, Se
 
 /// What a verifier trusts.
 pub(crate) enum Authority {
-    Issuer(Trusted),
+    Issuer(Box<Trusted>),
     Domain(TrustDomain),
 }
 

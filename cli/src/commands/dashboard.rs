@@ -1,7 +1,9 @@
 //! `service-token dashboard`: the reports on the audit log and the store in a browser.
 //!
 //! This module has the options and what they require of each other: elsewhere than on this machine, the pages are behind a
-//! client certificate or a token. `crate::dashboard` has the pages.
+//! client certificate or a token. `site` has the pages.
+
+mod site;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,16 +22,17 @@ use service_only_tls::TlsFiles;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::site::App;
+use self::site::access::{Access, Required};
+use self::site::integrity::Integrity;
+use self::site::log::{Log, Settings};
+use self::site::registry::Registry;
+use self::site::revocation::Revoker;
+
 use crate::change::By;
 use crate::commands::audit::tree;
 use crate::commands::endpoints;
 use crate::config::{Config, Lifetime};
-use crate::dashboard::access::{Access, Required};
-use crate::dashboard::integrity::Integrity;
-use crate::dashboard::log::{Log, Settings};
-use crate::dashboard::registry::Registry;
-use crate::dashboard::revocation::Revoker;
-use crate::dashboard::{self, App};
 use crate::database;
 use crate::exit::Exit;
 use crate::listener::certificate::Certificate;
@@ -206,7 +209,7 @@ impl DashboardOptions {
             self.attack_report.clone(),
             ending,
         );
-        let service = TowerToHyperService::new(dashboard::router(&Arc::new(app), guard));
+        let service = TowerToHyperService::new(site::router(&Arc::new(app), guard));
         let ended = shutdown_signal()
             .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot catch signals: {error}")))?;
         let ended = async {

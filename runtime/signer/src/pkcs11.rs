@@ -27,7 +27,7 @@ use service_only::{
     issue::{PublicJwk, SignError, Signer, message_digest},
 };
 
-use self::token::{Choice, Fault, Found, Login, Token};
+use self::token::{Choice, Fault, Found, Login, Open, Token};
 use crate::{
     Passphrase,
     device::{KeyDevice, check_name},

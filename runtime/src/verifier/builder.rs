@@ -278,7 +278,7 @@ impl VerifierBuilder {
         let (mut issuers, mut domains) = (Vec::new(), Vec::new());
         for trusted in own.into_iter().chain(self.trusted) {
             match trusted.build()? {
-                Authority::Issuer(issuer) => issuers.push(issuer),
+                Authority::Issuer(issuer) => issuers.push(*issuer),
                 Authority::Domain(domain) => domains.push(domain),
             }
         }

@@ -101,9 +101,9 @@ pub(crate) fn router(app: &Arc<App>, guard: Option<ServiceOnlyLayer>) -> Router 
     guarded.layer(axum::middleware::from_fn_with_state(Arc::clone(app), access::secure))
 }
 
-const STYLE: &str = include_str!("dashboard/assets/dashboard.css");
-const SCRIPT: &str = include_str!("dashboard/assets/live.js");
-const ICON: &str = include_str!("dashboard/assets/icon.svg");
+const STYLE: &str = include_str!("site/assets/dashboard.css");
+const SCRIPT: &str = include_str!("site/assets/live.js");
+const ICON: &str = include_str!("site/assets/icon.svg");
 
 async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE, kind)], text)
