@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     Misuse,
     /// Authentic but forbidden: 403.
     Forbidden,
-    /// The store or a file system cannot be used now.
+    /// The store, a file system or the service under attack cannot be used now.
     Unavailable,
     /// Another run holds the lock, or changed the same thing first.
     Busy,
@@ -83,7 +83,7 @@ impl Exit {
             Self::Found => "not authentic (HTTP 401), or a check such as `expiring` found something",
             Self::Misuse => "usage or configuration; nothing was written",
             Self::Forbidden => "authentic and forbidden (HTTP 403)",
-            Self::Unavailable => "the store or a file system cannot be used now",
+            Self::Unavailable => "the store, a file system or the attacked service cannot be used now",
             Self::Busy => "another run is active, or was faster",
             Self::WouldBreak => "refused: verifiers would refuse a good token, or the clock is wrong",
             Self::KeyRefused => "the signing key is revoked, retired or not published",

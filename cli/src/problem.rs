@@ -41,7 +41,7 @@ pub(crate) enum ProblemCode {
     NotAuthentic,
     /// The store of tokens and revocations cannot be used.
     Store,
-    /// A file system cannot be used: it is full, read-only, or does not answer.
+    /// A file system or a service cannot be used: it is full, read-only, or does not answer.
     Unavailable,
     /// Another run is active, or was faster.
     Busy,

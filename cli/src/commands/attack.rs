@@ -4,6 +4,7 @@
 //! spoiled tokens, and the limits against an accidental attack: only loopback unless the operator names the
 //! host, and a maximum of requests.
 
+mod certificates;
 mod endpoint;
 mod host;
 
@@ -19,6 +20,7 @@ use service_only::{
 };
 use service_only_testkit::{Attack, AttackReport, Control, TestAuthority, TokenDraft};
 
+use self::certificates::CertificateOptions;
 use self::endpoint::{Endpoint, Parameter};
 use super::endpoints;
 use crate::config::{Config, DEFAULT_ROLE, ScopeToken};
@@ -37,9 +39,11 @@ Examples:
   service-token attack --url http://127.0.0.1:8000 --service orchestrator --scope tenants:delete \\
       --key key.pem --algorithm ES256 --issuer bakery-auth --endpoint 'DELETE /tenant/7'
   service-token attack --url http://127.0.0.1:8000 --service any --routes orders.json --format html
+  service-token attack --url https://localhost:8443 --service orders --endpoint 'GET /stock' \\
+      --cert tls.crt --cert-key tls.key --cacert ca.crt --cakey ca.key
 
 Exit codes: 0 nothing got in, 1 something got in or broke the service, 2 usage, or the attack
-proves nothing because the valid token was refused.";
+proves nothing because the valid token was refused, 4 nothing listens at the URL.";
 
 /// Attack a running service with all known hostile tokens and requests
 ///
@@ -50,7 +54,7 @@ proves nothing because the valid token was refused.";
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AttackOptions {
-    /// The service, such as `http://127.0.0.1:8000`; for TLS, attack through a tunnel
+    /// The service, such as `http://127.0.0.1:8000`; for `https`, name its roots with --cacert
     #[arg(long, value_name = "URL")]
     url: String,
     /// A method and a path that the service answers with success (repeatable)
@@ -97,6 +101,8 @@ pub(crate) struct AttackOptions {
     #[arg(long, value_name = "COUNT", default_value_t = Attack::MAX_REQUESTS)]
     max_requests: usize,
     #[command(flatten)]
+    certificates: CertificateOptions,
+    #[command(flatten)]
     signing: SigningOptions,
     /// Private JWK set or JWK, instead of --key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "config"])]
@@ -131,7 +137,14 @@ pub(crate) fn run(options: &AttackOptions) -> Outcome<Exit> {
     let runtime = runtime.map_err(|error| Problem::new(ProblemCode::Io, format!("cannot start: {error}")))?;
     let report = runtime.block_on(attack.report());
     options.write(&report)?;
-    Ok(exit(&report))
+    match report.unreachable() {
+        // An attack that got in before weighs more.
+        Some(why) if report.holes().next().is_none() => {
+            Err(Problem::new(ProblemCode::Unavailable, format!("`{url}` cannot be reached: {why}"))
+                .help("start the service, or correct `--url`"))
+        }
+        _ => Ok(exit(&report)),
+    }
 }
 
 impl AttackOptions {
@@ -146,6 +159,9 @@ impl AttackOptions {
             attack = attack.routes(table);
         }
         self.check_parameters(table.as_ref())?;
+        if let Some(certificates) = self.certificates.load(&self.url)? {
+            attack = attack.certificates(certificates);
+        }
         for Parameter { name, value } in &self.parameter {
             attack = attack.parameter(name, value);
         }

@@ -151,6 +151,60 @@ fn refusal_of_the_valid_token_proves_nothing() {
     assert!(ran.stdout.contains("proves nothing: the valid token is refused with 401"), "{}", ran.stdout);
 }
 
+#[service_only::service_only(services("orders"), scopes("orders:read"))]
+async fn stock() -> &'static str {
+    "12 loaves"
+}
+
+/// A service with mutual TLS, a development certificate and a verifier; and the options of its caller.
+fn serve_tls(sandbox: &Sandbox) -> (String, [String; 4]) {
+    let directory =
+        |name: &str| sandbox.run(&["cert", name, "--dir", "authority"]).done().stdout.trim().to_owned();
+    let (own, caller) = (directory("stock"), directory("orders"));
+    let tls = service_only_tls::TlsFiles::cert_manager(&own).open().unwrap();
+    sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
+    let keys = KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap();
+    let verifier = Verifier::builder().issuer("bakery-auth").keys(keys).audit(NoAudit).build().unwrap();
+    let router = axum::Router::new().route("/stock", axum::routing::get(stock)).with_state(verifier);
+    let (sender, started) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(listener.local_addr().unwrap().port()).unwrap();
+            let server = service_only_tls::TlsServer::new(tls);
+            server.serve(listener, router, std::future::pending()).await.unwrap();
+        });
+    });
+    let url = format!("https://localhost:{}", started.recv().unwrap());
+    let ca_key = sandbox.path("authority/development-ca.key").to_str().unwrap().to_owned();
+    let files =
+        [format!("{caller}/tls.crt"), format!("{caller}/tls.key"), format!("{caller}/ca.crt"), ca_key];
+    (url, files)
+}
+
+#[test]
+fn service_with_mutual_tls_is_attacked_with_certificates() {
+    let sandbox = Sandbox::configured();
+    let (url, [cert, key, roots, ca_key]) = serve_tls(&sandbox);
+    let with = ["--cert", &cert, "--cert-key", &key, "--cacert", &roots];
+    let ran = sandbox.run(&attack(&url, &[&with[..], &["--cakey", &ca_key]].concat()));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("the attack has no"), "{}", ran.stdout);
+    // Only the certificates of the trusted authority need its key.
+    let ran = sandbox.run(&attack(&url, &with));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("  the attack has no key of the authority"), "{}", ran.stdout);
+    // Without a certificate there is no connection.
+    let ran = sandbox.run(&attack(&url, &["--cacert", &roots]));
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("proves nothing: the valid token gets no answer"), "{}", ran.stdout);
+    // A plain service gets the same report without these classes.
+    let plain = format!("http://{}", guarded(&sandbox));
+    let ran = sandbox.run(&attack(&plain, &[]));
+    assert!(ran.stdout.contains("  the attack has no certificates"), "{}", ran.stdout);
+}
+
 #[test]
 fn limit_of_requests_is_respected() {
     let sandbox = Sandbox::configured();
@@ -183,15 +237,36 @@ fn host_that_is_not_this_machine_must_be_named() {
     let refused = sandbox.run(&attack("http://orders.invalid:8000", &[])).refused();
     assert!(refused.contains("`orders.invalid` is not this machine"), "{refused}");
     let named = sandbox.run(&attack("http://orders.invalid:8000", &["--allow-host", "orders.invalid"]));
-    assert_eq!(named.code, 2);
+    // The host is allowed, and its name is not to be resolved.
+    assert_eq!(named.code, 4);
     assert!(named.stdout.contains("proves nothing"), "{}", named.stdout);
+}
+
+#[test]
+fn service_that_is_down_is_unavailable_and_named() {
+    let sandbox = Sandbox::configured();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let ran = sandbox.run(&attack(&url, &[]));
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains(&format!("`{url}` cannot be reached: ")), "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("0 of 0 attacks got in"), "{}", ran.stdout);
+    let json = sandbox.run(&attack(&url, &["--format", "json"]));
+    assert!(json.stderr.contains(r#""code":"unavailable","exit":4"#), "{}", json.stderr);
 }
 
 #[test]
 fn target_that_cannot_be_attacked_is_a_usage_error() {
     let sandbox = Sandbox::configured();
+    let refused = sandbox.run(&attack("ftp://127.0.0.1", &[])).refused();
+    assert!(refused.contains("must begin with `http://` or `https://`"), "{refused}");
     let refused = sandbox.run(&attack("https://127.0.0.1", &[])).refused();
-    assert!(refused.contains("tunnel"), "{refused}");
+    assert!(refused.contains("`--cacert`"), "{refused}");
+    sandbox.write("ca.crt", "no certificate");
+    let refused = sandbox.run(&attack("http://127.0.0.1:1", &["--cacert", "ca.crt"])).refused();
+    assert!(refused.contains("needs an `https` URL"), "{refused}");
+    let refused = sandbox.run(&attack("https://127.0.0.1:1", &["--cacert", "ca.crt"])).refused();
+    assert!(refused.contains("ca.crt") && refused.contains("cannot be read"), "{refused}");
     let odd = ["--endpoint", "GET /a\r\nX-Injected: 1"];
     let refused = sandbox.run(&attack("http://127.0.0.1:1", &odd));
     assert_eq!(refused.code, 2);

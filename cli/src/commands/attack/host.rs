@@ -22,7 +22,7 @@ pub(crate) fn check(url: &str, allowed: Option<&str>) -> Outcome<()> {
 }
 
 fn host(url: &str) -> &str {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme)).unwrap_or(url);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
@@ -40,11 +40,13 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_attacked_unless_the_host_is_named() {
-        for url in ["http://127.0.0.1:8000", "http://127.9.9.9", "http://localhost/api", "http://[::1]:80/"] {
+        for url in ["http://127.0.0.1:8000", "https://127.9.9.9", "https://localhost/api", "http://[::1]:80/"]
+        {
             assert!(check(url, None).is_ok(), "{url}");
         }
         for url in [
             "http://orders:8000",
+            "https://orders:8443",
             "http://10.0.0.1",
             "http://127.0.0.1.example",
             "http://localhost.example",
