@@ -57,6 +57,8 @@ pub(crate) struct ServiceEntry {
     pub(crate) scopes: Vec<String>,
     /// The file with the certificate that its tokens are bound to.
     pub(crate) certificate: Option<PathBuf>,
+    /// The file with the public key that its tokens are bound to.
+    pub(crate) dpop_key: Option<PathBuf>,
 }
 
 impl Config {
@@ -155,6 +157,7 @@ fn placed_service(service: format::Service<Operator>, folder: &Path) -> ServiceE
         role: service.role.map(|role| role.0.0),
         scopes: service.scopes.into_iter().map(|scope| scope.0.0).collect(),
         certificate: service.certificate.map(|file| folder.join(file.0.0)),
+        dpop_key: service.dpop_key.map(|file| folder.join(file.0.0)),
     }
 }
 

@@ -14,6 +14,7 @@ mod completion;
 mod config;
 mod database;
 mod device;
+mod dpop_key;
 mod errors;
 mod escape;
 mod exit;

@@ -18,6 +18,7 @@ use service_only::{
 
 use crate::certificate;
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_ROLE, Lifetime, ScopeToken, ServiceEntry};
+use crate::dpop_key;
 use crate::key_file::{KeySource, SecretEncoding};
 use crate::known;
 use crate::option_values::{algorithm_parser, key_name};
@@ -76,6 +77,10 @@ pub(crate) struct TokenOptions {
     /// [default: the configuration's, else none]
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     pub(crate) bind_certificate: Option<PathBuf>,
+    /// Bind the token to the public key in FILE, PEM or JWK: it works only with proofs of this key (DPoP)
+    /// [default: the configuration's, else none]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "bind_certificate"])]
+    pub(crate) bind_dpop_key: Option<PathBuf>,
 }
 
 /// Which services get a token.
@@ -349,9 +354,22 @@ fn mint_one(
     for scope in scopes {
         request = request.scope(scope.as_str());
     }
-    if let Some(file) = options.bind_certificate.as_ref().or(entry.certificate.as_ref()) {
-        request = request.bind_certificate(*certificate::read(file)?.thumbprint());
-    }
+    let binding = match (&options.bind_certificate, &options.bind_dpop_key) {
+        (None, None) => (&entry.certificate, &entry.dpop_key),
+        chosen => chosen,
+    };
+    request = match binding {
+        (None, None) => request,
+        (Some(file), None) => request.bind_certificate(*certificate::read(file)?.thumbprint()),
+        (None, Some(file)) => request.bind_key(dpop_key::thumbprint(file)?),
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(
+                ProblemCode::BadConfig,
+                format!("`{service}` has a `certificate` and a `dpop_key`, and a token has one binding"),
+            )
+            .help("remove one of them from the service in `service-token.toml`"));
+        }
+    };
     request.mint().map_err(refused)
 }
 

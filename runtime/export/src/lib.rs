@@ -23,7 +23,11 @@
 //! # Ok::<(), export::ExportError>(())
 //! ```
 //!
-//! With the feature `utoipa`, [`GuardedHandlers`] and [`GuardedRoutes`] add who may call to a document of utoipa.
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `utoipa` | `GuardedHandlers` and `GuardedRoutes`, which add who may call to a document of utoipa |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]

@@ -50,6 +50,7 @@ pub struct Service<V: Values> {
     #[serde(default)]
     pub scopes: Vec<Parsed<V::Scope>>,
     pub certificate: Option<Parsed<Filled>>,
+    pub dpop_key: Option<Parsed<Filled>>,
 }
 
 /// `[key]`: the key that signs, in a file, in a token of PKCS#11 or of another program.

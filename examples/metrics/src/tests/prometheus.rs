@@ -96,7 +96,10 @@ fn questions(dashboard: &Value) -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_query_of_the_dashboard_returns_data() {
     let folder = tempfile::tempdir().unwrap();
-    let text = hour(&every_kind_of_service().await, "stock") + &hour(&registry().await, "node") + "# EOF\n";
+    let text = hour(&every_kind_of_service().await, "stock")
+        + &hour(&registry().await, "node")
+        + &hour(&anomalies(), "node")
+        + "# EOF\n";
     std::fs::write(folder.path().join("scrapes"), text).unwrap();
     let made = Command::new("promtool")
         .args(["tsdb", "create-blocks-from", "openmetrics", "scrapes", "."])

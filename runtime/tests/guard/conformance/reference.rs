@@ -9,6 +9,7 @@ use service_only::{
     audit::Decision,
     clock::{Clock, SystemClock},
     error::Code,
+    routes::Access,
 };
 use service_only_testkit::{RecordingAudit, TestAuthority};
 
@@ -97,6 +98,7 @@ impl Reference {
         event.path = Some(TARGET.into());
         event.client_address = Some("127.0.0.1".parse().unwrap());
         event.trace_id = Some(TRACE.into());
+        event.policy_digest = Access::from(&POLICY).policy_digest();
         match serde_json::to_value(event).unwrap() {
             Value::Object(record) => record,
             other => panic!("{other}"),
