@@ -110,7 +110,7 @@ fn invalid_actor_is_refused() {
             ],
             &[
                 r#"actors = "gateway""#,
-                r#"       ^ `actors` takes a list in parentheses; write `actors("gateway")`"#,
+                r#"       ^^^^^^^^^^^ `actors` takes a list in parentheses; write `actors("gateway")`"#,
             ],
             &[
                 r#"actors("gateway"), actors("edge")"#,
