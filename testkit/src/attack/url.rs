@@ -172,6 +172,8 @@ impl Remote {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(Unanswered::Unreachable(error.to_string()))),
         };
+        // Otherwise each request over TLS waits for the acknowledgement of the handshake, 40 ms on Linux.
+        stream.set_nodelay(true)?;
         match &self.scheme {
             Scheme::Http => {
                 let mut stream = stream;

@@ -118,6 +118,7 @@ impl Server {
         let server = Arc::clone(self);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
                 let (server, acceptor, guard) = (Arc::clone(&server), acceptor.clone(), guard.clone());
                 tokio::spawn(async move { server.serve(&acceptor, stream, guard).await });
             }
