@@ -30,7 +30,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
-use service_only::{Policy, audit::NoAudit, clock::Clock};
+use service_only::{Policy, audit::NoAudit};
 use service_only_testkit::{TestAuthority, TestCa, TestCertificate};
 use service_only_tls::TlsFiles;
 
