@@ -60,6 +60,7 @@ const DIFFERENCES: &[(&str, Differs, &str)] = &[
         Skips(Named("age_from_future")),
         "claims are compared by the clock of the system, which has reached that second by then",
     ),
+    ("claims", Says("actor", None), "claims that this process did not verify prove no actor"),
     ("claims", KnowsNoRequest, "nothing but the token, or whom it names, is passed on"),
     (
         "claims",
