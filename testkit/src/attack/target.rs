@@ -28,8 +28,10 @@ pub(crate) enum Unanswered {
     /// This target cannot express the request.
     NotSent(String),
     /// No connection: nothing listens there.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a service at a URL"))]
     Unreachable(String),
     /// The service ended a connection of an attack before it answered a request, or did not resume its session.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only a service with TLS"))]
     TurnedAway(String),
     /// The service closed the connection, which counts as a refusal.
     Closed(String),
@@ -45,6 +47,7 @@ pub(crate) struct Message {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
     /// The connection, if it differs from the one of the control.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only a service with TLS"))]
     pub(crate) connection: Option<Connection>,
 }
 
