@@ -5,7 +5,7 @@
 
 mod diff;
 mod mesh;
-mod text;
+pub(crate) mod text;
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

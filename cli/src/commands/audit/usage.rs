@@ -223,7 +223,7 @@ fn print(by: By, rows: &[Row]) -> Outcome<()> {
     }
 }
 
-/// An instant of a record. What is not one stays as it is.
+/// The instant of a record. A text that is not an instant is printed unchanged.
 fn instant(text: &str) -> Cell {
     text.parse::<Instant>().map_or_else(|_| Cell::word(text), |Instant(at)| Cell::Instant(Some(at)))
 }

@@ -42,8 +42,21 @@ pub(crate) fn who(access: &Access) -> String {
 }
 
 fn requirements(kind: &str, asked: &Requirements) -> String {
-    let named = |names: &[String]| if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") };
-    let mut words = vec![asked.services.as_deref().map_or_else(|| format!("any {kind}"), named)];
+    std::iter::once(callers(kind, asked)).chain(conditions(asked)).collect::<Vec<_>>().join(", ")
+}
+
+fn named(names: &[String]) -> String {
+    if names.is_empty() { "no caller".to_owned() } else { names.join(" or ") }
+}
+
+/// Who may call, by name.
+pub(crate) fn callers(kind: &str, asked: &Requirements) -> String {
+    asked.services.as_deref().map_or_else(|| format!("any {kind}"), named)
+}
+
+/// What else is required of a caller: one text for each requirement.
+pub(crate) fn conditions(asked: &Requirements) -> Vec<String> {
+    let mut words = Vec::new();
     words.extend(asked.actors.as_deref().map(|actors| format!("via {}", named(actors))));
     words.extend(asked.issuers.as_deref().map(|issuers| format!("issuer {}", named(issuers))));
     words.extend(asked.roles.as_deref().map(|roles| format!("role {}", named(roles))));
@@ -52,5 +65,5 @@ fn requirements(kind: &str, asked: &Requirements) -> String {
     words.extend(asked.claims.iter().map(|(name, value)| format!("claim {name} = {value}")));
     words.extend(asked.max_age.map(|age| format!("token of at most {age} s")));
     words.extend(asked.proof.map(|proof| format!("proof {proof}")));
-    words.join(", ")
+    words
 }

@@ -161,6 +161,15 @@ async fn find(State(app): State<Arc<App>>, view: View, Query(Found { q }): Query
     to("/decision", &[("id", &id)])
 }
 
+/// The query of a page about one service or one endpoint.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// How many decisions a page about one service, endpoint or token shows.
+const RECENT: usize = 20;
+
 /// The recent decisions that meet a condition.
 pub(super) fn recent(snapshot: &Snapshot, most: usize, is_wanted: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
     snapshot.recent.iter().map(AsRef::as_ref).filter(|entry| is_wanted(entry)).take(most).collect()

@@ -11,7 +11,7 @@ use serde_json::json;
 use service_only_evidence::survey::PairUsage;
 
 use super::super::charts;
-use super::super::html::{self, brief, card, compact, micros, number, rows, shown, table};
+use super::super::html::{self, brief, card, compact, figure, micros, number, rows, shown, table};
 use super::super::{App, View};
 use super::{files, respond};
 
@@ -168,6 +168,16 @@ fn row(pair: &&PairUsage) -> Markup {
         td.number { (micros(calls.p99_us)) }
         td { (charts::durations(calls.durations)) }
     } }
+}
+
+/// How many calls of these pairs were admitted and refused.
+pub(super) fn figures(pairs: &[&PairUsage]) -> Markup {
+    let allowed: u64 = pairs.iter().map(|pair| pair.calls.allowed).sum();
+    let refused: u64 = pairs.iter().map(|pair| pair.calls.refused).sum();
+    html! {
+        (figure("Admitted", compact(allowed), "calls"))
+        (figure("Refused", compact(refused), "calls"))
+    }
 }
 
 /// Pairs with their counts, those with the most calls first, as many as there is room for.

@@ -5,26 +5,19 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use serde::Deserialize;
 use serde_json::json;
 use service_only::routes::{Requirements, Route};
 use service_only_evidence::survey::PairUsage;
 
-use super::super::html::{self, card, compact, figure, long, rows, shown};
+use super::super::html::{self, card, figure, long, rows, shown};
 use super::super::{App, View};
-use super::{calls, files, findings, not_found, recent, respond};
-
-const RECENT: usize = 20;
-
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    name: String,
-}
+use super::{Named, RECENT, calls, files, findings, not_found, recent, respond};
+use crate::commands::endpoints::text;
 
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     view: View,
-    Query(Asked { name }): Query<Asked>,
+    Query(Named { name }): Query<Named>,
 ) -> Response {
     let snapshot = app.log.snapshot();
     let pairs: Vec<&PairUsage> = snapshot.usage.iter().filter(|pair| pair.endpoint == name).collect();
@@ -39,14 +32,11 @@ pub(super) async fn page(
         "endpoint": name, "usage": pairs, "routes": routes, "findings": found, "recent": entries,
     });
     respond(&app, &view, &shown(&name), &data, || {
-        let allowed: u64 = pairs.iter().map(|pair| pair.calls.allowed).sum();
-        let refused: u64 = pairs.iter().map(|pair| pair.calls.refused).sum();
         html! {
             p.crumb { a href="/calls" { "Calls" } " / endpoint" }
             h1 { (shown(&name)) }
             dl.figures {
-                (figure("Admitted", compact(allowed), "calls"))
-                (figure("Refused", compact(refused), "calls"))
+                (calls::figures(&pairs))
                 (figure("Callers", pairs.len(), "seen"))
             }
             @if !found.is_empty() { (card("Findings", findings::list("Findings", &found, 6_000))) }
@@ -67,10 +57,10 @@ fn policy(routes: &[&Route]) -> Markup {
     let row = |route: &&Route| {
         let access = route.access();
         let mut lines: Vec<String> =
-            access.for_services().iter().flat_map(|of| required("services", of)).collect();
-        lines.extend(access.for_users().iter().flat_map(|of| required("users", of)));
+            access.for_services().iter().flat_map(|asked| required("service", asked)).collect();
+        lines.extend(access.for_users().iter().flat_map(|asked| required("user", asked)));
         if lines.is_empty() {
-            lines.push("public: no caller is needed".to_owned());
+            lines.push(text::who(access));
         }
         html! {
             p { code { (shown(&route.methods().join(" "))) " " (shown(route.path())) } }
@@ -80,21 +70,8 @@ fn policy(routes: &[&Route]) -> Markup {
     rows(5_000, routes.iter().map(row)).markup
 }
 
-/// What is required, one line for each requirement. An empty list refuses every caller.
-fn required(who: &str, requirements: &Requirements) -> Vec<String> {
-    let Requirements { issuers, services, actors, scopes, any_scope, roles, claims, max_age, proof, .. } =
-        requirements;
-    let names = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-    let services = services.as_deref().map_or_else(|| "any".to_owned(), names);
-    let mut lines = vec![format!("{who}: {services}")];
-    let lists = [("issuer", issuers), ("actor", actors), ("role", roles), ("one scope of", any_scope)];
-    lines
-        .extend(lists.iter().filter_map(|(name, list)| Some(format!("{name}: {}", names(list.as_deref()?)))));
-    if !scopes.is_empty() {
-        lines.push(format!("all scopes of: {}", scopes.join(", ")));
-    }
-    lines.extend(claims.iter().map(|(claim, value)| format!("claim {claim}: {value}")));
-    lines.extend(max_age.map(|seconds| format!("token at most {seconds} s old")));
-    lines.extend(proof.map(|proof| format!("proof of possession: {}", proof.as_str())));
-    lines
+/// What is required, one line for each requirement, in the words of `endpoints`.
+fn required(kind: &str, asked: &Requirements) -> Vec<String> {
+    let callers = format!("{kind}s: {}", text::callers(kind, asked));
+    std::iter::once(callers).chain(text::conditions(asked)).collect()
 }

@@ -5,25 +5,17 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
-use serde::Deserialize;
 use serde_json::json;
 use service_only_evidence::survey::{PairUsage, TokenUsage};
 
-use super::super::html::{self, card, compact, figure, number, rows, shown, table};
+use super::super::html::{self, card, figure, number, rows, shown, table};
 use super::super::{App, View};
-use super::{calls, files, findings, not_found, recent, respond};
-
-const RECENT: usize = 20;
-
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    name: String,
-}
+use super::{Named, RECENT, calls, files, findings, not_found, recent, respond};
 
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     view: View,
-    Query(Asked { name }): Query<Asked>,
+    Query(Named { name }): Query<Named>,
 ) -> Response {
     let snapshot = app.log.snapshot();
     let pairs: Vec<&PairUsage> = snapshot.usage.iter().filter(|pair| pair.service == name).collect();
@@ -40,14 +32,11 @@ pub(super) async fn page(
         "service": name, "usage": pairs, "tokens": tokens, "findings": found, "recent": entries,
     });
     respond(&app, &view, &shown(&name), &data, || {
-        let allowed: u64 = pairs.iter().map(|pair| pair.calls.allowed).sum();
-        let refused: u64 = pairs.iter().map(|pair| pair.calls.refused).sum();
         html! {
             p.crumb { a href="/calls" { "Calls" } " / service" }
             h1 { (shown(&name)) }
             dl.figures {
-                (figure("Admitted", compact(allowed), "calls"))
-                (figure("Refused", compact(refused), "calls"))
+                (calls::figures(&pairs))
                 (figure("Endpoints", pairs.len(), "called"))
                 (figure("Tokens", tokens.len(), "seen"))
             }

@@ -13,11 +13,9 @@ use service_only_store::ListedToken;
 use super::super::charts;
 use super::super::html::{self, Kind, badge, card, instant, long, micros, number, shown};
 use super::super::{App, View};
-use super::{findings, not_found, recent, respond};
+use super::{RECENT, findings, not_found, recent, respond};
 use crate::problem::Problem;
 use crate::store;
-
-const RECENT: usize = 20;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
