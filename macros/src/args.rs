@@ -152,16 +152,9 @@ impl Args {
 
     /// An entry of `users(..)` or `services(..)` in `#[callers]`.
     fn nested_entry(&mut self, within: Key, entry: &[TokenTree], errors: &mut Diagnostics) {
-        let allowed = [
-            Key::Actors,
-            Key::Roles,
-            Key::Scopes,
-            Key::AnyScope,
-            Key::Claims,
-            Key::Issuers,
-            Key::MaxAge,
-            Key::Proof,
-        ];
+        // What both kinds of callers can meet: the keys of `#[users_only]`, but for the path of the crate.
+        let keys = Attribute::UsersOnly.keys().iter();
+        let allowed: Vec<_> = keys.copied().filter(|key| *key != Key::Crate).collect();
         let Some((TokenTree::Ident(name), value)) = entry.split_first() else {
             return errors.push(diagnostics::no_key(&allowed, entry));
         };
