@@ -16,7 +16,7 @@ use service_only_tls::{Tls, TlsServer};
 
 use crate::{
     fleet::{DOMAIN, Member, applied, id, wall_clock, write},
-    servers::Running,
+    servers::{Running, guarded_actix},
 };
 
 #[service_only(services("orders"))]
@@ -106,23 +106,10 @@ async fn no_header_of_an_attack_that_claims_a_certificate_reaches_a_handler() {
 
 #[tokio::test]
 async fn no_attack_over_tls_gets_into_a_service_of_actix() {
-    use actix_web::{App, HttpServer, web};
+    use actix_web::web::get;
     let scene = Scene::new(false);
-    let (sender, started) = std::sync::mpsc::channel();
-    let (tls, verifier) = (scene.tls.clone(), scene.authority.verifier());
-    std::thread::spawn(move || {
-        let config = (*tls.server_config()).clone();
-        let app = move || {
-            App::new().app_data(web::Data::new(verifier.clone())).route("/stock", web::get().to(stock))
-        };
-        let server = HttpServer::new(app).workers(1).disable_signals().on_connect(tls.on_connect());
-        let server = server.bind_rustls_0_23("127.0.0.1:0", config).unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        sender.send((address, server.handle())).unwrap();
-        actix_web::rt::System::new().block_on(server).unwrap();
-    });
-    let (address, handle) = started.recv().unwrap();
+    let (address, handle) =
+        guarded_actix(&scene.tls, scene.authority.verifier(), "/stock", || get().to(stock));
     let attack = attack_url(&format!("https://localhost:{}", address.port()))
         .as_caller(scene.authority.service("orders"))
         .audit(scene.authority.audit())

@@ -9,7 +9,7 @@ use service_only_tls::{Tls, TlsServer};
 
 use crate::{
     fleet::{DOMAIN, Member, id, wall_clock},
-    servers::{Running, client},
+    servers::{Running, client, guarded_actix},
 };
 
 #[service_only]
@@ -117,22 +117,9 @@ async fn a_connection_without_a_certificate_proves_nothing() {
 
 #[tokio::test]
 async fn actix_accepts_a_bound_token_from_its_owner_only() {
-    use actix_web::{App, HttpServer, web};
+    use actix_web::web::get;
     let scene = Scene::new();
-    let (sender, started) = std::sync::mpsc::channel();
-    let (tls, verifier) = (scene.server.clone(), scene.verifier());
-    std::thread::spawn(move || {
-        let config = (*tls.server_config()).clone();
-        let app =
-            move || App::new().app_data(web::Data::new(verifier.clone())).route("/", web::get().to(stock));
-        let server = HttpServer::new(app).workers(1).disable_signals().on_connect(tls.on_connect());
-        let server = server.bind_rustls_0_23("127.0.0.1:0", config).unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        sender.send((address, server.handle())).unwrap();
-        actix_web::rt::System::new().block_on(server).unwrap();
-    });
-    let (address, handle) = started.recv().unwrap();
+    let (address, handle) = guarded_actix(&scene.server, scene.verifier(), "/", || get().to(stock));
     scene.play(&format!("https://localhost:{}/", address.port())).await;
     handle.stop(false).await;
 }

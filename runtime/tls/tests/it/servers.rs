@@ -2,13 +2,18 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use actix_web::{
+    App, HttpRequest, HttpServer, Route,
+    dev::ServerHandle,
+    web::{self, ServiceConfig},
+};
 use axum::{
     Extension, Router,
     extract::{ConnectInfo, Path},
     http::HeaderMap,
     routing::get,
 };
-use service_only::PeerCertificate;
+use service_only::{PeerCertificate, Verifier};
 use service_only_testkit::TestCa;
 use service_only_tls::{Tls, TlsConnector, TlsServer};
 use tokio::{
@@ -178,18 +183,27 @@ async fn a_stopped_server_finishes_running_requests_and_accepts_no_more() {
     server.task.await.unwrap().unwrap();
 }
 
-/// An actix server on its own thread, because its workers have runtimes of their own.
-pub(crate) fn actix(tls: &Tls) -> (SocketAddr, actix_web::dev::ServerHandle) {
-    use actix_web::{App, HttpRequest, HttpServer, web};
+/// An actix server that answers with what it knows about the client.
+pub(crate) fn actix(tls: &Tls) -> (SocketAddr, ServerHandle) {
     async fn who(request: HttpRequest) -> String {
         let peer = request.conn_data::<PeerCertificate>();
         peer.and_then(PeerCertificate::spiffe_id).unwrap_or("nobody").to_owned()
     }
+    actix_with(tls, |app| {
+        app.route("/", web::get().to(who));
+    })
+}
+
+/// An actix server on its own thread, because its workers have runtimes of their own.
+pub(crate) fn actix_with(
+    tls: &Tls,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> (SocketAddr, ServerHandle) {
     let (sender, started) = std::sync::mpsc::channel();
     let tls = tls.clone();
     std::thread::spawn(move || {
         let config = (*tls.server_config()).clone();
-        let server = HttpServer::new(|| App::new().route("/", web::get().to(who)))
+        let server = HttpServer::new(move || App::new().configure(configure.clone()))
             .workers(1)
             .disable_signals()
             .on_connect(tls.on_connect())
@@ -201,6 +215,18 @@ pub(crate) fn actix(tls: &Tls) -> (SocketAddr, actix_web::dev::ServerHandle) {
         actix_web::rt::System::new().block_on(server).unwrap();
     });
     started.recv().unwrap()
+}
+
+/// An actix server with a verifier and one guarded route.
+pub(crate) fn guarded_actix(
+    tls: &Tls,
+    verifier: Verifier,
+    path: &'static str,
+    route: impl Fn() -> Route + Clone + Send + 'static,
+) -> (SocketAddr, ServerHandle) {
+    actix_with(tls, move |app| {
+        app.app_data(web::Data::new(verifier.clone())).route(path, route());
+    })
 }
 
 #[tokio::test]

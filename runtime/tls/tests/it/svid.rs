@@ -15,7 +15,7 @@ use service_only_tls::{Tls, TlsServer};
 
 use crate::{
     fleet::{DOMAIN, Member, applied, id},
-    servers::{Running, client},
+    servers::{Running, client, guarded_actix},
 };
 
 #[service_only(services("orders"), proof = "mtls")]
@@ -190,22 +190,10 @@ async fn a_kept_connection_is_no_caller_after_its_root_was_withdrawn() {
 
 #[tokio::test]
 async fn actix_accepts_a_caller_by_its_certificate_and_no_header() {
-    use actix_web::{App, HttpServer, web};
+    use actix_web::web::get;
     let scene = Scene::new();
-    let (sender, started) = std::sync::mpsc::channel();
-    let (tls, verifier) = (scene.member("stock"), scene.verifier.clone());
-    std::thread::spawn(move || {
-        let config = (*tls.server_config()).clone();
-        let app =
-            move || App::new().app_data(web::Data::new(verifier.clone())).route("/", web::get().to(stock));
-        let server = HttpServer::new(app).workers(1).disable_signals().on_connect(tls.on_connect());
-        let server = server.bind_rustls_0_23("127.0.0.1:0", config).unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
-        sender.send((address, server.handle())).unwrap();
-        actix_web::rt::System::new().block_on(server).unwrap();
-    });
-    let (address, handle) = started.recv().unwrap();
+    let (address, handle) =
+        guarded_actix(&scene.member("stock"), scene.verifier.clone(), "/", || get().to(stock));
     let url = format!("https://localhost:{}/", address.port());
     let (orders, thief) = (scene.member("orders"), scene.member("thief"));
     assert_eq!(scene.status(&orders, &url, &[]).await, 200);
