@@ -52,6 +52,7 @@ const DIFFERENCES: &[(&str, Differs, &str)] = &[
     ("plain", Skips(WithoutToken), "there is no request around the token"),
     ("plain", KnowsNoRequest, "nothing but the token, or whom it names, is passed on"),
     ("plain", LacksBeforePolicy("endpoint"), "the function is not called for a token that names nobody"),
+    ("plain", LacksBeforePolicy("policy_digest"), "the digest is that of the policy of the endpoint"),
     ("claims", Skips(WithoutToken), "there is no request around the token"),
     ("claims", Skips(RefusedByVerifier), "a token that names nobody has no claims to give"),
     ("claims", Skips(Named("handler_refuses")), "claims belong to no attempt that could be refused"),
