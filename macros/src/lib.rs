@@ -36,7 +36,7 @@ use rules::Attribute;
 /// | `claims(..)` | these claims | `claims(tenant = "{tenant}", region = "eu")` |
 /// | `issuers(..)` | a token of one of these issuers | `issuers("https://mill.example")` |
 /// | `max_age = ".."` | a token issued at most this long ago | `max_age = "24h"` |
-/// | `proof = ".."` | a key of its own, by this proof | `proof = "mtls"` |
+/// | `proof = ".."` | a key that only the caller has, by this proof | `proof = "mtls"` |
 ///
 /// One more key requires nothing: `crate = my_platform::service_only` is the path of a renamed or re-exported
 /// `service_only`.

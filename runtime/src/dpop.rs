@@ -129,7 +129,7 @@ impl Dpop {
     }
 
     /// Sets where accepted proofs are stored, instead of the memory of this process. Use it for a fleet: each replica
-    /// with a memory of its own accepts a proof once.
+    /// with a separate memory accepts a proof once.
     pub fn replay_store(self, store: impl ReplayStore) -> Self {
         Self { replays: Replays::Store(Arc::new(store)), ..self }
     }
@@ -138,7 +138,7 @@ impl Dpop {
     /// `error="use_dpop_nonce"` and the header `DPoP-Nonce`, and the client sends it again.
     ///
     /// A proof is then accepted by no other replica, by no later process, and was not prepared in advance. Each replica
-    /// needs a nonce of its own: for clients that reach several replicas, use [`Dpop::require_nonce_of_fleet`].
+    /// needs a separate nonce: for clients that reach several replicas, use [`Dpop::require_nonce_of_fleet`].
     pub fn require_nonce(self) -> Self {
         Self { nonce: Nonce::OfProcess, ..self }
     }

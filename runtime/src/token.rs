@@ -127,7 +127,7 @@ impl<'h> Header<'h> {
         Ok(Self { alg, kid: members.kid, typ: members.typ })
     }
 
-    /// The same header with texts of its own.
+    /// The same header with owned texts.
     fn to_static(&self) -> Header<'static> {
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
         Header { alg: Cow::Owned((*self.alg).to_owned()), kid: owned(&self.kid), typ: owned(&self.typ) }

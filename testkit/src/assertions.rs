@@ -107,7 +107,7 @@ macro_rules! assert_allowed {
 /// assert_audited!(authority.audit(), deny, code = "not_service", status = 403);
 /// ```
 ///
-/// An answer without an audit of its own, such as the result of a verifier:
+/// An answer without an audit, such as the result of a verifier:
 ///
 /// ```
 /// # use service_only_testkit::{TestAuthority, assert_audited};

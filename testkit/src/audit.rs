@@ -82,7 +82,7 @@ impl RecordingAudit {
     /// The only record.
     ///
     /// # Panics
-    /// When there is no record, or more than one: one decision makes exactly one record.
+    /// When the audit has no record, or more than one: one decision makes exactly one record.
     #[track_caller]
     pub fn only(&self) -> AuditRecord {
         match <[_; 1]>::try_from(self.events()) {
@@ -110,7 +110,7 @@ impl RecordingAudit {
         self.lock().events.len()
     }
 
-    /// Whether there are no records.
+    /// Whether the audit has no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -123,7 +123,7 @@ impl RecordingAudit {
     }
 
     /// Marks this instant: an assertion about the mark checks only the records after it. Use it for a call
-    /// that the kit does not make itself. A [`TestApp`](crate::TestApp) marks each of its own calls.
+    /// that the kit does not make itself. A [`TestApp`](crate::TestApp) marks each call that it makes.
     pub fn mark(&self) -> Mark {
         Mark::new(self)
     }

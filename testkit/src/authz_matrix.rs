@@ -23,7 +23,7 @@ use crate::{
 /// [`authz_matrix!`](crate::authz_matrix) creates it, for a snapshot.
 ///
 /// If a route requires a proof by a certificate, or any proof, the callers of its columns have a certificate, and their
-/// tokens are bound to it. The column `no proof` then shows the right service with a bearer token. Nobody meets a
+/// tokens are bound to it. The column `no proof` then shows the right service with a bearer token. No caller meets a
 /// requirement of DPoP here.
 ///
 /// `in` means that the guard accepted the caller, whatever the handler answered then. `open` means an answer
@@ -182,7 +182,7 @@ fn bound(draft: TokenDraft) -> TokenDraft {
     draft.claim("cnf", json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(THUMBPRINT) }))
 }
 
-/// A certificate without a name, so that it is no credential of its own.
+/// A certificate without a name, so that it is not a credential.
 fn certificate() -> PeerCertificate {
     let facts = PeerFacts {
         thumbprint: THUMBPRINT,

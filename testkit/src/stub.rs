@@ -221,7 +221,7 @@ fn layer(authority: &TestAuthority, policy: Policy<'static>) -> ServiceOnlyLayer
     ServiceOnlyLayer::new(authority.verifier(), policy).endpoint(module_path!(), "StubService")
 }
 
-/// Decides and records at once, and waits then: a client that gives up has still called.
+/// Decides and records first, then waits: a client that gives up has still called.
 async fn receive(State(stub): State<StubService>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };

@@ -103,7 +103,7 @@ impl WorkloadApi {
         self.delivery.send_replace(Delivery::Nothing);
     }
 
-    /// Ends every stream, as an agent does that stops. New streams end at once, until something is delivered again.
+    /// Ends every stream, as an agent does that stops. New streams end immediately, until something is delivered again.
     pub fn end(&self) {
         self.delivery.send_replace(Delivery::Ended);
     }

@@ -50,7 +50,7 @@ async fn approve(
     Ok(format!("{amount} approved for {tenant}\n"))
 }
 
-/// Only machines write, each with a scope of its own.
+/// Only machines write, each with a separate scope.
 #[service_only(services("billing"), any_scope("invoices:write", "invoices:admin"))]
 async fn write(Path(tenant): Path<String>) -> String {
     format!("written for {tenant}\n")

@@ -48,7 +48,7 @@ pub(crate) fn misplaced_key(attribute: Attribute, key: Key, name: &Ident) -> Err
     Error::new(name.span(), format!("`{key}` is not a key of `{}`; {remedy}", attribute.as_str()))
 }
 
-/// A word in `users(..)` or `services(..)` of `#[callers]` that is no key there.
+/// A word in `users(..)` or `services(..)` of `#[callers]` that is not a key there.
 pub(crate) fn not_in(within: Key, allowed: &[Key], name: &Ident) -> Error {
     let within = within.as_str();
     Error::new(

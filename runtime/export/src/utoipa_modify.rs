@@ -53,7 +53,7 @@ const REFUSALS: [(&str, &str); 2] = [("401", "Unauthorized"), ("403", "Forbidden
 ///
 /// # Limits
 ///
-/// An operation stays as it is if no handler with an attribute has its name, or if several have it. Then write
+/// An operation is unchanged if no handler with an attribute has its name, or if several have it. Then write
 /// `operation_id = "module::list_orders"` with as much of the path as separates them. Assert in a test that
 /// [`unmatched`](Self::unmatched) is empty. If the names cannot tell your handlers apart, use [`GuardedRoutes`] with the
 /// table of a closed router.

@@ -11,7 +11,7 @@ const MAX_CLAIM_LENGTH: usize = ServiceClaims::MAX_CLAIM_LENGTH;
 
 /// The party that acts for the subject of a token: the claim `act` of RFC 8693 section 4.1.
 ///
-/// A gateway that mints a token of its own for each service names itself here, and the original caller stays the
+/// A gateway that mints a token for each service names itself here, and the original caller stays the
 /// subject. A policy with `actors(..)` compares the current actor. Prior actors are information only, as the RFC
 /// demands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

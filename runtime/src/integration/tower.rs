@@ -133,7 +133,7 @@ impl ServiceOnlyLayer {
             true => super::parts::path_parameters(parts).await,
             false => Vec::new(),
         };
-        // Without a router of axum there are no parameters, and the policy refuses every caller.
+        // Without a router of axum the request has no parameters, and the policy refuses every caller.
         #[cfg(not(feature = "axum"))]
         let path = Vec::new();
         let authorization = super::parts::authorization(&parts.headers);

@@ -54,7 +54,7 @@ pub struct AccessTokens {
     roles: Vec<GrantClaim>,
     /// Only subjects with a configured name are services.
     only_named: bool,
-    /// Whether a token without the marks of a machine belongs to a user whom handlers may admit.
+    /// Whether a token without the marks of a machine belongs to a user that handlers may admit.
     admits_users: bool,
 }
 

@@ -23,7 +23,7 @@ const LAST_WAIT: Duration = Duration::from_secs(3);
 /// Stores the checkpoints of an audit log in the registry's database: the newest one each minute, and the last one at the
 /// end of the program.
 ///
-/// A thread of its own writes. While the database is down, the newest checkpoint waits, and the outage is logged once.
+/// A separate thread writes. While the database is down, the newest checkpoint waits, and the outage is logged once.
 ///
 /// ```no_run
 /// # struct Sealing; impl Sealing {
@@ -68,7 +68,7 @@ impl CheckpointWriter {
         CheckpointWriterBuilder { url: url.into(), interval: Self::DEFAULT_INTERVAL }
     }
 
-    /// Takes the newest checkpoint. It returns at once.
+    /// Takes the newest checkpoint. It returns without waiting for the database.
     pub fn keep(&self, note: &str) {
         let Some(checkpoint) = LogCheckpoint::parse(note) else {
             tracing::error!(target: "service_only::audit", "a text that is not a checkpoint was not stored");

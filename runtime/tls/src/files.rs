@@ -1,4 +1,4 @@
-//! The files of a set: their paths, how they are read as one, and what is told about them.
+//! The files of a set: their paths, how they are read as one, and how they are reported.
 
 use std::{
     fs, io,

@@ -220,7 +220,7 @@ impl TlsFiles {
     /// its trust domain and of all federated ones. The path may begin with `unix:`, as `SPIFFE_ENDPOINT_SOCKET` does.
     ///
     /// [`open`](Self::open) waits up to ten seconds for the first SVID, and longer with [`wait_up_to`](Self::wait_up_to).
-    /// Without an SVID there is no material. When the stream ends later, the last SVID stays in use, and peers refuse it
+    /// Without an SVID the set has no material. When the stream ends later, the last SVID stays in use, and peers refuse it
     /// after it has expired. The log, [`status`](Tls::status) and the [observer](Self::observe) report it, and the stream
     /// is opened again.
     ///

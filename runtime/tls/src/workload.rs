@@ -46,7 +46,7 @@ struct Shared {
     /// How often the state has changed, and the change that was read last.
     changes: AtomicU64,
     read: AtomicU64,
-    /// Makes the watcher read at once.
+    /// Makes the watcher read without delay.
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 

@@ -84,7 +84,7 @@ impl AttackReport {
         &self.not_attacked
     }
 
-    /// Why there is no connection to the service; `None` if each endpoint got one.
+    /// Why a connection to the service failed; `None` if each endpoint got one.
     pub fn unreachable(&self) -> Option<&str> {
         self.endpoints.iter().find_map(|endpoint| match &endpoint.control {
             Control::Unreachable(why) => Some(why.as_str()),

@@ -123,7 +123,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A row of a table: a count in a column of its own, then the text.
+/// A row of a table: a count in the first column, then the text.
 fn counted_row(count: usize, text: &str) -> String {
     wrapped(&format!("{count:>5}  "), text)
 }

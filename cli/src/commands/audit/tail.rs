@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(new(&mut followed), [0_u32; 0]);
         append(&path, &(end + "not a record\n" + &record(3)));
         assert_eq!(new(&mut followed), [2, 3]);
-        // More than is read at once is written before the rotation, and more after it.
+        // More than one read takes is written before the rotation, and more after it.
         let many = 2 * LOOK_BACK as u32 / record(10_000).len() as u32;
         append(&path, &(0..many).map(|number| record(10_000 + number)).collect::<String>());
         fs::rename(&path, folder.path().join("audit.jsonl.1")).unwrap();

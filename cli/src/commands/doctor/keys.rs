@@ -79,7 +79,7 @@ pub(super) fn journal(report: &mut Report, site: &Site, journal: &Journal) {
             _ => {}
         }
     }
-    // A key that cannot be read is a finding of its own.
+    // A key that cannot be read is a separate finding.
     if let Ok(own) = site.current()
         && own.kid().as_str() != active.kid
     {

@@ -1,4 +1,4 @@
-//! `guarding/policies.md`: services that are known only at run time. A program of its own: its handler keeps every verifier
+//! `guarding/policies.md`: services that are known only at run time. It is a separate program, because its handler keeps every verifier
 //! without the set from building.
 
 use axum::{Router, routing::delete};

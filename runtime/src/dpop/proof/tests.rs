@@ -250,7 +250,7 @@ fn an_embedded_key_has_no_private_member_and_is_no_secret() {
         assert_eq!(code, Code::ProofMismatch);
         assert!(reason.contains(expected), "{name}: {reason}");
     }
-    // The secret of HMAC is in the proof, so that anybody could sign.
+    // The secret of HMAC is in the proof, so that anyone who sees a proof could sign.
     let mut draft = Draft::new(Algorithm::ES256);
     draft.header["alg"] = json!("HS256");
     draft.header["jwk"] = json!({"kty": "oct", "k": base64url([7; 32])});

@@ -1,4 +1,4 @@
-//! The public key in the header of a proof (RFC 9449 section 4.2). A key from the sender proves nothing by itself: its
+//! The public key in the header of a proof (RFC 9449 section 4.2). A key from the sender proves nothing alone: its
 //! thumbprint is compared with the one in the token.
 
 use jsonwebtoken::DecodingKey;

@@ -1,4 +1,4 @@
-//! Connections with TLS: those of the control, and those that an attack opens with a certificate of its own.
+//! Connections with TLS: those of the control, and those that an attack opens with another certificate.
 
 use std::{io, sync::Arc};
 

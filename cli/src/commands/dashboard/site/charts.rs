@@ -59,7 +59,7 @@ pub(super) fn decisions(spans: &[Decisions], summary: &str) -> Markup {
     }
 }
 
-/// The outline of a bar that stands on others.
+/// The outline of a bar that is stacked on others.
 fn bar(place: usize, height: f64, below: f64) -> String {
     let bottom = (HEIGHT - below).max(0.0);
     format!("M{} {}h8v-{}h-8", place * 10 + 1, short(bottom), short(height.min(bottom)))
@@ -75,7 +75,7 @@ fn rounded(highest: u64) -> u64 {
     loop {
         for factor in [2, 5, 10] {
             let top = unit.saturating_mul(factor);
-            // A half of 5 is no number of calls.
+            // Half of 5 is not a number of calls.
             if top >= highest && (top.is_multiple_of(2) || top == u64::MAX) {
                 return top;
             }

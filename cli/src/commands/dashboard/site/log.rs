@@ -279,7 +279,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Reader {
     files: Vec<Followed>,
     collected: Collected,
-    /// How many problems of the files were told to the operator.
+    /// How many problems of the files the operator has seen.
     told: usize,
     /// When the next snapshot may be made.
     due: Instant,

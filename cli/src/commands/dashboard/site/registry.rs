@@ -84,7 +84,7 @@ impl Registry {
         }
     }
 
-    /// Reads the store once. A problem is told to the operator once.
+    /// Reads the store once. It reports a problem to the operator once.
     pub(crate) async fn refresh(&self, tell: &impl Fn(Arc<Vec<GrantedToken>>)) {
         let read = match timeout(READ_TIMEOUT, self.read()).await {
             Ok(read) => read,

@@ -1,4 +1,4 @@
-//! Who calls whom: a matrix of callers and programs, and the pairs with their counts. The report is `usage`.
+//! Which caller calls which program: a matrix of callers and programs, and the pairs with their counts. The report is `usage`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
