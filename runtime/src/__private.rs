@@ -15,13 +15,17 @@ pub use service_only_macros::__sealed as sealed;
 
 pub use crate::{
     __register_guarded as register_guarded, __register_public as register_public, __unsealed as unsealed,
-    const_text::{MAX_NAMES, Name, Text, TypeText, distinct, key, name_word, scope_word, service_word},
+    const_text::{
+        Name, Text, TypeText,
+        decode::{MAX_NAMES, key},
+        distinct, name_word, scope_word, service_word,
+    },
     given::{Admit, Given, Refused, check},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     registry::{Asks, Registration},
 };
 use crate::{
-    const_text::{
+    const_text::decode::{
         Admits, Head, Lists, Singles, count, first, first_pairs, line, pairs, policy, proof, seconds, words,
     },
     policy::{Endpoint, Policy},

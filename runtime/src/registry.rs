@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    const_text::{Admits, Head, Lists, Singles, key, policy, proof, seconds},
+    const_text::decode::{Admits, Head, Lists, Singles, key, policy, proof, seconds},
     hashed::Hashed,
     policy::{Endpoint, Policy},
     policy_digest::digest_of,
@@ -295,7 +295,7 @@ fn policy_of(lists: &'static [&'static [&'static str]], max_age: Option<Duration
     }
 }
 
-/// Splits words at their first `=`, as `const_text::pairs`.
+/// Splits words at their first `=`, as `const_text::decode::pairs`.
 fn leaked_pairs(words: &'static [&'static str]) -> &'static [(&'static str, &'static str)] {
     words.iter().map(|word| word.split_once('=').unwrap_or((word, ""))).collect::<Vec<_>>().leak()
 }
