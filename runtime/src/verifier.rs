@@ -24,7 +24,7 @@ use self::{
     usage::CompatibleTokens,
 };
 #[cfg(any(feature = "actix", feature = "axum"))]
-use crate::{authorize::service_refused, caller::User};
+use crate::caller::Argument;
 use crate::{
     authorize::{PathParameters, user_refused},
     bearer,
@@ -309,44 +309,17 @@ impl Verifier {
         })
     }
 
-    /// Decides about the one token of a request, which must belong to a service.
+    /// Decides about the one token of a request for an argument of a handler without a guard.
     #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn enforce_service_request<'a, A: Asked>(
+    pub(crate) fn enforce_argument<'a, I: Argument, A: Asked>(
         &self,
         authorization: impl Iterator<Item = &'a [u8]>,
         request: &impl Incoming,
         asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Caller, Rejection> {
+    ) -> Result<I, Rejection> {
         self.answer(authorization, request, asked, |token, evidence, at| {
-            self.permit(token, evidence, const { &Policy::any_service() }, &[], at)
+            I::admit(self.identify(token, evidence, at)?, at)
         })
-    }
-
-    /// Decides about the one token of a request, which must belong to a user.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn enforce_user_request<'a, A: Asked>(
-        &self,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        request: &impl Incoming,
-        asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<User, Rejection> {
-        self.answer(authorization, request, asked, |token, evidence, at| {
-            match self.identify(token, evidence, at)? {
-                Identity::User(user) => Ok(user),
-                Identity::Service(caller) => Err(caller.refused(service_refused())),
-            }
-        })
-    }
-
-    /// Decides about the one token of a request, which may belong to a service or a user.
-    #[cfg(any(feature = "actix", feature = "axum"))]
-    pub(crate) fn enforce_identity_request<'a, A: Asked>(
-        &self,
-        authorization: impl Iterator<Item = &'a [u8]>,
-        request: &impl Incoming,
-        asked: impl FnOnce() -> Attempted<A>,
-    ) -> Result<Identity, Rejection> {
-        self.answer(authorization, request, asked, |token, evidence, at| self.identify(token, evidence, at))
     }
 
     /// Reads the one token of a request, decides about it, and turns a refusal into a response.

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     audit::RequestContext,
-    caller::{Caller, Claims, Identity, User},
+    caller::{Argument, Caller, Claims, Identity, User},
     dpop::ProofHeader,
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
@@ -87,24 +87,9 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
-            let verifier = required_verifier(&request)?;
-            // A user of an earlier decision is refused by a new one.
-            if let Some(Identity::Service(caller)) = identified_before(&request, &verifier) {
-                return Ok(caller);
-            }
-            caller(&request, &verifier).await
+            argument(&request, &required_verifier(&request)?).await
         })
     }
-}
-
-/// Decides about a request without a guard.
-async fn caller(request: &HttpRequest, verifier: &Verifier) -> Result<Caller, Rejection> {
-    await_unknown_key(verifier, request, None).await;
-    let epoch = verifier.recorder().epoch();
-    let asked = || asked(request, verifier, None);
-    let caller = verifier.enforce_service_request(bytes(request), request, asked)?;
-    leave_decided(request, &Identity::Service(caller.clone()), epoch, Owner::Extractors);
-    Ok(caller)
 }
 
 /// The user that `#[users_only]` has admitted. Without a guard, this argument authenticates the request, and refuses a
@@ -115,16 +100,7 @@ impl FromRequest for User {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
-            let verifier = required_verifier(&request)?;
-            if let Some(Identity::User(user)) = identified_before(&request, &verifier) {
-                return Ok(user);
-            }
-            await_unknown_key(&verifier, &request, None).await;
-            let epoch = verifier.recorder().epoch();
-            let asked = || asked(&request, &verifier, None);
-            let user = verifier.enforce_user_request(bytes(&request), &request, asked)?;
-            leave_decided(&request, &Identity::User(user.clone()), epoch, Owner::Extractors);
-            Ok(user)
+            argument(&request, &required_verifier(&request)?).await
         })
     }
 }
@@ -137,16 +113,7 @@ impl FromRequest for Identity {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Deciding<Self> {
         before_the_body(request, payload, async |request| {
-            let verifier = required_verifier(&request)?;
-            if let Some(identity) = identified_before(&request, &verifier) {
-                return Ok(identity);
-            }
-            await_unknown_key(&verifier, &request, None).await;
-            let epoch = verifier.recorder().epoch();
-            let asked = || asked(&request, &verifier, None);
-            let identity = verifier.enforce_identity_request(bytes(&request), &request, asked)?;
-            leave_decided(&request, &identity, epoch, Owner::Extractors);
-            Ok(identity)
+            argument(&request, &required_verifier(&request)?).await
         })
     }
 }
@@ -161,10 +128,24 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromRequest for Claims<T> {
             let verifier = required_verifier(&request)?;
             match identified_before(&request, &verifier) {
                 Some(identity) => Self::of(identity),
-                None => Self::of(Identity::Service(caller(&request, &verifier).await?)),
+                None => Self::of(argument::<Caller>(&request, &verifier).await?.into()),
             }
         })
     }
+}
+
+/// Authenticates the request for an argument, unless a guard or an earlier argument did. An earlier identity of another
+/// kind is refused by a new decision.
+async fn argument<I: Argument>(request: &HttpRequest, verifier: &Verifier) -> Result<I, Rejection> {
+    if let Some(argument) = identified_before(request, verifier).and_then(I::of) {
+        return Ok(argument);
+    }
+    await_unknown_key(verifier, request, None).await;
+    let epoch = verifier.recorder().epoch();
+    let asked = || asked(request, verifier, None);
+    let admitted: I = verifier.enforce_argument(bytes(request), request, asked)?;
+    leave_decided(request, &admitted.clone().into(), epoch, Owner::Extractors);
+    Ok(admitted)
 }
 
 impl ResponseError for Rejection {

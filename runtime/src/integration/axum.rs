@@ -24,7 +24,7 @@ use super::{
     },
 };
 use crate::{
-    caller::{Caller, Claims, Identity, User},
+    caller::{Argument, Caller, Claims, Identity, User},
     guard::{Guard, Public, StaticPolicy, StaticReason},
     policy::Endpoint,
     recorder::Attempted,
@@ -147,20 +147,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let verifier = state.verifier();
-        let authorization = authorization(&parts.headers);
-        // A user of an earlier decision is refused by a new one.
-        if let Some(Identity::Service(caller)) = identified_before(parts, &verifier) {
-            return Ok(caller);
-        }
-        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
-        let epoch = verifier.recorder().epoch();
-        let asked = || asked(parts, &verifier, None);
-        let sent = Sent::of(parts, &authorization);
-        let caller = verifier.enforce_service_request(bytes(&authorization), &sent, asked)?;
-        let identity = Identity::Service(caller.clone());
-        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
-        Ok(caller)
+        argument(parts, &state.verifier()).await
     }
 }
 
@@ -173,19 +160,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let verifier = state.verifier();
-        let authorization = authorization(&parts.headers);
-        if let Some(Identity::User(user)) = identified_before(parts, &verifier) {
-            return Ok(user);
-        }
-        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
-        let epoch = verifier.recorder().epoch();
-        let asked = || asked(parts, &verifier, None);
-        let sent = Sent::of(parts, &authorization);
-        let user = verifier.enforce_user_request(bytes(&authorization), &sent, asked)?;
-        let identity = Identity::User(user.clone());
-        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
-        Ok(user)
+        argument(parts, &state.verifier()).await
     }
 }
 
@@ -198,18 +173,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let verifier = state.verifier();
-        let authorization = authorization(&parts.headers);
-        if let Some(identity) = identified_before(parts, &verifier) {
-            return Ok(identity);
-        }
-        await_unknown_key(&verifier, &authorization, || asked(parts, &verifier, None)).await;
-        let epoch = verifier.recorder().epoch();
-        let asked = || asked(parts, &verifier, None);
-        let sent = Sent::of(parts, &authorization);
-        let identity = verifier.enforce_identity_request(bytes(&authorization), &sent, asked)?;
-        leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
-        Ok(identity)
+        argument(parts, &state.verifier()).await
     }
 }
 
@@ -223,12 +187,28 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let verifier = state.verifier();
-        if let Some(identity) = identified_before(parts, &verifier) {
-            return Self::of(identity);
+        match identified_before(parts, &verifier) {
+            Some(identity) => Self::of(identity),
+            None => Self::of(argument::<Caller>(parts, &verifier).await?.into()),
         }
-        let caller = Caller::from_request_parts(parts, state).await?;
-        Self::of(Identity::Service(caller))
     }
+}
+
+/// Authenticates the request for an argument, unless a guard or an earlier argument did. An earlier identity of another
+/// kind is refused by a new decision.
+async fn argument<I: Argument>(parts: &mut Parts, verifier: &Verifier) -> Result<I, Rejection> {
+    if let Some(argument) = identified_before(parts, verifier).and_then(I::of) {
+        return Ok(argument);
+    }
+    let authorization = authorization(&parts.headers);
+    await_unknown_key(verifier, &authorization, || asked(parts, verifier, None)).await;
+    let epoch = verifier.recorder().epoch();
+    let asked = || asked(parts, verifier, None);
+    let sent = Sent::of(parts, &authorization);
+    let admitted: I = verifier.enforce_argument(bytes(&authorization), &sent, asked)?;
+    let identity = admitted.clone().into();
+    leave_decided(&mut parts.extensions, &authorization, &identity, epoch, Owner::Extractors);
+    Ok(admitted)
 }
 
 fn identified_before(parts: &Parts, verifier: &Verifier) -> Option<Identity> {
