@@ -11,6 +11,7 @@
 //! - `format`: the types of `service-token.toml`, which the command line reads too.
 //! - [`Hashed`], [`mix`]: look up what a hash locates.
 //! - [`peer_certificate`]: creates the proof of a peer after its handshake.
+//! - `HttpClient` and its companions: fetch tokens with the same client as keys.
 //! - [`FleetMemory`]: lets a reader of a database change revocations in memory.
 //! - [`LogObserver`], [`observed`]: show another crate what is in a log file.
 //! - [`Stopwatch`]: measures time, because only `clock.rs` reads it.
@@ -19,6 +20,8 @@ use std::{borrow::Cow, io, path::Path};
 
 #[cfg(feature = "config")]
 pub use crate::config::format;
+#[cfg(feature = "remote")]
+pub use crate::http_client::{HttpClient, HttpSettings, cause, server_url, shown};
 pub use crate::{
     audit::LogObserver,
     clock::Stopwatch,

@@ -94,6 +94,8 @@ mod guard;
 mod handle;
 mod handler;
 mod hashed;
+#[cfg(feature = "remote")]
+mod http_client;
 pub mod integration;
 #[cfg(feature = "issue")]
 pub mod issue;

@@ -2,15 +2,19 @@
 
 use std::fmt;
 
-use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
-use service_only::{__satellite::escaped, Denial, clock::Clock};
+use service_only::{
+    __satellite::{HttpClient, escaped, shown},
+    Denial,
+    clock::Clock,
+};
 use tokio::sync::Mutex;
 
 use super::{
     AudienceParameter, answer,
     credential::{Credential, form},
-    transport::{Response, Transport, shown},
+    transport::{Response, Transport},
 };
 #[cfg(feature = "issue")]
 use crate::signing::{DPOP, Dpop};
@@ -34,7 +38,7 @@ pub(crate) struct Endpoint {
     scopes: Vec<String>,
     audience: AudienceParameter,
     transport: Transport,
-    client: Client,
+    client: HttpClient,
     #[cfg(feature = "issue")]
     dpop: Option<Dpop>,
     /// The discovery document; `None` if the endpoint is configured.
@@ -129,7 +133,7 @@ impl Endpoint {
         Ok(answer::token(&response, audience, self.audience, expected, clock.now())?)
     }
 
-    /// Sends one request, with a credential and a proof of its own: both may be valid once.
+    /// Sends one request, with a new credential and a new proof: both may be valid only once.
     async fn send(
         &self,
         url: &Url,
@@ -156,7 +160,7 @@ impl Endpoint {
         pairs.extend(proof.parameters.iter().map(|(name, value)| (*name, value.as_str())));
         let mut body = form(pairs);
         let mut request =
-            self.client.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            self.http_request(Method::POST, url)?.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(basic) = &proof.basic {
             let mut value = http::HeaderValue::from_str(basic)
                 .map_err(|_| TokenErrorKind::Credential("the client secret cannot be sent".to_owned()))?;
@@ -168,6 +172,11 @@ impl Endpoint {
             request = request.header(DPOP, dpop.proof(&http::Method::POST, &target(url)?, None)?);
         }
         Ok(self.transport.send(request.body(std::mem::take(&mut *body))).await?)
+    }
+
+    fn http_request(&self, method: Method, url: &Url) -> Result<RequestBuilder, TokenErrorKind> {
+        let request = self.client.request(method, url.clone());
+        request.map_err(|why| TokenErrorKind::NoAnswer(why.to_owned()))
     }
 
     /// The scope of a request, and the parameter that names its audience.
@@ -211,7 +220,7 @@ impl Endpoint {
             issuer: String,
             token_endpoint: String,
         }
-        let response = self.transport.send(self.client.get(document.clone())).await?;
+        let response = self.transport.send(self.http_request(Method::GET, document)?).await?;
         if response.status != StatusCode::OK {
             return Err(TokenErrorKind::Status(response.status.as_u16()).into());
         }

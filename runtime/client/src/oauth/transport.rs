@@ -1,10 +1,10 @@
 //! One HTTP request to a provider, with limits on time and size, without redirects and without proxies of the
 //! environment.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, StatusCode, Url, redirect::Policy};
-use service_only::{__satellite::escaped, Denial};
+use reqwest::{RequestBuilder, StatusCode, Url, redirect::Policy};
+use service_only::__satellite::{HttpClient, HttpSettings, cause, server_url};
 use zeroize::Zeroizing;
 
 use crate::error::{TokenError, TokenErrorKind};
@@ -40,72 +40,22 @@ pub(crate) struct Response {
 }
 
 impl Transport {
-    pub(crate) fn client(&self) -> Result<Client, TokenError> {
-        let build = |settings: ClientBuilder| settings.build();
-        if let Some(pem) = &self.roots {
-            let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if roots.is_empty() {
-                return Err(configuration("the root certificates contain no certificate in PEM"));
-            }
-            return build(self.settings()?.tls_certs_only(roots))
-                .map_err(|error| configuration(chain(&error)));
-        }
-        build(self.settings()?).or_else(|error| {
-            let why = format!(
-                "{}; install the package `ca-certificates`, or set certificate authorities with `.root_certificates(…)`",
-                chain(&error)
-            );
-            if !self.allow_http {
-                return Err(configuration(why));
-            }
-            build(self.settings()?.tls_certs_only([])).map_err(|error| configuration(chain(&error)))
-        })
-    }
-
-    fn settings(&self) -> Result<ClientBuilder, TokenError> {
-        let settings = Client::builder()
-            .no_proxy()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .https_only(!self.allow_http)
+    pub(crate) fn client(&self) -> Result<HttpClient, TokenError> {
+        let settings = HttpSettings {
+            roots: self.roots.as_deref(),
+            proxy: self.proxy.as_deref(),
+            allow_http: self.allow_http,
+            allow_no_roots: self.allow_http,
             // A redirect would carry the credential to a place that is not configured.
-            .redirect(Policy::none())
-            .user_agent(concat!("service-only-client/", env!("CARGO_PKG_VERSION")));
-        match &self.proxy {
-            None => Ok(settings),
-            // The text may contain a password.
-            Some(url) => Proxy::all(url).map(|proxy| settings.proxy(proxy)).map_err(|_| {
-                configuration(
-                    "the text of `.proxy(…)` is not the URL of a proxy, such as `http://proxy.example:3128`",
-                )
-            }),
-        }
+            redirect: Policy::none,
+            user_agent: concat!("service-only-client/", env!("CARGO_PKG_VERSION")),
+        };
+        settings.build().map_err(configuration)
     }
 
     /// Parses a URL that a credential may be sent to.
     pub(crate) fn parse(&self, text: &str) -> Result<Url, TokenError> {
-        let shown = escaped(text, Denial::MAX_QUOTED);
-        let url =
-            Url::parse(text).map_err(|error| configuration(format!("`{shown}` is not a URL: {error}")))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if self.allow_http => {}
-            "http" => {
-                return Err(configuration(format!(
-                    "`{shown}`: over plain http, any host on the network can read the credential; use https"
-                )));
-            }
-            other => return Err(configuration(format!("the scheme is `{other}`, expected `https`"))),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(configuration("a password in a URL ends up in logs; leave it out"));
-        }
-        if url.fragment().is_some() {
-            return Err(configuration("a fragment (`#`) is never sent; leave it out"));
-        }
-        Ok(url)
+        server_url(text, self.allow_http, "read the credential").map_err(configuration)
     }
 
     /// Sends a request and reads its whole response within the timeout.
@@ -147,20 +97,12 @@ async fn receive(request: RequestBuilder) -> Result<Response, TokenErrorKind> {
     })
 }
 
-/// A URL for a message, without its query, which may contain a secret.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
-}
-
 pub(crate) fn configuration(why: impl Into<String>) -> TokenError {
     TokenErrorKind::Configuration(why.into()).into()
 }
 
 fn failed(error: &reqwest::Error) -> TokenErrorKind {
-    // The outermost message contains the URL, and the URL may contain a secret.
-    let why = error.source().map_or_else(|| "the connection failed".to_owned(), chain);
+    let why = cause(error);
     let remedy = if why.contains("certificate") {
         "; set the certificate authority of the provider with `.root_certificates(…)`"
     } else if error.is_connect() {
@@ -169,15 +111,4 @@ fn failed(error: &reqwest::Error) -> TokenErrorKind {
         ""
     };
     TokenErrorKind::NoAnswer(format!("{why}{remedy}"))
-}
-
-/// Joins the messages of all nested errors: the outer messages of an HTTP client rarely name the cause.
-fn chain(error: &dyn Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story = format!("{story}: {error}");
-        cause = error.source();
-    }
-    escaped(&story, 512).into_owned()
 }

@@ -1,7 +1,6 @@
 //! Fetches a JWK set once over HTTP, with limits on time and size, and only from the configured place.
 
 use std::{
-    error::Error,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,7 +10,7 @@ use std::{
 };
 
 use reqwest::{
-    Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url,
+    Method, Response, StatusCode, Url,
     header::{ACCEPT, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, HeaderMap},
     redirect::{Attempt, Policy},
 };
@@ -22,6 +21,7 @@ use zeroize::Zeroizing;
 use super::{RemoteError, RemoteErrorKind, freshness::fresh_for};
 use crate::{
     denial::quoted,
+    http_client::{HttpClient, HttpSettings, cause, server_url, shown},
     json::{self, JsonError, Value},
     keys::{KeySet, set::read_bounded},
     text,
@@ -50,9 +50,7 @@ pub(crate) struct Limits {
 }
 
 pub(crate) struct Fetcher {
-    client: Client,
-    /// Why the client trusts no certificate, if it can only use plain HTTP.
-    no_roots: Option<String>,
+    client: HttpClient,
     /// The URL of the JWK set, or of the discovery document of an issuer.
     home: Url,
     issuer: Option<String>,
@@ -95,11 +93,11 @@ impl Fetcher {
                 "a bearer token is sent over https only; leave `.bearer_token_file(…)` out",
             ));
         }
-        let (client, no_roots) = client(&transport, home.scheme() == "http")?;
+        let client = client(&transport, home.scheme() == "http")?;
         let Transport { bearer, allow_http, .. } = transport;
         let bearer = bearer.map(|path| TokenFile { path, is_read: Arc::default() });
         let asking = shown(&home);
-        Ok(Self { client, no_roots, home, issuer, bearer, allow_http, limits, asking })
+        Ok(Self { client, home, issuer, bearer, allow_http, limits, asking })
     }
 
     pub(crate) fn place(&self) -> String {
@@ -144,14 +142,12 @@ impl Fetcher {
 
     async fn get(&mut self, url: Url) -> Result<Response, RemoteErrorKind> {
         self.asking = shown(&url);
-        if let Some(why) = self.no_roots.as_ref().filter(|_| url.scheme() == "https") {
-            return Err(no_answer(why));
-        }
         // The author of the discovery document must not choose which server receives the token.
         let bearer = self.bearer.as_ref().filter(|_| url.origin() == self.home.origin());
         let mut request = self
             .client
-            .get(url)
+            .request(Method::GET, url)
+            .map_err(no_answer)?
             .header(ACCEPT, "application/jwk-set+json, application/json")
             .header(ACCEPT_ENCODING, "identity");
         if let Some(file) = bearer {
@@ -184,13 +180,6 @@ impl Fetcher {
         }
         Ok(body)
     }
-}
-
-/// Formats a URL for a log without its query, which may contain a secret.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
 }
 
 impl TokenFile {
@@ -229,55 +218,16 @@ fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
-/// Builds the client. For plain HTTP it may lack certificates, because an image may have no authorities; then the
-/// reason is returned too.
-fn client(transport: &Transport, plain: bool) -> Result<(Client, Option<String>), RemoteError> {
-    if let Some(pem) = &transport.roots {
-        let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
-        if roots.is_empty() {
-            return Err(RemoteError::configuration("the root certificates contain no certificate in PEM"));
-        }
-        return build(settings(transport)?.tls_certs_only(roots)).map(|client| (client, None));
-    }
-    match build(settings(transport)?) {
-        Ok(client) => Ok((client, None)),
-        Err(error) => {
-            let why = format!(
-                "{error}; install the package `ca-certificates`, or set certificate authorities with `.root_certificates(…)`"
-            );
-            if !plain {
-                return Err(RemoteError::configuration(why));
-            }
-            build(settings(transport)?.tls_certs_only([])).map(|client| (client, Some(why)))
-        }
-    }
-}
-
-fn settings(transport: &Transport) -> Result<ClientBuilder, RemoteError> {
-    let settings = Client::builder()
-        // An environment variable must not put a proxy between a verifier and its keys.
-        .no_proxy()
-        // Another crate of the program may have enabled these features.
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .https_only(!transport.allow_http)
-        .redirect(if transport.follow_redirects { Policy::custom(same_origin) } else { Policy::none() })
-        .user_agent(concat!("service-only/", env!("CARGO_PKG_VERSION")));
-    match &transport.proxy {
-        None => Ok(settings),
-        // The text may contain a password.
-        Some(url) => Proxy::all(url).map(|proxy| settings.proxy(proxy)).map_err(|_| {
-            RemoteError::configuration(
-                "the text of `.proxy(…)` is not the URL of a proxy, such as `http://proxy.example:3128`",
-            )
-        }),
-    }
-}
-
-fn build(settings: ClientBuilder) -> Result<Client, RemoteError> {
-    settings.build().map_err(|error| RemoteError::configuration(chain(&error)))
+fn client(transport: &Transport, plain: bool) -> Result<HttpClient, RemoteError> {
+    let settings = HttpSettings {
+        roots: transport.roots.as_deref(),
+        proxy: transport.proxy.as_deref(),
+        allow_http: transport.allow_http,
+        allow_no_roots: plain,
+        redirect: if transport.follow_redirects { || Policy::custom(same_origin) } else { Policy::none },
+        user_agent: concat!("service-only/", env!("CARGO_PKG_VERSION")),
+    };
+    settings.build().map_err(RemoteError::configuration)
 }
 
 fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
@@ -292,24 +242,7 @@ fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 /// Parses a URL that keys may be fetched from.
 fn parse(text: &str, allow_http: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("`{}` is not a URL: {error}", quoted(text)))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if allow_http => {}
-        "http" => {
-            return Err(
-                "over plain http, an attacker on the network could replace the keys; use https".to_owned()
-            );
-        }
-        other => return Err(format!("the scheme is `{}`, expected `https`", quoted(other))),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("a password in a URL ends up in logs; leave it out".to_owned());
-    }
-    if url.fragment().is_some() {
-        return Err("a fragment (`#`) is never sent; leave it out".to_owned());
-    }
-    Ok(url)
+    server_url(text, allow_http, "replace the keys")
 }
 
 /// Builds the URL of the discovery document. A trailing slash of the issuer is not doubled (OpenID Connect Discovery
@@ -368,8 +301,7 @@ impl<'de> json::Members<'de> for Document {
 }
 
 fn failed(error: &reqwest::Error) -> RemoteErrorKind {
-    // The outermost message contains the URL, and the URL may contain a secret.
-    let why = error.source().map_or_else(|| "the connection failed".to_owned(), chain);
+    let why = cause(error);
     match PROXY_VARIABLES
         .into_iter()
         .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
@@ -389,42 +321,9 @@ fn no_answer(why: impl Into<String>) -> RemoteErrorKind {
     RemoteErrorKind::NoAnswer(why.into())
 }
 
-/// Joins the messages of all nested errors: the outer messages of an HTTP client rarely name the cause.
-fn chain(error: &dyn Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story = format!("{story}: {error}");
-        cause = error.source();
-    }
-    quoted(&story)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_come_over_https_from_a_plain_url() {
-        for (url, allow_http, ok) in [
-            ("https://auth.example/jwks.json", false, true),
-            ("https://auth.example:8443/jwks?version=2", false, true),
-            ("http://auth.example/jwks.json", false, false),
-            ("http://auth.example/jwks.json", true, true),
-            ("file:///etc/jwks.json", true, false),
-            ("ftp://auth.example/jwks", true, false),
-            ("https://user:secret@auth.example/", false, false),
-            ("https://user@auth.example/", false, false),
-            ("https://auth.example/#keys", false, false),
-            ("https://", false, false),
-            ("auth.example/jwks.json", false, false),
-            ("", false, false),
-        ] {
-            let parsed = parse(url, allow_http);
-            assert_eq!(parsed.is_ok(), ok, "{url} {allow_http}");
-            assert!(!parsed.is_err_and(|why| why.contains("secret")), "{url}");
-        }
-    }
 
     #[test]
     fn the_discovery_document_is_below_the_issuer_url() {
