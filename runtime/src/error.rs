@@ -34,9 +34,10 @@ pub enum BuildError {
     NamesNotForKind,
     /// A SPIFFE trust domain has a scheme, a port or a letter that is not allowed.
     TrustDomain(String),
-    /// A setting of tokens is set for a trust domain whose callers present a certificate: the name of its method.
+    /// A setting that applies only to tokens is set for a trust domain whose callers present a certificate. The value
+    /// is the name of the method that sets it.
     SettingOfTokens(&'static str),
-    /// A trust domain is trusted without tokens twice.
+    /// Two entries of a verifier trust the same trust domain without tokens.
     TrustDomainTwice(String),
     /// One subject is mapped to two names.
     NamedTwice(String),
@@ -71,7 +72,7 @@ pub enum BuildError {
     EmptyAccessSetting,
     /// The tokens of the issuer need a configured name for each subject, and there is none.
     NoNames(String),
-    /// A setting of a provider, such as a tenant or a repository, does not have its form.
+    /// A setting of a provider, such as a tenant or a repository, is not in the expected form.
     ProviderSetting {
         /// What the setting is.
         setting: &'static str,
@@ -94,7 +95,7 @@ pub enum BuildError {
     DevelopmentKey(String),
     /// Two handlers of the program have the same key, so audit records could not distinguish them.
     AmbiguousEndpoints(String),
-    /// The resource identifier is not an `https` URL without a query and a fragment.
+    /// The resource identifier is not an `https` URL, or contains a query or a fragment.
     Resource(String),
     /// A set of services is not usable.
     ServiceSet(ServiceSetError),
@@ -113,7 +114,7 @@ impl fmt::Display for BuildError {
             ),
             Self::Resource(identifier) => write!(
                 f,
-                "the resource `{identifier}` is not an `https` URL without a query and a fragment (RFC 9728 section 1.2)"
+                "the resource `{identifier}` must be an `https` URL that has no query and no fragment (RFC 9728 section 1.2)"
             ),
             Self::ServiceSet(why) => write!(f, "{why}"),
             Self::Dpop(why) => write!(f, "DPoP: {why}"),
@@ -133,7 +134,7 @@ impl fmt::Display for BuildError {
             }
             Self::Lifetime => f.write_str("a maximum lifetime is zero or not whole seconds"),
             Self::NamesNotForKind => {
-                f.write_str("these tokens name their service themselves; leave `.name(…)` out")
+                f.write_str("tokens of this issuer contain their service name; leave `.name(…)` out")
             }
             Self::TrustDomain(name) => {
                 write!(
@@ -145,12 +146,10 @@ impl fmt::Display for BuildError {
                 f,
                 "callers of `spiffe_x509` present a certificate and no token; leave `.{setting}(…)` out"
             ),
-            Self::TrustDomainTwice(domain) => {
-                write!(
-                    f,
-                    "the trust domain `{domain}` is trusted without tokens twice; put all names into one entry"
-                )
-            }
+            Self::TrustDomainTwice(domain) => write!(
+                f,
+                "two entries trust the trust domain `{domain}` without tokens; put all names into one entry"
+            ),
             Self::NamedTwice(subject) => write!(f, "the subject `{subject}` has two names; give it one"),
             Self::ServicePrefix(prefix) => write!(
                 f,
@@ -160,7 +159,7 @@ impl fmt::Display for BuildError {
                 f.write_str("the list of services is empty; leave `.services(…)` out to allow every service")
             }
             Self::ServicesNotForKind => f.write_str(
-                "these tokens do not name their service themselves; write `.name(…)`, not `.services(…)`",
+                "tokens of this issuer do not contain a service name; write `.name(…)`, not `.services(…)`",
             ),
             Self::UsersNotForKind => {
                 f.write_str("tokens of Kubernetes and SPIFFE belong to no user; leave `.and_users()` out")
@@ -182,17 +181,18 @@ impl fmt::Display for BuildError {
             Self::ServiceName(name) => write!(f, "`{name}` is not a service name"),
             Self::NoMachineMark => f.write_str(
                 "nothing separates the tokens of machines from those of users; \
-                 add `.machine_if(…)` or `.machine_if_equal(…)` with two different claims",
+                 add `.machine_if(…)`, or add `.machine_if_equal(…)` with two different claims",
             ),
             Self::NoTyp => {
                 f.write_str("no `typ` is accepted; name one with `.typ(…)`, or add `.typ_may_be_absent()`")
             }
             Self::EmptyAccessSetting => {
-                f.write_str("the name of a claim, its value or a `typ` is empty; write the provider's own")
+                f.write_str("the name of a claim, its value or a `typ` is empty; use that of the provider")
             }
-            Self::NoNames(issuer) => {
-                write!(f, "no caller of `{issuer}` has a name; add one with `.pipeline(…)` or `.name(…)`")
-            }
+            Self::NoNames(issuer) => write!(
+                f,
+                "no subject of `{issuer}` has a service name; add one with `.pipeline(…)` or `.name(…)`"
+            ),
             Self::ProviderSetting { setting, value, expected } => {
                 write!(f, "`{value}` is not {setting}; write {expected}")
             }
@@ -204,12 +204,14 @@ impl fmt::Display for BuildError {
             Self::NoAlgorithms => f.write_str(
                 "the list of algorithms is empty; leave `.algorithms(…)` out to accept those of the keys",
             ),
-            Self::NoKeyForAlgorithms => f.write_str("no key has one of the configured algorithms"),
+            Self::NoKeyForAlgorithms => f.write_str(
+                "no key has one of the configured algorithms; add a key, or leave `.algorithms(…)` out",
+            ),
             Self::Leeway(leeway) => {
                 let most = MAX_LEEWAY.as_secs();
                 write!(
                     f,
-                    "a leeway of {leeway:?} is not whole seconds up to {most}; synchronize the clocks with NTP"
+                    "the leeway {leeway:?} is not a number of whole seconds up to {most}; synchronize the clocks with NTP"
                 )
             }
             Self::TokenCache(tokens) => {

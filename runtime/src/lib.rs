@@ -4,8 +4,9 @@
 //! presents a valid service token. A request with a missing or invalid token gets a 401. A valid token of a user, or
 //! of a service that the handler does not allow, gets a 403. Every attempt writes one audit record.
 //!
-//! You configure two things in two places. The [`Verifier`] answers *who is it?* for all handlers, with issuer, keys
-//! and audience. Each handler answers *may it do this?* with services, roles, scopes and the age of the token.
+//! You configure the check in two places. The [`Verifier`] authenticates callers for all handlers: you set its issuer,
+//! keys and audience. The attribute authorizes callers for one handler: it lists services, roles, scopes and the maximum
+//! age of the token.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] mod example {
@@ -30,7 +31,8 @@
 //!
 //! # Features
 //!
-//! No feature changes a decision. `issue` is off by default, so that a service that only verifies cannot mint.
+//! No feature changes which callers are accepted. `issue` is off by default, so that a service that only verifies tokens
+//! cannot mint them.
 //!
 //! | feature | adds |
 //! | --- | --- |
@@ -51,7 +53,7 @@
 //! | crate | use it to |
 //! | --- | --- |
 //! | `service-only-client` | send tokens to other services |
-//! | `service-only-store` | store the revocations and the registry of minted tokens of a fleet |
+//! | `service-only-store` | store revocations, and the registry of minted tokens, in a database that a fleet shares |
 //! | `service-only-otel` | export metrics and traces |
 //! | `service-only-export` | export policies for service meshes |
 //! | `service-only-testkit` | test guarded handlers |

@@ -41,9 +41,9 @@ pub(crate) fn misplaced_key(attribute: Attribute, key: Key, name: &Ident) -> Err
     let key = key.as_str();
     let remedy = match attribute {
         Attribute::Callers => {
-            format!("write who must have it: `users({key}..)` or `services(\"orders\", {key}..)`")
+            format!("move it to one kind of caller: `users({key}..)` or `services(\"orders\", {key}..)`")
         }
-        _ => "write `#[callers(users(..), services(..))]` for a handler of both".to_owned(),
+        _ => "write `#[callers(users(..), services(..))]` to admit users and services".to_owned(),
     };
     Error::new(name.span(), format!("`{key}` is not a key of `{}`; {remedy}", attribute.as_str()))
 }
@@ -63,7 +63,7 @@ pub(crate) fn not_callers(key: Key, name: &Ident, value: &[TokenTree]) -> Error 
         _ => r#"services("orders")"#,
     };
     let key = key.as_str();
-    at_or(value, name, format!("`{key}` takes what it requires in parentheses; write `{example}`"))
+    at_or(value, name, format!("`{key}` takes its requirements in parentheses; write `{example}`"))
 }
 
 pub(crate) fn empty_callers(key: Key, span: Span) -> Error {

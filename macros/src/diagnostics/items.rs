@@ -119,7 +119,7 @@ pub(crate) fn public_takes_a_caller(function: &Ident, argument: &TokenStream) ->
         argument,
         format!(
             "`{function}` is public and takes a caller; remove this argument, or replace `#[public]` with \
-             `#[service_only]` (rename a type of your own)"
+             `#[service_only]` (if the type is your own, rename it)"
         ),
     )
 }
@@ -166,8 +166,8 @@ pub(crate) fn no_path(function: &Ident, parameter: Span) -> Error {
     Error::new(
         parameter,
         format!(
-            "`{function}` is not called with a path, so it has no path parameters; compare the claim in its body, by \
-             `caller.claim(..)` and `caller.refuse(..)`"
+            "`{function}` has no route, so it has no path parameters; read the claim in its body with `caller.claim(..)`, \
+             and return `caller.refuse(..)`"
         ),
     )
 }
@@ -175,16 +175,14 @@ pub(crate) fn no_path(function: &Ident, parameter: Span) -> Error {
 pub(crate) fn claims_of_data(function: &Ident, claims: Span) -> Error {
     Error::new(
         claims,
-        format!("`ServiceClaims` have no other claims than the typed ones; give `{function}` a `&Caller`"),
+        format!("`ServiceClaims` has only the claims that are its fields; give `{function}` a `&Caller`"),
     )
 }
 
 pub(crate) fn proof_of_data(function: &Ident, proof: Span) -> Error {
     Error::new(
         proof,
-        format!(
-            "`ServiceClaims` are data without a sender, so no proof was checked; give `{function}` a `&Caller`"
-        ),
+        format!("`ServiceClaims` has no sender whose proof can be checked; give `{function}` a `&Caller`"),
     )
 }
 
@@ -202,7 +200,7 @@ pub(crate) fn takes_a_guard(function: &Ident, attribute: Attribute, argument: &T
         argument,
         format!(
             "`{function}` already takes a `Guard`; remove it, because `{attribute}` adds one \
-             (write the path of a `Guard` of your own, such as `self::Guard`)"
+             (if the type is your own, write its path, such as `self::Guard`)"
         ),
     )
 }

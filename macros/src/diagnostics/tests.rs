@@ -106,7 +106,7 @@ fn invalid_actor_is_refused() {
             ],
             &[
                 r#"actors()"#,
-                r#"      ^^ `actors()` would refuse every caller; name an actor, or leave out the key to allow every actor and none"#,
+                r#"      ^^ `actors()` would refuse every caller; name an actor, or leave out the key to allow any actor, or none"#,
             ],
             &[
                 r#"actors = "gateway""#,
@@ -418,7 +418,7 @@ fn age_that_would_refuse_everything_or_nothing_is_refused() {
             ],
             &[
                 r#"max_age = "366days 1s""#,
-                r#"          ^^^^^^^^^^^^ "366days 1s" is longer than any token lives by default (365 days), so it would refuse nothing; write at most 366 days, or leave the key out"#,
+                r#"          ^^^^^^^^^^^^ "366days 1s" is longer than the default maximum lifetime (365 days), so it would refuse nothing; write at most 366 days, or leave the key out"#,
             ],
         ],
     );
@@ -757,19 +757,19 @@ fn public_function_that_takes_a_caller_is_refused() {
         &[
             &[
                 "fn list(id: Id, caller: Caller) {}",
-                "                ^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
+                "                ^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (if the type is your own, rename it)",
             ],
             &[
                 "fn list(_: &service_only::Caller) {}",
-                "        ^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (if the type is your own, rename it)",
             ],
             &[
                 "fn list(claims: &'a ServiceClaims) {}",
-                "        ^^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
+                "        ^^^^^^^^^^^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (if the type is your own, rename it)",
             ],
             &[
                 "fn list(id: Id, guard: Guard<A>) {}",
-                "                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
+                "                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (if the type is your own, rename it)",
             ],
         ],
     );
@@ -777,7 +777,7 @@ fn public_function_that_takes_a_caller_is_refused() {
         mistakes_of_item,
         &[&[
             "impl A { #[public(reason = \"a\")] fn list(&self, caller: &Caller) {} }",
-            "                                                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (rename a type of your own)",
+            "                                                ^^^^^^^^^^^^^^^ `list` is public and takes a caller; remove this argument, or replace `#[public]` with `#[service_only]` (if the type is your own, rename it)",
         ]],
     );
 }
@@ -786,7 +786,7 @@ fn public_function_that_takes_a_caller_is_refused() {
 fn function_that_is_guarded_twice_is_refused() {
     let message = "`list` already has `#[service_only]`; put all keys into one attribute";
     let own = "`list` already takes a `Guard`; remove it, because `#[service_only]` adds one \
-               (write the path of a `Guard` of your own, such as `self::Guard`)";
+               (if the type is your own, write its path, such as `self::Guard`)";
     each_is_refused(
         mistakes_of_item,
         &[

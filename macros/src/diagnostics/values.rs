@@ -22,7 +22,7 @@ pub(crate) fn empty_list(key: Key, span: Span) -> Error {
             "`issuers()` would refuse every caller; name an issuer, or leave out the key to allow every issuer"
         }
         Key::Actors => {
-            "`actors()` would refuse every caller; name an actor, or leave out the key to allow every actor and none"
+            "`actors()` would refuse every caller; name an actor, or leave out the key to allow any actor, or none"
         }
         Key::Roles => {
             "`roles()` would refuse every caller; name a role, or leave out the key to allow every role"
@@ -75,7 +75,7 @@ pub(crate) fn set_of_another_key(key: Key, set: &Ident) -> Error {
     let key = key.as_str();
     Error::new(
         set.span(),
-        format!("`@{set}` is a set of services, and `{key}` takes none; write `services(@{set})`"),
+        format!("`@{set}` is a set of services, and `{key}` takes no sets; write `services(@{set})`"),
     )
 }
 
@@ -265,7 +265,7 @@ pub(crate) fn age_beyond_lifetime(value: &LitStr) -> Error {
     Error::new(
         value.span(),
         format!(
-            "{:?} is longer than any token lives by default (365 days), so it would refuse nothing; \
+            "{:?} is longer than the default maximum lifetime (365 days), so it would refuse nothing; \
              write at most {MAX_AGE_DAYS} days, or leave the key out",
             value.value()
         ),

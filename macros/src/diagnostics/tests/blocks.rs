@@ -192,7 +192,7 @@ fn mistakes_of_all_methods_are_reported_together() {
             "impl A { const fn f(&self, c: &Caller) {} unsafe fn g(g: Guard<A>) {} fn h(&self, c: &Caller); }",
             "         ^^^^^ `f` is `const`, and no request exists at compile time; remove `const`, or guard a function that calls it",
             "                                          ^^^^^^ `g` is `unsafe`, and a framework cannot uphold its safety contract; remove `unsafe`, or guard a function that calls it",
-            "                                                      ^^^^^^^^^^^ `g` already takes a `Guard`; remove it, because `#[service_only]` adds one (write the path of a `Guard` of your own, such as `self::Guard`)",
+            "                                                      ^^^^^^^^^^^ `g` already takes a `Guard`; remove it, because `#[service_only]` adds one (if the type is your own, write its path, such as `self::Guard`)",
             "                                                                         ^ `h` has no body; put `#[service_only]` on the function that implements it",
         ]],
     );

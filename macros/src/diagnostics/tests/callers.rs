@@ -33,7 +33,7 @@ fn callers_needs_both_kinds_and_no_key_beside_them() {
     assert_one(
         Attribute::Callers,
         r#"users, services, roles("a")"#,
-        "write who must have it: `users(roles..)`",
+        "move it to one kind of caller: `users(roles..)`",
     );
     assert_one(Attribute::Callers, "users, services, users", "`users` is repeated");
     assert_one(Attribute::Callers, r#"users, services, services("a")"#, "`services` is repeated");
@@ -115,7 +115,7 @@ fn claims_need_a_path_or_a_caller() {
         errors.into_errors().iter().map(ToString::to_string).collect::<String>()
     };
     let (path, literal) = (r#"claims(a = "{b}")"#, r#"claims(a = "b")"#);
-    assert!(applied(path, "fn f(c: &Caller) -> R {}").contains("is not called with a path"));
+    assert!(applied(path, "fn f(c: &Caller) -> R {}").contains("has no route"));
     assert!(applied(literal, "fn f(c: &ServiceClaims) -> R {}").contains("give `f` a `&Caller`"));
     let proof = r#"proof = "mtls""#;
     assert!(
