@@ -129,7 +129,8 @@ impl fmt::Display for BuildError {
             Self::AlgorithmNotForKind(algorithm) => {
                 write!(
                     f,
-                    "tokens of this kind must not be signed with {algorithm}; use a key pair of an allowed algorithm"
+                    "tokens of this issuer's kind must not be signed with {algorithm}; \
+                     name the issuer's algorithms with `.algorithms(…)`: a key pair, for SPIFFE not EdDSA"
                 )
             }
             Self::Lifetime => f.write_str("a maximum lifetime is zero or not whole seconds"),
@@ -178,7 +179,11 @@ impl fmt::Display for BuildError {
                 f,
                 "tokens of `{issuer}` and of `{other}` may both name `{shared}`; give each service to one issuer"
             ),
-            Self::ServiceName(name) => write!(f, "`{name}` is not a service name"),
+            Self::ServiceName(name) => write!(
+                f,
+                "`{name}` is not a service name; use 1 to 253 ASCII letters, digits, `-`, `_`, `.`, \
+                 starting and ending with a letter or digit"
+            ),
             Self::NoMachineMark => f.write_str(
                 "nothing separates the tokens of machines from those of users; \
                  add `.machine_if(…)`, or add `.machine_if_equal(…)` with two different claims",
@@ -221,7 +226,10 @@ impl fmt::Display for BuildError {
                 )
             }
             Self::Realm(realm) => {
-                write!(f, "the realm `{realm}` is empty or has characters other than printable ASCII")
+                write!(
+                    f,
+                    "the realm `{realm}` is empty or has characters other than printable ASCII; choose another with `.realm(…)`"
+                )
             }
             Self::DevelopmentKey(kid) => write!(
                 f,

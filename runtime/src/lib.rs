@@ -55,8 +55,13 @@
 //! | `service-only-client` | send tokens to other services |
 //! | `service-only-store` | store revocations, and the registry of minted tokens, in a database that a fleet shares |
 //! | `service-only-otel` | export metrics and traces |
-//! | `service-only-export` | export policies for service meshes |
+//! | `service-only-tls` | encrypt between services: mutual TLS with certificates that reload |
+//! | `service-only-evidence` | make the audit log tamper-evident, and read it back |
+//! | `service-only-signer` | sign with a key that is in a PKCS#11 token, encrypted, or behind a command |
+//! | `service-only-export` | export policies for service meshes, and OpenAPI documents |
 //! | `service-only-testkit` | test guarded handlers |
+//!
+//! The command `service-token` mints, verifies, revokes and rotates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]

@@ -11,7 +11,7 @@ async fn only_the_orchestrator_may_delete_a_tenant() {
     assert_allowed!(response);
     assert_audited!(authority.audit(), allow, service = "tenant-deletion-orchestrator");
 
-    // No token, expired, a user's, another service's, forged, `alg: none`, and almost 300 more.
+    // No token, expired, a user's, another service's, forged, `alg: none`, and hundreds more.
     attack(crate::app(authority.verifier()))
         .as_caller(valid)
         .audit(authority.audit())
