@@ -107,7 +107,7 @@ pub(crate) struct DashboardOptions {
     /// Accept tokens without TLS on an address that other machines can reach. Every machine on the way can read them
     #[arg(long, conflicts_with = "tls_cert")]
     dangerously_allow_http: bool,
-    /// Allow to revoke tokens on the pages, with a reason that is recorded
+    /// Let people revoke tokens on the pages, with a reason that is recorded
     #[arg(long)]
     allow_revoke: bool,
     #[command(flatten)]

@@ -33,8 +33,8 @@ Examples:
 /// Write a commented service-token.toml, and create the store that it names
 ///
 /// On a terminal and without an option for a setting, the command asks for the settings. Otherwise it writes
-/// examples in the place of what you leave out. A new fleet gets the strict profile: short-lived tokens with an
-/// audience, signed by a key pair.
+/// an example for each setting that you leave out. A new fleet gets the strict profile: short-lived tokens
+/// with an audience, signed by a key pair.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InitOptions {

@@ -117,9 +117,9 @@ impl Order {
 
 /// List the minted tokens of the registry, sorted by expiry
 ///
-/// The registry does not store the tokens themselves, so the list never contains one. The revocation of
-/// a token is deleted some minutes after the token expires; the token is `expired` then. An unknown
-/// service or issuer is an error.
+/// The registry does not store the tokens themselves, so the list never contains one. The revocation of a
+/// token is deleted 400 days after the token expires. From then on, the list shows the token as `expired`. An
+/// unknown service or issuer is an error.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ListOptions {

@@ -25,9 +25,10 @@ Examples:
 
 /// List the revocations of the store by number, including undone ones
 ///
-/// `tokens` is the number of tokens of the registry that a revocation covers; it is counted for the first 1,000
-/// revocations of the list. A revocation is `active`, `undone`, or `replaced` by one of the same name that covers more tokens.
-/// The revocation of a token is deleted an hour after the token expires, an undone one never.
+/// `tokens` is the number of tokens of the registry that a revocation covers; it is counted for the first
+/// 1,000 revocations of the list. A revocation is `active`, `undone`, or `replaced` by one of the same name
+/// that covers more tokens. The revocation of a token is deleted 400 days after the token expires. An undone
+/// one is never deleted.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RevocationsOptions {

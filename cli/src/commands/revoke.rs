@@ -54,8 +54,8 @@ pub(crate) struct RevokeOptions {
     /// Tokens of this service that were issued up to --before
     #[arg(long, value_name = "NAME", requires = "before")]
     service: Option<String>,
-    /// Last second of issue that is revoked: RFC 3339 with its offset, seconds since the epoch, or `now`;
-    /// at most a minute in the future
+    /// Revoke the tokens that were issued up to this second: RFC 3339 with its offset, seconds since the
+    /// epoch, or `now`; at most a minute in the future
     #[arg(long, value_name = "TIME", requires = "service")]
     before: Option<Instant>,
     /// Every token that this key signed; a unique beginning of its id is enough

@@ -155,7 +155,7 @@ fn explained(error: &StoreError) -> Problem {
     let problem = refused(error);
     match error {
         StoreError::NoRevocation { .. } => problem.and("nothing was undone").help(
-            "`service-token revocations` lists their numbers; the revocation of a token is deleted an hour after the token expires",
+            "`service-token revocations` lists their numbers; the revocation of a token is deleted 400 days after the token expires",
         ),
         StoreError::UndoneAlready { .. } => problem.and("nothing has changed"),
         _ => problem,

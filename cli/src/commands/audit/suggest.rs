@@ -27,7 +27,7 @@ Examples:
 /// Suggest narrower attributes: the services that called instead of those that may call
 ///
 /// Applies nothing. The patch is for `git apply`, and the table for `service-token endpoints`, which exports
-/// it to a mesh. A handler that no service called has no suggestion; `unused` has it.
+/// it to a mesh. A handler that no service called gets no suggestion; `unused` lists it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SuggestOptions {
