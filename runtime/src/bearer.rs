@@ -23,6 +23,9 @@ pub(crate) enum BearerToken<'r> {
     Bytes(&'r [u8]),
     /// The bytes of a header with the scheme DPoP (RFC 9449 section 7.1).
     WithProof(&'r [u8]),
+    /// The credentials of the scheme WPT: a proof. The token is in another header (draft-ietf-wimse-wpt-02 section 2).
+    #[cfg(feature = "experimental-wimse")]
+    Wpt(&'r [u8]),
     /// A text that was passed directly.
     Text(&'r str),
 }
@@ -43,6 +46,11 @@ impl<'r> BearerToken<'r> {
             Some(rest) => (Scheme::Bearer, rest),
             None => of_other_case(value)?,
         };
+        // A verifier without a setting for it refuses the scheme, whatever follows.
+        #[cfg(feature = "experimental-wimse")]
+        if matches!(scheme, Scheme::Wpt) {
+            return Ok(Some(Self::Wpt(rest.trim_ascii_start_spaces())));
+        }
         if value.len() > MAX_HEADER_LENGTH {
             return Err(too_large(rest.len()));
         }
@@ -56,13 +64,35 @@ impl<'r> BearerToken<'r> {
         Ok(Some(match scheme {
             Scheme::Bearer => Self::Bytes(token),
             Scheme::Dpop => Self::WithProof(token),
+            #[cfg(feature = "experimental-wimse")]
+            Scheme::Wpt => Self::Wpt(token),
         }))
+    }
+
+    /// The token of a request with the scheme WPT: the value of its only `Workload-Identity-Token` header
+    /// (draft-ietf-wimse-workload-creds-02 section 5.1.1).
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) fn from_identity_token(header: OnlyHeader<'r>) -> Result<Self, Denial> {
+        match header {
+            OnlyHeader::One(token) if token.len() > MAX_TOKEN_LENGTH => Err(too_large(token.len())),
+            OnlyHeader::One(token) => Ok(Self::Bytes(token)),
+            OnlyHeader::None => Err(Denial::new(
+                Code::MissingToken,
+                "the request has a proof with the scheme WPT, and no `Workload-Identity-Token` header",
+            )),
+            OnlyHeader::Several => {
+                Err(invalid("the request has more than one `Workload-Identity-Token` header"))
+            }
+        }
     }
 
     /// The unchecked bytes. Use them only to compare the token with cached ones.
     pub(crate) fn unread(self) -> &'r [u8] {
         match self {
             Self::Bytes(token) | Self::WithProof(token) => token,
+            // It is not a token, and equals none.
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wpt(_) => &[],
             Self::Text(token) => token.as_bytes(),
         }
     }
@@ -77,6 +107,8 @@ impl<'r> BearerToken<'r> {
     pub(crate) fn read(self) -> Result<&'r str, Denial> {
         let token = match self {
             Self::Bytes(token) | Self::WithProof(token) => token,
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wpt(_) => return Err(other_scheme()),
             Self::Text(token) => return Ok(token),
         };
         let text = is_b64token(token).then(|| std::str::from_utf8(token).ok()).flatten();
@@ -100,6 +132,26 @@ fn invalid(reason: &'static str) -> Denial {
 enum Scheme {
     Bearer,
     Dpop,
+    #[cfg(feature = "experimental-wimse")]
+    Wpt,
+}
+
+/// The values of one header.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(crate) enum OnlyHeader<'r> {
+    None,
+    One(&'r [u8]),
+    Several,
+}
+
+impl<'r> OnlyHeader<'r> {
+    pub(crate) fn of(mut values: impl Iterator<Item = &'r [u8]>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(only), None) => Self::One(only),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
 }
 
 /// The refusal of a request with another scheme.
@@ -107,7 +159,7 @@ pub(crate) fn other_scheme() -> Denial {
     Denial::new(Code::MissingToken, "the `Authorization` header does not use the scheme Bearer")
 }
 
-/// The part after the space that follows the scheme "Bearer" or "DPoP", written in any case.
+/// The part after the space that follows the scheme, written in any case.
 fn of_other_case(value: &[u8]) -> Result<(Scheme, &[u8]), Denial> {
     let Some((scheme, rest)) = split_scheme(value) else {
         return Err(invalid("the `Authorization` header has no token after its scheme"));
@@ -117,6 +169,10 @@ fn of_other_case(value: &[u8]) -> Result<(Scheme, &[u8]), Denial> {
     }
     if scheme.eq_ignore_ascii_case(b"dpop") {
         return Ok((Scheme::Dpop, rest));
+    }
+    #[cfg(feature = "experimental-wimse")]
+    if scheme.eq_ignore_ascii_case(b"wpt") {
+        return Ok((Scheme::Wpt, rest));
     }
     Err(other_scheme())
 }
@@ -206,6 +262,47 @@ mod tests {
             assert_eq!(parse(&[value]), Err(Code::InvalidRequest), "{value}");
         }
         assert_eq!(parse(&["Bearer a.b.c", "DPoP a.b.c"]), Err(Code::InvalidRequest));
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    #[test]
+    fn credentials_of_the_scheme_wpt_are_never_read_as_a_token() {
+        for value in ["WPT a.b.c", "wpt  a.b.c", "Wpt a"] {
+            let token = BearerToken::from_header_values(std::iter::once(value.as_bytes())).unwrap().unwrap();
+            assert!(matches!(token, BearerToken::Wpt(_)), "{value}");
+            assert!(token.unread().is_empty() && !token.is_with_proof(), "{value}");
+            assert_eq!(parse(&[value]), Err(Code::MissingToken), "{value}");
+        }
+        // As without the feature.
+        for (value, code) in [
+            ("WPT", Code::InvalidRequest),
+            ("WPT\ta.b.c", Code::InvalidRequest),
+            ("WPT ", Code::MissingToken),
+            ("WPTX a.b.c", Code::MissingToken),
+        ] {
+            assert_eq!(parse(&[value]), Err(code), "{value}");
+        }
+        assert_eq!(parse(&["WPT a.b.c", "Bearer a.b.c"]), Err(Code::InvalidRequest));
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    #[test]
+    fn a_workload_identity_token_is_the_value_of_its_only_header() {
+        let read = |values: &[&str]| {
+            let header = OnlyHeader::of(values.iter().map(|value| value.as_bytes()));
+            BearerToken::from_identity_token(header)
+                .and_then(|token| token.read().map(str::to_owned))
+                .map_err(|denial| denial.code())
+        };
+        assert_eq!(read(&["a.b.c"]), Ok("a.b.c".to_owned()));
+        assert_eq!(read(&[]), Err(Code::MissingToken));
+        assert_eq!(read(&["a.b.c", "a.b.c"]), Err(Code::InvalidRequest));
+        for malformed in ["", " a.b.c", "a.b.c ", "a.b.c, d.e.f", "Bearer a.b.c"] {
+            assert_eq!(read(&[malformed]), Err(Code::InvalidRequest), "{malformed:?}");
+        }
+        let longest = "a".repeat(MAX_TOKEN_LENGTH);
+        assert_eq!(read(&[&longest]), Ok(longest.clone()));
+        assert_eq!(read(&[&format!("{longest}a")]), Err(Code::TooLarge));
     }
 
     #[test]

@@ -24,12 +24,14 @@ mod presented;
 mod proof;
 mod replay;
 mod target;
+#[cfg(feature = "experimental-wimse")]
+mod wpt;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-pub(crate) use self::presented::ProofHeader;
 pub use self::replay::{MemoryReplays, ReplayError, ReplayStore, SpentProof};
+#[cfg(feature = "experimental-wimse")]
+pub(crate) use self::wpt::{ConfirmedKey, NamedHeaders};
 use self::{nonce::Nonces, target::Base};
 pub(crate) use self::{
     presented::PresentedProof,

@@ -103,6 +103,12 @@ pub enum BuildError {
     Dpop(String),
     /// A handler refers to a set of services that the verifier lacks: the set, and the handler.
     MissingServiceSet(String, String),
+    /// A setting of Workload Proof Tokens is missing or not usable.
+    #[cfg(feature = "experimental-wimse")]
+    Wpt(String),
+    /// The issuer of Workload Identity Tokens is not a scheme and a trust domain.
+    #[cfg(feature = "experimental-wimse")]
+    WorkloadOrigin(String),
 }
 
 impl fmt::Display for BuildError {
@@ -118,6 +124,13 @@ impl fmt::Display for BuildError {
             ),
             Self::ServiceSet(why) => write!(f, "{why}"),
             Self::Dpop(why) => write!(f, "DPoP: {why}"),
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wpt(why) => write!(f, "WPT: {why}"),
+            #[cfg(feature = "experimental-wimse")]
+            Self::WorkloadOrigin(name) => write!(
+                f,
+                "`{name}` is not the origin of workload identifiers; write `wimse://` or `spiffe://` and a trust domain, such as `wimse://bakery.example`"
+            ),
             Self::MissingServiceSet(set, handler) => write!(
                 f,
                 "`{handler}` allows the services of `@{set}`, and the verifier has no such set; add it with `.service_set(\"{set}\", …)`"

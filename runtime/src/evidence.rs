@@ -8,7 +8,7 @@ use crate::{dpop::PresentedProof, peer::PeerCertificate};
 pub(crate) struct Evidence<'r> {
     /// The certificate of the connection.
     pub(crate) peer: Option<&'r PeerCertificate>,
-    /// The proof of a request that sends its token with the scheme DPoP.
+    /// The proof of a request that sends its token with a scheme for it.
     pub(crate) dpop: Option<&'r PresentedProof<'r>>,
 }
 

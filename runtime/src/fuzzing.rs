@@ -41,6 +41,37 @@ pub const DPOP_TOKEN: &str = "a.b.c";
 /// The time of the decision.
 pub const DPOP_NOW: i64 = 1_767_225_600;
 
+/// Verifies a Workload Proof Token about a token, whose signature is not checked, and returns the thumbprint of its key. The
+/// request has the headers `txn-token: a` and `b: c`.
+#[cfg(feature = "experimental-wimse")]
+pub fn wpt(proof: &[u8], token: &str) -> Option<[u8; 32]> {
+    use crate::{bearer::OnlyHeader, dpop::NamedHeaders, experimental_wimse::Wpt};
+
+    struct Others;
+
+    impl NamedHeaders for Others {
+        fn named(&self, name: &str) -> OnlyHeader<'_> {
+            match name {
+                "txn-token" => OnlyHeader::One(b"a"),
+                "b" => OnlyHeader::One(b"c"),
+                _ => OnlyHeader::None,
+            }
+        }
+    }
+
+    static PROOFS: LazyLock<Option<Proofs>> = LazyLock::new(|| Wpt::new(DPOP_URL).build().ok());
+    let (method, path) = DPOP_REQUEST;
+    let about = AboutRequest { method, path, token: token.as_bytes() };
+    let at = Moment { now: Timestamp::from_unix(DPOP_NOW), leeway: Duration::ZERO };
+    Some(PROOFS.as_ref()?.verify_wpt(proof, about, &Others, at).ok()?.key)
+}
+
+/// The thumbprint of the key in the payload of a Workload Identity Token.
+#[cfg(feature = "experimental-wimse")]
+pub fn confirmed_key(payload: &[u8]) -> Option<[u8; 32]> {
+    Some(crate::dpop::ConfirmedKey::of_payload(payload).ok()?.key.thumbprint)
+}
+
 /// Verifies a proof, and returns the thumbprint of its key.
 pub fn dpop(proof: &[u8]) -> Option<[u8; 32]> {
     static PROOFS: LazyLock<Option<Proofs>> = LazyLock::new(|| Dpop::new(DPOP_URL).build().ok());

@@ -47,6 +47,7 @@
 //! | `config` | `VerifierConfig`: a verifier from `service-token.toml` or from environment variables |
 //! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
 //! | `compress` | compression of rotated audit logs |
+//! | `experimental-wimse` | `experimental_wimse`: tokens and proofs of the Internet-Drafts of WIMSE. It may change in any version |
 //!
 //! # Related crates
 //!
@@ -93,6 +94,8 @@ mod denial;
 pub mod dpop;
 pub mod error;
 mod evidence;
+#[cfg(feature = "experimental-wimse")]
+pub mod experimental_wimse;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

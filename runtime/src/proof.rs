@@ -17,6 +17,9 @@ pub enum Proof {
     Mtls,
     /// A proof in the header `DPoP`, signed by the key that the token is bound to (RFC 9449).
     Dpop,
+    /// A Workload Proof Token, signed by the key in the Workload Identity Token (draft-ietf-wimse-wpt-02).
+    #[cfg(feature = "experimental-wimse")]
+    Wpt,
 }
 
 impl Proof {
@@ -25,6 +28,8 @@ impl Proof {
         match self {
             Self::Mtls => "mtls",
             Self::Dpop => "dpop",
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wpt => "wpt",
         }
     }
 }
@@ -45,6 +50,9 @@ pub enum RequiredProof {
     Mtls,
     /// [`Proof::Dpop`].
     Dpop,
+    /// [`Proof::Wpt`]. The attribute has no word for it: write `proof = "any"`, and name the issuer.
+    #[cfg(feature = "experimental-wimse")]
+    Wpt,
     /// Any of them.
     Any,
 }
@@ -55,12 +63,18 @@ impl RequiredProof {
         match self {
             Self::Mtls => "mtls",
             Self::Dpop => "dpop",
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wpt => "wpt",
             Self::Any => "any",
         }
     }
 
     /// Whether a sender that gave this proof meets the requirement.
     pub const fn accepts(self, proof: Proof) -> bool {
+        #[cfg(feature = "experimental-wimse")]
+        if matches!((self, proof), (Self::Wpt, Proof::Wpt)) {
+            return true;
+        }
         matches!((self, proof), (Self::Any, _) | (Self::Mtls, Proof::Mtls) | (Self::Dpop, Proof::Dpop))
     }
 
@@ -97,6 +111,8 @@ impl From<Proof> for RequiredProof {
         match proof {
             Proof::Mtls => Self::Mtls,
             Proof::Dpop => Self::Dpop,
+            #[cfg(feature = "experimental-wimse")]
+            Proof::Wpt => Self::Wpt,
         }
     }
 }
@@ -118,6 +134,20 @@ mod tests {
         assert_eq!(code(Dpop, Some(Proof::Mtls)), Err(Code::ProofMissing));
         assert_eq!(code(Any, Some(Proof::Mtls)), Ok(()));
         assert_eq!(code(Any, Some(Proof::Dpop)), Ok(()));
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    #[test]
+    fn a_workload_proof_token_meets_its_own_requirement_and_any() {
+        let accepts = |required: RequiredProof| {
+            [Proof::Mtls, Proof::Dpop, Proof::Wpt].map(|given| required.check(Some(given)).is_ok())
+        };
+        assert_eq!(accepts(RequiredProof::Wpt), [false, false, true]);
+        assert_eq!(accepts(RequiredProof::Any), [true, true, true]);
+        assert_eq!(accepts(RequiredProof::Mtls), [true, false, false]);
+        assert_eq!(accepts(RequiredProof::Dpop), [false, true, false]);
+        assert_eq!(RequiredProof::Wpt.check(None).map_err(|denial| denial.code()), Err(Code::ProofMissing));
+        assert_eq!(RequiredProof::from(Proof::Wpt).as_str(), Proof::Wpt.as_str());
     }
 
     #[test]

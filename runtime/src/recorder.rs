@@ -54,6 +54,12 @@ pub(crate) struct Recorder {
     pub(crate) proofs: Option<Proofs>,
     /// Whether every token needs a proof of DPoP.
     pub(crate) requires_dpop: bool,
+    /// Which Workload Proof Tokens are accepted.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) wpt: Option<Proofs>,
+    /// Whether every token needs a Workload Proof Token.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) requires_wpt: bool,
 }
 
 /// A refusal, the id of its record, and the body of the application.
@@ -222,6 +228,8 @@ impl Recorder {
             }
         };
         let challenges = Challenges { accepts_bearer: !self.requires_dpop, ..challenges };
+        #[cfg(feature = "experimental-wimse")]
+        let challenges = challenges.with_wpt(self.wpt.is_some(), self.requires_wpt);
         Rejection::new(denial, challenges, id, body)
             .with_nonce(nonce)
             .with_metadata(self.metadata_url.as_deref())
@@ -326,6 +334,10 @@ impl Default for Recorder {
             metadata_url: None,
             proofs: None,
             requires_dpop: false,
+            #[cfg(feature = "experimental-wimse")]
+            wpt: None,
+            #[cfg(feature = "experimental-wimse")]
+            requires_wpt: false,
         }
     }
 }

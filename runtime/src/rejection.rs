@@ -156,15 +156,56 @@ pub(crate) struct Challenges<'v> {
     pub(crate) accepts_bearer: bool,
     /// The algorithms of the accepted proofs of DPoP, if any is accepted.
     pub(crate) dpop: Option<&'v str>,
+    /// Whether Workload Proof Tokens are accepted.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) wpt: Wpt,
+}
+
+/// Whether Workload Proof Tokens are accepted.
+#[cfg(feature = "experimental-wimse")]
+#[derive(Copy, Clone)]
+pub(crate) enum Wpt {
+    No,
+    AmongOthers,
+    Only,
 }
 
 impl<'v> Challenges<'v> {
     pub(crate) const fn bearer(realm: &'v str) -> Self {
-        Self { realm, accepts_bearer: true, dpop: None }
+        Self {
+            realm,
+            accepts_bearer: true,
+            dpop: None,
+            #[cfg(feature = "experimental-wimse")]
+            wpt: Wpt::No,
+        }
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) fn with_wpt(self, accepted: bool, required: bool) -> Self {
+        let wpt = match (accepted, required) {
+            (false, _) => Wpt::No,
+            (true, false) => Wpt::AmongOthers,
+            (true, true) => Wpt::Only,
+        };
+        Self { wpt, ..self }
     }
 
     /// The challenge of each scheme (RFC 9110 section 11.6.1, RFC 9449 section 7.1), with the same parameters.
     fn about(self, denial: &Denial) -> Option<String> {
+        let others = self.of_tokens(denial)?;
+        // The scheme WPT has no parameters (draft-ietf-wimse-wpt-02 section 2.1).
+        #[cfg(feature = "experimental-wimse")]
+        match self.wpt {
+            Wpt::No => {}
+            Wpt::AmongOthers => return Some(format!("{others}, WPT")),
+            Wpt::Only => return Some("WPT".to_owned()),
+        }
+        Some(others)
+    }
+
+    /// The challenges of the schemes that send a token.
+    fn of_tokens(self, denial: &Denial) -> Option<String> {
         let parameters = parameters(denial)?;
         let realm = self.realm;
         let bearer = format!(r#"Bearer realm="{realm}"{parameters}"#);

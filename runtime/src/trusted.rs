@@ -11,6 +11,8 @@ mod rule;
 mod services;
 mod subject;
 mod svid;
+#[cfg(feature = "experimental-wimse")]
+mod wit;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -32,7 +34,7 @@ use self::{
     subject::Names,
 };
 use crate::{
-    claims::{Origin, RawClaims, ServiceName},
+    claims::{Confirmation, Origin, RawClaims, ServiceName},
     denial::{Code, Denial, quoted},
     error::BuildError,
     evidence::Evidence,
@@ -154,6 +156,19 @@ impl TrustedIssuer {
     /// use the constructors that are named after them.
     pub fn oauth_with(issuer: impl Into<String>, tokens: AccessTokens) -> Self {
         Self { access: tokens, ..Self::of(Kind::OAuth, issuer) }
+    }
+
+    /// Trusts Workload Identity Tokens of WIMSE. A caller sends each with a Workload Proof Token, which the verifier accepts
+    /// with [`VerifierBuilder::experimental_wpt`](crate::verifier::VerifierBuilder::experimental_wpt). See
+    /// [`experimental_wimse`](crate::experimental_wimse).
+    ///
+    /// The issuer is the origin of its workload identifiers: `wimse://` or `spiffe://`, and a trust domain. The service is the
+    /// path of the identifier with `.` for `/`, unless you map it with [`TrustedIssuer::name`]. Such a token may omit `iss`,
+    /// which is not compared, and `iat`. Its remaining time is limited to 24 hours, unless you set
+    /// [`TrustedIssuer::max_lifetime`].
+    #[cfg(feature = "experimental-wimse")]
+    pub fn experimental_wimse(origin: impl Into<String>) -> Self {
+        Self::of(Kind::Wimse, origin)
     }
 
     fn of(kind: Kind, issuer: impl Into<String>) -> Self {
@@ -297,6 +312,10 @@ impl TrustedIssuer {
         if kind == Kind::Spiffe && !is_trust_domain(&self.issuer) {
             return Err(BuildError::TrustDomain(quoted(&self.issuer)));
         }
+        #[cfg(feature = "experimental-wimse")]
+        if kind.is_wimse() && !wit::is_origin(&self.issuer) {
+            return Err(BuildError::WorkloadOrigin(quoted(&self.issuer)));
+        }
         if self.audience.iter().any(String::is_empty) {
             return Err(BuildError::EmptyAudience);
         }
@@ -315,7 +334,7 @@ impl TrustedIssuer {
         if self.max_lifetime.is_some_and(|life| life.as_secs() == 0 || life.subsec_nanos() != 0) {
             return Err(BuildError::Lifetime);
         }
-        if self.access.admits_users() && matches!(kind, Kind::Kubernetes | Kind::Spiffe) {
+        if self.access.admits_users() && !matches!(kind, Kind::Compatible | Kind::Strict | Kind::OAuth) {
             return Err(BuildError::UsersNotForKind);
         }
         if let Some(declared) = &self.services {
@@ -335,14 +354,19 @@ impl TrustedIssuer {
         if self.names.is_empty() && self.access.accepts_only_named() {
             return Err(BuildError::NoNames(quoted(&self.issuer)));
         }
-        let strict = (kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
+        let bounded = (kind == Kind::Strict).then_some(MAX_STRICT_LIFETIME);
+        // draft-ietf-wimse-workload-creds-02 section 5.1: they are renewed in the order of hours.
+        #[cfg(feature = "experimental-wimse")]
+        let bounded = bounded.or(kind.is_wimse().then_some(MAX_STRICT_LIFETIME));
         let trusted = Trusted {
             names: Names { given: names(kind, self.names)?, only_given: false },
             namespace: Namespace::of(self.services),
             expectations: Expectations {
                 issuer: self.issuer,
                 audience: self.audience,
-                max_lifetime: self.max_lifetime.or(strict),
+                max_lifetime: self.max_lifetime.or(bounded),
+                #[cfg(feature = "experimental-wimse")]
+                iat_is_optional: kind.is_wimse(),
             },
             kind,
             access: self.access,
@@ -439,6 +463,20 @@ impl Trusted {
         Ok(Signed { keys, algorithm, kid, key_id })
     }
 
+    /// The key that a token of this issuer is bound to, in its claims and its payload.
+    pub(crate) fn confirmation(
+        &self,
+        claims: &RawClaims<'_>,
+        payload: &[u8],
+    ) -> Result<Confirmation, Denial> {
+        #[cfg(feature = "experimental-wimse")]
+        if self.kind.is_wimse() {
+            return wit::confirmation(payload);
+        }
+        let _ = payload;
+        Ok(claims.confirmation)
+    }
+
     /// Checks the claims: issuer, audience, times, what the kind requires, and whether the issuer may name the
     /// service.
     pub(crate) fn check_claims(
@@ -480,10 +518,15 @@ impl Trusted {
         self.kind.check_typ(&self.access, header.typ.as_deref()).is_ok()
     }
 
-    /// Whether a token that says it has this origin can come from the issuer. A JWT-SVID names its issuer in `sub`.
+    /// Whether a token that says it has this origin can come from the issuer. A JWT-SVID names its issuer in `sub`, and so
+    /// does a Workload Identity Token.
     pub(crate) fn is_origin(&self, origin: &Origin<'_>) -> bool {
         if self.kind.compares_issuer() {
             return origin.iss.as_deref() == Some(self.name());
+        }
+        #[cfg(feature = "experimental-wimse")]
+        if self.kind.is_wimse() {
+            return origin.sub.as_deref().is_some_and(|sub| wit::has_origin(sub, self.name()));
         }
         let id = origin.sub.as_deref().and_then(|sub| sub.strip_prefix("spiffe://"));
         id.is_some_and(|id| id.split_once('/').unwrap_or((id, "")).0 == self.name())

@@ -17,12 +17,14 @@ use std::{
 
 pub use self::builder::VerifierBuilder;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
-pub(crate) use self::incoming::Incoming;
+pub(crate) use self::incoming::{Companion, Incoming};
 use self::{
     cache::{Remembered, TokenCache},
     stages::Verification,
     usage::CompatibleTokens,
 };
+#[cfg(all(feature = "experimental-wimse", any(feature = "actix", feature = "axum", feature = "tower")))]
+use crate::bearer::OnlyHeader;
 #[cfg(any(feature = "actix", feature = "axum"))]
 use crate::caller::Argument;
 use crate::{
@@ -294,6 +296,25 @@ impl Verifier {
         self.refresh_keys_for(token.read().ok()?)
     }
 
+    /// As [`refresh_keys_for_request`](Self::refresh_keys_for_request), for a request whose token is in the header
+    /// `Workload-Identity-Token`.
+    #[cfg(all(feature = "experimental-wimse", any(feature = "actix", feature = "axum", feature = "tower")))]
+    pub(crate) fn refresh_keys_for_workload<'r>(
+        &self,
+        authorization: impl Iterator<Item = &'r [u8]>,
+        token: impl FnOnce() -> OnlyHeader<'r>,
+    ) -> Option<Refresh<'_>> {
+        if !self.0.refreshes || self.recorder().wpt.is_none() {
+            return None;
+        }
+        match BearerToken::from_header_values(authorization).ok().flatten()? {
+            BearerToken::Wpt(_) => {
+                self.refresh_keys_for(BearerToken::from_identity_token(token()).ok()?.read().ok()?)
+            }
+            _ => None,
+        }
+    }
+
     /// Decides about the one token of a request, and applies a policy. The identity owns the attempt.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn enforce_request<'a, A: Asked>(
@@ -335,6 +356,8 @@ impl Verifier {
             let token = BearerToken::from_header_values(authorization)?;
             match token {
                 Some(token) if token.is_with_proof() => self.decide_with_proof(token, request, at, decision),
+                #[cfg(feature = "experimental-wimse")]
+                Some(BearerToken::Wpt(proof)) => self.decide_with_wpt(proof, request, at, decision),
                 token => decision(token, request.peer().into(), at),
             }
         });
@@ -353,7 +376,36 @@ impl Verifier {
         let Some(proofs) = &self.recorder().proofs else { return Err(bearer::other_scheme().into()) };
         let (method, path) = (request.method(), request.path());
         let about = AboutRequest { method, path, token: token.unread() };
-        let proof = PresentedProof::new(proofs, request.proof(), about);
+        let proof = PresentedProof::new(proofs, request.companion(Companion::Proof), about);
+        self.decide_by_proof(token, proof, request, at, decision)
+    }
+
+    /// Decides about a Workload Identity Token, whose proof is sent with the scheme WPT (draft-ietf-wimse-wpt-02 section 2).
+    #[cfg(all(feature = "experimental-wimse", any(feature = "actix", feature = "axum", feature = "tower")))]
+    fn decide_with_wpt<T: Recorded>(
+        &self,
+        proof: &[u8],
+        request: &impl Incoming,
+        at: Moment,
+        decision: impl FnOnce(Option<BearerToken<'_>>, Evidence<'_>, Moment) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let Some(proofs) = &self.recorder().wpt else { return Err(bearer::other_scheme().into()) };
+        let token = BearerToken::from_identity_token(request.companion(Companion::IdentityToken))?;
+        let about = AboutRequest { method: request.method(), path: request.path(), token: token.unread() };
+        let proof = PresentedProof::wpt(proofs, proof, about, request.named_headers());
+        self.decide_by_proof(token, proof, request, at, decision)
+    }
+
+    /// Decides about a token with its proof, and records the proof of an accepted request.
+    #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
+    fn decide_by_proof<T: Recorded>(
+        &self,
+        token: BearerToken<'_>,
+        proof: PresentedProof<'_>,
+        request: &impl Incoming,
+        at: Moment,
+        decision: impl FnOnce(Option<BearerToken<'_>>, Evidence<'_>, Moment) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
         let proof = match request.accepted_before(self.recorder()) {
             Some(key) => proof.accepted_before(key),
             None => proof,

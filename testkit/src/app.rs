@@ -184,6 +184,13 @@ impl TestRequest {
         self.authorization(format!("DPoP {}", token.as_ref())).header("dpop", proof.text())
     }
 
+    /// Adds `Authorization: WPT …` and `Workload-Identity-Token`.
+    #[cfg(feature = "experimental-wimse")]
+    #[track_caller]
+    pub fn experimental_wpt(self, token: impl AsRef<str>, proof: &crate::ProofDraft) -> Self {
+        self.authorization(format!("WPT {}", proof.text())).header("workload-identity-token", token.as_ref())
+    }
+
     /// Sends the request as if over a connection with this client certificate.
     #[cfg(feature = "tls")]
     pub fn certificate(mut self, certificate: &crate::TestCertificate) -> Self {

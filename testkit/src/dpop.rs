@@ -1,6 +1,8 @@
 //! Proofs of DPoP (RFC 9449) for tests: a key of a sender, proofs that a test changes, and hostile requests.
 
 mod hostile;
+#[cfg(feature = "experimental-wimse")]
+mod wimse;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -88,12 +90,16 @@ impl TestDpopKey {
             ("jti", json!(Uuid::new_v4().to_string())),
         ];
         let header = [("alg", json!(self.key.algorithm())), ("jwk", self.jwk()), ("typ", json!("dpop+jwt"))];
+        self.draft(&header, &claims, token)
+    }
+
+    fn draft(&self, header: &[(&str, Value)], claims: &[(&str, Value)], token: String) -> ProofDraft {
         let named = |members: &[(&str, Value)]| {
             members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
         ProofDraft {
-            header: named(&header),
-            claims: named(&claims),
+            header: named(header),
+            claims: named(claims),
             signer: Signer::Key(self.clone()),
             owner: self.clone(),
             token,

@@ -82,6 +82,7 @@
 //! | `tls` | `TestCa`: certificates of an authority of the test's own; attacks over TLS, with `http` |
 //! | `workload-api` | `WorkloadApi`: a SPIFFE Workload API on a Unix socket |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
+//! | `experimental-wimse` | tokens and proofs of WIMSE, and hostile ones. It may change in any version |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

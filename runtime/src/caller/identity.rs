@@ -153,6 +153,12 @@ impl Identity {
         self.acceptance().bound_key()
     }
 
+    /// Whether the token is a Workload Identity Token, which has a header of its own.
+    #[cfg(all(feature = "experimental-wimse", any(feature = "actix", feature = "axum", feature = "tower")))]
+    pub(crate) fn is_workload(&self) -> bool {
+        self.acceptance().proof() == Some(crate::proof::Proof::Wpt)
+    }
+
     /// Whether the request has the certificate that names this caller, if no token does.
     #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
     pub(crate) fn is_of_connection(&self, peer: Option<&PeerCertificate>) -> bool {

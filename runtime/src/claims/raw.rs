@@ -93,6 +93,9 @@ pub(crate) enum Confirmation {
     Certificate([u8; 32]),
     /// The RFC 7638 thumbprint of a key of the sender (RFC 9449 section 6.1). `cnf` has no other member.
     Key([u8; 32]),
+    /// The RFC 7638 thumbprint of the key in a Workload Identity Token. Only an issuer of such tokens reads it.
+    #[cfg(feature = "experimental-wimse")]
+    Workload([u8; 32]),
     /// Any other `cnf`. This crate checks no such proof.
     Unsupported,
 }

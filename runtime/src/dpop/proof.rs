@@ -14,7 +14,11 @@ use crate::{
     clock::Timestamp,
     denial::{Code, Denial, quoted},
     json::{self, JsonError, Number, Value},
-    keys::{Algorithm, jwks::EmbeddedJwk, thumbprint::sha256},
+    keys::{
+        Algorithm,
+        jwks::{EmbeddedJwk, EmbeddedKey},
+        thumbprint::sha256,
+    },
     times::Moment,
     token::{HeaderRoom, PayloadRoom, Segments, SignatureRoom},
 };
@@ -51,12 +55,22 @@ pub(crate) struct VerifiedProof {
 }
 
 impl Proofs {
-    /// Verifies a proof about this request. Steps 2 to 11 of RFC 9449 section 4.3, in an order in which no claim is read
-    /// before the signature is checked.
+    /// Verifies a proof of DPoP about this request. Steps 2 to 11 of RFC 9449 section 4.3, in an order in which no claim is
+    /// read before the signature is checked.
     pub(crate) fn verify(
         &self,
         proof: &[u8],
         about: AboutRequest<'_>,
+        at: Moment,
+    ) -> Result<VerifiedProof, Denial> {
+        self.verify_by(&OfDpop(about), proof, at)
+    }
+
+    /// Verifies a proof by the rules of its kind.
+    pub(super) fn verify_by(
+        &self,
+        rules: &impl Rules,
+        proof: &[u8],
         at: Moment,
     ) -> Result<VerifiedProof, Denial> {
         if proof.len() > MAX_PROOF_LENGTH {
@@ -69,16 +83,16 @@ impl Proofs {
         let (mut header, mut payload, mut signature) =
             (HeaderRoom::new(), PayloadRoom::new(), SignatureRoom::new());
         let header = ProofHeader::parse(segments.header_bytes(&mut header).map_err(in_proof)?)?;
-        let algorithm = header.check(self)?;
-        let key =
-            header.jwk.key(algorithm).map_err(|error| mismatch(format!("the key of the proof: {error}")))?;
+        rules.check_typ(&header.typ)?;
+        let algorithm = header.algorithm(self)?;
+        let key = rules.key(header.jwk, algorithm)?;
         let signature = segments.signature(&mut signature).map_err(in_proof)?;
         if !key.prepared.verifies(segments.signed(), signature) {
             return Err(mismatch("the signature of the proof does not verify with its key"));
         }
         // Only from here on did the holder of the key write the claims.
-        let claims = ProofClaims::parse(segments.payload(&mut payload).map_err(in_proof)?)?;
-        let spend = self.check(&claims, about, &key.thumbprint, at)?;
+        let payload = segments.payload(&mut payload).map_err(in_proof)?;
+        let spend = rules.check(self, payload, &key.thumbprint, at)?;
         Ok(VerifiedProof { key: key.thumbprint, spend: Some(spend) })
     }
 
@@ -89,13 +103,7 @@ impl Proofs {
         key: &[u8; 32],
         at: Moment,
     ) -> Result<SpentProof, Denial> {
-        let id = required(&claims.jti, "jti")?;
-        if id.is_empty() || id.len() > MAX_ID_LENGTH {
-            let length = id.len();
-            return Err(mismatch(format!(
-                "`jti` of the proof has {length} bytes, and needs 1 to {MAX_ID_LENGTH}"
-            )));
-        }
+        let id = self.check_id(&claims.jti)?;
         let method = required(&claims.htm, "htm")?;
         if method != about.method {
             let (found, expected) = (quoted(method), quoted(about.method));
@@ -103,38 +111,44 @@ impl Proofs {
                 "`htm` of the proof is `{found}`, and the request is `{expected}`"
             )));
         }
-        self.check_target(required(&claims.htu, "htu")?, about.path)?;
-        let hash = URL_SAFE_NO_PAD.encode(sha256(&[about.token]));
-        if verify_slices_are_equal(required(&claims.ath, "ath")?.as_bytes(), hash.as_bytes()).is_err() {
+        self.check_target("htu", required(&claims.htu, "htu")?, about.path)?;
+        if !is_hash(required(&claims.ath, "ath")?, about.token) {
             return Err(mismatch("`ath` of the proof is not the hash of the token"));
         }
         let until = self.check_times(claims, at)?;
         self.check_nonce(claims.nonce.as_deref(), at)?;
-        Ok(SpentProof::new(sha256(&[key, id.as_bytes()]), until))
+        Ok(spent(key, id, until))
     }
 
-    fn check_target(&self, htu: &str, path: &str) -> Result<(), Denial> {
-        let is_target = Htu::parse(htu)
+    /// Checks the identifier, by which a proof is accepted once.
+    pub(super) fn check_id<'c>(&self, jti: &'c Option<Cow<'_, str>>) -> Result<&'c str, Denial> {
+        let id = required(jti, "jti")?;
+        if id.is_empty() || id.len() > MAX_ID_LENGTH {
+            let length = id.len();
+            return Err(mismatch(format!(
+                "`jti` of the proof has {length} bytes, and needs 1 to {MAX_ID_LENGTH}"
+            )));
+        }
+        Ok(id)
+    }
+
+    /// Compares a claim with the configured URLs and the path of the request.
+    pub(super) fn check_target(&self, name: &str, url: &str, path: &str) -> Result<(), Denial> {
+        let is_target = Htu::parse(url)
             .zip(Path::parse(path))
             .is_some_and(|(htu, path)| self.bases.iter().any(|base| base.is_target(&htu, &path)));
         if is_target {
             return Ok(());
         }
-        let (found, path) = (quoted(htu), quoted(path));
+        let (found, path) = (quoted(url), quoted(path));
         Err(mismatch(format!(
-            "`htu` of the proof is `{found}`, and the request is for `{path}` of this service"
+            "`{name}` of the proof is `{found}`, and the request is for `{path}` of this service"
         )))
     }
 
     /// Checks the age, and returns the last second in which the proof is accepted.
     fn check_times(&self, claims: &ProofClaims<'_>, at: Moment) -> Result<i64, Denial> {
-        let iat = claims.iat.ok_or_else(|| missing("iat"))?.floor();
-        // A double of this size is a whole number of seconds.
-        if !(0.0..9e15).contains(&iat) {
-            return Err(mismatch("`iat` of the proof is not a time"));
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
-        let iat = iat as i64;
+        let iat = whole_seconds("iat", claims.iat)?;
         let (now, leeway) = (at.now.unix(), at.leeway_seconds());
         let ahead = i64::try_from(MAX_AHEAD.as_secs()).unwrap_or(0);
         let until = iat.saturating_add(self.max_age).saturating_add(leeway);
@@ -165,8 +179,78 @@ impl Proofs {
     }
 }
 
-fn mismatch(reason: impl Into<Cow<'static, str>>) -> Denial {
+/// The rules of one kind of proof, besides those that all kinds share.
+pub(super) trait Rules {
+    fn check_typ(&self, typ: &str) -> Result<(), Denial>;
+
+    /// The key that must have signed the proof. `embedded` is the one in its header.
+    fn key(&self, embedded: Option<EmbeddedJwk>, algorithm: Algorithm) -> Result<EmbeddedKey, Denial>;
+
+    /// Checks the claims, and returns what to record. `key` is the thumbprint of the key that signed them.
+    fn check(
+        &self,
+        proofs: &Proofs,
+        payload: &[u8],
+        key: &[u8; 32],
+        at: Moment,
+    ) -> Result<SpentProof, Denial>;
+}
+
+/// RFC 9449: the key is in the header of the proof, and its thumbprint in the token.
+struct OfDpop<'r>(AboutRequest<'r>);
+
+impl Rules for OfDpop<'_> {
+    fn check_typ(&self, typ: &str) -> Result<(), Denial> {
+        if typ == TYP {
+            return Ok(());
+        }
+        Err(mismatch(format!("`typ` of the proof is `{}`, expected `{TYP}`", quoted(typ))))
+    }
+
+    fn key(&self, embedded: Option<EmbeddedJwk>, algorithm: Algorithm) -> Result<EmbeddedKey, Denial> {
+        let jwk = embedded.ok_or_else(|| absent("jwk"))?;
+        jwk.key(algorithm).map_err(|error| mismatch(format!("the key of the proof: {error}")))
+    }
+
+    fn check(
+        &self,
+        proofs: &Proofs,
+        payload: &[u8],
+        key: &[u8; 32],
+        at: Moment,
+    ) -> Result<SpentProof, Denial> {
+        proofs.check(&ProofClaims::parse(payload)?, self.0, key, at)
+    }
+}
+
+/// What to record of a proof: a key uses each identifier once.
+pub(super) fn spent(key: &[u8; 32], id: &str, until: i64) -> SpentProof {
+    SpentProof::new(sha256(&[key, id.as_bytes()]), until)
+}
+
+/// Whether a claim is the hash of a token: unpadded base64url of SHA-256.
+pub(super) fn is_hash(claim: &str, token: &[u8]) -> bool {
+    let hash = URL_SAFE_NO_PAD.encode(sha256(&[token]));
+    verify_slices_are_equal(claim.as_bytes(), hash.as_bytes()).is_ok()
+}
+
+/// The whole seconds of a time claim that is required.
+pub(super) fn whole_seconds(name: &str, claim: Option<f64>) -> Result<i64, Denial> {
+    let seconds = claim.ok_or_else(|| missing(name))?.floor();
+    // A double of this size is a whole number of seconds.
+    if !(0.0..9e15).contains(&seconds) {
+        return Err(mismatch(format!("`{name}` of the proof is not a time")));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    Ok(seconds as i64)
+}
+
+pub(super) fn mismatch(reason: impl Into<Cow<'static, str>>) -> Denial {
     Denial::new(Code::ProofMismatch, reason)
+}
+
+fn absent(name: &str) -> Denial {
+    mismatch(format!("the header of the proof has no `{name}`"))
 }
 
 /// A refusal of the parser of tokens, which is about the proof here.
@@ -174,15 +258,15 @@ fn in_proof(denial: Denial) -> Denial {
     mismatch(format!("the proof: {denial}"))
 }
 
-fn missing(name: &str) -> Denial {
+pub(super) fn missing(name: &str) -> Denial {
     mismatch(format!("the proof has no `{name}`"))
 }
 
-fn required<'c>(claim: &'c Option<Cow<'_, str>>, name: &str) -> Result<&'c str, Denial> {
+pub(super) fn required<'c>(claim: &'c Option<Cow<'_, str>>, name: &str) -> Result<&'c str, Denial> {
     claim.as_deref().ok_or_else(|| missing(name))
 }
 
-fn unreadable(part: &'static str) -> impl Fn(JsonError) -> Denial {
+pub(super) fn unreadable(part: &'static str) -> impl Fn(JsonError) -> Denial {
     move |error| match error {
         JsonError::Malformed(why) | JsonError::WrongType(why) => {
             mismatch(format!("the {part} of the proof: {why}"))
@@ -194,7 +278,7 @@ fn unreadable(part: &'static str) -> impl Fn(JsonError) -> Denial {
 struct ProofHeader<'h> {
     typ: Cow<'h, str>,
     alg: Cow<'h, str>,
-    jwk: EmbeddedJwk,
+    jwk: Option<EmbeddedJwk>,
 }
 
 impl<'h> ProofHeader<'h> {
@@ -204,19 +288,15 @@ impl<'h> ProofHeader<'h> {
         if members.crit {
             return Err(mismatch("the header of the proof has `crit`, and no extension is implemented"));
         }
-        let absent = |name: &str| mismatch(format!("the header of the proof has no `{name}`"));
         Ok(Self {
             typ: members.typ.ok_or_else(|| absent("typ"))?,
             alg: members.alg.ok_or_else(|| absent("alg"))?,
-            jwk: members.jwk.ok_or_else(|| absent("jwk"))?,
+            jwk: members.jwk,
         })
     }
 
-    /// Checks `typ` and `alg`. The sender chooses the algorithm, so the list is closed and has no symmetric one.
-    fn check(&self, proofs: &Proofs) -> Result<Algorithm, Denial> {
-        if self.typ != TYP {
-            return Err(mismatch(format!("`typ` of the proof is `{}`, expected `{TYP}`", quoted(&self.typ))));
-        }
+    /// Checks `alg`. The sender chooses the algorithm, so the list is closed and has no symmetric one.
+    fn algorithm(&self, proofs: &Proofs) -> Result<Algorithm, Denial> {
         proofs.algorithms.iter().find(|algorithm| algorithm.as_str() == self.alg).ok_or_else(|| {
             let (found, allowed) = (quoted(&self.alg), &proofs.names);
             mismatch(format!("`alg` of the proof is `{found}`, allowed: {allowed}"))
@@ -306,7 +386,7 @@ impl<'de> json::Members<'de> for ProofClaims<'de> {
     }
 }
 
-fn text<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Cow<'de, str>, A::Error> {
+pub(super) fn text<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Cow<'de, str>, A::Error> {
     map.next_value::<Value<'de>>()?.into_text().ok_or_else(|| json::wrong_type(name, "a string"))
 }
 

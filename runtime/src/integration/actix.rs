@@ -37,15 +37,15 @@ use super::{
 };
 use crate::{
     audit::RequestContext,
+    bearer::OnlyHeader,
     caller::{Argument, Caller, Claims, Identity, User},
-    dpop::ProofHeader,
     guard::{Guard, Public, StaticPolicy, StaticReason, refuse_unverifiable},
     peer::PeerCertificate,
     policy::Endpoint,
     recorder::{Asked, Attempt, Attempted, KeptRequest, Recorder},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::trace_parent,
-    verifier::{Incoming, Verifier},
+    verifier::{Companion, Incoming, Verifier},
 };
 
 type Deciding<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>>>>;
@@ -247,7 +247,13 @@ fn required_verifier(request: &HttpRequest) -> Result<Verifier, Rejection> {
 /// Waits for an unknown key at most once per request; the key source bounds the wait. A cancelled wait leaves a
 /// record.
 async fn await_unknown_key(verifier: &Verifier, request: &HttpRequest, endpoint: Option<fn() -> Endpoint>) {
-    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(request)) {
+    let refresh = verifier.refresh_keys_for_request(bytes(request));
+    #[cfg(feature = "experimental-wimse")]
+    let refresh = refresh.or_else(|| {
+        let token = || Incoming::companion(request, Companion::IdentityToken);
+        verifier.refresh_keys_for_workload(bytes(request), token)
+    });
+    if let Some(refresh) = refresh {
         let asked = || asked(request, verifier, endpoint.map(|endpoint| endpoint()));
         let waiting = Unfinished::new(|| verifier.record_cancelled(bytes(request), asked()));
         refresh.await;
@@ -310,8 +316,13 @@ impl Credentials<HeaderValue> for HttpRequest {
         self.headers().get_all(AUTHORIZATION)
     }
 
-    fn proofs(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.headers().get_all(DPOP)
+    fn companions(&self, companion: Companion) -> impl Iterator<Item = &HeaderValue> {
+        let name = match companion {
+            Companion::Proof => "dpop",
+            #[cfg(feature = "experimental-wimse")]
+            Companion::IdentityToken => "workload-identity-token",
+        };
+        self.headers().get_all(name)
     }
 }
 
@@ -328,12 +339,24 @@ impl Incoming for HttpRequest {
         self.uri().path()
     }
 
-    fn proof(&self) -> ProofHeader<'_> {
-        ProofHeader::of(self.proofs().map(HeaderValue::as_bytes))
+    fn companion(&self, companion: Companion) -> OnlyHeader<'_> {
+        OnlyHeader::of(self.companions(companion).map(HeaderValue::as_bytes))
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    fn named_headers(&self) -> &dyn crate::dpop::NamedHeaders {
+        self
     }
 
     fn accepted_before(&self, by: &Arc<Recorder>) -> Option<[u8; 32]> {
         self.extensions().get::<Decided<HeaderValue>>()?.accepted_key(by, self)
+    }
+}
+
+#[cfg(feature = "experimental-wimse")]
+impl crate::dpop::NamedHeaders for HttpRequest {
+    fn named(&self, name: &str) -> OnlyHeader<'_> {
+        OnlyHeader::of(self.headers().get_all(name).map(HeaderValue::as_bytes))
     }
 }
 
@@ -380,9 +403,6 @@ impl Asked for HttpRequest {
 }
 
 const TRACEPARENT: &str = "traceparent";
-
-/// The header of a proof (RFC 9449 section 4.1).
-const DPOP: &str = "dpop";
 
 /// The recorded parts of a request, shared with it. A request of actix cannot move to another thread.
 pub(crate) struct KeptHttpRequest {

@@ -11,15 +11,15 @@ use crate::{
     caller::Identity,
     peer::PeerCertificate,
     recorder::{Attempt, Recorder},
-    verifier::Verifier,
+    verifier::{Companion, Verifier},
 };
 
 /// The headers of a request that its decision depends on. `V` is the framework's header value.
 pub(crate) trait Credentials<V: 'static> {
     fn authorization(&self) -> impl Iterator<Item = &V>;
 
-    /// The `DPoP` headers.
-    fn proofs(&self) -> impl Iterator<Item = &V>;
+    /// The headers that accompany it.
+    fn companions(&self, companion: Companion) -> impl Iterator<Item = &V>;
 }
 
 /// A decision that admitted a service or a user. It is ignored if it comes from another verifier, or if a layer has
@@ -28,8 +28,8 @@ pub(crate) trait Credentials<V: 'static> {
 #[derive(Clone)]
 pub(crate) struct Decided<V> {
     authorization: Option<V>,
-    /// The proof of DPoP, if the token is bound to a key.
-    proof: Option<V>,
+    /// The header that accompanies the `Authorization` header, if the token is bound to a key.
+    companion: Option<V>,
     identity: Identity,
     /// The epoch of the revocations, read before the decision.
     #[cfg_attr(not(any(feature = "actix", feature = "axum")), expect(dead_code, reason = "for extractors"))]
@@ -56,9 +56,9 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         epoch: Option<u64>,
         owner: Owner,
     ) -> Self {
-        let proof = identity.bound_key().and_then(|_| credentials.proofs().next().cloned());
+        let companion = companion(identity).and_then(|name| credentials.companions(name).next().cloned());
         let authorization = credentials.authorization().next().cloned();
-        Self { authorization, proof, identity: identity.clone(), epoch, owner }
+        Self { authorization, companion, identity: identity.clone(), epoch, owner }
     }
 
     /// Stores a decision that also owns the attempt, for as long as the request exists: a layer may drop what it
@@ -95,9 +95,9 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         // A part of the verifier that panics is asked again by the decision, which records the refusal.
         let check = || {
             let at = verifier.recorder().moment();
-            // A layer may have carried the decision over to a request of another connection. A proof of DPoP is a
-            // header, which was compared.
-            let is_proven = self.proof.is_some() || self.identity.check_proof(peer.into(), at).is_ok();
+            // A layer may have carried the decision over to a request of another connection. The other proofs are
+            // headers, which were compared.
+            let is_proven = self.companion.is_some() || self.identity.check_proof(peer.into(), at).is_ok();
             is_proven && self.identity.check_again(at, self.epoch).is_ok()
         };
         let is_good = || catch_unwind(AssertUnwindSafe(check)).unwrap_or(false);
@@ -116,7 +116,7 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         recorder: &Arc<Recorder>,
         credentials: &impl Credentials<V>,
     ) -> Option<[u8; 32]> {
-        let is_accepted = self.proof.is_some() && self.is_about(recorder, credentials, None);
+        let is_accepted = self.companion.is_some() && self.is_about(recorder, credentials, None);
         if is_accepted { self.identity.bound_key() } else { None }
     }
 
@@ -129,8 +129,19 @@ impl<V: Clone + PartialEq + 'static> Decided<V> {
         self.identity.is_of(recorder)
             && self.identity.is_of_connection(peer)
             && is_only(credentials.authorization(), self.authorization.as_ref())
-            && (self.proof.is_none() || is_only(credentials.proofs(), self.proof.as_ref()))
+            && companion(&self.identity)
+                .is_none_or(|name| is_only(credentials.companions(name), self.companion.as_ref()))
     }
+}
+
+/// The header that accompanies the `Authorization` header of a token that is bound to a key.
+fn companion(identity: &Identity) -> Option<Companion> {
+    identity.bound_key()?;
+    #[cfg(feature = "experimental-wimse")]
+    if identity.is_workload() {
+        return Some(Companion::IdentityToken);
+    }
+    Some(Companion::Proof)
 }
 
 /// Whether this is the only value, or there is none.

@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     audit::RequestContext,
+    bearer::OnlyHeader,
     caller::Identity,
-    dpop::ProofHeader,
     peer::PeerCertificate,
     recorder::{Asked, Attempt, Attempted, KeptRequest, Recorder},
     rejection::{CREDENTIALS, Rejection, RequestHeaders},
     trace_context::{TraceParent, trace_parent},
-    verifier::{Incoming, Verifier},
+    verifier::{Companion, Incoming, Verifier},
 };
 
 /// Waits for an unknown key at most once per request; the key source bounds the wait. A cancelled wait leaves a
@@ -31,7 +31,13 @@ pub(crate) async fn await_unknown_key<A: Asked>(
     authorization: &Authorization<'_>,
     asked: impl FnOnce() -> Attempted<A>,
 ) {
-    if let Some(refresh) = verifier.refresh_keys_for_request(bytes(authorization)) {
+    let refresh = verifier.refresh_keys_for_request(bytes(authorization));
+    #[cfg(feature = "experimental-wimse")]
+    let refresh = refresh.or_else(|| {
+        let token = || authorization.companion(Companion::IdentityToken);
+        verifier.refresh_keys_for_workload(bytes(authorization), token)
+    });
+    if let Some(refresh) = refresh {
         let waiting = Unfinished::new(|| verifier.record_cancelled(bytes(authorization), asked()));
         refresh.await;
         waiting.finish();
@@ -57,13 +63,33 @@ impl Credentials<HeaderValue> for Authorization<'_> {
         self.values.iter()
     }
 
-    fn proofs(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.headers.get_all(&DPOP).iter()
+    fn companions(&self, companion: Companion) -> impl Iterator<Item = &HeaderValue> {
+        let name = match companion {
+            Companion::Proof => &DPOP,
+            #[cfg(feature = "experimental-wimse")]
+            Companion::IdentityToken => &IDENTITY_TOKEN,
+        };
+        self.headers.get_all(name).iter()
     }
 }
 
-/// The header of a proof (RFC 9449 section 4.1).
 static DPOP: HeaderName = HeaderName::from_static("dpop");
+
+#[cfg(feature = "experimental-wimse")]
+static IDENTITY_TOKEN: HeaderName = HeaderName::from_static("workload-identity-token");
+
+impl Authorization<'_> {
+    fn companion(&self, companion: Companion) -> OnlyHeader<'_> {
+        OnlyHeader::of(self.companions(companion).map(HeaderValue::as_bytes))
+    }
+}
+
+#[cfg(feature = "experimental-wimse")]
+impl crate::dpop::NamedHeaders for Authorization<'_> {
+    fn named(&self, name: &str) -> OnlyHeader<'_> {
+        OnlyHeader::of(self.headers.get_all(name).iter().map(HeaderValue::as_bytes))
+    }
+}
 
 /// The request that a token came with.
 pub(crate) struct Sent<'r> {
@@ -93,8 +119,13 @@ impl Incoming for Sent<'_> {
         self.path
     }
 
-    fn proof(&self) -> ProofHeader<'_> {
-        ProofHeader::of(self.authorization.proofs().map(HeaderValue::as_bytes))
+    fn companion(&self, companion: Companion) -> OnlyHeader<'_> {
+        self.authorization.companion(companion)
+    }
+
+    #[cfg(feature = "experimental-wimse")]
+    fn named_headers(&self) -> &dyn crate::dpop::NamedHeaders {
+        self.authorization
     }
 
     fn accepted_before(&self, by: &Arc<Recorder>) -> Option<[u8; 32]> {

@@ -6,7 +6,7 @@ mod embedded;
 use std::{borrow::Cow, collections::HashMap, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-pub(crate) use embedded::EmbeddedJwk;
+pub(crate) use embedded::{EmbeddedJwk, EmbeddedKey};
 use jsonwebtoken::DecodingKey;
 use serde::{
     Deserialize,

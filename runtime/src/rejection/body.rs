@@ -42,7 +42,8 @@ impl<'r> Refusal<'r> {
     }
 
     /// The first header of the request with this name, such as `accept-language`, if it is visible ASCII. Credentials
-    /// (`authorization`, `proxy-authorization`, `cookie`, `dpop`) are absent. The caller has written the header, so escape it.
+    /// (`authorization`, `proxy-authorization`, `cookie`, `dpop`, `workload-identity-token`) are absent. The caller has written
+    /// the header, so escape it.
     ///
     /// It is `None` for a token that came without a request, and after the attempt of a caller has ended.
     pub fn header(&self, name: &str) -> Option<&'r str> {
@@ -52,7 +53,8 @@ impl<'r> Refusal<'r> {
 }
 
 /// The headers that a refusal does not show.
-pub(crate) const CREDENTIALS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "dpop"];
+pub(crate) const CREDENTIALS: [&str; 5] =
+    ["authorization", "proxy-authorization", "cookie", "dpop", "workload-identity-token"];
 
 impl fmt::Debug for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

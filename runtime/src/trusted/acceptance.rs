@@ -46,6 +46,8 @@ impl Acceptance {
                 Some(Proof::Mtls)
             }
             Self::Token { confirmation: Confirmation::Key(_), .. } => Some(Proof::Dpop),
+            #[cfg(feature = "experimental-wimse")]
+            Self::Token { confirmation: Confirmation::Workload(_), .. } => Some(Proof::Wpt),
             Self::Token { confirmation: Confirmation::None | Confirmation::Unsupported, .. } => None,
         }
     }
@@ -59,6 +61,8 @@ impl Acceptance {
     pub(crate) fn bound_key(&self) -> Option<[u8; 32]> {
         match self {
             Self::Token { confirmation: Confirmation::Key(key), .. } => Some(*key),
+            #[cfg(feature = "experimental-wimse")]
+            Self::Token { confirmation: Confirmation::Workload(key), .. } => Some(*key),
             _ => None,
         }
     }

@@ -22,6 +22,9 @@ pub(crate) struct Expectations {
     pub(crate) issuer: String,
     pub(crate) audience: Vec<String>,
     pub(crate) max_lifetime: Option<Duration>,
+    /// Whether a token without `iat` is limited by its remaining time only.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) iat_is_optional: bool,
 }
 
 pub(crate) fn bad_signature(algorithm: Algorithm, kid: Option<&KeyId>) -> Denial {
@@ -105,7 +108,12 @@ impl Expectations {
     fn lifetime(&self, times: &Times, at: Moment) -> Result<(), Denial> {
         let Some(most) = self.max_lifetime else { return Ok(()) };
         let most = i64::try_from(most.as_secs()).unwrap_or(i64::MAX);
-        let iat = times.iat.ok_or_else(|| missing("iat"))?;
+        let iat = match times.iat {
+            Some(iat) => iat,
+            #[cfg(feature = "experimental-wimse")]
+            None if self.iat_is_optional => at.now.unix(),
+            None => return Err(missing("iat")),
+        };
         if iat > at.now.unix().saturating_add(at.leeway_seconds()) {
             let reason = format!("the token's `iat` is {}, in the future", Timestamp::from_unix(iat));
             return Err(Denial::new(Code::NotYetValid, reason));
@@ -130,8 +138,28 @@ pub(crate) fn check_proof(
 ) -> Result<(), Denial> {
     let missing = |reason| Err(Denial::new(Code::ProofMissing, reason));
     let mismatch = |reason| Err(Denial::new(Code::ProofMismatch, reason));
+    #[cfg(feature = "experimental-wimse")]
+    match (confirmation, evidence.dpop.filter(|proof| proof.is_wpt())) {
+        (Confirmation::Workload(bound), Some(proof)) if bound == proof.key(at)? => return Ok(()),
+        (Confirmation::Workload(_), Some(_)) => {
+            return mismatch("the token contains another key than the one that signed the proof");
+        }
+        (Confirmation::Workload(_), None) => {
+            return missing(
+                "the token is a Workload Identity Token, and is not sent with the scheme WPT and a proof",
+            );
+        }
+        (_, Some(_)) => {
+            return mismatch(
+                "the request has the scheme WPT, and its token is not a Workload Identity Token",
+            );
+        }
+        (_, None) => {}
+    }
     match (confirmation, evidence.peer, evidence.dpop) {
         (Confirmation::None, _, None) => Ok(()),
+        #[cfg(feature = "experimental-wimse")]
+        (Confirmation::Workload(_), _, _) => missing("the token has no proof of its key"),
         (Confirmation::Unsupported, _, _) => {
             missing("the token has a `cnf`: it is bound to a key, and no proof of that key was checked")
         }

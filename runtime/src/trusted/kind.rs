@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     Kubernetes,
     Spiffe,
     OAuth,
+    /// Workload Identity Tokens of WIMSE.
+    #[cfg(feature = "experimental-wimse")]
+    Wimse,
 }
 
 impl Kind {
@@ -41,16 +44,23 @@ impl Kind {
             Self::Kubernetes => "kubernetes",
             Self::Spiffe => "spiffe",
             Self::OAuth => "oauth",
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wimse => "wimse",
         }
     }
 
+    /// Whether an audience must be configured. A Workload Identity Token has none: its proof names the service.
     pub(crate) const fn requires_audience(self) -> bool {
+        #[cfg(feature = "experimental-wimse")]
+        if matches!(self, Self::Wimse) {
+            return false;
+        }
         !matches!(self, Self::Compatible)
     }
 
     /// Whether the token's subject comes from another system and is mapped to a service.
     pub(crate) const fn has_subjects(self) -> bool {
-        matches!(self, Self::Kubernetes | Self::Spiffe | Self::OAuth)
+        !matches!(self, Self::Compatible | Self::Strict)
     }
 
     /// Whether tokens of this kind may use an algorithm. A shared secret that verifies can also mint, so only
@@ -63,6 +73,8 @@ impl Kind {
                 !algorithm.is_symmetric() && !matches!(algorithm, Algorithm::EdDSA | Algorithm::Ed25519)
             }
             Self::Strict | Self::Kubernetes | Self::OAuth => !algorithm.is_symmetric(),
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wimse => !algorithm.is_symmetric(),
         }
     }
 
@@ -79,12 +91,25 @@ impl Kind {
                 let (own, optional) = access.typ_values();
                 check_typ(own, optional, typ)
             }
+            // draft-ietf-wimse-workload-creds-02 section 5.1.
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wimse => check_typ(&["wit+jwt", "application/wit+jwt"], false, typ),
         }
     }
 
-    /// Whether `iss` is compared. A JWT-SVID may omit it; its trust domain is in its `sub`.
+    /// Whether `iss` is compared. A JWT-SVID and a Workload Identity Token may omit it; the trust domain is in their `sub`.
     pub(crate) const fn compares_issuer(self) -> bool {
+        #[cfg(feature = "experimental-wimse")]
+        if matches!(self, Self::Wimse) {
+            return false;
+        }
         !matches!(self, Self::Spiffe)
+    }
+
+    /// Whether the issuer is named by a scheme and a trust domain, such as `wimse://bakery.example`.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) const fn is_wimse(self) -> bool {
+        matches!(self, Self::Wimse)
     }
 
     /// Checks the claims that this kind requires in addition to `iss`, `aud` and `exp`.
@@ -94,6 +119,8 @@ impl Kind {
             // All providers state `iat`. The settings of the issuer decide about `jti`.
             Self::OAuth => (false, true),
             Self::Compatible | Self::Kubernetes | Self::Spiffe => (false, false),
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wimse => (false, false),
         };
         if jti && claims.jti.as_deref().is_none_or(str::is_empty) {
             return Err(missing("jti"));
@@ -117,6 +144,8 @@ impl Kind {
             Self::Compatible | Self::Strict => return own_claims::claims(claims, times),
             Self::Kubernetes => kubernetes(claims)?,
             Self::Spiffe => spiffe(claims, issuer)?,
+            #[cfg(feature = "experimental-wimse")]
+            Self::Wimse => super::wit::workload_of(subject(claims)?, issuer)?,
             Self::OAuth => match access.subject(members) {
                 Err(denial) if denial.code() == Code::NotService && access.admits_users() => {
                     let granted = (access.read_scopes(members), access.read_roles(members));

@@ -47,11 +47,21 @@ impl Foreign<'_> {
 
 /// Reads `spiffe://TRUST-DOMAIN/PATH` (SPIFFE-ID section 2). `place` is where the ID was found, for the operator.
 pub(super) fn workload<'c>(id: &'c str, trust_domain: &str, place: &str) -> Result<Foreign<'c>, Denial> {
-    let wrong = |why: &str| {
-        let reason = format!("{place} is `{}`, {why}", quoted(id));
-        Denial::new(Code::BadClaimValue, reason)
-    };
-    let rest = id.strip_prefix("spiffe://").ok_or_else(|| wrong("which is not a SPIFFE ID"))?;
+    let rest = id.strip_prefix("spiffe://").ok_or_else(|| wrong(id, place, "which is not a SPIFFE ID"))?;
+    of_domain(id, rest, trust_domain, place)
+}
+
+fn wrong(id: &str, place: &str, why: &str) -> Denial {
+    Denial::new(Code::BadClaimValue, format!("{place} is `{}`, {why}", quoted(id)))
+}
+
+/// Reads the part of an ID after its scheme.
+pub(super) fn of_domain<'c>(
+    id: &'c str,
+    rest: &'c str,
+    trust_domain: &str,
+    place: &str,
+) -> Result<Foreign<'c>, Denial> {
     let (domain, path) = rest.split_once('/').unwrap_or((rest, ""));
     if domain != trust_domain {
         let reason =
@@ -63,7 +73,7 @@ pub(super) fn workload<'c>(id: &'c str, trust_domain: &str, place: &str) -> Resu
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     if !path.split('/').all(segment) {
-        return Err(wrong("which names no workload"));
+        return Err(wrong(id, place, "which names no workload"));
     }
     let default = (!path.contains('.')).then(|| Cow::Owned(path.replace('/', ".")));
     Ok(Foreign { default, subject: id.into() })

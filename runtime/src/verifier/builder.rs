@@ -48,6 +48,8 @@ pub struct VerifierBuilder {
     realm: Option<String>,
     proof: Option<RequiredProof>,
     dpop: Option<Dpop>,
+    #[cfg(feature = "experimental-wimse")]
+    wpt: Option<crate::experimental_wimse::Wpt>,
     bodies: Option<RefusalBodies>,
     sets: Vec<(String, Vec<String>)>,
     resource: Option<String>,
@@ -164,6 +166,13 @@ impl VerifierBuilder {
         Self { dpop: Some(dpop), ..self }
     }
 
+    /// Accepts Workload Identity Tokens of the trusted [`TrustedIssuer::experimental_wimse`], with a Workload Proof Token for
+    /// each request. By default they are refused. See [`experimental_wimse`](crate::experimental_wimse).
+    #[cfg(feature = "experimental-wimse")]
+    pub fn experimental_wpt(self, wpt: crate::experimental_wimse::Wpt) -> Self {
+        Self { wpt: Some(wpt), ..self }
+    }
+
     /// Names this service as a protected resource (RFC 9728): an `https` URL without a query and a fragment. Each challenge
     /// then has the parameter `resource_metadata` with the URL of [`Verifier::resource_metadata`]. The default is none.
     pub fn resource(self, identifier: impl Into<String>) -> Self {
@@ -257,6 +266,16 @@ impl VerifierBuilder {
             return Err(BuildError::Dpop("no URL of this service; accept proofs with `.dpop(…)`".to_owned()));
         }
         let proofs = self.dpop.map(Dpop::build).transpose().map_err(BuildError::Dpop)?;
+        #[cfg(feature = "experimental-wimse")]
+        let requires_wpt = self.proof == Some(RequiredProof::Wpt);
+        #[cfg(feature = "experimental-wimse")]
+        let wpt = match self.wpt {
+            None if requires_wpt => {
+                let why = "no URL of this service; accept proofs with `.experimental_wpt(…)`";
+                return Err(BuildError::Wpt(why.to_owned()));
+            }
+            wpt => wpt.map(crate::experimental_wimse::Wpt::build).transpose().map_err(BuildError::Wpt)?,
+        };
         let mut sets = Sets::default();
         for (name, services) in self.sets {
             sets.add(name, services).map_err(BuildError::ServiceSet)?;
@@ -281,6 +300,13 @@ impl VerifierBuilder {
                 Authority::Issuer(issuer) => issuers.push(*issuer),
                 Authority::Domain(domain) => domains.push(domain),
             }
+        }
+        #[cfg(feature = "experimental-wimse")]
+        if let (None, Some(issuer)) = (&wpt, issuers.iter().find(|issuer| issuer.kind.is_wimse())) {
+            let issuer = &issuer.expectations.issuer;
+            return Err(BuildError::Wpt(format!(
+                "tokens of `{issuer}` need a proof, and no URL of this service is set; accept proofs with `.experimental_wpt(…)`"
+            )));
         }
         let several = issuers.len() + domains.len() > 1;
         let of_issuers = issuers.iter_mut().map(|issuer| &mut issuer.names);
@@ -309,6 +335,10 @@ impl VerifierBuilder {
                 sets,
                 proofs,
                 requires_dpop: self.proof == Some(RequiredProof::Dpop),
+                #[cfg(feature = "experimental-wimse")]
+                wpt,
+                #[cfg(feature = "experimental-wimse")]
+                requires_wpt,
                 metadata_url: resource.as_ref().map(Resource::metadata_url),
                 revocation: self.revocation.map(|store| Revocation {
                     store,

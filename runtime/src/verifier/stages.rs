@@ -94,8 +94,9 @@ impl Verification<'_> {
     ) -> Result<Identity, Denial> {
         let mut room = PayloadRoom::new();
         let payload = segments.payload(&mut room)?;
-        let raw = RawClaims::parse(payload)?;
-        let confirmation = raw.confirmation;
+        let mut raw = RawClaims::parse(payload)?;
+        let confirmation = issuer.confirmation(&raw, payload)?;
+        raw.confirmation = confirmation;
         let (claims, times) = issuer.check_claims(&raw, payload, self.evidence, self.at)?;
         let keeps_payload = match &claims {
             Claims::Service(_) => issuer.kind.has_subjects() || raw.exceeds_service_claims(),

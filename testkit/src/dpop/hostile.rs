@@ -8,9 +8,12 @@ use super::{ProofDraft, Signer, hash};
 /// A request that a service with DPoP must refuse. [`ProofDraft::hostile`] creates them from a valid proof.
 #[derive(Debug, Clone)]
 pub struct HostileProof {
-    class: &'static Class,
-    headers: Vec<(&'static str, String)>,
+    class: &'static Facts,
+    headers: Headers,
 }
+
+/// The headers of a request.
+pub(super) type Headers = Vec<(&'static str, String)>;
 
 impl HostileProof {
     /// The name of the class, in snake case.
@@ -49,21 +52,33 @@ impl HostileProof {
     }
 }
 
+/// What is known about a class of hostile requests.
 #[derive(Debug)]
-struct Class {
-    name: &'static str,
-    rule: &'static str,
-    description: &'static str,
-    source: &'static str,
-    code: Code,
-    make: fn(ProofDraft) -> Vec<(&'static str, String)>,
+pub(super) struct Facts {
+    pub(super) name: &'static str,
+    pub(super) rule: &'static str,
+    pub(super) description: &'static str,
+    pub(super) source: &'static str,
+    pub(super) code: Code,
+}
+
+/// A class, and how its requests are made of a valid one.
+pub(super) struct Class<V> {
+    pub(super) facts: Facts,
+    pub(super) make: fn(V) -> Headers,
+}
+
+impl<V> Class<V> {
+    pub(super) fn of(&'static self, valid: V) -> HostileProof {
+        HostileProof { class: &self.facts, headers: (self.make)(valid) }
+    }
 }
 
 impl ProofDraft {
     /// Requests with the token and this proof, of which each breaks one rule.
     #[track_caller]
     pub fn hostile(&self) -> Vec<HostileProof> {
-        CLASSES.iter().map(|class| HostileProof { class, headers: (class.make)(self.clone()) }).collect()
+        CLASSES.iter().map(|class| class.of(self.clone())).collect()
     }
 
     fn authorization(&self, scheme: &str) -> (&'static str, String) {
@@ -71,11 +86,11 @@ impl ProofDraft {
     }
 
     /// The headers of a request with its token and this text as its proof.
-    fn with(&self, proof: String) -> Vec<(&'static str, String)> {
+    fn with(&self, proof: String) -> Headers {
         vec![self.authorization("DPoP"), ("dpop", proof)]
     }
 
-    fn request(self) -> Vec<(&'static str, String)> {
+    fn request(self) -> Headers {
         let text = self.text();
         self.with(text)
     }
@@ -87,7 +102,7 @@ impl ProofDraft {
     }
 
     /// Another key of the same kind.
-    fn stranger(&self) -> super::TestDpopKey {
+    pub(super) fn stranger(&self) -> super::TestDpopKey {
         let algorithm = self.owner.key.algorithm();
         let key = service_only::issue::SigningKey::generate(algorithm);
         let key = crate::fail::OrFail::or_fail(key, "the key of a stranger");
@@ -96,7 +111,7 @@ impl ProofDraft {
 }
 
 /// Repeats the URL with another host, as if the service took its own name from the request.
-fn at_another_host(url: &str) -> String {
+pub(super) fn at_another_host(url: &str) -> String {
     let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
     format!("https://evil.example{}", path.unwrap_or("/"))
 }
@@ -105,8 +120,9 @@ use Code::{MissingToken, ProofMismatch, ProofMissing};
 
 macro_rules! classes {
     ($($name:literal, $rule:literal, $code:ident, $description:literal, $source:literal, $make:expr;)*) => {
-        static CLASSES: &[Class] = &[$(Class {
-            name: $name, rule: $rule, description: $description, source: $source, code: $code, make: $make,
+        static CLASSES: &[Class<ProofDraft>] = &[$(Class {
+            facts: Facts { name: $name, rule: $rule, description: $description, source: $source, code: $code },
+            make: $make,
         }),*];
     };
 }

@@ -27,6 +27,19 @@ pub(crate) struct EmbeddedKey {
 }
 
 impl EmbeddedJwk {
+    /// The algorithm that the key names. Its owner signs proofs with this one only, so it is required.
+    #[cfg(feature = "experimental-wimse")]
+    pub(crate) fn proof_algorithm(&self) -> Result<Algorithm, KeyError> {
+        let name = self.0.alg.required("alg")?;
+        let mut known = Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric());
+        known.find(|algorithm| algorithm.as_str() == name).ok_or_else(|| {
+            KeyError::unusable(format!(
+                "its `alg` is `{}`, which is not a signature by a key pair",
+                quoted(name)
+            ))
+        })
+    }
+
     /// Checks the key by the rules of a JWK set, for one algorithm: no private member, no secret, no weak key.
     pub(crate) fn key(self, algorithm: Algorithm) -> Result<EmbeddedKey, KeyError> {
         let Self(jwk) = self;

@@ -46,6 +46,8 @@ fn decide(payload: &serde_json::Value, audience: &[&str], leeway: u64) -> Result
         issuer: "bakery-auth".to_owned(),
         audience: audience.iter().map(|&name| name.to_owned()).collect(),
         max_lifetime: None,
+        #[cfg(feature = "experimental-wimse")]
+        iat_is_optional: false,
     };
     let text = payload.to_string();
     let claims = RawClaims::parse(text.as_bytes()).map_err(|denial| denial.code())?;
@@ -78,8 +80,13 @@ fn a_token_of_another_type_is_refused_with_its_type() {
         let text = payload.to_string();
         let claims = RawClaims::parse(text.as_bytes()).unwrap();
         let at = Moment { now: Timestamp::from_unix(NOW), leeway: Duration::ZERO };
-        let expectations =
-            Expectations { issuer: "bakery-auth".to_owned(), audience: vec![], max_lifetime: None };
+        let expectations = Expectations {
+            issuer: "bakery-auth".to_owned(),
+            audience: vec![],
+            max_lifetime: None,
+            #[cfg(feature = "experimental-wimse")]
+            iat_is_optional: false,
+        };
         let times = check(&expectations, &claims, at).unwrap();
         own_claims::claims(&claims, &times).unwrap_err().reason().to_owned()
     };
