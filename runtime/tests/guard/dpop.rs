@@ -212,6 +212,22 @@ async fn the_scheme_must_fit_the_token() {
 }
 
 #[tokio::test]
+async fn a_cached_bearer_token_with_a_valid_proof_of_any_key_is_refused_as_an_uncached_one_is() {
+    let scene = Scene::new();
+    let verifier = scene.verifier();
+    let app = call(app(verifier.clone()));
+    let bearer = scene.authority.service("billing").token();
+    for _ in 0..4 {
+        let proof = scene.key.proof("GET", &format!("{URL}/stock"), &bearer);
+        scene.authority.audit().clear();
+        assert_denied!(app.get("/stock").dpop(&bearer, &proof).await, 401);
+        assert_eq!(scene.last_code(), Some(Code::ProofMismatch));
+        assert_allowed!(app.get("/stock").bearer(&bearer).await);
+    }
+    assert!(verifier.token_cache_hits() >= 2);
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_schemes_that_are_accepted() {
     let scene = Scene::new();
     let algorithms = r#"algs="ES256 ES384 EdDSA Ed25519""#;

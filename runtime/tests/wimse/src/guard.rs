@@ -1,6 +1,9 @@
 //! Requests with a Workload Identity Token and a proof: on each framework, once per proof.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix_web::{
     App,
@@ -12,12 +15,13 @@ use axum::{
     routing::{get, post},
 };
 use service_only::{
-    Algorithm, Caller, Dpop, Identity, Policy, Proof, RequiredProof, ServiceOnlyLayer, TrustedIssuer,
+    Algorithm, Caller, Dpop, Identity, KeySet, Policy, Proof, RequiredProof, ServiceOnlyLayer, TrustedIssuer,
     Verifier,
     audit::Decision,
     error::{BuildError, Code},
     experimental_wimse::Wpt,
     issue::SigningKey,
+    keys::{KeySource, KeysUnavailable, Refresh},
     service_only,
 };
 use service_only_testkit::{
@@ -222,22 +226,6 @@ async fn only_a_workload_identity_token_is_sent_with_the_scheme_wpt() {
 }
 
 #[tokio::test]
-async fn a_cached_bearer_token_with_a_valid_proof_of_any_key_is_refused_as_an_uncached_one_is() {
-    let scene = Scene::new();
-    let verifier = scene.authority.verifier_builder().dpop(Dpop::new(URL)).build().unwrap();
-    let app = call(app(verifier.clone()));
-    let bearer = scene.authority.service("billing").token();
-    for _ in 0..4 {
-        let proof = scene.key.proof("POST", &format!("{URL}/orders"), &bearer);
-        scene.authority.audit().clear();
-        assert_denied!(app.post("/orders").dpop(&bearer, &proof).await, 401);
-        assert_eq!(scene.last_code(), Some(Code::ProofMismatch));
-        assert_allowed!(app.post("/orders").bearer(&bearer).await);
-    }
-    assert!(verifier.token_cache_hits() >= 2);
-}
-
-#[tokio::test]
 async fn without_its_setting_the_scheme_is_refused_as_any_other() {
     let scene = Scene::new();
     let app = call(app(scene.authority.verifier()));
@@ -437,7 +425,7 @@ async fn a_proof_stays_recorded_while_it_is_accepted_and_a_full_memory_refuses()
 
 #[test]
 fn a_verifier_with_an_incomplete_setting_is_not_built() {
-    let keys = || service_only::KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
+    let keys = || KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
     let issuer = |origin: &str| TrustedIssuer::experimental_wimse(origin).keys(keys());
     let built = |issuer: TrustedIssuer, wpt: Option<Wpt>| {
         let builder = Verifier::builder().trust(issuer);
@@ -475,6 +463,62 @@ fn a_verifier_with_an_incomplete_setting_is_not_built() {
 fn without_a_request_there_is_no_proof() {
     let scene = Scene::new();
     assert_eq!(scene.verifier().verify(&scene.token).unwrap_err().code(), Code::ProofMissing);
+}
+
+/// Keys that are there once a token has asked for them.
+struct Late {
+    keys: KeySet,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Late {
+    fn arc(scene: &Scene) -> Arc<Self> {
+        Arc::new(Self { keys: scene.authority.keys(), asked: Mutex::default() })
+    }
+
+    fn issuer(self: &Arc<Self>) -> TrustedIssuer {
+        TrustedIssuer::experimental_wimse(TestAuthority::EXPERIMENTAL_WIMSE_ORIGIN).keys(Arc::clone(self))
+    }
+}
+
+impl KeySource for Late {
+    fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+        let is_loaded = !self.asked.lock().unwrap().is_empty();
+        if is_loaded { Ok(self.keys.clone()) } else { Err(KeysUnavailable::pending("not loaded yet")) }
+    }
+
+    fn refresh_for(&self, kid: &str) -> Option<Refresh<'_>> {
+        let kid = kid.to_owned();
+        Some(Box::pin(async move { self.asked.lock().unwrap().push(kid) }))
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_a_workload_identity_token_is_waited_for() {
+    let scene = Scene::new();
+    let with = |late: &Arc<Late>| {
+        let builder = Verifier::builder().trust(late.issuer()).clock(scene.authority.clock().clone());
+        builder.experimental_wpt(Wpt::new(URL)).audit(scene.authority.audit().clone()).build().unwrap()
+    };
+    let late = Late::arc(&scene);
+    let app = call(app(with(&late)));
+    // Neither a token without a proof nor a proof without a token causes a fetch.
+    assert_denied!(app.get("/stock").header("workload-identity-token", &*scene.token).await, 401);
+    let proof = scene.proof("/stock");
+    assert_denied!(app.get("/stock").authorization(format!("WPT {}", proof.text())).await, 401);
+    assert!(late.asked.lock().unwrap().is_empty());
+    assert_allowed!(app.get("/stock").experimental_wpt(&scene.token, &proof).await);
+    assert_eq!(*late.asked.lock().unwrap(), [scene.authority.kid()]);
+
+    let late = Late::arc(&scene);
+    let routes = web::scope("/scope").route("/stock", web::get().to(actix_stock));
+    let service = init_service(App::new().app_data(web::Data::new(with(&late))).service(routes)).await;
+    let request = TestRequest::get()
+        .uri("/scope/stock")
+        .append_header(("authorization", format!("WPT {}", scene.proof("/scope/stock").text())))
+        .append_header(("workload-identity-token", &*scene.token));
+    assert_eq!(call_service(&service, request.to_request()).await.status().as_u16(), 200);
+    assert_eq!(*late.asked.lock().unwrap(), [scene.authority.kid()]);
 }
 
 #[service_only(services("billing"))]
