@@ -61,7 +61,7 @@ impl DpopKey {
                 members.remove(unneeded);
             }
         }
-        let header = Header { typ: "dpop+jwt", alg: algorithm, jwk };
+        let header = Header { typ: "dpop+jwt", alg: algorithm, jwk: Some(jwk) };
         let header = base64url(serde_json::to_vec(&header).map_err(unusable)?);
         Ok(Self { thumbprint: public.thumbprint(), header, key, clock: Box::new(SystemClock) })
     }
@@ -100,18 +100,61 @@ impl DpopKey {
             ath: token.map(|token| base64url(sha256(&[token.as_bytes()]))),
             nonce,
         };
-        let claims = serde_json::to_vec(&claims).map_err(|error| IssueError::new(error.to_string()))?;
-        let signed = format!("{}.{}", self.header, base64url(claims));
+        self.signed(&self.header, &claims)
+    }
+
+    /// Signs a Workload Proof Token for one request (draft-ietf-wimse-wpt-02): its URL and its Workload Identity Token, which
+    /// contains the public half of this key. Send it as `Authorization: WPT …`. A query and a fragment of the URL are left
+    /// out. The proof is valid for a minute.
+    ///
+    /// `headers` are the other headers of the request that name a user or a transaction: `Txn-Token` is bound by `tth`, and
+    /// each other one by `oth`.
+    ///
+    /// # Errors
+    /// As [`SigningKey::sign`].
+    #[cfg(feature = "experimental-wimse")]
+    pub fn experimental_sign_wpt(
+        &self,
+        url: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<String, IssueError> {
+        let hash = |value: &str| base64url(sha256(&[value.trim_matches(' ').as_bytes()]));
+        let is_transaction = |name: &str| name.eq_ignore_ascii_case("txn-token");
+        let transaction = headers.iter().find(|(name, _)| is_transaction(name));
+        let others = headers.iter().filter(|(name, _)| !is_transaction(name));
+        let claims = WptClaims {
+            aud: url.split(['?', '#']).next().unwrap_or_default(),
+            exp: self.clock.now().unix().saturating_add(WPT_LIFETIME),
+            jti: Uuid::new_v4(),
+            wth: hash(token),
+            tth: transaction.map(|(_, token)| hash(token)),
+            oth: others.map(|(name, value)| (name.to_ascii_lowercase(), hash(value))).collect(),
+        };
+        let header = Header { typ: "wpt+jwt", alg: self.key.algorithm(), jwk: None };
+        let header = serde_json::to_vec(&header).map_err(|error| IssueError::new(error.to_string()))?;
+        self.signed(&base64url(header), &claims)
+    }
+
+    /// Signs claims under an encoded header.
+    fn signed(&self, header: &str, claims: &impl Serialize) -> Result<String, IssueError> {
+        let claims = serde_json::to_vec(claims).map_err(|error| IssueError::new(error.to_string()))?;
+        let signed = format!("{header}.{}", base64url(claims));
         let signature = base64url(self.key.sign(signed.as_bytes())?);
         Ok(format!("{signed}.{signature}"))
     }
 }
 
+/// How long a Workload Proof Token is valid, in seconds: clients sign each request immediately before they send it.
+#[cfg(feature = "experimental-wimse")]
+const WPT_LIFETIME: i64 = 60;
+
 #[derive(Serialize)]
 struct Header {
     typ: &'static str,
     alg: Algorithm,
-    jwk: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -124,6 +167,20 @@ struct Claims<'r> {
     ath: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'r str>,
+}
+
+/// The claims of a Workload Proof Token.
+#[cfg(feature = "experimental-wimse")]
+#[derive(Serialize)]
+struct WptClaims<'r> {
+    aud: &'r str,
+    exp: i64,
+    jti: Uuid,
+    wth: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tth: Option<String>,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    oth: std::collections::BTreeMap<String, String>,
 }
 
 impl fmt::Debug for DpopKey {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::{Router, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use service_only::{KeySet, TrustedIssuer, Verifier, experimental_wimse::Wpt, service_only};
+use service_only::{KeySet, TrustedIssuer, Verifier, experimental_wimse::Wpt, issue::DpopKey, service_only};
 use service_only_testkit::{Audited, TestApp, TestAuthority, call};
 use wimsey_wit::{Algorithm, Jwk, SigningKey};
 
@@ -343,6 +343,38 @@ async fn each_change_alone_differs_in_the_direction_of_its_row() {
             Accepts::Less(_) => (false, true),
         };
         assert_eq!((more > 0, less > 0), expected, "{name}: wimsey accepts {more} more and {less} less");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_this_project_signs_is_accepted_by_both() {
+    let mut numbers = Numbers::of_seed(SEED + 3);
+    let keys = Keys::new(&mut numbers);
+    let ours = Ours::new(&keys);
+    let now = ours.authority.clock().now().unix();
+    for algorithm in [service_only::Algorithm::ES256, service_only::Algorithm::EdDSA] {
+        let key = service_only::issue::SigningKey::generate(algorithm).unwrap();
+        let mut case = Case::valid(&mut numbers, &keys, now);
+        case.wit.claims["cnf"] = json!({"jwk": key.public_jwk().unwrap()});
+        let wit = case.wit.text(&case.issuer);
+        let key = DpopKey::new(key).unwrap().clock(ours.authority.clock().clone());
+        let signed = |headers: &[(&'static str, String)]| {
+            let named: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let wpt = key.experimental_sign_wpt(&format!("{URL}/stock?query#part"), &wit, &named).unwrap();
+            Sent { wit: wit.clone(), wpt, headers: headers.to_vec() }
+        };
+        let context = [("txn-token", "a.b.c".to_owned()), ("x-user-token", " anna ".to_owned())];
+        for headers in [&context[..0], &context[..1], &context[1..], &context[..]] {
+            let sent = signed(headers);
+            assert_eq!(ours.verdict(&sent).await, Ok(()), "{headers:?}");
+            assert_eq!(theirs(&keys, &sent, now), Ok(()), "{headers:?}");
+        }
+        // Each is bound.
+        for name in ["txn-token", "x-user-token"] {
+            let mut sent = signed(&context);
+            sent.headers.retain(|(own, _)| *own != name);
+            assert!(ours.verdict(&sent).await.is_err() && theirs(&keys, &sent, now).is_err(), "{name}");
+        }
     }
 }
 
