@@ -3,22 +3,27 @@
 //! Success means an effect: an unknown name or an expired token is an error. A separate option allows the
 //! revocation of unknown names.
 
+mod checks;
+mod made;
+#[cfg(feature = "dashboard")]
+mod page;
+
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use serde_json::{Value, json};
 use service_only::{Verifier, clock::Timestamp};
-use service_only_store::{
-    Coverage, NewRevocation, RevocationRecord, RevocationTarget, Revoked, Store, StoreError, TokenFilter,
-};
+use service_only_store::{Coverage, NewRevocation, RevocationRecord, RevocationTarget, Store, TokenFilter};
 
+use self::checks::{check_authentic, check_clock};
+pub(crate) use self::made::Made;
+use self::made::outcome;
+#[cfg(feature = "dashboard")]
+pub(crate) use self::page::Target;
 use crate::change::{By, Consent, DryRun};
-use crate::clocks::{self, Clocks};
-use crate::commands::presented::{Authenticity, Presented, STDIN};
+use crate::commands::presented::{Presented, STDIN};
 use crate::config::Config;
 use crate::escape;
 use crate::exit::Exit;
-use crate::instant::CLOCKS_DIFFER;
 use crate::known;
 use crate::members;
 use crate::named;
@@ -99,66 +104,6 @@ pub(crate) fn run(options: &RevokeOptions) -> Outcome<Exit> {
     made.warn();
     options.print(&made)?;
     Ok(Exit::Done)
-}
-
-/// The result of a revocation, or of its dry run.
-pub(crate) struct Made {
-    revocation: NewRevocation,
-    /// Its number; `None` if it was only tried.
-    pub(crate) number: Option<i64>,
-    outcome: Revoked,
-    /// The tokens of the registry that it covers, counted before.
-    pub(crate) counted: Coverage,
-    purged: Option<Result<u64, StoreError>>,
-}
-
-/// What a person revokes without a command line: on a page, where the confirmation is a form.
-#[cfg(feature = "dashboard")]
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    Token(String),
-    /// All tokens of the service that were issued before an instant.
-    Service(String, Timestamp),
-}
-
-#[cfg(feature = "dashboard")]
-impl RevokeOptions {
-    /// The options of `service-token revoke` for this target.
-    pub(crate) fn of(store: &StoreAndConfig, target: &Target, issuer: &str, by: By, tried: DryRun) -> Self {
-        let (jti, service, before) = match target {
-            Target::Token(jti) => (Some(jti.clone()), None, None),
-            Target::Service(service, before) => (None, Some(service.clone()), Some(Instant(*before))),
-        };
-        Self {
-            jti,
-            service,
-            before,
-            key: None,
-            expires: None,
-            allow_unknown: false,
-            issuer: Some(issuer.to_owned()),
-            reason: None,
-            by,
-            dry_run: tried,
-            consent: Consent::GIVEN,
-            store: store.clone(),
-            format: Format::Text,
-        }
-    }
-
-    pub(crate) fn because(self, reason: &str) -> Self {
-        Self { reason: Some(reason.to_owned()), ..self }
-    }
-
-    /// Revokes, or tries to, as the command does.
-    pub(crate) async fn apply(&self, url: &str, config: Option<&Config>, issuer: &str) -> Outcome<Made> {
-        self.check()?;
-        let made = self.revoke(url, config, issuer, None).await?;
-        if let Some(Err(error)) = &made.purged {
-            output::warning(&format!("expired revocations were not deleted: {error}"));
-        }
-        Ok(made)
-    }
 }
 
 impl RevokeOptions {
@@ -356,103 +301,6 @@ impl RevokeOptions {
                     made.counted.valid
                 ))
             }
-        }
-    }
-}
-
-/// The outcome that a revocation would have.
-fn outcome(known: Option<&RevocationRecord>, target: &RevocationTarget) -> Revoked {
-    let until = |target: &RevocationTarget| match target {
-        RevocationTarget::Token { expires_at, .. } => Some(*expires_at),
-        RevocationTarget::Service { issued_by, .. } => Some(*issued_by),
-        RevocationTarget::Key { .. } => None,
-    };
-    match known {
-        None => Revoked::New,
-        Some(known) if until(target) > until(&known.revocation.target) => Revoked::Extended,
-        Some(_) => Revoked::Already,
-    }
-}
-
-/// An instant near the current time means "now", which a wrong clock turns into another one: too late, and it covers
-/// tokens that are minted afterwards; too early, and it covers too few. An instant that both clocks have passed is safe.
-async fn check_clock(store: &Store, before: Timestamp) -> Outcome<()> {
-    match Clocks::read(store).await? {
-        Some(clocks) if clocks.differ() && before.plus(CLOCKS_DIFFER) >= clocks.earlier() => {
-            Err(clocks::problem(clocks).and("nothing was revoked").also(
-                "`--before` with an instant that both clocks have passed works, and so does `revoke --key KID` or `revoke JTI`",
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a forged token. Its author wants another token to be revoked.
-async fn check_authentic(presented: &Presented, store: &Store, config: Option<&Config>) -> Outcome<()> {
-    let jti = &presented.jti;
-    match presented.authenticity(store, config).await? {
-        Authenticity::Proven => Ok(()),
-        Authenticity::Disproven(why) => {
-            let reason = format!("the token is not authentic: {why}; nothing was revoked");
-            Err(Problem::new(ProblemCode::NotAuthentic, reason).help(format!(
-                "a service refuses it; it names the `jti` `{jti}`, which may be that of another token: `service-token show {jti}` shows it"
-            )))
-        }
-        Authenticity::NoKeys => {
-            let reason = format!(
-                "no key of `{}` is known, so the token may be forged; nothing was revoked",
-                presented.issuer
-            );
-            Err(Problem::new(ProblemCode::NotAuthentic, reason)
-                .help("name the configuration of its issuer with `--config FILE`"))
-        }
-    }
-}
-
-impl Made {
-    /// What is revoked, or would be.
-    pub(crate) fn sentence(&self) -> String {
-        let revocation = &self.revocation;
-        let (kind, name, _) = store::columns(&revocation.target);
-        let text = match (self.outcome, self.number) {
-            (Revoked::New, Some(_)) => "revoked",
-            (Revoked::New, None) => "would be revoked",
-            (Revoked::Extended, Some(_)) => "revoked, further than before",
-            (Revoked::Extended, None) => "would be revoked, further than before",
-            (_, Some(_)) => "revoked already, nothing has changed",
-            (_, None) => "revoked already, nothing would change",
-        };
-        let reach = store::reach(&revocation.target);
-        format!("{text}: {kind} `{name}` of `{}`{reach}", revocation.issuer)
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let revocation = &self.revocation;
-        let (kind, name, until) = store::columns(&revocation.target);
-        let word = match self.outcome {
-            Revoked::New => "new",
-            Revoked::Extended => "extended",
-            _ => "already",
-        };
-        json!({
-            "dry_run": self.number.is_none(), "outcome": word, "revocation": self.number, "kind": kind,
-            "issuer": revocation.issuer, "name": name, "until": until.map(members::instant),
-            "known_tokens": self.counted.tokens, "valid_tokens": self.counted.valid,
-            "counted_all": self.counted.complete,
-        })
-    }
-
-    fn warn(&self) {
-        if self.counted.valid == 0 && self.outcome == Revoked::New {
-            output::warning(
-                "no good token of the registry is revoked by it; it holds for tokens that the registry does not know",
-            );
-        }
-        if self.counted.valid_later > 0 {
-            output::note(&format!(
-                "{} good tokens of the service were issued later and stay good",
-                self.counted.valid_later
-            ));
         }
     }
 }
