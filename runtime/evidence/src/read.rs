@@ -120,6 +120,8 @@ pub struct Trouble {
     pub file: Arc<Path>,
     /// The number of the line, from 1.
     pub line: u64,
+    /// The byte from which lines are counted: 0, unless a log was [opened near its end](Followed::open_near_end).
+    pub counted_from: u64,
     /// The kind of problem.
     pub kind: TroubleKind,
     /// The problem in words, escaped.
@@ -128,7 +130,11 @@ pub struct Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.detail)
+        let Self { file, line, counted_from, detail, .. } = self;
+        match counted_from {
+            0 => write!(f, "{}:{line}: {detail}", file.display()),
+            from => write!(f, "{}, line {line} after byte {from}: {detail}", file.display()),
+        }
     }
 }
 
@@ -189,15 +195,24 @@ impl Done {
         self.counts.get(kind as usize).copied().unwrap_or_default()
     }
 
-    fn report(&mut self, file: &Arc<Path>, line: u64, kind: TroubleKind, detail: &str) {
+    fn report(&mut self, at: At<'_>, kind: TroubleKind, detail: &str) {
         if let Some(count) = self.counts.get_mut(kind as usize) {
             *count += 1;
         }
         if self.trouble.len() < MAX_DESCRIBED {
             let detail = service_only::__satellite::escaped(detail, 300).into_owned();
-            self.trouble.push(Trouble { file: Arc::clone(file), line, kind, detail });
+            let At { file, line, counted_from } = at;
+            self.trouble.push(Trouble { file: Arc::clone(file), line, counted_from, kind, detail });
         }
     }
+}
+
+/// The place of a problem.
+#[derive(Copy, Clone)]
+struct At<'a> {
+    file: &'a Arc<Path>,
+    line: u64,
+    counted_from: u64,
 }
 
 /// Reads the records of files. The order of the files does not matter to the analysis of this crate.
@@ -220,7 +235,8 @@ pub fn files<P: AsRef<Path>>(
             Ok(source) => source,
             // Rotation has compressed or deleted the file meanwhile.
             Err(error) => {
-                done.report(&file, 0, TroubleKind::Unreadable, &error.to_string());
+                let at = At { file: &file, line: 0, counted_from: 0 };
+                done.report(at, TroubleKind::Unreadable, &error.to_string());
                 continue;
             }
         };
@@ -266,6 +282,8 @@ struct Lines {
     number: u64,
     /// Where the next line begins.
     offset: u64,
+    /// Where the first counted line begins.
+    counted_from: u64,
     /// The time of the newest record.
     newest: i64,
     /// Whether the last record was older than the newest.
@@ -280,6 +298,7 @@ impl Lines {
             file_number,
             number: 0,
             offset: 0,
+            counted_from: 0,
             newest: i64::MIN,
             is_behind: false,
             buffer: Vec::new(),
@@ -303,7 +322,11 @@ impl Lines {
 
     fn fail(&self, error: &io::Error, done: &mut Done) {
         let detail = format!("the rest of the file cannot be read: {error}");
-        done.report(&self.file, self.number + 1, TroubleKind::Unreadable, &detail);
+        done.report(self.at(self.number + 1), TroubleKind::Unreadable, &detail);
+    }
+
+    fn at(&self, line: u64) -> At<'_> {
+        At { file: &self.file, line, counted_from: self.counted_from }
     }
 
     /// Uses the line in the buffer.
@@ -313,7 +336,8 @@ impl Lines {
         done.bytes += line.length;
         let offset = self.offset;
         self.offset += line.length;
-        let mut report = |kind, detail: &str| done.report(&self.file, self.number, kind, detail);
+        let at = At { file: &self.file, line: self.number, counted_from: self.counted_from };
+        let mut report = |kind, detail: &str| done.report(at, kind, detail);
         if line.length as usize > MAX_LINE + 1 {
             let detail = format!("the line has {} bytes, more than {MAX_LINE}", line.length);
             return report(TroubleKind::TooLong, &detail);

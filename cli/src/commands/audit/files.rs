@@ -45,9 +45,21 @@ impl AuditFiles {
     }
 }
 
-pub(super) fn read(files: &[PathBuf], visitor: &mut impl Visitor) -> Outcome<Done> {
-    let mut watched = Watched { visitor, bar: bar(files), before: 0, file: 0 };
-    let done = read::files(files, &mut watched)
+/// The named files without the folders of trees: `audit.jsonl*` matches `audit.jsonl.tree` too.
+pub(crate) fn logs(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let is_tree =
+        |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "tree") && path.is_dir();
+    let logs: Vec<_> = named.iter().filter(|path| !is_tree(path)).cloned().collect();
+    if logs.is_empty() {
+        return Err(Problem::usage("the tree of a log has no records").help("name the log beside it"));
+    }
+    Ok(logs)
+}
+
+pub(super) fn read(named: &[PathBuf], visitor: &mut impl Visitor) -> Outcome<Done> {
+    let files = logs(named)?;
+    let mut watched = Watched { visitor, bar: bar(&files), before: 0, file: 0 };
+    let done = read::files(&files, &mut watched)
         .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot read the audit file {error}")))?;
     if let Some(bar) = &watched.bar {
         bar.finish_and_clear();
@@ -107,6 +119,7 @@ impl<V: Visitor> Visitor for Watched<'_, V> {
     }
 
     fn progress(&mut self, bytes: u64) {
+        self.visitor.progress(bytes);
         // The next file begins at 0 again.
         if bytes < self.file {
             self.before += self.file;

@@ -33,9 +33,13 @@ pub(super) struct SearchOptions {
     format: Format,
 }
 
+/// How much text is written at once. A write for each record would take longer than the search.
+const BLOCK: usize = 64 * 1024;
+
 pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
-    let mut found = Found { options, shown: 0, written: Ok(()) };
+    let mut found = Found { options, shown: 0, pending: String::new(), written: Ok(()) };
     options.files.read(&mut found)?;
+    found.write();
     found.written.map(|()| Exit::Done)
 }
 
@@ -43,18 +47,38 @@ pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
 struct Found<'o> {
     options: &'o SearchOptions,
     shown: u64,
+    /// Lines that are not written yet.
+    pending: String,
     written: Outcome<()>,
+}
+
+impl Found<'_> {
+    fn write(&mut self) {
+        let text = std::mem::take(&mut self.pending);
+        if let Some(text) = text.strip_suffix('\n').filter(|_| self.written.is_ok()) {
+            self.written = output::coloured(text);
+        }
+    }
 }
 
 impl Visitor for Found<'_> {
     fn record(&mut self, place: Place<'_>, record: &Record<'_>) {
         if self.wants_more() && self.options.filter.admits(record) {
             self.shown += 1;
-            self.written = output::coloured(&filter::line(record, place.bytes, self.options.format));
+            self.pending.push_str(&filter::line(record, place.bytes, self.options.format));
+            self.pending.push('\n');
+            if self.pending.len() >= BLOCK {
+                self.write();
+            }
         }
     }
 
+    fn progress(&mut self, _: u64) {
+        // A rare record is shown when it is found, and not at the end of the file.
+        self.write();
+    }
+
     fn wants_more(&self) -> bool {
-        self.written.is_ok() && self.shown < self.options.limit
+        self.written.is_ok() && self.shown < self.options.limit && !output::is_closed()
     }
 }

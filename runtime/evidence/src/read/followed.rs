@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Done, Line, Lines, MAX_LINE, TroubleKind, Visitor, next_line, source};
+use super::{Done, Line, Lines, MAX_LINE, Trouble, TroubleKind, Visitor, next_line, source};
 
-/// How many lines one look reads at most, so that a caller can do something between two looks at a large file.
+/// How many lines and bytes one look reads at most, so that a caller can do something between two looks at a large file.
 const LINES_AT_ONCE: u64 = 20_000;
+const BYTES_AT_ONCE: u64 = 8 * 1024 * 1024;
 
 const BLOCK: usize = 256 * 1024;
 
@@ -67,6 +68,28 @@ impl Followed {
         Ok(Self { lines, done: Done { files: 1, ..Done::default() }, file, next: None })
     }
 
+    /// Opens a log to read it from the first line that begins within its last `length` bytes. A compressed file is read from
+    /// its start.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn open_near_end(path: &Path, file_number: usize, length: u64) -> io::Result<Self> {
+        let mut followed = Self::open(path, file_number)?;
+        if let Opened::Plain { file, skips } = &mut followed.file {
+            let from = file.get_ref().metadata()?.len().saturating_sub(length);
+            // With the end of the line before: a line that begins there is complete.
+            if let Some(before) = from.checked_sub(1) {
+                file.seek(SeekFrom::Start(before))?;
+                let lines = &mut followed.lines;
+                let cut = next_line(file, &mut lines.buffer)?.unwrap_or_default();
+                *skips = !cut.is_ended;
+                lines.offset = before + cut.length;
+                lines.counted_from = lines.offset;
+            }
+        }
+        Ok(followed)
+    }
+
     /// Reads what was appended since the last call, and returns the number of lines. It reads a part if it is much; 0 means
     /// that everything was read.
     ///
@@ -76,8 +99,8 @@ impl Followed {
         match &mut self.file {
             Opened::Read => Ok(0),
             Opened::Compressed(Compressed(source)) => {
-                let before = self.lines.number;
-                for _ in 0..LINES_AT_ONCE {
+                let (before, end) = (self.lines.number, self.lines.offset + BYTES_AT_ONCE);
+                while self.lines.number - before < LINES_AT_ONCE && self.lines.offset < end {
                     if self.lines.next(&mut source.reader, visitor, &mut self.done).is_none() {
                         self.file = Opened::Read;
                         break;
@@ -96,7 +119,7 @@ impl Followed {
                 }
                 let Some(next) = self.next.take() else { return Ok(0) };
                 self.file = Opened::plain(next);
-                (self.lines.number, self.lines.offset) = (0, 0);
+                self.lines.restart();
                 self.done.files += 1;
                 self.read_plain(visitor, false)
             }
@@ -106,6 +129,11 @@ impl Followed {
     /// What was read until now.
     pub fn done(&self) -> &Done {
         &self.done
+    }
+
+    /// The problems since the last call. [`done`](Self::done) then counts them and does not describe them.
+    pub fn take_trouble(&mut self) -> Vec<Trouble> {
+        std::mem::take(&mut self.done.trouble)
     }
 
     /// How many bytes of the file that is open were read, and how many it has. They are equal for a file that was read.
@@ -128,13 +156,14 @@ impl Followed {
         let (lines, done) = (&mut self.lines, &mut self.done);
         if file.get_ref().metadata()?.len() < lines.offset {
             let detail = "the file was truncated; it is read from its start";
-            done.report(&lines.file, 1, TroubleKind::Truncated, detail);
-            (lines.number, lines.offset, *skips) = (0, 0, false);
+            lines.restart();
+            done.report(lines.at(1), TroubleKind::Truncated, detail);
+            *skips = false;
         }
         // Its buffer may have the start of a line that has grown since.
         file.seek(SeekFrom::Start(lines.offset))?;
-        let mut read = 0;
-        while read < LINES_AT_ONCE {
+        let (mut read, end) = (0, lines.offset + BYTES_AT_ONCE);
+        while read < LINES_AT_ONCE && lines.offset < end {
             let Some(line) = next_line(file, &mut lines.buffer)? else { break };
             if !line.is_ended && !is_last {
                 // A line that grows beyond the limit is not read again and again.
@@ -163,11 +192,16 @@ impl Followed {
 }
 
 impl Lines {
+    /// Begins with a new file.
+    fn restart(&mut self) {
+        (self.number, self.offset, self.counted_from) = (0, 0, 0);
+    }
+
     /// Skips a part of a line that is too long, and reports its first part.
     fn skip(&mut self, part: &Line, done: &mut Done, was_reported: bool) {
         if !was_reported {
             let detail = format!("the line has more than {MAX_LINE} bytes");
-            done.report(&self.file, self.number + 1, TroubleKind::TooLong, &detail);
+            done.report(self.at(self.number + 1), TroubleKind::TooLong, &detail);
         }
         self.offset += part.length;
         done.bytes += part.length;

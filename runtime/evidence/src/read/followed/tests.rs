@@ -137,6 +137,63 @@ fn only_a_file_is_followed() {
 }
 
 #[test]
+fn log_that_is_opened_near_its_end_begins_with_a_complete_line() {
+    let length = line("a").len() as u64;
+    for (back, services) in [
+        (0, ""),
+        (1, ""),
+        (length - 1, ""),
+        (length, "c"),
+        (length + 1, "c"),
+        (3 * length, "abc"),
+        (u64::MAX, "abc"),
+    ] {
+        let log = Log::new(&(line("a") + &line("b") + &line("c")));
+        let mut followed = Followed::open_near_end(&log.path, 0, back).unwrap();
+        assert_eq!(read(&mut followed), services, "{back}");
+        log.append(&line("d"));
+        assert_eq!(read(&mut followed), "d", "{back}");
+    }
+}
+
+#[test]
+fn problem_of_a_log_that_is_opened_near_its_end_has_the_byte_from_which_lines_are_counted() {
+    let log = Log::new(&(line("a") + &line("b") + "other\n"));
+    let from = line("a").len() as u64;
+    let mut followed = Followed::open_near_end(&log.path, 0, from + 6).unwrap();
+    assert_eq!(read(&mut followed), "b");
+    let trouble = followed.take_trouble();
+    assert_eq!((trouble[0].line, trouble[0].counted_from, trouble.len()), (2, from, 1));
+    assert!(trouble[0].to_string().contains(&format!("line 2 after byte {from}: ")), "{}", trouble[0]);
+    // Problems that were taken make room for later ones, and stay counted.
+    assert_eq!((followed.take_trouble().len(), followed.done().count(TroubleKind::Foreign)), (0, 1));
+    log.rotate();
+    std::fs::write(&log.path, "other\n").unwrap();
+    assert_eq!(read(&mut followed), "");
+    assert_eq!(followed.take_trouble()[0].counted_from, 0);
+}
+
+#[test]
+fn end_of_a_line_that_began_before_the_part_that_is_read_is_skipped() {
+    let log = Log::new(&"x".repeat(3 * MAX_LINE));
+    let mut followed = Followed::open_near_end(&log.path, 0, 10).unwrap();
+    log.append(&("x\n".to_owned() + &line("a")));
+    assert_eq!(read(&mut followed), "a");
+    assert_eq!(followed.done().trouble().len(), 0);
+}
+
+#[test]
+fn one_look_reads_a_bounded_number_of_bytes() {
+    let long = line(&"s".repeat(40_000));
+    let log = Log::new(&long.repeat(2 * BYTES_AT_ONCE as usize / long.len()));
+    let mut followed = Followed::open(&log.path, 0).unwrap();
+    let mut visitor = |_: Place<'_>, _: &Record<'_>| ();
+    assert!(followed.read(&mut visitor).unwrap() > 0);
+    let (read, length) = followed.progress();
+    assert!(read >= BYTES_AT_ONCE && read < BYTES_AT_ONCE + long.len() as u64 && read < length, "{read}");
+}
+
+#[test]
 fn places_have_the_offsets_of_their_lines() {
     let log = Log::new(&(line("a") + "\n" + &line("b")));
     let mut offsets = Vec::new();
