@@ -69,33 +69,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Transport {
     /// Without TLS.
     Plain,
-    /// Clients need no certificate.
-    Tls(Arc<Certificate>),
-    /// Clients need a certificate that the roots verify. Each request has its [`PeerCertificate`] as an extension.
-    #[cfg(feature = "dashboard")]
-    Mutual(service_only_tls::Tls),
+    /// With TLS. If clients need a certificate, each request has its [`PeerCertificate`] as an extension.
+    Tls(Certificate),
 }
 
 impl Transport {
-    fn acceptor(&self) -> Outcome<Option<TlsAcceptor>> {
-        let mut config = match self {
-            Self::Plain => return Ok(None),
-            Self::Tls(certificate) => certificate.server()?,
-            #[cfg(feature = "dashboard")]
-            Self::Mutual(tls) => tls.server_config().as_ref().clone(),
-        };
+    fn acceptor(&self) -> Option<TlsAcceptor> {
+        let Self::Tls(certificate) = self else { return None };
+        let mut config = certificate.tls().server_config().as_ref().clone();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(TlsAcceptor::from(Arc::new(config))))
+        Some(TlsAcceptor::from(Arc::new(config)))
     }
 
     /// The certificate of the client, after the handshake.
     fn peer(&self, connection: &rustls::ServerConnection) -> Option<PeerCertificate> {
-        #[cfg(feature = "dashboard")]
-        if let Self::Mutual(tls) = self {
-            return tls.client_certificate(connection);
+        match self {
+            Self::Plain => None,
+            Self::Tls(certificate) => certificate.tls().client_certificate(connection),
         }
-        let _ = connection;
-        None
     }
 }
 
@@ -113,7 +104,7 @@ impl Listener {
             Problem::new(ProblemCode::Io, format!("cannot listen on `{address}`: {error}"))
                 .help("name a free address and port with `--listen`")
         };
-        let tls = transport.acceptor()?;
+        let tls = transport.acceptor();
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, transport, tls, limits })

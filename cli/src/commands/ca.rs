@@ -266,23 +266,24 @@ impl Authority {
     pub(super) fn issue(&self, leaf: &Leaf, directory: &Path, overwrite: Overwrite) -> Outcome<()> {
         let key = KeyPair::generate().map_err(|error| unissued(&error))?;
         let certificate = leaf.params.signed_by(&key, &self.issuer).map_err(|error| unissued(&error))?;
-        new_file::private_directory(directory)?;
-        let [chain, key_file, roots] = certificate_files(directory);
-        let files = [
-            NewFile::public(chain, certificate.pem()),
-            NewFile::secret(key_file, pem_of(&key)),
-            NewFile::public(roots, self.pem.clone()),
-        ];
-        new_file::write_all(&files, overwrite)?;
-        // What a service would refuse at its start is an error here.
-        let opened = TlsFiles::cert_manager(directory).open();
-        opened.map(drop).map_err(|error| {
+        let (chain, key) = (certificate.pem(), pem_of(&key));
+        // What a service would refuse at its start replaces nothing.
+        let files = TlsFiles::cert_manager(directory);
+        files.check_contents(chain.as_bytes(), &key, self.pem.as_bytes()).map_err(|error| {
             Problem::new(ProblemCode::BadKey, error.to_string()).help(format!(
                 "if the authority has expired, or the clock was wrong when it was generated, remove `{CA_FILE}` and \
                  `{CA_KEY_FILE}` in `{}`; the next run creates a new one",
                 self.directory.display()
             ))
-        })
+        })?;
+        new_file::private_directory(directory)?;
+        let [chain_file, key_file, roots_file] = certificate_files(directory);
+        let files = [
+            NewFile::public(chain_file, chain),
+            NewFile::secret(key_file, key),
+            NewFile::public(roots_file, self.pem.clone()),
+        ];
+        new_file::write_all(&files, overwrite)
     }
 
     /// The directory of the authority, and whether its first use would create it.

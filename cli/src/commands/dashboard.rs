@@ -18,7 +18,6 @@ use service_only::routes::{Access as RouteAccess, Requirements};
 use service_only::shutdown::shutdown_signal;
 use service_only::{JsonLinesAudit, ServiceOnlyLayer, TrustedIssuer, Verifier};
 use service_only_store::SqlRevocations;
-use service_only_tls::TlsFiles;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -195,7 +194,7 @@ impl DashboardOptions {
             let _ = timeout(FIRST_READ, registry.refresh(&grant)).await;
         }
         let integrity = Integrity::follow(&self.files, key);
-        let listener = Listener::bind(self.listen, transport.clone(), Self::limits()).await?;
+        let listener = Listener::bind(self.listen, transport, Self::limits()).await?;
         let operator = self.by.name().unwrap_or_else(|| "unknown".to_owned());
         let access = Access::new(self.required(), self.listen, &self.host, operator);
         let revoker = self.allow_revoke.then(|| Revoker::new(self.store.clone())).transpose()?;
@@ -226,7 +225,6 @@ impl DashboardOptions {
         tokio::select! {
             () = listener.run(service, ended) => {}
             () = follow => {}
-            () = renew(&transport) => {}
         }
         log.stop();
         Ok(Exit::Done)
@@ -238,16 +236,11 @@ impl DashboardOptions {
 
     fn transport(&self) -> Outcome<Transport> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(Transport::Plain) };
-        match &self.tls_roots {
-            None => Certificate::load(cert.clone(), key.clone()).map(Transport::Tls),
-            Some(roots) => {
-                let files = TlsFiles::new(cert, key, roots).server_only();
-                files.open().map(Transport::Mutual).map_err(|error| {
-                    Problem::new(ProblemCode::BadKey, error.to_string())
-                        .help("`--tls-roots` also has to verify the certificate of the server")
-                })
-            }
-        }
+        let certificate = match &self.tls_roots {
+            None => Certificate::of_server(cert, key),
+            Some(roots) => Certificate::with_roots(cert, key, roots),
+        };
+        certificate.map(Transport::Tls)
     }
 
     /// The guard of this project, if tokens are required.
@@ -311,16 +304,5 @@ impl DashboardOptions {
             (_, true) => RouteAccess::ServiceOnly(services),
             _ => RouteAccess::Callers { services, users },
         }
-    }
-}
-
-/// Reads the certificate of the server again when it changes.
-async fn renew(transport: &Transport) {
-    const INTERVAL: Duration = Duration::from_secs(5);
-    let Transport::Tls(certificate) = transport else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(INTERVAL).await;
-        let certificate = Arc::clone(certificate);
-        let _ = tokio::task::spawn_blocking(move || certificate.refresh()).await;
     }
 }

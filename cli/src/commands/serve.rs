@@ -96,13 +96,13 @@ impl ServeOptions {
         let store = self.store.url(Some(config));
         let publication = Publication::start(config, store.clone(), timing).await?;
         let certificate = match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Some(Certificate::load(cert.clone(), key.clone())?),
+            (Some(cert), Some(key)) => Some(Certificate::of_server(cert, key)?),
             _ => None,
         };
         let metrics = self.metrics.then(|| Metrics::new(config.issuer.clone(), store));
         let publication = Arc::new(publication);
         let pages = Pages::new(&config.issuer, Arc::clone(&publication), certificate.clone(), metrics);
-        let transport = certificate.clone().map_or(Transport::Plain, Transport::Tls);
+        let transport = certificate.map_or(Transport::Plain, Transport::Tls);
         let listener = Listener::bind(self.listen, transport, Limits::DEFAULT).await?;
         output::result(&format!("serving {}", listener.url()))?;
         if !pages.has_discovery() {
@@ -113,7 +113,7 @@ impl ServeOptions {
         }
         let ended = shutdown_signal()
             .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot catch signals: {error}")))?;
-        let refresh = publication::follow(publication, certificate, timing.refresh);
+        let refresh = publication::follow(publication, timing.refresh);
         tokio::select! {
             () = listener.run(Arc::new(pages).service(), ended) => {}
             () = refresh => {}

@@ -81,6 +81,23 @@ fn existing_files_of_a_named_directory_are_kept_without_force() {
 }
 
 #[test]
+fn certificate_that_a_service_would_refuse_replaces_nothing() {
+    let sandbox = Sandbox::new();
+    issue(&sandbox, &[]);
+    let first = sandbox.read("state/certificates/orders/tls.crt");
+    sandbox.run(&["ca", "--dir", "other"]).done();
+    sandbox.write("state/development-ca.crt", sandbox.read("other/development-ca.crt"));
+    let refused = sandbox.run(&["cert", "orders", "--dir", "state"]).refused_with(2);
+    assert!(
+        refused.contains("do not verify the chain") && refused.contains("development-ca.key"),
+        "{refused}"
+    );
+    assert_eq!(sandbox.read("state/certificates/orders/tls.crt"), first);
+    sandbox.run(&["cert", "billing", "--dir", "state"]).refused_with(2);
+    assert!(!sandbox.path("state/certificates/billing").exists());
+}
+
+#[test]
 fn values_that_a_certificate_cannot_have_are_refused() {
     let sandbox = Sandbox::new();
     for (options, why) in [

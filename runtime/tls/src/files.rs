@@ -30,11 +30,22 @@ pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// How often a set is read again because a link on its way was swapped meanwhile.
 const MAX_SWAPS: usize = 3;
 
+/// The files of a service itself.
+#[derive(Debug)]
+pub(crate) struct OwnFiles {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
+    /// `None` for a server whose clients present no certificate.
+    pub(crate) roots: Option<PathBuf>,
+}
+
 /// The files of a set, in the order in which they are read.
 pub(crate) struct FileSet {
     pub(crate) chain: PathBuf,
     /// Key, roots, and the roots of each further trust domain.
     pub(crate) companions: Vec<PathBuf>,
+    /// Whether the roots are among them.
+    has_roots: bool,
     pub(crate) domains: Vec<TrustDomain>,
     pub(crate) roles: Vec<Role>,
     pub(crate) provider: Arc<CryptoProvider>,
@@ -84,19 +95,21 @@ struct Applied {
 
 impl FileSet {
     pub(crate) fn new(
-        files: [PathBuf; 3],
+        files: OwnFiles,
         federated: Vec<(TrustDomain, PathBuf)>,
         roles: Vec<Role>,
         provider: Arc<CryptoProvider>,
         clock: Arc<dyn Clock>,
         observer: Observer,
     ) -> Self {
-        let [chain, key, roots] = files;
+        let OwnFiles { chain, key, roots } = files;
         let (domains, further): (Vec<_>, Vec<_>) = federated.into_iter().unzip();
-        let companions = [key, roots].into_iter().chain(further).collect();
+        let has_roots = roots.is_some();
+        let companions = [key].into_iter().chain(roots).chain(further).collect();
         Self {
             chain,
             companions,
+            has_roots,
             domains,
             roles,
             provider,
@@ -127,10 +140,13 @@ impl FileSet {
         let domains: Vec<TrustDomain> = domains.collect::<Result<_, _>>()?;
         let path = self.chain.display();
         let mut next = || parts.next().map(|bytes| Source { path: &path, bytes }).ok_or_else(missing);
-        let (chain, key, roots) = (next()?, next()?, next()?);
+        let (chain, key, roots) = (next()?, next()?, Some(next()?));
         let federated =
             domains.iter().map(|domain| Ok((domain, next()?))).collect::<Result<_, TlsError>>()?;
-        self.read_material(&Sources { chain, key, roots, federated }, bytes)
+        self.read_material(
+            &Sources { chain, key, roots, federated, for_development: cfg!(debug_assertions) },
+            bytes,
+        )
     }
 
     fn read_material(&self, sources: &Sources<'_>, bytes: &[u8]) -> Result<Material, TlsError> {
@@ -224,10 +240,14 @@ impl Contents for FileSet {
         let mut sources = paths.iter().zip(split(bytes)).map(|(path, bytes)| Source { path, bytes });
         let mut next =
             || sources.next().ok_or_else(|| self.error(TlsErrorKind::Unreadable, "a file is missing"));
-        let (chain, key, roots) = (next()?, next()?, next()?);
+        let (chain, key) = (next()?, next()?);
+        let roots = self.has_roots.then(&mut next).transpose()?;
         let federated =
             self.domains.iter().map(|domain| Ok((domain, next()?))).collect::<Result<_, TlsError>>()?;
-        self.read_material(&Sources { chain, key, roots, federated }, bytes)
+        self.read_material(
+            &Sources { chain, key, roots, federated, for_development: cfg!(debug_assertions) },
+            bytes,
+        )
     }
 
     fn may_become_valid(&self, error: &TlsError) -> bool {

@@ -29,7 +29,7 @@ pub(crate) struct Material {
     pub(crate) own: Arc<CertifiedKey>,
     pub(crate) leaf: Leaf,
     /// The roots of certificates without a SPIFFE ID, or of the own trust domain.
-    roots: Roots,
+    roots: Option<Roots>,
     federated: HashMap<TrustDomain, Roots>,
 }
 
@@ -43,8 +43,10 @@ pub(crate) struct Source<'s> {
 pub(crate) struct Sources<'s> {
     pub(crate) chain: Source<'s>,
     pub(crate) key: Source<'s>,
-    pub(crate) roots: Source<'s>,
+    pub(crate) roots: Option<Source<'s>>,
     pub(crate) federated: Vec<(&'s TrustDomain, Source<'s>)>,
+    /// Whether a root for development is accepted.
+    pub(crate) for_development: bool,
 }
 
 impl Material {
@@ -65,23 +67,35 @@ impl Material {
         }
         let own = sources.key.key_of(chain.clone())?;
         leaf.check_time(now).map_err(|refusal| sources.chain.refused(&refusal))?;
-        let roots = sources.roots.roots(provider, now)?;
-        for role in roles {
-            roots.verify(own_der, intermediates, *role, now).map_err(|refusal| {
-                let why = format!("the roots of {} do not verify the chain: {refusal}", sources.roots.path);
-                match refusal.code {
-                    RefusalCode::Path | RefusalCode::NoRoots => sources.chain.error(TlsErrorKind::Path, &why),
-                    _ => sources.chain.refused(&Refusal { reason: why.into(), ..refusal }),
+        let roots = match &sources.roots {
+            None => None,
+            Some(source) => {
+                let roots = source.roots(provider, now, sources.for_development)?;
+                for role in roles {
+                    roots.verify(own_der, intermediates, *role, now).map_err(|refusal| {
+                        let why = format!("the roots of {} do not verify the chain: {refusal}", source.path);
+                        match refusal.code {
+                            RefusalCode::Path | RefusalCode::NoRoots => {
+                                sources.chain.error(TlsErrorKind::Path, &why)
+                            }
+                            _ => sources.chain.refused(&Refusal { reason: why.into(), ..refusal }),
+                        }
+                    })?;
                 }
-            })?;
-        }
+                Some(roots)
+            }
+        };
         let federated = sources.federated.iter().map(|(domain, source)| {
             if leaf.spiffe_id.as_ref().is_some_and(|id| id.trust_domain() == *domain) {
-                let why =
-                    format!("`{domain}` is the own trust domain, whose roots are in {}", sources.roots.path);
+                let why = match &sources.roots {
+                    Some(own) => {
+                        format!("`{domain}` is the own trust domain, whose roots are in {}", own.path)
+                    }
+                    None => format!("`{domain}` is the own trust domain"),
+                };
                 return Err(source.error(TlsErrorKind::Configuration, &why));
             }
-            Ok(((*domain).clone(), source.roots(provider, now)?))
+            Ok(((*domain).clone(), source.roots(provider, now, sources.for_development)?))
         });
         let federated = federated.collect::<Result<_, _>>()?;
         Ok(Self { revision: 0, own, leaf, roots, federated })
@@ -110,16 +124,20 @@ impl Material {
     /// Selects the roots by the trust domain of the leaf, so that the roots of one domain never verify a name of
     /// another (X509-SVID section 5.2).
     fn roots_of(&self, id: Option<&SpiffeId>) -> Result<&Roots, Refusal> {
+        let own = || {
+            let why = "no roots are configured, because this is the certificate of a server alone";
+            self.roots.as_ref().ok_or_else(|| Refusal::new(RefusalCode::NoRoots, why))
+        };
         let own_domain = self.leaf.spiffe_id.as_ref().map(SpiffeId::trust_domain);
         match (id.map(SpiffeId::trust_domain), own_domain) {
-            (Some(domain), own) if own == Some(domain) => Ok(&self.roots),
+            (Some(domain), Some(same)) if same == domain => own(),
             (Some(domain), _) => self.federated.get(domain).ok_or_else(|| {
                 Refusal::new(
                     RefusalCode::NoRoots,
                     format!("no roots are configured for the trust domain `{domain}`"),
                 )
             }),
-            (None, None) => Ok(&self.roots),
+            (None, None) => own(),
             (None, Some(_)) => Err(Refusal::new(
                 RefusalCode::Names,
                 "the certificate has no SPIFFE ID, which every peer of a certificate with a SPIFFE ID needs",
@@ -196,9 +214,14 @@ impl Source<'_> {
         Ok(Arc::new(own))
     }
 
-    fn roots(&self, provider: &Arc<CryptoProvider>, now: Timestamp) -> Result<Roots, TlsError> {
+    fn roots(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        now: Timestamp,
+        for_development: bool,
+    ) -> Result<Roots, TlsError> {
         let certificates = self.certificates(MAX_ROOTS)?;
-        let roots = Roots::new(certificates, provider, now, cfg!(debug_assertions))
+        let roots = Roots::new(certificates, provider, now, for_development)
             .map_err(|why| self.error(TlsErrorKind::Roots, &why))?;
         if !roots.has_valid() {
             return Err(self.error(TlsErrorKind::Path, "no root is valid now"));

@@ -29,8 +29,8 @@ use self::handshake::{Ours, Peers, Time};
 use crate::workload;
 use crate::{
     error::{TlsError, TlsErrorKind},
-    files::{FileSet, MAX_FILE_BYTES, Observer, TlsEvent},
-    material::{MAX_CHAIN, MAX_ROOTS},
+    files::{FileSet, MAX_FILE_BYTES, Observer, OwnFiles, TlsEvent},
+    material::{MAX_CHAIN, MAX_ROOTS, Material, Source, Sources},
     names::{SpiffeId, TrustDomain},
     peer::Chain,
     rules::{DEVELOPMENT_PREFIX, Role},
@@ -48,7 +48,7 @@ use crate::{
 /// - the key is the one of the leaf certificate,
 /// - the leaf is not one of a certificate authority, and its usages allow its roles,
 /// - the leaf is valid now,
-/// - the own roots verify the chain.
+/// - the own roots verify the chain, if there are roots.
 ///
 /// If the files are broken, half written or missing later, the last valid set stays in use. The log,
 /// [`status`](Self::status) and the [observer](TlsFiles::observe) then report the error. The swap of a mounted Kubernetes
@@ -169,7 +169,7 @@ static WITH_TLS12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 /// The files of [`Tls`] and their settings; [`TlsFiles::open`] loads them.
 #[must_use = "nothing is loaded until `open` is called"]
 pub struct TlsFiles {
-    files: [PathBuf; 3],
+    files: OwnFiles,
     federated: Vec<(String, PathBuf)>,
     servers: Vec<(String, String)>,
     roles: Vec<Role>,
@@ -201,7 +201,7 @@ impl TlsFiles {
     /// chain. All are PEM.
     pub fn new(chain: impl Into<PathBuf>, key: impl Into<PathBuf>, roots: impl Into<PathBuf>) -> Self {
         Self {
-            files: [chain.into(), key.into(), roots.into()],
+            files: OwnFiles { chain: chain.into(), key: key.into(), roots: Some(roots.into()) },
             federated: Vec::new(),
             servers: Vec::new(),
             roles: vec![Role::Server, Role::Client],
@@ -214,6 +214,22 @@ impl TlsFiles {
             #[cfg(feature = "spiffe")]
             socket: None,
         }
+    }
+
+    /// Uses a certificate chain with the leaf first and its private key, for a server whose clients present no
+    /// certificate. All are PEM. No roots verify the chain, so only the clients find out whether it is complete.
+    /// [`Tls::client_config`] refuses every server.
+    ///
+    /// ```no_run
+    /// use service_only_tls::TlsFiles;
+    ///
+    /// let tls = TlsFiles::server_certificate("tls.crt", "tls.key").open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn server_certificate(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let mut files = Self::new(chain, key, "").server_only().allow_clients_without_certificate();
+        files.files.roots = None;
+        files
     }
 
     /// Uses what the SPIFFE Workload API delivers at a Unix socket, in place of files: the default SVID, and the roots of
@@ -308,6 +324,26 @@ impl TlsFiles {
         Self { observer: Observer(Arc::new(observer)), ..self }
     }
 
+    /// Checks contents that a program is about to write to the files: whether [`open`](Self::open) would accept them now.
+    /// The files themselves are not read, and neither are further trust domains. A root for development is accepted in every
+    /// build, because the program that uses the files may be a development build.
+    ///
+    /// # Errors
+    /// When the contents are not a valid set.
+    pub fn check_contents(&self, chain: &[u8], key: &[u8], roots: &[u8]) -> Result<(), TlsError> {
+        let [own, secret] = [&self.files.chain, &self.files.key].map(|path| path.display());
+        let trusted = self.files.roots.as_ref().map(|path| path.display());
+        let sources = Sources {
+            chain: Source { path: &own, bytes: chain },
+            key: Source { path: &secret, bytes: key },
+            roots: trusted.as_ref().map(|path| Source { path, bytes: roots }),
+            federated: Vec::new(),
+            for_development: true,
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        Material::read(&sources, &self.roles, &provider, self.clock.now()).map(drop)
+    }
+
     /// Loads and checks the files, and starts the threads that watch them. Blocks while it waits.
     ///
     /// # Errors
@@ -339,6 +375,14 @@ impl TlsFiles {
             if servers.insert(host.to_ascii_lowercase(), id).is_some() {
                 return Err(wrong(format!("the server `{host}` has two SPIFFE IDs, expected one")));
             }
+        }
+        let is_server_alone = self.files.roots.is_none();
+        if is_server_alone && (self.roles != [Role::Server] || !federated.is_empty() || !servers.is_empty()) {
+            return Err(wrong(
+                "a certificate without roots is for a server only, and no setting for peers applies to it; name roots with \
+                 `TlsFiles::new`"
+                    .to_owned(),
+            ));
         }
         #[cfg(feature = "spiffe")]
         if self.socket.is_some() && !federated.is_empty() {
@@ -380,9 +424,10 @@ impl TlsFiles {
         let configured = Configured { provider, versions: self.versions, files: &files };
         let peers = Peers::new(files.clone(), Arc::clone(&configured.provider), servers, self.mandatory);
         let client = configured.client(Arc::new(peers), &roles).map_err(|error| wrong(error.to_string()))?;
-        let peers =
-            Peers::new(files.clone(), Arc::clone(&configured.provider), HashMap::new(), self.mandatory);
-        let server = configured.server(Arc::new(peers), &roles).map_err(|error| wrong(error.to_string()))?;
+        let peers = (!is_server_alone).then(|| {
+            Peers::new(files.clone(), Arc::clone(&configured.provider), HashMap::new(), self.mandatory)
+        });
+        let server = configured.server(peers, &roles).map_err(|error| wrong(error.to_string()))?;
         Ok(Tls(Arc::new(Inner { server: Arc::new(server), client: Arc::new(client), files })))
     }
 }
@@ -408,14 +453,16 @@ impl Configured<'_> {
     /// A resumed session skips the verification of certificates: it carries the verdict of an earlier handshake, under
     /// roots that may have been withdrawn since (compare CVE-2025-68121). So neither side resumes one. A full handshake
     /// costs about a millisecond, and connections between services are long.
-    fn server(&self, peers: Arc<Peers>, roles: &[Role]) -> Result<ServerConfig, rustls::Error> {
+    fn server(&self, peers: Option<Peers>, roles: &[Role]) -> Result<ServerConfig, rustls::Error> {
         let ours = Ours::new(self.files.clone(), roles.contains(&Role::Server));
         let time = Arc::new(Time(Arc::clone(&self.files.contents().clock)));
         let builder = ServerConfig::builder_with_details(Arc::clone(&self.provider), time);
-        let mut config = builder
-            .with_protocol_versions(self.versions)?
-            .with_client_cert_verifier(peers)
-            .with_cert_resolver(Arc::new(ours));
+        let builder = builder.with_protocol_versions(self.versions)?;
+        let builder = match peers {
+            Some(peers) => builder.with_client_cert_verifier(Arc::new(peers)),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ours));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;

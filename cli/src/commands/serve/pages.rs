@@ -44,7 +44,7 @@ enum Page {
 pub(crate) struct Pages {
     by_path: BTreeMap<String, Page>,
     publication: Arc<Publication>,
-    certificate: Option<Arc<Certificate>>,
+    certificate: Option<Certificate>,
     discovery: Option<Discovery>,
     metrics: Option<Metrics>,
 }
@@ -61,7 +61,7 @@ impl Pages {
     pub(crate) fn new(
         issuer: &str,
         publication: Arc<Publication>,
-        certificate: Option<Arc<Certificate>>,
+        certificate: Option<Certificate>,
         metrics: Option<Metrics>,
     ) -> Self {
         let mut by_path = BTreeMap::from([
@@ -137,11 +137,16 @@ impl Pages {
         }
     }
 
-    /// Unhealthy if the set or the certificate could not be read for some time. The reason is on standard error.
+    /// Unhealthy if the set or the certificate could not be read for some time, or if the certificate has expired. The
+    /// reason is on standard error.
     fn health(&self, snapshot: &Snapshot) -> Answer {
-        let broken = self.certificate.as_ref().and_then(|certificate| certificate.broken_since());
-        let certificate = match broken {
-            Some(since) if since.elapsed() > RENEWAL => "unreadable",
+        let certificate = match &self.certificate {
+            Some(certificate) if certificate.has_expired() => "expired",
+            Some(certificate)
+                if certificate.broken_since().is_some_and(|since| since.elapsed() > RENEWAL) =>
+            {
+                "unreadable"
+            }
             _ => "ok",
         };
         let is_well = snapshot.health == Health::Fresh && certificate == "ok";

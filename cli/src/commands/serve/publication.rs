@@ -17,7 +17,6 @@ use service_only_store::rotation::{Journal, RotationSettings};
 
 use crate::config::Config;
 use crate::database::refused;
-use crate::listener::certificate::Certificate;
 use crate::output;
 use crate::problem::{Outcome, Problem, ProblemCode};
 use crate::published::{ExistingSet, Sources, Unknown};
@@ -290,19 +289,12 @@ impl Source {
     }
 }
 
-/// Reads the set and the certificate again, for ever.
-pub(crate) async fn follow(
-    publication: Arc<Publication>,
-    certificate: Option<Arc<Certificate>>,
-    every: Duration,
-) {
+/// Reads the set again, for ever.
+pub(crate) async fn follow(publication: Arc<Publication>, every: Duration) {
     // A time of zero would be a busy loop.
     let every = every.max(Duration::from_millis(100));
     loop {
         tokio::time::sleep(every).await;
         publication.refresh().await;
-        if let Some(certificate) = &certificate {
-            certificate.refresh();
-        }
     }
 }

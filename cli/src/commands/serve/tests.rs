@@ -375,11 +375,9 @@ async fn listen_with_tls(
 ) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     certify(site.folder.path());
     let (cert, key) = (site.folder.path().join("tls.crt"), site.folder.path().join("tls.key"));
-    let certificate = Certificate::load(cert, key).unwrap();
+    let certificate = Certificate::of_server(&cert, &key).unwrap();
     let listener =
-        Listener::bind("127.0.0.1:0".parse().unwrap(), Transport::Tls(Arc::clone(&certificate)), limits)
-            .await
-            .unwrap();
+        Listener::bind("127.0.0.1:0".parse().unwrap(), Transport::Tls(certificate), limits).await.unwrap();
     let address = listener.url().strip_prefix("https://").unwrap().parse().unwrap();
     let (end, ended) = oneshot::channel::<()>();
     let server = tokio::spawn(listener.run(site.pages().await.service(), async { drop(ended.await) }));
@@ -402,30 +400,39 @@ async fn server_that_is_asked_to_end_ends_although_a_client_never_finishes() {
     server.await.unwrap();
 }
 
+/// Waits for the watcher of the files.
+fn eventually(what: &str, is_met: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_met() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn certificate_is_replaced_when_both_files_fit_and_kept_otherwise() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-    assert!(Certificate::load(cert.clone(), key.clone()).is_err());
+    assert!(Certificate::of_server(&cert, &key).is_err());
     certify(folder.path());
     certify(other.path());
-    let certificate = Certificate::load(cert.clone(), key.clone()).unwrap();
-    certificate.refresh();
-    assert!(certificate.broken_since().is_none());
+    let certificate = Certificate::of_server(&cert, &key).unwrap();
+    assert!(certificate.broken_since().is_none() && !certificate.has_expired());
     // Half of a renewal.
     std::fs::copy(other.path().join("tls.crt"), &cert).unwrap();
-    certificate.refresh();
-    let since = certificate.broken_since().unwrap();
-    certificate.refresh();
-    assert_eq!(certificate.broken_since(), Some(since));
+    eventually("half of a renewal is broken", || certificate.broken_since().is_some());
+    let since = certificate.broken_since();
+    std::fs::remove_file(&key).unwrap();
+    let is_read =
+        || certificate.tls().status().error.is_some_and(|error| error.to_string().contains("tls.key"));
+    eventually("the key is missing", is_read);
+    assert_eq!(certificate.broken_since(), since, "since the first problem");
+    assert_eq!(certificate.tls().status().revision, 1);
     std::fs::copy(other.path().join("tls.key"), &key).unwrap();
-    certificate.refresh();
-    assert!(certificate.broken_since().is_none());
-    std::fs::remove_file(&cert).unwrap();
-    certificate.refresh();
-    assert!(certificate.broken_since().is_some());
+    eventually("the pair is whole", || certificate.broken_since().is_none());
+    assert_eq!(certificate.tls().status().revision, 2);
     for broken in ["", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&cert, broken).unwrap();
-        assert!(Certificate::load(cert.clone(), key.clone()).is_err(), "{broken}");
+        assert!(Certificate::of_server(&cert, &key).is_err(), "{broken}");
     }
 }

@@ -379,3 +379,16 @@ fn configurations_stay_the_same_and_present_the_current_certificate() {
         assert_eq!(chain.unwrap()[0].as_ref(), next.der());
     }
 }
+
+#[test]
+fn a_server_without_roots_asks_for_no_certificate_and_its_client_side_refuses_every_server() {
+    let ca = TestCa::new(DOMAIN);
+    let (orders, billing) = (Member::of(&ca, "orders"), Member::of(&ca, "billing").open());
+    let lone = TlsFiles::server_certificate(orders.path("tls.crt"), orders.path("tls.key")).open().unwrap();
+    for client in [careless(None), billing.client_config()] {
+        let (_, server) = shake(client, lone.server_config(), "localhost").unwrap();
+        assert!(server.peer_certificates().is_none());
+        assert!(lone.client_certificate(&server).is_none());
+    }
+    assert!(matches!(meet(&lone, &billing), Err(Failed::Client(_))));
+}

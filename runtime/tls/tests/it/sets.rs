@@ -302,3 +302,63 @@ fn events_report_each_set_and_each_refusal() {
     // The stranger refused first, because it did not know the server.
     assert!(events.try_iter().next().is_none());
 }
+
+#[test]
+fn a_server_certificate_needs_no_roots_and_follows_its_files() {
+    let ca = TestCa::new(DOMAIN);
+    let member = Member::of(&ca, "orders");
+    fs::remove_file(member.path("ca.crt")).unwrap();
+    let files = || TlsFiles::server_certificate(member.path("tls.crt"), member.path("tls.key"));
+    let tls = files().poll_every(Duration::from_millis(10)).open().unwrap();
+    assert_eq!(tls.status().source, ["tls.crt", "tls.key"].map(|name| member.path(name)));
+    let renewed = ca.leaf().spiffe_id(&id("orders")).issue();
+    write(member.path("tls.crt"), &renewed.chain_pem());
+    eventually("half of a renewal is refused", || {
+        tls.status().error.is_some_and(|error| error.kind() == TlsErrorKind::KeyMismatch)
+    });
+    write(member.path("tls.key"), renewed.key_pem());
+    applied(&tls, 2);
+    // The rules for a leaf are the same.
+    let expired = ca.leaf().spiffe_id(&id("orders")).expired().issue();
+    expired.write_cert_manager(member.folder.path(), &ca).unwrap();
+    assert_eq!(files().open().unwrap_err().kind(), TlsErrorKind::Expired);
+}
+
+#[test]
+fn a_server_certificate_accepts_no_setting_for_peers() {
+    let ca = TestCa::new(DOMAIN);
+    let member = Member::of(&ca, "orders");
+    let files = || TlsFiles::server_certificate(member.path("tls.crt"), member.path("tls.key"));
+    for files in [
+        files().client_only(),
+        files().trust_domain("partner.example", member.path("ca.crt")),
+        files().server_id("billing", id("billing")),
+    ] {
+        let error = files.open().unwrap_err();
+        assert_eq!(error.kind(), TlsErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains("`TlsFiles::new`"), "{error}");
+    }
+}
+
+#[test]
+fn contents_are_checked_like_files_before_they_are_written() {
+    let (ca, other) = (TestCa::new(DOMAIN), TestCa::new(DOMAIN));
+    let files = TlsFiles::cert_manager("/nowhere");
+    let leaf = ca.leaf().spiffe_id(&id("orders")).issue();
+    let check = |chain: &str, key: &str, roots: &str| {
+        files.check_contents(chain.as_bytes(), key.as_bytes(), roots.as_bytes())
+    };
+    let (chain, key, roots) = (leaf.chain_pem(), leaf.key_pem(), ca.pem());
+    assert_eq!(check(&chain, key, roots), Ok(()));
+    let expired = ca.leaf().spiffe_id(&id("orders")).expired().issue();
+    for (chain, key, roots, kind) in [
+        (&*chain, expired.key_pem(), roots, TlsErrorKind::KeyMismatch),
+        (&*expired.chain_pem(), expired.key_pem(), roots, TlsErrorKind::Expired),
+        (&*chain, key, other.pem(), TlsErrorKind::Path),
+        (&*chain, key, "", TlsErrorKind::Pem),
+    ] {
+        let error = check(chain, key, roots).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("/nowhere/"), "{error}");
+    }
+}
