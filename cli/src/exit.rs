@@ -88,7 +88,9 @@ impl Exit {
             Self::WouldBreak => "refused: verifiers would refuse a good token, or the clock is wrong",
             Self::KeyRefused => "the signing key is revoked, retired or not published",
             Self::Overdue => "`rotate --plan` found an overdue step, a key past its life, an unfinished run",
-            Self::NotFound => "a name that matches nothing: a token, service, key, issuer or revocation",
+            Self::NotFound => {
+                "a name that matches nothing: a token, service, key, issuer, revocation, record or handler"
+            }
             Self::Loosened => "`endpoints --diff` found a rule that admits more callers",
         }
     }

@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   service-token audit tail /var/log/bakery/audit.jsonl --deny
   service-token audit search audit.jsonl* --service orders --code expired
-  service-token audit verify audit.jsonl --key audit.pub";
+  service-token audit verify audit.jsonl --key audit.key.pub";
 
 /// Search, follow and verify the audit log, and prove its records
 ///

@@ -29,7 +29,7 @@ use self::site::registry::Registry;
 use self::site::revocation::Revoker;
 
 use crate::change::By;
-use crate::commands::audit::tree;
+use crate::commands::audit::{files, tree};
 use crate::commands::endpoints;
 use crate::config::{Config, Lifetime};
 use crate::database;
@@ -184,7 +184,8 @@ impl DashboardOptions {
         let guard = self.guard(registry.as_deref()).await?;
         let settings =
             Settings { tables, window: self.window.0, min_coverage: f64::from(self.min_coverage) / 100.0 };
-        let log = Log::follow(self.files.clone(), settings)?;
+        let files = files::logs(&self.files)?;
+        let log = Log::follow(files.clone(), settings)?;
         let grant = {
             let log = log.clone();
             move |tokens| log.grant(tokens)
@@ -193,7 +194,8 @@ impl DashboardOptions {
             // The first page already shows the store.
             let _ = timeout(FIRST_READ, registry.refresh(&grant)).await;
         }
-        let integrity = Integrity::follow(&self.files, key);
+        let store = registry.as_ref().map(|registry| registry.url.clone());
+        let integrity = Integrity::follow(&files, key, store);
         let listener = Listener::bind(self.listen, transport, Self::limits()).await?;
         let operator = self.by.name().unwrap_or_else(|| "unknown".to_owned());
         let access = Access::new(self.required(), self.listen, &self.host, operator);

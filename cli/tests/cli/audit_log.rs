@@ -116,6 +116,22 @@ fn unused_draws_no_conclusion_from_low_coverage() {
 }
 
 #[test]
+fn unused_grants_of_the_tables_are_found_without_the_store() {
+    let sandbox = sandbox();
+    let absent = ["--store", "sqlite:absent.db"];
+    let unused =
+        |more: &[&str]| sandbox.run(&[&["unused", "audit.jsonl"], &WINDOW[..], &absent, more].concat());
+    let found = unused(&["--format", "json"]);
+    assert_eq!((found.code, found.json()["findings"].as_array().unwrap().len()), (1, 2), "{}", found.stderr);
+    assert!(found.stderr.contains("the tokens of the registry are not known: "), "{}", found.stderr);
+    // A report without findings is not complete.
+    let ids: Vec<_> =
+        found.json()["findings"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    let accepted = ["--accept", ids[0].as_str().unwrap(), "--accept", ids[1].as_str().unwrap()];
+    assert!(unused(&accepted).unavailable().contains("absent.db"));
+}
+
+#[test]
 fn unused_token_of_the_registry_is_found() {
     let sandbox = Sandbox::configured();
     sandbox.run(&["store", "init", "--store", "sqlite:tokens.db"]).done();
@@ -224,7 +240,7 @@ fn explanation_names_the_stage_both_values_and_the_smallest_change() {
     assert!(
         sandbox
             .run(&["explain", "019b", "--audit", "audit.jsonl"])
-            .refused()
+            .not_found()
             .contains("no record has the id `019b`")
     );
     assert!(
@@ -348,6 +364,11 @@ fn search_prints_the_lines_that_meet_all_conditions() {
     // The rest of the file is not read.
     let first = sandbox.run(&["audit", "search", "audit.jsonl", "--limit", "1"]).done();
     assert_eq!((first.stdout.lines().count(), first.stderr.as_str()), (1, ""));
+    // Nor is it when the reader of the results has left. Results are written in blocks.
+    let many = record(1, 1, r#""allow","status":200"#, "orders").repeat(10_000);
+    sandbox.write("audit.jsonl", many + "other\n");
+    let closed = sandbox.run_into_closed_pipe(&["audit", "search", "audit.jsonl"]);
+    assert_eq!((closed.code, closed.stderr.as_str()), (0, ""));
 }
 
 #[test]
@@ -361,6 +382,50 @@ fn tail_prints_the_last_records() {
         "{}",
         lines[1]
     );
+}
+
+#[test]
+fn tail_follows_a_log_over_a_rotation_until_its_reader_leaves() {
+    use std::io::{BufRead as _, BufReader};
+    let sandbox = Sandbox::new();
+    let line = |number| record(number, 1, r#""allow","status":200"#, &format!("s{number}"));
+    sandbox.write("audit.jsonl", line(1) + &line(2));
+    let mut child = sandbox
+        .command(&["audit", "tail", "audit.jsonl", "--lines", "1"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || shown.next().unwrap().unwrap();
+    assert!(next().contains(" s2 "));
+    std::fs::rename(sandbox.path("audit.jsonl"), sandbox.path("audit.jsonl.1")).unwrap();
+    sandbox.write("audit.jsonl", "other\n".to_owned() + &line(3));
+    assert!(next().contains(" s3 "));
+    drop(shown);
+    // Another process that this program starts can have the pipe for a moment, so one record is not enough.
+    let mut log = "other\n".to_owned() + &line(3);
+    while child.try_wait().unwrap().is_none() {
+        log += &line(4);
+        sandbox.write("audit.jsonl", &log);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(
+        String::from_utf8_lossy(&ended.stderr).contains("audit.jsonl:1: the line is not an audit record")
+    );
+}
+
+#[test]
+fn tail_of_a_compressed_log_prints_its_last_records() {
+    let sandbox = sandbox();
+    let packed =
+        std::process::Command::new("gzip").arg("-kf").arg(sandbox.path("audit.jsonl")).status().unwrap();
+    assert!(packed.success());
+    let plain = sandbox.run(&["audit", "tail", "audit.jsonl", "--once"]).done();
+    let packed = sandbox.run(&["audit", "tail", "audit.jsonl.gz", "--once"]).done();
+    assert_eq!((plain.stdout.lines().count(), plain.stdout), (10, packed.stdout));
 }
 
 #[test]
@@ -382,14 +447,14 @@ fn control_characters_of_a_log_are_escaped() {
 }
 
 /// A sealed log with five records, as the guard of a service writes it, and its public key.
-fn sealed(sandbox: &Sandbox) -> String {
+pub(crate) fn sealed(sandbox: &Sandbox) -> String {
     let key = sandbox.run(&["keygen", "--audit", "bakery.example/orders", "--out", "audit.key"]).done();
     write_sealed(sandbox, |_| ());
     key.line().to_owned()
 }
 
 /// Adds five records to a sealed log.
-fn write_sealed(sandbox: &Sandbox, on_checkpoint: impl FnMut(&str) + Send + 'static) {
+pub(crate) fn write_sealed(sandbox: &Sandbox, on_checkpoint: impl FnMut(&str) + Send + 'static) {
     use service_only::{Algorithm, JsonLinesAudit, Verifier, issue::SigningKey};
     use service_only_evidence::tree::{LogKey, Sealing};
 
@@ -404,12 +469,25 @@ fn write_sealed(sandbox: &Sandbox, on_checkpoint: impl FnMut(&str) + Send + 'sta
     (0..5).for_each(|_| drop(verifier.verify("no token").unwrap_err()));
 }
 
-fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy_all(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
         if from.is_dir() { copy_all(&from, &to) } else { assert!(std::fs::copy(from, to).is_ok()) }
     }
+}
+
+#[test]
+fn reports_skip_the_folder_of_the_tree_that_a_pattern_matches() {
+    let sandbox = Sandbox::new();
+    sealed(&sandbox);
+    let matched = ["sealed.jsonl", "sealed.jsonl.tree"];
+    for report in [&["usage"][..], &["anomalies"], &["audit", "search"]] {
+        let ran = sandbox.run(&[report, &matched].concat()).done();
+        let shown = sandbox.run(&[report, &matched[..1]].concat()).done();
+        assert_eq!((ran.stdout, ran.stderr), (shown.stdout, shown.stderr), "{report:?}");
+    }
+    assert!(sandbox.run(&["usage", matched[1]]).refused().contains("name the log beside it"));
 }
 
 #[test]
@@ -550,6 +628,9 @@ fn record_of_a_sealed_log_is_proven_and_exported() {
     sandbox.run(&["audit", "export", "static", "--audit", "sealed.jsonl", "--key", &key]).done();
     assert!(sandbox.path("static/tile/entries/000.p/5").exists());
     assert!(
-        sandbox.run(&["audit", "prove", "absent", "--audit", "sealed.jsonl"]).refused().contains("`absent`")
+        sandbox
+            .run(&["audit", "prove", "absent", "--audit", "sealed.jsonl"])
+            .not_found()
+            .contains("`absent`")
     );
 }

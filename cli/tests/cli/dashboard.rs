@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::audit_log::{copy_all, sealed, write_sealed};
 use crate::sandbox::Sandbox;
 use crate::store::{mint, with_store};
 
@@ -646,6 +647,57 @@ fn tampered_log_is_told_on_the_overview() {
     assert_eq!(overview["integrity"][0]["reason"], verified["reason"]);
     assert!(dashboard.get("/").body.contains("undecided"));
     assert!(sandbox.read("dashboard.log").contains("is undecided"));
+}
+
+#[test]
+fn checkpoints_of_the_store_reveal_on_the_overview_that_a_log_was_set_back() {
+    let sandbox = with_store("sqlite:tokens.db");
+    let url = format!("sqlite:{}", sandbox.path("tokens.db").display());
+    sealed(&sandbox);
+    copy_all(&sandbox.path("sealed.jsonl.tree"), &sandbox.path("old.tree"));
+    let old = sandbox.read("sealed.jsonl");
+    write_sealed(&sandbox, service_only_store::CheckpointWriter::of(&url).start().unwrap().receiver());
+    let verified = |more: &[&str]| {
+        let arguments = [&["sealed.jsonl", "--key", "audit.key.pub"], more].concat();
+        let dashboard = Dashboard::start(&sandbox, &arguments);
+        let overview = dashboard.until("/", |overview| !overview["integrity"][0]["verdict"].is_null());
+        (overview["integrity"][0].clone(), dashboard.get("/").body)
+    };
+    let (intact, page) = verified(&[]);
+    assert_eq!(
+        (&intact["verdict"], &intact["stored_checkpoints"]),
+        (&"intact".into(), &2.into()),
+        "{intact}"
+    );
+    assert!(page.contains("2 checkpoints of the store were compared"), "{page}");
+
+    std::fs::remove_dir_all(sandbox.path("sealed.jsonl.tree")).unwrap();
+    copy_all(&sandbox.path("old.tree"), &sandbox.path("sealed.jsonl.tree"));
+    sandbox.write("sealed.jsonl", old);
+    let (found, page) = verified(&[]);
+    assert_eq!(found["tampering"]["change"], "rolled_back", "{found}");
+    assert!(page.contains("tampered"), "{page}");
+    // A store that cannot be read leaves the question open.
+    let (unknown, page) = verified(&["--store", "sqlite:absent.db"]);
+    assert_eq!(unknown["verdict"], "undecided", "{unknown}");
+    assert!(unknown["reason"].as_str().unwrap().contains("absent.db"), "{unknown}");
+    assert!(page.contains("undecided"), "{page}");
+}
+
+#[test]
+fn rotated_file_of_a_sealed_log_is_verified_with_its_log() {
+    let sandbox = Sandbox::new();
+    sealed(&sandbox);
+    sandbox.write("other.jsonl", log());
+    std::fs::rename(sandbox.path("sealed.jsonl"), sandbox.path("sealed.jsonl.1")).unwrap();
+    write_sealed(&sandbox, |_| ());
+    let dashboard =
+        Dashboard::start(&sandbox, &["sealed.jsonl.1", "sealed.jsonl", "other.jsonl", "sealed.jsonl"]);
+    let is_read = |overview: &Value| !overview["integrity"][1]["verdict"].is_null();
+    let logs = dashboard.until("/", is_read)["integrity"].clone();
+    let logs: Vec<_> = logs.as_array().unwrap().iter().map(|log| (&log["file"], &log["verdict"])).collect();
+    assert_eq!(logs, [(&"other.jsonl".into(), &Value::Null), (&"sealed.jsonl".into(), &"intact".into())]);
+    assert!(dashboard.get("/").body.contains("nothing reveals a log that was set back"));
 }
 
 #[cfg(unix)]

@@ -133,7 +133,7 @@ inventory = {}
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_service-token"));
         command
             .args(arguments)

@@ -144,7 +144,7 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
         }
     })?;
     let found = found.ok_or_else(|| {
-        Problem::new(ProblemCode::Io, format!("no record has the id `{}`", escape::one_line(id)))
+        Problem::new(ProblemCode::NotFound, format!("no record has the id `{}`", escape::one_line(id)))
             .help("name the log of the service that answered, and the rotated files of that time")
     })?;
     // The record and the tables explain the decision also without the store.
@@ -254,11 +254,9 @@ fn requirements(policy: &WhatIf) -> Vec<String> {
 fn hypothetical(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis, format: Format) -> Outcome<Exit> {
     let answers = explain::what_if(tables, endpoint, caller);
     if answers.is_empty() {
-        return Err(Problem::usage(format!(
-            "no table has a guarded handler `{}`",
-            escape::one_line(endpoint)
-        ))
-        .help("`service-token endpoints TABLE` lists the handlers of a table"));
+        let reason = format!("no table has a guarded handler `{}`", escape::one_line(endpoint));
+        return Err(Problem::new(ProblemCode::NotFound, reason)
+            .help("`service-token endpoints TABLE` lists the handlers of a table"));
     }
     let is_admitted = answers.iter().all(|answer| answer.is_admitted);
     match format {

@@ -22,7 +22,7 @@ use crate::store::{self, StoreAndConfig, refused};
 
 const EXAMPLES: &str = "\
 Exit codes: 0 nothing is unused, 1 something is, 2 usage, or the logs cover too little of the window for
-a conclusion.
+a conclusion, 4 nothing of the tables is unused, and the store cannot be used.
 
 Examples:
   service-token unused --window 90d --endpoints orders.json --endpoints stock.json logs/*/audit.jsonl*
@@ -67,9 +67,14 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
             "pass the tables of your programs with `--endpoints TABLE`, the registry with `--store URL`, or both",
         ));
     }
-    let tokens = match &store {
-        Some((url, config)) => tokens(url, config.as_ref())?,
-        None => Vec::new(),
+    let (tokens, unavailable) = match &store {
+        Some((url, config)) => match tokens(url, config.as_ref()) {
+            Ok(tokens) => (tokens, None),
+            // The tables still tell which grants of handlers are unused.
+            Err(problem) if !tables.is_empty() => (Vec::new(), Some(problem)),
+            Err(problem) => return Err(problem),
+        },
+        None => (Vec::new(), None),
     };
     let mut survey = Survey::new();
     let done = options.files.read(&mut survey)?;
@@ -83,7 +88,16 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
         output::warning("the logs cover too little of the window, so the report has no conclusion");
         return Ok(Exit::Misuse);
     }
-    Ok(exit)
+    match unavailable {
+        Some(problem) if exit == Exit::Done => {
+            Err(problem.and("no grant of the tables is unused, and the tokens of the registry are not known"))
+        }
+        Some(problem) => {
+            output::warning(&format!("the tokens of the registry are not known: {problem}"));
+            Ok(exit)
+        }
+        None => Ok(exit),
+    }
 }
 
 pub(crate) fn window(Instant(until): Instant, Lifetime(length): Lifetime, min_coverage: u8) -> Window {

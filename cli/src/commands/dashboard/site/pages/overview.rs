@@ -17,7 +17,7 @@ use super::super::log::{Entry, Range, Snapshot};
 use super::super::registry::{SOON, State as Stored};
 use super::super::{App, View};
 use super::{files, recent, respond};
-use crate::commands::audit::tree::in_words;
+use crate::commands::audit::tree::verify::in_words;
 use crate::store;
 
 /// How many recent decisions are listed.
@@ -231,7 +231,13 @@ fn logs(app: &App, view: &View, snapshot: &Snapshot) -> Markup {
         let (text, at) = match &seal {
             Seal::None => ("no tree beside it reveals changes".to_owned(), None),
             Seal::Reading => ("the first verification reads the log".to_owned(), None),
-            Seal::Verified { verdict, at } => (in_words(verdict).1, Some(*at)),
+            Seal::Verified { verdict, stored, at } => {
+                let mut text = in_words(verdict).1;
+                if let Some(count) = stored {
+                    text.push_str(&format!("; {count} checkpoints of the store were compared"));
+                }
+                (text, Some(*at))
+            }
         };
         html! { tr {
             td { code { (shown(&path.display().to_string())) } }
@@ -242,12 +248,17 @@ fn logs(app: &App, view: &View, snapshot: &Snapshot) -> Markup {
     };
     let logs = app.integrity.logs();
     let is_sealed = logs.iter().any(|(_, seal)| !matches!(seal, Seal::None));
+    let is_alone = is_sealed && app.registry.is_none();
     let trouble = rows(2_000, snapshot.trouble.iter().map(|text| html! { li { (html::long(text)) } }));
     html! {
         (table("Logs", &["file", "integrity", "", "verified"], &rows(3_000, logs.into_iter().map(row)), ""))
         @if is_sealed && !app.integrity.has_key {
             p.note { "The key is the one beside the log, which a person who can write the log can replace. Pass "
                 code { "--key" } "." }
+        }
+        @if is_alone {
+            p.note { "No store is named, so nothing reveals a log that was set back together with its tree. Start with "
+                code { "--store URL" } " to compare the checkpoints of the store." }
         }
         @if snapshot.omitted > 0 {
             p.note { (number(snapshot.omitted)) " records are not in every report, because there are too many different names." }
