@@ -26,7 +26,7 @@ Start here:
 
 const STREAMS: &str = "\
 Results go to standard output, everything else to standard error. With `--format json`, an error is one
-line of JSON. Only `generate` and `dev` print tokens, and the manifests of `k8s-secret` contain them.";
+line of JSON. Only `generate` and `dev` print tokens. The manifests of `k8s-secret` and `renew` contain tokens.";
 
 fn after_help() -> String {
     format!("{EXAMPLES}\n{}\n{STREAMS}", Exit::help())

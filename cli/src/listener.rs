@@ -43,7 +43,7 @@ pub(crate) struct Limits {
     pub(crate) headers: usize,
     /// For a connection, whatever happens on it. A client that does not read its response ends here.
     pub(crate) connection: Duration,
-    /// For the requests that are in progress when the program is asked to end.
+    /// For the requests that are in progress when a signal ends the program.
     pub(crate) drain: Duration,
 }
 

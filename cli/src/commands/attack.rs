@@ -122,7 +122,7 @@ enum AttackFormat {
     Text,
     /// Every class at every endpoint, for programs.
     Json,
-    /// The same as a page.
+    /// The report as an HTML page.
     Html,
     /// Class by endpoint, to keep and compare.
     Matrix,

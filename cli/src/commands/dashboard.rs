@@ -50,7 +50,7 @@ const CONNECTION: Duration = Duration::from_secs(3600);
 /// Open connections: a browser has up to six.
 const CONNECTIONS: usize = 256;
 
-/// How long requests may take after the program was asked to end.
+/// How long requests may take after a signal to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\

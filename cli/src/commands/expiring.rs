@@ -40,7 +40,7 @@ pub(crate) struct ExpiringOptions {
     limit: list::Limit,
     #[command(flatten)]
     order: list::Order,
-    /// Output format; `prometheus` has every token and key, whatever --within says
+    /// Output format; `prometheus` has every token and key, and ignores --within
     #[arg(long, value_enum, default_value_t)]
     format: Report,
 }

@@ -44,7 +44,7 @@ pub(crate) struct JwksOptions {
     config: Option<PathBuf>,
     #[command(flatten)]
     store: StoreOptions,
-    /// Do not ask which keys the store has, although one is configured
+    /// Do not read the keys of the configured store
     #[arg(long)]
     no_store: bool,
     /// Private key file (repeatable, each with its --algorithm)

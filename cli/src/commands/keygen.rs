@@ -46,8 +46,8 @@ Examples:
 /// Generate a new signing key
 ///
 /// Writes the private key to a file with mode 0600, and prints its key id, algorithm and path. If the
-/// configuration names a PKCS#11 token or a command, the key is created there, and the file gets its name and
-/// its public half.
+/// configuration names a PKCS#11 token or a command, the key is created there, and the file contains its name
+/// and its public key.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct KeygenOptions {

@@ -35,7 +35,7 @@ Examples:
   service-token serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key
   service-token serve --listen 127.0.0.1:9464 --metrics";
 
-/// Serve the JWK set and its discovery document over HTTPS, until it is asked to end
+/// Serve the JWK set and its discovery document over HTTPS, until SIGTERM or SIGINT
 ///
 /// It answers `/.well-known/jwks.json`, and `/.well-known/openid-configuration` if the issuer is an https URL. The set is
 /// the one that `rotate` publishes: the keys of the store, and the other keys of the set file. It needs no private key, so

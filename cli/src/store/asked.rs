@@ -26,7 +26,7 @@ const PAGE: u32 = 2_000;
 /// Which store is asked about a token.
 #[derive(Args, Debug)]
 pub(crate) struct AskedStore {
-    /// Store that is asked whether the token is revoked, `sqlite:PATH` or
+    /// Store with the revocations to check, `sqlite:PATH` or
     /// `postgres://USER@HOST/DATABASE` [default: the variable SERVICE_TOKEN_STORE, else `store` of the
     /// configuration]
     // Without `env`: the variable must not conflict with `--batch`, where each case sets everything itself.

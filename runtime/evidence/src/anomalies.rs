@@ -203,7 +203,7 @@ impl Survey {
         }
     }
 
-    /// A token rested after its successor was seen, and then was used again.
+    /// A replaced token was used again after a pause.
     fn after_rotation(&self, since: i64, rules: &AnomalyRules, findings: &mut Vec<Finding>) {
         let mut by_service: HashMap<(Name, Name), Vec<(i64, Name)>> = HashMap::new();
         for ((issuer, jti), token) in &self.tokens {

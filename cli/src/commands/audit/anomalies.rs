@@ -19,7 +19,7 @@ Rules:
   two-keys             two keys verified the same `jti`
   new-network          a known token from a network that no token of its service came from before
   refusal-burst        at least 20 refusals in five minutes, and ten times the median of that caller and code
-  used-after-rotation  a token rested for an hour after its successor was seen, and was used again
+  used-after-rotation  a replaced token was used again, after an hour without calls
   gap                  a log without records for 15 minutes, and ten times as long as usual
 
 A network is a /24 of IPv4 or a /64 of IPv6.
