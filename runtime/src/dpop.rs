@@ -31,7 +31,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::replay::{MemoryReplays, ReplayError, ReplayStore, SpentProof};
 #[cfg(feature = "experimental-wimse")]
-pub(crate) use self::wpt::{ConfirmedKey, NamedHeaders};
+pub(crate) use self::wpt::ConfirmedKey;
+#[cfg(all(
+    feature = "experimental-wimse",
+    any(feature = "actix", feature = "axum", feature = "tower", fuzzing)
+))]
+pub(crate) use self::wpt::NamedHeaders;
 use self::{nonce::Nonces, target::Base};
 pub(crate) use self::{
     presented::PresentedProof,
