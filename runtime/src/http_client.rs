@@ -9,6 +9,7 @@ use crate::denial::{Backslash, escaped, quoted};
 
 /// The settings of a client.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "hidden")]
 pub struct HttpSettings<'s> {
     /// The certificates of the trusted authorities in PEM, instead of those of the machine.
     pub roots: Option<&'s [u8]>,
