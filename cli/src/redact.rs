@@ -82,9 +82,10 @@ fn looks_secret(run: &str) -> bool {
 }
 
 /// Whether all words are short and have no capital inside. Names are like this, and encoded random bytes are
-/// not.
+/// not. The parts of an instant are words too, as in the name of a rotated file: `audit.jsonl.2026-01-01T00-00-00.123456Z`.
 fn is_ordinary(run: &str) -> bool {
-    words(run).all(|word| {
+    let is_of_instant = |word: &str| word.bytes().all(|c| c.is_ascii_digit() || matches!(c, b'T' | b'Z'));
+    words(run).filter(|word| !is_of_instant(word) || word.len() > MAX_WORD).all(|word| {
         let pairs = word.as_bytes().iter().zip(word.as_bytes().iter().skip(1));
         word.len() <= MAX_WORD
             && !pairs.into_iter().any(|(before, c)| c.is_ascii_uppercase() && !before.is_ascii_uppercase())
@@ -141,6 +142,18 @@ mod tests {
     fn said(text: &str, arguments: &[&str]) -> String {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         with(text, &arguments)
+    }
+
+    #[test]
+    fn name_of_a_rotated_file_stays() {
+        for name in [
+            "audit.jsonl.2026-01-01T00-00-00.123456Z",
+            "/var/log/audit.jsonl.2026-11-30T21-49-51.965373Z.gz:12",
+        ] {
+            assert_eq!(said(name, &[]), name);
+        }
+        let digits = format!("{}.{}.{}", "1".repeat(30), "2".repeat(30), "3".repeat(30));
+        assert_eq!(said(&digits, &[]), MASK);
     }
 
     #[test]

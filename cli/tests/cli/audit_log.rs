@@ -488,6 +488,17 @@ fn reports_skip_the_folder_of_the_tree_that_a_pattern_matches() {
         assert_eq!((ran.stdout, ran.stderr), (shown.stdout, shown.stderr), "{report:?}");
     }
     assert!(sandbox.run(&["usage", matched[1]]).refused().contains("name the log beside it"));
+    // A copy that the sink is compressing counts no record twice.
+    let plain = "sealed.jsonl.2026-01-01T00-00-00.000000Z";
+    let copies = [".gz", ".gz.part"].map(|end| format!("{plain}{end}"));
+    sandbox.write(plain, sandbox.read("sealed.jsonl"));
+    copies.iter().for_each(|copy| sandbox.write(copy, sandbox.read("sealed.jsonl")));
+    let count = |files: &[&str]| {
+        let usage = sandbox.run(&[&["usage", "--format", "json"], files].concat()).done().json();
+        usage["read"]["records"].as_u64().unwrap()
+    };
+    assert_eq!(count(&[plain, &copies[0], &copies[1]]), 5);
+    assert_eq!(count(&[&copies[0]]), 5);
 }
 
 #[test]

@@ -113,11 +113,12 @@ impl Survey {
         for ((service, endpoint), count) in &self.pairs {
             let Some(first) = count.allowed_span.first().filter(|first| *first >= since) else { continue };
             let (service, endpoint) = (self.names.text(*service), self.names.text(*endpoint));
-            let text = format!(
-                "`{service}` called `{endpoint}` for the first time at {}, {} times since",
-                instant(first),
-                count.allowed
-            );
+            let again = match count.allowed {
+                0 | 1 => "and not again".to_owned(),
+                calls => format!("{calls} times in all"),
+            };
+            let text =
+                format!("`{service}` called `{endpoint}` for the first time at {}, {again}", instant(first));
             let about = About { service: Some(service), endpoint: Some(endpoint), subject: None };
             findings.push(Finding::new(Rule::NewPair, about, Some(first), text));
         }

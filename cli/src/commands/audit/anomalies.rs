@@ -100,5 +100,8 @@ pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
     let report = json!({
         "read": files::summary(&done), "since": anomalies.since, "compared_from": anomalies.compared_from,
     });
+    if anomalies.findings.is_empty() && done.records() > 0 {
+        output::note("nothing is unusual");
+    }
     findings::write(&anomalies.findings, report, format)
 }

@@ -145,7 +145,7 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
     })?;
     let found = found.ok_or_else(|| {
         Problem::new(ProblemCode::NotFound, format!("no record has the id `{}`", escape::one_line(id)))
-            .help("name the log of the service that answered, and the rotated files of that time")
+            .help("pass the whole id, and name the log of the service that answered, with the rotated files of that time")
     })?;
     // The record and the tables explain the decision also without the store.
     let token = token(options, &found).unwrap_or_else(|problem| {
@@ -153,6 +153,9 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
         None
     });
     let policies = found.policies(tables);
+    if let Some(endpoint) = found.endpoint.as_deref().filter(|_| !tables.is_empty() && policies.is_empty()) {
+        output::note(&format!("no table has the handler `{endpoint}`, so its policy of today is not known"));
+    }
     match options.format {
         Format::Json => output::json(&found.json(token.as_ref(), &policies))?,
         Format::Text => output::lines(text(&found, token.as_ref(), &policies).trim_end())?,

@@ -45,11 +45,17 @@ impl AuditFiles {
     }
 }
 
-/// The named files without the folders of trees: `audit.jsonl*` matches `audit.jsonl.tree` too.
+/// The named files that have records of their own. A pattern such as `audit.jsonl*` also matches the folder of the tree,
+/// and a file that the sink compresses at the moment, or was compressing when it was killed.
 pub(crate) fn logs(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let is_copy = |path: &PathBuf| {
+        let name = path.to_string_lossy();
+        let original = name.strip_suffix(".gz.part").or_else(|| name.strip_suffix(".gz"));
+        original.is_some_and(|original| named.iter().any(|other| other.as_os_str() == original))
+    };
     let is_tree =
-        |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "tree") && path.is_dir();
-    let logs: Vec<_> = named.iter().filter(|path| !is_tree(path)).cloned().collect();
+        |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tree") && path.is_dir();
+    let logs: Vec<_> = named.iter().filter(|path| !is_tree(path) && !is_copy(path)).cloned().collect();
     if logs.is_empty() {
         return Err(Problem::usage("the tree of a log has no records").help("name the log beside it"));
     }

@@ -40,6 +40,9 @@ pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {
     let mut found = Found { options, shown: 0, pending: String::new(), written: Ok(()) };
     options.files.read(&mut found)?;
     found.write();
+    if found.shown == 0 {
+        output::note("no record meets the conditions");
+    }
     found.written.map(|()| Exit::Done)
 }
 

@@ -10,7 +10,7 @@ use service_only_evidence::read::{Followed, Place, Record, Visitor};
 use super::filter::{self, Filter};
 use crate::exit::Exit;
 use crate::output::{self, Format};
-use crate::problem::{Outcome, Problem};
+use crate::problem::{Outcome, Problem, ProblemCode};
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -72,8 +72,8 @@ struct Tail<'o> {
 impl<'o> Tail<'o> {
     fn open(options: &'o TailOptions) -> Outcome<Self> {
         let path = options.file.as_path();
-        let followed =
-            Followed::open_near_end(path, 0, LOOK_BACK).map_err(|error| Problem::io("read", path, &error))?;
+        let followed = Followed::open_near_end(path, 0, LOOK_BACK)
+            .map_err(|error| Problem::new(ProblemCode::Io, format!("cannot follow the log: {error}")))?;
         Ok(Self { path, followed })
     }
 

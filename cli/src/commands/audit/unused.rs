@@ -83,6 +83,9 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
     tell(&unused.coverage);
     let findings = options.accepted.filter(unused.findings);
     let report = json!({ "read": files::summary(&done), "coverage": unused.coverage });
+    if findings.is_empty() && unused.coverage.is_enough && unavailable.is_none() {
+        output::note("no grant is unused");
+    }
     let exit = findings::write(&findings, report, options.format)?;
     if !unused.coverage.is_enough {
         output::warning("the logs cover too little of the window, so the report has no conclusion");

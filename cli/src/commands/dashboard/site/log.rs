@@ -65,7 +65,8 @@ impl Log {
     /// Opens the files, and begins to read them.
     pub(crate) fn follow(paths: Vec<PathBuf>, settings: Settings) -> Outcome<Self> {
         let files = paths.iter().enumerate().map(|(number, path)| {
-            Followed::open(path, number).map_err(|error| Problem::io("read", path, &error))
+            let failed = |error| Problem::new(ProblemCode::Io, format!("cannot follow the log: {error}"));
+            Followed::open(path, number).map_err(failed)
         });
         let files = files.collect::<Outcome<Vec<_>>>()?;
         let shared = Arc::new(Shared {
