@@ -455,11 +455,8 @@ impl Trusted {
             return Err(bad_signature(algorithm, key.kid()));
         }
         let key_id = key.kid().cloned();
-        let kid = header.kid.as_deref().map(|kid| match &key_id {
-            Some(own) if own.as_str() == kid => own.clone(),
-            // The key has no name.
-            _ => KeyId::new(kid),
-        });
+        // A key with a name was selected by it; a key without a name verifies a token with any `kid`.
+        let kid = header.kid.as_deref().map(|kid| key_id.clone().unwrap_or_else(|| KeyId::new(kid)));
         Ok(Signed { keys, algorithm, kid, key_id })
     }
 
@@ -494,10 +491,10 @@ impl Trusted {
         Ok((claims, times))
     }
 
-    /// Checks that the issuer may name the service, if its tokens name their service themselves.
+    /// Checks that the issuer may name the service. No service is declared for an issuer whose tokens have subjects, so it
+    /// may name all: its names were checked before.
     fn check_namespace(&self, claims: &Claims) -> Result<(), Denial> {
         match claims {
-            Claims::Service(_) if self.kind.has_subjects() => Ok(()),
             Claims::Service(claims) => self.namespace.check(self.name(), claims.service.as_str()),
             Claims::User(_) => self.namespace.check_user(self.name()),
         }

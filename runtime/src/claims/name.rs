@@ -29,7 +29,7 @@ impl ServiceName {
     /// Whether a text is a valid name.
     pub(crate) fn is_one(name: &str) -> bool {
         let bytes = name.as_bytes();
-        let inside = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
+        let inside = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
         let ends = [bytes.first(), bytes.last()];
         bytes.len() <= ServiceName::MAX_LENGTH
             && bytes.iter().fold(true, |all, byte| all & inside(byte))

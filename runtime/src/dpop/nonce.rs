@@ -20,6 +20,9 @@ const CONTEXT: &[u8] = b"service-only DPoP nonce ";
 
 const TIME_BYTES: usize = 8;
 
+/// A time and a code.
+const NONCE_BYTES: usize = 40;
+
 pub(crate) struct Nonces(hmac::Key);
 
 impl Nonces {
@@ -62,7 +65,7 @@ impl Nonces {
     }
 
     fn issued_at(&self, nonce: &str) -> Option<i64> {
-        let mut bytes = [0; TIME_BYTES + SECRET_BYTES];
+        let mut bytes = [0; NONCE_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).ok()?;
         let (time, code) = bytes.get(..length)?.split_first_chunk::<TIME_BYTES>()?;
         hmac::verify(&self.0, &[CONTEXT, time].concat(), code).ok()?;

@@ -46,7 +46,7 @@ impl Expectations {
             self.issuer(claims.iss.as_deref())?;
         }
         let aud = claims.aud.as_ref().map(Audience::as_slice);
-        match access.audience(members).filter(|_| kind == Kind::OAuth) {
+        match access.audience(members) {
             None => self.audience(aud)?,
             Some(named) => {
                 let named: Vec<_> = named?.into_iter().map(Cow::Owned).collect();
