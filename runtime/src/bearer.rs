@@ -341,6 +341,7 @@ mod tests {
 
     #[test]
     fn a_header_with_more_than_a_token_and_some_spaces_is_too_large_whatever_is_in_it() {
+        assert_eq!((MAX_TOKEN_LENGTH, MAX_HEADER_LENGTH), (16_384, 16_448));
         let around = |spaces| format!("Bearer {}a", " ".repeat(spaces));
         let most = MAX_HEADER_LENGTH - "Bearer a".len();
         assert_eq!(parse(&[&around(most)]), Ok("a".to_owned()));

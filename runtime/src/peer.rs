@@ -119,3 +119,48 @@ impl fmt::Debug for PeerCertificate {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Trusted;
+
+    impl PeerTrust for Trusted {
+        fn is_trusted(&self) -> bool {
+            true
+        }
+    }
+
+    fn facts() -> PeerFacts {
+        PeerFacts {
+            thumbprint: [7; 32],
+            spiffe_id: Some("spiffe://bakery.example/orders".to_owned()),
+            name: Some("orders.internal".to_owned()),
+            not_before: Timestamp::from_unix(1_000),
+            not_after: Timestamp::from_unix(2_000),
+            forwarded_by: None,
+        }
+    }
+
+    #[test]
+    fn a_forwarded_certificate_names_the_peer_that_forwarded_it() {
+        assert_eq!(peer_certificate(facts(), Trusted).forwarded_by(), None);
+        let gateway = "spiffe://bakery.example/gateway";
+        let forwarded = PeerFacts { forwarded_by: Some(gateway.to_owned()), ..facts() };
+        assert_eq!(peer_certificate(forwarded, Trusted).forwarded_by(), Some(gateway));
+    }
+
+    #[test]
+    fn the_id_of_a_peer_is_its_spiffe_id_or_else_its_first_other_name() {
+        assert_eq!(peer_certificate(facts(), Trusted).id(), Some("spiffe://bakery.example/orders"));
+        let named = PeerFacts { spiffe_id: None, ..facts() };
+        assert_eq!(peer_certificate(named, Trusted).id(), Some("orders.internal"));
+    }
+
+    #[test]
+    fn debug_shows_the_thumbprint_and_the_names() {
+        let debug = format!("{:?}", peer_certificate(facts(), Trusted));
+        assert!(debug.contains("BwcHBwcH") && debug.contains("spiffe://bakery.example/orders"), "{debug}");
+    }
+}

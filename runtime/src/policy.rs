@@ -347,3 +347,22 @@ impl Serialize for PolicyDigest {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_reads_the_path_only_if_a_claim_is_compared_with_a_parameter() {
+        const FIXED: &[(&str, &str)] = &[("tenant", "a"), ("region", "{b")];
+        const PATH: &[(&str, &str)] = &[("region", "b"), ("tenant", "{tenant}")];
+        const USERS: Policy<'static> = Policy::any_user().claims(PATH);
+        let services = Policy::any_service().claims(FIXED);
+        assert!(!services.reads_path() && !Policy::any_service().reads_path());
+        assert!(Policy::any_service().claims(PATH).reads_path() && services.or_users(&USERS).reads_path());
+        assert_eq!(services.or_users(&USERS).path_parameters().collect::<Vec<_>>(), ["tenant"]);
+        assert_eq!(services.path_parameters().count(), 0);
+        let sets = Policy::any_service().services(&["billing", "@deleters", "@readers"]);
+        assert_eq!(sets.service_sets().collect::<Vec<_>>(), ["deleters", "readers"]);
+    }
+}

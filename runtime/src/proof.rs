@@ -125,6 +125,10 @@ mod tests {
     fn requirement_accepts_its_own_proof_only_and_any_accepts_each() {
         use RequiredProof::{Any, Dpop, Mtls};
         let code = |required: RequiredProof, given| required.check(given).map_err(|denial| denial.code());
+        assert_eq!(
+            Dpop.check(Some(Proof::Mtls)).unwrap_err().reason(),
+            "the proof of the sender is `mtls`, required: `dpop`"
+        );
         for required in [Mtls, Dpop, Any] {
             assert_eq!(code(required, None), Err(Code::ProofMissing), "{required}");
         }

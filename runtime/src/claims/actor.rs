@@ -154,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn an_invalid_actor_says_what_was_expected() {
+        let error = read("7").unwrap_err();
+        assert!(error.expected().starts_with("an object with `sub`"), "{}", error.expected());
+        assert_eq!(error.to_string(), format!("the actor of a token is {}", error.expected()));
+    }
+
+    #[test]
     fn actors_are_read_with_those_before_them() {
         let json =
             r#"{"sub":"gateway","act":{"sub":"edge","iss":"https://edge.example","act":{"sub":"cdn"}}}"#;

@@ -106,6 +106,24 @@ fn a_number_out_of_range_is_malformed() {
 }
 
 #[test]
+fn the_payload_is_kept_if_a_claim_is_not_among_the_typed_ones() {
+    let bound = format!(r#"{{"cnf":{{"jkt":"{}"}}}}"#, "A".repeat(43));
+    for (payload, exceeds) in [
+        (r#"{"iss":"a","sub":"b","exp":7,"scope":"c"}"#, false),
+        ("{}", false),
+        (r#"{"tenant":"a"}"#, true),
+        (&bound, true),
+        (r#"{"cnf":{}}"#, true),
+        (r#"{"act":{"sub":"gateway"}}"#, true),
+        (r#"{"client_id":"a"}"#, true),
+        (r#"{"kubernetes.io":{"namespace":"a","serviceaccount":{"name":"b"}}}"#, true),
+    ] {
+        let claims = RawClaims::parse(payload.as_bytes()).unwrap();
+        assert_eq!(claims.exceeds_service_claims(), exceeds, "{payload}");
+    }
+}
+
+#[test]
 fn other_claims_of_another_type_grant_nothing() {
     let claims = parse(r#"{"role":["admin"],"scope":["a"],"email":{},"user_id":null}"#).unwrap();
     assert_eq!(claims, RawClaims::default());

@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn an_error_of_a_store_says_why_a_proof_was_not_recorded() {
+        assert_eq!(ReplayError::Replayed.to_string(), "the proof was used before");
+        let down = ReplayError::Unavailable("no route".to_owned());
+        assert_eq!(down.to_string(), "the store of proofs is unavailable: no route");
+        let memory = MemoryReplays::new(7).unwrap();
+        assert_eq!(format!("{memory:?}"), "MemoryReplays { capacity: 7, .. }");
+    }
+
+    #[test]
     fn a_capacity_is_bounded() {
         assert!(MemoryReplays::new(0).is_err());
         assert!(MemoryReplays::new(MemoryReplays::MAX_CAPACITY + 1).is_err());

@@ -29,6 +29,16 @@ fn nested(depth: usize) -> String {
 }
 
 #[test]
+fn text_that_is_not_an_object_is_an_error_that_names_an_object() {
+    for text in ["[]", "7", "null", "\"a\""] {
+        for error in [read(text.as_bytes()).unwrap_err(), read_named(text.as_bytes(), &["a"]).unwrap_err()] {
+            let (JsonError::Malformed(why) | JsonError::WrongType(why)) = error;
+            assert!(why.contains("expected a JSON object"), "{text}: {why}");
+        }
+    }
+}
+
+#[test]
 fn members_are_read_in_order_with_the_requested_values() {
     let text = br#" {"t":"x","e":"\u0041","n":1.5e3,"b":true,"z":null,"l":["a","b"],"m":["a",1],"o":{"p":{}}}
 "#;

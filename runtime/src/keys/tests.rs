@@ -379,6 +379,18 @@ fn a_set_of_algorithms_has_each_once_and_knows_no_other() {
 }
 
 #[test]
+fn a_fixed_source_never_waits_and_only_its_own_set_is_current() {
+    let (key, other) = (signing(Algorithm::ES256).verifying_key(), signing(Algorithm::ES256).verifying_key());
+    let (own, foreign) = (key.snapshot().unwrap(), other.snapshot().unwrap());
+    let set = KeySet::new([key.clone()]).unwrap();
+    assert!(!key.refreshes() && !set.refreshes() && !std::sync::Arc::new(set.clone()).refreshes());
+    assert!(key.is_current(&own) && !key.is_current(&foreign) && !key.is_current(&set));
+    assert!(set.is_current(&set.clone()) && !set.is_current(&own));
+    assert_eq!(set.algorithms(), [Algorithm::ES256]);
+    assert_eq!(format!("{:?}", set.accepts()), "{ES256}");
+}
+
+#[test]
 fn a_name_finds_its_key_in_a_set_of_any_size() {
     for count in 1..12_usize {
         let key =

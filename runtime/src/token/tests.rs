@@ -1,3 +1,5 @@
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::*;
 use crate::json::MAX_JSON_MEMBERS;
 
@@ -16,6 +18,20 @@ fn a_token_has_three_segments() {
     for token in ["", ".", "..", "a", "a.b", "a.b.c.d", ".b.c", "a..c", "a.b.c.", "...."] {
         assert_eq!(code(Segments::split(token)), Some(Code::Malformed), "{token:?}");
     }
+}
+
+#[test]
+fn the_header_of_an_accepted_token_is_not_parsed_again() {
+    let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"kept-by-this-test"}"#);
+    let token = format!("{head}.bb.cc");
+    let segments = Segments::split(&token).unwrap();
+    let mut room = HeaderRoom::new();
+    let parsed = segments.header(&mut room).unwrap();
+    assert!(matches!(parsed, ReadHeader::Parsed(_)));
+    segments.keep_header(&parsed);
+    let mut room = HeaderRoom::new();
+    let known = segments.header(&mut room).unwrap();
+    assert!(matches!(&known, ReadHeader::Known(_)) && *known == *parsed);
 }
 
 #[test]

@@ -100,3 +100,89 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::read_named;
+
+    const CLAIMS: [&str; 4] = ["a", "b", "flag", "object"];
+
+    fn check(rule: &Rule, payload: &str) -> Result<(), String> {
+        rule.check(&Members::of(read_named(payload.as_bytes(), &CLAIMS).unwrap()))
+    }
+
+    #[test]
+    fn a_rule_is_met_by_its_value_and_by_no_other() {
+        let text = Rule::Is("a".into(), Expected::Text("x".into()));
+        let truth = Rule::Is("flag".into(), Expected::True);
+        let other = Rule::IsNot("a".into(), &["x", "y"]);
+        let equal = |suffix| Rule::Equal { claim: "a".into(), other: "b".into(), suffix };
+        let absent = Rule::Absent("a".into());
+        let within = Rule::Within("object", "account", "7".to_owned());
+        for (rule, good, bad) in [
+            (&text, vec![r#"{"a":"x"}"#], vec!["{}", r#"{"a":"X"}"#, r#"{"a":["x"]}"#, r#"{"b":"x"}"#]),
+            (
+                &truth,
+                vec![r#"{"flag":true}"#],
+                vec!["{}", r#"{"flag":false}"#, r#"{"flag":"true"}"#, r#"{"flag":1}"#, r#"{"flag":null}"#],
+            ),
+            (
+                &other,
+                vec![r#"{"a":"z"}"#, r#"{"a":""}"#],
+                vec!["{}", r#"{"a":"x"}"#, r#"{"a":"y"}"#, r#"{"a":["z"]}"#, r#"{"a":null}"#],
+            ),
+            (
+                &equal(""),
+                vec![r#"{"a":"x","b":"x"}"#],
+                vec![r#"{"a":"x","b":"y"}"#, r#"{"a":"","b":""}"#, "{}", r#"{"a":"x"}"#, r#"{"b":"x"}"#],
+            ),
+            (
+                &equal("@clients"),
+                vec![r#"{"a":"x@clients","b":"x"}"#],
+                vec![r#"{"a":"x","b":"x"}"#, r#"{"a":"@clients","b":""}"#, r#"{"a":"y@clients","b":"x"}"#],
+            ),
+            (&absent, vec!["{}", r#"{"b":"x"}"#], vec![r#"{"a":"x"}"#, r#"{"a":null}"#, r#"{"a":false}"#]),
+            (
+                &within,
+                vec![r#"{"object":{"account":"7"}}"#, r#"{"object":{"account":"7","b":"8"}}"#],
+                vec![
+                    "{}",
+                    r#"{"object":{}}"#,
+                    r#"{"object":{"account":"8"}}"#,
+                    r#"{"object":{"account":7}}"#,
+                    r#"{"object":"7"}"#,
+                    r#"{"object":["7"]}"#,
+                ],
+            ),
+        ] {
+            for payload in good {
+                assert_eq!(check(rule, payload), Ok(()), "{rule:?} {payload}");
+            }
+            for payload in bad {
+                assert!(check(rule, payload).is_err(), "{rule:?} {payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_value_that_was_found_and_the_expected_one() {
+        let text = Rule::Is("a".into(), Expected::Text("x".into()));
+        let truth = Rule::Is("flag".into(), Expected::True);
+        let within = Rule::Within("object", "account", "7".to_owned());
+        let suffixed = Rule::Equal { claim: "a".into(), other: "b".into(), suffix: "@c" };
+        for (rule, payload, reason) in [
+            (&text, r#"{"a":"y"}"#, "`a` is `y`, expected `x`"),
+            (&text, r#"{"a":true}"#, "`a` is `true`, expected `x`"),
+            (&text, r#"{"a":7}"#, "`a` is not a string, expected `x`"),
+            (&truth, "{}", "`flag` is absent, expected `true`"),
+            (&within, r#"{"object":{"account":"8"}}"#, "`object` is of `8`, expected `7`"),
+            (&within, "{}", "`object` has no `account`, expected `7`"),
+            (&suffixed, r#"{"a":"x","b":"x"}"#, "`a` is `x`, and `b` is `x`, without `@c`"),
+            (&Rule::Absent("a".into()), r#"{"a":"x"}"#, "it has the claim `a`"),
+            (&Rule::IsNot("a".into(), &["x"]), r#"{"a":"x"}"#, "`a` is `x`"),
+        ] {
+            assert_eq!(check(rule, payload), Err(reason.to_owned()), "{rule:?} {payload}");
+        }
+    }
+}

@@ -57,6 +57,31 @@ fn a_name_is_accepted_once_and_only_for_subjects_of_other_systems() {
 }
 
 #[test]
+fn an_svid_comes_from_the_trust_domain_of_its_subject() {
+    let issuer = TrustedIssuer::spiffe("bakery.example").keys(public()).audience("orders");
+    let Ok(Authority::Issuer(issuer)) = issuer.build() else { panic!() };
+    for (sub, is_origin) in [
+        ("spiffe://bakery.example/orders", true),
+        ("spiffe://bakery.example", true),
+        ("spiffe://mill.example/orders", false),
+        ("spiffe://bakery.example.evil/orders", false),
+        ("bakery.example/orders", false),
+    ] {
+        let payload = format!(r#"{{"sub":"{sub}","iss":"bakery.example"}}"#);
+        let origin = Origin::read(payload.as_bytes()).unwrap();
+        assert_eq!(issuer.is_origin(&origin), is_origin, "{sub}");
+    }
+}
+
+#[test]
+fn debug_names_the_issuer_and_what_its_tokens_must_have() {
+    let issuer = TrustedIssuer::strict("bakery-auth").keys(public()).audience("orders");
+    let debug = format!("{issuer:?}");
+    assert!(debug.contains("Strict") && debug.contains(r#"issuer: "bakery-auth""#), "{debug}");
+    assert!(debug.contains(r#"audience: ["orders"]"#), "{debug}");
+}
+
+#[test]
 fn a_trust_domain_is_a_name_and_not_a_url() {
     let spiffe = |domain: &str| built(TrustedIssuer::spiffe(domain).keys(public()).audience("orders"));
     assert_eq!(spiffe("bakery.example"), Ok(()));

@@ -41,3 +41,88 @@ fn all(mut refreshes: Vec<Refresh<'_>>) -> Refresh<'_> {
         if refreshes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+    use crate::{
+        TrustedIssuer, Verifier, VerifyingKey,
+        issue::SigningKey,
+        keys::{KeySet, KeySource, KeysUnavailable},
+    };
+
+    /// A source with newer keys, which keeps the names that it was asked for.
+    #[derive(Clone)]
+    struct Newer {
+        keys: Option<KeySet>,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Newer {
+        fn of(key: Option<VerifyingKey>) -> Self {
+            Self { keys: key.map(|key| KeySet::new([key]).unwrap()), asked: Arc::default() }
+        }
+    }
+
+    impl KeySource for Newer {
+        fn snapshot(&self) -> Result<KeySet, KeysUnavailable> {
+            self.keys.clone().ok_or_else(|| KeysUnavailable::pending("not loaded"))
+        }
+
+        fn refresh_for(&self, kid: &str) -> Option<Refresh<'_>> {
+            self.asked.lock().unwrap().push(kid.to_owned());
+            Some(Box::pin(std::future::ready(())))
+        }
+    }
+
+    fn verifier(source: &Newer) -> Verifier {
+        let issuer = TrustedIssuer::strict("bakery-auth").keys(source.clone()).audience("orders");
+        Verifier::builder().trust(issuer).build().unwrap()
+    }
+
+    /// The names of keys for which the source of the verifier was asked.
+    fn asked(source: &Newer, header: &str, payload: &str) -> Vec<String> {
+        let verifier = verifier(source);
+        source.asked.lock().unwrap().clear();
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let token = format!("{}.{}.{}", part(header), part(payload), part("signature"));
+        let waits = verifier.refresh_keys_for(&token).is_some();
+        let asked = std::mem::take(&mut *source.asked.lock().unwrap());
+        assert_eq!(waits, !asked.is_empty(), "{header}");
+        asked
+    }
+
+    #[test]
+    fn only_a_token_that_newer_keys_could_verify_reloads_them() {
+        let own = SigningKey::generate(Algorithm::ES256).unwrap().verifying_key().with_kid("own");
+        let loaded = Newer::of(Some(own));
+        let longest = "k".repeat(KeyId::MAX_LENGTH);
+        let header = |kid: &str| format!(r#"{{"alg":"ES256","typ":"service+jwt","kid":"{kid}"}}"#);
+        let payload = r#"{"iss":"bakery-auth"}"#;
+        assert_eq!(asked(&loaded, &header("new"), payload), ["new"]);
+        assert_eq!(asked(&loaded, &header(&longest), payload), [longest.as_str()]);
+        let nothing: [&str; 0] = [];
+        for (header, payload) in [
+            (header(&format!("{longest}k")), payload),
+            (header("own"), payload),
+            (header("new"), r#"{"iss":"mill-auth"}"#),
+            (header("new"), r#"{}"#),
+            (header("new").replace("service+jwt", "JWT"), payload),
+            (header("new").replace("ES256", "none"), payload),
+            (header("new").replace("ES256", "es256"), payload),
+            (r#"{"alg":"ES256","typ":"service+jwt"}"#.to_owned(), payload),
+        ] {
+            assert_eq!(asked(&loaded, &header, payload), nothing, "{header} {payload}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_a_kid_waits_only_for_keys_that_are_not_loaded() {
+        let header = r#"{"alg":"ES256","typ":"service+jwt"}"#;
+        assert_eq!(asked(&Newer::of(None), header, r#"{"iss":"bakery-auth"}"#), [""]);
+    }
+}

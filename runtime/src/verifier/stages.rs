@@ -168,3 +168,47 @@ pub(crate) fn unverified_service(segments: &Segments<'_>) -> Option<String> {
     let mut room = PayloadRoom::new();
     claims::unverified_service(segments.payload(&mut room).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyId;
+
+    fn refused(code: Code, key: Option<&str>) -> Refused {
+        Refused { key_id: key.map(KeyId::new), ..Denial::new(code, "the reason").into() }
+    }
+
+    #[test]
+    fn of_two_issuers_the_refusal_of_the_later_stage_is_reported() {
+        // The key of the other refusal is known only while the claims were not read.
+        for (first, second, code, key) in [
+            (refused(Code::BadSignature, None), refused(Code::Expired, Some("k")), Code::Expired, Some("k")),
+            (refused(Code::Expired, Some("k")), refused(Code::BadSignature, None), Code::Expired, Some("k")),
+            (refused(Code::Expired, None), refused(Code::Malformed, Some("k")), Code::Expired, None),
+            (refused(Code::Malformed, Some("k")), refused(Code::Expired, None), Code::Expired, None),
+            (
+                refused(Code::BadSignature, None),
+                refused(Code::Malformed, Some("k")),
+                Code::BadSignature,
+                Some("k"),
+            ),
+            (
+                refused(Code::Malformed, Some("k")),
+                refused(Code::BadSignature, None),
+                Code::BadSignature,
+                Some("k"),
+            ),
+            (
+                refused(Code::Expired, Some("a")),
+                refused(Code::WrongIssuer, Some("b")),
+                Code::Expired,
+                Some("a"),
+            ),
+        ] {
+            let reported = later(Some(first), second);
+            let name = reported.key_id.as_ref().map(KeyId::as_str);
+            assert_eq!((reported.denial.code(), name), (code, key));
+        }
+        assert_eq!(later(None, refused(Code::Expired, None)).denial.code(), Code::Expired);
+    }
+}

@@ -8,6 +8,7 @@ use service_only::{
     Algorithm, Identity, KeySet, PeerCertificate, Policy, Proof, Verifier,
     error::{Code, Stage},
     issue::{Issuer, SigningKey},
+    keys::KeyId,
 };
 use service_only_testkit::{Audited, TestAuthority, TestCa, TestCertificate, TokenDraft};
 
@@ -61,6 +62,27 @@ fn a_bound_token_is_accepted_on_the_connection_of_its_certificate_and_on_no_othe
         }
     }
     assert_eq!((Code::ProofMismatch.status(), Code::ProofMismatch.stage()), (401, Stage::Claims));
+}
+
+#[test]
+fn the_record_of_a_user_names_the_key_the_kind_and_the_proof() {
+    let scene = Scene::new();
+    let verifier = scene.authority.verifier();
+    let token = scene.authority.user("mia").bound_to(&scene.orders).token();
+    let Ok(Identity::User(user)) =
+        verifier.authenticate_from(Some(&scene.orders.peer()), &token, &Policy::any_user())
+    else {
+        panic!("refused");
+    };
+    let debug = format!("{user:?}");
+    assert!(debug.starts_with("User(") && debug.contains("mia"), "{debug}");
+    drop(user);
+    let record = scene.authority.audit().only();
+    assert_eq!((record.proof, record.profile), (Some("mtls"), Some("compatible")));
+    let caller = verifier.verify(&scene.authority.service("orders").token()).unwrap();
+    assert_eq!(record.kid.as_deref(), caller.key_id().map(KeyId::as_str));
+    let debug = format!("{caller:?}");
+    assert!(debug.starts_with(r#"Caller { service: "orders", issuer: "test-authority""#), "{debug}");
 }
 
 #[test]

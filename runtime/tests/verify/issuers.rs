@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use service_only::{
-    Algorithm, Caller, KeySet, Policy, TrustedIssuer, Verifier,
+    AccessTokens, Algorithm, Caller, Identity, KeySet, Policy, TrustedIssuer, Verifier,
     audit::NoAudit,
     clock::{FixedClock, Timestamp},
     error::Code,
     issue::{Issuer, SigningKey},
+    revocation::MemoryRevocations,
 };
+use service_only_testkit::TestAuthority;
 
 const NOW: i64 = 1_767_225_600;
 const CLOCK: FixedClock = FixedClock(Timestamp::from_unix(NOW));
@@ -456,6 +458,72 @@ fn with_several_issuers_a_subject_without_a_name_is_refused() {
     let (_, header, svid, _) = tokens.swap_remove(3);
     let workload = with(&svid, json!({"sub": "spiffe://bakery.example/orchestrator"}));
     assert_eq!(fleet.verdict(&sign(&fleet.keys["spiffe"], header, &workload)), Err(Code::BadClaimValue));
+}
+
+#[test]
+fn an_audience_of_another_claim_is_required_beside_the_aud() {
+    let key = key();
+    let tokens = AccessTokens::named_by("azp")
+        .typ(["JWT"])
+        .machine_if("gty", "client-credentials")
+        .audience_from("resource");
+    let issuer =
+        TrustedIssuer::oauth_with("https://sso.example", tokens).keys(key.verifying_key()).audience("stock");
+    let verifier = Verifier::builder().trust(issuer).clock(CLOCK).audit(NoAudit).build().unwrap();
+    let claims = json!({
+        "iss": "https://sso.example", "sub": "client-7@sso", "azp": "orders", "gty": "client-credentials",
+        "resource": "stock", "iat": NOW, "exp": NOW + 60,
+    });
+    let code = |claims: &Value| {
+        let token = sign(&key, json!({"typ": "JWT"}), claims);
+        verifier.verify(&token).err().map(|denial| denial.code())
+    };
+    assert_eq!(code(&claims), None);
+    assert_eq!(code(&with(&claims, json!({"aud": "stock"}))), None);
+    assert_eq!(code(&with(&claims, json!({"aud": "sales"}))), Some(Code::WrongAudience));
+    assert_eq!(code(&with(&claims, json!({"resource": "sales"}))), Some(Code::WrongAudience));
+    assert_eq!(code(&with(&claims, json!({"resource": "sales", "aud": "stock"}))), Some(Code::WrongAudience));
+    assert!(code(&without(&claims, "resource")).is_some());
+    let caller = verifier.verify(&sign(&key, json!({"typ": "JWT"}), &claims)).unwrap();
+    assert_eq!((caller.service(), caller.claims().sub.as_str()), ("orders", "client-7@sso"));
+}
+
+#[test]
+fn the_record_of_a_refusal_names_the_key_whose_signature_verified() {
+    let authority = TestAuthority::new();
+    let own = authority.verifier().verify(&authority.service("orders").token()).unwrap();
+    let name = own.key_id().unwrap().to_string();
+    drop(own);
+    let refused = |token: &str| {
+        authority.audit().clear();
+        authority.verifier().verify(token).unwrap_err();
+        let record = authority.audit().only();
+        (record.code, record.kid)
+    };
+    let expired = authority.service("orders").expired().token();
+    assert_eq!(refused(&expired), (Some(Code::Expired), Some(name)));
+    let forged = format!("{}AAAA", expired.rsplit_once('.').unwrap().0.to_owned() + ".");
+    assert_eq!(refused(&forged), (Some(Code::BadSignature), None));
+}
+
+#[test]
+fn a_revocation_and_a_policy_name_the_issuer_of_a_user() {
+    let authority = TestAuthority::new();
+    let revocations = MemoryRevocations::new();
+    let verifier = authority.verifier_builder().revocation(revocations.clone()).build().unwrap();
+    let token = authority.user("mia").token();
+    let code = |issuers: &'static [&'static str]| {
+        let policy = Policy::any_user().issuers(issuers);
+        verifier.authenticate_with(&token, &policy).err().map(|denial| denial.code())
+    };
+    assert_eq!(code(&["test-authority"]), None);
+    assert_eq!(code(&["mill-auth"]), Some(Code::IssuerNotAllowed));
+    let Ok(Identity::User(user)) = verifier.authenticate(&token) else { panic!("not a user") };
+    let (jti, exp) = (user.claims().jti.clone().unwrap(), user.claims().exp);
+    revocations.revoke_token("mill-auth", &jti, Timestamp::from_unix(exp)).unwrap();
+    assert_eq!(code(&["test-authority"]), None);
+    revocations.revoke_token("test-authority", &jti, Timestamp::from_unix(exp)).unwrap();
+    assert_eq!(code(&["test-authority"]), Some(Code::Revoked));
 }
 
 #[test]

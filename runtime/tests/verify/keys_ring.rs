@@ -52,6 +52,26 @@ fn a_key_is_prepared_then_active_then_retiring_then_retired() {
 }
 
 #[test]
+fn a_ring_publishes_a_new_set_only_when_a_key_is_retired() {
+    let clock = ManualClock::new();
+    let ring = ring(&clock);
+    assert!(!ring.refreshes());
+    let before = ring.snapshot().unwrap();
+    assert!(ring.snapshot().unwrap().is(&before) && ring.is_current(&before));
+    ring.states();
+    assert!(ring.is_current(&before), "a question changes nothing");
+    ring.prepare(key("next")).unwrap();
+    assert!(!ring.is_current(&before));
+    ring.activate("next").unwrap();
+    let overlap = ring.snapshot().unwrap();
+    clock.advance(HOUR - Duration::from_secs(1));
+    ring.states();
+    assert!(ring.snapshot().unwrap().is(&overlap) && ring.is_current(&overlap));
+    clock.advance(Duration::from_secs(1));
+    assert!(!ring.is_current(&overlap) && !ring.snapshot().unwrap().is(&overlap));
+}
+
+#[test]
 fn token_signed_by_retired_key_is_refused_after_overlap() {
     let clock = ManualClock::new();
     let signing = |kid| SigningKey::generate(Algorithm::ES256).unwrap().with_kid(kid);

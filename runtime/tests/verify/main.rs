@@ -18,6 +18,7 @@ mod keys_file;
 mod keys_remote;
 mod keys_ring;
 mod keys_rotation;
+mod limits;
 mod proof;
 mod properties;
 mod revocation;

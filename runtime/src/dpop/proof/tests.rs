@@ -90,6 +90,38 @@ fn a_proof_of_each_algorithm_shows_its_key() {
     assert_eq!(verified.key, rsa.thumbprint());
 }
 
+#[test]
+fn a_proof_and_its_id_have_the_longest_length_and_not_one_byte_more() {
+    assert_eq!((Dpop::MAX_PROOF_LENGTH, Dpop::MAX_ID_LENGTH), (8_192, 256));
+    let mut draft = Draft::new(Algorithm::ES256);
+    draft.claims["jti"] = json!("a".repeat(256));
+    verify(&draft.proof()).unwrap();
+    draft.claims["jti"] = json!("a".repeat(257));
+    assert!(refused(&draft.proof()).1.contains("`jti` of the proof has 257 bytes"));
+    draft.claims["jti"] = json!("a");
+    let (header, claims) = (draft.header.to_string(), draft.claims.to_string());
+    let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
+    // Spaces after an object change nothing but the length. A signature of ES256 has 86 letters.
+    let of_length = |length: usize| {
+        let pads = (0..3).flat_map(|first| (0..MAX_PROOF_LENGTH).map(move |second| (first, second)));
+        let mut pads = pads.filter(|(first, second)| {
+            encoded(header.len() + first) + encoded(claims.len() + second) + 88 == length
+        });
+        let (first, second) = pads.next().unwrap();
+        draft.signed(&format!("{header}{}", " ".repeat(first)), &format!("{claims}{}", " ".repeat(second)))
+    };
+    verify(&of_length(8_192)).unwrap();
+    for length in [8_193, 8_194, 9_000] {
+        assert!(refused(&of_length(length)).1.contains(&format!("the proof has {length} bytes")));
+    }
+}
+
+#[test]
+fn debug_of_the_settings_names_the_urls() {
+    let debug = format!("{:?}", Dpop::new("https://orders.internal"));
+    assert!(debug.starts_with(r#"Dpop { urls: ["https://orders.internal"], algorithms: [ES256"#), "{debug}");
+}
+
 /// RFC 9449 sections 4.1, 6.1 and 7.1.
 #[test]
 fn the_examples_of_the_rfc_are_accepted() {

@@ -36,6 +36,46 @@ fn a_token_is_revoked_by_issuer_and_jti_together() {
 }
 
 #[test]
+fn the_later_expiry_of_a_token_that_is_revoked_twice_applies() {
+    for (first, second) in [(60, 3_600), (3_600, 60), (3_600, 3_600)] {
+        let hands = Hands::default();
+        let store = hands.store(10);
+        for seconds in [first, second] {
+            store.revoke_token("bakery-auth", "j1", Timestamp::from_unix(NOW + seconds)).unwrap();
+        }
+        assert_eq!(store.len(), 1);
+        // Another token is revoked, which removes what has expired.
+        hands.pass(3_600);
+        store.revoke_token("bakery-auth", "j2", Timestamp::from_unix(NOW + 9_000)).unwrap();
+        assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked, "{first} {second}");
+        assert!(store.undo_token("bakery-auth", "j1"));
+        assert_eq!((status(&store, token("j1")), store.len()), (RevocationStatus::Good, 1));
+    }
+}
+
+#[test]
+fn a_shortened_revocation_of_a_service_covers_fewer_tokens() {
+    let store = store(10);
+    assert!(store.is_empty());
+    store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap();
+    store.shorten_service("bakery-auth", "orders", Timestamp::from_unix(NOW - 60));
+    let at = |issued_at| status(&store, PresentedToken { issued_at, ..token("j1") });
+    assert_eq!(at(Some(NOW - 60)), RevocationStatus::ServiceRevoked);
+    assert_eq!(at(Some(NOW - 59)), RevocationStatus::Good);
+    store.shorten_service("bakery-auth", "sales", Timestamp::from_unix(NOW));
+    assert_eq!((store.len(), store.is_empty()), (1, false), "it adds no revocation");
+    assert_eq!(format!("{store:?}"), "MemoryRevocations { len: 1, .. }");
+}
+
+#[test]
+fn a_full_store_names_its_limit_and_the_next_step() {
+    let store = store(1);
+    store.revoke_key("bakery-auth", "k1").unwrap();
+    let full = store.revoke_key("bakery-auth", "k2").unwrap_err().to_string();
+    assert_eq!(full, "the store holds 1 revocations, its limit; revoke the service or the key instead");
+}
+
+#[test]
 fn a_service_is_revoked_up_to_and_within_a_second() {
     let store = store(10);
     store.revoke_service("bakery-auth", "orders", Timestamp::from_unix(NOW)).unwrap();
@@ -184,6 +224,7 @@ fn an_undone_token_is_accepted_unless_another_revocation_covers_it() {
     store.revoke_key("bakery-auth", "k1").unwrap();
     let epoch = store.epoch();
     assert!(store.undo_key("bakery-auth", "k1"));
+    assert_eq!(Arc::new(store.clone()).epoch(), store.epoch());
     assert_ne!(store.epoch(), epoch, "what was known of tokens is asked again");
     assert_eq!(status(&store, token("j1")), RevocationStatus::TokenRevoked);
     assert!(store.undo_token("bakery-auth", "j1"));

@@ -136,6 +136,31 @@ fn grants_are_a_text_or_an_array_of_texts_and_anything_else_grants_nothing() {
 }
 
 #[test]
+fn roles_are_the_words_of_a_text_or_the_texts_of_an_array() {
+    let tokens = AccessTokens::named_by("azp").roles_from([GrantClaim::Roles]);
+    let roles = |value: Json| tokens.read_roles(&members(&tokens, &json!({"roles": value})));
+    assert_eq!(roles(json!("writer  reader ")), ["writer", "reader"]);
+    assert_eq!(roles(json!(["writer", "two words"])), ["writer", "two words"]);
+    assert!(roles(json!({"writer": true})).is_empty() && roles(json!(7)).is_empty());
+}
+
+#[test]
+fn a_required_jti_is_a_text_that_is_not_empty() {
+    let check = |tokens: &AccessTokens, payload: &str| {
+        tokens.check_required(&RawClaims::parse(payload.as_bytes()).unwrap()).is_ok()
+    };
+    let (optional, required) = (AccessTokens::named_by("azp"), AccessTokens::named_by("azp").require_jti());
+    for (payload, has_one) in [(r#"{"jti":"a"}"#, true), (r#"{"jti":""}"#, false), ("{}", false)] {
+        assert_eq!((check(&optional, payload), check(&required, payload)), (true, has_one), "{payload}");
+    }
+}
+
+#[test]
+fn a_subject_of_several_claims_is_their_values_with_a_space_between() {
+    assert_eq!(AccessTokens::joined(&["bakery/orders", "refs/heads/main"]), "bakery/orders refs/heads/main");
+}
+
+#[test]
 fn a_repeated_member_of_an_object_grants_nothing() {
     let tokens = AccessTokens::rfc9068().roles_from([GrantClaim::RealmAccessRoles]);
     let text = br#"{"realm_access":{"roles":["a"],"roles":["admin"]}}"#;

@@ -49,6 +49,24 @@ fn every_kind_has_its_own_typ() {
 }
 
 #[test]
+fn a_user_of_an_oauth_server_is_its_subject_and_no_other_claim() {
+    let access = AccessTokens::rfc9068().and_users();
+    let text =
+        json!({"sub": "f:1:mia", "client_id": "web", "user_id": "admin", "role": "manager", "scope": "a:b"});
+    let text = text.to_string();
+    let claims = RawClaims::parse(text.as_bytes()).unwrap();
+    let members = access.read(text.as_bytes()).unwrap();
+    let token = Read { claims: &claims, access: &access, members: &members };
+    let times = Times { exp: 60, nbf: None, iat: Some(0) };
+    let names = Names { given: std::collections::BTreeMap::new(), only_given: false };
+    let Ok(Claims::User(user)) = Kind::OAuth.claims(token, &times, "https://sso.example", &names) else {
+        panic!("not a user");
+    };
+    assert_eq!((user.sub.as_deref(), user.user_id, user.role), (Some("f:1:mia"), None, None));
+    assert_eq!(user.scope, access.read_scopes(&members));
+}
+
+#[test]
 fn only_compatible_tokens_may_be_signed_with_a_secret() {
     for kind in [Kind::Strict, Kind::Kubernetes, Kind::Spiffe, Kind::OAuth] {
         assert!(

@@ -50,6 +50,15 @@ fn of(id: &str) -> Result<String, Code> {
 }
 
 #[test]
+fn the_refusal_is_that_of_the_trust_domain_of_the_id() {
+    let domains = [domain("bakery.example", &[]), domain("mill.example", &[])];
+    let peer = |id| peer_certificate(facts(Some(id)), Roots(true));
+    assert_eq!(verdict(&domains, &peer("spiffe://bakery.example/a.b"), FROM), Err(Code::BadClaimValue));
+    assert_eq!(verdict(&domains, &peer("spiffe://mill.example/a.b"), FROM), Err(Code::BadClaimValue));
+    assert_eq!(verdict(&domains, &peer("spiffe://farm.example/a.b"), FROM), Err(Code::WrongIssuer));
+}
+
+#[test]
 fn a_workload_is_named_by_its_path_or_by_the_name_of_its_whole_id() {
     assert_eq!(of("spiffe://bakery.example/orders"), Ok("orders".to_owned()));
     assert_eq!(of("spiffe://mill.example/ns/mill/sa/flour"), Ok("ns.mill.sa.flour".to_owned()));

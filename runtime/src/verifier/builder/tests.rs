@@ -18,6 +18,20 @@ fn an_issuer_and_keys_are_required() {
 }
 
 #[test]
+fn settings_of_an_own_issuer_are_complete_or_absent_beside_a_trusted_one() {
+    let trusting = || Verifier::builder().trust(TrustedIssuer::compatible("mill-auth").keys(key()));
+    assert!(trusting().build().is_ok());
+    for (incomplete, missing) in [
+        (trusting().issuer("bakery-auth"), BuildError::NoKeys),
+        (trusting().keys(key()), BuildError::NoIssuer),
+        (trusting().audience("orders"), BuildError::NoIssuer),
+        (trusting().algorithms([Algorithm::HS256]), BuildError::NoIssuer),
+    ] {
+        assert_eq!(incomplete.build().unwrap_err(), missing);
+    }
+}
+
+#[test]
 fn an_empty_list_or_value_is_an_error_and_never_a_check_switched_off() {
     assert_eq!(builder().audience("").build().unwrap_err(), BuildError::EmptyAudience);
     assert_eq!(builder().algorithms([]).build().unwrap_err(), BuildError::NoAlgorithms);
@@ -47,7 +61,25 @@ fn the_build_profile_decides_about_development_keys() {
 }
 
 #[test]
+fn a_verifier_trusts_its_issuers_and_its_trust_domains_by_name() {
+    let verifier = builder().trust(TrustedIssuer::spiffe_x509("bakery.example")).build().unwrap();
+    for (name, is_trusted) in
+        [("bakery-auth", true), ("bakery.example", true), ("mill.example", false), ("", false)]
+    {
+        assert_eq!(verifier.trusts(name), is_trusted, "{name}");
+    }
+}
+
+#[test]
+fn a_verifier_has_the_sets_of_services_that_were_added() {
+    let verifier = builder().service_set("deleters", ["billing"]).build().unwrap();
+    assert!(verifier.has_service_set("deleters") && !verifier.has_service_set("others"));
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let shown = format!("{:?}", builder().build().unwrap());
     assert!(shown.contains("bakery-auth") && !shown.contains("1, 1"), "{shown}");
+    let shown = format!("{:?}", builder());
+    assert!(shown.contains("VerifierBuilder") && !shown.contains("1, 1"), "{shown}");
 }

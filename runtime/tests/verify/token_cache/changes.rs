@@ -238,6 +238,42 @@ fn a_token_is_cached_although_another_issuer_has_the_same_kid() {
     warm(&verifier, mint(&issuer, "orders").as_str());
 }
 
+/// Entries with one `iss` are tried in order.
+#[test]
+fn a_token_is_cached_only_if_each_earlier_entry_of_its_issuer_refuses_it_at_every_time() {
+    let world = World::new();
+    let (clock, public) = (world.clock.clone(), world.key.verifying_key());
+    let (issuer, _) = world.issuer();
+    let token = issuer.token_for("orders").audience("orders").mint().unwrap();
+    let own = || KeySet::from(public.clone());
+    let other = || KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
+    let switch = Switch(Arc::new(Mutex::new(Some(other()))));
+    let entry = || TrustedIssuer::compatible("bakery-auth");
+    for (first, is_cached, why) in [
+        (entry().keys(other()).audience("orders"), true, "the signature is invalid at every time"),
+        (
+            entry().keys(own()).audience("sales"),
+            false,
+            "later, its claims may be refused by an earlier stage",
+        ),
+        (entry().keys(switch.clone()).audience("orders"), false, "later, its keys may be there"),
+    ] {
+        *switch.0.lock().unwrap() = Some(other());
+        let verifier = Verifier::builder()
+            .trust(first)
+            .trust(entry().keys(own()).audience("orders"))
+            .clock(clock.clone())
+            .audit(NoAudit)
+            .build()
+            .unwrap();
+        *switch.0.lock().unwrap() = None;
+        for _ in 0..5 {
+            assert_eq!(verdict(&verifier, token.as_str()), None, "{why}");
+        }
+        assert_eq!(verifier.token_cache_hits() > 0, is_cached, "{why}");
+    }
+}
+
 #[test]
 fn a_token_is_verified_by_the_issuer_that_it_names_and_not_by_another_with_the_key() {
     let world = World::new();
