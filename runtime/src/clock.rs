@@ -184,6 +184,8 @@ mod tests {
         assert_eq!(Timestamp::from(UNIX_EPOCH + half), Timestamp::from_unix(0).plus(half));
         assert_eq!(Timestamp::from(UNIX_EPOCH - half), Timestamp::from_unix(-1).plus(half));
         assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(7)), Timestamp::from_unix(-7));
+        let seconds = Duration::from_secs(7);
+        assert_eq!(Timestamp::from(UNIX_EPOCH - seconds - half), Timestamp::from_unix(-8).plus(half));
     }
 
     #[test]

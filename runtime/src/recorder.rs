@@ -341,3 +341,6 @@ impl Default for Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -317,6 +317,77 @@ mod tests {
     }
 
     #[test]
+    fn the_title_and_the_type_of_a_body_are_those_of_the_status() {
+        let rejection = |code| {
+            Rejection::new(Denial::new(code, "the reason"), Challenges::bearer("b"), Uuid::nil(), None)
+        };
+        let expired = rejection(Code::Expired);
+        assert_eq!(expired.title(), RefusalClass::of(401).title());
+        let body: serde_json::Value = serde_json::from_str(&expired.body()).unwrap();
+        assert_eq!(body["title"], RefusalClass::of(401).title());
+        assert_eq!(body["type"], RefusalClass::of(401).as_str());
+        assert_ne!(rejection(Code::MissingScope).title(), expired.title());
+    }
+
+    #[test]
+    fn each_status_has_a_class_with_a_type_and_a_title() {
+        for (status, class, kind, title) in [
+            (
+                400,
+                RefusalClass::InvalidRequest,
+                "urn:service-only:invalid-request",
+                "The request is malformed",
+            ),
+            (
+                401,
+                RefusalClass::Unauthenticated,
+                "urn:service-only:unauthenticated",
+                "A valid service token is required",
+            ),
+            (403, RefusalClass::Forbidden, "urn:service-only:forbidden", "The caller may not do this"),
+            (
+                500,
+                RefusalClass::Misconfigured,
+                "urn:service-only:misconfigured",
+                "No caller can be verified here",
+            ),
+            (
+                503,
+                RefusalClass::Unavailable,
+                "urn:service-only:unavailable",
+                "The caller cannot be verified at the moment",
+            ),
+        ] {
+            assert_eq!(RefusalClass::of(status), class);
+            assert_eq!((class.as_str(), class.title()), (kind, title), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_built_from_the_status_and_the_id_of_the_record() {
+        let refusal = body::Refusal::new(403, Uuid::max(), &crate::recorder::NoRequest);
+        assert_eq!((refusal.status(), refusal.instance()), (403, Uuid::max()));
+        assert_eq!((refusal.class(), refusal.header("accept-language")), (RefusalClass::Forbidden, None));
+        let debug = format!("{refusal:?}");
+        assert!(debug.starts_with("Refusal { status: 403"), "{debug}");
+        let debug = format!("{:?}", RefusalBody::new("text/plain", "the text"));
+        assert_eq!(debug, r#"RefusalBody { content_type: "text/plain", .. }"#);
+    }
+
+    #[test]
+    fn a_log_of_a_refusal_shows_what_the_caller_receives() {
+        let refused = Rejection::new(
+            Denial::new(Code::Expired, "the reason"),
+            Challenges::bearer("bakery"),
+            Uuid::nil(),
+            None,
+        );
+        let debug = format!("{refused:?}");
+        assert!(debug.contains("status: 401") && debug.contains("invalid_token"), "{debug}");
+        assert!(refused.to_string().contains("401"), "{refused}");
+    }
+
+    #[test]
     fn the_body_is_a_problem_document_without_the_reason() {
         for code in Code::ALL {
             let rejection = Rejection::new(

@@ -112,6 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn the_document_states_the_proofs_only_if_some_are_accepted() {
+        let resource = Resource::parse("https://a.example").unwrap();
+        assert_eq!(format!("{resource:?}"), "https://a.example");
+        let bearer = resource.metadata(Vec::new(), Vec::new());
+        assert_eq!(
+            bearer.to_json(),
+            r#"{"resource":"https://a.example","bearer_methods_supported":["header"]}"#
+        );
+        let json = |is_required| bearer.clone().with_dpop("ES256 EdDSA", is_required).to_json();
+        let accepted = r#"{"resource":"https://a.example","bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","EdDSA"]"#;
+        assert_eq!(json(false), format!("{accepted}}}"));
+        assert_eq!(json(true), format!(r#"{accepted},"dpop_bound_access_tokens_required":true}}"#));
+    }
+
+    #[test]
     fn a_resource_is_an_https_url_that_fits_into_a_challenge() {
         for bad in [
             "",

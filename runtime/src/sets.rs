@@ -149,6 +149,24 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_has_the_sets_that_were_added() {
+        let sets = sets();
+        assert!(sets.has("deleters") && !sets.has("others") && !sets.has("@deleters"));
+        assert_eq!(format!("{sets:?}"), r#"{"deleters"}"#, "the names, without the services");
+    }
+
+    #[test]
+    fn an_error_names_the_set_and_the_next_step() {
+        let unknown = sets().replace("others", Vec::new()).unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            "the verifier has no set `others`; add it with `VerifierBuilder::service_set` before `build`"
+        );
+        let bad = sets().replace("deleters", vec!["two words".to_owned()]).unwrap_err().to_string();
+        assert_eq!(bad, "`two words` in the set `deleters` is not a service name");
+    }
+
+    #[test]
     fn a_name_is_added_once() {
         assert!(sets().add("deleters".to_owned(), Vec::new()).is_err());
     }

@@ -195,6 +195,54 @@ mod tests {
     }
 
     #[test]
+    fn values_that_begin_alike_are_different() {
+        for names in [["a", "ab"], ["ab", "a"], ["ab", "ac"], ["", "a"]] {
+            distinct(&[&names]);
+        }
+        let refused = std::panic::catch_unwind(|| distinct(&[&["ab", "ab"]])).unwrap_err();
+        assert!(refused.downcast_ref::<&str>().unwrap().contains("the same value twice"));
+    }
+
+    #[test]
+    fn the_first_word_of_a_constant_checks_all_of_it() {
+        let longest = "x".repeat(NAME_WORDS * WORD);
+        let too_long = format!("{longest}x");
+        let is_refused =
+            |word: fn(&str, usize) -> u128, name: &str| std::panic::catch_unwind(|| word(name, 0)).is_err();
+        for (name, service, role, scope) in [
+            ("orders", true, true, true),
+            ("orders:read", false, true, true),
+            ("orders:*", false, true, false),
+            ("*", false, true, false),
+            ("two words", false, false, false),
+            ("orders ", false, false, false),
+            ("a\"b", false, false, false),
+            ("a\\b", false, false, false),
+            ("\u{e4}", false, false, false),
+            ("\u{7f}", false, false, false),
+            ("!~", false, true, true),
+            ("", false, false, false),
+            (&longest, false, true, true),
+            (&too_long, false, false, false),
+        ] {
+            assert_eq!(!is_refused(service_word, name), service, "{name} as a service");
+            assert_eq!(!is_refused(name_word, name), role, "{name} as a role");
+            assert_eq!(!is_refused(scope_word, name), scope, "{name} as a scope");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_constant_are_its_bytes_in_order() {
+        let name = "orders-of-the-northern-region.and-of-the-southern-one";
+        for word in [service_word, name_word, scope_word] {
+            let bytes: Vec<u8> = (0..NAME_WORDS).flat_map(|n| word(name, n).to_be_bytes()).collect();
+            let (text, padding) = bytes.split_at(name.len());
+            assert_eq!(text, name.as_bytes());
+            assert!(padding.iter().all(|byte| *byte == 0), "{padding:?}");
+        }
+    }
+
+    #[test]
     fn a_list_may_have_1024_bytes() {
         let half = "x".repeat(511);
         let rest = "y".repeat(512);

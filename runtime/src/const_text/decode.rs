@@ -212,6 +212,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_has_its_words_and_pairs() {
+        assert_eq!((count(""), count("a"), count("a bc d")), (0, 1, 3));
+        assert_eq!(words("a bc d")[..4], ["a", "bc", "d", ""]);
+        assert_eq!(words("")[0], "");
+        assert_eq!(
+            pairs("a=b tenant={tenant} c= d e==f")[..6],
+            [("a", "b"), ("tenant", "{tenant}"), ("c", ""), ("d", ""), ("e", "=f"), ("", "")]
+        );
+        assert_eq!(
+            [line("a\n\nb", 0), line("a\n\nb", 1), line("a\n\nb", 2), line("a", 3)],
+            ["a", "", "b", ""]
+        );
+    }
+
+    #[test]
     fn packed_numbers_do_not_overlap() {
         let head = Head(1 << 64 | 2 << 32 | 3);
         assert_eq!((head.seed(), head.line(), head.max_age()), (1, 2, Some(Duration::from_secs(3))));

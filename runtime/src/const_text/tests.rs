@@ -31,6 +31,14 @@ fn texts_are_unchanged_after_a_round_trip_through_types() {
 }
 
 #[test]
+fn the_words_of_a_text_are_decoded_before_its_rest() {
+    let rest = <()>::BUFFER.prefixed(&[word("the rest", 0)]);
+    let text: &'static Buffer =
+        Box::leak(Box::new(rest.prefixed(&[word("two words of text, ", 0), word("two words of text, ", 1)])));
+    assert_eq!(text.as_str(), "two words of text, the rest");
+}
+
+#[test]
 fn a_constant_is_unchanged_after_a_round_trip_through_its_type() {
     const ORDERS: &str =
         "orders-of-the-northern-region.and-of-the-southern-one.and-of-all-others-that-there-are";

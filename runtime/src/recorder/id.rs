@@ -79,6 +79,13 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_random_bytes_is_used_once_and_drawn_again() {
+        let mut block = Block { bytes: [[0; 8]; DRAWN], left: 0 };
+        let drawn: HashSet<_> = (0..3 * DRAWN).filter_map(|_| block.next()).collect();
+        assert_eq!((drawn.len(), block.left), (3 * DRAWN, 0));
+    }
+
+    #[test]
     fn ids_of_one_instant_differ() {
         let ids: HashSet<_> = (0..1000).map(|_| event_id(Timestamp::from_unix(7))).collect();
         assert_eq!(ids.len(), 1000);

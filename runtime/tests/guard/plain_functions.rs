@@ -4,8 +4,15 @@ use std::{sync::Mutex, time::Duration};
 
 use crate::frameworks::{Log, guarded_in};
 use service_only::{
-    Algorithm, Caller, Denial, Policy, Verifier, audit::Decision, claims::ServiceClaims, clock::Timestamp,
-    error::Code, issue::SigningKey, keys::KeyRing, revocation::MemoryRevocations, service_only,
+    Algorithm, Caller, Denial, Policy, Verifier,
+    audit::{AuditError, AuditEvent, AuditSink, Decision},
+    claims::ServiceClaims,
+    clock::Timestamp,
+    error::Code,
+    issue::SigningKey,
+    keys::KeyRing,
+    revocation::MemoryRevocations,
+    service_only,
 };
 use service_only_testkit::TestAuthority;
 
@@ -262,6 +269,28 @@ fn expired_or_future_claims_are_refused_with_one_record() {
         let records = logged(|| assert_eq!(any_service(&changed).unwrap_err().code(), code));
         let [record] = &records[..] else { panic!("{records:#?}") };
         assert_eq!((&record["decision"], &record["code"]), (&"deny".into(), &code.as_str().into()));
+        assert_eq!(record["unverified.service"], "orders");
+    }
+}
+
+/// Loses each record, and logs the loss itself or not.
+struct Losing(bool);
+
+impl AuditSink for Losing {
+    fn record(&self, _: &AuditEvent<'_>) -> Result<(), AuditError> {
+        let error = AuditError::new("the disk is full");
+        Err(if self.0 { error.logged() } else { error })
+    }
+}
+
+#[test]
+fn a_lost_record_is_logged_unless_its_sink_has_logged_it() {
+    for is_logged in [true, false] {
+        let authority = TestAuthority::new();
+        let verifier = authority.verifier_builder().audit(Losing(is_logged)).build().unwrap();
+        let token = authority.service("orders").token();
+        let lost = logged(|| drop(verifier.verify(&token).unwrap()));
+        assert_eq!(lost.len(), usize::from(!is_logged), "{lost:#?}");
     }
 }
 

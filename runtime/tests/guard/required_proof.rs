@@ -199,6 +199,16 @@ async fn no_header_names_a_caller() {
 }
 
 #[tokio::test]
+async fn the_challenge_of_a_caller_without_a_token_has_no_error() {
+    let scene = Scene::new();
+    let response = call(scene.router()).get("/dpop").certificate(&scene.orders).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(scene.last().0, Some(Code::ProofMissing));
+    let challenge = response.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("Bearer realm=") && !challenge.contains("error"), "{challenge}");
+}
+
+#[tokio::test]
 async fn a_certificate_is_checked_for_each_request_of_its_connection() {
     let scene = Scene::new();
     let now = scene.authority.clock().now().unix();
@@ -234,6 +244,26 @@ async fn one_verifier_in_a_layer_and_a_handler_makes_one_record() {
     assert_eq!(app.get("/").certificate(&scene.orders).await.status(), StatusCode::OK);
     let record = scene.authority.audit().only();
     assert_eq!((record.proof, record.service.as_deref()), (Some("mtls"), Some("orders")));
+}
+
+#[tokio::test]
+async fn a_decision_about_one_connection_is_not_taken_for_a_request_of_another() {
+    let scene = Scene::new();
+    let verifier = scene.verifier();
+    let layer = ServiceOnlyLayer::new(verifier.clone(), Policy::any_service());
+    let thief = scene.other.peer();
+    let carried_over = axum::middleware::map_request(move |mut request: axum::extract::Request| {
+        request.extensions_mut().insert(thief.clone());
+        std::future::ready(request)
+    });
+    let router =
+        Router::new().route("/", get(by_certificate)).with_state(verifier).layer(carried_over).layer(layer);
+    let response = call(router).get("/").certificate(&scene.orders).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let records = scene.authority.audit().events();
+    let peers: Vec<_> = records.iter().map(|record| (record.status, record.peer.as_deref())).collect();
+    let thief = "spiffe://bakery.example/thief";
+    assert_eq!(peers, [(401, Some(thief)), (200, Some(ORDERS))], "each caller has its own record");
 }
 
 #[tonic::async_trait]

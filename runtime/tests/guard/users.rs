@@ -135,6 +135,7 @@ async fn each_kind_of_caller_meets_its_own_policy_in_one_record() {
         let record = authority.audit().only();
         assert_eq!((record.code, record.status), (code, status), "{path}");
         assert_eq!(record.user.is_some(), record.service.is_none(), "{path}: the record names the caller");
+        assert_eq!((record.profile, record.kid.is_some()), (Some("compatible"), true), "{path}");
         assert!(record.endpoint.unwrap().module_path() == "guard::users", "{path}");
     }
     assert_eq!(app.get("/rename").await.status(), StatusCode::UNAUTHORIZED);
@@ -161,6 +162,17 @@ async fn actix_decides_like_axum() {
         drop(response);
         assert_eq!(authority.audit().only().code, code, "{path}");
     }
+}
+
+#[test]
+fn a_user_and_the_job_that_is_given_it_have_one_record() {
+    let authority = TestAuthority::new();
+    let token = authority.user("mia").role("manager").token();
+    let Ok(Identity::User(user)) = authority.verifier().authenticate(&token) else { panic!("not a user") };
+    assert_eq!(job(&user).unwrap(), "mia");
+    drop(user);
+    let record = authority.audit().only();
+    assert_eq!((record.status, record.endpoint.unwrap().function()), (200, "job"));
 }
 
 #[test]

@@ -1,10 +1,19 @@
 //! Functions without a framework: a token is verified, and guarded functions get its caller.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
-use service_only::{Caller, Denial, Policy, Rejection, error::Code, service_only};
-use service_only_testkit::{RecordingAudit, TestAuthority};
+use service_only::{
+    Caller, Denial, Policy, Rejection,
+    clock::{Clock, Timestamp},
+    error::Code,
+    service_only,
+};
+use service_only_testkit::{ManualClock, RecordingAudit, TestAuthority};
 
 use super::{REASON, assert_one_allow, assert_one_deny, assert_refused, store, token};
 
@@ -110,6 +119,40 @@ fn a_caller_that_no_function_is_given_is_recorded_when_it_is_dropped() {
     }));
     assert!(panicked.is_err());
     assert_one_allow(&audit, "panicked");
+}
+
+/// Advances by a second at each reading.
+#[derive(Default)]
+struct Advancing(AtomicI64);
+
+impl Clock for Advancing {
+    fn now(&self) -> Timestamp {
+        ManualClock::START.plus(Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed).unsigned_abs()))
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_an_attempt_has_the_duration_of_all_its_decisions() {
+    let (authority, audit) = world();
+    let verifier = authority.verifier_builder().clock(Advancing::default()).build().unwrap();
+    let token = token(&authority);
+    drop(verifier.verify(&token).unwrap());
+    let one = audit.only().duration_us;
+    assert!(one >= 1_000_000, "{one}");
+    audit.clear();
+
+    let caller = verifier.verify(&token).unwrap();
+    consume("", &caller).await.unwrap();
+    drop(caller);
+    let both = audit.only().duration_us;
+    assert!(both > one, "{both} {one}");
+    audit.clear();
+
+    let caller = verifier.verify(&authority.service("orders").token()).unwrap();
+    consume("", &caller).await.unwrap_err();
+    drop(caller);
+    let both = audit.only().duration_us;
+    assert!(both > one, "{both} {one}");
 }
 
 #[test]

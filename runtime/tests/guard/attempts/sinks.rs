@@ -311,6 +311,10 @@ async fn a_panic_in_a_later_decision_keeps_the_service_in_the_record() {
     let event = assert_one_deny(&audit, Code::Panicked, "later");
     assert_eq!(event.service.as_deref(), Some(caller.service()));
     assert!(event.reason.unwrap().ends_with(r"a defect\u{a}of the store"), "one line");
+    // The attempt of the caller has ended, and only the caller names its service.
+    assert_eq!(consume(&caller).unwrap_err().code(), Code::Panicked);
+    let event = assert_one_deny(&audit, Code::Panicked, "later still");
+    assert_eq!(event.service.as_deref(), Some(caller.service()));
 }
 
 #[tokio::test]
