@@ -207,7 +207,8 @@ classes! {
     "wpt_alg_symmetric", "alg", ProofMismatch, "`alg` is HS256, and the secret is the public key.",
         "draft-ietf-wimse-workload-creds-02 section 5.1",
         |valid| {
-            let public = valid.key.jwk()["x"].as_str().unwrap_or_default().as_bytes().to_vec();
+            let jwk = valid.key.jwk();
+            let public = jwk.get("x").and_then(Value::as_str).unwrap_or_default().as_bytes().to_vec();
             valid.with(|proof| ProofDraft { signer: Signer::Secret(public), ..proof.header("alg", "HS256") })
         };
     "wpt_alg_of_another_name", "same alg", ProofMismatch,
