@@ -12,7 +12,8 @@ use crate::{keys::Algorithm, times::MAX_LEEWAY};
 /// See [`Verifier::MAX_CACHED_TOKENS`](crate::Verifier::MAX_CACHED_TOKENS).
 pub(crate) const MAX_CACHED_TOKENS: usize = 8_192;
 
-/// Why a verifier cannot be built. The message states what is missing and how to fix it.
+/// Why a verifier cannot be built, or cannot check the policy of a layer. The message states what is missing and how to
+/// fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -101,6 +102,8 @@ pub enum BuildError {
     ServiceSet(ServiceSetError),
     /// A setting of DPoP is missing or not usable.
     Dpop(String),
+    /// A handler, or the policy of a layer, requires a proof of DPoP, and the verifier checks none: the handler.
+    MissingDpop(String),
     /// A handler refers to a set of services that the verifier lacks: the set, and the handler.
     MissingServiceSet(String, String),
     /// A setting of Workload Proof Tokens is missing or not usable.
@@ -130,6 +133,10 @@ impl fmt::Display for BuildError {
             Self::WorkloadOrigin(name) => write!(
                 f,
                 "`{name}` is not the origin of workload identifiers; write `wimse://` or `spiffe://` and a trust domain, such as `wimse://bakery.example`"
+            ),
+            Self::MissingDpop(handler) => write!(
+                f,
+                "`{handler}` requires a proof of DPoP, and the verifier checks none, so every caller would be refused; name the URL of this service with `.dpop(Dpop::new(\"https://…\"))`"
             ),
             Self::MissingServiceSet(set, handler) => write!(
                 f,

@@ -208,6 +208,12 @@ impl<'a> Policy<'a> {
         self.services.unwrap_or_default().iter().filter_map(|word| word.strip_prefix('@'))
     }
 
+    /// Whether a service or a user must give a proof of DPoP.
+    pub(crate) fn requires_dpop(&self) -> bool {
+        let requires = |policy: &Policy<'_>| policy.proof == Some(RequiredProof::Dpop);
+        requires(self) || self.users.is_some_and(requires)
+    }
+
     /// Whether a claim is compared with a path parameter. It is evaluated at compile time for a handler.
     #[cfg(any(feature = "actix", feature = "axum"))]
     pub(crate) const fn reads_path(&self) -> bool {

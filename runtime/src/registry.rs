@@ -117,6 +117,12 @@ pub(crate) fn missing_set(has: impl Fn(&str) -> bool) -> Option<(&'static str, E
     })
 }
 
+/// The first handler of the program that requires a proof of DPoP.
+pub(crate) fn requires_dpop() -> Option<Endpoint> {
+    let requires = REGISTRY.guarded.iter().find(|guarded| guarded.policy.requires_dpop());
+    requires.map(|guarded| guarded.endpoint)
+}
+
 pub(crate) fn endpoint(key: u64) -> Option<Endpoint> {
     REGISTRY.by_key.get(&key).map(|entry| entry.endpoint)
 }

@@ -527,6 +527,12 @@ impl Verifier {
         self.recorder().sets.has(name)
     }
 
+    /// Whether it checks proofs of DPoP.
+    #[cfg(feature = "tower")]
+    pub(crate) fn checks_dpop(&self) -> bool {
+        self.recorder().proofs.is_some()
+    }
+
     pub(crate) fn recorder(&self) -> &Arc<Recorder> {
         &self.0.recorder
     }

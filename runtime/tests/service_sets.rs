@@ -89,6 +89,6 @@ fn a_layer_whose_verifier_lacks_its_set_is_an_error_at_the_start() {
     let policy = |set: &'static [&'static str]| Policy::any_service().services(set);
     assert!(ServiceOnlyLayer::try_new(verifier.clone(), policy(&["@deleters"])).is_ok());
     let error = ServiceOnlyLayer::try_new(verifier, policy(&["billing", "@others"])).unwrap_err();
-    assert_eq!(error, ServiceSetError::Unknown("others".to_owned()));
+    assert_eq!(error, BuildError::ServiceSet(ServiceSetError::Unknown("others".to_owned())));
     assert!(error.to_string().contains("`VerifierBuilder::service_set`"), "{error}");
 }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     denial::quoted,
+    error::BuildError,
     policy::{Endpoint, Policy},
     policy_digest::digest_of,
     recorder::{Attempt, Attempted},
@@ -66,31 +67,33 @@ impl ServiceOnlyLayer {
     /// Creates a layer that admits callers that `verifier` accepts and `policy` allows. For a policy that is known only at
     /// run time, see [`Access::to_policy`](crate::routes::Access::to_policy).
     ///
-    /// If the policy refers to a set of services that the verifier lacks, the set allows no service, and the log has the
-    /// error. Use [`try_new`](Self::try_new) so that such a program does not start.
+    /// If the policy refers to a set of services that the verifier lacks, the set allows no service. If it requires a proof
+    /// of DPoP and the verifier checks none, it refuses every caller. The log has the error. Use
+    /// [`try_new`](Self::try_new) so that such a program does not start.
     pub fn new(verifier: Verifier, policy: Policy<'static>) -> Self {
-        if let Err(error) = check_sets(&verifier, &policy) {
-            tracing::error!(target: "service_only", %error, "the policy of a layer refers to a set that allows no service");
+        if let Err(error) = check(&verifier, &policy) {
+            tracing::error!(target: "service_only", %error, "the verifier of a layer cannot check its policy");
         }
         Self::of(verifier, policy)
     }
 
-    /// Creates a layer, as [`new`](Self::new), and checks that the verifier has the sets of services of the policy.
+    /// Creates a layer, as [`new`](Self::new), and checks that the verifier has the sets of services of the policy, and
+    /// checks proofs of DPoP if the policy requires one.
     ///
     /// # Errors
-    /// When it lacks one.
+    /// When it lacks a set, or does not check proofs of DPoP.
     ///
     /// ```standalone_crate
-    /// use service_only::{Policy, ServiceOnlyLayer, Verifier, error::ServiceSetError};
+    /// use service_only::{Policy, ServiceOnlyLayer, Verifier, error::BuildError};
     ///
     /// const DELETERS: Policy<'static> = Policy::any_service().services(&["@deleters"]);
     ///
-    /// fn layer(verifier: Verifier) -> Result<ServiceOnlyLayer, ServiceSetError> {
+    /// fn layer(verifier: Verifier) -> Result<ServiceOnlyLayer, BuildError> {
     ///     ServiceOnlyLayer::try_new(verifier, DELETERS)
     /// }
     /// ```
-    pub fn try_new(verifier: Verifier, policy: Policy<'static>) -> Result<Self, ServiceSetError> {
-        check_sets(&verifier, &policy)?;
+    pub fn try_new(verifier: Verifier, policy: Policy<'static>) -> Result<Self, BuildError> {
+        check(&verifier, &policy)?;
         Ok(Self::of(verifier, policy))
     }
 
@@ -166,11 +169,15 @@ impl<S> Layer<S> for ServiceOnlyLayer {
     }
 }
 
-fn check_sets(verifier: &Verifier, policy: &Policy<'static>) -> Result<(), ServiceSetError> {
-    match policy.service_sets().find(|set| !verifier.has_service_set(set)) {
-        Some(missing) => Err(ServiceSetError::Unknown(quoted(missing))),
-        None => Ok(()),
+/// Checks that the verifier has everything that the policy refers to.
+fn check(verifier: &Verifier, policy: &Policy<'static>) -> Result<(), BuildError> {
+    if let Some(missing) = policy.service_sets().find(|set| !verifier.has_service_set(set)) {
+        return Err(BuildError::ServiceSet(ServiceSetError::Unknown(quoted(missing))));
     }
+    if policy.requires_dpop() && !verifier.checks_dpop() {
+        return Err(BuildError::MissingDpop("the policy of a layer".to_owned()));
+    }
+    Ok(())
 }
 
 /// A service that [`ServiceOnlyLayer`] guards.

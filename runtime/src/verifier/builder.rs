@@ -161,7 +161,8 @@ impl VerifierBuilder {
     }
 
     /// Accepts tokens that are bound to a key of their sender, with a proof for each request (RFC 9449). By default they are
-    /// refused. With [`require_proof`](Self::require_proof) no other token is accepted.
+    /// refused. With [`require_proof`](Self::require_proof) no other token is accepted. If a handler of the program has
+    /// `proof = "dpop"`, a verifier without this setting does not build.
     pub fn dpop(self, dpop: Dpop) -> Self {
         Self { dpop: Some(dpop), ..self }
     }
@@ -276,6 +277,9 @@ impl VerifierBuilder {
             }
             wpt => wpt.map(crate::experimental_wimse::Wpt::build).transpose().map_err(BuildError::Wpt)?,
         };
+        if proofs.is_none() && let Some(handler) = registry::requires_dpop() {
+            return Err(BuildError::MissingDpop(handler.to_string()));
+        }
         let mut sets = Sets::default();
         for (name, services) in self.sets {
             sets.add(name, services).map_err(BuildError::ServiceSet)?;

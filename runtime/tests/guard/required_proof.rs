@@ -3,9 +3,9 @@
 use axum::{Router, routing::get};
 use http::StatusCode;
 use service_only::{
-    Caller, Identity, Policy, RequiredProof, ServiceOnlyLayer, TrustedIssuer, Verifier, VerifierLayer,
+    Caller, Dpop, Identity, Policy, RequiredProof, ServiceOnlyLayer, TrustedIssuer, Verifier, VerifierLayer,
     callers,
-    error::Code,
+    error::{BuildError, Code},
     routes::{Access, PolicyTable, policy_of},
     service_only, users_only,
 };
@@ -20,9 +20,6 @@ const ORDERS: &str = "spiffe://bakery.example/orders";
 async fn by_certificate(caller: Caller) -> String {
     format!("{} by {:?}", caller.service(), caller.proof())
 }
-
-#[service_only(proof = "dpop")]
-async fn by_header() {}
 
 #[callers(users(proof = "any"), services("orders"))]
 async fn users_with_a_proof(caller: Identity) -> &'static str {
@@ -66,7 +63,6 @@ impl Scene {
     fn router(&self) -> Router {
         Router::new()
             .route("/mtls", get(by_certificate))
-            .route("/dpop", get(by_header))
             .route("/both", get(users_with_a_proof))
             .route("/users", get(users_by_certificate))
             .route("/anyone", get(anyone))
@@ -102,13 +98,6 @@ async fn a_handler_that_requires_a_proof_refuses_bearer_tokens_with_401() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         let thief = Some("spiffe://bakery.example/thief".to_owned());
         assert_eq!(scene.last(), (Some(Code::ProofMismatch), None, thief), "the record names the thief");
-        let response = app.get("/dpop").bearer(&bound).certificate(&scene.orders).await;
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(
-            scene.last().0,
-            Some(Code::ProofMissing),
-            "a certificate is another proof than the header"
-        );
     }
 }
 
@@ -318,10 +307,23 @@ async fn a_method_of_tonic_requires_the_proof_too() {
 }
 
 #[test]
+fn a_layer_whose_policy_requires_dpop_needs_a_verifier_that_checks_it() {
+    let authority = TestAuthority::new();
+    let with_dpop = authority.verifier_builder().dpop(Dpop::new("https://orders.internal")).build().unwrap();
+    const USERS: Policy<'static> = Policy::any_user().proof(RequiredProof::Dpop);
+    for policy in [Policy::any_service().proof(RequiredProof::Dpop), Policy::any_service().or_users(&USERS)] {
+        let error = ServiceOnlyLayer::try_new(authority.verifier(), policy).unwrap_err();
+        assert!(matches!(error, BuildError::MissingDpop(_)), "{error}");
+        assert!(ServiceOnlyLayer::try_new(with_dpop.clone(), policy).is_ok());
+    }
+    let any = Policy::any_service().proof(RequiredProof::Any);
+    assert!(ServiceOnlyLayer::try_new(authority.verifier(), any).is_ok(), "a certificate meets it");
+}
+
+#[test]
 fn the_attribute_the_table_and_the_json_name_the_proof() {
     let mtls = Policy::any_service().services(&["orders"]).proof(RequiredProof::Mtls);
     assert_eq!(policy_of(by_certificate), mtls);
-    assert_eq!(policy_of(by_header), Policy::any_service().proof(RequiredProof::Dpop));
     const USERS: Policy<'static> = Policy::any_user().proof(RequiredProof::Any);
     assert_eq!(policy_of(users_with_a_proof), Policy::any_service().services(&["orders"]).or_users(&USERS));
     let hour = std::time::Duration::from_secs(3_600);
@@ -340,7 +342,6 @@ fn the_attribute_the_table_and_the_json_name_the_proof() {
     guard::required_proof::Server::count         orders    any    none    any      mtls
     guard::required_proof::anyone                any       any    none    any      none
     guard::required_proof::by_certificate        orders    any    none    any      mtls
-    guard::required_proof::by_header             any       any    none    any      dpop
     guard::required_proof::users_by_certificate  (users)   any    none    3600s    mtls
     guard::required_proof::users_with_a_proof    orders    any    none    any      none
     guard::required_proof::users_with_a_proof    (users)   any    none    any      any
