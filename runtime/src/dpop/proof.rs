@@ -225,7 +225,7 @@ impl Rules for OfDpop<'_> {
 
 /// What to record of a proof: a key uses each identifier once.
 pub(super) fn spent(key: &[u8; 32], id: &str, until: i64) -> SpentProof {
-    SpentProof::new(sha256(&[key, id.as_bytes()]), until)
+    SpentProof::new(sha256(&[key, id.as_bytes()]), Timestamp::from_unix(until))
 }
 
 /// Whether a claim is the hash of a token: unpadded base64url of SHA-256.

@@ -16,9 +16,10 @@ pub struct SpentProof {
 }
 
 impl SpentProof {
-    /// `id` is a hash of the key and of the proof's `jti`, and `until` the last second in which it is accepted.
-    pub(crate) fn new(id: [u8; 32], until: i64) -> Self {
-        Self { id, until }
+    /// `id` is a hash of the key and of the proof's `jti`, and `until` the last second in which it is accepted. A verifier
+    /// creates these values; other code uses them to test a [`ReplayStore`].
+    pub fn new(id: [u8; 32], until: Timestamp) -> Self {
+        Self { id, until: until.unix() }
     }
 
     /// Identifies the proof: a hash of its key and its `jti`.
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     fn proof(id: u8, until: i64) -> SpentProof {
-        SpentProof::new([id; 32], until)
+        SpentProof::new([id; 32], at(until))
     }
 
     fn at(now: i64) -> Timestamp {
@@ -182,7 +183,7 @@ mod tests {
         for now in 0..10_000_i64 {
             memory
                 .spend(
-                    &SpentProof::new(crate::keys::thumbprint::sha256(&[&now.to_be_bytes()]), now + 60),
+                    &SpentProof::new(crate::keys::thumbprint::sha256(&[&now.to_be_bytes()]), at(now + 60)),
                     at(now),
                 )
                 .unwrap();
@@ -196,13 +197,13 @@ mod tests {
         let memory = MemoryReplays::new(5_000).unwrap();
         let id = |number: i64| crate::keys::thumbprint::sha256(&[&number.to_be_bytes()]);
         for number in 0..5_000 {
-            memory.spend(&SpentProof::new(id(number), 60), at(0)).unwrap();
+            memory.spend(&SpentProof::new(id(number), at(60)), at(0)).unwrap();
         }
-        memory.spend(&SpentProof::new(id(-1), 121), at(61)).unwrap();
+        memory.spend(&SpentProof::new(id(-1), at(121)), at(61)).unwrap();
         let held = || locked(&memory.spent).ids.len();
         assert_eq!(held(), 5_000 - MAX_REMOVED + 1);
         for number in 2..8 {
-            memory.spend(&SpentProof::new(id(-number), 121), at(61)).unwrap();
+            memory.spend(&SpentProof::new(id(-number), at(121)), at(61)).unwrap();
         }
         assert_eq!(held(), 7, "all of the burst");
         assert_eq!(locked(&memory.spent).by_end.len(), 1);

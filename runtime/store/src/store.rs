@@ -17,6 +17,7 @@ mod exposition;
 mod journal;
 mod names;
 mod pages;
+mod proofs;
 mod prune;
 mod registry;
 mod revoked;

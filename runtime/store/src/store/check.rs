@@ -64,6 +64,9 @@ impl Store {
         if !self.has_checkpoints().await? {
             missing.push("service_only_checkpoints".to_owned());
         }
+        if !self.has_proofs().await? {
+            missing.push("service_only_proofs".to_owned());
+        }
         if !missing.is_empty() {
             let missing = missing.join("`, `");
             found.push(format!(

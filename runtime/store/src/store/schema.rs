@@ -66,6 +66,9 @@ const ADDED: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS service_only_checkpoints (
         origin TEXT NOT NULL, size BIGINT NOT NULL, note TEXT NOT NULL, stored_at BIGINT NOT NULL,
         PRIMARY KEY (origin, size))",
+    // Accepted proofs of DPoP, until they end; see `proofs`.
+    "CREATE TABLE IF NOT EXISTS service_only_proofs (id TEXT NOT NULL PRIMARY KEY, until BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS service_only_proofs_until ON service_only_proofs (until)",
 ];
 
 /// An index of the registry: its name, and its columns. Of a PostgreSQL, `jti` is sorted by its bytes, as pages are.
@@ -111,6 +114,7 @@ impl Store {
             && self.has_past_revocations().await?
             && self.has_pruned().await?
             && self.has_checkpoints().await?
+            && self.has_proofs().await?
             && self.missing_indexes().await?.is_empty();
         if complete { Ok(()) } else { self.make_what_is_missing(WithIndexes::Yes).await }
     }
@@ -142,6 +146,11 @@ impl Store {
     /// Adds the table of checkpoints to the store of an older program.
     pub(crate) async fn add_checkpoints_table(&self) -> Result<(), StoreError> {
         if self.has_checkpoints().await? { Ok(()) } else { self.make_what_is_missing(WithIndexes::No).await }
+    }
+
+    /// Adds the table of accepted proofs to the store of an older program.
+    pub(crate) async fn add_proofs_table(&self) -> Result<(), StoreError> {
+        if self.has_proofs().await? { Ok(()) } else { self.make_what_is_missing(WithIndexes::No).await }
     }
 
     async fn make_what_is_missing(&self, indexes: WithIndexes) -> Result<(), StoreError> {
@@ -218,6 +227,11 @@ impl Store {
     /// Whether the table of checkpoints exists. A store of an older program does not have it.
     pub(crate) async fn has_checkpoints(&self) -> Result<bool, StoreError> {
         self.has_relation("service_only_checkpoints").await
+    }
+
+    /// Whether the table of accepted proofs exists. A store of an older program does not have it.
+    pub(crate) async fn has_proofs(&self) -> Result<bool, StoreError> {
+        self.has_relation("service_only_proofs").await
     }
 
     /// The indexes that an older program did not create. Without them, lists of a large registry are slow.

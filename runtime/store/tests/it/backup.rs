@@ -185,6 +185,7 @@ async fn check_names_what_contradicts_itself() {
             ),
             ("DROP TABLE service_only_pruned", "SELECT 1", "`service_only_pruned`"),
             ("DROP TABLE service_only_checkpoints", "SELECT 1", "`service_only_checkpoints`"),
+            ("DROP TABLE service_only_proofs", "SELECT 1", "`service_only_proofs`"),
         ] {
             database.execute(change).await;
             let found = store.check().await.unwrap();

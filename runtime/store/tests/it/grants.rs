@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use service_only::keys::KeyState;
+use service_only::{
+    clock::{Clock, SystemClock},
+    dpop::{ReplayError, ReplayStore, SpentProof},
+    keys::KeyState,
+};
 use service_only_store::{
-    KeyStep, KeyUse, LogCheckpoint, NewRevocation, SqlRevocations, Store, StoreError, TokenFilter,
-    TokenRecord, Undoing, VerifierReport,
+    KeyStep, KeyUse, LogCheckpoint, NewRevocation, SqlReplays, SqlRevocations, Store, StoreError,
+    TokenFilter, TokenRecord, Undoing, VerifierReport,
 };
 
 use crate::{
@@ -148,6 +152,13 @@ async fn verifier_reads_revocations_and_reports_its_keys_and_reads_no_token() {
         let error = sqlx::query(statement).execute(&pool).await.unwrap_err();
         assert!(error.to_string().contains("permission denied"), "{statement}: {error}");
     }
+    let replays = SqlReplays::of(&roles.verifier).start().unwrap();
+    while replays.failure().is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let proof = SpentProof::new([7; 32], SystemClock.now().plus(Duration::from_secs(60)));
+    assert_eq!(replays.spend(&proof, NOW), Ok(()));
+    assert_eq!(replays.spend(&proof, NOW), Err(ReplayError::Replayed));
     assert_eq!(operator.checkpoints("bakery.example/orders").await.unwrap().len(), 1);
     assert_eq!(operator.prune_checkpoints(NOW.plus(Duration::from_secs(9))).await.unwrap(), 0);
 }

@@ -10,5 +10,6 @@ mod grants;
 mod key_reports;
 mod metrics;
 mod registry;
+mod replays;
 mod revocations;
 mod store;
