@@ -115,7 +115,8 @@ impl AttachToken {
     }
 
     /// Signs a proof with this key for each request (RFC 9449), and sends the token with the scheme DPoP. The tokens must be
-    /// bound to the key: an issuer binds them to [`DpopKey::thumbprint`](service_only::issue::DpopKey::thumbprint).
+    /// bound to the key, as those of [`TokenSource::issuer_for_key`] are. Another issuer binds them to
+    /// [`DpopKey::thumbprint`](service_only::issue::DpopKey::thumbprint).
     ///
     /// If a server asks for a nonce, the request is sent once more with it, like one with a newer token.
     #[cfg(all(feature = "issue", any(feature = "reqwest", feature = "tower")))]

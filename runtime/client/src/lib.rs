@@ -154,9 +154,41 @@ impl TokenSource {
         clock: impl Clock,
     ) -> Result<TokenSupply, TokenError> {
         let scopes = scopes.into_iter().map(Into::into).collect();
-        let minter = Minter::Issuer { issuer: issuer.into(), service: service.into(), scopes };
+        let minter = Minter::Issuer { issuer: issuer.into(), service: service.into(), scopes, key: None };
         minter.check()?;
         Ok(TokenSupply::new(minter, Box::new(clock), TokenSupply::DEFAULT_RENEWAL_PERCENT))
+    }
+
+    /// As [`issuer`](Self::issuer), with tokens that are bound to a key (RFC 9449 section 6.1). Pass the same key to
+    /// [`AttachToken::dpop`], which signs a proof for each request.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "reqwest", feature = "tower"))]
+    /// # fn attach(issuer: service_only::issue::Issuer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use service_only::{Algorithm, issue::DpopKey};
+    /// use service_only_client::{AttachToken, TokenSource};
+    /// use std::sync::Arc;
+    ///
+    /// let key = Arc::new(DpopKey::generate(Algorithm::ES256)?);
+    /// let tokens = TokenSource::issuer_for_key(issuer, "billing", ["orders:read"], &key)?;
+    /// let attach = AttachToken::from(tokens).to("https://orders.internal")?.dpop(key);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`issuer`](Self::issuer).
+    #[cfg(feature = "issue")]
+    pub fn issuer_for_key(
+        issuer: impl Into<std::sync::Arc<service_only::issue::Issuer>>,
+        service: impl Into<String>,
+        scopes: impl IntoIterator<Item = impl Into<String>>,
+        key: &service_only::issue::DpopKey,
+    ) -> Result<TokenSupply, TokenError> {
+        let (issuer, service) = (issuer.into(), service.into());
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        let minter = Minter::Issuer { issuer, service, scopes, key: Some(key.thumbprint()) };
+        minter.check()?;
+        Ok(TokenSupply::new(minter, Box::new(SystemClock), TokenSupply::DEFAULT_RENEWAL_PERCENT))
     }
 
     /// Sends one token that never changes, for tests. A request fails once the token has expired, or if it names another

@@ -21,7 +21,13 @@ pub(crate) enum Minter {
     Endpoint(Arc<Endpoint>),
     /// An issuer in this process.
     #[cfg(feature = "issue")]
-    Issuer { issuer: Arc<Issuer>, service: String, scopes: Vec<String> },
+    Issuer {
+        issuer: Arc<Issuer>,
+        service: String,
+        scopes: Vec<String>,
+        /// The thumbprint of the key that the tokens are bound to.
+        key: Option<[u8; 32]>,
+    },
     /// One token, for tests.
     Fixed(Sendable),
 }
@@ -41,8 +47,12 @@ impl Minter {
                 Err(TokenErrorKind::Configuration("a token endpoint is called in a task".to_owned()).into())
             }
             #[cfg(feature = "issue")]
-            Self::Issuer { issuer, service, scopes } => {
+            Self::Issuer { issuer, service, scopes, key } => {
                 let request = issuer.token_for(service).scopes(scopes);
+                let request = match key {
+                    Some(thumbprint) => request.bind_key(*thumbprint),
+                    None => request,
+                };
                 let request = match audience {
                     Some(audience) => request.audience(audience),
                     None => request,

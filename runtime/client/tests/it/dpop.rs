@@ -7,7 +7,7 @@ use reqwest_middleware::ClientWithMiddleware;
 use service_only::{
     Algorithm, Dpop, Proof, Verifier,
     clock::{Clock, SystemClock},
-    issue::DpopKey,
+    issue::{DpopKey, Issuer, SigningKey},
 };
 use service_only_client::{AttachToken, TokenSupply};
 use tokio::net::TcpListener;
@@ -136,6 +136,37 @@ async fn a_request_of_tower_is_signed_and_sent_once_more_with_a_nonce() {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(scene.arrived(), expected);
     }
+}
+
+/// One key for both: the issuer in this process binds each token to it, also the next one and that of another audience.
+#[tokio::test]
+async fn tokens_of_an_issuer_in_the_process_are_bound_to_the_key_that_signs_the_requests() {
+    let scene = Proven::new(Algorithm::ES256);
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let keys = key.verifying_key();
+    let issuer = Arc::new(Issuer::builder().issuer("bakery-auth").key(key).build().unwrap());
+    let verifier = |dpop: Dpop| {
+        let builder = Verifier::builder().issuer("bakery-auth").keys(keys.clone()).audience("orders-api");
+        builder.audience("stock-api").dpop(dpop).require_proof(Proof::Dpop).build().unwrap()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let app = scene.app(verifier(Dpop::new(&origin)));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let own = Arc::new(DpopKey::generate(Algorithm::ES256).unwrap());
+    let bound = TokenSource::issuer_for_key(Arc::clone(&issuer), "orders", [""; 0], &own).unwrap();
+    let send = async |tokens: &TokenSupply, key: &Arc<DpopKey>, audience: &str| {
+        let attach = AttachToken::from(tokens.clone()).audience(audience).to(&origin).unwrap();
+        let client = reqwest_client(attach.dpop(Arc::clone(key)));
+        client.get(format!("{origin}/stock")).send().await.unwrap().status()
+    };
+    for audience in ["orders-api", "stock-api", "orders-api"] {
+        assert_eq!(send(&bound, &own, audience).await, StatusCode::OK, "{audience}");
+    }
+    assert_eq!(bound.renewals(), 2, "one token for each audience");
+    assert_eq!(send(&bound, &scene.key, "orders-api").await, StatusCode::UNAUTHORIZED, "another key");
+    let unbound = TokenSource::issuer(issuer, "orders", [""; 0]).unwrap();
+    assert_eq!(send(&unbound, &own, "orders-api").await, StatusCode::UNAUTHORIZED, "a bearer token");
 }
 
 #[tokio::test]
