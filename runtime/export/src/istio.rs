@@ -125,41 +125,58 @@ fn policy_rules(rule: &Rule<'_>, mesh: &MeshOptions, namespace: &str) -> Result<
             "to": to,
         }]),
         Asked::Callers { .. } => {
-            let of_kind = |needs| {
-                json!({
-                    "from": sources(needs, mesh, namespace),
-                    "to": to,
-                    "when": conditions(needs, mesh),
-                })
-            };
-            rule.access.needs().map(of_kind).collect()
+            let mut all = Vec::new();
+            for needs in rule.access.needs() {
+                let from = sources(needs, mesh, namespace);
+                for issuer in actor_issuers(needs, mesh) {
+                    let conditions: Vec<_> = conditions(needs, mesh).into_iter().chain(issuer).collect();
+                    all.push(json!({ "from": from, "to": to, "when": conditions }));
+                }
+            }
+            Value::Array(all)
         }
     })
 }
 
 /// One source per service: its mTLS principal must match its token (`iss/sub`), not the token of another
-/// service. Without named services, any principal is enough for a policy that requires a certificate.
+/// service. If an actor is required, the connection is the actor's, and the token names the service or the user. Without
+/// named services and actors, any principal is enough for a policy that requires a certificate.
 fn sources(needs: Needs<'_>, mesh: &MeshOptions, namespace: &str) -> Value {
-    let Some(services) = needs.services else {
-        let mut source = json!({ "requestPrincipals": [format!("{}/*", mesh.issuer)] });
-        if let (true, Some(source)) = (needs.needs_certificate(), source.as_object_mut()) {
-            source.insert("principals".to_owned(), json!(["*"]));
+    let source = |subject: &str, peers: Option<&[String]>| {
+        let mut source = json!({ "requestPrincipals": [format!("{}/{subject}", mesh.issuer)] });
+        let principals: Option<Vec<_>> = match peers {
+            Some(peers) => Some(peers.iter().flat_map(|peer| mesh.principals_of(peer, namespace)).collect()),
+            None => needs.needs_certificate().then(|| vec!["*".to_owned()]),
+        };
+        if let (Some(principals), Some(source)) = (principals, source.as_object_mut()) {
+            source.insert("principals".to_owned(), json!(principals));
         }
-        return json!([{ "source": source }]);
+        json!({ "source": source })
     };
-    let source = |service: &String| {
-        // The connection is the actor's, and the token names the service.
-        let peers = needs.actors.map_or(std::slice::from_ref(service), |actors| actors);
-        let principals: Vec<_> = peers.iter().flat_map(|peer| mesh.principals_of(peer, namespace)).collect();
-        json!({ "source": {
-            "principals": principals,
-            "requestPrincipals": [format!("{}/{service}", mesh.issuer)],
-        } })
-    };
-    services.iter().map(source).collect()
+    match needs.services {
+        None => json!([source("*", needs.actors)]),
+        Some(services) => {
+            let of = |service: &String| source(service, needs.actors.or(Some(std::slice::from_ref(service))));
+            services.iter().map(of).collect()
+        }
+    }
 }
 
-fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
+/// The conditions on the issuer that knows the actor, of which one must hold: there is none, or it is that of the token. An
+/// actor of another issuer is another party (RFC 8693 section 4.1). A condition of Istio cannot be optional, so a policy
+/// with actors becomes two rules.
+fn actor_issuers(needs: Needs<'_>, mesh: &MeshOptions) -> Vec<Option<Value>> {
+    const KEY: &str = "request.auth.claims[act][iss]";
+    match needs.actors {
+        None => vec![None],
+        Some(_) => vec![
+            Some(json!({ "key": KEY, "notValues": ["*"] })),
+            Some(json!({ "key": KEY, "values": [mesh.issuer] })),
+        ],
+    }
+}
+
+fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Vec<Value> {
     let claim = |name: &str, values: Value| json!({ "key": format!("request.auth.claims[{name}]"), "values": values });
     let mut all = vec![match needs.kind {
         Kind::Service => claim("type", json!(["service"])),
@@ -188,7 +205,7 @@ fn conditions(needs: Needs<'_>, mesh: &MeshOptions) -> Value {
         [] => json!({ "key": "request.auth.audiences", "notValues": ["*"] }),
         audiences => json!({ "key": "request.auth.audiences", "values": audiences }),
     });
-    Value::Array(all)
+    all
 }
 
 /// Brackets would end the name in Istio's key or select a member of an object.

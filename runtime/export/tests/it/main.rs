@@ -120,6 +120,18 @@ fn every_export_shows_the_actors_that_a_handler_requires() {
         assert!(istio.contains(part), "{part}: {istio}");
     }
     assert!(!istio.contains("sa/orchestrator"), "{istio}");
+    // An actor that another issuer knows by the name is another party.
+    let rules: Vec<_> = istio.split("- from:").skip(1).collect();
+    let of_issuer = |end: &str| rules.iter().filter(|rule| rule.contains(end)).count();
+    assert_eq!(rules.len(), 2, "{istio}");
+    assert_eq!(of_issuer("claims[act][iss]\n      notValues:\n      - \"*\""), 1, "{istio}");
+    assert_eq!(of_issuer("claims[act][iss]\n      values:\n      - bakery-auth"), 1, "{istio}");
+    // Without named services, the connection is still the actor's.
+    for policy in [Policy::any_service().actors(&["gateway"]), Policy::any_user().actors(&["gateway"])] {
+        let table = RouteTable::new("orders").route(Route::new(["GET"], "/flour", Access::from(&policy)));
+        let istio = export::istio(&table, &mesh()).unwrap();
+        assert_eq!(istio.matches("sa/gateway").count(), 2, "{istio}");
+    }
     let envoy = export::envoy(&table, &mesh()).unwrap();
     assert!(envoy.contains("act") && envoy.contains("edge"), "{envoy}");
     const NONE: Policy<'static> = Policy::any_service().actors(&[]);
