@@ -25,7 +25,10 @@ use http::{
     HeaderValue, Request, StatusCode, Uri,
     header::{AUTHORIZATION, HOST},
 };
-use service_only::{Algorithm, JsonLinesAudit, audit::NoAudit, public, service_only};
+use service_only::{
+    Algorithm, JsonLinesAudit, Policy, TrustedIssuer, Verifier, audit::NoAudit, public, service_only,
+};
+use service_only_testkit::TestCa;
 use tower::Service;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.json");
@@ -35,6 +38,8 @@ const SIGNATURE: &str = "HS256, the signature alone";
 const DECODE: &str = "HS256, jsonwebtoken::decode";
 const COLD: &str = "HS256, cold";
 const WARM: &str = "HS256, warm";
+/// A caller without a token, which no cache keeps.
+const CERTIFICATE: &str = "a caller by its certificate";
 const RECORDING: &str = "HS256, warm, recorded as a JSON line";
 /// The difference of the last two.
 const RECORD: &str = "an audit record";
@@ -57,7 +62,7 @@ const WRITTEN: usize = 4000;
 const BESIDE: &str = "HS256, cold, beside the signature";
 
 const CASES: &[&str] =
-    &[FLOOR, SIGNATURE, DECODE, COLD, WARM, RECORDING, EMPTY, OPEN, GUARDED, AUDITED, WRITING];
+    &[FLOOR, SIGNATURE, DECODE, COLD, WARM, CERTIFICATE, RECORDING, EMPTY, OPEN, GUARDED, AUDITED, WRITING];
 /// What must not grow.
 const CHECKED: &[&str] = &[COLD, BESIDE, WARM, RECORD, GUARD, AUDITED_GUARD, WRITING];
 
@@ -120,6 +125,14 @@ fn run(case: &str) {
         WARM => {
             let verifier = tokens::verifier(verifying, NoAudit);
             counted(&again, &again, &|token| drop(black_box(verifier.verify(token).unwrap())));
+        }
+        CERTIFICATE => {
+            const ID: &str = "spiffe://bakery.example/orders";
+            let domain = TrustedIssuer::spiffe_x509("bakery.example").name(ID, "orders");
+            let verifier = Verifier::builder().trust(domain).audit(NoAudit).build().unwrap();
+            let peer = TestCa::new("bakery.example").leaf().spiffe_id(ID).issue().peer();
+            let policy = Policy::any_service().services(&["orders"]);
+            counted(&again, &again, &|_| drop(black_box(verifier.verify_peer(&peer, &policy).unwrap())));
         }
         RECORDING => {
             let audit = JsonLinesAudit::to_writer(std::io::sink()).unwrap();
