@@ -70,6 +70,8 @@ pub struct Attack {
     max_requests: usize,
     /// Whether the keys have names, if the test specified it.
     named_keys: Option<bool>,
+    /// A nonce of DPoP that has ended.
+    stale_nonce: Option<String>,
     #[cfg(feature = "tls")]
     certificates: Option<Arc<Certificates>>,
 }
@@ -105,6 +107,7 @@ impl Attack {
             tolerance,
             max_requests: Attack::MAX_REQUESTS,
             named_keys: None,
+            stale_nonce: None,
             #[cfg(feature = "tls")]
             certificates: None,
         }
@@ -245,11 +248,17 @@ impl Attack {
         Self { named_keys: Some(true), ..self }
     }
 
-    /// Attacks over TLS with these certificates, and binds the tokens to the one of the caller. The attack has an
-    /// `https` URL.
+    /// Attacks over TLS with these certificates, and binds the tokens to the one of the caller, unless they are
+    /// [bound to a key](TokenDraft::proven_by). The attack has an `https` URL.
     #[cfg(feature = "tls")]
     pub fn certificates(self, certificates: Certificates) -> Self {
         Self { certificates: Some(Arc::new(certificates)), ..self }
+    }
+
+    /// Names a nonce of the service that it accepts no longer, for the class [`Defect::NonceStale`]. The
+    /// [caller](TokenDraft::proven_by) adds proofs of DPoP. The attack gets the current nonce from the service.
+    pub fn stale_nonce(self, nonce: impl Into<String>) -> Self {
+        Self { stale_nonce: Some(nonce.into()), ..self }
     }
 
     /// Declares that the endpoints accept any service, so that another service is not an attacker.
@@ -307,11 +316,19 @@ impl Attack {
             fail("an attack needs an endpoint; name one with `endpoint` or `routes`");
         }
         let caller = caller.with_tolerance(self.tolerance);
+        let caller = match &self.stale_nonce {
+            Some(nonce) => caller.with_stale_nonce(nonce),
+            None => caller,
+        };
         let target = Arc::clone(&self.target);
         #[cfg(feature = "tls")]
         let (caller, target) = match &self.certificates {
             None => (caller, target),
             Some(certificates) => match target.secured(Arc::clone(certificates)) {
+                Some(target) if caller.prover().is_some() => {
+                    let certificates = certificates.as_ref().clone().without_binding();
+                    (caller.with_certificates(Arc::new(certificates)), target)
+                }
                 Some(target) => (caller.with_certificates(Arc::clone(certificates)), target),
                 None => fail("an attack with certificates needs an `https` URL"),
             },

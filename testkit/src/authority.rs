@@ -37,6 +37,8 @@ use crate::{audit::RecordingAudit, clock::ManualClock};
 pub struct TestAuthority {
     issuer: String,
     audience: Option<String>,
+    /// The URL of the service, if its verifiers accept proofs of DPoP.
+    url: Option<String>,
     clock: ManualClock,
     audit: RecordingAudit,
     shared: Arc<Shared>,
@@ -121,6 +123,7 @@ impl TestAuthority {
         Self {
             issuer: Self::ISSUER.to_owned(),
             audience: None,
+            url: None,
             clock: ManualClock::new(),
             audit: RecordingAudit::new(),
             shared: Arc::new(Shared {
@@ -168,6 +171,23 @@ impl TestAuthority {
         Self { audience: Some(audience.into()), ..self }
     }
 
+    /// Returns the same authority for a service with this URL that accepts proofs of DPoP (RFC 9449): its verifiers have
+    /// [`VerifierBuilder::dpop`](service_only::verifier::VerifierBuilder::dpop), and the requests of
+    /// [`TokenDraft::proven_by`](crate::TokenDraft::proven_by) have proofs for the service.
+    ///
+    /// ```
+    /// use service_only_testkit::TestAuthority;
+    ///
+    /// let authority = TestAuthority::new().dpop("https://orders.internal");
+    /// let draft = authority.service("billing").proven_by(&authority.dpop_key());
+    /// let request = draft.fixtures()[0].outgoing(http::Method::GET, "/stock");
+    /// assert!(request.headers[0].1.starts_with("DPoP ") && request.headers[1].0 == "dpop");
+    /// ```
+    #[must_use]
+    pub fn dpop(self, url: impl Into<String>) -> Self {
+        Self { url: Some(url.into().trim_end_matches('/').to_owned()), ..self }
+    }
+
     /// The clock of this authority and of its verifiers.
     pub fn clock(&self) -> &ManualClock {
         &self.clock
@@ -188,6 +208,11 @@ impl TestAuthority {
 
     pub(crate) fn aud(&self) -> Option<&str> {
         self.audience.as_deref()
+    }
+
+    /// The URL of the service, as its verifiers know it.
+    pub(crate) fn service_url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     pub(crate) fn has_published(&self) -> bool {

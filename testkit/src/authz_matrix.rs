@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use serde_json::json;
 use service_only::{
     __satellite::{PeerFacts, peer_certificate},
@@ -16,15 +16,17 @@ use service_only::{
 use tower::{Service, ServiceExt};
 
 use crate::{
-    authority::TestAuthority, draft::TokenDraft, fail::OrFail, strangers::path, trust::AlwaysTrusted,
+    authority::TestAuthority, draft::TokenDraft, fail::OrFail, fixture::Fixture, strangers::path,
+    trust::AlwaysTrusted,
 };
 
 /// The result of each kind of caller at each route: a row per route, a column per kind of caller. The macro
 /// [`authz_matrix!`](crate::authz_matrix) creates it, for a snapshot.
 ///
 /// If a route requires a proof by a certificate, or any proof, the callers of its columns have a certificate, and their
-/// tokens are bound to it. The column `no proof` then shows the right service with a bearer token. No caller meets a
-/// requirement of DPoP here.
+/// tokens are bound to it. If it requires DPoP, they have a key and send a proof; name the URL of the service with
+/// [`TestAuthority::dpop`](crate::TestAuthority::dpop). The column `no proof` then shows the right service with a bearer
+/// token.
 ///
 /// `in` means that the guard accepted the caller, whatever the handler answered then. `open` means an answer
 /// without a decision, which is what a public handler returns. A number is the status of a refusal.
@@ -140,22 +142,25 @@ fn place(route: &str) -> (&str, &str) {
     route.split_once(' ').map_or((route, ""), |(method, path)| (path, method))
 }
 
-/// The token and the certificate of a caller.
+/// What a caller sends: a token, possibly with a proof of DPoP, over a connection with a certificate or without one.
 #[derive(Default)]
 struct Presented {
-    token: Option<String>,
+    token: Option<TokenDraft>,
     certificate: Option<PeerCertificate>,
 }
 
 /// Creates a caller for each column.
+#[track_caller]
 fn callers(authority: &TestAuthority, access: &Access, has_proofs: bool) -> Vec<Presented> {
     let right = right_caller(authority, access);
-    let is_proven = matches!(required_proof(access), Some(RequiredProof::Mtls | RequiredProof::Any));
-    let bearer =
-        |draft: TokenDraft| Presented { token: Some(draft.token().as_str().to_owned()), certificate: None };
-    let caller = |draft: TokenDraft| match is_proven {
-        true => Presented { certificate: Some(certificate()), ..bearer(bound(draft)) },
-        false => bearer(draft),
+    let bearer = |draft: TokenDraft| Presented { token: Some(draft), certificate: None };
+    let key = authority.dpop_key();
+    let caller = |draft: TokenDraft| match required_proof(access) {
+        Some(RequiredProof::Dpop) => bearer(draft.proven_by(&key)),
+        Some(RequiredProof::Mtls | RequiredProof::Any) => {
+            Presented { certificate: Some(certificate()), ..bearer(bound(draft)) }
+        }
+        _ => bearer(draft),
     };
     let without_proof = has_proofs.then(|| bearer(right.clone()));
     let mut callers = vec![
@@ -237,25 +242,49 @@ async fn cell<S, B>(
 where
     S: Service<Request<Body>, Response = Response<B>, Error: fmt::Display> + Clone,
 {
-    let method = if method == "*" { "GET" } else { method };
-    let mut request = Request::new(Body::empty());
-    *request.method_mut() = method.parse().or_fail("the method of a route");
-    *request.uri_mut() = path.parse().or_fail("the path of a route");
-    if let Some(certificate) = &caller.certificate {
-        request.extensions_mut().insert(certificate.clone());
+    let method: Method =
+        if method == "*" { Method::GET } else { method.parse().or_fail("the method of a route") };
+    let prover = caller.token.as_ref().and_then(TokenDraft::prover);
+    let (mut before, mut answer) = (0, None);
+    // A service that requires a nonce of DPoP sends it with its first refusal.
+    for _ in 0..2 {
+        let request = request(&method, path, caller);
+        before = authority.audit().events().len();
+        let response = app.clone().oneshot(request).await.or_fail("the app gave no answer");
+        let nonce = response.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
+        let is_first = prover.is_some_and(|prover| prover.nonce().is_none());
+        if let (Some(prover), Some(nonce)) = (prover, nonce) {
+            prover.keep_nonce(nonce);
+        }
+        answer = Some(response.status().as_u16());
+        if !(is_first && nonce.is_some()) {
+            break;
+        }
     }
-    if let Some(token) = &caller.token {
-        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).or_fail("a token in a header");
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-    }
-    let before = authority.audit().events().len();
-    let status = app.clone().oneshot(request).await.or_fail("the app gave no answer").status().as_u16();
+    let status = answer.unwrap_or_default();
     match authority.audit().events().get(before).map(|event| event.decision) {
         Some(Decision::Allow) => "in".to_owned(),
         Some(Decision::Deny) => status.to_string(),
         None if matches!(status, 401 | 403..=405 | 500 | 503) => status.to_string(),
         None => "open".to_owned(),
     }
+}
+
+fn request(method: &Method, path: &str, caller: &Presented) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = path.parse().or_fail("the path of a route");
+    if let Some(certificate) = &caller.certificate {
+        request.extensions_mut().insert(certificate.clone());
+    }
+    if let Some(token) = &caller.token {
+        for (name, value) in Fixture::valid(token).outgoing(method.clone(), path).headers {
+            let name = HeaderName::try_from(name).or_fail("the name of a header");
+            let value = HeaderValue::from_str(&value).or_fail("a token or a proof in a header");
+            request.headers_mut().append(name, value);
+        }
+    }
+    request
 }
 
 impl fmt::Display for AuthzMatrix {

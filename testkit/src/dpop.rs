@@ -1,8 +1,7 @@
-//! Proofs of DPoP (RFC 9449) for tests: a key of a sender, proofs that a test changes, and hostile requests.
+//! Proofs of DPoP (RFC 9449) for tests: a key of a sender, and proofs that a test changes. Hostile requests are a family of
+//! the catalogue.
 
-mod hostile;
-#[cfg(feature = "experimental-wimse")]
-mod wimse;
+mod prover;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -12,10 +11,10 @@ use serde_json::{Value, json};
 use service_only::{Algorithm, clock::Timestamp, issue::SigningKey};
 use uuid::Uuid;
 
-pub use self::hostile::HostileProof;
-use crate::{authority::TestAuthority, clock::ManualClock, draft::TokenDraft, fail::OrFail};
+pub(crate) use self::prover::Prover;
+use crate::{authority::TestAuthority, clock::ManualClock, fail::OrFail};
 
-/// The key of a sender. Tokens are bound to it with [`TokenDraft::bound_to_key`], and it signs a proof for each request.
+/// The key of a sender. Tokens are bound to it with [`TokenDraft::bound_to_key`](crate::TokenDraft::bound_to_key), and it signs a proof for each request.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -66,13 +65,6 @@ impl TestAuthority {
     }
 }
 
-impl TokenDraft {
-    /// Binds the token to the key of a sender (RFC 9449 section 6.1). A verifier accepts it only with a proof of this key.
-    pub fn bound_to_key(self, key: &TestDpopKey) -> Self {
-        self.claim("cnf", json!({ "jkt": encoded(&key.thumbprint()) }))
-    }
-}
-
 impl TestDpopKey {
     /// The RFC 7638 thumbprint.
     pub fn thumbprint(&self) -> [u8; 32] {
@@ -93,7 +85,7 @@ impl TestDpopKey {
         self.draft(&header, &claims, token)
     }
 
-    fn draft(&self, header: &[(&str, Value)], claims: &[(&str, Value)], token: String) -> ProofDraft {
+    pub(crate) fn draft(&self, header: &[(&str, Value)], claims: &[(&str, Value)], token: String) -> ProofDraft {
         let named = |members: &[(&str, Value)]| {
             members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
@@ -104,6 +96,25 @@ impl TestDpopKey {
             owner: self.clone(),
             token,
         }
+    }
+
+    /// Another key of the same kind.
+    pub(crate) fn stranger(&self) -> Self {
+        let key = SigningKey::generate(self.key.algorithm()).or_fail("the key of a stranger");
+        Self { key: Arc::new(key), clock: self.clock.clone() }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.key.algorithm()
+    }
+
+    /// Whether two signatures of one text differ, as those of ECDSA with a random number do.
+    pub(crate) fn signs_in_several_ways(&self) -> bool {
+        matches!(self.algorithm(), Algorithm::ES256 | Algorithm::ES384)
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now().unix()
     }
 
     /// The public key as a JWK.
@@ -118,20 +129,21 @@ impl fmt::Debug for TestDpopKey {
     }
 }
 
-/// A proof that is not yet signed. It starts valid, and you change one property at a time.
+/// A proof that is not yet signed. It starts valid, and you change one property at a time. The classes of the family
+/// `dpop`, such as [`Defect::ProofReplayed`](crate::Defect::ProofReplayed), are hostile requests with such proofs.
 #[must_use = "nothing is signed until `text` is called"]
 #[derive(Debug, Clone)]
 pub struct ProofDraft {
     // Sorted, so that the text does not depend on the features of serde_json that a program enables.
-    header: BTreeMap<String, Value>,
-    claims: BTreeMap<String, Value>,
-    signer: Signer,
-    owner: TestDpopKey,
-    token: String,
+    pub(crate) header: BTreeMap<String, Value>,
+    pub(crate) claims: BTreeMap<String, Value>,
+    pub(crate) signer: Signer,
+    pub(crate) owner: TestDpopKey,
+    pub(crate) token: String,
 }
 
 #[derive(Debug, Clone)]
-enum Signer {
+pub(crate) enum Signer {
     Key(TestDpopKey),
     /// HMAC with this secret.
     Secret(Vec<u8>),
@@ -186,7 +198,7 @@ impl ProofDraft {
 
     /// Signs any text as the payload.
     #[track_caller]
-    fn signed(&self, payload: &str) -> String {
+    pub(crate) fn signed(&self, payload: &str) -> String {
         let signed =
             format!("{}.{}", encoded(json!(self.header).to_string().as_bytes()), encoded(payload.as_bytes()));
         let signature = match &self.signer {
@@ -201,11 +213,11 @@ impl ProofDraft {
     }
 }
 
-fn encoded(bytes: &[u8]) -> String {
+pub(crate) fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The `ath` of a token.
-fn hash(token: &str) -> String {
+pub(crate) fn hash(token: &str) -> String {
     encoded(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
 }

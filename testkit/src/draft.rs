@@ -1,6 +1,7 @@
 //! A token that is not yet minted: it starts valid, and you change one property at a time.
 
 mod asked;
+mod bound;
 mod edit;
 mod forge;
 mod shapes;
@@ -16,7 +17,7 @@ use service_only::{PeerCertificate, issue::SigningKey, routes::Access};
 
 use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
-use crate::{authority::TestAuthority, token::FixtureToken};
+use crate::{authority::TestAuthority, dpop::Prover, token::FixtureToken};
 
 /// The default role that the real issuer gives to a service.
 const DEFAULT_ROLE: &str = "admin";
@@ -63,6 +64,8 @@ pub struct TokenDraft {
         expect(dead_code, reason = "for calls of a handler as a function")
     )]
     sender: Option<PeerCertificate>,
+    /// Adds a proof of DPoP to each request.
+    prover: Option<Prover>,
     /// The certificates of an attack over TLS.
     #[cfg(feature = "tls")]
     certificates: Option<Arc<crate::tls::Certificates>>,
@@ -108,6 +111,7 @@ impl TokenDraft {
             tolerance: Tolerance::default(),
             asked: None,
             sender: None,
+            prover: None,
             #[cfg(feature = "tls")]
             certificates: None,
         };
@@ -340,7 +344,11 @@ impl TokenDraft {
     }
 
     pub(crate) fn with_tolerance(self, tolerance: Tolerance) -> Self {
-        Self { tolerance, ..self }
+        let prover = match tolerance.is_exact() {
+            true => self.prover,
+            false => self.prover.map(Prover::with_running_clock),
+        };
+        Self { tolerance, prover, ..self }
     }
 
     fn sign_with(self, key: Arc<SigningKey>) -> Self {

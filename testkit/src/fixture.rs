@@ -8,6 +8,7 @@ mod family;
 #[cfg(feature = "axum")]
 mod met;
 mod property;
+mod proven;
 
 use http::Method;
 use service_only::error::Code;
@@ -19,7 +20,7 @@ pub use self::{
     defect::{Defect, Expectation},
 };
 
-use crate::{draft::TokenDraft, token::FixtureToken};
+use crate::{dpop::Prover, draft::TokenDraft, token::FixtureToken};
 
 /// A request to a guarded handler: with a valid token, or with one defect. [`TokenDraft::fixtures`] creates
 /// them.
@@ -27,20 +28,22 @@ use crate::{draft::TokenDraft, token::FixtureToken};
 pub struct Fixture {
     defect: Option<Defect>,
     variant: Variant,
+    /// Adds a proof of DPoP to the request.
+    prover: Option<Prover>,
 }
 
 impl Fixture {
     pub(crate) fn valid(draft: &TokenDraft) -> Self {
-        Self::of(None, Attempt::Token(draft.token()))
+        Self::of(Attempt::Token(draft.token()), draft.prover().cloned())
     }
 
     /// A request without a token.
     pub(crate) fn stray() -> Self {
-        Self::of(None, Attempt::Headers(Vec::new()))
+        Self::of(Attempt::Headers(Vec::new()), None)
     }
 
-    fn of(defect: Option<Defect>, attempt: Attempt) -> Self {
-        Self { defect, variant: Variant { label: None, before: None, attempt } }
+    fn of(attempt: Attempt, prover: Option<Prover>) -> Self {
+        Self { defect: None, variant: Variant { label: None, before: None, attempt }, prover }
     }
 
     /// `valid`, or the name of the defect.
@@ -63,7 +66,7 @@ impl Fixture {
     /// [`attack`](crate::attack) sends it.
     pub fn before(&self) -> Option<Self> {
         let attempt = self.variant.before.clone()?;
-        Some(Self::of(None, attempt))
+        Some(Self::of(attempt, self.prover.clone()))
     }
 
     /// The connection, if it differs from the one of the control.
@@ -82,13 +85,21 @@ impl Fixture {
     /// The values of the `Authorization` headers of the request: one, none or several.
     /// [`outgoing`](Self::outgoing) returns the other parts of the request.
     pub fn authorization(&self) -> Vec<String> {
-        self.variant.attempt.authorization()
+        let values = self.variant.attempt.authorization();
+        match self.prover {
+            Some(_) => values.iter().map(|value| proven::with_proof(value)).collect(),
+            None => values,
+        }
     }
 
     /// The complete request for this fixture, for your own client. Pass the `method` and the `target`, a path
     /// with its query, of a correct request. [`TestRequest::fixture`](crate::TestRequest::fixture) uses it.
     pub fn outgoing(&self, method: Method, target: &str) -> Outgoing {
-        self.variant.attempt.outgoing(method, target)
+        let mut outgoing = self.variant.attempt.outgoing(method, target);
+        if let Some(prover) = &self.prover {
+            proven::prove(prover, &mut outgoing);
+        }
+        outgoing
     }
 
     /// The required status of the decision: 200 for the control, whatever the handler answers then.
@@ -165,7 +176,8 @@ impl TokenDraft {
     pub fn variants(&self, defect: Defect) -> Vec<Fixture> {
         let class = defect.class().filter(|_| defect.is_of(self));
         let variants = class.map(|class| (class.make)(self.clone())).unwrap_or_default();
-        variants.into_iter().map(|variant| Fixture { defect: Some(defect), variant }).collect()
+        let fixture = |variant| Fixture { defect: Some(defect), variant, prover: self.prover().cloned() };
+        variants.into_iter().map(fixture).collect()
     }
 
     /// The closest valid request to a defect, which a service must accept: mostly this token unchanged, and
@@ -186,6 +198,6 @@ impl TokenDraft {
         let class = defect.class().filter(|_| defect.is_of(self))?;
         (class.make)(self.clone()).first()?;
         let control = (class.control)(self.clone()).into_iter().next()?;
-        Some(Fixture { defect: None, variant: control })
+        Some(Fixture { defect: None, variant: control, prover: self.prover().cloned() })
     }
 }

@@ -52,7 +52,7 @@
 //! | mint tokens of identity providers, and hostile ones | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | get certificates for mutual TLS | `TestCa`, of the feature `tls` |
-//! | sign proofs of DPoP, and hostile ones | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`ProofDraft::hostile`] |
+//! | sign proofs of DPoP, and hostile ones | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`TokenDraft::proven_by`] |
 //! | deliver SVIDs to a program | `WorkloadApi`, of the feature `workload-api` |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
 //! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
@@ -128,6 +128,8 @@ pub mod tls;
 mod token;
 #[cfg(any(feature = "axum", feature = "tls"))]
 mod trust;
+#[cfg(feature = "experimental-wimse")]
+mod wimse;
 #[cfg(all(unix, feature = "workload-api"))]
 mod workload_api;
 
@@ -148,7 +150,7 @@ pub use crate::{
     audit::{Audited, Mark, RecordingAudit, Until},
     authority::TestAuthority,
     clock::ManualClock,
-    dpop::{HostileProof, ProofDraft, TestDpopKey},
+    dpop::{ProofDraft, TestDpopKey},
     draft::TokenDraft,
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},
@@ -164,6 +166,8 @@ pub use crate::jwks_server::JwksServer;
 pub use crate::stub::{StubAnswer, StubCall, StubListener, StubService};
 #[cfg(feature = "tls")]
 pub use crate::tls::{TestCa, TestCertificate};
+#[cfg(feature = "experimental-wimse")]
+pub use crate::wimse::HostileProof;
 #[cfg(all(unix, feature = "workload-api"))]
 pub use crate::workload_api::WorkloadApi;
 

@@ -15,6 +15,7 @@ use clap::Args;
 use service_only::{
     claims::ServiceName,
     clock::{Clock, SystemClock},
+    error::BuildError,
     issue::SigningKey,
     routes::RouteTable,
 };
@@ -41,6 +42,8 @@ Examples:
   service-token attack --url http://127.0.0.1:8000 --service any --routes orders.json --format html
   service-token attack --url https://localhost:8443 --service orders --endpoint 'GET /stock' \\
       --cert tls.crt --cert-key tls.key --cacert ca.crt --cakey ca.key
+  service-token attack --url http://127.0.0.1:8000 --service orders --endpoint 'GET /stock' \\
+      --dpop https://stock.internal
 
 Exit codes: 0 nothing got in, 1 something got in or broke the service, 2 usage, or the attack
 proves nothing because the valid token was refused, 4 nothing listens at the URL.";
@@ -102,6 +105,12 @@ pub(crate) struct AttackOptions {
     max_requests: usize,
     #[command(flatten)]
     certificates: CertificateOptions,
+    /// Bind the tokens to a new key and send proofs of DPoP for this URL, by which the verifier knows the service
+    #[arg(long, value_name = "URL")]
+    dpop: Option<String>,
+    /// Nonce for proofs that the service has given more than five minutes ago
+    #[arg(long, value_name = "NONCE", requires = "dpop")]
+    stale_nonce: Option<String>,
     #[command(flatten)]
     signing: SigningOptions,
     /// Private JWK set or JWK, instead of --key
@@ -161,6 +170,9 @@ impl AttackOptions {
         self.check_parameters(table.as_ref())?;
         if let Some(certificates) = self.certificates.load(&self.url)? {
             attack = attack.certificates(certificates);
+        }
+        if let Some(nonce) = &self.stale_nonce {
+            attack = attack.stale_nonce(nonce);
         }
         for Parameter { name, value } in &self.parameter {
             attack = attack.parameter(name, value);
@@ -233,6 +245,12 @@ impl AttackOptions {
         if let Some(audience) = audience {
             authority = authority.audience(audience);
         }
+        if let Some(url) = &self.dpop {
+            authority = authority.dpop(url);
+            if let Err(error @ BuildError::Dpop(_)) = authority.verifier_builder().build() {
+                return Err(Problem::usage(format!("`--dpop`: {error}")));
+            }
+        }
         let scopes = self.scope.iter().map(|ScopeToken(scope)| scope);
         let profile = self.profile.or(config.as_ref().and_then(|config| config.profile)).unwrap_or_default();
         let draft = match (profile, audience) {
@@ -243,7 +261,11 @@ impl AttackOptions {
                     .help("pass `--audience AUDIENCE`, the one that the service expects"));
             }
         };
-        Ok(draft.role(&self.role).scopes(scopes))
+        let draft = draft.role(&self.role).scopes(scopes);
+        Ok(match self.dpop {
+            Some(_) => draft.proven_by(&authority.dpop_key()),
+            None => draft,
+        })
     }
 
     fn write(&self, report: &AttackReport) -> Outcome<()> {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use service_only::{Algorithm, KeySet, Policy, Verifier, VerifyingKey, audit::NoAudit};
+use service_only::{Algorithm, Dpop, KeySet, Policy, Proof, Verifier, VerifyingKey, audit::NoAudit};
 
 use crate::sandbox::Sandbox;
 
@@ -203,6 +203,39 @@ fn service_with_mutual_tls_is_attacked_with_certificates() {
     let plain = format!("http://{}", guarded(&sandbox));
     let ran = sandbox.run(&attack(&plain, &[]));
     assert!(ran.stdout.contains("  the attack has no certificates"), "{}", ran.stdout);
+}
+
+#[test]
+fn service_that_accepts_bound_tokens_is_attacked_with_proofs() {
+    let sandbox = Sandbox::configured();
+    sandbox.write("jwks.json", sandbox.run(&["jwks"]).done().stdout);
+    let keys = KeySet::from_jwks_file(sandbox.path("jwks.json")).unwrap();
+    let builder = Verifier::builder().issuer("bakery-auth").keys(keys).audit(NoAudit);
+    let dpop = Dpop::new("https://stock.internal").require_nonce();
+    let verifier = builder.dpop(dpop).require_proof(Proof::Dpop).build().unwrap();
+    let router = axum::Router::new().route("/stock", axum::routing::get(stock)).with_state(verifier);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+        });
+    });
+    let ran = sandbox.run(&attack(&url, &["--dpop", "https://stock.internal"]));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("not bound to a key"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1  the attack has no stale nonce of the service"), "{}", ran.stdout);
+    let with_nonce = ["--dpop", "https://stock.internal", "--stale-nonce", "AAAA"];
+    let ran = sandbox.run(&attack(&url, &with_nonce));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("stale nonce"), "{}", ran.stdout);
+    // The verifier knows the service by another URL.
+    let ran = sandbox.run(&attack(&url, &["--dpop", &url]));
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let refused = sandbox.run(&attack(&url, &["--dpop", "stock.internal"])).refused();
+    assert!(refused.contains("`stock.internal` is not an `http` or `https` URL"), "{refused}");
 }
 
 #[test]

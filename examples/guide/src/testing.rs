@@ -7,7 +7,7 @@ use service_only::{Caller, RemoteJwks, Verifier, service_only};
 use service_only_client::{AttachToken, TokenSource};
 use service_only_testkit::{
     Incident, JwksServer, StubAnswer, StubService, TestAuthority, TestCa, TestCertificate, assert_allowed,
-    assert_audited, assert_denied, attack_url, call, tls::Certificates,
+    assert_audited, assert_denied, attack, attack_url, call, tls::Certificates,
 };
 
 #[service_only(services("orchestrator"), scopes("tenants:delete"))]
@@ -34,6 +34,18 @@ async fn attack_over_tls(url: &str, authority: &TestAuthority, ca: &TestCa, call
     attack_url(url)
         .certificates(Certificates::of(caller, ca))
         .as_caller(authority.service("orchestrator").scope("tenants:delete"))
+        .endpoint(Method::DELETE, "/tenants/7")
+        .run()
+        .await;
+}
+
+#[tokio::test]
+async fn no_attack_gets_in_with_a_bound_token() {
+    let authority = TestAuthority::new().dpop("https://orders.internal");
+    let caller = authority.service("orchestrator").scope("tenants:delete");
+    attack(app(authority.verifier()))
+        .as_caller(caller.proven_by(&authority.dpop_key()))
+        .audit(authority.audit())
         .endpoint(Method::DELETE, "/tenants/7")
         .run()
         .await;

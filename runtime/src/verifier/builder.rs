@@ -277,7 +277,9 @@ impl VerifierBuilder {
             }
             wpt => wpt.map(crate::experimental_wimse::Wpt::build).transpose().map_err(BuildError::Wpt)?,
         };
-        if proofs.is_none() && let Some(handler) = registry::requires_dpop() {
+        if proofs.is_none()
+            && let Some(handler) = registry::requires_dpop()
+        {
             return Err(BuildError::MissingDpop(handler.to_string()));
         }
         let mut sets = Sets::default();

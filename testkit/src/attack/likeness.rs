@@ -1,7 +1,7 @@
 //! Whether two responses come from the same handler. A handler that is public by design may answer another
 //! method or another spelling of a path. Only a response of the attacked handler is a hole.
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use crate::fixture::Outgoing;
 
@@ -12,6 +12,8 @@ pub(crate) struct Reply {
     pub(crate) content_type: Option<String>,
     pub(crate) content_length: Option<usize>,
     pub(crate) location: Option<String>,
+    /// The nonce for the next proof of DPoP.
+    pub(crate) nonce: Option<String>,
     /// At most [`MAX_BODY`](super::target::MAX_BODY) bytes; empty if it was not read.
     pub(crate) body: Vec<u8>,
 }
@@ -24,6 +26,7 @@ impl Reply {
             content_type: text(header::CONTENT_TYPE),
             content_length: text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
             location: text(header::LOCATION),
+            nonce: text(HeaderName::from_static("dpop-nonce")),
             body,
         }
     }
@@ -91,7 +94,7 @@ mod tests {
     fn reply(content_type: Option<&str>, body: &str) -> Reply {
         let content_type = content_type.map(str::to_owned);
         let (status, body) = (StatusCode::OK, body.as_bytes().to_vec());
-        Reply { status, content_type, content_length: Some(body.len()), location: None, body }
+        Reply { status, content_type, content_length: Some(body.len()), location: None, nonce: None, body }
     }
 
     fn compared(reply: &Reply, method: &Method, controls: &[Reply]) -> Likeness {

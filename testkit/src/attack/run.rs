@@ -11,19 +11,20 @@ use service_only::{
 use super::{
     Attack, EndpointUnderAttack, Outcome,
     judge::{self, BOUND, Control, Passing, THROTTLED},
-    likeness::{Likeness, likeness},
+    likeness::{Likeness, Reply, likeness},
     report::{AttackReport, EndpointReport, Finding},
     target::{Answer, Message, ReadBody, Target, Unanswered, lets_in},
 };
 use crate::{
     audit::RecordingAudit,
+    dpop::Prover,
     draft::TokenDraft,
     fixture::{Connection, Defect, Expectation, Fixture, Outgoing},
     grpc::is_grpc_type,
 };
 
 pub(crate) async fn run(attack: &Attack, target: &dyn Target, caller: &TokenDraft) -> AttackReport {
-    let mut campaign = Campaign { attack, target, left: attack.max_requests };
+    let mut campaign = Campaign { attack, target, prover: caller.prover(), left: attack.max_requests };
     let mut endpoints = Vec::with_capacity(attack.endpoints.len());
     for endpoint in &attack.endpoints {
         endpoints.push(campaign.endpoint(endpoint, caller).await);
@@ -41,6 +42,8 @@ pub(crate) async fn run(attack: &Attack, target: &dyn Target, caller: &TokenDraf
 struct Campaign<'a> {
     attack: &'a Attack,
     target: &'a dyn Target,
+    /// Adds a proof of DPoP to each request.
+    prover: Option<&'a Prover>,
     /// Requests that may still be sent.
     left: usize,
 }
@@ -73,7 +76,7 @@ impl Campaign<'_> {
         // always the same.
         let mut passing = Passing::default();
         for _ in 0..2 {
-            match self.control(&valid, method, &target).await {
+            match self.first_control(&valid, method, &target).await {
                 (Control::Passes(_), Some(Ok(reply))) => passing.0.push(reply),
                 (control, _) => return EndpointReport::without_attack(method.clone(), target, control),
             }
@@ -107,6 +110,24 @@ impl Campaign<'_> {
             )),
         };
         EndpointReport::new(method.clone(), target, afterwards, findings)
+    }
+
+    /// The control again if the service has answered it with its first nonce (RFC 9449 section 9).
+    async fn first_control(
+        &mut self,
+        valid: &Fixture,
+        method: &Method,
+        target: &str,
+    ) -> (Control, Option<Answer>) {
+        let has_nonce = |prover: Option<&Prover>| prover.is_some_and(|prover| prover.nonce().is_some());
+        let had_one = has_nonce(self.prover);
+        let first = self.control(valid, method, target).await;
+        match first {
+            (Control::ProvesNothing(_), _) if !had_one && has_nonce(self.prover) => {
+                self.control(valid, method, target).await
+            }
+            first => first,
+        }
     }
 
     async fn control(&mut self, valid: &Fixture, method: &Method, target: &str) -> (Control, Option<Answer>) {
@@ -285,6 +306,9 @@ impl Campaign<'_> {
             }
             Err(unanswered) => Err(unanswered),
         };
+        if let (Some(prover), Ok(Reply { nonce: Some(nonce), .. })) = (self.prover, &answer) {
+            prover.keep_nonce(nonce);
+        }
         Some((answer, mark.map(|mark| mark.events())))
     }
 

@@ -1,7 +1,7 @@
 //! The verifying side of an authority: a verifier that trusts it, and its public key.
 
 use service_only::{
-    KeySet, Verifier,
+    Dpop, KeySet, Verifier,
     issue::{PublicJwk, SigningKey},
     verifier::VerifierBuilder,
 };
@@ -34,6 +34,10 @@ impl TestAuthority {
             .keys(self.own_keys())
             .clock(self.clock.clone())
             .audit(self.audit.clone());
+        let builder = match self.service_url() {
+            Some(url) => builder.dpop(Dpop::new(url)),
+            None => builder,
+        };
         match &self.audience {
             Some(audience) => builder.audience(audience),
             None => builder,

@@ -83,6 +83,12 @@ impl TokenDraft {
         Some((name.clone(), value.to_owned()))
     }
 
+    /// The actor of the token, if the handler requires one.
+    pub(crate) fn asked_actor(&self) -> Option<String> {
+        self.requirements()?.actors.as_ref()?;
+        Some(self.held("act")?.get("sub")?.as_str()?.to_owned())
+    }
+
     fn has_one_scope_of(&self, scopes: &[String]) -> bool {
         let held = self.held("scope").and_then(Value::as_str).unwrap_or_default();
         scopes.iter().any(|scope| held.split(' ').any(|held| held == scope))

@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      527  the valid token is refused with 403 Forbidden
+      619  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -293,6 +293,14 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
         {
           "attacks": 75,
           "reason": "the attack has no certificates"
+        },
+        {
+          "attacks": 70,
+          "reason": "the token is not bound to a key of its sender"
+        },
+        {
+          "attacks": 22,
+          "reason": "the endpoint requires no actor"
         },
         {
           "attacks": 14,

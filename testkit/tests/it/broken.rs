@@ -3,7 +3,7 @@
 
 pub(crate) mod flaw;
 mod hole;
-mod json;
+pub(crate) mod json;
 pub(crate) mod verifier;
 
 use axum::{Router, routing::any};
@@ -13,17 +13,28 @@ use service_only_testkit::{Attack, AttackReport, Control, Defect, Outcome, TestA
 
 use self::{
     flaw::Flaw,
-    hole::{HOLES, Hole},
-    verifier::{HandMade, PATH, ROLE, SCOPES, SERVICE},
+    hole::{ACTOR_HOLES, HOLES, Hole, Kind},
+    verifier::{ACTOR, HandMade, PATH, ROLE, SCOPES, SERVICE},
 };
 
 const POLICY: Policy<'static> = Policy::any_service().services(&[SERVICE]).roles(&[ROLE]).scopes(&SCOPES);
+
+/// The policy of a handler that requires an actor.
+const VIA: Policy<'static> = POLICY.actors(&[ACTOR]);
 
 fn under_attack(flaw: Option<Flaw>, hole: Option<&'static Hole>) -> Attack {
     let authority = TestAuthority::new().audience("orders-api");
     let guard = HandMade::new(&authority, flaw, hole);
     let app = Router::new().fallback(any(verifier::handle)).with_state(guard);
-    attack(app).as_caller(authority.service("any").meeting(&POLICY)).endpoint(Method::GET, PATH)
+    let policy = match hole {
+        Some(Hole { kind: Kind::ActorBy(_), .. }) => &VIA,
+        _ => &POLICY,
+    };
+    attack(app).as_caller(authority.service("any").meeting(policy)).endpoint(Method::GET, PATH)
+}
+
+fn holes() -> impl Iterator<Item = &'static Hole> {
+    HOLES.iter().chain(&ACTOR_HOLES)
 }
 
 fn got_in(report: &AttackReport) -> Vec<Defect> {
@@ -36,6 +47,15 @@ async fn a_correct_verifier_has_no_findings() {
     assert_eq!(got_in(&report), []);
     let sent = report.findings().filter(|finding| !matches!(finding.outcome(), Outcome::NotSent(_))).count();
     assert!(sent > 250, "{sent}");
+}
+
+#[tokio::test]
+async fn a_correct_verifier_that_requires_an_actor_has_no_findings() {
+    static NONE: Hole = Hole { class: Defect::OtherActor, kind: Kind::ActorBy(|_| false) };
+    let report = under_attack(None, Some(&NONE)).run().await;
+    let actors = report.findings().filter(|finding| finding.defect().family() == "actor");
+    let sent = actors.filter(|finding| !matches!(finding.outcome(), Outcome::NotSent(_))).count();
+    assert_eq!(sent, ACTOR_HOLES.len(), "{report}");
 }
 
 #[tokio::test]
@@ -52,18 +72,32 @@ async fn every_flaw_is_found_by_its_class() {
 
 #[test]
 fn each_class_of_an_enumerating_family_has_its_own_test_flaw() {
-    let enumerate = ["place", "scheme", "spoofed", "exception", "admitted"];
+    let enumerate = ["place", "scheme", "spoofed", "exception", "admitted", "actor"];
     let classes = Defect::ALL.iter().filter(|defect| enumerate.contains(&defect.family()));
-    let without: Vec<_> = classes.filter(|defect| HOLES.iter().all(|hole| hole.class != **defect)).collect();
+    let without: Vec<_> = classes.filter(|defect| holes().all(|hole| hole.class != **defect)).collect();
     assert!(without.is_empty(), "{without:?}");
 }
 
-/// With the class it is the class alone that is found; without it the report is clean.
 #[tokio::test]
 async fn every_hole_is_found_by_exactly_one_class() {
+    assert_found_by_one_class(&HOLES, |attack| attack).await;
+}
+
+/// Of the classes about actors: the rest of these verifiers is that of the test above.
+#[tokio::test]
+async fn every_hole_in_the_check_of_actors_is_found_by_exactly_one_class() {
+    let others = || Defect::ALL.iter().filter(|defect| defect.family() != "actor");
+    assert_found_by_one_class(&ACTOR_HOLES, |attack| {
+        others().fold(attack, |attack, defect| attack.without(*defect))
+    })
+    .await;
+}
+
+/// With the class it is the class alone that is found; without it the report is clean.
+async fn assert_found_by_one_class(holes: &'static [Hole], only: impl Fn(Attack) -> Attack) {
     let mut wrong = Vec::new();
-    for hole in &HOLES {
-        let report = under_attack(None, Some(hole)).report().await;
+    for hole in holes {
+        let report = only(under_attack(None, Some(hole))).report().await;
         if got_in(&report) != [hole.class] {
             wrong.push(format!("{}: {:?}", hole.class, got_in(&report)));
         }
@@ -85,13 +119,14 @@ async fn a_report_without_the_class_that_finds_a_hole_is_clean() {
 
 #[test]
 fn at_least_forty_classes_have_their_own_hole_and_the_guide_has_their_number() {
-    let classes: std::collections::HashSet<_> = HOLES.iter().map(|hole| hole.class).collect();
-    assert_eq!(classes.len(), HOLES.len(), "a class has two holes");
-    assert!(HOLES.len() >= 40, "{}", HOLES.len());
+    let classes: std::collections::HashSet<_> = holes().map(|hole| hole.class).collect();
+    let count = holes().count();
+    assert_eq!(classes.len(), count, "a class has two holes");
+    assert!(count >= 40, "{count}");
     let guide = include_str!("../../README.md");
     let counts = [
         format!("{} verifiers that are right but for one flaw", Flaw::ALL.len()),
-        format!("{} more have one hole each", HOLES.len()),
+        format!("{count} more have one hole each"),
     ];
     assert!(counts.iter().all(|count| guide.contains(count)), "the guide does not say {counts:?}");
 }
@@ -129,6 +164,8 @@ async fn report_begins_with_the_cause_and_lists_its_attacks() {
 
     Not sent
        75  the attack has no certificates
+       70  the token is not bound to a key of its sender
+       22  the endpoint requires no actor
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
         4  the endpoint requires no claim whose value is known
@@ -186,6 +223,8 @@ async fn clean_report_has_few_lines_and_tells_why_attacks_were_not_sent() {
 
     Not sent
        75  the attack has no certificates
+       70  the token is not bound to a key of its sender
+       22  the endpoint requires no actor
         7  the token is not of the strict profile
         6  the key is of another type or algorithm
         4  the endpoint requires no claim whose value is known

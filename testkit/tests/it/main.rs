@@ -10,10 +10,10 @@ mod attack_actix;
 mod attack_grpc;
 mod audit;
 mod broken;
+mod broken_dpop;
 #[cfg(feature = "tls")]
 mod broken_tls;
 mod clock;
-mod dpop;
 mod incidents;
 #[cfg(feature = "jwks-server")]
 mod jwks_server;

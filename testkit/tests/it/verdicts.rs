@@ -159,20 +159,23 @@ fn every_defect_has_a_unique_name_and_a_description() {
     }
 }
 
+const VIA_GATEWAY: Policy<'static> = Policy::any_service().actors(&["gateway"]);
 const OF_USERS: Policy<'static> = Policy::any_user().claims(&[("tenant_id", "t-1")]);
 
 #[test]
 fn each_class_fits_some_token_and_the_guide_counts_them() {
     let authorities = Algorithm::ALL.map(|algorithm| TestAuthority::with(algorithm).audience("orders"));
-    // The classes with a connection of their own need certificates, which `broken_tls` has.
-    let over_tls = ["certificate", "session", "binding", "forwarded"];
-    for defect in Defect::ALL.iter().filter(|defect| !over_tls.contains(&defect.family())) {
+    // The classes with a connection of their own need certificates, which `broken_tls` has, and those with a proof a key and
+    // a nonce, which `broken_dpop` has.
+    let elsewhere = ["certificate", "session", "binding", "forwarded", "dpop"];
+    for defect in Defect::ALL.iter().filter(|defect| !elsewhere.contains(&defect.family())) {
         let fits = authorities.iter().any(|authority| {
             let strict = authority.strict_service("orchestrator");
             let asked = authority.service("orchestrator").meeting(&DEMANDING);
             let marked = authority.service("tenant-orchestrator.v1_a");
             let user = authority.user("mia").meeting(&OF_USERS);
-            [valid(authority), strict, asked, marked, user]
+            let via = authority.service("orchestrator").meeting(&VIA_GATEWAY);
+            [valid(authority), strict, asked, marked, user, via]
                 .iter()
                 .any(|draft| draft.fixture(*defect).is_some())
         });
@@ -209,12 +212,10 @@ fn every_rule_that_one_key_and_one_service_can_meet_has_a_defect() {
             "keys_unavailable",
             "cancelled",
             "key_alg_mismatch",
-            "use_dpop_nonce",
             "proof_unavailable",
             "revoked",
             "revocation_unavailable",
             "issuer_not_allowed",
-            "actor_not_allowed",
             "refused",
             "audit_unavailable"
         ]

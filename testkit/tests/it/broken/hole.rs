@@ -6,12 +6,12 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use service_only_testkit::Defect;
 
 use super::{
     json::Members,
-    verifier::{ROLE, SCOPES, SERVICE, Seen},
+    verifier::{ACTOR, ROLE, SCOPES, SERVICE, Seen},
 };
 
 pub(crate) struct Hole {
@@ -39,16 +39,70 @@ pub(crate) enum Kind {
     RoleBy(fn(&Members, &Seen<'_>) -> String),
     /// Whether the scopes are enough.
     ScopesBy(fn(&Members, &Seen<'_>) -> bool),
+    /// An actor is required. Whether `act` is enough, besides what is right.
+    ActorBy(fn(&Members) -> bool),
 }
 
 macro_rules! holes {
-    ($($class:ident: $kind:ident, $code:expr;)*) => {
-        pub(crate) static HOLES: [Hole; [$(stringify!($class)),*].len()] =
+    ($table:ident; $($class:ident: $kind:ident, $code:expr;)*) => {
+        pub(crate) static $table: [Hole; [$(stringify!($class)),*].len()] =
             [$(Hole { class: Defect::$class, kind: Kind::$kind($code) }),*];
     };
 }
 
-holes! {
+// For a handler that requires an actor.
+holes! { ACTOR_HOLES;
+    WithoutActor: ActorBy, |claims| claims.find("act").is_none() && claims.find("may_act").is_none();
+    OtherActor: ActorBy, |claims| act(claims) == json!({ "sub": "some-other-actor" });
+    ActorIsSubject: ActorBy, |claims| act(claims).get("sub") == claims.find("sub");
+    PriorActorAllowed: ActorBy, |claims| act(claims)["act"]["sub"] == ACTOR && act(claims)["sub"] != ACTOR;
+    FirstActorAllowed: ActorBy, |claims| act(claims)["act"]["act"]["sub"] == ACTOR;
+    ActorOfAnotherIssuer: ActorBy, |claims| act(claims)["sub"] == ACTOR && act(claims)["iss"].is_string();
+    ActorInOtherClaims: ActorBy, |claims| claims.find("may_act").is_some_and(|may| may["sub"] == ACTOR);
+    ActorInOtherCase: ActorBy, |claims| name(claims).is_some_and(|name| name != ACTOR && name.eq_ignore_ascii_case(ACTOR));
+    ActorWithSuffix: ActorBy, |claims| name(claims).is_some_and(|name| name.starts_with(&format!("{ACTOR}.")));
+    ActorWithPrefix: ActorBy, |claims| name(claims).is_some_and(|name| name.ends_with(&format!("-{ACTOR}")));
+    ActorWithSpace: ActorBy, |claims| name(claims).is_some_and(|name| name != ACTOR && name.trim() == ACTOR);
+    ActorsInOneText: ActorBy, |claims| name(claims).is_some_and(|name| name.split(' ').skip(1).any(|name| name == ACTOR));
+    ActorAsText: ActorBy, |claims| act(claims) == ACTOR;
+    ActorAsList: ActorBy, |claims| act(claims)[0]["sub"] == ACTOR;
+    ActorAsNull: ActorBy, |claims| claims.find("act") == Some(&Value::Null);
+    ActorAsTrue: ActorBy, |claims| act(claims) == true;
+    ActorWithoutName: ActorBy, |claims| act(claims)["client_id"] == ACTOR;
+    ActorNameAsList: ActorBy, |claims| act(claims)["sub"][0] == ACTOR;
+    ActorNameEmpty: ActorBy, |claims| name(claims) == Some("");
+    ActorIssuerAsList: ActorBy, |claims| act(claims)["sub"] == ACTOR && act(claims)["iss"].is_array();
+    PriorActorAsText: ActorBy, |claims| act(claims)["sub"] == ACTOR && act(claims)["act"].is_string();
+    TooManyActors: ActorBy, |claims| act(claims)["sub"] == ACTOR && act(claims).to_string().matches("sub").count() == 5;
+}
+
+/// `act` of a token; `null` without it.
+fn act(claims: &Members) -> Value {
+    claims.find("act").cloned().unwrap_or_default()
+}
+
+fn name(claims: &Members) -> Option<&str> {
+    claims.find("act")?.get("sub")?.as_str()
+}
+
+/// Whether the allowed party acts, known to this issuer, after at most three others.
+pub(crate) fn has_actor(claims: &Members, issuer: &str) -> bool {
+    let is_party = |act: &Value| {
+        act["sub"].as_str().is_some_and(|sub| !sub.is_empty()) && act.get("iss").is_none_or(Value::is_string)
+    };
+    let of_issuer = act(claims).get("iss").is_none_or(|iss| iss == issuer);
+    let (mut next, mut depth) = (claims.find("act"), 0);
+    while let Some(act) = next {
+        depth += 1;
+        if !is_party(act) {
+            return false;
+        }
+        next = act.get("act");
+    }
+    name(claims) == Some(ACTOR) && of_issuer && (1..=4).contains(&depth)
+}
+
+holes! { HOLES;
     // A token in another place.
     TokenInOtherQuery: FindsToken, |seen| parameter(seen.query(), "jwt");
     TokenInOtherCookie: FindsToken, |seen| cookie(seen, "sid");

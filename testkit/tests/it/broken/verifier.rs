@@ -19,7 +19,7 @@ use service_only_testkit::{ManualClock, TestAuthority};
 
 use super::{
     flaw::Flaw,
-    hole::{Hole, Kind},
+    hole::{Hole, Kind, has_actor},
     json::Members,
 };
 
@@ -27,6 +27,7 @@ const ISSUER: &str = TestAuthority::ISSUER;
 const AUDIENCE: &str = "orders-api";
 pub(crate) const SERVICE: &str = "tenant-orchestrator";
 pub(crate) const ROLE: &str = "clerk";
+pub(crate) const ACTOR: &str = "front-gateway";
 pub(crate) const SCOPES: [&str; 2] = ["tenants:delete", "tenants:read"];
 pub(crate) const PATH: &str = "/tenant/seven";
 
@@ -368,7 +369,12 @@ impl HandMade {
             (_, Some(Kind::ScopesBy(enough))) => enough(claims, seen),
             _ => SCOPES.iter().all(is_held),
         };
-        check(scope, FORBIDDEN)
+        check(scope, FORBIDDEN)?;
+        let actor = match self.kind() {
+            Some(Kind::ActorBy(also)) => has_actor(claims, ISSUER) || also(claims),
+            _ => true,
+        };
+        check(actor, FORBIDDEN)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Workload Identity Tokens and Workload Proof Tokens for tests (draft-ietf-wimse-wpt-02,
 //! draft-ietf-wimse-workload-creds-02), and hostile requests with them.
 
+mod hostile;
+
 use serde_json::{Value, json};
 use service_only::{
     Algorithm, TrustedIssuer, Verifier, error::Code, experimental_wimse::Wpt, issue::SigningKey,
@@ -8,11 +10,14 @@ use service_only::{
 };
 use uuid::Uuid;
 
-use super::{
-    HostileProof, ProofDraft, Signer, TestDpopKey, encoded, hash,
-    hostile::{Class, Facts, Headers, at_another_host},
+pub use self::hostile::HostileProof;
+use self::hostile::{Class, Facts, Headers, at_another_host};
+use crate::{
+    authority::TestAuthority,
+    dpop::{ProofDraft, Signer, TestDpopKey, encoded, hash},
+    draft::TokenDraft,
+    fail::OrFail,
 };
-use crate::{authority::TestAuthority, draft::TokenDraft, fail::OrFail};
 
 /// The header of the token.
 const TOKEN: &str = "workload-identity-token";
@@ -85,11 +90,11 @@ impl TestDpopKey {
         let token = token.as_ref().to_owned();
         let claims = [
             ("aud", json!(url)),
-            ("exp", json!(self.clock.now().unix() + LIFETIME)),
+            ("exp", json!(self.now() + LIFETIME)),
             ("jti", json!(Uuid::new_v4().to_string())),
             ("wth", json!(hash(&token))),
         ];
-        let header = [("alg", json!(self.key.algorithm())), ("typ", json!("wpt+jwt"))];
+        let header = [("alg", json!(self.algorithm())), ("typ", json!("wpt+jwt"))];
         self.draft(&header, &claims, token)
     }
 }
@@ -222,12 +227,12 @@ classes! {
         |valid| valid.with(|proof| proof.header("crit", json!(["exp"])));
     "wpt_signed_by_another_key", "signature", ProofMismatch, "A thief of the token signs with a key of its own.",
         "draft-ietf-wimse-wpt-02 section 2",
-        |valid| valid.with(|proof| { let thief = proof.stranger(); proof.signed_by(&thief) });
+        |valid| valid.with(|proof| { let thief = proof.owner.stranger(); proof.signed_by(&thief) });
     "wpt_with_key_of_a_thief", "key of the header", ProofMismatch,
         "A thief of the token signs with a key of its own, which is in the header of the proof.",
         "draft-ietf-wimse-wpt-02 section 2",
         |valid| valid.with(|proof| {
-            let thief = proof.stranger();
+            let thief = proof.owner.stranger();
             proof.signed_by(&thief).header("jwk", thief.jwk())
         });
     "wpt_changed_after_signature", "signature", ProofMismatch, "The claims were changed after the signature.",
