@@ -85,7 +85,12 @@ impl TestDpopKey {
         self.draft(&header, &claims, token)
     }
 
-    pub(crate) fn draft(&self, header: &[(&str, Value)], claims: &[(&str, Value)], token: String) -> ProofDraft {
+    pub(crate) fn draft(
+        &self,
+        header: &[(&str, Value)],
+        claims: &[(&str, Value)],
+        token: String,
+    ) -> ProofDraft {
         let named = |members: &[(&str, Value)]| {
             members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };

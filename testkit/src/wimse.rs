@@ -5,8 +5,7 @@ mod hostile;
 
 use serde_json::{Value, json};
 use service_only::{
-    Algorithm, TrustedIssuer, Verifier, error::Code, experimental_wimse::Wpt, issue::SigningKey,
-    verifier::VerifierBuilder,
+    Algorithm, TrustedIssuer, Verifier, error::Code, experimental_wimse::Wpt, verifier::VerifierBuilder,
 };
 use uuid::Uuid;
 
@@ -16,7 +15,6 @@ use crate::{
     authority::TestAuthority,
     dpop::{ProofDraft, Signer, TestDpopKey, encoded, hash},
     draft::TokenDraft,
-    fail::OrFail,
 };
 
 /// The header of the token.
@@ -219,8 +217,7 @@ classes! {
     "wpt_alg_of_another_name", "same alg", ProofMismatch,
         "`alg` of the proof is another name for that of the key in the token.", "draft-ietf-wimse-wpt-02 section 2",
         |valid| {
-            let key = SigningKey::generate(Algorithm::EdDSA).or_fail("the key of a workload");
-            let key = TestDpopKey { key: key.into(), clock: valid.key.clock.clone() };
+            let key = valid.authority.dpop_key_of(Algorithm::EdDSA);
             Valid { key, ..valid }.with(|proof| proof.header("alg", "Ed25519"))
         };
     "wpt_crit", "crit", ProofMismatch, "The header of the proof has `crit`.", "RFC 7515 section 4.1.11",

@@ -46,7 +46,8 @@ const MAX_FAILED: u32 = 3;
 ///   [`CLOCK_DIFFERENCE`](Self::CLOCK_DIFFERENCE) more.
 /// - Each replica counts the proofs every ten seconds and adds its own. So the store can exceed its
 ///   [capacity](SqlReplaysBuilder::capacity) by what the other replicas accept in that time.
-/// - If the clock of a replica is behind by more than that difference, its requests are refused as replays.
+/// - If the clock of a replica is behind by more than that difference, its requests are refused as replays. If it is ahead
+///   of PostgreSQL's clock, PostgreSQL's decides which proofs have ended.
 ///
 /// ```no_run
 /// # async fn start(keys: service_only::KeySet) -> Result<(), Box<dyn std::error::Error>> {
@@ -245,7 +246,9 @@ async fn pass(
             open.insert(Arc::new(store))
         }
     };
-    let ended = clock.now().minus(SqlReplays::CLOCK_DIFFERENCE).unix().saturating_sub(1);
+    // A replica whose clock is ahead must not end the proofs of the others.
+    let now = store.database_time().await?.map_or_else(|| clock.now(), |database| database.min(clock.now()));
+    let ended = now.minus(SqlReplays::CLOCK_DIFFERENCE).unix().saturating_sub(1);
     store.remove_proofs(ended).await?;
     let limit = i64::try_from(shared.capacity).unwrap_or(i64::MAX);
     let held = store.count_proofs(limit).await?;

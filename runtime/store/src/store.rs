@@ -1,8 +1,8 @@
 //! The shared state of a fleet: minted tokens, revocations, and the life of its signing keys.
 //!
 //! One address chooses the database: a SQLite file, which needs no installation, or PostgreSQL for a fleet.
-//! Both use the same schema and code; the differences are here and in `schema`. No request waits for the
-//! database: see [`SqlRevocations`](crate::SqlRevocations).
+//! Both use the same schema and code; the differences are here and in `schema`. Only a request
+//! with a proof of DPoP waits for the database: see [`SqlReplays`](crate::SqlReplays).
 
 #[macro_use]
 mod macros;

@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, routing::get};
 use service_only::{
     Dpop,
-    clock::Timestamp,
+    clock::{Clock, SystemClock, Timestamp},
     dpop::{ReplayError, ReplayStore, SpentProof},
     error::Code,
     service_only,
@@ -92,6 +92,23 @@ async fn a_removed_proof_is_never_accepted_again_whatever_the_clock_shows() {
         assert_eq!(one.spend(&proof(2, 61), NOW), Err(ReplayError::Replayed));
         assert_eq!(one.spend(&proof(3, 61), NOW), Ok(()), "none of these was removed");
     }
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_ahead_of_the_database_ends_no_proof_of_the_others() {
+    let Some(database) = Database::postgres().await else { return };
+    Store::create(&database.url).await.unwrap();
+    let now = SystemClock.now();
+    let until = |seconds| {
+        SpentProof::new([u8::try_from(seconds).unwrap(); 32], now.plus(Duration::from_secs(seconds)))
+    };
+    let one = ready(SqlReplays::of(&database.url)).await;
+    assert_eq!(one.spend(&until(60), now), Ok(()));
+    let tomorrow = now.plus(Duration::from_secs(24 * 3_600));
+    let ahead = ready(SqlReplays::of(&database.url).clock(ManualClock::at(tomorrow))).await;
+    assert_eq!(ahead.held(), 1);
+    assert_eq!(one.spend(&until(61), now), Ok(()));
+    assert_eq!(one.spend(&until(60), now), Err(ReplayError::Replayed));
 }
 
 #[tokio::test]
