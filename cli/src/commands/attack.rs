@@ -105,10 +105,10 @@ pub(crate) struct AttackOptions {
     max_requests: usize,
     #[command(flatten)]
     certificates: CertificateOptions,
-    /// Bind the tokens to a new key and send proofs of DPoP for this URL, by which the verifier knows the service
+    /// Bind the tokens to a new key, and send each with a proof of DPoP for this URL of the service
     #[arg(long, value_name = "URL")]
     dpop: Option<String>,
-    /// Nonce for proofs that the service has given more than five minutes ago
+    /// A nonce of the service that has ended, for a proof that the service must refuse
     #[arg(long, value_name = "NONCE", requires = "dpop")]
     stale_nonce: Option<String>,
     #[command(flatten)]
