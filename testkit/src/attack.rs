@@ -117,6 +117,10 @@ impl Attack {
     /// the endpoint does not require, and no [role](TokenDraft::role) except the default or the required one.
     ///
     /// For the routes of a table, the attack uses the name, role and scopes that each route requires.
+    ///
+    /// The token may be that of an identity provider, such as `authority.keycloak("billing-client")`. It must have the
+    /// scopes and roles of each route. The attack then also sends the tokens of a user, of another client and of another
+    /// tenant, an ID token, and look-alikes: the family `provider`.
     pub fn as_caller(self, draft: TokenDraft) -> Self {
         Self { caller: Some(draft), ..self }
     }

@@ -4,6 +4,8 @@ mod asked;
 mod bound;
 mod edit;
 mod forge;
+mod impostors;
+mod machines;
 mod shapes;
 mod signer;
 mod spoil;
@@ -15,9 +17,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use service_only::{PeerCertificate, issue::SigningKey, routes::Access};
 
+pub use self::impostors::{Impersonation, Impostor};
 use self::{edit::Edit, signer::Signer};
 pub(crate) use self::{forge::der, signer::Tolerance};
-use crate::{authority::TestAuthority, dpop::Prover, token::FixtureToken};
+use crate::{authority::TestAuthority, dpop::Prover, provider::Provider, token::FixtureToken};
 
 /// The default role that the real issuer gives to a service.
 const DEFAULT_ROLE: &str = "admin";
@@ -56,6 +59,8 @@ pub struct TokenDraft {
     signer: Signer,
     edits: Vec<Edit>,
     tolerance: Tolerance,
+    /// The identity provider that issues such tokens; `None` for a token of a service-only issuer.
+    provider: Option<Provider>,
     /// What the handler requires, if the test specified it.
     asked: Option<Access>,
     /// The certificate of the sender, for a token that is bound to it.
@@ -109,6 +114,7 @@ impl TokenDraft {
             signer: Signer::Nobody,
             edits: Vec::new(),
             tolerance: Tolerance::default(),
+            provider: None,
             asked: None,
             sender: None,
             prover: None,
@@ -324,9 +330,13 @@ impl TokenDraft {
         &self.authority
     }
 
-    /// The `service` claim of the token.
+    /// The `service` claim of the token. For a token of an identity provider, the service that the handler allows, or else
+    /// the id of the machine.
     pub(crate) fn service_name(&self) -> Option<&str> {
-        self.claims.get("service").and_then(Value::as_str)
+        match self.provider {
+            None => self.claims.get("service").and_then(Value::as_str),
+            Some(_) => self.asked_service().or_else(|| self.machine_id()?.rsplit('/').next()),
+        }
     }
 
     /// The value of the claim, if the token has it.

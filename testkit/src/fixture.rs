@@ -43,7 +43,8 @@ impl Fixture {
     }
 
     fn of(attempt: Attempt, prover: Option<Prover>) -> Self {
-        Self { defect: None, variant: Variant { label: None, before: None, attempt }, prover }
+        let variant = Variant { label: None, before: None, attempt, codes: &[] };
+        Self { defect: None, variant, prover }
     }
 
     /// `valid`, or the name of the defect.
@@ -107,9 +108,18 @@ impl Fixture {
         self.code().map_or(200, Code::status)
     }
 
-    /// The required code of the denial, if the request reaches a guard.
+    /// The required code of the denial, if the request reaches a guard. If several are correct, it is the usual one.
     pub fn code(&self) -> Option<Code> {
-        self.defect.map(Defect::code)
+        self.variant.codes.first().copied().or_else(|| self.defect.map(Defect::code))
+    }
+
+    /// The required result of the request; `None` for the control.
+    pub fn expectation(&self) -> Option<Expectation> {
+        match self.variant.codes {
+            [] => self.defect.map(Defect::expectation),
+            [code] => Some(Expectation::Denied(*code)),
+            codes => Some(Expectation::DeniedAs(codes)),
+        }
     }
 }
 
@@ -117,8 +127,9 @@ impl TokenDraft {
     /// This valid token as the control, and then the same token with each defect that fits it, one at a time.
     /// For a class with several [`variants`](Self::variants) it returns the first.
     ///
-    /// The classes test the compatible and the strict profile, not tokens of other systems. The draft must be
-    /// valid for the handler. It must have no scope that the handler does not require, and no
+    /// The classes test the compatible and the strict profile, and the tokens of an identity
+    /// [`Provider`](crate::Provider). Classes about the claims of a service token do not fit the latter, and the classes of
+    /// the family `provider` fit only them. Other systems are not tested. The draft must be valid for the handler. It must have no scope that the handler does not require, and no
     /// [role](Self::role) except the default or the required one. The handler must name the services that may
     /// call: a policy with fewer requirements accepts a defect of [`Defect::meets_policy`]. A draft that
     /// [meets a policy](Self::meeting) takes this into account.

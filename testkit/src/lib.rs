@@ -151,10 +151,10 @@ pub use crate::{
     authority::TestAuthority,
     clock::ManualClock,
     dpop::{ProofDraft, TestDpopKey},
-    draft::TokenDraft,
+    draft::{Impersonation, Impostor, TokenDraft},
     fixture::{Defect, Expectation, Fixture, Outgoing},
     incident::{Incident, Scene},
-    provider::{Impersonation, Impostor, Provider},
+    provider::Provider,
     token::FixtureToken,
 };
 

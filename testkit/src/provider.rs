@@ -1,11 +1,7 @@
-//! The tokens of identity providers, in the shapes of their documentation, signed by the key of a test.
-
-mod impostor;
-mod shapes;
+//! The identity providers whose tokens the test kit imitates. Drafts of their tokens are in `draft::machines`.
 
 use service_only::TrustedIssuer;
 
-pub use self::impostor::{Impersonation, Impostor};
 use crate::authority::TestAuthority;
 
 /// A provider whose tokens the test kit imitates.
@@ -98,6 +94,19 @@ impl Provider {
             Self::GitLabCi => "https://gitlab.com",
             Self::Eks => "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
             Self::AwsIam => "https://6ba7b810-9dad-11d1-80b4-00c04fd430c8.tokens.sts.global.api.aws",
+        }
+    }
+
+    /// The claim that identifies a machine.
+    pub(crate) const fn machine_claim(self) -> &'static str {
+        match self {
+            Self::Keycloak | Self::Auth0 | Self::EntraV2 => "azp",
+            Self::EntraV1 => "appid",
+            Self::Okta => "cid",
+            Self::Auth0Rfc9068 | Self::Cognito | Self::Duende => "client_id",
+            Self::GitHubActions => "repository",
+            Self::GitLabCi => "project_path",
+            Self::GoogleServiceAccounts | Self::Eks | Self::AwsIam => "sub",
         }
     }
 

@@ -188,7 +188,7 @@ mod tests {
     row!(keycloak, "Keycloak", Keycloak, |own| own.keycloak("billing-client"),
         [|token| token.without_claim("client_id"), |token| token.audience("account")] => NotService);
     row!(auth0, "Auth0", Auth0, |own| own.auth0("billing-client"),
-        [|token| token.without_claim("gty"), |token| token.audience("https://bakery.eu.auth0.com/api/v2/")] => NotService);
+        [|token| token.claim("sub", "auth0|507f1f77bcf86cd799439020"), |token| token.audience("https://bakery.eu.auth0.com/api/v2/")] => NotService);
     row!(auth0_rfc9068, "Auth0 with RFC 9068", Auth0Rfc9068, |own| own.auth0_rfc9068("billing-client"),
         [|token| token.header("typ", "JWT")] => WrongTyp);
     row!(entra_v1, "Entra ID, version 1", EntraV1, |own| own.entra_v1("billing-client"),
@@ -217,7 +217,7 @@ mod tests {
         [|token| token.audience("https://github.com/bakery")] => WrongAudience);
     row!(gitlab, "GitLab CI", GitLabCi, |own| own.gitlab_ci("bakery/billing", "refs/heads/main"),
         [|token| token.claim("ref_protected", "false"), |token| token.audience("https://gitlab.com")] => BadClaimValue);
-    row!(eks, "Amazon EKS", Eks, |own| own.kubernetes("bakery", "billing-client"),
+    row!(eks, "Amazon EKS", Eks, |own| own.eks("bakery", "billing-client"),
         // The default audience.
         [|token| token.audience("https://kubernetes.default.svc")] => WrongAudience);
     row!(aws, "AWS IAM", AwsIam, |own| own.aws_iam("billing-client"),

@@ -204,6 +204,13 @@ impl AccessTokens {
         self
     }
 
+    /// A token in which this claim has another value belongs to a user. It does not count as a mark, because the claim
+    /// may be absent.
+    pub(super) fn user_unless(mut self, claim: &'static str, value: &'static str) -> Self {
+        self.machine.push(Rule::IsOrAbsent(claim, value));
+        self
+    }
+
     /// Adds a rule that every accepted token meets.
     pub(super) fn only(mut self, rule: Rule) -> Self {
         self.access.push(rule);
@@ -269,7 +276,7 @@ impl AccessTokens {
             match rule {
                 Rule::Is(claim, _) | Rule::IsNot(claim, _) | Rule::Absent(claim) => names.push(claim),
                 Rule::Equal { claim, other, .. } => names.extend([&**claim, other]),
-                Rule::Within(claim, ..) => names.push(claim),
+                Rule::Within(claim, ..) | Rule::IsOrAbsent(claim, _) => names.push(claim),
             }
         }
         if let AudienceClaim::Claim(claim) = &self.audience {

@@ -23,18 +23,24 @@ impl TrustedIssuer {
     /// `https://sso.bakery.example/realms/bakery`. The service is the client (`azp`).
     ///
     /// A token belongs to a machine if `client_id` equals `azp`: Keycloak writes `client_id` only for a service account.
-    /// The claim `typ` must be `Bearer`, which excludes ID tokens. Scopes come from `scope`, roles from
-    /// `realm_access.roles`.
+    /// The claim `typ` must be `Bearer` or `DPoP`, in any case, which excludes ID tokens (`ID`), refresh tokens and logout
+    /// tokens. Scopes come from `scope`, roles from `realm_access.roles`.
     ///
-    /// Required in Keycloak: "Service accounts roles" of the client, with the client scope `service_account`; an
-    /// audience mapper for this service.
+    /// Required in Keycloak: "Service account roles" of the client, with the client scope `service_account` (since 26.1); an
+    /// audience mapper for this service. A client that an old version has created may write `clientId`: change the claim
+    /// of its mapper "Client ID" to `client_id`.
     ///
-    /// Source: [Keycloak Server Administration Guide](https://www.keycloak.org/docs/latest/server_admin/), "Using a service
-    /// account" and "Audience support".
+    /// Source: Keycloak, Server Administration Guide,
+    /// [Using a service account](https://www.keycloak.org/docs/latest/server_admin/#_service_accounts) and
+    /// [Audience support](https://www.keycloak.org/docs/latest/server_admin/#audience-support). The guide does not name the
+    /// claims `client_id` and `typ`. They are in the server's code:
+    /// [`ServiceAccountConstants`](https://www.keycloak.org/docs-api/latest/javadocs/org/keycloak/common/constants/ServiceAccountConstants.html)
+    /// and `TokenUtil`.
     pub fn keycloak(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("azp")
             .machine_if_equal("client_id", "azp")
-            .access_if("typ", "Bearer")
+            // A token that is bound to a key has `DPoP`. An option of the client writes both in lower case.
+            .only(Rule::Is("typ".into(), Expected::Either(["Bearer", "DPoP"])))
             // `at+jwt` is an option of the client.
             .typ(["JWT", "at+jwt"])
             .roles_from([GrantClaim::RealmAccessRoles])
@@ -45,17 +51,19 @@ impl TrustedIssuer {
     /// Trusts access tokens of Auth0 in its default profile. The issuer ends in a slash, as in
     /// `https://bakery.eu.auth0.com/`. The service is the application (`azp`).
     ///
-    /// A token belongs to a machine if `gty` is `client-credentials` and `sub` is `azp` followed by `@clients`. An ID
-    /// token has neither. Scopes come from `scope` and `permissions`.
+    /// A token belongs to a machine if `sub` is `azp` followed by `@clients`. The `sub` of a user is the user's id, such as
+    /// `auth0|507f`, also in an ID token. A token with a `gty` other than `client-credentials` is refused. Auth0 documents
+    /// `gty` only for the grants `password` and `refresh_token`, so it may be absent. Scopes come from `scope` and
+    /// `permissions`.
     ///
     /// Required in Auth0: a machine-to-machine application, and an API whose identifier is the audience.
     ///
-    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles) and
-    /// [Client Credentials Flow](https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow).
+    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles),
+    /// sections "Header" and "Claims".
     pub fn auth0(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("azp")
-            .machine_if("gty", "client-credentials")
             .machine_if_suffixed("sub", "azp", "@clients")
+            .user_unless("gty", "client-credentials")
             .typ(["JWT"])
             .scopes_from([GrantClaim::Scope, GrantClaim::Permissions]);
         Self::oauth_with(issuer, tokens)
@@ -69,8 +77,8 @@ impl TrustedIssuer {
     ///
     /// Required in Auth0: "RFC 9068" as the "JSON Web Token (JWT) Profile" of the API.
     ///
-    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles) and
-    /// [Configure Access Token Profile](https://auth0.com/docs/get-started/apis/configure-access-token-profile).
+    /// Source: Auth0, [Access Token Profiles](https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles), where
+    /// the header parameter is called `type`, and [Configure Access Token Profile](https://auth0.com/docs/get-started/apis/configure-access-token-profile).
     pub fn auth0_rfc9068(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("client_id")
             .machine_if_suffixed("sub", "client_id", "@clients")
@@ -127,13 +135,14 @@ impl TrustedIssuer {
     /// `https://bakery.okta.com/oauth2/default`. The service is the application (`cid`).
     ///
     /// A token belongs to a machine if `sub` equals `cid` and it has no `uid`, which a user's token has. ID tokens have
-    /// no `cid`. Scopes come from `scp`.
+    /// no `cid`. Scopes come from `scp`. The header has no `typ`.
     ///
-    /// Required in Okta: an API services application, a custom scope, and an access policy of the authorization server
-    /// for it.
+    /// Required in Okta: an API services application, a custom scope, an access policy of the authorization server for it,
+    /// and the system claim `sub` with its default value: the user's name, or the client id if there is no user.
     ///
     /// Source: Okta, [OpenID Connect & OAuth 2.0 API](https://developer.okta.com/docs/reference/api/oidc/), section "Access
-    /// token".
+    /// Token", and [Authorization Servers API](https://developer.okta.com/docs/reference/api/authorization-servers/), section
+    /// "Claim object". Okta does not document the tokens of the organization's own authorization server.
     pub fn okta(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("cid")
             .machine_if_equal("sub", "cid")
@@ -148,9 +157,10 @@ impl TrustedIssuer {
     /// Trusts access tokens of a user pool of Amazon Cognito, such as `cognito("eu-central-1", "eu-central-1_AbCdEfGhI")`.
     /// The service is the app client (`client_id`).
     ///
-    /// A token belongs to a machine if `sub` equals `client_id` and it has no `username`. `token_use` must be `access`,
-    /// which excludes ID tokens. These tokens have no `aud` by default, so the audience is the identifier of this
-    /// service's resource server, which begins each of its scopes: `orders` in `orders/read`.
+    /// A token belongs to a machine if `sub` equals `client_id` and it has no `username`. A user's `sub` is a UUID.
+    /// `token_use` must be `access`, which excludes ID tokens. These tokens have no `aud` by default, so the audience is the
+    /// identifier of this service's resource server, which begins each of its scopes: `orders` in `orders/read`. The header
+    /// has no `typ`. The developer guide has no sample of a machine's token: it describes `sub` and `username` for users.
     ///
     /// Required in Cognito: a resource server for this service, and its scopes for the app client.
     ///
@@ -188,7 +198,8 @@ impl TrustedIssuer {
     /// `Claims = { new ClientClaim("machine", "true") }`.
     ///
     /// Source: Duende, [Claims](https://docs.duendesoftware.com/identityserver/fundamentals/claims/), section "Client
-    /// Claims", and [API Resources](https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/).
+    /// Claims", [Client](https://docs.duendesoftware.com/identityserver/reference/models/client/), section "Token", and
+    /// [API Resources](https://docs.duendesoftware.com/identityserver/fundamentals/resources/api-resources/).
     pub fn duende(issuer: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("client_id")
             .machine_if("client_machine", "true")
@@ -226,9 +237,11 @@ impl TrustedIssuer {
     /// Required in GitHub: `permissions: id-token: write`, and a token for the audience of this service.
     ///
     /// A repository is compared by its name. If its owner gives the name up, another owner can take it, so remove the
-    /// pipeline first.
+    /// pipeline first. `sub` is not read: its form differs for repositories since July 2026, and an environment changes it.
     ///
-    /// Source: GitHub Docs, [OpenID Connect reference](https://docs.github.com/en/actions/reference/security/oidc).
+    /// Source: GitHub Docs, [OpenID Connect reference](https://docs.github.com/en/actions/reference/security/oidc), section
+    /// "OIDC token claims", and [OpenID Connect](https://docs.github.com/en/actions/concepts/security/openid-connect), section
+    /// "Understanding the OIDC token".
     pub fn github_actions() -> Self {
         let tokens = AccessTokens::named_by("repository")
             .and_by("ref")
@@ -246,10 +259,12 @@ impl TrustedIssuer {
     /// `project_path` and `ref_path` of the token must be those of a pipeline, and `ref_protected` must be `true`. The
     /// ID token of a user has none of these claims.
     ///
-    /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag.
+    /// Required in GitLab: `id_tokens` of the job with the audience of this service, and a protected branch or tag. GitLab 16.0
+    /// or later, which writes `ref_path`.
     ///
     /// Source: GitLab Docs,
-    /// [OpenID Connect (OIDC) Authentication Using ID Tokens](https://docs.gitlab.com/ci/secrets/id_token_authentication/).
+    /// [OpenID Connect (OIDC) Authentication Using ID Tokens](https://docs.gitlab.com/ci/secrets/id_token_authentication/),
+    /// section "Token payload".
     pub fn gitlab_ci(instance: impl Into<String>) -> Self {
         let tokens = AccessTokens::named_by("project_path")
             .and_by("ref_path")
@@ -280,10 +295,12 @@ impl TrustedIssuer {
     }
 
     /// Trusts service accounts of a cluster of Amazon EKS by its OIDC provider. The arguments are the region and the
-    /// last part of the provider's URL. See [`kubernetes`](Self::kubernetes).
+    /// last part of the provider's URL. See [`kubernetes`](Self::kubernetes). EKS changes its signing key every seven days and
+    /// limits the requests for its keys, so let the keys reload.
     ///
     /// Source: Amazon EKS User Guide,
-    /// [Create an IAM OIDC provider for your cluster](https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html).
+    /// [Fetch signing keys to validate OIDC tokens](https://docs.aws.amazon.com/eks/latest/userguide/irsa-fetch-keys.html) and
+    /// [IAM roles for service accounts](https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html).
     pub fn eks(region: &str, provider: &str) -> Self {
         Self::of(Kind::Kubernetes, format!("https://oidc.eks.{region}.amazonaws.com/id/{provider}")).checked(
             is_label(region)

@@ -31,6 +31,8 @@ impl Members {
 pub(super) enum Rule {
     Is(Cow<'static, str>, Expected),
     IsNot(Cow<'static, str>, &'static [&'static str]),
+    /// Absent, or this text.
+    IsOrAbsent(&'static str, &'static str),
     /// `claim` equals `other` followed by `suffix`.
     Equal {
         claim: Cow<'static, str>,
@@ -45,6 +47,8 @@ pub(super) enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
     Text(Cow<'static, str>),
+    /// One of two texts, in any case.
+    Either([&'static str; 2]),
     True,
 }
 
@@ -60,13 +64,26 @@ impl Rule {
         match self {
             Self::Is(claim, Expected::Text(value)) if members.text(claim) == Some(value) => Ok(()),
             Self::Is(claim, Expected::True) if members.get(claim) == Some(&Tree::Bool(true)) => Ok(()),
+            Self::Is(claim, Expected::Either(values))
+                if members
+                    .text(claim)
+                    .is_some_and(|text| values.iter().any(|value| value.eq_ignore_ascii_case(text))) =>
+            {
+                Ok(())
+            }
             Self::Is(claim, expected) => {
                 let expected = match expected {
-                    Expected::Text(value) => value,
-                    Expected::True => "true",
+                    Expected::Text(value) => format!("`{value}`"),
+                    Expected::Either([one, other]) => format!("`{one}` or `{other}`"),
+                    Expected::True => "`true`".to_owned(),
                 };
-                Err(format!("`{claim}` is {}, expected `{expected}`", found(claim)))
+                Err(format!("`{claim}` is {}, expected {expected}", found(claim)))
             }
+            Self::IsOrAbsent(claim, value) => match members.get(claim) {
+                None => Ok(()),
+                Some(Tree::Text(text)) if text == value => Ok(()),
+                Some(_) => Err(format!("`{claim}` is {}, expected `{value}` or none", found(claim))),
+            },
             Self::IsNot(claim, values) => match members.text(claim) {
                 Some(value) if !values.contains(&value) => Ok(()),
                 _ => Err(format!("`{claim}` is {}", found(claim))),

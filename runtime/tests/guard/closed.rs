@@ -11,7 +11,7 @@ use axum::{
 };
 use service_only::{
     ClosedRouter, Policy, Verifier,
-    closed::{any, delete, get, head, on, post},
+    closed::{RouterError, any, delete, get, head, on, post},
     public,
     routes::{Access, Route, RouteTable},
     service_only,
@@ -279,6 +279,16 @@ fn between() -> ClosedRouter<Verifier> {
 )]
 fn a_fallback_that_axum_would_drop_is_refused() {
     let _ = ClosedRouter::new().nest("/c", between()).fallback(healthz);
+}
+
+#[test]
+fn try_nest_returns_a_lost_fallback_as_an_error() {
+    let refused = ClosedRouter::new().try_nest("/c", between()).map(|_| ()).unwrap_err();
+    let RouterError::LostFallback { fallback, nested, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((fallback.as_str(), nested.as_str()), ("/b", "/c"));
+    assert!(refused.to_string().starts_with("the fallback below `/b` would be lost"), "{refused}");
+    let adopted = ClosedRouter::new().try_nest("/c", between().fallback(inner_not_found)).unwrap();
+    assert_eq!(adopted.routes("bakery").routes()[0].path(), "/c/b/item");
 }
 
 #[tokio::test]

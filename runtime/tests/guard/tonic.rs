@@ -266,3 +266,52 @@ async fn one_service_of_a_server_can_have_a_separate_layer() {
     assert!(client.check(bearer(valid(&authority).token())).await.is_ok());
     assert_eq!(client.check(stranger()).await.unwrap_err().code(), Code::Unauthenticated);
 }
+
+#[tonic::async_trait]
+trait Stock {
+    async fn count(&self, request: Request<()>) -> Result<Response<String>, Status>;
+    async fn ping(&self, request: Request<()>) -> Result<Response<String>, Status>;
+}
+
+struct Shelf;
+
+fn caller_of(request: &Request<()>) -> String {
+    Caller::of(request).map_or("none", Caller::service).to_owned()
+}
+
+#[service_only(services("orchestrator"))]
+#[tonic::async_trait]
+impl Stock for Shelf {
+    async fn count(&self, request: Request<()>) -> Result<Response<String>, Status> {
+        Ok(Response::new(caller_of(&request)))
+    }
+
+    #[public(reason = "a test")]
+    async fn ping(&self, request: Request<()>) -> Result<Response<String>, Status> {
+        Ok(Response::new(caller_of(&request)))
+    }
+}
+
+/// A request as a server with the layer receives it.
+async fn received(authority: &TestAuthority, token: &str) -> Request<()> {
+    let inner = tower::service_fn(async |request: http::Request<()>| Ok::<_, Status>(request));
+    let request = http::Request::builder().header("authorization", format!("Bearer {token}"));
+    let service = VerifierLayer::new(authority.verifier()).layer(inner);
+    let (parts, ()) = service.oneshot(request.body(()).unwrap()).await.unwrap().into_parts();
+    Request::from_parts(MetadataMap::from_headers(parts.headers), parts.extensions, ())
+}
+
+#[tokio::test]
+async fn caller_of_a_request_exists_only_in_a_method_that_admitted_it() {
+    let authority = TestAuthority::new();
+    let token = valid(&authority).token();
+    let request = received(&authority, &token).await;
+    assert!(Caller::of(&request).is_none(), "the layer admits no request");
+    assert_eq!(Shelf.count(request).await.unwrap().into_inner(), "orchestrator");
+    // A public method knows no caller, also beside a valid token.
+    assert_eq!(Shelf.ping(received(&authority, &token).await).await.unwrap().into_inner(), "none");
+    let other = authority.service("billing").token();
+    let status = Shelf.count(received(&authority, &other).await).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(Caller::of(&Request::new(())).is_none());
+}

@@ -205,24 +205,26 @@ pub(crate) fn attack(
     if status.is_server_error() && !not_implemented {
         return Outcome::Broke(status.to_string());
     }
-    match (expectation, records) {
-        (Expectation::NotRun, _) => Outcome::Met(status),
-        (Expectation::Denied(code), None) if status == code.status() => Outcome::Met(status),
-        (Expectation::Denied(code), Some([record]))
-            if status == code.status() && (record.status, record.code) == (code.status(), Some(code)) =>
+    let codes = expectation.codes();
+    match records {
+        _ if expectation == Expectation::NotRun => Outcome::Met(status),
+        None if codes.iter().any(|code| status == code.status()) => Outcome::Met(status),
+        Some([record])
+            if codes.iter().any(|code| {
+                status == code.status() && (record.status, record.code) == (code.status(), Some(*code))
+            }) =>
         {
             Outcome::Met(status)
         }
         // The server refused a request that is too long, before a guard ran.
-        (Expectation::Denied(_), Some([])) if matches!(status.as_u16(), 413 | 414 | 431) => {
-            Outcome::Met(status)
-        }
-        (Expectation::Denied(code), Some(records)) => {
+        Some([]) if matches!(status.as_u16(), 413 | 414 | 431) => Outcome::Met(status),
+        Some(records) => {
             let found = records.iter().map(|record| record.code.map_or("none", |code| code.as_str()));
             let found = found.collect::<Vec<_>>().join("`, `");
-            Outcome::Refused(format!("{status} and `{found}`, expected one record `{code}`"))
+            let expected = codes.iter().map(|code| code.as_str()).collect::<Vec<_>>().join("` or `");
+            Outcome::Refused(format!("{status} and `{found}`, expected one record `{expected}`"))
         }
-        (Expectation::Denied(_), None) => Outcome::Refused(status.to_string()),
+        None => Outcome::Refused(status.to_string()),
     }
 }
 

@@ -141,9 +141,8 @@ impl Campaign<'_> {
     /// weight.
     async fn commit(&mut self, defect: Defect, open: &mut Open<'_>) -> Outcome {
         let mut heaviest: Option<Outcome> = None;
-        let expectation = defect.expectation();
         for fixture in open.caller.variants(defect) {
-            let outcome = self.strike((defect, expectation), &fixture, open).await;
+            let outcome = self.strike(defect, &fixture, open).await;
             let outcome = outcome.of_variant(fixture.variant());
             if heaviest.as_ref().is_none_or(|heaviest| outcome.weight() > heaviest.weight()) {
                 heaviest = Some(outcome);
@@ -155,12 +154,8 @@ impl Campaign<'_> {
         heaviest.unwrap_or_else(|| Outcome::NotSent(defect.unfit(&open.caller).to_owned()))
     }
 
-    async fn strike(
-        &mut self,
-        (defect, expectation): (Defect, Expectation),
-        fixture: &Fixture,
-        open: &mut Open<'_>,
-    ) -> Outcome {
+    async fn strike(&mut self, defect: Defect, fixture: &Fixture, open: &mut Open<'_>) -> Outcome {
+        let expectation = fixture.expectation().unwrap_or(defect.expectation());
         let (method, target) = (open.endpoint.method.clone(), open.target.clone());
         if let Some(before) = fixture.before()
             && self

@@ -8,6 +8,8 @@ use super::{DEFAULT_ROLE, TokenDraft};
 
 impl TokenDraft {
     /// Makes the token meet a policy: it gets the first service, the first actor, the first role and all scopes of the policy.
+    /// A token of an identity provider stays as it is, because the provider determines where these are: the test sets them.
+    ///
     /// The attack classes about roles and age then fit the token; a token alone is not enough for them. The
     /// classes about names and scopes then fit only if the policy requires some.
     ///
@@ -27,6 +29,9 @@ impl TokenDraft {
     /// ```
     pub fn meeting(self, policy: impl Into<Access>) -> Self {
         let access = policy.into();
+        if self.provider.is_some() {
+            return Self { asked: Some(access), ..self };
+        }
         let mut draft = self.without_scopes();
         let is_user = draft.is_user();
         let requirements = if is_user { access.for_users() } else { access.for_services() };
@@ -98,6 +103,18 @@ impl TokenDraft {
     fn requirements(&self) -> Option<&Requirements> {
         let access = self.asked.as_ref()?;
         if self.is_user() { access.for_users() } else { access.for_services() }
+    }
+
+    /// The first service that the handler allows, if it names services. The name of a set does not name a service.
+    pub(crate) fn asked_service(&self) -> Option<&str> {
+        let services = self.requirements()?.services.as_ref()?;
+        services.iter().map(String::as_str).find(|service| !service.starts_with('@'))
+    }
+
+    /// The only service that the handler allows.
+    pub(crate) fn only_service(&self) -> Option<&str> {
+        let services = self.requirements()?.services.as_ref()?;
+        self.asked_service().filter(|_| services.len() == 1)
     }
 
     /// Whether the handler names the services that may call. By default it does.

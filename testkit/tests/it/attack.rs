@@ -116,7 +116,7 @@ async fn an_attack_whose_control_is_refused_proves_nothing() {
       DELETE /tenant/7 proves nothing: the valid token is refused with 403 Forbidden
 
     Not sent
-      619  the valid token is refused with 403 Forbidden
+      624  the valid token is refused with 403 Forbidden
     ");
 }
 
@@ -317,6 +317,10 @@ async fn json_has_causes_and_the_reasons_why_attacks_were_not_sent() {
         {
           "attacks": 5,
           "reason": "the token has no `aud`"
+        },
+        {
+          "attacks": 5,
+          "reason": "no identity provider issued the token"
         },
         {
           "attacks": 4,

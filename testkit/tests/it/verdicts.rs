@@ -175,7 +175,8 @@ fn each_class_fits_some_token_and_the_guide_counts_them() {
             let marked = authority.service("tenant-orchestrator.v1_a");
             let user = authority.user("mia").meeting(&OF_USERS);
             let via = authority.service("orchestrator").meeting(&VIA_GATEWAY);
-            [valid(authority), strict, asked, marked, user, via]
+            let provider = authority.keycloak("orchestrator");
+            [valid(authority), strict, asked, marked, user, via, provider]
                 .iter()
                 .any(|draft| draft.fixture(*defect).is_some())
         });

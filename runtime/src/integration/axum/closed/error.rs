@@ -16,18 +16,33 @@ pub enum RouterError {
         /// The guarded handler, if it has a name.
         handler: Option<String>,
     },
+    /// axum would drop the fallback of a router, because it is nested in a router that has none.
+    #[non_exhaustive]
+    LostFallback {
+        /// The path of the router that has the fallback.
+        fallback: String,
+        /// The path at which the router without a fallback is nested.
+        nested: String,
+    },
 }
 
 impl fmt::Display for RouterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::MissingParameter { path, parameter, handler } = self;
-        write!(f, "the path `{path}` has no parameter `{{{parameter}}}`, which `claims(..)`")?;
-        if let Some(handler) = handler {
-            write!(f, " of `{handler}`")?;
+        match self {
+            Self::MissingParameter { path, parameter, handler } => {
+                write!(f, "the path `{path}` has no parameter `{{{parameter}}}`, which `claims(..)`")?;
+                if let Some(handler) = handler {
+                    write!(f, " of `{handler}`")?;
+                }
+                f.write_str(
+                    " reads; write the parameter into the path, or correct its name in `claims(..)` (nest a router before its state is set)",
+                )
+            }
+            Self::LostFallback { fallback, nested } => write!(
+                f,
+                "the fallback below `{fallback}` would be lost: the router that is nested at `{nested}` has no fallback, so axum drops the fallbacks of the routers inside it; add a fallback to it, or remove theirs with `reset_fallback`"
+            ),
         }
-        f.write_str(
-            " reads; write the parameter into the path, or correct its name in `claims(..)` (nest a router before its state is set)",
-        )
     }
 }
 

@@ -77,8 +77,9 @@ use crate::{
 /// # Panics
 ///
 /// Building it panics in the same cases as axum's router: an invalid path, two handlers for one method of one
-/// path, a service at the path of another route, two fallbacks, a nested router at `/`. It also panics where
-/// axum would silently drop a fallback: see [`nest`](Self::nest).
+/// path, a service at the path of another route, two fallbacks, a nested router at `/`. axum has no other form of these
+/// methods, so this router has none either. It also panics where axum would silently drop a fallback: see
+/// [`nest`](Self::nest), and [`try_nest`](Self::try_nest), which returns that mistake.
 #[must_use = "it does nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
@@ -144,11 +145,39 @@ where
     ///
     /// # Panics
     /// When a fallback would be lost: axum drops the fallbacks inside a router that has no fallback itself, and
-    /// the outer router's fallback, which may be public, would answer instead.
+    /// the outer router's fallback, which may be public, would answer instead. [`try_nest`](Self::try_nest) returns this
+    /// mistake. Also where axum's `nest` panics: a path of a route that exists already, or the path `/`.
     #[track_caller]
-    pub fn nest(mut self, path: &str, router: Self) -> Self {
-        self.table.nest(path, router.table);
-        Self { inner: self.inner.nest(path, router.inner), ..self }
+    #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
+    pub fn nest(self, path: &str, router: Self) -> Self {
+        match self.try_nest(path, router) {
+            Ok(router) => router,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Adds the routes of another closed router below a prefix, as [`nest`](Self::nest), unless a fallback would be lost.
+    ///
+    /// # Errors
+    /// When axum would drop a fallback inside the router, because the router has no fallback itself.
+    ///
+    /// # Panics
+    /// Where axum's `nest` panics: for a path of a route that exists already, and for the path `/`.
+    ///
+    /// ```
+    /// use service_only::{ClosedRouter, closed::RouterError, public};
+    ///
+    /// #[public(reason = "it reveals no data")]
+    /// async fn not_found() {}
+    ///
+    /// let inner = ClosedRouter::<()>::new().nest("/b", ClosedRouter::new().fallback(not_found));
+    /// let refused = ClosedRouter::new().try_nest("/c", inner).map(|_| ());
+    /// assert!(matches!(refused, Err(RouterError::LostFallback { .. })));
+    /// ```
+    #[track_caller]
+    pub fn try_nest(mut self, path: &str, router: Self) -> Result<Self, RouterError> {
+        self.table.nest(path, router.table)?;
+        Ok(Self { inner: self.inner.nest(path, router.inner), ..self })
     }
 
     /// Adds the routes of another closed router, and its fallback if it has one.

@@ -95,21 +95,17 @@ impl Table {
         }
     }
 
-    /// Nests a router, and panics if a fallback would be lost. axum adopts the fallbacks of a router that has one of
-    /// its own, and drops those below a router that has none. If a guarded fallback were dropped, a public one of the
-    /// outer router would answer its paths.
-    #[track_caller]
-    #[expect(clippy::panic, reason = "a router is built at the start, and panics where axum's does")]
-    pub(crate) fn nest(&mut self, prefix: &str, inner: Self) {
-        for (path, answers) in Arc::unwrap_or_clone(inner.paths) {
-            self.route(joined(prefix, &path), answers);
-        }
+    /// Nests a router, unless a fallback would be lost. axum adopts the fallbacks of a router that has one of its own, and
+    /// drops those below a router that has none. If a guarded fallback were dropped, a public one of the outer router would
+    /// answer its paths.
+    pub(crate) fn nest(&mut self, prefix: &str, inner: Self) -> Result<(), RouterError> {
         let fallbacks = Arc::unwrap_or_clone(inner.fallbacks);
         if let (Some(lost), false) = (fallbacks.first(), fallbacks.iter().any(Fallback::is_own)) {
-            panic!(
-                "the fallback below `{}` would be lost: the router that is nested at `{prefix}` has no fallback, so axum drops the fallbacks of the routers inside it; add a fallback to it, or remove theirs with `reset_fallback`",
-                lost.root
-            );
+            let fallback = lost.root.clone();
+            return Err(RouterError::LostFallback { fallback, nested: prefix.to_owned() });
+        }
+        for (path, answers) in Arc::unwrap_or_clone(inner.paths) {
+            self.route(joined(prefix, &path), answers);
         }
         let nested = fallbacks.into_iter().map(|fallback| Fallback {
             root: joined(prefix, &fallback.root),
@@ -117,6 +113,7 @@ impl Table {
             ..fallback
         });
         Arc::make_mut(&mut self.fallbacks).extend(nested);
+        Ok(())
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
