@@ -133,6 +133,8 @@ mod tests {
     fn a_rule_is_met_by_its_value_and_by_no_other() {
         let text = Rule::Is("a".into(), Expected::Text("x".into()));
         let truth = Rule::Is("flag".into(), Expected::True);
+        let either = Rule::Is("a".into(), Expected::Either(["Bearer", "DPoP"]));
+        let optional = Rule::IsOrAbsent("a", "x");
         let other = Rule::IsNot("a".into(), &["x", "y"]);
         let equal = |suffix| Rule::Equal { claim: "a".into(), other: "b".into(), suffix };
         let absent = Rule::Absent("a".into());
@@ -143,6 +145,16 @@ mod tests {
                 &truth,
                 vec![r#"{"flag":true}"#],
                 vec!["{}", r#"{"flag":false}"#, r#"{"flag":"true"}"#, r#"{"flag":1}"#, r#"{"flag":null}"#],
+            ),
+            (
+                &either,
+                vec![r#"{"a":"Bearer"}"#, r#"{"a":"dpop"}"#],
+                vec!["{}", r#"{"a":"ID"}"#, r#"{"a":""}"#, r#"{"a":["DPoP"]}"#, r#"{"a":null}"#],
+            ),
+            (
+                &optional,
+                vec!["{}", r#"{"a":"x"}"#],
+                vec![r#"{"a":"X"}"#, r#"{"a":""}"#, r#"{"a":["x"]}"#, r#"{"a":null}"#],
             ),
             (
                 &other,
@@ -195,6 +207,12 @@ mod tests {
             (&truth, "{}", "`flag` is absent, expected `true`"),
             (&within, r#"{"object":{"account":"8"}}"#, "`object` is of `8`, expected `7`"),
             (&within, "{}", "`object` has no `account`, expected `7`"),
+            (
+                &Rule::Is("a".into(), Expected::Either(["Bearer", "DPoP"])),
+                r#"{"a":"ID"}"#,
+                "`a` is `ID`, expected `Bearer` or `DPoP`",
+            ),
+            (&Rule::IsOrAbsent("a", "x"), r#"{"a":"y"}"#, "`a` is `y`, expected `x` or none"),
             (&suffixed, r#"{"a":"x","b":"x"}"#, "`a` is `x`, and `b` is `x`, without `@c`"),
             (&Rule::Absent("a".into()), r#"{"a":"x"}"#, "it has the claim `a`"),
             (&Rule::IsNot("a".into(), &["x"]), r#"{"a":"x"}"#, "`a` is `x`"),
