@@ -83,7 +83,7 @@ impl TestAuthority {
 }
 
 impl TestDpopKey {
-    /// A valid Workload Proof Token for a request with this URL and this Workload Identity Token. It lives for a minute.
+    /// A valid Workload Proof Token for a request with this URL and this Workload Identity Token. It is valid for a minute.
     pub fn experimental_wpt(&self, url: &str, token: impl AsRef<str>) -> ProofDraft {
         let token = token.as_ref().to_owned();
         let claims = [

@@ -185,7 +185,7 @@ impl<'a> AuditEvent<'a> {
         self.subject.profile
     }
 
-    /// The proof of the sender that was checked: `mtls` or `dpop`; `None` for a bearer token.
+    /// The proof of the sender that was checked: `mtls`, `dpop` or the experimental `wpt`; `None` for a bearer token.
     pub fn proof(&self) -> Option<&'static str> {
         self.subject.proof
     }

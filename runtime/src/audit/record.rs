@@ -91,7 +91,7 @@ pub struct AuditRecord {
     /// The kind of the verified token: `compatible`, `strict`, `kubernetes`, `spiffe`, `spiffe_x509` or `oauth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'static str>,
-    /// The proof of the sender that was checked: `mtls` or `dpop`; `None` for a bearer token.
+    /// The proof of the sender that was checked: `mtls`, `dpop` or the experimental `wpt`; `None` for a bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<&'static str>,
     /// The name in the certificate of the connection: a SPIFFE ID, or the first other name. Never one from a header.

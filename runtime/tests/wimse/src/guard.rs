@@ -465,7 +465,7 @@ fn without_a_request_there_is_no_proof() {
     assert_eq!(scene.verifier().verify(&scene.token).unwrap_err().code(), Code::ProofMissing);
 }
 
-/// Keys that are there once a token has asked for them.
+/// Keys that are loaded once a token needs them.
 struct Late {
     keys: KeySet,
     asked: Mutex<Vec<String>>,
