@@ -190,7 +190,10 @@ async fn no_header_names_a_caller() {
 #[tokio::test]
 async fn the_challenge_of_a_caller_without_a_token_has_no_error() {
     let scene = Scene::new();
-    let response = call(scene.router()).get("/dpop").certificate(&scene.orders).await;
+    // A handler with `proof = "dpop"` would keep the verifiers of this program from building.
+    let layer = ServiceOnlyLayer::new(scene.verifier(), Policy::any_service().proof(RequiredProof::Dpop));
+    let router = Router::new().route("/dpop", get(anyone)).with_state(scene.verifier()).layer(layer);
+    let response = call(router).get("/dpop").certificate(&scene.orders).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(scene.last().0, Some(Code::ProofMissing));
     let challenge = response.header("www-authenticate").unwrap();
