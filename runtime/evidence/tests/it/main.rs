@@ -9,3 +9,4 @@
 mod day;
 mod peers;
 mod sealed;
+mod speed;
