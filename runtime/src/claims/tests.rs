@@ -106,6 +106,13 @@ fn a_number_out_of_range_is_malformed() {
 }
 
 #[test]
+fn a_time_that_is_not_a_number_is_refused_with_what_was_expected() {
+    let denial = RawClaims::parse(br#"{"exp":"7"}"#).unwrap_err();
+    assert_eq!(denial.code(), Code::BadClaimType);
+    assert!(denial.reason().starts_with("`exp` must be a number"), "{}", denial.reason());
+}
+
+#[test]
 fn the_payload_is_kept_if_a_claim_is_not_among_the_typed_ones() {
     let bound = format!(r#"{{"cnf":{{"jkt":"{}"}}}}"#, "A".repeat(43));
     for (payload, exceeds) in [

@@ -212,6 +212,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_may_have_as_many_words_as_a_list() {
+        let line: &'static str = Box::leak(["a=b"; MAX_NAMES].join(" ").into_boxed_str());
+        assert_eq!((words(line), pairs(line)), (["a=b"; MAX_NAMES], [("a", "b"); MAX_NAMES]));
+    }
+
+    #[test]
     fn a_line_has_its_words_and_pairs() {
         assert_eq!((count(""), count("a"), count("a bc d")), (0, 1, 3));
         assert_eq!(words("a bc d")[..4], ["a", "bc", "d", ""]);

@@ -225,6 +225,41 @@ fn a_text_that_is_not_a_jwk_set_is_refused() {
 }
 
 #[test]
+fn a_text_that_is_not_a_jwk_set_is_refused_with_the_next_step() {
+    for (text, step) in [
+        ("", Some("the text is empty")),
+        ("[]", Some("an array of keys belongs in an object")),
+        ("<html>", Some("it is HTML or XML")),
+        ("# keys", Some("JSON has no comments")),
+        ("-----BEGIN PUBLIC KEY-----", Some("it is PEM")),
+        ("hello", None),
+    ] {
+        let error = KeySet::from_jwks(text.as_bytes()).unwrap_err().to_string();
+        let steps =
+            ["the text is empty", "an array of keys belongs", "it is HTML", "no comments", "it is PEM"];
+        let named = steps.into_iter().find(|step| error.contains(step));
+        assert_eq!(named.is_some(), step.is_some(), "{text}: {error}");
+        assert!(step.is_none_or(|step| error.contains(step)), "{text}: {error}");
+    }
+    let error = KeySet::from_jwks(br#"{"keys":7}"#).unwrap_err().to_string();
+    assert!(error.contains("an array of keys"), "{error}");
+}
+
+#[test]
+fn a_member_that_is_not_an_object_is_skipped_for_that_reason() {
+    let good = jwk(&signing(Algorithm::ES256));
+    let reason = |value: Value| {
+        let keys = set(&[value, good.clone()]).unwrap();
+        keys.skipped()[0].to_string()
+    };
+    let expected = reason(json!(7));
+    for value in [json!(null), json!("text"), json!(true), json!([1]), json!(-1), json!(1.5)] {
+        assert_eq!(reason(value.clone()), expected, "{value}");
+    }
+    assert_ne!(reason(json!({})), expected);
+}
+
+#[test]
 fn the_number_of_keys_is_bounded() {
     let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let many = |count: usize| KeySet::new((0..count).map(|index| key.clone().with_kid(index.to_string())));

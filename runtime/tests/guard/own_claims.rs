@@ -32,6 +32,7 @@ async fn guarded(tenant: Claims<Tenant>, caller: Caller) -> String {
 }
 
 async fn unguarded(tenant: Claims<Tenant>) -> String {
+    assert!(format!("{tenant:?}").starts_with("Claims(Tenant {"), "{tenant:?}");
     tenant.shared().tenant_id.clone()
 }
 

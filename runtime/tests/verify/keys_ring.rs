@@ -56,6 +56,7 @@ fn a_ring_publishes_a_new_set_only_when_a_key_is_retired() {
     let clock = ManualClock::new();
     let ring = ring(&clock);
     assert!(!ring.refreshes());
+    assert!(format!("{ring:?}").contains("Active"), "{ring:?}");
     let before = ring.snapshot().unwrap();
     assert!(ring.snapshot().unwrap().is(&before) && ring.is_current(&before));
     ring.states();

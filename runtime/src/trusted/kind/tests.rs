@@ -1,6 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::trusted::GrantClaim;
 
 fn decide(kind: Kind, issuer: &str, payload: &Json, names: &[(&str, &str)]) -> Result<ServiceClaims, Code> {
     let text = payload.to_string();
@@ -50,9 +51,8 @@ fn every_kind_has_its_own_typ() {
 
 #[test]
 fn a_user_of_an_oauth_server_is_its_subject_and_no_other_claim() {
-    let access = AccessTokens::rfc9068().and_users();
-    let text =
-        json!({"sub": "f:1:mia", "client_id": "web", "user_id": "admin", "role": "manager", "scope": "a:b"});
+    let access = AccessTokens::rfc9068().scopes_from([GrantClaim::Scp]).and_users();
+    let text = json!({"sub": "f:1:mia", "client_id": "web", "user_id": "admin", "role": "manager", "scope": "a:b", "scp": "c:d"});
     let text = text.to_string();
     let claims = RawClaims::parse(text.as_bytes()).unwrap();
     let members = access.read(text.as_bytes()).unwrap();
@@ -63,7 +63,7 @@ fn a_user_of_an_oauth_server_is_its_subject_and_no_other_claim() {
         panic!("not a user");
     };
     assert_eq!((user.sub.as_deref(), user.user_id, user.role), (Some("f:1:mia"), None, None));
-    assert_eq!(user.scope, access.read_scopes(&members));
+    assert_eq!(user.scope, "c:d".parse().unwrap(), "the claim that the settings name");
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn the_refusal_is_that_of_the_trust_domain_of_the_id() {
     let peer = |id| peer_certificate(facts(Some(id)), Roots(true));
     assert_eq!(verdict(&domains, &peer("spiffe://bakery.example/a.b"), FROM), Err(Code::BadClaimValue));
     assert_eq!(verdict(&domains, &peer("spiffe://mill.example/a.b"), FROM), Err(Code::BadClaimValue));
+    assert_eq!(verdict(&domains, &peer("spiffe://bakery.example/a//b"), FROM), Err(Code::BadClaimValue));
     assert_eq!(verdict(&domains, &peer("spiffe://farm.example/a.b"), FROM), Err(Code::WrongIssuer));
 }
 

@@ -300,6 +300,14 @@ async fn a_sink_that_panics_hides_no_record_from_the_other() {
     }
 }
 
+#[test]
+fn a_verifier_says_why_its_audit_cannot_keep_records() {
+    let builder = || TestAuthority::new().verifier_builder();
+    assert_eq!(builder().build().unwrap().audit_failure(), None);
+    let unready = builder().audit(Unready).build().unwrap();
+    assert_eq!(unready.audit_failure().as_deref(), Some("the disk is full"));
+}
+
 #[tokio::test]
 async fn a_panic_in_a_later_decision_keeps_the_service_in_the_record() {
     let authority = TestAuthority::new();

@@ -247,10 +247,13 @@ fn a_token_is_cached_only_if_each_earlier_entry_of_its_issuer_refuses_it_at_ever
     let token = issuer.token_for("orders").audience("orders").mint().unwrap();
     let own = || KeySet::from(public.clone());
     let other = || KeySet::from(SigningKey::generate(Algorithm::ES256).unwrap().verifying_key());
+    let kid = public.kid().unwrap().to_string();
+    let namesake = SigningKey::generate(Algorithm::ES256).unwrap().with_kid(kid).verifying_key();
     let switch = Switch(Arc::new(Mutex::new(Some(other()))));
     let entry = || TrustedIssuer::compatible("bakery-auth");
     for (first, is_cached, why) in [
-        (entry().keys(other()).audience("orders"), true, "the signature is invalid at every time"),
+        (entry().keys(other()).audience("orders"), true, "the key is unknown at every time"),
+        (entry().keys(namesake).audience("orders"), true, "the signature is invalid at every time"),
         (
             entry().keys(own()).audience("sales"),
             false,
