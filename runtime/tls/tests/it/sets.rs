@@ -312,7 +312,7 @@ fn a_server_certificate_needs_no_roots_and_follows_its_files() {
     let tls = files().poll_every(Duration::from_millis(10)).open().unwrap();
     assert_eq!(tls.status().source, ["tls.crt", "tls.key"].map(|name| member.path(name)));
     let renewed = ca.leaf().spiffe_id(&id("orders")).issue();
-    write(member.path("tls.crt"), &renewed.chain_pem());
+    write(member.path("tls.crt"), renewed.chain_pem());
     eventually("half of a renewal is refused", || {
         tls.status().error.is_some_and(|error| error.kind() == TlsErrorKind::KeyMismatch)
     });
