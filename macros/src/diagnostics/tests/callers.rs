@@ -120,7 +120,7 @@ fn claims_need_a_path_or_a_caller() {
     let proof = r#"proof = "mtls""#;
     assert!(
         applied(proof, "fn f(c: &ServiceClaims) -> R {}")
-            .contains("no proof was checked; give `f` a `&Caller`")
+            .contains("no sender whose proof can be checked; give `f` a `&Caller`")
     );
     assert_eq!(applied(proof, "fn f(c: &Caller) -> R {}"), "");
     assert_eq!(applied(literal, "fn f(c: &Caller) -> R {}"), "");
