@@ -6,7 +6,7 @@ use service_only::{
     Denial, Dpop, FileKeys, JsonLinesAudit, KeySet, Rejection, RemoteJwks, TrustedIssuer, Verifier,
     VerifyingKey,
     audit::WhenFull,
-    claims::{Scopes, ServiceClaims, ServiceName},
+    claims::{Actor, Scopes, ServiceClaims, ServiceName},
     config::VerifierConfig,
     dpop::MemoryReplays,
     error::BuildError,
@@ -17,7 +17,7 @@ use service_only::{
 use service_only_client::{ClientCredentials, TokenSource, TokenSupply};
 use service_only_export::MeshOptions;
 use service_only_otel::Metrics;
-use service_only_store::{CheckpointWriter, SqlRevocations, rotation::KeyReporter};
+use service_only_store::{CheckpointWriter, SqlReplays, SqlRevocations, rotation::KeyReporter};
 use service_only_tls::{TlsConnector, TlsFiles, TlsServer};
 
 const GUIDE: &str = include_str!("../../../docs/src/operations/configuration.md");
@@ -131,6 +131,7 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         RemoteJwks::DEFAULT_UNKNOWN_KID_WAIT,
         JsonLinesAudit::DEFAULT_WRITE_TIMEOUT,
         Issuer::LONG_LIFETIME,
+        Actor::MAX_DEPTH,
         ServiceClaims::MAX_AUDIENCES,
         Rejection::MAX_BODY_LENGTH,
         Verifier::MAX_CACHED_TOKENS,
@@ -155,6 +156,11 @@ fn guide_contains_every_default_and_limit_with_its_value() {
         KeyRing::MAX_RETIRED,
         MemoryReplays::DEFAULT_CAPACITY,
         MemoryReplays::MAX_CAPACITY,
+        SqlReplays::CLOCK_DIFFERENCE,
+        SqlReplays::DEFAULT_CAPACITY,
+        SqlReplays::DEFAULT_WAIT,
+        SqlReplays::MAX_CAPACITY,
+        SqlReplays::MAX_WAIT,
         MemoryRevocations::MAX_REVOCATIONS,
         VerifierConfig::MAX_BYTES,
         VerifyingKey::MAX_RSA_BITS,
