@@ -61,7 +61,7 @@ impl PublicEndpoint {
 /// Every handler of the program that `#[service_only]` guards, sorted by name. The list contains handlers of
 /// all linked crates, even if no router uses them.
 ///
-/// ```
+/// ```standalone_crate
 /// use service_only::{service_only, routes::endpoints};
 ///
 /// #[service_only(services("billing"))]
