@@ -37,8 +37,23 @@ fn holes() -> impl Iterator<Item = &'static Hole> {
     HOLES.iter().chain(&ACTOR_HOLES)
 }
 
-fn got_in(report: &AttackReport) -> Vec<Defect> {
+pub(crate) fn got_in(report: &AttackReport) -> Vec<Defect> {
     report.got_in().map(|finding| finding.defect()).collect()
+}
+
+/// What is wrong with the report about a hole: with the class it is the class alone that is found, and without it the
+/// report would be clean.
+pub(crate) fn wrong_besides(report: &AttackReport, class: Defect) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if got_in(report) != [class] {
+        wrong.push(format!("{class}: {:?}\n{report}", got_in(report)));
+    }
+    let others = report.findings().filter(|finding| finding.defect() != class);
+    let broke = others.filter(|finding| matches!(finding.outcome(), Outcome::Broke(_))).count();
+    if broke > 0 || !matches!(report.endpoints()[0].control(), Control::Passes(_)) {
+        wrong.push(format!("without {class} the report would not be clean\n{report}"));
+    }
+    wrong
 }
 
 #[tokio::test]
@@ -98,14 +113,7 @@ async fn assert_found_by_one_class(holes: &'static [Hole], only: impl Fn(Attack)
     let mut wrong = Vec::new();
     for hole in holes {
         let report = only(under_attack(None, Some(hole))).report().await;
-        if got_in(&report) != [hole.class] {
-            wrong.push(format!("{}: {:?}", hole.class, got_in(&report)));
-        }
-        let others = report.findings().filter(|finding| finding.defect() != hole.class);
-        let broke = others.filter(|finding| matches!(finding.outcome(), Outcome::Broke(_))).count();
-        if broke > 0 || !matches!(report.endpoints()[0].control(), Control::Passes(_)) {
-            wrong.push(format!("without {} the report would not be clean\n{report}", hole.class));
-        }
+        wrong.extend(wrong_besides(&report, hole.class));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
