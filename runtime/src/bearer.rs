@@ -46,26 +46,12 @@ impl<'r> BearerToken<'r> {
             Some(rest) => (Scheme::Bearer, rest),
             None => of_other_case(value)?,
         };
-        // A verifier without a setting for it refuses the scheme, whatever follows.
-        #[cfg(feature = "experimental-wimse")]
-        if matches!(scheme, Scheme::Wpt) {
-            return Ok(Some(Self::Wpt(rest.trim_ascii_start_spaces())));
-        }
-        if value.len() > MAX_HEADER_LENGTH {
-            return Err(too_large(rest.len()));
-        }
-        let token = rest.trim_ascii_start_spaces();
-        if token.is_empty() {
-            return Err(invalid("the `Authorization` header has no token after its scheme"));
-        }
-        if token.len() > MAX_TOKEN_LENGTH {
-            return Err(too_large(token.len()));
-        }
         Ok(Some(match scheme {
-            Scheme::Bearer => Self::Bytes(token),
-            Scheme::Dpop => Self::WithProof(token),
+            Scheme::Bearer => Self::Bytes(bounded(value, rest)?),
+            Scheme::Dpop => Self::WithProof(bounded(value, rest)?),
+            // A verifier without a setting for it refuses the scheme, whatever follows.
             #[cfg(feature = "experimental-wimse")]
-            Scheme::Wpt => Self::Wpt(token),
+            Scheme::Wpt => Self::Wpt(rest.trim_ascii_start_spaces()),
         }))
     }
 
@@ -157,6 +143,21 @@ impl<'r> OnlyHeader<'r> {
 /// The refusal of a request with another scheme.
 pub(crate) fn other_scheme() -> Denial {
     Denial::new(Code::MissingToken, "the `Authorization` header does not use the scheme Bearer")
+}
+
+/// The token in `rest`, which follows the scheme in the header `value`.
+fn bounded<'r>(value: &[u8], rest: &'r [u8]) -> Result<&'r [u8], Denial> {
+    if value.len() > MAX_HEADER_LENGTH {
+        return Err(too_large(rest.len()));
+    }
+    let token = rest.trim_ascii_start_spaces();
+    if token.is_empty() {
+        return Err(invalid("the `Authorization` header has no token after its scheme"));
+    }
+    if token.len() > MAX_TOKEN_LENGTH {
+        return Err(too_large(token.len()));
+    }
+    Ok(token)
 }
 
 /// The part after the space that follows the scheme, written in any case.
