@@ -2,7 +2,7 @@
 
 use super::{Caller, Identity, User};
 use crate::{
-    authorize::{service_refused, user_refused},
+    authorize::service_refused,
     policy::Policy,
     recorder::{Recorded, Refused},
     times::Moment,
@@ -29,13 +29,7 @@ impl Argument for Caller {
     }
 
     fn admit(identity: Identity, at: Moment) -> Result<Self, Refused> {
-        match identity {
-            Identity::Service(caller) => match caller.meets(const { &Policy::any_service() }, &[], at) {
-                Ok(()) => Ok(caller),
-                Err(denial) => Err(caller.refused(denial)),
-            },
-            user @ Identity::User(_) => Err(user.refused(user_refused())),
-        }
+        identity.into_service_that_meets(const { &Policy::any_service() }, &[], at)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::denial::Code;
 #[cfg(any(feature = "actix", feature = "axum", feature = "tower"))]
 use crate::peer::PeerCertificate;
 use crate::{
-    authorize::PathParameters,
+    authorize::{PathParameters, user_refused},
     claims::InvalidClaims,
     denial::Denial,
     evidence::Evidence,
@@ -98,6 +98,25 @@ impl Identity {
         match self {
             Self::Service(caller) => caller.meets(policy, path, at),
             Self::User(user) => user.meets(policy, path, at),
+        }
+    }
+
+    /// Takes a service that meets a policy.
+    ///
+    /// # Errors
+    /// When it is a user, or a service that does not meet the policy.
+    pub(crate) fn into_service_that_meets(
+        self,
+        policy: &Policy<'_>,
+        path: PathParameters<'_>,
+        at: Moment,
+    ) -> Result<Caller, Refused> {
+        match self {
+            Self::Service(caller) => match caller.meets(policy, path, at) {
+                Ok(()) => Ok(caller),
+                Err(denial) => Err(caller.refused(denial)),
+            },
+            user @ Self::User(_) => Err(user.refused(user_refused())),
         }
     }
 

@@ -96,30 +96,6 @@ impl Proofs {
         Ok(VerifiedProof { key: key.thumbprint, spend: Some(spend) })
     }
 
-    fn check(
-        &self,
-        claims: &ProofClaims<'_>,
-        about: AboutRequest<'_>,
-        key: &[u8; 32],
-        at: Moment,
-    ) -> Result<SpentProof, Denial> {
-        let id = self.check_id(&claims.jti)?;
-        let method = required(&claims.htm, "htm")?;
-        if method != about.method {
-            let (found, expected) = (quoted(method), quoted(about.method));
-            return Err(mismatch(format!(
-                "`htm` of the proof is `{found}`, and the request is `{expected}`"
-            )));
-        }
-        self.check_target("htu", required(&claims.htu, "htu")?, about.path)?;
-        if !is_hash(required(&claims.ath, "ath")?, about.token) {
-            return Err(mismatch("`ath` of the proof is not the hash of the token"));
-        }
-        let until = self.check_times(claims, at)?;
-        self.check_nonce(claims.nonce.as_deref(), at)?;
-        Ok(spent(key, id, until))
-    }
-
     /// Checks the identifier, by which a proof is accepted once.
     pub(super) fn check_id<'c>(&self, jti: &'c Option<Cow<'_, str>>) -> Result<&'c str, Denial> {
         let id = required(jti, "jti")?;
@@ -219,7 +195,22 @@ impl Rules for OfDpop<'_> {
         key: &[u8; 32],
         at: Moment,
     ) -> Result<SpentProof, Denial> {
-        proofs.check(&ProofClaims::parse(payload)?, self.0, key, at)
+        let (claims, about) = (ProofClaims::parse(payload)?, self.0);
+        let id = proofs.check_id(&claims.jti)?;
+        let method = required(&claims.htm, "htm")?;
+        if method != about.method {
+            let (found, expected) = (quoted(method), quoted(about.method));
+            return Err(mismatch(format!(
+                "`htm` of the proof is `{found}`, and the request is `{expected}`"
+            )));
+        }
+        proofs.check_target("htu", required(&claims.htu, "htu")?, about.path)?;
+        if !is_hash(required(&claims.ath, "ath")?, about.token) {
+            return Err(mismatch("`ath` of the proof is not the hash of the token"));
+        }
+        let until = proofs.check_times(&claims, at)?;
+        proofs.check_nonce(claims.nonce.as_deref(), at)?;
+        Ok(spent(key, id, until))
     }
 }
 
