@@ -31,6 +31,7 @@ use crate::{
     denial::{Code, Denial},
     dpop::Proofs,
     policy::Endpoint,
+    proof::RequiredProof,
     rejection::{Challenges, Refusal, RefusalBodies, RefusalBody, Rejection, RequestHeaders},
     revocation::Revocation,
     sets::Sets,
@@ -52,14 +53,11 @@ pub(crate) struct Recorder {
     pub(crate) metadata_url: Option<String>,
     /// Which proofs of DPoP are accepted.
     pub(crate) proofs: Option<Proofs>,
-    /// Whether every token needs a proof of DPoP.
-    pub(crate) requires_dpop: bool,
+    /// The proof that every caller must give.
+    pub(crate) required_proof: Option<RequiredProof>,
     /// Which Workload Proof Tokens are accepted.
     #[cfg(feature = "experimental-wimse")]
     pub(crate) wpt: Option<Proofs>,
-    /// Whether every token needs a Workload Proof Token.
-    #[cfg(feature = "experimental-wimse")]
-    pub(crate) requires_wpt: bool,
 }
 
 /// A refusal, the id of its record, and the body of the application.
@@ -227,12 +225,18 @@ impl Recorder {
                 )
             }
         };
-        let challenges = Challenges { accepts_bearer: !self.requires_dpop, ..challenges };
+        let challenges = Challenges { accepts_bearer: !self.requires_dpop(), ..challenges };
         #[cfg(feature = "experimental-wimse")]
-        let challenges = challenges.with_wpt(self.wpt.is_some(), self.requires_wpt);
+        let challenges =
+            challenges.with_wpt(self.wpt.is_some(), self.required_proof == Some(RequiredProof::Wpt));
         Rejection::new(denial, challenges, id, body)
             .with_nonce(nonce)
             .with_metadata(self.metadata_url.as_deref())
+    }
+
+    /// Whether every caller must give a proof of DPoP, so that no bearer token is accepted.
+    pub(crate) fn requires_dpop(&self) -> bool {
+        self.required_proof == Some(RequiredProof::Dpop)
     }
 
     /// Whether a request keeps its headers while the handler runs: the handler may refuse, and the body may depend on
@@ -333,11 +337,9 @@ impl Default for Recorder {
             sets: Sets::default(),
             metadata_url: None,
             proofs: None,
-            requires_dpop: false,
+            required_proof: None,
             #[cfg(feature = "experimental-wimse")]
             wpt: None,
-            #[cfg(feature = "experimental-wimse")]
-            requires_wpt: false,
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::bearer::OnlyHeader;
 #[cfg(any(feature = "actix", feature = "axum"))]
 use crate::caller::Argument;
 use crate::{
-    authorize::{PathParameters, user_refused},
+    authorize::PathParameters,
     bearer,
     bearer::BearerToken,
     caller::{Caller, Identity},
@@ -40,7 +40,6 @@ use crate::{
     keys::Refresh,
     peer::PeerCertificate,
     policy::Policy,
-    proof::RequiredProof,
     recorder::{Attempted, Connection, Denied, Recorder, Refused},
     registry,
     rejection::Rejection,
@@ -82,8 +81,6 @@ struct Inner {
     /// The trust domains whose callers need no token.
     domains: Vec<Arc<TrustDomain>>,
     cache: TokenCache,
-    /// The proof that every token needs.
-    proof: Option<RequiredProof>,
     /// Whether a key source may offer a wait for newer keys.
     refreshes: bool,
     recorder: Arc<Recorder>,
@@ -270,9 +267,9 @@ impl Verifier {
         let issuers: BTreeSet<_> = names.filter(|name| name.starts_with("https://")).collect();
         let issuers = issuers.into_iter().map(str::to_owned).collect();
         let metadata = self.0.resource.as_ref()?.metadata(issuers, registry::scopes());
-        let Recorder { proofs, requires_dpop, .. } = &**self.recorder();
-        Some(match proofs {
-            Some(proofs) => metadata.with_dpop(proofs.algorithm_names(), *requires_dpop),
+        let recorder = self.recorder();
+        Some(match &recorder.proofs {
+            Some(proofs) => metadata.with_dpop(proofs.algorithm_names(), recorder.requires_dpop()),
             None => metadata,
         })
     }
@@ -445,13 +442,7 @@ impl Verifier {
         path: PathParameters<'_>,
         at: Moment,
     ) -> Result<Caller, Refused> {
-        match self.identify(token, evidence, at)? {
-            Identity::Service(caller) => match caller.meets(policy, path, at) {
-                Ok(()) => Ok(caller),
-                Err(denial) => Err(caller.refused(denial)),
-            },
-            user @ Identity::User(_) => Err(user.refused(user_refused())),
-        }
+        self.identify(token, evidence, at)?.into_service_that_meets(policy, path, at)
     }
 
     /// Authenticates a service or a user, and applies the policy to it.

@@ -268,10 +268,8 @@ impl VerifierBuilder {
         }
         let proofs = self.dpop.map(Dpop::build).transpose().map_err(BuildError::Dpop)?;
         #[cfg(feature = "experimental-wimse")]
-        let requires_wpt = self.proof == Some(RequiredProof::Wpt);
-        #[cfg(feature = "experimental-wimse")]
         let wpt = match self.wpt {
-            None if requires_wpt => {
+            None if self.proof == Some(RequiredProof::Wpt) => {
                 let why = "no URL of this service; accept proofs with `.experimental_wpt(…)`";
                 return Err(BuildError::Wpt(why.to_owned()));
             }
@@ -328,7 +326,6 @@ impl VerifierBuilder {
         let verifier = Verifier(Arc::new(Inner {
             refreshes: issuers.iter().any(|issuer| issuer.keys.refreshes()),
             cache: TokenCache::new(cached_tokens),
-            proof: self.proof,
             issuers,
             domains,
             recorder: Arc::new(Recorder {
@@ -340,11 +337,9 @@ impl VerifierBuilder {
                 bodies: self.bodies,
                 sets,
                 proofs,
-                requires_dpop: self.proof == Some(RequiredProof::Dpop),
+                required_proof: self.proof,
                 #[cfg(feature = "experimental-wimse")]
                 wpt,
-                #[cfg(feature = "experimental-wimse")]
-                requires_wpt,
                 metadata_url: resource.as_ref().map(Resource::metadata_url),
                 revocation: self.revocation.map(|store| Revocation {
                     store,

@@ -141,7 +141,7 @@ pub(crate) fn by_certificate(
 impl Verifier {
     /// Checks the proof that the verifier requires of all callers.
     fn check_required_proof(&self, acceptance: &Acceptance) -> Result<(), Denial> {
-        self.0.proof.map_or(Ok(()), |required| required.check(acceptance.proof()))
+        self.recorder().required_proof.map_or(Ok(()), |required| required.check(acceptance.proof()))
     }
 
     /// Returns the epoch in which the credential is not revoked.
