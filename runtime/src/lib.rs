@@ -47,7 +47,7 @@
 //! | `config` | `VerifierConfig`: a verifier from `service-token.toml` or from environment variables |
 //! | `shutdown` | `shutdown_signal` and `drain`: end a server on SIGTERM and flush the audit |
 //! | `compress` | compression of rotated audit logs |
-//! | `experimental-wimse` | `experimental_wimse`: tokens and proofs of the Internet-Drafts of WIMSE. It may change in any version |
+//! | `experimental-wimse` | `experimental_wimse`: tokens and proofs of WIMSE, by its Internet-Drafts. This API may change in any version |
 //!
 //! # Related crates
 //!
@@ -58,11 +58,11 @@
 //! | `service-only-otel` | export metrics and traces |
 //! | `service-only-tls` | encrypt between services: mutual TLS with certificates that reload |
 //! | `service-only-evidence` | make the audit log tamper-evident, and read it back |
-//! | `service-only-signer` | sign with a key that is in a PKCS#11 token, encrypted, or behind a command |
+//! | `service-only-signer` | sign with a key in a PKCS#11 token, in an encrypted file, or with an external command |
 //! | `service-only-export` | export policies for service meshes, and OpenAPI documents |
 //! | `service-only-testkit` | test guarded handlers |
 //!
-//! The command `service-token` mints, verifies, revokes and rotates.
+//! The program `service-token` mints, verifies and revokes tokens, and rotates keys on the command line.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs, unnameable_types)]

@@ -1,4 +1,4 @@
-//! A test kit for services that are guarded by [`#[service_only]`](service_only::service_only). The tokens
+//! A test kit for services that are guarded by [`#[service_only]`](service_only::service_only). Its tokens
 //! have real signatures, and a real verifier verifies them.
 //!
 //! If a test replaces the guard, the guard stays untested. With this crate a test creates its own authority,
@@ -49,13 +49,13 @@
 //! | call a router | [`call`], which returns a [`TestApp`] |
 //! | call a guarded function directly | [`TokenDraft::guard`], [`TokenDraft::caller`]; not in a release build |
 //! | mint tokens of Kubernetes, SPIFFE, OAuth | [`TestAuthority::kubernetes`], [`spiffe`](TestAuthority::spiffe), [`oauth`](TestAuthority::oauth) |
-//! | mint tokens of identity providers, and hostile ones | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
+//! | mint valid and hostile tokens of identity providers | [`Provider`], [`TestAuthority::keycloak`] and others, [`TestAuthority::impostors`] |
 //! | start an issuer that publishes keys | `JwksServer`, of the feature `jwks-server` |
 //! | get certificates for mutual TLS | `TestCa`, of the feature `tls` |
-//! | sign proofs of DPoP, and hostile ones | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`TokenDraft::proven_by`] |
+//! | sign valid and hostile proofs of DPoP | [`TestDpopKey`], at [`TestAuthority::dpop_key`]; [`TokenDraft::proven_by`] |
 //! | deliver SVIDs to a program | `WorkloadApi`, of the feature `workload-api` |
 //! | check that no route is open | [`assert_guarded`], or [`Strangers`] for any app |
-//! | send all known attacks | [`attack`], on a router or any tower service, also of tonic; `attack_actix`; `attack_url` |
+//! | send all known attacks | [`attack`] on a router or any tower service, such as tonic's; `attack_actix`; `attack_url` |
 //! | test a later event | [`Incident`]: a retired key, an expiry, a revocation |
 //! | print which caller may call which route | [`authz_matrix!`] |
 //! | assert a decision | [`assert_denied!`], [`assert_allowed!`], [`assert_audited!`], about any [`Answer`] |
@@ -63,8 +63,8 @@
 //!
 //! [`attack`] sends all known attacks to every route. Its report begins with the checks that the service lacks.
 //!
-//! Tests share no state, and none sleeps. Only `JwksServer` and `StubService::listen` open a port, which is a
-//! free one.
+//! Tests share no state, and none sleeps. Only `JwksServer` and `StubService::listen` open a port. They choose a free
+//! one.
 //!
 //! The crate mints tokens and is for tests only. Put it into `[dev-dependencies]`, which are not part of any
 //! build of a service.
@@ -79,10 +79,10 @@
 //! | `actix` | `attack_actix`: attacks on apps of actix-web; assertions about its responses |
 //! | `tonic` | assertions about tonic's responses and statuses |
 //! | `stub` | `StubService`: a service that expects a client's token, in the process or on a loopback port |
-//! | `tls` | `TestCa`: certificates of an authority of the test's own; attacks over TLS, with `http` |
+//! | `tls` | `TestCa`: certificates of a test's own authority. With `http`, also attacks over TLS |
 //! | `workload-api` | `WorkloadApi`: a SPIFFE Workload API on a Unix socket |
 //! | `jwks-server` | `JwksServer`: an issuer's JWK set on a loopback port |
-//! | `experimental-wimse` | tokens and proofs of WIMSE, and hostile ones. It may change in any version |
+//! | `experimental-wimse` | valid and hostile tokens and proofs of WIMSE. This API may change in any version |
 //! | `double-in-release` | `TokenDraft::guard` and `TokenDraft::caller` in tests that run with `--release` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
