@@ -100,10 +100,10 @@ impl FromStr for Lifetime {
         const RULE: &str = "write one such as `365d`, `12h` or `1h 30m`";
         match humantime::parse_duration(text) {
             Ok(duration) if duration.as_secs() == 0 => {
-                Err(format!("`{text}` is too short, a duration is at least one second; {RULE}"))
+                Err(format!("`{text}` is too short: a duration is at least one second; {RULE}"))
             }
             Ok(duration) if duration.subsec_nanos() > 0 => {
-                Err(format!("`{text}` has a part of a second, a duration has whole seconds; {RULE}"))
+                Err(format!("`{text}` has a fraction of a second: a duration has whole seconds; {RULE}"))
             }
             Ok(duration) if i64::try_from(duration.as_secs()).is_err() => {
                 Err(format!("`{text}` is too long; {RULE}"))

@@ -53,7 +53,7 @@ impl SecretEncoding {
         };
         rule.decode(content).map_err(|error| {
             Problem::key(&error)
-                .help("name a secret, and its encoding with `--secret-encoding base64url`, `utf8` or `raw`")
+                .help("check that this is a secret, and set its encoding with `--secret-encoding base64url`, `utf8` or `raw`")
         })
     }
 }

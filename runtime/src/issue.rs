@@ -242,7 +242,7 @@ fn check_lifetime(lifetime: Duration) -> Result<(), IssueError> {
     if lifetime.as_secs() == 0 || lifetime.subsec_nanos() != 0 || lifetime > Issuer::MAX_LIFETIME {
         let most = Issuer::MAX_LIFETIME.as_secs() / DAY;
         return Err(IssueError::new(format!(
-            "a lifetime of {lifetime:?} is not whole seconds up to {most} days"
+            "a lifetime is whole seconds, from 1 second to {most} days, and not {lifetime:?}"
         )));
     }
     Ok(())

@@ -85,7 +85,7 @@ where
             return Poll::Ready(ended.map_err(Into::into));
         }
         overdue.as_mut().poll(context).map(|()| {
-            let text = format!("requests still ran {limit:?} after the program was asked to end");
+            let text = format!("requests were still running {limit:?} after the signal to end");
             Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
         })
     })
@@ -102,7 +102,7 @@ mod tests {
     async fn a_server_that_does_not_end_is_abandoned_at_the_time_limit() {
         let server = pending::<io::Result<()>>();
         let error = drain_within(Duration::from_millis(1), ready(()), server).await.unwrap_err();
-        assert!(error.to_string().starts_with("requests still ran 1ms after"), "{error}");
+        assert!(error.to_string().starts_with("requests were still running 1ms after"), "{error}");
     }
 
     #[tokio::test]

@@ -116,7 +116,7 @@ impl RevokeOptions {
         }
         if let Some(Instant(expires)) = self.expires.filter(|Instant(expires)| *expires <= store::now()) {
             return Err(Problem::usage(format!(
-                "`--expires` is {}, which is in the past: the token is refused anyway, and nothing was revoked",
+                "`--expires` is {}, which is in the past: verifiers refuse the token already, so nothing was revoked",
                 members::instant(expires)
             ))
             .help("pass the `exp` of the token, as `service-token inspect -` shows it"));
@@ -195,7 +195,7 @@ impl RevokeOptions {
             return Ok(());
         }
         self.consent.ask(&format!(
-            "Verifiers will refuse {} good tokens of the {kind} `{name}` of `{}` within a second{}.",
+            "Verifiers will refuse {} valid tokens of the {kind} `{name}` of `{}` within a second{}.",
             counted.valid,
             revocation.issuer,
             if counted.complete { "" } else { ", and probably more" },
@@ -281,7 +281,7 @@ impl RevokeOptions {
             })?;
         if expires_at.plus(Verifier::MAX_LEEWAY) <= now {
             return Err(Problem::usage(format!(
-                "the token `{jti}` expired {}: it is refused anyway, and nothing was revoked",
+                "the token `{jti}` expired {}: verifiers refuse it already, so nothing was revoked",
                 members::instant(expires_at)
             ))
             .help("`service-token list --active` shows the tokens that are good"));
@@ -296,7 +296,7 @@ impl RevokeOptions {
                 output::result(&escape::one_line(&made.sentence()))?;
                 let number = made.number.map(|number| format!("revocation {number}: ")).unwrap_or_default();
                 output::result(&format!(
-                    "{number}{} of the registry, {} of them good until now",
+                    "{number}{} of the registry, {} of them valid until now",
                     store::tokens_in_words(&made.counted),
                     made.counted.valid
                 ))

@@ -222,7 +222,7 @@ fn exit(plan: &Plan, asked: Asked) -> Exit {
 fn tell_kept(made: &[Made], site: &Site) {
     for Made { kid, .. } in made.iter().filter(|made| made.what == "kept") {
         output::warning(&format!(
-            "`{}` had the key `{kid}`, which the journal did not have; it stays until its last token has expired; if you do not know it, run `service-token rotate --emergency={kid}`",
+            "`{}` contained the key `{kid}`, but the journal did not; the key stays until its last token has expired; if you do not know this key, run `service-token rotate --emergency={kid}`",
             site.jwks.display()
         ));
     }

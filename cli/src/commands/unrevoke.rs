@@ -82,7 +82,7 @@ pub(crate) fn run(options: &UnrevokeOptions) -> Outcome<Exit> {
             );
             output::result(&escape::one_line(&line))?;
             output::result(&format!(
-                "{} of the registry: {} good again, {} still revoked by other revocations",
+                "{} of the registry: {} valid again, {} still revoked by other revocations",
                 store::tokens_in_words(&counted),
                 counted.valid,
                 counted.revoked
@@ -127,7 +127,7 @@ impl UnrevokeOptions {
                 )))?;
                 let covered = store::tokens_in_words(&counted);
                 output::result(&format!(
-                    "{covered} of the registry, unless other revocations cover them too"
+                    "it covers {covered} of the registry, some of which other revocations may cover too"
                 ))?;
             }
         }

@@ -226,7 +226,7 @@ fn check_age(journal: &Journal, kid: &str) -> Outcome<()> {
         Some(age) if age < YOUNG && !journal.revoked.iter().any(|revoked| revoked == kid) => {
             let minutes = age.as_secs() / 60;
             let reason = format!(
-                "the active key `{kid}` has signed for {minutes} minutes only, so a former emergency may have made it; nothing was revoked"
+                "the active key `{kid}` has been active for only {minutes} minutes, so an earlier emergency rotation may have created it; nothing was revoked"
             );
             Err(Problem::new(ProblemCode::WouldBreak, reason)
                 .help(format!("if this key leaked, name it: `service-token rotate --emergency={kid}`")))

@@ -223,7 +223,7 @@ impl Site {
             _ => {
                 let reason = format!("the prepared key `{kid}` is not in `{}`", self.next.display());
                 Err(Problem::new(ProblemCode::BadKey, reason)
-                    .help("run `rotate` on the machine that prepared the key, or copy its file here"))
+                    .help("run `rotate` on the machine that prepared the key, or copy the file of the key to this machine"))
             }
         }
     }

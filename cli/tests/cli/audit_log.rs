@@ -313,7 +313,7 @@ fn explanation_has_the_state_of_the_token_then_and_now_and_who_revoked_it() {
     // Without the store, the record still explains the decision.
     let ran = explain("sqlite:absent.db");
     assert!(ran.stdout.contains("Refused by the stage `policy`") && !ran.stdout.contains("The token:"));
-    assert!(ran.stderr.contains("the state of the token is not known: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the state of the token is unknown: "), "{}", ran.stderr);
 }
 
 #[test]

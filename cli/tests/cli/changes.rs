@@ -180,7 +180,7 @@ fn dry_run_of_each_command_tells_the_effect_and_changes_nothing() {
                 "would mint a token for orders".to_owned(),
             ),
             (&["revoke", &jti], format!("would be revoked: token `{jti}`")),
-            (&["revoke", "--key", &kid], "1 token of the registry, 1 of them good until now".to_owned()),
+            (&["revoke", "--key", &kid], "1 token of the registry, 1 of them valid until now".to_owned()),
             (&["revoke", "--service", "orders", "--before", "now"], "further than before".to_owned()),
             (&["unrevoke", &number, "--reason", "r"], format!("would be undone: revocation {number}")),
             (&["rotate"], "prepare the next key".to_owned()),
@@ -256,7 +256,7 @@ fn terminal_is_asked_before_a_step_that_cannot_be_undone() {
     assert!(code == 0 && !said.contains("Continue?"), "{said}");
     let (code, said) =
         on_terminal(&sandbox, &["revoke", "--service", "orders", "--before", "now"], "y").unwrap();
-    assert!(code == 0 && said.contains("Verifiers will refuse 0 good tokens"), "{said}");
+    assert!(code == 0 && said.contains("Verifiers will refuse 0 valid tokens"), "{said}");
     let (code, said) = on_terminal(&sandbox, &["rotate", &emergency], "YES").unwrap();
     assert!(code == 0 && said.contains("all tokens of `"), "{said}");
     assert_eq!(sandbox.run(&["prune"]).done().stderr, "");

@@ -61,7 +61,7 @@ fn unknown_names_are_revoked_with_allow_unknown() {
         ] {
             let ran = sandbox.run(arguments).done();
             assert!(ran.stdout.contains("0 tokens of the registry"), "{}", ran.stdout);
-            assert!(ran.stderr.contains("warning: no good token of the registry"), "{}", ran.stderr);
+            assert!(ran.stderr.contains("warning: the registry contains no valid token"), "{}", ran.stderr);
         }
         assert_eq!(
             sandbox.run(&["revocations", "--active", "--format", "json"]).json().as_array().unwrap().len(),
@@ -108,14 +108,14 @@ fn revocation_counts_covered_and_valid_tokens() {
         mint(&sandbox, &["orders"]);
         mint(&sandbox, &["inventory"]);
         let ran = sandbox.run(&["revoke", &first]).done();
-        assert!(ran.stdout.contains("1 token of the registry, 1 of them good until now"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("1 token of the registry, 1 of them valid until now"), "{}", ran.stdout);
         let ran =
             sandbox.run(&["revoke", "--service", "orders", "--before", "now", "--format", "json"]).done();
         assert_eq!((&ran.json()["known_tokens"], &ran.json()["valid_tokens"]), (&2.into(), &1.into()));
         let ran =
             sandbox.run(&["revoke", "--service", "inventory", "--before", "2020-01-01T00:00:00Z"]).done();
         assert!(ran.stdout.contains("0 tokens of the registry"), "{}", ran.stdout);
-        assert!(ran.stderr.contains("1 good tokens of the service were issued later"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("1 valid tokens of the service were issued later"), "{}", ran.stderr);
     }
 }
 

@@ -53,7 +53,7 @@ async fn undone_revocation_accepts_the_token_again_and_stays_in_the_list() {
             becomes(&verifier, &token, Some(Code::Revoked)).await;
             let number = number(&revoked);
             let undone = sandbox.run(&["unrevoke", &number, "--reason", "the wrong one"]).done();
-            assert!(undone.stdout.contains("1 token of the registry: 1 good again"), "{}", undone.stdout);
+            assert!(undone.stdout.contains("1 token of the registry: 1 valid again"), "{}", undone.stdout);
             becomes(&verifier, &token, None).await;
             assert_eq!(states(&sandbox.run(&["list", "--format", "json"]).done())[0].1, "active");
             let listed = sandbox.run(&["revocations", "--format", "json"]).done().json();
@@ -81,7 +81,7 @@ async fn undoing_one_of_two_revocations_leaves_the_other_in_force() {
         let shown = sandbox.run(&["show", &jti, "--format", "json"]).done().json();
         assert_eq!(shown["revocations"].as_array().unwrap().len(), 2, "{shown}");
         let undone = sandbox.run(&["unrevoke", &number(&by_token), "--reason", "r"]).done();
-        assert!(undone.stdout.contains("0 good again, 1 still revoked"), "{}", undone.stdout);
+        assert!(undone.stdout.contains("0 valid again, 1 still revoked"), "{}", undone.stdout);
         // Long enough for a reader that got it wrong.
         tokio::time::sleep(Duration::from_millis(900)).await;
         assert_eq!(verdict(&verifier, &token), Some(Code::Revoked));

@@ -360,10 +360,10 @@ fn one_private_block(algorithm: Algorithm, text: &[u8]) -> Result<pem::Pem, KeyE
              a copy of an RSA or ECDSA key, and `service-token keygen --algorithm {algorithm}` makes a new one"
         ))),
         "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(KeyError::unusable(format!(
-            "this is a public key, and signing needs the private one; {remedy}"
+            "this is a public key, but signing needs the private key; {remedy}"
         ))),
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => Err(KeyError::unusable(format!(
-            "this is a certificate, which holds a public key, and signing needs the private one; {remedy}"
+            "this is a certificate with a public key, but signing needs the private key; {remedy}"
         ))),
         tag if tag.ends_with("PRIVATE KEY") => Ok(block),
         tag => Err(KeyError::unusable(format!("the PEM block is `{}`; {remedy}", quoted(tag)))),
@@ -379,7 +379,7 @@ fn encrypted_key() -> KeyError {
 /// Explains why the backend refuses a private key: what it is, and what to do.
 fn unusable(algorithm: Algorithm, tag: &str, der: &[u8]) -> KeyError {
     if let Some(weak) = rsa_numbers(tag, der).and_then(|(n, e)| check_rsa(&n, &e).err()) {
-        let message = format!("{weak}: `service-token keygen --algorithm {algorithm}` makes a new key");
+        let message = format!("{weak}: `service-token keygen --algorithm {algorithm}` creates a new key");
         return match weak.kind() {
             KeyErrorKind::Weak => KeyError::weak(message),
             _ => KeyError::unusable(message),

@@ -175,7 +175,7 @@ impl FileKeysBuilder {
         }
         if self.file.format == Format::Jwks && self.file.kid.is_some() {
             return Err(KeyError::unusable(
-                "the keys of a JWK set bring their own names; leave out `.kid(…)`",
+                "each key of a JWK set contains its own `kid`; leave out `.kid(…)`",
             ));
         }
         if self.encoding_of_no_secret {

@@ -142,16 +142,16 @@ pub(crate) fn check_proof(
     match (confirmation, evidence.dpop.filter(|proof| proof.is_wpt())) {
         (Confirmation::Workload(bound), Some(proof)) if bound == proof.key(at)? => return Ok(()),
         (Confirmation::Workload(_), Some(_)) => {
-            return mismatch("the token contains another key than the one that signed the proof");
+            return mismatch("the key in the token did not sign the proof");
         }
         (Confirmation::Workload(_), None) => {
             return missing(
-                "the token is a Workload Identity Token, and is not sent with the scheme WPT and a proof",
+                "the token is a Workload Identity Token, but it was sent without the scheme WPT and a proof",
             );
         }
         (_, Some(_)) => {
             return mismatch(
-                "the request has the scheme WPT, and its token is not a Workload Identity Token",
+                "the request has the scheme WPT, but its token is not a Workload Identity Token",
             );
         }
         (_, None) => {}
@@ -163,15 +163,15 @@ pub(crate) fn check_proof(
         (Confirmation::Unsupported, _, _) => {
             missing("the token has a `cnf`: it is bound to a key, and no proof of that key was checked")
         }
-        (Confirmation::Key(_), _, None) => {
-            missing("the token is bound to a key (`jkt`), and is not sent with the scheme DPoP and a proof")
-        }
+        (Confirmation::Key(_), _, None) => missing(
+            "the token is bound to a key (`jkt`), but it was sent without the scheme DPoP and a proof",
+        ),
         (Confirmation::Key(bound), _, Some(proof)) if bound == proof.key(at)? => Ok(()),
         (Confirmation::Key(_), _, Some(_)) => {
             mismatch("the token is bound to another key than the one of the proof")
         }
         (Confirmation::None | Confirmation::Certificate(_), _, Some(_)) => {
-            mismatch("the token is sent with the scheme DPoP, and is not bound to a key (`jkt`)")
+            mismatch("the token was sent with the scheme DPoP, but it is not bound to a key (`jkt`)")
         }
         (Confirmation::Certificate(_), None, None) => {
             missing("the token is bound to a certificate, and the connection has none")
@@ -179,9 +179,9 @@ pub(crate) fn check_proof(
         (Confirmation::Certificate(bound), Some(peer), None) if bound != *peer.thumbprint() => {
             mismatch("the token is bound to another certificate than the one of the connection")
         }
-        (Confirmation::Certificate(_), Some(peer), None) if !peer.is_valid_at(at.now) => {
-            mismatch("the token is bound to the certificate of the connection, which is not valid any more")
-        }
+        (Confirmation::Certificate(_), Some(peer), None) if !peer.is_valid_at(at.now) => mismatch(
+            "the token is bound to the certificate of the connection, but this certificate is no longer valid",
+        ),
         (Confirmation::Certificate(_), Some(_), None) => Ok(()),
     }
 }

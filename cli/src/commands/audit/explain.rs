@@ -149,12 +149,14 @@ fn recorded(options: &ExplainOptions, id: &str, tables: &[RouteTable]) -> Outcom
     })?;
     // The record and the tables explain the decision also without the store.
     let token = token(options, &found).unwrap_or_else(|problem| {
-        output::warning(&format!("the state of the token is not known: {problem}"));
+        output::warning(&format!("the state of the token is unknown: {problem}"));
         None
     });
     let policies = found.policies(tables);
     if let Some(endpoint) = found.endpoint.as_deref().filter(|_| !tables.is_empty() && policies.is_empty()) {
-        output::note(&format!("no table has the handler `{endpoint}`, so its policy of today is not known"));
+        output::note(&format!(
+            "no table contains the handler `{endpoint}`, so its current policy is unknown"
+        ));
     }
     match options.format {
         Format::Json => output::json(&found.json(token.as_ref(), &policies))?,
@@ -257,7 +259,7 @@ fn requirements(policy: &WhatIf) -> Vec<String> {
 fn hypothetical(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis, format: Format) -> Outcome<Exit> {
     let answers = explain::what_if(tables, endpoint, caller);
     if answers.is_empty() {
-        let reason = format!("no table has a guarded handler `{}`", escape::one_line(endpoint));
+        let reason = format!("no table contains a guarded handler `{}`", escape::one_line(endpoint));
         return Err(Problem::new(ProblemCode::NotFound, reason)
             .help("`service-token endpoints TABLE` lists the handlers of a table"));
     }

@@ -120,7 +120,7 @@ pub(super) fn verifiers(report: &mut Report, settings: &RotationSettings, journa
         report.problem(
             "verifiers",
             format!("`{}` lacks the keys {}", one.report.id, one.lacks.join(", ")),
-            "check that it can fetch the published set; its log has the error",
+            "check that this verifier can fetch the published set; the log of the verifier contains the error",
         );
     }
     if report.is_clean("verifiers") {

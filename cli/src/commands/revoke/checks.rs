@@ -15,7 +15,7 @@ pub(super) async fn check_clock(store: &Store, before: Timestamp) -> Outcome<()>
     match Clocks::read(store).await? {
         Some(clocks) if clocks.differ() && before.plus(CLOCKS_DIFFER) >= clocks.earlier() => {
             Err(clocks::problem(clocks).and("nothing was revoked").also(
-                "`--before` with an instant that both clocks have passed works, and so does `revoke --key KID` or `revoke JTI`",
+                "set `--before` to an instant that both clocks have passed, or revoke with `--key KID` or by `jti`, which need no instant",
             ))
         }
         _ => Ok(()),

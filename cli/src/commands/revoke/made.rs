@@ -54,12 +54,12 @@ impl Made {
     pub(super) fn warn(&self) {
         if self.counted.valid == 0 && self.outcome == Revoked::New {
             output::warning(
-                "no good token of the registry is revoked by it; it holds for tokens that the registry does not know",
+                "the registry contains no valid token that this revocation covers; it applies to tokens that the registry does not contain",
             );
         }
         if self.counted.valid_later > 0 {
             output::note(&format!(
-                "{} good tokens of the service were issued later and stay good",
+                "{} valid tokens of the service were issued later and stay valid",
                 self.counted.valid_later
             ));
         }

@@ -161,7 +161,7 @@ async fn confirm(State(app): State<Arc<App>>, view: View, Query(mut asked): Quer
                 @if let Some(before) = asked.before {
                     dt { "issued up to" } dd { (members::instant(Timestamp::from_unix(before))) }
                 }
-                dt { "good tokens" } dd { (tried.counted.valid) " of " (tried.counted.tokens)
+                dt { "valid tokens" } dd { (tried.counted.valid) " of " (tried.counted.tokens)
                     @if !tried.counted.complete { ", and probably more" } }
                 dt { "recorded as" } dd { (shown(&view.who.name)) }
             }

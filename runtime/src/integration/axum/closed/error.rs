@@ -35,7 +35,7 @@ impl fmt::Display for RouterError {
                     write!(f, " of `{handler}`")?;
                 }
                 f.write_str(
-                    " reads; write the parameter into the path, or correct its name in `claims(..)` (nest a router before its state is set)",
+                    " reads; write the parameter into the path, or correct its name in `claims(..)`; if another router adds the parameter, nest this router there before you set its state",
                 )
             }
             Self::LostFallback { fallback, nested } => write!(

@@ -79,7 +79,7 @@ fn unsearched(app: &App, view: &View, id: &str, error: &NotFound) -> Response {
     let why = match error {
         NotFound::Io(error) => format!("The files cannot be read: {error}."),
         _ => format!(
-            "The index does not have this id, and the files are larger than {} MiB, too large to be searched for a page.",
+            "The index does not contain this id. The files are larger than {} MiB, so this page does not search them.",
             MAX_SEARCHED / (1024 * 1024)
         ),
     };

@@ -46,7 +46,7 @@ pub(super) async fn page(
             (card("Latest decisions", html::decisions("Latest decisions", &entries, 9_000, &[("service", &name)])))
             @if app.revoker.is_some() {
                 (card("Revoke", html! {
-                    p { "Revokes every token of this service that was issued until now. Its next token is good again." }
+                    p { "Revokes every token of this service that was issued until now. Tokens that are issued later are valid." }
                     p { a.button.danger href=(html::url("/revoke", &[("service", &name)])) { "Revoke all tokens…" } }
                 }))
             }
