@@ -93,7 +93,7 @@ impl Config {
                 Self::load(Path::new(DEFAULT_FILE)).map(Some)
             }
             (None, Some(name)) if wanted => Err(Problem::usage(format!(
-                "no configuration has the environment `{name}`: there is no `{DEFAULT_FILE}` here"
+                "no configuration has the environment `{name}`: `{DEFAULT_FILE}` does not exist in this directory"
             ))
             .help("name one with `--config FILE`")),
             (None, _) => Ok(None),

@@ -228,8 +228,12 @@ impl Notes {
 
 /// The page of the configuration file.
 fn configuration() -> Manual {
-    let mut page =
-        Page::new("service-token.toml", "5", DATE, "Who issues service tokens, with which key, and for whom");
+    let mut page = Page::new(
+        "service-token.toml",
+        "5",
+        DATE,
+        "The issuer, the signing key and the services of service tokens",
+    );
     page.section("DESCRIPTION");
     page.text(
         "The file is TOML. `service-token init` writes one with every key explained. It contains no secret: it names the file of the private key.",

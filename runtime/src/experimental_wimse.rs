@@ -109,8 +109,8 @@ impl Wpt {
         Self(self.0.replay_capacity(proofs))
     }
 
-    /// Sets where accepted proofs are stored, instead of the memory of this process. Use it for a fleet: each replica with a
-    /// memory of its own accepts a proof once.
+    /// Sets where accepted proofs are stored, instead of the memory of this process. Use it for a fleet: with
+    /// separate memories, each replica accepts a proof once.
     pub fn replay_store(self, store: impl ReplayStore) -> Self {
         Self(self.0.replay_store(store))
     }

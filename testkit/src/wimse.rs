@@ -204,7 +204,7 @@ classes! {
     "wpt_typ_of_dpop", "typ", ProofMismatch, "`typ` is that of another kind of proof.",
         "draft-ietf-wimse-wpt-02 section 2",
         |valid| valid.with(|proof| proof.header("typ", "dpop+jwt"));
-    "wpt_alg_none", "alg", ProofMismatch, "`alg` is `none`, and there is no signature.",
+    "wpt_alg_none", "alg", ProofMismatch, "`alg` is `none`, and the signature is absent.",
         "draft-ietf-wimse-workload-creds-02 section 5.1",
         |valid| valid.with(|proof| ProofDraft { signer: Signer::Nobody, ..proof.header("alg", "none") });
     "wpt_alg_symmetric", "alg", ProofMismatch, "`alg` is HS256, and the secret is the public key.",
@@ -222,11 +222,11 @@ classes! {
         };
     "wpt_crit", "crit", ProofMismatch, "The header of the proof has `crit`.", "RFC 7515 section 4.1.11",
         |valid| valid.with(|proof| proof.header("crit", json!(["exp"])));
-    "wpt_signed_by_another_key", "signature", ProofMismatch, "A thief of the token signs with a key of its own.",
+    "wpt_signed_by_another_key", "signature", ProofMismatch, "A thief of the token signs with another key.",
         "draft-ietf-wimse-wpt-02 section 2",
         |valid| valid.with(|proof| { let thief = proof.owner.stranger(); proof.signed_by(&thief) });
     "wpt_with_key_of_a_thief", "key of the header", ProofMismatch,
-        "A thief of the token signs with a key of its own, which is in the header of the proof.",
+        "A thief of the token signs with another key, and puts it into the header of the proof.",
         "draft-ietf-wimse-wpt-02 section 2",
         |valid| valid.with(|proof| {
             let thief = proof.owner.stranger();

@@ -111,8 +111,10 @@ impl JwksOptions {
             sources.extend(config.map(|config| config.key.clone()));
         }
         if sources.is_empty() && journal.keys.is_empty() {
-            return Err(Problem::usage(format!("no signing key: there is no `{DEFAULT_FILE}` here"))
-                .help("name a configuration with `--config FILE`, or pass `--key FILE --algorithm ALG`"));
+            return Err(Problem::usage(format!(
+                "no signing key: `{DEFAULT_FILE}` does not exist in this directory"
+            ))
+            .help("name a configuration with `--config FILE`, or pass `--key FILE --algorithm ALG`"));
         }
         let unknown = if self.drop_unknown { Unknown::Drop } else { Unknown::Keep };
         let mut existing = ExistingSet::default();

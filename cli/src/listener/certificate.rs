@@ -66,7 +66,7 @@ impl Certificate {
     /// Since when the files cannot be used.
     pub(crate) fn broken_since(&self) -> Option<Instant> {
         let mut since = self.broken_since.lock().unwrap_or_else(PoisonError::into_inner);
-        // Files that are as they were before are no event, and the event of an error comes before its status.
+        // Unchanged files cause no event, and the event of an error comes before its status.
         match self.tls.status().error {
             None => *since = None,
             Some(_) => drop(since.get_or_insert_with(Instant::now)),

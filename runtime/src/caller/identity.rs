@@ -172,7 +172,7 @@ impl Identity {
         self.acceptance().bound_key()
     }
 
-    /// Whether the token is a Workload Identity Token, which has a header of its own.
+    /// Whether the token is a Workload Identity Token, which is sent in a separate header.
     #[cfg(all(feature = "experimental-wimse", any(feature = "actix", feature = "axum", feature = "tower")))]
     pub(crate) fn is_workload(&self) -> bool {
         self.acceptance().proof() == Some(crate::proof::Proof::Wpt)

@@ -180,7 +180,7 @@ pub(crate) fn check_proof(
             mismatch("the token is bound to another certificate than the one of the connection")
         }
         (Confirmation::Certificate(_), Some(peer), None) if !peer.is_valid_at(at.now) => mismatch(
-            "the token is bound to the certificate of the connection, but this certificate is no longer valid",
+            "the token is bound to the certificate of the connection, but this certificate is not valid any more",
         ),
         (Confirmation::Certificate(_), Some(_), None) => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! The accepted proofs of a fleet (DPoP, RFC 9449 section 11.1), in a database that its replicas share.
 //!
-//! A request waits for one statement of the database. A thread of its own connects, removes ended proofs and counts the
-//! others. While the database does not answer, requests are refused at once and not after a wait each.
+//! A request waits for one statement of the database. A separate thread connects, removes ended proofs and counts the
+//! others. While the database does not answer, requests are refused immediately, without a wait for each.
 
 mod builder;
 

@@ -114,7 +114,7 @@ fn not_attacked((path, reason): &(String, String)) -> String {
 /// An overview, then each cause with its attacks.
 fn causes(causes: &[Cause<'_>]) -> String {
     if causes.is_empty() {
-        return "<p>There are no findings.</p>\n".to_owned();
+        return "<p>The attack has no findings.</p>\n".to_owned();
     }
     let mut overview = String::from("<ul>\n");
     let mut sections = String::new();

@@ -8,7 +8,7 @@ use super::{DEFAULT_ROLE, TokenDraft};
 
 impl TokenDraft {
     /// Makes the token meet a policy: it gets the first service, the first actor, the first role and all scopes of the policy.
-    /// A token of an identity provider stays as it is, because the provider determines where these are: the test sets them.
+    /// A token of an identity provider does not change, because the provider determines its claims. The test sets them.
     ///
     /// The attack classes about roles and age then fit the token; a token alone is not enough for them. The
     /// classes about names and scopes then fit only if the policy requires some.

@@ -33,7 +33,7 @@ pub(super) struct SearchOptions {
     format: Format,
 }
 
-/// How much text is written at once. A write for each record would take longer than the search.
+/// The bytes of one write. A write for each record would take longer than the search.
 const BLOCK: usize = 64 * 1024;
 
 pub(super) fn run(options: &SearchOptions) -> Outcome<Exit> {

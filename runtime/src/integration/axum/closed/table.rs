@@ -95,8 +95,8 @@ impl Table {
         }
     }
 
-    /// Nests a router, unless a fallback would be lost. axum adopts the fallbacks of a router that has one of its own, and
-    /// drops those below a router that has none. If a guarded fallback were dropped, a public one of the outer router would
+    /// Nests a router, unless a fallback would be lost. axum adopts the fallbacks of a router that has a fallback itself, and
+    /// drops the fallbacks below a router without one. If a guarded fallback were dropped, a public one of the outer router would
     /// answer its paths.
     pub(crate) fn nest(&mut self, prefix: &str, inner: Self) -> Result<(), RouterError> {
         let fallbacks = Arc::unwrap_or_clone(inner.fallbacks);
