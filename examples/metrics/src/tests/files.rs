@@ -85,6 +85,19 @@ fn each_alert_has_a_severity_a_test_and_an_action() {
     }
 }
 
+/// With such a code, the service itself is the reason for the refusal.
+#[test]
+fn alert_about_a_closed_service_has_each_code_of_a_server_error() {
+    let rules: Value = serde_norway::from_str(&read("prometheus/alerts.yml")).unwrap();
+    let groups = rules["groups"].as_array().unwrap();
+    let mut rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let closed = rules.find(|rule| rule["alert"] == "ServiceOnlyClosed").unwrap();
+    let expression = closed["expr"].as_str().unwrap();
+    let codes: BTreeSet<&str> = expression.split('"').nth(1).unwrap().split('|').collect();
+    let failures = service_only::error::Code::ALL.iter().filter(|code| code.status() >= 500);
+    assert_eq!(codes, failures.map(|code| code.as_str()).collect::<BTreeSet<&str>>());
+}
+
 #[test]
 fn promtool_accepts_the_rules() {
     promtool(&["check", "rules", "alerts.yml"]);
