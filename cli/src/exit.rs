@@ -85,7 +85,7 @@ impl Exit {
             Self::Forbidden => "authentic and forbidden (HTTP 403)",
             Self::Unavailable => "the store, a file system or the attacked service cannot be used now",
             Self::Busy => "another run is active, or was faster",
-            Self::WouldBreak => "refused: verifiers would refuse a good token, or the clock is wrong",
+            Self::WouldBreak => "refused: verifiers would refuse a valid token, or the clock is wrong",
             Self::KeyRefused => "the signing key is revoked, retired or not published",
             Self::Overdue => "`rotate --plan` found an overdue step, a key past its life, an unfinished run",
             Self::NotFound => {

@@ -106,7 +106,7 @@ say "A rotation waits for a verifier: bakery is paused"
 kill -STOP "$bakery_pid"
 prepared() { service-token rotate > rotate.txt && grep -q '^prepared ' rotate.txt; }
 until_it_works prepared
-waits() { service-token rotate > rotate.txt && grep 'waits: not known yet to bakery;' rotate.txt; }
+waits() { service-token rotate > rotate.txt && grep 'waits: not loaded yet by bakery;' rotate.txt; }
 until_it_works waits
 echo "shop has the next key, and bakery does not: the old key still signs"
 

@@ -61,7 +61,7 @@ use crate::{
 ///     .build()
 /// # }
 /// ```
-#[must_use = "an issuer is trusted once it is given to `VerifierBuilder::trust`"]
+#[must_use = "an issuer is trusted only after you pass it to `VerifierBuilder::trust`"]
 pub struct TrustedIssuer {
     credentials: Credentials,
     issuer: String,

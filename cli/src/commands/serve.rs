@@ -85,7 +85,7 @@ impl ServeOptions {
             return Ok(());
         }
         let reason =
-            format!("`{}` can be reached from other machines, and no certificate is named", self.listen);
+            format!("`{}` can be reached from other machines, but no certificate is configured", self.listen);
         Err(Problem::usage(reason).help(
             "pass `--tls-cert FILE --tls-key FILE`; behind a proxy on this machine, listen on 127.0.0.1",
         ))
@@ -107,7 +107,7 @@ impl ServeOptions {
         output::result(&format!("serving {}", listener.url()))?;
         if !pages.has_discovery() {
             output::note(&format!(
-                "the issuer `{}` is not an https URL, so it has no discovery document; name the URL of the set to verifiers",
+                "the issuer `{}` is not an https URL, so it has no discovery document; configure the URL of the set in each verifier",
                 config.issuer
             ));
         }

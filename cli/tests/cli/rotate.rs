@@ -129,7 +129,7 @@ fn key_is_replaced_step_by_step_without_refusing_a_valid_token() {
     report(&sandbox, "orders-1", vec![old.clone(), new.clone()]);
     report(&sandbox, "sales-1", vec![old.clone()]);
     let waits = sandbox.run(&["rotate"]).done().stdout;
-    assert!(waits.contains("waits: not known yet to sales-1"), "{waits}");
+    assert!(waits.contains("waits: not loaded yet by sales-1"), "{waits}");
 
     report(&sandbox, "sales-1", vec![old.clone(), new.clone()]);
     assert!(sandbox.run(&["rotate"]).done().stdout.starts_with(&format!("activated {new}\n")));
@@ -140,7 +140,7 @@ fn key_is_replaced_step_by_step_without_refusing_a_valid_token() {
 
     // A month later, but for the journal.
     let held = sandbox.run(&["rotate"]).done().stdout;
-    assert!(held.contains("waits: `orders` holds a token of it until"), "{held}");
+    assert!(held.contains("waits: `orders` has a token of this key until"), "{held}");
     let json = sandbox.run(&["rotate", "--format", "json"]).done().json();
     let retire = json["next"].as_array().unwrap().iter().find(|planned| planned["step"] == "retire").unwrap();
     assert_eq!((&retire["needed_by"][0], &retire["kid"]), (&"orders".into(), &old.as_str().into()));

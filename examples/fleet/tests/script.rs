@@ -43,7 +43,7 @@ fn script_shows_a_revocation_and_a_rotation_that_waits() {
         "orders calls both: 200 200",
         "orders calls both: 401 401",
         "orders has a new token: 200 200",
-        "waits: not known yet to bakery;",
+        "waits: not loaded yet by bakery;",
         "activated ",
         "orders has a token of the new key: 200 200",
     ] {

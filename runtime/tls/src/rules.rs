@@ -260,7 +260,9 @@ impl<'c> Extensions<'c> {
                 Ok(id) => Ok(Some(id)),
                 Err(error) => Err(names(format!("the URI SAN is not a SPIFFE ID of a workload: {error}"))),
             },
-            _ => Err(names("the certificate has a SPIFFE ID and another URI SAN, expected one".to_owned())),
+            _ => Err(names(
+                "the certificate has a SPIFFE ID and another URI SAN, expected only the SPIFFE ID".to_owned(),
+            )),
         }
     }
 

@@ -86,7 +86,7 @@ pub(crate) fn run(options: &AnomaliesOptions) -> Outcome<Exit> {
         output::warning("the files have no records");
     } else if anomalies.since == anomalies.compared_from {
         output::warning(
-            "no records are older, so the rules that compare found nothing; name an earlier file",
+            "the files have no earlier records, so the rules that compare with the past found nothing; pass an earlier file too",
         );
     } else {
         let (since, from) = (&anomalies.since, &anomalies.compared_from);

@@ -88,7 +88,7 @@ pub(crate) fn run(options: &UnusedOptions) -> Outcome<Exit> {
     }
     let exit = findings::write(&findings, report, options.format)?;
     if !unused.coverage.is_enough {
-        output::warning("the logs cover too little of the window, so the report has no conclusion");
+        output::warning("the logs cover too little of the window, so the report draws no conclusion");
         return Ok(Exit::Misuse);
     }
     match unavailable {

@@ -82,7 +82,7 @@ fn first_rotation_keeps_the_other_keys_of_a_published_set_as_retiring() {
             again.stdout,
             again.stderr
         );
-        assert!(again.stdout.contains("waits: `orders` holds a token of it until"), "{}", again.stdout);
+        assert!(again.stdout.contains("waits: `orders` has a token of this key until"), "{}", again.stdout);
     }
 }
 

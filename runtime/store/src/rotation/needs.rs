@@ -74,13 +74,18 @@ impl fmt::Display for Need {
         match self {
             Self::Time { until } => write!(f, "not before {}", time(until)),
             Self::Verifiers { lacking, until } if lacking.is_empty() => {
-                write!(f, "no verifier reports; by {} each has looked for new keys", time(until))
+                write!(f, "no verifier reports; by {} each verifier has loaded the new key", time(until))
             }
             Self::Verifiers { lacking, until } => {
-                write!(f, "not known yet to {}; at the latest at {}", lacking.join(", "), time(until))
+                write!(
+                    f,
+                    "not loaded yet by {}; at the latest, it waits until {}",
+                    lacking.join(", "),
+                    time(until)
+                )
             }
             Self::Holder { service, until, last_seen } => {
-                write!(f, "`{service}` holds a token of it until {}", time(until))?;
+                write!(f, "`{service}` has a token of this key until {}", time(until))?;
                 match last_seen {
                     Some(seen) => write!(f, ", last seen at {}", time(seen)),
                     None => f.write_str(", never seen in use"),
@@ -88,12 +93,12 @@ impl fmt::Display for Need {
             }
             Self::User { service, last_seen, .. } => write!(
                 f,
-                "`{service}` was seen at {} with a token of it that the registry does not know",
+                "`{service}` was seen at {} with a token of this key that the registry does not know",
                 time(last_seen)
             ),
             Self::Unknown { until } => write!(
                 f,
-                "no token of it is in the registry and no verifier reports; tokens may live until {}",
+                "the registry has no token of this key, and no verifier reports; other tokens may be valid until {}",
                 time(until)
             ),
         }

@@ -114,7 +114,7 @@ fn a_key_signs_when_every_verifier_that_reports_has_it_or_after_the_longest_refr
         |age| journal(&[key("old", KeyState::Active, 80 * DAY), key("new", KeyState::Prepared, age)]);
     let cases: [(i64, Vec<VerifierReport>, Result<(), &str>); 7] = [
         (60, vec![verifier("a", both, 0), verifier("b", both, 9)], Ok(())),
-        (60, vec![verifier("a", both, 0), verifier("b", one, 9)], Err("not known yet to b; at the latest")),
+        (60, vec![verifier("a", both, 0), verifier("b", one, 9)], Err("not loaded yet by b; at the latest")),
         // The verifier is gone; the plan waits only for the interval in which it would have learnt the key.
         (60, vec![verifier("a", both, 0), verifier("b", one, 2 * HOUR)], Ok(())),
         (60, vec![verifier("b", both, 2 * HOUR)], Err("no verifier reports; by")),
@@ -160,7 +160,7 @@ fn a_key_retires_when_its_last_token_has_expired_and_not_while_a_service_needs_i
     let needed = with(&[ended.clone(), holder("old", "sales", 60)], &[used("old", "sales", 30)]);
     assert_eq!(
         held(&needed, "old"),
-        ["`sales` holds a token of it until 2026-01-01T00:06:00Z, last seen at 2025-12-31T23:59:30Z"]
+        ["`sales` has a token of this key until 2026-01-01T00:06:00Z, last seen at 2025-12-31T23:59:30Z"]
     );
     // The key was used before its end, and not since.
     assert_eq!(
@@ -171,7 +171,7 @@ fn a_key_retires_when_its_last_token_has_expired_and_not_while_a_service_needs_i
     let unknown = with(&[ended], &[used("old", "stock", 60)]);
     assert_eq!(
         held(&unknown, "old"),
-        ["`stock` was seen at 2025-12-31T23:59:00Z with a token of it that the registry does not know"]
+        ["`stock` was seen at 2025-12-31T23:59:00Z with a token of this key that the registry does not know"]
     );
 }
 
@@ -193,7 +193,7 @@ fn adopted_key_goes_with_the_last_token_that_the_registry_knows_and_else_after_t
     };
     assert_eq!(
         held(&known(60), "old"),
-        ["`orders` holds a token of it until 2026-01-01T00:06:00Z, never seen in use"]
+        ["`orders` has a token of this key until 2026-01-01T00:06:00Z, never seen in use"]
     );
     assert_eq!(plan(&known(-300)).due(), Some(&retire("old")));
     let unknown = journal(&[key("new", KeyState::Active, DAY), adopted.clone()]);

@@ -122,7 +122,7 @@ impl fmt::Display for Warning {
             }
             Self::UnmanagedKeys { keys, place } => write!(
                 f,
-                "`{place}` has keys that stay and never retire, because the journal cannot have them: {}; `rotate --drop-unknown` removes them",
+                "`{place}` has keys that never retire, because the journal cannot record them: {}; `rotate --drop-unknown` removes them",
                 keys.join(", ")
             ),
         }

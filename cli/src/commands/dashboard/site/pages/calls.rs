@@ -110,7 +110,7 @@ fn matrix(usage: &[PairUsage]) -> Markup {
                 tbody { (rows.markup) }
             }
         }
-        p.legend { "Each row calls the columns. A stronger colour means more admitted calls. ✕ counts refusals; with a frame they are more than 5 % of the calls." }
+        p.legend { "A row is a caller, and a column is a called program. A stronger colour means more admitted calls. ✕ counts refusals. A cell with a frame has more than 5 % refusals." }
         @if left > 0 { p.note { (left) " callers and programs with fewer calls are not in the matrix." } }
     }
 }
