@@ -224,7 +224,7 @@ impl<'a> Rotation<'a> {
         let reason =
             format!("`{file}` contains the key `{}`, but `{active}` is the active key", current.kid());
         Err(Problem::new(ProblemCode::BadKey, reason).help(
-            "run `rotate` on the machine with the active key, or copy its file here; after a leak, run `rotate --emergency`",
+            "run `rotate` on the machine with the active key, or copy the file of this key to this machine; after a leak, run `rotate --emergency`",
         ))
     }
 

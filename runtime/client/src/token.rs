@@ -64,7 +64,7 @@ fn what_it_is(text: &str) -> &'static str {
     } else if begins("\"") || begins("'") {
         "it begins with a quotation mark; write only the token into the file"
     } else if text.contains(char::is_whitespace) {
-        "it contains white space, so it contains line breaks or more than one token"
+        "it contains white space; write one token, without line breaks, into the file"
     } else if text.split('.').count() != 3 {
         "it does not have three parts, separated by dots"
     } else {
