@@ -13,14 +13,16 @@ use crate::{TokenError, TokenFileError, signing::Signing};
 /// Adds the token of a [`TokenSource`] or a [`TokenSupply`] to requests to named services, and to no others. It is a tower layer
 /// with the feature `tower`, and reqwest middleware with `reqwest`.
 ///
-/// A request to another origin, or one that already has an `Authorization` header, passes unchanged. After a
-/// 401 response the source rereads its file, or obtains another token. If there is another token, the request is sent
-/// once more with it. A request that cannot get a token fails before it is sent. A request whose body is already consumed is not sent again; the next request has the new
-/// token.
+/// - A request to another origin, or one that already has an `Authorization` header, is sent unchanged.
+/// - If there is no token for a request, the request fails before it is sent.
+/// - After a 401 response the source reads its file again, or obtains another token. If it then has another token, the
+///   request is sent once more with this token. If the body of the request is already consumed, the request is not sent
+///   again, and the next request has the new token.
 ///
-/// If a tower client follows redirects, put that layer around this one: then each redirect is compared with the recipients.
+/// If a layer of a tower client follows redirects, put that layer around this one. Each redirect is then compared with
+/// the recipients.
 ///
-/// A proxy can read what passes over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
+/// A proxy can read a token that is sent over plain HTTP. `AttachToken::client` creates a reqwest client that uses no
 /// proxy.
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until you add it to a client"]
@@ -91,8 +93,8 @@ impl From<Tokens> for AttachToken {
 }
 
 impl AttachToken {
-    /// Sends the token to this origin, such as `http://orders:8000`; call it again for another one. There is
-    /// no option for all origins, because any service that receives a token can use it.
+    /// Sends the token to this origin, such as `http://orders:8000`. Call it again to add another origin. You cannot
+    /// send the token to all origins, because any service that receives a token can use it.
     ///
     /// # Errors
     /// When the text is not exactly a scheme, a host and a port.
@@ -102,9 +104,10 @@ impl AttachToken {
         Ok(self)
     }
 
-    /// Sets the audience of the recipient that was added last, or of all later ones if there is none yet. A
-    /// [`TokenSupply`] obtains a token for it, and the token of a file must name it. Give each callee its own audience, or
-    /// one could use the token of another.
+    /// Sets the audience of the recipient that was added last. If no recipient was added yet, it sets the audience of
+    /// all recipients that you add later. A [`TokenSupply`] obtains a token for this audience. A token from a file must
+    /// contain the audience. Give each recipient its own audience: otherwise a recipient could send your token to
+    /// another one.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         let audience = Some(audience.into());
         match self.recipients.last_mut() {
@@ -118,7 +121,7 @@ impl AttachToken {
     /// bound to the key, as those of [`TokenSource::issuer_for_key`] are. Another issuer binds them to
     /// [`DpopKey::thumbprint`](service_only::issue::DpopKey::thumbprint).
     ///
-    /// If a server asks for a nonce, the request is sent once more with it, like one with a newer token.
+    /// If a server requires a nonce, the request is sent once more, with a proof that contains the nonce.
     #[cfg(all(feature = "issue", any(feature = "reqwest", feature = "tower")))]
     pub fn dpop(self, key: impl Into<std::sync::Arc<service_only::issue::DpopKey>>) -> Self {
         Self { signing: Signing::Dpop(crate::signing::Dpop::new(key.into())), ..self }

@@ -47,8 +47,8 @@ pub struct ClientCredentials {
 }
 
 impl TokenSource {
-    /// Obtains tokens from the OAuth 2.0 server with this issuer, for client credentials. Its token endpoint is read from
-    /// `ISSUER/.well-known/openid-configuration`, which must name the same issuer.
+    /// Obtains tokens with client credentials from the OAuth 2.0 server that has this issuer. The URL of the token
+    /// endpoint is read from `ISSUER/.well-known/openid-configuration`, which must contain the same issuer.
     pub fn client_credentials(issuer: impl Into<String>) -> ClientCredentials {
         ClientCredentials {
             place: Place::Issuer(issuer.into()),
@@ -106,7 +106,7 @@ impl ClientCredentials {
         Self { credential: Some(Credential::PrivateKey(key.into())), ..self }
     }
 
-    /// Asks for tokens that are bound to this key (RFC 9449 section 5). Pass the same key to
+    /// Requests tokens that are bound to this key (RFC 9449 section 5). Pass the same key to
     /// [`AttachToken::dpop`](crate::AttachToken::dpop), which signs each request with it.
     #[cfg(feature = "issue")]
     pub fn dpop(self, key: impl Into<Arc<DpopKey>>) -> Self {
@@ -125,7 +125,8 @@ impl ClientCredentials {
         self
     }
 
-    /// Sets how the provider learns for which audience a token is. The default is `resource` (RFC 8707).
+    /// Sets how a request tells the provider the audience of the token. The default is the parameter `resource` (RFC
+    /// 8707).
     pub fn audience_parameter(self, parameter: AudienceParameter) -> Self {
         Self { audience: parameter, ..self }
     }
@@ -136,8 +137,8 @@ impl ClientCredentials {
         self
     }
 
-    /// Sends requests to the provider through this proxy. Proxies of the environment are not used: over plain HTTP a
-    /// proxy reads the credential.
+    /// Sends requests to the provider through this proxy. Proxies of the environment are not used, because a proxy can
+    /// read a credential that is sent over plain HTTP.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.transport.proxy = Some(url.into());
         self
@@ -166,7 +167,7 @@ impl ClientCredentials {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Starts the source. It sends nothing: the first request to a callee obtains the first token.
+    /// Starts the source. It does not send a request yet: the first request to a recipient obtains the first token.
     ///
     /// # Errors
     /// When the client id or the credential is missing, or a setting cannot be used.

@@ -24,13 +24,13 @@ pub enum TokenErrorKind {
     Timeout(Duration),
     /// The provider limits requests. The next request is not sent before this time has passed.
     RateLimited(Duration),
-    /// The status was not 200, and the body is not an OAuth 2.0 error. A redirect is such a status.
+    /// The status is not 200, and the body is not an OAuth 2.0 error. A redirect is also an error of this kind.
     Status(u16),
     /// The provider answered with an OAuth 2.0 error (RFC 6749 section 5.2).
     Refused(String),
     /// The response is a web page.
     Html,
-    /// The response is not what RFC 6749 section 5.1 asks for.
+    /// The response does not have the form that RFC 6749 section 5.1 requires.
     Response(String),
     /// Neither the response nor the token states when the token expires.
     NoExpiry,
@@ -50,7 +50,7 @@ impl TokenError {
         &self.kind
     }
 
-    /// The URL that was asked, without its query; `None` if nothing was asked.
+    /// The URL of the request, without its query; `None` if no request was sent.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }

@@ -82,12 +82,12 @@ use self::{
 /// The token that this service sends to other services, reloaded from a file when the file changes. Cheap to
 /// clone; all clones share one state.
 ///
-/// The first token must exist when you open the source. For a file that another container writes later, see
-/// [`wait_up_to`](TokenSourceBuilder::wait_up_to) and [`start_lazily`](TokenSourceBuilder::start_lazily).
-/// After that, the last token stays in use while the file is broken, missing, or on a mount that hangs. The
-/// log and [`TokenSource::last_error`] then report the error. No request waits more than two seconds for the
-/// file, and a mount that hangs blocks one thread. The swap of a mounted Kubernetes secret is detected like
-/// any other change. The threads that watch the file end with the last clone.
+/// The token must exist when you open the source. If another container writes the file later, see
+/// [`wait_up_to`](TokenSourceBuilder::wait_up_to) and [`start_lazily`](TokenSourceBuilder::start_lazily). After that,
+/// the last token stays in use while the file is broken, missing, or on a mount that hangs. The log and
+/// [`TokenSource::last_error`] then report the error. No request waits more than two seconds for the file, and a mount
+/// that hangs blocks one thread. The swap of a mounted Kubernetes secret is detected like any other change. The threads
+/// that watch the file end with the last clone.
 ///
 /// ```no_run
 /// use service_only_client::{AttachToken, TokenSource};
@@ -107,7 +107,7 @@ impl TokenSource {
     /// The largest token file, in bytes: the longest token that a verifier accepts, and a line break.
     pub const MAX_FILE_BYTES: usize = token_file::MAX_TOKEN_FILE_BYTES;
 
-    /// The minimum time between two reads of the file that a 401 of a server triggers.
+    /// The minimum time between two reads of the file after 401 responses.
     pub const REREAD_INTERVAL: Duration = service_only::__satellite::REREAD_INTERVAL;
 
     /// Reads one token from a file. It ignores white space around the token and a byte order mark.
@@ -120,16 +120,16 @@ impl TokenSource {
         }
     }
 
-    /// Reads the token of a projected volume of Kubernetes, which the kubelet replaces before it expires. The token must
-    /// name the audience and have an expiry, so a token for the API server is never sent.
+    /// Reads the token of a projected volume of Kubernetes, which the kubelet replaces before it expires. The token
+    /// must contain this audience and have an expiry. So a token for the API server is never sent to another service.
     pub fn kubernetes_volume(path: impl Into<PathBuf>, audience: impl Into<String>) -> TokenSourceBuilder {
         let mut builder = Self::file(path);
         builder.file.audience = Some(audience.into());
         builder
     }
 
-    /// Mints tokens with an issuer of this process, for the service that this program is. Each audience gets its own
-    /// token, with the lifetime that the issuer gives.
+    /// Mints tokens with an issuer in this program. `service` is the name of this program in the tokens. Each audience
+    /// gets its own token, with the lifetime that the issuer sets.
     ///
     /// # Errors
     /// When the issuer cannot mint for this service.
@@ -191,8 +191,8 @@ impl TokenSource {
         Ok(TokenSupply::new(minter, Box::new(SystemClock), TokenSupply::DEFAULT_RENEWAL_PERCENT))
     }
 
-    /// Sends one token that never changes, for tests. A request fails once the token has expired, or if it names another
-    /// audience than the callee's.
+    /// Sends one token that never changes, for tests. A request fails if the token has expired, or if it is for another
+    /// audience than that of the recipient.
     ///
     /// # Errors
     /// When the text is not a token.

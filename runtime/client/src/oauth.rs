@@ -11,7 +11,7 @@ pub(crate) use self::{
     transport::{DEFAULT_TIMEOUT, MAX_RESPONSE_BYTES, Transport},
 };
 
-/// How the provider learns for which audience a token is.
+/// How a request tells the provider the audience of the token.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AudienceParameter {

@@ -20,9 +20,9 @@ impl AttachToken {
         Ok(ClientBuilder::new(client).with(self.client_uses_no_proxy()).build())
     }
 
-    /// Declares that the client below this middleware uses no proxy for plain HTTP. Without it, a request
-    /// over plain HTTP fails if the environment names a proxy for it, because the proxy would read the token.
-    /// The middleware cannot see a proxy that your code sets on the client.
+    /// Declares that the client below this middleware uses no proxy for plain HTTP. Without this declaration, a request
+    /// over plain HTTP fails if the environment sets a proxy for it, because the proxy could read the token. The
+    /// middleware cannot see a proxy that your code sets on the client.
     pub fn client_uses_no_proxy(mut self) -> Self {
         self.proxies = Proxies(None);
         self

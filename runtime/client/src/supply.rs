@@ -87,17 +87,19 @@ impl TokenSupply {
     /// outage of the provider.
     pub const DEFAULT_RENEWAL_PERCENT: u32 = 66;
 
-    /// The maximum number of audiences of one source. A recipient has one, so a larger number is a mistake.
+    /// The maximum number of audiences of one source. A recipient has one audience, so a larger number is probably a
+    /// mistake.
     pub const MAX_AUDIENCES: usize = 256;
 
     /// The longest pause between two attempts to obtain a token.
     pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-    /// How old a token is at least before a 401 of a callee renews it. A callee that refuses every token must not turn each
-    /// request into one to the provider.
+    /// The minimum age of a token that is renewed after a 401 response. Without a minimum, a service that refuses every
+    /// token would turn each request to it into a request to the provider.
     pub const REFUSED_INTERVAL: Duration = Duration::from_secs(30);
 
-    /// The longest `Retry-After` that is respected. A provider must not silence a client for days.
+    /// The longest `Retry-After` that is respected. A longer one counts as this time, so that a provider cannot stop a
+    /// client for days.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
     pub(crate) fn new(minter: Minter, clock: Box<dyn Clock>, renew_after: u32) -> Self {
@@ -111,8 +113,8 @@ impl TokenSupply {
         }))
     }
 
-    /// The value of an `Authorization` header for a callee with this audience: `Bearer` and the token. It obtains the
-    /// token first if there is none. `None` asks for a token without naming an audience.
+    /// The value of an `Authorization` header for a service with this audience: `Bearer` and the token. If there is no
+    /// token yet, it first obtains one. With `None`, the token is requested without an audience.
     ///
     /// # Errors
     /// When the source has no valid token and cannot obtain one.

@@ -69,8 +69,8 @@ impl<S> Layer<S> for AttachToken {
     }
 }
 
-/// A client with a layer of [`AttachToken`], which adds a token to its requests. Its error is the client's
-/// own error, or why a token is missing: a [`TokenFileError`](crate::TokenFileError) of a file, or a
+/// A tower client inside the layer [`AttachToken`], which adds a token to its requests. The error is that of the
+/// client, or the reason why there is no token: a [`TokenFileError`](crate::TokenFileError) of a file, or a
 /// [`TokenError`](crate::TokenError) of a [`TokenSupply`](crate::TokenSupply).
 #[derive(Debug, Clone)]
 pub struct TokenAttached<S> {

@@ -21,8 +21,9 @@ const SLOT: i64 = 600_000_000;
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "built by the caller")]
 pub struct AnomalyRules {
-    /// What happened from this instant on is compared with what happened before, in microseconds since 1970. `None`
-    /// takes the last quarter of the records, and at most the last day.
+    /// The beginning of the time that is examined, in microseconds since 1970. The records from then on are compared
+    /// with the records before. With `None`, the last quarter of the time of the log is examined, and at most the last
+    /// day.
     pub since: Option<i64>,
     /// The smallest number of refusals within five minutes that is a burst.
     pub burst: u32,
@@ -32,7 +33,8 @@ pub struct AnomalyRules {
     pub gap_minutes: u32,
     /// A gap is at least this many times as long as the usual distance between two minutes with records.
     pub gap_factor: u32,
-    /// How long an old token may rest and then be used again, after its successor was seen, in slots of ten minutes.
+    /// The longest pause, in slots of ten minutes, after which a replaced token may be used again without a finding.
+    /// The pause counts from the first use of its successor at the earliest.
     pub overlap_slots: u32,
 }
 
@@ -46,17 +48,19 @@ impl Default for AnomalyRules {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Anomalies {
-    /// What happened from here on was compared with what happened before.
+    /// The beginning of the time that was examined.
     pub since: String,
-    /// The start of the records before it. If it equals `since`, rules that need a comparison found nothing.
+    /// The time of the first record. If it equals `since`, there are no earlier records, so rules that compare with
+    /// them found nothing.
     pub compared_from: String,
     /// What is unusual.
     pub findings: Vec<Finding>,
 }
 
 impl Anomalies {
-    /// The report in Prometheus' text format, for the textfile collector of node_exporter: the number of findings of each
-    /// rule, the damaged lines, and the time of the last record, which shows whether the report still follows the log.
+    /// The report in the text format of Prometheus, for the textfile collector of node_exporter. It contains the number
+    /// of findings of each rule, the number of damaged lines, and the time of the last record. If this time is old, the
+    /// log was not read recently.
     ///
     /// No label is a name from the log, so the number of series is fixed.
     pub fn exposition(&self, survey: &Survey, done: &Done) -> String {

@@ -36,7 +36,7 @@ pub struct Explanation {
     /// The value of the request, and what was expected, if the reason has both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
-    /// What would change the decision.
+    /// What you can change to get another decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<Advice>,
     /// The digest of the handler's policy at the time of the decision. Records of older versions have none.
@@ -108,12 +108,12 @@ pub fn advice(code: &str) -> Advice {
     Advice::for_code(code)
 }
 
-/// The codes that [`advice`] knows are all codes of this version.
+/// Whether [`advice`] knows this code. It knows all codes of this version.
 pub fn is_known(code: &str) -> bool {
     Code::ALL.iter().any(|known| known.as_str() == code)
 }
 
-/// A caller that was never seen.
+/// A caller that does not have to exist, with its token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "built by the caller")]
 pub struct Hypothesis {
@@ -127,7 +127,7 @@ pub struct Hypothesis {
     pub scopes: Vec<String>,
 }
 
-/// The answer for a caller that was never seen.
+/// The decision about a [`Hypothesis`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WhatIf {
@@ -162,9 +162,9 @@ pub struct Requirement {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicyChange {
-    /// It is the policy that decided.
+    /// It is the same policy.
     Same,
-    /// The policy has changed since.
+    /// The policy has changed since the decision.
     Changed,
     /// The record or the table has no digest.
     Unknown,
@@ -181,8 +181,8 @@ impl PolicyChange {
     }
 }
 
-/// Applies the policies of an endpoint to a caller, as far as the table can tell. An authentic token is assumed. Empty if
-/// no table has the endpoint.
+/// Applies the policies of an endpoint to a caller with an authentic token. A requirement that depends on the rest of
+/// the token is left open. The result is empty if no table contains the endpoint.
 pub fn what_if(tables: &[RouteTable], endpoint: &str, caller: &Hypothesis) -> Vec<WhatIf> {
     let mut answers = Vec::new();
     for table in tables {

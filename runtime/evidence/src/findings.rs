@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// A service is in the list of a handler and never called it.
+    /// The list of a handler contains a service that never called it.
     UnusedGrant,
     /// No service called the handler.
     UnusedEndpoint,
     /// A valid token was never used.
     UnusedToken,
-    /// No handler that the service called needs the scope of its token.
+    /// A token has a scope that no handler requires which its service called.
     UnusedScope,
     /// The handler admits any service, and few called it.
     OpenPolicy,

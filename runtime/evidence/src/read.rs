@@ -21,7 +21,7 @@ use self::source::Source;
 /// The longest line that is read, in bytes. The longest line that the sink writes has about 16 KB.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// How many damaged lines are described. The others are counted.
+/// The maximum number of damaged lines that are described. Further ones are only counted.
 pub const MAX_DESCRIBED: usize = 100;
 
 /// How far a record may be older than the newest before it, in microseconds. Lines of several threads are some
@@ -66,7 +66,7 @@ pub struct Place<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Why a line was not used, or what is remarkable about it.
+/// A problem of a line or a file. Most of these lines are not used.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TroubleKind {
@@ -175,7 +175,7 @@ impl Done {
         &self.trouble
     }
 
-    /// What was read in several parts. Each describes its first problems.
+    /// The sum of several parts. It contains the problems that each part describes.
     pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
         for Self { files, bytes, lines, records, trouble, counts } in parts {
@@ -218,7 +218,7 @@ struct At<'a> {
 /// Reads the records of files. The order of the files does not matter to the analysis of this crate.
 ///
 /// # Errors
-/// When a file cannot be opened. What is wrong within a file is in [`Done::trouble`].
+/// When a file cannot be opened. Problems within a file are in [`Done::trouble`].
 pub fn files<P: AsRef<Path>>(
     paths: impl IntoIterator<Item = P>,
     visitor: &mut impl Visitor,

@@ -8,8 +8,9 @@ use actix_web::{dev::Extensions, rt::net::TcpStream};
 use crate::tls::Tls;
 
 impl Tls {
-    /// Stores the certificate of the client in the data of a connection of actix, where `#[service_only]` finds it. Pass
-    /// it to `HttpServer::on_connect`, with a clone of [`server_config`](Tls::server_config) in `bind_rustls_0_23`.
+    /// Returns a function for `HttpServer::on_connect` of actix-web. The function stores the certificate of the client
+    /// in the data of the connection, where `#[service_only]` finds it. Pass a clone of
+    /// [`server_config`](Tls::server_config) to `bind_rustls_0_23`.
     ///
     /// ```no_run
     /// use actix_web::{App, HttpServer};

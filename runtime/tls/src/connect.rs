@@ -19,10 +19,9 @@ use tower_service::Service;
 
 use crate::tls::Tls;
 
-/// Connects to the host of a URI by TLS, whatever its scheme is. It never falls back to plain text.
+/// Connects to the host of a URI with TLS. It uses TLS for the scheme `http` too, and never falls back to plain text.
 ///
-/// Use it for a channel of tonic. The channel needs `http` in its URI, because tonic would otherwise add TLS of its
-/// own.
+/// Use it for a channel of tonic. Write `http` in the URI of the channel: with `https`, tonic would add its own TLS.
 ///
 /// ```no_run
 /// # #[cfg(feature = "tonic")]

@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt};
 
-/// Files with TLS material that cannot be used. The message names the file and the problem, and contains nothing of
-/// a key.
+/// Why a certificate, a key or roots cannot be used. The message names the file and the problem, and never contains a
+/// part of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsError {
     kind: TlsErrorKind,
@@ -22,9 +22,9 @@ pub enum TlsErrorKind {
     Timeout,
     /// No thread can be started to watch the files.
     NoThread,
-    /// A file contains something else than the expected PEM.
+    /// A file does not contain the expected PEM.
     Pem,
-    /// The private key is not the one of the leaf certificate.
+    /// The private key does not belong to the leaf certificate.
     KeyMismatch,
     /// The leaf certificate is not one that a service may use: it belongs to a certificate authority, has a wrong
     /// usage, or wrong names.

@@ -57,7 +57,7 @@ pub(crate) struct FileSet {
     applied: Mutex<Applied>,
 }
 
-/// What happens to the material, for metrics and alerts.
+/// An event of the certificates and roots of a service, for metrics and alerts.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsEvent<'e> {

@@ -49,7 +49,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves a router over TLS. Each request has the [`PeerCertificate`] of its connection as an extension.
 ///
-/// - A handshake has ten seconds, and a slow one delays no other.
+/// - A handshake has ten seconds. A slow handshake does not delay the others.
 /// - A connection ends when the certificate of its client expires, or at its
 ///   [maximum age](Self::max_connection_age). Its requests have 30 seconds to finish.
 /// - Headers in which a proxy forwards a client certificate are removed from every request, in every spelling. Only the
@@ -107,9 +107,9 @@ impl TlsServer {
         Self { connections: connections.clamp(1, Semaphore::MAX_PERMITS), ..self }
     }
 
-    /// Names a peer that may forward the certificate of its client in the header `Client-Cert`, with the rest of
-    /// the chain in `Client-Cert-Chain` (RFC 9440). The peer is a gateway that has authenticated its client by TLS.
-    /// The forwarded chain is verified with the current roots.
+    /// Allows a peer with this SPIFFE ID to forward the certificate of its client in the header `Client-Cert`, with the
+    /// rest of the chain in `Client-Cert-Chain` (RFC 9440). The peer is a gateway that has authenticated its client
+    /// with TLS. The forwarded chain is verified with the current roots.
     ///
     /// # Errors
     /// When the ID is not a SPIFFE ID.
@@ -118,11 +118,11 @@ impl TlsServer {
         Ok(self)
     }
 
-    /// Accepts connections until `shutdown` completes. Then it accepts no more, and waits for the running requests.
-    /// Limit that wait with a timeout around this future.
+    /// Accepts connections until `shutdown` completes. Then it accepts no new connections and waits for the running
+    /// requests. To limit this wait, put a timeout around this future.
     ///
     /// # Errors
-    /// When the listener fails in a way that does not pass.
+    /// When the listener fails permanently.
     pub async fn serve<S, B>(
         self,
         listener: TcpListener,

@@ -45,10 +45,10 @@ use crate::{
 ///
 /// A set of files is checked as a whole before it is used:
 ///
-/// - the key is the one of the leaf certificate,
-/// - the leaf is not one of a certificate authority, and its usages allow its roles,
+/// - the key belongs to the leaf certificate,
+/// - the leaf does not belong to a certificate authority, and its usages allow its roles,
 /// - the leaf is valid now,
-/// - the own roots verify the chain, if there are roots.
+/// - the roots verify the chain, if there are roots.
 ///
 /// If the files are broken, half written or missing later, the last valid set stays in use. The log,
 /// [`status`](Self::status) and the [observer](TlsFiles::observe) then report the error. The swap of a mounted Kubernetes
@@ -108,8 +108,8 @@ impl Tls {
         TlsStatus::of(&self.0.files)
     }
 
-    /// A function that returns the [status](Self::status), for metrics. It keeps no material alive, and returns `None`
-    /// after the last clone and the last configuration were dropped.
+    /// Returns a function that returns the [status](Self::status), for metrics. The function does not keep the
+    /// certificates in memory: it returns `None` after the last clone and the last configuration were dropped.
     pub fn status_while_used(&self) -> impl Fn() -> Option<TlsStatus> + Clone + Send + Sync + 'static {
         let files = self.0.files.weak();
         move || files().map(|files| TlsStatus::of(&files))
@@ -197,8 +197,8 @@ impl TlsFiles {
     /// whose common name begins like this.
     pub const DEVELOPMENT_PREFIX: &str = DEVELOPMENT_PREFIX;
 
-    /// Uses a certificate chain with the leaf first, its private key, and the roots that verify peers and the own
-    /// chain. All are PEM.
+    /// Uses a certificate chain with the leaf first, its private key, and roots. The roots verify the peers and also
+    /// the chain itself. All files are PEM.
     pub fn new(chain: impl Into<PathBuf>, key: impl Into<PathBuf>, roots: impl Into<PathBuf>) -> Self {
         Self {
             files: OwnFiles { chain: chain.into(), key: key.into(), roots: Some(roots.into()) },
@@ -217,8 +217,8 @@ impl TlsFiles {
     }
 
     /// Uses a certificate chain with the leaf first and its private key, for a server whose clients present no
-    /// certificate. All are PEM. No roots verify the chain, so only the clients find out whether it is complete.
-    /// [`Tls::client_config`] refuses every server.
+    /// certificate. All files are PEM. Without roots, the chain is not verified here: if it is not complete, only the
+    /// clients notice. [`Tls::client_config`] refuses every server.
     ///
     /// ```no_run
     /// use service_only_tls::TlsFiles;
@@ -232,13 +232,14 @@ impl TlsFiles {
         files
     }
 
-    /// Uses what the SPIFFE Workload API delivers at a Unix socket, in place of files: the default SVID, and the roots of
-    /// its trust domain and of all federated ones. The path may begin with `unix:`, as `SPIFFE_ENDPOINT_SOCKET` does.
+    /// Uses the SPIFFE Workload API at a Unix socket in place of files. The API delivers the default SVID, the roots of
+    /// its trust domain, and those of all federated trust domains. The path may begin with `unix:`, as in
+    /// `SPIFFE_ENDPOINT_SOCKET`.
     ///
-    /// [`open`](Self::open) waits up to ten seconds for the first SVID, and longer with [`wait_up_to`](Self::wait_up_to).
-    /// Without an SVID the set has no material. When the stream ends later, the last SVID stays in use, and peers refuse it
-    /// after it has expired. The log, [`status`](Tls::status) and the [observer](Self::observe) report it, and the stream
-    /// is opened again.
+    /// [`open`](Self::open) waits up to ten seconds for the first SVID, and longer with
+    /// [`wait_up_to`](Self::wait_up_to). If no SVID arrives, `open` fails. If the stream ends later, the last SVID
+    /// stays in use, and peers refuse it after it has expired. The log, [`status`](Tls::status) and the
+    /// [observer](Self::observe) report the end of the stream, and the stream is opened again.
     ///
     /// ```no_run
     /// use service_only_tls::TlsFiles;
@@ -271,9 +272,9 @@ impl TlsFiles {
         self
     }
 
-    /// Names the SPIFFE ID that the server of a host must present when this service calls it. The DNS names of its
-    /// certificate then decide nothing. Without this, the certificate must have the called host as a DNS name or an IP
-    /// address.
+    /// Sets the SPIFFE ID that the server of a host must present when this service calls it. The DNS names in its
+    /// certificate are then not compared. Without this setting, the certificate must contain the called host as a DNS
+    /// name or an IP address.
     pub fn server_id(mut self, host: impl Into<String>, id: impl Into<String>) -> Self {
         self.servers.push((host.into(), id.into()));
         self
@@ -291,7 +292,7 @@ impl TlsFiles {
         Self { roles: vec![Role::Client], ..self }
     }
 
-    /// Accepts clients without a certificate, such as the probes of an orchestrator. Their requests have no
+    /// Accepts clients without a certificate, such as health probes. Their requests have no
     /// [`PeerCertificate`](service_only::PeerCertificate), so a bound token is refused.
     pub fn allow_clients_without_certificate(self) -> Self {
         Self { mandatory: false, ..self }
@@ -324,9 +325,9 @@ impl TlsFiles {
         Self { observer: Observer(Arc::new(observer)), ..self }
     }
 
-    /// Checks contents that a program is about to write to the files: whether [`open`](Self::open) would accept them now.
-    /// The files themselves are not read, and neither are further trust domains. A root for development is accepted in every
-    /// build, because the program that uses the files may be a development build.
+    /// Checks whether [`open`](Self::open) would accept these contents now. Use it before a program writes them to the
+    /// files. It does not read the files, and it does not check further trust domains. A root for development is
+    /// accepted in every build, because the program that uses the files may be a development build.
     ///
     /// # Errors
     /// When the contents are not a valid set.
@@ -347,8 +348,8 @@ impl TlsFiles {
     /// Loads and checks the files, and starts the threads that watch them. Blocks while it waits.
     ///
     /// # Errors
-    /// When the files cannot be read within two seconds, or the Workload API delivers no SVID; when they are not a valid set, or a setting cannot be used. Also when
-    /// no thread can be started.
+    /// When the files cannot be read within two seconds, or the Workload API delivers no SVID. When the set is not
+    /// valid, a setting cannot be used, or no thread can be started.
     pub fn open(self) -> Result<Tls, TlsError> {
         let wrong = |why: String| TlsError::new(TlsErrorKind::Configuration, why);
         if self.interval < MIN_POLL_INTERVAL {

@@ -15,7 +15,7 @@ const BYTES_AT_ONCE: u64 = 8 * 1024 * 1024;
 
 const BLOCK: usize = 256 * 1024;
 
-/// A log that is followed. Memory and open files do not grow with it.
+/// A log that is read while a service writes it. Memory and the number of open files do not grow with the log.
 ///
 /// After a rotation, it reads the rest of the renamed file, and then the new file. A last line without an end waits for
 /// its end. A file that became shorter is read from its start, and reported as [`TroubleKind::Truncated`]. A compressed
@@ -50,7 +50,8 @@ impl std::fmt::Debug for Compressed {
 }
 
 impl Followed {
-    /// Opens a log to read it from its start. `file_number` is the one that its records have.
+    /// Opens a log to read it from its start. `file_number` is the number that its records get in
+    /// [`Place`](super::Place).
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -90,8 +91,8 @@ impl Followed {
         Ok(followed)
     }
 
-    /// Reads what was appended since the last call, and returns the number of lines. It reads a part if it is much; 0 means
-    /// that everything was read.
+    /// Reads lines that were appended since the last call, and returns their number. If there are many, it reads only a
+    /// part of them: call it again until it returns 0.
     ///
     /// # Errors
     /// When the file cannot be read. The next call continues where this one ended.
@@ -131,12 +132,14 @@ impl Followed {
         &self.done
     }
 
-    /// The problems since the last call. [`done`](Self::done) then counts them and does not describe them.
+    /// Takes the problems since the last call. Afterwards, [`done`](Self::done) still counts them, but no longer
+    /// describes them.
     pub fn take_trouble(&mut self) -> Vec<Trouble> {
         std::mem::take(&mut self.done.trouble)
     }
 
-    /// How many bytes of the file that is open were read, and how many it has. They are equal for a file that was read.
+    /// How many bytes of the open file were read, and how many bytes the file has. The numbers are equal if the whole
+    /// file was read.
     pub fn progress(&self) -> (u64, u64) {
         match &self.file {
             Opened::Plain { file, .. } => {

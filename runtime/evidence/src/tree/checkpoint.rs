@@ -9,8 +9,8 @@ use super::key::{LogKey, LogPublicKey};
 
 /// A checkpoint whose signature is valid.
 ///
-/// The extension lines say what the tree alone does not know: where the current file begins, how many of its bytes are in
-/// the tree, how many records were lost, and whether the program ended.
+/// The extension lines contain facts that are not in the tree: where the current file begins, how many of its bytes are
+/// in the tree, how many records were lost, and whether the program ended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Checkpoint {
@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub file_bytes: u64,
     /// How many records were lost: they are in no file.
     pub lost: u64,
-    /// How many lines other programs added while no process had the log.
+    /// How many lines other programs added while no process had the log open.
     pub foreign: u64,
     /// Whether the program ended, so that no line may follow.
     pub closed: bool,

@@ -21,8 +21,8 @@ pub struct LogPublicKey {
 }
 
 impl LogKey {
-    /// Generates a key. The name says which log it signs, such as `bakery.example/orders`. It is the origin of the
-    /// checkpoints, so each instance that writes a log needs its own. Returns the key and its private text.
+    /// Generates a key for the log with this name, such as `bakery.example/orders`. The name is the origin of the
+    /// checkpoints, so each instance that writes a log needs its own name. Returns the key and its private text.
     ///
     /// # Errors
     /// When the name is empty, or has white space or a `+`.
@@ -62,7 +62,7 @@ impl LogKey {
         Self::from_text(&text).map_err(|KeyError(text)| KeyError(format!("`{}`: {text}", path.display())))
     }
 
-    /// The public key, for those who verify the log.
+    /// The public key, with which anyone can verify the log.
     pub fn public(&self) -> &LogPublicKey {
         &self.public
     }

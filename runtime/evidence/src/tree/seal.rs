@@ -66,8 +66,9 @@ impl Sealing {
         Self { folder: Some(folder.into()), ..self }
     }
 
-    /// Passes each signed checkpoint on, to a place that an attacker of this machine cannot change. Only a copy elsewhere
-    /// reveals that the end of a log was cut off together with its tree. It is called on the thread of the tree.
+    /// Calls a function with each signed checkpoint. Send the checkpoint to a place that an attacker of this machine
+    /// cannot change: only a copy elsewhere reveals that the end of a log was cut off together with its tree. The
+    /// function is called on the thread of the tree.
     ///
     /// Each checkpoint is also an event of `tracing` with the target `service_only::audit::checkpoint`.
     pub fn on_checkpoint(self, receive: impl FnMut(&str) + Send + 'static) -> Self {

@@ -25,14 +25,14 @@ use super::{
 /// How often a log is read that is rotated meanwhile.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What is verified, and with which knowledge.
+/// The settings of [`verify`].
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::exhaustive_structs, reason = "built by the caller")]
 pub struct VerifyOptions {
     /// The public key of the log. Without it, the key in the tree's folder is used, which an attacker of the log can
     /// replace.
     pub key: Option<LogPublicKey>,
-    /// Checkpoints from elsewhere. The log must still contain everything that they have.
+    /// Checkpoints that were kept elsewhere. The log must still contain all lines that they cover.
     pub since: Vec<String>,
     /// The folder of the tree. The default is beside the log.
     pub folder: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub enum Verdict {
     Intact(Intact),
     /// The log, its tree or its checkpoints were changed.
     Tampered(Tampering),
-    /// The files that are needed cannot be read, or they leave the question open.
+    /// A file that is needed cannot be read, or the files are not enough for a verdict.
     Undecided(String),
 }
 
@@ -64,7 +64,7 @@ pub struct Intact {
     pub root: String,
     /// How many lines were compared.
     pub compared: u64,
-    /// The number of the first compared line. Older files are not there.
+    /// The number of the first compared line. If it is not 0, older files were deleted.
     pub from: u64,
     /// How many lines were added after the last checkpoint. They are not covered.
     pub unsealed: u64,
@@ -72,7 +72,7 @@ pub struct Intact {
     pub lost: u64,
     /// Whether the program ended after the last checkpoint.
     pub closed: bool,
-    /// How many checkpoints were compared, with those of the history.
+    /// How many checkpoints were compared, including those of the history.
     pub checkpoints: usize,
 }
 

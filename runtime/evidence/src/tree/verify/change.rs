@@ -22,9 +22,9 @@ pub enum Change {
     Moved,
     /// The end is missing.
     Truncated,
-    /// Lines and tiles agree with each other, and not with the signed checkpoint.
+    /// Lines and tiles agree with each other, but not with the signed checkpoint.
     Rewritten,
-    /// The lines are intact, and tiles were changed or removed.
+    /// Tiles were changed or removed. The lines are intact.
     TilesChanged,
     /// The checkpoint is older than one that was signed.
     RolledBack,
