@@ -37,8 +37,8 @@ use crate::{
 /// kind of a token. If the verifier [trusts certificates](crate::TrustedIssuer::spiffe_x509), it can also prove that the
 /// certificate of the connection names the service.
 ///
-/// You can keep a caller in a job or a stream. Each guarded function that you pass it to checks it again: its key,
-/// the times of its token, revocation and the policy. Nothing checks it in between, so a long stream calls a
+/// You can keep a caller in a job or a stream. Each guarded function to which you pass it checks it again: its key, the
+/// times of its token, revocation and the policy. Between these calls, nothing checks it. So in a long stream, call a
 /// guarded function for each message.
 ///
 /// It is cheap to clone. A guarded handler may take it as an optional argument. On a handler without

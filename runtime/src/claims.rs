@@ -21,8 +21,9 @@ use serde::{Serialize, Serializer};
 ///
 /// Any code can build this type, so a value proves nothing. A [`Caller`](crate::Caller) is proof of verification.
 ///
-/// The type has no `cnf`. A token with `cnf` is bound to a key and proves nothing without a proof of possession, which
-/// only the verifier checks, see [`Caller::proof`](crate::Caller::proof). So never build claims from such a token for a guarded function.
+/// The type has no `cnf`. A token with `cnf` is bound to a key, so its sender must prove possession of the key. Only
+/// the verifier checks this proof, see [`Caller::proof`](crate::Caller::proof). So do not build claims from such a
+/// token to call a guarded function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ServiceClaims {
@@ -69,7 +70,7 @@ pub struct ServiceClaims {
 }
 
 impl ServiceClaims {
-    /// The maximum number of audiences in one token, for the same reason as [`Scopes::MAX`].
+    /// The maximum number of audiences in one token. The reason is that of [`Scopes::MAX`]: each costs a comparison.
     pub const MAX_AUDIENCES: usize = raw::MAX_AUDIENCES;
 
     /// The maximum length of a text claim, in bytes. Names, ids and addresses are much shorter, and the stored claims

@@ -38,8 +38,9 @@ use crate::{
 /// - `issuer` and `audience` are those of the tokens. `profile` is `compatible` or `strict`.
 /// - If `algorithm` of `[key]` is an HMAC, `file` of `[key]` is the secret. Otherwise `jwks` of `[rotation]` is the JWK set
 ///   with the public keys, and no private key is read. Both files are read again when they change.
-/// - A `store` has revocations, which this crate cannot read. [`take_store`](Self::take_store) returns its address. A
-///   configuration whose store was not taken builds no verifier, because revoked tokens would be accepted.
+/// - If a `store` is configured, it contains revocations, which this crate cannot read. Call
+///   [`take_store`](Self::take_store) to get its address, and pass its revocations to the builder. Without that call no
+///   verifier is built, because it would accept revoked tokens.
 ///
 /// ```no_run
 /// use service_only::{Verifier, config::VerifierConfig};
@@ -93,7 +94,7 @@ pub struct VerifierConfig {
     store: Option<String>,
 }
 
-/// What a service token must be.
+/// The kind of service tokens that are accepted.
 #[derive(Debug, Copy, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Profile {
@@ -237,7 +238,7 @@ impl VerifierConfig {
         self.audience.as_deref()
     }
 
-    /// What the tokens must be.
+    /// The kind of tokens that are accepted.
     pub fn profile(&self) -> Profile {
         self.profile
     }

@@ -170,7 +170,7 @@ codes! {
     Malformed = "malformed", Token, 401;
     /// `crit` names an extension, but this crate implements none (RFC 7515 section 4.1.11).
     Crit = "crit", Header, 401;
-    /// `typ` says that this is another kind of JWT (RFC 8725 section 3.11).
+    /// `typ` is that of another kind of JWT (RFC 8725 section 3.11).
     WrongTyp = "wrong_typ", Header, 401;
     /// `alg` is not one of the verifier's algorithms.
     AlgNotAllowed = "alg_not_allowed", Header, 401;
@@ -200,17 +200,18 @@ codes! {
     NotYetValid = "not_yet_valid", Claims, 401;
     /// The token's lifetime is longer than the limit for its issuer.
     LivesTooLong = "lives_too_long", Claims, 401;
-    /// `cnf` binds the token to a key, but no proof of possession was checked (RFC 7800 section 3).
+    /// A proof of possession is missing. The token is bound to a key by `cnf` (RFC 7800 section 3), or the handler or
+    /// the verifier requires a proof.
     ProofMissing = "proof_missing", Claims, 401;
     /// The proof does not fit the token or the request: another certificate than the one of the connection (RFC 8705
     /// section 3), or a proof of DPoP that is not valid (RFC 9449 section 4.3).
     ProofMismatch = "proof_mismatch", Claims, 401;
-    /// The proof of DPoP has no current nonce of this service. The client sends the request again with the one of the
-    /// response (RFC 9449 section 9).
+    /// The proof of DPoP does not contain a current nonce of this service. The response contains one, with which the
+    /// client sends the request again (RFC 9449 section 9).
     UseDpopNonce = "use_dpop_nonce", Claims, 401;
-    /// The proof of DPoP cannot be recorded, so that it could be replayed.
+    /// The proof of DPoP cannot be recorded as used, so an attacker could replay it.
     ProofUnavailable = "proof_unavailable", Claims, 503;
-    /// `sub` and `service` name two different things.
+    /// `sub` and `service` differ.
     SubServiceMismatch = "sub_service_mismatch", Claims, 401;
     /// One of these is revoked: the token, its key, or the tokens of its service up to that age.
     Revoked = "revoked", Revocation, 401;

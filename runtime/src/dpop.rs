@@ -135,8 +135,8 @@ impl Dpop {
         Self { replays: Replays::Memory(proofs), ..self }
     }
 
-    /// Sets where accepted proofs are stored, instead of the memory of this process. Use it for a fleet: each replica
-    /// with a separate memory accepts a proof once.
+    /// Sets where accepted proofs are stored, instead of the memory of this process. Use it for a fleet: without a
+    /// shared store, each replica accepts the same proof once.
     pub fn replay_store(self, store: impl ReplayStore) -> Self {
         Self { replays: Replays::Store(Arc::new(store)), ..self }
     }
@@ -144,8 +144,9 @@ impl Dpop {
     /// Requires each proof to contain a nonce of this process (RFC 9449 section 9). A request without one is refused with
     /// `error="use_dpop_nonce"` and the header `DPoP-Nonce`, and the client sends it again.
     ///
-    /// A proof is then accepted by no other replica, by no later process, and was not prepared in advance. Each replica
-    /// needs a separate nonce: for clients that reach several replicas, use [`Dpop::require_nonce_of_fleet`].
+    /// An attacker then cannot send a proof to another replica or after a restart, and cannot prepare one in advance. A
+    /// client needs a nonce of each replica. For clients that reach several replicas, use
+    /// [`Dpop::require_nonce_of_fleet`].
     pub fn require_nonce(self) -> Self {
         Self { nonce: Nonce::OfProcess, ..self }
     }

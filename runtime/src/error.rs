@@ -102,9 +102,10 @@ pub enum BuildError {
     ServiceSet(ServiceSetError),
     /// A setting of DPoP is missing or not usable.
     Dpop(String),
-    /// A handler, or the policy of a layer, requires a proof of DPoP, and the verifier checks none: the handler.
+    /// A handler, or the policy of a layer, requires a proof of DPoP, but the verifier is built without DPoP. The value
+    /// is the handler.
     MissingDpop(String),
-    /// A handler refers to a set of services that the verifier lacks: the set, and the handler.
+    /// A handler refers to a set of services that the verifier lacks. The values are the set and the handler.
     MissingServiceSet(String, String),
     /// A setting of Workload Proof Tokens is missing or not usable.
     #[cfg(feature = "experimental-wimse")]

@@ -23,9 +23,9 @@ pub trait GuardedHandler<Arguments> {
 
 /// Returns the policy of a guarded handler.
 ///
-/// It is the policy that is enforced, read from the handler's type. The name of a generic handler includes its types.
-/// A function that takes its caller as an argument has no such type: [`endpoints`](crate::routes::endpoints) has
-/// its policy.
+/// The policy is read from the type of the handler, so it is the policy that the guard enforces. If the handler is
+/// generic, pass it with its types, such as `list::<AppState>`. A function that takes its caller as an argument does
+/// not have such a type. For such a function, see [`endpoints`](crate::routes::endpoints).
 ///
 /// ```
 /// use service_only::{service_only, routes::policy_of};

@@ -48,8 +48,7 @@ use jsonwebtoken::DecodingKey;
 pub(crate) use prepared::Prepared;
 use serde::{Serialize, Serializer};
 
-/// The name of a key (`kid`): an opaque text, compared byte for byte. It is cheap to clone, because every verified
-/// caller has the name of its key.
+/// The name of a key (`kid`): an opaque text that is compared byte for byte. It is cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Arc<str>);
 

@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 
 /// The certificate that the peer of this connection presented in its TLS handshake.
 ///
-/// A program cannot create one. `service-only-tls` does so after the handshake and stores it in the request's
-/// extensions. A header of a request never creates one, unless the server is configured with the peer that
-/// may forward certificates.
+/// A program cannot create this value. `service-only-tls` creates it after the handshake and stores it in the
+/// extensions of the request. It does not read the certificate from a header, unless the sender is a peer that you
+/// configured to forward certificates.
 #[derive(Clone)]
 pub struct PeerCertificate(Arc<Peer>);
 

@@ -10,9 +10,14 @@ use crate::proof::RequiredProof;
 
 /// What a handler requires of its caller.
 ///
-/// The token must have one of the issuers, one of the services, one of the actors, one of the roles, all of the scopes,
-/// one of the scopes of [`any_scope`](Self::any_scope) and all of the claims, and must be issued no longer ago than
-/// `max_age`. Its sender must give the [`proof`](Self::proof). What you leave out is not required.
+/// The token must have:
+///
+/// - one of the `issuers`, one of the `services`, one of the `actors` and one of the `roles`,
+/// - all of the `scopes`, and one of the scopes of [`any_scope`](Self::any_scope),
+/// - all of the `claims`,
+/// - an age of at most `max_age`.
+///
+/// Its sender must give the [`proof`](Self::proof). A requirement that you do not set does not apply.
 ///
 /// A policy is for services, for users, or for both. Text is compared byte for byte, without patterns: a `*` in a scope,
 /// in the policy or in a token, matches only itself.
@@ -73,7 +78,7 @@ impl<'a> Policy<'a> {
         Self { is_for_users: true, ..self }
     }
 
-    /// Allows also users that meet another policy, like `#[callers]`.
+    /// Also allows users that meet another policy, like `#[callers]`.
     #[must_use]
     pub const fn or_users(self, users: &'a Self) -> Self {
         Self { users: Some(users), ..self }
@@ -95,10 +100,11 @@ impl<'a> Policy<'a> {
         Self { services: Some(services), ..self }
     }
 
-    /// Allows only tokens with which one of these parties acts for the caller: `sub` of the token's `act`, byte for
-    /// byte (RFC 8693 section 4.1). An empty list refuses every caller. Without this, a caller may call itself or
-    /// through any actor that the issuer allows. An actor that another issuer knows by that name (`iss` of `act`) is
-    /// another party, and prior actors decide nothing.
+    /// Allows only tokens with which one of these parties, the actors, acts for the caller (RFC 8693 section 4.1). The
+    /// `sub` of the token's `act` must equal one of them, byte for byte. If `act` has an `iss`, it must be the issuer
+    /// of the token, because another issuer may use the same name for another party. Prior actors are not compared. An
+    /// empty list refuses every caller. Without this requirement, a caller may call directly, or through any actor that
+    /// the issuer allows.
     #[must_use]
     pub const fn actors(self, actors: &'a [&'a str]) -> Self {
         Self { actors: Some(actors), ..self }
@@ -171,7 +177,7 @@ impl<'a> Policy<'a> {
         self.services
     }
 
-    /// The parties of which one must act for the caller; `None` means no such requirement.
+    /// One of these parties must act for the caller; `None` means no such requirement.
     pub const fn allowed_actors(&self) -> Option<&'a [&'a str]> {
         self.actors
     }
@@ -186,7 +192,7 @@ impl<'a> Policy<'a> {
         self.scopes
     }
 
-    /// The scopes of which a caller needs one; `None` means no such requirement.
+    /// The caller needs one of these scopes; `None` means no such requirement.
     pub const fn alternative_scopes(&self) -> Option<&'a [&'a str]> {
         self.any_scope
     }
@@ -324,11 +330,12 @@ impl Serialize for Endpoint {
     }
 }
 
-/// A digest of a policy, which prints as 16 hexadecimal digits. It changes when a requirement does, and tells nothing
-/// else.
+/// A digest of a policy, which prints as 16 hexadecimal digits. If a requirement of the policy changes, the digest
+/// changes.
 ///
-/// It is the start of the SHA-256 of the policy as JSON, as a [`RouteTable`](crate::routes::RouteTable) has it under
-/// `access`, with sorted lists. A set of services counts by its name, so its members do not change the digest.
+/// The digest is the beginning of a SHA-256 hash. The hashed text is the policy as JSON, in the form of `access` in a
+/// [`RouteTable`](crate::routes::RouteTable), with sorted lists. The JSON contains the name of a set of services, and
+/// not its members. So a change of the members does not change the digest.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyDigest(NonZeroU64);
 

@@ -58,7 +58,7 @@ impl Rejection {
         self
     }
 
-    /// How long a caller should wait after a 503, in seconds. A dependency that is down is asked again that often.
+    /// How long a caller should wait after a 503 before it repeats the request, in seconds.
     pub const RETRY_AFTER_SECONDS: u8 = 5;
 
     /// The maximum length of a body that an application builds, in bytes. A longer one is replaced by the default.

@@ -42,7 +42,7 @@ pub enum RevocationStatus {
     Good,
     /// Revoked by its `jti`.
     TokenRevoked,
-    /// Issued before an instant up to which all tokens of the service are revoked.
+    /// All tokens of the service that were issued up to some instant are revoked, and this is one of them.
     ServiceRevoked,
     /// Signed by a revoked key.
     KeyRevoked,

@@ -196,7 +196,7 @@ pub enum Access {
     },
 }
 
-/// What one kind of callers must have. The fields are named like the methods of [`Policy`].
+/// The requirements for one kind of caller: services or users. The fields have the names of the methods of [`Policy`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -317,8 +317,8 @@ impl Access {
     /// [`Verifier::verify_with`](crate::Verifier::verify_with). Use it for a policy from a configuration. `None` if the route
     /// is public.
     ///
-    /// The texts live as long as the program, once for all equal accesses. Use a
-    /// [set of services](crate::verifier::VerifierBuilder::service_set) for values that change.
+    /// The texts of the policy stay in memory until the program ends, once for all equal accesses. For values that
+    /// change at run time, use a [set of services](crate::verifier::VerifierBuilder::service_set).
     ///
     /// ```
     /// use service_only::routes::Access;

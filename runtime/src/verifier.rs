@@ -89,12 +89,12 @@ struct Inner {
 }
 
 impl Verifier {
-    /// The maximum leeway. Clocks that differ by more need repair.
+    /// The maximum leeway. If clocks differ by more, repair them.
     pub const MAX_LEEWAY: Duration = times::MAX_LEEWAY;
 
-    /// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age. Clocks that are set
-    /// by NTP differ by less. A token with a later `iat` is treated like one without, or it would remain valid after
-    /// every revocation of its service.
+    /// How far `iat` may be ahead of the verifier's clock, beyond the leeway, and still prove an age. Clocks that are
+    /// set by NTP differ by less. A token with a later `iat` is treated like a token without `iat`. Otherwise it would
+    /// remain valid after a revocation of its service.
     pub const MAX_ISSUED_AHEAD: Duration = times::MAX_ISSUED_AHEAD;
 
     /// The maximum number of members in one JSON object of a token. The largest token seen in the field has 60. Comparing each name
@@ -116,7 +116,7 @@ impl Verifier {
     /// two and a quarter mebibytes.
     pub const DEFAULT_CACHED_TOKENS: usize = cache::DEFAULT_CACHED_TOKENS;
 
-    /// The maximum number of services in one named set. A larger group has a role or a scope.
+    /// The maximum number of services in one named set. For a larger group, use a role or a scope.
     pub const MAX_SET: usize = sets::MAX_SET;
 
     /// Creates a builder. An issuer and keys are required; they have no default.
@@ -160,10 +160,9 @@ impl Verifier {
         decided.map_err(Denial::from)
     }
 
-    /// Accepts the certificate of a connection as the only credential, applies a policy, and records the decision. Use
-    /// it in code without a framework, for a connection on which no token is sent; handlers have `#[service_only]`. The
-    /// verifier must trust the trust domain with
-    /// [`TrustedIssuer::spiffe_x509`](crate::TrustedIssuer::spiffe_x509).
+    /// Verifies a caller by the certificate of its connection, without a token. It applies a policy and records the
+    /// decision. Use it in code without a framework; handlers have `#[service_only]`. The verifier must trust the trust
+    /// domain with [`TrustedIssuer::spiffe_x509`](crate::TrustedIssuer::spiffe_x509).
     ///
     /// # Errors
     /// When the certificate is not an X.509-SVID of a trusted trust domain or is not valid now (401), or the caller does

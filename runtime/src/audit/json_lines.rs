@@ -69,7 +69,7 @@ pub enum WhenFull {
 ///
 /// - On Unix, a file that was renamed, deleted or replaced (log rotation) is opened again by its path, within
 ///   a second even if no record arrives. Until this succeeds, records stay in the queue.
-/// - A record that finds the disk full is lost and counted.
+/// - If the disk is full, the record is lost and counted.
 /// - A FIFO without a reader is an error at the start. A reader that takes no data for a second makes the sink
 ///   not ready.
 ///
@@ -268,9 +268,10 @@ fn invalid(text: String) -> io::Error {
 }
 
 impl JsonLinesAudit {
-    /// The default number of records that may wait for the writer, including those that it is writing. With lines of the
-    /// usual length, about 400 bytes, they take 3 MiB. The longest line that an unauthenticated caller can cause has
-    /// 3.2 KB, all of it escapes: 26 MB at most. Each thread that records also holds a page of 64 KiB.
+    /// The default number of records that may wait for the writer, including those that it is writing. With lines of
+    /// the usual length, about 400 bytes, they take 3 MiB. The longest line that an unauthenticated caller can cause
+    /// has 3.2 KB, because each of its characters is escaped. A queue of such lines takes 26 MB at most. Each thread
+    /// that records also holds a page of 64 KiB.
     pub const DEFAULT_QUEUE: usize = 8192;
 
     /// The maximum length of a queue. It takes 400 MiB with lines of the usual length, and 3.4 GB with the longest lines
@@ -281,8 +282,8 @@ impl JsonLinesAudit {
     /// handler](JsonLinesBuilder::write_before_handler).
     pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-    /// The default of how long [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the disk.
-    /// Kubernetes kills a pod 30 s after it has asked it to end.
+    /// The default time for which [`JsonLinesAudit::flush`], the last drop and the exit of the program wait for the
+    /// disk. It is shorter than the 30 s that Kubernetes waits before it kills a pod.
     pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Creates a builder with the default settings.

@@ -17,7 +17,7 @@ use crate::rejection::Rejection;
 /// is refused with 403, and the audit record of the request has the code
 /// [`claim_not_allowed`](crate::error::Code::ClaimNotAllowed).
 ///
-/// The value is shared by all requests with one token. Fields that a token may lack are an `Option`.
+/// All requests with the same token share one value. For a claim that a token may lack, use an `Option`.
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```text")]

@@ -11,9 +11,8 @@ const MAX_CLAIM_LENGTH: usize = ServiceClaims::MAX_CLAIM_LENGTH;
 
 /// The party that acts for the subject of a token: the claim `act` of RFC 8693 section 4.1.
 ///
-/// A gateway that mints a token for each service names itself here, and the original caller stays the
-/// subject. A policy with `actors(..)` compares the current actor. Prior actors are information only, as the RFC
-/// demands.
+/// A gateway that mints a token for each service names itself as the actor, and the original caller stays the subject.
+/// A policy with `actors(..)` compares the current actor. It does not use prior actors, as the RFC requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Actor(Box<Party>);

@@ -27,7 +27,8 @@ impl SpentProof {
         &self.id
     }
 
-    /// The last second in which a verifier would accept the proof. Until it is over, the proof must stay recorded.
+    /// The last second in which a verifier would accept the proof. The proof must stay recorded until this second is
+    /// over.
     pub fn until(&self) -> Timestamp {
         Timestamp::from_unix(self.until)
     }
@@ -35,8 +36,8 @@ impl SpentProof {
 
 /// Records accepted proofs. Implement it for a fleet whose replicas share one memory.
 ///
-/// A verifier calls it once for each request with an accepted proof, on the thread of the request. So the call must have
-/// a bound on its duration.
+/// A verifier calls it once for each request with an accepted proof, on the thread of the request. So each call must
+/// end within a bounded time.
 pub trait ReplayStore: Send + Sync + 'static {
     /// Records the proof if it is not recorded, in one atomic step: of two calls with the same id, one fails.
     ///

@@ -169,8 +169,8 @@ impl RequestHeaders for Bare<'_> {
 
 const REMEDY: &str = "add one to the server with `Server::builder().layer(VerifierLayer::new(verifier))`";
 
-/// Gives the requests of a tonic server its verifier. The layer guards nothing: each method has its own
-/// guard. Without the layer, a guarded method refuses every caller.
+/// Passes the verifier to the guarded methods of a tonic server. The layer itself does not guard a method: each method
+/// has its own guard. Without the layer, a guarded method refuses every caller.
 ///
 /// If several layers are nested, the innermost one counts.
 ///

@@ -34,12 +34,12 @@ use crate::{
 
 /// Guards a service that has no handler function: static files, a proxy, a whole router.
 ///
-/// The layer decides about the request before the service receives it, and reads nothing of its body. A refused
-/// caller gets the same response as from a guarded handler. With the feature `tonic`, the response to a gRPC
-/// request also contains the gRPC status. For an admitted caller, the extensions of the request contain the
-/// [`Caller`](crate::Caller), or the [`User`](crate::User) if the policy admits users. An argument `caller: Caller` behind the layer is the same caller, by the same
-/// decision. A guarded handler behind the layer also applies its own policy, and the one record of the request
-/// names that handler.
+/// The layer decides about the request before the service receives it, and reads nothing of its body. A refused caller
+/// gets the same response as from a guarded handler. With the feature `tonic`, the response to a gRPC request also
+/// contains the gRPC status. For an admitted caller, the extensions of the request contain the
+/// [`Caller`](crate::Caller), or the [`User`](crate::User) if the policy admits users. If a handler behind the layer
+/// takes an argument `caller: Caller`, it gets this caller, without a second decision. A guarded handler behind the
+/// layer also applies its own policy. The request still has one audit record, which names that handler.
 ///
 /// ```
 /// use axum::{Router, http::{Request, Response}, body::Body};
@@ -107,7 +107,7 @@ impl ServiceOnlyLayer {
         Self { verifier, policy, endpoint: None }
     }
 
-    /// Names the service for the audit like a handler: by `module_path!()` and a word.
+    /// Names the service in audit records as if it were a handler: with a module path (`module_path!()`) and a name.
     #[must_use]
     #[track_caller]
     pub fn endpoint(self, module_path: &'static str, name: &'static str) -> Self {

@@ -110,8 +110,9 @@ impl RemoteJwks {
     /// outages. It also limits how long an attacker who blocks the issuer can keep a withdrawn key trusted.
     pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(6 * 3600);
 
-    /// How often tokens of unknown keys can cause a fetch by default: every 30 seconds. That is the longest time for
-    /// which an attacker who names unknown keys can hide a key that was used before it was announced.
+    /// How often tokens of unknown keys can cause a fetch by default: every 30 seconds. An attacker who sends unknown
+    /// key names can use up this one fetch. If the issuer then signs with a new key that the verifier has not fetched
+    /// yet, tokens of this key may be refused for as long as this interval.
     pub const DEFAULT_UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 
     /// How long a request waits by default for the fetch that its token caused: two seconds.

@@ -76,10 +76,10 @@ use crate::{
 ///
 /// # Panics
 ///
-/// Building it panics in the same cases as axum's router: an invalid path, two handlers for one method of one
-/// path, a service at the path of another route, two fallbacks, a nested router at `/`. axum has no other form of these
-/// methods, so this router has none either. It also panics where axum would silently drop a fallback: see
-/// [`nest`](Self::nest), and [`try_nest`](Self::try_nest), which returns that mistake.
+/// Building it panics in the same cases as axum's router: an invalid path, two handlers for one method of one path, a
+/// service at the path of another route, two fallbacks, a nested router at `/`. As in axum, these methods do not have a
+/// variant that returns an error. It also panics where axum would silently drop a fallback: see [`nest`](Self::nest),
+/// and [`try_nest`](Self::try_nest), which returns that mistake.
 #[must_use = "it does nothing until it is served"]
 #[derive(Clone)]
 pub struct ClosedRouter<S = ()> {
@@ -300,9 +300,9 @@ impl<S> ClosedRouter<S> {
     /// Returns the table of all routes, under the name of the service that answers. Each row has the methods, the
     /// handler and who may call.
     ///
-    /// A row without methods is for each method that no other row of its path names. Fallbacks are
-    /// last and are marked. Each has a row at the root of its router, unless a route is there, and a row as
-    /// `/{*rest}` below it, for each path that no route matches. Responses of a layer are not in the table.
+    /// A row without methods is for all methods that no other row of the same path names. Fallbacks are marked and come
+    /// last. A fallback has a row with `/{*rest}`, for all paths of its router that no route matches. If no route is at
+    /// the root of the router, the fallback also has a row for the root. Responses of a layer are not in the table.
     ///
     /// ```
     /// use service_only::{ClosedRouter, Verifier, closed::get, service_only};
