@@ -108,7 +108,7 @@ pub(crate) struct AttackOptions {
     /// Bind the tokens to a new key, and send each with a proof of DPoP for this URL of the service
     #[arg(long, value_name = "URL")]
     dpop: Option<String>,
-    /// A nonce of the service that has ended, for a proof that the service must refuse
+    /// A nonce that the service no longer accepts, for a proof that the service must refuse
     #[arg(long, value_name = "NONCE", requires = "dpop")]
     stale_nonce: Option<String>,
     #[command(flatten)]

@@ -60,8 +60,7 @@ pub(crate) struct RotateOptions {
     /// Sign with the prepared key, which did not leak and which verifiers already have
     #[arg(long, requires = "emergency")]
     keep_prepared: bool,
-    /// Remove the keys from the published set that the journal does not have. Verifiers then refuse their
-    /// tokens
+    /// Remove from the published set each key that the journal does not contain. Verifiers then refuse its tokens
     #[arg(long, conflicts_with = "plan")]
     drop_unknown: bool,
     #[command(flatten)]

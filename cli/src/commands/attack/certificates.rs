@@ -24,7 +24,7 @@ pub(crate) struct CertificateOptions {
     /// Private key of the authority in --cacert, to sign hostile certificates. Use an authority for tests
     #[arg(long, value_name = "FILE", requires = "cert")]
     cakey: Option<PathBuf>,
-    /// The service knows no tokens that are bound to a certificate
+    /// The service does not support tokens that are bound to a certificate
     #[arg(long, requires = "cert")]
     unbound: bool,
     /// The service accepts clients without a certificate by design
