@@ -85,8 +85,8 @@ struct EndpointUnderAttack {
 }
 
 impl Attack {
-    /// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is
-    /// enough for twenty-five endpoints. A larger attack is probably not what its author meant.
+    /// The default limit of requests that one attack sends. One endpoint takes about 2,000 requests, so this is enough
+    /// for twenty-five endpoints. A larger number is probably a mistake in the test.
     pub const MAX_REQUESTS: usize = 50_000;
 
     /// The default value of a path parameter, such as `{id}`. Most parameters are UUIDs, and this UUID belongs to
@@ -113,8 +113,9 @@ impl Attack {
         }
     }
 
-    /// Sets the token that the attack spoils. It must be valid for the endpoint. It must have no scope that
-    /// the endpoint does not require, and no [role](TokenDraft::role) except the default or the required one.
+    /// Sets the valid token in which each attack breaks one property. It must be valid for the endpoint. It must have
+    /// no scope that the endpoint does not require, and no [role](TokenDraft::role) except the default or the required
+    /// one.
     ///
     /// For the routes of a table, the attack uses the name, role and scopes that each route requires.
     ///
@@ -252,14 +253,14 @@ impl Attack {
         Self { named_keys: Some(true), ..self }
     }
 
-    /// Attacks over TLS with these certificates, and binds the tokens to the one of the caller, unless they are
-    /// [bound to a key](TokenDraft::proven_by). The attack has an `https` URL.
+    /// Attacks over TLS with these certificates, and binds the tokens to the certificate of the caller, unless they are
+    /// [bound to a key](TokenDraft::proven_by). The URL of the attack must begin with `https`.
     #[cfg(feature = "tls")]
     pub fn certificates(self, certificates: Certificates) -> Self {
         Self { certificates: Some(Arc::new(certificates)), ..self }
     }
 
-    /// Names a nonce of the service that it accepts no longer, for the class [`Defect::NonceStale`]. The
+    /// Sets a nonce that the service no longer accepts, for the class [`Defect::NonceStale`]. The
     /// [caller](TokenDraft::proven_by) adds proofs of DPoP. The attack gets the current nonce from the service.
     pub fn stale_nonce(self, nonce: impl Into<String>) -> Self {
         Self { stale_nonce: Some(nonce.into()), ..self }

@@ -219,9 +219,9 @@ impl<C> Strangers<C> {
     /// Names a caller that the app accepts. The test forges this caller's token: the header and claims are
     /// the same, and another key signs it. Only a handler that verifies the signature refuses it.
     ///
-    /// By default the test forges tokens of each [`TestAuthority`](crate::TestAuthority) whose verifier or
-    /// keys it has taken on its own thread. Name the caller if the app trusts tokens of another shape
-    /// (Kubernetes, SPIFFE, OAuth), or is built on another thread. You can call this method repeatedly.
+    /// By default the test forges tokens of each [`TestAuthority`](crate::TestAuthority) whose verifier or keys the
+    /// test requested on this thread. Name the caller if the app trusts tokens of another shape (Kubernetes, SPIFFE,
+    /// OAuth), or is built on another thread. You can call this method repeatedly.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

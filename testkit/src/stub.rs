@@ -89,8 +89,8 @@ impl StubService {
         })))
     }
 
-    /// Answers requests of this method and path, from callers with an accepted token. A segment such as `{id}`
-    /// matches any segment. Of several answers that match, the latest counts.
+    /// Answers requests of this method and path, from callers with an accepted token. A segment such as `{id}` matches
+    /// any segment. If several answers match a request, the one that was set last is used.
     pub fn on(&self, method: Method, path: impl Into<String>, answer: StubAnswer) {
         self.lock().answers.push((method, path.into(), answer));
     }

@@ -23,7 +23,7 @@ use crate::{
     tls::{TestCa, TestCertificate},
 };
 
-/// A SPIFFE Workload API on a Unix socket. It delivers what the test says, to each program that asks.
+/// A SPIFFE Workload API on a Unix socket. The test decides what it delivers to each program that connects.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {

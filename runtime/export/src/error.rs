@@ -4,7 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// Why a table could not be exported. The export never writes weaker rules than those of the table.
+/// Why a table could not be exported. An export either contains a check, contains a comment that only the code makes
+/// the check, or fails with this error.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ExportError {

@@ -1,11 +1,11 @@
 //! Exports which callers may call which routes. A service mesh can enforce the export a second time, and people
 //! and tools can read it.
 //!
-//! Each function takes a [`RouteTable`](service_only::routes::RouteTable) and returns text. [`istio`] and
-//! [`envoy`] never allow what the code would deny, as far as the proxy can express it. The output has a
-//! comment for each check that only the code can make. The rules match a path as the router does: if two
-//! routes match, the narrower route decides. A request that the table does not list is denied. axum also answers
-//! `HEAD` on a route for `GET`: list `HEAD` if the mesh must allow it.
+//! Each function takes a [`RouteTable`](service_only::routes::RouteTable) and returns text. [`istio`] and [`envoy`]
+//! write each check that the proxy can make. For each check that only the code can make, the output has a comment, and
+//! the proxy admits callers that the code then refuses. The rules match a path as the router does: if two routes match,
+//! the narrower route decides. A request that the table does not list is denied. axum also answers `HEAD` on a route
+//! for `GET`: list `HEAD` if the mesh must allow it.
 //!
 //! ```
 //! use service_only::{Policy, routes::{Access, Route, RouteTable}};

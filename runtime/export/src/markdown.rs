@@ -9,9 +9,9 @@ use service_only::routes::{Route, RouteTable};
 const PLACE: [&str; 3] = ["method", "path", "handler"];
 const ASKED: [&str; 3] = ["services", "roles", "scopes"];
 
-/// The table in GitHub's Markdown, in the order of the routes. A column without a requirement contains `any`
-/// or is empty. A route that no caller can use is marked as such. A route of services and users has a row for each. The
-/// table has a column for issuers, for claims and for the proof if a route requires some.
+/// The table in GitHub's Markdown, in the order of the routes. A column without a requirement contains `any` or is
+/// empty. A route that no caller can use is marked as such. A route for services and users has two rows, one for each
+/// kind of caller. The table has columns for issuers, claims and the proof only if a route requires them.
 pub fn markdown(table: &RouteTable) -> String {
     let accesses = || table.routes().iter().map(Route::access);
     let asked = || accesses().flat_map(|access| access.for_services().into_iter().chain(access.for_users()));

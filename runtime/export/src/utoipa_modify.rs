@@ -25,10 +25,11 @@ const REFUSALS: [(&str, &str); 2] = [("401", "Unauthorized"), ("403", "Forbidden
 
 /// Describes each operation by the attribute of its handler, in a document of utoipa.
 ///
-/// An operation belongs to the handler whose name is its operation id. That is the default of `#[utoipa::path]`, which may
-/// be above or below `#[service_only]`. A guarded operation gets the requirement in `security`, the rest of its policy in
-/// `x-service-only` and `x-users-only`, and the responses 401 and 403 unless it has its own. A public one gets an empty
-/// `security` and its reason in `x-public`. A `security` that you wrote is replaced: the guard requires no other.
+/// An operation belongs to the handler whose name is its operation id. That is the default of `#[utoipa::path]`, which
+/// may be above or below `#[service_only]`. A guarded operation gets the requirement in `security`, the rest of its
+/// policy in `x-service-only` and `x-users-only`, and the responses 401 and 403 unless it has its own. A public one
+/// gets an empty `security` and its reason in `x-public`. A `security` that you wrote is replaced, because the guard
+/// requires nothing else.
 ///
 /// ```
 /// use service_only::service_only;
@@ -53,10 +54,10 @@ const REFUSALS: [(&str, &str); 2] = [("401", "Unauthorized"), ("403", "Forbidden
 ///
 /// # Limits
 ///
-/// An operation is unchanged if no handler with an attribute has its name, or if several have it. Then write
-/// `operation_id = "module::list_orders"` with as much of the path as separates them. Assert in a test that
-/// [`unmatched`](Self::unmatched) is empty. If the names cannot tell your handlers apart, use [`GuardedRoutes`] with the
-/// table of a closed router.
+/// An operation is unchanged if no handler with an attribute has its name, or if several handlers have it. In the
+/// second case, write `operation_id = "module::list_orders"`, with as many modules of the path as you need to
+/// distinguish the handlers. Assert in a test that [`unmatched`](Self::unmatched) is empty. If the names cannot tell
+/// your handlers apart, use [`GuardedRoutes`] with the table of a closed router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a word in `modifiers(&GuardedHandlers)`")]
 pub struct GuardedHandlers;
@@ -78,8 +79,8 @@ impl Modify for GuardedHandlers {
 
 /// Describes each operation by its route in a table, in a document of utoipa. A closed router builds the table.
 ///
-/// An operation belongs to the route with its method and its path; the names of path parameters may differ. It is changed
-/// as by [`GuardedHandlers`].
+/// An operation belongs to the route with the same method and path; the names of path parameters may differ. The
+/// changes are those of [`GuardedHandlers`].
 ///
 /// ```
 /// use service_only::{Verifier, ClosedRouter, closed::get, service_only};

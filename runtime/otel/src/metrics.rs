@@ -31,8 +31,8 @@ use service_only::{
 pub use self::audit::MetricsAudit;
 use self::{names::Names, readings::Readings};
 
-/// The instruments of a program, created from its `Meter`. Cheap to clone; all clones share one state. Create
-/// it once: of two, an exporter would see the counts of only one.
+/// The instruments of a program, created from its `Meter`. Cheap to clone; all clones share one state. Create it once:
+/// if you create it twice, an exporter sees only the counts of one.
 ///
 /// A decision is counted in the memory of its thread. This takes about six hundred instructions with any SDK,
 /// and never waits for a collection. The SDK's histograms receive their values at a collection, or from a
@@ -277,9 +277,9 @@ impl Metrics {
         });
     }
 
-    /// Watches the age and the state of an issuer's keys. A retired key has a state as long as the ring
-    /// remembers it, and has no age. A ring knows nothing of the time before it was created. If a program
-    /// creates a new ring at each start, ages restart too.
+    /// Watches the age and the state of an issuer's keys. A retired key has a state while the ring still lists it, and
+    /// has no age. The age of a key counts from when it was added to the ring. So if a program creates a new ring at
+    /// each start, ages begin at zero again.
     pub fn watch_ring(&self, issuer: impl Into<String>, ring: &KeyRing) {
         let (issuer, keys) = (issuer.into(), ring.weak());
         self.0.key_state.add({
@@ -304,8 +304,8 @@ impl Metrics {
         });
     }
 
-    /// Watches whether the last read of a key file failed, and when its keys were loaded. That is the time of
-    /// their last change.
+    /// Watches whether the last read of a key file failed, and when its keys were loaded. Keys are loaded when the file
+    /// changes.
     pub fn watch_file(&self, issuer: impl Into<String>, file: &FileKeys) {
         let (failing, loaded) = (file.weak(), file.weak());
         let labels = [KeyValue::new("issuer", issuer.into())];

@@ -94,8 +94,8 @@ impl Drop for CheckpointWriter {
 }
 
 impl CheckpointWriterBuilder {
-    /// How often a checkpoint is stored [default: 60 s]. Records that are cut off after the stored checkpoint are not
-    /// revealed by it.
+    /// How often a checkpoint is stored [default: 60 s]. A stored checkpoint does not reveal missing records that were
+    /// written after it.
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }

@@ -42,8 +42,8 @@ const MAX_FAILED: u32 = 3;
 /// thread for one statement, at most [`DEFAULT_WAIT`](Self::DEFAULT_WAIT). If the database does not answer, or the store is
 /// full, the request is refused (503, `proof_unavailable`).
 ///
-/// - The store holds a hash for each proof, until no replica would accept it: its own time, and
-///   [`CLOCK_DIFFERENCE`](Self::CLOCK_DIFFERENCE) more.
+/// - The store holds a hash of each proof until no replica would accept the proof: until its end, and for
+///   [`CLOCK_DIFFERENCE`](Self::CLOCK_DIFFERENCE) longer.
 /// - Each replica counts the proofs every ten seconds and adds its own. So the store can exceed its
 ///   [capacity](SqlReplaysBuilder::capacity) by what the other replicas accept in that time.
 /// - If the clock of a replica is behind by more than that difference, its requests are refused as replays. If it is ahead

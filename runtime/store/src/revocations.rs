@@ -77,8 +77,8 @@ impl SqlRevocations {
     /// are lost.
     pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(400);
 
-    /// After half a minute of silence, the database counts as down. A failover takes less time, and a leaked
-    /// token can do less harm in it than in an hour.
+    /// If the database does not answer for half a minute, it counts as down. A failover of a database takes less time.
+    /// The time is short, because a revoked token may be accepted in it.
     pub const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(30);
 
     /// Configures the revocations of the store at this address: `sqlite:PATH` or

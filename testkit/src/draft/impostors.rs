@@ -6,7 +6,8 @@ use service_only::error::Code;
 use super::TokenDraft;
 use crate::{authority::TestAuthority, provider::Provider, token::FixtureToken};
 
-/// What an authentic token of a provider is, in place of the expected machine's access token.
+/// The kind of a hostile token. It is an authentic token of the provider, but not an access token of the expected
+/// machine.
 #[derive(Debug, Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Impersonation {
@@ -14,7 +15,8 @@ pub enum Impersonation {
     User,
     /// An ID token.
     IdToken,
-    /// The token of another client of the provider. Its id is the name that the verifier gives to the expected one.
+    /// The token of another client of the provider. The id of this client is the service name to which the verifier
+    /// maps the expected client.
     OtherClient,
     /// The token of another tenant, which the same key signed.
     OtherTenant,

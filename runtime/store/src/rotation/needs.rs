@@ -40,7 +40,7 @@ pub enum Need {
         /// When it has been silent for long enough.
         until: Timestamp,
     },
-    /// The registry has no token of the key, and no verifier report shows that none exists.
+    /// The registry has no token of the key, and no report of a verifier shows that no such token exists.
     Unknown {
         /// When the longest possible token of the key expires.
         until: Timestamp,
