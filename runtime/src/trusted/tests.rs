@@ -1,5 +1,7 @@
-use super::*;
-use crate::{Verifier, VerifyingKey, error::Code, issue::SigningKey, keys::KeysUnavailable};
+use super::{issuer::refuse_development_kid, *};
+use crate::{
+    KeySet, Verifier, VerifyingKey, claims::Origin, error::Code, issue::SigningKey, keys::KeysUnavailable,
+};
 
 fn public() -> VerifyingKey {
     SigningKey::generate(Algorithm::ES256).unwrap().verifying_key()

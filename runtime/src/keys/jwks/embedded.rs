@@ -4,7 +4,7 @@
 use jsonwebtoken::DecodingKey;
 use serde::{Deserialize, Deserializer};
 
-use super::{Jwk, Material};
+use super::{member::Jwk, merge::Material};
 use crate::{
     denial::quoted,
     keys::{Algorithm, KeyError, Prepared, thumbprint::RequiredMembers},
