@@ -11,6 +11,7 @@ use serde::{
     Deserialize,
     de::{self, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 pub use self::member::PRIVATE_MEMBERS;
 pub(crate) use self::{
@@ -79,7 +80,7 @@ pub(crate) fn parse(json: &[u8], most: usize) -> Result<(Vec<VerifyingKey>, Vec<
         return Err(KeyError::unusable(format!("{} keys, more than {most}", members.len())));
     }
     let (mut shelves, mut skipped) = (Shelves::default(), Vec::new());
-    for (index, jwk) in members.into_iter().enumerate() {
+    for (index, jwk) in members.into_iter().map(Jwk::read).enumerate() {
         let kid = jwk.kid().map(str::to_owned);
         if let Err(error) = jwk.into_entry(index).and_then(|entry| shelves.add(entry)) {
             skipped.push(SkippedKey { index, kid, error });
@@ -101,8 +102,8 @@ fn remedy(text: &str) -> &'static str {
 }
 
 #[derive(Default)]
-struct SetMembers {
-    keys: Option<Vec<Jwk>>,
+struct SetMembers<'t> {
+    keys: Option<Vec<&'t RawValue>>,
     /// The object has a `kty`, which a key has and a set does not have.
     is_a_key: bool,
 }
@@ -115,12 +116,12 @@ json::names! {
     }
 }
 
-impl<'de> json::Members<'de> for SetMembers {
+impl<'de> json::Members<'de> for SetMembers<'de> {
     type Name = SetName;
 
     fn member<A: MapAccess<'de>>(&mut self, name: SetName, map: &mut A) -> Result<(), A::Error> {
         match name {
-            SetName::Keys => self.keys = Some(map.next_value::<JwkList>()?.0),
+            SetName::Keys => self.keys = Some(map.next_value::<JwkList<'de>>()?.0),
             SetName::Kty => {
                 map.next_value::<Value<'de>>()?;
                 self.is_a_key = true;
@@ -130,20 +131,21 @@ impl<'de> json::Members<'de> for SetMembers {
     }
 }
 
-struct JwkList(Vec<Jwk>);
+/// The members of the set, each as its text: one that cannot be read must not affect the others.
+struct JwkList<'t>(Vec<&'t RawValue>);
 
-impl<'de> Deserialize<'de> for JwkList {
+impl<'de> Deserialize<'de> for JwkList<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ListVisitor;
         impl<'de> Visitor<'de> for ListVisitor {
-            type Value = JwkList;
+            type Value = JwkList<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an array of keys")
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JwkList, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JwkList<'de>, A::Error> {
                 let mut list = Vec::new();
-                while let Some(jwk) = seq.next_element::<Jwk>()? {
-                    // Check here, because a member of two bytes takes a hundred times as many after it is parsed.
+                while let Some(jwk) = seq.next_element()? {
+                    // Check here, because a member of two bytes takes many times as many in the list.
                     if list.len() == MAX_KEYS {
                         return Err(de::Error::custom(format_args!("more than {MAX_KEYS} keys")));
                     }

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
     Deserialize,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 use super::{
     super::{Algorithm, KeyError, KeyId, algorithm::KeyType, prepared::Prepared, weak},
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Jwk {
     not_an_object: bool,
-    /// A repeated member, or too many members.
+    /// A repeated member, too many members, or a text that cannot be read.
     unlawful: Option<String>,
     kid: Member,
     pub(crate) kty: Member,
@@ -112,7 +113,13 @@ impl<'de> Deserialize<'de> for Jwk {
                 let mut jwk = Jwk::default();
                 let mut seen: Vec<String> = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    let value = map.next_value::<Value<'de>>()?;
+                    // What is not read may be any JSON: nested deeply, or a number that fits no type.
+                    let value = if is_read(&name) {
+                        map.next_value::<Value<'de>>()?
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                        Value::Null
+                    };
                     if seen.len() == json::MAX_JSON_MEMBERS {
                         jwk.unlawful = Some(format!("it has more than {} members", json::MAX_JSON_MEMBERS));
                         continue;
@@ -132,6 +139,14 @@ impl<'de> Deserialize<'de> for Jwk {
 }
 
 impl Jwk {
+    /// Reads one entry of a set.
+    pub(crate) fn read(text: &RawValue) -> Self {
+        serde_json::from_str(text.get()).unwrap_or_else(|error| Self {
+            unlawful: Some(format!("it cannot be read: {error}")),
+            ..Self::default()
+        })
+    }
+
     pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.text()
     }
@@ -303,6 +318,13 @@ impl Jwk {
 
 /// The members of a JWK that only private keys have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2).
 pub const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// The members of a JWK that a public key needs or that limit its use.
+const PUBLIC_MEMBERS: [&str; 10] = ["kid", "kty", "crv", "alg", "use", "key_ops", "n", "e", "x", "y"];
+
+fn is_read(member: &str) -> bool {
+    PUBLIC_MEMBERS.contains(&member) || PRIVATE_MEMBERS.contains(&member)
+}
 
 const SUPPORTED: &str = "supported are `RSA`, `EC` on `P-256` or `P-384`, and `OKP` on `Ed25519`";
 

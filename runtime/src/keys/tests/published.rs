@@ -230,6 +230,38 @@ fn an_unusable_entry_of_the_same_kid_does_not_affect_the_valid_one() {
     }
 }
 
+/// Each is JSON by RFC 8259, and serde_json refuses it: a number beyond a double, half of a surrogate pair, 500 levels.
+#[test]
+fn an_entry_that_cannot_be_read_does_not_affect_the_valid_one() {
+    let good = signing(Algorithm::ES256);
+    let (key, deep) = (jwk(&good), format!("{}{}", "[".repeat(500), "]".repeat(500)));
+    for odd in ["1e999", "\"\\ud83d\"", &deep] {
+        for other in [odd.to_owned(), format!(r#"{{"kty":{odd}}}"#), format!(r#"{{"kty":"X","d":{odd}}}"#)] {
+            for text in [format!(r#"{{"keys":[{other},{key}]}}"#), format!(r#"{{"keys":[{key},{other}]}}"#)] {
+                let keys = KeySet::from_jwks(text.as_bytes()).unwrap();
+                assert!(serves(&keys, Some(good.kid().as_str()), &good));
+                let skipped = keys.skipped()[0].to_string();
+                assert!(
+                    skipped.contains("it cannot be read: ") || skipped.contains("not an object"),
+                    "{skipped}"
+                );
+            }
+        }
+        let text = key.to_string();
+        let (start, _) = text.split_at(text.len() - 1);
+        let keys =
+            KeySet::from_jwks(format!(r#"{{"keys":[{start},"generated":{odd}}}]}}"#).as_bytes()).unwrap();
+        assert!(keys.skipped().is_empty() && serves(&keys, Some(good.kid().as_str()), &good));
+    }
+    for broken in ["{", "[1,]", "{\"kty\"}", "tru", "\"a\u{1}\"", "01"] {
+        let text = format!(r#"{{"keys":[{key},{broken}]}}"#);
+        assert!(
+            KeySet::from_jwks(text.as_bytes()).unwrap_err().to_string().starts_with("not a JWK set: "),
+            "{broken}"
+        );
+    }
+}
+
 #[test]
 fn the_name_of_rfc_9864_means_the_same_key_and_a_verifier_lists_the_names_that_it_accepts() {
     let key = signing(Algorithm::EdDSA);
