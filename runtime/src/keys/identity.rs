@@ -105,6 +105,10 @@ pub(crate) fn without_pem(bytes: &[u8]) -> &'static str {
     match bytes.trim_ascii_start() {
         [] => "the file is empty",
         [b'{' | b'[', ..] => "it is JSON, such as a JWK or a JWK set",
+        // Version 3, after the header of a definite or of an indefinite length (RFC 7292 section 4).
+        [0x30, 0x82, _, _, 2, 1, 3, ..] | [0x30, 0x80, 2, 1, 3, ..] => {
+            "it is PKCS#12: `openssl pkcs12 -in FILE -nodes -nocerts` writes its private key in PEM"
+        }
         [0x30, ..]
             if bytes
                 .get(1)
@@ -114,6 +118,9 @@ pub(crate) fn without_pem(bytes: &[u8]) -> &'static str {
         }
         rest if rest.starts_with(b"ssh-") || rest.starts_with(b"ecdsa-sha2-") => {
             "it is a public key of OpenSSH: `ssh-keygen -e -m PKCS8 -f FILE` writes PEM"
+        }
+        rest if rest.starts_with(b"-----BEGIN ") => {
+            "it begins like PEM and has no matching end, so it is probably cut off: copy it again"
         }
         _ => "the file is something else",
     }

@@ -124,6 +124,12 @@ fn a_private_key_that_cannot_be_used_is_named_with_what_to_do() {
         ("openssl ecparam -name prime256v1".to_owned(), Algorithm::ES256, vec!["not exactly one PEM block"]),
         (format!("{EC}:P-256 -outform DER"), Algorithm::ES256, vec!["it is DER", "openssl pkey -inform DER"]),
         (format!("{EC}:P-256 > k; cat k k"), Algorithm::ES256, vec!["but several"]),
+        (format!("{EC}:P-256 | head -n 2"), Algorithm::ES256, vec!["probably cut off", "copy it again"]),
+        (
+            format!("{EC}:P-256 > k; openssl pkcs12 -export -nocerts -inkey k -passout pass:secret"),
+            Algorithm::ES256,
+            vec!["it is PKCS#12", "openssl pkcs12 -in FILE -nodes"],
+        ),
         (format!("{EC}:P-256"), Algorithm::HS256, vec!["HS256 uses a secret"]),
         (
             "rm -f k k.pub; ssh-keygen -q -t rsa -b 2048 -N '' -f k; cat k".to_owned(),
