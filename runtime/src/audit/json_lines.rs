@@ -337,7 +337,7 @@ impl JsonLinesAudit {
     /// not in a request.
     ///
     /// # Errors
-    /// When the writer fails, has ended, or does not finish in time.
+    /// When records are being lost, the writer has ended, or it does not finish in time.
     pub fn flush(&self) -> io::Result<()> {
         let ended = || io::Error::other("the audit writer has ended");
         let written = self.0.queue.order_flush().ok_or_else(ended)?;

@@ -271,7 +271,7 @@ impl Opened {
         if settings.sync && is_new {
             sync_folder(path)?;
         }
-        let torn = kind == Kind::Regular && ends_within_a_line(path);
+        let torn = kind == Kind::Regular && metadata.len() > 0 && ends_within_a_line(path);
         Ok(Self {
             file,
             kind,
@@ -410,20 +410,17 @@ fn whole_lines(lines: &[u8], limit: usize) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether the file ends within a line, because a process was killed or a disk was full.
+/// Whether a file that is not empty ends within a line, because a process was killed or a disk was full.
 fn ends_within_a_line(path: &Path) -> bool {
-    let last_byte = || -> io::Result<Option<u8>> {
+    let last_byte = || -> io::Result<[u8; 1]> {
         let mut file = File::open(path)?;
         let mut last = [0];
-        if file.seek(SeekFrom::End(0))? == 0 {
-            return Ok(None);
-        }
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
-        Ok(last.first().copied())
+        Ok(last)
     };
-    // If the file must not be read, its end cannot be checked.
-    last_byte().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
+    // If the file must not be read, its end is unknown. An empty line does no harm.
+    !last_byte().is_ok_and(|last| last == *b"\n")
 }
 
 /// Builds an error that names the path, the kind of file there, and the next step.

@@ -160,6 +160,20 @@ fn a_failing_disk_is_counted_and_reported_by_flush() {
     assert!(audit.ready().is_err());
 }
 
+/// The writer found the failure before the flush, which then has nothing to write.
+#[test]
+fn a_flush_after_a_lost_record_is_an_error_although_nothing_is_queued() {
+    let audit = JsonLinesAudit::to_writer(Broken).unwrap();
+    audit.record(&event("/")).unwrap();
+    while audit.dropped() == 0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..2 {
+        let error = audit.flush().unwrap_err().to_string();
+        assert_eq!(Some(error), audit.failure());
+    }
+}
+
 #[test]
 fn a_disk_that_has_room_again_makes_the_audit_ready_again() {
     let disk = Full::default();
@@ -170,7 +184,7 @@ fn a_disk_that_has_room_again_makes_the_audit_ready_again() {
     assert!(audit.ready().is_err());
     disk.room.store(true, Ordering::SeqCst);
     // Only a record can show that there is room.
-    audit.flush().unwrap();
+    assert!(audit.flush().is_err());
     assert!(audit.ready().is_err());
     audit.record(&event("/kept")).unwrap();
     audit.flush().unwrap();
@@ -223,6 +237,28 @@ fn a_record_does_not_continue_the_line_that_a_killed_process_began() {
             "{after:?}"
         );
     }
+}
+
+#[cfg(unix)]
+#[expect(clippy::print_stderr, reason = "says what it skips")]
+#[test]
+fn a_record_does_not_continue_a_line_that_the_process_must_not_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    std::fs::write(&path, "{\"id\":\"2").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o200)).unwrap();
+    if std::fs::read(&path).is_ok() {
+        eprintln!("skipped: this user may read everything");
+        return;
+    }
+    let audit = JsonLinesAudit::to_file(&path).unwrap();
+    audit.record(&event("/")).unwrap();
+    drop(audit);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let last = lines.lines().last().unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(last).is_ok(), "{lines:?}");
 }
 
 #[cfg(unix)]

@@ -126,6 +126,10 @@ impl<O: Output> Writer<O> {
             // The failure is reported where it happens, and by `ready`.
             written = written.and(self.write());
         }
+        // Records that were accepted before may be lost, although nothing is left to write.
+        if let (Ok(()), Some(reason)) = (&written, queue.failing.reason()) {
+            written = Err(io::Error::other(reason));
+        }
         for flush in orders.flushes {
             // The send fails if the flush has timed out, which is not an error.
             let _ = flush.send(written.as_ref().copied().map_err(copy));
