@@ -34,7 +34,7 @@ use std::{
     fmt,
     future::Future,
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -43,7 +43,7 @@ pub(crate) use exposition::Text;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+    sqlite::SqlitePoolOptions,
 };
 pub(crate) use url::Address;
 
@@ -167,7 +167,7 @@ impl Store {
         let place = address.place();
         let pool = match address {
             Address::Sqlite(path) => {
-                let opened = bounded(WORK_TIMEOUT, open_file(url::sqlite_options(path))).await;
+                let opened = bounded(WORK_TIMEOUT, open_file(path)).await;
                 Pool::Sqlite(opened.map_err(|fault| fault.at(&place, None))?)
             }
             Address::Postgres(options) => {
@@ -258,14 +258,50 @@ async fn connect_once(options: &PgConnectOptions, place: &str) -> Result<(), Sto
 
 /// Never opens the file read-only: a killed writer leaves a journal, which the next connection must replay.
 /// SQLite still reads a file for which the program has no write permission.
-async fn open_file(options: SqliteConnectOptions) -> Result<SqlitePool, Fault> {
+///
+/// An operator may replace the file, for example by a copy. SQLite would continue with the old one, in which no other
+/// program revokes. So each operation compares the file of the path with the one that was there before the connection
+/// was opened.
+async fn open_file(path: &Path) -> Result<SqlitePool, Fault> {
+    let there = Mutex::new(FileIdentity::of(path));
+    let own_path = path.to_owned();
+    let is_replaced = move || {
+        let now = FileIdentity::of(&own_path);
+        std::mem::replace(&mut *there.lock().unwrap_or_else(PoisonError::into_inner), now) != now
+    };
     let pool = SqlitePoolOptions::new()
         // More connections would only wait for each other.
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT * 2)
-        .connect_with(options)
+        .before_acquire(move |_, _| {
+            let is_good = !is_replaced();
+            Box::pin(async move { Ok(is_good) })
+        })
+        .connect_with(url::sqlite_options(path))
         .await?;
     Ok(pool)
+}
+
+/// Distinguishes two files that had the same path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileIdentity {
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl FileIdentity {
+    /// `None` if the file is missing.
+    #[cfg(unix)]
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        path.metadata().ok().map(|file| Self { device_and_inode: (file.dev(), file.ino()) })
+    }
+
+    // Elsewhere a file that is open cannot be replaced.
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> Option<Self> {
+        None
+    }
 }
 
 async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

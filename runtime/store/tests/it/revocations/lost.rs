@@ -1,4 +1,4 @@
-//! Notifications of PostgreSQL that come alone, and that do not come at all.
+//! Notifications of PostgreSQL that come alone, and that do not come at all. Files of SQLite that are replaced.
 
 use super::{wire::Wire, *};
 
@@ -66,4 +66,36 @@ async fn a_connection_that_listens_and_is_ended_by_the_server_is_replaced_and_no
     store.revoke(&revocation(&token)).await.unwrap();
     within(60, "it is found", || verdict(&verifier, &token) == REVOKED).await;
     listened(&database, &wire).await;
+}
+
+/// An operator puts a copy in the place of the file, and later revokes in the copy.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_whose_file_was_replaced_or_deleted_is_read_at_its_path() {
+    let database = Database::sqlite();
+    let path = std::path::Path::new(database.url.strip_prefix("sqlite:").unwrap());
+    let store = Store::create(&database.url).await.unwrap();
+    let (early, late, good) = (mint("orders"), mint("orders"), mint("orders"));
+    store.revoke(&revocation(&early)).await.unwrap();
+    let revocations = SqlRevocations::of(&database.url).max_silence(Duration::from_secs(2));
+    let revocations = revocations.start().unwrap();
+    revocations.loaded().await;
+    let verifier = verifier(&revocations);
+
+    let copy = path.with_extension("copy");
+    std::fs::copy(path, &copy).unwrap();
+    std::fs::rename(&copy, path).unwrap();
+    // An operator's command, and a program that has been open since before.
+    Store::connect(&database.url).await.unwrap().revoke(&revocation(&late)).await.unwrap();
+    within(60, "it is read in the copy", || verdict(&verifier, &late) == REVOKED).await;
+    assert_eq!(store.revocations_since(0, 9).await.unwrap().len(), 2);
+
+    std::fs::rename(path, &copy).unwrap();
+    within(60, "a missing file is an outage", || {
+        verdict(&verifier, &good) == Some(Code::RevocationUnavailable)
+    })
+    .await;
+    assert_eq!(verdict(&verifier, &late), REVOKED, "what is known stays known");
+    std::fs::rename(&copy, path).unwrap();
+    within(60, "it is back", || verdict(&verifier, &good).is_none()).await;
 }
