@@ -99,6 +99,8 @@ pub enum Revoked {
     New,
     /// The store had it, and it reaches further now.
     Extended,
+    /// A revocation of the store reaches further. This one applies if that one is undone.
+    Covered,
     /// The store had it. Nothing has changed.
     Already,
 }
@@ -136,6 +138,17 @@ pub(crate) struct Row {
 }
 
 const FIND: &str = "SELECT until FROM service_only_revocations WHERE kind = $1 AND issuer = $2 AND name = $3";
+
+/// A revocation that reaches as far, and that another one has replaced.
+const COVERED_BEFORE: &str = "
+    SELECT 1 FROM service_only_past_revocations
+    WHERE kind = $1 AND issuer = $2 AND name = $3 AND undone IS NULL AND until >= $4 LIMIT 1";
+
+/// Adds a revocation that one of the store already replaces.
+const PUT_COVERED: &str = "
+    INSERT INTO service_only_past_revocations
+    (sequence, kind, issuer, name, until, revoked_at, revoked_by, reason)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
 /// Keeps the revocation that the next one replaces: if that one is undone, this one must apply again.
 const KEEP: &str = "
@@ -200,23 +213,35 @@ impl Store {
                     None => Revoked::New,
                     // For a repeated revocation, the one that reaches further applies.
                     Some((known,)) if until > known => Revoked::Extended,
+                    Some((known,)) if until < known => {
+                        let before = sqlx::query(COVERED_BEFORE)
+                            .bind(kind).bind(&revocation.issuer).bind(name).bind(until)
+                            .fetch_optional(&mut *tx).await?;
+                        if before.is_none() { Revoked::Covered } else { Revoked::Already }
+                    }
                     Some(_) => Revoked::Already,
                 };
                 outcomes.push(outcome);
-                if outcome == Revoked::Already {
-                    continue;
-                }
-                if outcome == Revoked::Extended {
-                    sqlx::query(KEEP).bind(kind).bind(&revocation.issuer).bind(name).execute(&mut *tx).await?;
-                }
+                let put = match outcome {
+                    Revoked::Already => continue,
+                    Revoked::Covered => PUT_COVERED,
+                    Revoked::Extended => {
+                        sqlx::query(KEEP)
+                            .bind(kind).bind(&revocation.issuer).bind(name)
+                            .execute(&mut *tx).await?;
+                        PUT
+                    }
+                    Revoked::New => PUT,
+                };
                 let sequence: i64 = sqlx::query_scalar(NEXT).fetch_one(&mut *tx).await?;
-                sqlx::query(PUT)
+                sqlx::query(put)
                     .bind(sequence).bind(kind).bind(&revocation.issuer).bind(name).bind(until)
                     .bind(revocation.revoked_at.unix()).bind(&revocation.revoked_by).bind(&revocation.reason)
                     .execute(&mut *tx).await?;
             }
             // PostgreSQL sends it when the change is committed, and not before.
-            if self.is_postgres() && outcomes.iter().any(|outcome| *outcome != Revoked::Already) {
+            let applies = |outcome: &Revoked| matches!(outcome, Revoked::New | Revoked::Extended);
+            if self.is_postgres() && outcomes.iter().any(applies) {
                 sqlx::query(NOTIFY).bind(CHANNEL).execute(&mut *tx).await?;
             }
             outcomes

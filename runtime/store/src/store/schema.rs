@@ -50,7 +50,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-/// Revocations that were replaced or undone. If a further-reaching revocation replaced one, `undone` is
+/// Revocations that were replaced or undone. If a further-reaching revocation replaces one, `undone` is
 /// empty. If it was undone, `undone` is a number of the same sequence as `sequence`.
 const ADDED: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS service_only_past_revocations (

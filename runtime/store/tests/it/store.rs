@@ -154,6 +154,7 @@ async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
             async move { store.revoke(&revocation.at(NOW).by("ada").because("leaked")).await.unwrap() }
         };
         assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", NOW)).await, Revoked::New);
+        assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", before(1))).await, Revoked::Covered);
         assert_eq!(revoke(NewRevocation::token(ISSUER, "j1", before(1))).await, Revoked::Already);
         assert_eq!(revoke(NewRevocation::service(ISSUER, "orders", NOW)).await, Revoked::New);
         assert_eq!(revoke(NewRevocation::key(ISSUER, "k1")).await, Revoked::New);
@@ -162,13 +163,13 @@ async fn a_second_revocation_replaces_the_first_only_if_it_covers_more() {
 
         let all = store.revocations_since(0, 10).await.unwrap();
         let numbers: Vec<_> = all.iter().map(|record| record.sequence).collect();
-        assert_eq!(numbers, [2, 3, 4], "what was extended is new again");
+        assert_eq!(numbers, [3, 4, 5], "what was extended is new again");
         let target = RevocationTarget::Token { jti: "j1".to_owned(), expires_at: after(9) };
         let expected = NewRevocation::new(ISSUER, target).at(NOW).by("ada").because("leaked");
         assert_eq!(all[2].revocation, expected);
-        assert_eq!(store.revocations_since(2, 1).await.unwrap(), all[1..2]);
+        assert_eq!(store.revocations_since(3, 1).await.unwrap(), all[1..2]);
         let last = store.head().await.unwrap();
-        assert_eq!((&last.store, last.sequence), (&first.store, 4));
+        assert_eq!((&last.store, last.sequence), (&first.store, 5));
 
         assert_eq!(store.purgeable_revocations(after(9)).await.unwrap(), 0);
         assert_eq!(store.purgeable_revocations(after(10)).await.unwrap(), 1);
@@ -234,6 +235,26 @@ async fn a_replaced_revocation_takes_effect_again_when_its_replacement_is_undone
         let undone: Vec<_> =
             store.undone_since(0, 10).await.unwrap().iter().map(|past| past.revoked.sequence).collect();
         assert_eq!(undone, [2, 3, 1]);
+    }
+}
+
+/// An operator revokes too much, then what was meant, and then undoes the first.
+#[tokio::test]
+async fn a_revocation_that_another_one_covered_applies_when_that_one_is_undone() {
+    for database in Database::all().await {
+        let store = Store::create(&database.url).await.unwrap();
+        let service = |until| NewRevocation::service(ISSUER, "orders", until).at(NOW).by("ada");
+        assert_eq!(store.revoke(&service(after(20))).await.unwrap(), Revoked::New);
+        for expected in [Revoked::Covered, Revoked::Already] {
+            let outcomes = store.revoke_all(&[service(after(10)), service(NOW)]).await.unwrap();
+            assert_eq!(outcomes, [expected, Revoked::Already]);
+        }
+        let still = store.undo_revocation(&Undoing::new(1, "r")).await.unwrap().still.unwrap();
+        assert_eq!((still.sequence, &still.revocation), (2, &service(after(10))));
+        assert_eq!(store.revocations_since(0, 10).await.unwrap(), [still]);
+        // What was undone covers nothing.
+        assert_eq!(store.undo_revocation(&Undoing::new(2, "r")).await.unwrap().still, None);
+        assert_eq!(store.revoke(&service(NOW)).await.unwrap(), Revoked::New);
     }
 }
 
